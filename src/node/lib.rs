@@ -1,0 +1,101 @@
+//! One interface to a server, near or far: its engine, the machine itself, and its edge.
+//!
+//! `app` speaks only to [`Node`]. The panel's own machine is [`LocalNode`]; an agent on another machine will be a
+//! second implementation. Everything here may be called again after a crash: what exists already is left as it is.
+
+mod local;
+
+pub use local::LocalNode;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use std::{net::IpAddr, pin::Pin, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+};
+use types::{
+    BuildSpec, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineStatus, ExecSpec, Finding, Image, LogLine, LogQuery,
+    MachineFacts, MachineSample, NetworkSpec, Probe, Result, Secret, Traffic,
+};
+
+/// Where a long step sends what it prints. A full channel slows the step down, a closed one does not stop it.
+pub type Lines = mpsc::Sender<LogLine>;
+
+/// A registry's user and password.
+#[derive(Debug, Clone)]
+pub struct RegistryLogin {
+    pub server: String,
+    pub user: String,
+    pub password: Secret,
+}
+
+/// A running command in a container. Dropping it closes the command's input.
+pub struct Exec {
+    pub output: Pin<Box<dyn AsyncRead + Send>>,
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    pub control: Box<dyn ExecControl>,
+}
+
+/// Beside the streams of an [`Exec`].
+#[async_trait]
+pub trait ExecControl: Send + Sync {
+    async fn resize(&self, columns: u16, rows: u16) -> Result<()>;
+    /// `None` while it runs.
+    async fn exit_code(&self) -> Result<Option<i64>>;
+}
+
+/// A server. Every method fails with `Unavailable` when what it needs does not answer.
+#[async_trait]
+pub trait Node: Send + Sync {
+    // the engine
+    async fn engine(&self) -> EngineStatus;
+    /// Never ends; it reconnects by itself and says so. Ends only when dropped.
+    fn engine_events(&self) -> BoxStream<'static, EngineEvent>;
+
+    async fn image_find(&self, reference: &str) -> Result<Option<Image>>;
+    /// Pulls it unless the engine has it. `always` asks the registry even then, and keeps what is there if it does not answer.
+    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image>;
+    /// Builds with BuildKit. Dropping the future cancels the build. Fails with `Invalid { field: "build" }` when the
+    /// Dockerfile's own steps fail, with the last lines in `why`.
+    async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image>;
+    async fn image_remove(&self, id: &str) -> Result<()>;
+
+    /// Makes the network, or checks that the one with its name has its subnet.
+    async fn network_ensure(&self, spec: &NetworkSpec) -> Result<()>;
+    async fn network_remove(&self, name: &str) -> Result<()>;
+    async fn volume_ensure(&self, name: &str, labels: &[(String, String)]) -> Result<()>;
+    async fn volume_exists(&self, name: &str) -> Result<bool>;
+    async fn volume_bytes(&self, name: &str) -> Result<Option<u64>>;
+    async fn volume_remove(&self, name: &str) -> Result<()>;
+
+    /// All of ours, running or not.
+    async fn containers(&self) -> Result<Vec<Container>>;
+    async fn container_find(&self, id: &str) -> Result<Option<Container>>;
+    /// Makes it and starts it; one with its name that is already there is started. Answers its id.
+    async fn container_start(&self, spec: &ContainerSpec) -> Result<String>;
+    /// Sends the image's stop signal, and kills it after `grace`.
+    async fn container_stop(&self, id: &str, grace: Duration) -> Result<()>;
+    /// Removes it with its anonymous volumes, never named ones. Gone already is fine.
+    async fn container_remove(&self, id: &str) -> Result<()>;
+    fn container_logs(&self, id: &str, query: LogQuery) -> BoxStream<'static, Result<LogLine>>;
+    /// `None` when it does not run.
+    async fn container_stats(&self, id: &str) -> Result<Option<ContainerStats>>;
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<Exec>;
+    /// One try, made from the machine over the network. `Err(Unavailable)` says in words why it is not healthy.
+    async fn probe(&self, address: IpAddr, port: u16, probe: &Probe, timeout: Duration) -> Result<()>;
+
+    // the machine
+    fn facts(&self) -> MachineFacts;
+    async fn sample(&self) -> Result<MachineSample>;
+    async fn doctor(&self) -> Vec<Finding>;
+
+    // the edge
+    /// Builds it whole, then swaps it in; on failure the old one stays and the error names the route or certificate.
+    async fn edge_apply(&self, config: EdgeConfig) -> Result<()>;
+    /// By app; the panel itself is `None`.
+    async fn edge_traffic(&self) -> Result<Vec<(Option<types::AppId>, Traffic)>>;
+    /// Requests and WebSockets under way to this upstream.
+    async fn edge_active(&self, upstream: &types::Upstream) -> Result<u64>;
+}
+

@@ -1,0 +1,140 @@
+//! An app: where it comes from and how it should run.
+
+use crate::{
+    AppId, AppName, ContainerPath, EnvironmentId, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, Time,
+    VolumeId,
+};
+use serde::{Deserialize, Serialize};
+
+/// What should be. A deployment turns it into a [`crate::Release`]; until then a change has no effect on what runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    pub id: AppId,
+    pub organization: OrganizationId,
+    pub project: ProjectId,
+    pub environment: EnvironmentId,
+    /// Unique in the environment.
+    pub name: AppName,
+    pub source: Source,
+    /// The port it listens on inside its container; `None`: the first one that the image exposes, else 8080 given as `PORT`.
+    pub port: Option<u16>,
+    /// Arguments in place of the image's own command.
+    pub command: Option<Vec<String>>,
+    pub limits: Limits,
+    pub health: HealthCheck,
+    pub mounts: Vec<Mount>,
+    /// From the signal to stop to the kill.
+    pub grace_seconds: u32,
+    /// A deployment that takes longer fails.
+    pub deploy_timeout_seconds: u32,
+    /// Releases kept beside the live one.
+    pub keep_releases: u32,
+    pub desired: DesiredState,
+    /// What is live.
+    pub release: Option<ReleaseId>,
+    /// Counts its deployments: #1, #2, …
+    pub deployments: u64,
+    /// Goes up at every change of its variables.
+    pub variables_version: u64,
+    pub created_at: Time,
+    pub updated_at: Time,
+    /// In the trash since; its containers are stopped, its domains are free, its volumes stay.
+    pub trashed_at: Option<Time>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Source {
+    Git(GitSource),
+    Image { reference: ImageRef },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitSource {
+    pub url: GitUrl,
+    /// `None`: the repository's default branch.
+    pub branch: Option<GitRef>,
+    /// The folder that is the build context.
+    pub folder: RepoPath,
+    /// The Dockerfile, from the folder.
+    pub dockerfile: RepoPath,
+    /// The stage to build; `None`: the last.
+    pub target: Option<String>,
+    pub submodules: bool,
+    /// User name and password or token for http(s).
+    pub user: Option<String>,
+    pub password: Option<Sealed>,
+    /// The panel's own key for this app (OpenSSH format), and its public half to give to the forge.
+    pub deploy_key: Option<Sealed>,
+    pub deploy_key_public: Option<String>,
+    /// The SSH host key seen first (SHA-256, base64), which must stay.
+    pub host_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DesiredState {
+    Running,
+    Stopped,
+}
+
+/// Always set, so that one app cannot take the machine down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub memory_bytes: u64,
+    /// Thousandths of a core.
+    pub cpu_millis: u32,
+    pub pids: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory_bytes: 512 << 20,
+            cpu_millis: 1000,
+            pids: 512,
+        }
+    }
+}
+
+/// How to tell that it serves. Made from outside the container, so the image needs no tools.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    pub probe: Probe,
+    /// Between two tries.
+    pub interval_seconds: u32,
+    /// Of one try.
+    pub timeout_seconds: u32,
+    /// How long a new container may take until its first success.
+    pub start_seconds: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> HealthCheck {
+        HealthCheck {
+            probe: Probe::Tcp,
+            interval_seconds: 5,
+            timeout_seconds: 5,
+            start_seconds: 60,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Probe {
+    /// The port takes connections.
+    Tcp,
+    /// `GET path` answers 200 to 399.
+    Http { path: String },
+    /// It need only stay up: for workers that listen on nothing.
+    Running,
+}
+
+/// A volume in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    pub volume: VolumeId,
+    pub path: ContainerPath,
+    pub read_only: bool,
+}

@@ -1,0 +1,208 @@
+//! What is asked of an engine and what it answers, in our words. Which API call does it is `docker`'s business.
+
+use crate::{AppId, EnvironmentId, Limits, OrganizationId, ReleaseId, Secret, Time};
+use ipnet::IpNet;
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+
+/// Whether the engine answers, and which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineStatus {
+    Up {
+        version: String,
+        api_version: String,
+    },
+    /// Why not, and what to do.
+    Down {
+        why: String,
+        fix: String,
+    },
+}
+
+/// A container to be. Nothing is published: the edge dials its address on the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSpec {
+    pub name: String,
+    pub owner: Owner,
+    /// An image id or reference that is on the engine already.
+    pub image: String,
+    pub command: Option<Vec<String>>,
+    pub environment: Vec<(String, Secret)>,
+    /// The network's name on the engine, and under which names others on it find this one.
+    pub network: String,
+    pub aliases: Vec<String>,
+    pub mounts: Vec<MountSpec>,
+    pub limits: Limits,
+    pub grace_seconds: u32,
+}
+
+/// Whose it is; kept in `serverkit.*` labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub organization: OrganizationId,
+    pub environment: EnvironmentId,
+    pub app: AppId,
+    pub release: ReleaseId,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountSpec {
+    /// The volume's name on the engine.
+    pub volume: String,
+    pub path: String,
+    pub read_only: bool,
+}
+
+/// A container of ours, as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    pub name: String,
+    pub owner: Owner,
+    pub image: String,
+    pub state: ContainerState,
+    /// On its environment's network, while it runs.
+    pub address: Option<IpAddr>,
+    pub created_at: Time,
+    pub started_at: Option<Time>,
+    pub restarts: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    Created,
+    Running,
+    /// The engine starts it again after each exit.
+    Restarting {
+        code: i64,
+    },
+    Exited {
+        code: i64,
+        out_of_memory: bool,
+    },
+    Removing,
+}
+
+impl ContainerState {
+    pub fn is_running(&self) -> bool {
+        matches!(self, ContainerState::Running)
+    }
+    /// In words: "killed: out of memory", "exited with code 1".
+    pub fn words(&self) -> String {
+        match self {
+            ContainerState::Created => "not started".into(),
+            ContainerState::Running => "running".into(),
+            ContainerState::Restarting { code } => format!("keeps exiting with code {code}"),
+            ContainerState::Exited { out_of_memory: true, .. } => "killed: out of memory".into(),
+            ContainerState::Exited { code, .. } => format!("exited with code {code}"),
+            ContainerState::Removing => "being removed".into(),
+        }
+    }
+}
+
+/// An image on the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// `sha256:…`
+    pub id: String,
+    /// TCP ports that it declares, in order.
+    pub ports: Vec<u16>,
+    pub bytes: u64,
+}
+
+/// An image to build with BuildKit.
+#[derive(Debug, Clone)]
+pub struct BuildSpec {
+    /// Names the result: `serverkit/<app>:<deployment>`.
+    pub tag: String,
+    pub owner_app: AppId,
+    /// The folder that is the context, on the machine that builds.
+    pub context: PathBuf,
+    /// From the context.
+    pub dockerfile: String,
+    pub target: Option<String>,
+    pub arguments: BTreeMap<String, String>,
+    /// `RUN --mount=type=secret,id=KEY`.
+    pub secrets: BTreeMap<String, Secret>,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A line that something printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    pub at: Time,
+    pub stream: LogStream,
+    /// Without the newline; bytes that are not UTF-8 are replaced. Cut at 16 KiB.
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogStream {
+    Stdout,
+    Stderr,
+    /// serverkit's own words: which step, what was decided.
+    Note,
+}
+
+/// Which lines of a container's log.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    pub since: Option<Time>,
+    /// The last so many; `None`: all there are.
+    pub tail: Option<u32>,
+    pub follow: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSpec {
+    pub name: String,
+    pub organization: OrganizationId,
+    pub environment: EnvironmentId,
+    pub subnet: IpNet,
+}
+
+/// What a container uses. Source: Engine API, `GET /containers/{id}/stats`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ContainerStats {
+    /// Cores since the last sample: 0.0 to the number of cores.
+    pub cpu_cores: f64,
+    pub memory_bytes: u64,
+    pub memory_limit_bytes: u64,
+    pub net_in_bytes: u64,
+    pub net_out_bytes: u64,
+    pub pids: u32,
+}
+
+/// A command inside a running container.
+#[derive(Debug, Clone)]
+pub struct ExecSpec {
+    pub command: Vec<String>,
+    pub tty: bool,
+    pub columns: u16,
+    pub rows: u16,
+}
+
+/// Something changed on the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// The event stream was (re)connected: anything may have changed.
+    Connected,
+    /// It broke; it is tried again.
+    Lost {
+        why: String,
+    },
+    Container {
+        id: String,
+        app: Option<AppId>,
+        action: String,
+    },
+}
+
+/// What clean-up would remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    pub kind: crate::Kind,
+    pub id: String,
+    pub name: String,
+    pub bytes: u64,
+}

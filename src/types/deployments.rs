@@ -1,0 +1,118 @@
+//! A deployment: the recorded way from a wish to a live release.
+//!
+//! The phase is on disk before its work begins, so that after a crash the work is done again or closed in words.
+
+use crate::{AppId, DeploymentId, GitRef, OrganizationId, ReleaseId, Time};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    pub organization: OrganizationId,
+    pub app: AppId,
+    /// #1, #2, … within the app.
+    pub number: u64,
+    pub cause: Cause,
+    /// Who asked, in words.
+    pub by: String,
+    /// What was asked for, in place of the app's branch.
+    pub reference: Option<GitRef>,
+    pub commit: Option<Commit>,
+    pub phase: Phase,
+    /// The phases so far, oldest first.
+    pub steps: Vec<Step>,
+    /// What is being made live.
+    pub release: Option<ReleaseId>,
+    /// What was live when it began.
+    pub previous: Option<ReleaseId>,
+    /// Why it failed, in one sentence.
+    pub error: Option<String>,
+    pub cancel_requested: bool,
+    pub queued_at: Time,
+    pub finished_at: Option<Time>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Queued,
+    /// The source or the image is brought here.
+    Fetching,
+    Building,
+    /// A container of the new release is made beside the old one.
+    Starting,
+    /// Its health is checked; the old one still serves.
+    Checking,
+    /// It serves. What it replaced drains, and is then stopped.
+    Live,
+    Failed,
+    Cancelled,
+    /// A newer deployment of the same app came before this one began.
+    Superseded,
+}
+
+impl Phase {
+    pub fn is_final(self) -> bool {
+        matches!(self, Phase::Live | Phase::Failed | Phase::Cancelled | Phase::Superseded)
+    }
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Queued => "queued",
+            Phase::Fetching => "fetching",
+            Phase::Building => "building",
+            Phase::Starting => "starting",
+            Phase::Checking => "checking",
+            Phase::Live => "live",
+            Phase::Failed => "failed",
+            Phase::Cancelled => "cancelled",
+            Phase::Superseded => "superseded",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub phase: Phase,
+    pub started_at: Time,
+    pub finished_at: Option<Time>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Cause {
+    /// Somebody asked for it.
+    Manual,
+    /// The app's first.
+    Created,
+    /// Back to a release that was live before.
+    Rollback { to: ReleaseId },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// 40 hex digits.
+    pub id: String,
+    /// The first line of the message.
+    pub subject: String,
+    pub author: String,
+    pub at: Time,
+}
+
+impl Deployment {
+    /// Moves on to `phase`, closing the step before it.
+    pub fn enter(&mut self, phase: Phase, now: Time) {
+        if let Some(step) = self.steps.last_mut() {
+            step.finished_at.get_or_insert(now);
+        }
+        self.phase = phase;
+        let finished_at = phase.is_final().then_some(now);
+        self.steps.push(Step {
+            phase,
+            started_at: now,
+            finished_at,
+        });
+        if phase.is_final() {
+            self.finished_at = Some(now);
+        }
+    }
+}

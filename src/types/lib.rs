@@ -1,0 +1,48 @@
+//! The words of serverkit: ids, validated names, records, events and errors.
+//!
+//! Nothing here does I/O. Records are plain data; how they are kept on disk is `store`'s business, how they
+//! look as JSON on the wire is `api`'s. Time and chance come in through [`World`].
+
+mod actors;
+mod apps;
+mod certificates;
+mod containers;
+mod deployments;
+mod domains;
+mod edge;
+mod errors;
+mod events;
+mod ids;
+mod machines;
+mod names;
+mod networks;
+mod releases;
+mod secret;
+mod settings;
+mod tenancy;
+mod users;
+mod variables;
+mod volumes;
+mod world;
+
+pub use actors::{Action, Actor, Scope, Who};
+pub use apps::{App, DesiredState, GitSource, HealthCheck, Limits, Mount, Probe, Source};
+pub use certificates::{AcmeAccount, Certificate, CertificateOrigin, CertificateState, OwnAuthority};
+pub use containers::*;
+pub use deployments::{Cause, Commit, Deployment, Phase, Step};
+pub use domains::Domain;
+pub use edge::*;
+pub use errors::{BoxError, Doing, Error, Kind, Result, report};
+pub use events::{Event, Fact};
+pub use ids::*;
+pub use machines::*;
+pub use names::*;
+pub use networks::Network;
+pub use releases::{Release, ReleaseVariable};
+pub use secret::{Sealed, Secret};
+pub use settings::Settings;
+pub use tenancy::{Environment, Organization, Project};
+pub use users::{ApiToken, Role, Session, SetupLink, User};
+pub use variables::{Variable, VariableScope};
+pub use volumes::Volume;
+pub use world::{Chance, Clock, SystemChance, SystemClock, Time, World};

@@ -1,0 +1,66 @@
+//! What a server says of itself.
+
+use crate::{NodeId, Time};
+use serde::{Deserialize, Serialize};
+
+/// A server. The panel's own is one like any other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    pub id: NodeId,
+    pub name: String,
+    /// The panel's own machine.
+    pub local: bool,
+    pub created_at: Time,
+}
+
+/// One look at a machine. Sources: `/proc/stat`, `/proc/meminfo`, `/proc/net/dev`, `/proc/loadavg`, `statvfs(3)`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MachineSample {
+    /// Share of all cores since the last sample, 0.0 to 1.0.
+    pub cpu: f64,
+    pub cores: u32,
+    pub load_1m: f64,
+    pub memory_used_bytes: u64,
+    pub memory_total_bytes: u64,
+    pub swap_used_bytes: u64,
+    pub swap_total_bytes: u64,
+    /// Of the file system that holds the panel's data.
+    pub disk_used_bytes: u64,
+    pub disk_total_bytes: u64,
+    /// Bytes a second since the last sample, over all interfaces but loopback and bridges.
+    pub net_in_per_second: f64,
+    pub net_out_per_second: f64,
+    /// Of this process.
+    pub panel_memory_bytes: u64,
+    pub uptime_seconds: u64,
+}
+
+/// What does not change while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MachineFacts {
+    pub hostname: String,
+    pub os: String,
+    pub kernel: String,
+    pub architecture: String,
+    pub cores: u32,
+    pub memory_bytes: u64,
+}
+
+/// One finding of `serverkit doctor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// `engine`, `ports`, `disk`, `clock`, `dns`, `memory`.
+    pub check: &'static str,
+    pub level: FindingLevel,
+    /// What was found, one sentence.
+    pub summary: String,
+    /// What to do, as words or a command; empty when all is well.
+    pub fix: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingLevel {
+    Ok,
+    Warning,
+    Problem,
+}

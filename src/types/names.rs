@@ -1,0 +1,433 @@
+//! Names that have been looked at. Where one of these is held, no further check is needed.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::{fmt, net::IpAddr, str::FromStr};
+use url::Url;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl FromStr for $name {
+            type Err = Error;
+            fn from_str(text: &str) -> Result<Self> {
+                let check: fn(&str) -> Result<String> = $check;
+                Ok($name(check(text)?))
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = Error;
+            fn try_from(text: String) -> Result<Self> {
+                text.parse()
+            }
+        }
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// The name of an app, project, environment or volume: it becomes part of host and container names, so it is
+    /// a DNS label (RFC 1123): 1 to 63 of `a-z`, `0-9` and `-`, with a letter or digit at both ends.
+    Slug,
+    |text| label("name", text)
+);
+/// The name of an app.
+pub type AppName = Slug;
+
+fn label(field: &str, text: &str) -> Result<String> {
+    let fits = (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::invalid(
+            field,
+            "use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
+        ))
+    }
+}
+
+name!(
+    /// A host that people type: a DNS name in its ASCII form (IDNA), lower case, without the last dot; or an IP address.
+    Host,
+    |text| {
+        let invalid = || Error::invalid("domain", "must be a domain name such as blog.example.com");
+        let text = text.trim().trim_end_matches('.');
+        if let Ok(address) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            return Ok(address.to_string());
+        }
+        let ascii = idna::domain_to_ascii(text).map_err(|_| invalid())?;
+        if ascii.len() > 253 || ascii.is_empty() {
+            return Err(invalid());
+        }
+        for part in ascii.split('.') {
+            label("domain", part).map_err(|_| invalid())?;
+        }
+        if ascii.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Err(invalid());
+        }
+        Ok(ascii)
+    }
+);
+
+impl Host {
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.parse().ok()
+    }
+    /// Whether a public certificate authority could ever know it. RFC 2606 and RFC 6761 reserve `.test`,
+    /// `.localhost`, `.invalid` and `.example`; `.internal` (ICANN), `.local` (RFC 6762), `.home.arpa` (RFC 8375),
+    /// bare addresses and single labels are not public either.
+    pub fn is_public(&self) -> bool {
+        let last = self.0.rsplit('.').next().unwrap_or_default();
+        self.address().is_none()
+            && self.0.contains('.')
+            && !matches!(
+                last,
+                "test" | "localhost" | "invalid" | "example" | "internal" | "local" | "lan" | "onion"
+            )
+            && !self.0.ends_with(".home.arpa")
+    }
+}
+
+name!(
+    /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`, at most 255 bytes (POSIX.1-2017, 8.1).
+    VariableKey,
+    |text| {
+        let fits = text.len() <= 255
+            && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if fits {
+            Ok(text.to_owned())
+        } else {
+            Err(Error::invalid("key", "use letters, digits and _, and begin with a letter or _ (at most 255)"))
+        }
+    }
+);
+
+name!(
+    /// A mail address, lower case: something, `@`, a host. Only a delivered mail proves more.
+    Email,
+    |text| {
+        let invalid = || Error::invalid("email", "must be a mail address such as ada@example.com");
+        let text = text.trim().to_lowercase();
+        let (local, host) = text.rsplit_once('@').ok_or_else(invalid)?;
+        let local_fits = (1..=64).contains(&local.len()) && local.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '@');
+        if !local_fits || host.parse::<Host>().is_err() {
+            return Err(invalid());
+        }
+        Ok(format!("{local}@{}", host.parse::<Host>()?))
+    }
+);
+
+name!(
+    /// A branch, tag or commit, by the rules of `git check-ref-format`, and never one that could be read as an option.
+    GitRef,
+    |text| {
+        let fits = (1..=250).contains(&text.len())
+            && !text.starts_with(['-', '/', '.'])
+            && !text.ends_with(['/', '.'])
+            && !text.ends_with(".lock")
+            && !["..", "//", "@{", "/."].iter().any(|bad| text.contains(bad))
+            && text != "@"
+            && text.chars().all(|c| !c.is_control() && !c.is_whitespace() && !matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\'));
+        if fits {
+            Ok(text.to_owned())
+        } else {
+            Err(Error::invalid("branch", "is not a name that Git allows for a branch, tag or commit"))
+        }
+    }
+);
+
+name!(
+    /// Where a repository is: `https://`, `http://`, `ssh://`, `git@host:path`, or a path on this machine. No user
+    /// name with a password: those are kept apart, sealed.
+    GitUrl,
+    |text| {
+        let text = text.trim();
+        if text.is_empty() || text.len() > 2048 || text.chars().any(|c| c.is_control() || c.is_whitespace()) || text.starts_with('-') {
+            return Err(Error::invalid("git", "must be a repository address such as https://example.com/team/blog.git"));
+        }
+        if let Some(path) = text.strip_prefix("file://").or_else(|| text.starts_with('/').then_some(text)) {
+            return if path.starts_with('/') && !path.split('/').any(|part| part == "..") {
+                Ok(path.to_owned())
+            } else {
+                Err(Error::invalid("git", "a path on this machine must be absolute and without `..`"))
+            };
+        }
+        if text.contains("://") {
+            let url = Url::parse(text).map_err(|_| Error::invalid("git", "is not a well-formed address"))?;
+            if !matches!(url.scheme(), "https" | "http" | "ssh") {
+                return Err(Error::invalid("git", "use https://, http://, ssh://, git@host:path or a path on this machine"));
+            }
+            if url.host().is_none() {
+                return Err(Error::invalid("git", "names no host"));
+            }
+            if url.password().is_some() {
+                return Err(Error::invalid("git", "leave the password out of the address; give it as the access token"));
+            }
+            return Ok(text.to_owned());
+        }
+        match text.split_once(':') {
+            Some((front, path)) if front.contains('@') && !path.is_empty() && !front.contains('/') => {
+                let (user, host) = front.split_once('@').unwrap_or(("git", front));
+                if user.is_empty() || user.starts_with('-') || host.parse::<Host>().is_err() {
+                    return Err(Error::invalid("git", "is not a well-formed ssh address (git@host:path)"));
+                }
+                Ok(text.to_owned())
+            }
+            _ => Err(Error::invalid("git", "use https://, http://, ssh://, git@host:path or a path on this machine")),
+        }
+    }
+);
+
+impl GitUrl {
+    /// A path on this machine: only administrators may name one.
+    pub fn is_local(&self) -> bool {
+        self.0.starts_with('/')
+    }
+    pub fn is_ssh(&self) -> bool {
+        !self.is_local() && !self.0.starts_with("http")
+    }
+}
+
+name!(
+    /// The reference of an image, as the engine takes it: `[host[:port]/]path[:tag][@digest]`.
+    /// Source: the distribution project's reference grammar.
+    ImageRef,
+    |text| {
+        let text = text.trim();
+        let invalid = || Error::invalid("image", "must be an image reference such as nginx:1.27 or ghcr.io/team/blog:main");
+        let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+        if digest.is_some_and(|digest| {
+            digest.strip_prefix("sha256:").is_none_or(|hex| hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        }) {
+            return Err(invalid());
+        }
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+            _ => (rest, None),
+        };
+        if tag.is_some_and(|tag| {
+            tag.is_empty() || tag.len() > 128 || tag.starts_with(['.', '-']) || !tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        }) {
+            return Err(invalid());
+        }
+        let mut parts = path.split('/').peekable();
+        let first = parts.peek().copied().unwrap_or_default();
+        if path.contains('/') && (first.contains(['.', ':']) || first == "localhost") {
+            let host = first.split_once(':').map_or(first, |(host, _)| host);
+            if host.parse::<Host>().is_err() {
+                return Err(invalid());
+            }
+            parts.next();
+        }
+        let mut any = false;
+        for part in parts {
+            any = true;
+            let fits = !part.is_empty()
+                && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+                && part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && part.ends_with(|c: char| c.is_ascii_alphanumeric());
+            if !fits {
+                return Err(invalid());
+            }
+        }
+        if any && text.len() <= 512 { Ok(text.to_owned()) } else { Err(invalid()) }
+    }
+);
+
+name!(
+    /// A path inside a repository, `/` between parts, no `..`, not absolute; `.` is the top.
+    RepoPath,
+    |text| {
+        let clean = text.trim().trim_start_matches("./").trim_matches('/');
+        if text.trim().starts_with('/') && text.trim() != "/" || clean.len() > 1024 || clean.chars().any(char::is_control) || clean.split('/').any(|part| part == "..") {
+            return Err(Error::invalid("path", "must be a path inside the repository, without `..`"));
+        }
+        Ok(if clean.is_empty() || clean == "." { ".".to_owned() } else { clean.to_owned() })
+    }
+);
+
+name!(
+    /// A path inside a container: absolute, without `..`, not the root.
+    ContainerPath,
+    |text| {
+        let fits = text.starts_with('/') && text.len() > 1 && text.len() <= 1024 && !text.chars().any(char::is_control) && !text.split('/').any(|part| part == "..");
+        if fits {
+            Ok(text.trim_end_matches('/').to_owned())
+        } else {
+            Err(Error::invalid("mount", "must be an absolute path inside the container, such as /data"))
+        }
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: FromStr>(good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(text.parse::<T>().is_ok(), "should be taken: {text:?}");
+        }
+        for text in bad {
+            assert!(text.parse::<T>().is_err(), "should be refused: {text:?}");
+        }
+    }
+
+    #[test]
+    fn slugs() {
+        let long = "a".repeat(300);
+        check::<Slug>(
+            &["a", "blog", "blog-2", "0", &"a".repeat(63)],
+            &[
+                "",
+                "../etc",
+                "a;b",
+                "$(id)",
+                "-a",
+                "a-",
+                "Blog",
+                "bl og",
+                "блог",
+                "a.b",
+                "a\0",
+                &"a".repeat(64),
+                &long,
+            ],
+        );
+    }
+
+    #[test]
+    fn hosts() {
+        check::<Host>(
+            &[
+                "example.com",
+                "EXAMPLE.com.",
+                "xn--bcher-kva.example",
+                "bücher.example",
+                "localhost",
+                "10.0.0.1",
+                "::1",
+                "[::1]",
+            ],
+            &[
+                "",
+                "*.example.com",
+                "a b",
+                "http://a",
+                "a/b",
+                "-a.com",
+                "a..b",
+                "1.2.3",
+                "a_b.com",
+                &"a".repeat(254),
+            ],
+        );
+        assert_eq!("Bücher.Example.".parse::<Host>().expect("valid").as_str(), "xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn public_hosts() {
+        for (host, public) in [
+            ("blog.example.com", true),
+            ("blog.test", false),
+            ("a.localhost", false),
+            ("nas.local", false),
+            ("x.internal", false),
+            ("192.0.2.1", false),
+            ("server", false),
+        ] {
+            assert_eq!(host.parse::<Host>().expect("valid").is_public(), public, "{host}");
+        }
+    }
+
+    #[test]
+    fn git_refs() {
+        check::<GitRef>(
+            &["main", "feature/a-b", "v1.2.3", "0123abcd"],
+            &[
+                "",
+                "--upload-pack=touch /tmp/x",
+                "-b",
+                "a..b",
+                "a b",
+                "a~1",
+                "x.lock",
+                "refs/../x",
+                "a@{1}",
+                "a\nb",
+                "/a",
+                "a/",
+            ],
+        );
+    }
+
+    #[test]
+    fn git_urls() {
+        check::<GitUrl>(
+            &[
+                "https://a.example/b.git",
+                "http://127.0.0.1:3000/x",
+                "ssh://git@h.example:22/x",
+                "git@h.example:x/y.git",
+                "/srv/git/x",
+                "file:///srv/x",
+            ],
+            &[
+                "",
+                "--upload-pack=x",
+                "ext::sh -c x",
+                "ftp://a/b",
+                "https://u:p@a.example/b",
+                "x",
+                "/srv/../etc",
+                "-oProxyCommand=x:y",
+                "git@-x:y",
+            ],
+        );
+    }
+
+    #[test]
+    fn image_refs() {
+        let digest = format!("a@sha256:{}", "0".repeat(64));
+        check::<ImageRef>(
+            &[
+                "nginx",
+                "nginx:1.27",
+                "ghcr.io/a/b:c",
+                "localhost:5000/a",
+                "10.0.0.1:5000/a/b",
+                &digest,
+            ],
+            &["", "Nginx", "a b", "a:", "a:-x", "a@sha256:12", "../a", "a//b", "a;b", "http://a"],
+        );
+    }
+
+    #[test]
+    fn keys_and_paths() {
+        check::<VariableKey>(&["A", "_a1"], &["", "1A", "A-B", "A=B", "A B", "Ä"]);
+        check::<RepoPath>(&[".", "", "web", "./web/", "a/b"], &["../a", "a/../b", "/etc"]);
+        check::<ContainerPath>(&["/data", "/var/lib/x/"], &["", "data", "/", "/a/../b"]);
+        check::<Email>(&["Ada@Example.com", "a+b@c.test"], &["", "a", "@b", "a@", "a b@c", "a@b_c"]);
+    }
+}

@@ -1,0 +1,34 @@
+//! Organization > Project > Environment. A fresh panel has one of each, so that a single user never meets the words.
+
+use crate::{EnvironmentId, OrganizationId, ProjectId, Slug, Time};
+use serde::{Deserialize, Serialize};
+
+/// Who owns things. Nothing crosses from one to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    pub id: OrganizationId,
+    pub name: Slug,
+    pub created_at: Time,
+}
+
+/// Things that belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    pub id: ProjectId,
+    pub organization: OrganizationId,
+    /// Unique in the organization.
+    pub name: Slug,
+    pub description: String,
+    pub created_at: Time,
+}
+
+/// One running copy of a project: production, staging, preview-42. It has a network of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    pub id: EnvironmentId,
+    pub organization: OrganizationId,
+    pub project: ProjectId,
+    /// Unique in the project.
+    pub name: Slug,
+    pub created_at: Time,
+}

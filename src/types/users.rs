@@ -1,0 +1,70 @@
+//! People and what lets them in.
+
+use crate::{Email, OrganizationId, Scope, SessionId, Time, TokenId, UserId};
+use serde::{Deserialize, Serialize};
+
+/// What a person may do in an organization; each includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Viewer,
+    Developer,
+    Admin,
+    Owner,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub id: UserId,
+    pub organization: OrganizationId,
+    pub email: Email,
+    pub name: String,
+    pub role: Role,
+    /// PHC string of Argon2id (RFC 9106).
+    pub password_hash: String,
+    pub disabled: bool,
+    pub created_at: Time,
+    pub last_seen_at: Option<Time>,
+}
+
+/// A signed-in browser. Deleting the record ends it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub id: SessionId,
+    pub organization: OrganizationId,
+    pub user: UserId,
+    /// SHA-256 of the refresh secret, hex. It changes at every renewal.
+    pub secret_hash: String,
+    /// What the browser must send back in `X-CSRF-Token` with every unsafe request.
+    pub csrf: String,
+    pub address: String,
+    pub agent: String,
+    pub created_at: Time,
+    pub last_used_at: Time,
+    pub expires_at: Time,
+}
+
+/// A token for scripts: `sk_` and 52 letters, shown once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiToken {
+    pub id: TokenId,
+    pub organization: OrganizationId,
+    pub user: UserId,
+    pub name: String,
+    /// SHA-256 of the whole token, hex: it has 256 random bits, so no slow hash is needed.
+    pub hash: String,
+    /// The first letters, to tell tokens apart in a list.
+    pub hint: String,
+    pub scope: Scope,
+    pub created_at: Time,
+    pub expires_at: Option<Time>,
+    pub last_used_at: Option<Time>,
+}
+
+/// The one-time link with which the first administrator takes a fresh panel. There is at most one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetupLink {
+    /// SHA-256 of the word in the link, hex.
+    pub hash: String,
+    pub expires_at: Time,
+}
