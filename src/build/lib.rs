@@ -1,1 +1,11 @@
-//! build
+//! From a source tree to what a build needs: which folder, which Dockerfile, and the context as a tar stream.
+//!
+//! It follows `docker build`: the same `.dockerignore` rules, symbolic links sent as links. Sending the context to an
+//! engine and building is `docker`'s business.
+
+mod ignore;
+mod pack;
+mod plan;
+
+pub use pack::pack;
+pub use plan::Plan;

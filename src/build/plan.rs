@@ -1,0 +1,229 @@
+//! What is built: the folder that is the context, and the Dockerfile in it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use types::{Doing, Error, GitSource, Result};
+
+/// Files and folders named when what was asked for is not there.
+const MOST_NAMED: usize = 12;
+/// How deep a Dockerfile is looked for, to name it in an error.
+const SEARCH_DEPTH: usize = 3;
+
+/// Where a build begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The folder that is sent, absolute.
+    pub context: PathBuf,
+    /// The Dockerfile, from the context.
+    pub dockerfile: String,
+}
+
+impl Plan {
+    /// Finds what `source` names in a checkout. Fails with `Invalid` when the folder or the Dockerfile is missing, naming
+    /// what is there, or is a link that leads out.
+    pub fn of(checkout: &Path, source: &GitSource) -> Result<Plan> {
+        let root = checkout
+            .canonicalize()
+            .doing(format!("opening the checkout {}", checkout.display()))?;
+        let context = context(&root, source.folder.as_str())?;
+        let dockerfile = dockerfile(&context, source.dockerfile.as_str())?;
+        Ok(Plan { context, dockerfile })
+    }
+}
+
+fn context(root: &Path, folder: &str) -> Result<PathBuf> {
+    let Ok(context) = root.join(folder).canonicalize() else {
+        return Err(Error::invalid(
+            "folder",
+            format!("there is no folder `{folder}` in the repository{}", what_is_there(root)),
+        ));
+    };
+    if !context.starts_with(root) {
+        return Err(Error::invalid(
+            "folder",
+            format!("`{folder}` is a link that leads out of the repository"),
+        ));
+    }
+    if !context.is_dir() {
+        return Err(Error::invalid("folder", format!("`{folder}` is a file, not a folder")));
+    }
+    Ok(context)
+}
+
+/// The Dockerfile's real place in `context`, so that the engine need not follow links to it.
+pub(crate) fn dockerfile(context: &Path, name: &str) -> Result<String> {
+    let Ok(path) = context.join(name).canonicalize() else {
+        let hint = match similar(context, context, SEARCH_DEPTH) {
+            found if found.is_empty() => what_is_there(context),
+            found => format!("; there is {}", list(&found)),
+        };
+        return Err(Error::invalid("dockerfile", format!("there is no `{name}` in the folder{hint}")));
+    };
+    let root = context.canonicalize().doing("opening the build context")?;
+    let Ok(inside) = path.strip_prefix(&root) else {
+        return Err(Error::invalid(
+            "dockerfile",
+            format!("`{name}` leads out of the folder that is built"),
+        ));
+    };
+    if !path.is_file() {
+        return Err(Error::invalid("dockerfile", format!("`{name}` is not a file")));
+    }
+    inside
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::invalid("dockerfile", "its name is not UTF-8"))
+}
+
+/// Files that look like a Dockerfile, from `root`.
+fn similar(root: &Path, folder: &Path, depth: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in sorted(folder) {
+        let name = entry
+            .file_name()
+            .map(|name| name.to_string_lossy().to_lowercase())
+            .unwrap_or_default();
+        if entry.is_dir() && !entry.is_symlink() && depth > 1 && !name.starts_with('.') && name != "node_modules" {
+            found.extend(similar(root, &entry, depth - 1));
+        } else if entry.is_file() && name.contains("dockerfile") && !name.ends_with(".dockerignore") {
+            found.extend(entry.strip_prefix(root).ok().map(|path| path.to_string_lossy().into_owned()));
+        }
+    }
+    found
+}
+
+fn what_is_there(folder: &Path) -> String {
+    let names: Vec<String> = sorted(folder)
+        .iter()
+        .filter_map(|path| {
+            Some(format!(
+                "{}{}",
+                path.file_name()?.to_string_lossy(),
+                if path.is_dir() { "/" } else { "" }
+            ))
+        })
+        .filter(|name| name != ".git/")
+        .collect();
+    if names.is_empty() {
+        "; it is empty".to_owned()
+    } else {
+        format!("; there is {}", list(&names))
+    }
+}
+
+fn list(names: &[String]) -> String {
+    let more = if names.len() > MOST_NAMED {
+        format!(" and {} more", names.len() - MOST_NAMED)
+    } else {
+        String::new()
+    };
+    let names: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{name}`")).collect();
+    format!("{}{more}", names.join(", "))
+}
+
+fn sorted(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use tempfile::TempDir;
+
+    fn checkout() -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("web/deploy")).unwrap();
+        fs::create_dir_all(dir.path().join("empty")).unwrap();
+        fs::create_dir_all(dir.path().join(".git")).unwrap();
+        fs::write(dir.path().join("Dockerfile"), "FROM scratch").unwrap();
+        fs::write(dir.path().join("README.md"), "").unwrap();
+        fs::write(dir.path().join("web/deploy/Dockerfile.prod"), "FROM scratch").unwrap();
+        fs::write(dir.path().join("web/index.html"), "").unwrap();
+        symlink("deploy/Dockerfile.prod", dir.path().join("web/Dockerfile.link")).unwrap();
+        symlink("../Dockerfile", dir.path().join("web/Dockerfile.up")).unwrap();
+        symlink("/etc", dir.path().join("etc")).unwrap();
+        symlink("/etc/passwd", dir.path().join("passwd")).unwrap();
+        symlink("web", dir.path().join("site")).unwrap();
+        dir
+    }
+
+    fn source(folder: &str, dockerfile: &str) -> GitSource {
+        GitSource {
+            url: "https://example.com/a.git".parse().unwrap(),
+            branch: None,
+            folder: folder.parse().unwrap(),
+            dockerfile: dockerfile.parse().unwrap(),
+            target: None,
+            submodules: false,
+            user: None,
+            password: None,
+            deploy_key: None,
+            deploy_key_public: None,
+            host_key: None,
+        }
+    }
+
+    #[test]
+    fn plans() {
+        let dir = checkout();
+        let root = dir.path().canonicalize().unwrap();
+        for (folder, dockerfile, context, expected) in [
+            (".", "Dockerfile", ".", "Dockerfile"),
+            (".", "web/deploy/Dockerfile.prod", ".", "web/deploy/Dockerfile.prod"),
+            ("web", "deploy/Dockerfile.prod", "web", "deploy/Dockerfile.prod"),
+            ("web", "Dockerfile.link", "web", "deploy/Dockerfile.prod"),
+            ("site", "Dockerfile.link", "web", "deploy/Dockerfile.prod"),
+        ] {
+            let plan = Plan::of(dir.path(), &source(folder, dockerfile)).unwrap();
+            assert_eq!(
+                (plan.context, plan.dockerfile.as_str()),
+                (root.join(context).components().collect(), expected)
+            );
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let dir = checkout();
+        for (folder, dockerfile, why) in [
+            (
+                "shop",
+                "Dockerfile",
+                "folder: there is no folder `shop` in the repository; there is `Dockerfile`, `README.md`, `empty/`",
+            ),
+            ("README.md", "Dockerfile", "folder: `README.md` is a file, not a folder"),
+            ("etc", "passwd", "folder: `etc` is a link that leads out of the repository"),
+            (
+                "web",
+                "Dockerfile",
+                "dockerfile: there is no `Dockerfile` in the folder; there is `Dockerfile.link`, `Dockerfile.up`, `deploy/Dockerfile.prod`",
+            ),
+            (
+                "empty",
+                "Dockerfile",
+                "dockerfile: there is no `Dockerfile` in the folder; it is empty",
+            ),
+            (".", "passwd", "dockerfile: `passwd` leads out of the folder that is built"),
+            (
+                "web",
+                "Dockerfile.up",
+                "dockerfile: `Dockerfile.up` leads out of the folder that is built",
+            ),
+            (".", "web", "dockerfile: `web` is not a file"),
+        ] {
+            let error = Plan::of(dir.path(), &source(folder, dockerfile)).unwrap_err().to_string();
+            assert!(error.starts_with(why), "{error}");
+        }
+    }
+}
