@@ -1,1 +1,52 @@
-//! store
+//! State: typed collections of records on disk, and nothing acknowledged that could be lost.
+//!
+//! A [`Batch`] of changes goes to one writer thread. It checks the batch (compare-and-swap on revisions, unique
+//! claims), appends it to the journal, syncs, applies it to sled, flushes, and only then answers. Batches that wait
+//! at the same time share one sync. Reads go to sled and see whole batches that are on disk.
+//!
+//! Nobody but `state.rs` names sled. If it does not open, or a record in it does not verify, it is moved aside and
+//! built again from the newest snapshot and the journal. In one directory:
+//!
+//!     lock           held by the one process that has it open
+//!     format         which version wrote it
+//!     master.key     opens what is sealed; mode 0600
+//!     state/         sled
+//!     journal/       committed batches, in segments named after their first sequence number
+//!     snapshots/     all records at one sequence number; the newest two
+
+mod batch;
+mod codec;
+mod collection;
+mod directory;
+mod envelope;
+mod journal;
+mod record;
+mod recovery;
+mod sealing;
+mod snapshot;
+mod state;
+mod store;
+mod writer;
+
+mod answers;
+mod apps;
+mod certificates;
+mod deployments;
+mod domains;
+mod events;
+mod networks;
+mod nodes;
+mod releases;
+mod settings;
+mod tenancy;
+mod users;
+mod variables;
+mod volumes;
+
+pub use batch::Batch;
+pub use certificates::AUTHORITY_KEY;
+pub use collection::{Collection, Stored};
+pub use record::{Never, Record};
+pub use settings::SETTINGS_KEY;
+pub use store::{Change, Store};
+pub use users::SETUP_KEY;

@@ -10,12 +10,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The kinds of thing that can be missing or taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
+    Account,
+    Answer,
     App,
+    Authority,
     Certificate,
     Container,
     Deployment,
     Domain,
     Environment,
+    Event,
     Image,
     Network,
     Node,
@@ -25,6 +29,7 @@ pub enum Kind {
     Release,
     Session,
     Setting,
+    SetupLink,
     Token,
     User,
     Variable,
@@ -34,12 +39,16 @@ pub enum Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Kind::Account => "ACME account",
+            Kind::Answer => "answer",
             Kind::App => "app",
+            Kind::Authority => "authority",
             Kind::Certificate => "certificate",
             Kind::Container => "container",
             Kind::Deployment => "deployment",
             Kind::Domain => "domain",
             Kind::Environment => "environment",
+            Kind::Event => "event",
             Kind::Image => "image",
             Kind::Network => "network",
             Kind::Node => "server",
@@ -49,6 +58,7 @@ impl fmt::Display for Kind {
             Kind::Release => "release",
             Kind::Session => "session",
             Kind::Setting => "setting",
+            Kind::SetupLink => "setup link",
             Kind::Token => "token",
             Kind::User => "user",
             Kind::Variable => "variable",

@@ -4,6 +4,7 @@
 //! look as JSON on the wire is `api`'s. Time and chance come in through [`World`].
 
 mod actors;
+mod answers;
 mod apps;
 mod certificates;
 mod containers;
@@ -26,6 +27,7 @@ mod volumes;
 mod world;
 
 pub use actors::{Action, Actor, Scope, Who};
+pub use answers::{Answer, AnswerOutcome};
 pub use apps::{App, DesiredState, GitSource, HealthCheck, Limits, Mount, Probe, Source};
 pub use certificates::{AcmeAccount, Certificate, CertificateOrigin, CertificateState, OwnAuthority};
 pub use containers::*;

@@ -1,0 +1,17 @@
+//! How answers under an `Idempotency-Key` are kept.
+
+use crate::{Never, Record};
+use types::{Answer, Kind};
+
+impl Record for Answer {
+    const KIND: Kind = Kind::Answer;
+    const TREE: &'static str = "answers";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> Answer {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+}

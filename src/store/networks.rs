@@ -1,0 +1,23 @@
+//! How networks are kept: one for an environment, no subnet twice.
+
+use crate::{Never, Record};
+use types::{Kind, Network};
+
+impl Record for Network {
+    const KIND: Kind = Kind::Network;
+    const TREE: &'static str = "networks";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> Network {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        self.environment.to_string()
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn claims(&self) -> Vec<String> {
+        vec![self.subnet.to_string()]
+    }
+}

@@ -1,0 +1,20 @@
+//! How servers are kept.
+
+use crate::{Never, Record};
+use types::{Kind, NodeRecord};
+
+impl Record for NodeRecord {
+    const KIND: Kind = Kind::Node;
+    const TREE: &'static str = "nodes";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> NodeRecord {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}

@@ -1,0 +1,64 @@
+//! What a type must say of itself to be kept: its tree, its key, its version, and how to read the version before.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use types::{Error, Kind, Result};
+
+/// A stored type. To change its shape: copy the old one to `mod v1`, make it `Previous`, raise `VERSION`, write
+/// `upgrade`, and test on old bytes. Records of an older version are rewritten when the store is opened.
+pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
+    const KIND: Kind;
+    /// Names the collection on disk; never changes, holds no `/`.
+    const TREE: &'static str;
+    /// From 1.
+    const VERSION: u8;
+    /// The shape before this one; [`Never`] for the first.
+    type Previous: Record;
+    fn upgrade(previous: Self::Previous) -> Self;
+    /// Unique in the tree, not empty; lists are in its order.
+    fn key(&self) -> String;
+    /// What people call it, for messages.
+    fn name(&self) -> String {
+        self.key()
+    }
+    /// Texts that only one record of this tree may hold, such as `<environment>/<name>`.
+    fn claims(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Has no values: the shape before the first.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum Never {}
+
+impl Record for Never {
+    const KIND: Kind = Kind::Operation;
+    const TREE: &'static str = "never";
+    const VERSION: u8 = 0;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> Never {
+        previous
+    }
+    fn key(&self) -> String {
+        match *self {}
+    }
+}
+
+/// Reads a value written as `version`, through every shape in between.
+pub fn decode<T: Record>(version: u8, json: &[u8]) -> Result<T> {
+    if version > T::VERSION {
+        return Err(newer::<T>(version));
+    }
+    if version == T::VERSION {
+        return serde_json::from_slice(json).map_err(|error| Error::internal(format!("reading a stored {}", T::KIND), error));
+    }
+    Ok(T::upgrade(decode::<T::Previous>(version, json)?))
+}
+
+/// The refusal of a record from a newer binary.
+pub fn newer<T: Record>(version: u8) -> Error {
+    Error::unavailable(format!(
+        "a stored {} has version {version}, and this serverkit knows versions up to {}: it was written by a newer serverkit; start that one",
+        T::KIND,
+        T::VERSION
+    ))
+}

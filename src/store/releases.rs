@@ -1,0 +1,20 @@
+//! How releases are kept: by app, so that one app's are next to each other; the id alone is a claim.
+
+use crate::{Never, Record};
+use types::{Kind, Release};
+
+impl Record for Release {
+    const KIND: Kind = Kind::Release;
+    const TREE: &'static str = "releases";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> Release {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        format!("{}/{}", self.app, self.id)
+    }
+    fn claims(&self) -> Vec<String> {
+        vec![self.id.to_string()]
+    }
+}

@@ -1,0 +1,284 @@
+//! The store as others see it, and what its handles share.
+
+use crate::{
+    Batch, Collection, Record,
+    batch::path,
+    directory::{self, Lock},
+    envelope,
+    journal::Step,
+    record,
+    recovery::recover,
+    sealing::Sealer,
+    state::{ClaimChange, Claims, State},
+    writer::{Command, Writer},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    thread::JoinHandle,
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use types::{
+    AcmeAccount, Answer, ApiToken, App, Certificate, Deployment, Doing, Domain, Environment, Error, Event, Network, NodeRecord,
+    Organization, OwnAuthority, Project, Release, Result, Sealed, Secret, Session, Settings, SetupLink, User, Variable, Volume, World,
+};
+
+/// Batches that may wait for the writer before callers do.
+const WAITING: usize = 1024;
+/// Changes that a slow listener may lag behind.
+const CHANGES: usize = 1024;
+
+/// A record changed, came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// [`Record::TREE`]
+    pub tree: &'static str,
+    pub key: String,
+}
+
+/// Sizes that tests make small.
+#[derive(Debug, Clone)]
+pub(crate) struct Tuning {
+    /// A segment of the journal is closed when it has this many bytes.
+    pub segment_bytes: u64,
+    /// A snapshot is made after this much journal, or twice the last snapshot if that is more.
+    pub snapshot_bytes: u64,
+    /// With less than this left on the disk nothing is written: sled does not take a full disk well.
+    pub reserve_bytes: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Tuning {
+        Tuning {
+            segment_bytes: 4 << 20,
+            snapshot_bytes: 8 << 20,
+            reserve_bytes: 4 << 20,
+        }
+    }
+}
+
+/// What readers and the writer share.
+pub(crate) struct Core {
+    pub dir: PathBuf,
+    pub changes: broadcast::Sender<Change>,
+    /// `None` once closed, and while it is opened again after a failure.
+    state: RwLock<Option<State>>,
+    claims: RwLock<Claims>,
+    mended: Mutex<Vec<String>>,
+}
+
+impl Core {
+    pub fn read<T>(&self, work: impl FnOnce(&State) -> Result<T>) -> Result<T> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        work(state.as_ref().ok_or_else(|| Error::unavailable("the store is closed"))?)
+    }
+    pub fn claim(&self, claim: &str) -> Option<String> {
+        self.claims.read().unwrap_or_else(PoisonError::into_inner).get(claim).cloned()
+    }
+    pub fn change_claims(&self, change: ClaimChange) {
+        change.make(&mut self.claims.write().unwrap_or_else(PoisonError::into_inner));
+    }
+    pub fn install(&self, state: State, claims: Claims, mended: Vec<String>) {
+        *self.claims.write().unwrap_or_else(PoisonError::into_inner) = claims;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(state);
+        self.mended.lock().unwrap_or_else(PoisonError::into_inner).extend(mended);
+    }
+    pub fn close(&self) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// What all handles of a store share. When the last one goes, the writer ends and the directory is free.
+pub(crate) struct Handle {
+    pub core: Arc<Core>,
+    sealer: Sealer,
+    world: World,
+    inbox: Option<mpsc::Sender<Command>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    pub async fn commit(&self, batch: Batch) -> Result<u64> {
+        self.ask(|reply| Command::Commit(batch, reply)).await?
+    }
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
+        let closed = || Error::unavailable("the store is closed");
+        let (reply, answer) = oneshot::channel();
+        let inbox = self.inbox.as_ref().ok_or_else(closed)?;
+        inbox.send(command(reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inbox.take();
+        if let Some(writer) = self.writer.take() {
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = writer.join();
+        }
+    }
+}
+
+macro_rules! collections {
+    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
+        /// All state of one panel. Clones share it.
+        #[derive(Clone)]
+        pub struct Store {
+            $($(#[$doc])* pub $field: Collection<$type>,)*
+            handle: Arc<Handle>,
+        }
+
+        impl Store {
+            fn over(handle: Arc<Handle>) -> Store {
+                Store {
+                    $($field: Collection::new(&handle),)*
+                    handle,
+                }
+            }
+        }
+
+        /// Brings every record up to the version that this binary writes; refuses newer ones.
+        fn upgrades(state: &State) -> Result<Vec<Step>> {
+            let mut steps = Vec::new();
+            $(upgrades_of::<$type>(state, &mut steps)?;)*
+            Ok(steps)
+        }
+    };
+}
+
+collections! {
+    organizations: Organization,
+    projects: Project,
+    environments: Environment,
+    /// Claim: the mail address.
+    users: User,
+    sessions: Session,
+    /// Claim: the hash.
+    tokens: ApiToken,
+    /// The one link, under [`crate::SETUP_KEY`].
+    setup: SetupLink,
+    /// Claim: `<environment>/<name>`, unless in the trash.
+    apps: App,
+    /// By `<app>/<KEY>`.
+    variables: Variable,
+    releases: Release,
+    deployments: Deployment,
+    /// By host.
+    domains: Domain,
+    /// By host.
+    certificates: Certificate,
+    /// The one, under [`crate::AUTHORITY_KEY`].
+    authority: OwnAuthority,
+    /// By the directory's address.
+    acme_accounts: AcmeAccount,
+    /// Claim: `<environment>/<name>`.
+    volumes: Volume,
+    /// By environment. Claim: the subnet.
+    networks: Network,
+    nodes: NodeRecord,
+    /// The one, under [`crate::SETTINGS_KEY`].
+    settings: Settings,
+    events: Event,
+    /// By [`Answer::key`].
+    answers: Answer,
+}
+
+fn upgrades_of<T: Record>(state: &State, steps: &mut Vec<Step>) -> Result<()> {
+    state.prefix(&path::<T>(""), &mut |path, bytes| {
+        let old = envelope::decode(path, bytes)?;
+        if old.version > T::VERSION {
+            return Err(record::newer::<T>(old.version));
+        }
+        if old.version < T::VERSION {
+            let value: T = record::decode(old.version, old.json)?;
+            let json = serde_json::to_vec(&value).doing(format!("upgrading a {}", T::KIND))?;
+            let bytes = envelope::encode(path, T::VERSION, old.revision, &value.claims(), &json);
+            steps.push(Step::Put {
+                path: path.to_owned(),
+                bytes,
+            });
+        }
+        Ok(())
+    })
+}
+
+impl Store {
+    /// Opens the state in `dir`, making it if there is none, and mends it from journal and snapshots if it is broken.
+    /// Blocks. Fails with `Busy` when another process has it (and says which), with `Unavailable` when a newer
+    /// serverkit wrote it, the master key is missing or open to others, or it is beyond mending.
+    pub fn open(dir: &Path, world: World) -> Result<Store> {
+        Store::open_with(dir, world, Tuning::default(), upgrades)
+    }
+
+    pub(crate) fn open_with(dir: &Path, world: World, tuning: Tuning, upgrades: fn(&State) -> Result<Vec<Step>>) -> Result<Store> {
+        let lock = directory::lock(dir)?;
+        let sealer = directory::prepare(dir, &world)?;
+        let core = Arc::new(Core {
+            dir: dir.to_owned(),
+            changes: broadcast::Sender::new(CHANGES),
+            state: RwLock::new(None),
+            claims: RwLock::default(),
+            mended: Mutex::default(),
+        });
+        let writer = begin(&core, lock, tuning, &world, upgrades)?;
+        let (inbox, commands) = mpsc::channel(WAITING);
+        let writer = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || writer.run(commands))
+            .doing("starting the store's writer")?;
+        Ok(Store::over(Arc::new(Handle {
+            core,
+            sealer,
+            world,
+            inbox: Some(inbox),
+            writer: Some(writer),
+        })))
+    }
+
+    /// For disk: only this store, with its master key, opens it again.
+    pub fn seal(&self, secret: &Secret) -> Result<Sealed> {
+        self.handle.sealer.seal(secret, &self.handle.world)
+    }
+    /// Fails with `Internal` when it was sealed under another key or was changed.
+    pub fn unseal(&self, sealed: &Sealed) -> Result<Secret> {
+        self.handle.sealer.unseal(sealed)
+    }
+    /// Every change from now on, after it is on disk. A listener that lags too far is told so and reads anew.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.handle.core.changes.subscribe()
+    }
+    /// All of the batch or nothing, over any collections; returns once it is on disk. Fails with `Taken`, `Stale` or
+    /// `NotFound` by its first step that does not hold, with `Unavailable` when the disk is full.
+    pub async fn commit(&self, batch: Batch) -> Result<()> {
+        self.handle.commit(batch).await.map(drop)
+    }
+    /// Writes all records to a new snapshot file; answers where.
+    pub async fn snapshot(&self) -> Result<PathBuf> {
+        self.handle.ask(Command::Snapshot).await?
+    }
+    /// Finishes what is under way and lets go of the directory. After it, everything fails with `Unavailable`.
+    pub async fn close(&self) {
+        // Closed already is closed.
+        let _ = self.handle.ask(Command::Close).await;
+    }
+    /// What was damaged on disk and has been mended since the start, a sentence each.
+    pub fn mended(&self) -> Vec<String> {
+        self.handle.core.mended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    /// Where it lies.
+    pub fn dir(&self) -> &Path {
+        &self.handle.core.dir
+    }
+}
+
+fn begin(core: &Arc<Core>, lock: Lock, tuning: Tuning, world: &World, upgrades: fn(&State) -> Result<Vec<Step>>) -> Result<Writer> {
+    let recovered = recover(&core.dir, &tuning, world)?;
+    let mut writer = Writer::new(core.clone(), recovered, lock, tuning, world.clone());
+    let steps = core.read(upgrades)?;
+    if !steps.is_empty() {
+        tracing::info!("bringing {} records up to this version", steps.len());
+        writer.put(steps)?;
+    }
+    Ok(writer)
+}

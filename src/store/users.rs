@@ -1,0 +1,71 @@
+//! How people, and what lets them in, are kept.
+
+use crate::{Never, Record};
+use types::{ApiToken, Kind, Session, SetupLink, User};
+
+/// The key of the one link with which a fresh panel is claimed.
+pub const SETUP_KEY: &str = "setup";
+
+impl Record for User {
+    const KIND: Kind = Kind::User;
+    const TREE: &'static str = "users";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> User {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn name(&self) -> String {
+        self.email.to_string()
+    }
+    fn claims(&self) -> Vec<String> {
+        vec![self.email.to_string()]
+    }
+}
+
+impl Record for Session {
+    const KIND: Kind = Kind::Session;
+    const TREE: &'static str = "sessions";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> Session {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Record for ApiToken {
+    const KIND: Kind = Kind::Token;
+    const TREE: &'static str = "tokens";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> ApiToken {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn claims(&self) -> Vec<String> {
+        vec![self.hash.clone()]
+    }
+}
+
+impl Record for SetupLink {
+    const KIND: Kind = Kind::SetupLink;
+    const TREE: &'static str = "setup";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> SetupLink {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        SETUP_KEY.into()
+    }
+}

@@ -1,0 +1,324 @@
+//! The one writer: takes the batches that wait, checks them in order, makes them last with one sync, then answers.
+
+use crate::{
+    batch::{Batch, Content, Verb},
+    directory::{Lock, free_bytes},
+    envelope,
+    journal::{Entry, Journal, Step},
+    recovery::{Recovered, recover},
+    snapshot,
+    state::{State, Tally, claim_path},
+    store::{Change, Core, Tuning},
+};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use tokio::sync::{mpsc, oneshot};
+use types::{Error, Result, World, report};
+
+/// Batches that share one sync at most, so that the first does not wait for ever.
+const GROUP: usize = 256;
+
+pub type Reply<T> = oneshot::Sender<Result<T>>;
+
+pub enum Command {
+    /// Answers with the batch's sequence number, which is the revision of what it wrote.
+    Commit(Batch, Reply<u64>),
+    Snapshot(Reply<PathBuf>),
+    Close(oneshot::Sender<()>),
+}
+
+pub struct Writer {
+    core: Arc<Core>,
+    tuning: Tuning,
+    world: World,
+    /// `None` after sled failed and could not be opened again; tried again with each group.
+    open: Option<Open>,
+    _lock: Lock,
+}
+
+struct Open {
+    journal: Journal,
+    tally: Tally,
+    unsnapped: u64,
+    snapshot_bytes: u64,
+}
+
+/// What a record was or will be, as far as checks need it.
+#[derive(Clone)]
+struct Held {
+    revision: u64,
+    claims: Vec<String>,
+}
+
+/// Changes that are checked and not applied yet: by path, and by `<tree>/<claim>`.
+#[derive(Default)]
+struct Layer {
+    records: HashMap<String, Option<Held>>,
+    claims: HashMap<String, Option<String>>,
+}
+
+impl Writer {
+    pub fn new(core: Arc<Core>, recovered: Recovered, lock: Lock, tuning: Tuning, world: World) -> Writer {
+        let mut writer = Writer {
+            core,
+            tuning,
+            world,
+            open: None,
+            _lock: lock,
+        };
+        writer.install(recovered);
+        writer
+    }
+
+    /// Works until told to close, or until nobody is left who could ask.
+    pub fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let mut closed = None;
+        while let Some(first) = inbox.blocking_recv() {
+            let mut commits = Vec::new();
+            let mut others = Vec::new();
+            let mut next = Some(first);
+            while let Some(command) = next {
+                match command {
+                    Command::Commit(batch, reply) => commits.push((batch, reply)),
+                    other => others.push(other),
+                }
+                next = if commits.len() < GROUP && others.is_empty() {
+                    inbox.try_recv().ok()
+                } else {
+                    None
+                };
+            }
+            self.commit(commits);
+            for command in others {
+                match command {
+                    // A caller that no longer waits is no concern of ours.
+                    Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
+                    Command::Close(reply) => closed = Some(reply),
+                    Command::Commit(..) => unreachable!("commits were sorted out above"),
+                }
+            }
+            if closed.is_some() {
+                break;
+            }
+        }
+        self.core.close();
+        drop(self);
+        if let Some(reply) = closed {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Writes an entry that needs no checks: upgraded records, before anybody reads.
+    pub fn put(&mut self, steps: Vec<Step>) -> Result<()> {
+        let sequence = self.open()?.tally.sequence + 1;
+        self.write(&[Entry { sequence, steps }])
+    }
+
+    fn commit(&mut self, commits: Vec<(Batch, Reply<u64>)>) {
+        let mut replies = Vec::new();
+        let mut entries = Vec::new();
+        let mut changes = Vec::new();
+        let mut group = Layer::default();
+        let begun = self.open().map(|open| open.tally.sequence).map_err(|error| report(&error));
+        for (batch, reply) in commits {
+            let sequence = match &begun {
+                Ok(sequence) => sequence + 1 + entries.len() as u64,
+                Err(why) => {
+                    let _ = reply.send(Err(Error::unavailable(format!("the state cannot be written: {why}"))));
+                    continue;
+                }
+            };
+            match self.check(batch, sequence, &mut group) {
+                Ok((entry, mut made)) => {
+                    entries.push(entry);
+                    changes.append(&mut made);
+                    replies.push((reply, Ok(sequence)));
+                }
+                Err(error) => replies.push((reply, Err(error))),
+            }
+        }
+        let written = if entries.is_empty() { Ok(()) } else { self.write(&entries) };
+        let failed = written.err().map(|error| report(&error));
+        if failed.is_none() {
+            for change in changes {
+                // Nobody listening is fine.
+                let _ = self.core.changes.send(change);
+            }
+        }
+        for (reply, result) in replies {
+            let result = match &failed {
+                Some(why) => Err(Error::unavailable(why.clone())),
+                None => result,
+            };
+            let _ = reply.send(result);
+        }
+        self.snapshot_when_due();
+    }
+
+    /// Journal, sync, sled, flush. An error means that nothing was changed, except when sled failed and could not be
+    /// brought back: then the journal has it, and the next opening will.
+    fn write(&mut self, entries: &[Entry]) -> Result<()> {
+        let last = entries.last().map_or(0, |entry| entry.sequence);
+        let full = |dir: &std::path::Path| format!("the disk that holds {} is full: nothing was saved", dir.display());
+        if free_bytes(&self.core.dir)? < self.tuning.reserve_bytes {
+            return Err(Error::unavailable(full(&self.core.dir)));
+        }
+        let open = self.open.as_mut().ok_or_else(closed)?;
+        match open.journal.append(entries) {
+            Ok(bytes) => open.unsnapped += bytes,
+            Err(error) => {
+                let is_full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+                let what = if is_full {
+                    full(&self.core.dir)
+                } else {
+                    "the journal cannot be written: nothing was saved".into()
+                };
+                return Err(Error::unavailable_by(what, error));
+            }
+        }
+        let mut tally = open.tally;
+        match self.core.read(|state| state.apply(entries, &mut tally)) {
+            Ok(change) => {
+                open.tally = tally;
+                self.core.change_claims(change);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!("the state failed and is opened again: {}", report(&error));
+                self.open = None;
+                if self.open()?.tally.sequence < last {
+                    return Err(error);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What is open, opening it again if it failed before.
+    fn open(&mut self) -> Result<&mut Open> {
+        if self.open.is_none() {
+            self.core.close();
+            let recovered = recover(&self.core.dir, &self.tuning, &self.world)?;
+            self.install(recovered);
+        }
+        self.open.as_mut().ok_or_else(closed)
+    }
+
+    fn install(&mut self, recovered: Recovered) {
+        self.core.install(recovered.state, recovered.claims, recovered.mended);
+        self.open = Some(Open {
+            journal: recovered.journal,
+            tally: recovered.tally,
+            unsnapped: recovered.unsnapped,
+            snapshot_bytes: recovered.snapshot_bytes,
+        });
+    }
+
+    /// Checks a batch against the state and the batches before it in the group; adds it to the group if it passes.
+    fn check(&self, batch: Batch, sequence: u64, group: &mut Layer) -> Result<(Entry, Vec<Change>)> {
+        if let Some(error) = batch.failed {
+            return Err(error);
+        }
+        let mut layer = Layer::default();
+        let mut steps = Vec::with_capacity(batch.steps.len());
+        let mut changes = Vec::with_capacity(batch.steps.len());
+        for step in batch.steps {
+            let held = match layer.records.get(&step.path).or_else(|| group.records.get(&step.path)) {
+                Some(held) => held.clone(),
+                None => self.core.read(|state| held(state, &step.path))?,
+            };
+            let taken = |name: &str| Error::Taken {
+                kind: step.kind,
+                name: name.to_owned(),
+                by: None,
+            };
+            let revision = held.as_ref().map(|held| held.revision);
+            let content: Option<Content> = match (step.verb, revision) {
+                (Verb::Insert(_), Some(_)) => return Err(taken(&step.name)),
+                (Verb::Insert(content), None) => Some(content),
+                (_, None) => return Err(Error::not_found(step.kind, &step.name)),
+                (Verb::Save(expected, _) | Verb::Remove(expected), Some(revision)) if expected != revision => {
+                    return Err(Error::Stale {
+                        what: format!("the {} `{}`", step.kind, step.name),
+                    });
+                }
+                (Verb::Save(_, content), Some(_)) => Some(content),
+                (Verb::Remove(_) | Verb::RemoveAny, Some(_)) => None,
+            };
+            for claim in held.iter().flat_map(|held| &held.claims) {
+                layer.claims.insert(claim_path(&step.path, claim), None);
+            }
+            for claim in content.iter().flat_map(|content| &content.claims) {
+                let claim = claim_path(&step.path, claim);
+                let holder = match layer.claims.get(&claim).or_else(|| group.claims.get(&claim)) {
+                    Some(holder) => holder.clone(),
+                    None => self.core.claim(&claim),
+                };
+                if holder.is_some_and(|holder| holder != step.path) {
+                    return Err(taken(&step.name));
+                }
+                layer.claims.insert(claim, Some(step.path.clone()));
+            }
+            changes.push(Change {
+                tree: step.tree,
+                key: step.path[step.tree.len() + 1..].to_owned(),
+            });
+            let held = content.as_ref().map(|content| Held {
+                revision: sequence,
+                claims: content.claims.clone(),
+            });
+            layer.records.insert(step.path.clone(), held);
+            steps.push(match content {
+                Some(content) => Step::Put {
+                    bytes: envelope::encode(&step.path, content.version, sequence, &content.claims, &content.json),
+                    path: step.path,
+                },
+                None => Step::Remove { path: step.path },
+            });
+        }
+        group.records.extend(layer.records);
+        group.claims.extend(layer.claims);
+        Ok((Entry { sequence, steps }, changes))
+    }
+
+    fn snapshot_when_due(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        if open.unsnapped < self.tuning.snapshot_bytes.max(2 * open.snapshot_bytes) {
+            return;
+        }
+        if let Err(error) = self.snapshot() {
+            tracing::warn!("no snapshot was made, the journal is kept longer: {}", report(&error));
+            if let Some(open) = &mut self.open {
+                // Not again at once.
+                open.unsnapped /= 2;
+            }
+        }
+    }
+
+    fn snapshot(&mut self) -> Result<PathBuf> {
+        let dir = self.core.dir.join("snapshots");
+        let core = self.core.clone();
+        let open = self.open()?;
+        open.journal
+            .rotate(open.tally.sequence + 1)
+            .map_err(|error| Error::internal("beginning a new part of the journal", error))?;
+        let (path, bytes) = core.read(|state| snapshot::write(&dir, state, open.tally.sequence))?;
+        open.unsnapped = 0;
+        open.snapshot_bytes = bytes;
+        let oldest = snapshot::prune(&dir)?;
+        open.journal.prune(oldest)?;
+        Ok(path)
+    }
+}
+
+fn held(state: &State, path: &str) -> Result<Option<Held>> {
+    let Some(bytes) = state.get(path)? else { return Ok(None) };
+    let envelope = envelope::decode(path, &bytes)?;
+    Ok(Some(Held {
+        revision: envelope.revision,
+        claims: envelope.claims.iter().map(|claim| (*claim).to_owned()).collect(),
+    }))
+}
+
+fn closed() -> Error {
+    Error::unavailable("the store is closed")
+}
