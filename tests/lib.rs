@@ -1,1 +1,17 @@
-//! Black-box tests of a running panel.
+//! Black-box tests of a running panel, a subject to a file; `tidy` checks the shape of the code itself.
+//!
+//! Tests named `docker_…` use the tests' engine and run one at a time; the others run beside each other without one.
+#![cfg(test)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod acme;
+mod apps_bad_input;
+mod cli;
+mod deploy;
+mod edge_live;
+mod faults;
+mod secrets;
+mod setup_and_signin;
+mod sources;
+mod tidy;
+mod zero_downtime;

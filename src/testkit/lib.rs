@@ -1,1 +1,39 @@
-//! testkit
+//! What the black-box tests are written with: a real panel per test ([`TestPanel`]), a client of its API
+//! ([`Api`]), Git repositories ([`GitFixture`]) and a server for them, an ACME server ([`Pebble`]), an engine that
+//! may be stopped ([`PrivateEngine`]), WebSockets, load, and polling ([`eventually`]).
+//!
+//! It uses nothing of serverkit's own code: what it checks is what a user would see.
+#![allow(clippy::print_stdout)]
+
+mod acme;
+mod api;
+mod cli;
+mod engine;
+mod git;
+mod git_server;
+mod load;
+mod network;
+mod panel;
+mod polling;
+mod socket;
+
+pub use acme::Pebble;
+pub use api::{Api, Reply};
+pub use cli::{Output, run_serverkit};
+pub use engine::{PrivateEngine, docker, docker_host};
+pub use git::GitFixture;
+pub use git_server::{GitServer, SshServer};
+pub use load::{Load, LoadReport};
+pub use network::{free_port, insecure_tls, reserve_ports};
+pub use panel::{OWNER, Options, TestPanel, serverkit_binary};
+pub use polling::{eventually, eventually_ok};
+pub use socket::Socket;
+
+/// A folder of `tests/samples`.
+pub fn sample(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/samples")
+        .join(name);
+    assert!(folder.is_dir(), "no sample `{name}` in tests/samples");
+    folder
+}

@@ -1,0 +1,484 @@
+//! A panel of one test: the real binary in a folder of its own, cleaned up with everything that it made.
+
+use crate::{
+    api::{Api, Reply},
+    cli::{Output, run_serverkit},
+    engine::{docker, remove_labelled, signal, wait_or_kill},
+    network::reserve_ports,
+    polling::eventually_ok,
+    socket::Socket,
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// The first owner of every test panel.
+pub const OWNER: (&str, &str) = ("owner@example.test", "seven quiet otters swim north");
+
+/// How long a panel may take to start in a debug build on a busy machine.
+const STARTS: Duration = Duration::from_secs(60);
+
+/// The binary under test: `SERVERKIT_BIN`, or the one beside the running test in the target folder.
+pub fn serverkit_binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("SERVERKIT_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("a process knows its program");
+    let binary = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in target/<profile>/deps")
+        .join("serverkit");
+    assert!(binary.is_file(), "no {}: run `cargo build -p serverkit` first", binary.display());
+    binary
+}
+
+/// How a panel is to be started.
+#[derive(Clone)]
+pub struct Options {
+    /// The engine; `None`: one that does not exist.
+    engine: Option<String>,
+    claim: bool,
+    data: Option<PathBuf>,
+    variables: Vec<(String, String)>,
+    arguments: Vec<String>,
+    program: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            engine: None,
+            claim: true,
+            data: None,
+            variables: Vec::new(),
+            arguments: Vec::new(),
+            program: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// With the tests' engine.
+    pub fn docker() -> Options {
+        Options::default().engine(crate::docker_host())
+    }
+    pub fn engine(mut self, host: impl Into<String>) -> Options {
+        self.engine = Some(host.into());
+        self
+    }
+    /// Leaves the first account to the test.
+    pub fn unclaimed(mut self) -> Options {
+        self.claim = false;
+        self
+    }
+    /// In this folder, which the test owns.
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Options {
+        self.data = Some(folder.into());
+        self
+    }
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Options {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+    pub fn argument(mut self, argument: impl Into<String>) -> Options {
+        self.arguments.push(argument.into());
+        self
+    }
+    /// Runs the binary by this program: `["faketime", "+2d"]`.
+    pub fn by(mut self, program: &[&str]) -> Options {
+        self.program = program.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+    pub async fn start(self) -> TestPanel {
+        TestPanel::start_with(self).await
+    }
+}
+
+/// A running panel, claimed by [`OWNER`] unless asked otherwise.
+pub struct TestPanel {
+    options: Options,
+    _folder: TempDir,
+    data: PathBuf,
+    pub http_port: u16,
+    pub https_port: u16,
+    pub panel_port: u16,
+    process: Option<Child>,
+    printed: Arc<Mutex<String>>,
+    owner: Api,
+    /// Values of `serverkit.organization` seen so far.
+    organizations: BTreeSet<String>,
+}
+
+impl std::ops::Deref for TestPanel {
+    type Target = Api;
+    /// The owner's client.
+    fn deref(&self) -> &Api {
+        &self.owner
+    }
+}
+
+impl TestPanel {
+    /// A panel without an engine.
+    pub async fn start() -> TestPanel {
+        Options::default().start().await
+    }
+    /// A panel with the tests' engine. Only tests named `docker_…` call it: they run one at a time.
+    pub async fn docker() -> TestPanel {
+        Options::docker().start().await
+    }
+
+    async fn start_with(options: Options) -> TestPanel {
+        let folder = tempfile::Builder::new().prefix("sk-panel-").tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("config.toml"), "").expect("the configuration is written");
+        let data = options.data.clone().unwrap_or_else(|| folder.path().join("data"));
+        let ports = reserve_ports(3);
+        let mut panel = TestPanel {
+            data,
+            http_port: ports[0],
+            https_port: ports[1],
+            panel_port: ports[2],
+            process: None,
+            printed: Arc::default(),
+            owner: Api::nobody(format!("https://127.0.0.1:{}", ports[2])),
+            organizations: BTreeSet::new(),
+            _folder: folder,
+            options,
+        };
+        panel.spawn();
+        panel.ready().await;
+        if panel.options.claim {
+            panel.claim().await;
+        }
+        panel
+    }
+
+    async fn claim(&mut self) {
+        let word = self.setup_word().await;
+        let body = json!({"token": word, "email": OWNER.0, "name": "Owner", "password": OWNER.1});
+        let browser = self.owner.browser();
+        browser.post("/api/v1/setup", body).await.expect(201);
+        // A token outlives the ten minutes of a session.
+        let made = browser
+            .post("/api/v1/tokens", json!({"name": "test", "scope": "admin", "expires_in_days": 1}))
+            .await;
+        let secret = made.expect(201).json()["secret"].as_str().expect("a new token is shown").to_owned();
+        self.owner = self.owner.with_token(secret);
+        self.note_organizations();
+    }
+
+    /// The word of the one-time link that `serve` printed.
+    pub async fn setup_word(&self) -> String {
+        eventually_ok("serve prints the setup link", STARTS, || async {
+            let printed = self.printed();
+            let link = printed
+                .split_whitespace()
+                .find(|word| word.starts_with("https://") && word.contains("setup"))
+                .ok_or_else(|| format!("it printed {printed}"))?;
+            let word = link.rsplit(['/', '=', '#']).next().unwrap_or_default();
+            Ok(word.trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric()).to_owned())
+        })
+        .await
+    }
+
+    fn command(&self) -> Command {
+        let program = self.options.program.first().map_or_else(serverkit_binary, PathBuf::from);
+        let mut command = Command::new(program);
+        if !self.options.program.is_empty() {
+            command.args(&self.options.program[1..]).arg(serverkit_binary());
+        }
+        let none = self._folder.path().join("no-engine.sock");
+        let engine = self.options.engine.clone().unwrap_or_else(|| format!("unix://{}", none.display()));
+        command
+            .arg("serve")
+            .arg("--data")
+            .arg(&self.data)
+            .arg("--config")
+            .arg(self._folder.path().join("config.toml"))
+            .args(["--http", &format!("127.0.0.1:{}", self.http_port)])
+            .args(["--https", &format!("127.0.0.1:{}", self.https_port)])
+            .args(["--panel", &format!("127.0.0.1:{}", self.panel_port)])
+            .args(&self.options.arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self._folder.path())
+            .env("DOCKER_HOST", engine)
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.options.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn spawn(&mut self) {
+        let mut process = self.command().spawn().expect("the binary starts");
+        keep(process.stdout.take().expect("its output is a pipe"), self.printed.clone());
+        keep(process.stderr.take().expect("its output is a pipe"), self.printed.clone());
+        self.process = Some(process);
+    }
+
+    /// Waits until it answers.
+    pub async fn ready(&mut self) {
+        let api = self.owner.anonymous();
+        let begun = std::time::Instant::now();
+        loop {
+            if let Ok(reply) = api.try_get("/ready").await
+                && reply.status == 200
+            {
+                return;
+            }
+            if let Some(status) = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten()) {
+                panic!("the panel ended with {status}; it printed\n{}", self.printed());
+            }
+            assert!(begun.elapsed() < STARTS, "the panel is not ready; it printed\n{}", self.printed());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Everything it has printed, over all its starts.
+    pub fn printed(&self) -> String {
+        self.printed.lock().expect("nobody panics while reading output").clone()
+    }
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+    pub fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.note_organizations();
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+    /// SIGTERM, and waits for the end; `None` when it had to be killed.
+    pub fn stop(&mut self) -> Option<ExitStatus> {
+        self.note_organizations();
+        let mut process = self.process.take()?;
+        signal(&process, Signal::TERM);
+        wait_or_kill(&mut process, Duration::from_secs(30))
+    }
+    /// Starts it again on the same data and ports, and waits until it answers.
+    pub async fn start_again(&mut self) {
+        assert!(self.process.is_none(), "it still runs");
+        self.spawn();
+        self.ready().await;
+    }
+    /// Starts it again with other options on the same data.
+    pub async fn start_again_with(&mut self, change: impl FnOnce(Options) -> Options) {
+        self.options = change(self.options.clone());
+        self.start_again().await;
+    }
+
+    /// A second `serve` on the same data directory; the answer is what it printed and its exit code.
+    pub async fn serve_beside(&self) -> Output {
+        let ports = reserve_ports(3)
+            .into_iter()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect::<Vec<_>>();
+        let data = self.data.display().to_string();
+        let arguments = [
+            "serve", "--data", &data, "--http", &ports[0], "--https", &ports[1], "--panel", &ports[2],
+        ];
+        run_serverkit(self._folder.path(), &[], &arguments, "").await
+    }
+
+    /// The command line on this machine, by the panel's socket.
+    pub async fn cli(&self, arguments: &[&str]) -> Output {
+        let data = self.data.display().to_string();
+        let all: Vec<&str> = ["--data", &data].iter().chain(arguments).copied().collect();
+        run_serverkit(self._folder.path(), &[], &all, "").await
+    }
+
+    /// The panel's TLS port as an address for browsers and the command line.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.panel_port)
+    }
+    /// A page of an app's domain over HTTPS.
+    pub fn site(&self, host: &str, path: &str) -> String {
+        format!("https://{host}:{}{path}", self.https_port)
+    }
+    /// The same over plain HTTP.
+    pub fn plain_site(&self, host: &str, path: &str) -> String {
+        format!("http://{host}:{}{path}", self.http_port)
+    }
+    /// Looks at a page of an app as a visitor.
+    pub async fn visit(&self, host: &str, path: &str) -> Reply {
+        let visitor = self.owner.anonymous();
+        visitor.get(&self.site(host, path)).await
+    }
+
+    /// A WebSocket of the API, as the owner.
+    pub async fn socket(&self, path: &str) -> Socket {
+        let request = self
+            .owner
+            .request(reqwest::Method::GET, path)
+            .build()
+            .expect("the path is well-formed");
+        let signed = request.headers()["authorization"]
+            .to_str()
+            .expect("a token is plain text")
+            .to_owned();
+        let url = format!("wss://127.0.0.1:{}{path}", self.panel_port);
+        match Socket::open(&url, &[("authorization", &signed)]).await {
+            Ok(socket) => socket,
+            Err((status, why)) => panic!("{path} answered {status}: {why}"),
+        }
+    }
+
+    /// Makes an app; the body may leave out everything but `name` and `source`.
+    pub async fn create_app(&self, body: Value) -> Value {
+        self.owner.post("/api/v1/apps", body).await.expect(201).json()
+    }
+    /// Asks for a deployment; the answer is its id.
+    pub async fn deploy(&self, app: &str) -> String {
+        let path = format!("/api/v1/apps/{app}/deployments");
+        id(&self.owner.post(&path, json!({})).await.expect(202).json())
+    }
+    /// The newest deployment of an app.
+    pub async fn newest(&self, app: &str) -> Value {
+        let page = self
+            .owner
+            .get(&format!("/api/v1/apps/{app}/deployments?limit=1"))
+            .await
+            .expect(200)
+            .json();
+        page["items"][0].clone()
+    }
+    pub async fn deployment(&self, id: &str) -> Value {
+        self.owner.get(&format!("/api/v1/deployments/{id}")).await.expect(200).json()
+    }
+    /// Waits until a deployment is over, however.
+    pub async fn over(&self, id: &str, limit: Duration) -> Value {
+        eventually_ok("the deployment ends", limit, || async {
+            let now = self.deployment(id).await;
+            match now["phase"].as_str().unwrap_or_default() {
+                "live" | "failed" | "cancelled" | "superseded" => Ok(now),
+                phase => Err(format!("it is {phase}; its log: {}", self.build_log(id).await)),
+            }
+        })
+        .await
+    }
+    /// Waits until a deployment is in this phase.
+    pub async fn in_phase(&self, id: &str, phase: &str, limit: Duration) -> Value {
+        eventually_ok(&format!("the deployment is {phase}"), limit, || async {
+            let now = self.deployment(id).await;
+            if now["phase"] == phase {
+                Ok(now)
+            } else {
+                Err(format!(
+                    "it is {}: {}; its log: {}",
+                    now["phase"],
+                    now["error"],
+                    self.build_log(id).await
+                ))
+            }
+        })
+        .await
+    }
+    /// Waits until a deployment is live; panics with its log if it ends otherwise.
+    pub async fn live(&self, id: &str) -> Value {
+        let over = self.over(id, Duration::from_secs(180)).await;
+        assert!(
+            over["phase"] == "live",
+            "the deployment is {}: {}\n{}",
+            over["phase"],
+            over["error"],
+            self.build_log(id).await
+        );
+        over
+    }
+    /// Waits until a deployment fails; the answer is its error.
+    pub async fn fails(&self, id: &str) -> String {
+        let over = self.over(id, Duration::from_secs(180)).await;
+        assert!(over["phase"] == "failed", "the deployment is {}", over["phase"]);
+        let error = over["error"].as_str().unwrap_or_default().to_owned();
+        assert!(
+            (8..600).contains(&error.len()) && !error.contains('\n'),
+            "not one clear sentence: {error:?}"
+        );
+        error
+    }
+    /// A new app, waited for until it is live.
+    pub async fn live_app(&self, body: Value) -> Value {
+        let app = self.create_app(body).await;
+        let name = app["id"].as_str().expect("an app has an id").to_owned();
+        let deployment = self.newest(&name).await;
+        self.live(&id(&deployment)).await;
+        self.owner.get(&format!("/api/v1/apps/{name}")).await.expect(200).json()
+    }
+    /// The whole build and start log of a deployment.
+    pub async fn build_log(&self, id: &str) -> String {
+        let path = format!("/api/v1/deployments/{id}/log.txt");
+        self.owner.get(&path).await.text()
+    }
+
+    /// A person with a role, as an API client with a token of a scope.
+    pub async fn member(&self, role: &str, scope: &str) -> Api {
+        let (email, password) = (format!("{role}-{scope}@example.test"), format!("twelve {role} {scope} lanterns"));
+        let body = json!({"email": email, "name": role, "role": role, "password": password});
+        self.owner.post("/api/v1/users", body).await.expect(201);
+        let browser = self.owner.signed_in(&email, &password).await;
+        let body = json!({"name": "test", "scope": scope, "expires_in_days": 1});
+        let made = browser.post("/api/v1/tokens", body).await.expect(201).json();
+        browser.with_token(made["secret"].as_str().expect("a new token is shown"))
+    }
+
+    /// Keeps in mind which organizations' things are to be removed at the end.
+    fn note_organizations(&mut self) {
+        let Some(engine) = &self.options.engine else { return };
+        let data = std::fs::read_to_string(self.data.join("organization")).unwrap_or_default();
+        if !data.is_empty() {
+            self.organizations.insert(data.trim().to_owned());
+        }
+        let _ = engine;
+    }
+
+    fn remove_what_it_made(&self) {
+        let Some(engine) = &self.options.engine else { return };
+        if docker(engine, &["version"]).is_err() {
+            return;
+        }
+        for organization in &self.organizations {
+            remove_labelled(engine, &format!("serverkit.organization={organization}"));
+        }
+    }
+}
+
+impl Drop for TestPanel {
+    fn drop(&mut self) {
+        self.stop();
+        self.remove_what_it_made();
+        if std::thread::panicking() {
+            println!("--- the panel printed\n{}", self.printed());
+        }
+    }
+}
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().expect("a record has an id").to_owned()
+}
+
+/// Reads what a process prints, on a thread of its own, until it ends.
+fn keep(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n') {
+            let Ok(line) = line else { return };
+            let mut into = into.lock().expect("nobody panics while reading output");
+            into.push_str(&String::from_utf8_lossy(&line));
+            into.push('\n');
+        }
+    });
+}

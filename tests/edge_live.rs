@@ -1,0 +1,167 @@
+//! The edge in front of real apps: redirects, headers, WebSockets, pages for what is not there.
+
+use crate::deploy::{app_of, text};
+use reqwest::Method;
+use serde_json::json;
+use std::time::Duration;
+use testkit::{GitFixture, Socket, TestPanel, eventually};
+
+#[tokio::test]
+async fn pages_for_what_is_not_there() {
+    let panel = TestPanel::start().await;
+    panel
+        .create_app(json!({"name": "new", "source": {"kind": "image", "reference": "nginx"}, "domains": ["new.test"], "deploy": false}))
+        .await;
+    let browser = async |url: String| {
+        let api = panel.anonymous();
+        let request = api.request(Method::GET, &url).header("accept", "text/html");
+        api.send(request).await
+    };
+    let unknown = browser(panel.site("nosuch.test", "/")).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+    assert!(unknown.text().contains("nosuch.test"), "{}", unknown.text());
+    let page = unknown.text();
+    assert!(
+        page.contains("<html") && !page.contains("http://") && !page.contains("cdn"),
+        "{page}"
+    );
+    browser(panel.plain_site("nosuch.test", "/")).await.expect(404);
+    // A host that tries to write into the page.
+    let api = panel.anonymous();
+    let request = api
+        .request(Method::GET, &panel.plain_site("x.test", "/"))
+        .header("host", "<script>alert(1)</script>");
+    if let Ok(reply) = api.try_send(request).await {
+        assert!(
+            reply.status.is_client_error() && !reply.text().contains("<script>alert"),
+            "{}",
+            reply.text()
+        );
+    }
+    eventually("a new app has a page", Duration::from_secs(10), || async {
+        let reply = browser(panel.site("new.test", "/")).await;
+        (reply.status == 503).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_redirects_headers_and_bodies() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    panel.live_app(app_of("hello", &repository)).await;
+    let nobody = panel.anonymous();
+    let plain = nobody.get(&panel.plain_site("hello.test", "/a?b=c%20d")).await;
+    assert!(matches!(plain.status.as_u16(), 301 | 302 | 307 | 308), "{}", plain.status);
+    let location = plain.header("location").unwrap();
+    assert!(
+        location.starts_with("https://hello.test") && location.ends_with("/a?b=c%20d"),
+        "{location}"
+    );
+
+    // What the app is told, and what a client cannot tell it.
+    let request = nobody
+        .request(Method::GET, &panel.site("hello.test", "/request"))
+        .header("x-forwarded-for", "6.6.6.6")
+        .header("x-forwarded-proto", "http")
+        .header("x-real-ip", "6.6.6.6")
+        .header("forwarded", "for=6.6.6.6");
+    let seen = nobody.send(request).await.expect(200).json();
+    let headers = &seen["headers"];
+    assert_eq!(headers["x-forwarded-proto"], "https", "{headers}");
+    assert!(headers["host"].as_str().unwrap().starts_with("hello.test"), "{headers}");
+    assert_eq!(headers["x-forwarded-for"], "127.0.0.1", "{headers}");
+    assert!(!headers.to_string().contains("6.6.6.6"), "{headers}");
+
+    // Bodies of any size arrive whole.
+    for size in [0, 1, 65_536, 20 << 20] {
+        let request = nobody.request(Method::POST, &panel.site("hello.test", "/")).body(vec![b'x'; size]);
+        assert_eq!(nobody.send(request).await.expect(200).text(), size.to_string());
+    }
+    // An own certificate at once, under the panel's own authority.
+    let authority = panel.get("/api/v1/certificates/authority").await.expect(200).text();
+    let trusting = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(authority.as_bytes()).unwrap()])
+        .resolve("hello.test", ([127, 0, 0, 1], 0).into())
+        .build()
+        .unwrap();
+    let answer = trusting
+        .get(panel.site("hello.test", "/"))
+        .send()
+        .await
+        .expect("the certificate is for this name");
+    assert_eq!(answer.text().await.unwrap(), "hello one");
+
+    // A second domain, without a redirect, then gone.
+    panel
+        .post(
+            "/api/v1/apps/hello/domains",
+            json!({"host": "www.hello.test", "force_https": false}),
+        )
+        .await
+        .expect(201);
+    eventually("the second domain serves", Duration::from_secs(10), || async {
+        (nobody.get(&panel.plain_site("www.hello.test", "/")).await.text() == "hello one").then_some(())
+    })
+    .await;
+    panel.delete("/api/v1/domains/www.hello.test").await.expect(204);
+    eventually("the second domain is gone", Duration::from_secs(10), || async {
+        (nobody.get(&panel.plain_site("www.hello.test", "/")).await.status == 404).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_websockets_live_until_the_old_release_goes() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let mut body = app_of("hello", &repository);
+    body["grace_seconds"] = json!(15);
+    panel.live_app(body).await;
+    let url = format!("wss://hello.test:{}/ws", panel.https_port);
+    let mut socket = Socket::open(&url, &[]).await.unwrap();
+    socket.send_text("one").await;
+    assert_eq!(socket.next_text().await.as_deref(), Some("one"));
+    let long = "x".repeat(9_000);
+    socket.send_text(&long).await;
+    assert_eq!(socket.next_text().await.as_deref(), Some(long.as_str()));
+    // A deployment while it is open: the old container serves it on until it drains.
+    repository.edit("app.py", "\"one\"", "\"two\"");
+    let id = panel.deploy("hello").await;
+    panel.in_phase(&id, "checking", Duration::from_secs(60)).await;
+    socket.send_text("in the middle").await;
+    assert_eq!(socket.next_text().await.as_deref(), Some("in the middle"));
+    // Adding a domain swaps the whole table, and must not touch it either.
+    panel
+        .post("/api/v1/apps/hello/domains", json!({"host": "more.test"}))
+        .await
+        .expect(201);
+    socket.send_text("after a swap").await;
+    assert_eq!(socket.next_text().await.as_deref(), Some("after a swap"));
+    panel.live(&id).await;
+    let mut second = Socket::open(&url, &[]).await.unwrap();
+    second.send_text("two").await;
+    assert_eq!(second.next_text().await.as_deref(), Some("two"));
+    println!("{}", text(&panel.deployment(&id).await, "phase"));
+}
+
+/// The edge keeps serving when the panel's API does nothing at all.
+#[tokio::test]
+async fn docker_an_app_that_dies_and_one_that_is_slow() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let app = panel.live_app(app_of("hello", &repository)).await;
+    let slow = panel.anonymous();
+    let url = panel.site("hello.test", "/slow?seconds=3");
+    let slow = tokio::spawn(async move { slow.get(&url).await });
+    let name = crate::deploy::containers(&app).pop().unwrap();
+    assert_eq!(slow.await.unwrap().expect(200).text(), "hello one");
+    testkit::docker(&testkit::docker_host(), &["pause", &name]).unwrap();
+    panel.get("/api/v1/apps/hello").await.expect(200);
+    testkit::docker(&testkit::docker_host(), &["unpause", &name]).unwrap();
+    testkit::docker(&testkit::docker_host(), &["kill", &name]).unwrap();
+    eventually("it serves again by itself", Duration::from_secs(60), || async {
+        (panel.visit("hello.test", "/").await.status == 200).then_some(())
+    })
+    .await;
+}

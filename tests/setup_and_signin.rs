@@ -1,0 +1,532 @@
+//! The first account, sessions, tokens, throttling; and the table of every operation × everybody.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+use testkit::{Api, OWNER, Options, Socket, TestPanel};
+
+const PASSWORD: &str = "eleven green kettles boil";
+
+fn first_owner(token: &str, email: &str) -> Value {
+    json!({"token": token, "email": email, "name": "Ada", "password": PASSWORD})
+}
+
+#[tokio::test]
+async fn the_setup_link_works_once() {
+    let mut panel = Options::default().unclaimed().start().await;
+    let browser = panel.browser();
+    let shown = browser.get("/api/v1/setup").await.expect(200).json();
+    assert_eq!(shown["claimed"], false);
+    for path in ["/api/v1/apps", "/api/v1/session", "/api/v1/users"] {
+        browser.get(path).await.expect(401).code("unauthenticated");
+    }
+    for wrong in ["", "wrong", "' or 1=1", &"a".repeat(5000)] {
+        let reply = browser.post("/api/v1/setup", first_owner(wrong, "thief@example.test")).await;
+        assert!(
+            matches!(reply.status.as_u16(), 401 | 403 | 422 | 429),
+            "{wrong:?} answered {}",
+            reply.status
+        );
+    }
+    // A panel that starts again before it is claimed prints a link that works.
+    panel.stop();
+    panel.start_again().await;
+    let word = testkit::eventually("a second link is printed", Duration::from_secs(20), || async {
+        let printed = panel.printed();
+        (printed.matches("setup").count() >= 2).then(|| printed.rsplit("setup").next().map(str::to_owned))?
+    })
+    .await;
+    let word = word
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .find(|part| part.len() > 20)
+        .expect("the link holds a long word")
+        .to_owned();
+    for weak in ["", "short", "password", "1234567890", "ada@example.test"] {
+        let body = json!({"token": word, "email": "ada@example.test", "name": "Ada", "password": weak});
+        browser.post("/api/v1/setup", body).await.expect(422).code("invalid");
+    }
+    let session = browser
+        .post("/api/v1/setup", first_owner(&word, "Ada@Example.test"))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(session["user"]["email"], "ada@example.test");
+    assert_eq!(session["user"]["role"], "owner");
+    browser.get("/api/v1/apps").await.expect(200);
+    assert_eq!(browser.get("/api/v1/setup").await.expect(200).json()["claimed"], true);
+    let again = panel
+        .browser()
+        .post("/api/v1/setup", first_owner(&word, "thief@example.test"))
+        .await;
+    assert!(
+        matches!(again.status.as_u16(), 401 | 403 | 409),
+        "the link worked twice: {}",
+        again.text()
+    );
+    panel
+        .browser()
+        .post("/api/v1/session", json!({"email": "thief@example.test", "password": PASSWORD}))
+        .await
+        .expect(401);
+    // After a restart nothing is printed any more.
+    panel.stop();
+    let links = panel.printed().matches("/setup").count();
+    panel.start_again().await;
+    assert_eq!(panel.printed().matches("/setup").count(), links);
+}
+
+/// Many browsers with the right link at the same moment: one wins.
+#[tokio::test]
+async fn the_setup_link_works_once_under_a_race() {
+    let panel = Options::default().unclaimed().start().await;
+    let word = panel.setup_word().await;
+    let tries = (0..8).map(|number| {
+        let (browser, body) = (panel.browser(), first_owner(&word, &format!("racer{number}@example.test")));
+        tokio::spawn(async move { browser.post("/api/v1/setup", body).await.status.as_u16() })
+    });
+    let mut won = 0;
+    for one in tries.collect::<Vec<_>>() {
+        won += usize::from(one.await.unwrap() == 201);
+    }
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn cookies_are_for_browsers() {
+    let panel = TestPanel::start().await;
+    let browser = panel.browser();
+    let reply = browser
+        .post("/api/v1/session", json!({"email": OWNER.0, "password": OWNER.1}))
+        .await
+        .expect(201);
+    let lines: Vec<String> = reply
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .map(|line| line.to_str().unwrap().to_owned())
+        .collect();
+    for name in ["serverkit_session", "serverkit_refresh"] {
+        let line = lines
+            .iter()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_else(|| panic!("no {name} in {lines:?}"));
+        for part in ["HttpOnly", "SameSite=Strict", "Secure"] {
+            assert!(line.contains(part), "{line} lacks {part}");
+        }
+    }
+    assert!(!reply.text().contains(&browser.cookie("serverkit_refresh").unwrap()));
+    browser.get("/api/v1/session").await.expect(200);
+    // Another site's form has the cookie but not the word.
+    browser.set_csrf("");
+    browser
+        .post("/api/v1/projects", json!({"name": "shop"}))
+        .await
+        .expect(403)
+        .code("forbidden");
+    browser.set_csrf("wrong");
+    browser
+        .post("/api/v1/projects", json!({"name": "shop"}))
+        .await
+        .expect(403)
+        .code("forbidden");
+    browser.get("/api/v1/session").await.expect(200);
+    browser.post("/api/v1/projects", json!({"name": "shop"})).await.expect(201);
+    // A session that was lost comes back by the refresh cookie, once each time.
+    let refresh = browser.cookie("serverkit_refresh").unwrap();
+    browser.set_cookie("serverkit_session", None);
+    browser.get("/api/v1/apps").await.expect(401).code("unauthenticated");
+    browser.post("/api/v1/session/refresh", json!({})).await.expect(200);
+    browser.get("/api/v1/apps").await.expect(200);
+    assert_ne!(browser.cookie("serverkit_refresh").unwrap(), refresh, "the refresh secret changes");
+    // Signing out ends it on the panel, not only in the browser.
+    let (session, refresh) = (
+        browser.cookie("serverkit_session").unwrap(),
+        browser.cookie("serverkit_refresh").unwrap(),
+    );
+    browser.delete("/api/v1/session").await.expect(204);
+    browser.set_cookie("serverkit_session", Some(&session));
+    browser.set_cookie("serverkit_refresh", Some(&refresh));
+    browser.get("/api/v1/apps").await.expect(401);
+    browser.post("/api/v1/session/refresh", json!({})).await.expect(401);
+}
+
+#[tokio::test]
+async fn forged_sessions() {
+    let panel = TestPanel::start().await;
+    let browser = panel.signed_in(OWNER.0, OWNER.1).await;
+    let good = browser.cookie("serverkit_session").unwrap();
+    let parts: Vec<&str> = good.split('.').collect();
+    assert_eq!(parts.len(), 3, "a JWT has three parts");
+    // {"alg":"none","typ":"JWT"}
+    let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", parts[1]);
+    let swapped = format!("{}.{}.{}", parts[0], parts[1], parts[2].chars().rev().collect::<String>());
+    let foreign = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoib3duZXIifQ.c2lnbmF0dXJl";
+    for forged in [
+        none.as_str(),
+        &swapped,
+        foreign,
+        "",
+        "a.b.c",
+        &format!("{}.{}.", parts[0], parts[1]),
+    ] {
+        browser.set_cookie("serverkit_session", Some(forged));
+        browser.get("/api/v1/apps").await.expect(401).code("unauthenticated");
+    }
+    for token in ["", "sk_", "sk_wrong", &"x".repeat(10_000), "serverkit"] {
+        panel
+            .with_token(token)
+            .get("/api/v1/apps")
+            .await
+            .expect(401)
+            .code("unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_slowed_down() {
+    let panel = TestPanel::start().await;
+    let guess = async |email: &str| {
+        let body = json!({"email": email, "password": "wrong wrong wrong"});
+        panel.browser().post("/api/v1/session", body).await
+    };
+    let known = guess(OWNER.0).await.expect(401);
+    let unknown = guess("nobody@example.test").await.expect(401);
+    assert_eq!(known.detail(), unknown.detail(), "the answer must not tell who has an account");
+    let mut throttled = None;
+    for _ in 0..30 {
+        let reply = guess(OWNER.0).await;
+        if reply.status == 429 {
+            throttled = Some(reply.code("throttled"));
+            break;
+        }
+    }
+    let reply = throttled.expect("30 wrong passwords are throttled");
+    let seconds: u64 = reply.header("retry-after").expect("it says when").parse().unwrap();
+    assert!((1..=3600).contains(&seconds));
+    // Even the right one must wait: else guessing goes on beside it.
+    panel
+        .browser()
+        .post("/api/v1/session", json!({"email": OWNER.0, "password": OWNER.1}))
+        .await
+        .expect(429);
+    // Those who are in stay in.
+    panel.get("/api/v1/apps").await.expect(200);
+    let events = panel.list("/api/v1/events/history").await;
+    assert!(
+        events.iter().any(|event| event["kind"] == "login_failed"),
+        "failed sign-ins are in the history"
+    );
+}
+
+#[tokio::test]
+async fn sessions_end_with_their_reason_to_be() {
+    let panel = TestPanel::start().await;
+    let body = json!({"email": "ada@example.test", "name": "Ada", "role": "developer", "password": PASSWORD});
+    let ada = panel.post("/api/v1/users", body).await.expect(201).json();
+    let path = format!("/api/v1/users/{}", ada["id"].as_str().unwrap());
+    let browser = panel.signed_in("ada@example.test", PASSWORD).await;
+    let made = browser
+        .post("/api/v1/tokens", json!({"name": "ci", "scope": "write", "expires_in_days": 1}))
+        .await
+        .expect(201)
+        .json();
+    let script = panel.with_token(made["secret"].as_str().unwrap());
+    script.get("/api/v1/apps").await.expect(200);
+    // A lower role counts at once, for tokens too.
+    panel.patch(&path, json!({"role": "viewer"})).await.expect(200);
+    script.post("/api/v1/projects", json!({"name": "x"})).await.expect(403);
+    browser.post("/api/v1/projects", json!({"name": "x"})).await.expect(403);
+    // Being disabled ends both.
+    panel.patch(&path, json!({"disabled": true})).await.expect(200);
+    script.get("/api/v1/apps").await.expect(401);
+    browser.get("/api/v1/apps").await.expect(401);
+    browser.post("/api/v1/session/refresh", json!({})).await.expect(401);
+    panel.patch(&path, json!({"disabled": false})).await.expect(200);
+    // A new password ends the sessions that the old one opened.
+    let browser = panel.signed_in("ada@example.test", PASSWORD).await;
+    panel
+        .patch(&path, json!({"password": "twelve brown kettles boil"}))
+        .await
+        .expect(200);
+    browser.get("/api/v1/apps").await.expect(401);
+    panel.delete(&path).await.expect(204);
+    script.get("/api/v1/apps").await.expect(401);
+}
+
+#[tokio::test]
+async fn there_is_always_an_owner() {
+    let panel = TestPanel::start().await;
+    let owner = panel.list("/api/v1/users").await[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/users/{owner}");
+    for change in [json!({"role": "admin"}), json!({"disabled": true})] {
+        panel.patch(&path, change).await.expect(409).code("busy");
+    }
+    panel.delete(&path).await.expect(409).code("busy");
+    // An admin makes no owners and touches none.
+    let admin = panel.member("admin", "admin").await;
+    admin.patch(&path, json!({"role": "viewer"})).await.expect(403);
+    admin.patch(&path, json!({"password": PASSWORD})).await.expect(403);
+    admin.delete(&path).await.expect(403);
+    let body = json!({"email": "new@example.test", "name": "N", "role": "owner", "password": PASSWORD});
+    admin.post("/api/v1/users", body).await.expect(403);
+}
+
+/// A token reaches no further than the one that made it, nor than its user.
+#[tokio::test]
+async fn tokens_do_not_grow() {
+    let panel = TestPanel::start().await;
+    let reader = panel.member("admin", "read").await;
+    for scope in ["deploy", "write", "admin"] {
+        let body = json!({"name": "more", "scope": scope, "expires_in_days": 1});
+        reader.post("/api/v1/tokens", body).await.expect(403).code("forbidden");
+    }
+    let viewer = panel.member("viewer", "admin").await;
+    viewer.post("/api/v1/projects", json!({"name": "x"})).await.expect(403);
+    // Others' tokens are not mine to end or see.
+    let all = panel.list("/api/v1/tokens").await;
+    assert!(viewer.list("/api/v1/tokens").await.len() < all.len());
+    let owners = all
+        .iter()
+        .find(|token| token["name"] == "test" && token["scope"] == "admin")
+        .unwrap();
+    let path = format!("/api/v1/tokens/{}", owners["id"].as_str().unwrap());
+    let reply = viewer.delete(&path).await;
+    assert!(matches!(reply.status.as_u16(), 403 | 404), "{}", reply.text());
+    assert!(
+        !all.iter().any(|token| token.to_string().contains("secret")),
+        "a list shows no token"
+    );
+    for days in [json!(0), json!(-1), json!(1_000_000)] {
+        let body = json!({"name": "x", "scope": "read", "expires_in_days": days});
+        let reply = panel.post("/api/v1/tokens", body).await;
+        assert!(matches!(reply.status.as_u16(), 400 | 422), "{days} days: {}", reply.text());
+    }
+}
+
+/// A clock that is far off: old tokens are refused, and nothing falls over.
+#[tokio::test]
+async fn a_wrong_clock() {
+    let mut panel = TestPanel::start().await;
+    panel
+        .post(
+            "/api/v1/apps",
+            json!({"name": "blog", "source": {"kind": "image", "reference": "nginx"}, "deploy": false, "domains": ["blog.test"]}),
+        )
+        .await
+        .expect(201);
+    let browser = panel.signed_in(OWNER.0, OWNER.1).await;
+    for shift in ["+3d", "-20y", "+30y"] {
+        panel.stop();
+        panel
+            .start_again_with(|options| options.by(&["faketime", "-f", shift]).variable("FAKETIME_DONT_FAKE_MONOTONIC", "1"))
+            .await;
+        if shift.starts_with('+') {
+            panel.get("/api/v1/apps").await.expect(401).code("unauthenticated");
+            browser.get("/api/v1/apps").await.expect(401);
+        }
+        let somebody = panel.signed_in(OWNER.0, OWNER.1).await;
+        assert_eq!(somebody.list("/api/v1/apps").await.len(), 1, "with the clock at {shift}");
+        somebody
+            .post("/api/v1/projects", json!({"name": format!("p{}", &shift[1..])}))
+            .await
+            .expect(201);
+        panel.visit("blog.test", "/").await.expect(503);
+    }
+    panel.stop();
+    panel.start_again_with(|options| options.by(&[])).await;
+    assert_eq!(panel.list("/api/v1/projects").await.len(), 4);
+}
+
+/// One line of rights.txt.
+struct Right {
+    role: String,
+    scope: String,
+    body: Option<Value>,
+}
+
+fn rights() -> BTreeMap<String, Right> {
+    let text = include_str!("rights.txt");
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    lines
+        .map(|line| {
+            let mut words = line.splitn(2, char::is_whitespace);
+            let operation = words.next().unwrap().to_owned();
+            let mut rest = words.next().unwrap().split_whitespace();
+            let (role, scope) = (rest.next().unwrap().to_owned(), rest.next().unwrap().to_owned());
+            let body = line.find('{').map(|start| serde_json::from_str(&line[start..]).unwrap());
+            (operation, Right { role, scope, body })
+        })
+        .collect()
+}
+
+const ROLES: [&str; 4] = ["viewer", "developer", "admin", "owner"];
+const SCOPES: [&str; 4] = ["read", "deploy", "write", "admin"];
+
+fn reaches(order: &[&str], has: &str, needs: &str) -> bool {
+    let place = |word: &str| order.iter().position(|&known| known == word);
+    matches!(needs, "open" | "signed" | "-") || place(has) >= place(needs)
+}
+
+/// Every operation of the document, as nobody, as each role, and with a token of each scope. What somebody may not do
+/// answers 401 or 403 and nothing else; what they may do answers anything but these.
+#[tokio::test]
+async fn every_operation_by_everybody() {
+    let panel = TestPanel::start().await;
+    let document = panel.anonymous().get("/api/openapi.json").await.expect(200).json();
+    let rights = rights();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let Some(id) = operation["operationId"].as_str() else { continue };
+            operations.push((id.to_owned(), method.to_uppercase(), path.clone()));
+        }
+    }
+    let known: Vec<&String> = operations.iter().map(|(id, ..)| id).collect();
+    let missing: Vec<&&String> = known.iter().filter(|id| !rights.contains_key(**id)).collect();
+    let gone: Vec<&String> = rights.keys().filter(|id| !known.contains(id)).collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "rights.txt lacks {missing:?} and has {gone:?} too much"
+    );
+
+    let mut somebody: Vec<(String, &str, &str, Api)> = Vec::new();
+    for role in ROLES {
+        somebody.push((format!("role {role}"), role, "admin", panel.member(role, "admin").await));
+    }
+    for scope in &SCOPES[..3] {
+        somebody.push((format!("scope {scope}"), "owner", scope, panel.member("owner", scope).await));
+    }
+    let mut wrong = Vec::new();
+    for (id, method, path) in &operations {
+        let right = &rights[id];
+        let address = fill(path);
+        let ask = async |api: &Api| {
+            let request = api.request(method.parse::<Method>().unwrap(), &address);
+            let request = match &right.body {
+                Some(body) => request.json(body),
+                None if method == "POST" => request.json(&json!({})),
+                None => request,
+            };
+            // A stream of events never ends by itself.
+            match tokio::time::timeout(Duration::from_secs(5), api.try_send(request)).await {
+                Ok(reply) => reply.unwrap_or_else(|error| panic!("{id}: {error}")).status.as_u16(),
+                Err(_) => 200,
+            }
+        };
+        let open = matches!(right.role.as_str(), "open");
+        for (who, api) in [
+            ("nobody", panel.anonymous()),
+            (
+                "a made-up token",
+                panel.with_token("sk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            ),
+        ] {
+            let status = ask(&api).await;
+            if !open && status != 401 {
+                wrong.push(format!("{id} by {who}: {status} in place of 401"));
+            }
+        }
+        if open {
+            continue;
+        }
+        for (who, role, scope, api) in &somebody {
+            let may = reaches(&ROLES, role, &right.role) && reaches(&SCOPES, scope, &right.scope);
+            let status = ask(api).await;
+            if may == matches!(status, 401 | 403) || !may && status != 403 || status >= 500 && status != 503 {
+                let words = if may { "what it may" } else { "what it may not" };
+                wrong.push(format!("{id} by {who}, {words}: {status}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of the rights are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Puts an id that nobody has, but that is well formed, into each place of a path.
+fn fill(path: &str) -> String {
+    let nobody = "00000000000000000000000000";
+    let mut filled = Vec::new();
+    let mut before = "";
+    for part in path.split('/') {
+        if !part.starts_with('{') {
+            filled.push(part.to_owned());
+            before = part;
+            continue;
+        }
+        filled.push(match before {
+            "apps" => format!("app_{nobody}"),
+            "domains" | "certificates" => "nosuch.test".to_owned(),
+            "deployments" => format!("dep_{nobody}"),
+            "projects" => format!("prj_{nobody}"),
+            "environments" => format!("env_{nobody}"),
+            "sessions" => format!("ses_{nobody}"),
+            "tokens" => format!("tok_{nobody}"),
+            "users" => format!("usr_{nobody}"),
+            "volumes" => format!("vol_{nobody}"),
+            "servers" => format!("srv_{nobody}"),
+            other => panic!("what is in {path} after {other}?"),
+        });
+    }
+    filled.join("/")
+}
+
+/// WebSockets are not in the document, so they are tried by hand.
+#[tokio::test]
+async fn every_socket_by_everybody() {
+    let panel = TestPanel::start().await;
+    let app = panel
+        .create_app(json!({"name": "blog", "source": {"kind": "image", "reference": "nginx"}}))
+        .await;
+    let deployment = panel.newest("blog").await["id"].as_str().unwrap().to_owned();
+    let app = app["id"].as_str().unwrap();
+    let viewer = bearer(&panel.member("viewer", "admin").await);
+    let reader = bearer(&panel.member("owner", "read").await);
+    for (path, viewer_may, reader_may) in [
+        (format!("/api/v1/deployments/{deployment}/log/stream"), true, true),
+        (format!("/api/v1/apps/{app}/logs/stream"), true, true),
+        (format!("/api/v1/apps/{app}/terminal"), false, false),
+    ] {
+        let url = format!("wss://127.0.0.1:{}{path}", panel.panel_port);
+        let open = async |headers: &[(&str, &str)]| Socket::open(&url, headers).await.err().map_or(101, |(status, _)| status);
+        assert_eq!(open(&[]).await, 401, "{path} by nobody");
+        assert_eq!(
+            open(&[("authorization", "Bearer sk_wrong")]).await,
+            401,
+            "{path} by a made-up token"
+        );
+        for (who, token, may) in [("a viewer", &viewer, viewer_may), ("a read token", &reader, reader_may)] {
+            let status = open(&[("authorization", token)]).await;
+            assert_eq!(may, !matches!(status, 401 | 403), "{path} by {who}: {status}");
+        }
+    }
+    // A page of another site opens no socket with the browser's cookie.
+    let browser = panel.signed_in(OWNER.0, OWNER.1).await;
+    let cookie = format!("serverkit_session={}", browser.cookie("serverkit_session").unwrap());
+    let url = format!("wss://127.0.0.1:{}/api/v1/apps/{app}/terminal", panel.panel_port);
+    let foreign = Socket::open(&url, &[("cookie", &cookie), ("origin", "https://evil.example")]).await;
+    assert_eq!(foreign.err().map(|(status, _)| status), Some(403), "another origin");
+}
+
+fn bearer(api: &Api) -> String {
+    let request = api.request(Method::GET, "/").build().unwrap();
+    request.headers()["authorization"].to_str().unwrap().to_owned()
+}
+
+/// What an app answers must not be taken for the panel, and the panel's pages must not be framed.
+#[tokio::test]
+async fn headers_of_the_panel() {
+    let panel = TestPanel::start().await;
+    let page = panel.anonymous().get("/").await.expect(200);
+    let policy = page.header("content-security-policy").expect("a page has a policy");
+    assert!(
+        !policy.contains("unsafe-inline") || !policy.contains("script-src 'self' 'unsafe-inline'"),
+        "{policy}"
+    );
+    assert!(
+        policy.contains("frame-ancestors 'none'") || page.header("x-frame-options").is_some(),
+        "{policy}"
+    );
+    assert_eq!(page.header("x-content-type-options").as_deref(), Some("nosniff"));
+    let answer = panel.get("/api/v1/apps").await.expect(200);
+    assert!(answer.header("cache-control").is_some_and(|value| value.contains("no-store")));
+    assert!(answer.header("access-control-allow-origin").is_none());
+}

@@ -1,0 +1,183 @@
+//! Where code comes from: repositories by path, HTTP and SSH; with submodules; and those that cannot be used.
+
+use crate::deploy::{app_of, text};
+use serde_json::{Value, json};
+use testkit::{GitFixture, GitServer, SshServer, TestPanel};
+
+/// An app of a repository at this address.
+fn app_at(name: &str, url: &str) -> Value {
+    let mut body = app_of(name, &GitFixture::new());
+    body["source"]["url"] = url.into();
+    body
+}
+
+#[tokio::test]
+async fn docker_over_http_with_and_without_a_password() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let server = GitServer::open(repository.root()).await;
+    panel.live_app(app_at("open", &server.url("app.git"))).await;
+    assert_eq!(panel.visit("open.test", "/").await.expect(200).text(), "hello one");
+
+    let server = GitServer::private(repository.root(), "ada", "p@ss:w/ord 100%").await;
+    panel.create_app(app_at("private", &server.url("app.git"))).await;
+    let error = panel.fails(&text(&panel.newest("private").await, "id")).await;
+    assert!(
+        error.contains("private") || error.contains("sign") || error.contains("password") || error.contains("token"),
+        "{error}"
+    );
+    let mut source = app_at("private", &server.url("app.git"))["source"].clone();
+    source["user"] = "ada".into();
+    source["password"] = "wrong".into();
+    panel.patch("/api/v1/apps/private", json!({"source": source})).await.expect(200);
+    let id = panel.deploy("private").await;
+    let error = panel.fails(&id).await;
+    assert!(!error.contains("wrong@") && !error.contains(":wrong"), "{error}");
+    source["password"] = "p@ss:w/ord 100%".into();
+    let shown = panel.patch("/api/v1/apps/private", json!({"source": source})).await.expect(200);
+    assert!(!shown.text().contains("w/ord"), "a password is never shown: {}", shown.text());
+    assert_eq!(shown.json()["source"]["has_password"], true);
+    let id = panel.deploy("private").await;
+    panel.live(&id).await;
+    assert_eq!(panel.visit("private.test", "/").await.expect(200).text(), "hello one");
+}
+
+#[tokio::test]
+async fn docker_over_ssh_with_a_deploy_key() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let server = SshServer::start().await;
+    let mut body = app_at("hello", &server.url(&repository.path()));
+    body["source"]["deploy_key"] = true.into();
+    let app = panel.create_app(body).await;
+    let key = text(&app["source"], "deploy_key_public");
+    assert!(key.starts_with("ssh-ed25519 "), "{key}");
+    let error = panel.fails(&text(&panel.newest("hello").await, "id")).await;
+    assert!(error.contains("key"), "{error}");
+    server.allow(&key);
+    let id = panel.deploy("hello").await;
+    panel.live(&id).await;
+    assert_eq!(panel.visit("hello.test", "/").await.expect(200).text(), "hello one");
+    // Another machine under the same name is refused: its host key is not the one seen first.
+    let other = SshServer::start().await;
+    other.allow(&key);
+    panel
+        .patch(
+            "/api/v1/apps/hello",
+            json!({"source": {"kind": "git", "url": other.url(&repository.path())}}),
+        )
+        .await
+        .expect(200);
+    let renewed = panel.post("/api/v1/apps/hello/deploy-key", json!({})).await.expect(200).json();
+    assert_ne!(text(&renewed, "public_key"), key);
+}
+
+#[tokio::test]
+async fn docker_branches_folders_and_submodules() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    repository.git(&["checkout", "-q", "-b", "feature/x"]);
+    repository.edit("app.py", "\"one\"", "\"of a branch\"");
+    repository.git(&["checkout", "-q", "main"]);
+    let mut body = app_of("branch", &repository);
+    body["source"]["branch"] = "feature/x".into();
+    panel.live_app(body).await;
+    assert_eq!(panel.visit("branch.test", "/").await.expect(200).text(), "hello of a branch");
+    // Another for one deployment; a commit works too.
+    let commit = repository.git(&["rev-parse", "main"]);
+    for reference in ["main", &commit] {
+        let asked = panel
+            .post("/api/v1/apps/branch/deployments", json!({"reference": reference}))
+            .await
+            .expect(202)
+            .json();
+        panel.live(&text(&asked, "id")).await;
+        assert_eq!(panel.visit("branch.test", "/").await.expect(200).text(), "hello one");
+    }
+
+    // A folder, and another Dockerfile.
+    let nested = GitFixture::new();
+    let hello = |name: &str| std::fs::read_to_string(testkit::sample("hello").join(name)).unwrap();
+    nested.commit(
+        &[
+            ("services/web/app.py", &hello("app.py")),
+            ("services/web/deploy/Dockerfile.web", &hello("Dockerfile")),
+            ("README", "x"),
+        ],
+        "nested",
+    );
+    let mut body = app_of("nested", &nested);
+    body["source"]["folder"] = "services/web".into();
+    body["source"]["dockerfile"] = "deploy/Dockerfile.web".into();
+    panel.live_app(body).await;
+    assert_eq!(panel.visit("nested.test", "/").await.expect(200).text(), "hello one");
+
+    // A submodule, over HTTP as forges have them.
+    let part = GitFixture::of(&[("version.py", "VERSION = 'of a submodule'\n")]);
+    let whole = GitFixture::sample("hello");
+    let server = GitServer::open(part.root()).await;
+    whole.git(&["submodule", "add", "-q", &server.url("app.git"), "part"]);
+    whole.edit("app.py", "VERSION = \"one\"", "from part.version import VERSION");
+    whole.edit("Dockerfile", "COPY app.py .", "COPY . .");
+    let mut body = app_of("whole", &whole);
+    body["source"]["submodules"] = true.into();
+    panel.live_app(body).await;
+    assert_eq!(panel.visit("whole.test", "/").await.expect(200).text(), "hello of a submodule");
+}
+
+#[tokio::test]
+async fn docker_repositories_that_cannot_be_used() {
+    let panel = TestPanel::docker().await;
+    let empty = GitFixture::new();
+    let without = GitFixture::of(&[("README", "no Dockerfile here"), ("index.html", "x")]);
+    let server = GitServer::open(without.root()).await;
+    let escaping = GitFixture::new();
+    std::os::unix::fs::symlink("/etc", escaping.tree().join("app")).unwrap();
+    escaping.push("a link out of the repository");
+    let broken = GitFixture::sample("hello");
+    broken.commit(
+        &[(
+            ".gitmodules",
+            "[submodule \"x\"]\n\tpath = x\n\turl = http://127.0.0.1:9/nothing.git\n",
+        )],
+        "a submodule that is nowhere",
+    );
+    broken.git(&[
+        "update-index",
+        "--add",
+        "--cacheinfo",
+        "160000,1234567890123456789012345678901234567890,x",
+    ]);
+    broken.git(&["commit", "-q", "-m", "link it"]);
+    broken.git(&["push", "-q", "origin", "HEAD"]);
+    for (name, change, wanted) in [
+        ("missing-path", json!({"url": "/nowhere/at/all.git"}), "/nowhere/at/all.git"),
+        ("missing", json!({"url": server.url("nothing.git")}), "nothing.git"),
+        ("nobody", json!({"url": "http://127.0.0.1:9/x.git"}), "127.0.0.1:9"),
+        (
+            "no-host",
+            json!({"url": "https://no-such-host.invalid/x.git"}),
+            "no-such-host.invalid",
+        ),
+        ("empty", json!({"url": empty.path()}), "empty"),
+        ("no-branch", json!({"url": without.path(), "branch": "nosuch"}), "nosuch"),
+        ("no-dockerfile", json!({"url": without.path()}), "Dockerfile"),
+        ("no-folder", json!({"url": without.path(), "folder": "web"}), "web"),
+        ("escape", json!({"url": escaping.path(), "folder": "app"}), "app"),
+        ("submodule", json!({"url": broken.path(), "submodules": true}), "127.0.0.1:9"),
+    ] {
+        let mut body = app_of(name, &empty);
+        body["source"] = change;
+        body["source"]["kind"] = "git".into();
+        panel.create_app(body).await;
+        let error = panel.fails(&text(&panel.newest(name).await, "id")).await;
+        println!("{name}: {error}");
+        assert!(error.contains(wanted), "{name}: {error:?} does not name {wanted:?}");
+    }
+    // An administrator's path is no way to read this machine's files into an image.
+    let plain = tempfile::tempdir().unwrap();
+    std::fs::write(plain.path().join("Dockerfile"), "FROM python:3.11-slim\n").unwrap();
+    panel.create_app(app_at("no-repository", &plain.path().display().to_string())).await;
+    let error = panel.fails(&text(&panel.newest("no-repository").await, "id")).await;
+    assert!(error.contains("repository"), "{error}");
+}

@@ -1,0 +1,48 @@
+//! 500 requests a second while versions change: none fails.
+//!
+//! With `SERVERKIT_LONG=1`: 20 deployments and 5 rollbacks; else 3 and 1.
+
+use crate::deploy::{app_of, text};
+use serde_json::json;
+use std::time::Duration;
+use testkit::{GitFixture, Load, TestPanel};
+
+#[tokio::test]
+async fn docker_deployments_and_rollbacks_drop_nothing() {
+    let (deployments, rollbacks) = if std::env::var_os("SERVERKIT_LONG").is_some() {
+        (20, 5)
+    } else {
+        (3, 1)
+    };
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let mut body = app_of("hello", &repository);
+    body["health"]["start_seconds"] = json!(60);
+    body["grace_seconds"] = json!(10);
+    body["limits"] = json!({"memory_bytes": 268435456, "cpu_millis": 2000, "pids": 4096});
+    panel.live_app(body).await;
+    let load = Load::start(&panel.site("hello.test", "/"), 500);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for number in 0..deployments {
+        repository.commit(&[("version", &number.to_string())], "another");
+        repository.edit("Dockerfile", "EXPOSE", &format!("LABEL version={number}\nEXPOSE"));
+        let id = panel.deploy("hello").await;
+        panel.live(&id).await;
+        println!("deployment {number}: {} failed so far", load.failed());
+    }
+    for number in 0..rollbacks {
+        let back = panel.post("/api/v1/apps/hello/rollback", json!({})).await.expect(202).json();
+        panel.live(&text(&back, "id")).await;
+        println!("rollback {number}: {} failed so far", load.failed());
+    }
+    // The last old container still drains.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let report = load.finish().await;
+    println!("{report:?}");
+    assert!(
+        report.per_second > 450.0,
+        "only {:.0} requests a second were sent",
+        report.per_second
+    );
+    assert_eq!(report.failed, 0, "{:?}", report.reasons);
+}
