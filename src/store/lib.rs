@@ -43,6 +43,9 @@ mod users;
 mod variables;
 mod volumes;
 
+#[cfg(test)]
+mod tests;
+
 pub use batch::Batch;
 pub use certificates::AUTHORITY_KEY;
 pub use collection::{Collection, Stored};

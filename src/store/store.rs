@@ -126,7 +126,7 @@ macro_rules! collections {
         #[derive(Clone)]
         pub struct Store {
             $($(#[$doc])* pub $field: Collection<$type>,)*
-            handle: Arc<Handle>,
+            pub(crate) handle: Arc<Handle>,
         }
 
         impl Store {
@@ -184,7 +184,7 @@ collections! {
     answers: Answer,
 }
 
-fn upgrades_of<T: Record>(state: &State, steps: &mut Vec<Step>) -> Result<()> {
+pub(crate) fn upgrades_of<T: Record>(state: &State, steps: &mut Vec<Step>) -> Result<()> {
     state.prefix(&path::<T>(""), &mut |path, bytes| {
         let old = envelope::decode(path, bytes)?;
         if old.version > T::VERSION {
