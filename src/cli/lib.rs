@@ -1,1 +1,54 @@
-//! cli
+//! The commands of `serverkit` that talk to a running panel. Everything goes through its API, by way of `client`;
+//! on the panel's own machine over its socket, from elsewhere over https with a token.
+//!
+//! The binary adds what runs without a panel (`serve`, `config check`):
+//!
+//! ```ignore
+//! #[derive(clap::Parser)]
+//! #[command(name = "serverkit", version, about = cli::ABOUT, after_help = cli::AFTER_HELP)]
+//! struct Cli {
+//!     #[command(flatten)]
+//!     globals: cli::Globals,
+//!     #[command(subcommand)]
+//!     command: Command,
+//! }
+//! #[derive(clap::Subcommand)]
+//! enum Command {
+//!     Serve(Serve),
+//!     #[command(flatten)]
+//!     Panel(cli::Command),
+//! }
+//! // Command::Panel(command) => cli::run(cli.globals, command, Cli::command()).await
+//! ```
+//!
+//! A noun has one file, with its arguments and what they do; the texts of `--help` are the manual. Exit codes and
+//! hints are in [`failure`], tables and JSON in [`output`].
+
+mod account;
+mod apps;
+mod ask;
+mod certificates;
+mod commands;
+mod completions;
+mod config;
+mod deployments;
+mod diagnosis;
+mod domains;
+mod failure;
+mod lists;
+mod logs;
+mod output;
+mod progress;
+mod projects;
+mod settings;
+mod spans;
+mod status;
+mod target;
+mod terminal;
+mod tokens;
+mod trash;
+mod users;
+mod variables;
+mod volumes;
+
+pub use commands::{ABOUT, AFTER_HELP, Command, Globals, run};

@@ -1,0 +1,318 @@
+//! The commands as a list, and what leads from one to its end.
+
+use crate::{
+    account, apps, certificates, completions, deployments, diagnosis, domains,
+    failure::{Failure, Result},
+    logs,
+    output::Output,
+    projects, settings, status, target, terminal, tokens, trash, users, variables, volumes,
+};
+use clap::{Args, Subcommand};
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+/// For `serverkit --help`.
+pub const ABOUT: &str = "Turns a Linux server into a place where people push code and get a live HTTPS site";
+
+/// For the end of `serverkit --help`.
+pub const AFTER_HELP: &str = "\
+Which panel: on its own machine, its socket in the data folder (--data, --socket, ./.serverkit, /var/lib/serverkit), without a login.
+From elsewhere: `serverkit login URL` once, or SERVERKIT_URL and SERVERKIT_TOKEN for scripts.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 not signed in or not allowed, 4 not found, 5 no panel answers.
+
+Examples:
+  serverkit app create blog --git https://git.example.com/ada/blog.git --domain blog.example.com --wait
+  serverkit env set blog GREETING=hello DATABASE_URL@/run/secrets/url --secret
+  serverkit deploy blog --wait
+  serverkit logs blog --follow
+  serverkit rollback blog";
+
+/// What holds for every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Globals {
+    /// The data folder of a panel on this machine
+    ///
+    /// Commands reach the panel through `panel.sock` in it. Without it: ./.serverkit if a panel runs there (as
+    /// `serve --dev` makes it), else the panel of the last `serverkit login`, else /var/lib/serverkit.
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Global options")]
+    pub data: Option<PathBuf>,
+    /// The socket of a panel on this machine
+    #[arg(long, value_name = "PATH", global = true, help_heading = "Global options")]
+    pub socket: Option<PathBuf>,
+    /// The address of a panel elsewhere, such as https://panel.example.com:9443
+    ///
+    /// Its token comes from SERVERKIT_TOKEN, or from the `serverkit login` to this address.
+    #[arg(long, value_name = "URL", global = true, env = "SERVERKIT_URL", help_heading = "Global options")]
+    pub url: Option<String>,
+    /// Believe certificates that this authority signed (a PEM file), beside those that the machine trusts
+    ///
+    /// For a panel without a public certificate: `serverkit cert authority` on its machine prints its own authority.
+    #[arg(long, value_name = "FILE", global = true, env = "SERVERKIT_CA", help_heading = "Global options")]
+    pub ca: Option<PathBuf>,
+    /// Believe any certificate of the panel; somebody on the way can then read everything
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub insecure: bool,
+    /// Print the API's JSON, and nothing else
+    ///
+    /// Results go to standard output as the API describes them (`/api/docs` on the panel); lists are
+    /// `{"items": […], "next": null}` with all items. A failure goes to standard error as one object with
+    /// `code` and `detail`. Streams print one object a line.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Do it without asking
+    #[arg(long, short = 'y', global = true, help_heading = "Global options")]
+    pub yes: bool,
+}
+
+/// The commands that talk to a panel.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the first administrator of a fresh panel, on its machine
+    Setup(account::Setup),
+    /// Sign in to a panel elsewhere and remember it
+    Login(account::Login),
+    /// Revoke the token of a login and forget it
+    Logout(account::Logout),
+    /// Show who you are to the panel
+    Whoami,
+    /// API tokens for scripts
+    #[command(subcommand)]
+    Token(tokens::Command),
+    /// Apps: create, show, change, start, stop, delete
+    #[command(subcommand, visible_alias = "apps")]
+    App(apps::Command),
+    /// Bring the newest source, or a chosen one, live
+    Deploy(deployments::Deploy),
+    /// List the deployments of an app
+    Deployments(deployments::List),
+    /// Cancel a deployment; what is live stays live
+    Cancel(deployments::Cancel),
+    /// Make an earlier release live again
+    Rollback(deployments::Rollback),
+    /// Show what differs between two releases
+    Diff(deployments::Diff),
+    /// Show what an app prints, or the log of a deployment
+    Logs(logs::Logs),
+    /// Open a terminal in an app's container, or run a command there
+    Ssh(terminal::Ssh),
+    /// Open an app in the browser
+    Open(apps::Open),
+    /// Environment variables of an app
+    #[command(subcommand)]
+    Env(variables::Command),
+    /// Domains that lead to apps
+    #[command(subcommand)]
+    Domain(domains::Command),
+    /// Certificates
+    #[command(subcommand)]
+    Cert(certificates::Command),
+    /// Projects and their environments
+    #[command(subcommand)]
+    Project(projects::Command),
+    /// Volumes: data that outlives containers
+    #[command(subcommand)]
+    Volume(volumes::Command),
+    /// People and their roles
+    #[command(subcommand)]
+    User(users::Command),
+    /// Deleted apps, until their time is over
+    #[command(subcommand)]
+    Trash(trash::Command),
+    /// Everything at a glance: the machine, apps, what needs attention
+    Status,
+    /// Examine the panel's machine, and say what to do
+    Doctor,
+    /// Print the whole configuration without secret values, as JSON
+    Export(settings::Export),
+    /// Settings of the panel
+    #[command(subcommand)]
+    Settings(settings::Command),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+}
+
+/// What a command works with.
+pub struct Context {
+    pub globals: Globals,
+    pub out: Output,
+}
+
+impl Context {
+    /// The panel that the flags, the environment and the logins point to.
+    pub fn panel(&self) -> Result<client::Client> {
+        target::connect(&self.globals)
+    }
+}
+
+/// Runs a command to its end and says how it went. `program` is the whole command line, for completions.
+pub async fn run(globals: Globals, command: Command, program: clap::Command) -> ExitCode {
+    let context = Context {
+        out: Output::of_process(globals.json),
+        globals,
+    };
+    match dispatch(&context, command, program).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&context.out, &failure);
+            failure.exit_code()
+        }
+    }
+}
+
+async fn dispatch(context: &Context, command: Command, program: clap::Command) -> Result {
+    match command {
+        Command::Setup(args) => account::setup(context, args).await,
+        Command::Login(args) => account::login(context, args).await,
+        Command::Logout(args) => account::logout(context, args).await,
+        Command::Whoami => account::whoami(context).await,
+        Command::Token(command) => tokens::run(context, command).await,
+        Command::App(command) => apps::run(context, command).await,
+        Command::Deploy(args) => deployments::deploy(context, args).await,
+        Command::Deployments(args) => deployments::list(context, args).await,
+        Command::Cancel(args) => deployments::cancel(context, args).await,
+        Command::Rollback(args) => deployments::rollback(context, args).await,
+        Command::Diff(args) => deployments::diff(context, args).await,
+        Command::Logs(args) => logs::logs(context, args).await,
+        Command::Ssh(args) => terminal::ssh(context, args).await,
+        Command::Open(args) => apps::open(context, args).await,
+        Command::Env(command) => variables::run(context, command).await,
+        Command::Domain(command) => domains::run(context, command).await,
+        Command::Cert(command) => certificates::run(context, command).await,
+        Command::Project(command) => projects::run(context, command).await,
+        Command::Volume(command) => volumes::run(context, command).await,
+        Command::User(command) => users::run(context, command).await,
+        Command::Trash(command) => trash::run(context, command).await,
+        Command::Status => status::status(context).await,
+        Command::Doctor => diagnosis::doctor(context).await,
+        Command::Export(args) => settings::export(context, args).await,
+        Command::Settings(command) => settings::run(context, command).await,
+        Command::Completions(args) => completions::completions(context, args, program),
+    }
+}
+
+/// Says on standard error what went wrong and what to do next.
+fn complain(out: &Output, failure: &Failure) {
+    if failure.quiet {
+        return;
+    }
+    let text = if out.json {
+        failure.json().to_string()
+    } else {
+        format!("serverkit: {failure}")
+    };
+    // Nobody to tell if standard error is gone.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::{CommandFactory, Parser, error::ErrorKind};
+
+    #[derive(Debug, Parser)]
+    #[command(name = "serverkit", version, about = ABOUT, after_help = AFTER_HELP)]
+    struct Program {
+        #[command(flatten)]
+        globals: Globals,
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn parse(line: &str) -> Result<Program, clap::Error> {
+        Program::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Program::command().debug_assert();
+    }
+
+    #[test]
+    fn promised_forms_parse() {
+        for line in [
+            "serverkit setup --email ada@example.com --password-file f",
+            "serverkit login https://panel.example.com:9443",
+            "serverkit token create ci --scope deploy --days 30",
+            "serverkit token list",
+            "serverkit token revoke tok_1",
+            "serverkit whoami",
+            "serverkit app create blog --git https://a.test/b.git --branch main --port 3000 --domain a.test --domain b.test",
+            "serverkit app create cache --image redis:7",
+            "serverkit app list --json",
+            "serverkit --data /x app show blog",
+            "serverkit app delete blog --yes",
+            "serverkit app update blog --memory 1g --cpus 0.5",
+            "serverkit deploy blog --ref v1 --wait",
+            "serverkit deployments blog",
+            "serverkit rollback blog",
+            "serverkit rollback blog 3",
+            "serverkit diff blog 1 2",
+            "serverkit logs blog --follow --since 10m --tail 5",
+            "serverkit logs blog --build 3",
+            "serverkit logs blog --build",
+            "serverkit ssh blog",
+            "serverkit ssh blog -- ls -la /",
+            "serverkit open blog",
+            "serverkit env list blog",
+            "serverkit env set blog A=1 B@file C=-",
+            "serverkit env unset blog A B",
+            "serverkit env import blog .env",
+            "serverkit env export blog",
+            "serverkit domain add blog a.test",
+            "serverkit domain remove a.test",
+            "serverkit domain check a.test",
+            "serverkit domain list",
+            "serverkit cert list",
+            "serverkit cert renew a.test",
+            "serverkit cert authority",
+            "serverkit project create shop",
+            "serverkit volume create data",
+            "serverkit user create bob@example.com --role developer --password-file f",
+            "serverkit trash purge blog --volumes",
+            "serverkit status",
+            "serverkit doctor",
+            "serverkit export",
+            "serverkit settings show",
+            "serverkit settings set apps_domain=apps.example.com",
+            "serverkit completions bash",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn wrong_use_is_refused_with_exit_code_2() {
+        for line in [
+            "serverkit app create blog",
+            "serverkit app create blog --git a --image b",
+            "serverkit app create blog --image b --branch main",
+            "serverkit app create blog --image b --memory lots",
+            "serverkit app create blog --image b --port 70000",
+            "serverkit deploy",
+            "serverkit token create x --scope everything",
+            "serverkit token create x --days 3 --never",
+            "serverkit env set blog",
+            "serverkit env set blog =x",
+            "serverkit logs blog --build 3 --since 10m",
+            "serverkit completions cobol",
+            "serverkit nonsense",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}: {:?}", error.kind());
+        }
+    }
+
+    #[test]
+    fn everything_has_a_help_text() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} {} says nothing", command.get_name(), arg.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Program::command());
+        assert_eq!(parse("serverkit --help").unwrap_err().kind(), ErrorKind::DisplayHelp);
+    }
+}

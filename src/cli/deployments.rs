@@ -1,0 +1,339 @@
+//! `serverkit deploy`, `deployments`, `cancel`, `rollback` and `diff`.
+
+use crate::{
+    commands::Context,
+    failure::{Failure, Result},
+    lists, logs,
+    output::{Cell, Table, span, tone_of, when},
+    progress::Progress,
+};
+use clap::Args;
+use client::{
+    Client,
+    types::{Commit, Deployment, DeploymentCause, DeploymentCreate, Phase, Rollback as RollbackBody},
+};
+use types::{Clock, SystemClock};
+
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// Name or id of the app
+    name: String,
+    /// A branch, tag or commit in place of the app's branch
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    /// Wait until it is live, showing the log; the exit code is 1 if it does not get there
+    #[arg(long, short = 'w')]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Name or id of the app
+    name: String,
+    /// At most so many, the newest first
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// Name or id of the app
+    name: String,
+    /// Number or id of the deployment; without it the one that is under way
+    deployment: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Name or id of the app
+    name: String,
+    /// Number or id of the deployment to go back to (see `serverkit deployments`); without it, what was live before
+    deployment: Option<String>,
+    /// Wait until it is live, showing the log; the exit code is 1 if it does not get there
+    #[arg(long, short = 'w')]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Name or id of the app
+    name: String,
+    /// Number or id of a deployment; without it what is live
+    from: Option<String>,
+    /// Number or id of a deployment; without it the configuration as it is now
+    to: Option<String>,
+}
+
+pub async fn deploy(context: &Context, args: Deploy) -> Result {
+    let client = context.panel()?;
+    start(context, &client, &args.name, args.reference, args.wait).await
+}
+
+/// Asks for a deployment, and waits for its end if `wait`.
+pub async fn start(context: &Context, client: &Client, app: &str, reference: Option<String>, wait: bool) -> Result {
+    let deployment = client.ask(client.deployment_create(app, &DeploymentCreate { reference })).await?;
+    begun(context, client, &deployment.value, &deployment.json, wait).await
+}
+
+async fn begun(context: &Context, client: &Client, deployment: &Deployment, json: &serde_json::Value, wait: bool) -> Result {
+    if wait {
+        return follow(context, client, &deployment.id).await;
+    }
+    let name = &deployment.app.name;
+    let number = deployment.number;
+    context.out.answer(json, || {
+        format!(
+            "deployment #{number} of {name} is {}\nfollow it: serverkit logs {name} --build {number} --follow",
+            deployment.phase
+        )
+    })
+}
+
+/// Shows the log of a deployment until it is over. Fails with its error if it did not get live. With `--json` the
+/// log stays away and the finished deployment is printed.
+pub async fn follow(context: &Context, client: &Client, id: &str) -> Result {
+    let progress = Progress::new(context.out);
+    let first = client.ask(client.deployment_show(id)).await?.value;
+    progress.begin(&first);
+    let done = {
+        let lines = logs::build_lines(client, id, async |line| {
+            if !context.out.json {
+                progress.line(&line.text)?;
+            }
+            Ok(())
+        });
+        let watch = watch(client, id, &progress);
+        tokio::try_join!(lines, watch)?.1
+    };
+    progress.end();
+    let deployment = done.value;
+    if context.out.json {
+        context.out.value(&done.json)?;
+    }
+    let (name, number) = (&deployment.app.name, deployment.number);
+    if deployment.phase != Phase::Live {
+        let why = deployment.error.clone().unwrap_or_else(|| match deployment.phase {
+            Phase::Superseded => "a newer deployment came before it".to_owned(),
+            Phase::Cancelled => "somebody cancelled it".to_owned(),
+            _ => "no reason was recorded".to_owned(),
+        });
+        let mut failure = Failure::failed(format!("deployment #{number} of {name} {}: {why}", verb(deployment.phase)))
+            .hint("what was live before is still live");
+        if deployment.previous.is_none() {
+            failure.hint = Some(format!("mend it and deploy again: serverkit deploy {name} --wait"));
+        }
+        failure.quiet = context.out.json;
+        return Err(failure);
+    }
+    if context.out.json {
+        return Ok(());
+    }
+    let app = client.ask(client.app_show(&deployment.app.id)).await?.value;
+    let took = seconds_between(&deployment.queued_at, deployment.finished_at.as_deref());
+    context.out.note(format!(
+        "deployment #{number} of {name} is live{}",
+        took.map(|seconds| format!(" after {}", span(seconds))).unwrap_or_default()
+    ));
+    context.out.line(
+        app.url
+            .unwrap_or_else(|| format!("{name} has no domain; give it one: serverkit domain add {name} HOST")),
+    )
+}
+
+fn verb(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Cancelled => "was cancelled",
+        Phase::Superseded => "was superseded",
+        _ => "failed",
+    }
+}
+
+/// Looks at a deployment until it is over.
+async fn watch(client: &Client, id: &str, progress: &Progress) -> Result<client::Answer<Deployment>> {
+    loop {
+        let answer = client.ask(client.deployment_show(id)).await?;
+        progress.phase(&answer.value);
+        if is_final(answer.value.phase) {
+            return Ok(answer);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+}
+
+pub fn is_final(phase: Phase) -> bool {
+    matches!(phase, Phase::Live | Phase::Failed | Phase::Cancelled | Phase::Superseded)
+}
+
+/// The id of the deployment that somebody calls by number (`3`, `#3`) or id.
+pub async fn find(client: &Client, app: &str, called: &str) -> Result<String> {
+    if called.starts_with("dep_") || called.starts_with("rel_") {
+        return Ok(called.to_owned());
+    }
+    let number: u64 = called
+        .trim_start_matches('#')
+        .parse()
+        .map_err(|_| Failure::usage(format!("`{called}` is no deployment; give its number or its id (dep_…)")))?;
+    let mut cursor = None;
+    loop {
+        let page = client
+            .ask(client.deployment_list(app, cursor.as_deref(), lists::LIMIT))
+            .await?
+            .value;
+        if let Some(found) = page.items.iter().find(|deployment| deployment.number == number) {
+            return Ok(found.id.clone());
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Err(Failure::not_found(format!("{app} has no deployment #{number}")).hint(format!("see: serverkit deployments {app}")));
+        }
+    }
+}
+
+/// The newest deployment of an app.
+pub async fn newest(client: &Client, app: &str) -> Result<Deployment> {
+    let page = client.ask(client.deployment_list(app, None, Some(1))).await?.value;
+    let newest = page.items.into_iter().next();
+    newest.ok_or_else(|| Failure::not_found(format!("{app} was never deployed")).hint(format!("deploy it: serverkit deploy {app}")))
+}
+
+pub async fn list(context: &Context, args: List) -> Result {
+    let client = context.panel()?;
+    let answer = client.ask(client.deployment_list(&args.name, None, Some(args.limit))).await?;
+    let live = client
+        .ask(client.app_show(&args.name))
+        .await?
+        .value
+        .release
+        .map(|release| release.id);
+    let empty = format!("{} was never deployed; deploy it: serverkit deploy {}", args.name, args.name);
+    context
+        .out
+        .list(&answer.json, &empty, || table(&answer.value.items, live.as_deref()))
+}
+
+fn table(deployments: &[Deployment], live: Option<&str>) -> Table {
+    let mut table = Table::new(["NUMBER", "PHASE", "SOURCE", "BY", "WHEN", "TOOK", "ERROR"]);
+    let now = SystemClock.now();
+    // The newest that made the live release is the one that serves; older ones of the same release did once.
+    let serving = deployments
+        .iter()
+        .position(|each| each.phase == Phase::Live && each.release.is_some() && each.release.as_deref() == live);
+    for (place, deployment) in deployments.iter().enumerate() {
+        let phase = match deployment.phase {
+            Phase::Live if serving != Some(place) => Cell::from("was live"),
+            phase => Cell::tone(phase.to_string(), tone_of(&phase.to_string())),
+        };
+        let source = match (&deployment.commit, &deployment.reference) {
+            _ if deployment.cause == DeploymentCause::Rollback => "rollback".to_owned(),
+            (Some(commit), _) => commit_text(commit),
+            (None, reference) => reference.clone().unwrap_or_default(),
+        };
+        let took = seconds_between(&deployment.queued_at, deployment.finished_at.as_deref());
+        table.row([
+            format!("#{}", deployment.number).into(),
+            phase,
+            source.into(),
+            deployment.by.clone().into(),
+            when(&deployment.queued_at, now).into(),
+            took.map(span).unwrap_or_default().into(),
+            deployment.error.clone().unwrap_or_default().into(),
+        ]);
+    }
+    table
+}
+
+fn seconds_between(from: &str, to: Option<&str>) -> Option<u64> {
+    let (from, to) = (crate::output::parse_time(from)?, crate::output::parse_time(to?)?);
+    Some(to.since(from).as_secs())
+}
+
+/// `1a2b3c4 Fix the login` with a subject of at most 40 letters.
+pub fn commit_text(commit: &Commit) -> String {
+    let short: String = commit.id.chars().take(7).collect();
+    let mut subject: String = commit.subject.chars().take(40).collect();
+    if subject.chars().count() < commit.subject.chars().count() {
+        subject.push('…');
+    }
+    format!("{short} {subject}").trim_end().to_owned()
+}
+
+pub async fn cancel(context: &Context, args: Cancel) -> Result {
+    let client = context.panel()?;
+    let id = match &args.deployment {
+        Some(called) => find(&client, &args.name, called).await?,
+        None => {
+            let newest = newest(&client, &args.name).await?;
+            if is_final(newest.phase) {
+                return Err(Failure::failed(format!("no deployment of {} is under way", args.name)));
+            }
+            newest.id
+        }
+    };
+    let answer = client.ask(client.deployment_cancel(&id)).await?;
+    context.out.answer(&answer.json, || {
+        format!(
+            "deployment #{} of {} is being cancelled",
+            answer.value.number, answer.value.app.name
+        )
+    })
+}
+
+pub async fn rollback(context: &Context, args: Rollback) -> Result {
+    let client = context.panel()?;
+    let to = match &args.deployment {
+        Some(called) => Some(find(&client, &args.name, called).await?),
+        None => None,
+    };
+    let answer = client.ask(client.app_rollback(&args.name, &RollbackBody { to })).await?;
+    begun(context, &client, &answer.value, &answer.json, args.wait).await
+}
+
+pub async fn diff(context: &Context, args: Diff) -> Result {
+    let client = context.panel()?;
+    let mut ends = [None, None];
+    for (end, called) in ends.iter_mut().zip([&args.from, &args.to]) {
+        if let Some(called) = called {
+            *end = Some(find(&client, &args.name, called).await?);
+        }
+    }
+    let answer = client
+        .ask(client.release_diff(&args.name, ends[0].as_deref(), ends[1].as_deref()))
+        .await?;
+    if context.out.json {
+        return context.out.value(&answer.json);
+    }
+    if answer.value.changes.is_empty() {
+        context.out.note("no difference");
+        return Ok(());
+    }
+    let mut table = Table::new(["WHAT", "FROM", "TO"]);
+    for change in &answer.value.changes {
+        let side = |side: &Option<String>| Cell::from(side.clone().unwrap_or_else(|| "-".to_owned()));
+        table.row([change.what.clone().into(), side(&change.from), side(&change.to)]);
+    }
+    context.out.line(table.print(&context.out).trim_end_matches('\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_subjects_are_cut() {
+        let commit = Commit {
+            id: "0123456789abcdef0123456789abcdef01234567".into(),
+            subject: "ü".repeat(50),
+            author: "Ada".into(),
+            at: "2026-01-01T00:00:00Z".into(),
+        };
+        let text = commit_text(&commit);
+        assert!(text.starts_with("0123456 ü") && text.ends_with('…'), "{text}");
+        assert_eq!(text.chars().count(), 8 + 40 + 1);
+    }
+
+    #[test]
+    fn spans_of_deployments() {
+        assert_eq!(seconds_between("2026-01-01T00:00:00Z", Some("2026-01-01T00:01:30.5Z")), Some(90));
+        assert_eq!(seconds_between("2026-01-01T00:00:00Z", None), None);
+    }
+}

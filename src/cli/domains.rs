@@ -1,0 +1,127 @@
+//! `serverkit domain …`.
+
+use crate::{
+    ask,
+    commands::Context,
+    failure::{Failure, Result},
+    lists,
+    output::{Cell, Table, Tone, when},
+};
+use clap::{Args, Subcommand};
+use client::types::{Domain, DomainAdd};
+use types::{Clock, SystemClock};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Let a domain lead to an app; its certificate follows by itself
+    Add(Add),
+    /// Take a domain away from its app
+    #[command(visible_alias = "rm")]
+    Remove(Named),
+    /// Check that a name leads to this panel; the exit code is 1 if it does not
+    Check(Named),
+    /// List domains
+    #[command(visible_alias = "ls")]
+    List(List),
+}
+
+#[derive(Debug, Args)]
+pub struct Add {
+    /// Name or id of the app
+    name: String,
+    /// The domain, such as blog.example.com
+    host: String,
+    /// Serve plain HTTP too, in place of sending it to HTTPS
+    #[arg(long)]
+    allow_http: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The domain
+    host: String,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those of this app (name or id)
+    name: Option<String>,
+}
+
+pub async fn run(context: &Context, command: Command) -> Result {
+    match command {
+        Command::Add(args) => add(context, args).await,
+        Command::Remove(args) => remove(context, &args.host).await,
+        Command::Check(args) => check(context, &args.host).await,
+        Command::List(args) => list(context, args).await,
+    }
+}
+
+async fn add(context: &Context, args: Add) -> Result {
+    let client = context.panel()?;
+    let body = DomainAdd {
+        host: args.host,
+        force_https: args.allow_http.then_some(false),
+    };
+    let answer = client.ask(client.domain_add(&args.name, &body)).await?;
+    context.out.answer(&answer.json, || {
+        let domain = &answer.value;
+        format!(
+            "{} leads to {}\ncheck that the name points here: serverkit domain check {}",
+            domain.url, domain.app.name, domain.host
+        )
+    })
+}
+
+async fn remove(context: &Context, host: &str) -> Result {
+    ask::confirm(
+        &format!("{host} will not lead to its app any more, and its certificate goes"),
+        context.globals.yes,
+    )?;
+    let client = context.panel()?;
+    let done = client.ask(client.domain_remove(host)).await?;
+    context.out.answer(&done.json, || format!("{host} is removed"))
+}
+
+async fn check(context: &Context, host: &str) -> Result {
+    let client = context.panel()?;
+    let answer = client.ask(client.domain_check(host)).await?;
+    let check = &answer.value;
+    if !check.ok && !context.out.json {
+        return Err(Failure::failed(format!("{host} does not lead here")).hint(&check.detail));
+    }
+    context
+        .out
+        .answer(&answer.json, || format!("{host} leads here ({})", check.addresses.join(", ")))?;
+    if check.ok { Ok(()) } else { Err(Failure::exit(1)) }
+}
+
+async fn list(context: &Context, args: List) -> Result {
+    let client = context.panel()?;
+    let domains = match &args.name {
+        Some(name) => lists::all::<Domain, _>(async |cursor| client.ask(client.domain_list_app(name, cursor, lists::LIMIT)).await).await?,
+        None => lists::all::<Domain, _>(async |cursor| client.ask(client.domain_list(cursor, lists::LIMIT)).await).await?,
+    };
+    context
+        .out
+        .list(&domains.json, "no domains yet; add one: serverkit domain add APP HOST", || {
+            let mut table = Table::new(["DOMAIN", "APP", "CERTIFICATE", "UNTIL", "ISSUER"]);
+            let now = SystemClock.now();
+            for domain in &domains.items {
+                let certificate = domain.certificate.as_ref();
+                let state = certificate.map(|certificate| Cell::state(certificate.state.to_string()));
+                table.row([
+                    domain.host.clone().into(),
+                    domain.app.name.clone().into(),
+                    state.unwrap_or_else(|| Cell::tone("none yet", Tone::Faint)),
+                    certificate
+                        .and_then(|certificate| certificate.not_after.as_deref())
+                        .map(|end| when(end, now))
+                        .unwrap_or_default()
+                        .into(),
+                    certificate.map(|certificate| certificate.issuer.clone()).unwrap_or_default().into(),
+                ]);
+            }
+            table
+        })
+}

@@ -1,0 +1,209 @@
+//! What a command ends with when it does not succeed: a sentence, what to do next, and an exit code.
+
+use client::{Address, Failure as Call};
+use serde_json::{Value, json};
+use std::{fmt, process::ExitCode};
+
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// The exit codes that scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    /// It was tried and did not work.
+    Failed = 1,
+    /// The command or a value was wrong.
+    Usage = 2,
+    /// Not signed in, or not allowed.
+    Denied = 3,
+    /// No such thing.
+    NotFound = 4,
+    /// No panel answers.
+    Unreachable = 5,
+}
+
+/// Why a command did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub code: Code,
+    /// One sentence, without a full stop.
+    pub sentence: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// What the panel said, for `--json`.
+    pub problem: Option<Value>,
+    /// Everything has been said already: only the exit code is left.
+    pub quiet: bool,
+    /// The exit code of something else, passed through.
+    pub exit: Option<u8>,
+}
+
+impl Failure {
+    fn new(code: Code, sentence: impl Into<String>) -> Failure {
+        Failure {
+            code,
+            sentence: sentence.into(),
+            hint: None,
+            problem: None,
+            quiet: false,
+            exit: None,
+        }
+    }
+    pub fn failed(sentence: impl Into<String>) -> Failure {
+        Failure::new(Code::Failed, sentence)
+    }
+    pub fn usage(sentence: impl Into<String>) -> Failure {
+        Failure::new(Code::Usage, sentence)
+    }
+    pub fn denied(sentence: impl Into<String>) -> Failure {
+        Failure::new(Code::Denied, sentence)
+    }
+    pub fn not_found(sentence: impl Into<String>) -> Failure {
+        Failure::new(Code::NotFound, sentence)
+    }
+    pub fn unreachable(sentence: impl Into<String>) -> Failure {
+        Failure::new(Code::Unreachable, sentence)
+    }
+    /// Ends with this exit code, without a word.
+    pub fn exit(code: u8) -> Failure {
+        Failure {
+            quiet: true,
+            exit: Some(code),
+            ..Failure::new(Code::Failed, "")
+        }
+    }
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit.unwrap_or(self.code as u8))
+    }
+    /// For `--json`: what the panel said, or the same shape for what it never heard of.
+    pub fn json(&self) -> Value {
+        let mut value = self.problem.clone().unwrap_or_else(|| {
+            let code = match self.code {
+                Code::Failed => "failed",
+                Code::Usage => "usage",
+                Code::Denied => "unauthenticated",
+                Code::NotFound => "not_found",
+                Code::Unreachable => "unreachable",
+            };
+            json!({ "code": code, "detail": self.sentence })
+        });
+        if let (Some(hint), Some(object)) = (&self.hint, value.as_object_mut()) {
+            object.insert("hint".to_owned(), json!(hint));
+        }
+        value
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Call> for Failure {
+    fn from(call: Call) -> Failure {
+        let sentence = call.to_string();
+        match call {
+            Call::Refused(problem) => {
+                let code = match problem.code.as_str() {
+                    "unauthenticated" | "forbidden" => Code::Denied,
+                    "not_found" => Code::NotFound,
+                    "invalid" => Code::Usage,
+                    _ => Code::Failed,
+                };
+                Failure {
+                    hint: hint_for(&problem.code, problem.request_id.as_deref()),
+                    problem: serde_json::to_value(&problem).ok(),
+                    ..Failure::new(code, sentence)
+                }
+            }
+            Call::Unreachable { address, .. } => Failure::unreachable(sentence).hint(match *address {
+                Address::Socket(_) => {
+                    "start the panel with `serverkit serve` or `systemctl start serverkit`, or name its data folder with --data"
+                }
+                Address::Web { .. } => "check the address, and that the panel runs and its port is open",
+            }),
+            Call::Untrusted { .. } => Failure::unreachable(sentence).hint(
+                "if it is the panel's own certificate: on its machine, `serverkit cert authority > panel-ca.pem`; then give --ca panel-ca.pem here",
+            ),
+            Call::Odd(_) => Failure::failed(sentence).hint("the panel may be of another version; compare `serverkit --version` on both sides"),
+            Call::Invalid(_) => Failure::usage(sentence),
+        }
+    }
+}
+
+fn hint_for(code: &str, request: Option<&str>) -> Option<String> {
+    match code {
+        "unauthenticated" => Some("sign in with `serverkit login URL`, or set SERVERKIT_URL and SERVERKIT_TOKEN".to_owned()),
+        "forbidden" => Some("`serverkit whoami` shows your role; an administrator can change it".to_owned()),
+        "internal" => request.map(|id| format!("look for the request {id} in the panel's log")),
+        "unavailable" => Some("`serverkit doctor` says what is wrong with the machine".to_owned()),
+        "stale" => Some("somebody else changed it meanwhile; try again".to_owned()),
+        _ => None,
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    /// Of writing to standard output: whoever read it has gone, which is no failure worth a word.
+    fn from(error: std::io::Error) -> Failure {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Failure::exit(0)
+        } else {
+            Failure::failed(format!("cannot write: {error}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use client::Problem;
+
+    #[test]
+    fn refusals_have_their_exit_codes() {
+        for (status, code, expected) in [
+            (401, "unauthenticated", Code::Denied),
+            (403, "forbidden", Code::Denied),
+            (404, "not_found", Code::NotFound),
+            (422, "invalid", Code::Usage),
+            (409, "taken", Code::Failed),
+            (503, "unavailable", Code::Failed),
+            (500, "internal", Code::Failed),
+        ] {
+            let problem = Problem {
+                status,
+                code: code.to_owned(),
+                detail: "why".to_owned(),
+                ..Problem::default()
+            };
+            let failure = Failure::from(Call::Refused(Box::new(problem)));
+            assert_eq!((failure.code, failure.sentence.as_str()), (expected, "why"), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_missing_panel_says_how_to_start_it() {
+        let failure = Failure::from(Call::Unreachable {
+            address: Box::new(Address::Socket("/var/lib/serverkit/panel.sock".into())),
+            why: "no such file or directory".to_owned(),
+        });
+        assert_eq!(failure.code, Code::Unreachable);
+        assert!(failure.to_string().contains("serverkit serve"), "{failure}");
+    }
+
+    #[test]
+    fn json_failures_have_a_code_and_a_sentence() {
+        assert_eq!(
+            Failure::usage("no").hint("do").json(),
+            json!({"code": "usage", "detail": "no", "hint": "do"})
+        );
+    }
+}
