@@ -1,1 +1,35 @@
-//! edge
+//! The edge: what stands between the internet and the apps of one server.
+//!
+//! It listens on the HTTP, HTTPS and panel ports, picks the certificate by SNI and the app by host, and passes
+//! requests on. What it should do comes as one [`types::EdgeConfig`]; the edge builds all of it, checks it, and swaps
+//! it in, so a bad one changes nothing and requests under way end as they began.
+//!
+//! The sessions, that is the parsing and framing of HTTP on both sides, are pingora's. The loop around them is our
+//! own, for three reasons: an answer in words for every failure, limits that hold before the first hook of pingora's
+//! proxy would run, and speed (no channels, no task and no shared pool for a request without a body).
+//!
+//! - `edge` starts and stops threads; each has its own runtime, connections and upstream pool, and nothing in the
+//!   edge waits for the rest of the program. So a stuck panel or engine does not stop the apps.
+//! - `listen` binds ports and says who holds one that is taken.
+//! - `connection` is a socket with a write buffer, and the watch that closes it when it is idle or slow.
+//! - `serve` runs the connections, `decide` says what a request gets, `forward` passes it to an app.
+//! - `table` is a built configuration; `tls` the certificates in it.
+//! - `answers` are the edge's own pages, `access_log` and `traffic` what it tells about its work.
+
+mod access_log;
+mod answers;
+mod connection;
+mod decide;
+mod edge;
+mod forward;
+mod headers;
+mod listen;
+mod serve;
+mod table;
+mod tls;
+mod traffic;
+mod upstream;
+mod worker;
+
+pub use edge::{Bound, Edge};
+pub use headers::CLIENT_HEADER;

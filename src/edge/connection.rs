@@ -1,0 +1,500 @@
+//! One socket, as pingora's sessions take it: with a small write buffer, so that a head and a short body leave in one
+//! packet and one TLS record; and, towards clients, with the watch that ends it when it is idle or too slow.
+
+use async_trait::async_trait;
+use futures::task::AtomicWaker;
+use http::HeaderValue;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    raw_connect::ProxyDigest,
+};
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    os::fd::{AsRawFd, RawFd},
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::{TcpStream, UnixStream, tcp, unix},
+};
+use tokio_rustls::server::TlsStream;
+
+/// Writes up to this size wait in the buffer for the next one or a flush; one TLS record.
+const BUFFER: usize = 16 << 10;
+
+/// Which of the edge's ports a client came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Http,
+    Https,
+    Panel,
+    /// Plain HTTP sent to a TLS port: all it gets is the way to `https://`.
+    Mistaken,
+}
+
+/// A connected client: where it came from, and the watch over its silence.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    /// The peer's address as header value; made once, shared by all its requests.
+    pub address: HeaderValue,
+    pub port: Port,
+    /// Our port, as header value.
+    pub port_text: HeaderValue,
+    pub local: SocketAddr,
+    /// The name in the TLS greeting, lower case.
+    pub server_name: Option<Box<str>>,
+    pub watch: Watch,
+    /// Whether bytes may still come that nobody will read; then the socket is drained before it is closed, or the
+    /// client would lose our answer to the reset (RFC 9112, 9.6).
+    pub linger: AtomicBool,
+}
+
+impl Guest {
+    pub(crate) fn secure(&self) -> bool {
+        matches!(self.port, Port::Https | Port::Panel)
+    }
+}
+
+/// What a connection is doing, as far as its deadline goes. Swept a few times a second by the worker, so that no
+/// request sets a timer for it.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    phase: AtomicU8,
+    since: AtomicU64,
+    head_bytes: AtomicUsize,
+    head_limit: usize,
+    over: AtomicU8,
+    waker: AtomicWaker,
+}
+
+const IDLE: u8 = 0;
+const HEAD: u8 = 1;
+const BUSY: u8 = 2;
+
+/// Why a watch ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Idle,
+    SlowHead,
+    LargeHead,
+}
+
+impl Watch {
+    pub(crate) fn new(head_limit: usize, now: u64) -> Watch {
+        Watch {
+            phase: AtomicU8::new(HEAD),
+            since: AtomicU64::new(now),
+            head_bytes: AtomicUsize::new(0),
+            head_limit,
+            over: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+        }
+    }
+    /// Waits for a next request, with nothing of it there yet.
+    pub(crate) fn idle(&self, now: u64) {
+        self.since.store(now, Relaxed);
+        self.head_bytes.store(0, Relaxed);
+        self.phase.store(IDLE, Relaxed);
+    }
+    pub(crate) fn busy(&self) {
+        self.phase.store(BUSY, Relaxed);
+    }
+    pub(crate) fn over(&self) -> Option<Over> {
+        match self.over.load(Relaxed) {
+            1 => Some(Over::Idle),
+            2 => Some(Over::SlowHead),
+            3 => Some(Over::LargeHead),
+            _ => None,
+        }
+    }
+    /// Ends it if its time is up.
+    pub(crate) fn sweep(&self, now: u64, keep_alive: Duration, header_timeout: Duration) {
+        let silent = Duration::from_millis(now.saturating_sub(self.since.load(Relaxed)));
+        match self.phase.load(Relaxed) {
+            IDLE if silent > keep_alive => self.end(Over::Idle),
+            HEAD if silent > header_timeout => self.end(Over::SlowHead),
+            _ => {}
+        }
+    }
+    /// Ends it if it waits for a next request: the edge is stopping.
+    pub(crate) fn end_if_idle(&self) {
+        if self.phase.load(Relaxed) == IDLE {
+            self.end(Over::Idle);
+        }
+    }
+    pub(crate) fn end(&self, why: Over) {
+        self.over.store(
+            match why {
+                Over::Idle => 1,
+                Over::SlowHead => 2,
+                Over::LargeHead => 3,
+            },
+            Relaxed,
+        );
+        self.waker.wake();
+    }
+    fn waits_for_head(&self) -> bool {
+        self.phase.load(Relaxed) != BUSY
+    }
+    /// Bytes of a head came. The limit here bounds memory; the exact one is checked on the whole head, which may come
+    /// with the start of the body.
+    fn heard(&self, bytes: usize, now: &dyn Fn() -> u64) -> io::Result<()> {
+        if self.phase.load(Relaxed) == IDLE {
+            self.since.store(now(), Relaxed);
+            self.phase.store(HEAD, Relaxed);
+        }
+        if self.head_bytes.fetch_add(bytes, Relaxed) + bytes > 2 * self.head_limit + 4096 {
+            self.over.store(3, Relaxed);
+            return Err(io::Error::other("the head is too large"));
+        }
+        Ok(())
+    }
+}
+
+/// A socket of one kind or another.
+pub(crate) enum Io {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+    /// Split, so that a body can be written while the answer is read.
+    Split(ReadHalf, SharedWriter),
+    Gone,
+}
+
+pub(crate) enum ReadHalf {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+pub(crate) enum WriteHalf {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+}
+
+/// The writing side of a split socket, for the session that writes the head and the task that writes the body.
+#[derive(Clone)]
+pub(crate) struct SharedWriter(Arc<Mutex<WriteHalf>>);
+
+impl AsyncWrite for SharedWriter {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self.0.lock().expect("no panic under this lock") {
+            WriteHalf::Tcp(half) => Pin::new(half).poll_write(context, data),
+            WriteHalf::Unix(half) => Pin::new(half).poll_write(context, data),
+        }
+    }
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &mut *self.0.lock().expect("no panic under this lock") {
+            WriteHalf::Tcp(half) => Pin::new(half).poll_write_vectored(context, data),
+            WriteHalf::Unix(half) => Pin::new(half).poll_write_vectored(context, data),
+        }
+    }
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.0.lock().expect("no panic under this lock") {
+            WriteHalf::Tcp(half) => Pin::new(half).poll_shutdown(context),
+            WriteHalf::Unix(half) => Pin::new(half).poll_shutdown(context),
+        }
+    }
+}
+
+impl Io {
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Io::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Io::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Io::Split(ReadHalf::Tcp(half), _) => Pin::new(half).poll_read(context, buffer),
+            Io::Split(ReadHalf::Unix(half), _) => Pin::new(half).poll_read(context, buffer),
+            Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+    fn poll_write(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Tcp(stream) => Pin::new(stream).poll_write(context, data),
+            Io::Tls(stream) => Pin::new(stream).poll_write(context, data),
+            Io::Unix(stream) => Pin::new(stream).poll_write(context, data),
+            Io::Split(_, writer) => Pin::new(writer).poll_write(context, data),
+            Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+    fn poll_write_vectored(&mut self, context: &mut Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, data),
+            Io::Tls(stream) => Pin::new(stream).poll_write_vectored(context, data),
+            Io::Unix(stream) => Pin::new(stream).poll_write_vectored(context, data),
+            Io::Split(_, writer) => Pin::new(writer).poll_write_vectored(context, data),
+            Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Tls(stream) => Pin::new(stream).poll_flush(context),
+            _ => Poll::Ready(Ok(())), // sockets do not buffer
+        }
+    }
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Io::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Io::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Io::Split(_, writer) => Pin::new(writer).poll_shutdown(context),
+            Io::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// The milliseconds of a worker's coarse clock.
+pub(crate) type Ticks = Arc<AtomicU64>;
+
+pub(crate) struct Connection {
+    io: Io,
+    waiting: Vec<u8>,
+    written: usize,
+    guest: Option<(Arc<Guest>, Ticks)>,
+    id: RawFd,
+}
+
+impl Connection {
+    pub(crate) fn to_client(io: Io, guest: Arc<Guest>, ticks: Ticks) -> Connection {
+        Connection {
+            id: 0,
+            io,
+            waiting: Vec::new(),
+            written: 0,
+            guest: Some((guest, ticks)),
+        }
+    }
+    pub(crate) fn to_upstream(io: Io) -> Connection {
+        let id = match &io {
+            Io::Tcp(stream) => stream.as_raw_fd(),
+            Io::Unix(stream) => stream.as_raw_fd(),
+            _ => 0,
+        };
+        Connection {
+            io,
+            waiting: Vec::new(),
+            written: 0,
+            guest: None,
+            id,
+        }
+    }
+    /// Splits it; the writer may be used beside the session that owns `self`.
+    pub(crate) fn split(&mut self) -> Option<SharedWriter> {
+        let (read, write) = match std::mem::replace(&mut self.io, Io::Gone) {
+            Io::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+            Io::Unix(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Unix(read), WriteHalf::Unix(write))
+            }
+            other => {
+                self.io = other;
+                return None;
+            }
+        };
+        let writer = SharedWriter(Arc::new(Mutex::new(write)));
+        self.io = Io::Split(read, writer.clone());
+        Some(writer)
+    }
+    /// Makes it whole again; false if the other writer still lives, and then it cannot be used again.
+    pub(crate) fn unsplit(&mut self) -> bool {
+        let Io::Split(read, writer) = std::mem::replace(&mut self.io, Io::Gone) else {
+            return true;
+        };
+        let Some(writer) = Arc::into_inner(writer.0) else { return false };
+        let Ok(writer) = writer.into_inner() else { return false };
+        self.io = match (read, writer) {
+            (ReadHalf::Tcp(read), WriteHalf::Tcp(write)) => match read.reunite(write) {
+                Ok(stream) => Io::Tcp(stream),
+                Err(_) => return false,
+            },
+            (ReadHalf::Unix(read), WriteHalf::Unix(write)) => match read.reunite(write) {
+                Ok(stream) => Io::Unix(stream),
+                Err(_) => return false,
+            },
+            _ => return false,
+        };
+        true
+    }
+    /// Whether the other side has neither closed nor sent anything: what an idle connection must be to be used again.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [0];
+        let read = match &self.io {
+            Io::Tcp(stream) => stream.try_read(&mut byte),
+            Io::Unix(stream) => stream.try_read(&mut byte),
+            _ => return false,
+        };
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+    fn poll_empty(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.waiting.len() {
+            let n = ready!(self.io.poll_write(context, &self.waiting[self.written..]))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += n;
+        }
+        self.waiting.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some((guest, ticks)) = &this.guest else {
+            return this.io.poll_read(context, buffer);
+        };
+        let watch = &guest.watch;
+        if !watch.waits_for_head() {
+            return this.io.poll_read(context, buffer);
+        }
+        if watch.over().is_some() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        match this.io.poll_read(context, buffer) {
+            Poll::Ready(Ok(())) => {
+                let bytes = buffer.filled().len() - before;
+                if bytes > 0 {
+                    watch.heard(bytes, &|| ticks.load(Relaxed))?;
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                watch.waker.register(context.waker());
+                if watch.over().is_some() {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.waiting.len() + data.len() <= BUFFER {
+            this.waiting.extend_from_slice(data);
+            return Poll::Ready(Ok(data.len()));
+        }
+        while this.written < this.waiting.len() {
+            let waiting = this.waiting.len() - this.written;
+            let both = [IoSlice::new(&this.waiting[this.written..]), IoSlice::new(data)];
+            let n = ready!(this.io.poll_write_vectored(context, &both))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            this.written += n.min(waiting);
+            if n > waiting {
+                this.waiting.clear();
+                this.written = 0;
+                return Poll::Ready(Ok(n - waiting));
+            }
+        }
+        this.waiting.clear();
+        this.written = 0;
+        this.io.poll_write(context, data)
+    }
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_empty(context))?;
+        this.io.poll_flush(context)
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_empty(context))?;
+        this.io.poll_shutdown(context)
+    }
+}
+
+/// How long, and how much, to read from a client that still sends what nobody needs.
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 64 << 20;
+
+async fn drain(mut io: Io) {
+    let read_out = async {
+        let _ = std::future::poll_fn(|context| io.poll_shutdown(context)).await;
+        let mut rest = vec![0; 16 << 10];
+        let mut total = 0;
+        while total < LINGER_BYTES {
+            let read = match &mut io {
+                Io::Tcp(stream) => stream.read(&mut rest).await,
+                Io::Tls(stream) => stream.read(&mut rest).await,
+                _ => return,
+            };
+            match read {
+                Ok(n) if n > 0 => total += n,
+                _ => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, read_out).await;
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let lingers = self.guest.as_ref().is_some_and(|(guest, _)| guest.linger.load(Relaxed));
+        if lingers && self.waiting.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+            let io = std::mem::replace(&mut self.io, Io::Gone);
+            tokio::spawn(drain(io));
+        }
+    }
+}
+
+#[async_trait]
+impl Shutdown for Connection {
+    async fn shutdown(&mut self) {
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl Ssl for Connection {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        None // `serve` has looked at it already
+    }
+}
+impl GetTimingDigest for Connection {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+impl GetProxyDigest for Connection {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+impl GetSocketDigest for Connection {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+impl Peek for Connection {}
+impl UniqueID for Connection {
+    fn id(&self) -> i32 {
+        self.id
+    }
+}
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
+}

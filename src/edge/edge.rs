@@ -1,0 +1,183 @@
+//! The whole edge: started, told what to do, stopped.
+
+use crate::{
+    access_log::AccessLog,
+    connection::Port,
+    decide::Rules,
+    listen,
+    table::Table,
+    tls::{self, Certificates, Resolver},
+    traffic::Ledger,
+    upstream::Backends,
+    worker::{self, Shared, Stage, Worker},
+};
+use arc_swap::ArcSwap;
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+use types::{AppId, Doing, EdgeConfig, EdgeSettings, Result, Traffic, Upstream, World};
+
+/// Where the edge listens in fact: with port 0 in the settings, the port that the system chose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bound {
+    pub http: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
+    pub panel: Vec<SocketAddr>,
+}
+
+/// A running edge. When it is dropped without [`Edge::stop`], connections are cut.
+pub struct Edge {
+    shared: Arc<Shared>,
+    panel_socket: PathBuf,
+    bound: Bound,
+    stage: watch::Sender<Stage>,
+    /// One configuration is built at a time.
+    applying: Mutex<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Edge {
+    /// Binds all ports and starts to serve: the panel on its port, nothing else until [`Edge::apply`].
+    /// Fails with `Busy` in words when a port cannot be had: "port 80 is taken by nginx (pid 12)".
+    pub fn start(settings: EdgeSettings, world: World) -> Result<Edge> {
+        let (http, https, panel) = (bind_all(&settings.http)?, bind_all(&settings.https)?, bind_all(&settings.panel)?);
+        let bound = Bound {
+            http: addresses(&http)?,
+            https: addresses(&https)?,
+            panel: addresses(&panel)?,
+        };
+        let threads = match settings.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let (ledger, backends) = (Ledger::default(), Backends::new(threads));
+        let resolver = Arc::new(Resolver(ArcSwap::from_pointee(Certificates::default())));
+        let tls = TlsAcceptor::from(Arc::new(tls::server_config(resolver.clone())?));
+        let (log, log_thread) = AccessLog::start(&settings.access_log, threads, world.clone())?;
+        let shared = Arc::new(Shared {
+            table: ArcSwap::from_pointee(Table::empty(&ledger, &backends, &settings.panel_socket)),
+            resolver,
+            ledger,
+            backends,
+            rules: Rules {
+                https_port: bound.https.first().map(SocketAddr::port),
+                head_bytes: settings.limits.header_bytes,
+            },
+            limits: settings.limits,
+            world,
+            log,
+            tls,
+            draining: AtomicBool::new(false),
+            loads: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+        });
+        let (stage, _) = watch::channel(Stage::Running);
+        let edge = Edge {
+            shared,
+            panel_socket: settings.panel_socket,
+            bound,
+            stage,
+            applying: Mutex::new(()),
+            threads: Mutex::new(vec![log_thread]),
+        };
+        let listeners: Vec<(Arc<TcpListener>, Port)> = [(http, Port::Http), (https, Port::Https), (panel, Port::Panel)]
+            .into_iter()
+            .flat_map(|(listeners, port)| listeners.into_iter().map(move |listener| (Arc::new(listener), port)))
+            .collect();
+        edge.start_threads(threads, &listeners)?;
+        Ok(edge)
+    }
+
+    fn start_threads(&self, threads: usize, listeners: &[(Arc<TcpListener>, Port)]) -> Result<()> {
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mpsc::unbounded_channel()).unzip();
+        let (ready, started) = std::sync::mpsc::channel();
+        for (index, inbox) in inboxes.into_iter().enumerate() {
+            let worker = Worker::new(index, self.shared.clone(), self.stage.subscribe(), senders.clone());
+            let thread = worker::spawn(worker, listeners.to_vec(), inbox, ready.clone()).doing("starting a thread of the edge")?;
+            self.threads.lock().expect("no panic under this lock").push(thread);
+        }
+        drop(ready);
+        for _ in 0..threads {
+            started
+                .recv()
+                .doing("starting a thread of the edge")?
+                .doing("starting a thread of the edge")?;
+        }
+        Ok(())
+    }
+
+    pub fn bound(&self) -> Bound {
+        self.bound.clone()
+    }
+
+    /// Builds all of `config`, checks it, and swaps it in; requests under way end as they began. Fails with `Invalid`
+    /// that names the host, and then everything stays as it was. Takes some milliseconds for a thousand new
+    /// certificates, next to nothing for those it has already.
+    pub fn apply(&self, config: EdgeConfig) -> Result<()> {
+        let _one_at_a_time = self.applying.lock().expect("no panic under this lock");
+        let shared = &self.shared;
+        let (table, certificates) = Table::build(
+            &config,
+            &shared.resolver.0.load(),
+            &shared.ledger,
+            &shared.backends,
+            &self.panel_socket,
+        )?;
+        shared.resolver.0.store(Arc::new(certificates));
+        shared.table.store(Arc::new(table));
+        Ok(())
+    }
+
+    /// Counters since the start, by app; `None` is the panel. WebSockets and bodies count when they end.
+    pub fn traffic(&self) -> Vec<(Option<AppId>, Traffic)> {
+        self.shared.ledger.read()
+    }
+
+    /// Requests and WebSockets under way on `upstream`, also after it has left the configuration.
+    pub fn active(&self, upstream: &Upstream) -> u64 {
+        self.shared.backends.active(upstream)
+    }
+
+    /// Closes the ports at once, lets what is under way end for at most `drain`, then cuts the rest.
+    pub async fn stop(&self, drain: Duration) {
+        self.shared.draining.store(true, Relaxed);
+        self.stage.send_replace(Stage::Draining);
+        let deadline = tokio::time::Instant::now() + drain;
+        while self.shared.connections() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.end();
+        let threads = std::mem::take(&mut *self.threads.lock().expect("no panic under this lock"));
+        let _ = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+    }
+
+    fn end(&self) {
+        self.stage.send_replace(Stage::Ended);
+        self.shared.log.end();
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>> {
+    addresses.iter().filter_map(|address| listen::bind(*address).transpose()).collect()
+}
+
+fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>> {
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().doing("asking for the bound address"))
+        .collect()
+}

@@ -1,0 +1,139 @@
+//! Binds ports, and says in words why one cannot be bound.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener},
+};
+use types::{Error, Result};
+
+/// A listening socket on `address`, not blocking. An IPv6 one takes IPv6 only, so both families can be bound.
+/// `Ok(None)`: this machine has no IPv6, and `address` is "any IPv6 address".
+/// Fails with `Busy` that names the holder of a port that is taken.
+pub(crate) fn bind(address: SocketAddr) -> Result<Option<TcpListener>> {
+    match try_bind(address) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if address.ip().is_unspecified() && address.is_ipv6() && no_ipv6(&error) => {
+            tracing::warn!(%address, "this machine has no IPv6; not listening there");
+            Ok(None)
+        }
+        Err(error) => Err(explain(address, error)),
+    }
+}
+
+fn try_bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
+    let family = if address.is_ipv6() {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    };
+    let socket = socket_with(
+        family,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        Some(ipproto::TCP),
+    )?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, 4096)?;
+    Ok(TcpListener::from(socket))
+}
+
+fn no_ipv6(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn explain(address: SocketAddr, error: std::io::Error) -> Error {
+    let port = address.port();
+    match error.kind() {
+        ErrorKind::AddrInUse => Error::busy(match holder(port) {
+            Some((name, pid)) => format!("port {port} is taken by {name} (pid {pid})"),
+            None => format!("port {port} is taken by another program"),
+        }),
+        ErrorKind::PermissionDenied => Error::busy(format!("port {port} may only be used by root or with CAP_NET_BIND_SERVICE")),
+        ErrorKind::AddrNotAvailable => Error::busy(format!("{} is not an address of this machine", address.ip())),
+        _ => Error::internal(format!("listening on {address}"), error),
+    }
+}
+
+/// Name and pid of a process that listens on TCP `port`. Source: `/proc/net/tcp{,6}` and `/proc/PID/fd`; processes of
+/// other users show their sockets to root only.
+fn holder(port: u16) -> Option<(String, u32)> {
+    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .flat_map(|table| listening_inodes(&table, port))
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
+    if inodes.is_empty() {
+        return None;
+    }
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(files) = fs::read_dir(entry.path().join("fd")) else {
+            continue;
+        };
+        for file in files.flatten() {
+            let Ok(target) = fs::read_link(file.path()) else { continue };
+            if target.to_str().is_some_and(|target| inodes.iter().any(|inode| inode == target)) {
+                let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+                return Some((name.trim().to_owned(), pid));
+            }
+        }
+    }
+    None
+}
+
+/// The inodes of sockets that listen on `port` (state `0A`), from the text of `/proc/net/tcp`.
+fn listening_inodes(table: &str, port: u16) -> Vec<String> {
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let local = fields.get(1)?.rsplit(':').next()?;
+            let is_it = u16::from_str_radix(local, 16).ok()? == port && *fields.get(3)? == "0A";
+            is_it.then(|| (*fields.get(9).unwrap_or(&"")).to_owned())
+        })
+        .collect()
+}
+
+/// One more handle of the same listening socket, for another thread's event loop.
+pub(crate) fn share(listener: &TcpListener) -> std::io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::from_std(listener.try_clone()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_names_its_holder() {
+        let first = bind("127.0.0.1:0".parse().expect("address")).expect("bound").expect("IPv4");
+        let address = first.local_addr().expect("bound");
+        let error = bind(address).expect_err("taken").to_string();
+        assert!(error.starts_with(&format!("port {} is taken by ", address.port())), "{error}");
+        assert!(error.ends_with(&format!("(pid {})", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_said_so() {
+        let error = bind("192.0.2.1:0".parse().expect("address")).expect_err("not ours").to_string();
+        assert_eq!(error, "192.0.2.1 is not an address of this machine");
+    }
+
+    #[test]
+    fn both_families_share_a_port() {
+        let six = bind("[::]:0".parse().expect("address")).expect("bound");
+        if let Some(six) = six {
+            let port = six.local_addr().expect("bound").port();
+            assert!(bind(SocketAddr::from(([0, 0, 0, 0], port))).expect("bound").is_some());
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Connections of clients: the TLS greeting, then one request after the other, or HTTP/2 with many at once.
+
+use crate::{
+    access_log::Line,
+    answers::Answer,
+    connection::{Connection, Guest, Io, Over, Port, Watch},
+    decide::{Decision, decide},
+    forward::{self, Failure},
+    table::Site,
+    tls::Handshake,
+    upstream::Place,
+    worker::{Stage, Worker},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Version, header};
+use pingora::{
+    http::ResponseHeader,
+    protocols::{
+        Digest, Stream,
+        http::{ReusableHttpStream, ServerSession, v2::server as h2},
+    },
+};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::net::TcpStream;
+
+/// Streams that one HTTP/2 client may have open.
+const STREAMS: u32 = 250;
+/// Malformed streams after which an HTTP/2 connection is given up.
+const MALFORMED: usize = 32;
+
+pub(crate) async fn connection(worker: &Arc<Worker>, stream: TcpStream, peer: SocketAddr, port: Port) {
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr() else { return };
+    let (io, port, server_name, is_h2) = match port {
+        Port::Http | Port::Mistaken => (Io::Tcp(stream), port, None, false),
+        Port::Https | Port::Panel => {
+            match tokio::time::timeout(worker.shared.limits.header_timeout, greet(worker, stream, local, port)).await {
+                Ok(Some(greeted)) => greeted,
+                _ => return, // a scanner, or a client that does not like our certificate: not worth a line
+            }
+        }
+    };
+    let guest = Arc::new(Guest {
+        address: text_value(&peer.ip().to_canonical().to_string()),
+        port,
+        port_text: text_value(&local.port().to_string()),
+        local,
+        server_name,
+        watch: Watch::new(worker.shared.limits.header_bytes, worker.now()),
+        linger: AtomicBool::new(false),
+    });
+    let _registered = worker.register(guest.clone());
+    let connection = Connection::to_client(io, guest.clone(), worker.ticks.clone());
+    if is_h2 {
+        serve_h2(worker, &guest, Box::new(connection)).await;
+    } else {
+        serve_h1(worker, &guest, Box::new(connection)).await;
+    }
+}
+
+fn text_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("addresses and ports are visible ASCII")
+}
+
+/// The TLS handshake. A client that speaks plain HTTP to a TLS port is served as [`Port::Mistaken`].
+async fn greet(worker: &Worker, stream: TcpStream, local: SocketAddr, port: Port) -> Option<(Io, Port, Option<Box<str>>, bool)> {
+    let mut first = [0];
+    if stream.peek(&mut first).await.ok()? == 0 {
+        return None;
+    }
+    if first[0].is_ascii_uppercase() {
+        return Some((Io::Tcp(stream), Port::Mistaken, None, false));
+    }
+    let handshake = Handshake {
+        local: local.ip().to_canonical(),
+        inner: worker.shared.tls.accept(stream),
+    };
+    let stream = handshake.await.ok()?;
+    let session = stream.get_ref().1;
+    let server_name = session
+        .server_name()
+        .map(|name| name.trim_end_matches('.').to_ascii_lowercase().into_boxed_str());
+    let is_h2 = session.alpn_protocol() == Some(b"h2");
+    Some((Io::Tls(Box::new(stream)), port, server_name, is_h2))
+}
+
+async fn serve_h1(worker: &Arc<Worker>, guest: &Arc<Guest>, mut stream: Stream) {
+    let mut ahead = None;
+    loop {
+        let mut session = ServerSession::new_http1(stream);
+        session.set_pipelining_enabled(true);
+        session.set_keepalive(Some(0)); // without a timer of pingora's: the watch has one for all
+        session.set_read_timeout(None);
+        if let Some(ahead) = ahead.take() {
+            session.set_pipelined_prefix(ahead);
+        }
+        match session.read_request().await {
+            Ok(true) => guest.watch.busy(),
+            Ok(false) => return,
+            Err(error) => return refuse(guest, session, &error).await,
+        }
+        let Some(reusable) = exchange(worker, guest, session).await else {
+            return;
+        };
+        if worker.shared.draining.load(Relaxed) {
+            return;
+        }
+        (stream, ahead) = reusable.into_parts();
+        guest.watch.idle(worker.now());
+    }
+}
+
+/// Answers a head that could not be read.
+async fn refuse(guest: &Guest, mut session: ServerSession, error: &pingora::Error) {
+    let over = guest.watch.over();
+    guest.watch.busy();
+    let answer = match over {
+        Some(Over::Idle) => return,
+        Some(Over::SlowHead) => Answer::slow_request(),
+        Some(Over::LargeHead) => Answer::head_too_large(),
+        None if *error.etype() == pingora::ErrorType::InvalidHTTPHeader => Answer::bad_request("The request is not well-formed HTTP."),
+        None => return, // the connection broke
+    };
+    guest.linger.store(true, Relaxed);
+    session.set_keepalive(None);
+    let (kind, body) = answer.render(None);
+    let _ = write_own(&mut session, answer.status, &[(header::CONTENT_TYPE, kind)], body.into(), false).await;
+    session.shutdown().await;
+}
+
+async fn serve_h2(worker: &Arc<Worker>, guest: &Arc<Guest>, stream: Stream) {
+    let limits = &worker.shared.limits;
+    let mut options = h2::default_h2_options();
+    options
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(STREAMS)
+        .initial_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20);
+    let Ok(mut connection) = h2::handshake(stream, Some(options)).await else {
+        return;
+    };
+    guest.watch.busy(); // from here on the loop below watches
+    let digest = Arc::new(Digest::default());
+    let active = Arc::new(AtomicUsize::new(0));
+    let (mut malformed, mut ending, mut idle_since) = (0, false, Instant::now());
+    let mut stage = worker.stage.clone();
+    let mut check = tokio::time::interval((limits.keep_alive / 4).clamp(Duration::from_millis(10), Duration::from_secs(5)));
+    loop {
+        tokio::select! {
+            biased;
+            accepted = h2::HttpSession::from_h2_conn(&mut connection, digest.clone()) => match accepted {
+                Ok(Some(h2::H2Accept::Session(session))) => {
+                    let (worker, guest, stream) = (worker.clone(), guest.clone(), ActiveStream::new(&active));
+                    tokio::spawn(async move {
+                        let _stream = stream;
+                        exchange(&worker, &guest, ServerSession::new_http2(session)).await;
+                    });
+                }
+                Ok(Some(h2::H2Accept::Rejected)) => {
+                    malformed += 1;
+                    if malformed >= MALFORMED {
+                        return;
+                    }
+                }
+                _ => return,
+            },
+            _ = stage.wait_for(|stage| *stage != Stage::Running), if !ending => {
+                ending = true;
+                connection.graceful_shutdown();
+            }
+            _ = check.tick() => {
+                if active.load(Relaxed) > 0 {
+                    idle_since = Instant::now();
+                } else if idle_since.elapsed() > limits.keep_alive {
+                    if ending {
+                        return;
+                    }
+                    (ending, idle_since) = (true, Instant::now());
+                    connection.graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+struct ActiveStream(Arc<AtomicUsize>);
+
+impl ActiveStream {
+    fn new(active: &Arc<AtomicUsize>) -> ActiveStream {
+        active.fetch_add(1, Relaxed);
+        ActiveStream(active.clone())
+    }
+}
+
+impl Drop for ActiveStream {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// One request and its answer. `None`: the connection is not to be used again.
+async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerSession) -> Option<ReusableHttpStream> {
+    let (began, at) = (Instant::now(), worker.shared.world.now());
+    if worker.shared.draining.load(Relaxed) {
+        session.set_keepalive(None);
+    }
+    let decision = {
+        let raw = session.as_http1().map(|session| session.get_headers_raw_bytes());
+        decide(
+            session.req_header(),
+            raw.as_deref(),
+            guest,
+            &worker.shared.table.load(),
+            worker.shared.rules,
+        )
+    };
+    let (mut site, mut place, mut whole) = (None, None, true);
+    let status = match decision {
+        Decision::Serve(found, host) => {
+            found.counters.begin();
+            let served = forward::forward(worker, guest, &mut session, &found, &host, &mut place).await;
+            let status = match served {
+                Ok(status) => status,
+                Err(failure) => {
+                    whole = false;
+                    fail(&mut session, &found, failure, worker.shared.limits.body_bytes).await
+                }
+            };
+            site = Some(found);
+            status
+        }
+        Decision::Challenge(answer) => {
+            write_plain(
+                &mut session,
+                200,
+                &[(header::CONTENT_TYPE, "application/octet-stream")],
+                answer.into_string(),
+            )
+            .await
+        }
+        Decision::Redirect(to) => match HeaderValue::from_str(&to) {
+            Ok(_) => write_plain(&mut session, 308, &[(header::LOCATION, &to)], String::new()).await,
+            Err(_) => write_answer(&mut session, &Answer::bad_request("The address cannot be redirected.")).await,
+        },
+        Decision::Answer(answer) => write_answer(&mut session, &answer).await,
+    };
+    let (bytes_in, bytes_out, took) = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64, began.elapsed());
+    if let Some(site) = &site {
+        site.counters.end(status, bytes_in, bytes_out, took);
+    }
+    log(
+        worker,
+        guest,
+        &session,
+        at,
+        status,
+        (bytes_in, bytes_out, took),
+        site.as_deref(),
+        place.as_ref(),
+    );
+    if !session.is_body_done() {
+        guest.linger.store(true, Relaxed);
+    }
+    if !whole && session.as_http1().is_some() {
+        session.shutdown().await;
+        return None;
+    }
+    if !whole && session.response_written().is_none() {
+        return None; // dropped without an answer: the stream is reset
+    }
+    session.finish().await.ok().flatten()
+}
+
+#[allow(clippy::too_many_arguments)]
+fn log(
+    worker: &Worker,
+    guest: &Guest,
+    session: &ServerSession,
+    at: types::Time,
+    status: u16,
+    (bytes_in, bytes_out, took): (u64, u64, Duration),
+    site: Option<&Site>,
+    upstream: Option<&Place>,
+) {
+    let request = session.req_header();
+    let header = |name: &header::HeaderName| request.headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+    let host = match request.headers.get(header::HOST) {
+        Some(host) => host.as_bytes(),
+        None => request.uri.authority().map_or(&b""[..], |authority| authority.as_str().as_bytes()),
+    };
+    worker.shared.log.line(
+        worker.index,
+        &Line {
+            at,
+            port: guest.port,
+            client: guest.address.as_bytes(),
+            host,
+            method: request.method.as_str(),
+            path: request.uri.path().as_bytes(),
+            protocol: match request.version {
+                Version::HTTP_2 => "h2",
+                Version::HTTP_11 => "http/1.1",
+                _ => "http/1.0",
+            },
+            status,
+            bytes_in,
+            bytes_out,
+            took,
+            site: site.map(|site| &*site.name),
+            upstream,
+            agent: header(&header::USER_AGENT),
+            referer: header(&header::REFERER),
+        },
+    );
+}
+
+/// Says what went wrong, if the answer has not begun. Returns the status for the log: what the client saw, or 499 when
+/// it went away.
+async fn fail(session: &mut ServerSession, site: &Site, failure: Failure, body_limit: u64) -> u16 {
+    if let Some(begun) = session.response_written() {
+        let status = begun.status.as_u16();
+        return if failure == Failure::ClientGone { 499 } else { status };
+    }
+    let answer = match failure {
+        Failure::ClientGone => return 499,
+        Failure::Starting => Answer::starting(&site.name),
+        Failure::Down(why) => Answer::down(&site.name, &why),
+        Failure::Refused => Answer::no_connection(&site.name),
+        Failure::BadAnswer => Answer::bad_answer(&site.name),
+        Failure::TimedOut => Answer::timed_out(&site.name),
+        Failure::SlowBody => Answer::slow_request(),
+        Failure::BadBody => Answer::bad_request("The body of the request is not well-formed."),
+        Failure::BodyTooLarge => Answer::body_too_large(body_limit),
+    };
+    write_answer(session, &answer).await
+}
+
+async fn write_answer(session: &mut ServerSession, answer: &Answer) -> u16 {
+    let (kind, body) = answer.render(Some(&session.req_header().headers));
+    let again = answer.retry_after.map(|seconds| seconds.to_string());
+    let mut fields = vec![(header::CONTENT_TYPE, kind)];
+    if let Some(seconds) = &again {
+        fields.push((header::RETRY_AFTER, seconds));
+    }
+    write_plain(session, answer.status, &fields, body).await
+}
+
+async fn write_plain(session: &mut ServerSession, status: u16, fields: &[(header::HeaderName, &str)], body: String) -> u16 {
+    let head_only = session.req_header().method == Method::HEAD;
+    let _ = write_own(session, status, fields, body.into(), head_only).await;
+    status
+}
+
+async fn write_own(
+    session: &mut ServerSession,
+    status: u16,
+    fields: &[(header::HeaderName, &str)],
+    body: Bytes,
+    head_only: bool,
+) -> pingora::Result<()> {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = http::StatusCode::from_u16(status).expect("our own status codes are valid");
+    let mut headers = HeaderMap::with_capacity(fields.len() + 6);
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.append(name.clone(), value);
+        }
+    }
+    headers.append(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.append(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    parts.headers = headers;
+    session.write_response_header(Box::new(ResponseHeader::from(parts))).await?;
+    if !head_only && !body.is_empty() {
+        session.write_response_body(body, true).await?;
+    } else if session.as_http1().is_none() {
+        session.write_response_body(Bytes::new(), true).await?;
+    }
+    Ok(())
+}
