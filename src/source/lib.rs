@@ -1,1 +1,38 @@
-//! source
+//! Git: a working tree of a branch, tag or commit, from https, http, ssh or a path on this machine.
+//!
+//! It is libgit2, so no `git` is needed on the machine and nothing of the machine's own Git configuration has a say.
+//! libgit2 blocks, so the work runs on threads for blocking work. What to fetch, when, and where the keys are kept is
+//! others' business.
+//!
+//! Names are resolved by libc (`getaddrinfo`), not by the resolver that the rest uses, as libgit2 opens its own
+//! connections. glibc has `files` and `dns` within itself since 2.34, so that works in a static binary too.
+
+mod branches;
+mod deploy_key;
+mod failures;
+mod fetch;
+mod progress;
+mod references;
+mod remote;
+mod setup;
+mod submodules;
+mod target;
+
+pub use branches::{Branch, branches};
+pub use deploy_key::DeployKey;
+pub use fetch::{Fetch, Fetched, fetch};
+pub use setup::prepare;
+
+use types::Secret;
+
+/// How to get in.
+#[derive(Debug, Clone, Default)]
+pub enum Login {
+    /// Public, or a path on this machine.
+    #[default]
+    None,
+    /// For http(s): a password or an access token. Some forges want a certain user name with a token.
+    Password { user: String, password: Secret },
+    /// For ssh: a private key in OpenSSH's format, without a passphrase.
+    Key { private: Secret },
+}

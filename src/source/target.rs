@@ -1,0 +1,243 @@
+//! A repository's address, taken apart.
+
+use crate::Login;
+use types::{Error, GitUrl, Result};
+use url::Url;
+
+/// Where a repository is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Path(String),
+    Web(Url),
+    Ssh {
+        user: String,
+        host: String,
+        port: u16,
+        path: String,
+    },
+}
+
+impl Target {
+    pub fn of(url: &GitUrl) -> Result<Target> {
+        let text = url.as_str();
+        if url.is_local() {
+            return Ok(Target::Path(text.to_owned()));
+        }
+        if !text.contains("://") {
+            // `git@host:path`, as scp writes it; a path that is not absolute begins at the user's home.
+            let (front, path) = text.split_once(':').ok_or_else(malformed)?;
+            let (user, host) = front.split_once('@').unwrap_or(("git", front));
+            let path = if path.starts_with('/') {
+                path.to_owned()
+            } else {
+                format!("/{path}")
+            };
+            let (user, host) = (user.to_owned(), host.to_owned());
+            return Ok(Target::Ssh {
+                user,
+                host,
+                port: 22,
+                path,
+            });
+        }
+        let url = Url::parse(text).map_err(|_| malformed())?;
+        if url.scheme() != "ssh" {
+            return Ok(Target::Web(url));
+        }
+        Ok(Target::Ssh {
+            user: if url.username().is_empty() {
+                "git".to_owned()
+            } else {
+                url.username().to_owned()
+            },
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port().unwrap_or(22),
+            path: url.path().to_owned(),
+        })
+    }
+
+    /// Host and port, for messages and to tell hosts apart.
+    pub fn place(&self) -> String {
+        match self {
+            Target::Path(_) => "this machine".to_owned(),
+            Target::Web(url) => format!(
+                "{}:{}",
+                url.host_str().unwrap_or_default(),
+                url.port_or_known_default().unwrap_or(0)
+            ),
+            Target::Ssh { host, port, .. } => format!("{host}:{port}"),
+        }
+    }
+
+    /// Whether a login for `self` may be given to `other`: same kind, same host, same port.
+    pub fn shares_login_with(&self, other: &Target) -> bool {
+        match (self, other) {
+            (Target::Web(one), Target::Web(two)) => one.scheme() == two.scheme() && self.place() == other.place(),
+            (Target::Ssh { .. }, Target::Ssh { .. }) => self.place() == other.place(),
+            _ => false,
+        }
+    }
+}
+
+fn malformed() -> Error {
+    Error::invalid("git", "is not a well-formed address")
+}
+
+/// Where a submodule of `parent` is, and how to get in there. Addresses that begin with `./` or `../` are from the
+/// parent's. An ssh address on the host that the parent was reached at by https is taken by https, with the same login.
+pub fn submodule(parent: &GitUrl, login: &Login, address: &str) -> Result<(GitUrl, Login)> {
+    let from = Target::of(parent)?;
+    let url = if address.starts_with("./") || address.starts_with("../") {
+        relative(parent, &from, address)?
+    } else {
+        address.parse::<GitUrl>()?
+    };
+    let to = Target::of(&url)?;
+    if matches!(to, Target::Path(_)) && !matches!(from, Target::Path(_)) {
+        // Or whoever can push could read any repository on this machine.
+        return Err(Error::invalid("git", "a submodule cannot be a path on this machine"));
+    }
+    if let (Target::Web(web), Target::Ssh { host, path, .. }) = (&from, &to)
+        && web.host_str() == Some(host)
+    {
+        let mut same = web.clone();
+        same.set_path(path);
+        return Ok((same.as_str().parse()?, login.clone()));
+    }
+    let login = if from.shares_login_with(&to) { login.clone() } else { Login::None };
+    Ok((url, login))
+}
+
+fn relative(parent: &GitUrl, from: &Target, address: &str) -> Result<GitUrl> {
+    let base = match from {
+        Target::Path(path) => path,
+        Target::Web(url) => url.path(),
+        Target::Ssh { path, .. } => path,
+    };
+    let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
+    for part in address.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts
+                    .pop()
+                    .ok_or_else(|| Error::invalid("git", format!("the submodule address `{address}` leads out of the host")))?;
+            }
+            part => parts.push(part),
+        }
+    }
+    let path = format!("/{}", parts.join("/"));
+    match from {
+        Target::Path(_) => path.parse(),
+        Target::Web(url) => {
+            let mut url = url.clone();
+            url.set_path(&path);
+            url.as_str().parse()
+        }
+        Target::Ssh { .. } if parent.as_str().contains("://") => {
+            let mut url = Url::parse(parent.as_str()).map_err(|_| malformed())?;
+            url.set_path(&path);
+            url.as_str().parse()
+        }
+        Target::Ssh { user, host, .. } => format!("{user}@{host}:{}", if base_is_absolute(parent) { &path } else { &path[1..] }).parse(),
+    }
+}
+
+/// Whether the path behind `git@host:` begins with a slash.
+fn base_is_absolute(parent: &GitUrl) -> bool {
+    parent.as_str().split_once(':').is_some_and(|(_, path)| path.starts_with('/'))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use types::Secret;
+
+    #[test]
+    fn places() {
+        for (url, place) in [
+            ("https://example.com/a.git", "example.com:443"),
+            ("http://10.0.0.1:3000/a.git", "10.0.0.1:3000"),
+            ("git@example.com:a/b.git", "example.com:22"),
+            ("ssh://example.com:2222/a", "example.com:2222"),
+            ("/srv/git/a", "this machine"),
+        ] {
+            assert_eq!(Target::of(&url.parse().unwrap()).unwrap().place(), place);
+        }
+    }
+
+    #[test]
+    fn submodules() {
+        let login = Login::Password {
+            user: "u".into(),
+            password: Secret::from("secret"),
+        };
+        for (parent, address, expected, shares) in [
+            ("https://h.example/a/b.git", "../c.git", "https://h.example/a/c.git", true),
+            ("https://h.example/a/b.git", "./c", "https://h.example/a/b.git/c", true),
+            (
+                "https://h.example/a/b.git",
+                "https://h.example/x.git",
+                "https://h.example/x.git",
+                true,
+            ),
+            (
+                "https://h.example/a/b.git",
+                "https://other.example/x.git",
+                "https://other.example/x.git",
+                false,
+            ),
+            (
+                "https://h.example/a/b.git",
+                "http://h.example/x.git",
+                "http://h.example/x.git",
+                false,
+            ),
+            (
+                "https://h.example/a/b.git",
+                "https://h.example:8443/x.git",
+                "https://h.example:8443/x.git",
+                false,
+            ),
+            (
+                "https://h.example/a/b.git",
+                "git@h.example:x/y.git",
+                "https://h.example/x/y.git",
+                true,
+            ),
+            (
+                "https://h.example/a/b.git",
+                "git@other.example:x/y.git",
+                "git@other.example:x/y.git",
+                false,
+            ),
+            ("git@h.example:a/b.git", "../c.git", "git@h.example:a/c.git", true),
+            ("git@h.example:/srv/b.git", "../c.git", "git@h.example:/srv/c.git", true),
+            (
+                "ssh://git@h.example:2222/a/b.git",
+                "../c.git",
+                "ssh://git@h.example:2222/a/c.git",
+                true,
+            ),
+            ("/srv/git/b", "../c", "/srv/git/c", false),
+            ("/srv/git/b", "/opt/c", "/opt/c", false),
+        ] {
+            let (url, given) = submodule(&parent.parse().unwrap(), &login, address).unwrap();
+            assert_eq!(
+                (url.as_str(), matches!(given, Login::Password { .. })),
+                (expected, shares),
+                "{parent} {address}"
+            );
+        }
+        for (parent, address) in [
+            ("https://h.example/b.git", "/etc"),
+            ("https://h.example/b.git", "file:///srv/x"),
+            ("https://h.example/b.git", "../../../c"),
+            ("https://h.example/b.git", "ext::sh -c id"),
+            ("https://h.example/b.git", "--upload-pack=id"),
+        ] {
+            assert!(submodule(&parent.parse().unwrap(), &login, address).is_err(), "{parent} {address}");
+        }
+    }
+}
