@@ -1,1 +1,13 @@
-//! identity
+//! What proves who somebody is: passwords, signed sessions, tokens, and a brake on guessing.
+//!
+//! Nothing here knows the store: `app` keeps the records and decides. Time and chance come in through `World`.
+
+mod common;
+mod passwords;
+mod signer;
+mod throttle;
+pub mod token;
+
+pub use passwords::{Passwords, check_strength};
+pub use signer::{Claims, Signer};
+pub use throttle::{Attempt, Throttle};

@@ -47,7 +47,7 @@ impl Batch {
     }
     /// A new record: `Taken` if its key or one of its claims is.
     pub fn insert<T: Record>(self, value: T) -> Batch {
-        self.with(&value, |content| Verb::Insert(content))
+        self.with(&value, Verb::Insert)
     }
     /// A changed record: `Stale` if it was changed since it was read, `Taken` if a new claim is.
     pub fn save<T: Record>(self, record: Stored<T>) -> Batch {

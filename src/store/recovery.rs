@@ -151,7 +151,8 @@ fn best_base(dir: &Path, why: &Error, mended: &mut Vec<String>) -> Result<(u64, 
         }
     }
     let contents = journal::read(&journal_dir, 0)?;
-    if !contents.gap && !(contents.entries.is_empty() && !contents.damage.is_empty()) {
+    let is_lost = contents.entries.is_empty() && !contents.damage.is_empty();
+    if !contents.gap && !is_lost {
         return Ok((0, Records::new(), contents));
     }
     second_best.ok_or_else(|| {

@@ -1,0 +1,263 @@
+//! A brake on guessing, in memory. It counts per account and address together, per address, and per account.
+//!
+//! An attempt counts when it begins and is taken back when it succeeds, so that a hundred at once are a hundred. One
+//! address adds little to an account's own count, so it cannot lock the account's owner out.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use types::{Error, Result, Time, World};
+
+/// Failures are forgotten this long after the last one.
+const FORGET: Duration = Duration::from_secs(3600);
+/// Entries; beyond that the oldest go.
+const ENTRIES: usize = 20_000;
+/// What one address can add to an account's count.
+const SHARE: u32 = 8;
+
+/// How many failures are free, and the longest wait after that. It begins with a second and doubles.
+struct Rule {
+    free: u32,
+    longest: Duration,
+}
+
+const PAIR: Rule = Rule {
+    free: 5,
+    longest: Duration::from_secs(900),
+};
+const ADDRESS: Rule = Rule {
+    free: 30,
+    longest: Duration::from_secs(900),
+};
+const ACCOUNT: Rule = Rule {
+    free: 50,
+    longest: Duration::from_secs(30),
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Pair(String, String),
+    Address(String),
+    Account(String),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    failures: u32,
+    last: Time,
+}
+
+/// Shared by its clones.
+#[derive(Clone)]
+pub struct Throttle {
+    world: World,
+    counts: Arc<Mutex<HashMap<Key, Count>>>,
+}
+
+/// An attempt that has been counted as failed, until [`Attempt::succeeded`].
+#[must_use]
+pub struct Attempt {
+    throttle: Throttle,
+    pair: Key,
+    counted: Vec<Key>,
+}
+
+impl Throttle {
+    pub fn new(world: World) -> Throttle {
+        Throttle {
+            world,
+            counts: Arc::default(),
+        }
+    }
+
+    /// Begins an attempt to get into `account` from `address`. Fails with `Throttled` while it is too early.
+    pub fn attempt(&self, account: &str, address: &str) -> Result<Attempt> {
+        let now = self.world.now();
+        let address = network(address);
+        let account = account.trim().to_lowercase();
+        let pair = Key::Pair(account.clone(), address.clone());
+        let of_address = Key::Address(address);
+        let of_account = Key::Account(account);
+
+        let mut counts = self.counts();
+        for key in [&pair, &of_address, &of_account] {
+            if counts.get(key).is_some_and(|count| now.since(count.last) >= FORGET) {
+                counts.remove(key);
+            }
+        }
+        let waits = [(&pair, PAIR), (&of_address, ADDRESS), (&of_account, ACCOUNT)]
+            .into_iter()
+            .filter_map(|(key, rule)| rule.wait(*counts.get(key)?, now));
+        if let Some(wait) = waits.max() {
+            return Err(Error::Throttled {
+                seconds: wait.as_secs().max(1),
+            });
+        }
+        let by_pair = counts.get(&pair).map_or(0, |count| count.failures);
+        let mut counted = vec![pair.clone(), of_address];
+        if by_pair < SHARE {
+            counted.push(of_account);
+        }
+        for key in &counted {
+            let count = counts.entry(key.clone()).or_insert(Count { failures: 0, last: now });
+            count.failures += 1;
+            count.last = now;
+        }
+        if counts.len() > ENTRIES {
+            shed(&mut counts);
+        }
+        Ok(Attempt {
+            throttle: self.clone(),
+            pair,
+            counted,
+        })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<Key, Count>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt {
+    /// Takes it back, and forgets the failures of this account from this address.
+    pub fn succeeded(self) {
+        let mut counts = self.throttle.counts();
+        for key in &self.counted {
+            if let Some(count) = counts.get_mut(key) {
+                count.failures = count.failures.saturating_sub(1);
+            }
+        }
+        counts.remove(&self.pair);
+    }
+}
+
+impl Rule {
+    /// How long is left to wait.
+    fn wait(&self, count: Count, now: Time) -> Option<Duration> {
+        let over = count.failures.checked_sub(self.free)?;
+        let delay = Duration::from_secs(1 << over.min(20)).min(self.longest);
+        let left = delay.saturating_sub(now.since(count.last));
+        (!left.is_zero()).then(|| Duration::from_secs(left.as_secs_f64().ceil() as u64))
+    }
+}
+
+/// Whoever has one IPv6 address has the 2^64 beside it.
+fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => format!("{:x?}", &address.segments()[..4]),
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => address.to_owned(),
+    }
+}
+
+/// Drops the older half.
+fn shed(counts: &mut HashMap<Key, Count>) {
+    let mut times: Vec<Time> = counts.values().map(|count| count.last).collect();
+    times.sort();
+    let middle = times[times.len() / 2];
+    counts.retain(|_, count| count.last > middle);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use types::{Clock, SystemChance};
+
+    #[derive(Default)]
+    struct Hand(AtomicI64);
+    impl Clock for Hand {
+        fn now(&self) -> Time {
+            Time(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    fn throttle() -> (Throttle, Arc<Hand>) {
+        let clock = Arc::new(Hand::default());
+        (Throttle::new(World::new(clock.clone(), Arc::new(SystemChance))), clock)
+    }
+
+    /// Tries and fails; the seconds to wait if it was refused.
+    fn fail(throttle: &Throttle, account: &str, address: &str) -> Option<u64> {
+        match throttle.attempt(account, address) {
+            Ok(_) => None,
+            Err(Error::Throttled { seconds }) => Some(seconds),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn waits_grow_after_five_and_end() {
+        let (throttle, clock) = throttle();
+        for _ in 0..5 {
+            assert_eq!(fail(&throttle, "ada", "10.0.0.1"), None);
+        }
+        let mut waits = Vec::new();
+        for _ in 0..13 {
+            let wait = fail(&throttle, "ADA ", "10.0.0.1").expect("too early");
+            waits.push(wait);
+            clock.0.fetch_add(i64::try_from(wait).expect("small") * 1000, Ordering::Relaxed);
+            assert_eq!(fail(&throttle, "ada", "10.0.0.1"), None, "allowed once after the wait");
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
+        clock.0.fetch_add(3_600_000, Ordering::Relaxed);
+        for _ in 0..5 {
+            assert_eq!(fail(&throttle, "ada", "10.0.0.1"), None, "forgotten after an hour");
+        }
+    }
+
+    #[test]
+    fn one_address_cannot_lock_an_account_for_others() {
+        let (throttle, clock) = throttle();
+        for _ in 0..500 {
+            fail(&throttle, "ada", "10.0.0.66");
+            clock.0.fetch_add(2_000, Ordering::Relaxed);
+        }
+        assert!(fail(&throttle, "ada", "10.0.0.66").is_some());
+        throttle.attempt("ada", "10.0.0.1").expect("ada herself").succeeded();
+    }
+
+    #[test]
+    fn one_address_cannot_try_many_accounts_nor_many_addresses_one() {
+        let (throttle, _) = throttle();
+        let tried = (0..100)
+            .filter(|index| fail(&throttle, &format!("user{index}"), "10.0.0.66").is_none())
+            .count();
+        assert_eq!(tried, 30);
+        let tried = (0..100)
+            .filter(|index| fail(&throttle, "ada", &format!("10.0.1.{index}")).is_none())
+            .count();
+        assert_eq!(tried, 50);
+        // The neighbours of an IPv6 address are the same somebody.
+        let tried = (1..100)
+            .filter(|index| fail(&throttle, &format!("x{index}"), &format!("2001:db8::{index:x}")).is_none())
+            .count();
+        assert_eq!(tried, 30);
+    }
+
+    #[test]
+    fn success_is_not_counted_and_what_is_under_way_is() {
+        let (throttle, _) = throttle();
+        for _ in 0..200 {
+            throttle.attempt("ada", "10.0.0.1").expect("free").succeeded();
+        }
+        let under_way: Vec<_> = (0..10).map(|_| throttle.attempt("ada", "10.0.0.1")).collect();
+        assert_eq!(under_way.iter().filter(|attempt| attempt.is_ok()).count(), 5);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (throttle, clock) = throttle();
+        for index in 0..30_000u32 {
+            let [_, a, b, c] = index.to_be_bytes();
+            fail(&throttle, &format!("user{index}"), &format!("10.{a}.{b}.{c}"));
+            clock.0.fetch_add(1, Ordering::Relaxed);
+            if index % 1000 == 0 {
+                assert!(throttle.counts().len() <= ENTRIES + 3);
+            }
+        }
+    }
+}
