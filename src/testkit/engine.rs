@@ -181,3 +181,19 @@ pub(crate) fn wait_or_kill(process: &mut Child, limit: Duration) -> Option<std::
     let _ = process.wait();
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn docker_a_private_engine_stops_and_starts() {
+        let mut engine = PrivateEngine::start(&[]).await;
+        let host = engine.host();
+        assert_eq!(docker(&host, &["ps", "-q"]).as_deref(), Ok(""));
+        engine.stop();
+        assert!(docker(&host, &["ps", "-q"]).is_err());
+        engine.resume().await;
+        assert_eq!(docker(&host, &["ps", "-q"]).as_deref(), Ok(""));
+    }
+}

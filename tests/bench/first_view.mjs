@@ -1,0 +1,52 @@
+//! The panel's first view in headless Chromium with a cold cache: until the page shows its content, and what it loads.
+//! Needs `npm ci` in tests/ui (playwright-core) and Debian's chromium.
+//!
+//!     node tests/bench/first_view.mjs [ROUNDS]
+
+import { createRequire } from 'node:module';
+import { OWNER, Panel, line, quantile } from './panel.mjs';
+
+const { chromium } = createRequire(new URL('../ui/package.json', import.meta.url))('playwright-core');
+const rounds = Number(process.argv[2] ?? 9);
+
+/** Milliseconds and compressed bytes of one visit in a new browser profile. */
+async function visit(browser, url, state) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, storageState: state });
+  const page = await context.newPage();
+  const session = await context.newCDPSession(page);
+  await session.send('Network.enable');
+  let bytes = 0;
+  session.on('Network.loadingFinished', (event) => { bytes += event.encodedDataLength; });
+  await page.goto(url, { waitUntil: 'commit' });
+  await page.waitForSelector('h1', { state: 'visible' });
+  const shown = await page.evaluate(() => performance.now());
+  const paint = await page.evaluate(() => new Promise((done) => {
+    new PerformanceObserver((list) => done(list.getEntries().at(-1).startTime)).observe({ type: 'largest-contentful-paint', buffered: true });
+    setTimeout(() => done(Number.NaN), 2000);
+  }));
+  await page.waitForTimeout(500);
+  await context.close();
+  return { shown, paint, bytes };
+}
+
+const panel = await Panel.start();
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
+try {
+  panel.claim();
+  const url = `https://127.0.0.1:${panel.panel}/`;
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  const signed = await context.request.post(`${url}api/v1/session`, { data: OWNER });
+  if (signed.status() !== 201) throw new Error(`sign-in: ${signed.status()}`);
+  const state = await context.storageState();
+  await context.close();
+  for (const [what, cookies] of [['sign-in page', undefined], ['overview', state]]) {
+    const visits = [];
+    for (let round = 0; round < rounds; round += 1) visits.push(await visit(browser, url, cookies));
+    line(`${what}: heading visible (median of ${rounds})`, quantile(visits.map((one) => one.shown), 0.5), 'ms', 400);
+    line(`${what}: largest contentful paint`, quantile(visits.map((one) => one.paint), 0.5), 'ms');
+    line(`${what}: loaded, compressed`, quantile(visits.map((one) => one.bytes), 0.5) / 1024, 'KB', 250);
+  }
+} finally {
+  await browser.close();
+  await panel.end();
+}
