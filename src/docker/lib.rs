@@ -1,1 +1,27 @@
-//! docker
+//! The Engine API in serverkit's words: containers, images, builds, networks, volumes, exec, logs, stats and events.
+//!
+//! Only this crate names bollard. [`Docker`] is a cheap clone that connects when it is used, so that an engine which is
+//! not there yet, stops or is upgraded is a failed call and not a broken client. What should run is decided elsewhere;
+//! everything here may be called again after a crash: what exists already is left as it is.
+
+mod builds;
+mod connect;
+mod containers;
+mod events;
+mod exec;
+mod failures;
+mod images;
+mod lines;
+mod logs;
+mod networks;
+mod progress;
+mod session;
+mod stats;
+mod transport;
+mod volumes;
+
+#[cfg(test)]
+mod testing;
+
+pub use connect::Docker;
+pub use exec::{Exec, ExecControl};

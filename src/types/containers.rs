@@ -110,6 +110,15 @@ pub struct Image {
     pub bytes: u64,
 }
 
+/// A registry's user and password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryLogin {
+    /// Its host, as it stands before the first `/` of a reference.
+    pub server: String,
+    pub user: String,
+    pub password: Secret,
+}
+
 /// An image to build with BuildKit.
 #[derive(Debug, Clone)]
 pub struct BuildSpec {

@@ -1,0 +1,552 @@
+//! Containers of apps: what they are made with, and how they are.
+
+use crate::{
+    connect::Docker,
+    failures::{self, checked, is_missing, words, words_or_missing},
+};
+use bollard::{
+    models::{
+        ContainerCreateBody, ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum, EndpointSettings,
+        HostConfig, HostConfigLogConfig, Mount, MountType, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+    },
+    query_parameters::{
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    },
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use types::{Container, ContainerSpec, ContainerState, Error, Kind, Owner, Result, Time};
+
+const ORGANIZATION: &str = "serverkit.organization";
+pub(crate) const ENVIRONMENT: &str = "serverkit.environment";
+pub(crate) const APP: &str = "serverkit.app";
+const RELEASE: &str = "serverkit.release";
+const ROLE: &str = "serverkit.role";
+/// The network among possibly several whose address the edge dials.
+const NETWORK: &str = "serverkit.network";
+
+impl Docker {
+    /// All that bear our labels, running or not, oldest first.
+    pub async fn containers(&self) -> Result<Vec<Container>> {
+        let filters = HashMap::from([("label", vec![APP])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let found = self
+            .client()
+            .list_containers(Some(options))
+            .await
+            .map_err(words("listing the containers"))?;
+        let mut containers: Vec<Container> = stream::iter(found.into_iter().filter_map(|container| container.id))
+            .map(|id| async move { self.container_find(&id).await })
+            .buffer_unordered(8)
+            .try_filter_map(|container| async { Ok(container) })
+            .try_collect()
+            .await?;
+        containers.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
+        Ok(containers)
+    }
+
+    /// By id or name; `None` also for one that is not ours.
+    pub async fn container_find(&self, id: &str) -> Result<Option<Container>> {
+        let id = checked(Kind::Container, id)?;
+        match self.client().inspect_container(id, None).await {
+            Ok(found) => Ok(container_of(found)),
+            Err(refusal) if is_missing(&refusal) => Ok(None),
+            Err(refusal) => Err(words("looking at a container")(refusal)),
+        }
+    }
+
+    /// Makes and starts it; one that has its name already is only started. Answers the engine's id.
+    /// Fails with `NotFound` for a missing image, network or volume, and with `Invalid` when its command cannot run; then
+    /// nothing of it is left.
+    pub async fn container_start(&self, spec: &ContainerSpec) -> Result<String> {
+        let (id, is_new) = match self.container_make(spec).await {
+            Ok(id) => (id, true),
+            Err(Refused::NameTaken) => (self.ours_named(&spec.name).await?, false),
+            Err(Refused::Other(error)) => return Err(error),
+        };
+        let started = self.client().start_container(&id, None).await;
+        if let Err(refusal) = started {
+            if is_new {
+                self.container_remove(&id).await?;
+            }
+            return Err(start_failure(&spec.name, refusal));
+        }
+        Ok(id)
+    }
+
+    async fn ours_named(&self, name: &str) -> Result<String> {
+        match self.container_find(name).await? {
+            Some(container) => Ok(container.id),
+            None => Err(Error::Taken {
+                kind: Kind::Container,
+                name: name.to_owned(),
+                by: Some("something that serverkit did not make".into()),
+            }),
+        }
+    }
+
+    async fn container_make(&self, spec: &ContainerSpec) -> std::result::Result<String, Refused> {
+        // The engine would make a missing volume, empty: data of another place would seem lost.
+        for mount in &spec.mounts {
+            if !self.volume_exists(&mount.volume).await? {
+                return Err(Error::not_found(Kind::Volume, &mount.volume).into());
+            }
+        }
+        let cores = self.cores().await?;
+        let runs_as_first = self.runs_as_first(&spec.image).await?;
+        let body = body_of(spec, cores, !runs_as_first)?;
+        let options = CreateContainerOptionsBuilder::default()
+            .name(checked(Kind::Container, &spec.name)?)
+            .build();
+        match self.client().create_container(Some(options), body).await {
+            Ok(made) => Ok(made.id),
+            Err(refusal) => Err(make_failure(spec, refusal)),
+        }
+    }
+
+    /// The engine refuses to promise more cores than there are.
+    async fn cores(&self) -> Result<u32> {
+        let info = self.client().info().await.map_err(words("asking the Docker engine for its size"))?;
+        Ok(info.ncpu.and_then(|cores| u32::try_from(cores).ok()).unwrap_or(1).max(1))
+    }
+
+    /// Images that bring an init of their own want to be process 1 and stop with an error otherwise (s6-overlay, systemd).
+    async fn runs_as_first(&self, image: &str) -> Result<bool> {
+        let found = self
+            .client()
+            .inspect_image(checked(Kind::Image, image)?)
+            .await
+            .map_err(words_or_missing("looking at an image", Kind::Image, image))?;
+        let config = found.config.unwrap_or_default();
+        let first = config
+            .entrypoint
+            .into_iter()
+            .flatten()
+            .chain(config.cmd.into_iter().flatten())
+            .next();
+        Ok(first.is_some_and(|first| {
+            matches!(
+                first.as_str(),
+                "/init" | "/sbin/init" | "/lib/systemd/systemd" | "/usr/lib/systemd/systemd"
+            )
+        }))
+    }
+
+    /// Sends the image's stop signal and kills what is left after `grace`. Stopped or gone already is fine.
+    pub async fn container_stop(&self, id: &str, grace: Duration) -> Result<()> {
+        let id = checked(Kind::Container, id)?;
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let client = self.patient(grace + Duration::from_secs(60));
+        match client.stop_container(id, Some(options)).await {
+            Err(refusal) if !is_missing(&refusal) => Err(words("stopping a container")(refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes it, running or not, with its anonymous volumes and never named ones. Gone already is fine.
+    pub async fn container_remove(&self, id: &str) -> Result<()> {
+        let id = checked(Kind::Container, id)?;
+        let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
+        self.inner.samples.forget(id);
+        match self.client().remove_container(id, Some(options)).await {
+            Err(refusal) if is_missing(&refusal) || is_under_way(&refusal) => Ok(()),
+            Err(refusal) => Err(words("removing a container")(refusal)),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+enum Refused {
+    NameTaken,
+    Other(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        Refused::Other(error)
+    }
+}
+
+fn is_under_way(refusal: &bollard::errors::Error) -> bool {
+    matches!(failures::answer(refusal), Some((409, message)) if message.contains("already in progress"))
+}
+
+fn make_failure(spec: &ContainerSpec, refusal: bollard::errors::Error) -> Refused {
+    match failures::answer(&refusal) {
+        Some((409, message)) if message.contains("is already in use") => Refused::NameTaken,
+        Some((404, _)) => Error::not_found(Kind::Image, &spec.image).into(),
+        _ => words(format!("making the container `{}`", spec.name))(refusal).into(),
+    }
+}
+
+fn start_failure(name: &str, refusal: bollard::errors::Error) -> Error {
+    let Some((_, message)) = failures::answer(&refusal) else {
+        return words(format!("starting the container `{name}`"))(refusal);
+    };
+    if message.contains("docker-init") {
+        return Error::unavailable("the Docker engine has no `docker-init`; install it with: apt-get install -y tini");
+    }
+    for missing in [
+        "executable file not found",
+        "no such file or directory",
+        "permission denied",
+        "is a directory",
+    ] {
+        if message.contains(missing) && message.contains("exec") {
+            let command = message
+                .split("exec: \"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next())
+                .unwrap_or("?");
+            return Error::invalid("command", format!("`{command}` cannot be run in this image: {missing}"));
+        }
+    }
+    if message.contains("network") && message.contains("not found") {
+        return Error::not_found(Kind::Network, failures::plain(message));
+    }
+    words(format!("starting the container `{name}`"))(refusal)
+}
+
+fn body_of(spec: &ContainerSpec, cores: u32, has_init: bool) -> Result<ContainerCreateBody> {
+    let endpoint = EndpointSettings {
+        aliases: Some(spec.aliases.clone()),
+        ..Default::default()
+    };
+    Ok(ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        cmd: spec.command.clone(),
+        env: Some(environment_of(spec)?),
+        labels: Some(labels_of(spec)),
+        stop_timeout: Some(i64::from(spec.grace_seconds)),
+        host_config: Some(host_config_of(spec, cores, has_init)),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(spec.network.clone(), endpoint)])),
+        }),
+        ..Default::default()
+    })
+}
+
+fn host_config_of(spec: &ContainerSpec, cores: u32, has_init: bool) -> HostConfig {
+    let memory = i64::try_from(spec.limits.memory_bytes).unwrap_or(i64::MAX);
+    let nano_cpus = i64::from(spec.limits.cpu_millis.min(cores.saturating_mul(1000))) * 1_000_000;
+    HostConfig {
+        network_mode: Some(spec.network.clone()),
+        mounts: Some(spec.mounts.iter().map(mount_of).collect()),
+        memory: Some(memory),
+        // Memory and swap together: none of it is swap.
+        memory_swap: Some(memory),
+        nano_cpus: Some(nano_cpus),
+        pids_limit: Some(i64::from(spec.limits.pids)),
+        init: Some(has_init),
+        security_opt: Some(vec!["no-new-privileges".into()]),
+        // The engine waits 100 ms, 200 ms, … 1 min between two tries, says `restarting` meanwhile, and counts them.
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            maximum_retry_count: None,
+        }),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(HashMap::from([("max-size".into(), "10m".into()), ("max-file".into(), "3".into())])),
+        }),
+        ..Default::default()
+    }
+}
+
+fn mount_of(mount: &types::MountSpec) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(mount.volume.clone()),
+        target: Some(mount.path.clone()),
+        read_only: Some(mount.read_only),
+        ..Default::default()
+    }
+}
+
+fn environment_of(spec: &ContainerSpec) -> Result<Vec<String>> {
+    let line = |(key, value): &(String, types::Secret)| match value.expose_str() {
+        Some(value) if !value.contains('\0') => Ok(format!("{key}={value}")),
+        _ => Err(Error::invalid(
+            key.clone(),
+            "must be UTF-8 text without NUL to become an environment variable",
+        )),
+    };
+    spec.environment.iter().map(line).collect()
+}
+
+fn labels_of(spec: &ContainerSpec) -> HashMap<String, String> {
+    HashMap::from([
+        (ORGANIZATION.into(), spec.owner.organization.to_string()),
+        (ENVIRONMENT.into(), spec.owner.environment.to_string()),
+        (APP.into(), spec.owner.app.to_string()),
+        (RELEASE.into(), spec.owner.release.to_string()),
+        (ROLE.into(), "app".into()),
+        (NETWORK.into(), spec.network.clone()),
+    ])
+}
+
+/// `None` when its labels are not all there and right: then it is not ours.
+fn container_of(found: ContainerInspectResponse) -> Option<Container> {
+    let config = found.config.unwrap_or_default();
+    let labels = config.labels.unwrap_or_default();
+    let state = found.state.unwrap_or_default();
+    let state_now = state_of(&state);
+    let network = labels.get(NETWORK);
+    let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let endpoint = network
+        .and_then(|network| networks.get(network))
+        .or_else(|| networks.values().next());
+    let address = endpoint
+        .and_then(|endpoint| endpoint.ip_address.as_deref())
+        .and_then(|text| text.parse::<IpAddr>().ok())
+        .filter(|_| state_now.is_running());
+    Some(Container {
+        id: found.id?,
+        name: found.name?.trim_start_matches('/').to_owned(),
+        owner: owner_of(&labels)?,
+        image: found.image.unwrap_or_default(),
+        address,
+        created_at: found.created.map(Time::from_utc).unwrap_or_default(),
+        started_at: state.started_at.as_deref().and_then(moment),
+        restarts: found.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+        state: state_now,
+    })
+}
+
+pub(crate) fn owner_of(labels: &HashMap<String, String>) -> Option<Owner> {
+    Some(Owner {
+        organization: labels.get(ORGANIZATION)?.parse().ok()?,
+        environment: labels.get(ENVIRONMENT)?.parse().ok()?,
+        app: labels.get(APP)?.parse().ok()?,
+        release: labels.get(RELEASE)?.parse().ok()?,
+    })
+}
+
+fn state_of(state: &EngineState) -> ContainerState {
+    let code = state.exit_code.unwrap_or(0);
+    match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+        Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED) => ContainerState::Running,
+        Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting { code },
+        Some(ContainerStateStatusEnum::REMOVING) => ContainerState::Removing,
+        _ => ContainerState::Exited {
+            code,
+            out_of_memory: state.oom_killed.unwrap_or(false),
+        },
+    }
+}
+
+/// The engine writes the year 1 for "never".
+fn moment(text: &str) -> Option<Time> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    (at.year() > 1).then(|| Time::from_utc(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, World};
+    use types::{LogQuery, MountSpec, Secret};
+
+    #[test]
+    fn labels_carry_the_owner() {
+        let spec = testing::spec("x", "image", "network");
+        assert_eq!(owner_of(&labels_of(&spec)), Some(spec.owner));
+        assert_eq!(owner_of(&HashMap::from([(APP.to_owned(), "../etc".to_owned())])), None);
+    }
+
+    #[test]
+    fn limits_are_always_set() {
+        let mut spec = testing::spec("x", "image", "network");
+        spec.limits.cpu_millis = 64_000;
+        let host = host_config_of(&spec, 2, true);
+        assert_eq!(host.nano_cpus, Some(2_000_000_000), "not more than there is");
+        assert_eq!(host.memory, host.memory_swap);
+        assert_eq!(host.memory, Some(512 << 20));
+        assert_eq!(host.pids_limit, Some(512));
+        assert_eq!(host.port_bindings, None);
+    }
+
+    #[test]
+    fn environment_is_byte_exact_or_refused() {
+        let mut spec = testing::spec("x", "image", "network");
+        spec.environment = vec![("A".into(), Secret::from("a=b\n\"$(x)\" 'ü"))];
+        assert_eq!(environment_of(&spec).expect("it is text"), ["A=a=b\n\"$(x)\" 'ü"]);
+        spec.environment = vec![("A".into(), Secret::new([0xff, 0xfe]))];
+        assert!(environment_of(&spec).is_err());
+    }
+
+    #[test]
+    fn never_is_no_moment() {
+        assert_eq!(moment("0001-01-01T00:00:00Z"), None);
+        assert_eq!(moment("2023-11-14T22:13:20.5Z"), Some(Time(1_700_000_000_500)));
+    }
+
+    #[tokio::test]
+    async fn docker_container_lives_and_goes() {
+        let world = World::new("lives").await;
+        let spec = world.spec("tests/http:latest");
+        let id = world.docker.container_start(&spec).await.expect("it starts");
+        assert_eq!(world.docker.container_start(&spec).await.expect("again is fine"), id);
+
+        let found = world
+            .docker
+            .container_find(&id)
+            .await
+            .expect("the engine answers")
+            .expect("it is there");
+        assert_eq!(found.owner, spec.owner);
+        assert_eq!(found.state, ContainerState::Running);
+        let address = found.address.expect("it runs, so it has an address");
+        assert!(world.subnet.contains(&address), "{address}");
+        assert!(found.started_at.is_some());
+        testing::eventually("it serves", || async {
+            tokio::net::TcpStream::connect((address, 8080)).await.is_ok()
+        })
+        .await;
+        assert!(world.docker.containers().await.expect("the engine answers").contains(&found));
+
+        let begun = std::time::Instant::now();
+        world.docker.container_stop(&id, Duration::from_secs(30)).await.expect("it stops");
+        assert!(begun.elapsed() < Duration::from_secs(10), "SIGTERM must reach it");
+        let stopped = world
+            .docker
+            .container_find(&id)
+            .await
+            .expect("the engine answers")
+            .expect("it is there");
+        assert!(
+            matches!(stopped.state, ContainerState::Exited { out_of_memory: false, .. }),
+            "{:?}",
+            stopped.state
+        );
+        assert_eq!(stopped.address, None);
+
+        world.docker.container_remove(&id).await.expect("it goes");
+        world.docker.container_remove(&id).await.expect("gone already is fine");
+        world
+            .docker
+            .container_stop(&id, Duration::from_secs(1))
+            .await
+            .expect("gone already is fine");
+        assert_eq!(world.docker.container_find(&id).await.expect("the engine answers"), None);
+    }
+
+    #[tokio::test]
+    async fn docker_kill_comes_after_the_grace() {
+        let world = World::new("grace").await;
+        let mut spec = world.spec("tests/http:latest");
+        spec.command = Some(vec!["sh".into(), "-c".into(), "trap '' TERM; while :; do sleep 1; done".into()]);
+        let id = world.docker.container_start(&spec).await.expect("it starts");
+        let begun = std::time::Instant::now();
+        world.docker.container_stop(&id, Duration::from_secs(2)).await.expect("it stops");
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(9), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn docker_restarts_are_seen() {
+        let world = World::new("restarts").await;
+        let mut spec = world.spec("tests/http:latest");
+        spec.command = Some(vec!["sh".into(), "-c".into(), "echo failing; exit 3".into()]);
+        let id = world.docker.container_start(&spec).await.expect("it starts");
+        let world = &world;
+        testing::eventually("it is seen to exit again and again", || async {
+            let found = world
+                .docker
+                .container_find(&id)
+                .await
+                .expect("the engine answers")
+                .expect("it is there");
+            found.restarts >= 2 && found.state == ContainerState::Restarting { code: 3 }
+        })
+        .await;
+        let lines = testing::lines_of(&world.docker, &id, LogQuery::default()).await;
+        assert!(lines.len() >= 2 && lines.iter().all(|line| line.text == "failing"), "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn docker_start_failures_are_words() {
+        let world = World::new("words").await;
+        let mut spec = world.spec("tests/http:latest");
+        spec.command = Some(vec!["no-such-program".into()]);
+        let error = world.docker.container_start(&spec).await;
+        if let Err(error) = error {
+            assert!(error.to_string().contains("no-such-program"), "{error}");
+            assert_eq!(
+                world.docker.container_find(&spec.name).await.expect("the engine answers"),
+                None,
+                "nothing is left"
+            );
+        }
+        world.clean_containers().await;
+
+        let missing_image = world.spec("no-such-image:1");
+        let error = world.docker.container_start(&missing_image).await.expect_err("no such image");
+        assert_eq!(error.to_string(), "no image named `no-such-image:1`");
+
+        let mut missing_volume = world.spec("tests/http:latest");
+        missing_volume.mounts = vec![MountSpec {
+            volume: "serverkit-test-none".into(),
+            path: "/data".into(),
+            read_only: false,
+        }];
+        let error = world.docker.container_start(&missing_volume).await.expect_err("no such volume");
+        assert_eq!(error.to_string(), "no volume named `serverkit-test-none`");
+        assert!(!world.docker.volume_exists("serverkit-test-none").await.expect("the engine answers"));
+
+        let mut missing_network = world.spec("tests/http:latest");
+        missing_network.network = "serverkit-test-none".into();
+        let error = world.docker.container_start(&missing_network).await.expect_err("no such network");
+        assert!(matches!(error, Error::NotFound { kind: Kind::Network, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn docker_out_of_memory_is_told() {
+        let world = World::new("memory").await;
+        let mut spec = world.spec("python:3.11-slim");
+        spec.limits.memory_bytes = 32 << 20;
+        spec.command = Some(vec![
+            "python".into(),
+            "-c".into(),
+            "x = bytearray(200_000_000)\nimport time\ntime.sleep(60)".into(),
+        ]);
+        let id = world.docker.container_start(&spec).await.expect("it starts");
+        let world = &world;
+        testing::eventually("it is killed", || async {
+            let found = world
+                .docker
+                .container_find(&id)
+                .await
+                .expect("the engine answers")
+                .expect("it is there");
+            found.restarts > 0
+        })
+        .await;
+        world.docker.container_stop(&id, Duration::from_secs(1)).await.expect("it stops");
+        let found = world
+            .docker
+            .container_find(&id)
+            .await
+            .expect("the engine answers")
+            .expect("it is there");
+        assert!(matches!(found.state, ContainerState::Exited { code: 137, .. }), "{:?}", found.state);
+    }
+
+    #[tokio::test]
+    async fn docker_variables_arrive_byte_for_byte() {
+        let world = World::new("variables").await;
+        let value = "line one\nline 'two' \"$HOME\" `x` \\ ü=\u{1F600} ";
+        let mut spec = world.spec("tests/http:latest");
+        spec.environment = vec![("VALUE".into(), Secret::from(value))];
+        spec.command = Some(vec![
+            "sh".into(),
+            "-c".into(),
+            "printf %s \"$VALUE\" >/www/index.html; exec httpd -f -p 8080 -h /www".into(),
+        ]);
+        let id = world.docker.container_start(&spec).await.expect("it starts");
+        let said = testing::run(&world.docker, &id, &["cat", "/www/index.html"]).await;
+        assert_eq!(said, value);
+    }
+}

@@ -1,0 +1,357 @@
+//! Images: what they declare, and bringing them from a registry.
+
+use crate::{
+    connect::Docker,
+    failures::{self, checked, is_missing, words},
+};
+use bollard::{
+    auth::DockerCredentials,
+    models::{CreateImageInfo, ImageInspect, ProgressDetail},
+    query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder},
+};
+use futures::StreamExt;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+use types::{Error, Image, Kind, LogLine, LogStream, RegistryLogin, Result};
+
+/// A registry may be slow to say its first word.
+const PULL_PATIENCE: Duration = Duration::from_secs(600);
+/// Between two lines about bytes.
+const PROGRESS_EVERY: Duration = Duration::from_secs(3);
+
+impl Docker {
+    /// By id or reference.
+    pub async fn image_find(&self, reference: &str) -> Result<Option<Image>> {
+        match self.client().inspect_image(checked(Kind::Image, reference)?).await {
+            Ok(found) => Ok(image_of(found)),
+            Err(refusal) if is_missing(&refusal) => Ok(None),
+            Err(refusal) => Err(words(format!("looking at the image `{reference}`"))(refusal)),
+        }
+    }
+
+    /// Pulls it unless the engine has it. `always` asks the registry even then, and keeps what is there if that fails.
+    /// Fails with `NotFound`, with `Unauthenticated` when the registry wants another login, and with `Unavailable`.
+    pub async fn image_pull(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+        always: bool,
+        lines: &mpsc::Sender<LogLine>,
+    ) -> Result<Image> {
+        let present = self.image_find(reference).await?;
+        if let (Some(image), false) = (&present, always) {
+            self.note(lines, format!("{reference} is here already")).await;
+            return Ok(image.clone());
+        }
+        match (self.pull(reference, login, lines).await, present) {
+            (Ok(()), _) => self
+                .image_find(reference)
+                .await?
+                .ok_or_else(|| Error::not_found(Kind::Image, reference)),
+            (Err(error @ Error::Unavailable { .. }), Some(image)) => {
+                self.note(lines, format!("{error}; using {reference} as it is here")).await;
+                Ok(image)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, lines: &mpsc::Sender<LogLine>) -> Result<()> {
+        let (name, tag) = name_and_tag(reference);
+        let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
+        let client = self.patient(PULL_PATIENCE);
+        let mut messages = client.create_image(Some(options), None, login.map(credentials_of).transpose()?);
+        let mut layers = Layers::default();
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|refusal| pull_failure(reference, refusal))?;
+            if let Some(line) = layers.line(message) {
+                self.line(lines, LogStream::Stdout, line).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the names off and deletes what no other image needs. Gone already is fine; `Busy` while a container has it.
+    pub async fn image_remove(&self, id: &str) -> Result<()> {
+        // Several names of one id need force; containers, running or not, still keep it.
+        let id = checked(Kind::Image, id)?;
+        let is_id = id.starts_with("sha256:");
+        if is_id && self.has_containers(id).await? {
+            return Err(Error::busy(format!("removing the image `{id}`: a container uses it")));
+        }
+        let options = RemoveImageOptionsBuilder::default().force(is_id).build();
+        match self.client().remove_image(id, Some(options), None).await {
+            Err(refusal) if is_missing(&refusal) => Ok(()),
+            Err(refusal) => Err(words(format!("removing the image `{id}`"))(refusal)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    async fn has_containers(&self, image: &str) -> Result<bool> {
+        let filters = std::collections::HashMap::from([("ancestor", vec![image])]);
+        let options = bollard::query_parameters::ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        match self.client().list_containers(Some(options)).await {
+            Ok(containers) => Ok(!containers.is_empty()),
+            Err(refusal) if is_missing(&refusal) => Ok(false),
+            Err(refusal) => Err(words("listing the containers of an image")(refusal)),
+        }
+    }
+
+    /// A line in serverkit's own words. Nobody listening is fine.
+    pub(crate) async fn note(&self, lines: &mpsc::Sender<LogLine>, text: String) {
+        self.line(lines, LogStream::Note, text).await;
+    }
+
+    pub(crate) async fn line(&self, lines: &mpsc::Sender<LogLine>, stream: LogStream, text: String) {
+        let at = self.inner.world.now();
+        let _ = lines.send(LogLine { at, stream, text }).await;
+    }
+}
+
+fn image_of(found: ImageInspect) -> Option<Image> {
+    let exposed = found.config.and_then(|config| config.exposed_ports).unwrap_or_default();
+    let mut ports: Vec<u16> = exposed.iter().filter_map(|port| tcp_port(port)).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    Some(Image {
+        id: found.id?,
+        ports,
+        bytes: found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+    })
+}
+
+/// `80/tcp` or `80`; `53/udp` is none.
+fn tcp_port(text: &str) -> Option<u16> {
+    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    port.parse().ok().filter(|port| *port > 0 && protocol == "tcp")
+}
+
+/// The engine takes a missing tag for "all tags".
+fn name_and_tag(reference: &str) -> (&str, &str) {
+    if let Some((name, digest)) = reference.split_once('@') {
+        return (name, digest);
+    }
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+fn credentials_of(login: &RegistryLogin) -> Result<DockerCredentials> {
+    let password = login.password.expose_str();
+    let password = password.ok_or_else(|| Error::invalid("password", "the registry's password must be UTF-8 text"))?;
+    Ok(DockerCredentials {
+        username: Some(login.user.clone()),
+        password: Some(password.to_owned()),
+        serveraddress: Some(login.server.clone()),
+        ..Default::default()
+    })
+}
+
+fn pull_failure(reference: &str, refusal: bollard::errors::Error) -> Error {
+    let Some((status, message)) = failures::answer(&refusal) else {
+        return words(format!("pulling `{reference}`"))(refusal);
+    };
+    registry_failure(reference, status, message).unwrap_or_else(|| {
+        let message = failures::plain(message);
+        Error::unavailable(format!("pulling `{reference}`: {message}"))
+    })
+}
+
+/// What a registry's refusal means, also when BuildKit reports it; `None` when it is about something else.
+pub(crate) fn registry_failure(reference: &str, status: u16, message: &str) -> Option<Error> {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&[
+        "unauthorized",
+        "pull access denied",
+        "denied:",
+        "no basic auth credentials",
+        "authentication required",
+        "insufficient_scope",
+    ]) {
+        return Some(Error::Unauthenticated {
+            why: format!("the registry does not let us pull `{reference}`: the image does not exist, or it needs a user and password"),
+        });
+    }
+    if says(&["manifest unknown", "not found", "name unknown", "repository name not known"]) || status == 404 {
+        return Some(Error::not_found(Kind::Image, reference));
+    }
+    if says(&["no space left on device"]) {
+        return Some(Error::unavailable(format!("the disk is full; there is no room for `{reference}`")));
+    }
+    let silent = [
+        "dial tcp",
+        "lookup ",
+        "no such host",
+        "connection refused",
+        "i/o timeout",
+        "Client.Timeout",
+        "TLS handshake",
+        "no route to host",
+        "network is unreachable",
+        "server misbehaving",
+        "EOF",
+    ];
+    says(&silent).then(|| {
+        let why = message.rsplit(": ").next().unwrap_or(message).trim();
+        Error::unavailable(format!("the registry of `{reference}` cannot be reached: {why}"))
+    })
+}
+
+/// What was said of each layer, to say only what is new.
+#[derive(Default)]
+struct Layers {
+    bytes: BTreeMap<String, (i64, i64)>,
+    told_at: Option<Instant>,
+}
+
+impl Layers {
+    fn line(&mut self, message: CreateImageInfo) -> Option<String> {
+        let status = message.status?;
+        match (message.id, message.progress_detail) {
+            (
+                Some(layer),
+                Some(ProgressDetail {
+                    current: Some(current),
+                    total,
+                    ..
+                }),
+            ) if status == "Downloading" => {
+                self.bytes.insert(layer, (current, total.unwrap_or(current)));
+                self.bytes_line()
+            }
+            (Some(_), Some(ProgressDetail { current: Some(_), .. })) => None,
+            (Some(layer), _) if ["Pulling fs layer", "Waiting", "Verifying Checksum"].contains(&status.as_str()) => {
+                tracing::trace!(layer, status);
+                None
+            }
+            (Some(layer), _) => Some(format!("{layer}: {status}")),
+            (None, _) => Some(status),
+        }
+    }
+
+    fn bytes_line(&mut self) -> Option<String> {
+        if self.told_at.is_some_and(|told| told.elapsed() < PROGRESS_EVERY) {
+            return None;
+        }
+        self.told_at = Some(Instant::now());
+        let sum = |pick: fn(&(i64, i64)) -> i64| self.bytes.values().map(pick).sum::<i64>() as f64 / 1e6;
+        Some(format!("downloaded {:.1} of {:.1} MB", sum(|of| of.0), sum(|of| of.1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn references_are_split() {
+        for (reference, expected) in [
+            ("nginx", ("nginx", "latest")),
+            ("nginx:1.22", ("nginx", "1.22")),
+            ("registry.test:5000/team/app", ("registry.test:5000/team/app", "latest")),
+            ("registry.test:5000/team/app:v1", ("registry.test:5000/team/app", "v1")),
+            ("nginx@sha256:00ff", ("nginx", "sha256:00ff")),
+        ] {
+            assert_eq!(name_and_tag(reference), expected);
+        }
+    }
+
+    #[test]
+    fn ports_are_read() {
+        assert_eq!(tcp_port("80/tcp"), Some(80));
+        assert_eq!(tcp_port("8080"), Some(8080));
+        assert_eq!(tcp_port("53/udp"), None);
+        assert_eq!(tcp_port("x/tcp"), None);
+    }
+
+    #[test]
+    fn refusals_of_registries_are_told_apart() {
+        let check = |status, message: &str, expected: &str| {
+            let error = registry_failure("app:1", status, message).expect("it is about the registry");
+            assert!(error.to_string().contains(expected), "{error}");
+        };
+        check(
+            404,
+            "manifest for app:1 not found: manifest unknown: manifest unknown",
+            "no image named `app:1`",
+        );
+        check(
+            404,
+            "pull access denied for app, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+            "does not let us pull",
+        );
+        check(
+            500,
+            "Get \"https://r.test/v2/\": unauthorized: incorrect username or password",
+            "does not let us pull",
+        );
+        check(
+            500,
+            "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io: no such host",
+            "cannot be reached: no such host",
+        );
+        check(
+            500,
+            "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
+            "cannot be reached: connection refused",
+        );
+        check(500, "write /var/lib/docker/tmp/x: no space left on device", "disk is full");
+        assert!(registry_failure("app:1", 500, "the moon is full").is_none());
+    }
+
+    #[tokio::test]
+    async fn docker_images_say_their_ports() {
+        let docker = testing::docker();
+        let image = docker
+            .image_find("nginx:1.22")
+            .await
+            .expect("the engine answers")
+            .expect("tests/images made it");
+        assert_eq!(image.ports, [80]);
+        assert!(image.id.starts_with("sha256:") && image.bytes > 1_000_000);
+        assert_eq!(docker.image_find("no-such-image:1").await.expect("the engine answers"), None);
+        assert!(docker.image_find("../containers/x").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn docker_pull_without_a_registry() {
+        let docker = testing::docker();
+        let (lines, mut said) = mpsc::channel(100);
+        let image = docker.image_pull("nginx:1.22", None, false, &lines).await.expect("it is here");
+        assert_eq!(image.ports, [80]);
+        assert!(said.recv().await.expect("a note").text.contains("here already"));
+
+        let error = docker
+            .image_pull("127.0.0.1:1/none:1", None, false, &lines)
+            .await
+            .expect_err("nothing listens there");
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        assert!(error.to_string().contains("cannot be reached: connection refused"), "{error}");
+
+        // Present, but its registry is away.
+        let tag = bollard::query_parameters::TagImageOptionsBuilder::default()
+            .repo("127.0.0.1:1/there")
+            .tag("1")
+            .build();
+        docker
+            .client()
+            .tag_image("tests/http:latest", Some(tag))
+            .await
+            .expect("it is tagged");
+        docker
+            .image_pull("127.0.0.1:1/there:1", None, true, &lines)
+            .await
+            .expect("what is there is used");
+        docker.image_remove("127.0.0.1:1/there:1").await.expect("the name goes");
+        assert!(docker.image_find("tests/http:latest").await.expect("the engine answers").is_some());
+        docker.image_remove("127.0.0.1:1/there:1").await.expect("gone already is fine");
+    }
+}
