@@ -7,7 +7,7 @@ use crate::{
     output::Output,
     projects, settings, status, target, terminal, tokens, trash, users, variables, volumes,
 };
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 /// For `serverkit --help`.
@@ -50,7 +50,7 @@ pub struct Globals {
     #[arg(long, value_name = "FILE", global = true, env = "SERVERKIT_CA", help_heading = "Global options")]
     pub ca: Option<PathBuf>,
     /// Believe any certificate of the panel; somebody on the way can then read everything
-    #[arg(long, global = true, help_heading = "Global options")]
+    #[arg(long, global = true, env = "SERVERKIT_INSECURE", value_parser = FalseyValueParser::new(), help_heading = "Global options")]
     pub insecure: bool,
     /// Print the API's JSON, and nothing else
     ///

@@ -12,7 +12,13 @@ use client::{
     Client,
     types::{Commit, Deployment, DeploymentCause, DeploymentCreate, Phase, Rollback as RollbackBody},
 };
+use std::time::Duration;
 use types::{Clock, SystemClock};
+
+/// Between two looks at a deployment.
+pub const PAUSE: Duration = Duration::from_millis(500);
+/// How many looks in a row may find nobody: a panel that restarts is back within 30 s.
+pub const PATIENCE: u32 = 60;
 
 #[derive(Debug, Args)]
 pub struct Deploy {
@@ -148,15 +154,22 @@ fn verb(phase: Phase) -> &'static str {
     }
 }
 
-/// Looks at a deployment until it is over.
+/// Looks at a deployment until it is over. A panel that restarts meanwhile is waited for.
 async fn watch(client: &Client, id: &str, progress: &Progress) -> Result<client::Answer<Deployment>> {
+    let mut silent = 0;
     loop {
-        let answer = client.ask(client.deployment_show(id)).await?;
-        progress.phase(&answer.value);
-        if is_final(answer.value.phase) {
-            return Ok(answer);
+        match client.ask(client.deployment_show(id)).await {
+            Ok(answer) => {
+                silent = 0;
+                progress.phase(&answer.value);
+                if is_final(answer.value.phase) {
+                    return Ok(answer);
+                }
+            }
+            Err(client::Failure::Unreachable { .. }) if silent < PATIENCE => silent += 1,
+            Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -116,7 +116,6 @@ impl From<Call> for Failure {
                 let code = match problem.code.as_str() {
                     "unauthenticated" | "forbidden" => Code::Denied,
                     "not_found" => Code::NotFound,
-                    "invalid" => Code::Usage,
                     _ => Code::Failed,
                 };
                 Failure {
@@ -173,7 +172,7 @@ mod tests {
             (401, "unauthenticated", Code::Denied),
             (403, "forbidden", Code::Denied),
             (404, "not_found", Code::NotFound),
-            (422, "invalid", Code::Usage),
+            (422, "invalid", Code::Failed),
             (409, "taken", Code::Failed),
             (503, "unavailable", Code::Failed),
             (500, "internal", Code::Failed),

@@ -3,7 +3,7 @@
 use crate::{
     commands::Context,
     deployments,
-    failure::{Failure, Result},
+    failure::{Code, Failure, Result},
     output::{Tone, log_text},
     spans,
 };
@@ -139,7 +139,7 @@ fn build_line(context: &Context, args: &Logs, line: &DeploymentLine) -> Result {
 /// on the way gives up) is opened again behind the last line seen.
 pub async fn build_lines(client: &Client, id: &str, show: impl AsyncFn(DeploymentLine) -> Result) -> Result {
     let mut after = 0;
-    let mut failures = 0;
+    let mut failures = None;
     loop {
         let seen = std::cell::Cell::new(after);
         let opened = client
@@ -147,6 +147,7 @@ pub async fn build_lines(client: &Client, id: &str, show: impl AsyncFn(Deploymen
             .await;
         let ended = match opened {
             Ok(stream) => {
+                failures = Some(0);
                 each(stream, async |_, line: DeploymentLine| {
                     seen.set(line.n);
                     show(line).await
@@ -155,15 +156,12 @@ pub async fn build_lines(client: &Client, id: &str, show: impl AsyncFn(Deploymen
             }
             Err(error) => Err(Failure::from(error)),
         };
-        if seen.get() > after {
-            failures = 0;
-        }
         after = seen.get();
         match ended {
             Ok(()) => return Ok(()),
-            Err(failure) if failure.code == crate::failure::Code::Unreachable && !failure.quiet && failures < 20 => {
-                failures += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            Err(failure) if failure.code == Code::Unreachable && failures.is_some_and(|count| count < deployments::PATIENCE) => {
+                failures = failures.map(|count| count + 1);
+                tokio::time::sleep(deployments::PAUSE).await;
             }
             Err(failure) => return Err(failure),
         }
@@ -201,7 +199,6 @@ fn closed(frame: Option<(u16, &str)>) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
 
     #[test]
     fn good_byes() {

@@ -128,7 +128,11 @@ fn exit_code(text: &str) -> Result<Option<u8>> {
     if let Some(why) = value["error"].as_str() {
         return Err(Failure::failed(why.to_owned()));
     }
-    Ok(value["exit"].as_i64().map(|code| u8::try_from(code).unwrap_or(255)))
+    match value.get("exit") {
+        Some(Value::Null) => Err(Failure::failed("the command ended, and its exit code is not known")),
+        Some(code) => Ok(code.as_i64().map(|code| u8::try_from(code).unwrap_or(255))),
+        None => Ok(None),
+    }
 }
 
 /// Standard input, read on a thread of its own: it cannot be waited for, and the process may end while it blocks.
@@ -196,6 +200,7 @@ mod tests {
         assert_eq!(exit_code(r#"{"exit":-1}"#), Ok(Some(255)));
         assert_eq!(exit_code(r#"{"hello":1}"#), Ok(None));
         assert_eq!(exit_code("no json"), Ok(None));
+        assert!(exit_code(r#"{"exit":null}"#).is_err());
         assert!(exit_code(r#"{"error":"no such container"}"#).is_err());
     }
 }
