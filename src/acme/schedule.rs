@@ -6,9 +6,8 @@ use types::Time;
 /// When to renew: at two thirds of the lifetime, and by `jitter` (0.0 to 1.0) up to 5 % of it earlier, so that
 /// certificates of one day are not renewed all at once.
 pub fn renew_at(not_before: Time, not_after: Time, jitter: f64) -> Time {
-    let life = not_after.since(not_before).as_secs_f64();
-    let share = 2.0 / 3.0 - 0.05 * jitter.clamp(0.0, 1.0);
-    not_before.plus(Duration::from_secs_f64(life * share))
+    let life = not_after.since(not_before);
+    not_before.plus(life * 2 / 3).minus(life.mul_f64(0.05 * jitter.clamp(0.0, 1.0)))
 }
 
 /// How long to wait after `failures` (1 or more) in a row: 2 minutes, four times that each time, at most 12 hours; by
