@@ -85,7 +85,7 @@ fn crates_use_only_those_above_them() {
             adapter if ADAPTERS.contains(&adapter) => &["types"],
             "node" => &["types", "docker", "host", "edge", "build", "telemetry"],
             "app" => &["types", "store", "acme", "source", "build", "telemetry", "identity", "node", "jobs"],
-            "api" => &["types", "telemetry", "app"],
+            "api" => &["types", "telemetry", "node", "app"],
             "client" => &["types"],
             "cli" => &["types", "client"],
             "testkit" => &[],

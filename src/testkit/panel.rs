@@ -11,7 +11,6 @@ use crate::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeSet,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -114,8 +113,8 @@ pub struct TestPanel {
     process: Option<Child>,
     printed: Arc<Mutex<String>>,
     owner: Api,
-    /// Values of `serverkit.organization` seen so far.
-    organizations: BTreeSet<String>,
+    /// Its first environment: the way to what it made on the engine.
+    environment: Option<String>,
 }
 
 impl std::ops::Deref for TestPanel {
@@ -138,9 +137,9 @@ impl TestPanel {
 
     async fn start_with(options: Options) -> TestPanel {
         let folder = tempfile::Builder::new().prefix("sk-panel-").tempdir().expect("a temporary folder");
-        std::fs::write(folder.path().join("config.toml"), "").expect("the configuration is written");
         let data = options.data.clone().unwrap_or_else(|| folder.path().join("data"));
         let ports = reserve_ports(3);
+        std::fs::write(folder.path().join("config.toml"), range_of_its_own(ports[0])).expect("the configuration is written");
         let mut panel = TestPanel {
             data,
             http_port: ports[0],
@@ -149,7 +148,7 @@ impl TestPanel {
             process: None,
             printed: Arc::default(),
             owner: Api::nobody(format!("https://127.0.0.1:{}", ports[2])),
-            organizations: BTreeSet::new(),
+            environment: None,
             _folder: folder,
             options,
         };
@@ -172,7 +171,8 @@ impl TestPanel {
             .await;
         let secret = made.expect(201).json()["secret"].as_str().expect("a new token is shown").to_owned();
         self.owner = self.owner.with_token(secret);
-        self.note_organizations();
+        let projects = self.owner.list("/api/v1/projects").await;
+        self.environment = projects[0]["environments"][0]["id"].as_str().map(str::to_owned);
     }
 
     /// The word of the one-time link that `serve` printed.
@@ -257,7 +257,6 @@ impl TestPanel {
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        self.note_organizations();
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();
@@ -265,7 +264,6 @@ impl TestPanel {
     }
     /// SIGTERM, and waits for the end; `None` when it had to be killed.
     pub fn stop(&mut self) -> Option<ExitStatus> {
-        self.note_organizations();
         let mut process = self.process.take()?;
         signal(&process, Signal::TERM);
         wait_or_kill(&mut process, Duration::from_secs(30))
@@ -436,22 +434,15 @@ impl TestPanel {
         browser.with_token(made["secret"].as_str().expect("a new token is shown"))
     }
 
-    /// Keeps in mind which organizations' things are to be removed at the end.
-    fn note_organizations(&mut self) {
-        let Some(engine) = &self.options.engine else { return };
-        let data = std::fs::read_to_string(self.data.join("organization")).unwrap_or_default();
-        if !data.is_empty() {
-            self.organizations.insert(data.trim().to_owned());
-        }
-        let _ = engine;
-    }
-
+    /// Everything on the engine with the label of the organization that its first environment is in.
     fn remove_what_it_made(&self) {
-        let Some(engine) = &self.options.engine else { return };
-        if docker(engine, &["version"]).is_err() {
+        let (Some(engine), Some(environment)) = (&self.options.engine, &self.environment) else {
             return;
-        }
-        for organization in &self.organizations {
+        };
+        let filter = format!("label=serverkit.environment={environment}");
+        let format = "{{.Label \"serverkit.organization\"}}";
+        let networks = docker(engine, &["network", "ls", "--filter", &filter, "--format", format]);
+        for organization in networks.unwrap_or_default().lines() {
             remove_labelled(engine, &format!("serverkit.organization={organization}"));
         }
     }
@@ -465,6 +456,11 @@ impl Drop for TestPanel {
             println!("--- the panel printed\n{}", self.printed());
         }
     }
+}
+
+/// Panels of tests that run beside each other on one engine need subnets that do not overlap.
+fn range_of_its_own(port: u16) -> String {
+    format!("[network]\nrange = \"10.{}.{}.0/20\"\n", 202 + port % 48, port / 48 % 16 * 16)
 }
 
 fn id(value: &Value) -> String {
