@@ -1,0 +1,114 @@
+// Where the panel starts: the table of pages, who is signed in, and what is drawn for the address.
+import { html, h, render, signal, effect, useErrorBoundary } from './lib/html.js';
+import { route, match, navigate, startRouter } from './lib/router.js';
+import { api, session, Problem } from './lib/api.js';
+import { startEvents, stopEvents, on } from './lib/events.js';
+import { startLive, loadLive, forgetLive, appPath } from './lib/live.js';
+import './lib/theme.js';
+import { Frame } from './parts/frame.js';
+import { Dialogs } from './parts/dialog.js';
+import { Toasts, toast } from './parts/toast.js';
+import { Failed } from './parts/empty.js';
+import { startKeys } from './parts/palette.js';
+
+/** @typedef {{ default: (props: { params: Record<string, string> }) => any }} PageModule */
+/** @type {[pattern: string, load: () => Promise<any>, how?: 'bare' | 'open'][]} `open`: without sign-in; `bare`: without the frame */
+const PAGES = [
+  ['/', () => import('./pages/overview.js')],
+  ['/apps', () => import('./pages/apps.js')],
+  ['/apps/new', () => import('./pages/app-new.js')],
+  ['/apps/:app/:tab?', () => import('./pages/app.js')],
+  ['/deployments', () => import('./pages/deployments.js')],
+  ['/deployments/:deployment', () => import('./pages/deployment.js')],
+  ['/projects', () => import('./pages/projects.js')],
+  ['/projects/:project', () => import('./pages/project.js')],
+  ['/domains', () => import('./pages/domains.js')],
+  ['/certificates', () => import('./pages/certificates.js')],
+  ['/servers', () => import('./pages/servers.js')],
+  ['/servers/:server', () => import('./pages/servers.js')],
+  ['/activity', () => import('./pages/activity.js')],
+  ['/team', () => import('./pages/team.js')],
+  ['/account', () => import('./pages/account.js')],
+  ['/trash', () => import('./pages/trash.js')],
+  ['/settings', () => import('./pages/settings.js')],
+  ['/setup', () => import('./pages/setup.js'), 'open'],
+  ['/sign-in', () => import('./pages/sign-in.js'), 'open'],
+];
+const missing = () => import('./pages/missing.js');
+
+/** @typedef {{ Page: PageModule['default'], params: Record<string, string>, how?: string, key: string }} Shown */
+const shown = signal(/** @type {Shown | null} */ (null));
+const broken = signal(/** @type {Error | null} */ (null));
+
+async function show() {
+  const { path } = route.value;
+  if (session.peek() === undefined) return;
+  const found = PAGES.map(([pattern, load, how]) => ({ pattern, load, how, params: match(pattern, path) })).find((one) => one.params);
+  const how = found?.how;
+  if (!session.value && how !== 'open') { navigate(`/sign-in${path === '/' ? '' : `?next=${encodeURIComponent(path + location.search)}`}`, { replace: true }); return; }
+  try {
+    const page = /** @type {PageModule} */ (await (found?.load ?? missing)());
+    if (route.value.path !== path) return;
+    const before = shown.value;
+    broken.value = null;
+    shown.value = { Page: page.default, params: found?.params ?? {}, how, key: found ? found.pattern.replace('/:tab?', '') + JSON.stringify({ ...found.params, tab: '' }) : path };
+    if (before && before.key !== shown.value.key) requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector('#main h1'))?.focus({ preventScroll: true }));
+  } catch (error) { broken.value = /** @type {Error} */ (error); }
+}
+
+/** @param {{ shown: Shown }} props */
+function Guarded({ shown: { Page, params } }) {
+  const [error, again] = useErrorBoundary((failure) => console.error(failure));
+  if (error) return html`<div class="page">${h(Failed, { error, retry: again })}</div>`;
+  return h(Page, { params });
+}
+
+function Root() {
+  const now = shown.value;
+  const failure = broken.value;
+  if (failure) return html`<main id="main" class="bare">${h(Failed, { error: failure, retry: () => location.reload() })}</main>`;
+  if (!now) return html`<div class="starting" aria-label="Loading"></div>`;
+  const page = h(Guarded, { key: now.key, shown: now });
+  return html`${now.how ? html`<main id="main">${page}</main>` : h(Frame, {}, page)}${h(Dialogs, {})}${h(Toasts, {})}`;
+}
+
+/** What happened elsewhere is worth a word, unless one is looking at it. */
+function announce() {
+  on('deployment_moved', ({ data }) => {
+    const phase = data.data?.phase ?? data.phase;
+    const name = data.data?.name ?? data.app?.name;
+    if ((phase !== 'live' && phase !== 'failed') || !name) return;
+    const id = data.app?.id ?? data.app ?? data.data?.app;
+    const deployment = data.deployment?.id ?? data.deployment ?? data.data?.deployment;
+    const here = route.value.path;
+    if (here.startsWith(`${appPath({ id, name })}`) || here.includes(String(deployment))) return;
+    toast(phase === 'live' ? `${name} is live` : `${name}: deployment failed`, { tone: phase === 'live' ? 'ok' : 'bad', href: `/deployments/${deployment}`, action: 'View' });
+  });
+}
+
+async function start() {
+  startRouter();
+  startKeys();
+  startLive();
+  announce();
+  const first = PAGES.find(([pattern]) => match(pattern, location.pathname));
+  first?.[1]().catch(() => { /* shown when it is needed */ });
+  try { await api.sessionShow(); } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401) { broken.value = /** @type {Error} */ (error); }
+    session.value = null;
+  }
+  /** @type {string | null} */
+  let known = null;
+  effect(() => {
+    const id = session.value?.user.id ?? null;
+    if (id === known) return;
+    known = id;
+    if (id) { loadLive(); startEvents(); } else { stopEvents(); forgetLive(); }
+  });
+  effect(() => { route.value; session.value; show(); });
+  render(h(Root, {}), /** @type {HTMLElement} */ (document.getElementById('app')));
+  // The other pages come while nothing else happens, so that going there is instant.
+  const rest = () => { for (const [, load] of PAGES) load().catch(() => { /* loaded when it is opened */ }); };
+  setTimeout(() => ('requestIdleCallback' in window ? requestIdleCallback(rest, { timeout: 5000 }) : rest()), 1500);
+}
+start();

@@ -1,0 +1,213 @@
+// Every request of the panel. A 401 renews the session once and tries again; an answer that is not 2xx becomes a `Problem`.
+import { signal } from './html.js';
+
+/** @typedef {import('../types/api.d.ts').components['schemas']} Schemas */
+/** @template {keyof Schemas} K @typedef {Schemas[K]} S */
+/** @template T @typedef {{ items: T[], next: string | null }} Page */
+
+const BASE = '/api/v1';
+
+/** Who is signed in; `undefined` until asked, `null` when nobody is. */
+export const session = signal(/** @type {S<'Session'> | null | undefined} */ (undefined));
+
+/** A failure in the API's words (RFC 9457). */
+export class Problem extends Error {
+  /** @param {{ status?: number, code?: string, title?: string, detail?: string, field?: string | null, request_id?: string, errors?: { field: string, message: string }[] }} body */
+  constructor(body) {
+    super(body.detail || body.title || 'The panel answered with an error');
+    this.name = 'Problem';
+    this.status = body.status ?? 0;
+    this.code = body.code ?? 'internal';
+    this.requestId = body.request_id ?? null;
+    /** Messages by field name. @type {Record<string, string>} */
+    this.fields = {};
+    if (body.field) this.fields[body.field] = this.message;
+    for (const { field, message } of body.errors ?? []) this.fields[field] = message;
+  }
+}
+
+/** @type {Promise<boolean> | null} */
+let renewing = null;
+/** Renews the session by the refresh cookie; parallel callers share one request. */
+export function renew() {
+  renewing ??= (async () => {
+    try {
+      const answer = await fetch(`${BASE}/session/refresh`, { method: 'POST', headers: { accept: 'application/json' } });
+      if (answer.ok) { session.value = await answer.json(); return true; }
+      if (answer.status === 401 || answer.status === 403) session.value = null;
+      return false;
+    } catch { return false; } finally { setTimeout(() => { renewing = null; }); }
+  })();
+  return renewing;
+}
+
+const unique = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** @typedef {{ query?: Record<string, string | number | boolean | null | undefined>, body?: unknown, signal?: AbortSignal, as?: 'json' | 'text' | 'response', open?: boolean }} Options */
+
+/** @param {string} method @param {string} path @param {Options} [options] @returns {Promise<any>} */
+async function call(method, path, options = {}) {
+  const url = new URL(BASE + path, location.origin);
+  for (const [key, value] of Object.entries(options.query ?? {})) if (value != null && value !== '') url.searchParams.set(key, String(value));
+  const key = method === 'POST' ? unique() : null;
+  const send = () => {
+    /** @type {Record<string, string>} */
+    const headers = { accept: options.as === 'text' ? 'text/plain, application/problem+json' : 'application/json, application/problem+json' };
+    if (options.body !== undefined) headers['content-type'] = 'application/json';
+    if (key) headers['idempotency-key'] = key;
+    if (method !== 'GET' && session.value?.csrf) headers['x-csrf-token'] = session.value.csrf;
+    return fetch(url, { method, headers, body: options.body === undefined ? undefined : JSON.stringify(options.body), signal: options.signal });
+  };
+  let answer = await reach(send);
+  if (answer.status === 401 && !options.open && (await renew())) answer = await reach(send);
+  if (!answer.ok) {
+    if (answer.status === 401 && !options.open) session.value = null;
+    throw await problem(answer);
+  }
+  if (options.as === 'response') return answer;
+  if (options.as === 'text') return answer.text();
+  return answer.status === 204 ? null : answer.json();
+}
+
+/** @param {() => Promise<Response>} send */
+async function reach(send) {
+  try { return await send(); } catch (error) {
+    if (/** @type {Error} */ (error).name === 'AbortError') throw error;
+    throw new Problem({ status: 0, code: 'unreachable', detail: 'The panel does not answer. Check your connection, or whether serverkit is running on the server.' });
+  }
+}
+
+/** @param {Response} answer */
+async function problem(answer) {
+  try { return new Problem({ status: answer.status, ...(await answer.json()) }); } catch {
+    return new Problem({ status: answer.status, detail: `The panel answered ${answer.status} ${answer.statusText}`.trim() });
+  }
+}
+
+const enc = encodeURIComponent;
+const get = (/** @type {string} */ path, /** @type {Options} */ o = {}) => call('GET', path, o);
+const post = (/** @type {string} */ path, /** @type {unknown} */ body = undefined, /** @type {Options} */ o = {}) => call('POST', path, { ...o, body });
+const patch = (/** @type {string} */ path, /** @type {unknown} */ body) => call('PATCH', path, { body });
+const put = (/** @type {string} */ path, /** @type {unknown} */ body) => call('PUT', path, { body });
+const del = (/** @type {string} */ path) => call('DELETE', path);
+
+/** All items of a paged list. @param {string} path @param {Options['query']} [query] @returns {Promise<any[]>} */
+async function all(path, query = {}) {
+  const items = [];
+  /** @type {string | null} */
+  let cursor = null;
+  do {
+    const page = await get(path, { query: { limit: 500, ...query, cursor } });
+    items.push(...page.items);
+    cursor = page.next;
+  } while (cursor);
+  return items;
+}
+
+export const api = {
+  setupShow: () => /** @type {Promise<S<'SetupState'>>} */ (get('/setup', { open: true })),
+  /** @param {{ token: string, email: string, name: string, password: string }} body */
+  setupClaim: async (body) => { const made = await post('/setup', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
+  /** @param {{ email: string, password: string }} body */
+  sessionCreate: async (body) => { const made = await post('/session', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
+  sessionShow: async () => { const found = await get('/session'); session.value = found; return /** @type {S<'Session'>} */ (found); },
+  sessionEnd: async () => { await del('/session'); session.value = null; },
+  sessionList: () => /** @type {Promise<S<'SessionInfo'>[]>} */ (all('/sessions')),
+  sessionRevoke: (/** @type {string} */ id) => del(`/sessions/${enc(id)}`),
+  accountUpdate: (/** @type {{ name?: string, password?: { current: string, new: string } }} */ body) => /** @type {Promise<S<'User'>>} */ (patch('/account', body)),
+  userList: () => /** @type {Promise<S<'User'>[]>} */ (all('/users')),
+  userCreate: (/** @type {S<'UserCreate'>} */ body) => /** @type {Promise<S<'User'>>} */ (post('/users', body)),
+  userUpdate: (/** @type {string} */ id, /** @type {Partial<{ name: string, role: string, disabled: boolean, password: string }>} */ body) => /** @type {Promise<S<'User'>>} */ (patch(`/users/${enc(id)}`, body)),
+  userDelete: (/** @type {string} */ id) => del(`/users/${enc(id)}`),
+  tokenList: () => /** @type {Promise<S<'Token'>[]>} */ (all('/tokens')),
+  tokenCreate: (/** @type {{ name: string, scope: string, expires_in_days: number | null }} */ body) => /** @type {Promise<{ token: S<'Token'>, secret: string }>} */ (post('/tokens', body)),
+  tokenRevoke: (/** @type {string} */ id) => del(`/tokens/${enc(id)}`),
+
+  projectList: () => /** @type {Promise<S<'Project'>[]>} */ (all('/projects')),
+  projectCreate: (/** @type {{ name: string, description?: string }} */ body) => /** @type {Promise<S<'Project'>>} */ (post('/projects', body)),
+  projectUpdate: (/** @type {string} */ id, /** @type {{ name?: string, description?: string }} */ body) => /** @type {Promise<S<'Project'>>} */ (patch(`/projects/${enc(id)}`, body)),
+  projectDelete: (/** @type {string} */ id) => del(`/projects/${enc(id)}`),
+  environmentCreate: (/** @type {string} */ project, /** @type {string} */ name) => post(`/projects/${enc(project)}/environments`, { name }),
+  environmentDelete: (/** @type {string} */ id) => del(`/environments/${enc(id)}`),
+
+  appList: () => /** @type {Promise<S<'App'>[]>} */ (all('/apps')),
+  appCreate: (/** @type {S<'AppCreate'>} */ body) => /** @type {Promise<S<'App'>>} */ (post('/apps', body)),
+  appShow: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (get(`/apps/${enc(app)}`)),
+  appUpdate: (/** @type {string} */ app, /** @type {Record<string, unknown>} */ body) => /** @type {Promise<S<'App'>>} */ (patch(`/apps/${enc(app)}`, body)),
+  appDelete: (/** @type {string} */ app) => del(`/apps/${enc(app)}`),
+  appDeletePlan: (/** @type {string} */ app) => /** @type {Promise<S<'DeletePlan'>>} */ (get(`/apps/${enc(app)}/delete-plan`)),
+  appRestore: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/restore`)),
+  appPurge: (/** @type {string} */ app, /** @type {boolean} */ volumes) => post(`/apps/${enc(app)}/purge`, { volumes }),
+  appStart: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/start`)),
+  appStop: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/stop`)),
+  appRestart: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/restart`)),
+  appDeployKey: (/** @type {string} */ app) => /** @type {Promise<{ public_key: string }>} */ (post(`/apps/${enc(app)}/deploy-key`)),
+
+  variableList: (/** @type {string} */ app, reveal = false) => /** @type {Promise<S<'Variable'>[]>} */ (all(`/apps/${enc(app)}/variables`, { reveal: reveal || null })),
+  variableUpdate: (/** @type {string} */ app, /** @type {{ set: S<'VariableInput'>[], unset: string[] }} */ body) => patch(`/apps/${enc(app)}/variables`, body),
+  variableReplace: (/** @type {string} */ app, /** @type {S<'VariableInput'>[]} */ items) => put(`/apps/${enc(app)}/variables`, { items }),
+  variableImport: (/** @type {string} */ app, /** @type {{ text: string, secret?: boolean, scope?: string }} */ body) => post(`/apps/${enc(app)}/variables/import`, body),
+  variableExport: (/** @type {string} */ app) => /** @type {Promise<string>} */ (get(`/apps/${enc(app)}/variables/export`, { as: 'text' })),
+
+  domainListApp: (/** @type {string} */ app) => /** @type {Promise<S<'Domain'>[]>} */ (all(`/apps/${enc(app)}/domains`)),
+  domainAdd: (/** @type {string} */ app, /** @type {{ host: string, force_https?: boolean }} */ body) => /** @type {Promise<S<'Domain'>>} */ (post(`/apps/${enc(app)}/domains`, body)),
+  domainRemove: (/** @type {string} */ host) => del(`/domains/${enc(host)}`),
+  domainList: () => /** @type {Promise<S<'Domain'>[]>} */ (all('/domains')),
+  domainCheck: (/** @type {string} */ host, /** @type {AbortSignal} */ signal = /** @type {any} */ (undefined)) => /** @type {Promise<S<'DomainCheck'>>} */ (get(`/domains/${enc(host)}/check`, { signal })),
+  certificateList: () => /** @type {Promise<S<'Certificate'>[]>} */ (all('/certificates')),
+  certificateRenew: (/** @type {string} */ host) => /** @type {Promise<S<'Certificate'>>} */ (post(`/certificates/${enc(host)}/renew`)),
+  certificateAuthority: () => /** @type {Promise<string>} */ (get('/certificates/authority', { as: 'text' })),
+
+  deploymentCreate: (/** @type {string} */ app, /** @type {{ reference?: string }} */ body = {}) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/deployments`, body)),
+  deploymentList: (/** @type {string} */ app) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get(`/apps/${enc(app)}/deployments`)),
+  deploymentListAll: (/** @type {{ active?: boolean, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get('/deployments', { query })),
+  deploymentShow: (/** @type {string} */ id) => /** @type {Promise<S<'Deployment'>>} */ (get(`/deployments/${enc(id)}`)),
+  deploymentCancel: (/** @type {string} */ id) => /** @type {Promise<S<'Deployment'>>} */ (post(`/deployments/${enc(id)}/cancel`)),
+  deploymentLog: (/** @type {string} */ id, /** @type {number} */ after = 0, limit = 5000) => /** @type {Promise<S<'DeploymentLog'>>} */ (get(`/deployments/${enc(id)}/log`, { query: { after, limit } })),
+  deploymentLogText: (/** @type {string} */ id) => `${BASE}/deployments/${enc(id)}/log.txt`,
+  releaseList: (/** @type {string} */ app) => /** @type {Promise<S<'Release'>[]>} */ (all(`/apps/${enc(app)}/releases`)),
+  appRollback: (/** @type {string} */ app, /** @type {string | undefined} */ to = undefined) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/rollback`, to ? { to } : {})),
+  releaseDiff: (/** @type {string} */ app, /** @type {string} */ from, /** @type {string} */ to) => /** @type {Promise<{ changes: S<'Change'>[] }>} */ (get(`/apps/${enc(app)}/diff`, { query: { from, to } })),
+
+  appLogs: (/** @type {string} */ app, /** @type {{ since?: string, tail?: number, search?: string }} */ query = {}) => /** @type {Promise<{ lines: S<'AppLine'>[] }>} */ (get(`/apps/${enc(app)}/logs`, { query })),
+  appMetrics: (/** @type {string} */ app, minutes = 60) => /** @type {Promise<S<'AppMetrics'>>} */ (get(`/apps/${enc(app)}/metrics`, { query: { minutes } })),
+
+  volumeList: () => /** @type {Promise<S<'Volume'>[]>} */ (all('/volumes')),
+  volumeCreate: (/** @type {{ name: string, environment?: string }} */ body) => /** @type {Promise<S<'Volume'>>} */ (post('/volumes', body)),
+  volumeDelete: (/** @type {string} */ id) => del(`/volumes/${enc(id)}`),
+  trashList: () => /** @type {Promise<S<'App'>[]>} */ (all('/trash')),
+  serverList: () => /** @type {Promise<S<'Server'>[]>} */ (all('/servers')),
+  serverMetrics: (/** @type {string} */ id, minutes = 60) => /** @type {Promise<S<'ServerMetrics'>>} */ (get(`/servers/${enc(id)}/metrics`, { query: { minutes } })),
+  doctor: () => /** @type {Promise<{ findings: S<'Finding'>[] }>} */ (get('/doctor')),
+  overview: () => /** @type {Promise<S<'Overview'>>} */ (get('/overview')),
+  eventList: (/** @type {{ app?: string, cursor?: string | null, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Event'>>>} */ (get('/events/history', { query })),
+  settingShow: () => /** @type {Promise<S<'Settings'>>} */ (get('/settings')),
+  settingUpdate: (/** @type {Partial<S<'Settings'>>} */ body) => /** @type {Promise<S<'Settings'>>} */ (patch('/settings', body)),
+  stateExport: () => /** @type {Promise<string>} */ (get('/state/export', { as: 'text' })),
+
+  /** The raw answer of the event stream. @param {string | null} after @param {AbortSignal} stop @returns {Promise<Response>} */
+  eventStream: (after, stop) => streaming(after, stop),
+};
+/** @typedef {typeof api} Api */
+
+/** @param {string | null} after @param {AbortSignal} stop */
+async function streaming(after, stop) {
+  const open = () => fetch(`${BASE}/events`, { headers: { accept: 'text/event-stream', ...(after ? { 'last-event-id': after } : {}) }, signal: stop });
+  let answer = await open();
+  if (answer.status === 401 && (await renew())) answer = await open();
+  if (!answer.ok) throw await problem(answer);
+  return answer;
+}
+
+/** A WebSocket under the API. A handshake cannot be tried again after a 401, so a session about to end is renewed first.
+ * @param {string} path @param {Record<string, string | number | null | undefined>} [query] @returns {Promise<WebSocket>} */
+export async function socket(path, query = {}) {
+  const ends = Date.parse(session.value?.expires_at ?? '');
+  if (Number.isFinite(ends) && ends - Date.now() < 30_000) await renew();
+  const url = new URL(BASE + path, location.href);
+  url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+  for (const [key, value] of Object.entries(query)) if (value != null && value !== '') url.searchParams.set(key, String(value));
+  const made = new WebSocket(url);
+  made.binaryType = 'arraybuffer';
+  return made;
+}

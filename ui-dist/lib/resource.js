@@ -1,0 +1,57 @@
+// Something loaded from the API: value, failure and whether it is on its way, each a signal. What was there stays visible while it loads again.
+import { signal, useEffect, useMemo } from './html.js';
+import { on } from './events.js';
+
+/** @template T @typedef {{ value: import('@preact/signals').Signal<T | undefined>, error: import('@preact/signals').Signal<Error | null>, loading: import('@preact/signals').Signal<boolean>, load: () => Promise<T | undefined> }} Resource */
+
+/** @template T @param {() => Promise<T>} fetcher @returns {Resource<T>} */
+export function resource(fetcher) {
+  const value = signal(/** @type {T | undefined} */ (undefined));
+  const error = signal(/** @type {Error | null} */ (null));
+  const loading = signal(false);
+  let turn = 0;
+  return {
+    value, error, loading,
+    async load() {
+      const mine = (turn += 1);
+      loading.value = true;
+      try {
+        const got = await fetcher();
+        // An older answer must not replace a newer one.
+        if (mine === turn) { value.value = got; error.value = null; }
+        return got;
+      } catch (failure) {
+        if (mine === turn) error.value = /** @type {Error} */ (failure);
+        return undefined;
+      } finally { if (mine === turn) loading.value = false; }
+    },
+  };
+}
+
+/** @type {Map<string, Resource<any>>} */
+const kept = new Map();
+/** Forgets everything: another person may sign in next. */
+export const forgetAll = () => kept.clear();
+
+/** A resource kept by key over page changes, loaded when the component appears and again on the given kinds of event.
+ * @template T @param {string} key @param {() => Promise<T>} fetcher @param {string[]} [kinds] @param {(message: import('./events.js').Message) => boolean} [wanted] @returns {Resource<T>} */
+export function useResource(key, fetcher, kinds = [], wanted = () => true) {
+  const found = useMemo(() => {
+    let made = kept.get(key);
+    if (!made) kept.set(key, (made = resource(fetcher)));
+    return /** @type {Resource<T>} */ (made);
+  }, [key]);
+  useEffect(() => {
+    found.load();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let soon;
+    const again = (/** @type {import('./events.js').Message} */ message) => {
+      if (!wanted(message)) return;
+      clearTimeout(soon);
+      soon = setTimeout(found.load, 120);
+    };
+    const stops = [...kinds, 'reconnected'].map((kind) => on(kind, kind === 'reconnected' ? () => { found.load(); } : again));
+    return () => { clearTimeout(soon); stops.forEach((stop) => stop()); };
+  }, [key]);
+  return found;
+}

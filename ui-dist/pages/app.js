@@ -1,0 +1,137 @@
+// One app: its head, and the tabs.
+import { html, h, icon, useEffect, useMemo, useRef, useState } from '../lib/html.js';
+import { api, socket } from '../lib/api.js';
+import { navigate } from '../lib/router.js';
+import { useResource } from '../lib/resource.js';
+import { apps, appPath, appsError, deployments, findApp, isFinal, loadApps, putApp, putDeployment } from '../lib/live.js';
+import { useTrail } from '../lib/trail.js';
+import { gitName, shortCommit } from '../lib/format.js';
+import { PageHead } from '../parts/page.js';
+import { State } from '../parts/state.js';
+import { Ago } from '../parts/time.js';
+import { Act } from '../parts/act.js';
+import { Copy } from '../parts/copy.js';
+import { Menu } from '../parts/menu.js';
+import { Tabs } from '../parts/tabs.js';
+import { Timeline } from '../parts/timeline.js';
+import { Empty, Failed, Loading } from '../parts/empty.js';
+import { may } from '../parts/frame.js';
+import { deployReference, deleteApp } from '../parts/app-actions.js';
+import '../elements/sk-log.js';
+
+/** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
+
+/** @type {[id: string, label: string, load: () => Promise<any>, role?: 'developer'][]} */
+const TABS = [
+  ['overview', 'Overview', () => import('./app-overview.js')],
+  ['deployments', 'Deployments', () => import('./app-deployments.js')],
+  ['logs', 'Logs', () => import('./app-logs.js')],
+  ['metrics', 'Metrics', () => import('./app-metrics.js')],
+  ['environment', 'Environment', () => import('./app-environment.js')],
+  ['domains', 'Domains', () => import('./app-domains.js')],
+  ['storage', 'Storage', () => import('./app-storage.js')],
+  ['terminal', 'Terminal', () => import('./app-terminal.js'), 'developer'],
+  ['settings', 'Settings', () => import('./app-settings.js'), 'developer'],
+];
+
+/** @param {{ params: Record<string, string> }} props */
+export default function AppPage({ params }) {
+  const app = findApp(params.app);
+  const tab = params.tab ?? 'overview';
+  // Not among the apps: in the trash, just made elsewhere, or not there at all; the API knows.
+  const asked = useResource(`app:${params.app}`, () => api.appShow(params.app));
+  const shown = app ?? asked.value.value;
+  const list = apps.value;
+  useTrail(shown ? [
+    { label: 'Projects', href: '/projects' }, { label: shown.project.name, href: `/projects/${shown.project.id}` },
+    { label: shown.environment.name, href: `/projects/${shown.project.id}` },
+    { label: shown.name, menu: (list ?? []).filter((other) => other.project.id === shown.project.id && !other.trashed_at).sort((a, b) => a.name.localeCompare(b.name)).map((other) => ({ label: other.name, note: other.environment.name, href: appPath(other, tab === 'overview' ? '' : tab), checked: other.id === shown.id })) },
+  ] : [{ label: 'Apps', href: '/apps' }, { label: params.app }], [shown?.id, shown?.name, list?.length, tab]);
+
+  const failure = asked.error.value ?? appsError.value;
+  if (!shown) return html`<div class="page">${failure ? html`${h(PageHead, { title: params.app })}${h(Failed, { error: failure, retry: () => { asked.load(); loadApps(); } })}` : h(Loading, {})}</div>`;
+  const entry = TABS.find(([id]) => id === tab);
+  const base = (/** @type {string} */ id) => appPath(shown, id === 'overview' ? '' : id);
+  return html`<div class=${`page ${['logs', 'terminal'].includes(tab) ? 'fill' : ''}`}>
+    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([, , , role]) => !role || may(role)).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
+    ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
+    ${h(Running, { app: shown })}
+    ${entry ? h(Tab, { key: tab, app: shown, load: entry[2] }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
+  </div>`;
+}
+
+/** @type {Map<() => Promise<any>, any>} */
+const loaded = new Map();
+/** @param {{ app: S<'App'>, load: () => Promise<any> }} props */
+function Tab({ app, load }) {
+  const [, turn] = useState(0);
+  const [error, setError] = useState(/** @type {Error | null} */ (null));
+  const Part = loaded.get(load);
+  useEffect(() => { if (!Part) load().then((module) => { loaded.set(load, module.default); turn((n) => n + 1); }, setError); }, [load]);
+  if (error) return h(Failed, { error });
+  return Part ? h(Part, { app, key: app.id }) : null;
+}
+
+/** @param {{ app: S<'App'>, tab: string, children?: any }} props */
+function Head({ app, children }) {
+  const latest = app.deployment;
+  const commit = app.release?.commit ?? latest?.commit;
+  const source = app.source;
+  const state = latest && !isFinal(deployments.value[latest.id] ?? latest) ? 'deploying' : app.state;
+  const stopped = app.desired === 'stopped';
+  return h(PageHead, {
+    title: app.name, state: h(State, { state, detail: app.state_detail }),
+    note: html`<div class="app-meta">
+      ${app.url ? html`<span class="app-link">${icon('globe')}<a href=${app.url} target="_blank" rel="noreferrer">${app.url.replace(/^https?:\/\//, '').replace(/\/$/, '')}</a>${h(Copy, { text: app.url, label: 'Copy address' })}</span>` : html`<span class="faint">${icon('globe')}no domain</span>`}
+      <span>${source.kind === 'git' ? html`${icon('git-branch')}<span class="cut" title=${source.url}>${gitName(source.url)}</span>${source.branch ? html`<span class="tag">${source.branch}</span>` : null}` : html`${icon('box')}<code class="cut">${source.reference}</code>`}</span>
+      ${commit ? html`<span class="hide-phone">${icon('git-commit-horizontal')}<code title=${commit.subject}>${shortCommit(commit.id)}</code></span>` : null}
+      ${latest ? html`<span class="hide-phone">${icon('clock')}<span>${h(Ago, { at: latest.finished_at ?? latest.queued_at })} by ${latest.by}</span></span>` : null}</div>`,
+    actions: app.trashed_at || !may('developer') ? null : html`
+      ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', run: async () => putDeployment(await api.deploymentCreate(app.id)) })}
+      ${stopped ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}
+      ${h(Menu, { label: 'More actions', items: [
+        { label: 'Deploy a branch, tag or commit…', icon: 'git-branch', run: () => deployReference(app), disabled: source.kind !== 'git' },
+        app.release ? { label: 'Roll back…', icon: 'undo-2', href: appPath(app, 'deployments') } : null,
+        'line',
+        stopped ? null : { label: 'Stop', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },
+        app.url ? { label: 'Open', icon: 'external-link', href: app.url, external: true } : null,
+        'line',
+        { label: 'Delete…', icon: 'trash-2', tone: 'danger', run: async () => { if (await deleteApp(app)) navigate('/apps'); } },
+      ] })}`,
+  }, children);
+}
+
+/** The deployment that runs takes the top of the page, and stays a moment when it failed. @param {{ app: S<'App'> }} props */
+function Running({ app }) {
+  const now = Object.values(deployments.value).filter((one) => one.app.id === app.id).sort((a, b) => b.number - a.number)[0];
+  const [dismissed, dismiss] = useState('');
+  const failedNow = now && now.phase === 'failed' && now.finished_at && Date.now() - Date.parse(now.finished_at) < 10 * 60_000;
+  if (!now || (isFinal(now) && !failedNow) || dismissed === now.id) return null;
+  const failed = now.phase === 'failed';
+  return html`<section class=${`panel deploying ${failed ? 'danger-zone' : ''}`} aria-label=${`Deployment ${now.number}`}>
+    <header class="panel-head">${failed ? h(State, { state: 'failed' }) : html`<i class="spin accent-text" aria-hidden="true"></i>`}<div class="grow row"><a class="strong nowrap" href=${`/deployments/${now.id}`}>Deployment #${now.number}</a>${now.commit ? html`<span class="dim small cut">${now.commit.subject}</span>` : null}</div>
+      ${now.cancellable && may('developer') ? h(Act, { label: 'Cancel', icon: 'x', small: true, run: async () => putDeployment(await api.deploymentCancel(now.id)) }) : null}
+      <a class="btn small" href=${`/deployments/${now.id}`}>Log</a>${failed ? html`<button type="button" class="btn ghost small square" aria-label="Dismiss" onClick=${() => dismiss(now.id)}>${icon('x')}</button>` : null}</header>
+    ${h(Timeline, { deployment: now, builds: app.source.kind === 'git' })}
+    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${now.error ?? 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : h(LogTail, { key: now.id, id: now.id })}
+  </section>`;
+}
+
+/** The end of a running deployment's log. @param {{ id: string }} props */
+function LogTail({ id }) {
+  const element = useRef(/** @type {import('../elements/sk-log.js').SkLog | null} */ (null));
+  useEffect(() => {
+    let gone = false;
+    /** @type {WebSocket | null} */
+    let line = null;
+    (async () => {
+      try {
+        line = await socket(`/deployments/${id}/log/stream`, { after: 0 });
+        if (gone) { line.close(); return; }
+        line.onmessage = ({ data }) => element.current?.append([JSON.parse(data)]);
+      } catch { /* the deployment's own page says why */ }
+    })();
+    return () => { gone = true; line?.close(); };
+  }, [id]);
+  return html`<sk-log ref=${element} compact label="End of the deployment's log"></sk-log>`;
+}

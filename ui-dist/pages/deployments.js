@@ -1,0 +1,45 @@
+// Deployments of all apps.
+import { html, h } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { useResource } from '../lib/resource.js';
+import { deployments as live } from '../lib/live.js';
+import { useTrail } from '../lib/trail.js';
+import { millis, shortCommit } from '../lib/format.js';
+import { PageHead, Panel } from '../parts/page.js';
+import { Table } from '../parts/table.js';
+import { State } from '../parts/state.js';
+import { Ago, Took } from '../parts/time.js';
+import { Empty } from '../parts/empty.js';
+
+/** @typedef {import('../lib/api.js').S<'Deployment'>} Deployment */
+
+/** @param {boolean} withApp @returns {import('../parts/table.js').Column<Deployment>[]} */
+export const deploymentColumns = (withApp) => [
+  ...(withApp ? [/** @type {import('../parts/table.js').Column<Deployment>} */ ({ id: 'app', label: 'App', width: '22%', card: 'head', sort: (one) => one.app.name, cell: (one) => html`<span class="cell-name"><b class="cut">${one.app.name}</b><span class="faint num">#${one.number}</span></span>` })]
+    : [/** @type {import('../parts/table.js').Column<Deployment>} */ ({ id: 'number', label: '#', width: '72px', card: 'head', sort: (one) => one.number, cell: (one) => html`<b class="strong num">#${one.number}</b>` })]),
+  { id: 'state', label: 'State', width: '120px', sort: (one) => one.phase, cell: (one) => h(State, { state: one.phase, detail: one.error }) },
+  { id: 'what', label: 'What', cell: (one) => html`<span class="cell-two">${one.commit ? html`<span><code class="accent-text">${shortCommit(one.commit.id)}</code> ${one.commit.subject}</span>` : html`<span>${one.cause === 'rollback' ? 'Rollback' : one.reference ?? 'Image'}</span>`}<span>${one.error ? html`<span class="bad-text">${one.error}</span>` : one.commit ? `${one.commit.author}${one.reference ? ` · ${one.reference}` : ''}${one.cause === 'rollback' ? ' · rollback' : ''}` : one.cause}</span></span>` },
+  { id: 'by', label: 'By', width: '17%', optional: true, card: 'hide', sort: (one) => one.by, cell: (one) => html`<span class="dim">${one.by}</span>` },
+  { id: 'took', label: 'Took', width: '86px', align: 'right', optional: true, sort: (one) => (millis(one.finished_at) ?? 0) - (millis(one.queued_at) ?? 0), cell: (one) => h(Took, { from: one.queued_at, to: one.finished_at }) },
+  { id: 'when', label: 'When', width: '108px', align: 'right', sort: (one) => one.queued_at, cell: (one) => html`<span class="faint">${h(Ago, { at: one.queued_at })}</span>` },
+];
+/** @param {Deployment} one */
+export const deploymentText = (one) => `${one.app.name} #${one.number} ${one.phase} ${one.by} ${one.reference ?? ''} ${one.commit ? `${one.commit.id} ${one.commit.subject} ${one.commit.author}` : ''} ${one.error ?? ''}`;
+
+/** What was loaded, with what moved since. @param {Deployment[] | undefined} rows @param {(one: Deployment) => boolean} wanted */
+export const withLive = (rows, wanted) => {
+  if (!rows) return rows;
+  const known = new Set(rows.map((one) => one.id));
+  const fresh = Object.values(live.value).filter((one) => wanted(one) && !known.has(one.id));
+  return [...fresh, ...rows.map((one) => live.value[one.id] ?? one)].sort((a, b) => (a.queued_at < b.queued_at ? 1 : -1));
+};
+
+export default function DeploymentsPage() {
+  useTrail([{ label: 'Deployments' }]);
+  const found = useResource('deployments', () => api.deploymentListAll());
+  return html`<div class="page">${h(PageHead, { title: 'Deployments', note: 'The newest over all apps' })}
+    ${h(Panel, { flush: true }, h(/** @type {typeof Table<Deployment>} */ (Table), {
+      label: 'Deployments', name: 'deployments', columns: deploymentColumns(true), rows: withLive(found.value.value?.items, () => true), error: found.error.value, retry: found.load, keyOf: (one) => one.id, href: (one) => `/deployments/${one.id}`, text: deploymentText, filter: 'Filter by app, commit, person',
+      empty: h(Empty, { icon: 'rocket', title: 'Nothing was deployed yet', text: 'Each deployment, its log and what it put live is kept here.', action: html`<a class="btn primary" href="/apps/new">New app</a>` }),
+    }))}</div>`;
+}

@@ -1,0 +1,1 @@
+import { html } from '../lib/html.js'; export default () => html`<div class="page">setup</div>`;

@@ -1,0 +1,35 @@
+// Sign in.
+import { html, h, useEffect } from '../lib/html.js';
+import { api, session, Problem } from '../lib/api.js';
+import { navigate, route } from '../lib/router.js';
+import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
+import { Logo } from '../parts/frame.js';
+import { useResource } from '../lib/resource.js';
+
+export default function SignInPage() {
+  const form = useForm({ email: '', password: '' });
+  const setup = useResource('setup', api.setupShow).value.value;
+  useEffect(() => { document.title = 'Sign in · serverkit'; if (session.peek()) leave(); }, []);
+  const leave = () => { const next = route.peek().query.get('next'); navigate(next && /^\/(?![/\\])/.test(next) ? next : '/', { replace: true }); };
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => {
+      try { await api.sessionCreate({ email: form.values.value.email.trim(), password: form.values.value.password }); } catch (error) {
+        // Which of the two was wrong is not told to anybody.
+        if (error instanceof Problem && error.status === 401) throw new Error('This email and password do not belong together.');
+        throw error;
+      }
+      leave();
+    });
+  };
+  return html`<div class="gate"><div class="gate-top"></div><div class="gate-box">
+    <div class="stack gate-hello">${h(Logo, {})}<div><h1>Sign in</h1><p class="dim">to ${location.hostname}</p></div></div>
+    <form class="panel gate-card stack" onSubmit=${submit}>
+      ${TextField({ label: 'Email', type: 'email', name: 'email', autocomplete: 'username', value: form.values.value.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
+      ${TextField({ label: 'Password', type: 'password', name: 'password', autocomplete: 'current-password', value: form.values.value.password, set: form.set('password'), required: true, error: form.error('password') })}
+      ${FormProblem({ text: form.general(['email', 'password']) })}
+      ${Submit({ form, label: 'Sign in', class: 'wide' })}
+    </form>
+    ${setup && !setup.claimed ? html`<p class="notice">This panel has no administrator yet. Open the one-time link that serverkit printed when it started, or run <code>serverkit setup</code> on the server.</p>` : null}
+    </div><p class="gate-foot">serverkit${setup ? ` ${setup.version}` : ''}</p></div>`;
+}

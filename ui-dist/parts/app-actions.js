@@ -1,0 +1,55 @@
+// What is done to apps from more than one page.
+import { html, h, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { navigate } from '../lib/router.js';
+import { apps, putDeployment } from '../lib/live.js';
+import { plural } from '../lib/format.js';
+import { confirm, showDialog, DialogHead } from './dialog.js';
+import { useForm, TextField, FormProblem, Submit } from './field.js';
+
+/** @typedef {import('../lib/api.js').S<'App'>} App */
+
+/** @param {App} app */
+export const deployReference = (app) => showDialog(`Deploy ${app.name}`, (close) => h(ReferenceForm, { app, close }));
+
+/** @param {{ app: App, close: () => void }} props */
+function ReferenceForm({ app, close }) {
+  const form = useForm({ reference: '' });
+  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.deploymentCreate(app.id, form.values.value.reference.trim() ? { reference: form.values.value.reference.trim() } : {}); putDeployment(made); close(); navigate(`/deployments/${made.id}`); }); }}>
+    ${h(DialogHead, { title: `Deploy ${app.name}`, close })}
+    ${TextField({ label: 'Branch, tag or commit', value: form.values.value.reference, set: form.set('reference'), mono: true, placeholder: app.source.kind === 'git' ? app.source.branch ?? 'the default branch' : '', error: form.error('reference'), hint: 'This deployment only; the app keeps its branch.' })}
+    ${FormProblem({ text: form.general(['reference']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: 'Deploy', icon: 'rocket' })}</footer></form>`;
+}
+
+/** @param {import('../lib/api.js').S<'DeletePlan'>} plan @param {boolean} [purge] @returns {import('./dialog.js').Target[]} */
+export const targetsOf = (plan, purge = false) => [
+  ...plan.containers.map((one) => ({ icon: 'box', label: one.name, note: 'container' })),
+  ...plan.domains.map((host) => ({ icon: 'globe', label: host, note: 'domain, freed' })),
+  ...plan.images.map((one) => ({ icon: 'layers', label: one.name, bytes: one.bytes, note: 'image' })),
+  ...plan.volumes.map((one) => ({ icon: 'hard-drive', label: one.name, bytes: one.bytes ?? undefined, note: one.kept && !purge ? 'kept' : 'volume', kept: one.kept && !purge })),
+  ...(plan.releases ? [{ icon: 'history', label: plural(plan.releases, 'release'), note: 'records' }] : []),
+];
+
+/** @param {App} app */
+export const deleteApp = (app) => confirm({
+  title: `Delete ${app.name}?`, text: 'It is stopped at once and moves to the trash, from where it can be restored. Its volumes are kept.',
+  objects: async () => targetsOf(await api.appDeletePlan(app.id)), typed: app.name, action: 'Move to the trash',
+  run: async () => { await api.appDelete(app.id); apps.value = apps.value?.filter((other) => other.id !== app.id); },
+});
+
+/** Deletes for good. @param {App} app */
+export async function purgeApp(app) {
+  let volumes = false;
+  return confirm({
+    title: `Delete ${app.name} for good?`, text: 'This cannot be undone.', typed: app.name, action: 'Delete for good',
+    objects: async () => targetsOf(await api.appDeletePlan(app.id)),
+    extra: h(Volumes, { set: (/** @type {boolean} */ on) => { volumes = on; } }),
+    run: () => api.appPurge(app.id, volumes),
+  });
+}
+/** @param {{ set: (on: boolean) => void }} props */
+function Volumes({ set }) {
+  const [on, setOn] = useState(false);
+  return html`<label class="row small"><input class="check" type="checkbox" checked=${on} onChange=${(/** @type {any} */ event) => { setOn(event.target.checked); set(event.target.checked); }} />Also delete its volumes and the data in them</label>`;
+}

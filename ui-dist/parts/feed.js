@@ -1,0 +1,39 @@
+// What happened, newest first.
+import { html, h, icon } from '../lib/html.js';
+import { findApp, appPath } from '../lib/live.js';
+import { Ago } from './time.js';
+import { Empty } from './empty.js';
+
+/** @type {Record<string, [icon: string, tone: string]>} */
+const LOOKS = {
+  deployment_moved: [/* icon: */ 'rocket', ''], app_created: ['plus', ''], app_trashed: ['trash-2', 'warn'], app_removed: ['trash-2', 'warn'], app_restored: ['undo-2', ''], app_changed: ['settings', ''], app_state_changed: ['activity', ''],
+  variables_changed: ['key-round', ''], secrets_revealed: ['eye', 'warn'], terminal_opened: ['terminal', ''], domain_added: ['globe', ''], domain_removed: ['globe', 'warn'], certificate_issued: ['shield-check', 'ok'], certificate_failed: ['shield-alert', 'bad'],
+  signed_in: ['log-in', ''], signed_out: ['log-out', ''], login_failed: ['shield-alert', 'warn'], user_created: ['user-plus', ''], user_changed: ['user', ''], user_removed: ['user', 'warn'], token_created: ['key-round', ''], token_revoked: ['key-round', 'warn'],
+  engine_lost: ['server-off', 'bad'], engine_found: ['server', 'ok'], settings_changed: ['settings', ''], project_created: ['folder', ''], project_changed: ['folder', ''], project_removed: ['folder', 'warn'], panel_claimed: ['sparkles', ''],
+};
+// Named for the sprite: icon('rocket') icon('plus') icon('trash-2') icon('undo-2') icon('activity') icon('key-round') icon('eye') icon('terminal') icon('globe') icon('shield-check')
+// icon('shield-alert') icon('log-in') icon('log-out') icon('user-plus') icon('user') icon('server-off') icon('server') icon('settings') icon('folder') icon('sparkles') icon('check') icon('x') icon('info') icon('scroll-text') icon('chart-line') icon('hard-drive')
+
+/** @param {any} event @returns {[string, string]} */
+export function lookOf(event) {
+  const phase = event.data?.phase;
+  if (event.kind === 'deployment_moved' && phase === 'live') return ['check', 'ok'];
+  if (event.kind === 'deployment_moved' && phase === 'failed') return ['x', 'bad'];
+  if (event.kind === 'app_state_changed' && /crash|fail|unhealthy/.test(event.data?.state ?? '')) return ['activity', 'bad'];
+  return LOOKS[event.kind] ?? ['info', ''];
+}
+
+/** The API's words are a sentence without its subject, but where the subject is an app. @param {any} event */
+export const wordsOf = (event) => (event.kind === 'deployment_moved' || event.kind === 'app_state_changed' ? event.text : event.text.charAt(0).toUpperCase() + event.text.slice(1));
+
+/** @param {{ events: any[], small?: boolean, appKnown?: boolean }} props */
+export function Feed({ events, small, appKnown }) {
+  if (!events.length) return h(Empty, { icon: 'activity', title: 'Nothing happened yet', text: 'Deployments, sign-ins and changes are recorded here.', small: true });
+  return html`<ol class=${`feed ${small ? 'small' : ''}`}>${events.map((event) => {
+    const [name, tone] = lookOf(event);
+    const app = event.app && !appKnown ? findApp(event.app) : null;
+    const link = event.deployment ? `/deployments/${event.deployment}` : app ? appPath(app) : null;
+    return html`<li key=${event.id}><span class=${`feed-mark ${tone}`} aria-hidden="true">${icon(name, 'icon-small')}</span>
+      <div class="grow"><p class="any">${link ? html`<a href=${link}>${wordsOf(event)}</a>` : wordsOf(event)}</p><p class="feed-by"><span class="cut">${event.by}</span><span>${h(Ago, { at: event.at })}</span></p></div></li>`;
+  })}</ol>`;
+}

@@ -1,0 +1,115 @@
+// The command palette: every page, every app, every action, by keyboard. Also the keys that hold everywhere: Ctrl/Cmd-K, /, g.
+import { html, h, icon, signal, useEffect, useMemo, useRef, useState, useId } from '../lib/html.js';
+import { navigate } from '../lib/router.js';
+import { api } from '../lib/api.js';
+import { apps, appPath, putDeployment, putApp } from '../lib/live.js';
+import { score } from '../lib/fuzzy.js';
+import { setTheme, theme } from '../lib/theme.js';
+import { showDialog } from './dialog.js';
+import { toast } from './toast.js';
+import { PLACES, BELOW, may } from './frame.js';
+
+/** @typedef {{ id: string, label: string, more?: string, kind: string, icon: string, href?: string, run?: () => unknown }} Command */
+
+const isOpen = signal(false);
+
+/** @returns {Command[]} */
+function commands() {
+  /** @type {Command[]} */
+  const list = [...PLACES, ...BELOW.filter((place) => !place.role || may(place.role))].map((place) => ({ id: `go:${place.href}`, label: place.label, more: 'go to', kind: 'Page', icon: place.icon, href: place.href }));
+  list.push(
+    { id: 'go:/account', label: 'Account, sessions and API tokens', kind: 'Page', icon: 'user', href: '/account' },
+    { id: 'new:app', label: 'New app', more: 'create deploy', kind: 'Action', icon: 'plus', href: '/apps/new' },
+    { id: 'new:project', label: 'New project', more: 'create', kind: 'Action', icon: 'folder-plus', href: '/projects?new=1' },
+    { id: 'theme', label: theme.value === 'light' ? 'Switch to the dark theme' : 'Switch to the light theme', kind: 'Action', icon: 'sun-moon', run: () => setTheme(document.documentElement.dataset.theme === 'light' ? 'dark' : 'light') },
+    { id: 'docs', label: 'API documentation', kind: 'Page', icon: 'book-open', run: () => open('/api/docs', '_blank', 'noreferrer') },
+  );
+  for (const app of apps.value ?? []) {
+    const at = `${app.project.name} / ${app.environment.name}`;
+    list.push({ id: `app:${app.id}`, label: app.name, more: at, kind: 'App', icon: app.source.kind === 'git' ? 'git-branch' : 'box', href: appPath(app) });
+    for (const [tab, label, name] of [['deployments', 'deployments', 'rocket'], ['logs', 'logs', 'scroll-text'], ['metrics', 'metrics', 'chart-line'], ['environment', 'environment variables', 'key-round'], ['domains', 'domains', 'globe'], ['storage', 'storage', 'hard-drive'], ['terminal', 'terminal', 'terminal'], ['settings', 'settings', 'settings']]) {
+      list.push({ id: `app:${app.id}:${tab}`, label: `${app.name}: ${label}`, more: tab === 'domains' ? 'add domain' : '', kind: 'App', icon: name, href: appPath(app, tab) });
+    }
+    list.push(
+      { id: `deploy:${app.id}`, label: `Deploy ${app.name}`, kind: 'Action', icon: 'rocket', run: async () => { const made = await api.deploymentCreate(app.id); putDeployment(made); navigate(`/deployments/${made.id}`); } },
+      { id: `restart:${app.id}`, label: `Restart ${app.name}`, kind: 'Action', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)) },
+      app.desired === 'stopped'
+        ? { id: `start:${app.id}`, label: `Start ${app.name}`, kind: 'Action', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }
+        : { id: `stop:${app.id}`, label: `Stop ${app.name}`, kind: 'Action', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },
+    );
+    if (app.url) list.push({ id: `open:${app.id}`, label: `Open ${app.name}`, more: app.url, kind: 'Action', icon: 'external-link', run: () => open(app.url ?? '', '_blank', 'noreferrer') });
+  }
+  return list;
+}
+
+const recent = () => { try { return /** @type {string[]} */ (JSON.parse(localStorage.getItem('recent') ?? '[]')); } catch { return []; } };
+/** @param {string} id */
+function remember(id) { try { localStorage.setItem('recent', JSON.stringify([id, ...recent().filter((other) => other !== id)].slice(0, 6))); } catch { /* not kept */ } }
+
+/** What to show for a query. Pure but for what is recent. @param {Command[]} list @param {string} query @param {string[]} latest */
+export function choose(list, query, latest) {
+  if (!query.trim()) {
+    const known = latest.map((id) => list.find((one) => one.id === id)).filter((one) => one !== undefined).map((one) => ({ ...one, kind: 'Recent' }));
+    const rest = list.filter((one) => (one.kind === 'Page' || /^(new|app:[^:]+$)/.test(one.id)) && !latest.includes(one.id));
+    const order = ['Action', 'App', 'Page'];
+    return [...known, ...rest.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))].slice(0, 40);
+  }
+  return list.map((one) => ({ one, fits: score(query, `${one.label} ${one.more ?? ''}`) }))
+    .filter((each) => each.fits != null)
+    .sort((a, b) => Number(b.fits) - Number(a.fits) || (latest.includes(b.one.id) ? 1 : 0) - (latest.includes(a.one.id) ? 1 : 0))
+    .slice(0, 40).map((each) => each.one);
+}
+
+export function openPalette() {
+  if (isOpen.value) return;
+  isOpen.value = true;
+  showDialog('Search or run a command', (close) => h(Palette, { close })).then(() => { isOpen.value = false; });
+}
+
+/** @param {{ close: () => void }} props */
+function Palette({ close }) {
+  const [query, setQuery] = useState('');
+  const [at, setAt] = useState(0);
+  const id = useId();
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
+  const all = useMemo(commands, []);
+  const list = useMemo(() => choose(all, query, recent()), [query]);
+  useEffect(() => { box.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }); }, [at, query]);
+  const take = async (/** @type {Command | undefined} */ command) => {
+    if (!command) return;
+    remember(command.id);
+    close();
+    try { if (command.href) navigate(command.href); else await command.run?.(); } catch (error) { toast(/** @type {Error} */ (error).message, { tone: 'bad' }); }
+  };
+  const keys = (/** @type {KeyboardEvent} */ event) => {
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + 8, PageUp: at - 8 }[event.key];
+    if (to !== undefined) { event.preventDefault(); setAt(Math.abs(to - at) === 1 ? (to + list.length) % Math.max(1, list.length) : Math.max(0, Math.min(list.length - 1, to))); }
+    if (event.key === 'Enter') { event.preventDefault(); take(list[at]); }
+  };
+  return html`<div class="palette">
+    <label class="palette-input">${icon('search')}<input role="combobox" aria-expanded="true" aria-controls=${id} aria-activedescendant=${list[at] ? `${id}-${at}` : undefined} aria-label="Search or run a command" autofocus autocomplete="off" spellcheck="false" placeholder="Search apps, pages and actions" value=${query} onInput=${(/** @type {any} */ event) => { setQuery(event.target.value); setAt(0); }} onKeyDown=${keys} /><kbd>Esc</kbd></label>
+    <div id=${id} class="palette-list" role="listbox" aria-label="Results" ref=${box}>
+      ${list.map((one, index) => html`${index === 0 || list[index - 1].kind !== one.kind ? (query ? null : html`<div class="palette-kind" role="presentation">${{ Recent: 'Recent', Action: 'Actions', App: 'Apps', Page: 'Pages' }[one.kind] ?? one.kind}</div>`) : null}
+        <div role="option" id=${`${id}-${index}`} aria-selected=${index === at} class="palette-item" onPointerMove=${() => { if (at !== index) setAt(index); }} onClick=${() => take(one)}>${icon(one.icon)}<span class="cut grow">${one.label}${one.more && one.kind !== 'Page' ? html`<span class="faint"> ${one.more}</span>` : null}</span><span class="faint tiny">${one.kind}</span></div>`)}
+      ${list.length ? null : html`<p class="nothing" role="presentation">Nothing matches “${query}”.</p>`}
+    </div>
+    <footer class="palette-foot"><span><kbd>↑</kbd><kbd>↓</kbd> choose</span><span><kbd>↵</kbd> open</span><span class="end"><kbd>/</kbd> search in a page</span></footer>
+  </div>`;
+}
+
+export function startKeys() {
+  addEventListener('keydown', (event) => {
+    if ((event.metaKey || event.ctrlKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === 'k') {
+      if (/** @type {HTMLElement} */ (event.target).closest?.('sk-terminal')) return;
+      event.preventDefault();
+      if (document.querySelector('.rail')) openPalette();
+      return;
+    }
+    const typing = /** @type {HTMLElement} */ (event.target).closest?.('input, textarea, select, [contenteditable], sk-terminal, dialog');
+    if (event.key === '/' && !typing && !event.metaKey && !event.ctrlKey && !event.altKey) {
+      const field = /** @type {HTMLInputElement | null} */ (document.querySelector('#main [data-search]'));
+      event.preventDefault();
+      if (field) { field.focus(); field.select(); } else if (document.querySelector('.rail')) openPalette();
+    }
+  });
+}
