@@ -53,6 +53,7 @@ packages() {
     done <<'LIST'
 cc build-essential
 cmake cmake
+perl perl
 pkg-config pkg-config
 curl curl
 git git
