@@ -125,19 +125,25 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
 }
 
 fn certificate_error(error: &(dyn StdError + 'static)) -> Option<String> {
-    chain(error).find_map(|error| {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .or_else(|| error.downcast_ref::<rustls::Error>())?;
-        match tls {
-            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-                Some("nobody that this machine trusts has signed it".to_owned())
-            }
-            rustls::Error::InvalidCertificate(why) => Some(why.to_string()),
-            _ => None,
+    match tls_error(error)? {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+            Some("nobody that this machine trusts has signed it".to_owned())
         }
-    })
+        rustls::Error::InvalidCertificate(why) => Some(why.to_string()),
+        _ => None,
+    }
+}
+
+/// The first TLS error among the causes. An `io::Error` leaves what it wraps out of its `source`, so that is asked for.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    let wrapped = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+        .map(|wrapped| wrapped as &(dyn StdError + 'static));
+    tls_error(wrapped.or_else(|| error.source())?)
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@
 mod address;
 mod call;
 mod failure;
+#[cfg(test)]
+mod peer;
 mod stream;
 mod trust;
 

@@ -29,6 +29,9 @@ impl Client {
         let bytes = connect(link).await?;
         match client_async(request, bytes).await {
             Ok((stream, _)) => Ok(stream),
+            Err(tungstenite::Error::Http(answer)) if answer.status().is_success() => Err(Failure::Odd(
+                "a page in place of a stream; is a proxy in between that knows no WebSockets?".to_owned(),
+            )),
             Err(tungstenite::Error::Http(answer)) => Err(Failure::Refused(Box::new(Problem::read(
                 answer.status().as_u16(),
                 answer.body().as_deref().unwrap_or_default(),
