@@ -18,7 +18,7 @@ pub fn explain(error: &git2::Error, url: &GitUrl, target: &Target, login: &Login
             format!("{url} sends us on to {host}, which wants a login; use the address there"),
         );
     }
-    if seen.asked {
+    if seen.refused || error.code() == ErrorCode::Auth {
         return refused(url, target, login, seen);
     }
     let text = error.message();

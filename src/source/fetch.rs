@@ -219,10 +219,12 @@ fn init(folder: &Path) -> Result<Repository, git2::Error> {
     Repository::init_opts(folder, options.external_template(false).initial_head("main"))
 }
 
-/// Whether a failed download of one commit is a matter of what the server can do, as far as libgit2 lets know.
+/// Whether a failed download of one commit may be a matter of what the server can do: no shallow history, no single
+/// commits. Servers differ in their words, so for single commits it is anything but time and room.
 fn may_work_in_full(error: &git2::Error, wanted: &Wanted) -> bool {
     let text = error.message().to_lowercase();
-    matches!(wanted, Wanted::Id(_)) || text.contains("shallow")
+    let outside = error.code() == git2::ErrorCode::Timeout || text.contains("no space left");
+    text.contains("shallow") || (matches!(wanted, Wanted::Id(_)) && !outside)
 }
 
 fn find(repository: &Repository, wanted: &Wanted) -> Option<Oid> {

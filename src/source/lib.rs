@@ -17,6 +17,10 @@ mod remote;
 mod setup;
 mod submodules;
 mod target;
+#[cfg(test)]
+mod testbed;
+#[cfg(test)]
+mod tests;
 
 pub use branches::{Branch, branches};
 pub use deploy_key::DeployKey;

@@ -93,9 +93,11 @@ pub fn submodule(parent: &GitUrl, login: &Login, address: &str) -> Result<(GitUr
         address.parse::<GitUrl>()?
     };
     let to = Target::of(&url)?;
-    if matches!(to, Target::Path(_)) && !matches!(from, Target::Path(_)) {
+    if let Target::Path(path) = &to
+        && !is_beside(path, &from)
+    {
         // Or whoever can push could read any repository on this machine.
-        return Err(Error::invalid("git", "a submodule cannot be a path on this machine"));
+        return Err(Error::invalid("git", "a submodule on this machine must lie beside its parent"));
     }
     if let (Target::Web(web), Target::Ssh { host, path, .. }) = (&from, &to)
         && web.host_str() == Some(host)
@@ -106,6 +108,18 @@ pub fn submodule(parent: &GitUrl, login: &Login, address: &str) -> Result<(GitUr
     }
     let login = if from.shares_login_with(&to) { login.clone() } else { Login::None };
     Ok((url, login))
+}
+
+/// Whether `path` is in the folder that holds the parent, which is on this machine too.
+fn is_beside(path: &str, parent: &Target) -> bool {
+    match parent {
+        Target::Path(parent) => {
+            let folder = parent.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder);
+            path.strip_prefix(folder)
+                .is_some_and(|rest| rest.starts_with('/') && !folder.is_empty())
+        }
+        _ => false,
+    }
 }
 
 fn relative(parent: &GitUrl, from: &Target, address: &str) -> Result<GitUrl> {
@@ -221,7 +235,7 @@ mod tests {
                 true,
             ),
             ("/srv/git/b", "../c", "/srv/git/c", false),
-            ("/srv/git/b", "/opt/c", "/opt/c", false),
+            ("/srv/git/b", "/srv/git/deep/c", "/srv/git/deep/c", false),
         ] {
             let (url, given) = submodule(&parent.parse().unwrap(), &login, address).unwrap();
             assert_eq!(
@@ -234,6 +248,9 @@ mod tests {
             ("https://h.example/b.git", "/etc"),
             ("https://h.example/b.git", "file:///srv/x"),
             ("https://h.example/b.git", "../../../c"),
+            ("/srv/git/b", "/opt/c"),
+            ("/srv/git/b", "../../git-secret/c"),
+            ("/b", "/etc"),
             ("https://h.example/b.git", "ext::sh -c id"),
             ("https://h.example/b.git", "--upload-pack=id"),
         ] {
