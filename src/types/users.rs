@@ -33,8 +33,14 @@ pub struct Session {
     pub id: SessionId,
     pub organization: OrganizationId,
     pub user: UserId,
-    /// SHA-256 of the refresh secret, hex. It changes at every renewal.
+    /// SHA-256 of the refresh secret in use, hex. A renewal gives the browser a new one; using that retires this.
     pub secret_hash: String,
+    /// Hashes of secrets that were given out since and not used yet: an answer may have been lost on its way.
+    pub next_hashes: Vec<String>,
+    /// Hashes of secrets that others took the place of; somebody who comes with one has stolen it, or was robbed.
+    pub retired_hashes: Vec<String>,
+    /// When `secret_hash` took its place.
+    pub rotated_at: Time,
     /// What the browser must send back in `X-CSRF-Token` with every unsafe request.
     pub csrf: String,
     pub address: String,

@@ -1,0 +1,296 @@
+//! What the services around signing in share: the store, passwords, the signing key, the brake, and the rules of
+//! sessions and of who is the last owner.
+
+use crate::{events::Events, ground::Ground};
+use identity::{Claims, Passwords, Signer, Throttle, token};
+use std::{sync::Arc, time::Duration};
+use store::{Batch, Store, Stored};
+use tokio::sync::Mutex;
+use types::{Actor, Error, Kind, Organization, OrganizationId, Result, Role, Scope, Secret, Session, Time, User, UserId, Who, World};
+
+/// How long a signed cookie is good; then it is renewed with the refresh cookie.
+const JWT: Duration = Duration::from_secs(600);
+/// A session that is not renewed for this long ends.
+const SESSION: Duration = Duration::from_secs(30 * 86_400);
+/// Characters of a person's name.
+const NAME: usize = 100;
+/// What is kept of what a browser calls itself.
+const AGENT: usize = 300;
+
+pub(crate) struct Access {
+    pub store: Store,
+    pub world: World,
+    pub events: Events,
+    pub passwords: Passwords,
+    pub throttle: Throttle,
+    signer: Signer,
+    /// Held while people change, so that two owners cannot stop being the last one at the same time.
+    pub team: Mutex<()>,
+}
+
+/// Where somebody who is not known yet comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Visitor {
+    pub address: Option<String>,
+    /// What the browser calls itself.
+    pub agent: String,
+}
+
+/// What a browser gets when it signs in or renews.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub user: User,
+    pub session: Session,
+    /// For the cookie `serverkit_session`.
+    pub jwt: Secret,
+    pub jwt_expires_at: Time,
+    /// For the cookie `serverkit_refresh`; good until the session's `expires_at`.
+    pub refresh: Secret,
+}
+
+/// The parts of `identity` put together over the panel's ground.
+pub(crate) fn identity_parts(ground: &Ground) -> Result<Arc<Access>> {
+    Access::open(ground.store.clone(), ground.world.clone(), ground.events.clone()).map(Arc::new)
+}
+
+impl Access {
+    /// Reads the signing key beside the state, or makes it.
+    pub fn open(store: Store, world: World, events: Events) -> Result<Access> {
+        Ok(Access {
+            signer: Signer::load_or_create(&store.dir().join("session.key"), world.clone())?,
+            passwords: Passwords::new(world.clone()),
+            throttle: Throttle::new(world.clone()),
+            team: Mutex::default(),
+            store,
+            world,
+            events,
+        })
+    }
+
+    /// The organization, once the panel is claimed. There is one.
+    pub fn organization(&self) -> Result<Option<Organization>> {
+        Ok(self.store.organizations.list()?.into_iter().next().map(|stored| stored.value))
+    }
+
+    /// Somebody who is signed in with this record, as they are now.
+    pub fn actor(&self, user: &User, address: Option<String>) -> Actor {
+        Actor {
+            who: Who::User {
+                id: user.id.clone(),
+                email: user.email.to_string(),
+            },
+            organization: user.organization.clone(),
+            role: user.role,
+            scope: Scope::Admin,
+            address,
+        }
+    }
+
+    /// A person of the actor's organization.
+    pub fn member(&self, organization: &OrganizationId, id: &str) -> Result<Stored<User>> {
+        let found = self.store.users.find(id)?.filter(|user| user.organization == *organization);
+        found.ok_or_else(|| Error::not_found(Kind::User, id))
+    }
+
+    /// Fails with `Busy` unless somebody else is left who can sign in as an owner. Call with `team` held.
+    pub fn keep_an_owner(&self, user: &User) -> Result<()> {
+        let others = self.store.users.list()?;
+        let is_other = |other: &User| other.organization == user.organization && other.id != user.id;
+        if others
+            .iter()
+            .any(|other| is_other(other) && other.role == Role::Owner && !other.disabled)
+        {
+            return Ok(());
+        }
+        Err(Error::busy(format!(
+            "{} is the last owner; make somebody else an owner first",
+            user.email
+        )))
+    }
+
+    pub fn sessions_of(&self, user: &UserId) -> Result<Vec<Stored<Session>>> {
+        let mut sessions = self.store.sessions.list()?;
+        sessions.retain(|session| session.user == *user);
+        Ok(sessions)
+    }
+
+    /// Adds the end of a person's sessions to `batch`, of all but `kept`.
+    pub fn end_sessions(&self, mut batch: Batch, user: &UserId, kept: Option<&Session>) -> Result<Batch> {
+        for session in self.sessions_of(user)? {
+            if kept.is_none_or(|kept| kept.id != session.id) {
+                batch = batch.remove(&session);
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Notes that somebody was here now.
+    pub async fn see(&self, user: User) -> Result<User> {
+        let now = self.world.now();
+        let seen = |user: &mut User| {
+            user.last_seen_at = Some(now);
+            Ok(())
+        };
+        Ok(self.store.users.update(user.id.as_str(), seen).await?.value)
+    }
+
+    /// A new session, not saved yet, and its refresh secret.
+    pub fn new_session(&self, user: &User, visitor: &Visitor) -> (Session, String) {
+        let now = self.world.now();
+        let word = token::word(&self.world);
+        let session = Session {
+            id: self.world.id(),
+            organization: user.organization.clone(),
+            user: user.id.clone(),
+            secret_hash: token::hash(&word),
+            next_hashes: Vec::new(),
+            retired_hashes: Vec::new(),
+            rotated_at: now,
+            csrf: token::word(&self.world),
+            address: visitor.address.clone().unwrap_or_default(),
+            agent: visitor.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect(),
+            created_at: now,
+            last_used_at: now,
+            expires_at: now.plus(SESSION),
+        };
+        (session, word)
+    }
+
+    /// What lets a browser in with this session, whose record is saved.
+    pub fn let_in(&self, user: User, session: Session, word: &str) -> Result<SignedIn> {
+        let jwt_expires_at = self.world.now().plus(JWT);
+        let claims = Claims {
+            session: session.id.clone(),
+            user: user.id.clone(),
+            organization: user.organization.clone(),
+            role: user.role,
+            expires: jwt_expires_at,
+        };
+        Ok(SignedIn {
+            jwt: self.signer.jwt(&claims)?,
+            jwt_expires_at,
+            refresh: format!("{}.{word}", session.id).into(),
+            user,
+            session,
+        })
+    }
+
+    /// Moves a session's end on, as at each renewal.
+    pub fn extend(&self, session: &mut Session) {
+        session.last_used_at = self.world.now();
+        session.expires_at = session.last_used_at.plus(SESSION);
+    }
+
+    pub fn check_jwt(&self, jwt: &str) -> Result<Claims> {
+        self.signer.check(jwt)
+    }
+}
+
+/// A person's name, trimmed. Fails with `Invalid` when there is nothing to read in it, or far too much.
+pub(crate) fn check_name(field: &str, name: &str, longest: usize) -> Result<String> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > longest || name.chars().any(char::is_control) {
+        return Err(Error::invalid(field, format!("must be 1 to {longest} characters on one line")));
+    }
+    Ok(name.to_owned())
+}
+
+pub(crate) fn check_person(name: &str) -> Result<String> {
+    check_name("name", name, NAME)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{sessions::Sessions, setup::Setup, tokens::Tokens, users::Users};
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use types::{Clock, Event, SystemChance};
+
+    /// A clock that a test moves.
+    pub struct Hand(AtomicI64);
+    impl Clock for Hand {
+        fn now(&self) -> Time {
+            Time(self.0.load(Ordering::Relaxed))
+        }
+    }
+    impl Hand {
+        pub fn forward(&self, span: Duration) {
+            self.0
+                .fetch_add(i64::try_from(span.as_millis()).expect("a short time"), Ordering::Relaxed);
+        }
+    }
+
+    pub const PASSWORD: &str = "correct horse battery";
+
+    /// The services around signing in over a real store, with an owner `ada@example.com` once [`Gate::claim`] ran.
+    pub struct Gate {
+        pub setup: Setup,
+        pub sessions: Sessions,
+        pub users: Users,
+        pub tokens: Tokens,
+        pub access: Arc<Access>,
+        pub clock: Arc<Hand>,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Gate {
+        pub fn open() -> Gate {
+            let dir = tempfile::tempdir().expect("a temp dir");
+            let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000)));
+            let world = World::new(clock.clone(), Arc::new(SystemChance));
+            let store = Store::open(dir.path(), world.clone()).expect("opens");
+            let events = Events::new(store.clone(), world.clone());
+            let access = Arc::new(Access::open(store, world, events).expect("opens"));
+            Gate {
+                setup: Setup::new(access.clone()),
+                sessions: Sessions::new(access.clone()),
+                users: Users::new(access.clone()),
+                tokens: Tokens::new(access.clone()),
+                access,
+                clock,
+                _dir: dir,
+            }
+        }
+        /// One with the owner in it.
+        pub async fn claimed() -> (Gate, Actor) {
+            let gate = Gate::open();
+            let user = gate.setup.claim_on_machine(0, crate::setup::tests::ada()).await.expect("claimed");
+            let actor = gate.access.actor(&user, Some("10.0.0.1".into()));
+            (gate, actor)
+        }
+        /// Adds somebody.
+        pub async fn add(&self, by: &Actor, email: &str, role: Role) -> (User, Actor) {
+            let wish = crate::users::NewUser {
+                email: email.into(),
+                name: "Somebody".into(),
+                role,
+                password: PASSWORD.into(),
+            };
+            let user = self.users.create(by, wish).await.expect("added");
+            let actor = self.access.actor(&user, None);
+            (user, actor)
+        }
+        /// What happened, in its order also within a millisecond.
+        pub fn events(&self) -> Vec<Event> {
+            let mut events = self.access.store.events.list().expect("lists");
+            events.sort_by_key(|event| event.revision);
+            events.into_iter().map(|event| event.value).collect()
+        }
+        /// The kind of each event.
+        pub fn facts(&self) -> Vec<String> {
+            self.events().iter().map(kind).collect()
+        }
+    }
+
+    fn kind(event: &Event) -> String {
+        let fact = serde_json::to_value(&event.fact).expect("JSON");
+        fact["kind"].as_str().expect("a kind").to_owned()
+    }
+
+    pub fn visitor(address: &str) -> Visitor {
+        Visitor {
+            address: Some(address.into()),
+            agent: "Test\n/1.0".into(),
+        }
+    }
+}

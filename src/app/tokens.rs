@@ -1,0 +1,409 @@
+//! API tokens for scripts. A token acts for its person: with their present role, and no further than its scope.
+
+use crate::access::{Access, check_name};
+use identity::token;
+use std::{sync::Arc, time::Duration};
+use types::{Action, Actor, ApiToken, Error, Fact, Kind, Result, Role, Scope, Secret, TokenId, User, Who};
+
+const DEFAULT_DAYS: u32 = 90;
+const LONGEST_DAYS: u32 = 3650;
+const NAME: usize = 60;
+/// Of one person.
+const MOST: usize = 200;
+
+/// Makes, lists and revokes tokens.
+#[derive(Clone)]
+pub struct Tokens {
+    access: Arc<Access>,
+}
+
+/// A token to make.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    pub name: String,
+    pub scope: Scope,
+    pub lasts: Lasts,
+}
+
+/// How long a token is good.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lasts {
+    /// 90 days.
+    #[default]
+    Default,
+    /// 1 to 3650.
+    Days(u32),
+    ForEver,
+}
+
+/// A token and whose it is.
+#[derive(Debug, Clone)]
+pub struct TokenView {
+    pub token: ApiToken,
+    pub user: User,
+}
+
+impl Tokens {
+    pub(crate) fn new(access: Arc<Access>) -> Tokens {
+        Tokens { access }
+    }
+
+    /// The own ones; for those who see the team, all of the organization. Newest first.
+    pub fn list(&self, actor: &Actor) -> Result<Vec<TokenView>> {
+        let sees_all = actor.may(Action::ViewTeam).is_ok();
+        let mut views = Vec::new();
+        for token in self.access.store.tokens.list()?.into_iter().rev() {
+            let is_own = actor.user() == Some(&token.user);
+            if token.organization == actor.organization && (is_own || sees_all) {
+                views.push(self.view(token.value)?);
+            }
+        }
+        Ok(views)
+    }
+
+    /// A new token and its secret, which is not kept. It reaches no further and lasts no longer than what the one who
+    /// asks came with. On the machine it is made for the first owner.
+    pub async fn create(&self, actor: &Actor, wish: NewToken) -> Result<(TokenView, Secret)> {
+        if wish.scope > actor.scope || actor.scope < Scope::Write {
+            let least = wish.scope.max(Scope::Write);
+            return Err(Error::Forbidden {
+                needs: format!("a token with the scope {}", format!("{least:?}").to_lowercase()),
+            });
+        }
+        let name = check_name("name", &wish.name, NAME)?;
+        let user = self.owner_of_new(actor)?;
+        let (store, world) = (&self.access.store, &self.access.world);
+        let now = world.now();
+        let days = match wish.lasts {
+            Lasts::Default => Some(DEFAULT_DAYS),
+            Lasts::Days(days) if (1..=LONGEST_DAYS).contains(&days) => Some(days),
+            Lasts::Days(_) => {
+                return Err(Error::invalid(
+                    "expires_in_days",
+                    format!("must be 1 to {LONGEST_DAYS}, or null for no end"),
+                ));
+            }
+            Lasts::ForEver => None,
+        };
+        let asked = days.map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400)));
+        // A token cannot prolong itself.
+        let bound = match &actor.who {
+            Who::Token { id, .. } => store.tokens.get(id.as_str())?.expires_at,
+            _ => None,
+        };
+        let expires_at = match (asked, bound) {
+            (Some(asked), Some(bound)) => Some(asked.min(bound)),
+            (asked, bound) => asked.or(bound),
+        };
+        if store.tokens.list()?.iter().filter(|token| token.user == user.id).count() >= MOST {
+            return Err(Error::busy(format!("{} has {MOST} tokens already; revoke some first", user.email)));
+        }
+        let made = token::new(world);
+        let record = ApiToken {
+            id: world.id(),
+            organization: user.organization.clone(),
+            user: user.id.clone(),
+            name,
+            hash: made.hash,
+            hint: made.hint,
+            scope: wish.scope,
+            created_at: now,
+            expires_at,
+            last_used_at: None,
+        };
+        let record = store.tokens.insert(record).await?.value;
+        self.access
+            .events
+            .emit(actor, Fact::TokenCreated { name: record.name.clone() })
+            .await;
+        Ok((TokenView { token: record, user }, made.secret))
+    }
+
+    /// Ends a token: an own one, or anybody's for those who manage the team. A token may always end itself.
+    pub async fn revoke(&self, actor: &Actor, id: &str) -> Result<()> {
+        let store = &self.access.store;
+        let missing = || Error::not_found(Kind::Token, id);
+        let found = store
+            .tokens
+            .find(id)?
+            .filter(|token| token.organization == actor.organization)
+            .ok_or_else(missing)?;
+        let is_itself = matches!(&actor.who, Who::Token { id, .. } if *id == found.id);
+        if actor.user() != Some(&found.user) {
+            // Who may not see it, does not learn that it is there.
+            actor.may(Action::ViewTeam).map_err(|_| missing())?;
+            actor.may(Action::ManageTeam)?;
+            if store.users.get(found.user.as_str())?.role == Role::Owner {
+                actor.may(Action::ManageOwners)?;
+            }
+        } else if !is_itself && actor.scope < Scope::Write {
+            return Err(Error::Forbidden {
+                needs: "a token with the scope write".into(),
+            });
+        }
+        store.tokens.remove(id).await?;
+        self.access
+            .events
+            .emit(actor, Fact::TokenRevoked { name: found.name.clone() })
+            .await;
+        Ok(())
+    }
+
+    /// Whose a new token is.
+    fn owner_of_new(&self, actor: &Actor) -> Result<User> {
+        if let Some(id) = actor.user() {
+            return Ok(self.access.member(&actor.organization, id.as_str())?.value);
+        }
+        let users = self.access.store.users.list()?.into_iter().map(|user| user.value);
+        let mut owners = users.filter(|user| user.organization == actor.organization && user.role == Role::Owner && !user.disabled);
+        owners
+            .next()
+            .ok_or_else(|| Error::busy("there is no owner whose token it could be"))
+    }
+
+    fn view(&self, token: ApiToken) -> Result<TokenView> {
+        let user = self.access.store.users.get(token.user.as_str())?.value;
+        Ok(TokenView { token, user })
+    }
+
+    /// A token by its id, for those who come with one.
+    pub fn get(&self, actor: &Actor, id: &TokenId) -> Result<TokenView> {
+        let views = self.list(actor)?;
+        let found = views.into_iter().find(|view| view.token.id == *id);
+        found.ok_or_else(|| Error::not_found(Kind::Token, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{access::tests::Gate, sessions::Known, users::UserChange};
+
+    fn wish(name: &str, scope: Scope) -> NewToken {
+        NewToken {
+            name: name.into(),
+            scope,
+            lasts: Lasts::Default,
+        }
+    }
+
+    impl Gate {
+        async fn with(&self, secret: &Secret) -> Result<Known> {
+            self.sessions
+                .by_token(secret.expose_str().expect("text"), Some("10.0.0.9".into()))
+                .await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_acts_for_its_person() {
+        let (gate, owner) = Gate::claimed().await;
+        let (bob, bob_actor) = gate.add(&owner, "bob@example.com", Role::Developer).await;
+        let (view, secret) = gate.tokens.create(&bob_actor, wish(" ci ", Scope::Write)).await.expect("made");
+        let text = secret.expose_str().expect("text");
+        assert!(text.starts_with(&view.token.hint) && view.token.name == "ci" && view.user.id == bob.id);
+        let on_disk = gate.access.store.tokens.list().expect("lists");
+        assert!(
+            !serde_json::to_string(&on_disk[0].value).expect("JSON").contains(&text[8..]),
+            "only its hash is kept"
+        );
+
+        let known = gate.with(&secret).await.expect("known");
+        assert_eq!((known.actor.role, known.actor.scope), (Role::Developer, Scope::Write));
+        assert_eq!(known.actor.who.to_string(), "token ci");
+        assert_eq!(known.actor.user(), Some(&bob.id));
+        assert_eq!(gate.sessions.show(&known).expect("shown").user.expect("a person").id, bob.id);
+        gate.sessions.check_csrf(&known, None).expect("no cookie, no need");
+
+        // The role is the person's present one, and a disabled person's token rests.
+        let change = UserChange {
+            role: Some(Role::Viewer),
+            ..UserChange::default()
+        };
+        gate.users.update(&owner, bob.id.as_str(), change).await.expect("lowered");
+        assert_eq!(gate.with(&secret).await.expect("known").actor.role, Role::Viewer);
+        for (disabled, works) in [(true, false), (false, true)] {
+            let change = UserChange {
+                disabled: Some(disabled),
+                ..UserChange::default()
+            };
+            gate.users.update(&owner, bob.id.as_str(), change).await.expect("changed");
+            assert_eq!(gate.with(&secret).await.is_ok(), works);
+        }
+        gate.users.remove(&owner, bob.id.as_str()).await.expect("removed");
+        assert!(matches!(gate.with(&secret).await, Err(Error::Unauthenticated { .. })));
+        assert!(gate.access.store.tokens.list().expect("lists").is_empty());
+    }
+
+    #[tokio::test]
+    async fn use_is_noted_once_a_minute() {
+        let (gate, owner) = Gate::claimed().await;
+        let (view, secret) = gate.tokens.create(&owner, wish("ci", Scope::Read)).await.expect("made");
+        let noted = || gate.access.store.tokens.get(view.token.id.as_str()).expect("there");
+        assert!(noted().last_used_at.is_none());
+        gate.with(&secret).await.expect("known");
+        let first = noted();
+        assert_eq!(first.last_used_at, Some(gate.access.world.now()));
+        gate.clock.forward(Duration::from_secs(59));
+        gate.with(&secret).await.expect("known");
+        assert_eq!(noted(), first, "nothing is written");
+        gate.clock.forward(Duration::from_secs(1));
+        gate.with(&secret).await.expect("known");
+        assert_eq!(noted().last_used_at, Some(gate.access.world.now()));
+    }
+
+    #[tokio::test]
+    async fn tokens_end() {
+        let (gate, owner) = Gate::claimed().await;
+        for (lasts, days) in [(Lasts::Default, 90), (Lasts::Days(1), 1), (Lasts::Days(3650), 3650)] {
+            let (view, secret) = gate
+                .tokens
+                .create(
+                    &owner,
+                    NewToken {
+                        lasts,
+                        ..wish("ci", Scope::Read)
+                    },
+                )
+                .await
+                .expect("made");
+            let end = view.token.expires_at.expect("an end");
+            assert_eq!(end.since(gate.access.world.now()), Duration::from_secs(days * 86_400));
+            gate.clock.forward(Duration::from_secs(days * 86_400 - 1));
+            gate.with(&secret).await.expect("still good");
+            gate.clock.forward(Duration::from_secs(1));
+            let error = gate.with(&secret).await.expect_err("ended");
+            assert!(error.to_string().contains("expired"), "{error}");
+        }
+        for days in [0, 3651, u32::MAX] {
+            let error = gate
+                .tokens
+                .create(
+                    &owner,
+                    NewToken {
+                        lasts: Lasts::Days(days),
+                        ..wish("ci", Scope::Read)
+                    },
+                )
+                .await;
+            assert!(matches!(error, Err(Error::Invalid { .. })), "{days}");
+        }
+        let (view, _) = gate
+            .tokens
+            .create(
+                &owner,
+                NewToken {
+                    lasts: Lasts::ForEver,
+                    ..wish("ci", Scope::Read)
+                },
+            )
+            .await
+            .expect("made");
+        assert!(view.token.expires_at.is_none());
+        for name in ["", " ", "a\nb", &"x".repeat(61)] {
+            assert!(
+                matches!(
+                    gate.tokens.create(&owner, wish(name, Scope::Read)).await,
+                    Err(Error::Invalid { .. })
+                ),
+                "{name:?}"
+            );
+        }
+        for wrong in ["", "sk_", "sk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            assert!(matches!(
+                gate.sessions.by_token(wrong, None).await,
+                Err(Error::Unauthenticated { .. })
+            ));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_makes_none_that_reach_further_or_last_longer() {
+        let (gate, owner) = Gate::claimed().await;
+        for (own, wished, allowed) in [
+            (Scope::Read, Scope::Read, false),
+            (Scope::Deploy, Scope::Read, false),
+            (Scope::Write, Scope::Read, true),
+            (Scope::Write, Scope::Write, true),
+            (Scope::Write, Scope::Admin, false),
+            (Scope::Admin, Scope::Admin, true),
+        ] {
+            let lasts = Lasts::Days(7);
+            let (parent, secret) = gate
+                .tokens
+                .create(
+                    &owner,
+                    NewToken {
+                        lasts,
+                        ..wish("parent", own)
+                    },
+                )
+                .await
+                .expect("made");
+            let actor = gate.with(&secret).await.expect("known").actor;
+            for lasts in [Lasts::Default, Lasts::ForEver] {
+                let made = gate
+                    .tokens
+                    .create(
+                        &actor,
+                        NewToken {
+                            lasts,
+                            ..wish("child", wished)
+                        },
+                    )
+                    .await;
+                assert_eq!(made.is_ok(), allowed, "{own:?} makes {wished:?}");
+                if let Ok((child, _)) = made {
+                    assert_eq!(child.token.expires_at, parent.token.expires_at);
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_sees_and_revokes_which() {
+        let (gate, owner) = Gate::claimed().await;
+        let (_, admin) = gate.add(&owner, "admin@example.com", Role::Admin).await;
+        let (_, bob) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+        let (_, eve) = gate.add(&owner, "eve@example.com", Role::Developer).await;
+        let (of_owner, _) = gate.tokens.create(&owner, wish("owner's", Scope::Admin)).await.expect("made");
+        gate.clock.forward(Duration::from_millis(1));
+        let (of_bob, secret) = gate.tokens.create(&bob, wish("bob's", Scope::Read)).await.expect("made");
+        gate.clock.forward(Duration::from_millis(1));
+        let (second, _) = gate.tokens.create(&bob, wish("bob's second", Scope::Read)).await.expect("made");
+        let names = |actor: &Actor| {
+            gate.tokens
+                .list(actor)
+                .expect("lists")
+                .into_iter()
+                .map(|view| view.token.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&admin), ["bob's second", "bob's", "owner's"]);
+        assert_eq!(names(&bob), ["bob's second", "bob's"]);
+        assert!(names(&eve).is_empty());
+
+        let revoke = async |actor: &Actor, view: &TokenView| gate.tokens.revoke(actor, view.token.id.as_str()).await;
+        assert!(matches!(revoke(&eve, &of_bob).await, Err(Error::NotFound { .. })));
+        assert!(
+            matches!(revoke(&admin, &of_owner).await, Err(Error::Forbidden { .. })),
+            "owners are above admins"
+        );
+        let itself = gate.with(&secret).await.expect("known").actor;
+        assert!(
+            matches!(revoke(&itself, &second).await, Err(Error::Forbidden { .. })),
+            "it only reads"
+        );
+        revoke(&itself, &of_bob).await.expect("a token may end itself");
+        assert!(gate.with(&secret).await.is_err());
+        revoke(&admin, &second).await.expect("an admin may");
+        assert!(matches!(revoke(&admin, &second).await, Err(Error::NotFound { .. })));
+        revoke(&owner, &of_owner).await.expect("own");
+        assert_eq!(gate.facts().iter().filter(|fact| *fact == "token_revoked").count(), 3);
+
+        let machine = gate.sessions.by_machine(0).expect("known").actor;
+        let (view, _) = gate.tokens.create(&machine, wish("made here", Scope::Admin)).await.expect("made");
+        assert_eq!(view.user.email.as_str(), "ada@example.com");
+        assert_eq!(gate.tokens.get(&machine, &view.token.id).expect("there").token.name, "made here");
+    }
+}
