@@ -1,1 +1,205 @@
-//! app
+//! The rules of serverkit: one service per noun, each a cheap clone. A service decides and asks the adapters to act;
+//! it sees no request and no status code. Every method begins with who may.
+//!
+//! Desired state is in the store. The loops in `reconcile`, `deployer`, `certifier` and `housekeeping` read what should
+//! be and what is, and close the gap; they take no input, so a crash, a reboot and a normal change are the same case.
+
+mod access;
+mod apps;
+mod certificates;
+mod certifier;
+mod deployer;
+mod deployments;
+mod domains;
+mod dotenv;
+mod events;
+mod ground;
+mod health;
+mod housekeeping;
+mod idempotency;
+mod logs;
+mod observed;
+mod overview;
+mod projects;
+mod reconcile;
+mod releases;
+mod routing;
+mod sampler;
+mod servers;
+mod sessions;
+mod settings;
+mod setup;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod trash;
+mod users;
+mod variables;
+mod volumes;
+
+pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeName};
+pub use certificates::Certificates;
+pub use certifier::Certifier;
+pub use deployer::Deployer;
+pub use health::HealthChecker;
+pub use housekeeping::Housekeeping;
+pub use reconcile::Reconciler;
+pub use sampler::Sampler;
+pub use deployments::{DeploymentView, Deployments};
+pub use domains::{DomainCheck, DomainView, Domains};
+pub use events::Events;
+pub use ground::Options;
+pub use idempotency::{Answers, Made, Ticket, Turn};
+pub use logs::{AppLine, Logs};
+pub use observed::AppState;
+pub use overview::{Attention, Counts, Overview, Overviews};
+pub use projects::{ProjectView, Projects};
+pub use releases::{Difference, ReleaseView, Releases};
+pub use servers::{Chart, ServerView, Servers};
+pub use sessions::*;
+pub use settings::{SettingsChange, SettingsService};
+pub use setup::*;
+pub use tokens::*;
+pub use trash::{DeletePlan, Trash};
+pub use users::*;
+pub use variables::{VariableChange, VariableView, Variables};
+pub use volumes::{VolumeView, Volumes};
+
+use access::identity_parts;
+use ground::{Ground, Wakes};
+use node::Node;
+use std::{sync::Arc, time::Duration};
+use store::Store;
+use telemetry::{LogStore, Metrics, Redactor};
+use types::{Result, World};
+
+/// What a panel is made of.
+pub struct Parts {
+    pub store: Store,
+    pub world: World,
+    pub node: Arc<dyn Node>,
+    pub logs: LogStore,
+    pub metrics: Metrics,
+    pub redactor: Redactor,
+    pub options: Options,
+}
+
+/// All services of one panel.
+#[derive(Clone)]
+pub struct Panel {
+    pub setup: Setup,
+    pub sessions: Sessions,
+    pub users: Users,
+    pub tokens: Tokens,
+    pub projects: Projects,
+    pub apps: Apps,
+    pub trash: Trash,
+    pub variables: Variables,
+    pub domains: Domains,
+    pub certificates: Certificates,
+    pub deployments: Deployments,
+    pub releases: Releases,
+    pub volumes: Volumes,
+    pub servers: Servers,
+    pub logs: Logs,
+    pub events: Events,
+    pub settings: SettingsService,
+    pub overviews: Overviews,
+    pub answers: Answers,
+    ground: Arc<Ground>,
+}
+
+impl Panel {
+    /// Puts the services together. Nothing runs yet; see [`Panel::jobs`].
+    pub async fn open(parts: Parts) -> Result<Panel> {
+        let Parts { store, world, node, logs, metrics, redactor, options } = parts;
+        let events = Events::new(store.clone(), world.clone());
+        let ground = Arc::new(Ground {
+            routing: Default::default(),
+            running: Default::default(),
+            observed: Default::default(),
+            last_sample: Default::default(),
+            wakes: Wakes::default(),
+            events: events.clone(),
+            store,
+            world,
+            node,
+            logs,
+            metrics,
+            redactor,
+            options,
+        });
+        variables::teach_redactor(&ground)?;
+        servers::ensure_local(&ground).await?;
+        let identity = identity_parts(&ground)?;
+        Ok(Panel {
+            setup: Setup::new(identity.clone()),
+            sessions: Sessions::new(identity.clone()),
+            users: Users::new(identity.clone()),
+            tokens: Tokens::new(identity),
+            projects: Projects::new(ground.clone()),
+            apps: Apps::new(ground.clone()),
+            trash: Trash::new(ground.clone()),
+            variables: Variables::new(ground.clone()),
+            domains: Domains::new(ground.clone()),
+            certificates: Certificates::new(ground.clone()),
+            deployments: Deployments::new(ground.clone()),
+            releases: Releases::new(ground.clone()),
+            volumes: Volumes::new(ground.clone()),
+            servers: Servers::new(ground.clone()),
+            logs: Logs::new(ground.clone()),
+            settings: SettingsService::new(ground.clone()),
+            overviews: Overviews::new(ground.clone()),
+            answers: Answers::new(ground.store.clone(), ground.world.clone()),
+            events,
+            ground,
+        })
+    }
+
+    /// The loops that keep things as they should be, and what wakes three of them; `serverkit` starts each with its own
+    /// interval.
+    pub fn jobs(&self) -> PanelJobs {
+        let ground = &self.ground;
+        PanelJobs {
+            reconciler: Reconciler::new(ground.clone()),
+            reconcile: ground.wakes.reconcile.clone(),
+            deployer: Deployer::new(ground.clone()),
+            deploy: ground.wakes.deploy.clone(),
+            certifier: Certifier::new(ground.clone()),
+            certify: ground.wakes.certificates.clone(),
+            health: HealthChecker::new(ground.clone()),
+            sampler: Sampler::new(ground.clone()),
+            housekeeping: Housekeeping::new(ground.clone()),
+        }
+    }
+
+    /// Computes the edge's configuration from the store alone and applies it: for the first moments after a start.
+    pub async fn route_now(&self) -> Result<()> {
+        routing::apply(&self.ground).await
+    }
+
+    /// Listens to the engine for ever, waking the reconciler on what concerns us.
+    pub async fn watch_engine(&self) {
+        reconcile::watch_engine(self.ground.clone()).await;
+    }
+
+    /// Ends running deployments' work so that it can go on at the next start; waits at most `limit`.
+    pub async fn stop(&self, limit: Duration) {
+        deployer::stop(&self.ground, limit).await;
+    }
+}
+
+/// See [`Panel::jobs`].
+pub struct PanelJobs {
+    pub reconciler: Reconciler,
+    pub reconcile: jobs::Wake,
+    pub deployer: Deployer,
+    pub deploy: jobs::Wake,
+    pub certifier: Certifier,
+    pub certify: jobs::Wake,
+    pub health: HealthChecker,
+    pub sampler: Sampler,
+    pub housekeeping: Housekeeping,
+}

@@ -6,6 +6,7 @@
 mod local;
 
 pub use local::LocalNode;
+pub use types::RegistryLogin;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -15,20 +16,12 @@ use tokio::{
     sync::mpsc,
 };
 use types::{
-    BuildSpec, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineStatus, ExecSpec, Finding, Image, LogLine, LogQuery,
-    MachineFacts, MachineSample, NetworkSpec, Probe, Result, Secret, Traffic,
+    BuildSpec, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineStatus, ExecSpec, Finding, Image, LogLine,
+    LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, Result, Traffic,
 };
 
 /// Where a long step sends what it prints. A full channel slows the step down, a closed one does not stop it.
 pub type Lines = mpsc::Sender<LogLine>;
-
-/// A registry's user and password.
-#[derive(Debug, Clone)]
-pub struct RegistryLogin {
-    pub server: String,
-    pub user: String,
-    pub password: Secret,
-}
 
 /// A running command in a container. Dropping it closes the command's input.
 pub struct Exec {
@@ -87,6 +80,8 @@ pub trait Node: Send + Sync {
 
     // the machine
     fn facts(&self) -> MachineFacts;
+    /// Addresses of its interfaces, without loopback, link-local ones and bridges.
+    fn addresses(&self) -> Vec<IpAddr>;
     async fn sample(&self) -> Result<MachineSample>;
     async fn doctor(&self) -> Vec<Finding>;
 
@@ -98,4 +93,3 @@ pub trait Node: Send + Sync {
     /// Requests and WebSockets under way to this upstream.
     async fn edge_active(&self, upstream: &types::Upstream) -> Result<u64>;
 }
-

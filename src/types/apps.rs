@@ -1,8 +1,8 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, ContainerPath, EnvironmentId, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, Time,
-    VolumeId,
+    AppId, AppName, ContainerPath, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath,
+    Sealed, Time, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,8 @@ pub struct App {
     pub desired: DesiredState,
     /// What is live.
     pub release: Option<ReleaseId>,
+    /// The newest deployment, whatever became of it.
+    pub last_deployment: Option<DeploymentId>,
     /// Counts its deployments: #1, #2, …
     pub deployments: u64,
     /// Goes up at every change of its variables.
@@ -42,6 +44,8 @@ pub struct App {
     pub trashed_at: Option<Time>,
 }
 
+// There is one in an app, so the room that an image leaves unused does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Source {

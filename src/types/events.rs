@@ -133,3 +133,88 @@ pub enum Fact {
         version: String,
     },
 }
+
+impl Fact {
+    /// The app it is about.
+    pub fn app(&self) -> Option<&AppId> {
+        match self {
+            Fact::AppCreated { app, .. }
+            | Fact::AppChanged { app, .. }
+            | Fact::AppStateChanged { app, .. }
+            | Fact::AppTrashed { app, .. }
+            | Fact::AppRestored { app, .. }
+            | Fact::AppRemoved { app, .. }
+            | Fact::VariablesChanged { app, .. }
+            | Fact::SecretsRevealed { app, .. }
+            | Fact::TerminalOpened { app, .. }
+            | Fact::DomainAdded { app, .. }
+            | Fact::DomainRemoved { app, .. }
+            | Fact::DeploymentMoved { app, .. } => Some(app),
+            _ => None,
+        }
+    }
+
+    /// One sentence without the subject: "deployed blog #3".
+    pub fn words(&self) -> String {
+        match self {
+            Fact::PanelClaimed { .. } => "claimed this panel".into(),
+            Fact::SignedIn { .. } => "signed in".into(),
+            Fact::LoginFailed { email } => format!("failed to sign in as {email}"),
+            Fact::SignedOut { .. } => "signed out".into(),
+            Fact::UserCreated { email, .. } => format!("added {email}"),
+            Fact::UserChanged { email, .. } => format!("changed {email}"),
+            Fact::UserRemoved { email, .. } => format!("removed {email}"),
+            Fact::TokenCreated { name } => format!("made the token {name}"),
+            Fact::TokenRevoked { name } => format!("revoked the token {name}"),
+            Fact::ProjectCreated { name, .. } => format!("created the project {name}"),
+            Fact::ProjectChanged { name, .. } => format!("changed the project {name}"),
+            Fact::ProjectRemoved { name, .. } => format!("deleted the project {name}"),
+            Fact::AppCreated { name, .. } => format!("created {name}"),
+            Fact::AppChanged { name, .. } => format!("changed the configuration of {name}"),
+            Fact::AppStateChanged {
+                name,
+                state,
+                why: Some(why),
+                ..
+            } => format!("{name} is {state}: {why}"),
+            Fact::AppStateChanged {
+                name, state, why: None, ..
+            } => format!("{name} is {state}"),
+            Fact::AppTrashed { name, .. } => format!("moved {name} to the trash"),
+            Fact::AppRestored { name, .. } => format!("restored {name}"),
+            Fact::AppRemoved { name, .. } => format!("deleted {name} for good"),
+            Fact::VariablesChanged { name, keys, .. } => format!("changed {} of {name}", keys.join(", ")),
+            Fact::SecretsRevealed { name, .. } => format!("looked at the secrets of {name}"),
+            Fact::TerminalOpened { name, .. } => format!("opened a terminal in {name}"),
+            Fact::DomainAdded { host, .. } => format!("added the domain {host}"),
+            Fact::DomainRemoved { host, .. } => format!("removed the domain {host}"),
+            Fact::CertificateIssued { host, issuer } => format!("got a certificate for {host} from {issuer}"),
+            Fact::CertificateFailed { host, why } => format!("got no certificate for {host}: {why}"),
+            Fact::DeploymentMoved {
+                name,
+                number,
+                phase,
+                error: Some(error),
+                ..
+            } => format!("{name} #{number} {}: {error}", phase.word()),
+            Fact::DeploymentMoved {
+                name,
+                number,
+                phase,
+                error: None,
+                ..
+            } => format!("{name} #{number} is {}", phase.word()),
+            Fact::SettingsChanged { fields } => format!("changed the settings {}", fields.join(", ")),
+            Fact::EngineLost { why } => format!("lost the Docker engine: {why}"),
+            Fact::EngineFound { version } => format!("reached the Docker engine {version}"),
+        }
+    }
+
+    /// The serialized `kind`.
+    pub fn kind(&self) -> String {
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|value| Some(value.get("kind")?.as_str()?.to_owned()))
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,549 @@
+//! Apps: made, changed, started, stopped. What becomes of a change is a deployment's business.
+
+use crate::{
+    deployments,
+    domains::insert_domain,
+    ground::Ground,
+    observed::AppState,
+    projects::{find_environment, of, owned},
+    variables::{VariableChange, sealed_variable},
+    volumes,
+};
+use std::{collections::HashMap, sync::Arc};
+use store::Batch;
+use types::{
+    Action, Actor, App, AppId, AppName, Cause, ContainerPath, Deployment, DesiredState, Domain, Environment, Error, Fact, GitRef,
+    GitSource, GitUrl, HealthCheck, Host, ImageRef, Kind, Limits, Mount, Phase, Probe, Project, Release, RepoPath, Result, Secret, Slug,
+    Source, Volume,
+};
+
+/// What somebody wants to run.
+#[derive(Debug, Clone)]
+pub struct NewApp {
+    pub name: AppName,
+    /// Ids or names; the first ones where none are given.
+    pub project: Option<String>,
+    pub environment: Option<String>,
+    pub source: NewSource,
+    pub port: Option<u16>,
+    pub command: Option<Vec<String>>,
+    /// `None`: one under the apps' domain, if there is one.
+    pub domains: Option<Vec<Host>>,
+    pub limits: Limits,
+    pub health: Option<HealthCheck>,
+    pub mounts: Vec<MountWish>,
+    pub variables: Vec<VariableChange>,
+    pub grace_seconds: Option<u32>,
+    pub deploy_timeout_seconds: Option<u32>,
+    /// Deploy at once.
+    pub deploy: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum NewSource {
+    Git {
+        url: GitUrl,
+        branch: Option<GitRef>,
+        folder: RepoPath,
+        dockerfile: RepoPath,
+        target: Option<String>,
+        submodules: bool,
+        user: Option<String>,
+        password: Option<Secret>,
+        /// Make a key for ssh.
+        deploy_key: bool,
+    },
+    Image {
+        reference: ImageRef,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct MountWish {
+    pub volume: VolumeName,
+    pub path: ContainerPath,
+    pub read_only: bool,
+}
+
+/// A volume by id, or by name: one that is missing is made.
+#[derive(Debug, Clone)]
+pub enum VolumeName {
+    Id(types::VolumeId),
+    Name(Slug),
+}
+
+/// What should change; `None` leaves as it is.
+#[derive(Debug, Clone, Default)]
+pub struct AppChange {
+    pub name: Option<AppName>,
+    pub source: Option<NewSource>,
+    pub port: Option<Option<u16>>,
+    pub command: Option<Option<Vec<String>>>,
+    pub limits: Option<Limits>,
+    pub health: Option<HealthCheck>,
+    pub mounts: Option<Vec<MountWish>>,
+    pub grace_seconds: Option<u32>,
+    pub deploy_timeout_seconds: Option<u32>,
+    pub keep_releases: Option<u32>,
+}
+
+/// An app with what people want to see beside it.
+#[derive(Debug, Clone)]
+pub struct AppView {
+    pub app: App,
+    pub project: Project,
+    pub environment: Environment,
+    pub domains: Vec<Domain>,
+    pub mounts: Vec<(Mount, Volume)>,
+    pub state: AppState,
+    pub state_detail: Option<String>,
+    pub url: Option<String>,
+    /// What is live.
+    pub release: Option<Release>,
+    /// The newest.
+    pub deployment: Option<Deployment>,
+    /// Its configuration differs from what is live.
+    pub pending_changes: bool,
+}
+
+#[derive(Clone)]
+pub struct Apps {
+    ground: Arc<Ground>,
+}
+
+impl Apps {
+    pub(crate) fn new(ground: Arc<Ground>) -> Apps {
+        Apps { ground }
+    }
+
+    /// Apps of the organization by name, without those in the trash, or only those.
+    pub async fn list(&self, actor: &Actor, project: Option<&str>, environment: Option<&str>, trashed: bool) -> Result<Vec<AppView>> {
+        actor.may(Action::View)?;
+        views(&self.ground, actor, |app, project_found, environment_found| {
+            app.trashed_at.is_some() == trashed
+                && project.is_none_or(|wanted| wanted == app.project.as_str() || wanted == project_found.name.as_str())
+                && environment.is_none_or(|wanted| wanted == app.environment.as_str() || wanted == environment_found.name.as_str())
+        })
+    }
+
+    /// By id or name.
+    pub async fn get(&self, actor: &Actor, app: &str) -> Result<AppView> {
+        actor.may(Action::View)?;
+        let id = find_app(&self.ground, actor, app)?.id;
+        self.view(actor, &id)
+    }
+
+    /// Records the app, its domains, volumes and variables in one step, and asks for its first deployment.
+    /// Fails with `Taken` when the name or a domain is.
+    pub async fn create(&self, actor: &Actor, wish: NewApp) -> Result<AppView> {
+        actor.may(Action::Configure)?;
+        if wish.deploy {
+            actor.may(Action::Deploy)?;
+        }
+        let ground = &self.ground;
+        let environment = find_environment(ground, actor, wish.project.as_deref(), wish.environment.as_deref())?;
+        let now = ground.world.now();
+        let mut app = App {
+            id: ground.world.id(),
+            organization: actor.organization.clone(),
+            project: environment.project.clone(),
+            environment: environment.id.clone(),
+            name: wish.name,
+            source: new_source(ground, actor, wish.source, None)?,
+            port: checked_port(wish.port)?,
+            command: checked_command(wish.command)?,
+            limits: checked_limits(wish.limits)?,
+            health: checked_health(wish.health.unwrap_or_default())?,
+            mounts: Vec::new(),
+            grace_seconds: in_range("grace_seconds", wish.grace_seconds.unwrap_or(15), 0, 3600)?,
+            deploy_timeout_seconds: in_range("deploy_timeout_seconds", wish.deploy_timeout_seconds.unwrap_or(1800), 10, 86_400)?,
+            keep_releases: 5,
+            desired: DesiredState::Running,
+            release: None,
+            last_deployment: None,
+            deployments: 0,
+            variables_version: 0,
+            created_at: now,
+            updated_at: now,
+            trashed_at: None,
+        };
+        let mut batch = Batch::new();
+        let (mounts, made) = volumes::mounts(ground, &environment, wish.mounts)?;
+        app.mounts = mounts;
+        for volume in made {
+            batch = batch.insert(volume);
+        }
+        let hosts = match wish.domains {
+            Some(hosts) => hosts,
+            None => default_host(ground, &app.name, &environment)?.into_iter().collect(),
+        };
+        for (index, host) in hosts.iter().enumerate() {
+            batch = insert_domain(ground, batch, &app, host.clone(), index == 0, true)?;
+        }
+        for change in wish.variables {
+            batch = batch.insert(sealed_variable(ground, actor, &app, change)?);
+        }
+        if wish.deploy {
+            batch = deployments::queue(ground, actor, &mut app, Cause::Created, None, batch)?;
+        }
+        ground.store.commit(batch.insert(app.clone())).await?;
+        ground.events.emit(actor, Fact::AppCreated { app: app.id.clone(), name: app.name.to_string() }).await;
+        for host in hosts {
+            ground.events.emit(actor, Fact::DomainAdded { app: app.id.clone(), host }).await;
+        }
+        self.wake_all();
+        self.view(actor, &app.id)
+    }
+
+    /// Changes what should be. It takes effect with the next deployment.
+    pub async fn update(&self, actor: &Actor, app: &str, change: AppChange) -> Result<AppView> {
+        actor.may(Action::Configure)?;
+        let ground = &self.ground;
+        let mut stored = ground.store.apps.get(find_app(ground, actor, app)?.id.as_str())?;
+        not_trashed(&stored)?;
+        let mut batch = Batch::new();
+        if let Some(name) = change.name {
+            stored.name = name;
+        }
+        if let Some(source) = change.source {
+            stored.source = new_source(ground, actor, source, Some(&stored.source))?;
+        }
+        if let Some(port) = change.port {
+            stored.port = checked_port(port)?;
+        }
+        if let Some(command) = change.command {
+            stored.command = checked_command(command)?;
+        }
+        if let Some(limits) = change.limits {
+            stored.limits = checked_limits(limits)?;
+        }
+        if let Some(health) = change.health {
+            stored.health = checked_health(health)?;
+        }
+        if let Some(wishes) = change.mounts {
+            let environment = ground.store.environments.get(stored.environment.as_str())?.value;
+            let (mounts, made) = volumes::mounts(ground, &environment, wishes)?;
+            stored.mounts = mounts;
+            for volume in made {
+                batch = batch.insert(volume);
+            }
+        }
+        if let Some(seconds) = change.grace_seconds {
+            stored.grace_seconds = in_range("grace_seconds", seconds, 0, 3600)?;
+        }
+        if let Some(seconds) = change.deploy_timeout_seconds {
+            stored.deploy_timeout_seconds = in_range("deploy_timeout_seconds", seconds, 10, 86_400)?;
+        }
+        if let Some(keep) = change.keep_releases {
+            stored.keep_releases = in_range("keep_releases", keep, 1, 100)?;
+        }
+        stored.updated_at = ground.world.now();
+        let (id, name) = (stored.id.clone(), stored.name.to_string());
+        ground.store.commit(batch.save(stored)).await?;
+        ground.events.emit(actor, Fact::AppChanged { app: id.clone(), name }).await;
+        self.wake_all();
+        self.view(actor, &id)
+    }
+
+    /// Asks for it to run. Fails with `Busy` when nothing was ever deployed.
+    pub async fn start(&self, actor: &Actor, app: &str) -> Result<AppView> {
+        self.want(actor, app, DesiredState::Running).await
+    }
+
+    /// Asks for it to stop; the edge answers that it is down.
+    pub async fn stop(&self, actor: &Actor, app: &str) -> Result<AppView> {
+        self.want(actor, app, DesiredState::Stopped).await
+    }
+
+    async fn want(&self, actor: &Actor, app: &str, desired: DesiredState) -> Result<AppView> {
+        actor.may(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, app)?;
+        not_trashed(&app)?;
+        if desired == DesiredState::Running && app.release.is_none() {
+            return Err(Error::busy(format!("`{}` has no release to start; deploy it", app.name)));
+        }
+        let changed = app.desired != desired;
+        self.ground
+            .store
+            .apps
+            .update(app.id.as_str(), |app| {
+                app.desired = desired;
+                Ok(())
+            })
+            .await?;
+        if changed {
+            let state = if desired == DesiredState::Running { "started" } else { "stopped" };
+            let fact = Fact::AppStateChanged { app: app.id.clone(), name: app.name.to_string(), state: state.into(), why: None };
+            self.ground.events.emit(actor, fact).await;
+        }
+        self.wake_all();
+        self.view(actor, &app.id)
+    }
+
+    /// Stops the container of the live release with its grace period and starts it again.
+    pub async fn restart(&self, actor: &Actor, app: &str) -> Result<AppView> {
+        actor.may(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, app)?;
+        not_trashed(&app)?;
+        let release = app.release.clone().ok_or_else(|| Error::busy(format!("`{}` has no release to start; deploy it", app.name)))?;
+        let fact = Fact::AppStateChanged { app: app.id.clone(), name: app.name.to_string(), state: "restarted".into(), why: None };
+        let (ground, id, grace) = (self.ground.clone(), app.id.clone(), app.grace_seconds);
+        self.ground
+            .store
+            .apps
+            .update(id.as_str(), |app| {
+                app.desired = DesiredState::Running;
+                Ok(())
+            })
+            .await?;
+        tokio::spawn(async move {
+            let found = ground.node.containers().await.unwrap_or_default();
+            for container in found.iter().filter(|container| container.owner.release == release) {
+                if let Err(error) = ground.node.container_stop(&container.id, std::time::Duration::from_secs(grace.into())).await {
+                    tracing::warn!("restart of {}: {}", container.name, types::report(&error));
+                }
+            }
+            ground.wake_reconcile();
+        });
+        self.ground.events.emit(actor, fact).await;
+        self.view(actor, &app.id)
+    }
+
+    /// Makes the app's key for ssh, or a new one in its place; answers the public half.
+    pub async fn renew_deploy_key(&self, actor: &Actor, app: &str) -> Result<String> {
+        actor.may(Action::Configure)?;
+        let app = find_app(&self.ground, actor, app)?;
+        let (private, public) = deploy_key(&self.ground, &app.name)?;
+        let made = public.clone();
+        self.ground
+            .store
+            .apps
+            .update(app.id.as_str(), move |app| match &mut app.source {
+                Source::Git(git) => {
+                    git.deploy_key = Some(private.clone());
+                    git.deploy_key_public = Some(public.clone());
+                    git.host_key = None;
+                    Ok(())
+                }
+                Source::Image { .. } => Err(Error::busy("an app from an image has no repository")),
+            })
+            .await?;
+        Ok(made)
+    }
+
+    fn view(&self, actor: &Actor, id: &AppId) -> Result<AppView> {
+        views(&self.ground, actor, |app, _, _| app.id == *id)?
+            .pop()
+            .ok_or_else(|| Error::not_found(Kind::App, id))
+    }
+
+    fn wake_all(&self) {
+        self.ground.wake_deploy();
+        self.ground.wake_reconcile();
+        self.ground.wake_certificates();
+    }
+}
+
+/// The app, by id or by a name that only one app of the organization has. Apps in the trash only by id.
+pub(crate) fn find_app(ground: &Ground, actor: &Actor, wanted: &str) -> Result<App> {
+    if wanted.starts_with("app_") {
+        return owned(actor, ground.store.apps.find(wanted)?, Kind::App, wanted, |app| &app.organization);
+    }
+    let mut named = of(actor, ground.store.apps.list()?, |app| &app.organization)
+        .filter(|app| app.name.as_str() == wanted && app.trashed_at.is_none());
+    match (named.next(), named.next()) {
+        (Some(app), None) => Ok(app),
+        (Some(_), Some(_)) => Err(Error::busy(format!("several environments have an app `{wanted}`; use its id"))),
+        (None, _) => Err(Error::not_found(Kind::App, wanted)),
+    }
+}
+
+/// Views of the apps that `wanted` takes, by name. Loads each collection once, so that 100 apps cost as little as one.
+pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Project, &Environment) -> bool) -> Result<Vec<AppView>> {
+    let store = &ground.store;
+    let projects: HashMap<_, _> = of(actor, store.projects.list()?, |project| &project.organization).map(|p| (p.id.clone(), p)).collect();
+    let environments: HashMap<_, _> =
+        of(actor, store.environments.list()?, |environment| &environment.organization).map(|e| (e.id.clone(), e)).collect();
+    let volumes: HashMap<_, _> = of(actor, store.volumes.list()?, |volume| &volume.organization).map(|v| (v.id.clone(), v)).collect();
+    let mut domains: HashMap<AppId, Vec<Domain>> = HashMap::new();
+    for domain in of(actor, store.domains.list()?, |domain| &domain.organization) {
+        domains.entry(domain.app.clone()).or_default().push(domain);
+    }
+    let observed = ground.observed.load();
+    let mut views = Vec::new();
+    for app in of(actor, store.apps.list()?, |app| &app.organization) {
+        let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else { continue };
+        if !wanted(&app, project, environment) {
+            continue;
+        }
+        let deployment = match &app.last_deployment {
+            Some(id) => deployments::find(ground, id)?,
+            None => None,
+        };
+        let release = match &app.release {
+            Some(id) => crate::releases::find(ground, id)?,
+            None => None,
+        };
+        let mut domains = domains.remove(&app.id).unwrap_or_default();
+        domains.sort_by_key(|domain| !domain.primary);
+        let (state, mut state_detail) = observed.state_of(&app, deployment.as_ref().map(|deployment| deployment.phase));
+        if state == AppState::Failed {
+            state_detail = deployment.as_ref().and_then(|deployment| deployment.error.clone());
+        }
+        views.push(AppView {
+            project: project.clone(),
+            environment: environment.clone(),
+            mounts: app.mounts.iter().filter_map(|mount| Some((mount.clone(), volumes.get(&mount.volume)?.clone()))).collect(),
+            url: domains.first().map(|domain| ground.url_of(&domain.host)),
+            pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
+            state,
+            state_detail,
+            domains,
+            release,
+            deployment,
+            app,
+        });
+    }
+    views.sort_by(|a, b| a.app.name.cmp(&b.app.name));
+    Ok(views)
+}
+
+/// Whether a deployment of the same commit would change something.
+fn differs(app: &App, release: &Release) -> bool {
+    app.variables_version != release.variables_version
+        || app.limits != release.limits
+        || app.health != release.health
+        || app.mounts != release.mounts
+        || app.command != release.command
+        || app.grace_seconds != release.grace_seconds
+        || app.port.is_some_and(|port| port != release.port)
+        || matches!(&app.source, Source::Image { reference } if reference.as_str() != release.image_name)
+}
+
+/// `NAME.<apps' domain>`, or with the environment where that is taken; `None` when there is no such domain.
+fn default_host(ground: &Ground, name: &AppName, environment: &Environment) -> Result<Option<Host>> {
+    let Some(domain) = ground.apps_domain()? else { return Ok(None) };
+    for host in [format!("{name}.{domain}"), format!("{name}-{}.{domain}", environment.name)] {
+        let host: Host = host.parse()?;
+        if ground.store.domains.find(host.as_str())?.is_none() {
+            return Ok(Some(host));
+        }
+    }
+    Ok(None)
+}
+
+/// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
+fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Source>) -> Result<Source> {
+    let NewSource::Git { url, branch, folder, dockerfile, target, submodules, user, password, deploy_key: key } = wish else {
+        let NewSource::Image { reference } = wish else { unreachable!("a source is one of two") };
+        return Ok(Source::Image { reference });
+    };
+    if url.is_local() {
+        actor.may(Action::UseLocalPaths)?;
+    }
+    if target.as_ref().is_some_and(|target| target.is_empty() || target.len() > 128 || target.chars().any(|c| c.is_whitespace() || c.is_control())) {
+        return Err(Error::invalid("target", "must be the name of a build stage"));
+    }
+    let old = match old {
+        Some(Source::Git(git)) if same_host(&git.url, &url) => Some(git),
+        _ => None,
+    };
+    let password = match password {
+        Some(password) => {
+            ground.redactor.learn(&password);
+            Some(ground.store.seal(&password)?)
+        }
+        None => old.filter(|old| old.user == user).and_then(|old| old.password.clone()),
+    };
+    let (deploy_key, deploy_key_public) = match old.and_then(|old| Some((old.deploy_key.clone()?, old.deploy_key_public.clone()?))) {
+        Some((private, public)) => (Some(private), Some(public)),
+        None if key || url.is_ssh() => {
+            let (private, public) = self::deploy_key(ground, url.as_str())?;
+            (Some(private), Some(public))
+        }
+        None => (None, None),
+    };
+    let host_key = old.and_then(|old| old.host_key.clone());
+    Ok(Source::Git(GitSource {
+        url,
+        branch,
+        folder,
+        dockerfile,
+        target,
+        submodules,
+        user,
+        password,
+        deploy_key,
+        deploy_key_public,
+        host_key,
+    }))
+}
+
+fn same_host(a: &GitUrl, b: &GitUrl) -> bool {
+    let host = |url: &GitUrl| {
+        let text = url.as_str();
+        match text.split_once("://") {
+            Some((_, rest)) => rest.split('/').next().unwrap_or_default().to_owned(),
+            None => text.split(':').next().unwrap_or_default().to_owned(),
+        }
+    };
+    host(a) == host(b)
+}
+
+fn deploy_key(ground: &Ground, comment: impl std::fmt::Display) -> Result<(types::Sealed, String)> {
+    let key = source::DeployKey::generate(&ground.world, &format!("serverkit {comment}"))?;
+    Ok((ground.store.seal(&key.private)?, key.public))
+}
+
+pub(crate) fn not_trashed(app: &App) -> Result<()> {
+    if app.trashed_at.is_some() { Err(Error::busy(format!("`{}` is in the trash; restore it first", app.name))) } else { Ok(()) }
+}
+
+fn checked_port(port: Option<u16>) -> Result<Option<u16>> {
+    if port == Some(0) { Err(Error::invalid("port", "must be between 1 and 65535")) } else { Ok(port) }
+}
+
+fn checked_command(command: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
+    match command {
+        Some(words) if words.iter().any(|word| word.contains('\0')) => Err(Error::invalid("command", "contains a zero byte")),
+        Some(words) if words.len() > 256 || words.iter().map(String::len).sum::<usize>() > 64 << 10 => {
+            Err(Error::invalid("command", "is longer than 256 words or 64 KiB"))
+        }
+        Some(words) if words.is_empty() => Ok(None),
+        other => Ok(other),
+    }
+}
+
+fn checked_limits(limits: Limits) -> Result<Limits> {
+    if limits.memory_bytes < 6 << 20 {
+        return Err(Error::invalid("memory_bytes", "must be at least 6 MiB, the least that the engine takes"));
+    }
+    if limits.memory_bytes > 1 << 50 {
+        return Err(Error::invalid("memory_bytes", "is more than any machine has"));
+    }
+    in_range("cpu_millis", limits.cpu_millis, 10, 1_024_000)?;
+    in_range("pids", limits.pids, 8, 4_194_304)?;
+    Ok(limits)
+}
+
+fn checked_health(health: HealthCheck) -> Result<HealthCheck> {
+    in_range("interval_seconds", health.interval_seconds, 1, 3600)?;
+    in_range("timeout_seconds", health.timeout_seconds, 1, 300)?;
+    in_range("start_seconds", health.start_seconds, 1, 3600)?;
+    if let Probe::Http { path } = &health.probe {
+        let fits = path.starts_with('/') && path.len() <= 2048 && path.chars().all(|c| c.is_ascii_graphic());
+        if !fits {
+            return Err(Error::invalid("path", "must begin with / and have no spaces, such as /health"));
+        }
+    }
+    Ok(health)
+}
+
+fn in_range(field: &str, value: u32, least: u32, most: u32) -> Result<u32> {
+    if (least..=most).contains(&value) { Ok(value) } else { Err(Error::invalid(field, format!("must be between {least} and {most}"))) }
+}
+
+/// Whether a deployment in this phase still has work to do.
+pub(crate) fn is_active(phase: Phase) -> bool {
+    !phase.is_final()
+}

@@ -1,0 +1,691 @@
+//! Brings deployments from `queued` to an end. The phase is saved before its work begins, and each step may be repeated,
+//! so that a crash costs at most one step: at the next start the same step is done again.
+
+use crate::{
+    deployments::{log_name, moved},
+    ground::Ground,
+    releases, routing,
+    variables::variables_of,
+};
+use async_trait::async_trait;
+use node::Lines;
+use source::{Fetch, Login};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use store::{Batch, Stored};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use types::{
+    Actor, App, AppId, BuildSpec, Cause, Container, ContainerSpec, ContainerState, Deployment, DeploymentId, Error, GitSource, Image, LogLine,
+    LogQuery, LogStream, MountSpec, Network, NetworkSpec, Owner, Phase, Probe, Release, ReleaseVariable, Result, Secret, Source, report,
+};
+
+/// Deployments whose work is under way in this process.
+#[derive(Default)]
+pub(crate) struct Running {
+    tokens: Mutex<HashMap<DeploymentId, CancellationToken>>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Running {
+    fn enter(&self, id: &DeploymentId) -> CancellationToken {
+        let token = CancellationToken::new();
+        self.tokens.lock().expect("no panic while held").insert(id.clone(), token.clone());
+        token
+    }
+    fn leave(&self, id: &DeploymentId) {
+        self.tokens.lock().expect("no panic while held").remove(id);
+    }
+    pub fn has(&self, id: &DeploymentId) -> bool {
+        self.tokens.lock().expect("no panic while held").contains_key(id)
+    }
+    fn count(&self) -> usize {
+        self.tokens.lock().expect("no panic while held").len()
+    }
+    /// Ends the deployment's work at once, if it is under way.
+    pub fn cancel(&self, id: &DeploymentId) {
+        if let Some(token) = self.tokens.lock().expect("no panic while held").get(id) {
+            token.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Running {
+    /// Forgets all work, as a crash does.
+    pub async fn stopped_for_test(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+    pub fn stop_for_test(&self) {
+        self.stopping.cancel();
+    }
+}
+
+/// Stops the work of all deployments where it is; their phases stay on disk, and the next start goes on from there.
+pub(crate) async fn stop(ground: &Ground, limit: Duration) {
+    ground.running.stopping.cancel();
+    ground.running.tasks.close();
+    let _ = tokio::time::timeout(limit, ground.running.tasks.wait()).await;
+}
+
+/// Starts the work of deployments whose turn it is: as many at once as the settings say, one for each app.
+pub struct Deployer {
+    ground: Arc<Ground>,
+}
+
+/// What one turn found.
+#[derive(Debug, serde::Serialize)]
+pub struct DeployerReport {
+    pub waiting: usize,
+    pub running: usize,
+}
+
+impl Deployer {
+    pub(crate) fn new(ground: Arc<Ground>) -> Deployer {
+        Deployer { ground }
+    }
+}
+
+#[async_trait]
+impl jobs::Job for Deployer {
+    const NAME: &'static str = "deployments";
+    type Report = DeployerReport;
+
+    async fn run(&mut self) -> Result<DeployerReport> {
+        let ground = &self.ground;
+        let slots = usize::try_from(ground.settings()?.deployments_at_once.max(1)).unwrap_or(1);
+        let mut open: Vec<_> =
+            ground.store.deployments.list()?.into_iter().filter(|deployment| !deployment.phase.is_final()).collect();
+        // What was under way before a restart goes first, then the oldest.
+        open.sort_by_key(|deployment| (deployment.phase == Phase::Queued, deployment.id.clone()));
+        let mut busy: HashSet<AppId> =
+            open.iter().filter(|deployment| ground.running.has(&deployment.id)).map(|deployment| deployment.app.clone()).collect();
+        let mut waiting = 0;
+        for deployment in open {
+            if ground.running.has(&deployment.id) {
+                continue;
+            }
+            if deployment.cancel_requested && deployment.phase == Phase::Queued {
+                finish(ground, deployment, Phase::Cancelled, None).await?;
+                continue;
+            }
+            if ground.running.stopping.is_cancelled() || ground.running.count() >= slots || !busy.insert(deployment.app.clone()) {
+                waiting += 1;
+                continue;
+            }
+            let cancel = ground.running.enter(&deployment.id);
+            ground.running.tasks.spawn(drive(ground.clone(), deployment.id.clone(), cancel));
+        }
+        Ok(DeployerReport { waiting, running: ground.running.count() })
+    }
+}
+
+/// Leaves the list of running ones however the work ends.
+struct Leave(Arc<Ground>, DeploymentId);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.running.leave(&self.1);
+        self.0.wake_deploy();
+        self.0.wake_reconcile();
+    }
+}
+
+/// Does the work of one deployment to its end.
+async fn drive(ground: Arc<Ground>, id: DeploymentId, cancel: CancellationToken) {
+    let _leave = Leave(ground.clone(), id.clone());
+    if let Err(error) = drive_to_end(&ground, &id, cancel).await {
+        tracing::error!("deployment {id}: {}", report(&error));
+    }
+}
+
+async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: CancellationToken) -> Result<()> {
+    let mut deployment = load(ground, id)?;
+    let app = ground.store.apps.get(deployment.app.as_str())?.value;
+    let log = Log::open(ground, id).await?;
+    if deployment.phase != Phase::Queued {
+        log.note(format!("serverkit was restarted while this was {}; going on from there", deployment.phase.word())).await;
+    }
+    if deployment.cancel_requested {
+        cancel.cancel();
+    }
+    let limit = Duration::from_secs(app.deploy_timeout_seconds.into());
+    let deadline = tokio::time::Instant::now() + limit;
+    while !deployment.phase.is_final() {
+        let step = Step { ground, app: &app, deployment: &deployment.value, log: &log };
+        let phase = deployment.phase;
+        let made = tokio::select! {
+            made = step.perform() => made,
+            () = cancel.cancelled() => Err(Error::Cancelled),
+            () = ground.running.stopping.cancelled() => {
+                log.note("serverkit is stopping; this goes on when it is back".into()).await;
+                log.pause().await;
+                return Ok(());
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                Err(Error::busy(format!("it took longer than {} s while {}", limit.as_secs(), phase.word())))
+            }
+        };
+        deployment = match made {
+            Ok(next) => {
+                let at = ground.world.now();
+                let mut changed = deployment.clone();
+                next.change(&mut changed.value);
+                changed.enter(next.phase, at);
+                save(ground, &app, changed, next.live).await?
+            }
+            Err(error) => {
+                let (phase, why) = match error {
+                    Error::Cancelled => (Phase::Cancelled, None),
+                    error => (Phase::Failed, Some(ground.redactor.redact(&report(&error)).into_owned())),
+                };
+                log.note(why.clone().unwrap_or_else(|| "cancelled".into())).await;
+                abandon(ground, &deployment, &log).await;
+                finish(ground, deployment, phase, why).await?
+            }
+        };
+        if deployment.phase == Phase::Live {
+            if let Err(error) = look_again(ground).await {
+                tracing::warn!("routes after deployment {id}: {}", report(&error));
+            }
+            log.note(match ground.store.domains.list()?.iter().find(|domain| domain.app == app.id && domain.primary) {
+                Some(domain) => format!("live at {}", ground.url_of(&domain.host)),
+                None => "live".into(),
+            })
+            .await;
+            ground.wake_reconcile();
+        }
+    }
+    log.finish().await;
+    let _ = tokio::fs::remove_dir_all(work_folder(ground, id)).await;
+    Ok(())
+}
+
+/// Looks at the engine now, so that the new container has its route before anything else happens.
+async fn look_again(ground: &Ground) -> Result<()> {
+    let containers = ground.node.containers().await?;
+    let mut observed = (**ground.observed.load()).clone();
+    observed.containers = containers;
+    ground.observed.store(Arc::new(observed));
+    routing::apply(ground).await
+}
+
+fn load(ground: &Ground, id: &DeploymentId) -> Result<Stored<Deployment>> {
+    ground.store.deployments.claimed(id.as_str())?.ok_or_else(|| Error::not_found(types::Kind::Deployment, id))
+}
+
+/// Saves the deployment as it is now, with the release that became live if there is one. A wish to cancel that came
+/// meanwhile is kept.
+async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: Option<Made>) -> Result<Stored<Deployment>> {
+    let id = deployment.id.clone();
+    loop {
+        let mut current = load(ground, &id)?;
+        let cancel_requested = current.cancel_requested;
+        current.value = Deployment { cancel_requested, ..deployment.value.clone() };
+        let mut batch = Batch::new().save(current);
+        match &live {
+            Some(Made::Release(release)) if releases::find(ground, &release.id)?.is_none() => batch = batch.insert((**release).clone()),
+            Some(Made::Live(release)) => {
+                let mut stored = ground.store.apps.get(app.id.as_str())?;
+                stored.release = Some(release.clone());
+                batch = batch.save(stored);
+            }
+            _ => {}
+        }
+        match ground.store.commit(batch).await {
+            Err(Error::Stale { .. }) => continue,
+            other => other?,
+        }
+        let saved = load(ground, &id)?;
+        ground.events.emit(&Actor::system(app.organization.clone()), moved(app, &saved)).await;
+        return Ok(saved);
+    }
+}
+
+async fn finish(ground: &Ground, mut deployment: Stored<Deployment>, phase: Phase, why: Option<String>) -> Result<Stored<Deployment>> {
+    deployment.enter(phase, ground.world.now());
+    deployment.error = why;
+    let app = ground.store.apps.get(deployment.app.as_str())?.value;
+    save(ground, &app, deployment, None).await
+}
+
+/// Takes away what a deployment that failed has made: its container, and its release unless that was live before.
+async fn abandon(ground: &Ground, deployment: &Deployment, log: &Log) {
+    let Some(release) = &deployment.release else { return };
+    let app = ground.store.apps.find(deployment.app.as_str()).ok().flatten();
+    if app.is_none_or(|app| app.release.as_ref() == Some(release)) {
+        return;
+    }
+    for container in ground.node.containers().await.unwrap_or_default() {
+        if container.owner.release == *release {
+            log.tail_of(ground, &container).await;
+            if let Err(error) = ground.node.container_remove(&container.id).await {
+                tracing::warn!("removing {}: {}", container.name, report(&error));
+            }
+        }
+    }
+    if matches!(deployment.cause, Cause::Rollback { .. }) {
+        return;
+    }
+    if let Ok(Some(stored)) = ground.store.releases.claimed(release.as_str())
+        && let Err(error) = ground.store.commit(Batch::new().remove(&stored)).await
+    {
+        tracing::warn!("removing release {release}: {}", report(&error));
+    }
+}
+
+pub(crate) fn work_folder(ground: &Ground, id: &DeploymentId) -> PathBuf {
+    ground.options.data.join("work").join(id.as_str())
+}
+
+/// What a step made, and where the deployment goes from there.
+struct Next {
+    phase: Phase,
+    commit: Option<types::Commit>,
+    release: Option<types::ReleaseId>,
+    live: Option<Made>,
+}
+
+enum Made {
+    Release(Box<Release>),
+    Live(types::ReleaseId),
+}
+
+impl Next {
+    fn to(phase: Phase) -> Next {
+        Next { phase, commit: None, release: None, live: None }
+    }
+    fn change(&self, deployment: &mut Deployment) {
+        if let Some(commit) = &self.commit {
+            deployment.commit = Some(commit.clone());
+        }
+        if let Some(release) = &self.release {
+            deployment.release = Some(release.clone());
+        }
+    }
+}
+
+/// The work of one phase.
+struct Step<'a> {
+    ground: &'a Arc<Ground>,
+    app: &'a App,
+    deployment: &'a Deployment,
+    log: &'a Log,
+}
+
+impl Step<'_> {
+    async fn perform(&self) -> Result<Next> {
+        match (self.deployment.phase, &self.deployment.cause) {
+            (Phase::Queued, Cause::Rollback { .. }) => Ok(Next::to(Phase::Starting)),
+            (Phase::Queued, _) => Ok(Next::to(Phase::Fetching)),
+            (Phase::Fetching, _) => self.fetch().await,
+            (Phase::Building, _) => self.build().await,
+            (Phase::Starting, _) => self.start().await,
+            (Phase::Checking, _) => self.check().await,
+            (Phase::Live | Phase::Failed | Phase::Cancelled | Phase::Superseded, _) => unreachable!("a final phase has no work"),
+        }
+    }
+
+    async fn fetch(&self) -> Result<Next> {
+        match &self.app.source {
+            Source::Git(git) => {
+                let commit = self.fetch_source(git).await?;
+                Ok(Next { commit: Some(commit), ..Next::to(Phase::Building) })
+            }
+            Source::Image { reference } => {
+                self.log.note(format!("getting the image {reference}")).await;
+                let image = self.ground.node.image_pull(reference.as_str(), None, false, &self.log.lines()).await?;
+                self.released(image, reference.as_str().to_owned())
+            }
+        }
+    }
+
+    async fn fetch_source(&self, git: &GitSource) -> Result<types::Commit> {
+        let folder = work_folder(self.ground, &self.deployment.id);
+        let _ = tokio::fs::remove_dir_all(&folder).await;
+        let unseal = |sealed: &Option<types::Sealed>| sealed.as_ref().map(|sealed| self.ground.store.unseal(sealed)).transpose();
+        let login = match (unseal(&git.deploy_key)?, unseal(&git.password)?) {
+            (Some(private), _) if git.url.is_ssh() => Login::Key { private },
+            (_, Some(password)) => Login::Password { user: git.user.clone().unwrap_or_else(|| "git".into()), password },
+            _ => Login::None,
+        };
+        let reference = self.deployment.reference.clone().or_else(|| git.branch.clone());
+        let wanted = reference.as_ref().map_or_else(|| "the default branch".to_owned(), ToString::to_string);
+        self.log.note(format!("fetching {wanted} from {}", git.url)).await;
+        let cancel = CancellationToken::new();
+        let _stop_with_us = cancel.clone().drop_guard();
+        let fetch =
+            Fetch { url: git.url.clone(), reference, login, submodules: git.submodules, host_key: git.host_key.clone(), into: folder };
+        let fetched = source::fetch(fetch, self.log.words(), cancel).await?;
+        if let Some(seen) = fetched.host_key.filter(|seen| git.host_key.as_ref() != Some(seen)) {
+            let pin = |app: &mut App| {
+                if let Source::Git(git) = &mut app.source {
+                    git.host_key = Some(seen.clone());
+                }
+                Ok(())
+            };
+            self.ground.store.apps.update(self.app.id.as_str(), pin).await?;
+        }
+        let short = &fetched.commit.id[..fetched.commit.id.len().min(10)];
+        self.log.note(format!("at {short} {} ({})", fetched.commit.subject, fetched.commit.author)).await;
+        Ok(fetched.commit)
+    }
+
+    async fn build(&self) -> Result<Next> {
+        let Source::Git(git) = &self.app.source else { return Ok(Next::to(Phase::Fetching)) };
+        let folder = work_folder(self.ground, &self.deployment.id);
+        if !folder.exists() {
+            return Ok(Next::to(Phase::Fetching));
+        }
+        let plan = build::Plan::of(&folder, git)?;
+        let (mut arguments, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+        for variable in variables_of(self.ground, &self.app.id)?.iter().filter(|variable| variable.scope.at_build()) {
+            let value = self.ground.store.unseal(&variable.value.value)?;
+            match value.expose_str() {
+                Some(text) if !variable.secret => {
+                    arguments.insert(variable.key.to_string(), text.to_owned());
+                }
+                _ => {
+                    secrets.insert(variable.key.to_string(), value);
+                }
+            }
+        }
+        let tag = format!("serverkit/{}-{}:{}", self.app.name, tail(self.app.id.as_str(), 8), self.deployment.number);
+        let spec = BuildSpec {
+            tag: tag.clone(),
+            owner_app: self.app.id.clone(),
+            context: plan.context,
+            dockerfile: plan.dockerfile.clone(),
+            target: git.target.clone(),
+            arguments,
+            secrets,
+            labels: BTreeMap::from([
+                ("serverkit.organization".into(), self.app.organization.to_string()),
+                ("serverkit.app".into(), self.app.id.to_string()),
+            ]),
+        };
+        self.log.note(format!("building {} as {tag}", plan.dockerfile)).await;
+        let image = self.ground.node.image_build(&spec, &self.log.lines()).await?;
+        self.released(image, tag)
+    }
+
+    /// Makes the release of this image with the app's configuration of now.
+    fn released(&self, image: Image, image_name: String) -> Result<Next> {
+        let ground = self.ground;
+        let app = ground.store.apps.get(self.app.id.as_str())?.value;
+        let variables = variables_of(ground, &app.id)?
+            .into_iter()
+            .filter(|variable| variable.scope.at_run())
+            .map(|stored| ReleaseVariable { key: stored.value.key, value: stored.value.value, secret: stored.value.secret })
+            .collect();
+        let mut domains: Vec<_> =
+            ground.store.domains.list()?.iter().filter(|domain| domain.app == app.id).map(|domain| domain.host.to_string()).collect();
+        domains.sort();
+        let release = Release {
+            id: ground.world.id(),
+            organization: app.organization.clone(),
+            app: app.id.clone(),
+            deployment: self.deployment.id.clone(),
+            number: self.deployment.number,
+            port: app.port.or_else(|| image.ports.first().copied()).unwrap_or(8080),
+            image: image.id,
+            image_name,
+            commit: self.deployment.commit.clone(),
+            variables,
+            variables_version: app.variables_version,
+            command: app.command.clone(),
+            mounts: app.mounts.clone(),
+            domains,
+            limits: app.limits.clone(),
+            health: app.health.clone(),
+            grace_seconds: app.grace_seconds,
+            created_at: ground.world.now(),
+        };
+        let id = release.id.clone();
+        Ok(Next { release: Some(id), live: Some(Made::Release(Box::new(release))), ..Next::to(Phase::Starting) })
+    }
+
+    async fn start(&self) -> Result<Next> {
+        let release = self.release()?;
+        if must_stop_first(&release) {
+            let others = self.ground.node.containers().await?;
+            for old in others.iter().filter(|old| old.owner.app == release.app && old.owner.release != release.id && old.state.is_running()) {
+                self.log.note("stopping the old container first, because both would write to the same volume".into()).await;
+                self.ground.node.container_stop(&old.id, Duration::from_secs(release.grace_seconds.into())).await?;
+            }
+        }
+        let spec = container_spec(self.ground, self.app, &release).await?;
+        self.log.note(format!("starting {} from {}", spec.name, release.image_name)).await;
+        self.ground.node.container_start(&spec).await?;
+        Ok(Next::to(Phase::Checking))
+    }
+
+    async fn check(&self) -> Result<Next> {
+        let release = self.release()?;
+        let health = &release.health;
+        let what = match &health.probe {
+            Probe::Tcp => format!("port {} to take connections", release.port),
+            Probe::Http { path } => format!("GET {path} on port {} to answer 200 to 399", release.port),
+            Probe::Running => "it to stay up".to_owned(),
+        };
+        self.log.note(format!("waiting for {what}, at most {} s", health.start_seconds)).await;
+        let began = tokio::time::Instant::now();
+        let limit = Duration::from_secs(health.start_seconds.into());
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let containers = self.ground.node.containers().await?;
+            let Some(container) = containers.into_iter().find(|container| container.owner.release == release.id) else {
+                return Err(Error::unavailable("the new container is gone; somebody removed it"));
+            };
+            let why = match &container.state {
+                ContainerState::Exited { out_of_memory: true, .. } => {
+                    return Err(Error::unavailable(format!("the container was killed: out of memory, limit {} MiB", release.limits.memory_bytes >> 20)));
+                }
+                ContainerState::Exited { .. } | ContainerState::Restarting { .. } => {
+                    return Err(Error::unavailable(format!("the container {}", container.state.words())));
+                }
+                _ if container.restarts > 0 => return Err(Error::unavailable("the container exited at once and was started again")),
+                ContainerState::Running => match self.probe(&release, &container, began).await {
+                    Ok(()) => {
+                        self.log.note(format!("healthy after {:.1} s", began.elapsed().as_secs_f64())).await;
+                        return Ok(Next { live: Some(Made::Live(release.id.clone())), ..Next::to(Phase::Live) });
+                    }
+                    Err(error) => report(&error),
+                },
+                state => state.words(),
+            };
+            if began.elapsed() > limit {
+                let hint = match health.probe {
+                    Probe::Running => "",
+                    _ => "; is that the port on which the app listens, on all addresses (0.0.0.0)?",
+                };
+                return Err(Error::unavailable(format!("not healthy after {} s: {why}{hint}", limit.as_secs())));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(health.interval_seconds.min(2).into()));
+        }
+    }
+
+    async fn probe(&self, release: &Release, container: &Container, began: tokio::time::Instant) -> Result<()> {
+        if release.health.probe == Probe::Running {
+            // Long enough to see a process that exits at once.
+            return if began.elapsed() > Duration::from_secs(3) { Ok(()) } else { Err(Error::unavailable("just started")) };
+        }
+        let address = container.address.ok_or_else(|| Error::unavailable("the container has no address yet"))?;
+        let timeout = Duration::from_secs(release.health.timeout_seconds.into());
+        self.ground.node.probe(address, release.port, &release.health.probe, timeout).await
+    }
+
+    fn release(&self) -> Result<Release> {
+        let id = self.deployment.release.as_ref().ok_or_else(|| Error::busy("its release is gone; deploy again"))?;
+        releases::find(self.ground, id)?.ok_or_else(|| Error::busy("its release was removed meanwhile; deploy again"))
+    }
+}
+
+/// Two containers must not write to one volume at the same time.
+pub(crate) fn must_stop_first(release: &Release) -> bool {
+    release.mounts.iter().any(|mount| !mount.read_only)
+}
+
+/// The container of a release, with its network and volumes made and its secrets open.
+pub(crate) async fn container_spec(ground: &Ground, app: &App, release: &Release) -> Result<ContainerSpec> {
+    let network = ensure_network(ground, app).await?;
+    let mut mounts = Vec::new();
+    for mount in &release.mounts {
+        let volume = ground.store.volumes.get(mount.volume.as_str())?.value;
+        let labels = [("serverkit.organization".to_owned(), volume.organization.to_string()), ("serverkit.volume".to_owned(), volume.id.to_string())];
+        ground.node.volume_ensure(&volume.engine_name, &labels).await?;
+        mounts.push(MountSpec { volume: volume.engine_name, path: mount.path.to_string(), read_only: mount.read_only });
+    }
+    let mut environment = Vec::new();
+    for variable in &release.variables {
+        environment.push((variable.key.to_string(), ground.store.unseal(&variable.value)?));
+    }
+    if !release.variables.iter().any(|variable| variable.key.as_str() == "PORT") {
+        environment.push(("PORT".into(), Secret::from(release.port.to_string())));
+    }
+    Ok(ContainerSpec {
+        name: format!("sk-{}-{}-{}", app.name, release.number, tail(release.id.as_str(), 6)),
+        owner: Owner {
+            organization: app.organization.clone(),
+            environment: app.environment.clone(),
+            app: app.id.clone(),
+            release: release.id.clone(),
+        },
+        image: release.image.clone(),
+        command: release.command.clone(),
+        environment,
+        network,
+        aliases: vec![app.name.to_string()],
+        mounts,
+        limits: release.limits.clone(),
+        grace_seconds: release.grace_seconds,
+    })
+}
+
+/// The network of the app's environment; makes it, with the first subnet of the range that nobody has.
+async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
+    let spec = |network: &Network| NetworkSpec {
+        name: network.name.clone(),
+        organization: app.organization.clone(),
+        environment: app.environment.clone(),
+        subnet: network.subnet,
+    };
+    if let Some(network) = ground.store.networks.find(app.environment.as_str())? {
+        ground.node.network_ensure(&spec(&network)).await?;
+        return Ok(network.value.name);
+    }
+    let range = ground.options.network_range;
+    let prefix = range.prefix_len().max(24);
+    let subnets = range.subnets(prefix).map_err(|_| Error::invalid("network_range", "cannot be cut into networks"))?;
+    let mut last = None;
+    for subnet in subnets {
+        if ground.store.networks.claimed(&subnet.to_string())?.is_some() {
+            continue;
+        }
+        let network = Network {
+            environment: app.environment.clone(),
+            name: format!("serverkit-{}", app.environment.as_str().trim_start_matches("env_")),
+            subnet,
+        };
+        match ground.node.network_ensure(&spec(&network)).await {
+            Ok(()) => {
+                match ground.store.networks.insert(network.clone()).await {
+                    Ok(_) => return Ok(network.name),
+                    // Another deployment of the environment was quicker, with the same network.
+                    Err(Error::Taken { .. }) => return Ok(ground.store.networks.get(app.environment.as_str())?.value.name),
+                    Err(error) => return Err(error),
+                }
+            }
+            // Somebody else on this machine has the addresses: take the next.
+            Err(error @ (Error::Taken { .. } | Error::Invalid { .. } | Error::Busy { .. })) => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::busy(format!("all networks of {range} are in use"))))
+}
+
+/// The last letters of an id.
+fn tail(id: &str, letters: usize) -> &str {
+    &id[id.len() - letters..]
+}
+
+/// The log of a deployment: lines from everywhere go into one file, in order.
+struct Log {
+    ground: Arc<Ground>,
+    sender: mpsc::Sender<LogLine>,
+    writer: tokio::task::JoinHandle<telemetry::LogWriter>,
+}
+
+impl Log {
+    async fn open(ground: &Arc<Ground>, id: &DeploymentId) -> Result<Log> {
+        let writer = ground.logs.writer(&log_name(id)).await?;
+        let (sender, mut receiver) = mpsc::channel::<LogLine>(1024);
+        let writer = tokio::spawn(async move {
+            while let Some(line) = receiver.recv().await {
+                writer.line(line).await;
+            }
+            writer
+        });
+        Ok(Log { ground: ground.clone(), sender, writer })
+    }
+
+    fn lines(&self) -> Lines {
+        self.sender.clone()
+    }
+
+    /// A channel for plain words of progress.
+    fn words(&self) -> mpsc::Sender<String> {
+        let (sender, mut receiver) = mpsc::channel::<String>(256);
+        let (lines, world) = (self.sender.clone(), self.ground.world.clone());
+        tokio::spawn(async move {
+            while let Some(text) = receiver.recv().await {
+                let _ = lines.send(LogLine { at: world.now(), stream: LogStream::Stdout, text }).await;
+            }
+        });
+        sender
+    }
+
+    async fn note(&self, text: String) {
+        let _ = self.sender.send(LogLine { at: self.ground.world.now(), stream: LogStream::Note, text }).await;
+    }
+
+    /// The last words of a container that is about to go.
+    async fn tail_of(&self, ground: &Ground, container: &Container) {
+        use futures::StreamExt;
+        self.note("the last lines of the container:".into()).await;
+        let lines = ground.node.container_logs(&container.id, LogQuery { tail: Some(50), ..LogQuery::default() });
+        let copy = lines.for_each(|line| async {
+            if let Ok(line) = line {
+                let _ = self.sender.send(line).await;
+            }
+        });
+        let _ = tokio::time::timeout(Duration::from_secs(5), copy).await;
+    }
+
+    /// Closes the log for good.
+    async fn finish(self) {
+        drop(self.sender);
+        match self.writer.await {
+            Ok(writer) => {
+                if let Err(error) = writer.finish().await {
+                    tracing::warn!("closing a deployment's log: {}", report(&error));
+                }
+            }
+            Err(error) => tracing::warn!("closing a deployment's log: {error}"),
+        }
+    }
+
+    /// Writes what there is, and leaves the log open for the next start.
+    async fn pause(self) {
+        drop(self.sender);
+        let _ = self.writer.await;
+    }
+}

@@ -1,0 +1,219 @@
+//! The queue of deployments, and what people ask of it. The work itself is in `deployer`.
+
+use crate::{
+    apps::{find_app, is_active, not_trashed},
+    ground::Ground,
+    projects::{of, owned},
+    releases,
+};
+use futures::stream::BoxStream;
+use std::{collections::HashMap, sync::Arc};
+use store::{Batch, Stored};
+use telemetry::{Numbered, Page};
+use types::{
+    Action, Actor, App, AppId, AppName, Cause, DesiredState, Deployment, DeploymentId, Error, Fact, GitRef, Kind, Phase, Result, Source, Step,
+};
+
+#[derive(Debug, Clone)]
+pub struct DeploymentView {
+    pub deployment: Deployment,
+    pub app_name: AppName,
+    pub cancellable: bool,
+}
+
+#[derive(Clone)]
+pub struct Deployments {
+    ground: Arc<Ground>,
+}
+
+impl Deployments {
+    pub(crate) fn new(ground: Arc<Ground>) -> Deployments {
+        Deployments { ground }
+    }
+
+    /// Queues a deployment of the app's branch, or of `reference`. One that still waits is superseded.
+    pub async fn create(&self, actor: &Actor, app: &str, reference: Option<GitRef>) -> Result<DeploymentView> {
+        let app = find_app(&self.ground, actor, app)?;
+        if reference.is_some() && matches!(app.source, Source::Image { .. }) {
+            return Err(Error::invalid("reference", "an app from an image has no branches; change its image instead"));
+        }
+        self.queue(actor, &app, Cause::Manual, reference).await
+    }
+
+    /// Queues the way back to a release: of the deployment or release that is named, or the one that was live before.
+    pub async fn roll_back(&self, actor: &Actor, app: &str, to: Option<&str>) -> Result<DeploymentView> {
+        let app = find_app(&self.ground, actor, app)?;
+        let releases = releases::releases_of(&self.ground, &app.id)?;
+        let target = match to {
+            Some(to) => {
+                let number = to.trim_start_matches('#').parse::<u64>().ok();
+                releases
+                    .iter()
+                    .find(|release| release.id.as_str() == to || release.deployment.as_str() == to || number == Some(release.number))
+                    .ok_or_else(|| Error::not_found(Kind::Release, to))?
+            }
+            None => releases
+                .iter()
+                .rev()
+                .find(|release| Some(&release.id) == releases::live_before(&self.ground, &app).as_ref())
+                .ok_or_else(|| Error::busy(format!("`{}` has no earlier release to go back to", app.name)))?,
+        };
+        if app.release.as_ref() == Some(&target.id) {
+            return Err(Error::busy(format!("release #{} is live already", target.number)));
+        }
+        self.queue(actor, &app, Cause::Rollback { to: target.id.clone() }, None).await
+    }
+
+    async fn queue(&self, actor: &Actor, app: &App, cause: Cause, reference: Option<GitRef>) -> Result<DeploymentView> {
+        actor.may(Action::Deploy)?;
+        let ground = &self.ground;
+        loop {
+            let mut stored = ground.store.apps.get(app.id.as_str())?;
+            not_trashed(&stored)?;
+            stored.desired = DesiredState::Running;
+            let batch = queue(ground, actor, &mut stored.value, cause.clone(), reference.clone(), Batch::new())?;
+            let id = stored.last_deployment.clone().expect("it was queued just now");
+            match ground.store.commit(batch.save(stored)).await {
+                Err(Error::Stale { .. }) => continue,
+                other => other?,
+            }
+            let deployment = find(ground, &id)?.ok_or_else(|| Error::not_found(Kind::Deployment, &id))?;
+            ground.events.emit(actor, moved(app, &deployment)).await;
+            ground.wake_deploy();
+            return Ok(view(app.name.clone(), deployment));
+        }
+    }
+
+    /// Asks the deployment to end. What is live stays live.
+    pub async fn cancel(&self, actor: &Actor, id: &str) -> Result<DeploymentView> {
+        actor.may(Action::Deploy)?;
+        let (deployment, app) = self.find(actor, id)?;
+        if deployment.phase.is_final() {
+            return Err(Error::busy(format!("#{} is {} already", deployment.number, deployment.phase.word())));
+        }
+        let stored = self
+            .ground
+            .store
+            .deployments
+            .update(&store::Record::key(&deployment), |deployment| {
+                deployment.cancel_requested = true;
+                Ok(())
+            })
+            .await?;
+        self.ground.running.cancel(&deployment.id);
+        self.ground.wake_deploy();
+        Ok(view(app.name.clone(), stored.value))
+    }
+
+    /// Newest first: of one app, or of all; only unfinished ones if `active`.
+    pub async fn list(&self, actor: &Actor, app: Option<&str>, active: bool) -> Result<Vec<DeploymentView>> {
+        actor.may(Action::View)?;
+        let ground = &self.ground;
+        let names: HashMap<AppId, AppName> =
+            of(actor, ground.store.apps.list()?, |app| &app.organization).map(|app| (app.id.clone(), app.name)).collect();
+        let all = match app {
+            Some(app) => ground.store.deployments.prefix(&format!("{}/", find_app(ground, actor, app)?.id))?,
+            None => ground.store.deployments.list()?,
+        };
+        let mut views: Vec<_> = all
+            .into_iter()
+            .map(|stored| stored.value)
+            .filter(|deployment| deployment.organization == actor.organization && (!active || is_active(deployment.phase)))
+            .filter_map(|deployment| Some(view(names.get(&deployment.app)?.clone(), deployment)))
+            .collect();
+        views.sort_by(|a, b| b.deployment.id.cmp(&a.deployment.id));
+        Ok(views)
+    }
+
+    pub async fn get(&self, actor: &Actor, id: &str) -> Result<DeploymentView> {
+        actor.may(Action::View)?;
+        let (deployment, app) = self.find(actor, id)?;
+        Ok(view(app.name, deployment))
+    }
+
+    /// Lines of its log after line `after`, at most `limit`.
+    pub async fn log(&self, actor: &Actor, id: &str, after: u64, limit: usize) -> Result<Page> {
+        actor.may(Action::View)?;
+        let (deployment, _) = self.find(actor, id)?;
+        self.ground.logs.read(&log_name(&deployment.id), after, limit).await
+    }
+
+    /// Lines of its log after line `after`, and those to come; ends with the deployment.
+    pub async fn follow(&self, actor: &Actor, id: &str, after: u64) -> Result<BoxStream<'static, Numbered>> {
+        actor.may(Action::View)?;
+        let (deployment, _) = self.find(actor, id)?;
+        Ok(self.ground.logs.follow(&log_name(&deployment.id), after))
+    }
+
+    fn find(&self, actor: &Actor, id: &str) -> Result<(Deployment, App)> {
+        let stored = self.ground.store.deployments.claimed(id)?;
+        let deployment = owned(actor, stored, Kind::Deployment, id, |deployment| &deployment.organization)?;
+        let app = self.ground.store.apps.get(deployment.app.as_str())?.value;
+        Ok((deployment, app))
+    }
+}
+
+fn view(app_name: AppName, deployment: Deployment) -> DeploymentView {
+    DeploymentView { cancellable: is_active(deployment.phase) && !deployment.cancel_requested, app_name, deployment }
+}
+
+pub(crate) fn find(ground: &Ground, id: &DeploymentId) -> Result<Option<Deployment>> {
+    Ok(ground.store.deployments.claimed(id.as_str())?.map(|stored| stored.value))
+}
+
+/// Adds a queued deployment of `app` to the batch, and closes the ones that still wait. The caller saves `app`.
+pub(crate) fn queue(ground: &Ground, actor: &Actor, app: &mut App, cause: Cause, reference: Option<GitRef>, mut batch: Batch) -> Result<Batch> {
+    let now = ground.world.now();
+    for mut waiting in waiting_of(ground, &app.id)? {
+        waiting.enter(Phase::Superseded, now);
+        waiting.error = Some(format!("#{} came before this one began", app.deployments + 1));
+        batch = batch.save(waiting);
+    }
+    app.deployments += 1;
+    let release = match &cause {
+        Cause::Rollback { to } => Some(to.clone()),
+        Cause::Manual | Cause::Created => None,
+    };
+    let deployment = Deployment {
+        id: ground.world.id(),
+        organization: app.organization.clone(),
+        app: app.id.clone(),
+        number: app.deployments,
+        cause,
+        by: actor.who.to_string(),
+        reference,
+        commit: None,
+        phase: Phase::Queued,
+        steps: vec![Step { phase: Phase::Queued, started_at: now, finished_at: None }],
+        release,
+        previous: app.release.clone(),
+        error: None,
+        cancel_requested: false,
+        queued_at: now,
+        finished_at: None,
+    };
+    app.last_deployment = Some(deployment.id.clone());
+    Ok(batch.insert(deployment))
+}
+
+fn waiting_of(ground: &Ground, app: &AppId) -> Result<Vec<Stored<Deployment>>> {
+    let all = ground.store.deployments.prefix(&format!("{app}/"))?;
+    Ok(all.into_iter().filter(|deployment| deployment.phase == Phase::Queued).collect())
+}
+
+/// What the log of a deployment is called.
+pub(crate) fn log_name(id: &DeploymentId) -> String {
+    format!("deployment-{id}")
+}
+
+/// What happened, for the listeners.
+pub(crate) fn moved(app: &App, deployment: &Deployment) -> Fact {
+    Fact::DeploymentMoved {
+        app: app.id.clone(),
+        name: app.name.to_string(),
+        deployment: deployment.id.clone(),
+        number: deployment.number,
+        phase: deployment.phase,
+        error: deployment.error.clone(),
+    }
+}

@@ -1,0 +1,145 @@
+//! Domains of apps.
+
+use crate::{
+    apps::{find_app, not_trashed},
+    ground::Ground,
+    projects::{of, owned},
+};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use store::Batch;
+use types::{Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, Kind, Result};
+
+#[derive(Debug, Clone)]
+pub struct DomainView {
+    pub domain: Domain,
+    pub app_name: AppName,
+    pub certificate: Option<Certificate>,
+    pub url: String,
+}
+
+/// Whether a name leads here.
+#[derive(Debug, Clone)]
+pub struct DomainCheck {
+    pub ok: bool,
+    /// What the name resolves to.
+    pub addresses: Vec<IpAddr>,
+    /// This machine's addresses.
+    pub expected: Vec<IpAddr>,
+    /// One sentence.
+    pub detail: String,
+}
+
+#[derive(Clone)]
+pub struct Domains {
+    ground: Arc<Ground>,
+}
+
+impl Domains {
+    pub(crate) fn new(ground: Arc<Ground>) -> Domains {
+        Domains { ground }
+    }
+
+    /// Of one app, or of all apps of the organization, by host.
+    pub async fn list(&self, actor: &Actor, app: Option<&str>) -> Result<Vec<DomainView>> {
+        actor.may(Action::View)?;
+        let app = app.map(|app| find_app(&self.ground, actor, app)).transpose()?;
+        let names: HashMap<AppId, AppName> =
+            self.ground.store.apps.list()?.into_iter().map(|app| (app.id.clone(), app.name.clone())).collect();
+        of(actor, self.ground.store.domains.list()?, |domain| &domain.organization)
+            .filter(|domain| app.as_ref().is_none_or(|app| app.id == domain.app))
+            .filter_map(|domain| {
+                let name = names.get(&domain.app)?.clone();
+                Some(self.view(domain, name))
+            })
+            .collect()
+    }
+
+    /// Fails with `Taken` when the host leads somewhere already.
+    pub async fn add(&self, actor: &Actor, app: &str, host: Host, force_https: bool) -> Result<DomainView> {
+        actor.may(Action::Configure)?;
+        let app = find_app(&self.ground, actor, app)?;
+        not_trashed(&app)?;
+        let first = !self.ground.store.domains.list()?.iter().any(|domain| domain.app == app.id);
+        let batch = insert_domain(&self.ground, Batch::new(), &app, host.clone(), first, force_https)?;
+        self.ground.store.commit(batch).await?;
+        self.changed();
+        self.ground.events.emit(actor, Fact::DomainAdded { app: app.id.clone(), host: host.clone() }).await;
+        self.view(self.ground.store.domains.get(host.as_str())?.value, app.name)
+    }
+
+    pub async fn remove(&self, actor: &Actor, host: &str) -> Result<()> {
+        actor.may(Action::Configure)?;
+        let store = &self.ground.store;
+        let host: Host = host.parse()?;
+        let domain = owned(actor, store.domains.find(host.as_str())?, Kind::Domain, host.as_str(), |domain| &domain.organization)?;
+        let mut batch = Batch::new().remove(&store.domains.get(host.as_str())?);
+        let heir = store.domains.list()?.into_iter().find(|other| other.app == domain.app && other.host != domain.host);
+        if let (true, Some(mut heir)) = (domain.primary, heir) {
+            heir.primary = true;
+            batch = batch.save(heir);
+        }
+        store.commit(batch).await?;
+        self.changed();
+        self.ground.events.emit(actor, Fact::DomainRemoved { app: domain.app, host }).await;
+        Ok(())
+    }
+
+    /// Resolves the host and compares it with this machine's addresses.
+    pub async fn check(&self, actor: &Actor, host: &str) -> Result<DomainCheck> {
+        actor.may(Action::View)?;
+        let host: Host = host.parse()?;
+        let expected = self.ground.node.addresses();
+        let addresses: Vec<IpAddr> = match host.address() {
+            Some(address) => vec![address],
+            None => match tokio::net::lookup_host((host.as_str(), 443)).await {
+                Ok(found) => {
+                    let mut found: Vec<_> = found.map(|address| address.ip()).collect();
+                    found.sort();
+                    found.dedup();
+                    found
+                }
+                Err(_) => Vec::new(),
+            },
+        };
+        let here = |address: &IpAddr| expected.contains(address) || address.is_loopback();
+        let (ok, detail) = if addresses.is_empty() {
+            (false, format!("{host} has no address yet; set an A or AAAA record to this server"))
+        } else if addresses.iter().all(here) {
+            (true, format!("{host} leads to this server"))
+        } else {
+            let elsewhere: Vec<_> = addresses.iter().filter(|address| !here(address)).map(ToString::to_string).collect();
+            (false, format!("{host} leads to {}, which is not an address of this server (it may be one in front of it)", elsewhere.join(", ")))
+        };
+        Ok(DomainCheck { ok, addresses, expected, detail })
+    }
+
+    fn view(&self, domain: Domain, app_name: AppName) -> Result<DomainView> {
+        let certificate = self.ground.store.certificates.find(domain.host.as_str())?.map(|stored| stored.value);
+        Ok(DomainView { url: self.ground.url_of(&domain.host), certificate, app_name, domain })
+    }
+
+    fn changed(&self) {
+        self.ground.wake_reconcile();
+        self.ground.wake_certificates();
+    }
+}
+
+/// Adds the domain to the batch. Fails with `Taken`, saying by whom, when it leads somewhere already.
+pub(crate) fn insert_domain(ground: &Ground, batch: Batch, app: &App, host: Host, primary: bool, force_https: bool) -> Result<Batch> {
+    if ground.settings()?.panel_domain.as_ref() == Some(&host) {
+        return Err(Error::Taken { kind: Kind::Domain, name: host.to_string(), by: Some("the panel itself".into()) });
+    }
+    if let Some(other) = ground.store.domains.find(host.as_str())? {
+        let by = ground.store.apps.find(other.app.as_str())?.filter(|owner| owner.organization == app.organization);
+        let by = by.map(|owner| format!("the app `{}`", owner.name));
+        return Err(Error::Taken { kind: Kind::Domain, name: host.to_string(), by });
+    }
+    Ok(batch.insert(Domain {
+        host,
+        organization: app.organization.clone(),
+        app: app.id.clone(),
+        primary,
+        force_https,
+        created_at: ground.world.now(),
+    }))
+}

@@ -1,0 +1,60 @@
+//! What happened, kept for the activity page and sent to whoever listens.
+
+use std::sync::Arc;
+use store::Store;
+use tokio::sync::broadcast;
+use types::{Action, Actor, AppId, Event, Fact, Result, World, report};
+
+/// Records events and hands them on. A listener that is too slow misses some and learns how many.
+#[derive(Clone)]
+pub struct Events {
+    store: Store,
+    world: World,
+    live: broadcast::Sender<Arc<Event>>,
+}
+
+impl Events {
+    pub fn new(store: Store, world: World) -> Events {
+        Events { store, world, live: broadcast::channel(1024).0 }
+    }
+
+    /// Records that `actor` caused `fact`, and tells the listeners. What caused it is done already, so a failure
+    /// to record is logged and not returned.
+    pub async fn emit(&self, actor: &Actor, fact: Fact) {
+        let event = Event {
+            id: self.world.id(),
+            organization: actor.organization.clone(),
+            at: self.world.now(),
+            by: actor.who.clone(),
+            address: actor.address.clone(),
+            fact,
+        };
+        if let Err(error) = self.store.events.insert(event.clone()).await {
+            tracing::error!("event not recorded: {}", report(&error));
+        }
+        let _ = self.live.send(Arc::new(event));
+    }
+
+    /// What happens from now on, in the actor's organization and in others: filter by `event.organization`.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.live.subscribe()
+    }
+
+    /// What happened, newest first, of one app or of all; at most `limit`, before `before` if that is given.
+    pub async fn list(&self, actor: &Actor, app: Option<&AppId>, before: Option<&str>, limit: usize) -> Result<Vec<Event>> {
+        actor.may(Action::View)?;
+        let wanted = |event: &Event| {
+            event.organization == actor.organization
+                && app.is_none_or(|app| event.fact.app() == Some(app))
+                && before.is_none_or(|before| event.id.as_str() < before)
+        };
+        Ok(self.store.events.last(usize::MAX)?.into_iter().map(|event| event.value).filter(wanted).take(limit).collect())
+    }
+
+    /// What happened after the event with this id, oldest first: for a listener that comes back.
+    pub async fn since(&self, actor: &Actor, id: &str) -> Result<Vec<Event>> {
+        actor.may(Action::View)?;
+        let events = self.store.events.list()?.into_iter().map(|event| event.value);
+        Ok(events.filter(|event| event.organization == actor.organization && event.id.as_str() > id).collect())
+    }
+}

@@ -1,0 +1,81 @@
+//! What every service stands on: the store, the world, the node, and what was last seen of it.
+
+use crate::{deployer::Running, events::Events, observed::Observed, routing::Routing};
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use jobs::Wake;
+use node::Node;
+use std::{path::PathBuf, sync::Arc};
+use store::Store;
+use telemetry::{LogStore, Metrics, Redactor};
+use types::{Host, World};
+
+/// What is fixed while the panel runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the panel keeps its state; work folders are made below it.
+    pub data: PathBuf,
+    /// As the world sees them: for addresses that people click.
+    pub http_port: u16,
+    pub https_port: u16,
+    pub panel_port: u16,
+    /// Networks of environments are cut from it, a `/24` each.
+    pub network_range: IpNet,
+    /// Apps get a name under it when the settings name no other domain (`localhost` with `--dev`).
+    pub apps_domain: Option<Host>,
+    /// In place of the setting, when given on the command line or in the configuration.
+    pub acme_directory: Option<url::Url>,
+    pub acme_ca_pem: Option<String>,
+}
+
+/// Wakes the loops that close gaps.
+#[derive(Default)]
+pub(crate) struct Wakes {
+    pub reconcile: Wake,
+    pub deploy: Wake,
+    pub certificates: Wake,
+}
+
+pub(crate) struct Ground {
+    pub store: Store,
+    pub world: World,
+    pub node: Arc<dyn Node>,
+    pub logs: LogStore,
+    pub metrics: Metrics,
+    pub redactor: Redactor,
+    pub options: Options,
+    pub events: Events,
+    pub observed: ArcSwap<Observed>,
+    pub last_sample: ArcSwap<Option<types::MachineSample>>,
+    pub routing: Routing,
+    pub running: Running,
+    pub wakes: Wakes,
+}
+
+impl Ground {
+    pub fn wake_reconcile(&self) {
+        self.wakes.reconcile.wake();
+    }
+    pub fn wake_deploy(&self) {
+        self.wakes.deploy.wake();
+    }
+    pub fn wake_certificates(&self) {
+        self.wakes.certificates.wake();
+    }
+    /// The settings, or the defaults on a fresh panel.
+    pub fn settings(&self) -> types::Result<types::Settings> {
+        Ok(self.store.settings.list()?.into_iter().next().map(|stored| stored.value).unwrap_or_default())
+    }
+    /// The domain under which new apps get a name.
+    pub fn apps_domain(&self) -> types::Result<Option<Host>> {
+        Ok(self.settings()?.apps_domain.or_else(|| self.options.apps_domain.clone()))
+    }
+    /// `https://HOST`, with the port when it is not 443.
+    pub fn url_of(&self, host: &Host) -> String {
+        let host = if host.as_str().contains(':') { format!("[{host}]") } else { host.to_string() };
+        match self.options.https_port {
+            443 => format!("https://{host}"),
+            port => format!("https://{host}:{port}"),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Takes away what is over: old releases and their images, old events and logs, the trash, networks of environments that
+//! are gone, work folders that a crash left. Only things that are ours, never volumes.
+
+use crate::{deployer::work_folder, deployments::log_name, ground::Ground, releases::releases_of, trash};
+use async_trait::async_trait;
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use store::Batch;
+use types::{Actor, App, Fact, Result};
+
+/// Events kept.
+const EVENTS: usize = 20_000;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// See the module.
+pub struct Housekeeping {
+    ground: Arc<Ground>,
+}
+
+/// What one turn removed.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct HousekeepingReport {
+    pub releases: usize,
+    pub deployments: usize,
+    pub events: usize,
+    pub apps: Vec<String>,
+    pub networks: usize,
+}
+
+impl Housekeeping {
+    pub(crate) fn new(ground: Arc<Ground>) -> Housekeeping {
+        Housekeeping { ground }
+    }
+
+    /// Releases beyond the number that the app keeps, oldest first; never the live one or one that is being deployed.
+    async fn releases(&self, app: &App) -> Result<usize> {
+        let ground = &self.ground;
+        let active: HashSet<_> = ground
+            .store
+            .deployments
+            .prefix(&format!("{}/", app.id))?
+            .into_iter()
+            .filter(|deployment| !deployment.phase.is_final())
+            .filter_map(|deployment| deployment.release.clone())
+            .collect();
+        let spare: Vec<_> = releases_of(ground, &app.id)?
+            .into_iter()
+            .filter(|release| app.release.as_ref() != Some(&release.id) && !active.contains(&release.id))
+            .collect();
+        let over = spare.len().saturating_sub(usize::try_from(app.keep_releases).unwrap_or(usize::MAX));
+        for release in &spare[..over] {
+            if let Some(stored) = ground.store.releases.claimed(release.id.as_str())? {
+                ground.store.commit(Batch::new().remove(&stored)).await?;
+            }
+            if release.image_name.starts_with("serverkit/") {
+                trash::remove_image(ground, &release.image).await;
+            }
+        }
+        Ok(over)
+    }
+
+    /// Deployments that ended long ago, with their logs; the newest 20 of an app stay.
+    async fn deployments(&self, app: &App, log_days: u32) -> Result<usize> {
+        let ground = &self.ground;
+        let all = ground.store.deployments.prefix(&format!("{}/", app.id))?;
+        let limit = ground.world.now().minus(DAY * log_days);
+        let releases: HashSet<_> = releases_of(ground, &app.id)?.into_iter().map(|release| release.deployment).collect();
+        let old = all[..all.len().saturating_sub(20)].iter().filter(|deployment| {
+            deployment.finished_at.is_some_and(|at| at < limit) && !releases.contains(&deployment.id)
+        });
+        let mut removed = 0;
+        for deployment in old {
+            ground.store.commit(Batch::new().remove(deployment)).await?;
+            ground.logs.remove(&log_name(&deployment.id)).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    async fn events(&self) -> Result<usize> {
+        let all = self.ground.store.events.list()?;
+        let over = all.len().saturating_sub(EVENTS);
+        for chunk in all[..over].chunks(500) {
+            let batch = chunk.iter().fold(Batch::new(), Batch::remove);
+            self.ground.store.commit(batch).await?;
+        }
+        Ok(over)
+    }
+
+    async fn networks(&self) -> Result<usize> {
+        let ground = &self.ground;
+        let mut removed = 0;
+        for network in ground.store.networks.list()? {
+            if ground.store.environments.find(network.environment.as_str())?.is_none() {
+                ground.node.network_remove(&network.name).await?;
+                ground.store.commit(Batch::new().remove(&network)).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Folders of deployments that have ended.
+    async fn work_folders(&self) -> Result<()> {
+        let ground = &self.ground;
+        let Ok(mut entries) = tokio::fs::read_dir(ground.options.data.join("work")).await else { return Ok(()) };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let over = crate::deployments::find(ground, &id)?.is_none_or(|deployment| deployment.phase.is_final());
+            if over && !ground.running.has(&id) {
+                let _ = tokio::fs::remove_dir_all(work_folder(ground, &id)).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl jobs::Job for Housekeeping {
+    const NAME: &'static str = "housekeeping";
+    type Report = HousekeepingReport;
+
+    async fn run(&mut self) -> Result<HousekeepingReport> {
+        let ground = self.ground.clone();
+        let settings = ground.settings()?;
+        let mut done = HousekeepingReport { events: self.events().await?, ..HousekeepingReport::default() };
+        let limit = ground.world.now().minus(DAY * settings.trash_days);
+        for app in ground.store.apps.list()? {
+            if app.trashed_at.is_some_and(|at| at < limit) {
+                trash::purge(&ground, &app, false).await?;
+                let fact = Fact::AppRemoved { app: app.id.clone(), name: app.name.to_string() };
+                ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
+                done.apps.push(app.name.to_string());
+                continue;
+            }
+            done.releases += self.releases(&app).await?;
+            done.deployments += self.deployments(&app, settings.log_days).await?;
+        }
+        done.networks = self.networks().await?;
+        self.work_folders().await?;
+        Ok(done)
+    }
+}

@@ -1,0 +1,127 @@
+//! What apps print, and a terminal in their containers.
+
+use crate::{apps::find_app, ground::Ground};
+use futures::{StreamExt, stream::BoxStream};
+use node::Exec;
+use std::{sync::Arc, time::Duration};
+use types::{Action, Actor, App, Container, Error, ExecSpec, Fact, LogLine, LogQuery, Result, Time};
+
+/// A line of an app, and the container that printed it.
+#[derive(Debug, Clone)]
+pub struct AppLine {
+    pub line: LogLine,
+    pub container: String,
+}
+
+/// Lines in one answer.
+const MOST: u32 = 50_000;
+
+#[derive(Clone)]
+pub struct Logs {
+    ground: Arc<Ground>,
+}
+
+impl Logs {
+    pub(crate) fn new(ground: Arc<Ground>) -> Logs {
+        Logs { ground }
+    }
+
+    /// The last `tail` lines (1000 unless said) of the app's containers, in order of time; only those with `search` in
+    /// them, whatever the case.
+    pub async fn read(&self, actor: &Actor, app: &str, since: Option<Time>, tail: Option<u32>, search: Option<&str>) -> Result<Vec<AppLine>> {
+        actor.may(Action::View)?;
+        let app = find_app(&self.ground, actor, app)?;
+        let tail = tail.unwrap_or(1000).min(MOST);
+        let search = search.map(str::to_lowercase);
+        // With a search, all lines are looked through.
+        let asked = if search.is_some() { None } else { Some(tail) };
+        let mut found = Vec::new();
+        for container in self.containers(&app) {
+            let mut lines = self.lines(&container, LogQuery { since, tail: asked, follow: false });
+            while let Some(line) = lines.next().await {
+                let line = line?;
+                if search.as_ref().is_none_or(|search| line.line.text.to_lowercase().contains(search)) {
+                    found.push(line);
+                }
+                if found.len() > 2 * MOST as usize {
+                    found.drain(..MOST as usize);
+                }
+            }
+        }
+        found.sort_by_key(|line| line.line.at);
+        let over = found.len().saturating_sub(tail as usize);
+        found.drain(..over);
+        Ok(found)
+    }
+
+    /// The last `tail` lines and those to come, also of containers that replace these. Ends when it is dropped.
+    pub async fn follow(&self, actor: &Actor, app: &str, since: Option<Time>, tail: Option<u32>) -> Result<BoxStream<'static, AppLine>> {
+        actor.may(Action::View)?;
+        let app = find_app(&self.ground, actor, app)?;
+        let (sender, receiver) = tokio::sync::mpsc::channel(256);
+        tokio::spawn(self.clone().follow_all(app, LogQuery { since, tail: Some(tail.unwrap_or(200).min(MOST)), follow: true }, sender));
+        Ok(tokio_stream::wrappers::ReceiverStream::new(receiver).boxed())
+    }
+
+    /// Follows each container of the app as it appears.
+    async fn follow_all(self, app: App, first: LogQuery, sender: tokio::sync::mpsc::Sender<AppLine>) {
+        let mut followed = std::collections::HashSet::new();
+        let mut query = first;
+        let mut tasks = tokio::task::JoinSet::new();
+        while !sender.is_closed() {
+            for container in self.containers(&app) {
+                if followed.insert((container.id.clone(), container.started_at)) {
+                    let (mut lines, sender) = (self.lines(&container, query.clone()), sender.clone());
+                    tasks.spawn(async move {
+                        while let Some(Ok(line)) = lines.next().await {
+                            if sender.send(line).await.is_err() {
+                                break;
+                            }
+                        }
+                    });
+                }
+            }
+            query = LogQuery { since: Some(self.ground.world.now().minus(Duration::from_secs(2))), tail: None, follow: true };
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = sender.closed() => break,
+            }
+        }
+        tasks.abort_all();
+    }
+
+    fn containers(&self, app: &App) -> Vec<Container> {
+        self.ground.observed.load().containers.iter().filter(|container| container.owner.app == app.id).cloned().collect()
+    }
+
+    fn lines(&self, container: &Container, query: LogQuery) -> BoxStream<'static, Result<AppLine>> {
+        let (name, redactor) = (container.name.clone(), self.ground.redactor.clone());
+        let redacted = move |line: Result<LogLine>| {
+            line.map(|mut line| {
+                line.text = redactor.redact(&line.text).into_owned();
+                AppLine { line, container: name.clone() }
+            })
+        };
+        self.ground.node.container_logs(&container.id, query).map(redacted).boxed()
+    }
+
+    /// A command in the app's running container: a shell where none is given.
+    pub async fn terminal(&self, actor: &Actor, app: &str, command: Vec<String>, columns: u16, rows: u16) -> Result<Exec> {
+        actor.may(Action::Terminal)?;
+        let app = find_app(&self.ground, actor, app)?;
+        let container = self
+            .containers(&app)
+            .into_iter()
+            .filter(|container| container.state.is_running())
+            .max_by_key(|container| (app.release.as_ref() == Some(&container.owner.release), container.created_at))
+            .ok_or_else(|| Error::busy(format!("`{}` has no running container", app.name)))?;
+        let command = if command.is_empty() { SHELL.map(str::to_owned).to_vec() } else { command };
+        let spec = ExecSpec { command, tty: true, columns: columns.clamp(2, 1000), rows: rows.clamp(2, 1000) };
+        let exec = self.ground.node.exec(&container.id, &spec).await?;
+        self.ground.events.emit(actor, Fact::TerminalOpened { app: app.id, name: app.name.to_string() }).await;
+        Ok(exec)
+    }
+}
+
+/// The best shell that the image has. It runs inside the container; nothing of ours goes through a shell.
+const SHELL: [&str; 3] = ["/bin/sh", "-c", "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi"];

@@ -1,0 +1,119 @@
+//! What was last seen of the engine, and what that means for an app.
+
+use std::collections::HashMap;
+use types::{App, AppId, Container, ContainerState, DesiredState, EngineStatus, Phase, ReleaseId};
+
+/// One look at the engine. The last good one is kept while the engine does not answer, so that routes stay.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// `None` before the first look.
+    pub engine: Option<EngineStatus>,
+    pub containers: Vec<Container>,
+    /// By the engine's container id: what the last checks said.
+    pub health: HashMap<String, Health>,
+    /// Why an app's container could not be brought up.
+    pub problems: HashMap<AppId, String>,
+}
+
+/// What the checks of a container said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    pub failures: u32,
+    /// Why the last one failed; `None` if it did not.
+    pub why: Option<String>,
+}
+
+/// Failures in a row before an app is called unhealthy.
+const PATIENCE: u32 = 3;
+
+/// The state that people see, one vocabulary everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AppState {
+    /// Never deployed.
+    New,
+    /// A deployment is on its way and nothing serves yet.
+    Deploying,
+    Running,
+    /// Its container is being brought up.
+    Starting,
+    Stopped,
+    /// It runs, but its health check fails.
+    Unhealthy,
+    /// It keeps exiting.
+    Crashing,
+    /// Its last deployment failed and nothing was live before.
+    Failed,
+    /// The engine does not answer.
+    Unknown,
+}
+
+impl AppState {
+    pub fn word(self) -> &'static str {
+        match self {
+            AppState::New => "new",
+            AppState::Deploying => "deploying",
+            AppState::Running => "running",
+            AppState::Starting => "starting",
+            AppState::Stopped => "stopped",
+            AppState::Unhealthy => "unhealthy",
+            AppState::Crashing => "crashing",
+            AppState::Failed => "failed",
+            AppState::Unknown => "unknown",
+        }
+    }
+}
+
+impl Observed {
+    /// The container that serves this release.
+    pub fn container(&self, release: &ReleaseId) -> Option<&Container> {
+        self.containers.iter().find(|container| container.owner.release == *release)
+    }
+
+    /// The app's state and, where there is something to say, why. `last` is the phase of its newest deployment.
+    pub fn state_of(&self, app: &App, last: Option<Phase>) -> (AppState, Option<String>) {
+        if app.trashed_at.is_some() {
+            return (AppState::Stopped, Some("in the trash".into()));
+        }
+        let deploying = last.is_some_and(|phase| !phase.is_final());
+        let Some(release) = &app.release else {
+            return match last {
+                Some(phase) if !phase.is_final() => (AppState::Deploying, Some(phase.word().into())),
+                Some(Phase::Failed) => (AppState::Failed, None),
+                _ => (AppState::New, None),
+            };
+        };
+        if app.desired == DesiredState::Stopped {
+            return (AppState::Stopped, None);
+        }
+        match &self.engine {
+            None => return (AppState::Starting, None),
+            Some(EngineStatus::Down { why, .. }) => return (AppState::Unknown, Some(why.clone())),
+            Some(EngineStatus::Up { .. }) => {}
+        }
+        let Some(container) = self.container(release) else {
+            if let Some(why) = self.problems.get(&app.id) {
+                return (AppState::Crashing, Some(why.clone()));
+            }
+            return (if deploying { AppState::Deploying } else { AppState::Starting }, None);
+        };
+        match &container.state {
+            ContainerState::Running => match self.health.get(&container.id) {
+                Some(health) if health.failures >= PATIENCE => (AppState::Unhealthy, health.why.clone()),
+                _ if container.restarts > 2 && self.is_unproven(container) => {
+                    (AppState::Crashing, Some(format!("restarted {} times", container.restarts)))
+                }
+                _ => (AppState::Running, None),
+            },
+            ContainerState::Created | ContainerState::Removing => (AppState::Starting, None),
+            state @ ContainerState::Exited { out_of_memory: true, .. } => {
+                (AppState::Crashing, Some(format!("{}, limit {} MiB", state.words(), app.limits.memory_bytes >> 20)))
+            }
+            state => (AppState::Crashing, Some(state.words())),
+        }
+    }
+
+    /// Whether its health has not been seen since it last started.
+    fn is_unproven(&self, container: &Container) -> bool {
+        self.health.get(&container.id).is_none_or(|health| health.why.is_some())
+    }
+}

@@ -1,0 +1,146 @@
+//! What somebody wants to see first.
+
+use crate::{
+    apps::{AppView, views},
+    deployments::DeploymentView,
+    ground::Ground,
+    observed::AppState,
+    servers::{ServerView, Servers},
+};
+use std::{sync::Arc, time::Duration};
+use types::{Action, Actor, CertificateState, EngineStatus, Event, Result};
+
+#[derive(Debug, Clone)]
+pub struct Overview {
+    pub servers: Vec<ServerView>,
+    pub attention: Vec<Attention>,
+    pub apps: Vec<AppView>,
+    pub deployments: Vec<DeploymentView>,
+    pub events: Vec<Event>,
+    pub counts: Counts,
+}
+
+/// Something that somebody should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attention {
+    /// True for what is broken, false for what will be.
+    pub problem: bool,
+    /// One plain sentence.
+    pub text: String,
+    /// A page of the panel.
+    pub link: String,
+    /// What the button says.
+    pub action: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub apps: usize,
+    pub running: usize,
+    pub failed: usize,
+    pub projects: usize,
+}
+
+#[derive(Clone)]
+pub struct Overviews {
+    ground: Arc<Ground>,
+}
+
+impl Overviews {
+    pub(crate) fn new(ground: Arc<Ground>) -> Overviews {
+        Overviews { ground }
+    }
+
+    pub async fn get(&self, actor: &Actor) -> Result<Overview> {
+        actor.may(Action::View)?;
+        let ground = &self.ground;
+        let apps = views(ground, actor, |app, _, _| app.trashed_at.is_none())?;
+        let servers = Servers::new(ground.clone()).list(actor).await?;
+        let mut deployments: Vec<_> = crate::Deployments::new(ground.clone()).list(actor, None, false).await?;
+        deployments.truncate(10);
+        let is_bad = |app: &&AppView| matches!(app.state, AppState::Failed | AppState::Crashing | AppState::Unhealthy);
+        let counts = Counts {
+            apps: apps.len(),
+            running: apps.iter().filter(|app| app.state == AppState::Running).count(),
+            failed: apps.iter().filter(is_bad).count(),
+            projects: ground.store.projects.list()?.iter().filter(|project| project.organization == actor.organization).count(),
+        };
+        let mut attention = engine_attention(&servers);
+        attention.extend(apps.iter().filter_map(app_attention));
+        attention.extend(self.certificates(actor)?);
+        attention.extend(servers.iter().filter_map(disk_attention));
+        let events = ground.events.list(actor, None, None, 20).await?;
+        Ok(Overview { servers, attention, apps, deployments, events, counts })
+    }
+
+    fn certificates(&self, actor: &Actor) -> Result<Vec<Attention>> {
+        let ground = &self.ground;
+        let now = ground.world.now();
+        let mut found = Vec::new();
+        for certificate in ground.store.certificates.list()? {
+            let Some(domain) = ground.store.domains.find(certificate.host.as_str())? else { continue };
+            if domain.organization != actor.organization {
+                continue;
+            }
+            let text = match (certificate.state, certificate.not_after) {
+                (CertificateState::Failed, _) => {
+                    format!("No certificate for {}: {}", certificate.host, certificate.last_error.clone().unwrap_or_default())
+                }
+                (_, Some(end)) if end.since(now) < Duration::from_secs(7 * 86_400) => {
+                    format!("The certificate for {} ends in {} days", certificate.host, end.since(now).as_secs() / 86_400)
+                }
+                _ => continue,
+            };
+            found.push(Attention {
+                problem: certificate.state == CertificateState::Failed,
+                text,
+                link: "/certificates".into(),
+                action: "See certificates".into(),
+            });
+        }
+        Ok(found)
+    }
+}
+
+fn engine_attention(servers: &[ServerView]) -> Vec<Attention> {
+    let down = |server: &ServerView| match &server.engine {
+        Some(EngineStatus::Down { why, fix }) => Some(Attention {
+            problem: true,
+            text: format!("The Docker engine of {} does not answer: {why}. {fix}", server.server.name),
+            link: "/servers".into(),
+            action: "See the doctor".into(),
+        }),
+        _ => None,
+    };
+    servers.iter().filter_map(down).collect()
+}
+
+fn app_attention(app: &AppView) -> Option<Attention> {
+    let name = &app.app.name;
+    let detail = app.state_detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    let (text, tab, action) = match app.state {
+        AppState::Failed => (format!("The deployment of {name} failed{detail}"), "/deployments", "See the deployment"),
+        AppState::Crashing => (format!("{name} keeps crashing{detail}"), "/logs", "See the logs"),
+        AppState::Unhealthy => (format!("{name} fails its health check{detail}"), "/logs", "See the logs"),
+        _ => match &app.deployment {
+            Some(last) if last.phase == types::Phase::Failed => {
+                let why = last.error.as_deref().unwrap_or("see its log");
+                (format!("The last deployment of {name} failed, the one before still serves: {why}"), "/deployments", "See the deployment")
+            }
+            _ => return None,
+        },
+    };
+    Some(Attention { problem: true, text, link: format!("/apps/{}{tab}", app.app.id), action: action.into() })
+}
+
+fn disk_attention(server: &ServerView) -> Option<Attention> {
+    let sample = server.sample.as_ref()?;
+    let free = sample.disk_total_bytes.saturating_sub(sample.disk_used_bytes);
+    let scarce = sample.disk_total_bytes > 0 && (free < sample.disk_total_bytes / 10 || free < 2 << 30);
+    scarce.then(|| Attention {
+        problem: free < 1 << 30,
+        text: format!("{} has {:.1} GiB of disk left", server.server.name, free as f64 / f64::from(1 << 30)),
+        link: "/servers".into(),
+        action: "See the server".into(),
+    })
+}

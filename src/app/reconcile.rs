@@ -1,0 +1,235 @@
+//! Closes the gap between what should run and what runs: makes containers that are missing, retires those that nobody
+//! wants, and keeps the edge's routes in step. Runs at start, on a wake-up, on engine events, and every minute.
+
+use crate::{
+    apps::is_active,
+    deployer::{container_spec, must_stop_first},
+    deployments,
+    ground::Ground,
+    observed::{AppState, Observed},
+    releases, routing,
+};
+use async_trait::async_trait;
+use futures::StreamExt;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use types::{
+    Actor, App, AppId, Container, ContainerState, DesiredState, EngineEvent, EngineStatus, Fact, OrganizationId, Phase, Release, ReleaseId, Result,
+    report,
+};
+
+/// How long requests and WebSockets of a container that was replaced may go on.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// See the module.
+pub struct Reconciler {
+    ground: Arc<Ground>,
+    states: HashMap<AppId, AppState>,
+    engine_up: Option<bool>,
+    retiring: Arc<Mutex<HashSet<String>>>,
+}
+
+/// What one turn did.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct ReconcileReport {
+    pub started: Vec<String>,
+    pub retired: Vec<String>,
+    pub problems: Vec<String>,
+}
+
+/// What should be, at one moment.
+struct Wanted {
+    /// What should run.
+    live: Vec<(App, Release)>,
+    /// Containers of these are a deployment's business.
+    deploying: HashSet<ReleaseId>,
+    organizations: HashSet<OrganizationId>,
+}
+
+impl Reconciler {
+    pub(crate) fn new(ground: Arc<Ground>) -> Reconciler {
+        Reconciler { ground, states: HashMap::new(), engine_up: None, retiring: Arc::default() }
+    }
+
+    fn wanted(&self) -> Result<Wanted> {
+        let ground = &self.ground;
+        let mut wanted = Wanted {
+            live: Vec::new(),
+            deploying: HashSet::new(),
+            organizations: ground.store.organizations.list()?.into_iter().map(|organization| organization.id.clone()).collect(),
+        };
+        let mut no_room = HashSet::new();
+        for deployment in ground.store.deployments.list()?.into_iter().filter(|deployment| is_active(deployment.phase)) {
+            let Some(release) = &deployment.release else { continue };
+            wanted.deploying.insert(release.clone());
+            let starting = matches!(deployment.phase, Phase::Starting | Phase::Checking);
+            if starting && releases::find(ground, release)?.is_some_and(|release| must_stop_first(&release)) {
+                no_room.insert(deployment.app.clone());
+            }
+        }
+        for app in ground.store.apps.list()? {
+            if let Some(id) = &app.release
+                && !no_room.contains(&app.id)
+                && app.desired == DesiredState::Running
+                && app.trashed_at.is_none()
+                && let Some(release) = releases::find(ground, id)?
+            {
+                wanted.live.push((app.value, release));
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Makes or starts what is missing. A problem of one app does not keep the others.
+    async fn start_missing(&self, wanted: &Wanted, containers: &[Container], report_: &mut ReconcileReport) -> HashMap<AppId, String> {
+        let mut problems = HashMap::new();
+        for (app, release) in &wanted.live {
+            let found = containers.iter().find(|container| container.owner.release == release.id);
+            let fine = found.is_some_and(|container| !matches!(container.state, ContainerState::Created | ContainerState::Exited { .. }));
+            if fine || wanted.deploying.contains(&release.id) {
+                continue;
+            }
+            let started = async {
+                let spec = container_spec(&self.ground, app, release).await?;
+                self.ground.node.container_start(&spec).await
+            };
+            match started.await {
+                Ok(_) => report_.started.push(app.name.to_string()),
+                Err(error) => {
+                    let why = report(&error);
+                    report_.problems.push(format!("{}: {why}", app.name));
+                    problems.insert(app.id.clone(), why);
+                }
+            }
+        }
+        problems
+    }
+
+    /// Drains, stops and removes what nobody wants. That takes a while, so it goes on beside the next turns.
+    fn retire_unwanted(&self, wanted: &Wanted, containers: &[Container], report_: &mut ReconcileReport) {
+        let live: HashSet<&ReleaseId> = wanted.live.iter().map(|(_, release)| &release.id).collect();
+        for container in containers {
+            let release = &container.owner.release;
+            if live.contains(release) || wanted.deploying.contains(release) || self.waits_for_its_turn(container) {
+                continue;
+            }
+            if !self.retiring.lock().expect("no panic while held").insert(container.id.clone()) {
+                continue;
+            }
+            report_.retired.push(container.name.clone());
+            let (ground, retiring, container) = (self.ground.clone(), self.retiring.clone(), container.clone());
+            tokio::spawn(async move {
+                if let Err(error) = retire(&ground, &container).await {
+                    tracing::warn!("retiring {}: {}", container.name, report(&error));
+                }
+                retiring.lock().expect("no panic while held").remove(&container.id);
+                ground.wake_reconcile();
+            });
+        }
+    }
+
+    /// A live container that was stopped for a deployment that stops first is kept until that deployment is decided.
+    fn waits_for_its_turn(&self, container: &Container) -> bool {
+        let app = self.ground.store.apps.find(container.owner.app.as_str()).ok().flatten();
+        app.is_some_and(|app| {
+            app.release.as_ref() == Some(&container.owner.release) && app.desired == DesiredState::Running && app.trashed_at.is_none()
+        })
+    }
+
+    async fn tell_states(&mut self, observed: &Observed) -> Result<()> {
+        let mut now = HashMap::new();
+        for app in self.ground.store.apps.list()? {
+            let last = match &app.last_deployment {
+                Some(id) => deployments::find(&self.ground, id)?.map(|deployment| deployment.phase),
+                None => None,
+            };
+            let (state, why) = observed.state_of(&app, last);
+            let before = self.states.get(&app.id).copied();
+            if before.is_some_and(|before| before != state) {
+                let fact = Fact::AppStateChanged { app: app.id.clone(), name: app.name.to_string(), state: state.word().into(), why };
+                self.ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
+            }
+            now.insert(app.id.clone(), state);
+        }
+        self.states = now;
+        Ok(())
+    }
+
+    async fn tell_engine(&mut self, status: &EngineStatus) -> Result<()> {
+        let up = matches!(status, EngineStatus::Up { .. });
+        if self.engine_up.replace(up).is_some_and(|before| before != up) {
+            let fact = match status {
+                EngineStatus::Up { version, .. } => Fact::EngineFound { version: version.clone() },
+                EngineStatus::Down { why, .. } => Fact::EngineLost { why: why.clone() },
+            };
+            for organization in self.ground.store.organizations.list()? {
+                self.ground.events.emit(&Actor::system(organization.id.clone()), fact.clone()).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl jobs::Job for Reconciler {
+    const NAME: &'static str = "apps";
+    type Report = ReconcileReport;
+
+    async fn run(&mut self) -> Result<ReconcileReport> {
+        let mut report_ = ReconcileReport::default();
+        let status = self.ground.node.engine().await;
+        self.tell_engine(&status).await?;
+        let wanted = self.wanted()?;
+        let mut observed = (**self.ground.observed.load()).clone();
+        observed.engine = Some(status.clone());
+        if let EngineStatus::Up { .. } = status {
+            let ours = |containers: Vec<Container>| -> Vec<Container> {
+                containers.into_iter().filter(|container| wanted.organizations.contains(&container.owner.organization)).collect()
+            };
+            let before = ours(self.ground.node.containers().await?);
+            observed.problems = self.start_missing(&wanted, &before, &mut report_).await;
+            observed.containers = if report_.started.is_empty() { before } else { ours(self.ground.node.containers().await?) };
+            let there: HashSet<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
+            observed.health.retain(|id, _| there.contains(id.as_str()));
+        }
+        self.ground.observed.store(Arc::new(observed.clone()));
+        routing::apply(&self.ground).await?;
+        if let EngineStatus::Up { .. } = status {
+            self.retire_unwanted(&wanted, &observed.containers, &mut report_);
+        }
+        self.tell_states(&observed).await?;
+        Ok(report_)
+    }
+}
+
+/// Waits until nothing is under way to the container, at most [`DRAIN`]; then stops it with its grace, and removes it.
+async fn retire(ground: &Ground, container: &Container) -> Result<()> {
+    let release = releases::find(ground, &container.owner.release)?;
+    if let Some(upstream) = release.as_ref().and_then(|release| routing::upstream(container, release.port)) {
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < DRAIN && ground.node.edge_active(&upstream).await? > 0 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    let grace = release.map_or(15, |release| release.grace_seconds);
+    ground.node.container_stop(&container.id, Duration::from_secs(grace.into())).await?;
+    ground.node.container_remove(&container.id).await
+}
+
+/// Wakes the reconciler on what the engine says of our containers.
+pub(crate) async fn watch_engine(ground: Arc<Ground>) {
+    let mut events = ground.node.engine_events();
+    while let Some(event) = events.next().await {
+        match event {
+            EngineEvent::Connected | EngineEvent::Lost { .. } => ground.wake_reconcile(),
+            EngineEvent::Container { app: Some(_), action, .. } if CONCERNS_US.contains(&action.as_str()) => ground.wake_reconcile(),
+            EngineEvent::Container { .. } => {}
+        }
+    }
+}
+
+/// Actions after which something must be done or shown. `exec_…` and `top` are not among them.
+const CONCERNS_US: [&str; 8] = ["start", "die", "stop", "kill", "destroy", "oom", "restart", "unpause"];

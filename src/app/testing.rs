@@ -1,0 +1,257 @@
+//! For this crate's own tests: a panel on a real store in a temporary folder, with an engine that exists in memory only
+//! and does as it is told.
+
+use crate::{Options, ground::Ground};
+use async_trait::async_trait;
+use futures::{StreamExt, stream::BoxStream};
+use node::{Exec, Lines, Node, RegistryLogin};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use store::{Batch, Store};
+use telemetry::{LogStore, Metrics, Redactor};
+use types::*;
+
+/// What the engine should do.
+#[derive(Default)]
+pub struct Orders {
+    /// Probes fail with this.
+    pub unhealthy: Option<String>,
+    /// New containers exit with this code.
+    pub exit: Option<i64>,
+    pub engine_down: bool,
+    /// Getting an image never ends.
+    pub hang: bool,
+}
+
+#[derive(Default)]
+pub struct FakeNode {
+    pub orders: Mutex<Orders>,
+    pub containers: Mutex<HashMap<String, Container>>,
+    pub edge: Mutex<EdgeConfig>,
+    pub volumes: Mutex<Vec<String>>,
+    made: Mutex<u8>,
+}
+
+impl FakeNode {
+    fn check(&self) -> Result<()> {
+        if self.orders.lock().expect("test").engine_down { Err(Error::unavailable("the engine does not answer")) } else { Ok(()) }
+    }
+    /// Names of running containers, in order.
+    pub fn running(&self) -> Vec<String> {
+        let containers = self.containers.lock().expect("test");
+        let mut names: Vec<_> = containers.values().filter(|c| c.state.is_running()).map(|c| c.name.clone()).collect();
+        names.sort();
+        names
+    }
+    pub fn target_of(&self, host: &str) -> Option<Target> {
+        self.edge.lock().expect("test").routes.get(&host.parse().expect("a host")).map(|route| route.target.clone())
+    }
+}
+
+#[async_trait]
+impl Node for FakeNode {
+    async fn engine(&self) -> EngineStatus {
+        match self.check() {
+            Ok(()) => EngineStatus::Up { version: "test".into(), api_version: "1.51".into() },
+            Err(error) => EngineStatus::Down { why: error.to_string(), fix: "start it".into() },
+        }
+    }
+    fn engine_events(&self) -> BoxStream<'static, EngineEvent> {
+        futures::stream::pending().boxed()
+    }
+    async fn image_find(&self, reference: &str) -> Result<Option<Image>> {
+        Ok(Some(Image { id: format!("sha256:{reference}"), ports: vec![80], bytes: 1 }))
+    }
+    async fn image_pull(&self, reference: &str, _: Option<&RegistryLogin>, _: bool, _: &Lines) -> Result<Image> {
+        self.check()?;
+        if self.orders.lock().expect("test").hang {
+            std::future::pending::<()>().await;
+        }
+        Ok(Image { id: format!("sha256:{reference}"), ports: vec![80], bytes: 1 })
+    }
+    async fn image_build(&self, spec: &BuildSpec, _: &Lines) -> Result<Image> {
+        Ok(Image { id: format!("sha256:{}", spec.tag), ports: vec![80], bytes: 1 })
+    }
+    async fn image_remove(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn network_ensure(&self, _: &NetworkSpec) -> Result<()> {
+        self.check()
+    }
+    async fn network_remove(&self, _: &str) -> Result<()> {
+        self.check()
+    }
+    async fn volume_ensure(&self, name: &str, _: &[(String, String)]) -> Result<()> {
+        self.volumes.lock().expect("test").push(name.to_owned());
+        Ok(())
+    }
+    async fn volume_exists(&self, name: &str) -> Result<bool> {
+        Ok(self.volumes.lock().expect("test").iter().any(|volume| volume == name))
+    }
+    async fn volume_bytes(&self, _: &str) -> Result<Option<u64>> {
+        Ok(None)
+    }
+    async fn volume_remove(&self, name: &str) -> Result<()> {
+        self.volumes.lock().expect("test").retain(|volume| volume != name);
+        Ok(())
+    }
+    async fn containers(&self) -> Result<Vec<Container>> {
+        self.check()?;
+        Ok(self.containers.lock().expect("test").values().cloned().collect())
+    }
+    async fn container_find(&self, id: &str) -> Result<Option<Container>> {
+        Ok(self.containers.lock().expect("test").get(id).cloned())
+    }
+    async fn container_start(&self, spec: &ContainerSpec) -> Result<String> {
+        self.check()?;
+        let exit = self.orders.lock().expect("test").exit;
+        let state = exit.map_or(ContainerState::Running, |code| ContainerState::Exited { code, out_of_memory: false });
+        let mut made = self.made.lock().expect("test");
+        *made += 1;
+        let container = Container {
+            id: spec.name.clone(),
+            name: spec.name.clone(),
+            owner: spec.owner.clone(),
+            image: spec.image.clone(),
+            state,
+            address: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, *made))),
+            created_at: Time(0),
+            started_at: None,
+            restarts: 0,
+        };
+        self.containers.lock().expect("test").insert(spec.name.clone(), container);
+        Ok(spec.name.clone())
+    }
+    async fn container_stop(&self, id: &str, _: Duration) -> Result<()> {
+        if let Some(container) = self.containers.lock().expect("test").get_mut(id) {
+            container.state = ContainerState::Exited { code: 0, out_of_memory: false };
+        }
+        Ok(())
+    }
+    async fn container_remove(&self, id: &str) -> Result<()> {
+        self.containers.lock().expect("test").remove(id);
+        Ok(())
+    }
+    fn container_logs(&self, _: &str, _: LogQuery) -> BoxStream<'static, Result<LogLine>> {
+        futures::stream::empty().boxed()
+    }
+    async fn container_stats(&self, _: &str) -> Result<Option<ContainerStats>> {
+        Ok(None)
+    }
+    async fn exec(&self, _: &str, _: &ExecSpec) -> Result<Exec> {
+        Err(Error::unavailable("this engine runs no commands"))
+    }
+    async fn probe(&self, _: IpAddr, _: u16, _: &Probe, _: Duration) -> Result<()> {
+        match &self.orders.lock().expect("test").unhealthy {
+            Some(why) => Err(Error::unavailable(why.clone())),
+            None => Ok(()),
+        }
+    }
+    fn facts(&self) -> MachineFacts {
+        MachineFacts { hostname: "test".into(), ..MachineFacts::default() }
+    }
+    fn addresses(&self) -> Vec<IpAddr> {
+        Vec::new()
+    }
+    async fn sample(&self) -> Result<MachineSample> {
+        Ok(MachineSample::default())
+    }
+    async fn doctor(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+    async fn edge_apply(&self, config: EdgeConfig) -> Result<()> {
+        *self.edge.lock().expect("test") = config;
+        Ok(())
+    }
+    async fn edge_traffic(&self) -> Result<Vec<(Option<AppId>, Traffic)>> {
+        Ok(Vec::new())
+    }
+    async fn edge_active(&self, _: &Upstream) -> Result<u64> {
+        Ok(0)
+    }
+}
+
+/// A panel's ground with an organization, a project and an environment.
+pub struct Bench {
+    pub ground: Arc<Ground>,
+    pub node: Arc<FakeNode>,
+    pub owner: Actor,
+    _folder: Arc<tempfile::TempDir>,
+}
+
+impl Bench {
+    pub async fn new() -> Bench {
+        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+        Bench::open(folder, Arc::new(FakeNode::default())).await
+    }
+
+    /// As after a crash: the same folder and engine, everything else new.
+    pub async fn again(self) -> Bench {
+        let Bench { ground, node, _folder, .. } = self;
+        ground.running.stop_for_test();
+        ground.store.close().await;
+        drop(ground);
+        Bench::open(_folder, node).await
+    }
+
+    async fn open(folder: Arc<tempfile::TempDir>, node: Arc<FakeNode>) -> Bench {
+        let world = World::system();
+        let store = Store::open(folder.path(), world.clone()).expect("opens");
+        let organization = match store.organizations.list().expect("lists").first() {
+            Some(organization) => organization.id.clone(),
+            None => seed(&store, &world).await,
+        };
+        let redactor = Redactor::default();
+        let ground = Arc::new(Ground {
+            logs: LogStore::open(&folder.path().join("logs"), redactor.clone()).expect("opens"),
+            events: crate::Events::new(store.clone(), world.clone()),
+            store,
+            world,
+            node: node.clone(),
+            metrics: Metrics::new(),
+            redactor,
+            options: Options {
+                data: folder.path().to_owned(),
+                http_port: 80,
+                https_port: 443,
+                panel_port: 9443,
+                network_range: "10.201.0.0/16".parse().expect("a range"),
+                apps_domain: Some("localhost".parse().expect("a host")),
+                acme_directory: None,
+                acme_ca_pem: None,
+            },
+            observed: Default::default(),
+            last_sample: Default::default(),
+            routing: Default::default(),
+            running: Default::default(),
+            wakes: Default::default(),
+        });
+        Bench { ground, node, owner: Actor::system(organization), _folder: folder }
+    }
+}
+
+async fn seed(store: &Store, world: &World) -> OrganizationId {
+    let created_at = world.now();
+    let organization = Organization { id: world.id(), name: "default".parse().expect("a name"), created_at };
+    let project = Project {
+        id: world.id(),
+        organization: organization.id.clone(),
+        name: "default".parse().expect("a name"),
+        description: String::new(),
+        created_at,
+    };
+    let environment = Environment {
+        id: world.id(),
+        organization: organization.id.clone(),
+        project: project.id.clone(),
+        name: "production".parse().expect("a name"),
+        created_at,
+    };
+    let id = organization.id.clone();
+    store.commit(Batch::new().insert(organization).insert(project).insert(environment)).await.expect("saved");
+    id
+}

@@ -1,0 +1,220 @@
+//! The rules at work, on an engine that does as it is told.
+
+use crate::{
+    Apps, Deployer, Deployments, MountWish, NewApp, NewSource, Reconciler, Trash, VolumeName,
+    testing::{Bench, Orders},
+};
+use jobs::Job;
+use std::time::Duration;
+use types::{Error, Limits, Phase, Target};
+
+fn wish(name: &str) -> NewApp {
+    NewApp {
+        name: name.parse().expect("a name"),
+        project: None,
+        environment: None,
+        source: NewSource::Image { reference: "nginx:1".parse().expect("a reference") },
+        port: None,
+        command: None,
+        domains: None,
+        limits: Limits::default(),
+        health: None,
+        mounts: Vec::new(),
+        variables: Vec::new(),
+        grace_seconds: None,
+        deploy_timeout_seconds: None,
+        deploy: true,
+    }
+}
+
+/// Lets the loops turn until the app's newest deployment is over; answers its phase and error.
+async fn settle(bench: &Bench, app: &str) -> (Phase, Option<String>) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        Deployer::new(bench.ground.clone()).run().await.expect("runs");
+        Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+        let newest = newest(bench, app).await;
+        if newest.0.is_final() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return newest;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "still {newest:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn newest(bench: &Bench, app: &str) -> (Phase, Option<String>) {
+    let mut all = Deployments::new(bench.ground.clone()).list(&bench.owner, Some(app), false).await.expect("lists");
+    let newest = all.remove(0).deployment;
+    (newest.phase, newest.error)
+}
+
+fn order(bench: &Bench, change: impl FnOnce(&mut Orders)) {
+    change(&mut bench.node.orders.lock().expect("test"));
+}
+
+#[tokio::test]
+async fn an_app_goes_live_with_a_route() {
+    let bench = Bench::new().await;
+    Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+    assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+    assert_eq!(bench.node.running().len(), 1);
+    assert!(matches!(bench.node.target_of("blog.localhost"), Some(Target::Upstreams(upstreams)) if upstreams.len() == 1));
+}
+
+#[tokio::test]
+async fn a_failed_check_leaves_the_old_release_serving() {
+    let bench = Bench::new().await;
+    let apps = Apps::new(bench.ground.clone());
+    let deployments = Deployments::new(bench.ground.clone());
+    let view = apps.create(&bench.owner, wish("blog")).await.expect("made");
+    settle(&bench, "blog").await;
+    let before = (bench.node.running(), bench.node.target_of("blog.localhost"));
+    order(&bench, |orders| orders.exit = Some(3));
+    deployments.create(&bench.owner, view.app.id.as_str(), None).await.expect("queued");
+    let (phase, error) = settle(&bench, "blog").await;
+    assert_eq!(phase, Phase::Failed);
+    assert!(error.expect("says why").contains("exited with code 3"));
+    assert_eq!((bench.node.running(), bench.node.target_of("blog.localhost")), before);
+}
+
+#[tokio::test]
+async fn a_new_release_replaces_the_old_and_rollback_brings_it_back() {
+    let bench = Bench::new().await;
+    let deployments = Deployments::new(bench.ground.clone());
+    Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+    settle(&bench, "blog").await;
+    deployments.create(&bench.owner, "blog", None).await.expect("queued");
+    assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
+    let running = bench.node.running();
+    assert!(running.len() == 1 && running[0].starts_with("sk-blog-2-"), "{running:?}");
+    deployments.roll_back(&bench.owner, "blog", None).await.expect("queued");
+    assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
+    let running = bench.node.running();
+    assert!(running.len() == 1 && running[0].starts_with("sk-blog-1-"), "{running:?}");
+    assert!(matches!(deployments.roll_back(&bench.owner, "blog", Some("1")).await, Err(Error::Busy { .. })));
+}
+
+#[tokio::test]
+async fn one_that_waits_is_superseded_and_one_that_hangs_can_be_cancelled() {
+    let bench = Bench::new().await;
+    let deployments = Deployments::new(bench.ground.clone());
+    Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+    order(&bench, |orders| orders.hang = true);
+    Deployer::new(bench.ground.clone()).run().await.expect("runs");
+    let second = deployments.create(&bench.owner, "blog", None).await.expect("queued").deployment.id;
+    let third = deployments.create(&bench.owner, "blog", None).await.expect("queued").deployment.id;
+    assert_eq!(deployments.get(&bench.owner, second.as_str()).await.expect("is there").deployment.phase, Phase::Superseded);
+    let first = deployments.list(&bench.owner, Some("blog"), false).await.expect("lists").pop().expect("three").deployment.id;
+    deployments.cancel(&bench.owner, first.as_str()).await.expect("asked");
+    order(&bench, |orders| orders.hang = false);
+    assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
+    assert_eq!(deployments.get(&bench.owner, first.as_str()).await.expect("is there").deployment.phase, Phase::Cancelled);
+    assert_eq!(deployments.get(&bench.owner, third.as_str()).await.expect("is there").deployment.phase, Phase::Live);
+}
+
+#[tokio::test]
+async fn a_crash_in_any_phase_goes_on_from_there() {
+    for phase in [Phase::Queued, Phase::Fetching, Phase::Building, Phase::Starting, Phase::Checking] {
+        let bench = Bench::new().await;
+        let view = Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+        // The phase is set as a crash would have left it.
+        let deployment = view.deployment.expect("queued");
+        if matches!(phase, Phase::Starting | Phase::Checking) {
+            order(&bench, |orders| orders.unhealthy = Some("not yet".into()));
+            Deployer::new(bench.ground.clone()).run().await.expect("runs");
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+            while newest(&bench, "blog").await.0 != Phase::Checking {
+                assert!(tokio::time::Instant::now() < deadline);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            bench.ground.running.stopped_for_test().await;
+        }
+        let at = bench.ground.world.now();
+        bench
+            .ground
+            .store
+            .deployments
+            .update(&store::Record::key(&deployment), |deployment| {
+                deployment.enter(phase, at);
+                Ok(())
+            })
+            .await
+            .expect("saved");
+        let bench = bench.again().await;
+        order(&bench, |orders| orders.unhealthy = None);
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None), "{phase:?}");
+        assert_eq!(bench.node.running().len(), 1, "{phase:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_engine_keeps_routes_and_what_it_lost_comes_back() {
+    let bench = Bench::new().await;
+    Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+    settle(&bench, "blog").await;
+    let route = bench.node.target_of("blog.localhost");
+    order(&bench, |orders| orders.engine_down = true);
+    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+    assert_eq!(bench.node.target_of("blog.localhost"), route);
+    order(&bench, |orders| orders.engine_down = false);
+    bench.node.containers.lock().expect("test").clear();
+    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+    assert_eq!(bench.node.running().len(), 1, "a container that somebody removed is made again");
+}
+
+#[tokio::test]
+async fn writers_of_one_volume_take_turns() {
+    let bench = Bench::new().await;
+    let mount = MountWish {
+        volume: VolumeName::Name("data".parse().expect("a name")),
+        path: "/data".parse().expect("a path"),
+        read_only: false,
+    };
+    Apps::new(bench.ground.clone()).create(&bench.owner, NewApp { mounts: vec![mount], ..wish("db") }).await.expect("made");
+    settle(&bench, "db").await;
+    let first = bench.node.running();
+    order(&bench, |orders| orders.exit = Some(1));
+    Deployments::new(bench.ground.clone()).create(&bench.owner, "db", None).await.expect("queued");
+    assert_eq!(settle(&bench, "db").await.0, Phase::Failed);
+    order(&bench, |orders| orders.exit = None);
+    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+    assert_eq!(bench.node.running(), first, "the old one serves again");
+}
+
+#[tokio::test]
+async fn deleting_has_a_way_back_and_purging_keeps_volumes() {
+    let bench = Bench::new().await;
+    let mount =
+        MountWish { volume: VolumeName::Name("data".parse().expect("a name")), path: "/data".parse().expect("a path"), read_only: false };
+    let view = Apps::new(bench.ground.clone()).create(&bench.owner, NewApp { mounts: vec![mount], ..wish("db") }).await.expect("made");
+    settle(&bench, "db").await;
+    let trash = Trash::new(bench.ground.clone());
+    trash.put(&bench.owner, "db").await.expect("trashed");
+    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(bench.node.running().len(), 0);
+    assert_eq!(bench.node.target_of("db.localhost"), None);
+    let id = view.app.id.as_str();
+    let back = trash.restore(&bench.owner, id).await.expect("restored");
+    assert_eq!(back.domains.len(), 1, "its domain was free, so it has it again");
+    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+    assert_eq!(bench.node.running().len(), 1);
+    trash.put(&bench.owner, id).await.expect("trashed");
+    trash.purge(&bench.owner, id, false).await.expect("purged");
+    assert!(!bench.node.volumes.lock().expect("test").is_empty(), "the data stays");
+    assert!(matches!(Apps::new(bench.ground.clone()).get(&bench.owner, id).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_host_leads_to_one_app_only() {
+    let bench = Bench::new().await;
+    let apps = Apps::new(bench.ground.clone());
+    let host = || Some(vec!["www.example.com".parse().expect("a host")]);
+    apps.create(&bench.owner, NewApp { domains: host(), ..wish("one") }).await.expect("made");
+    let error = apps.create(&bench.owner, NewApp { domains: host(), ..wish("two") }).await.expect_err("is taken");
+    assert_eq!(error.to_string(), "the domain `www.example.com` is taken by the app `one`");
+    assert!(matches!(apps.create(&bench.owner, wish("one")).await, Err(Error::Taken { .. })), "and a name too");
+}

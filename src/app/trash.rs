@@ -1,0 +1,202 @@
+//! Deleting with a way back: an app goes to the trash first. Its containers stop, its domains and its name are free for
+//! others, its volumes and releases stay until it is purged, by somebody or by the clock.
+
+use crate::{
+    apps::{AppView, find_app, not_trashed, views},
+    ground::Ground,
+    projects::owned,
+    releases::releases_of,
+    variables::variables_of,
+};
+use std::{collections::BTreeSet, sync::Arc};
+use store::Batch;
+use types::{Action, Actor, App, Error, Fact, Kind, Phase, Removal, Result, report};
+
+/// What deleting an app would do.
+#[derive(Debug, Clone)]
+pub struct DeletePlan {
+    pub containers: Vec<(String, String)>,
+    pub images: Vec<Removal>,
+    /// They are kept.
+    pub volumes: Vec<Removal>,
+    pub domains: Vec<String>,
+    pub releases: usize,
+    /// What purging frees, without the volumes.
+    pub bytes: u64,
+}
+
+#[derive(Clone)]
+pub struct Trash {
+    ground: Arc<Ground>,
+}
+
+impl Trash {
+    pub(crate) fn new(ground: Arc<Ground>) -> Trash {
+        Trash { ground }
+    }
+
+    /// Apps in the trash, by name.
+    pub async fn list(&self, actor: &Actor) -> Result<Vec<AppView>> {
+        actor.may(Action::View)?;
+        views(&self.ground, actor, |app, _, _| app.trashed_at.is_some())
+    }
+
+    /// What would go and what would stay, in objects and bytes.
+    pub async fn plan(&self, actor: &Actor, app: &str) -> Result<DeletePlan> {
+        actor.may(Action::View)?;
+        let ground = &self.ground;
+        let app = find_app(ground, actor, app)?;
+        let releases = releases_of(ground, &app.id)?;
+        let containers = ground.observed.load().containers.iter().filter(|container| container.owner.app == app.id).map(|c| (c.id.clone(), c.name.clone())).collect();
+        let mut images = Vec::new();
+        for id in releases.iter().map(|release| release.image.clone()).collect::<BTreeSet<_>>() {
+            let built = releases.iter().any(|release| release.image == id && release.image_name.starts_with("serverkit/"));
+            if built && let Ok(Some(image)) = ground.node.image_find(&id).await {
+                let name = releases.iter().find(|release| release.image == id).map(|release| release.image_name.clone()).unwrap_or_default();
+                images.push(Removal { kind: Kind::Image, id, name, bytes: image.bytes });
+            }
+        }
+        let mut volumes = Vec::new();
+        for mount in &app.mounts {
+            if let Some(volume) = ground.store.volumes.find(mount.volume.as_str())? {
+                let bytes = ground.node.volume_bytes(&volume.engine_name).await.ok().flatten().unwrap_or(0);
+                volumes.push(Removal { kind: Kind::Volume, id: volume.id.to_string(), name: volume.name.to_string(), bytes });
+            }
+        }
+        let domains = ground.store.domains.list()?.iter().filter(|domain| domain.app == app.id).map(|domain| domain.host.to_string()).collect();
+        let bytes = images.iter().map(|image| image.bytes).sum();
+        Ok(DeletePlan { containers, images, volumes, domains, releases: releases.len(), bytes })
+    }
+
+    /// Moves the app to the trash. Its deployments end.
+    pub async fn put(&self, actor: &Actor, app: &str) -> Result<()> {
+        actor.may(Action::Delete)?;
+        let ground = &self.ground;
+        let app = find_app(ground, actor, app)?;
+        not_trashed(&app)?;
+        let mut stored = ground.store.apps.get(app.id.as_str())?;
+        stored.trashed_at = Some(ground.world.now());
+        let mut batch = Batch::new().save(stored);
+        for domain in ground.store.domains.list()?.iter().filter(|domain| domain.app == app.id) {
+            batch = batch.remove(domain);
+        }
+        for mut deployment in ground.store.deployments.prefix(&format!("{}/", app.id))?.into_iter().filter(|d| !d.phase.is_final()) {
+            deployment.cancel_requested = true;
+            if deployment.phase == Phase::Queued {
+                deployment.enter(Phase::Cancelled, ground.world.now());
+            }
+            ground.running.cancel(&deployment.id);
+            batch = batch.save(deployment);
+        }
+        ground.store.commit(batch).await?;
+        ground.wake_reconcile();
+        ground.wake_deploy();
+        ground.events.emit(actor, Fact::AppTrashed { app: app.id, name: app.name.to_string() }).await;
+        Ok(())
+    }
+
+    /// Takes the app out of the trash. Its name must be free again; its domains were given up and are added anew.
+    pub async fn restore(&self, actor: &Actor, app: &str) -> Result<AppView> {
+        actor.may(Action::Configure)?;
+        let ground = &self.ground;
+        let app = self.find(actor, app)?;
+        ground
+            .store
+            .apps
+            .update(app.id.as_str(), |app| {
+                app.trashed_at = None;
+                Ok(())
+            })
+            .await?;
+        let wanted: Vec<String> = match &app.release {
+            Some(release) => crate::releases::find(ground, release)?.map(|release| release.domains).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        for (index, host) in wanted.iter().filter_map(|host| host.parse().ok()).enumerate() {
+            let batch = crate::domains::insert_domain(ground, Batch::new(), &app, host, index == 0, true);
+            if let Ok(batch) = batch {
+                let _ = ground.store.commit(batch).await;
+            }
+        }
+        ground.wake_reconcile();
+        ground.wake_certificates();
+        ground.events.emit(actor, Fact::AppRestored { app: app.id.clone(), name: app.name.to_string() }).await;
+        views(ground, actor, |other, _, _| other.id == app.id)?.pop().ok_or_else(|| Error::not_found(Kind::App, &app.id))
+    }
+
+    /// Deletes the app for good: containers, built images, variables, releases, deployments and their logs; its volumes
+    /// only if `volumes`, and only those that no other app has.
+    pub async fn purge(&self, actor: &Actor, app: &str, volumes: bool) -> Result<()> {
+        actor.may(Action::Delete)?;
+        let app = self.find(actor, app)?;
+        purge(&self.ground, &app, volumes).await?;
+        self.ground.events.emit(actor, Fact::AppRemoved { app: app.id, name: app.name.to_string() }).await;
+        Ok(())
+    }
+
+    /// In the trash, by id or name.
+    fn find(&self, actor: &Actor, wanted: &str) -> Result<App> {
+        let store = &self.ground.store;
+        let found = match store.apps.find(wanted)? {
+            Some(app) => Some(app),
+            None => store
+                .apps
+                .list()?
+                .into_iter()
+                .find(|app| app.trashed_at.is_some() && app.organization == actor.organization && app.name.as_str() == wanted),
+        };
+        let app = owned(actor, found, Kind::App, wanted, |app| &app.organization)?;
+        if app.trashed_at.is_none() { Err(Error::busy(format!("`{}` is not in the trash", app.name))) } else { Ok(app) }
+    }
+}
+
+pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<()> {
+    let store = &ground.store;
+    for container in ground.node.containers().await?.iter().filter(|container| container.owner.app == app.id) {
+        ground.node.container_stop(&container.id, std::time::Duration::from_secs(app.grace_seconds.into())).await?;
+        ground.node.container_remove(&container.id).await?;
+    }
+    if volumes {
+        let others = store.apps.list()?;
+        for mount in &app.mounts {
+            let shared = others.iter().any(|other| other.id != app.id && other.mounts.iter().any(|theirs| theirs.volume == mount.volume));
+            if let (false, Some(volume)) = (shared, store.volumes.find(mount.volume.as_str())?) {
+                ground.node.volume_remove(&volume.engine_name).await?;
+                store.volumes.remove(volume.id.as_str()).await?;
+            }
+        }
+    }
+    let mut batch = Batch::new().remove(&store.apps.get(app.id.as_str())?);
+    let prefix = format!("{}/", app.id);
+    for variable in variables_of(ground, &app.id)? {
+        batch = batch.remove(&variable);
+    }
+    let releases = store.releases.prefix(&prefix)?;
+    for release in &releases {
+        batch = batch.remove(release);
+    }
+    let deployments = store.deployments.prefix(&prefix)?;
+    for deployment in &deployments {
+        batch = batch.remove(deployment);
+    }
+    store.commit(batch).await?;
+    for deployment in deployments {
+        if let Err(error) = ground.logs.remove(&crate::deployments::log_name(&deployment.id)).await {
+            tracing::warn!("removing a log: {}", report(&error));
+        }
+    }
+    for release in releases.iter().filter(|release| release.image_name.starts_with("serverkit/")) {
+        remove_image(ground, &release.image).await;
+    }
+    ground.metrics.forget(&format!("app/{}/", app.id));
+    ground.wake_reconcile();
+    Ok(())
+}
+
+/// Removes an image that we built, unless another release has it.
+pub(crate) async fn remove_image(ground: &Ground, image: &str) {
+    let used = ground.store.releases.list().map(|all| all.iter().any(|release| release.image == image)).unwrap_or(true);
+    if !used && let Err(error) = ground.node.image_remove(image).await {
+        tracing::warn!("removing image {image}: {}", report(&error));
+    }
+}

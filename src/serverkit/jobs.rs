@@ -1,0 +1,20 @@
+//! All that happens again and again, on one screen. Each job reads what should be and what is, and closes the gap.
+
+use app::Panel;
+use jobs::Runner;
+use std::time::Duration;
+
+const fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+/// Starts every job: the interval is how long it rests when nobody wakes it.
+pub fn start(runner: &Runner, panel: &Panel) {
+    let jobs = panel.jobs();
+    runner.start_with(jobs.reconciler, seconds(60), &jobs.reconcile); // containers and routes as they should be
+    runner.start_with(jobs.deployer, seconds(60), &jobs.deploy); // the queue of deployments
+    runner.start_with(jobs.certifier, seconds(600), &jobs.certify); // ordering and renewing
+    runner.start(jobs.health, seconds(1)); // checks of live apps, each at its own interval
+    runner.start(jobs.sampler, seconds(2)); // machine, containers, traffic
+    runner.start(jobs.housekeeping, seconds(3600)); // trash, old releases, logs, events
+}
