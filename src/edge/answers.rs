@@ -43,6 +43,9 @@ impl Answer {
             },
         )
     }
+    pub(crate) fn no_tunnels() -> Answer {
+        Answer::new(405, "Not allowed", "This server is no proxy for other servers.")
+    }
     pub(crate) fn slow_request() -> Answer {
         Answer::new(408, "Request timed out", "The request did not arrive in time.")
     }

@@ -5,7 +5,7 @@ use crate::{
     connection::{Guest, Port},
     table::{Site, Table},
 };
-use http::{HeaderMap, HeaderValue, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use pingora::http::RequestHeader;
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
@@ -38,6 +38,9 @@ pub(crate) fn decide(request: &RequestHeader, raw: Option<&[u8]>, guest: &Guest,
         if let Some(why) = ambiguous(&request.headers, raw) {
             return Decision::Answer(Answer::bad_request(why));
         }
+    }
+    if request.method == Method::CONNECT {
+        return Decision::Answer(Answer::no_tunnels());
     }
     let Some(written) = host_of(request) else {
         return Decision::Answer(Answer::bad_request("The request names no host."));

@@ -128,7 +128,7 @@ async fn refuse(guest: &Guest, mut session: ServerSession, error: &pingora::Erro
         None if *error.etype() == pingora::ErrorType::InvalidHTTPHeader => Answer::bad_request("The request is not well-formed HTTP."),
         None => return, // the connection broke
     };
-    guest.linger.store(true, Relaxed);
+    guest.linger.store(over != Some(Over::SlowHead), Relaxed);
     session.set_keepalive(None);
     let (kind, body) = answer.render(None);
     let _ = write_own(&mut session, answer.status, &[(header::CONTENT_TYPE, kind)], body.into(), false).await;
@@ -268,12 +268,12 @@ async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerS
     if !session.is_body_done() {
         guest.linger.store(true, Relaxed);
     }
-    if !whole && session.as_http1().is_some() {
-        session.shutdown().await;
+    if !whole {
+        // An answer that was cut must not look whole: HTTP/1 closes; a dropped HTTP/2 stream that has not ended is reset.
+        if session.as_http1().is_some() {
+            session.shutdown().await;
+        }
         return None;
-    }
-    if !whole && session.response_written().is_none() {
-        return None; // dropped without an answer: the stream is reset
     }
     session.finish().await.ok().flatten()
 }
