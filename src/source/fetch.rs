@@ -15,10 +15,16 @@ use std::{
     fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tokio::{sync::mpsc, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use types::{Commit, Doing, Error, GitRef, GitUrl, Result, Time};
+
+/// Folders beside the destination that are on their way begin so.
+const PARTIAL: &str = ".fetch-";
+/// No fetch takes longer.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What to bring here.
 #[derive(Debug, Clone)]
@@ -81,7 +87,8 @@ fn fetch_now(fetch: &Fetch, work: &Work) -> Result<Fetched> {
     let parent = fetch.into.parent().unwrap_or(Path::new("/"));
     let making = |error| failures::local(&format!("making a folder in {}", parent.display()), error);
     fs::create_dir_all(parent).map_err(making)?;
-    let partial = tempfile::Builder::new().prefix(".fetch-").tempdir_in(parent).map_err(making)?;
+    sweep(parent);
+    let partial = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(parent).map_err(making)?;
     let tree = Tree {
         url: &fetch.url,
         reference: fetch.reference.as_ref(),
@@ -101,6 +108,20 @@ fn fetch_now(fetch: &Fetch, work: &Work) -> Result<Fetched> {
         .map_err(moving)?;
     let _moved = partial.keep();
     Ok(fetched)
+}
+
+/// Removes what fetches left behind that a crash cut short.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let age = entry
+            .metadata()
+            .and_then(|facts| facts.modified())
+            .ok()
+            .and_then(|at| at.elapsed().ok());
+        if entry.file_name().to_string_lossy().starts_with(PARTIAL) && age.is_some_and(|age| age > LONGEST) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 pub fn remove_if_there(folder: &Path) -> io::Result<()> {

@@ -10,7 +10,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -439,8 +439,14 @@ async fn what_was_there_is_replaced() {
     let bed = Bed::new();
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("checkout/old")).unwrap();
+    for (name, days) in [(".fetch-old", 2), (".fetch-running", 0)] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        let at = SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60);
+        fs::File::open(dir.path().join(name)).unwrap().set_modified(at).unwrap();
+    }
     let run = Run::with(&bed.local(), None, Login::None, |fetch| fetch.into = dir.path().join("checkout")).await;
     run.commit();
+    assert!(!dir.path().join(".fetch-old").exists() && dir.path().join(".fetch-running").exists());
     assert!(!dir.path().join("checkout/old").exists() && dir.path().join("checkout/Dockerfile").exists());
     let run = Run::with(&bed.local(), Some("nope"), Login::None, |fetch| {
         fetch.into = dir.path().join("checkout")
