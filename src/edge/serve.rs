@@ -343,6 +343,9 @@ async fn fail(session: &mut ServerSession, site: &Site, failure: Failure, body_l
 }
 
 async fn write_answer(session: &mut ServerSession, answer: &Answer) -> u16 {
+    if answer.status == 400 {
+        session.set_keepalive(None); // whatever comes next on this connection may be a misunderstanding too
+    }
     let (kind, body) = answer.render(Some(&session.req_header().headers));
     let again = answer.retry_after.map(|seconds| seconds.to_string());
     let mut fields = vec![(header::CONTENT_TYPE, kind)];

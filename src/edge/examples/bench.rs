@@ -1,0 +1,61 @@
+//! The edge alone, to be measured beside other proxies:
+//! `bench --http PORT --https PORT --upstream ADDRESS --domains N --certificate FILE --key FILE --folder DIR [--threads N]`.
+//!
+//! Serves `h0.test` to `hN.test` from one upstream, with one certificate; its access log goes to DIR.
+
+use serverkit_edge::Edge;
+use std::{collections::HashMap, error::Error, net::SocketAddr, path::PathBuf};
+use types::{AppId, EdgeCertificate, EdgeConfig, EdgeLimits, EdgeSettings, Host, Route, Secret, Target, Upstream, World};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let flags: HashMap<&str, &str> = arguments
+        .chunks_exact(2)
+        .map(|pair| (pair[0].trim_start_matches('-'), pair[1].as_str()))
+        .collect();
+    let flag = |name: &str| flags.get(name).copied().ok_or(format!("--{name} is missing"));
+    let local = |port: &str| Ok::<SocketAddr, Box<dyn Error>>(SocketAddr::from(([127, 0, 0, 1], port.parse()?)));
+    let folder = PathBuf::from(flag("folder")?);
+    let upstream = Upstream {
+        address: flag("upstream")?.parse()?,
+    };
+
+    let edge = Edge::start(
+        EdgeSettings {
+            http: vec![local(flag("http")?)?],
+            https: vec![local(flag("https")?)?],
+            panel: vec![],
+            panel_socket: folder.join("panel.sock"),
+            access_log: folder.join("access.log"),
+            limits: EdgeLimits::default(),
+            threads: flags.get("threads").map_or(Ok(0), |threads| threads.parse())?,
+        },
+        World::system(),
+    )?;
+    let certificate = EdgeCertificate {
+        chain_pem: std::fs::read_to_string(flag("certificate")?)?,
+        key_pem: Secret::from(std::fs::read_to_string(flag("key")?)?),
+    };
+    let app: AppId = World::system().id();
+    let mut config = EdgeConfig::default();
+    for n in 0..flag("domains")?.parse::<usize>()? {
+        let host: Host = format!("h{n}.test").parse()?;
+        config.certificates.insert(host.clone(), certificate.clone());
+        config.routes.insert(
+            host,
+            Route {
+                app: Some(app.clone()),
+                name: "bench".into(),
+                force_https: false,
+                target: Target::Upstreams(vec![upstream.clone()]),
+            },
+        );
+    }
+    edge.apply(config)?;
+    loop {
+        std::thread::park();
+    }
+}
