@@ -1,0 +1,314 @@
+//! The machine this runs on, as a [`Node`].
+
+use crate::{Exec, ExecControl, Lines, Node};
+use async_trait::async_trait;
+use docker::Docker;
+use edge::Edge;
+use futures::stream::BoxStream;
+use host::Host;
+use std::{
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio_util::io::SyncIoBridge;
+use types::{
+    AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineStatus, Error, ExecSpec, Finding,
+    Image, LogLine, LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, Traffic, Upstream,
+};
+
+/// Bytes between the one who packs the context and the one who sends it.
+const PIPE: usize = 256 << 10;
+
+/// Its engine, itself, and its edge.
+pub struct LocalNode {
+    docker: Docker,
+    host: Host,
+    edge: Arc<Edge>,
+}
+
+impl LocalNode {
+    pub fn new(docker: Docker, host: Host, edge: Arc<Edge>) -> LocalNode {
+        LocalNode { docker, host, edge }
+    }
+
+    /// The ports that should be the edge's.
+    fn ports(&self) -> Vec<u16> {
+        let bound = self.edge.bound();
+        let mut ports: Vec<u16> = bound.http.iter().chain(&bound.https).map(std::net::SocketAddr::port).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+}
+
+/// Follows the packed context: nothing, or a failure when it was cut short. Without it the engine would take what came
+/// for all there is.
+struct Verdict(Arc<AtomicBool>);
+
+impl AsyncRead for Verdict {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.0.load(Ordering::Acquire) {
+            true => Err(io::Error::other("the build context could not be packed")),
+            false => Ok(()),
+        })
+    }
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let Error::Internal { source, .. } = error else {
+        return false;
+    };
+    source
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[async_trait]
+impl ExecControl for docker::ExecControl {
+    async fn resize(&self, columns: u16, rows: u16) -> Result<()> {
+        docker::ExecControl::resize(self, columns, rows).await
+    }
+    async fn exit_code(&self) -> Result<Option<i64>> {
+        docker::ExecControl::exit_code(self).await
+    }
+}
+
+#[async_trait]
+impl Node for LocalNode {
+    async fn engine(&self) -> EngineStatus {
+        self.docker.status().await
+    }
+    fn engine_events(&self) -> BoxStream<'static, EngineEvent> {
+        self.docker.events()
+    }
+
+    async fn image_find(&self, reference: &str) -> Result<Option<Image>> {
+        self.docker.image_find(reference).await
+    }
+    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image> {
+        self.docker.image_pull(reference, login, always, lines).await
+    }
+    /// The context is packed while it is sent, so it takes neither disk nor memory here.
+    async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image> {
+        let (reader, writer) = tokio::io::duplex(PIPE);
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let context = reader.chain(Verdict(is_cut.clone()));
+        let (folder, dockerfile) = (spec.context.clone(), spec.dockerfile.clone());
+        let mut writer = SyncIoBridge::new(writer);
+        let packing = tokio::task::spawn_blocking(move || {
+            let packed = build::pack(&folder, &dockerfile, &mut writer);
+            is_cut.store(packed.is_err(), Ordering::Release);
+            packed
+        });
+        let built = self.docker.image_build(spec, context, lines).await;
+        match packing.await.doing("packing the build context")? {
+            // The build needed no more of it; or it ended early, and says itself why.
+            Err(error) if is_broken_pipe(&error) => built,
+            Err(error) => Err(error),
+            Ok(_) => built,
+        }
+    }
+    async fn image_remove(&self, id: &str) -> Result<()> {
+        self.docker.image_remove(id).await
+    }
+
+    async fn network_ensure(&self, spec: &NetworkSpec) -> Result<()> {
+        self.docker.network_ensure(spec).await
+    }
+    async fn network_remove(&self, name: &str) -> Result<()> {
+        self.docker.network_remove(name).await
+    }
+    async fn volume_ensure(&self, name: &str, labels: &[(String, String)]) -> Result<()> {
+        self.docker.volume_ensure(name, labels).await
+    }
+    async fn volume_exists(&self, name: &str) -> Result<bool> {
+        self.docker.volume_exists(name).await
+    }
+    async fn volume_bytes(&self, name: &str) -> Result<Option<u64>> {
+        let Some(folder) = self.docker.volume_folder(name).await? else {
+            return Ok(None);
+        };
+        // A folder that this process may not read is no failure of the volume.
+        let counted = tokio::task::spawn_blocking(move || host::folder_bytes(&folder)).await;
+        Ok(counted.doing("measuring a volume")?.ok())
+    }
+    async fn volume_remove(&self, name: &str) -> Result<()> {
+        self.docker.volume_remove(name).await
+    }
+
+    async fn containers(&self) -> Result<Vec<Container>> {
+        self.docker.containers().await
+    }
+    async fn container_find(&self, id: &str) -> Result<Option<Container>> {
+        self.docker.container_find(id).await
+    }
+    async fn container_start(&self, spec: &ContainerSpec) -> Result<String> {
+        self.docker.container_start(spec).await
+    }
+    async fn container_stop(&self, id: &str, grace: Duration) -> Result<()> {
+        self.docker.container_stop(id, grace).await
+    }
+    async fn container_remove(&self, id: &str) -> Result<()> {
+        self.docker.container_remove(id).await
+    }
+    fn container_logs(&self, id: &str, query: LogQuery) -> BoxStream<'static, Result<LogLine>> {
+        self.docker.container_logs(id, query)
+    }
+    async fn container_stats(&self, id: &str) -> Result<Option<ContainerStats>> {
+        self.docker.container_stats(id).await
+    }
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<Exec> {
+        let docker::Exec { output, input, control } = self.docker.exec(id, spec).await?;
+        Ok(Exec {
+            output,
+            input,
+            control: Box::new(control),
+        })
+    }
+    async fn probe(&self, address: IpAddr, port: u16, probe: &Probe, timeout: Duration) -> Result<()> {
+        host::probe(address, port, probe, timeout).await
+    }
+
+    fn facts(&self) -> MachineFacts {
+        self.host.facts()
+    }
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.host.addresses()
+    }
+    async fn sample(&self) -> Result<MachineSample> {
+        self.host.sample().await
+    }
+    async fn doctor(&self) -> Vec<Finding> {
+        let engine = self.docker.status().await;
+        self.host.doctor(&engine, &self.ports()).await
+    }
+
+    async fn edge_apply(&self, config: EdgeConfig) -> Result<()> {
+        let edge = self.edge.clone();
+        // Reading many certificates takes a while.
+        tokio::task::spawn_blocking(move || edge.apply(config))
+            .await
+            .doing("building the edge")?
+    }
+    async fn edge_traffic(&self) -> Result<Vec<(Option<AppId>, Traffic)>> {
+        Ok(self.edge.traffic())
+    }
+    async fn edge_active(&self, upstream: &Upstream) -> Result<u64> {
+        Ok(self.edge.active(upstream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeMap, fs, path::Path};
+    use tokio::sync::mpsc;
+    use types::{EdgeLimits, EdgeSettings, World};
+
+    #[tokio::test]
+    async fn a_cut_context_is_a_failure() {
+        for is_cut in [false, true] {
+            let mut read = Vec::new();
+            let mut context = (&b"tar"[..]).chain(Verdict(Arc::new(AtomicBool::new(is_cut))));
+            assert_eq!(context.read_to_end(&mut read).await.is_err(), is_cut);
+            assert_eq!(read, b"tar");
+        }
+    }
+
+    #[test]
+    fn only_a_broken_pipe_is_the_readers_doing() {
+        let of = |kind: io::ErrorKind| is_broken_pipe(&Error::internal("packing", io::Error::from(kind)));
+        assert!(of(io::ErrorKind::BrokenPipe) && !of(io::ErrorKind::PermissionDenied));
+        assert!(!is_broken_pipe(&Error::Cancelled));
+    }
+
+    fn node(folder: &Path) -> LocalNode {
+        let world = World::system();
+        let local = vec!["127.0.0.1:0".parse().expect("it is an address")];
+        let settings = EdgeSettings {
+            http: local.clone(),
+            https: local.clone(),
+            panel: local,
+            panel_socket: folder.join("panel.sock"),
+            access_log: folder.join("access.log"),
+            limits: EdgeLimits::default(),
+            threads: 1,
+        };
+        let edge = Edge::start(settings, world.clone()).expect("ports are free");
+        let docker = Docker::connect(world.clone()).expect("DOCKER_HOST is right");
+        LocalNode::new(docker, Host::new(folder.to_owned(), world), Arc::new(edge))
+    }
+
+    fn spec(folder: &Path) -> BuildSpec {
+        let world = World::system();
+        BuildSpec {
+            tag: format!("serverkit-test-node-{}:1", world.word(6)),
+            owner_app: world.id(),
+            context: folder.to_owned(),
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            arguments: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn docker_a_folder_becomes_an_image() {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let node = node(folder.path());
+        let context = folder.path().join("app");
+        fs::create_dir(&context).expect("it is writable");
+        let (lines, _said) = mpsc::channel(1000);
+        let spec = spec(&context);
+        let error = node.image_build(&spec, &lines).await.expect_err("there is no Dockerfile");
+        assert!(error.to_string().contains("Dockerfile"), "{error}");
+
+        fs::write(
+            context.join("Dockerfile"),
+            "FROM tests/http:latest\nCOPY . /app\nRUN test -e /app/large && test ! -e /app/secret\nEXPOSE 7000\n",
+        )
+        .expect("it is writable");
+        fs::write(context.join(".dockerignore"), "secret\n").expect("it is writable");
+        fs::write(context.join("secret"), "x").expect("it is writable");
+        fs::write(context.join("large"), vec![7; 5_000_000]).expect("it is writable");
+        let image = node.image_build(&spec, &lines).await.expect("it builds");
+        assert_eq!(image.ports, [7000, 8080]);
+        node.image_remove(&image.id).await.expect("nothing uses it");
+        assert_eq!(node.image_find(&image.id).await.expect("the engine answers"), None);
+
+        // It ends before all of the context was read.
+        fs::write(context.join("Dockerfile"), "FRUM x\n").expect("it is writable");
+        let error = node.image_build(&spec, &lines).await.expect_err("that is no Dockerfile");
+        assert!(error.to_string().contains("FRUM"), "{error}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn docker_a_volume_has_a_size() {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let node = node(folder.path());
+        let name = format!("serverkit-test-node-{}", World::system().word(6));
+        assert_eq!(node.volume_bytes(&name).await.expect("the engine answers"), None);
+        node.volume_ensure(&name, &[]).await.expect("it is made");
+        let bytes = node.volume_bytes(&name).await.expect("the engine answers");
+        node.volume_remove(&name).await.expect("it goes");
+        assert!(bytes.is_some_and(|bytes| bytes < 1 << 20), "{bytes:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn its_own_ports_are_no_problem() {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let node = node(folder.path());
+        assert_eq!(node.ports().len(), 2);
+        assert!(node.edge_apply(EdgeConfig::default()).await.is_ok());
+        assert!(node.edge_traffic().await.is_ok());
+    }
+}
