@@ -1,1 +1,265 @@
-//! api
+//! HTTP: the handlers behind `/api/v1`, sign-in, live streams, the documentation, and the embedded UI.
+//!
+//! The only crate that names poem or a status code. Rules are `app`'s business: a handler parses, asks a service,
+//! answers. Around the handlers, from the outside in: `outermost` (ids, problems, headers), `signed` (who asks),
+//! `once` (`Idempotency-Key`).
+
+mod answers;
+mod apps;
+mod certificates;
+mod deployments;
+mod docs;
+mod document;
+mod domains;
+mod events;
+mod failures;
+mod health;
+mod listen;
+mod live;
+mod logs;
+mod metrics;
+mod once;
+mod outermost;
+mod overview;
+mod projects;
+mod releases;
+mod servers;
+mod sessions;
+mod settings;
+mod setup;
+mod shape;
+mod signed;
+mod stream;
+mod tags;
+mod tokens;
+mod ui;
+mod users;
+mod variables;
+mod volumes;
+
+pub use document::document;
+pub use listen::Sockets;
+
+pub(crate) use app::Panel;
+use live::Stop;
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, Server,
+    endpoint::make,
+    get,
+    http::{StatusCode, header},
+    middleware::CookieJarManager,
+};
+use serde_json::{Value, json};
+use signed::Signed;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use types::{Doing, Result, World};
+use ui::Ui;
+
+/// The largest body that is taken.
+pub(crate) const BODY_BYTES: usize = 4 << 20;
+
+/// Everything that HTTP needs.
+#[derive(Clone)]
+pub struct Api {
+    panel: Panel,
+    world: World,
+    /// Ends streams and WebSockets.
+    stop: CancellationToken,
+    ready: Arc<AtomicBool>,
+    ui: Ui,
+}
+
+impl Api {
+    pub fn new(panel: Panel, world: World, stop: CancellationToken) -> Api {
+        Api {
+            panel,
+            world,
+            stop,
+            ready: Arc::default(),
+            ui: Ui::default(),
+        }
+    }
+
+    /// From now on `/ready` says so.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Compresses the UI's files ahead of the first visitor; takes a second or two of one core.
+    pub fn warm(&self) {
+        self.ui.warm();
+    }
+
+    /// Serves both sockets until it is stopped; requests under way get `drain` to end.
+    pub async fn serve(self, sockets: Sockets, drain: Duration) -> Result<()> {
+        let endpoint = Arc::new(self.endpoint());
+        let stop = self.stop;
+        let serve = |socket| {
+            let (endpoint, stop) = (endpoint.clone(), stop.clone());
+            Server::new_with_acceptor(socket).run_with_graceful_shutdown(endpoint, stop.cancelled_owned(), Some(drain))
+        };
+        let (panel, edge) = tokio::join!(serve(sockets.panel), serve(sockets.edge));
+        panel.and(edge).doing("serving the API")
+    }
+
+    /// All paths.
+    pub(crate) fn endpoint(&self) -> impl Endpoint<Output = Response> + use<> {
+        let document: Value = serde_json::from_str(&document()).expect("the document is JSON");
+        let reference = Arc::new(docs::reference(&document));
+        let text = Arc::new(document.to_string());
+        let document = Arc::new(document);
+        let page = |text: Arc<String>, kind: &'static str| {
+            get(make(move |_| {
+                let text = text.clone();
+                async move { kept(&text, kind) }
+            }))
+        };
+        let api = self.clone();
+        let ready = self.ready.clone();
+        let ui = self.ui.clone();
+        let routes = Route::new()
+            .nest("/api/v1", self.operations())
+            .at("/api/openapi.json", page(text, "application/json"))
+            .at("/api/docs", page(reference, "text/html; charset=utf-8"))
+            .at("/api/docs/errors", page(Arc::new(docs::errors()), "text/html; charset=utf-8"))
+            .at(
+                "/api/docs/style.css",
+                page(Arc::new(docs::STYLE.to_owned()), "text/css; charset=utf-8"),
+            )
+            .at("/health", get(make(|_| async { status(StatusCode::OK, "ok") })))
+            .at(
+                "/ready",
+                get(make(move |_| {
+                    let is_ready = ready.load(Ordering::Acquire);
+                    async move {
+                        match is_ready {
+                            true => status(StatusCode::OK, "ready"),
+                            false => status(StatusCode::SERVICE_UNAVAILABLE, "starting"),
+                        }
+                    }
+                })),
+            )
+            .at(
+                "/metrics",
+                get(make(move |request| {
+                    let api = api.clone();
+                    async move { api.metrics(request).await }
+                })),
+            )
+            .at(
+                "/api/*",
+                make(|_| async { Err::<Response, _>(poem::Error::from(outermost::nothing())) }),
+            )
+            .at(
+                "/*",
+                make(move |request: Request| {
+                    let answer = ui.answer(&request);
+                    async move { answer.ok_or_else(|| poem::Error::from(outermost::nothing())) }
+                }),
+            );
+        let (world, stop) = (self.world.clone(), Stop(self.stop.clone()));
+        let routes = Arc::new(routes.into_endpoint());
+        make(move |mut request: Request| {
+            let (routes, world, document) = (routes.clone(), world.clone(), document.clone());
+            request.set_data(stop.clone());
+            async move { outermost::answer(&routes, &world, &document, request).await }
+        })
+        .map_to_response()
+    }
+
+    /// `/api/v1`.
+    fn operations(&self) -> impl Endpoint + use<> {
+        let panel = self.panel.clone();
+        let service = document::service(operations(&self.panel, &self.world));
+        let inner = Arc::new(service.with(CookieJarManager::new()));
+        make(move |mut request: Request| {
+            let (panel, inner) = (panel.clone(), inner.clone());
+            async move {
+                signed::identify(&panel, &mut request).await;
+                once::once(&inner, &panel, request).await
+            }
+        })
+    }
+
+    async fn metrics(&self, mut request: Request) -> poem::Result<Response> {
+        signed::identify(&self.panel, &mut request).await;
+        let who = Signed::of(&request)?;
+        let text = health::metrics(&self.panel, &who).await?;
+        Ok(Response::builder().content_type(health::KIND).body(text))
+    }
+}
+
+/// An answer that is the same until the next version.
+fn kept(text: &str, kind: &str) -> Response {
+    Response::builder()
+        .content_type(kind)
+        .header(header::CACHE_CONTROL, "no-cache")
+        .body(text.to_owned())
+}
+
+fn status(status: StatusCode, word: &str) -> Response {
+    Response::builder()
+        .status(status)
+        .content_type("application/json; charset=utf-8")
+        .header(header::CACHE_CONTROL, "no-store")
+        .body(json!({ "status": word }).to_string())
+}
+
+/// All handlers.
+type Operations = (
+    (setup::SetupApi, sessions::SessionsApi, users::UsersApi, tokens::TokensApi),
+    (
+        projects::ProjectsApi,
+        apps::AppsApi,
+        variables::VariablesApi,
+        domains::DomainsApi,
+        certificates::CertificatesApi,
+    ),
+    (
+        deployments::DeploymentsApi,
+        releases::ReleasesApi,
+        logs::LogsApi,
+        metrics::MetricsApi,
+        volumes::VolumesApi,
+    ),
+    (servers::ServersApi, overview::OverviewApi, events::EventsApi, settings::SettingsApi),
+);
+
+fn operations(panel: &Panel, world: &World) -> Operations {
+    let panel = || panel.clone();
+    (
+        (
+            setup::SetupApi(panel(), world.clone()),
+            sessions::SessionsApi(panel(), world.clone()),
+            users::UsersApi(panel()),
+            tokens::TokensApi(panel()),
+        ),
+        (
+            projects::ProjectsApi(panel()),
+            apps::AppsApi(panel()),
+            variables::VariablesApi(panel()),
+            domains::DomainsApi(panel()),
+            certificates::CertificatesApi(panel()),
+        ),
+        (
+            deployments::DeploymentsApi(panel()),
+            releases::ReleasesApi(panel()),
+            logs::LogsApi(panel(), world.clone()),
+            metrics::MetricsApi(panel()),
+            volumes::VolumesApi(panel()),
+        ),
+        (
+            servers::ServersApi(panel()),
+            overview::OverviewApi(panel()),
+            events::EventsApi(panel()),
+            settings::SettingsApi(panel()),
+        ),
+    )
+}

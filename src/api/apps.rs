@@ -1,0 +1,822 @@
+//! Apps: where they come from, how they run, the trash.
+
+use crate::{
+    Panel,
+    answers::{Accepted, Created, Done, Named, Page, accepted, created, moment, page},
+    deployments::{Commit, Deployment},
+    failures::Answer,
+    signed::Signed,
+    tags::Tag,
+    variables,
+    variables::VariableInput,
+};
+use poem_openapi::{
+    Enum, Object, OpenApi, Union,
+    param::{Path, Query},
+    payload::Json,
+    types::MaybeUndefined,
+};
+use time::OffsetDateTime;
+use types::Error;
+use types::Secret;
+
+/// An app, and how it is.
+#[derive(Debug, Object)]
+pub struct App {
+    pub id: String,
+    /// Unique in its environment; other apps there reach it under this name.
+    pub name: String,
+    pub project: Named,
+    pub environment: Named,
+    pub source: Source,
+    /// The port it listens on inside its container; null: the first that its image exposes, else 8080 given as `PORT`.
+    pub port: Option<u16>,
+    /// Arguments in place of the image's own command.
+    pub command: Option<Vec<String>>,
+    pub limits: Limits,
+    pub health: Health,
+    pub mounts: Vec<Mount>,
+    /// From the signal to stop to the kill.
+    pub grace_seconds: u32,
+    /// A deployment that takes longer fails.
+    pub deploy_timeout_seconds: u32,
+    /// Releases kept beside the live one.
+    pub keep_releases: u32,
+    /// What it should be.
+    pub desired: Desired,
+    /// What it is.
+    pub state: AppState,
+    /// Why it is so, when there is more to say.
+    pub state_detail: Option<String>,
+    /// Where it is reached.
+    pub url: Option<String>,
+    /// Its hosts, the primary one first.
+    pub domains: Vec<String>,
+    /// What is live.
+    pub release: Option<LiveRelease>,
+    /// The latest.
+    pub deployment: Option<Deployment>,
+    /// Its configuration differs from what is live: deploy to bring it there.
+    pub pending_changes: bool,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+    /// In the trash since.
+    pub trashed_at: Option<OffsetDateTime>,
+}
+
+/// Where an app comes from.
+#[derive(Debug, Union)]
+#[oai(discriminator_name = "kind", one_of)]
+pub enum Source {
+    #[oai(mapping = "git")]
+    Git(GitSource),
+    #[oai(mapping = "image")]
+    Image(ImageSource),
+}
+
+/// A repository with a Dockerfile.
+#[derive(Debug, Object)]
+pub struct GitSource {
+    pub url: String,
+    /// Null: the repository's default branch.
+    pub branch: Option<String>,
+    /// The folder that is the build context; `.` is the top.
+    pub folder: String,
+    /// The Dockerfile, from the folder.
+    pub dockerfile: String,
+    /// The stage to build; null: the last.
+    pub target: Option<String>,
+    /// Fetch submodules too.
+    pub submodules: bool,
+    /// The user name for http(s).
+    pub user: Option<String>,
+    /// A password or access token is kept for it.
+    pub has_password: bool,
+    /// The public half of the panel's key for this app: give it to the forge as a deploy key.
+    pub deploy_key_public: Option<String>,
+}
+
+/// An image from a registry.
+#[derive(Debug, Object)]
+pub struct ImageSource {
+    /// Such as `nginx:1.27`.
+    pub reference: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum SourceKind {
+    Git,
+    Image,
+}
+
+/// What an app may use; always bounded.
+#[derive(Debug, Object)]
+pub struct Limits {
+    pub memory_bytes: u64,
+    /// Thousandths of a core.
+    pub cpu_millis: u32,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+/// How to tell that it serves; made from outside the container.
+#[derive(Debug, Object)]
+pub struct Health {
+    pub kind: HealthKind,
+    /// What to ask for, with `http`.
+    pub path: Option<String>,
+    /// Between two tries.
+    pub interval_seconds: u32,
+    /// Of one try.
+    pub timeout_seconds: u32,
+    /// How long a new container may take until its first success.
+    pub start_seconds: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum HealthKind {
+    /// The port takes connections.
+    Tcp,
+    /// `GET path` answers 200 to 399.
+    Http,
+    /// It need only stay up: for workers that listen on nothing.
+    Running,
+}
+
+/// A volume in a container.
+#[derive(Debug, Object)]
+pub struct Mount {
+    pub volume: Named,
+    /// Where, inside the container.
+    pub path: String,
+    pub read_only: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum Desired {
+    Running,
+    Stopped,
+}
+
+/// What an app is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum AppState {
+    /// Never deployed.
+    New,
+    /// A deployment is under way and nothing is live yet.
+    Deploying,
+    Running,
+    /// Its container runs but has not passed its first health check.
+    Starting,
+    Stopped,
+    /// It runs but fails its health check.
+    Unhealthy,
+    /// It keeps exiting.
+    Crashing,
+    /// Nothing is live, and the last deployment failed.
+    Failed,
+    /// The engine does not answer.
+    Unknown,
+}
+
+/// What is live.
+#[derive(Debug, Object)]
+pub struct LiveRelease {
+    pub id: String,
+    pub number: u64,
+    pub commit: Option<Commit>,
+    pub image_name: String,
+    pub created_at: OffsetDateTime,
+    /// The deployment that made it.
+    pub deployment: String,
+}
+
+/// An app to make.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct AppCreate {
+    /// 1 to 63 of a-z, 0-9 and -; unique in its environment.
+    pub name: String,
+    /// Id or name; left out: the first one.
+    pub project: Option<String>,
+    /// Id or name; left out: the project's first one.
+    pub environment: Option<String>,
+    pub source: SourceInput,
+    pub port: Option<u16>,
+    pub command: Option<Vec<String>>,
+    /// Hosts; left out: one under the panel's domain for apps, if there is one.
+    pub domains: Option<Vec<String>>,
+    pub limits: Option<LimitsInput>,
+    pub health: Option<HealthInput>,
+    pub mounts: Option<Vec<MountInput>>,
+    pub variables: Option<Vec<VariableInput>>,
+    pub grace_seconds: Option<u32>,
+    pub deploy_timeout_seconds: Option<u32>,
+    /// Deploy it at once; left out: true.
+    pub deploy: Option<bool>,
+}
+
+/// Where an app is to come from. With `git`: `url` and what else it needs; with `image`: `reference`.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct SourceInput {
+    pub kind: SourceKind,
+    /// `https://`, `http://`, `ssh://`, `git@host:path`, or (administrators only) a path on the panel's machine.
+    pub url: Option<String>,
+    /// Null: the repository's default branch.
+    pub branch: Option<String>,
+    /// The build context; left out: the top.
+    pub folder: Option<String>,
+    /// From the folder; left out: `Dockerfile`.
+    pub dockerfile: Option<String>,
+    /// The stage to build; null: the last.
+    pub target: Option<String>,
+    pub submodules: Option<bool>,
+    /// The user name for http(s).
+    pub user: Option<String>,
+    /// A password or access token; sealed, never shown again. Left out in a change: the old one stays.
+    pub password: Option<String>,
+    /// Make a key for this app; its public half is in the answer.
+    pub deploy_key: Option<bool>,
+    /// The image, such as `nginx:1.27`.
+    pub reference: Option<String>,
+}
+
+/// What is left out keeps its value, or gets the usual one: 512 MiB, one core, 512 processes.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct LimitsInput {
+    pub memory_bytes: Option<u64>,
+    pub cpu_millis: Option<u32>,
+    pub pids: Option<u32>,
+}
+
+/// What is left out keeps its value, or gets the usual one: tcp, each 5 s, 60 s to start.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct HealthInput {
+    pub kind: Option<HealthKind>,
+    pub path: Option<String>,
+    pub interval_seconds: Option<u32>,
+    pub timeout_seconds: Option<u32>,
+    pub start_seconds: Option<u32>,
+}
+
+/// A volume to mount.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct MountInput {
+    /// Id or name; a name that is not there yet makes a volume.
+    pub volume: String,
+    /// Where, inside the container: absolute.
+    pub path: String,
+    pub read_only: Option<bool>,
+}
+
+/// What to change about an app; what is left out stays. It takes effect with the next deployment, except for the name.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct AppPatch {
+    pub name: Option<String>,
+    /// The whole source, except that `password` and the deploy key stay when left out.
+    pub source: Option<SourceInput>,
+    /// Null: as the image says.
+    pub port: MaybeUndefined<u16>,
+    /// Null: as the image says.
+    pub command: MaybeUndefined<Vec<String>>,
+    pub limits: Option<LimitsInput>,
+    pub health: Option<HealthInput>,
+    /// All of them.
+    pub mounts: Option<Vec<MountInput>>,
+    pub grace_seconds: Option<u32>,
+    pub deploy_timeout_seconds: Option<u32>,
+    pub keep_releases: Option<u32>,
+}
+
+/// What deleting would do, in objects and bytes. Volumes are kept.
+#[derive(Debug, Object)]
+pub struct DeletePlan {
+    pub containers: Vec<PlannedContainer>,
+    pub images: Vec<PlannedImage>,
+    pub volumes: Vec<PlannedVolume>,
+    pub domains: Vec<String>,
+    /// How many releases go.
+    pub releases: u64,
+    /// What it frees.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Object)]
+pub struct PlannedContainer {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Object)]
+pub struct PlannedImage {
+    pub name: String,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Object)]
+pub struct PlannedVolume {
+    pub name: String,
+    /// Null when the engine does not know.
+    pub bytes: Option<u64>,
+    /// It stays.
+    pub kept: bool,
+}
+
+/// How far to go.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct AppPurge {
+    /// Remove the volumes that only this app mounts too: their data is gone then.
+    pub volumes: bool,
+}
+
+/// The public half of an app's key.
+#[derive(Debug, Object)]
+pub struct DeployKey {
+    /// In OpenSSH's form; give it to the forge.
+    pub public_key: String,
+}
+
+impl From<app::AppView> for App {
+    fn from(view: app::AppView) -> App {
+        let app = view.app;
+        let name = app.name.clone();
+        App {
+            id: app.id.to_string(),
+            name: app.name.to_string(),
+            project: Named::new(view.project.id, view.project.name),
+            environment: view.environment.into(),
+            source: app.source.into(),
+            port: app.port,
+            command: app.command,
+            limits: app.limits.into(),
+            health: app.health.into(),
+            mounts: view.mounts.into_iter().map(Mount::from).collect(),
+            grace_seconds: app.grace_seconds,
+            deploy_timeout_seconds: app.deploy_timeout_seconds,
+            keep_releases: app.keep_releases,
+            desired: match app.desired {
+                types::DesiredState::Running => Desired::Running,
+                types::DesiredState::Stopped => Desired::Stopped,
+            },
+            state: view.state.into(),
+            state_detail: view.state_detail,
+            url: view.url,
+            domains: view.domains.iter().map(|domain| domain.host.to_string()).collect(),
+            release: view.release.map(LiveRelease::from),
+            deployment: view.deployment.map(|deployment| {
+                Deployment::from(app::DeploymentView {
+                    cancellable: !deployment.phase.is_final() && !deployment.cancel_requested,
+                    app_name: name,
+                    deployment,
+                })
+            }),
+            pending_changes: view.pending_changes,
+            created_at: moment(app.created_at),
+            updated_at: moment(app.updated_at),
+            trashed_at: app.trashed_at.map(moment),
+        }
+    }
+}
+
+impl From<types::Source> for Source {
+    fn from(source: types::Source) -> Source {
+        match source {
+            types::Source::Git(git) => Source::Git(GitSource {
+                url: git.url.to_string(),
+                branch: git.branch.map(String::from),
+                folder: git.folder.to_string(),
+                dockerfile: git.dockerfile.to_string(),
+                target: git.target,
+                submodules: git.submodules,
+                user: git.user,
+                has_password: git.password.is_some(),
+                deploy_key_public: git.deploy_key_public,
+            }),
+            types::Source::Image { reference } => Source::Image(ImageSource {
+                reference: reference.to_string(),
+            }),
+        }
+    }
+}
+
+impl From<types::Limits> for Limits {
+    fn from(limits: types::Limits) -> Limits {
+        Limits {
+            memory_bytes: limits.memory_bytes,
+            cpu_millis: limits.cpu_millis,
+            pids: limits.pids,
+        }
+    }
+}
+
+impl From<types::HealthCheck> for Health {
+    fn from(check: types::HealthCheck) -> Health {
+        let (kind, path) = match check.probe {
+            types::Probe::Tcp => (HealthKind::Tcp, None),
+            types::Probe::Http { path } => (HealthKind::Http, Some(path)),
+            types::Probe::Running => (HealthKind::Running, None),
+        };
+        Health {
+            kind,
+            path,
+            interval_seconds: check.interval_seconds,
+            timeout_seconds: check.timeout_seconds,
+            start_seconds: check.start_seconds,
+        }
+    }
+}
+
+impl From<(types::Mount, types::Volume)> for Mount {
+    fn from((mount, volume): (types::Mount, types::Volume)) -> Mount {
+        Mount {
+            volume: Named::new(volume.id, volume.name),
+            path: mount.path.to_string(),
+            read_only: mount.read_only,
+        }
+    }
+}
+
+impl From<app::AppState> for AppState {
+    fn from(state: app::AppState) -> AppState {
+        match state {
+            app::AppState::New => AppState::New,
+            app::AppState::Deploying => AppState::Deploying,
+            app::AppState::Running => AppState::Running,
+            app::AppState::Starting => AppState::Starting,
+            app::AppState::Stopped => AppState::Stopped,
+            app::AppState::Unhealthy => AppState::Unhealthy,
+            app::AppState::Crashing => AppState::Crashing,
+            app::AppState::Failed => AppState::Failed,
+            app::AppState::Unknown => AppState::Unknown,
+        }
+    }
+}
+
+impl From<types::Release> for LiveRelease {
+    fn from(release: types::Release) -> LiveRelease {
+        LiveRelease {
+            id: release.id.to_string(),
+            number: release.number,
+            commit: release.commit.map(Commit::from),
+            image_name: release.image_name,
+            created_at: moment(release.created_at),
+            deployment: release.deployment.to_string(),
+        }
+    }
+}
+
+impl TryFrom<AppCreate> for app::NewApp {
+    type Error = types::Error;
+
+    fn try_from(body: AppCreate) -> types::Result<app::NewApp> {
+        let domains: Option<types::Result<Vec<_>>> = body.domains.map(|hosts| hosts.iter().map(|host| host.parse()).collect());
+        Ok(app::NewApp {
+            name: body.name.parse()?,
+            project: body.project,
+            environment: body.environment,
+            source: body.source.try_into()?,
+            port: body.port,
+            command: body.command,
+            domains: domains.transpose()?,
+            limits: body.limits.map(|limits| limits.over(types::Limits::default())).unwrap_or_default(),
+            health: body.health.map(|health| health.over(types::HealthCheck::default())).transpose()?,
+            mounts: mounts(body.mounts.unwrap_or_default())?,
+            variables: variables::changes(body.variables.unwrap_or_default())?,
+            grace_seconds: body.grace_seconds,
+            deploy_timeout_seconds: body.deploy_timeout_seconds,
+            deploy: body.deploy.unwrap_or(true),
+        })
+    }
+}
+
+impl TryFrom<SourceInput> for app::NewSource {
+    type Error = types::Error;
+
+    fn try_from(input: SourceInput) -> types::Result<app::NewSource> {
+        let path = |text: Option<String>, usual: &str| text.unwrap_or_else(|| usual.to_owned()).parse();
+        match input.kind {
+            SourceKind::Git => Ok(app::NewSource::Git {
+                url: input.url.ok_or_else(|| Error::invalid("source.url", "is missing"))?.parse()?,
+                branch: input
+                    .branch
+                    .filter(|branch| !branch.is_empty())
+                    .map(|branch| branch.parse())
+                    .transpose()?,
+                folder: path(input.folder, ".")?,
+                dockerfile: path(input.dockerfile, "Dockerfile")?,
+                target: input.target.filter(|target| !target.is_empty()),
+                submodules: input.submodules.unwrap_or(false),
+                user: input.user.filter(|user| !user.is_empty()),
+                password: input.password.filter(|password| !password.is_empty()).map(Secret::from),
+                deploy_key: input.deploy_key.unwrap_or(false),
+            }),
+            SourceKind::Image => Ok(app::NewSource::Image {
+                reference: input
+                    .reference
+                    .ok_or_else(|| Error::invalid("source.reference", "is missing"))?
+                    .parse()?,
+            }),
+        }
+    }
+}
+
+impl LimitsInput {
+    /// What is said here, and the rest from `base`.
+    fn over(self, base: types::Limits) -> types::Limits {
+        types::Limits {
+            memory_bytes: self.memory_bytes.unwrap_or(base.memory_bytes),
+            cpu_millis: self.cpu_millis.unwrap_or(base.cpu_millis),
+            pids: self.pids.unwrap_or(base.pids),
+        }
+    }
+}
+
+impl HealthInput {
+    /// What is said here, and the rest from `base`.
+    fn over(self, base: types::HealthCheck) -> types::Result<types::HealthCheck> {
+        let probe = match (self.kind, self.path, base.probe) {
+            (Some(HealthKind::Tcp), _, _) => types::Probe::Tcp,
+            (Some(HealthKind::Running), _, _) => types::Probe::Running,
+            (Some(HealthKind::Http), Some(path), _) | (None, Some(path), types::Probe::Http { .. }) => types::Probe::Http { path },
+            (Some(HealthKind::Http), None, types::Probe::Http { path }) => types::Probe::Http { path },
+            (Some(HealthKind::Http), None, _) => types::Probe::Http { path: "/".to_owned() },
+            (None, Some(_), _) => return Err(Error::invalid("health.path", "goes with the kind http only")),
+            (None, None, probe) => probe,
+        };
+        Ok(types::HealthCheck {
+            probe,
+            interval_seconds: self.interval_seconds.unwrap_or(base.interval_seconds),
+            timeout_seconds: self.timeout_seconds.unwrap_or(base.timeout_seconds),
+            start_seconds: self.start_seconds.unwrap_or(base.start_seconds),
+        })
+    }
+}
+
+fn mounts(inputs: Vec<MountInput>) -> types::Result<Vec<app::MountWish>> {
+    inputs
+        .into_iter()
+        .map(|input| {
+            let volume = match input.volume.parse() {
+                Ok(id) => app::VolumeName::Id(id),
+                Err(_) => app::VolumeName::Name(input.volume.parse()?),
+            };
+            Ok(app::MountWish {
+                volume,
+                path: input.path.parse()?,
+                read_only: input.read_only.unwrap_or(false),
+            })
+        })
+        .collect()
+}
+
+/// Left out: stays. Null: cleared.
+fn wish<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
+    match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
+}
+
+impl From<app::DeletePlan> for DeletePlan {
+    fn from(plan: app::DeletePlan) -> DeletePlan {
+        DeletePlan {
+            containers: plan
+                .containers
+                .into_iter()
+                .map(|(id, name)| PlannedContainer { id, name })
+                .collect(),
+            images: plan
+                .images
+                .into_iter()
+                .map(|image| PlannedImage {
+                    name: image.name,
+                    bytes: image.bytes,
+                })
+                .collect(),
+            volumes: plan
+                .volumes
+                .into_iter()
+                .map(|volume| PlannedVolume {
+                    name: volume.name,
+                    bytes: Some(volume.bytes),
+                    kept: true,
+                })
+                .collect(),
+            domains: plan.domains,
+            releases: plan.releases as u64,
+            bytes: plan.bytes,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct AppsApi(pub Panel);
+
+#[OpenApi(tag = "Tag::Apps")]
+impl AppsApi {
+    /// List apps
+    #[oai(path = "/apps", method = "get", operation_id = "app_list")]
+    async fn app_list(
+        &self,
+        who: Signed,
+        /// Only of this project: id or name.
+        project: Query<Option<String>>,
+        /// Only of this environment: id or name.
+        environment: Query<Option<String>>,
+        /// Those in the trash instead.
+        trashed: Query<Option<bool>>,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<App>>> {
+        let apps = self
+            .0
+            .apps
+            .list(
+                &who.actor,
+                project.0.as_deref(),
+                environment.0.as_deref(),
+                trashed.0.unwrap_or(false),
+            )
+            .await?;
+        page(apps, cursor.0.as_deref(), limit.0, |view| view.app.id.to_string())
+    }
+
+    /// Create an app
+    ///
+    /// Records it and queues its first deployment, unless `deploy` is false.
+    #[oai(path = "/apps", method = "post", operation_id = "app_create")]
+    async fn app_create(&self, who: Signed, body: Json<AppCreate>) -> Answer<Created<App>> {
+        Ok(created(self.0.apps.create(&who.actor, body.0.try_into()?).await?))
+    }
+
+    /// Show an app
+    #[oai(path = "/apps/:app", method = "get", operation_id = "app_show")]
+    async fn app_show(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Json<App>> {
+        Ok(Json(self.0.apps.get(&who.actor, &app.0).await?.into()))
+    }
+
+    /// Change an app
+    ///
+    /// It takes effect with the next deployment.
+    #[oai(path = "/apps/:app", method = "patch", operation_id = "app_update")]
+    async fn app_update(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        body: Json<AppPatch>,
+    ) -> Answer<Json<App>> {
+        let patch = body.0;
+        // Limits and health check are changed as a whole, so what is left out is read from what is there.
+        let current = match (&patch.limits, &patch.health) {
+            (None, None) => None,
+            _ => Some(self.0.apps.get(&who.actor, &app.0).await?.app),
+        };
+        let (limits, health) = current.map(|app| (app.limits, app.health)).unwrap_or_default();
+        let change = app::AppChange {
+            name: patch.name.map(|name| name.parse()).transpose()?,
+            source: patch.source.map(app::NewSource::try_from).transpose()?,
+            port: wish(patch.port),
+            command: wish(patch.command),
+            limits: patch.limits.map(|input| input.over(limits)),
+            health: patch.health.map(|input| input.over(health)).transpose()?,
+            mounts: patch.mounts.map(mounts).transpose()?,
+            grace_seconds: patch.grace_seconds,
+            deploy_timeout_seconds: patch.deploy_timeout_seconds,
+            keep_releases: patch.keep_releases,
+        };
+        Ok(Json(self.0.apps.update(&who.actor, &app.0, change).await?.into()))
+    }
+
+    /// Move an app to the trash
+    ///
+    /// Its containers stop and its domains become free; its volumes stay.
+    #[oai(path = "/apps/:app", method = "delete", operation_id = "app_delete")]
+    async fn app_delete(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Done> {
+        self.0.trash.put(&who.actor, &app.0).await?;
+        Ok(Done::Done)
+    }
+
+    /// Show what deleting an app would do
+    #[oai(path = "/apps/:app/delete-plan", method = "get", operation_id = "app_delete_plan")]
+    async fn app_delete_plan(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Json<DeletePlan>> {
+        Ok(Json(self.0.trash.plan(&who.actor, &app.0).await?.into()))
+    }
+
+    /// Take an app out of the trash
+    #[oai(path = "/apps/:app/restore", method = "post", operation_id = "app_restore")]
+    async fn app_restore(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Json<App>> {
+        Ok(Json(self.0.trash.restore(&who.actor, &app.0).await?.into()))
+    }
+
+    /// Remove an app for good
+    ///
+    /// It must be in the trash. Its volumes go only when asked for.
+    #[oai(path = "/apps/:app/purge", method = "post", operation_id = "app_purge")]
+    async fn app_purge(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        body: Json<AppPurge>,
+    ) -> Answer<Done> {
+        self.0.trash.purge(&who.actor, &app.0, body.0.volumes).await?;
+        Ok(Done::Done)
+    }
+
+    /// Start an app
+    #[oai(path = "/apps/:app/start", method = "post", operation_id = "app_start")]
+    async fn app_start(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Accepted<App>> {
+        Ok(accepted(self.0.apps.start(&who.actor, &app.0).await?))
+    }
+
+    /// Stop an app
+    ///
+    /// It stays stopped, also over a restart of the machine.
+    #[oai(path = "/apps/:app/stop", method = "post", operation_id = "app_stop")]
+    async fn app_stop(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Accepted<App>> {
+        Ok(accepted(self.0.apps.stop(&who.actor, &app.0).await?))
+    }
+
+    /// Restart an app
+    #[oai(path = "/apps/:app/restart", method = "post", operation_id = "app_restart")]
+    async fn app_restart(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Accepted<App>> {
+        Ok(accepted(self.0.apps.restart(&who.actor, &app.0).await?))
+    }
+
+    /// Make or renew the deploy key
+    ///
+    /// The old one, if there was one, is of no use any more.
+    #[oai(path = "/apps/:app/deploy-key", method = "post", operation_id = "app_deploy_key")]
+    async fn app_deploy_key(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Json<DeployKey>> {
+        let public_key = self.0.apps.renew_deploy_key(&who.actor, &app.0).await?;
+        Ok(Json(DeployKey { public_key }))
+    }
+
+    /// List the trash
+    #[oai(path = "/trash", method = "get", operation_id = "trash_list")]
+    async fn trash_list(
+        &self,
+        who: Signed,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<App>>> {
+        let apps = self.0.trash.list(&who.actor).await?;
+        page(apps, cursor.0.as_deref(), limit.0, |view| view.app.id.to_string())
+    }
+}

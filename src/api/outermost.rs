@@ -1,0 +1,148 @@
+//! Around every request: its id, reading the body, making every failure a problem, security headers, compression.
+
+use crate::{
+    BODY_BYTES,
+    failures::{self, Answer, Code, Failure, Unfinished},
+    ui,
+};
+use bytes::Bytes;
+use poem::{
+    Endpoint, IntoResponse, Request, Response,
+    error::ReadBodyError,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+};
+use poem_openapi::{error::ParseRequestPayloadError, types::ToJSON};
+use serde_json::Value;
+use std::time::Duration;
+use types::{Host, World};
+
+/// A client that takes longer to send a body is not served.
+const BODY_TIME: Duration = Duration::from_secs(60);
+/// Shorter answers are sent as they are.
+const COMPRESS_FROM: usize = 1400;
+/// For half a year the browser keeps to HTTPS.
+const HSTS: &str = "max-age=15552000";
+
+/// Answers whatever happens inside.
+pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, document: &Value, mut request: Request) -> Response {
+    let id = world.word(20);
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let is_https = request.header("x-forwarded-proto") == Some("https");
+    let host = request.header(header::HOST).unwrap_or_default().to_owned();
+    let wants_gzip = request
+        .header(header::ACCEPT_ENCODING)
+        .is_some_and(|accepted| ui::accepts(accepted, "gzip"));
+
+    let mut response = match read_body(&mut request).await {
+        Ok(body) => match inner.call(request).await {
+            Ok(response) => response.into_response(),
+            Err(error) if error.is_from_response() => error.into_response(),
+            Err(error) => match error.downcast_ref::<ParseRequestPayloadError>() {
+                Some(error) => failures::unreadable(&error.reason, &body, document).into_response(),
+                None => Failure::from(error).into_response(),
+            },
+        },
+        Err(failure) => failure.into_response(),
+    };
+    if let Some(Unfinished { mut problem, causes }) = response.extensions_mut().remove::<Unfinished>() {
+        if let Some(causes) = causes {
+            tracing::error!(request = %id, "{method} {path}: {causes}");
+        }
+        problem.request_id.clone_from(&id);
+        response.set_body(problem.to_json_string());
+    }
+    if wants_gzip && is_json(&response) {
+        response = compressed(response).await;
+    }
+    let headers = response.headers_mut();
+    if path.starts_with("/api/") {
+        set_if_missing(headers, header::CACHE_CONTROL, "no-store");
+    }
+    protect(headers, &id, is_https && is_public(&host));
+    response
+}
+
+/// Reads the whole body, up to the limit: what comes later works on bytes.
+async fn read_body(request: &mut Request) -> Answer<Bytes> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(Bytes::new());
+    }
+    let body = request.take_body();
+    let read = tokio::time::timeout(BODY_TIME, body.into_bytes_limit(BODY_BYTES)).await;
+    match read {
+        Ok(Ok(bytes)) => {
+            request.set_body(bytes.clone());
+            Ok(bytes)
+        }
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(poem::Error::from_status(StatusCode::PAYLOAD_TOO_LARGE).into()),
+        Ok(Err(_)) => Err(broken("the body ended before its end")),
+        Err(_) => Err(broken("the body did not come within 60 s")),
+    }
+}
+
+fn broken(detail: &str) -> Failure {
+    poem::Error::from_string(detail, StatusCode::BAD_REQUEST).into()
+}
+
+fn is_json(response: &Response) -> bool {
+    response.content_type().is_some_and(|kind| kind.starts_with("application/json")) && response.header(header::CONTENT_ENCODING).is_none()
+}
+
+async fn compressed(mut response: Response) -> Response {
+    match response.take_body().into_bytes().await {
+        Ok(bytes) if bytes.len() < COMPRESS_FROM => response.set_body(bytes),
+        Ok(bytes) => {
+            response.set_body(Bytes::from(ui::gzip(&bytes, 1)));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        Err(error) => return Failure::from(poem::Error::from_string(error.to_string(), StatusCode::INTERNAL_SERVER_ERROR)).into_response(),
+    }
+    response
+}
+
+fn protect(headers: &mut HeaderMap, id: &str, is_https: bool) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("x-request-id", id);
+    }
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY)
+        && let Ok(policy) = HeaderValue::from_str(&ui::policy(&[]))
+    {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+        ),
+    ] {
+        set_if_missing(headers, name, value);
+    }
+    if is_https {
+        set_if_missing(headers, header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+}
+
+fn set_if_missing(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    if !headers.contains_key(&name) {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Only names with public certificates: with the panel's own authority the browser's warning must stay passable.
+fn is_public(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name.parse::<Host>().is_ok_and(|host| host.is_public())
+}
+
+/// For paths that lead nowhere.
+pub(crate) fn nothing() -> Failure {
+    Failure::new(Code::NotFound, "there is nothing at this address")
+}

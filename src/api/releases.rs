@@ -1,0 +1,173 @@
+//! Releases: what was or is live, going back, and what differs.
+
+use crate::{
+    Panel,
+    answers::{Accepted, Page, accepted, moment, page},
+    apps::{Health, Limits, Mount},
+    deployments::{Commit, Deployment},
+    failures::Answer,
+    signed::Signed,
+    tags::Tag,
+};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use time::OffsetDateTime;
+
+/// Everything that a container of an app is made of, never changed once made.
+#[derive(Debug, Object)]
+pub struct Release {
+    pub id: String,
+    pub number: u64,
+    /// The deployment that made it.
+    pub deployment: String,
+    /// The engine's id of the image.
+    pub image: String,
+    /// What people call it.
+    pub image_name: String,
+    pub commit: Option<Commit>,
+    pub port: u16,
+    pub command: Option<Vec<String>>,
+    pub mounts: Vec<Mount>,
+    /// The hosts it was made live under.
+    pub domains: Vec<String>,
+    pub limits: Limits,
+    pub health: Health,
+    pub variables: Vec<ReleaseVariable>,
+    pub variables_version: u64,
+    pub live: bool,
+    pub created_at: OffsetDateTime,
+}
+
+#[derive(Debug, Object)]
+pub struct ReleaseVariable {
+    pub key: String,
+    pub secret: bool,
+}
+
+/// Where to go back to.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct Rollback {
+    /// The id of a release or of the deployment that made it, or its number; left out: what was live before.
+    pub to: Option<String>,
+}
+
+/// What differs between two releases.
+#[derive(Debug, Object)]
+pub struct Diff {
+    pub changes: Vec<Change>,
+}
+
+#[derive(Debug, Object)]
+pub struct Change {
+    /// Such as `commit`, `port`, `variable DATABASE_URL`.
+    pub what: String,
+    /// Null: was not there. Secrets show as `changed`.
+    pub from: Option<String>,
+    /// Null: is gone.
+    pub to: Option<String>,
+}
+
+impl From<app::ReleaseView> for Release {
+    fn from(view: app::ReleaseView) -> Release {
+        let release = view.release;
+        Release {
+            id: release.id.to_string(),
+            number: release.number,
+            deployment: release.deployment.to_string(),
+            image: release.image,
+            image_name: release.image_name,
+            commit: release.commit.map(Commit::from),
+            port: release.port,
+            command: release.command,
+            mounts: view.mounts.into_iter().map(Mount::from).collect(),
+            domains: release.domains,
+            limits: release.limits.into(),
+            health: release.health.into(),
+            variables: release.variables.into_iter().map(ReleaseVariable::from).collect(),
+            variables_version: release.variables_version,
+            live: view.live,
+            created_at: moment(release.created_at),
+        }
+    }
+}
+
+impl From<types::ReleaseVariable> for ReleaseVariable {
+    fn from(variable: types::ReleaseVariable) -> ReleaseVariable {
+        ReleaseVariable {
+            key: variable.key.to_string(),
+            secret: variable.secret,
+        }
+    }
+}
+
+impl From<app::Difference> for Change {
+    fn from(difference: app::Difference) -> Change {
+        Change {
+            what: difference.what,
+            from: difference.from,
+            to: difference.to,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct ReleasesApi(pub Panel);
+
+#[OpenApi(tag = "Tag::Deployments")]
+impl ReleasesApi {
+    /// List the releases of an app
+    ///
+    /// Newest first.
+    #[oai(path = "/apps/:app/releases", method = "get", operation_id = "release_list")]
+    async fn release_list(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<Release>>> {
+        let releases = self.0.releases.list(&who.actor, &app.0).await?;
+        page(releases, cursor.0.as_deref(), limit.0, |view| view.release.id.to_string())
+    }
+
+    /// Go back to an earlier release
+    ///
+    /// All of it: image, variables, mounts, limits, health check.
+    #[oai(path = "/apps/:app/rollback", method = "post", operation_id = "app_rollback")]
+    async fn app_rollback(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        body: Json<Rollback>,
+    ) -> Answer<Accepted<Deployment>> {
+        Ok(accepted(
+            self.0.deployments.roll_back(&who.actor, &app.0, body.0.to.as_deref()).await?,
+        ))
+    }
+
+    /// Compare two releases
+    #[oai(path = "/apps/:app/diff", method = "get", operation_id = "release_diff")]
+    async fn release_diff(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        /// The id of a release or a deployment, or its number.
+        from: Query<String>,
+        /// The id of a release or a deployment, or its number.
+        to: Query<String>,
+    ) -> Answer<Json<Diff>> {
+        let changes = self.0.releases.diff(&who.actor, &app.0, &from.0, &to.0).await?;
+        Ok(Json(Diff {
+            changes: changes.into_iter().map(Change::from).collect(),
+        }))
+    }
+}

@@ -1,0 +1,220 @@
+//! Signing in and out, sessions, the own account.
+
+use crate::{
+    Panel,
+    answers::{Created, Done, Page, created, moment, page},
+    failures::{Answer, Code, Failure},
+    signed::{Caller, REFRESH_COOKIE, REFRESH_PATH, SESSION_COOKIE, Signed},
+    tags::Tag,
+    users::User,
+};
+use poem::web::cookie::CookieJar;
+use poem::web::cookie::{Cookie, SameSite};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use std::time::Duration;
+use time::OffsetDateTime;
+use types::Secret;
+use types::Time;
+use types::World;
+
+/// Somebody who is signed in.
+#[derive(Debug, Object)]
+pub struct Session {
+    pub user: User,
+    /// Send it back as `X-CSRF-Token` with every unsafe request that uses the cookie; empty for tokens and on the machine itself.
+    pub csrf: String,
+    /// When the session ends unless it is renewed; null for tokens without an end and on the machine itself.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Who wants in.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct SessionCreate {
+    pub email: String,
+    pub password: String,
+}
+
+/// A browser that is signed in.
+#[derive(Debug, Object)]
+pub struct SessionInfo {
+    pub id: String,
+    /// The address it signed in from.
+    pub address: String,
+    /// What the browser calls itself.
+    pub agent: String,
+    pub created_at: OffsetDateTime,
+    pub last_used_at: OffsetDateTime,
+    /// The one that asks.
+    pub current: bool,
+}
+
+/// What to change about the own account; what is left out stays.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct AccountPatch {
+    pub name: Option<String>,
+    pub password: Option<PasswordChange>,
+}
+
+/// A new password; the other sessions end.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct PasswordChange {
+    pub current: String,
+    pub new: String,
+}
+
+impl From<app::SessionView> for Session {
+    fn from(view: app::SessionView) -> Session {
+        Session {
+            user: match view.user {
+                Some(user) => user.into(),
+                None => User::machine(&view.actor),
+            },
+            csrf: view.csrf,
+            expires_at: view.expires_at.map(moment),
+        }
+    }
+}
+
+impl From<app::SessionInfo> for SessionInfo {
+    fn from(info: app::SessionInfo) -> SessionInfo {
+        SessionInfo {
+            id: info.session.id.to_string(),
+            address: info.session.address,
+            agent: info.session.agent,
+            created_at: moment(info.session.created_at),
+            last_used_at: moment(info.session.last_used_at),
+            current: info.current,
+        }
+    }
+}
+
+/// Gives the browser its cookies, and answers who it is.
+pub(crate) fn let_in(jar: &CookieJar, signed: app::SignedIn, now: Time) -> Session {
+    let lifetime = |end: Time| end.since(now);
+    let text = |secret: &Secret| secret.expose_str().unwrap_or_default().to_owned();
+    jar.add(cookie(SESSION_COOKIE, text(&signed.jwt), "/", lifetime(signed.jwt_expires_at)));
+    jar.add(cookie(
+        REFRESH_COOKIE,
+        text(&signed.refresh),
+        REFRESH_PATH,
+        lifetime(signed.session.expires_at),
+    ));
+    Session {
+        user: signed.user.into(),
+        csrf: signed.session.csrf,
+        expires_at: Some(moment(signed.session.expires_at)),
+    }
+}
+
+/// Takes the cookies away.
+fn let_out(jar: &CookieJar) {
+    jar.add(cookie(SESSION_COOKIE, String::new(), "/", Duration::ZERO));
+    jar.add(cookie(REFRESH_COOKIE, String::new(), REFRESH_PATH, Duration::ZERO));
+}
+
+fn cookie(name: &str, value: String, path: &str, lifetime: Duration) -> Cookie {
+    let mut cookie = Cookie::new_with_str(name, value);
+    cookie.set_path(path);
+    cookie.set_http_only(true);
+    cookie.set_secure(true);
+    cookie.set_same_site(SameSite::Strict);
+    cookie.set_max_age(lifetime);
+    cookie
+}
+
+#[derive(Clone)]
+pub(crate) struct SessionsApi(pub Panel, pub World);
+
+#[OpenApi(tag = "Tag::Sessions")]
+impl SessionsApi {
+    /// Sign in
+    ///
+    /// Sets the session cookies.
+    #[oai(path = "/session", method = "post", operation_id = "session_create")]
+    async fn session_create(&self, caller: Caller, jar: &CookieJar, body: Json<SessionCreate>) -> Answer<Created<Session>> {
+        let SessionCreate { email, password } = body.0;
+        let signed = self.0.sessions.create(&email, &Secret::from(password), &caller.visitor).await?;
+        Ok(created(let_in(jar, signed, self.1.now())))
+    }
+
+    /// Show who is signed in
+    #[oai(path = "/session", method = "get", operation_id = "session_show")]
+    async fn session_show(&self, who: Signed) -> Answer<Json<Session>> {
+        Ok(Json(self.0.sessions.show(&who.known)?.into()))
+    }
+
+    /// Sign out
+    ///
+    /// Ends the session and clears the cookies.
+    #[oai(path = "/session", method = "delete", operation_id = "session_end")]
+    async fn session_end(&self, who: Signed, jar: &CookieJar) -> Answer<Done> {
+        self.0.sessions.end(&who.known).await?;
+        let_out(jar);
+        Ok(Done::Done)
+    }
+
+    /// Renew the session
+    ///
+    /// Needs only the cookie `serverkit_refresh`; sets new ones.
+    #[oai(path = "/session/refresh", method = "post", operation_id = "session_refresh")]
+    async fn session_refresh(&self, caller: Caller, jar: &CookieJar) -> Answer<Json<Session>> {
+        let refresh = jar.get(REFRESH_COOKIE);
+        let refresh = refresh.ok_or_else(|| Failure::new(Code::Unauthenticated, "sign in first"))?;
+        match self.0.sessions.refresh(refresh.value_str(), &caller.visitor).await {
+            Ok(signed) => Ok(Json(let_in(jar, signed, self.1.now()))),
+            Err(error) => {
+                if matches!(error, types::Error::Unauthenticated { .. }) {
+                    let_out(jar);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// List the own sessions
+    #[oai(path = "/sessions", method = "get", operation_id = "session_list")]
+    async fn session_list(
+        &self,
+        who: Signed,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<SessionInfo>>> {
+        let sessions = self.0.sessions.list(&who.known)?;
+        page(sessions, cursor.0.as_deref(), limit.0, |info| info.session.id.to_string())
+    }
+
+    /// End a session
+    #[oai(path = "/sessions/:id", method = "delete", operation_id = "session_revoke")]
+    async fn session_revoke(
+        &self,
+        who: Signed,
+        /// Its id.
+        id: Path<String>,
+    ) -> Answer<Done> {
+        self.0.sessions.revoke(&who.known, &id.0).await?;
+        Ok(Done::Done)
+    }
+
+    /// Change the own account
+    #[oai(path = "/account", method = "patch", operation_id = "account_update")]
+    async fn account_update(&self, who: Signed, body: Json<AccountPatch>) -> Answer<Json<User>> {
+        let AccountPatch { name, password } = body.0;
+        let change = app::AccountChange {
+            name,
+            password: password.map(|change| app::PasswordChange {
+                current: Secret::from(change.current),
+                new: Secret::from(change.new),
+            }),
+        };
+        Ok(Json(self.0.users.update_account(&who.known, change).await?.into()))
+    }
+}

@@ -1,0 +1,37 @@
+//! The chapters of the documentation.
+
+use poem_openapi::Tags;
+
+#[derive(Tags)]
+pub enum Tag {
+    /// The first administrator of a fresh panel.
+    Setup,
+    /// Signing in and out, sessions, the own account.
+    Sessions,
+    /// People and their roles.
+    Users,
+    /// API tokens for scripts.
+    Tokens,
+    /// Projects and their environments.
+    Projects,
+    /// Apps: where they come from, how they run, the trash.
+    Apps,
+    /// Environment variables of apps.
+    Variables,
+    /// Hosts that lead to apps.
+    Domains,
+    /// TLS certificates.
+    Certificates,
+    /// Deployments, their logs, releases and rollback.
+    Deployments,
+    /// Volumes: data that outlives containers.
+    Volumes,
+    /// What apps print, and terminals into them.
+    Logs,
+    /// Servers, their measurements and their health.
+    Servers,
+    /// What happened and what is happening.
+    Events,
+    /// What an administrator may change while the panel runs.
+    Settings,
+}

@@ -1,0 +1,263 @@
+//! `serverkit serve`: starts everything in order, and stops it in reverse.
+
+use crate::{
+    config::{Config, Flags, RawConfig, make_data_dir},
+    jobs,
+    terminal::Greeting,
+    watch::{self, Signals},
+};
+use ::jobs::Runner;
+use api::{Api, Sockets};
+use app::{Options, Panel, Parts};
+use clap::Args;
+use docker::Docker;
+use edge::{Bound, Edge};
+use host::Host;
+use node::{LocalNode, Node};
+use rustix::{
+    fs::Mode,
+    process::{Resource, Rlimit, getrlimit, setrlimit, umask},
+};
+use sd_notify::NotifyState;
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use store::Store;
+use telemetry::{LogStore, Metrics, Redactor};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use types::{Doing, EdgeLimits, EdgeSettings, EngineStatus, Error, Result, World, report};
+
+/// The edge, the panel and its API, in one process
+///
+/// State lies in the data folder (--data; /var/lib/serverkit). Further settings are in /etc/serverkit/config.toml.
+/// On a fresh panel it prints a link that makes the first administrator, once.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// For a try on the own machine: data in ./.serverkit, http 127.0.0.1:8080, https 127.0.0.1:8443,
+    /// panel 127.0.0.1:8444, apps at NAME.localhost
+    #[arg(long)]
+    dev: bool,
+    /// Where sites are served in plain, such as :80 or 192.0.2.1:80; several with commas [default: :80]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
+    /// Where sites are served over TLS [default: :443]
+    #[arg(long, value_name = "ADDR")]
+    https: Option<String>,
+    /// Where the panel is served over TLS [default: :9443]
+    #[arg(long, value_name = "ADDR")]
+    panel: Option<String>,
+    /// The configuration file [default: /etc/serverkit/config.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub fn serve(data: Option<PathBuf>, flags: Serve) -> Result<()> {
+    let began = Instant::now();
+    let raw = match &flags.config {
+        Some(path) => RawConfig::read(path)?,
+        None if flags.dev => RawConfig::default(),
+        None => RawConfig::usual()?,
+    };
+    let Serve {
+        dev, http, https, panel, ..
+    } = flags;
+    let config = Config::resolve(
+        raw,
+        Flags {
+            dev,
+            data,
+            http,
+            https,
+            panel,
+        },
+    )?;
+    prepare_process(&config)?;
+    make_data_dir(&config.data)?;
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, 8))
+        .thread_name("panel")
+        .enable_all()
+        .build()
+        .doing("starting the runtime")?;
+    let ended = runtime.block_on(run(config, began));
+    // What still blocks a thread now is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    ended
+}
+
+fn prepare_process(config: &Config) -> Result<()> {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{},sled=warn,poem=warn,pingora=warn", config.log));
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter).map_err(|error| Error::invalid("RUST_LOG", error.to_string()))?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    // A panic ends its task only; it must not go unseen.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("panic: {panic}")));
+    umask(Mode::from_raw_mode(0o077));
+    // Each connection is a file or two.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
+    Ok(())
+}
+
+async fn run(config: Config, began: Instant) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let stop = CancellationToken::new();
+    let world = World::system();
+
+    // The store comes first: its lock says that no other panel has this folder.
+    let (dir, theirs) = (config.data.clone(), world.clone());
+    let store = tokio::task::spawn_blocking(move || Store::open(&dir, theirs))
+        .await
+        .doing("opening the state")??;
+    let sockets = Sockets::bind(&config.data)?;
+    let edge = Arc::new(Edge::start(edge_settings(&config), world.clone())?);
+    let bound = edge.bound();
+    let redactor = Redactor::default();
+    let host = Host::new(config.data.clone(), world.clone());
+    let docker = Docker::at(
+        config.docker_host.clone().or_else(|| std::env::var("DOCKER_HOST").ok()).as_deref(),
+        world.clone(),
+    )?;
+    let node: Arc<dyn Node> = Arc::new(LocalNode::new(docker, host, edge.clone()));
+    let panel = Panel::open(Parts {
+        store: store.clone(),
+        world: world.clone(),
+        node: node.clone(),
+        logs: LogStore::open(&config.data.join("logs"), redactor.clone())?,
+        metrics: Metrics::new(),
+        redactor,
+        options: options(&config, &bound),
+    })
+    .await?;
+    panel.route_now().await?;
+
+    let runner = Runner::new(world.clone(), stop.clone());
+    jobs::start(&runner, &panel);
+    let api = Api::new(panel.clone(), world.clone(), stop.clone());
+    let serving = tokio::spawn(api.clone().serve(sockets, Duration::from_secs(5)));
+    let watched = panel.clone();
+    let watching = tokio::spawn(async move { watched.watch_engine().await });
+    tokio::spawn(watch::watchdog(stop.clone()));
+    api.set_ready();
+    watch::tell(NotifyState::Ready);
+    greeting(&config, &bound, &panel, &*node, began).await?.print();
+    let warming = api.clone();
+    tokio::task::spawn_blocking(move || warming.warm());
+
+    let signal = signals.next().await;
+    tracing::info!("{signal}: stopping; once more stops at once");
+    watch::tell(NotifyState::Stopping);
+    tokio::select! {
+        () = wind_down(stop, panel, runner, serving, edge, config.drain) => {}
+        signal = signals.next() => {
+            tracing::warn!("{signal} again: requests under way are cut");
+        }
+    }
+    watching.abort();
+    store.close().await;
+    Ok(())
+}
+
+/// Work in progress ends or is left so that the next start goes on with it; then nothing uses the store any more.
+async fn wind_down(
+    stop: CancellationToken,
+    panel: Panel,
+    runner: Runner,
+    serving: tokio::task::JoinHandle<Result<()>>,
+    edge: Arc<Edge>,
+    drain: Duration,
+) {
+    stop.cancel();
+    let api = async {
+        match serving.await {
+            Ok(Err(error)) => tracing::error!("{}", report(&error)),
+            Err(error) => tracing::error!("the API ended: {error}"),
+            Ok(Ok(())) => {}
+        }
+    };
+    let work = async {
+        panel.stop(drain).await;
+        runner.join().await;
+    };
+    tokio::join!(edge.stop(drain), api, work);
+}
+
+fn edge_settings(config: &Config) -> EdgeSettings {
+    EdgeSettings {
+        http: config.http.clone(),
+        https: config.https.clone(),
+        panel: config.panel.clone(),
+        panel_socket: Sockets::paths(&config.data).1,
+        access_log: config.data.join("access.log"),
+        limits: EdgeLimits::default(),
+        threads: config.edge_threads,
+    }
+}
+
+fn options(config: &Config, bound: &Bound) -> Options {
+    let port = |addresses: &[SocketAddr], usual| addresses.first().map_or(usual, SocketAddr::port);
+    Options {
+        data: config.data.clone(),
+        http_port: port(&bound.http, 80),
+        https_port: port(&bound.https, 443),
+        panel_port: port(&bound.panel, 9443),
+        network_range: config.network_range.into(),
+        apps_domain: config.apps_domain.clone(),
+        acme_directory: config.acme_directory.clone(),
+        acme_ca_pem: config.acme_ca_pem.clone(),
+    }
+}
+
+async fn greeting(config: &Config, bound: &Bound, panel: &Panel, node: &dyn Node, began: Instant) -> Result<Greeting> {
+    let millis = began.elapsed().as_millis();
+    let urls = panel_urls(bound, node);
+    let setup = panel.setup.link().await?.map(|word| format!("{}/setup#{word}", urls[0]));
+    let mut warnings = Vec::new();
+    // One second at most: everything else works without it.
+    if let Ok(EngineStatus::Down { why, fix }) = tokio::time::timeout(Duration::from_secs(1), node.engine()).await {
+        warnings.push(format!("{why}; apps cannot run until it does: {fix}"));
+    }
+    Ok(Greeting {
+        panel: urls,
+        setup,
+        http: bound.http.clone(),
+        https: bound.https.clone(),
+        data: config.data.display().to_string(),
+        warnings,
+        millis,
+    })
+}
+
+/// The addresses under which a browser reaches the panel; at least one.
+fn panel_urls(bound: &Bound, node: &dyn Node) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for address in &bound.panel {
+        let addresses = match address.ip().is_unspecified() {
+            true => node
+                .addresses()
+                .into_iter()
+                .filter(|ip| ip.is_ipv4() == address.is_ipv4())
+                .collect(),
+            false => vec![address.ip()],
+        };
+        urls.extend(
+            addresses
+                .into_iter()
+                .map(|ip| format!("https://{}", SocketAddr::new(ip, address.port()))),
+        );
+    }
+    if urls.is_empty() {
+        let port = bound.panel.first().map_or(9443, SocketAddr::port);
+        urls.push(format!("https://localhost:{port}"));
+    }
+    urls
+}

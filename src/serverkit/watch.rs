@@ -1,0 +1,46 @@
+//! The service manager and the signals.
+
+use sd_notify::NotifyState;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use types::{Doing, Result};
+
+/// Tells systemd, if that is who started it.
+pub fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!("systemd was not told: {error}");
+    }
+}
+
+/// Answers systemd's watchdog as long as the runtime turns.
+pub async fn watchdog(stop: CancellationToken) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut tick = tokio::time::interval((limit / 3).max(Duration::from_millis(100)));
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        tell(NotifyState::Watchdog);
+    }
+}
+
+/// SIGTERM and SIGINT.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub fn listen() -> Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate()).doing("listening for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).doing("listening for SIGINT")?,
+        })
+    }
+
+    /// The name of the next one.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
