@@ -150,7 +150,8 @@ fn cookies(session: &Answer<Session>) -> Secret {
 }
 
 fn hostname() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // A token's name has at most 60 letters.
+    let name: String = rustix::system::uname().nodename().to_string_lossy().chars().take(50).collect();
     if name.is_empty() { "a machine".to_owned() } else { name }
 }
 

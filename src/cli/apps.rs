@@ -64,6 +64,8 @@ pub struct Create {
     name: String,
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    details: GitArgs,
     /// Project (name or id); without it the first one
     #[arg(long)]
     project: Option<String>,
@@ -94,16 +96,14 @@ pub struct Create {
 
 /// Where an app comes from.
 #[derive(Debug, Args)]
-#[group(skip)]
+#[group(required = true, multiple = false)]
 struct SourceArgs {
     /// A Git repository with a Dockerfile: https://, http://, ssh://, git@host:path, or a path on the panel's machine
-    #[arg(long, value_name = "URL", required_unless_present = "image", conflicts_with = "image")]
+    #[arg(long, value_name = "URL")]
     git: Option<String>,
     /// A ready image, such as redis:7
     #[arg(long, value_name = "REF")]
     image: Option<String>,
-    #[command(flatten)]
-    details: GitArgs,
 }
 
 /// How to get at a repository.
@@ -256,7 +256,7 @@ async fn create(context: &Context, args: Create) -> Result {
             reference: Some(reference),
             ..nothing(SourceKind::Image)
         },
-        (url, None) => args.source.details.into_source(SourceInput {
+        (url, None) => args.details.applied_to(SourceInput {
             url,
             ..nothing(SourceKind::Git)
         })?,
@@ -380,7 +380,7 @@ async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceI
         user: text("user"),
         ..nothing(SourceKind::Git)
     };
-    args.details.clone_into_source(new).map(Some)
+    args.details.applied_to(new).map(Some)
 }
 
 impl GitArgs {
@@ -388,11 +388,8 @@ impl GitArgs {
         let texts = [&self.branch, &self.folder, &self.dockerfile, &self.target, &self.user];
         texts.iter().all(|text| text.is_none()) && self.password_file.is_none() && !self.submodules && !self.deploy_key
     }
-    fn into_source(self, source: SourceInput) -> Result<SourceInput> {
-        self.clone_into_source(source)
-    }
     /// `source` with what was given.
-    fn clone_into_source(&self, source: SourceInput) -> Result<SourceInput> {
+    fn applied_to(&self, source: SourceInput) -> Result<SourceInput> {
         let password = match &self.password_file {
             Some(path) => {
                 let secret = ask::secret_file(path)?;

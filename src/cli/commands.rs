@@ -42,15 +42,29 @@ pub struct Globals {
     /// The address of a panel elsewhere, such as https://panel.example.com:9443
     ///
     /// Its token comes from SERVERKIT_TOKEN, or from the `serverkit login` to this address.
-    #[arg(long, value_name = "URL", global = true, env = "SERVERKIT_URL", help_heading = "Global options")]
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        env = "SERVERKIT_URL",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub url: Option<String>,
     /// Believe certificates that this authority signed (a PEM file), beside those that the machine trusts
     ///
     /// For a panel without a public certificate: `serverkit cert authority` on its machine prints its own authority.
-    #[arg(long, value_name = "FILE", global = true, env = "SERVERKIT_CA", help_heading = "Global options")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "SERVERKIT_CA",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub ca: Option<PathBuf>,
     /// Believe any certificate of the panel; somebody on the way can then read everything
-    #[arg(long, global = true, env = "SERVERKIT_INSECURE", value_parser = FalseyValueParser::new(), help_heading = "Global options")]
+    #[arg(long, global = true, env = "SERVERKIT_INSECURE", hide_env_values = true, value_parser = FalseyValueParser::new(), help_heading = "Global options")]
     pub insecure: bool,
     /// Print the API's JSON, and nothing else
     ///

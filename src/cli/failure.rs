@@ -124,7 +124,10 @@ impl From<Call> for Failure {
                     ..Failure::new(code, sentence)
                 }
             }
-            Call::Unreachable { address, .. } => Failure::unreachable(sentence).hint(match *address {
+            Call::Unreachable { address, why } => Failure::unreachable(sentence).hint(match *address {
+                Address::Socket(_) if why.contains("permission denied") => {
+                    "run this as root, or as the user that runs the panel; or sign in with `serverkit login URL`"
+                }
                 Address::Socket(_) => {
                     "start the panel with `serverkit serve` or `systemctl start serverkit`, or name its data folder with --data"
                 }

@@ -25,7 +25,7 @@ pub struct Logs {
     /// Go on as lines come, until Ctrl-C
     #[arg(long, short = 'f')]
     follow: bool,
-    /// Only lines since then: 10m, 2h, 3d ago, or 2026-01-31T12:00:00Z
+    /// Only lines of the last 10m, 2h or 3d, or since a moment such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "WHEN", value_parser = |text: &str| spans::moment(text, SystemClock.now()))]
     since: Option<types::Time>,
     /// The last so many lines
