@@ -2,7 +2,8 @@
 //!
 //! Source: Docker's manual, "Build context", `.dockerignore` files, and the behaviour of the engine's own matcher. Patterns
 //! are read from top to bottom and the last that matches a path, or a folder above it, decides; `!` makes an exception.
-//! `*` and `?` stop at `/`, `**` does not.
+//! `*` and `?` stop at `/`, `**` does not. As in BuildKit, and unlike in the builder before it, an exception with
+//! wildcards also holds inside ignored folders.
 
 use regex::Regex;
 use types::{Error, Result};
