@@ -5,6 +5,7 @@
 // @property  data   { times: unix seconds[], series: { name, values: (number|null)[], format?: 'bytes' | 'rate' | 'percent' | 'cores' | 'count' | 'ms', tone?: 1..4 }[], top?: number }
 import { bytes, rate, percent, cores, count, duration } from '../lib/format.js';
 import { effect } from '../vendor/signals-core.js';
+import { loadSheet } from '../lib/sheet.js';
 import { painted, token } from '../lib/theme.js';
 
 const FORMATS = { bytes, rate, percent, cores, count, ms: duration };
@@ -25,6 +26,8 @@ export class SkChart extends HTMLElement {
     /** @type {Data | null} */ this.now = null;
     /** @type {any} */ this.plot = null;
     this.turn = 0;
+    this.top = 1;
+    this.shape = '';
   }
   get data() { return this.now; }
   set data(next) { this.now = next; this.refresh(); }
@@ -40,10 +43,10 @@ export class SkChart extends HTMLElement {
   async refresh() {
     if (!this.isConnected || !this.now) return;
     const mine = (this.turn += 1);
-    const { default: uPlot } = await import('../vendor/uplot.js');
+    const [{ default: uPlot }] = await Promise.all([import('../vendor/uplot.js'), loadSheet('/vendor/uplot.css')]);
     if (mine !== this.turn || !this.isConnected || !this.now) return;
     const data = this.now;
-    const columns = [data.times, ...data.series.map((one) => one.values)];
+    const columns = /** @type {any} */ ([data.times, ...data.series.map((one) => one.values)]);
     const shape = JSON.stringify([data.series.map((one) => [one.name, one.format, one.tone]), data.top]);
     this.top = top(data);
     if (this.plot && shape === this.shape) { this.plot.setData(columns); this.describe(data); return; }
@@ -67,7 +70,7 @@ export class SkChart extends HTMLElement {
       scales: { x: { time: true }, y: { range: () => [0, this.top] } },
       axes: [
         { ...axis, grid: { show: false }, size: 26, space: 70, values: (/** @type {any} */ _, /** @type {number[]} */ at) => stamps(at) },
-        { ...axis, size: 58, splits: () => { const step = niceStep(this.top ?? 1, binary); const out = []; for (let v = 0; v <= (this.top ?? 1) * 1.0001; v += step) out.push(v); return out; }, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((value) => (value === 0 ? '0' : format(value).replace('\u00a0', ' '))) },
+        { ...axis, size: 58, splits: () => { const step = niceStep(this.top, binary); const out = []; for (let v = 0; v <= this.top * 1.0001; v += step) out.push(v); return out; }, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((value) => (value === 0 ? '0' : format(value).replace('\u00a0', ' '))) },
       ],
       series: [{}, ...data.series.map((one, index) => {
         const colour = token(`--series-${one.tone ?? index + 1}`);

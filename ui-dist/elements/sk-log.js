@@ -4,10 +4,12 @@
 // @attribute label       its name for screen readers
 // @attribute name        file name for the download
 // @attribute foldable    notes (stream "note") begin a step that can be folded
+// @attribute tails      how far back to choose from: "1000,10000,all"
 // @attribute compact     no tool bar: a window on the end of a log
 // @property  downloadUrl where the whole log is, else what is here is saved
-// @method    append(lines)  lines: {n?, at, stream, text, container?}[]; clear(); setStatus(text)
+// @method    push(lines)  lines: {n?, at, stream, text, container?}[]; clear(); setStatus(text)
 // @fires     sk-follow   detail: whether it follows the end
+// @fires     sk-tail     detail: the choice of `tails`
 import { plain, runs } from '../lib/ansi.js';
 import { clock, exact } from '../lib/format.js';
 
@@ -46,6 +48,7 @@ export class SkLog extends HTMLElement {
     try { this.wrap = localStorage.getItem('log:wrap') === '1'; this.times = localStorage.getItem('log:times') !== '0'; } catch { /* the defaults */ }
     if (this.hasAttribute('compact')) { this.times = false; this.wrap = false; }
     const label = this.getAttribute('label') ?? 'Log';
+    const tails = (this.getAttribute('tails') ?? '').split(',').filter((tail) => /^(\d+|all)$/.test(tail));
     this.innerHTML = `
       <div class="log-bar" role="toolbar" aria-label="${label} tools">
         <label class="search">${ICON('search')}<span class="unseen">Search the log</span><input type="search" class="input" data-search placeholder="Search" autocomplete="off" spellcheck="false"></label>
@@ -54,6 +57,7 @@ export class SkLog extends HTMLElement {
         <button type="button" class="btn ghost small square" data-do="down" aria-label="Next hit" title="Next hit (Enter)" hidden>${ICON('arrow-down')}</button>
         <span class="grow"></span>
         <span class="log-status"></span>
+        ${tails.length ? `<label class="select-box log-tail"><span class="unseen">How far back</span><select class="input">${tails.map((tail) => `<option value="${tail}">${tail === 'all' ? 'Everything' : `Last ${Number(tail).toLocaleString('en-US')}`}</option>`).join('')}</select>${ICON('chevron-down')}</label>` : ''}
         <button type="button" class="btn ghost small square" data-do="wrap" aria-label="Wrap long lines" title="Wrap long lines" aria-pressed="false">${ICON('wrap-text')}</button>
         <button type="button" class="btn ghost small square" data-do="times" aria-label="Time stamps" title="Time stamps" aria-pressed="false">${ICON('clock')}</button>
         <button type="button" class="btn ghost small square" data-do="copy" aria-label="Copy the log" title="Copy the log">${ICON('copy')}</button>
@@ -76,6 +80,7 @@ export class SkLog extends HTMLElement {
     this.view.addEventListener('keydown', (event) => {
       if (event.key === 'End') { event.preventDefault(); this.toEnd(); }
     });
+    this.querySelector('.log-tail select')?.addEventListener('change', (event) => this.dispatchEvent(new CustomEvent('sk-tail', { detail: /** @type {HTMLSelectElement} */ (event.target).value, bubbles: true })));
     this.sizes = new ResizeObserver(() => { this.measure(); this.layout(); });
     this.sizes.observe(this.view);
     this.measure();
@@ -93,7 +98,7 @@ export class SkLog extends HTMLElement {
   }
 
   /** @param {Line[]} more */
-  append(more) {
+  push(more) {
     if (!more.length) return;
     const foldable = this.hasAttribute('foldable');
     const query = this.query.toLowerCase();

@@ -6,6 +6,7 @@
 // @fires     sk-state detail: 'connecting' | 'open' | { ended: code | null, why: string }
 import { socket } from '../lib/api.js';
 import { effect } from '../vendor/signals-core.js';
+import { loadSheet } from '../lib/sheet.js';
 import { painted, token } from '../lib/theme.js';
 
 /** What xterm takes for a style element (see tests/ui/vendor.mjs): its text becomes a constructed sheet, which the policy allows. */
@@ -43,7 +44,7 @@ export class SkTerminal extends HTMLElement {
   }
 
   async connectedCallback() {
-    const [{ Terminal }, { FitAddon }] = await Promise.all([import('../vendor/xterm.js'), import('../vendor/xterm-fit.js')]);
+    const [{ Terminal }, { FitAddon }] = await Promise.all([import('../vendor/xterm.js'), import('../vendor/xterm-fit.js'), loadSheet('/vendor/xterm.css')]);
     await document.fonts?.load('13px "JetBrains Mono"').catch(() => {});
     if (!this.isConnected || this.terminal) return;
     this.terminal = new Terminal({ fontFamily: token('--mono'), fontSize: 13, lineHeight: 1.25, cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches, scrollback: 10_000, theme: colours(), allowProposedApi: false, screenReaderMode: false });

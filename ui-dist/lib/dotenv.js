@@ -14,7 +14,7 @@ export function parseEnv(text) {
   for (let i = 0; i < lines.length; i += 1) {
     const line = lines[i];
     if (/^\s*(#|$)/.test(line)) continue;
-    const found = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s?(.*)$/s.exec(line);
+    const found = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s?(.*)$/s.exec(line);
     if (!found) { errors.push({ line: i + 1, message: line.includes('=') ? 'the name may hold letters, digits and _ and starts with no digit' : 'expected KEY=value' }); continue; }
     const [, key, raw] = found;
     const rest = raw.trimStart();
@@ -26,9 +26,10 @@ export function parseEnv(text) {
       while (end < 0 && i + 1 < lines.length) { i += 1; body += `\n${lines[i]}`; end = closing(body, quote); }
       if (end < 0) { errors.push({ line: first + 1, message: `the ${quote} is never closed` }); i = first; continue; }
       const value = body.slice(0, end);
+      if (!/^\s*(#.*)?$/.test(body.slice(end + 1))) { errors.push({ line: i + 1, message: 'there is something behind the closing quote' }); continue; }
       pairs.push({ key, value: quote === '"' ? unescape(value) : value });
     } else {
-      pairs.push({ key, value: rest.replace(/\s+#.*$/, '').trimEnd() });
+      pairs.push({ key, value: rest.replace(/(^|\s)#.*$/, '').trimEnd() });
     }
   }
   return { pairs, errors };

@@ -1,1 +1,83 @@
-import { html } from '../lib/html.js'; export default () => html`<div class="page">account</div>`;
+// Oneself: name, password, sessions, tokens.
+import { html, h, icon, useState } from '../lib/html.js';
+import { api, session } from '../lib/api.js';
+import { useResource } from '../lib/resource.js';
+import { useTrail } from '../lib/trail.js';
+import { agentName } from '../lib/format.js';
+import { theme, setTheme } from '../lib/theme.js';
+import { PageHead, Panel } from '../parts/page.js';
+import { Table } from '../parts/table.js';
+import { Ago } from '../parts/time.js';
+import { Empty, Failed, Loading } from '../parts/empty.js';
+import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
+import { Choice, useForm, TextField, SelectField, FormProblem, Submit } from '../parts/field.js';
+import { PasswordField } from '../parts/password.js';
+import { revealOnce } from '../parts/secret.js';
+import { Act } from '../parts/act.js';
+
+/** @typedef {import('../lib/api.js').S<'Token'>} Token */
+
+export default function AccountPage() {
+  useTrail([{ label: 'Account' }]);
+  const me = session.value?.user;
+  if (!me) return null;
+  return html`<div class="page">${h(PageHead, { title: 'Account', note: `${me.email}, ${me.role}` })}
+    <div class="grid12"><div class="span-7 stack">${h(Tokens, {})}${h(Sessions, {})}</div>
+    <div class="span-5 stack">${h(Name, { name: me.name })}${h(Password, {})}
+      ${h(Panel, { title: 'Appearance' }, h(Choice, { label: 'Theme', value: theme.value, set: setTheme, options: [{ value: 'dark', label: 'Dark', icon: 'moon' }, { value: 'light', label: 'Light', icon: 'sun' }, { value: 'system', label: 'As the system', icon: 'monitor' }] }))}</div></div></div>`;
+}
+
+/** @param {{ name: string }} props */
+function Name({ name }) {
+  const form = useForm({ name });
+  const changed = form.values.value.name.trim() !== name;
+  return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const user = await api.accountUpdate({ name: form.values.value.name.trim() }); if (session.value) session.value = { ...session.value, user }; }); }}>${h(Panel, { title: 'Name' }, html`<div class="stack">${TextField({ label: 'Name', autocomplete: 'name', value: form.values.value.name, set: form.set('name'), error: form.error('name') })}${FormProblem({ text: form.general(['name']) })}<div>${Submit({ form, label: 'Save', tone: '', disabled: !changed })}</div></div>`)}</form>`;
+}
+
+function Password() {
+  const form = useForm({ current: '', next: '' });
+  const [done, setDone] = useState(false);
+  const v = form.values.value;
+  return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); setDone(false); form.submit(async () => { await api.accountUpdate({ password: { current: v.current, new: v.next } }); form.reset({ current: '', next: '' }); setDone(true); }); }}>${h(Panel, { title: 'Password' }, html`<div class="stack">
+    <input class="unseen" type="text" autocomplete="username" value=${session.value?.user.email} readonly tabindex="-1" aria-hidden="true" />
+    ${TextField({ label: 'Current password', type: 'password', autocomplete: 'current-password', value: v.current, set: form.set('current'), required: true, error: form.error('password.current', 'current') })}
+    ${h(PasswordField, { label: 'New password', value: v.next, set: form.set('next'), error: form.error('password.new', 'new', 'password') })}
+    ${FormProblem({ text: form.general(['password', 'current', 'new']) })}
+    <div class="row">${Submit({ form, label: 'Change password', tone: '', disabled: !v.current || !v.next })}${done ? html`<span class="ok-text small row" role="status">${icon('circle-check')}Changed</span>` : null}</div></div>`)}</form>`;
+}
+
+function Tokens() {
+  const found = useResource('tokens', api.tokenList, ['token_created', 'token_revoked']);
+  const add = () => showDialog('New API token', (close) => h(TokenForm, { close })).then((made) => { if (made) { found.load(); revealOnce({ title: 'Your new token', text: 'Store it now: it is not shown again.', secret: made, hint: html`<p class="hint">Use it as <code>Authorization: Bearer …</code>, or run <code>serverkit login ${location.origin}</code>.</p>` }); } });
+  return h(Panel, { title: 'API tokens', note: 'For scripts, CI and the command line', flush: true, actions: html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}New token</button>` }, h(/** @type {typeof Table<Token>} */ (Table), {
+    label: 'API tokens', small: true, rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (token) => token.id,
+    columns: [
+      { id: 'name', label: 'Token', width: '34%', card: 'head', cell: (token) => html`<span class="cell-two"><b class="strong">${token.name}</b><code>${token.hint}…</code></span>` },
+      { id: 'scope', label: 'May', width: '84px', cell: (token) => html`<span class="tag">${token.scope}</span>` },
+      { id: 'used', label: 'Last used', cell: (token) => html`<span class="dim">${h(Ago, { at: token.last_used_at })}</span>` },
+      { id: 'ends', label: 'Ends', cell: (token) => html`<span class=${token.expires_at && Date.parse(token.expires_at) - Date.now() < 7 * 86_400_000 ? 'warn-text' : 'dim'}>${h(Ago, { at: token.expires_at, never: 'never' })}</span>` },
+      { id: 'actions', label: '', width: '96px', align: 'right', card: 'plain', cell: (token) => html`<button type="button" class="btn small ghost danger" onClick=${() => confirm({ title: `Revoke ${token.name}?`, text: 'What uses it stops working at once.', action: 'Revoke', run: () => api.tokenRevoke(token.id) }).then((done) => { if (done) found.load(); })}>Revoke</button>` },
+    ],
+    empty: h(Empty, { icon: 'key-round', title: 'No tokens', text: 'A token lets a script deploy, or read, in your name.', small: true, action: html`<button type="button" class="btn" onClick=${add}>New token</button>` }),
+  }));
+}
+
+/** @param {{ close: (secret?: unknown) => void }} props */
+function TokenForm({ close }) {
+  const form = useForm({ name: '', scope: 'deploy', days: '90' });
+  const v = form.values.value;
+  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.tokenCreate({ name: v.name.trim(), scope: v.scope, expires_in_days: v.days === 'never' ? null : Number(v.days) }); close(made.secret); }); }}>
+    ${h(DialogHead, { title: 'New API token', close: () => close() })}
+    ${TextField({ label: 'Name', value: v.name, set: form.set('name'), required: true, autofocus: true, placeholder: 'ci', hint: 'What it is for.', error: form.error('name') })}
+    <div class="form-row">${SelectField({ label: 'May', value: v.scope, set: form.set('scope'), options: [{ value: 'read', label: 'Read' }, { value: 'deploy', label: 'Deploy' }, { value: 'write', label: 'Write' }, { value: 'admin', label: 'Everything you may' }], error: form.error('scope') })}
+    ${SelectField({ label: 'Ends', value: v.days, set: form.set('days'), options: [{ value: '7', label: 'in 7 days' }, { value: '30', label: 'in 30 days' }, { value: '90', label: 'in 90 days' }, { value: '365', label: 'in a year' }, { value: 'never', label: 'never' }], error: form.error('expires_in_days') })}</div>
+    ${FormProblem({ text: form.general(['name', 'scope', 'expires_in_days']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: 'Create token' })}</footer></form>`;
+}
+
+function Sessions() {
+  const found = useResource('sessions', api.sessionList);
+  const list = found.value.value;
+  return h(Panel, { title: 'Sessions', note: 'Browsers that are signed in as you', flush: true }, found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 2 }) : html`<ul class="lines tall">${list.map((one) => html`<li key=${one.id}>${/Mobile|iPhone|Android/.test(one.agent) ? icon('smartphone') : icon('monitor')}<span class="cell-two grow"><span title=${one.agent}>${agentName(one.agent)}${one.current ? html` <span class="tag accent">this one</span>` : null}</span><span><code>${one.address}</code> · ${one.current ? 'now' : h(Ago, { at: one.last_used_at })}</span></span>
+    ${one.current ? null : h(Act, { label: 'End', small: true, tone: 'ghost', run: async () => { await api.sessionRevoke(one.id); await found.load(); } })}</li>`)}</ul>`);
+}

@@ -1,7 +1,6 @@
 // What an app prints, live.
-import { html, h, icon, useEffect, useRef, useState } from '../lib/html.js';
+import { html, icon, useEffect, useRef, useState } from '../lib/html.js';
 import { socket } from '../lib/api.js';
-import { Choice } from '../parts/field.js';
 import '../elements/sk-log.js';
 
 /** @param {{ app: import('../lib/api.js').S<'App'> }} props */
@@ -21,7 +20,7 @@ export default function AppLogs({ app }) {
     let waiting = [];
     let last = '';
     let failures = 0;
-    const flush = () => { log?.append(waiting); waiting = []; };
+    const flush = () => { log?.push(waiting); waiting = []; };
     const open = async () => {
       try { line = await socket(`/apps/${app.id}/logs/stream`, last ? { since: last } : { tail: tail === 'all' ? 100_000 : Number(tail) }); } catch { setState('lost'); return; }
       if (gone) { line.close(); return; }
@@ -43,8 +42,13 @@ export default function AppLogs({ app }) {
     return () => { gone = true; clearTimeout(retry); line?.close(); };
   }, [app.id, tail, turn]);
   useEffect(() => { element.current?.setStatus({ connecting: '', open: 'live', lost: '' }[state]); }, [state]);
+  useEffect(() => {
+    const log = element.current;
+    const chosen = (/** @type {any} */ event) => setTail(event.detail);
+    log?.addEventListener('sk-tail', chosen);
+    return () => log?.removeEventListener('sk-tail', chosen);
+  }, []);
   return html`<section class="panel log-panel" aria-label="Logs"><div class="panel-body log-body">
-    <div class="log-extra">${h(Choice, { label: 'How far back', small: true, value: tail, set: setTail, options: [{ value: '1000', label: '1,000 lines' }, { value: '10000', label: '10,000' }, { value: 'all', label: 'All' }] })}
-    ${state === 'lost' ? html`<span class="warn-text small row">${icon('wifi-off')}Not connected.<button type="button" class="link" onClick=${() => again(turn + 1)}>Connect now</button></span>` : null}</div>
-    <sk-log ref=${element} label=${`Logs of ${app.name}`} name=${`${app.name}.log`}></sk-log></div></section>`;
+    ${state === 'lost' ? html`<p class="log-lost" role="status">${icon('wifi-off')}Not connected; trying again.<button type="button" class="link" onClick=${() => again(turn + 1)}>Connect now</button></p>` : null}
+    <sk-log ref=${element} tails="1000,10000,all" label=${`Logs of ${app.name}`} name=${`${app.name}.log`}></sk-log></div></section>`;
 }

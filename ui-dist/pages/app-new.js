@@ -1,1 +1,87 @@
-import { html } from '../lib/html.js'; export default () => html`<div class="page">app-new</div>`;
+// A new app: where it comes from, its name and domain; what is seldom needed is folded away.
+import { html, h, icon, useEffect, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { navigate, route } from '../lib/router.js';
+import { useResource } from '../lib/resource.js';
+import { apps, appPath, putApp, putDeployment, loadApps } from '../lib/live.js';
+import { useTrail } from '../lib/trail.js';
+import { nameFrom } from '../lib/words.js';
+import { looksSecret } from '../lib/environment.js';
+import { parseEnv } from '../lib/dotenv.js';
+import { PageHead, Panel } from '../parts/page.js';
+import { useForm, TextField, SelectField, FormProblem, Submit, Field } from '../parts/field.js';
+import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValues, sourceInput, sourceValues } from '../parts/app-form.js';
+import { DomainCheck } from '../parts/domains.js';
+import { Copy } from '../parts/copy.js';
+import { Act } from '../parts/act.js';
+import { may } from '../parts/frame.js';
+
+export default function AppNewPage() {
+  useTrail([{ label: 'Apps', href: '/apps' }, { label: 'New' }]);
+  const projects = useResource('projects', api.projectList).value.value;
+  const settings = useResource('settings', () => (may('admin') ? api.settingShow() : Promise.resolve(null))).value.value;
+  const [kind, setKind] = useState(/** @type {'git' | 'image'} */ (route.peek().query.get('from') === 'image' ? 'image' : 'git'));
+  const [named, setNamed] = useState(false);
+  const [addressed, setAddressed] = useState(false);
+  const [made, setMade] = useState(/** @type {import('../lib/api.js').S<'App'> | null} */ (null));
+  const form = useForm({ ...sourceValues(null), ...runValues(null), name: '', host: '', place: '', env: '' });
+  const v = form.values.value;
+  const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
+  const wanted = route.value.query.get('project');
+  const place = v.place || places.find((one) => wanted && one.value.startsWith(`${wanted}/`))?.value || places[0]?.value || '';
+  const base = settings?.apps_domain;
+
+  // The name follows the source, and the domain the name, until they are typed.
+  const source = kind === 'git' ? v.url : v.reference;
+  useEffect(() => { if (!named) form.set('name')(nameFrom(source)); }, [source, kind]);
+  useEffect(() => { if (!addressed) form.set('host')(base && v.name ? `${v.name}.${base}` : ''); }, [v.name, base]);
+
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => {
+      const [project, environment] = place.split('/');
+      const run = runInput(v);
+      const wait = kind === 'git' && v.deploy_key;
+      const app = await api.appCreate({
+        name: v.name.trim(), project: project || null, environment: environment || null, source: sourceInput(kind, v), ...run,
+        // Without a typed domain the panel gives its default.
+        ...(v.host.trim() ? { domains: [v.host.trim()] } : addressed ? { domains: [] } : {}),
+        variables: parseEnv(v.env).pairs.map((pair) => ({ ...pair, secret: looksSecret(pair.key) })), deploy: !wait,
+      });
+      putApp(app);
+      if (app.deployment) putDeployment(app.deployment);
+      loadApps();
+      if (wait) { setMade(app); scrollTo(0, 0); } else navigate(appPath(app));
+    });
+  };
+  if (made) return h(KeyStep, { app: made });
+  return html`<div class="page">${h(PageHead, { title: 'New app' })}
+    <div class="new-grid"><form class="stack" onSubmit=${submit}>
+      <div class="pick" role="radiogroup" aria-label="Where it comes from">
+        ${[/** @type {const} */ (['git', 'Git repository', 'Built from its Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${id === 'git' ? icon('git-branch') : icon('box')}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
+      ${h(Panel, {}, html`<div class="stack">${h(SourceFields, { form, kind })}</div>`)}
+      ${h(Panel, {}, html`<div class="stack">
+        <div class="form-row">${TextField({ label: 'Name', value: v.name, set: (value) => { setNamed(true); form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
+        ${places.length > 1 ? SelectField({ label: 'Project', value: place, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}</div>
+        <div class="stack tight">${TextField({ label: 'Domain', value: v.host, set: (value) => { setAddressed(true); form.set('host')(value); }, mono: true, optional: true, placeholder: base ? `${v.name || 'name'}.${base}` : 'a default of this panel', inputmode: 'url', error: form.error('domains', 'host', 'domain') })}${v.host ? h(DomainCheck, { host: v.host }) : null}</div>
+        ${TextField({ label: 'Port', value: v.port, set: form.set('port'), inputmode: 'numeric', optional: true, placeholder: 'as the image says, else 8080 given as PORT', error: form.error('port') })}</div>`)}
+      ${h(Panel, {}, html`<div class="stack">
+        <details class="more"><summary>${icon('chevron-right', 'icon-small')}Environment variables</summary><div class="stack">${Field({ label: 'As a .env file', optional: true, hint: 'Secrets are recognized by their names and masked.', error: form.error('variables'), children: (attrs) => html`<textarea class="input code" rows="6" spellcheck="false" placeholder="DATABASE_URL=postgres://…" value=${v.env} onInput=${(/** @type {any} */ event) => form.set('env')(event.target.value)} ...${attrs}></textarea>` })}</div></details>
+        <details class="more"><summary>${icon('chevron-right', 'icon-small')}Health check</summary><div class="stack">${h(HealthFields, { form })}</div></details>
+        <details class="more"><summary>${icon('chevron-right', 'icon-small')}Limits and command</summary><div class="stack">${h(LimitFields, { form })}${TextField({ label: 'Command', value: v.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', error: form.error('command') })}</div></details></div>`)}
+      ${FormProblem({ text: form.general(FORM_FIELDS) })}
+      <div class="form-foot">${Submit({ form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() })}<a class="btn" href="/apps">Cancel</a></div>
+    </form>
+    <aside class="stack hide-phone">${h(Panel, { title: 'What happens next' }, html`<ol class="steps-list">
+      ${kind === 'git' ? html`<li><span><b>Fetch</b>The branch is cloned; nothing else of your forge is touched.</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}
+      <li><span><b>Check</b>The new container must pass its health check.</span></li><li><span><b>Live</b>Traffic moves over without a dropped request, over HTTPS.</span></li></ol>`)}</aside></div></div>`;
+}
+
+/** The deploy key has to reach the forge before the first deployment. @param {{ app: import('../lib/api.js').S<'App'> }} props */
+function KeyStep({ app }) {
+  const now = apps.value?.find((one) => one.id === app.id) ?? app;
+  const key = now.source.kind === 'git' ? now.source.deploy_key_public : null;
+  return html`<div class="page">${h(PageHead, { title: `${app.name} is ready for its key` })}<div class="settings-grid">${h(Panel, { title: 'Deploy key', note: 'Add it to the repository as a deploy key; reading is enough. Then deploy.' }, html`<div class="stack">
+    <div class="key-box"><code>${key ?? 'no key'}</code>${key ? h(Copy, { text: key, label: 'Copy deploy key' }) : null}</div>
+    <div class="form-foot">${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', run: async () => { putDeployment(await api.deploymentCreate(app.id)); navigate(appPath(app)); } })}<a class="btn" href=${appPath(app, 'settings')}>Later</a></div></div>`)}</div></div>`;
+}

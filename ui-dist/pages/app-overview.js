@@ -49,7 +49,7 @@ export default function AppOverview({ app }) {
             <span class="run-what cut">${one.commit ? html`<code class="accent-text">${shortCommit(one.commit.id)}</code> ${one.commit.subject}` : one.cause === 'rollback' ? 'Rollback' : source.kind === 'image' ? source.reference : 'Deployment'}</span>
             <span class="run-took faint hide-phone">${h(Took, { from: one.queued_at, to: one.finished_at })}</span><span class="run-when faint">${h(Ago, { at: one.queued_at })}</span></li>`)}</ul>`
           : h(Empty, { icon: 'rocket', title: 'Not deployed yet', text: 'A deployment fetches the source, builds it, checks it and puts it live.', small: true, action: h(Act, { label: 'Deploy now', icon: 'rocket', run: async () => putDeployment(await api.deploymentCreate(app.id)) }) })
-          : history.error.value ? h(Failed, { error: history.error.value, retry: history.load }) : h(Loading, {}))}
+          : history.error.value ? h(Failed, { error: history.error.value, retry: history.load }) : h(Loading, { rows: 4 }))}
         ${h(Panel, { title: 'Configuration', actions: html`<a class="btn ghost small" href=${appPath(app, 'settings')}>Edit</a>` }, h(Facts, {
           class: 'wide', items: [
             ['Source', source.kind === 'git' ? html`<span class="any">${gitName(source.url)}</span>` : html`<code class="any">${source.reference}</code>`],
@@ -73,7 +73,7 @@ export default function AppOverview({ app }) {
           ['Since', h(Ago, { at: app.release.created_at })],
         ] }) : html`<p class="dim small">Nothing is live yet.</p>`)}
         ${h(Panel, { title: 'Domains', flush: true, actions: html`<a class="btn ghost small" href=${appPath(app, 'domains')}>Manage</a>` }, app.domains.length ? html`<ul class="lines">${app.domains.map((host) => html`<li>${icon('globe')}<a class="cut grow" href=${`https://${host}`} target="_blank" rel="noreferrer">${host}</a>${h(Copy, { text: host, label: `Copy ${host}` })}</li>`)}</ul>` : html`<p class="dim small inset">No domain leads here. <a class="link" href=${appPath(app, 'domains')}>Add one</a></p>`)}
-        ${h(Panel, { title: 'Activity', flush: true }, events.value.value ? h(Feed, { events: events.value.value.items.slice(0, 8), small: true, appKnown: true }) : h(Loading, {}))}
+        ${h(Panel, { title: 'Activity', flush: true }, events.value.value ? h(Feed, { events: events.value.value.items.slice(0, 8), small: true, appKnown: true }) : h(Loading, { rows: 4 }))}
       </div>
     </div></div>`;
 }

@@ -1,1 +1,58 @@
-import { html } from '../lib/html.js'; export default () => html`<div class="page">app-settings</div>`;
+// An app's settings, in parts that are saved one by one; and its end.
+import { html, h, icon, useEffect } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { navigate } from '../lib/router.js';
+import { apps, appPath, putApp, putDeployment } from '../lib/live.js';
+import { Panel } from '../parts/page.js';
+import { Act } from '../parts/act.js';
+import { Copy } from '../parts/copy.js';
+import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
+import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValues, sourceInput, sourceValues } from '../parts/app-form.js';
+import { deleteApp } from '../parts/app-actions.js';
+import { confirm } from '../parts/dialog.js';
+
+/** @typedef {import('../lib/api.js').S<'App'>} App */
+
+/** @param {{ app: App }} props */
+export default function AppSettings({ app }) {
+  const git = app.source.kind === 'git' ? app.source : null;
+  const save = (/** @type {(v: any) => Record<string, unknown>} */ of) => async (/** @type {any} */ v) => {
+    const made = await api.appUpdate(app.id, of(v));
+    putApp(made);
+    if (made.name !== app.name) { apps.value = apps.value?.map((one) => (one.id === made.id ? made : one)); navigate(appPath(made, 'settings'), { replace: true }); }
+  };
+  const run = runValues(app);
+  return html`<div class="settings-grid">
+    ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
+    ${h(Part, { title: 'Name', start: { name: app.name }, save: save((v) => ({ name: v.name.trim() })), body: (form) => TextField({ label: 'Name', value: form.values.value.name, set: form.set('name'), mono: true, required: true, error: form.error('name'), hint: 'Addresses that were made from the old name stay.' }) })}
+    ${h(Part, { title: 'Source', start: sourceValues(app), save: save((v) => ({ source: sourceInput(app.source.kind, v) })), body: (form) => html`${h(SourceFields, { form, kind: app.source.kind, has_password: git?.has_password })}${git ? h(DeployKey, { app, shown: git.deploy_key_public }) : null}` })}
+    ${h(Part, { title: 'Run', start: run, save: save((v) => { const { port, command, grace_seconds } = runInput(v); return { port, command, grace_seconds }; }), body: (form) => html`
+      <div class="form-row">${TextField({ label: 'Port', value: form.values.value.port, set: form.set('port'), inputmode: 'numeric', optional: true, placeholder: 'as the image says', hint: 'Where it listens inside its container. It gets PORT if the image names none.', error: form.error('port') })}${TextField({ label: 'Time to stop', value: form.values.value.grace, set: form.set('grace'), inputmode: 'numeric', suffix: 's', hint: 'From the signal to the kill.', error: form.error('grace_seconds') })}</div>
+      ${TextField({ label: 'Command', value: form.values.value.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', hint: 'Words, no shell: quotes keep spaces together.', error: form.error('command') })}` })}
+    ${h(Part, { title: 'Health check', note: 'Made from outside the container. A new release goes live only after it passed.', start: run, save: save((v) => ({ health: runInput(v).health })), body: (form) => h(HealthFields, { form }) })}
+    ${h(Part, { title: 'Limits', note: 'So that one app cannot take the server down.', start: run, save: save((v) => ({ limits: runInput(v).limits })), body: (form) => h(LimitFields, { form }) })}
+    ${h(Part, { title: 'Deployments', start: run, save: save((v) => { const { deploy_timeout_seconds, keep_releases } = runInput(v); return { deploy_timeout_seconds, keep_releases }; }), body: (form) => html`<div class="form-row">${TextField({ label: 'Fails after', value: form.values.value.deploy_timeout, set: form.set('deploy_timeout'), inputmode: 'numeric', suffix: 's', error: form.error('deploy_timeout_seconds') })}${TextField({ label: 'Releases kept', value: form.values.value.keep, set: form.set('keep'), inputmode: 'numeric', hint: 'Beside the live one, for rollbacks.', error: form.error('keep_releases') })}</div>` })}
+    <section class="panel danger-zone flush"><header class="panel-head"><h2>Danger</h2></header>
+      <div class="danger-row"><div class="grow"><b class="strong">Stop</b><p class="hint">Visitors see that the app is down until it is started again.</p></div>${app.desired === 'stopped' ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Stop', icon: 'square', run: () => confirm({ title: `Stop ${app.name}?`, text: 'Its container stops; nothing is deleted.', action: 'Stop', run: async () => putApp(await api.appStop(app.id)) }) })}</div>
+      <div class="danger-row"><div class="grow"><b class="strong">Delete</b><p class="hint">Moves to the trash; its volumes are kept.</p></div><button type="button" class="btn danger" onClick=${async () => { if (await deleteApp(app)) navigate('/apps'); }}>${icon('trash-2')}Delete…</button></div></section>
+  </div>`;
+}
+
+/** @template {Record<string, any>} V @param {{ title: string, note?: string, start: V, save: (values: V) => Promise<void>, body: (form: ReturnType<typeof useForm<V>>) => any }} props */
+function Part({ title, note, start, save, body }) {
+  const form = useForm(start);
+  const key = JSON.stringify(start);
+  useEffect(() => { if (!form.touched.peek()) form.reset(start); }, [key]);
+  const dirty = JSON.stringify(form.values.value) !== key;
+  return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(() => save(form.values.value)); }}>${h(Panel, {
+    title, note, foot: dirty || form.problem.value ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${Submit({ form, label: 'Save', tone: 'primary small' })}</span>` : null,
+  }, html`<div class="stack">${body(form)}${FormProblem({ text: form.general(FORM_FIELDS) })}</div>`)}</form>`;
+}
+
+/** @param {{ app: App, shown: string | null | undefined }} props */
+function DeployKey({ app, shown }) {
+  const make = async () => { await api.appDeployKey(app.id); putApp(await api.appShow(app.id)); };
+  if (!shown) return html`<div class="row">${h(Act, { label: 'Make a deploy key', icon: 'key-round', small: true, run: make })}<span class="hint">for repositories reached by ssh</span></div>`;
+  return html`<div class="field"><div class="label-row"><span class="label">Deploy key</span><span class="row">${h(Act, { label: 'Renew', icon: 'refresh-cw', small: true, tone: 'ghost', run: () => confirm({ title: 'Renew the deploy key?', text: 'The old key stops working at once: give the new one to the repository before the next deployment.', action: 'Renew', run: make }) })}</span></div>
+    <div class="key-box"><code>${shown}</code>${h(Copy, { text: shown, label: 'Copy deploy key' })}</div><p class="hint">Add it to the repository as a deploy key; reading is enough.</p></div>`;
+}

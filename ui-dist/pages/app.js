@@ -49,13 +49,13 @@ export default function AppPage({ params }) {
   ] : [{ label: 'Apps', href: '/apps' }, { label: params.app }], [shown?.id, shown?.name, list?.length, tab]);
 
   const failure = asked.error.value ?? appsError.value;
-  if (!shown) return html`<div class="page">${failure ? html`${h(PageHead, { title: params.app })}${h(Failed, { error: failure, retry: () => { asked.load(); loadApps(); } })}` : h(Loading, {})}</div>`;
+  if (!shown) return html`<div class="page">${failure ? html`${h(PageHead, { title: params.app })}${h(Failed, { error: failure, retry: () => { asked.load(); loadApps(); } })}` : h(Loading, { rows: 4 })}</div>`;
   const entry = TABS.find(([id]) => id === tab);
   const base = (/** @type {string} */ id) => appPath(shown, id === 'overview' ? '' : id);
   return html`<div class=${`page ${['logs', 'terminal'].includes(tab) ? 'fill' : ''}`}>
     ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([, , , role]) => !role || may(role)).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
-    ${h(Running, { app: shown })}
+    ${h(Running, { app: shown, brief: tab !== 'overview' })}
     ${entry ? h(Tab, { key: tab, app: shown, load: entry[2] }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
   </div>`;
 }
@@ -101,8 +101,8 @@ function Head({ app, children }) {
   }, children);
 }
 
-/** The deployment that runs takes the top of the page, and stays a moment when it failed. @param {{ app: S<'App'> }} props */
-function Running({ app }) {
+/** The deployment that runs takes the top of the page, and stays a moment when it failed. @param {{ app: S<'App'>, brief: boolean }} props `brief`: without the log */
+function Running({ app, brief }) {
   const now = Object.values(deployments.value).filter((one) => one.app.id === app.id).sort((a, b) => b.number - a.number)[0];
   const [dismissed, dismiss] = useState('');
   const failedNow = now && now.phase === 'failed' && now.finished_at && Date.now() - Date.parse(now.finished_at) < 10 * 60_000;
@@ -113,7 +113,7 @@ function Running({ app }) {
       ${now.cancellable && may('developer') ? h(Act, { label: 'Cancel', icon: 'x', small: true, run: async () => putDeployment(await api.deploymentCancel(now.id)) }) : null}
       <a class="btn small" href=${`/deployments/${now.id}`}>Log</a>${failed ? html`<button type="button" class="btn ghost small square" aria-label="Dismiss" onClick=${() => dismiss(now.id)}>${icon('x')}</button>` : null}</header>
     ${h(Timeline, { deployment: now, builds: app.source.kind === 'git' })}
-    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${now.error ?? 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : h(LogTail, { key: now.id, id: now.id })}
+    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${now.error ?? 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}
   </section>`;
 }
 
@@ -128,7 +128,7 @@ function LogTail({ id }) {
       try {
         line = await socket(`/deployments/${id}/log/stream`, { after: 0 });
         if (gone) { line.close(); return; }
-        line.onmessage = ({ data }) => element.current?.append([JSON.parse(data)]);
+        line.onmessage = ({ data }) => element.current?.push([JSON.parse(data)]);
       } catch { /* the deployment's own page says why */ }
     })();
     return () => { gone = true; line?.close(); };

@@ -34,7 +34,7 @@ export default function DeploymentPage({ params }) {
   const release = releases.find((other) => other.id === one?.release);
   const before = releases.find((other) => other.id === one?.previous);
   const failure = found.error.value;
-  if (!one) return html`<div class="page">${failure ? html`${h(PageHead, { title: 'Deployment' })}${h(Failed, { error: failure, retry: found.load })}` : h(Loading, {})}</div>`;
+  if (!one) return html`<div class="page">${failure ? html`${h(PageHead, { title: 'Deployment' })}${h(Failed, { error: failure, retry: found.load })}` : h(Loading, { rows: 4 })}</div>`;
   const builds = !app || app.source.kind === 'git';
   return html`<div class="page fill">
     ${h(PageHead, {
@@ -53,7 +53,7 @@ export default function DeploymentPage({ params }) {
           ['Started', html`<span title=${exact(one.queued_at)}>${exact(one.queued_at)}</span>`],
           ['Cause', { manual: 'Asked for', created: 'The app’s first', rollback: 'Rollback' }[one.cause] ?? one.cause],
           ['By', one.by],
-          one.reference && ['Reference', html`<code>${one.reference}</code>`],
+          Boolean(one.reference) && ['Reference', html`<code>${one.reference}</code>`],
           one.commit && ['Commit', html`<span class="code-line"><code>${one.commit.id.slice(0, 12)}</code>${h(Copy, { text: one.commit.id, label: 'Copy commit' })}</span>`],
           one.commit && ['Author', one.commit.author],
           release && ['Release', html`#${release.number} ${release.live ? html`<span class="tag accent">serves now</span>` : null}`],
@@ -92,7 +92,7 @@ function DeploymentLog({ deployment }) {
         for (;;) {
           const page = await api.deploymentLog(deployment.id, after, 500);
           if (gone) return;
-          log?.append(page.lines);
+          log?.push(page.lines);
           const last = page.lines.at(-1)?.n ?? after;
           if (page.complete && page.lines.length < 500) return;
           if (page.lines.length === 0) { after = last; break; }
@@ -100,7 +100,7 @@ function DeploymentLog({ deployment }) {
         }
         /** @type {any[]} */
         let waiting = [];
-        const flush = () => { log?.append(waiting); waiting = []; };
+        const flush = () => { log?.push(waiting); waiting = []; };
         for (let tries = 0; !gone && tries < 8; tries += 1) {
           line = await socket(`/deployments/${deployment.id}/log/stream`, { after });
           if (gone) { line.close(); return; }

@@ -1,1 +1,62 @@
-import { html } from '../lib/html.js'; export default () => html`<div class="page">settings</div>`;
+// The panel's settings.
+import { html, h, icon, useEffect } from '../lib/html.js';
+import { api, Problem } from '../lib/api.js';
+import { useResource } from '../lib/resource.js';
+import { useTrail } from '../lib/trail.js';
+import { PageHead, Panel } from '../parts/page.js';
+import { Act } from '../parts/act.js';
+import { Failed, Loading } from '../parts/empty.js';
+import { useForm, TextField, FormProblem, Submit, Field } from '../parts/field.js';
+import { DomainCheck } from '../parts/domains.js';
+
+/** @typedef {import('../lib/api.js').S<'Settings'>} Settings */
+const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
+
+export default function SettingsPage() {
+  useTrail([{ label: 'Settings' }]);
+  const found = useResource('settings', api.settingShow, ['settings_changed']);
+  const version = useResource('setup', api.setupShow).value.value?.version;
+  const s = found.value.value;
+  const head = h(PageHead, { title: 'Settings', note: version ? `serverkit ${version}` : '\u00a0' });
+  if (!s) return html`<div class="page">${head}${found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 4 })}</div>`;
+  const save = async (/** @type {Partial<Settings>} */ change) => { found.value.value = await api.settingUpdate(change); };
+  return html`<div class="page">${head}<div class="settings-grid">
+    ${h(Group, { title: 'Addresses', settings: s, fields: ['panel_domain', 'apps_domain'], save, body: (f) => html`
+      <div class="stack tight">${TextField({ label: 'Panel domain', value: f.v.panel_domain, set: f.set('panel_domain'), mono: true, optional: true, placeholder: 'panel.example.com', error: f.error('panel_domain'), hint: 'Under which this panel is reached beside its port.' })}${f.v.panel_domain && f.v.panel_domain !== s.panel_domain ? h(DomainCheck, { host: f.v.panel_domain }) : null}</div>
+      ${TextField({ label: 'Domain for apps', value: f.v.apps_domain, set: f.set('apps_domain'), mono: true, optional: true, placeholder: 'apps.example.com', error: f.error('apps_domain'), hint: html`A new app gets <code>NAME.${f.v.apps_domain || 'apps.example.com'}</code>. Point a wildcard record (<code>*.${f.v.apps_domain || 'apps.example.com'}</code>) to this server.` })}` })}
+    ${h(Group, { title: 'Certificates', note: 'By ACME, from any authority that speaks it', settings: s, fields: ['acme_email', 'acme_directory', 'acme_ca_pem'], save, body: (f) => html`
+      ${TextField({ label: 'Email', type: 'email', value: f.v.acme_email, set: f.set('acme_email'), optional: true, placeholder: 'you@example.com', error: f.error('acme_email'), hint: 'The authority writes here about trouble.' })}
+      ${TextField({ label: 'Directory', value: f.v.acme_directory, set: f.set('acme_directory'), mono: true, error: f.error('acme_directory'), hint: f.v.acme_directory === LETS_ENCRYPT ? 'Let’s Encrypt' : html`<button type="button" class="link" onClick=${() => f.set('acme_directory')(LETS_ENCRYPT)}>Use Let’s Encrypt</button>` })}
+      <details class="more" open=${Boolean(s.acme_ca_pem)}><summary>${icon('chevron-right', 'icon-small')}A private ACME server</summary><div class="stack">${Field({ label: 'Its authority (PEM)', optional: true, error: f.error('acme_ca_pem'), children: (attrs) => html`<textarea class="input code" rows="6" spellcheck="false" placeholder="-----BEGIN CERTIFICATE-----" value=${f.v.acme_ca_pem} onInput=${(/** @type {any} */ event) => f.set('acme_ca_pem')(event.target.value)} ...${attrs}></textarea>` })}</div></details>` })}
+    ${h(Group, { title: 'Work and keeping', settings: s, fields: ['deployments_at_once', 'trash_days', 'log_days'], save, body: (f) => html`<div class="form-row">
+      ${TextField({ label: 'Deployments at once', value: f.v.deployments_at_once, set: f.set('deployments_at_once'), inputmode: 'numeric', error: f.error('deployments_at_once'), hint: 'Others wait in the queue.' })}
+      ${TextField({ label: 'Trash', value: f.v.trash_days, set: f.set('trash_days'), inputmode: 'numeric', suffix: 'days', error: f.error('trash_days') })}
+      ${TextField({ label: 'Logs', value: f.v.log_days, set: f.set('log_days'), inputmode: 'numeric', suffix: 'days', error: f.error('log_days') })}</div>` })}
+    ${h(Panel, { title: 'Export', note: 'All projects, apps, domains and settings as one file, without secrets' }, h(Act, { label: 'Download', icon: 'download', run: async () => { const link = document.createElement('a'); link.href = URL.createObjectURL(new Blob([await api.stateExport()], { type: 'application/json' })); link.download = 'serverkit-state.json'; link.click(); } }))}
+  </div></div>`;
+}
+
+const NUMBERS = ['deployments_at_once', 'trash_days', 'log_days'];
+/** @typedef {{ v: Record<string, string>, set: (name: string) => (value: string) => void, error: (...names: string[]) => string | undefined }} Fields */
+/** @param {{ title: string, note?: string, settings: Settings, fields: (keyof Settings)[], save: (change: Partial<Settings>) => Promise<void>, body: (fields: Fields) => any }} props */
+function Group({ title, note, settings, fields, save, body }) {
+  const start = Object.fromEntries(fields.map((name) => [name, String(settings[name] ?? '')]));
+  const key = JSON.stringify(start);
+  const form = useForm(start);
+  useEffect(() => { if (!form.touched.peek()) form.reset(start); }, [key]);
+  const v = form.values.value;
+  const dirty = JSON.stringify(v) !== key;
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => {
+      /** @type {Record<string, unknown>} */
+      const change = {};
+      for (const name of fields) {
+        if (v[name] === start[name]) continue;
+        if (NUMBERS.includes(name)) { if (!/^\d+$/.test(v[name].trim())) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a whole number', field: name }); change[name] = Number(v[name]); } else change[name] = v[name].trim() || null;
+      }
+      await save(change);
+    });
+  };
+  return html`<form onSubmit=${submit}>${h(Panel, { title, note, foot: dirty || form.problem.value ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${Submit({ form, label: 'Save', tone: 'primary small' })}</span>` : null }, html`<div class="stack">${body({ v, set: form.set, error: form.error })}${FormProblem({ text: form.general(fields) })}</div>`)}</form>`;
+}

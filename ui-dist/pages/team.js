@@ -1,1 +1,76 @@
-import { html } from '../lib/html.js'; export default () => html`<div class="page">team</div>`;
+// The people, and what each may do.
+import { html, h, icon } from '../lib/html.js';
+import { api, session } from '../lib/api.js';
+import { useResource } from '../lib/resource.js';
+import { useTrail } from '../lib/trail.js';
+import { PageHead, Panel } from '../parts/page.js';
+import { Table } from '../parts/table.js';
+import { State } from '../parts/state.js';
+import { Ago } from '../parts/time.js';
+import { Menu } from '../parts/menu.js';
+import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
+import { useForm, TextField, SelectField, FormProblem, Submit } from '../parts/field.js';
+import { PasswordField } from '../parts/password.js';
+import { revealOnce } from '../parts/secret.js';
+import { may } from '../parts/frame.js';
+import { toast } from '../parts/toast.js';
+
+/** @typedef {import('../lib/api.js').S<'User'>} User */
+export const ROLES = [{ value: 'viewer', label: 'Viewer: sees everything but secrets' }, { value: 'developer', label: 'Developer: makes, deploys and deletes apps' }, { value: 'admin', label: 'Admin: also people, settings and the server' }, { value: 'owner', label: 'Owner: also makes owners' }];
+
+export default function TeamPage() {
+  useTrail([{ label: 'Team' }]);
+  const found = useResource('users', api.userList, ['user_created', 'user_changed', 'user_removed']);
+  const me = session.value?.user;
+  const manages = (/** @type {User} */ user) => may('admin') && (user.role !== 'owner' || may('owner'));
+  const act = async (/** @type {() => Promise<unknown>} */ run) => { try { await run(); found.load(); } catch (error) { toast(/** @type {Error} */ (error).message, { tone: 'bad' }); } };
+  const edit = (/** @type {User | null} */ user) => showDialog(user ? 'Change person' : 'Add a person', (close) => h(UserForm, { user, close })).then((done) => { if (done) found.load(); });
+  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`<button type="button" class="btn primary" onClick=${() => edit(null)}>${icon('user-plus')}Add person</button>` : null })}
+    ${h(Panel, { flush: true }, h(/** @type {typeof Table<User>} */ (Table), {
+      label: 'People', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (user) => user.id, sort: { id: 'name' },
+      columns: [
+        { id: 'name', label: 'Person', width: '42%', card: 'head', sort: (user) => user.name || user.email, cell: (user) => html`<span class="cell-two"><b class="strong">${user.name || user.email}${user.id === me?.id ? html` <span class="faint">you</span>` : null}</b><span>${user.email}</span></span>` },
+        { id: 'role', label: 'Role', width: '120px', sort: (user) => ['viewer', 'developer', 'admin', 'owner'].indexOf(user.role), cell: (user) => html`<span class="tag">${user.role}</span>` },
+        { id: 'state', label: 'State', width: '120px', sort: (user) => String(user.disabled), cell: (user) => h(State, { state: user.disabled ? 'disabled' : 'active' }) },
+        { id: 'seen', label: 'Last seen', align: 'right', sort: (user) => user.last_seen_at ?? '', cell: (user) => html`<span class="dim">${h(Ago, { at: user.last_seen_at })}</span>` },
+        { id: 'actions', label: '', width: '64px', align: 'right', card: 'plain', cell: (user) => (manages(user) && user.id !== me?.id ? html`<span class="cell-actions">${h(Menu, { label: `Actions for ${user.email}`, class: 'btn ghost small square', items: [
+          { label: 'Name and role…', icon: 'pencil', run: () => edit(user) },
+          { label: 'New password…', icon: 'key-round', run: () => newPassword(user) },
+          user.disabled ? { label: 'Let in again', icon: 'check', run: () => act(() => api.userUpdate(user.id, { disabled: false })) } : { label: 'Lock out', icon: 'lock', run: () => confirm({ title: `Lock out ${user.email}?`, text: 'All sessions and tokens of this person end at once.', action: 'Lock out', run: () => api.userUpdate(user.id, { disabled: true }) }).then((done) => { if (done) found.load(); }) },
+          'line',
+          { label: 'Remove…', icon: 'trash-2', tone: 'danger', run: () => confirm({ title: `Remove ${user.email}?`, text: 'Sessions and tokens of this person end at once. What they did stays in the activity.', action: 'Remove', run: () => api.userDelete(user.id) }).then((done) => { if (done) found.load(); }) },
+        ] })}</span>` : null) },
+      ],
+    }))}</div>`;
+}
+
+/** A password that is made here and shown once. */
+const madeUp = () => { const letters = 'abcdefghijkmnpqrstuvwxyz23456789'; const bytes = crypto.getRandomValues(new Uint8Array(20)); return [...bytes].map((byte, i) => (i && i % 5 === 0 ? '-' : '') + letters[byte % letters.length]).join(''); };
+
+/** @param {User} user */
+async function newPassword(user) {
+  const password = madeUp();
+  if (await confirm({ title: `New password for ${user.email}?`, text: 'The old one stops working. The new one is shown once.', action: 'Set password', danger: false, run: () => api.userUpdate(user.id, { password }) })) revealOnce({ title: 'New password', text: `Give it to ${user.email} over a safe way; it is not shown again.`, secret: password });
+}
+
+/** @param {{ user: User | null, close: (done?: unknown) => void }} props */
+function UserForm({ user, close }) {
+  const form = useForm({ email: user?.email ?? '', name: user?.name ?? '', role: /** @type {User['role']} */ (user?.role ?? 'developer'), password: user ? '' : madeUp() });
+  const v = form.values.value;
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => {
+      if (user) { await api.userUpdate(user.id, { name: v.name.trim(), role: v.role }); close(true); return; }
+      await api.userCreate({ email: v.email.trim(), name: v.name.trim(), role: v.role, password: v.password });
+      close(true);
+      revealOnce({ title: `${v.email.trim()} may sign in`, text: 'Give this password over a safe way; it is not shown again. It can be changed under Account.', secret: v.password });
+    });
+  };
+  return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: user ? user.email : 'Add a person', close: () => close() })}
+    ${user ? null : TextField({ label: 'Email', type: 'email', value: v.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
+    ${TextField({ label: 'Name', value: v.name, set: form.set('name'), error: form.error('name') })}
+    ${SelectField({ label: 'Role', value: v.role, set: (value) => form.set('role')(/** @type {User['role']} */ (value)), options: ROLES.filter((role) => role.value !== 'owner' || may('owner')), error: form.error('role') })}
+    ${user ? null : h(PasswordField, { label: 'First password', value: v.password, set: form.set('password'), error: form.error('password') })}
+    ${FormProblem({ text: form.general(['email', 'name', 'role', 'password']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: user ? 'Save' : 'Add person' })}</footer></form>`;
+}

@@ -56,7 +56,7 @@ export function Table({ label, columns, rows, error, retry, keyOf, href, text, e
     const row = /** @type {HTMLElement} */ (event.target).closest?.('tr');
     if (!step || !row || /** @type {HTMLElement} */ (event.target).matches('input, select, textarea')) return;
     let next = /** @type {HTMLElement | null} */ (row);
-    do { next = /** @type {HTMLElement | null} */ (step > 0 ? next.nextElementSibling : next.previousElementSibling); } while (next && !next.querySelector('a, button'));
+    do { next = /** @type {HTMLElement | null} */ (step > 0 ? next?.nextElementSibling : next?.previousElementSibling) ?? null; } while (next && !next.querySelector('a, button'));
     if (next) { event.preventDefault(); /** @type {HTMLElement} */ (next.querySelector('a.row-link, a, button'))?.focus(); }
   };
   const optional = columns.filter((column) => column.optional);
@@ -69,14 +69,14 @@ export function Table({ label, columns, rows, error, retry, keyOf, href, text, e
       <span class="grow"></span>${tools}
       ${optional.length ? h(Menu, { label: 'Columns', icon: 'columns-3', class: 'btn square hide-phone', heading: 'Columns', items: optional.map((column) => ({ label: column.label, checked: !off.has(column.id), run: () => toggle(column.id) })) }) : null}
     </div>` : null}
-    ${rows === undefined ? h(Loading, {}) : rows.length === 0 ? empty : list.length === 0 ? html`<p class="nothing">Nothing matches “${query}”. <button type="button" class="link" onClick=${() => setQuery('')}>Clear the filter</button></p>` : html`
+    ${rows === undefined ? h(Loading, { rows: 4 }) : rows.length === 0 ? empty : list.length === 0 ? html`<p class="nothing">Nothing matches “${query}”. <button type="button" class="link" onClick=${() => setQuery('')}>Clear the filter</button></p>` : html`
     <table role="table" aria-label=${label} aria-rowcount=${list.length + 1} onKeyDown=${keys}>
       <colgroup>${shown.map((column) => html`<col style=${column.width ? { width: column.width } : undefined} />`)}</colgroup>
       <thead role="rowgroup"><tr role="row">${shown.map((column) => html`<th key=${column.id} role="columnheader" scope="col" class=${column.align === 'right' ? 'right' : ''} aria-sort=${by?.id === column.id ? (by.down ? 'descending' : 'ascending') : undefined}>
         ${column.sort ? html`<button type="button" class="sort" onClick=${() => setBy({ id: column.id, down: by?.id === column.id ? !by.down : false })}>${column.label}${by?.id === column.id ? (by.down ? icon('arrow-down', 'icon-small') : icon('arrow-up', 'icon-small')) : null}</button>` : html`<span class=${column.label ? '' : 'unseen'}>${column.label || 'Actions'}</span>`}</th>`)}</tr></thead>
       <tbody role="rowgroup" ref=${body}>
         ${from > 0 ? html`<tr role="presentation" class="gap"><td role="presentation" colspan=${shown.length} style=${{ height: `${from * ROW}px` }}></td></tr>` : null}
-        ${list.slice(from, to).map((row) => h(Row, { key: keyOf(row), row, shown, href: href?.(row) ?? null, more: rowClass?.(row) ?? '' }))}
+        ${list.slice(from, to).map((row) => h(/** @type {any} */ (Row), { key: keyOf(row), row, shown, href: href?.(row) ?? null, more: rowClass?.(row) ?? '' }))}
         ${to < list.length ? html`<tr role="presentation" class="gap"><td role="presentation" colspan=${shown.length} style=${{ height: `${(list.length - to) * ROW}px` }}></td></tr>` : null}
       </tbody>
     </table>`}

@@ -1,0 +1,90 @@
+// The fields of an app that are in the wizard and in its settings.
+import { html, h, icon } from '../lib/html.js';
+import { Problem } from '../lib/api.js';
+import { bytes, parseBytes } from '../lib/format.js';
+import { joinWords, splitWords } from '../lib/words.js';
+import { TextField, SelectField, Switch } from './field.js';
+
+/** @typedef {import('../lib/api.js').S<'App'>} App */
+/** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, user: string, password: string, deploy_key: boolean, reference: string }} SourceValues */
+/** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'tcp' | 'http' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string }} RunValues */
+
+/** @param {App | null} app @returns {SourceValues} */
+export const sourceValues = (app) => (app?.source.kind === 'git'
+  ? { url: app.source.url, branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '' }
+  : { url: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '' });
+
+/** @param {App | null} app @returns {RunValues} */
+export const runValues = (app) => ({
+  port: app?.port ? String(app.port) : '', command: app?.command ? joinWords(app.command) : '',
+  memory: app ? bytes(app.limits.memory_bytes).replace('\u00a0', ' ') : '512 MiB', cpus: app ? String(app.limits.cpu_millis / 1000) : '1', pids: app ? String(app.limits.pids) : '512',
+  health: app?.health.kind ?? 'tcp', health_path: app?.health.path ?? '/', interval: String(app?.health.interval_seconds ?? 5), timeout: String(app?.health.timeout_seconds ?? 5), start: String(app?.health.start_seconds ?? 60),
+  grace: String(app?.grace_seconds ?? 10), deploy_timeout: String(app?.deploy_timeout_seconds ?? 1800), keep: String(app?.keep_releases ?? 5),
+});
+
+/** @param {'git' | 'image'} kind @param {SourceValues} v @returns {import('../lib/api.js').S<'SourceInput'>} */
+export function sourceInput(kind, v) {
+  if (kind === 'image') return { kind, reference: v.reference.trim() };
+  const text = (/** @type {string} */ value) => value.trim() || null;
+  return { kind, url: v.url.trim(), branch: text(v.branch), ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), submodules: v.submodules, user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
+}
+
+/** What is not a number, a size or a command line is found here; the rest is the API's to judge. @param {RunValues} v */
+export function runInput(v) {
+  const memory = parseBytes(v.memory);
+  const command = v.command.trim() ? splitWords(v.command) : null;
+  const whole = (/** @type {string} */ text, /** @type {string} */ name) => { if (!/^\d+$/.test(text.trim())) throw new FieldWrong(name, 'Use a whole number'); return Number(text); };
+  if (memory == null) throw new FieldWrong('limits.memory_bytes', 'Use a size such as 512 MiB or 2 GiB');
+  if (v.command.trim() && !command) throw new FieldWrong('command', 'A quote is never closed');
+  const cpus = Number(v.cpus.replace(',', '.'));
+  if (!(cpus > 0)) throw new FieldWrong('limits.cpu_millis', 'Use a number of cores such as 0.5 or 2');
+  return {
+    port: v.port.trim() ? whole(v.port, 'port') : null, command,
+    limits: { memory_bytes: memory, cpu_millis: Math.round(cpus * 1000), pids: whole(v.pids, 'limits.pids') },
+    health: { kind: v.health, path: v.health === 'http' ? v.health_path.trim() || '/' : null, interval_seconds: whole(v.interval, 'health.interval_seconds'), timeout_seconds: whole(v.timeout, 'health.timeout_seconds'), start_seconds: whole(v.start, 'health.start_seconds') },
+    grace_seconds: whole(v.grace, 'grace_seconds'), deploy_timeout_seconds: whole(v.deploy_timeout, 'deploy_timeout_seconds'), keep_releases: whole(v.keep, 'keep_releases'),
+  };
+}
+class FieldWrong extends Problem {
+  /** @param {string} message @param {string} field */
+  constructor(field, message) { super({ status: 422, code: 'invalid', detail: message, field }); }
+}
+
+/** The names of the fields below, for `form.general`. */
+export const FORM_FIELDS = ['name', 'url', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'user', 'password', 'reference', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
+
+/** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
+
+/** @param {{ form: Form, kind: 'git' | 'image', has_password?: boolean }} props */
+export function SourceFields({ form, kind, has_password }) {
+  const v = /** @type {SourceValues} */ (form.values.value);
+  if (kind === 'image') return html`${TextField({ label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
+  const ssh = /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
+  return html`
+    ${TextField({ label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source'), hint: 'https, http or ssh; private addresses too.', inputmode: 'url' })}
+    <div class="form-row">${TextField({ label: 'Branch', value: v.branch, set: form.set('branch'), mono: true, optional: true, placeholder: 'default branch', error: form.error('branch', 'source.branch') })}
+      ${TextField({ label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', error: form.error('dockerfile', 'source.dockerfile') })}</div>
+    ${ssh || v.deploy_key ? h(Switch, { label: 'Use a deploy key', hint: 'serverkit makes a key for this app; give its public half to the repository.', on: v.deploy_key, set: form.set('deploy_key') }) : null}
+    ${ssh ? null : html`<details class="more" open=${Boolean(v.user || has_password)}><summary>${icon('chevron-right', 'icon-small')}Private repository</summary><div class="stack">
+      <div class="form-row">${TextField({ label: 'User', value: v.user, set: form.set('user'), optional: true, placeholder: 'for tokens often x-access-token', error: form.error('user', 'source.user') })}
+      ${TextField({ label: 'Password or token', type: 'password', autocomplete: 'new-password', value: v.password, set: form.set('password'), optional: true, placeholder: has_password ? 'kept as it is' : '', error: form.error('password', 'source.password') })}</div>
+      ${v.deploy_key ? null : h(Switch, { label: 'Use a deploy key instead', hint: 'Needs an ssh address.', on: v.deploy_key, set: form.set('deploy_key') })}</div></details>`}
+    <details class="more" open=${Boolean(v.folder || v.target || v.submodules)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">
+      <div class="form-row">${TextField({ label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder'), hint: 'The build context, for repositories with several apps.' })}
+      ${TextField({ label: 'Stage', value: v.target, set: form.set('target'), mono: true, optional: true, placeholder: 'the last', error: form.error('target', 'source.target') })}</div>
+      ${h(Switch, { label: 'Fetch submodules', on: v.submodules, set: form.set('submodules') })}</div></details>`;
+}
+
+/** @param {{ form: Form }} props */
+export function HealthFields({ form }) {
+  const v = /** @type {RunValues} */ (form.values.value);
+  return html`<div class="form-row">${SelectField({ label: 'Health check', value: v.health, set: form.set('health'), options: [{ value: 'tcp', label: 'The port takes connections' }, { value: 'http', label: 'An address answers' }, { value: 'running', label: 'It stays up (workers)' }], error: form.error('health.kind') })}
+    ${v.health === 'http' ? TextField({ label: 'Path', value: v.health_path, set: form.set('health_path'), mono: true, placeholder: '/healthz', hint: 'Good is 200 to 399.', error: form.error('health.path', 'health') }) : null}</div>
+    <div class="form-row">${TextField({ label: 'Every', value: v.interval, set: form.set('interval'), inputmode: 'numeric', suffix: 's', error: form.error('health.interval_seconds') })}${TextField({ label: 'Time for one try', value: v.timeout, set: form.set('timeout'), inputmode: 'numeric', suffix: 's', error: form.error('health.timeout_seconds') })}${TextField({ label: 'Time to start', value: v.start, set: form.set('start'), inputmode: 'numeric', suffix: 's', error: form.error('health.start_seconds') })}</div>`;
+}
+
+/** @param {{ form: Form }} props */
+export function LimitFields({ form }) {
+  const v = /** @type {RunValues} */ (form.values.value);
+  return html`<div class="form-row">${TextField({ label: 'Memory', value: v.memory, set: form.set('memory'), error: form.error('limits.memory_bytes', 'limits') })}${TextField({ label: 'Cores', value: v.cpus, set: form.set('cpus'), inputmode: 'decimal', error: form.error('limits.cpu_millis') })}${TextField({ label: 'Processes', value: v.pids, set: form.set('pids'), inputmode: 'numeric', error: form.error('limits.pids') })}</div>`;
+}

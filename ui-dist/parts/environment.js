@@ -1,0 +1,108 @@
+// The environment editor: a grid, or the raw text of a .env file; secrets masked; only what changed is saved.
+import { html, h, icon, cx, useMemo, useEffect, useRef, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { guard } from '../lib/router.js';
+import { environmentModel } from '../lib/environment.js';
+import { exact, plural } from '../lib/format.js';
+import { Act } from './act.js';
+import { Copy } from './copy.js';
+import { Choice } from './field.js';
+import { Empty, Failed, Loading } from './empty.js';
+import { may } from './frame.js';
+import { toast } from './toast.js';
+
+/** @param {{ app: import('../lib/api.js').S<'App'>, saved?: () => void }} props */
+export function EnvironmentEditor({ app, saved }) {
+  const model = useMemo(() => environmentModel(api, app.id), [app.id]);
+  const [mode, setMode] = useState(/** @type {'grid' | 'raw'} */ ('grid'));
+  const [raw, setRaw] = useState('');
+  const [rawErrors, setRawErrors] = useState(/** @type {{ line: number, message: string }[]} */ ([]));
+  const [query, setQuery] = useState('');
+  const [failure, setFailure] = useState(/** @type {Error | null} */ (null));
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
+  const can = may('developer');
+  useEffect(() => { model.load(); }, [model]);
+  const dirty = model.changes.value.all > 0;
+  useEffect(() => {
+    guard.current = dirty ? () => !window.confirm('Leave without saving the changes to the environment?') : null;
+    const ask = (/** @type {Event} */ event) => { if (dirty) event.preventDefault(); };
+    addEventListener('beforeunload', ask);
+    return () => { guard.current = null; removeEventListener('beforeunload', ask); };
+  }, [dirty]);
+
+  const rows = model.rows.value;
+  if (model.error.value && !rows) return h(Failed, { error: model.error.value, retry: model.load });
+  if (!rows) return html`<section class="panel">${h(Loading, { rows: 8 })}</section>`;
+  const hidden = rows.some((row) => row.value === null);
+  const words = query.toLowerCase();
+  const shown = words ? rows.filter((row) => row.key.toLowerCase().includes(words) || (!row.secret && row.value?.toLowerCase().includes(words))) : rows;
+  const change = model.changes.value;
+
+  const toRaw = async (/** @type {string} */ next) => {
+    if (next === 'raw') { setRaw(model.raw()); setRawErrors([]); setMode('raw'); return; }
+    const errors = model.fromRaw(raw);
+    setRawErrors(errors);
+    if (!errors.length) setMode('grid');
+  };
+  const add = () => {
+    setQuery('');
+    model.add();
+    requestAnimationFrame(() => { const fields = box.current?.querySelectorAll('input[data-key]'); /** @type {HTMLElement | undefined} */ (fields?.[fields.length - 1])?.focus(); });
+  };
+  const save = async () => {
+    setFailure(null);
+    try { await model.save(); saved?.(); } catch (error) { setFailure(/** @type {Error} */ (error)); }
+  };
+  const pasted = (/** @type {ClipboardEvent} */ event) => {
+    const text = event.clipboardData?.getData('text') ?? '';
+    if (!/^\s*(export\s+)?[A-Za-z_]\w*\s*=/m.test(text)) return;
+    event.preventDefault();
+    const many = model.paste(text);
+    toast(`Took ${plural(many, 'variable')} from the clipboard`, { tone: 'ok', seconds: 4 });
+  };
+  const typeRaw = (/** @type {any} */ event) => { setRaw(event.target.value); setRawErrors(model.fromRaw(event.target.value)); };
+
+  return html`<section class="panel flush env" aria-label="Environment variables" ref=${box}>
+    <div class="env-bar">
+      ${mode === 'grid' ? html`<label class="search">${icon('search')}<span class="unseen">Filter variables</span><input type="search" class="input" data-search placeholder=${`Filter ${rows.length} variables`} value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} /></label>` : html`<span class="small dim">One <code>KEY=value</code> a line. Quotes and several lines work as in Docker.</span>`}
+      <span class="grow"></span>
+      ${h(Choice, { label: 'Editor', small: true, value: mode, set: toRaw, options: [{ value: 'grid', label: 'Grid' }, { value: 'raw', label: 'Raw' }] })}
+      ${can ? hidden ? h(Act, { label: 'Reveal', icon: 'eye', small: true, title: 'Show the values of secrets; this is recorded', run: async () => { await model.reveal(); if (mode === 'raw') setRaw(model.raw()); } }) : model.revealed.value ? html`<button type="button" class="btn small" onClick=${() => { model.hide(); if (mode === 'raw') setRaw(model.raw()); }}>${icon('eye-off')}Hide</button>` : null : null}
+      ${can ? h(Copy, { text: () => api.variableExport(app.id), label: 'Copy as .env', show: true }) : null}
+      ${can && mode === 'grid' ? html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Add</button>` : null}
+    </div>
+    ${mode === 'raw' ? html`<textarea class="input code env-raw" aria-label="Environment as .env text" aria-invalid=${rawErrors.length ? 'true' : undefined} spellcheck="false" readonly=${!can} value=${raw} onInput=${typeRaw}></textarea>
+      ${rawErrors.length ? html`<ul class="inset small bad-text">${rawErrors.slice(0, 5).map((one) => html`<li>Line ${one.line}: ${one.message}</li>`)}</ul>` : null}`
+      : rows.length === 0 ? h(Empty, { icon: 'key-round', title: 'No variables yet', text: 'What the app reads from its environment: addresses, keys, switches. Values are sealed at rest. Paste a .env file here, or add them one by one.', action: can ? html`<button type="button" class="btn primary" onClick=${add}>${icon('plus')}Add a variable</button><button type="button" class="btn" onClick=${() => toRaw('raw')}>Paste a .env file</button>` : null })
+      : html`<div class="env-grid" role="table" aria-label="Variables" onPaste=${pasted}>
+        <div class="env-row env-head" role="row"><span role="columnheader">Name</span><span role="columnheader">Value</span><span role="columnheader">Available at</span><span role="columnheader">Secret</span><span role="columnheader"><span class="unseen">Actions</span></span></div>
+        ${shown.map((row) => h(EnvRow, { key: row.id, row, model, can, problem: model.problems.value.get(row.id) ?? '' }))}
+        ${shown.length ? null : html`<p class="nothing">Nothing matches “${query}”.</p>`}</div>`}
+    ${can && (change.all || failure) ? html`<div class="env-save" role="region" aria-label="Unsaved changes">
+      ${failure ? html`<span class="bad-text row">${icon('circle-alert')}${failure.message}</span>` : html`<span>${[change.added && `${change.added} added`, change.changed && `${change.changed} changed`, change.removed && `${change.removed} removed`].filter(Boolean).join(', ')}<span class="faint hide-phone"> · live after the next deployment</span></span>`}
+      <span class="grow"></span><button type="button" class="btn" onClick=${() => { model.discard(); setFailure(null); if (mode === 'raw') setRaw(model.raw()); }}>Discard</button>
+      ${h(Act, { label: 'Save', tone: 'primary', run: save, disabled: model.problems.value.size > 0 || rawErrors.length > 0 || !change.all })}</div>` : null}
+  </section>`;
+}
+
+/** @param {{ row: import('../lib/environment.js').Row, model: ReturnType<typeof environmentModel>, can: boolean, problem: string }} props */
+function EnvRow({ row, model, can, problem }) {
+  const [open, setOpen] = useState(false);
+  const edit = (/** @type {Partial<typeof row>} */ change) => model.edit(row.id, change);
+  const name = row.key || 'new variable';
+  const masked = row.secret && !open && !model.revealed.value && row.was && row.value !== null && row.value === row.was.value;
+  const binary = row.was?.encoding === 'base64' && row.value === row.was.value;
+  return html`<div role="row" class=${cx('env-row', row.gone && 'gone', !row.was && 'added', row.was && !row.gone && model.changed(row) && 'changed')} title=${row.was ? `Changed ${exact(row.was.updated_at)} by ${row.was.updated_by}` : undefined}>
+    <span role="cell"><input class=${cx('input mono', problem && 'wrong-input')} data-key aria-label="Name" aria-invalid=${problem ? 'true' : undefined} title=${problem || row.key} placeholder="NAME" value=${row.key} disabled=${!can || row.gone} autocomplete="off" spellcheck="false" autocapitalize="characters" onInput=${(/** @type {any} */ event) => edit({ key: event.target.value.trim() })} />${problem ? html`<span class="hint bad-text">${problem}</span>` : null}</span>
+    <span role="cell" class="env-value">${row.value === null || masked
+      ? html`<button type="button" class="input masked-field" aria-label=${`Value of ${name}, hidden; set a new one`} disabled=${!can || row.gone} onClick=${() => { if (masked) setOpen(true); else edit({ value: '' }); }}><span class="masked" aria-hidden="true">••••••••••••</span></button>`
+      : row.value.includes('\n')
+        ? html`<textarea class="input mono" rows="1" aria-label=${`Value of ${name}`} value=${row.value} disabled=${!can || row.gone} spellcheck="false" onInput=${(/** @type {any} */ event) => edit({ value: event.target.value })}></textarea>`
+        : html`<input class="input mono" aria-label=${`Value of ${name}`} placeholder=${row.was?.secret && row.was.value === null ? 'new value' : 'value'} value=${row.value} disabled=${!can || row.gone} title=${binary ? 'Binary, shown as base64' : undefined} autocomplete="off" spellcheck="false" onInput=${(/** @type {any} */ event) => edit({ value: event.target.value })} />`}</span>
+    <span role="cell"><span class="select-box"><select class="input" aria-label=${`When ${name} is available`} value=${row.scope} disabled=${!can || row.gone} onChange=${(/** @type {any} */ event) => edit({ scope: event.target.value })}>
+      <option value="run" selected=${row.scope === 'run'}>Run</option><option value="build" selected=${row.scope === 'build'}>Build</option><option value="both" selected=${row.scope === 'both'}>Both</option></select>${icon('chevron-down')}</span></span>
+    <span role="cell"><label class="secret-switch switch"><input type="checkbox" role="switch" aria-label=${`${name} is secret`} checked=${row.secret} disabled=${!can || row.gone} onChange=${(/** @type {any} */ event) => edit({ secret: event.target.checked })} /></label></span>
+    <span role="cell" class="env-tools cell-actions">${row.was && !row.gone && model.changed(row) && row.was.secret && row.was.value === null && row.value !== null ? html`<button type="button" class="btn ghost small square" aria-label=${`Keep the old value of ${name}`} title="Keep the old value" onClick=${() => edit({ value: null })}>${icon('undo-2')}</button>` : null}
+      ${can ? html`<button type="button" class="btn ghost small square" aria-label=${row.gone ? `Keep ${name}` : `Remove ${name}`} title=${row.gone ? 'Keep' : 'Remove'} onClick=${() => model.remove(row.id)}>${row.gone ? icon('undo-2') : icon('trash-2')}</button>` : null}</span>
+  </div>`;
+}
