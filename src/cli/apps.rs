@@ -89,9 +89,6 @@ pub struct Create {
     /// Wait until it is live, showing the log
     #[arg(long)]
     wait: bool,
-    /// Check everything and show what would be made, but make nothing
-    #[arg(long, conflicts_with = "wait")]
-    dry_run: bool,
 }
 
 /// Where an app comes from.
@@ -167,9 +164,6 @@ struct RunArgs {
     /// A deployment that takes longer fails, such as 30m
     #[arg(long, value_name = "SPAN", value_parser = spans::seconds)]
     deploy_timeout: Option<u32>,
-    /// Releases to keep for going back to
-    #[arg(long, value_name = "COUNT")]
-    keep_releases: Option<u32>,
     /// One argument of the command to run in place of the image's own; given once for each argument
     #[arg(long = "command", value_name = "ARG", allow_hyphen_values = true)]
     command: Vec<String>,
@@ -192,6 +186,9 @@ pub struct Update {
     details: GitArgs,
     #[command(flatten)]
     run: RunArgs,
+    /// Releases to keep for going back to
+    #[arg(long, value_name = "COUNT")]
+    keep_releases: Option<u32>,
     /// Use the repository's default branch again
     #[arg(long, conflicts_with_all = ["branch", "image"])]
     no_branch: bool,
@@ -275,9 +272,7 @@ async fn create(context: &Context, args: Create) -> Result {
         mounts: some(args.run.volumes),
         grace_seconds: args.run.grace,
         deploy_timeout_seconds: args.run.deploy_timeout,
-        keep_releases: args.run.keep_releases,
         deploy: args.no_deploy.then_some(false),
-        dry_run: args.dry_run.then_some(true),
     };
     let client = context.panel()?;
     let app = client.ask(client.app_create(&body)).await?;
@@ -289,9 +284,6 @@ async fn create(context: &Context, args: Create) -> Result {
     }
     context.out.answer(&app.json, || {
         let app = &app.value;
-        if args.dry_run {
-            return format!("{} can be made so; nothing was made", app.name);
-        }
         let mut text = match &app.deployment {
             Some(deployment) => format!(
                 "{} is made; deployment #{} is {}\nfollow it: serverkit logs {} --build",
@@ -323,7 +315,7 @@ async fn update(context: &Context, args: Update) -> Result {
     set("health", json!(args.run.health()));
     set("grace_seconds", json!(args.run.grace));
     set("deploy_timeout_seconds", json!(args.run.deploy_timeout));
-    set("keep_releases", json!(args.run.keep_releases));
+    set("keep_releases", json!(args.keep_releases));
     set("command", json!(some(args.run.command)));
     set("mounts", json!(some(args.run.volumes)));
     if args.no_volumes {

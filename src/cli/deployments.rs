@@ -64,10 +64,10 @@ pub struct Rollback {
 pub struct Diff {
     /// Name or id of the app
     name: String,
-    /// Number or id of a deployment; without it what is live
-    from: Option<String>,
-    /// Number or id of a deployment; without it the configuration as it is now
-    to: Option<String>,
+    /// Number or id of a deployment
+    from: String,
+    /// Number or id of another
+    to: String,
 }
 
 pub async fn deploy(context: &Context, args: Deploy) -> Result {
@@ -303,15 +303,9 @@ pub async fn rollback(context: &Context, args: Rollback) -> Result {
 
 pub async fn diff(context: &Context, args: Diff) -> Result {
     let client = context.panel()?;
-    let mut ends = [None, None];
-    for (end, called) in ends.iter_mut().zip([&args.from, &args.to]) {
-        if let Some(called) = called {
-            *end = Some(find(&client, &args.name, called).await?);
-        }
-    }
-    let answer = client
-        .ask(client.release_diff(&args.name, ends[0].as_deref(), ends[1].as_deref()))
-        .await?;
+    let from = find(&client, &args.name, &args.from).await?;
+    let to = find(&client, &args.name, &args.to).await?;
+    let answer = client.ask(client.release_diff(&args.name, &from, &to)).await?;
     if context.out.json {
         return context.out.value(&answer.json);
     }

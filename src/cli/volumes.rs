@@ -29,7 +29,10 @@ pub enum Command {
 pub struct Create {
     /// Its name: 1 to 63 of a-z, 0-9 and -
     name: String,
-    /// Environment (name or id); without it the first one
+    /// Project (name or id); without it the first one
+    #[arg(long)]
+    project: Option<String>,
+    /// Environment (name or id); without it the project's first one
     #[arg(long)]
     environment: Option<String>,
 }
@@ -46,6 +49,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Create(args) => {
             let body = VolumeCreate {
                 name: args.name,
+                project: args.project,
                 environment: args.environment,
             };
             let answer = client.ask(client.volume_create(&body)).await?;
