@@ -3,7 +3,7 @@
 use crate::access::Access;
 use identity::token;
 use std::{sync::Arc, time::Duration};
-use store::Batch;
+use store::{Batch, Stored};
 use types::{Actor, Error, Fact, Kind, Result, Role, Scope, Secret, Session, SessionId, Time, User, Who, report};
 
 pub use crate::access::{SignedIn, Visitor};
@@ -71,14 +71,14 @@ impl Sessions {
         let is_right = access.passwords.verify(password, hash).await?;
         let Some(user) = user.filter(|user| is_right && !user.disabled) else {
             self.note_failure(email, visitor).await?;
-            return Err(Error::Unauthenticated {
-                why: "mail address or password is wrong".into(),
-            });
+            return Err(wrong());
         };
         attempt.succeeded();
         let (session, word) = access.new_session(&user, visitor);
-        let session = access.store.sessions.insert(session).await?.value;
-        let user = access.see(user.value).await?;
+        let user = self.begin(user, &session).await?;
+        if let Err(error) = self.remove_ended().await {
+            tracing::warn!("sessions that have ended were not removed: {}", report(&error));
+        }
         let fact = Fact::SignedIn { user: user.id.clone() };
         access.events.emit(&access.actor(&user, visitor.address.clone()), fact).await;
         access.let_in(user, session, &word)
@@ -269,8 +269,8 @@ impl Sessions {
         }
     }
 
-    /// Removes the records of sessions that have ended by themselves; for housekeeping.
-    pub async fn remove_ended(&self) -> Result<usize> {
+    /// Removes the records of sessions that have ended by themselves.
+    async fn remove_ended(&self) -> Result<usize> {
         let now = self.access.world.now();
         let mut removed = 0;
         for session in self.access.store.sessions.list()? {
@@ -284,6 +284,24 @@ impl Sessions {
 
     async fn remove(&self, session: &Session) -> Result<()> {
         self.access.store.sessions.remove(session.id.as_str()).await.or_else(settled)
+    }
+
+    /// Saves a new session together with the person's record, so that none begins with a password that was changed, or
+    /// for somebody who was removed, in this moment.
+    async fn begin(&self, mut user: Stored<User>, session: &Session) -> Result<User> {
+        let store = &self.access.store;
+        let hash = user.password_hash.clone();
+        for _ in 0..50 {
+            user.last_seen_at = Some(self.access.world.now());
+            match store.commit(Batch::new().save(user.clone()).insert(session.clone())).await {
+                Ok(()) => return Ok(user.value),
+                Err(Error::Stale { .. } | Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let found = store.users.find(user.id.as_str())?;
+            user = found.filter(|now| now.password_hash == hash && !now.disabled).ok_or_else(wrong)?;
+        }
+        Err(Error::busy("too many sign in to this account at once"))
     }
 
     /// The person of a session that still stands.
@@ -354,6 +372,12 @@ fn settled(error: Error) -> Result<()> {
     match error {
         Error::NotFound { .. } | Error::Stale { .. } => Ok(()),
         error => Err(error),
+    }
+}
+
+fn wrong() -> Error {
+    Error::Unauthenticated {
+        why: "mail address or password is wrong".into(),
     }
 }
 
@@ -434,6 +458,25 @@ mod tests {
             gate.facts(),
             ["panel_claimed", "signed_in", "signed_in", "signed_out", "signed_out", "signed_out"]
         );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn many_sign_in_at_once() {
+        let (gate, _) = Gate::claimed().await;
+        let tasks: Vec<_> = (0..20)
+            .map(|index| {
+                let sessions = gate.sessions.clone();
+                tokio::spawn(async move {
+                    sessions
+                        .create("ada@example.com", &PASSWORD.into(), &visitor(&format!("10.0.1.{index}")))
+                        .await
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("no panic").expect("signed in");
+        }
+        assert_eq!(gate.access.store.sessions.list().expect("lists").len(), 20);
     }
 
     #[tokio::test]

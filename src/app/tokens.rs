@@ -71,6 +71,8 @@ impl Tokens {
             });
         }
         let name = check_name("name", &wish.name, NAME)?;
+        // Nobody is removed while a token is made for them.
+        let _team = self.access.team.lock().await;
         let user = self.owner_of_new(actor)?;
         let (store, world) = (&self.access.store, &self.access.world);
         let now = world.now();

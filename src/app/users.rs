@@ -6,7 +6,7 @@ use crate::{
 };
 use identity::check_strength;
 use std::sync::Arc;
-use store::{Batch, Stored};
+use store::{Batch, Store, Stored};
 use types::{Action, Actor, Email, Error, Fact, Result, Role, Scope, Secret, User};
 
 /// Adds, changes and removes people.
@@ -131,13 +131,13 @@ impl Users {
             self.access.keep_an_owner(&user)?;
         }
         let store = &self.access.store;
-        retry(async || {
+        retry(store, || {
             let mut batch = Batch::new().remove(&store.users.get(id)?);
             batch = self.access.end_sessions(batch, &user.id, None)?;
             for token in store.tokens.list()?.iter().filter(|token| token.user == user.id) {
                 batch = batch.remove(token);
             }
-            store.commit(batch).await
+            Ok((batch, ()))
         })
         .await?;
         let fact = Fact::UserRemoved {
@@ -190,7 +190,7 @@ impl Users {
         let store = &self.access.store;
         let kept = keep.and_then(|known| known.session.as_ref());
         let wish = user.value;
-        retry(async || {
+        retry(store, || {
             // Signing in and renewing note the time in the record; that is no conflict.
             let mut user = store.users.get(wish.id.as_str())?;
             let last_seen_at = user.last_seen_at;
@@ -201,7 +201,7 @@ impl Users {
             if ends_sessions {
                 batch = self.access.end_sessions(batch, &wish.id, kept)?;
             }
-            store.commit(batch).await.map(|()| after)
+            Ok((batch, after))
         })
         .await
     }
@@ -215,10 +215,14 @@ impl Users {
     }
 }
 
-/// Reads and commits again when a session was renewed or ended in between.
-async fn retry<T>(work: impl AsyncFn() -> Result<T>) -> Result<T> {
+/// Commits what `build` makes, and builds it again when a session was renewed or ended in between.
+async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T)>) -> Result<T> {
     for _ in 0..50 {
-        match work().await {
+        let done = match build() {
+            Ok((batch, made)) => store.commit(batch).await.map(|()| made),
+            Err(error) => Err(error),
+        };
+        match done {
             Err(
                 Error::Stale { .. }
                 | Error::NotFound {

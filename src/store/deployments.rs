@@ -14,6 +14,9 @@ impl Record for Deployment {
     fn key(&self) -> String {
         format!("{}/{}", self.app, self.id)
     }
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
     fn claims(&self) -> Vec<String> {
         vec![self.id.to_string()]
     }

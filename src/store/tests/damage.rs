@@ -64,6 +64,11 @@ async fn history(dir: &Path, records: usize, snapshot: bool) {
     store.close().await;
 }
 
+/// Asked for with `SERVERKIT_LONG=1`.
+fn is_long() -> bool {
+    std::env::var_os("SERVERKIT_LONG").is_some()
+}
+
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).expect("read");
     bytes[at] ^= 0x41;
@@ -81,14 +86,14 @@ fn offsets(length: usize, count: usize) -> Vec<usize> {
 #[tokio::test]
 async fn a_flipped_byte_in_any_file_of_sled_loses_nothing() {
     let original = tempfile::tempdir().expect("a temp dir");
-    history(original.path(), 60, true).await;
+    history(original.path(), if is_long() { 400 } else { 60 }, true).await;
     let store = kit::open(original.path()).expect("opens");
     let expected = kit::dump(&store);
     drop(store);
     let mut rebuilt = 0;
     for file in files(&original.path().join("state")) {
         let length = fs::metadata(&file).expect("there").len() as usize;
-        for offset in offsets(length, 60) {
+        for offset in offsets(length, if is_long() { 1000 } else { 40 }) {
             let broken = tempfile::tempdir().expect("a temp dir");
             copy(original.path(), broken.path());
             let relative = file.strip_prefix(original.path()).expect("below");
