@@ -159,8 +159,9 @@ mod tests {
         spec.arguments.insert("VALUE".into(), value.into());
         spec.labels.insert("serverkit.release".into(), "r1".into());
         spec.dockerfile = "docker/App.Dockerfile".into();
+        let page = world.name.as_str();
         let file = "FROM tests/http:latest\nARG VALUE\nENV KEPT=$VALUE\nCOPY page.html /page.html\nRUN echo to-out; echo to-err >&2\nEXPOSE 9000 8081/tcp 53/udp\n";
-        let (built, log) = build(&world, &spec, &[("docker/App.Dockerfile", file), ("page.html", "a page")]).await;
+        let (built, log) = build(&world, &spec, &[("docker/App.Dockerfile", file), ("page.html", page)]).await;
         let image = built.unwrap_or_else(|error| panic!("{error}\n{}", texts(&log)));
         assert_eq!(image.ports, [8080, 8081, 9000]);
         assert_eq!(
@@ -193,10 +194,10 @@ mod tests {
         let id = world.docker.container_start(&world.spec(&image.id)).await.expect("it starts");
         assert_eq!(
             testing::run(&world.docker, &id, &["sh", "-c", "cat /page.html; printf %s \"$KEPT\""]).await,
-            format!("a page{value}")
+            format!("{page}{value}")
         );
 
-        let (again, log) = build(&world, &spec, &[("docker/App.Dockerfile", file), ("page.html", "a page")]).await;
+        let (again, log) = build(&world, &spec, &[("docker/App.Dockerfile", file), ("page.html", page)]).await;
         assert_eq!(again.expect("it builds").id, image.id, "nothing changed");
         assert!(texts(&log).contains("cached"), "{}", texts(&log));
     }

@@ -3,15 +3,13 @@
 use crate::{
     failures,
     stats::Samples,
-    transport::{Address, Transport},
+    transport::{Address, PATIENCE, Transport},
 };
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 use std::{io, path::Path, sync::Arc, time::Duration};
 use types::{EngineStatus, Result, World};
 
-/// Silence after which the engine counts as not answering.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The same, when the only question is whether it answers.
+/// Silence that counts when the only question is whether it answers.
 const STATUS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// One engine. Clones share everything.

@@ -325,15 +325,13 @@ pub(crate) fn owner_of(labels: &HashMap<String, String>) -> Option<Owner> {
 
 fn state_of(state: &EngineState) -> ContainerState {
     let code = state.exit_code.unwrap_or(0);
+    let out_of_memory = state.oom_killed.unwrap_or(false);
     match state.status {
         Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
         Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED) => ContainerState::Running,
-        Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting { code },
+        Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting { code, out_of_memory },
         Some(ContainerStateStatusEnum::REMOVING) => ContainerState::Removing,
-        _ => ContainerState::Exited {
-            code,
-            out_of_memory: state.oom_killed.unwrap_or(false),
-        },
+        _ => ContainerState::Exited { code, out_of_memory },
     }
 }
 
@@ -459,7 +457,14 @@ mod tests {
                 .await
                 .expect("the engine answers")
                 .expect("it is there");
-            found.restarts >= 2 && found.state == ContainerState::Restarting { code: 3 }
+            found.restarts >= 2
+                && matches!(
+                    found.state,
+                    ContainerState::Restarting {
+                        code: 3,
+                        out_of_memory: false
+                    }
+                )
         })
         .await;
         let lines = testing::lines_of(&world.docker, &id, LogQuery::default()).await;
@@ -514,24 +519,22 @@ mod tests {
         ]);
         let id = world.docker.container_start(&spec).await.expect("it starts");
         let world = &world;
-        testing::eventually("it is killed", || async {
+        testing::eventually("it is killed, and for what", || async {
             let found = world
                 .docker
                 .container_find(&id)
                 .await
                 .expect("the engine answers")
                 .expect("it is there");
-            found.restarts > 0
+            matches!(
+                found.state,
+                ContainerState::Restarting {
+                    code: 137,
+                    out_of_memory: true
+                }
+            )
         })
         .await;
-        world.docker.container_stop(&id, Duration::from_secs(1)).await.expect("it stops");
-        let found = world
-            .docker
-            .container_find(&id)
-            .await
-            .expect("the engine answers")
-            .expect("it is there");
-        assert!(matches!(found.state, ContainerState::Exited { code: 137, .. }), "{:?}", found.state);
     }
 
     #[tokio::test]

@@ -23,5 +23,8 @@ mod volumes;
 #[cfg(test)]
 mod testing;
 
+/// bollard prints whole requests and answers at debug level, and they hold secrets: nobody must be able to ask for it.
+const _: () = assert!(log::STATIC_MAX_LEVEL as usize <= log::LevelFilter::Info as usize);
+
 pub use connect::Docker;
 pub use exec::{Exec, ExecControl};

@@ -222,16 +222,13 @@ mod tests {
     async fn docker_logs_have_streams_times_and_tails() {
         let world = World::new("logs").await;
         let mut spec = world.spec("tests/http:latest");
-        let script =
-            "echo one; sleep 0.1; echo two >&2; sleep 0.1; head -c 40000 /dev/zero | tr '\\0' x; echo; sleep 0.1; printf three; sleep 600";
+        let script = "echo one; sleep 0.1; echo two >&2; sleep 0.1; head -c 40000 /dev/zero | tr '\\0' x; echo; sleep 0.1; printf three; touch /tmp/printed; sleep 600";
         spec.command = Some(vec!["sh".into(), "-c".into(), script.into()]);
         let id = world.docker.container_start(&spec).await.expect("it starts");
         let docker = &world.docker;
         let id = id.as_str();
-        testing::eventually("all is printed", || async {
-            testing::lines_of(docker, id, LogQuery::default()).await.len() >= 3
-        })
-        .await;
+        let printed = || async { testing::run(docker, id, &["cat", "/tmp/printed"]).await.is_empty() };
+        testing::eventually("all is printed", printed).await;
         let lines = testing::lines_of(docker, id, LogQuery::default()).await;
         assert_eq!((lines[0].text.as_str(), lines[0].stream), ("one", LogStream::Stdout));
         assert_eq!((lines[1].text.as_str(), lines[1].stream), ("two", LogStream::Stderr));

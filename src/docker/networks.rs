@@ -86,12 +86,30 @@ fn request_of(spec: &NetworkSpec) -> NetworkCreateRequest {
             }]),
             ..Default::default()
         }),
+        options: mtu_below_usual().map(|mtu| HashMap::from([("com.docker.network.driver.mtu".into(), mtu.to_string())])),
         labels: Some(HashMap::from([
             ("serverkit.organization".into(), spec.organization.to_string()),
             (ENVIRONMENT.into(), spec.environment.to_string()),
         ])),
         ..Default::default()
     }
+}
+
+/// Some providers' networks carry less than the 1500 bytes that the engine takes for granted; then large answers from
+/// outside never arrive in a container. What this machine's way out carries is right for its bridges too.
+fn mtu_below_usual() -> Option<u32> {
+    let routes = std::fs::read_to_string("/proc/net/route").ok()?;
+    let mtu = std::fs::read_to_string(format!("/sys/class/net/{}/mtu", way_out(&routes)?)).ok()?;
+    mtu.trim().parse().ok().filter(|mtu| (576..1500).contains(mtu))
+}
+
+/// The interface of the default route, from the text of `/proc/net/route`: name, destination, gateway, … in columns.
+fn way_out(routes: &str) -> Option<&str> {
+    routes.lines().skip(1).find_map(|line| {
+        let mut columns = line.split_whitespace();
+        let (name, destination) = (columns.next()?, columns.next()?);
+        (destination == "00000000").then_some(name)
+    })
 }
 
 fn subnets_of(ipam: Option<Ipam>) -> Vec<IpNet> {
@@ -120,6 +138,13 @@ mod tests {
         assert!(overlap(&net("10.1.4.0/24"), &net("10.1.0.0/16")));
         assert!(!overlap(&net("10.1.4.0/24"), &net("10.1.5.0/24")));
         assert!(!overlap(&net("10.1.4.0/24"), &net("fd00::/64")));
+    }
+
+    #[test]
+    fn the_way_out_is_the_default_route() {
+        let routes = "Iface\tDestination\tGateway \tFlags\ndocker0\t000011AC\t00000000\t0001\nens3\t00000000\t0102A8C0\t0003\n";
+        assert_eq!(way_out(routes), Some("ens3"));
+        assert_eq!(way_out("Iface\tDestination\n"), None);
     }
 
     #[tokio::test]

@@ -174,7 +174,9 @@ impl Progress {
 impl Step {
     /// Steps that every build has and that nobody wrote.
     fn is_internal(&self) -> bool {
-        self.name.starts_with("[internal]") && !self.name.contains("load metadata")
+        let is_own = self.name.starts_with("[internal]") && !self.name.contains("load metadata");
+        // Older engines show how they unpack the context.
+        is_own || self.name == "copy /context /"
     }
     fn title(&self) -> String {
         format!("#{} {}", self.number, self.name)

@@ -51,7 +51,7 @@ impl Session {
             request = request.header("X-Docker-Expose-Session-Grpc-Method", method);
         }
         let request = request.body(body_full(Bytes::new())).map_err(|error| words(doing)(error.into()))?;
-        let answer = transport.call(request).await.map_err(words(doing))?;
+        let answer = transport.call_soon(request).await.map_err(words(doing))?;
         let upgraded = hyper::upgrade::on(answer).await.map_err(|error| words(doing)(error.into()))?;
 
         let routes = Routes::new(SecretsServer::new(Keys(secrets))).add_service(HealthServer::new(Alive));

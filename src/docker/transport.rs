@@ -13,6 +13,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,6 +22,9 @@ use tokio::{
 
 /// The newest API that the bundled models describe.
 const NEWEST: (u32, u32) = (1, 51);
+
+/// Silence after which the engine counts as not answering.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the engine listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +75,12 @@ impl Transport {
     pub async fn send(&self, request: BollardRequest) -> Result<Response<Incoming>, Error> {
         let version = self.negotiated().await?;
         self.send_as(request, Some(&version)).await
+    }
+
+    /// [`Transport::call`] for what the engine answers at once.
+    pub async fn call_soon(&self, request: BollardRequest) -> Result<Response<Incoming>, Error> {
+        let answered = tokio::time::timeout(PATIENCE, self.call(request)).await;
+        answered.unwrap_or(Err(Error::RequestTimeoutError))
     }
 
     /// Like [`Transport::send`], and anything but success is an error with the engine's own words.

@@ -75,6 +75,7 @@ pub enum ContainerState {
     /// The engine starts it again after each exit.
     Restarting {
         code: i64,
+        out_of_memory: bool,
     },
     Exited {
         code: i64,
@@ -92,7 +93,8 @@ impl ContainerState {
         match self {
             ContainerState::Created => "not started".into(),
             ContainerState::Running => "running".into(),
-            ContainerState::Restarting { code } => format!("keeps exiting with code {code}"),
+            ContainerState::Restarting { out_of_memory: true, .. } => "keeps being killed: out of memory".into(),
+            ContainerState::Restarting { code, .. } => format!("keeps exiting with code {code}"),
             ContainerState::Exited { out_of_memory: true, .. } => "killed: out of memory".into(),
             ContainerState::Exited { code, .. } => format!("exited with code {code}"),
             ContainerState::Removing => "being removed".into(),
