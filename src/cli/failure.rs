@@ -119,7 +119,7 @@ impl From<Call> for Failure {
                     _ => Code::Failed,
                 };
                 Failure {
-                    hint: hint_for(&problem.code, problem.request_id.as_deref()),
+                    hint: hint_for(&problem.code, &sentence, problem.request_id.as_deref()),
                     problem: serde_json::to_value(&problem).ok(),
                     ..Failure::new(code, sentence)
                 }
@@ -142,9 +142,12 @@ impl From<Call> for Failure {
     }
 }
 
-fn hint_for(code: &str, request: Option<&str>) -> Option<String> {
+fn hint_for(code: &str, sentence: &str, request: Option<&str>) -> Option<String> {
     match code {
         "unauthenticated" => Some("sign in with `serverkit login URL`, or set SERVERKIT_URL and SERVERKIT_TOKEN".to_owned()),
+        "forbidden" if sentence.contains("token with the scope") => {
+            Some("make a token that reaches further: serverkit token create NAME --scope SCOPE".to_owned())
+        }
         "forbidden" => Some("`serverkit whoami` shows your role; an administrator can change it".to_owned()),
         "internal" => request.map(|id| format!("look for the request {id} in the panel's log")),
         "unavailable" => Some("`serverkit doctor` says what is wrong with the machine".to_owned()),

@@ -27,7 +27,6 @@ impl Progress {
             };
             let style = ProgressStyle::with_template(style).expect("the template is fixed");
             let bar = ProgressBar::new_spinner().with_style(style);
-            bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
         Progress {
@@ -51,7 +50,10 @@ impl Progress {
             return;
         }
         match &self.bar {
-            Some(bar) => bar.set_message(phase.clone()),
+            Some(bar) => {
+                bar.set_message(phase.clone());
+                bar.enable_steady_tick(Duration::from_millis(100));
+            }
             None => self.out.note(format!("{phase} …")),
         }
         self.said.replace(phase);

@@ -50,8 +50,9 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Restore(args) => {
             let app = find(&client, &args.name).await?;
             let answer = client.ask(client.app_restore(&app.id)).await?;
-            context.out.answer(&answer.json, || {
-                format!("{} is back; start it: serverkit deploy {}", app.name, app.name)
+            context.out.answer(&answer.json, || match &answer.value.url {
+                Some(url) => format!("{} is back at {url}", app.name),
+                None => format!("{} is back; if it had domains, others have them now", app.name),
             })
         }
         Command::Purge(args) => purge(context, &client, args).await,
