@@ -15,10 +15,14 @@ pub struct Events {
 
 impl Events {
     pub fn new(store: Store, world: World) -> Events {
-        Events { store, world, live: broadcast::channel(1024).0 }
+        Events {
+            store,
+            world,
+            live: broadcast::channel(1024).0,
+        }
     }
 
-    /// Records that `actor` caused `fact`, and tells the listeners. What caused it is done already, so a failure
+    /// Records that `actor` caused `fact`, unless it is only a step on the way, and tells the listeners. What caused it is done already, so a failure
     /// to record is logged and not returned.
     pub async fn emit(&self, actor: &Actor, fact: Fact) {
         let event = Event {
@@ -29,7 +33,9 @@ impl Events {
             address: actor.address.clone(),
             fact,
         };
-        if let Err(error) = self.store.events.insert(event.clone()).await {
+        if event.fact.is_lasting()
+            && let Err(error) = self.store.events.insert(event.clone()).await
+        {
             tracing::error!("event not recorded: {}", report(&error));
         }
         let _ = self.live.send(Arc::new(event));
@@ -48,13 +54,23 @@ impl Events {
                 && app.is_none_or(|app| event.fact.app() == Some(app))
                 && before.is_none_or(|before| event.id.as_str() < before)
         };
-        Ok(self.store.events.last(usize::MAX)?.into_iter().map(|event| event.value).filter(wanted).take(limit).collect())
+        Ok(self
+            .store
+            .events
+            .last(usize::MAX)?
+            .into_iter()
+            .map(|event| event.value)
+            .filter(wanted)
+            .take(limit)
+            .collect())
     }
 
     /// What happened after the event with this id, oldest first: for a listener that comes back.
     pub async fn since(&self, actor: &Actor, id: &str) -> Result<Vec<Event>> {
         actor.may(Action::View)?;
         let events = self.store.events.list()?.into_iter().map(|event| event.value);
-        Ok(events.filter(|event| event.organization == actor.organization && event.id.as_str() > id).collect())
+        Ok(events
+            .filter(|event| event.organization == actor.organization && event.id.as_str() > id)
+            .collect())
     }
 }

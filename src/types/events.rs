@@ -154,6 +154,17 @@ impl Fact {
         }
     }
 
+    /// Whether it is worth keeping. The steps of a deployment are in its own record; listeners hear of them all the same.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(
+            self,
+            Fact::DeploymentMoved {
+                phase: Phase::Fetching | Phase::Building | Phase::Starting | Phase::Checking,
+                ..
+            }
+        )
+    }
+
     /// One sentence without the subject: "deployed blog #3".
     pub fn words(&self) -> String {
         match self {
