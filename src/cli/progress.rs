@@ -26,8 +26,7 @@ impl Progress {
                 "{spinner} {msg} {elapsed}"
             };
             let style = ProgressStyle::with_template(style).expect("the template is fixed");
-            let bar = ProgressBar::new_spinner().with_style(style);
-            bar
+            ProgressBar::new_spinner().with_style(style)
         });
         Progress {
             out,
