@@ -47,7 +47,9 @@ async function show() {
   const how = found?.how;
   if (!session.value && how !== 'open') { navigate(`/sign-in${path === '/' ? '' : `?next=${encodeURIComponent(path + location.search)}`}`, { replace: true }); return; }
   try {
-    const page = /** @type {PageModule} */ (await (found?.load ?? missing)());
+    const load = found?.load ?? missing;
+    const page = /** @type {PageModule} */ (await load().catch(() => new Promise((resolve) => { setTimeout(resolve, 500); }).then(load)));
+    try { sessionStorage.removeItem('reloads'); } catch { /* not kept then */ }
     if (route.value.path !== path) return;
     const before = shown.value;
     broken.value = null;

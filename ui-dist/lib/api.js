@@ -58,8 +58,10 @@ async function call(method, path, options = {}) {
     if (method !== 'GET' && session.value?.csrf) headers['x-csrf-token'] = session.value.csrf;
     return fetch(url, { method, headers, body: options.body === undefined ? undefined : JSON.stringify(options.body), signal: options.signal });
   };
-  let answer = await reach(send);
-  if (answer.status === 401 && !options.open && (await renew())) answer = await reach(send);
+  // What may be sent twice is: reading, and a POST by its key.
+  const twice = method === 'GET' || key !== null;
+  let answer = await reach(send, twice);
+  if (answer.status === 401 && !options.open && (await renew())) answer = await reach(send, twice);
   if (!answer.ok) {
     if (answer.status === 401 && !options.open) session.value = null;
     throw await problem(answer);
@@ -69,10 +71,11 @@ async function call(method, path, options = {}) {
   return answer.status === 204 ? null : answer.json();
 }
 
-/** @param {() => Promise<Response>} send */
-async function reach(send) {
+/** @param {() => Promise<Response>} send @param {boolean} twice @returns {Promise<Response>} */
+async function reach(send, twice) {
   try { return await send(); } catch (error) {
     if (/** @type {Error} */ (error).name === 'AbortError') throw error;
+    if (twice) { await new Promise((resolve) => { setTimeout(resolve, 400); }); return reach(send, false); }
     throw new Problem({ status: 0, code: 'unreachable', detail: 'The panel does not answer. Check your connection, or whether serverkit is running on the server.' });
   }
 }

@@ -120,3 +120,6 @@ export function agentName(agent) {
   const system = /Android/.test(agent) ? 'Android' : /iPhone|iPad/.test(agent) ? 'iOS' : /Windows/.test(agent) ? 'Windows' : /Mac OS X/.test(agent) ? 'macOS' : /Linux/.test(agent) ? 'Linux' : '';
   return system ? `${browser} on ${system}` : browser;
 }
+
+/** The API's sentences begin small, to follow a name; alone they begin large. @param {string | null | undefined} text */
+export const sentence = (text) => (text ? text.charAt(0).toUpperCase() + text.slice(1) : '');

@@ -72,7 +72,7 @@ export default function AppNewPage() {
       ${FormProblem({ text: form.general(FORM_FIELDS) })}
       <div class="form-foot">${Submit({ form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() })}<a class="btn" href="/apps">Cancel</a></div>
     </form>
-    <aside class="stack hide-phone">${h(Panel, { title: 'What happens next' }, html`<ol class="steps-list">
+    <aside class="stack hide-phone" aria-label="What happens next">${h(Panel, { title: 'What happens next' }, html`<ol class="steps-list">
       ${kind === 'git' ? html`<li><span><b>Fetch</b>The branch is cloned; nothing else of your forge is touched.</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}
       <li><span><b>Check</b>The new container must pass its health check.</span></li><li><span><b>Live</b>Traffic moves over without a dropped request, over HTTPS.</span></li></ol>`)}</aside></div></div>`;
 }

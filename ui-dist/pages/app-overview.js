@@ -3,7 +3,7 @@ import { html, h, icon } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, usage } from '../lib/live.js';
-import { bytes, bytesParts, cores, count, duration, gitName, plural, rate, shortCommit } from '../lib/format.js';
+import { bytes, bytesParts, cores, count, duration, gitName, plural, rate, sentence, shortCommit } from '../lib/format.js';
 import { Panel } from '../parts/page.js';
 import { Tile } from '../parts/tile.js';
 import { Facts } from '../parts/facts.js';
@@ -34,12 +34,12 @@ export default function AppOverview({ app }) {
   const source = app.source;
   return html`<div class="stack">
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
-    ${app.state_detail && ['failed', 'crashing', 'unhealthy', 'unknown'].includes(app.state) ? html`<div class=${`notice middle ${app.state === 'unhealthy' ? 'warn' : 'bad'}`}>${icon('circle-alert')}<span class="grow any">${app.state_detail}</span><a class="btn small" href=${appPath(app, 'logs')}>Open the logs</a></div>` : null}
+    ${app.state_detail && ['failed', 'crashing', 'unhealthy', 'unknown'].includes(app.state) ? html`<div class=${`notice middle ${app.state === 'unhealthy' ? 'warn' : 'bad'}`}>${icon('circle-alert')}<span class="grow any">${sentence(app.state_detail)}</span><a class="btn small" href=${appPath(app, 'logs')}>Open the logs</a></div>` : null}
     <div class="tiles">
       ${h(Tile, { label: 'Processor', icon: icon('cpu'), value: cores(now?.cpu_cores ?? last(series?.cpu_cores)), unit: 'cores', note: `limit ${plural(app.limits.cpu_millis / 1000, 'core')}`, values: thin(series?.cpu_cores ?? []), top: 0.02, href: appPath(app, 'metrics') })}
       ${h(Tile, { label: 'Memory', icon: icon('memory-stick'), value: memoryValue, unit: memoryUnit, note: `limit ${bytes(app.limits.memory_bytes)}`, values: thin(series?.memory_bytes ?? []), top: app.limits.memory_bytes, href: appPath(app, 'metrics') })}
       ${h(Tile, { label: 'Requests', icon: icon('arrow-down-up'), value: count(requests), unit: '/s', note: errors ? html`<span class="bad-text">${count(errors)}/s failed</span>` : last(series?.latency_ms) != null ? `median ${duration(last(series?.latency_ms))}` : 'none yet', values: thin(series?.requests ?? []), href: appPath(app, 'metrics') })}
-      ${h(Tile, { label: 'Network', icon: icon('activity'), value: bytesParts(last(series?.net_out))[0], unit: `${bytesParts(last(series?.net_out))[1]}/s`, note: html`<span class="legends"><span class="legend"><i></i>out</span><span class="legend"><i class="series-2"></i>in ${rate(last(series?.net_in))}</span></span>`, values: thin(series?.net_out ?? []), second: thin(series?.net_in ?? []), href: appPath(app, 'metrics') })}
+      ${h(Tile, { label: 'Network', icon: icon('activity'), value: bytesParts(last(series?.net_out))[0], unit: `${bytesParts(last(series?.net_out))[1]}/s`, note: html`<span class="legends"><span class="legend"><i></i>↑ sent</span><span class="legend"><i class="series-2"></i>↓ ${rate(last(series?.net_in))}</span></span>`, values: thin(series?.net_out ?? []), second: thin(series?.net_in ?? []), href: appPath(app, 'metrics') })}
     </div>
     <div class="grid12">
       <div class="span-8 stack">

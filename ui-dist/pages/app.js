@@ -5,7 +5,7 @@ import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { apps, appPath, appsError, deployments, findApp, isFinal, loadApps, putApp, putDeployment } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { gitName, shortCommit } from '../lib/format.js';
+import { gitName, sentence, shortCommit } from '../lib/format.js';
 import { PageHead } from '../parts/page.js';
 import { State } from '../parts/state.js';
 import { Ago } from '../parts/time.js';
@@ -113,7 +113,7 @@ function Running({ app, brief }) {
       ${now.cancellable && may('developer') ? h(Act, { label: 'Cancel', icon: 'x', small: true, run: async () => putDeployment(await api.deploymentCancel(now.id)) }) : null}
       <a class="btn small" href=${`/deployments/${now.id}`}>Log</a>${failed ? html`<button type="button" class="btn ghost small square" aria-label="Dismiss" onClick=${() => dismiss(now.id)}>${icon('x')}</button>` : null}</header>
     ${h(Timeline, { deployment: now, builds: app.source.kind === 'git' })}
-    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${now.error ?? 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}
+    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${sentence(now.error) || 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}
   </section>`;
 }
 

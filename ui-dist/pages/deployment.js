@@ -4,7 +4,7 @@ import { api, socket } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, deployments, findApp, isFinal, putDeployment } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { bytes, exact, shortCommit } from '../lib/format.js';
+import { bytes, exact, plural, sentence, shortCommit } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Facts } from '../parts/facts.js';
 import { State } from '../parts/state.js';
@@ -39,7 +39,7 @@ export default function DeploymentPage({ params }) {
   return html`<div class="page fill">
     ${h(PageHead, {
       title: html`<a href=${appPath(one.app)}>${one.app.name}</a> <span class="faint num">#${one.number}</span>`, name: `${one.app.name} #${one.number}`, state: h(State, { state: one.phase, detail: one.error }),
-      note: html`<div class="app-meta">${one.commit ? html`<span>${icon('git-commit-horizontal')}<code>${shortCommit(one.commit.id)}</code><span class="cut">${one.commit.subject}</span></span>` : null}<span>${icon('user')}${one.by}</span><span>${icon('clock')}${h(Ago, { at: one.queued_at })}, took ${h(Took, { from: one.queued_at, to: one.finished_at })}</span></div>`,
+      note: html`<div class="app-meta">${one.commit ? html`<span>${icon('git-commit-horizontal')}<code>${shortCommit(one.commit.id)}</code><span class="cut">${one.commit.subject}</span></span>` : null}<span>${icon('user')}${one.by}</span><span>${icon('clock')}<span>${h(Ago, { at: one.queued_at })}, took ${h(Took, { from: one.queued_at, to: one.finished_at })}</span></span></div>`,
       actions: may('developer') ? html`
         ${one.cancellable && !isFinal(one) ? h(Act, { label: 'Cancel', icon: 'x', run: async () => putDeployment(await api.deploymentCancel(one.id)) }) : null}
         ${release && !release.live && app ? html`<button type="button" class="btn" onClick=${() => rollBack(app, release)}>${icon('undo-2')}Roll back to this</button>` : null}
@@ -47,7 +47,7 @@ export default function DeploymentPage({ params }) {
     })}
     <div class="deployment-grid">
       <div class="deployment-side">
-        ${one.error ? html`<p class="notice bad">${icon('circle-alert')}<span class="any">${one.error}${app?.release && app.release.deployment !== one.id ? html`<br /><span class="dim">Release #${app.release.number} still serves.</span>` : null}</span></p>` : null}
+        ${one.error ? html`<p class="notice bad">${icon('circle-alert')}<span class="any">${sentence(one.error)}${app?.release && app.release.deployment !== one.id ? html`<br /><span class="dim">Release #${app.release.number} still serves.</span>` : null}</span></p>` : null}
         ${h(Panel, { title: 'Steps' }, h(Timeline, { deployment: one, builds, down: true }))}
         ${h(Panel, { title: 'Facts' }, h(Facts, { items: [
           ['Started', html`<span title=${exact(one.queued_at)}>${exact(one.queued_at)}</span>`],
@@ -59,7 +59,7 @@ export default function DeploymentPage({ params }) {
           release && ['Release', html`#${release.number} ${release.live ? html`<span class="tag accent">serves now</span>` : null}`],
           release && ['Image', html`<code class="any">${release.image_name}</code>`],
           release && ['Port', String(release.port)],
-          release && ['Limits', `${bytes(release.limits.memory_bytes)}, ${release.limits.cpu_millis / 1000} cores`],
+          release && ['Limits', `${bytes(release.limits.memory_bytes)}, ${plural(release.limits.cpu_millis / 1000, 'core')}`],
         ] }))}
         ${release && before ? h(Changes, { app: one.app.id, from: before, to: release }) : null}
       </div>

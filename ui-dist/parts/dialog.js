@@ -1,6 +1,6 @@
 // Dialogs: a question with what it will do in objects and bytes, or a form. Opened by a call, shown by <Dialogs>.
 import { html, h, icon, cx, signal, useEffect, useRef, useState, useId } from '../lib/html.js';
-import { bytes } from '../lib/format.js';
+import { bytes, sentence } from '../lib/format.js';
 
 /** @typedef {{ key: number, body: (close: (value?: unknown) => void) => any, resolve: (value: unknown) => void, label: string, wide?: boolean }} Open */
 const open = signal(/** @type {Open[]} */ ([]));
@@ -62,16 +62,16 @@ function Confirm({ question, close }) {
   const total = (objects ?? []).reduce((sum, one) => sum + (one.kept ? 0 : one.bytes ?? 0), 0);
   return html`<form class="stack" onSubmit=${submit}>
     <header class="dialog-head"><span class=${cx('dialog-mark', danger ? 'bad' : 'accent')}>${danger ? icon('triangle-alert') : icon('info')}</span><h2>${title}</h2></header>
-    ${text ? html`<div class="dim">${text}</div>` : null}
+    ${text ? html`<div class="dim small">${text}</div>` : null}
     ${typeof question.objects === 'function' && !objects && !error ? html`<div class="skeleton" aria-label="Loading what is affected"></div>` : null}
-    ${objects?.length ? html`<ul class="targets">${objects.map((one) => html`<li>${icon(one.icon)}<span class="cut" title=${one.label}>${one.label}</span>
+    ${objects?.length ? html`<ul class="targets" tabindex="0" aria-label="What is affected">${objects.map((one) => html`<li>${icon(one.icon)}<span class="cut" title=${one.label}>${one.label}</span>
       ${one.note ? html`<span class=${cx('tiny nowrap', one.kept ? 'ok-text' : 'faint')}>${one.note}</span>` : null}
       <span class="end num faint tiny nowrap">${one.bytes != null ? bytes(one.bytes) : ''}</span></li>`)}
       ${total > 0 ? html`<li class="total"><span>Frees</span><span class="end num">${bytes(total)}</span></li>` : null}</ul>` : null}
     ${question.extra}
     ${typed ? html`<label class="field" for=${id}><span class="label">Type <code class="typed">${typed}</code> to confirm</span>
       <input id=${id} class="input mono" autocomplete="off" spellcheck="false" autofocus value=${name} onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>` : null}
-    ${error ? html`<p class="problem" role="alert">${icon('circle-alert')}<span>${error.message}</span></p>` : null}
+    ${error ? html`<p class="problem" role="alert">${icon('circle-alert')}<span>${sentence(error.message)}</span></p>` : null}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>
       <button type="submit" class=${cx('btn', danger ? 'danger solid' : 'primary')} disabled=${!ready} aria-busy=${busy}>${busy ? html`<i class="spin" aria-hidden="true"></i>` : null}${action}</button></footer>
   </form>`;

@@ -1,6 +1,7 @@
 // Form fields with their label, hint and failure; and the state of a form, with the API's field errors beside the fields.
 import { html, icon, cx, signal, useId, useMemo, useState } from '../lib/html.js';
 import { Problem } from '../lib/api.js';
+import { sentence } from '../lib/format.js';
 
 /** The state of a form. @template {Record<string, any>} V @param {V} start */
 export function formModel(start) {
@@ -28,7 +29,7 @@ export function formModel(start) {
       if (!(problem.value instanceof Problem)) return undefined;
       for (const name of names) {
         const found = Object.entries(problem.value.fields).find(([field]) => field === name || field.startsWith(`${name}.`) || field.startsWith(`${name}[`));
-        if (found) return sentence(found[1], found[0]);
+        if (found) return own(found[1], found[0]);
       }
       return undefined;
     },
@@ -56,7 +57,7 @@ export function formModel(start) {
 export const useForm = (start, deps = []) => useMemo(() => formModel(start), deps);
 
 /** "name: use 1 to 63…" beside the field `name` says its name twice. @param {string} text @param {string} field */
-const sentence = (text, field) => { const own = text.startsWith(`${field}: `) ? text.slice(field.length + 2) : text; return own.charAt(0).toUpperCase() + own.slice(1); };
+const own = (text, field) => sentence(text.startsWith(`${field}: `) ? text.slice(field.length + 2) : text);
 
 /** @typedef {{ label: string, hint?: any, error?: string, optional?: boolean, class?: string, aside?: any }} Around */
 
@@ -116,7 +117,7 @@ export const Choice = ({ label, value, set, options, small }) => html`<div class
 </div>`;
 
 /** A failure that belongs to no field. @param {{ text: string | null | undefined }} props */
-export const FormProblem = ({ text }) => (text ? html`<p class="problem" role="alert">${icon('circle-alert')}<span>${text}</span></p>` : null);
+export const FormProblem = ({ text }) => (text ? html`<p class="problem" role="alert">${icon('circle-alert')}<span>${sentence(text)}</span></p>` : null);
 
 /** @param {{ form: { busy: { value: boolean } }, label: string, icon?: string, tone?: string, disabled?: boolean, class?: string }} props */
 export const Submit = ({ form, label, icon: name, tone = 'primary', disabled, class: more }) => html`<button type="submit" class=${cx('btn', tone, more)} disabled=${disabled || form.busy.value} aria-busy=${form.busy.value}>

@@ -52,17 +52,17 @@ export function Frame({ children }) {
     try { localStorage.setItem('rail', small ? 'full' : 'small'); } catch { /* for this visit only */ }
   };
   return html`<a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>Skip to the content</a>
-    <aside class="rail">
+    <aside class="rail" aria-label="Navigation">
       <div class="rail-top"><a class="brand" href="/" aria-label="serverkit, overview">${h(Logo, {})}<span>serverkit</span></a></div>
       <nav class="rail-nav" aria-label="Main">${PLACES.map((place) => h(RailLink, { key: place.href, place }))}
         ${h(Marked, {})}
       </nav>
       <nav class="rail-nav below" aria-label="Administration">${BELOW.filter((place) => !place.role || may(place.role)).map((place) => h(RailLink, { key: place.href, place }))}
-        <button type="button" class="rail-link collapse" onClick=${collapse} aria-label=${small ? 'Widen the rail' : 'Narrow the rail'} title=${small ? 'Widen' : 'Narrow'}>${small ? icon('panel-left-open') : icon('panel-left-close')}<span>Collapse</span></button></nav>
+        <button type="button" class="rail-link collapse" onClick=${collapse} aria-expanded=${!small} title=${small ? 'Widen' : 'Collapse'}>${small ? icon('panel-left-open') : icon('panel-left-close')}<span>Collapse</span></button></nav>
     </aside>
     <div class="frame">
       <header class="top">${h(Trail, {})}<span class="grow"></span>
-        <button type="button" class="search-button" onClick=${() => openPalette()} aria-label="Search or run a command" aria-keyshortcuts="Control+K Meta+K">${icon('search')}<span>Search or jump to…</span><kbd>${/Mac|iPhone|iPad/.test(navigator.platform) ? '⌘' : 'Ctrl'} K</kbd></button>
+        <button type="button" class="search-button" onClick=${() => openPalette()} title="Search or run a command" aria-keyshortcuts="Control+K Meta+K">${icon('search')}<span>Search or jump to…</span><kbd aria-hidden="true">${/Mac|iPhone|iPad/.test(navigator.platform) ? '⌘' : 'Ctrl'} K</kbd></button>
         ${h(Work, {})}${h(Account, {})}</header>
       ${connected.value ? null : html`<div class="lost" role="status">${icon('wifi-off')}<span>The panel does not answer. What you see may be old; trying again.</span></div>`}
       <main id="main" tabindex="-1">${children}</main>

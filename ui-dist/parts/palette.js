@@ -28,14 +28,14 @@ function commands() {
     const at = `${app.project.name} / ${app.environment.name}`;
     list.push({ id: `app:${app.id}`, label: app.name, more: at, kind: 'App', icon: app.source.kind === 'git' ? 'git-branch' : 'box', href: appPath(app) });
     for (const [tab, label, name] of [['deployments', 'deployments', 'rocket'], ['logs', 'logs', 'scroll-text'], ['metrics', 'metrics', 'chart-line'], ['environment', 'environment variables', 'key-round'], ['domains', 'domains', 'globe'], ['storage', 'storage', 'hard-drive'], ['terminal', 'terminal', 'terminal'], ['settings', 'settings', 'settings']]) {
-      list.push({ id: `app:${app.id}:${tab}`, label: `${app.name}: ${label}`, more: tab === 'domains' ? 'add domain' : '', kind: 'App', icon: name, href: appPath(app, tab) });
+      list.push({ id: `app:${app.id}:${tab}`, label: `${app.name}: ${label}`, more: tab === 'domains' ? `add domain, ${at}` : at, kind: 'App', icon: name, href: appPath(app, tab) });
     }
     list.push(
-      { id: `deploy:${app.id}`, label: `Deploy ${app.name}`, kind: 'Action', icon: 'rocket', run: async () => { const made = await api.deploymentCreate(app.id); putDeployment(made); navigate(`/deployments/${made.id}`); } },
-      { id: `restart:${app.id}`, label: `Restart ${app.name}`, kind: 'Action', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)) },
+      { id: `deploy:${app.id}`, label: `Deploy ${app.name}`, more: at, kind: 'Action', icon: 'rocket', run: async () => { const made = await api.deploymentCreate(app.id); putDeployment(made); navigate(`/deployments/${made.id}`); } },
+      { id: `restart:${app.id}`, label: `Restart ${app.name}`, more: at, kind: 'Action', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)) },
       app.desired === 'stopped'
-        ? { id: `start:${app.id}`, label: `Start ${app.name}`, kind: 'Action', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }
-        : { id: `stop:${app.id}`, label: `Stop ${app.name}`, kind: 'Action', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },
+        ? { id: `start:${app.id}`, label: `Start ${app.name}`, more: at, kind: 'Action', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }
+        : { id: `stop:${app.id}`, label: `Stop ${app.name}`, more: at, kind: 'Action', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },
     );
     if (app.url) list.push({ id: `open:${app.id}`, label: `Open ${app.name}`, more: app.url, kind: 'Action', icon: 'external-link', run: () => open(app.url ?? '', '_blank', 'noreferrer') });
   }
@@ -46,6 +46,9 @@ const recent = () => { try { return /** @type {string[]} */ (JSON.parse(localSto
 /** @param {string} id */
 function remember(id) { try { localStorage.setItem('recent', JSON.stringify([id, ...recent().filter((other) => other !== id)].slice(0, 6))); } catch { /* not kept */ } }
 
+/** A page is shorter to reach than what is done to one of many apps. @param {Command} one @param {number | null} fits */
+const bonus = (one, fits) => (fits == null ? null : fits + (one.kind === 'Page' ? 4 : one.kind === 'Action' ? 1 : 0));
+
 /** What to show for a query. Pure but for what is recent. @param {Command[]} list @param {string} query @param {string[]} latest */
 export function choose(list, query, latest) {
   if (!query.trim()) {
@@ -54,7 +57,7 @@ export function choose(list, query, latest) {
     const order = ['Action', 'App', 'Page'];
     return [...known, ...rest.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))].slice(0, 40);
   }
-  return list.map((one) => ({ one, fits: score(query, `${one.label} ${one.more ?? ''}`) }))
+  return list.map((one) => ({ one, fits: bonus(one, score(query, `${one.label} ${one.more ?? ''}`)) }))
     .filter((each) => each.fits != null)
     .sort((a, b) => Number(b.fits) - Number(a.fits) || (latest.includes(b.one.id) ? 1 : 0) - (latest.includes(a.one.id) ? 1 : 0))
     .slice(0, 40).map((each) => each.one);

@@ -1,0 +1,105 @@
+// Looks at every page of a running panel in both themes, at a desk's and a phone's width: a picture of each into shots/ (ignored by git), and fails on
+// console errors, violations of the policy, failed requests, pages wider than the window, and what axe finds.
+//
+//   SERVERKIT_URL=https://127.0.0.1:8444 SERVERKIT_EMAIL=… SERVERKIT_PASSWORD=… node shots.mjs [--only apps,…] [--no-axe]
+//
+// Without an email the panel is taken as signed in already (a panel of canned answers).
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { launch, watch } from './browser.mjs';
+
+const base = process.env.SERVERKIT_URL ?? 'http://127.0.0.1:7001';
+const { SERVERKIT_EMAIL: email, SERVERKIT_PASSWORD: password } = process.env;
+const out = new URL('./shots/', import.meta.url).pathname;
+const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1].split(',') : null;
+const axe = process.argv.includes('--no-axe') ? null : await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const BUDGET = 250 * 1024;
+
+await mkdir(out, { recursive: true });
+const browser = await launch();
+const problems = [];
+
+/** @param {import('playwright-core').BrowserContext} context */
+async function signIn(context) {
+  if (!email || !password) return;
+  const page = await context.newPage();
+  await page.goto(`${base}/sign-in`);
+  await page.fill('input[name=email]', email);
+  await page.fill('input[name=password]', password);
+  await page.click('button[type=submit]');
+  await page.waitForSelector('.rail, .bar');
+  await page.close();
+}
+
+/** What is there to look at. @param {import('playwright-core').BrowserContext} context @returns {Promise<[name: string, path: string, act?: (page: import('playwright-core').Page) => Promise<void>][]>} */
+async function places(context) {
+  const page = await context.newPage();
+  await page.goto(base);
+  await page.waitForSelector('h1', { state: 'attached' });
+  const { apps, deployments, projects } = await page.evaluate(async () => {
+    const items = async (/** @type {string} */ path) => (await (await fetch(`/api/v1${path}`)).json()).items;
+    return { apps: await items('/apps'), deployments: await items('/deployments'), projects: await items('/projects') };
+  });
+  await page.close();
+  const of = (/** @type {(one: any) => boolean} */ want) => apps.find(want) ?? apps[0];
+  const running = of((app) => app.state === 'running' && app.url);
+  const busy = apps.find((/** @type {any} */ app) => app.state === 'deploying');
+  const failed = apps.find((/** @type {any} */ app) => app.state === 'failed');
+  const live = deployments.find((/** @type {any} */ one) => one.phase === 'live' && one.previous) ?? deployments[0];
+  const broken = deployments.find((/** @type {any} */ one) => one.phase === 'failed');
+  const long = (/** @type {string} */ key) => (/** @type {import('playwright-core').Page} */ page_) => page_.keyboard.press(key);
+  const tabs = ['deployments', 'logs', 'metrics', 'environment', 'domains', 'storage', 'terminal', 'settings'];
+  return [
+    ['overview', '/'], ['apps', '/apps'], ['app-new', '/apps/new'], ['projects', '/projects'], ['deployments', '/deployments'], ['domains', '/domains'], ['certificates', '/certificates'], ['servers', '/servers'], ['activity', '/activity'], ['team', '/team'], ['account', '/account'], ['trash', '/trash'], ['settings', '/settings'], ['missing', '/nowhere'],
+    ...(projects.length ? [/** @type {any} */ (['project', `/projects/${projects[0].id}`])] : []),
+    ...(running ? [['app', `/apps/${running.id}`], ...tabs.map((tab) => [`app-${tab}`, `/apps/${running.id}/${tab}`])] : []),
+    ...(busy ? [['app-busy', `/apps/${busy.id}`], ['app-busy-environment', `/apps/${busy.id}/environment`]] : []),
+    ...(failed ? [['app-failed', `/apps/${failed.id}`]] : []),
+    ...(live ? [['deployment', `/deployments/${live.id}`]] : []),
+    ...(broken ? [['deployment-failed', `/deployments/${broken.id}`]] : []),
+    ['palette', '/', async (page_) => { await long('Control+k')(page_); await page_.keyboard.type('dep'); await page_.waitForSelector('.palette-item'); }],
+    ['sign-in', '/sign-in?stay'], 
+    ...(running ? [/** @type {any} */ (['dialog-delete', `/apps/${running.id}/settings`, async (/** @type {any} */ page_) => { await page_.click('.danger-row .btn.danger'); await page_.waitForSelector('dialog .targets, dialog .problem'); }])] : []),
+  ].filter(([name]) => !only || only.includes(name));
+}
+
+for (const theme of /** @type {const} */ (['dark', 'light'])) {
+  for (const width of [1440, 390]) {
+    const context = await browser.newContext({ viewport: { width, height: width === 390 ? 844 : 900 }, colorScheme: theme, ignoreHTTPSErrors: true, reducedMotion: 'reduce', bypassCSP: false, hasTouch: width === 390 });
+    await signIn(context);
+    for (const [name, path, act] of await places(context)) {
+      const page = await context.newPage();
+      const wrong = watch(page, { allow: name === 'sign-in' ? [/401/] : [] });
+      let bytes = 0;
+      if (name === 'overview' && width === 1440 && theme === 'dark') {
+        const network = await context.newCDPSession(page);
+        await network.send('Network.enable');
+        network.on('Network.loadingFinished', (/** @type {any} */ event) => { bytes += event.encodedDataLength; });
+      }
+      if (name === 'sign-in') await page.route('**/api/v1/session*', (route) => route.fulfill({ status: 401, contentType: 'application/problem+json', body: '{"status":401,"code":"unauthenticated","detail":"sign in first"}' })).then(() => page.route('**/api/v1/session/refresh', (route) => route.fulfill({ status: 401, body: '{}' })));
+      await page.goto(base + path).catch(() => page.goto(base + path));
+      await page.waitForSelector('h1', { state: 'attached', timeout: 15_000 }).catch(() => wrong.push('it shows no heading within 15 s'));
+      if (bytes || (name === 'overview' && width === 1440 && theme === 'dark')) { await page.waitForTimeout(900); if (bytes > BUDGET) problems.push(`first view: ${(bytes / 1024).toFixed(0)} KB are more than ${BUDGET / 1024}`); console.log(`first view: ${(bytes / 1024).toFixed(0)} KB`); }
+      await page.waitForTimeout(name.includes('log') || name.includes('terminal') || name === 'overview' ? 2600 : 900);
+      if (act) { await act(page).catch((error) => wrong.push(String(error).split('\n')[0])); await page.waitForTimeout(400); }
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (over > 0) wrong.push(`the page is ${over} px wider than the window`);
+      const icons = await page.evaluate(async () => { const have = new Set([...(await (await fetch('/vendor/icons.svg')).text()).matchAll(/id="([^"]+)"/g)].map((found) => found[1])); return [...document.querySelectorAll('use')].map((use) => use.getAttribute('href')?.split('#')[1] ?? '').filter((id) => !have.has(id)); });
+      if (icons.length) wrong.push(`icons that the sprite lacks: ${[...new Set(icons)].join(', ')}`);
+      if (axe) {
+        // Through the debugger, which the policy does not stop.
+        const inspector = await context.newCDPSession(page);
+        await inspector.send('Runtime.evaluate', { expression: axe });
+        const { result } = await inspector.send('Runtime.evaluate', { expression: `axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then((r) => JSON.stringify(r.violations.map((v) => [v.id, v.nodes.slice(0, 4).map((n) => n.html.slice(0, 160) + ' :: ' + n.failureSummary.split('\\n').slice(1).join(' ').slice(0, 180))])))`, awaitPromise: true, returnByValue: true });
+        for (const [id, nodes] of JSON.parse(result.value ?? '[]')) wrong.push(`axe ${id}:\n      ${nodes.join('\n      ')}`);
+      }
+      await page.screenshot({ path: `${out}${name}-${theme}-${width}.png` });
+      for (const one of new Set(wrong)) problems.push(`${name} (${theme}, ${width}): ${one}`);
+      await page.close();
+    }
+    await context.close();
+  }
+}
+await browser.close();
+console.log(problems.length ? `${problems.length} problems\n${problems.join('\n')}` : 'all pages are clean');
+process.exitCode = problems.length ? 1 : 0;
