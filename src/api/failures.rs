@@ -153,35 +153,34 @@ impl Code {
 #[derive(Debug, Clone)]
 pub struct Failure {
     status: StatusCode,
-    problem: Problem,
     retry_after: Option<u64>,
-    /// For the log only.
-    causes: Option<String>,
+    inside: Box<Unfinished>,
 }
 
 /// What the outermost layer needs to finish a failed answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Unfinished {
     pub problem: Problem,
+    /// For the log only.
     pub causes: Option<String>,
 }
 
 impl Failure {
     pub fn new(code: Code, detail: impl Into<String>) -> Failure {
+        let problem = Problem {
+            kind: format!("/api/docs/errors#{}", code.word()),
+            title: code.title().to_owned(),
+            status: code.status().as_u16(),
+            detail: detail.into(),
+            code,
+            field: None,
+            errors: Vec::new(),
+            request_id: String::new(),
+        };
         Failure {
             status: code.status(),
-            problem: Problem {
-                kind: format!("/api/docs/errors#{}", code.word()),
-                title: code.title().to_owned(),
-                status: code.status().as_u16(),
-                detail: detail.into(),
-                code,
-                field: None,
-                errors: Vec::new(),
-                request_id: String::new(),
-            },
             retry_after: None,
-            causes: None,
+            inside: Box::new(Unfinished { problem, causes: None }),
         }
     }
 
@@ -191,13 +190,13 @@ impl Failure {
 
     fn with_status(mut self, status: StatusCode) -> Failure {
         self.status = status;
-        self.problem.status = status.as_u16();
+        self.inside.problem.status = status.as_u16();
         self
     }
 
     fn with_field(mut self, field: &str, message: &str) -> Failure {
-        self.problem.field = Some(field.to_owned());
-        self.problem.errors = vec![FieldError {
+        self.inside.problem.field = Some(field.to_owned());
+        self.inside.problem.errors = vec![FieldError {
             field: field.to_owned(),
             message: message.to_owned(),
         }];
@@ -205,18 +204,18 @@ impl Failure {
     }
 
     fn with_causes(mut self, error: &Error) -> Failure {
-        self.causes = Some(types::report(error));
+        self.inside.causes = Some(types::report(error));
         self
     }
 
     pub fn code(&self) -> Code {
-        self.problem.code
+        self.inside.problem.code
     }
     pub fn status(&self) -> StatusCode {
         self.status
     }
     pub fn problem(&self) -> &Problem {
-        &self.problem
+        &self.inside.problem
     }
 }
 
@@ -285,7 +284,7 @@ impl From<poem::Error> for Failure {
             status if status.is_client_error() => Failure::new(Code::Invalid, error.to_string()).with_status(status),
             status => {
                 let mut failure = Failure::from(Error::internal("answering", error.to_string())).with_status(status);
-                failure.causes = Some(error.to_string());
+                failure.inside.causes = Some(error.to_string());
                 failure
             }
         }
@@ -308,8 +307,8 @@ pub(crate) fn unreadable(reason: &str, body: &[u8], document: &Value) -> Failure
         field => format!("{field}: {}", first.message),
     };
     let mut failure = Failure::new(Code::Invalid, detail);
-    failure.problem.field = Some(first.field.clone()).filter(|field| !field.is_empty());
-    failure.problem.errors = faults;
+    failure.inside.problem.field = Some(first.field.clone()).filter(|field| !field.is_empty());
+    failure.inside.problem.errors = faults;
     failure
 }
 
@@ -322,7 +321,11 @@ fn plain(reason: &str) -> String {
     while let Some((_, behind)) = rest.strip_prefix("failed to parse \"").and_then(|rest| rest.split_once("\": ")) {
         rest = behind;
     }
-    rest.trim_end_matches('.').to_owned()
+    match rest.trim_end_matches('.') {
+        "invalid digit found in string" | "cannot parse integer from empty string" => "must be a whole number, not negative".to_owned(),
+        "number too large to fit in target type" => "is too large".to_owned(),
+        rest => rest.to_owned(),
+    }
 }
 
 impl IntoResponse for Failure {
@@ -330,7 +333,7 @@ impl IntoResponse for Failure {
         let mut response = Response::builder()
             .status(self.status)
             .content_type("application/problem+json")
-            .body(self.problem.to_json_string());
+            .body(self.inside.problem.to_json_string());
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -339,19 +342,18 @@ impl IntoResponse for Failure {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"serverkit\""));
         }
-        response.set_data(Unfinished {
-            problem: self.problem,
-            causes: self.causes,
-        });
+        response.set_data(*self.inside);
         response
     }
 }
 
 impl From<Failure> for poem::Error {
     fn from(failure: Failure) -> poem::Error {
-        let detail = failure.problem.detail.clone();
+        let unfinished = failure.inside.clone();
         let mut error = poem::Error::from_response(failure.into_response());
-        error.set_error_message(detail);
+        error.set_error_message(&unfinished.problem.detail);
+        // The response's own data is lost inside an error; the error's is handed on.
+        error.set_data(*unfinished);
         error
     }
 }
@@ -441,14 +443,14 @@ mod tests {
     fn the_inside_stays_inside() {
         let failure = Failure::from(Error::internal("reading /var/lib/secret", "disk"));
         assert!(!failure.problem().detail.contains("secret"));
-        assert_eq!(failure.causes.as_deref(), Some("while reading /var/lib/secret: disk"));
+        assert_eq!(failure.inside.causes.as_deref(), Some("while reading /var/lib/secret: disk"));
         let failure = Failure::from(Error::unavailable_by("the forge does not answer", "connect to 10.0.0.7"));
         assert_eq!(failure.problem().detail, "the forge does not answer");
     }
 
     #[test]
     fn fields_are_named() {
-        let problem = Failure::from(Error::invalid("port", "must be 1 to 65535")).problem;
+        let problem = Failure::from(Error::invalid("port", "must be 1 to 65535")).inside.problem;
         assert_eq!(problem.field.as_deref(), Some("port"));
         assert_eq!(
             problem.errors,
@@ -474,7 +476,11 @@ mod tests {
         };
         let document = serde_json::from_str(&crate::document()).unwrap();
         let failure = unreadable(&reason, body.as_bytes(), &document);
-        (failure.status().as_u16(), failure.problem.field, failure.problem.detail)
+        (
+            failure.status().as_u16(),
+            failure.inside.problem.field,
+            failure.inside.problem.detail,
+        )
     }
 
     #[test]
@@ -519,7 +525,7 @@ mod tests {
                 "not a known field",
             ),
             (
-                r#"{"name": "x", "source": {"kind": "git"}, "command": ["a", 1]}"#,
+                r#"{"name": "x", "source": {"kind": "git"}, "command": ["a", {}]}"#,
                 422,
                 Some("command[1]"),
                 "a text",

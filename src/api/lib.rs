@@ -165,7 +165,7 @@ impl Api {
                 }),
             );
         let (world, stop) = (self.world.clone(), Stop(self.stop.clone()));
-        let routes = Arc::new(routes.into_endpoint());
+        let routes = Arc::new(routes.with(CookieJarManager::new()));
         make(move |mut request: Request| {
             let (routes, world, document) = (routes.clone(), world.clone(), document.clone());
             request.set_data(stop.clone());
@@ -178,7 +178,7 @@ impl Api {
     fn operations(&self) -> impl Endpoint + use<> {
         let panel = self.panel.clone();
         let service = document::service(operations(&self.panel, &self.world));
-        let inner = Arc::new(service.with(CookieJarManager::new()));
+        let inner = Arc::new(service.into_endpoint());
         make(move |mut request: Request| {
             let (panel, inner) = (panel.clone(), inner.clone());
             async move {

@@ -4,7 +4,10 @@
 //! address: its `Origin` is compared with its `Host`. The connection closes when serverkit stops.
 
 use crate::failures::{Code, Failure};
-use futures::{SinkExt, StreamExt, stream::BoxStream};
+use futures::{
+    SinkExt, StreamExt,
+    stream::{BoxStream, SplitStream},
+};
 use poem::{
     FromRequest, Request, RequestBody,
     http::header,
@@ -17,12 +20,14 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 /// Idle connections are kept alive through proxies.
 const PING: Duration = Duration::from_secs(20);
+/// How long the other may take to close too.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// Lines that are sent with one flush.
 const TOGETHER: usize = 256;
 
@@ -106,11 +111,11 @@ async fn pump(socket: WebSocketStream, texts: BoxStream<'static, String>, stop: 
                     }
                     sink.flush().await?;
                 }
-                None => return close(&mut sink, CloseCode::Normal, "that was all").await,
+                None => return close(&mut sink, &mut source, CloseCode::Normal, "that was all").await,
             },
             said = source.next() => if is_over(said) { return Ok(()) },
             _ = ping.tick() => sink.send(Message::Ping(Vec::new())).await?,
-            () = stop.cancelled() => return close(&mut sink, CloseCode::Away, "serverkit is stopping").await,
+            () = stop.cancelled() => return close(&mut sink, &mut source, CloseCode::Away, "serverkit is stopping").await,
         }
     }
 }
@@ -137,7 +142,7 @@ async fn converse(socket: WebSocketStream, exec: node::Exec, stop: CancellationT
                 Ok(0) | Err(_) => {
                     let code = exit_code(&*control).await;
                     sink.send(Message::Text(serde_json::json!({ "exit": code }).to_string())).await?;
-                    return close(&mut sink, CloseCode::Normal, "the command ended").await;
+                    return close(&mut sink, &mut source, CloseCode::Normal, "the command ended").await;
                 }
                 Ok(bytes) => sink.send(Message::Binary(buffer[..bytes].to_vec())).await?,
             },
@@ -155,7 +160,7 @@ async fn converse(socket: WebSocketStream, exec: node::Exec, stop: CancellationT
                 said => if is_over(said) { return Ok(()) },
             },
             _ = ping.tick() => sink.send(Message::Ping(Vec::new())).await?,
-            () = stop.cancelled() => return close(&mut sink, CloseCode::Away, "serverkit is stopping").await,
+            () = stop.cancelled() => return close(&mut sink, &mut source, CloseCode::Away, "serverkit is stopping").await,
         }
     }
 }
@@ -183,8 +188,16 @@ fn is_over(said: Option<std::io::Result<Message>>) -> bool {
     matches!(said, None | Some(Err(_)) | Some(Ok(Message::Close(_))))
 }
 
-async fn close(sink: &mut (impl SinkExt<Message, Error = std::io::Error> + Unpin), code: CloseCode, why: &str) -> std::io::Result<()> {
-    sink.send(Message::Close(Some((code, why.to_owned())))).await
+/// Says goodbye, and waits for the other's: what it sent meanwhile must be read, or the kernel would cut the connection
+/// before our last frames arrive.
+async fn close<S>(sink: &mut S, source: &mut SplitStream<WebSocketStream>, code: CloseCode, why: &str) -> std::io::Result<()>
+where
+    S: SinkExt<Message, Error = std::io::Error> + Unpin,
+{
+    sink.send(Message::Close(Some((code, why.to_owned())))).await?;
+    let goodbye = async { while let Some(Ok(_)) = source.next().await {} };
+    let _ = timeout(GOODBYE, goodbye).await;
+    Ok(())
 }
 
 #[cfg(test)]

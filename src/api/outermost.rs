@@ -6,6 +6,7 @@ use crate::{
     ui,
 };
 use bytes::Bytes;
+use futures::FutureExt;
 use poem::{
     Endpoint, IntoResponse, Request, Response,
     error::ReadBodyError,
@@ -13,7 +14,7 @@ use poem::{
 };
 use poem_openapi::{error::ParseRequestPayloadError, types::ToJSON};
 use serde_json::Value;
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 use types::{Host, World};
 
 /// A client that takes longer to send a body is not served.
@@ -35,7 +36,11 @@ pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, document: &Val
         .is_some_and(|accepted| ui::accepts(accepted, "gzip"));
 
     let mut response = match read_body(&mut request).await {
-        Ok(body) => match inner.call(request).await {
+        Ok(body) => match AssertUnwindSafe(inner.call(request))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Err(panicked().into()))
+        {
             Ok(response) => response.into_response(),
             Err(error) if error.is_from_response() => error.into_response(),
             Err(error) => match error.downcast_ref::<ParseRequestPayloadError>() {
@@ -61,6 +66,11 @@ pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, document: &Val
     }
     protect(headers, &id, is_https && is_public(&host));
     response
+}
+
+/// The panic itself is in the log: the process has a hook.
+fn panicked() -> Failure {
+    Failure::from(types::Error::internal("answering", "a handler panicked"))
 }
 
 /// Reads the whole body, up to the limit: what comes later works on bytes.

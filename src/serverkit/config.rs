@@ -170,7 +170,7 @@ impl Config {
         let http = listen("http", flags.http, raw.http, http);
         let https = listen("https", flags.https, raw.https, https);
         let panel = listen("panel", flags.panel, raw.panel, panel);
-        if panel.is_empty() {
+        if panel.is_empty() && !problems.has("panel") {
             problems.add("panel", "needs an address: without it nobody reaches the panel");
         }
         let data = flags.data.or(raw.data).unwrap_or_else(|| data.into());
@@ -214,6 +214,9 @@ struct Problems(Vec<String>);
 impl Problems {
     fn add(&mut self, field: &str, why: &str) {
         self.0.push(format!("{field}: {why}"));
+    }
+    fn has(&self, field: &str) -> bool {
+        self.0.iter().any(|problem| problem.starts_with(&format!("{field}: ")))
     }
     fn keep<T>(&mut self, field: &str, value: std::result::Result<T, String>) -> Option<T> {
         match value {
