@@ -132,7 +132,7 @@ mod tests {
             target: None,
             arguments: BTreeMap::new(),
             secrets: BTreeMap::new(),
-            labels: BTreeMap::new(),
+            labels: BTreeMap::from([("serverkit.test".into(), world.name.clone())]),
         }
     }
 

@@ -82,6 +82,8 @@ impl Drop for World {
         quietly(&["network", "rm", &self.name]);
         quietly(&["volume", "rm", &self.name]);
         quietly(&["image", "rm", "-f", &format!("{}:1", self.name)]);
+        // Earlier builds of a test lost their name to later ones.
+        quietly(&["image", "prune", "-f", "--filter", &format!("label=serverkit.test={}", self.name)]);
     }
 }
 
