@@ -187,7 +187,16 @@ impl Apps {
             batch = deployments::queue(ground, actor, &mut app, Cause::Created, None, batch)?;
         }
         ground.store.commit(batch.insert(app.clone())).await?;
-        ground.events.emit(actor, Fact::AppCreated { app: app.id.clone(), name: app.name.to_string() }).await;
+        ground
+            .events
+            .emit(
+                actor,
+                Fact::AppCreated {
+                    app: app.id.clone(),
+                    name: app.name.to_string(),
+                },
+            )
+            .await;
         for host in hosts {
             ground.events.emit(actor, Fact::DomainAdded { app: app.id.clone(), host }).await;
         }
@@ -273,7 +282,12 @@ impl Apps {
             .await?;
         if changed {
             let state = if desired == DesiredState::Running { "started" } else { "stopped" };
-            let fact = Fact::AppStateChanged { app: app.id.clone(), name: app.name.to_string(), state: state.into(), why: None };
+            let fact = Fact::AppStateChanged {
+                app: app.id.clone(),
+                name: app.name.to_string(),
+                state: state.into(),
+                why: None,
+            };
             self.ground.events.emit(actor, fact).await;
         }
         self.wake_all();
@@ -285,8 +299,16 @@ impl Apps {
         actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;
         not_trashed(&app)?;
-        let release = app.release.clone().ok_or_else(|| Error::busy(format!("`{}` has no release to start; deploy it", app.name)))?;
-        let fact = Fact::AppStateChanged { app: app.id.clone(), name: app.name.to_string(), state: "restarted".into(), why: None };
+        let release = app
+            .release
+            .clone()
+            .ok_or_else(|| Error::busy(format!("`{}` has no release to start; deploy it", app.name)))?;
+        let fact = Fact::AppStateChanged {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            state: "restarted".into(),
+            why: None,
+        };
         let (ground, id, grace) = (self.ground.clone(), app.id.clone(), app.grace_seconds);
         self.ground
             .store
@@ -299,7 +321,11 @@ impl Apps {
         tokio::spawn(async move {
             let found = ground.node.containers().await.unwrap_or_default();
             for container in found.iter().filter(|container| container.owner.release == release) {
-                if let Err(error) = ground.node.container_stop(&container.id, std::time::Duration::from_secs(grace.into())).await {
+                if let Err(error) = ground
+                    .node
+                    .container_stop(&container.id, std::time::Duration::from_secs(grace.into()))
+                    .await
+                {
                     tracing::warn!("restart of {}: {}", container.name, types::report(&error));
                 }
             }
@@ -349,8 +375,8 @@ pub(crate) fn find_app(ground: &Ground, actor: &Actor, wanted: &str) -> Result<A
     if wanted.starts_with("app_") {
         return owned(actor, ground.store.apps.find(wanted)?, Kind::App, wanted, |app| &app.organization);
     }
-    let mut named = of(actor, ground.store.apps.list()?, |app| &app.organization)
-        .filter(|app| app.name.as_str() == wanted && app.trashed_at.is_none());
+    let mut named =
+        of(actor, ground.store.apps.list()?, |app| &app.organization).filter(|app| app.name.as_str() == wanted && app.trashed_at.is_none());
     match (named.next(), named.next()) {
         (Some(app), None) => Ok(app),
         (Some(_), Some(_)) => Err(Error::busy(format!("several environments have an app `{wanted}`; use its id"))),
@@ -361,10 +387,15 @@ pub(crate) fn find_app(ground: &Ground, actor: &Actor, wanted: &str) -> Result<A
 /// Views of the apps that `wanted` takes, by name. Loads each collection once, so that 100 apps cost as little as one.
 pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Project, &Environment) -> bool) -> Result<Vec<AppView>> {
     let store = &ground.store;
-    let projects: HashMap<_, _> = of(actor, store.projects.list()?, |project| &project.organization).map(|p| (p.id.clone(), p)).collect();
-    let environments: HashMap<_, _> =
-        of(actor, store.environments.list()?, |environment| &environment.organization).map(|e| (e.id.clone(), e)).collect();
-    let volumes: HashMap<_, _> = of(actor, store.volumes.list()?, |volume| &volume.organization).map(|v| (v.id.clone(), v)).collect();
+    let projects: HashMap<_, _> = of(actor, store.projects.list()?, |project| &project.organization)
+        .map(|p| (p.id.clone(), p))
+        .collect();
+    let environments: HashMap<_, _> = of(actor, store.environments.list()?, |environment| &environment.organization)
+        .map(|e| (e.id.clone(), e))
+        .collect();
+    let volumes: HashMap<_, _> = of(actor, store.volumes.list()?, |volume| &volume.organization)
+        .map(|v| (v.id.clone(), v))
+        .collect();
     let mut domains: HashMap<AppId, Vec<Domain>> = HashMap::new();
     for domain in of(actor, store.domains.list()?, |domain| &domain.organization) {
         domains.entry(domain.app.clone()).or_default().push(domain);
@@ -372,7 +403,9 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
     let observed = ground.observed.load();
     let mut views = Vec::new();
     for app in of(actor, store.apps.list()?, |app| &app.organization) {
-        let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else { continue };
+        let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else {
+            continue;
+        };
         if !wanted(&app, project, environment) {
             continue;
         }
@@ -393,7 +426,11 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
         views.push(AppView {
             project: project.clone(),
             environment: environment.clone(),
-            mounts: app.mounts.iter().filter_map(|mount| Some((mount.clone(), volumes.get(&mount.volume)?.clone()))).collect(),
+            mounts: app
+                .mounts
+                .iter()
+                .filter_map(|mount| Some((mount.clone(), volumes.get(&mount.volume)?.clone())))
+                .collect(),
             url: domains.first().map(|domain| ground.url_of(&domain.host)),
             pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
             state,
@@ -434,14 +471,30 @@ fn default_host(ground: &Ground, name: &AppName, environment: &Environment) -> R
 
 /// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
 fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Source>) -> Result<Source> {
-    let NewSource::Git { url, branch, folder, dockerfile, target, submodules, user, password, deploy_key: key } = wish else {
-        let NewSource::Image { reference } = wish else { unreachable!("a source is one of two") };
+    let NewSource::Git {
+        url,
+        branch,
+        folder,
+        dockerfile,
+        target,
+        submodules,
+        user,
+        password,
+        deploy_key: key,
+    } = wish
+    else {
+        let NewSource::Image { reference } = wish else {
+            unreachable!("a source is one of two")
+        };
         return Ok(Source::Image { reference });
     };
     if url.is_local() {
         actor.may(Action::UseLocalPaths)?;
     }
-    if target.as_ref().is_some_and(|target| target.is_empty() || target.len() > 128 || target.chars().any(|c| c.is_whitespace() || c.is_control())) {
+    if target
+        .as_ref()
+        .is_some_and(|target| target.is_empty() || target.len() > 128 || target.chars().any(|c| c.is_whitespace() || c.is_control()))
+    {
         return Err(Error::invalid("target", "must be the name of a build stage"));
     }
     let old = match old {
@@ -496,11 +549,19 @@ fn deploy_key(ground: &Ground, comment: impl std::fmt::Display) -> Result<(types
 }
 
 pub(crate) fn not_trashed(app: &App) -> Result<()> {
-    if app.trashed_at.is_some() { Err(Error::busy(format!("`{}` is in the trash; restore it first", app.name))) } else { Ok(()) }
+    if app.trashed_at.is_some() {
+        Err(Error::busy(format!("`{}` is in the trash; restore it first", app.name)))
+    } else {
+        Ok(())
+    }
 }
 
 fn checked_port(port: Option<u16>) -> Result<Option<u16>> {
-    if port == Some(0) { Err(Error::invalid("port", "must be between 1 and 65535")) } else { Ok(port) }
+    if port == Some(0) {
+        Err(Error::invalid("port", "must be between 1 and 65535"))
+    } else {
+        Ok(port)
+    }
 }
 
 fn checked_command(command: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
@@ -516,7 +577,10 @@ fn checked_command(command: Option<Vec<String>>) -> Result<Option<Vec<String>>> 
 
 fn checked_limits(limits: Limits) -> Result<Limits> {
     if limits.memory_bytes < 6 << 20 {
-        return Err(Error::invalid("memory_bytes", "must be at least 6 MiB, the least that the engine takes"));
+        return Err(Error::invalid(
+            "memory_bytes",
+            "must be at least 6 MiB, the least that the engine takes",
+        ));
     }
     if limits.memory_bytes > 1 << 50 {
         return Err(Error::invalid("memory_bytes", "is more than any machine has"));
@@ -540,7 +604,11 @@ fn checked_health(health: HealthCheck) -> Result<HealthCheck> {
 }
 
 fn in_range(field: &str, value: u32, least: u32, most: u32) -> Result<u32> {
-    if (least..=most).contains(&value) { Ok(value) } else { Err(Error::invalid(field, format!("must be between {least} and {most}"))) }
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::invalid(field, format!("must be between {least} and {most}")))
+    }
 }
 
 /// Whether a deployment in this phase still has work to do.

@@ -41,7 +41,13 @@ impl Certificates {
         if self.is_the_panels(&host)? {
             actor.may(Action::Administer)?;
         } else {
-            owned(actor, store.domains.find(host.as_str())?, Kind::Certificate, host.as_str(), |domain| &domain.organization)?;
+            owned(
+                actor,
+                store.domains.find(host.as_str())?,
+                Kind::Certificate,
+                host.as_str(),
+                |domain| &domain.organization,
+            )?;
         }
         let now = self.ground.world.now();
         let renewed = store
@@ -74,7 +80,11 @@ pub(crate) async fn ensure_authority(ground: &Ground) -> Result<Stored<OwnAuthor
         return Ok(stored);
     }
     let (certificate_pem, key) = Authority::create(&ground.world)?;
-    let record = OwnAuthority { certificate_pem, key: ground.store.seal(&key)?, created_at: ground.world.now() };
+    let record = OwnAuthority {
+        certificate_pem,
+        key: ground.store.seal(&key)?,
+        created_at: ground.world.now(),
+    };
     ground.store.authority.insert(record).await
 }
 

@@ -57,12 +57,22 @@ impl Certifier {
         let ground = &self.ground;
         let mut names = vec![host.clone()];
         if *host == routing::default_host() {
-            names.extend(ground.node.addresses().iter().filter_map(|address| address.to_string().parse().ok()));
+            names.extend(
+                ground
+                    .node
+                    .addresses()
+                    .iter()
+                    .filter_map(|address| address.to_string().parse().ok()),
+            );
             names.extend(["127.0.0.1", "::1"].iter().filter_map(|address| address.parse().ok()));
             names.extend(ground.node.facts().hostname.parse().ok());
         }
         let issued = certificates::own(ground, &names).await?;
-        let state = if host.is_public() { CertificateState::Pending } else { CertificateState::Valid };
+        let state = if host.is_public() {
+            CertificateState::Pending
+        } else {
+            CertificateState::Valid
+        };
         let now = ground.world.now();
         let mut record = certificates::record(ground, host, &issued, CertificateOrigin::Own, state, now)?;
         if host.is_public() {
@@ -86,12 +96,22 @@ impl Certifier {
         let ground = &self.ground;
         let host = &before.host;
         let issued: Issued = client.order(host, &EdgeChallenges(ground.clone())).await?;
-        let record = certificates::record(ground, host, &issued, CertificateOrigin::Acme, CertificateState::Valid, before.created_at)?;
-        ground.store.certificates.update(host.as_str(), |certificate| {
-            *certificate = record.clone();
-            Ok(())
-        })
-        .await?;
+        let record = certificates::record(
+            ground,
+            host,
+            &issued,
+            CertificateOrigin::Acme,
+            CertificateState::Valid,
+            before.created_at,
+        )?;
+        ground
+            .store
+            .certificates
+            .update(host.as_str(), |certificate| {
+                *certificate = record.clone();
+                Ok(())
+            })
+            .await?;
         Ok(issued.issuer)
     }
 
@@ -115,10 +135,17 @@ impl Certifier {
     /// The client for the directory in the settings, with its account.
     async fn client(&self, settings: &Settings) -> Result<acme::Client> {
         let ground = &self.ground;
-        let directory = ground.options.acme_directory.clone().unwrap_or_else(|| settings.acme_directory.clone());
+        let directory = ground
+            .options
+            .acme_directory
+            .clone()
+            .unwrap_or_else(|| settings.acme_directory.clone());
         let ca = ground.options.acme_ca_pem.clone().or_else(|| settings.acme_ca_pem.clone());
         let account = ground.store.acme_accounts.find(directory.as_str())?;
-        let credentials = account.as_ref().map(|account| ground.store.unseal(&account.credentials)).transpose()?;
+        let credentials = account
+            .as_ref()
+            .map(|account| ground.store.unseal(&account.credentials))
+            .transpose()?;
         let email = settings.acme_email.as_ref().map(types::Email::as_str);
         let client = acme::Client::connect(&directory, ca.as_deref(), email, credentials.as_ref()).await?;
         if account.is_none() {
@@ -154,7 +181,10 @@ impl jobs::Job for Certifier {
         let ground = self.ground.clone();
         let settings = ground.settings()?;
         let hosts = self.hosts(&settings)?;
-        let mut made = CertifierReport { hosts: hosts.len(), ..CertifierReport::default() };
+        let mut made = CertifierReport {
+            hosts: hosts.len(),
+            ..CertifierReport::default()
+        };
         for host in &hosts {
             let found = ground.store.certificates.find(host.as_str())?;
             let now = ground.world.now();
@@ -193,7 +223,14 @@ impl jobs::Job for Certifier {
                 Ok(issuer) => {
                     routing::apply(&ground).await?;
                     made.issued.push(host.to_string());
-                    self.tell(&host, Fact::CertificateIssued { host: host.clone(), issuer }).await?;
+                    self.tell(
+                        &host,
+                        Fact::CertificateIssued {
+                            host: host.clone(),
+                            issuer,
+                        },
+                    )
+                    .await?;
                 }
                 Err(why) => {
                     self.failed(&host, &why).await?;

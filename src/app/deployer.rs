@@ -20,8 +20,9 @@ use store::{Batch, Stored};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{
-    Actor, App, AppId, BuildSpec, Cause, Container, ContainerSpec, ContainerState, Deployment, DeploymentId, Error, GitSource, Image, LogLine,
-    LogQuery, LogStream, MountSpec, Network, NetworkSpec, Owner, Phase, Probe, Release, ReleaseVariable, Result, Secret, Source, report,
+    Actor, App, AppId, BuildSpec, Cause, Container, ContainerSpec, ContainerState, Deployment, DeploymentId, Error, GitSource, Image,
+    LogLine, LogQuery, LogStream, MountSpec, Network, NetworkSpec, Owner, Phase, Probe, Release, ReleaseVariable, Result, Secret, Source,
+    report,
 };
 
 /// Deployments whose work is under way in this process.
@@ -101,12 +102,20 @@ impl jobs::Job for Deployer {
     async fn run(&mut self) -> Result<DeployerReport> {
         let ground = &self.ground;
         let slots = usize::try_from(ground.settings()?.deployments_at_once.max(1)).unwrap_or(1);
-        let mut open: Vec<_> =
-            ground.store.deployments.list()?.into_iter().filter(|deployment| !deployment.phase.is_final()).collect();
+        let mut open: Vec<_> = ground
+            .store
+            .deployments
+            .list()?
+            .into_iter()
+            .filter(|deployment| !deployment.phase.is_final())
+            .collect();
         // What was under way before a restart goes first, then the oldest.
         open.sort_by_key(|deployment| (deployment.phase == Phase::Queued, deployment.id.clone()));
-        let mut busy: HashSet<AppId> =
-            open.iter().filter(|deployment| ground.running.has(&deployment.id)).map(|deployment| deployment.app.clone()).collect();
+        let mut busy: HashSet<AppId> = open
+            .iter()
+            .filter(|deployment| ground.running.has(&deployment.id))
+            .map(|deployment| deployment.app.clone())
+            .collect();
         let mut waiting = 0;
         for deployment in open {
             if ground.running.has(&deployment.id) {
@@ -123,7 +132,10 @@ impl jobs::Job for Deployer {
             let cancel = ground.running.enter(&deployment.id);
             ground.running.tasks.spawn(drive(ground.clone(), deployment.id.clone(), cancel));
         }
-        Ok(DeployerReport { waiting, running: ground.running.count() })
+        Ok(DeployerReport {
+            waiting,
+            running: ground.running.count(),
+        })
     }
 }
 
@@ -151,7 +163,11 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
     let app = ground.store.apps.get(deployment.app.as_str())?.value;
     let log = Log::open(ground, id).await?;
     if deployment.phase != Phase::Queued {
-        log.note(format!("serverkit was restarted while this was {}; going on from there", deployment.phase.word())).await;
+        log.note(format!(
+            "serverkit was restarted while this was {}; going on from there",
+            deployment.phase.word()
+        ))
+        .await;
     }
     if deployment.cancel_requested {
         cancel.cancel();
@@ -159,7 +175,12 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
     let limit = Duration::from_secs(app.deploy_timeout_seconds.into());
     let deadline = tokio::time::Instant::now() + limit;
     while !deployment.phase.is_final() {
-        let step = Step { ground, app: &app, deployment: &deployment.value, log: &log };
+        let step = Step {
+            ground,
+            app: &app,
+            deployment: &deployment.value,
+            log: &log,
+        };
         let phase = deployment.phase;
         let made = tokio::select! {
             made = step.perform() => made,
@@ -195,10 +216,18 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
             if let Err(error) = look_again(ground).await {
                 tracing::warn!("routes after deployment {id}: {}", report(&error));
             }
-            log.note(match ground.store.domains.list()?.iter().find(|domain| domain.app == app.id && domain.primary) {
-                Some(domain) => format!("live at {}", ground.url_of(&domain.host)),
-                None => "live".into(),
-            })
+            log.note(
+                match ground
+                    .store
+                    .domains
+                    .list()?
+                    .iter()
+                    .find(|domain| domain.app == app.id && domain.primary)
+                {
+                    Some(domain) => format!("live at {}", ground.url_of(&domain.host)),
+                    None => "live".into(),
+                },
+            )
             .await;
             ground.wake_reconcile();
         }
@@ -218,7 +247,11 @@ async fn look_again(ground: &Ground) -> Result<()> {
 }
 
 fn load(ground: &Ground, id: &DeploymentId) -> Result<Stored<Deployment>> {
-    ground.store.deployments.claimed(id.as_str())?.ok_or_else(|| Error::not_found(types::Kind::Deployment, id))
+    ground
+        .store
+        .deployments
+        .claimed(id.as_str())?
+        .ok_or_else(|| Error::not_found(types::Kind::Deployment, id))
 }
 
 /// Saves the deployment as it is now, with the release that became live if there is one. A wish to cancel that came
@@ -228,7 +261,10 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
     loop {
         let mut current = load(ground, &id)?;
         let cancel_requested = current.cancel_requested;
-        current.value = Deployment { cancel_requested, ..deployment.value.clone() };
+        current.value = Deployment {
+            cancel_requested,
+            ..deployment.value.clone()
+        };
         let mut batch = Batch::new().save(current);
         match &live {
             Some(Made::Release(release)) if releases::find(ground, &release.id)?.is_none() => batch = batch.insert((**release).clone()),
@@ -244,7 +280,10 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
             other => other?,
         }
         let saved = load(ground, &id)?;
-        ground.events.emit(&Actor::system(app.organization.clone()), moved(app, &saved)).await;
+        ground
+            .events
+            .emit(&Actor::system(app.organization.clone()), moved(app, &saved))
+            .await;
         return Ok(saved);
     }
 }
@@ -300,7 +339,12 @@ enum Made {
 
 impl Next {
     fn to(phase: Phase) -> Next {
-        Next { phase, commit: None, release: None, live: None }
+        Next {
+            phase,
+            commit: None,
+            release: None,
+            live: None,
+        }
     }
     fn change(&self, deployment: &mut Deployment) {
         if let Some(commit) = &self.commit {
@@ -337,11 +381,18 @@ impl Step<'_> {
         match &self.app.source {
             Source::Git(git) => {
                 let commit = self.fetch_source(git).await?;
-                Ok(Next { commit: Some(commit), ..Next::to(Phase::Building) })
+                Ok(Next {
+                    commit: Some(commit),
+                    ..Next::to(Phase::Building)
+                })
             }
             Source::Image { reference } => {
                 self.log.note(format!("getting the image {reference}")).await;
-                let image = self.ground.node.image_pull(reference.as_str(), None, false, &self.log.lines()).await?;
+                let image = self
+                    .ground
+                    .node
+                    .image_pull(reference.as_str(), None, false, &self.log.lines())
+                    .await?;
                 self.released(image, reference.as_str().to_owned())
             }
         }
@@ -353,16 +404,27 @@ impl Step<'_> {
         let unseal = |sealed: &Option<types::Sealed>| sealed.as_ref().map(|sealed| self.ground.store.unseal(sealed)).transpose();
         let login = match (unseal(&git.deploy_key)?, unseal(&git.password)?) {
             (Some(private), _) if git.url.is_ssh() => Login::Key { private },
-            (_, Some(password)) => Login::Password { user: git.user.clone().unwrap_or_else(|| "git".into()), password },
+            (_, Some(password)) => Login::Password {
+                user: git.user.clone().unwrap_or_else(|| "git".into()),
+                password,
+            },
             _ => Login::None,
         };
         let reference = self.deployment.reference.clone().or_else(|| git.branch.clone());
-        let wanted = reference.as_ref().map_or_else(|| "the default branch".to_owned(), ToString::to_string);
+        let wanted = reference
+            .as_ref()
+            .map_or_else(|| "the default branch".to_owned(), ToString::to_string);
         self.log.note(format!("fetching {wanted} from {}", git.url)).await;
         let cancel = CancellationToken::new();
         let _stop_with_us = cancel.clone().drop_guard();
-        let fetch =
-            Fetch { url: git.url.clone(), reference, login, submodules: git.submodules, host_key: git.host_key.clone(), into: folder };
+        let fetch = Fetch {
+            url: git.url.clone(),
+            reference,
+            login,
+            submodules: git.submodules,
+            host_key: git.host_key.clone(),
+            into: folder,
+        };
         let fetched = source::fetch(fetch, self.log.words(), cancel).await?;
         if let Some(seen) = fetched.host_key.filter(|seen| git.host_key.as_ref() != Some(seen)) {
             let pin = |app: &mut App| {
@@ -374,19 +436,26 @@ impl Step<'_> {
             self.ground.store.apps.update(self.app.id.as_str(), pin).await?;
         }
         let short = &fetched.commit.id[..fetched.commit.id.len().min(10)];
-        self.log.note(format!("at {short} {} ({})", fetched.commit.subject, fetched.commit.author)).await;
+        self.log
+            .note(format!("at {short} {} ({})", fetched.commit.subject, fetched.commit.author))
+            .await;
         Ok(fetched.commit)
     }
 
     async fn build(&self) -> Result<Next> {
-        let Source::Git(git) = &self.app.source else { return Ok(Next::to(Phase::Fetching)) };
+        let Source::Git(git) = &self.app.source else {
+            return Ok(Next::to(Phase::Fetching));
+        };
         let folder = work_folder(self.ground, &self.deployment.id);
         if !folder.exists() {
             return Ok(Next::to(Phase::Fetching));
         }
         let plan = build::Plan::of(&folder, git)?;
         let (mut arguments, mut secrets) = (BTreeMap::new(), BTreeMap::new());
-        for variable in variables_of(self.ground, &self.app.id)?.iter().filter(|variable| variable.scope.at_build()) {
+        for variable in variables_of(self.ground, &self.app.id)?
+            .iter()
+            .filter(|variable| variable.scope.at_build())
+        {
             let value = self.ground.store.unseal(&variable.value.value)?;
             match value.expose_str() {
                 Some(text) if !variable.secret => {
@@ -397,7 +466,12 @@ impl Step<'_> {
                 }
             }
         }
-        let tag = format!("serverkit/{}-{}:{}", self.app.name, tail(self.app.id.as_str(), 8), self.deployment.number);
+        let tag = format!(
+            "serverkit/{}-{}:{}",
+            self.app.name,
+            tail(self.app.id.as_str(), 8),
+            self.deployment.number
+        );
         let spec = BuildSpec {
             tag: tag.clone(),
             owner_app: self.app.id.clone(),
@@ -423,10 +497,20 @@ impl Step<'_> {
         let variables = variables_of(ground, &app.id)?
             .into_iter()
             .filter(|variable| variable.scope.at_run())
-            .map(|stored| ReleaseVariable { key: stored.value.key, value: stored.value.value, secret: stored.value.secret })
+            .map(|stored| ReleaseVariable {
+                key: stored.value.key,
+                value: stored.value.value,
+                secret: stored.value.secret,
+            })
             .collect();
-        let mut domains: Vec<_> =
-            ground.store.domains.list()?.iter().filter(|domain| domain.app == app.id).map(|domain| domain.host.to_string()).collect();
+        let mut domains: Vec<_> = ground
+            .store
+            .domains
+            .list()?
+            .iter()
+            .filter(|domain| domain.app == app.id)
+            .map(|domain| domain.host.to_string())
+            .collect();
         domains.sort();
         let release = Release {
             id: ground.world.id(),
@@ -449,16 +533,28 @@ impl Step<'_> {
             created_at: ground.world.now(),
         };
         let id = release.id.clone();
-        Ok(Next { release: Some(id), live: Some(Made::Release(Box::new(release))), ..Next::to(Phase::Starting) })
+        Ok(Next {
+            release: Some(id),
+            live: Some(Made::Release(Box::new(release))),
+            ..Next::to(Phase::Starting)
+        })
     }
 
     async fn start(&self) -> Result<Next> {
         let release = self.release()?;
         if must_stop_first(&release) {
             let others = self.ground.node.containers().await?;
-            for old in others.iter().filter(|old| old.owner.app == release.app && old.owner.release != release.id && old.state.is_running()) {
-                self.log.note("stopping the old container first, because both would write to the same volume".into()).await;
-                self.ground.node.container_stop(&old.id, Duration::from_secs(release.grace_seconds.into())).await?;
+            for old in others
+                .iter()
+                .filter(|old| old.owner.app == release.app && old.owner.release != release.id && old.state.is_running())
+            {
+                self.log
+                    .note("stopping the old container first, because both would write to the same volume".into())
+                    .await;
+                self.ground
+                    .node
+                    .container_stop(&old.id, Duration::from_secs(release.grace_seconds.into()))
+                    .await?;
             }
         }
         let spec = container_spec(self.ground, self.app, &release).await?;
@@ -475,7 +571,9 @@ impl Step<'_> {
             Probe::Http { path } => format!("GET {path} on port {} to answer 200 to 399", release.port),
             Probe::Running => "it to stay up".to_owned(),
         };
-        self.log.note(format!("waiting for {what}, at most {} s", health.start_seconds)).await;
+        self.log
+            .note(format!("waiting for {what}, at most {} s", health.start_seconds))
+            .await;
         let began = tokio::time::Instant::now();
         let limit = Duration::from_secs(health.start_seconds.into());
         let mut pause = Duration::from_millis(100);
@@ -486,7 +584,10 @@ impl Step<'_> {
             };
             let why = match &container.state {
                 ContainerState::Exited { out_of_memory: true, .. } => {
-                    return Err(Error::unavailable(format!("the container was killed: out of memory, limit {} MiB", release.limits.memory_bytes >> 20)));
+                    return Err(Error::unavailable(format!(
+                        "the container was killed: out of memory, limit {} MiB",
+                        release.limits.memory_bytes >> 20
+                    )));
                 }
                 ContainerState::Exited { .. } | ContainerState::Restarting { .. } => {
                     return Err(Error::unavailable(format!("the container {}", container.state.words())));
@@ -495,7 +596,10 @@ impl Step<'_> {
                 ContainerState::Running => match self.probe(&release, &container, began).await {
                     Ok(()) => {
                         self.log.note(format!("healthy after {:.1} s", began.elapsed().as_secs_f64())).await;
-                        return Ok(Next { live: Some(Made::Live(release.id.clone())), ..Next::to(Phase::Live) });
+                        return Ok(Next {
+                            live: Some(Made::Live(release.id.clone())),
+                            ..Next::to(Phase::Live)
+                        });
                     }
                     Err(error) => report(&error),
                 },
@@ -516,15 +620,25 @@ impl Step<'_> {
     async fn probe(&self, release: &Release, container: &Container, began: tokio::time::Instant) -> Result<()> {
         if release.health.probe == Probe::Running {
             // Long enough to see a process that exits at once.
-            return if began.elapsed() > Duration::from_secs(3) { Ok(()) } else { Err(Error::unavailable("just started")) };
+            return if began.elapsed() > Duration::from_secs(3) {
+                Ok(())
+            } else {
+                Err(Error::unavailable("just started"))
+            };
         }
-        let address = container.address.ok_or_else(|| Error::unavailable("the container has no address yet"))?;
+        let address = container
+            .address
+            .ok_or_else(|| Error::unavailable("the container has no address yet"))?;
         let timeout = Duration::from_secs(release.health.timeout_seconds.into());
         self.ground.node.probe(address, release.port, &release.health.probe, timeout).await
     }
 
     fn release(&self) -> Result<Release> {
-        let id = self.deployment.release.as_ref().ok_or_else(|| Error::busy("its release is gone; deploy again"))?;
+        let id = self
+            .deployment
+            .release
+            .as_ref()
+            .ok_or_else(|| Error::busy("its release is gone; deploy again"))?;
         releases::find(self.ground, id)?.ok_or_else(|| Error::busy("its release was removed meanwhile; deploy again"))
     }
 }
@@ -540,9 +654,16 @@ pub(crate) async fn container_spec(ground: &Ground, app: &App, release: &Release
     let mut mounts = Vec::new();
     for mount in &release.mounts {
         let volume = ground.store.volumes.get(mount.volume.as_str())?.value;
-        let labels = [("serverkit.organization".to_owned(), volume.organization.to_string()), ("serverkit.volume".to_owned(), volume.id.to_string())];
+        let labels = [
+            ("serverkit.organization".to_owned(), volume.organization.to_string()),
+            ("serverkit.volume".to_owned(), volume.id.to_string()),
+        ];
         ground.node.volume_ensure(&volume.engine_name, &labels).await?;
-        mounts.push(MountSpec { volume: volume.engine_name, path: mount.path.to_string(), read_only: mount.read_only });
+        mounts.push(MountSpec {
+            volume: volume.engine_name,
+            path: mount.path.to_string(),
+            read_only: mount.read_only,
+        });
     }
     let mut environment = Vec::new();
     for variable in &release.variables {
@@ -584,7 +705,9 @@ async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
     }
     let range = ground.options.network_range;
     let prefix = range.prefix_len().max(24);
-    let subnets = range.subnets(prefix).map_err(|_| Error::invalid("network_range", "cannot be cut into networks"))?;
+    let subnets = range
+        .subnets(prefix)
+        .map_err(|_| Error::invalid("network_range", "cannot be cut into networks"))?;
     let mut last = None;
     for subnet in subnets {
         if ground.store.networks.claimed(&subnet.to_string())?.is_some() {
@@ -634,7 +757,11 @@ impl Log {
             }
             writer
         });
-        Ok(Log { ground: ground.clone(), sender, writer })
+        Ok(Log {
+            ground: ground.clone(),
+            sender,
+            writer,
+        })
     }
 
     fn lines(&self) -> Lines {
@@ -647,21 +774,40 @@ impl Log {
         let (lines, world) = (self.sender.clone(), self.ground.world.clone());
         tokio::spawn(async move {
             while let Some(text) = receiver.recv().await {
-                let _ = lines.send(LogLine { at: world.now(), stream: LogStream::Stdout, text }).await;
+                let _ = lines
+                    .send(LogLine {
+                        at: world.now(),
+                        stream: LogStream::Stdout,
+                        text,
+                    })
+                    .await;
             }
         });
         sender
     }
 
     async fn note(&self, text: String) {
-        let _ = self.sender.send(LogLine { at: self.ground.world.now(), stream: LogStream::Note, text }).await;
+        let _ = self
+            .sender
+            .send(LogLine {
+                at: self.ground.world.now(),
+                stream: LogStream::Note,
+                text,
+            })
+            .await;
     }
 
     /// The last words of a container that is about to go.
     async fn tail_of(&self, ground: &Ground, container: &Container) {
         use futures::StreamExt;
         self.note("the last lines of the container:".into()).await;
-        let lines = ground.node.container_logs(&container.id, LogQuery { tail: Some(50), ..LogQuery::default() });
+        let lines = ground.node.container_logs(
+            &container.id,
+            LogQuery {
+                tail: Some(50),
+                ..LogQuery::default()
+            },
+        );
         let copy = lines.for_each(|line| async {
             if let Ok(line) = line {
                 let _ = self.sender.send(line).await;

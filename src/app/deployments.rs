@@ -11,7 +11,8 @@ use std::{collections::HashMap, sync::Arc};
 use store::{Batch, Stored};
 use telemetry::{Numbered, Page};
 use types::{
-    Action, Actor, App, AppId, AppName, Cause, DesiredState, Deployment, DeploymentId, Error, Fact, GitRef, Kind, Phase, Result, Source, Step,
+    Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, GitRef, Kind, Phase, Result, Source,
+    Step,
 };
 
 #[derive(Debug, Clone)]
@@ -33,15 +34,20 @@ impl Deployments {
 
     /// Queues a deployment of the app's branch, or of `reference`. One that still waits is superseded.
     pub async fn create(&self, actor: &Actor, app: &str, reference: Option<GitRef>) -> Result<DeploymentView> {
+        actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;
         if reference.is_some() && matches!(app.source, Source::Image { .. }) {
-            return Err(Error::invalid("reference", "an app from an image has no branches; change its image instead"));
+            return Err(Error::invalid(
+                "reference",
+                "an app from an image has no branches; change its image instead",
+            ));
         }
         self.queue(actor, &app, Cause::Manual, reference).await
     }
 
     /// Queues the way back to a release: of the deployment or release that is named, or the one that was live before.
     pub async fn roll_back(&self, actor: &Actor, app: &str, to: Option<&str>) -> Result<DeploymentView> {
+        actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;
         let releases = releases::releases_of(&self.ground, &app.id)?;
         let target = match to {
@@ -89,7 +95,11 @@ impl Deployments {
         actor.may(Action::Deploy)?;
         let (deployment, app) = self.find(actor, id)?;
         if deployment.phase.is_final() {
-            return Err(Error::busy(format!("#{} is {} already", deployment.number, deployment.phase.word())));
+            return Err(Error::busy(format!(
+                "#{} is {} already",
+                deployment.number,
+                deployment.phase.word()
+            )));
         }
         let stored = self
             .ground
@@ -109,8 +119,9 @@ impl Deployments {
     pub async fn list(&self, actor: &Actor, app: Option<&str>, active: bool) -> Result<Vec<DeploymentView>> {
         actor.may(Action::View)?;
         let ground = &self.ground;
-        let names: HashMap<AppId, AppName> =
-            of(actor, ground.store.apps.list()?, |app| &app.organization).map(|app| (app.id.clone(), app.name)).collect();
+        let names: HashMap<AppId, AppName> = of(actor, ground.store.apps.list()?, |app| &app.organization)
+            .map(|app| (app.id.clone(), app.name))
+            .collect();
         let all = match app {
             Some(app) => ground.store.deployments.prefix(&format!("{}/", find_app(ground, actor, app)?.id))?,
             None => ground.store.deployments.list()?,
@@ -154,7 +165,11 @@ impl Deployments {
 }
 
 fn view(app_name: AppName, deployment: Deployment) -> DeploymentView {
-    DeploymentView { cancellable: is_active(deployment.phase) && !deployment.cancel_requested, app_name, deployment }
+    DeploymentView {
+        cancellable: is_active(deployment.phase) && !deployment.cancel_requested,
+        app_name,
+        deployment,
+    }
 }
 
 pub(crate) fn find(ground: &Ground, id: &DeploymentId) -> Result<Option<Deployment>> {
@@ -162,7 +177,14 @@ pub(crate) fn find(ground: &Ground, id: &DeploymentId) -> Result<Option<Deployme
 }
 
 /// Adds a queued deployment of `app` to the batch, and closes the ones that still wait. The caller saves `app`.
-pub(crate) fn queue(ground: &Ground, actor: &Actor, app: &mut App, cause: Cause, reference: Option<GitRef>, mut batch: Batch) -> Result<Batch> {
+pub(crate) fn queue(
+    ground: &Ground,
+    actor: &Actor,
+    app: &mut App,
+    cause: Cause,
+    reference: Option<GitRef>,
+    mut batch: Batch,
+) -> Result<Batch> {
     let now = ground.world.now();
     for mut waiting in waiting_of(ground, &app.id)? {
         waiting.enter(Phase::Superseded, now);
@@ -184,7 +206,11 @@ pub(crate) fn queue(ground: &Ground, actor: &Actor, app: &mut App, cause: Cause,
         reference,
         commit: None,
         phase: Phase::Queued,
-        steps: vec![Step { phase: Phase::Queued, started_at: now, finished_at: None }],
+        steps: vec![Step {
+            phase: Phase::Queued,
+            started_at: now,
+            finished_at: None,
+        }],
         release,
         previous: app.release.clone(),
         error: None,

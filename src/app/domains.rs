@@ -43,8 +43,14 @@ impl Domains {
     pub async fn list(&self, actor: &Actor, app: Option<&str>) -> Result<Vec<DomainView>> {
         actor.may(Action::View)?;
         let app = app.map(|app| find_app(&self.ground, actor, app)).transpose()?;
-        let names: HashMap<AppId, AppName> =
-            self.ground.store.apps.list()?.into_iter().map(|app| (app.id.clone(), app.name.clone())).collect();
+        let names: HashMap<AppId, AppName> = self
+            .ground
+            .store
+            .apps
+            .list()?
+            .into_iter()
+            .map(|app| (app.id.clone(), app.name.clone()))
+            .collect();
         of(actor, self.ground.store.domains.list()?, |domain| &domain.organization)
             .filter(|domain| app.as_ref().is_none_or(|app| app.id == domain.app))
             .filter_map(|domain| {
@@ -63,7 +69,16 @@ impl Domains {
         let batch = insert_domain(&self.ground, Batch::new(), &app, host.clone(), first, force_https)?;
         self.ground.store.commit(batch).await?;
         self.changed();
-        self.ground.events.emit(actor, Fact::DomainAdded { app: app.id.clone(), host: host.clone() }).await;
+        self.ground
+            .events
+            .emit(
+                actor,
+                Fact::DomainAdded {
+                    app: app.id.clone(),
+                    host: host.clone(),
+                },
+            )
+            .await;
         self.view(self.ground.store.domains.get(host.as_str())?.value, app.name)
     }
 
@@ -71,9 +86,15 @@ impl Domains {
         actor.may(Action::Configure)?;
         let store = &self.ground.store;
         let host: Host = host.parse()?;
-        let domain = owned(actor, store.domains.find(host.as_str())?, Kind::Domain, host.as_str(), |domain| &domain.organization)?;
+        let domain = owned(actor, store.domains.find(host.as_str())?, Kind::Domain, host.as_str(), |domain| {
+            &domain.organization
+        })?;
         let mut batch = Batch::new().remove(&store.domains.get(host.as_str())?);
-        let heir = store.domains.list()?.into_iter().find(|other| other.app == domain.app && other.host != domain.host);
+        let heir = store
+            .domains
+            .list()?
+            .into_iter()
+            .find(|other| other.app == domain.app && other.host != domain.host);
         if let (true, Some(mut heir)) = (domain.primary, heir) {
             heir.primary = true;
             batch = batch.save(heir);
@@ -108,14 +129,35 @@ impl Domains {
             (true, format!("{host} leads to this server"))
         } else {
             let elsewhere: Vec<_> = addresses.iter().filter(|address| !here(address)).map(ToString::to_string).collect();
-            (false, format!("{host} leads to {}, which is not an address of this server (it may be one in front of it)", elsewhere.join(", ")))
+            (
+                false,
+                format!(
+                    "{host} leads to {}, which is not an address of this server (it may be one in front of it)",
+                    elsewhere.join(", ")
+                ),
+            )
         };
-        Ok(DomainCheck { ok, addresses, expected, detail })
+        Ok(DomainCheck {
+            ok,
+            addresses,
+            expected,
+            detail,
+        })
     }
 
     fn view(&self, domain: Domain, app_name: AppName) -> Result<DomainView> {
-        let certificate = self.ground.store.certificates.find(domain.host.as_str())?.map(|stored| stored.value);
-        Ok(DomainView { url: self.ground.url_of(&domain.host), certificate, app_name, domain })
+        let certificate = self
+            .ground
+            .store
+            .certificates
+            .find(domain.host.as_str())?
+            .map(|stored| stored.value);
+        Ok(DomainView {
+            url: self.ground.url_of(&domain.host),
+            certificate,
+            app_name,
+            domain,
+        })
     }
 
     fn changed(&self) {
@@ -127,12 +169,24 @@ impl Domains {
 /// Adds the domain to the batch. Fails with `Taken`, saying by whom, when it leads somewhere already.
 pub(crate) fn insert_domain(ground: &Ground, batch: Batch, app: &App, host: Host, primary: bool, force_https: bool) -> Result<Batch> {
     if ground.settings()?.panel_domain.as_ref() == Some(&host) {
-        return Err(Error::Taken { kind: Kind::Domain, name: host.to_string(), by: Some("the panel itself".into()) });
+        return Err(Error::Taken {
+            kind: Kind::Domain,
+            name: host.to_string(),
+            by: Some("the panel itself".into()),
+        });
     }
     if let Some(other) = ground.store.domains.find(host.as_str())? {
-        let by = ground.store.apps.find(other.app.as_str())?.filter(|owner| owner.organization == app.organization);
+        let by = ground
+            .store
+            .apps
+            .find(other.app.as_str())?
+            .filter(|owner| owner.organization == app.organization);
         let by = by.map(|owner| format!("the app `{}`", owner.name));
-        return Err(Error::Taken { kind: Kind::Domain, name: host.to_string(), by });
+        return Err(Error::Taken {
+            kind: Kind::Domain,
+            name: host.to_string(),
+            by,
+        });
     }
     Ok(batch.insert(Domain {
         host,

@@ -23,7 +23,9 @@ pub fn parse(text: &str) -> Result<Vec<(VariableKey, String)>> {
         let equals = rest[..line_end].find('=').ok_or_else(|| wrong("there is no `=`"))?;
         let name = rest[..equals].trim();
         let name = name.strip_prefix("export ").map_or(name, str::trim);
-        let key: VariableKey = name.parse().map_err(|_| wrong(&format!("`{name}` is not a name: use letters, digits and _")))?;
+        let key: VariableKey = name
+            .parse()
+            .map_err(|_| wrong(&format!("`{name}` is not a name: use letters, digits and _")))?;
         let after = rest[equals + 1..].trim_start_matches([' ', '\t']);
         let (value, left) = match after.chars().next() {
             Some('\'') => single(&after[1..]).ok_or_else(|| wrong("the single quote is not closed"))?,
@@ -73,7 +75,10 @@ fn double(text: &str) -> Option<(String, &str)> {
 fn bare(text: &str) -> (String, &str) {
     let end = text.find('\n').unwrap_or(text.len());
     let line = &text[..end];
-    let comment = line.char_indices().find(|(at, c)| *c == '#' && (*at == 0 || line[..*at].ends_with([' ', '\t']))).map(|(at, _)| at);
+    let comment = line
+        .char_indices()
+        .find(|(at, c)| *c == '#' && (*at == 0 || line[..*at].ends_with([' ', '\t'])))
+        .map(|(at, _)| at);
     (line[..comment.unwrap_or(line.len())].trim().to_owned(), &text[end..])
 }
 
@@ -118,7 +123,10 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        check("A=1\nB = two words # note\n\n# no\nexport C='a#b'", &[("A", "1"), ("B", "two words"), ("C", "a#b")]);
+        check(
+            "A=1\nB = two words # note\n\n# no\nexport C='a#b'",
+            &[("A", "1"), ("B", "two words"), ("C", "a#b")],
+        );
         check("A=\"x\\ny\"\r\nB='x\ny'\r\n", &[("A", "x\ny"), ("B", "x\ny")]);
         check("A=a#b\nB=\nC=#c", &[("A", "a#b"), ("B", ""), ("C", "")]);
         check("A=1\nA=2", &[("A", "2")]);
@@ -127,7 +135,12 @@ mod tests {
 
     #[test]
     fn names_the_line() {
-        for (text, line) in [("A=1\nnonsense", "line 2"), ("A='open", "line 1"), ("\n\n1A=x", "line 3"), ("A=\"x\" y", "line 1")] {
+        for (text, line) in [
+            ("A=1\nnonsense", "line 2"),
+            ("A='open", "line 1"),
+            ("\n\n1A=x", "line 3"),
+            ("A=\"x\" y", "line 1"),
+        ] {
             let error = parse(text).expect_err("is refused").to_string();
             assert!(error.contains(line), "{error}");
         }

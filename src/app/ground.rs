@@ -64,7 +64,14 @@ impl Ground {
     }
     /// The settings, or the defaults on a fresh panel.
     pub fn settings(&self) -> types::Result<types::Settings> {
-        Ok(self.store.settings.list()?.into_iter().next().map(|stored| stored.value).unwrap_or_default())
+        Ok(self
+            .store
+            .settings
+            .list()?
+            .into_iter()
+            .next()
+            .map(|stored| stored.value)
+            .unwrap_or_default())
     }
     /// The domain under which new apps get a name.
     pub fn apps_domain(&self) -> types::Result<Option<Host>> {
@@ -72,7 +79,11 @@ impl Ground {
     }
     /// `https://HOST`, with the port when it is not 443.
     pub fn url_of(&self, host: &Host) -> String {
-        let host = if host.as_str().contains(':') { format!("[{host}]") } else { host.to_string() };
+        let host = if host.as_str().contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_string()
+        };
         match self.options.https_port {
             443 => format!("https://{host}"),
             port => format!("https://{host}:{port}"),

@@ -28,20 +28,28 @@ pub struct HealthReport {
 
 impl HealthChecker {
     pub(crate) fn new(ground: Arc<Ground>) -> HealthChecker {
-        HealthChecker { ground, checked: HashMap::new() }
+        HealthChecker {
+            ground,
+            checked: HashMap::new(),
+        }
     }
 
     /// Live, running containers whose interval is over.
     fn due(&mut self) -> Result<Vec<(Container, Release)>> {
         let observed = self.ground.observed.load();
-        self.checked.retain(|id, _| observed.containers.iter().any(|container| container.id == *id));
+        self.checked
+            .retain(|id, _| observed.containers.iter().any(|container| container.id == *id));
         let mut due = Vec::new();
         for container in observed.containers.iter().filter(|container| container.state.is_running()) {
-            let Some(app) = self.ground.store.apps.find(container.owner.app.as_str())? else { continue };
+            let Some(app) = self.ground.store.apps.find(container.owner.app.as_str())? else {
+                continue;
+            };
             if app.release.as_ref() != Some(&container.owner.release) {
                 continue;
             }
-            let Some(release) = releases::find(&self.ground, &container.owner.release)? else { continue };
+            let Some(release) = releases::find(&self.ground, &container.owner.release)? else {
+                continue;
+            };
             let interval = Duration::from_secs(release.health.interval_seconds.into());
             let is_due = self.checked.get(&container.id).is_none_or(|at| at.elapsed() >= interval);
             if is_due && release.health.probe != Probe::Running {
@@ -64,7 +72,9 @@ impl jobs::Job for HealthChecker {
         let ground = &self.ground;
         let results: Vec<(String, Option<String>)> = futures::stream::iter(due)
             .map(|(container, release)| async move {
-                let Some(address) = container.address else { return (container.id, Some("it has no address".into())) };
+                let Some(address) = container.address else {
+                    return (container.id, Some("it has no address".into()));
+                };
                 let timeout = Duration::from_secs(release.health.timeout_seconds.into());
                 let made = ground.node.probe(address, release.port, &release.health.probe, timeout).await;
                 (container.id, made.err().map(|error| report(&error)))
@@ -81,7 +91,13 @@ impl jobs::Job for HealthChecker {
                 let before = observed.health.get(id).cloned().unwrap_or_default();
                 let failures = if why.is_some() { before.failures + 1 } else { 0 };
                 turned |= (before.failures == 0) != (failures == 0) || failures == 3;
-                observed.health.insert(id.clone(), Health { failures, why: why.clone() });
+                observed.health.insert(
+                    id.clone(),
+                    Health {
+                        failures,
+                        why: why.clone(),
+                    },
+                );
             }
             observed
         });

@@ -63,10 +63,13 @@ impl Housekeeping {
         let ground = &self.ground;
         let all = ground.store.deployments.prefix(&format!("{}/", app.id))?;
         let limit = ground.world.now().minus(DAY * log_days);
-        let releases: HashSet<_> = releases_of(ground, &app.id)?.into_iter().map(|release| release.deployment).collect();
-        let old = all[..all.len().saturating_sub(20)].iter().filter(|deployment| {
-            deployment.finished_at.is_some_and(|at| at < limit) && !releases.contains(&deployment.id)
-        });
+        let releases: HashSet<_> = releases_of(ground, &app.id)?
+            .into_iter()
+            .map(|release| release.deployment)
+            .collect();
+        let old = all[..all.len().saturating_sub(20)]
+            .iter()
+            .filter(|deployment| deployment.finished_at.is_some_and(|at| at < limit) && !releases.contains(&deployment.id));
         let mut removed = 0;
         for deployment in old {
             ground.store.commit(Batch::new().remove(deployment)).await?;
@@ -102,9 +105,13 @@ impl Housekeeping {
     /// Folders of deployments that have ended.
     async fn work_folders(&self) -> Result<()> {
         let ground = &self.ground;
-        let Ok(mut entries) = tokio::fs::read_dir(ground.options.data.join("work")).await else { return Ok(()) };
+        let Ok(mut entries) = tokio::fs::read_dir(ground.options.data.join("work")).await else {
+            return Ok(());
+        };
         while let Ok(Some(entry)) = entries.next_entry().await {
-            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
             let over = crate::deployments::find(ground, &id)?.is_none_or(|deployment| deployment.phase.is_final());
             if over && !ground.running.has(&id) {
                 let _ = tokio::fs::remove_dir_all(work_folder(ground, &id)).await;
@@ -122,12 +129,18 @@ impl jobs::Job for Housekeeping {
     async fn run(&mut self) -> Result<HousekeepingReport> {
         let ground = self.ground.clone();
         let settings = ground.settings()?;
-        let mut done = HousekeepingReport { events: self.events().await?, ..HousekeepingReport::default() };
+        let mut done = HousekeepingReport {
+            events: self.events().await?,
+            ..HousekeepingReport::default()
+        };
         let limit = ground.world.now().minus(DAY * settings.trash_days);
         for app in ground.store.apps.list()? {
             if app.trashed_at.is_some_and(|at| at < limit) {
                 trash::purge(&ground, &app, false).await?;
-                let fact = Fact::AppRemoved { app: app.id.clone(), name: app.name.to_string() };
+                let fact = Fact::AppRemoved {
+                    app: app.id.clone(),
+                    name: app.name.to_string(),
+                };
                 ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
                 done.apps.push(app.name.to_string());
                 continue;

@@ -41,7 +41,11 @@ pub struct Made {
 
 impl Answers {
     pub(crate) fn new(store: Store, world: World) -> Answers {
-        Answers { store, world, under_way: Arc::default() }
+        Answers {
+            store,
+            world,
+            under_way: Arc::default(),
+        }
     }
 
     /// `fingerprint` is of method, path and body: the same key with another request is refused as `Invalid`. Fails with
@@ -50,7 +54,11 @@ impl Answers {
         if key.is_empty() || key.len() > 255 || !key.chars().all(|c| c.is_ascii_graphic()) {
             return Err(Error::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"));
         }
-        let key = format!("{}/{}/{key}", actor.organization, actor.user().map_or("machine", |user| user.as_str()));
+        let key = format!(
+            "{}/{}/{key}",
+            actor.organization,
+            actor.user().map_or("machine", |user| user.as_str())
+        );
         if let Some(found) = self.store.answers.find(&key)?
             && self.world.now().since(found.at) < KEPT
             && let Some(outcome) = &found.outcome
@@ -59,12 +67,19 @@ impl Answers {
                 return Err(Error::invalid("Idempotency-Key", "was used for another request"));
             }
             let body = self.store.unseal(&outcome.body)?;
-            return Ok(Turn::Again(Made { status: outcome.status, content_type: outcome.content_type.clone(), body }));
+            return Ok(Turn::Again(Made {
+                status: outcome.status,
+                content_type: outcome.content_type.clone(),
+                body,
+            }));
         }
         if !self.under_way.lock().expect("no panic while held").insert(key.clone()) {
             return Err(Error::busy("the same request is under way"));
         }
-        Ok(Turn::Go(Ticket { answers: self.clone(), key }))
+        Ok(Turn::Go(Ticket {
+            answers: self.clone(),
+            key,
+        }))
     }
 }
 
@@ -72,8 +87,17 @@ impl Ticket {
     /// Keeps the answer for those who ask again.
     pub async fn answer(self, fingerprint: &str, made: &Made) -> Result<()> {
         let answers = &self.answers;
-        let outcome = AnswerOutcome { status: made.status, content_type: made.content_type.clone(), body: answers.store.seal(&made.body)? };
-        let answer = Answer { key: self.key.clone(), request: fingerprint.to_owned(), outcome: Some(outcome), at: answers.world.now() };
+        let outcome = AnswerOutcome {
+            status: made.status,
+            content_type: made.content_type.clone(),
+            body: answers.store.seal(&made.body)?,
+        };
+        let answer = Answer {
+            key: self.key.clone(),
+            request: fingerprint.to_owned(),
+            outcome: Some(outcome),
+            at: answers.world.now(),
+        };
         if answers.store.answers.find(&self.key)?.is_some() {
             answers.store.answers.remove(&self.key).await?;
         }

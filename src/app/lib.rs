@@ -43,20 +43,20 @@ pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeNam
 pub use certificates::Certificates;
 pub use certifier::Certifier;
 pub use deployer::Deployer;
-pub use health::HealthChecker;
-pub use housekeeping::Housekeeping;
-pub use reconcile::Reconciler;
-pub use sampler::Sampler;
 pub use deployments::{DeploymentView, Deployments};
 pub use domains::{DomainCheck, DomainView, Domains};
 pub use events::Events;
 pub use ground::Options;
+pub use health::HealthChecker;
+pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
 pub use logs::{AppLine, Logs};
 pub use observed::AppState;
 pub use overview::{Attention, Counts, Overview, Overviews};
 pub use projects::{ProjectView, Projects};
+pub use reconcile::Reconciler;
 pub use releases::{Difference, ReleaseView, Releases};
+pub use sampler::Sampler;
 pub use servers::{Chart, ServerView, Servers};
 pub use sessions::*;
 pub use settings::{SettingsChange, SettingsService};
@@ -114,7 +114,15 @@ pub struct Panel {
 impl Panel {
     /// Puts the services together. Nothing runs yet; see [`Panel::jobs`].
     pub async fn open(parts: Parts) -> Result<Panel> {
-        let Parts { store, world, node, logs, metrics, redactor, options } = parts;
+        let Parts {
+            store,
+            world,
+            node,
+            logs,
+            metrics,
+            redactor,
+            options,
+        } = parts;
         let events = Events::new(store.clone(), world.clone());
         let ground = Arc::new(Ground {
             routing: Default::default(),

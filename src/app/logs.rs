@@ -28,7 +28,14 @@ impl Logs {
 
     /// The last `tail` lines (1000 unless said) of the app's containers, in order of time; only those with `search` in
     /// them, whatever the case.
-    pub async fn read(&self, actor: &Actor, app: &str, since: Option<Time>, tail: Option<u32>, search: Option<&str>) -> Result<Vec<AppLine>> {
+    pub async fn read(
+        &self,
+        actor: &Actor,
+        app: &str,
+        since: Option<Time>,
+        tail: Option<u32>,
+        search: Option<&str>,
+    ) -> Result<Vec<AppLine>> {
         actor.may(Action::View)?;
         let app = find_app(&self.ground, actor, app)?;
         let tail = tail.unwrap_or(1000).min(MOST);
@@ -37,7 +44,14 @@ impl Logs {
         let asked = if search.is_some() { None } else { Some(tail) };
         let mut found = Vec::new();
         for container in self.containers(&app) {
-            let mut lines = self.lines(&container, LogQuery { since, tail: asked, follow: false });
+            let mut lines = self.lines(
+                &container,
+                LogQuery {
+                    since,
+                    tail: asked,
+                    follow: false,
+                },
+            );
             while let Some(line) = lines.next().await {
                 let line = line?;
                 if search.as_ref().is_none_or(|search| line.line.text.to_lowercase().contains(search)) {
@@ -59,7 +73,15 @@ impl Logs {
         actor.may(Action::View)?;
         let app = find_app(&self.ground, actor, app)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(256);
-        tokio::spawn(self.clone().follow_all(app, LogQuery { since, tail: Some(tail.unwrap_or(200).min(MOST)), follow: true }, sender));
+        tokio::spawn(self.clone().follow_all(
+            app,
+            LogQuery {
+                since,
+                tail: Some(tail.unwrap_or(200).min(MOST)),
+                follow: true,
+            },
+            sender,
+        ));
         Ok(tokio_stream::wrappers::ReceiverStream::new(receiver).boxed())
     }
 
@@ -81,7 +103,11 @@ impl Logs {
                     });
                 }
             }
-            query = LogQuery { since: Some(self.ground.world.now().minus(Duration::from_secs(2))), tail: None, follow: true };
+            query = LogQuery {
+                since: Some(self.ground.world.now().minus(Duration::from_secs(2))),
+                tail: None,
+                follow: true,
+            };
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
                 () = sender.closed() => break,
@@ -91,7 +117,14 @@ impl Logs {
     }
 
     fn containers(&self, app: &App) -> Vec<Container> {
-        self.ground.observed.load().containers.iter().filter(|container| container.owner.app == app.id).cloned().collect()
+        self.ground
+            .observed
+            .load()
+            .containers
+            .iter()
+            .filter(|container| container.owner.app == app.id)
+            .cloned()
+            .collect()
     }
 
     fn lines(&self, container: &Container, query: LogQuery) -> BoxStream<'static, Result<AppLine>> {
@@ -99,7 +132,10 @@ impl Logs {
         let redacted = move |line: Result<LogLine>| {
             line.map(|mut line| {
                 line.text = redactor.redact(&line.text).into_owned();
-                AppLine { line, container: name.clone() }
+                AppLine {
+                    line,
+                    container: name.clone(),
+                }
             })
         };
         self.ground.node.container_logs(&container.id, query).map(redacted).boxed()
@@ -115,13 +151,35 @@ impl Logs {
             .filter(|container| container.state.is_running())
             .max_by_key(|container| (app.release.as_ref() == Some(&container.owner.release), container.created_at))
             .ok_or_else(|| Error::busy(format!("`{}` has no running container", app.name)))?;
-        let command = if command.is_empty() { SHELL.map(str::to_owned).to_vec() } else { command };
-        let spec = ExecSpec { command, tty: true, columns: columns.clamp(2, 1000), rows: rows.clamp(2, 1000) };
+        let command = if command.is_empty() {
+            SHELL.map(str::to_owned).to_vec()
+        } else {
+            command
+        };
+        let spec = ExecSpec {
+            command,
+            tty: true,
+            columns: columns.clamp(2, 1000),
+            rows: rows.clamp(2, 1000),
+        };
         let exec = self.ground.node.exec(&container.id, &spec).await?;
-        self.ground.events.emit(actor, Fact::TerminalOpened { app: app.id, name: app.name.to_string() }).await;
+        self.ground
+            .events
+            .emit(
+                actor,
+                Fact::TerminalOpened {
+                    app: app.id,
+                    name: app.name.to_string(),
+                },
+            )
+            .await;
         Ok(exec)
     }
 }
 
 /// The best shell that the image has. It runs inside the container; nothing of ours goes through a shell.
-const SHELL: [&str; 3] = ["/bin/sh", "-c", "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi"];
+const SHELL: [&str; 3] = [
+    "/bin/sh",
+    "-c",
+    "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi",
+];

@@ -105,9 +105,10 @@ impl Observed {
                 _ => (AppState::Running, None),
             },
             ContainerState::Created | ContainerState::Removing => (AppState::Starting, None),
-            state @ ContainerState::Exited { out_of_memory: true, .. } => {
-                (AppState::Crashing, Some(format!("{}, limit {} MiB", state.words(), app.limits.memory_bytes >> 20)))
-            }
+            state @ ContainerState::Exited { out_of_memory: true, .. } => (
+                AppState::Crashing,
+                Some(format!("{}, limit {} MiB", state.words(), app.limits.memory_bytes >> 20)),
+            ),
             state => (AppState::Crashing, Some(state.words())),
         }
     }

@@ -63,14 +63,27 @@ impl Overviews {
             apps: apps.len(),
             running: apps.iter().filter(|app| app.state == AppState::Running).count(),
             failed: apps.iter().filter(is_bad).count(),
-            projects: ground.store.projects.list()?.iter().filter(|project| project.organization == actor.organization).count(),
+            projects: ground
+                .store
+                .projects
+                .list()?
+                .iter()
+                .filter(|project| project.organization == actor.organization)
+                .count(),
         };
         let mut attention = engine_attention(&servers);
         attention.extend(apps.iter().filter_map(app_attention));
         attention.extend(self.certificates(actor)?);
         attention.extend(servers.iter().filter_map(disk_attention));
         let events = ground.events.list(actor, None, None, 20).await?;
-        Ok(Overview { servers, attention, apps, deployments, events, counts })
+        Ok(Overview {
+            servers,
+            attention,
+            apps,
+            deployments,
+            events,
+            counts,
+        })
     }
 
     fn certificates(&self, actor: &Actor) -> Result<Vec<Attention>> {
@@ -78,16 +91,26 @@ impl Overviews {
         let now = ground.world.now();
         let mut found = Vec::new();
         for certificate in ground.store.certificates.list()? {
-            let Some(domain) = ground.store.domains.find(certificate.host.as_str())? else { continue };
+            let Some(domain) = ground.store.domains.find(certificate.host.as_str())? else {
+                continue;
+            };
             if domain.organization != actor.organization {
                 continue;
             }
             let text = match (certificate.state, certificate.not_after) {
                 (CertificateState::Failed, _) => {
-                    format!("No certificate for {}: {}", certificate.host, certificate.last_error.clone().unwrap_or_default())
+                    format!(
+                        "No certificate for {}: {}",
+                        certificate.host,
+                        certificate.last_error.clone().unwrap_or_default()
+                    )
                 }
                 (_, Some(end)) if end.since(now) < Duration::from_secs(7 * 86_400) => {
-                    format!("The certificate for {} ends in {} days", certificate.host, end.since(now).as_secs() / 86_400)
+                    format!(
+                        "The certificate for {} ends in {} days",
+                        certificate.host,
+                        end.since(now).as_secs() / 86_400
+                    )
                 }
                 _ => continue,
             };
@@ -119,18 +142,31 @@ fn app_attention(app: &AppView) -> Option<Attention> {
     let name = &app.app.name;
     let detail = app.state_detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
     let (text, tab, action) = match app.state {
-        AppState::Failed => (format!("The deployment of {name} failed{detail}"), "/deployments", "See the deployment"),
+        AppState::Failed => (
+            format!("The deployment of {name} failed{detail}"),
+            "/deployments",
+            "See the deployment",
+        ),
         AppState::Crashing => (format!("{name} keeps crashing{detail}"), "/logs", "See the logs"),
         AppState::Unhealthy => (format!("{name} fails its health check{detail}"), "/logs", "See the logs"),
         _ => match &app.deployment {
             Some(last) if last.phase == types::Phase::Failed => {
                 let why = last.error.as_deref().unwrap_or("see its log");
-                (format!("The last deployment of {name} failed, the one before still serves: {why}"), "/deployments", "See the deployment")
+                (
+                    format!("The last deployment of {name} failed, the one before still serves: {why}"),
+                    "/deployments",
+                    "See the deployment",
+                )
             }
             _ => return None,
         },
     };
-    Some(Attention { problem: true, text, link: format!("/apps/{}{tab}", app.app.id), action: action.into() })
+    Some(Attention {
+        problem: true,
+        text,
+        link: format!("/apps/{}{tab}", app.app.id),
+        action: action.into(),
+    })
 }
 
 fn disk_attention(server: &ServerView) -> Option<Attention> {
@@ -139,7 +175,11 @@ fn disk_attention(server: &ServerView) -> Option<Attention> {
     let scarce = sample.disk_total_bytes > 0 && (free < sample.disk_total_bytes / 10 || free < 2 << 30);
     scarce.then(|| Attention {
         problem: free < 1 << 30,
-        text: format!("{} has {:.1} GiB of disk left", server.server.name, free as f64 / f64::from(1 << 30)),
+        text: format!(
+            "{} has {:.1} GiB of disk left",
+            server.server.name,
+            free as f64 / f64::from(1 << 30)
+        ),
         link: "/servers".into(),
         action: "See the server".into(),
     })

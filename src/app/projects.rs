@@ -44,7 +44,13 @@ impl Projects {
         check_description(&description)?;
         let world = &self.ground.world;
         let organization = actor.organization.clone();
-        let project = Project { id: world.id(), organization: organization.clone(), name, description, created_at: world.now() };
+        let project = Project {
+            id: world.id(),
+            organization: organization.clone(),
+            name,
+            description,
+            created_at: world.now(),
+        };
         let environment = Environment {
             id: world.id(),
             organization,
@@ -52,8 +58,20 @@ impl Projects {
             name: "production".parse()?,
             created_at: world.now(),
         };
-        self.ground.store.commit(Batch::new().insert(project.clone()).insert(environment)).await?;
-        self.ground.events.emit(actor, Fact::ProjectCreated { project: project.id.clone(), name: project.name.to_string() }).await;
+        self.ground
+            .store
+            .commit(Batch::new().insert(project.clone()).insert(environment))
+            .await?;
+        self.ground
+            .events
+            .emit(
+                actor,
+                Fact::ProjectCreated {
+                    project: project.id.clone(),
+                    name: project.name.to_string(),
+                },
+            )
+            .await;
         self.view(project)
     }
 
@@ -77,7 +95,16 @@ impl Projects {
                 Ok(())
             })
             .await?;
-        self.ground.events.emit(actor, Fact::ProjectChanged { project: stored.id.clone(), name: stored.name.to_string() }).await;
+        self.ground
+            .events
+            .emit(
+                actor,
+                Fact::ProjectChanged {
+                    project: stored.id.clone(),
+                    name: stored.name.to_string(),
+                },
+            )
+            .await;
         self.view(stored.value)
     }
 
@@ -85,7 +112,16 @@ impl Projects {
     pub async fn remove(&self, actor: &Actor, project: &str) -> Result<()> {
         actor.may(Action::Delete)?;
         let view = self.view(find_project(&self.ground, actor, project)?)?;
-        if self.ground.store.projects.list()?.iter().filter(|other| other.organization == actor.organization).count() == 1 {
+        if self
+            .ground
+            .store
+            .projects
+            .list()?
+            .iter()
+            .filter(|other| other.organization == actor.organization)
+            .count()
+            == 1
+        {
             return Err(Error::busy("the last project stays: new apps need one"));
         }
         for environment in &view.environments {
@@ -98,7 +134,10 @@ impl Projects {
         }
         store.commit(batch).await?;
         self.ground.wake_reconcile();
-        let fact = Fact::ProjectRemoved { project: view.project.id.clone(), name: view.project.name.to_string() };
+        let fact = Fact::ProjectRemoved {
+            project: view.project.id.clone(),
+            name: view.project.name.to_string(),
+        };
         self.ground.events.emit(actor, fact).await;
         Ok(())
     }
@@ -114,14 +153,25 @@ impl Projects {
             created_at: self.ground.world.now(),
         };
         let environment = self.ground.store.environments.insert(environment).await?.value;
-        self.ground.events.emit(actor, Fact::ProjectChanged { project: project.id, name: project.name.to_string() }).await;
+        self.ground
+            .events
+            .emit(
+                actor,
+                Fact::ProjectChanged {
+                    project: project.id,
+                    name: project.name.to_string(),
+                },
+            )
+            .await;
         Ok(environment)
     }
 
     pub async fn remove_environment(&self, actor: &Actor, id: &str) -> Result<()> {
         actor.may(Action::Delete)?;
         let store = &self.ground.store;
-        let environment = owned(actor, store.environments.find(id)?, Kind::Environment, id, |environment| &environment.organization)?;
+        let environment = owned(actor, store.environments.find(id)?, Kind::Environment, id, |environment| {
+            &environment.organization
+        })?;
         check_empty(&self.ground, &environment)?;
         if environments_of(&self.ground, &environment.project)?.len() == 1 {
             return Err(Error::busy("the last environment of a project stays; delete the project instead"));
@@ -133,30 +183,57 @@ impl Projects {
 
     fn view(&self, project: Project) -> Result<ProjectView> {
         let apps = self.ground.store.apps.list()?;
-        let apps = apps.iter().filter(|app| app.project == project.id && app.trashed_at.is_none()).count();
-        Ok(ProjectView { environments: environments_of(&self.ground, &project.id)?, apps, project })
+        let apps = apps
+            .iter()
+            .filter(|app| app.project == project.id && app.trashed_at.is_none())
+            .count();
+        Ok(ProjectView {
+            environments: environments_of(&self.ground, &project.id)?,
+            apps,
+            project,
+        })
     }
 }
 
 fn check_description(description: &str) -> Result<()> {
-    if description.len() > 1000 { Err(Error::invalid("description", "is longer than 1000 bytes")) } else { Ok(()) }
+    if description.len() > 1000 {
+        Err(Error::invalid("description", "is longer than 1000 bytes"))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_empty(ground: &Ground, environment: &Environment) -> Result<()> {
     let apps = ground.store.apps.list()?;
     if let Some(app) = apps.iter().find(|app| app.environment == environment.id) {
         let place = if app.trashed_at.is_some() { " in the trash" } else { "" };
-        return Err(Error::busy(format!("`{}` still has the app `{}`{place}", environment.name, app.name)));
+        return Err(Error::busy(format!(
+            "`{}` still has the app `{}`{place}",
+            environment.name, app.name
+        )));
     }
-    if let Some(volume) = ground.store.volumes.list()?.iter().find(|volume| volume.environment == environment.id) {
-        return Err(Error::busy(format!("`{}` still has the volume `{}`", environment.name, volume.name)));
+    if let Some(volume) = ground
+        .store
+        .volumes
+        .list()?
+        .iter()
+        .find(|volume| volume.environment == environment.id)
+    {
+        return Err(Error::busy(format!(
+            "`{}` still has the volume `{}`",
+            environment.name, volume.name
+        )));
     }
     Ok(())
 }
 
 pub(crate) fn environments_of(ground: &Ground, project: &types::ProjectId) -> Result<Vec<Environment>> {
     let all = ground.store.environments.list()?;
-    Ok(all.into_iter().map(|stored| stored.value).filter(|environment| environment.project == *project).collect())
+    Ok(all
+        .into_iter()
+        .map(|stored| stored.value)
+        .filter(|environment| environment.project == *project)
+        .collect())
 }
 
 /// By id or by name.
@@ -171,7 +248,9 @@ pub(crate) fn find_project(ground: &Ground, actor: &Actor, wanted: &str) -> Resu
 /// The environment that is meant: of the project (its only or first one where none is named), else the first of all.
 pub(crate) fn find_environment(ground: &Ground, actor: &Actor, project: Option<&str>, environment: Option<&str>) -> Result<Environment> {
     if let Some(id) = environment.filter(|text| text.starts_with("env_")) {
-        return owned(actor, ground.store.environments.find(id)?, Kind::Environment, id, |environment| &environment.organization);
+        return owned(actor, ground.store.environments.find(id)?, Kind::Environment, id, |environment| {
+            &environment.organization
+        });
     }
     let project = match project {
         Some(project) => find_project(ground, actor, project)?,
@@ -195,7 +274,9 @@ pub(crate) fn of<T>(
     organization: fn(&T) -> &types::OrganizationId,
 ) -> impl Iterator<Item = T> + use<T> {
     let mine = actor.organization.clone();
-    all.into_iter().map(|stored| stored.value).filter(move |value| *organization(value) == mine)
+    all.into_iter()
+        .map(|stored| stored.value)
+        .filter(move |value| *organization(value) == mine)
 }
 
 /// The record, if it is the actor's organization's; else `NotFound`, as if it were not there.

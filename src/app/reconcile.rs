@@ -17,8 +17,8 @@ use std::{
     time::Duration,
 };
 use types::{
-    Actor, App, AppId, Container, ContainerState, DesiredState, EngineEvent, EngineStatus, Fact, OrganizationId, Phase, Release, ReleaseId, Result,
-    report,
+    Actor, App, AppId, Container, ContainerState, DesiredState, EngineEvent, EngineStatus, Fact, OrganizationId, Phase, Release, ReleaseId,
+    Result, report,
 };
 
 /// How long requests and WebSockets of a container that was replaced may go on.
@@ -51,7 +51,12 @@ struct Wanted {
 
 impl Reconciler {
     pub(crate) fn new(ground: Arc<Ground>) -> Reconciler {
-        Reconciler { ground, states: HashMap::new(), engine_up: None, retiring: Arc::default() }
+        Reconciler {
+            ground,
+            states: HashMap::new(),
+            engine_up: None,
+            retiring: Arc::default(),
+        }
     }
 
     fn wanted(&self) -> Result<Wanted> {
@@ -59,10 +64,22 @@ impl Reconciler {
         let mut wanted = Wanted {
             live: Vec::new(),
             deploying: HashSet::new(),
-            organizations: ground.store.organizations.list()?.into_iter().map(|organization| organization.id.clone()).collect(),
+            organizations: ground
+                .store
+                .organizations
+                .list()?
+                .into_iter()
+                .map(|organization| organization.id.clone())
+                .collect(),
         };
         let mut no_room = HashSet::new();
-        for deployment in ground.store.deployments.list()?.into_iter().filter(|deployment| is_active(deployment.phase)) {
+        for deployment in ground
+            .store
+            .deployments
+            .list()?
+            .into_iter()
+            .filter(|deployment| is_active(deployment.phase))
+        {
             let Some(release) = &deployment.release else { continue };
             wanted.deploying.insert(release.clone());
             let starting = matches!(deployment.phase, Phase::Starting | Phase::Checking);
@@ -149,7 +166,12 @@ impl Reconciler {
             let (state, why) = observed.state_of(&app, last);
             let before = self.states.get(&app.id).copied();
             if before.is_some_and(|before| before != state) {
-                let fact = Fact::AppStateChanged { app: app.id.clone(), name: app.name.to_string(), state: state.word().into(), why };
+                let fact = Fact::AppStateChanged {
+                    app: app.id.clone(),
+                    name: app.name.to_string(),
+                    state: state.word().into(),
+                    why,
+                };
                 self.ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
             }
             now.insert(app.id.clone(), state);
@@ -187,11 +209,18 @@ impl jobs::Job for Reconciler {
         observed.engine = Some(status.clone());
         if let EngineStatus::Up { .. } = status {
             let ours = |containers: Vec<Container>| -> Vec<Container> {
-                containers.into_iter().filter(|container| wanted.organizations.contains(&container.owner.organization)).collect()
+                containers
+                    .into_iter()
+                    .filter(|container| wanted.organizations.contains(&container.owner.organization))
+                    .collect()
             };
             let before = ours(self.ground.node.containers().await?);
             observed.problems = self.start_missing(&wanted, &before, &mut report_).await;
-            observed.containers = if report_.started.is_empty() { before } else { ours(self.ground.node.containers().await?) };
+            observed.containers = if report_.started.is_empty() {
+                before
+            } else {
+                ours(self.ground.node.containers().await?)
+            };
             let there: HashSet<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
             observed.health.retain(|id, _| there.contains(id.as_str()));
         }

@@ -45,7 +45,11 @@ impl Releases {
                         mounts.push((mount.clone(), volume.value));
                     }
                 }
-                Ok(ReleaseView { live: app.release.as_ref() == Some(&release.id), mounts, release })
+                Ok(ReleaseView {
+                    live: app.release.as_ref() == Some(&release.id),
+                    mounts,
+                    release,
+                })
             })
             .collect()
     }
@@ -70,8 +74,20 @@ impl Releases {
                 _ => true,
             };
             if changed {
-                let word = |there: bool| there.then(|| if a.is_some() && b.is_some() { "changed".to_owned() } else { "set".to_owned() });
-                differences.push(Difference { what: format!("variable {key}"), from: word(a.is_some()), to: word(b.is_some()) });
+                let word = |there: bool| {
+                    there.then(|| {
+                        if a.is_some() && b.is_some() {
+                            "changed".to_owned()
+                        } else {
+                            "set".to_owned()
+                        }
+                    })
+                };
+                differences.push(Difference {
+                    what: format!("variable {key}"),
+                    from: word(a.is_some()),
+                    to: word(b.is_some()),
+                });
             }
         }
         Ok(differences)
@@ -83,20 +99,49 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut compare = |what: &str, a: Option<String>, b: Option<String>| {
         if a != b {
-            found.push(Difference { what: what.to_owned(), from: a, to: b });
+            found.push(Difference {
+                what: what.to_owned(),
+                from: a,
+                to: b,
+            });
         }
     };
-    let commit = |release: &Release| release.commit.as_ref().map(|commit| format!("{} {}", &commit.id[..commit.id.len().min(10)], commit.subject));
+    let commit = |release: &Release| {
+        release
+            .commit
+            .as_ref()
+            .map(|commit| format!("{} {}", &commit.id[..commit.id.len().min(10)], commit.subject))
+    };
     compare("commit", commit(from), commit(to));
     compare("image", Some(from.image_name.clone()), Some(to.image_name.clone()));
     compare("image id", Some(from.image.clone()), Some(to.image.clone()));
     compare("port", Some(from.port.to_string()), Some(to.port.to_string()));
-    compare("command", from.command.as_ref().map(|words| words.join(" ")), to.command.as_ref().map(|words| words.join(" ")));
-    compare("memory", Some(format!("{} MiB", from.limits.memory_bytes >> 20)), Some(format!("{} MiB", to.limits.memory_bytes >> 20)));
-    compare("cpu", Some(format!("{} m", from.limits.cpu_millis)), Some(format!("{} m", to.limits.cpu_millis)));
+    compare(
+        "command",
+        from.command.as_ref().map(|words| words.join(" ")),
+        to.command.as_ref().map(|words| words.join(" ")),
+    );
+    compare(
+        "memory",
+        Some(format!("{} MiB", from.limits.memory_bytes >> 20)),
+        Some(format!("{} MiB", to.limits.memory_bytes >> 20)),
+    );
+    compare(
+        "cpu",
+        Some(format!("{} m", from.limits.cpu_millis)),
+        Some(format!("{} m", to.limits.cpu_millis)),
+    );
     compare("pids", Some(from.limits.pids.to_string()), Some(to.limits.pids.to_string()));
-    compare("health check", Some(format!("{:?}", from.health.probe)), Some(format!("{:?}", to.health.probe)));
-    compare("grace period", Some(format!("{} s", from.grace_seconds)), Some(format!("{} s", to.grace_seconds)));
+    compare(
+        "health check",
+        Some(format!("{:?}", from.health.probe)),
+        Some(format!("{:?}", to.health.probe)),
+    );
+    compare(
+        "grace period",
+        Some(format!("{} s", from.grace_seconds)),
+        Some(format!("{} s", to.grace_seconds)),
+    );
     compare("domains", Some(from.domains.join(", ")), Some(to.domains.join(", ")));
     let mount = |mount: &types::Mount| format!("{}{}", mount.volume, if mount.read_only { " (read only)" } else { "" });
     for (path, a, b) in paired(&from.mounts, &to.mounts, |mount| mount.path.to_string()) {
@@ -121,10 +166,15 @@ pub(crate) fn find(ground: &Ground, id: &ReleaseId) -> Result<Option<Release>> {
     Ok(ground.store.releases.claimed(id.as_str())?.map(|stored| stored.value))
 }
 
-
 /// Oldest first.
 pub(crate) fn releases_of(ground: &Ground, app: &AppId) -> Result<Vec<Release>> {
-    Ok(ground.store.releases.prefix(&format!("{app}/"))?.into_iter().map(|stored| stored.value).collect())
+    Ok(ground
+        .store
+        .releases
+        .prefix(&format!("{app}/"))?
+        .into_iter()
+        .map(|stored| stored.value)
+        .collect())
 }
 
 /// The release that was live before the one that is now, if it is still kept.

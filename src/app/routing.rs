@@ -6,7 +6,9 @@ use std::{
     net::SocketAddr,
     sync::Mutex,
 };
-use types::{App, AppId, Container, DesiredState, EdgeCertificate, EdgeConfig, EngineStatus, Host, Release, Result, Route, Target, Upstream};
+use types::{
+    App, AppId, Container, DesiredState, EdgeCertificate, EdgeConfig, EngineStatus, Host, Release, Result, Route, Target, Upstream,
+};
 
 /// What routes need beyond the store: what was applied last, and answers to ACME challenges.
 #[derive(Default)]
@@ -17,7 +19,10 @@ pub(crate) struct Routing {
 
 impl Routing {
     pub fn publish_challenge(&self, token: &str, answer: &str) {
-        self.challenges.lock().expect("no panic while held").insert(token.to_owned(), answer.to_owned());
+        self.challenges
+            .lock()
+            .expect("no panic while held")
+            .insert(token.to_owned(), answer.to_owned());
     }
     pub fn withdraw_challenge(&self, token: &str) {
         self.challenges.lock().expect("no panic while held").remove(token);
@@ -38,11 +43,20 @@ pub(crate) async fn apply(ground: &Ground) -> Result<()> {
 fn compute(ground: &Ground) -> Result<EdgeConfig> {
     let store = &ground.store;
     let observed = ground.observed.load();
-    let apps: HashMap<AppId, App> = store.apps.list()?.into_iter().map(|stored| (stored.id.clone(), stored.value)).collect();
-    let mut config =
-        EdgeConfig { challenges: ground.routing.challenges.lock().expect("no panic while held").clone(), ..EdgeConfig::default() };
+    let apps: HashMap<AppId, App> = store
+        .apps
+        .list()?
+        .into_iter()
+        .map(|stored| (stored.id.clone(), stored.value))
+        .collect();
+    let mut config = EdgeConfig {
+        challenges: ground.routing.challenges.lock().expect("no panic while held").clone(),
+        ..EdgeConfig::default()
+    };
     for domain in store.domains.list()? {
-        let Some(app) = apps.get(&domain.app).filter(|app| app.trashed_at.is_none()) else { continue };
+        let Some(app) = apps.get(&domain.app).filter(|app| app.trashed_at.is_none()) else {
+            continue;
+        };
         let release = match &app.release {
             Some(id) => crate::releases::find(ground, id)?,
             None => None,
@@ -56,12 +70,23 @@ fn compute(ground: &Ground) -> Result<EdgeConfig> {
         config.routes.insert(domain.host.clone(), route);
     }
     if let Some(host) = ground.settings()?.panel_domain {
-        config.routes.insert(host, Route { app: None, name: "panel".into(), force_https: true, target: Target::Panel });
+        config.routes.insert(
+            host,
+            Route {
+                app: None,
+                name: "panel".into(),
+                force_https: true,
+                target: Target::Panel,
+            },
+        );
     }
     for certificate in store.certificates.list()? {
         let wanted = config.routes.contains_key(&certificate.host) || certificate.host == default_host();
         if let (true, false, Some(key)) = (wanted, certificate.chain_pem.is_empty(), &certificate.key) {
-            let entry = EdgeCertificate { chain_pem: certificate.chain_pem.clone(), key_pem: store.unseal(key)? };
+            let entry = EdgeCertificate {
+                chain_pem: certificate.chain_pem.clone(),
+                key_pem: store.unseal(key)?,
+            };
             config.certificates.insert(certificate.host.clone(), entry);
         }
     }
@@ -78,11 +103,15 @@ fn target(app: &App, release: Option<&Release>, observed: &Observed) -> Target {
     let Some(release) = release else {
         return match app.last_deployment {
             Some(_) => Target::Starting,
-            None => Target::Down { why: "it has not been deployed yet".into() },
+            None => Target::Down {
+                why: "it has not been deployed yet".into(),
+            },
         };
     };
     if app.desired == DesiredState::Stopped {
-        return Target::Down { why: "it is stopped".into() };
+        return Target::Down {
+            why: "it is stopped".into(),
+        };
     }
     let upstreams: Vec<Upstream> = observed
         .containers
@@ -94,8 +123,12 @@ fn target(app: &App, release: Option<&Release>, observed: &Observed) -> Target {
         return Target::Upstreams(upstreams);
     }
     match (&observed.engine, observed.container(&release.id)) {
-        (Some(EngineStatus::Down { .. }), _) => Target::Down { why: "its server's Docker engine does not answer".into() },
-        (_, Some(container)) if !matches!(container.state, types::ContainerState::Created) => Target::Down { why: container.state.words() },
+        (Some(EngineStatus::Down { .. }), _) => Target::Down {
+            why: "its server's Docker engine does not answer".into(),
+        },
+        (_, Some(container)) if !matches!(container.state, types::ContainerState::Created) => Target::Down {
+            why: container.state.words(),
+        },
         _ => Target::Starting,
     }
 }
@@ -103,5 +136,7 @@ fn target(app: &App, release: Option<&Release>, observed: &Observed) -> Target {
 /// Where a running container listens.
 pub(crate) fn upstream(container: &Container, port: u16) -> Option<Upstream> {
     let address = container.address.filter(|_| container.state.is_running())?;
-    Some(Upstream { address: SocketAddr::new(address, port) })
+    Some(Upstream {
+        address: SocketAddr::new(address, port),
+    })
 }

@@ -25,12 +25,19 @@ pub struct SamplerReport {
 
 impl Sampler {
     pub(crate) fn new(ground: Arc<Ground>) -> Sampler {
-        Sampler { ground, turns: 0, traffic: HashMap::new(), networks: HashMap::new() }
+        Sampler {
+            ground,
+            turns: 0,
+            traffic: HashMap::new(),
+            networks: HashMap::new(),
+        }
     }
 
     async fn machine(&self, now: Time) -> Result<()> {
         let sample = self.ground.node.sample().await?;
-        let Some(server) = servers::local(&self.ground)? else { return Ok(()) };
+        let Some(server) = servers::local(&self.ground)? else {
+            return Ok(());
+        };
         for (name, value) in [
             ("cpu", sample.cpu),
             ("load_1m", sample.load_1m),
@@ -63,7 +70,12 @@ impl Sampler {
 
     async fn containers(&mut self, now: Time) -> usize {
         let observed = self.ground.observed.load_full();
-        let running: Vec<_> = observed.containers.iter().filter(|container| container.state.is_running()).cloned().collect();
+        let running: Vec<_> = observed
+            .containers
+            .iter()
+            .filter(|container| container.state.is_running())
+            .cloned()
+            .collect();
         let node = &self.ground.node;
         let stats: Vec<_> = futures::stream::iter(running)
             .map(|container| async move {
@@ -75,7 +87,11 @@ impl Sampler {
             .collect()
             .await;
         for (container, stats) in &stats {
-            let record = |name: &str, value: f64| self.ground.metrics.record(&format!("app/{}/{name}", container.owner.app), now, value);
+            let record = |name: &str, value: f64| {
+                self.ground
+                    .metrics
+                    .record(&format!("app/{}/{name}", container.owner.app), now, value)
+            };
             record("cpu_cores", stats.cpu_cores);
             record("memory_bytes", stats.memory_bytes as f64);
             if let Some((then, before)) = self.networks.insert(container.id.clone(), (now, *stats)) {
@@ -84,7 +100,8 @@ impl Sampler {
                 record("net_out", stats.net_out_bytes.saturating_sub(before.net_out_bytes) as f64 / seconds);
             }
         }
-        self.networks.retain(|id, _| observed.containers.iter().any(|container| container.id == *id));
+        self.networks
+            .retain(|id, _| observed.containers.iter().any(|container| container.id == *id));
         stats.len()
     }
 }
@@ -100,7 +117,11 @@ impl jobs::Job for Sampler {
         self.traffic(now).await?;
         let turn = self.turns;
         self.turns += 1;
-        let containers = if turn.is_multiple_of(CONTAINERS_EVERY) { self.containers(now).await } else { 0 };
+        let containers = if turn.is_multiple_of(CONTAINERS_EVERY) {
+            self.containers(now).await
+        } else {
+            0
+        };
         Ok(SamplerReport { containers })
     }
 }

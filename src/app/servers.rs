@@ -1,9 +1,6 @@
 //! Servers: what they are, how they fare, what their doctor says.
 
-use crate::{
-    apps::find_app,
-    ground::Ground,
-};
+use crate::{apps::find_app, ground::Ground};
 use std::{sync::Arc, time::Duration};
 use types::{Action, Actor, AppId, EngineStatus, Error, Finding, Kind, MachineFacts, MachineSample, NodeId, NodeRecord, Result, Time};
 
@@ -24,7 +21,15 @@ pub struct Chart {
     pub series: Vec<(&'static str, Vec<Option<f64>>)>,
 }
 
-const SERVER_SERIES: [&str; 7] = ["cpu", "load_1m", "memory_used_bytes", "disk_used_bytes", "net_in", "net_out", "panel_memory_bytes"];
+const SERVER_SERIES: [&str; 7] = [
+    "cpu",
+    "load_1m",
+    "memory_used_bytes",
+    "disk_used_bytes",
+    "net_in",
+    "net_out",
+    "panel_memory_bytes",
+];
 const APP_SERIES: [&str; 7] = ["cpu_cores", "memory_bytes", "net_in", "net_out", "requests", "errors", "latency_ms"];
 
 /// Points in a chart.
@@ -75,7 +80,11 @@ impl Servers {
             (app.clone(), last("cpu_cores"), last("memory_bytes"))
         };
         let apps = self.ground.store.apps.list()?;
-        Ok(apps.iter().filter(|app| app.organization == actor.organization && app.trashed_at.is_none()).map(|app| usage(&app.id)).collect())
+        Ok(apps
+            .iter()
+            .filter(|app| app.organization == actor.organization && app.trashed_at.is_none())
+            .map(|app| usage(&app.id))
+            .collect())
     }
 
     /// What is wrong with this machine, and how to mend it.
@@ -91,22 +100,40 @@ impl Servers {
         let to = self.ground.world.now();
         let from = to.minus(span);
         let step = (span / u32::try_from(POINTS).expect("a small number")).max(Duration::from_secs(2));
-        let points = usize::try_from(span.as_millis() / step.as_millis()).unwrap_or(POINTS).clamp(1, POINTS);
-        let times = (0..points).map(|n| from.plus(step * u32::try_from(n).expect("a small number"))).collect();
-        let series = names.iter().map(|name| (*name, self.ground.metrics.range(&format!("{prefix}/{name}"), from, to, points))).collect();
+        let points = usize::try_from(span.as_millis() / step.as_millis())
+            .unwrap_or(POINTS)
+            .clamp(1, POINTS);
+        let times = (0..points)
+            .map(|n| from.plus(step * u32::try_from(n).expect("a small number")))
+            .collect();
+        let series = names
+            .iter()
+            .map(|name| (*name, self.ground.metrics.range(&format!("{prefix}/{name}"), from, to, points)))
+            .collect();
         Ok(Chart { step, times, series })
     }
 }
 
 pub(crate) fn local(ground: &Ground) -> Result<Option<NodeRecord>> {
-    Ok(ground.store.nodes.list()?.into_iter().map(|stored| stored.value).find(|server| server.local))
+    Ok(ground
+        .store
+        .nodes
+        .list()?
+        .into_iter()
+        .map(|stored| stored.value)
+        .find(|server| server.local))
 }
 
 /// The panel's own machine has a record, from the first start on.
 pub(crate) async fn ensure_local(ground: &Ground) -> Result<()> {
     if local(ground)?.is_none() {
         let name = ground.node.facts().hostname;
-        let record = NodeRecord { id: ground.world.id(), name, local: true, created_at: ground.world.now() };
+        let record = NodeRecord {
+            id: ground.world.id(),
+            name,
+            local: true,
+            created_at: ground.world.now(),
+        };
         ground.store.nodes.insert(record).await?;
     }
     Ok(())

@@ -45,7 +45,12 @@ impl SettingsService {
         set(&mut settings.acme_directory, change.acme_directory, "acme_directory", &mut fields);
         set(&mut settings.acme_email, change.acme_email, "acme_email", &mut fields);
         set(&mut settings.acme_ca_pem, change.acme_ca_pem, "acme_ca_pem", &mut fields);
-        set(&mut settings.deployments_at_once, change.deployments_at_once, "deployments_at_once", &mut fields);
+        set(
+            &mut settings.deployments_at_once,
+            change.deployments_at_once,
+            "deployments_at_once",
+            &mut fields,
+        );
         set(&mut settings.trash_days, change.trash_days, "trash_days", &mut fields);
         set(&mut settings.log_days, change.log_days, "log_days", &mut fields);
         if fields.is_empty() {
@@ -71,7 +76,11 @@ impl SettingsService {
         if let Some(Some(host)) = &change.panel_domain
             && self.ground.store.domains.find(host.as_str())?.is_some()
         {
-            return Err(Error::Taken { kind: Kind::Domain, name: host.to_string(), by: Some("an app".into()) });
+            return Err(Error::Taken {
+                kind: Kind::Domain,
+                name: host.to_string(),
+                by: Some("an app".into()),
+            });
         }
         if let Some(url) = &change.acme_directory
             && !matches!(url.scheme(), "https" | "http")

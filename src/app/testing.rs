@@ -38,17 +38,30 @@ pub struct FakeNode {
 
 impl FakeNode {
     fn check(&self) -> Result<()> {
-        if self.orders.lock().expect("test").engine_down { Err(Error::unavailable("the engine does not answer")) } else { Ok(()) }
+        if self.orders.lock().expect("test").engine_down {
+            Err(Error::unavailable("the engine does not answer"))
+        } else {
+            Ok(())
+        }
     }
     /// Names of running containers, in order.
     pub fn running(&self) -> Vec<String> {
         let containers = self.containers.lock().expect("test");
-        let mut names: Vec<_> = containers.values().filter(|c| c.state.is_running()).map(|c| c.name.clone()).collect();
+        let mut names: Vec<_> = containers
+            .values()
+            .filter(|c| c.state.is_running())
+            .map(|c| c.name.clone())
+            .collect();
         names.sort();
         names
     }
     pub fn target_of(&self, host: &str) -> Option<Target> {
-        self.edge.lock().expect("test").routes.get(&host.parse().expect("a host")).map(|route| route.target.clone())
+        self.edge
+            .lock()
+            .expect("test")
+            .routes
+            .get(&host.parse().expect("a host"))
+            .map(|route| route.target.clone())
     }
 }
 
@@ -56,25 +69,43 @@ impl FakeNode {
 impl Node for FakeNode {
     async fn engine(&self) -> EngineStatus {
         match self.check() {
-            Ok(()) => EngineStatus::Up { version: "test".into(), api_version: "1.51".into() },
-            Err(error) => EngineStatus::Down { why: error.to_string(), fix: "start it".into() },
+            Ok(()) => EngineStatus::Up {
+                version: "test".into(),
+                api_version: "1.51".into(),
+            },
+            Err(error) => EngineStatus::Down {
+                why: error.to_string(),
+                fix: "start it".into(),
+            },
         }
     }
     fn engine_events(&self) -> BoxStream<'static, EngineEvent> {
         futures::stream::pending().boxed()
     }
     async fn image_find(&self, reference: &str) -> Result<Option<Image>> {
-        Ok(Some(Image { id: format!("sha256:{reference}"), ports: vec![80], bytes: 1 }))
+        Ok(Some(Image {
+            id: format!("sha256:{reference}"),
+            ports: vec![80],
+            bytes: 1,
+        }))
     }
     async fn image_pull(&self, reference: &str, _: Option<&RegistryLogin>, _: bool, _: &Lines) -> Result<Image> {
         self.check()?;
         if self.orders.lock().expect("test").hang {
             std::future::pending::<()>().await;
         }
-        Ok(Image { id: format!("sha256:{reference}"), ports: vec![80], bytes: 1 })
+        Ok(Image {
+            id: format!("sha256:{reference}"),
+            ports: vec![80],
+            bytes: 1,
+        })
     }
     async fn image_build(&self, spec: &BuildSpec, _: &Lines) -> Result<Image> {
-        Ok(Image { id: format!("sha256:{}", spec.tag), ports: vec![80], bytes: 1 })
+        Ok(Image {
+            id: format!("sha256:{}", spec.tag),
+            ports: vec![80],
+            bytes: 1,
+        })
     }
     async fn image_remove(&self, _: &str) -> Result<()> {
         Ok(())
@@ -109,7 +140,10 @@ impl Node for FakeNode {
     async fn container_start(&self, spec: &ContainerSpec) -> Result<String> {
         self.check()?;
         let exit = self.orders.lock().expect("test").exit;
-        let state = exit.map_or(ContainerState::Running, |code| ContainerState::Exited { code, out_of_memory: false });
+        let state = exit.map_or(ContainerState::Running, |code| ContainerState::Exited {
+            code,
+            out_of_memory: false,
+        });
         let mut made = self.made.lock().expect("test");
         *made += 1;
         let container = Container {
@@ -128,7 +162,10 @@ impl Node for FakeNode {
     }
     async fn container_stop(&self, id: &str, _: Duration) -> Result<()> {
         if let Some(container) = self.containers.lock().expect("test").get_mut(id) {
-            container.state = ContainerState::Exited { code: 0, out_of_memory: false };
+            container.state = ContainerState::Exited {
+                code: 0,
+                out_of_memory: false,
+            };
         }
         Ok(())
     }
@@ -152,7 +189,10 @@ impl Node for FakeNode {
         }
     }
     fn facts(&self) -> MachineFacts {
-        MachineFacts { hostname: "test".into(), ..MachineFacts::default() }
+        MachineFacts {
+            hostname: "test".into(),
+            ..MachineFacts::default()
+        }
     }
     fn addresses(&self) -> Vec<IpAddr> {
         Vec::new()
@@ -230,13 +270,22 @@ impl Bench {
             running: Default::default(),
             wakes: Default::default(),
         });
-        Bench { ground, node, owner: Actor::system(organization), _folder: folder }
+        Bench {
+            ground,
+            node,
+            owner: Actor::system(organization),
+            _folder: folder,
+        }
     }
 }
 
 async fn seed(store: &Store, world: &World) -> OrganizationId {
     let created_at = world.now();
-    let organization = Organization { id: world.id(), name: "default".parse().expect("a name"), created_at };
+    let organization = Organization {
+        id: world.id(),
+        name: "default".parse().expect("a name"),
+        created_at,
+    };
     let project = Project {
         id: world.id(),
         organization: organization.id.clone(),
@@ -252,6 +301,9 @@ async fn seed(store: &Store, world: &World) -> OrganizationId {
         created_at,
     };
     let id = organization.id.clone();
-    store.commit(Batch::new().insert(organization).insert(project).insert(environment)).await.expect("saved");
+    store
+        .commit(Batch::new().insert(organization).insert(project).insert(environment))
+        .await
+        .expect("saved");
     id
 }

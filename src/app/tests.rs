@@ -13,7 +13,9 @@ fn wish(name: &str) -> NewApp {
         name: name.parse().expect("a name"),
         project: None,
         environment: None,
-        source: NewSource::Image { reference: "nginx:1".parse().expect("a reference") },
+        source: NewSource::Image {
+            reference: "nginx:1".parse().expect("a reference"),
+        },
         port: None,
         command: None,
         domains: None,
@@ -46,7 +48,10 @@ async fn settle(bench: &Bench, app: &str) -> (Phase, Option<String>) {
 }
 
 async fn newest(bench: &Bench, app: &str) -> (Phase, Option<String>) {
-    let mut all = Deployments::new(bench.ground.clone()).list(&bench.owner, Some(app), false).await.expect("lists");
+    let mut all = Deployments::new(bench.ground.clone())
+        .list(&bench.owner, Some(app), false)
+        .await
+        .expect("lists");
     let newest = all.remove(0).deployment;
     (newest.phase, newest.error)
 }
@@ -58,7 +63,10 @@ fn order(bench: &Bench, change: impl FnOnce(&mut Orders)) {
 #[tokio::test]
 async fn an_app_goes_live_with_a_route() {
     let bench = Bench::new().await;
-    Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+    Apps::new(bench.ground.clone())
+        .create(&bench.owner, wish("blog"))
+        .await
+        .expect("made");
     assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
     assert_eq!(bench.node.running().len(), 1);
     assert!(matches!(bench.node.target_of("blog.localhost"), Some(Target::Upstreams(upstreams)) if upstreams.len() == 1));
@@ -84,7 +92,10 @@ async fn a_failed_check_leaves_the_old_release_serving() {
 async fn a_new_release_replaces_the_old_and_rollback_brings_it_back() {
     let bench = Bench::new().await;
     let deployments = Deployments::new(bench.ground.clone());
-    Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+    Apps::new(bench.ground.clone())
+        .create(&bench.owner, wish("blog"))
+        .await
+        .expect("made");
     settle(&bench, "blog").await;
     deployments.create(&bench.owner, "blog", None).await.expect("queued");
     assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
@@ -94,32 +105,72 @@ async fn a_new_release_replaces_the_old_and_rollback_brings_it_back() {
     assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
     let running = bench.node.running();
     assert!(running.len() == 1 && running[0].starts_with("sk-blog-1-"), "{running:?}");
-    assert!(matches!(deployments.roll_back(&bench.owner, "blog", Some("1")).await, Err(Error::Busy { .. })));
+    assert!(matches!(
+        deployments.roll_back(&bench.owner, "blog", Some("1")).await,
+        Err(Error::Busy { .. })
+    ));
 }
 
 #[tokio::test]
 async fn one_that_waits_is_superseded_and_one_that_hangs_can_be_cancelled() {
     let bench = Bench::new().await;
     let deployments = Deployments::new(bench.ground.clone());
-    Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+    Apps::new(bench.ground.clone())
+        .create(&bench.owner, wish("blog"))
+        .await
+        .expect("made");
     order(&bench, |orders| orders.hang = true);
     Deployer::new(bench.ground.clone()).run().await.expect("runs");
     let second = deployments.create(&bench.owner, "blog", None).await.expect("queued").deployment.id;
     let third = deployments.create(&bench.owner, "blog", None).await.expect("queued").deployment.id;
-    assert_eq!(deployments.get(&bench.owner, second.as_str()).await.expect("is there").deployment.phase, Phase::Superseded);
-    let first = deployments.list(&bench.owner, Some("blog"), false).await.expect("lists").pop().expect("three").deployment.id;
+    assert_eq!(
+        deployments
+            .get(&bench.owner, second.as_str())
+            .await
+            .expect("is there")
+            .deployment
+            .phase,
+        Phase::Superseded
+    );
+    let first = deployments
+        .list(&bench.owner, Some("blog"), false)
+        .await
+        .expect("lists")
+        .pop()
+        .expect("three")
+        .deployment
+        .id;
     deployments.cancel(&bench.owner, first.as_str()).await.expect("asked");
     order(&bench, |orders| orders.hang = false);
     assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
-    assert_eq!(deployments.get(&bench.owner, first.as_str()).await.expect("is there").deployment.phase, Phase::Cancelled);
-    assert_eq!(deployments.get(&bench.owner, third.as_str()).await.expect("is there").deployment.phase, Phase::Live);
+    assert_eq!(
+        deployments
+            .get(&bench.owner, first.as_str())
+            .await
+            .expect("is there")
+            .deployment
+            .phase,
+        Phase::Cancelled
+    );
+    assert_eq!(
+        deployments
+            .get(&bench.owner, third.as_str())
+            .await
+            .expect("is there")
+            .deployment
+            .phase,
+        Phase::Live
+    );
 }
 
 #[tokio::test]
 async fn a_crash_in_any_phase_goes_on_from_there() {
     for phase in [Phase::Queued, Phase::Fetching, Phase::Building, Phase::Starting, Phase::Checking] {
         let bench = Bench::new().await;
-        let view = Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+        let view = Apps::new(bench.ground.clone())
+            .create(&bench.owner, wish("blog"))
+            .await
+            .expect("made");
         // The phase is set as a crash would have left it.
         let deployment = view.deployment.expect("queued");
         if matches!(phase, Phase::Starting | Phase::Checking) {
@@ -153,7 +204,10 @@ async fn a_crash_in_any_phase_goes_on_from_there() {
 #[tokio::test]
 async fn a_silent_engine_keeps_routes_and_what_it_lost_comes_back() {
     let bench = Bench::new().await;
-    Apps::new(bench.ground.clone()).create(&bench.owner, wish("blog")).await.expect("made");
+    Apps::new(bench.ground.clone())
+        .create(&bench.owner, wish("blog"))
+        .await
+        .expect("made");
     settle(&bench, "blog").await;
     let route = bench.node.target_of("blog.localhost");
     order(&bench, |orders| orders.engine_down = true);
@@ -173,11 +227,23 @@ async fn writers_of_one_volume_take_turns() {
         path: "/data".parse().expect("a path"),
         read_only: false,
     };
-    Apps::new(bench.ground.clone()).create(&bench.owner, NewApp { mounts: vec![mount], ..wish("db") }).await.expect("made");
+    Apps::new(bench.ground.clone())
+        .create(
+            &bench.owner,
+            NewApp {
+                mounts: vec![mount],
+                ..wish("db")
+            },
+        )
+        .await
+        .expect("made");
     settle(&bench, "db").await;
     let first = bench.node.running();
     order(&bench, |orders| orders.exit = Some(1));
-    Deployments::new(bench.ground.clone()).create(&bench.owner, "db", None).await.expect("queued");
+    Deployments::new(bench.ground.clone())
+        .create(&bench.owner, "db", None)
+        .await
+        .expect("queued");
     assert_eq!(settle(&bench, "db").await.0, Phase::Failed);
     order(&bench, |orders| orders.exit = None);
     Reconciler::new(bench.ground.clone()).run().await.expect("runs");
@@ -187,9 +253,21 @@ async fn writers_of_one_volume_take_turns() {
 #[tokio::test]
 async fn deleting_has_a_way_back_and_purging_keeps_volumes() {
     let bench = Bench::new().await;
-    let mount =
-        MountWish { volume: VolumeName::Name("data".parse().expect("a name")), path: "/data".parse().expect("a path"), read_only: false };
-    let view = Apps::new(bench.ground.clone()).create(&bench.owner, NewApp { mounts: vec![mount], ..wish("db") }).await.expect("made");
+    let mount = MountWish {
+        volume: VolumeName::Name("data".parse().expect("a name")),
+        path: "/data".parse().expect("a path"),
+        read_only: false,
+    };
+    let view = Apps::new(bench.ground.clone())
+        .create(
+            &bench.owner,
+            NewApp {
+                mounts: vec![mount],
+                ..wish("db")
+            },
+        )
+        .await
+        .expect("made");
     settle(&bench, "db").await;
     let trash = Trash::new(bench.ground.clone());
     trash.put(&bench.owner, "db").await.expect("trashed");
@@ -205,7 +283,10 @@ async fn deleting_has_a_way_back_and_purging_keeps_volumes() {
     trash.put(&bench.owner, id).await.expect("trashed");
     trash.purge(&bench.owner, id, false).await.expect("purged");
     assert!(!bench.node.volumes.lock().expect("test").is_empty(), "the data stays");
-    assert!(matches!(Apps::new(bench.ground.clone()).get(&bench.owner, id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(
+        Apps::new(bench.ground.clone()).get(&bench.owner, id).await,
+        Err(Error::NotFound { .. })
+    ));
 }
 
 #[tokio::test]
@@ -213,8 +294,28 @@ async fn a_host_leads_to_one_app_only() {
     let bench = Bench::new().await;
     let apps = Apps::new(bench.ground.clone());
     let host = || Some(vec!["www.example.com".parse().expect("a host")]);
-    apps.create(&bench.owner, NewApp { domains: host(), ..wish("one") }).await.expect("made");
-    let error = apps.create(&bench.owner, NewApp { domains: host(), ..wish("two") }).await.expect_err("is taken");
+    apps.create(
+        &bench.owner,
+        NewApp {
+            domains: host(),
+            ..wish("one")
+        },
+    )
+    .await
+    .expect("made");
+    let error = apps
+        .create(
+            &bench.owner,
+            NewApp {
+                domains: host(),
+                ..wish("two")
+            },
+        )
+        .await
+        .expect_err("is taken");
     assert_eq!(error.to_string(), "the domain `www.example.com` is taken by the app `one`");
-    assert!(matches!(apps.create(&bench.owner, wish("one")).await, Err(Error::Taken { .. })), "and a name too");
+    assert!(
+        matches!(apps.create(&bench.owner, wish("one")).await, Err(Error::Taken { .. })),
+        "and a name too"
+    );
 }

@@ -47,25 +47,62 @@ impl Trash {
         let ground = &self.ground;
         let app = find_app(ground, actor, app)?;
         let releases = releases_of(ground, &app.id)?;
-        let containers = ground.observed.load().containers.iter().filter(|container| container.owner.app == app.id).map(|c| (c.id.clone(), c.name.clone())).collect();
+        let containers = ground
+            .observed
+            .load()
+            .containers
+            .iter()
+            .filter(|container| container.owner.app == app.id)
+            .map(|c| (c.id.clone(), c.name.clone()))
+            .collect();
         let mut images = Vec::new();
         for id in releases.iter().map(|release| release.image.clone()).collect::<BTreeSet<_>>() {
-            let built = releases.iter().any(|release| release.image == id && release.image_name.starts_with("serverkit/"));
+            let built = releases
+                .iter()
+                .any(|release| release.image == id && release.image_name.starts_with("serverkit/"));
             if built && let Ok(Some(image)) = ground.node.image_find(&id).await {
-                let name = releases.iter().find(|release| release.image == id).map(|release| release.image_name.clone()).unwrap_or_default();
-                images.push(Removal { kind: Kind::Image, id, name, bytes: image.bytes });
+                let name = releases
+                    .iter()
+                    .find(|release| release.image == id)
+                    .map(|release| release.image_name.clone())
+                    .unwrap_or_default();
+                images.push(Removal {
+                    kind: Kind::Image,
+                    id,
+                    name,
+                    bytes: image.bytes,
+                });
             }
         }
         let mut volumes = Vec::new();
         for mount in &app.mounts {
             if let Some(volume) = ground.store.volumes.find(mount.volume.as_str())? {
                 let bytes = ground.node.volume_bytes(&volume.engine_name).await.ok().flatten().unwrap_or(0);
-                volumes.push(Removal { kind: Kind::Volume, id: volume.id.to_string(), name: volume.name.to_string(), bytes });
+                volumes.push(Removal {
+                    kind: Kind::Volume,
+                    id: volume.id.to_string(),
+                    name: volume.name.to_string(),
+                    bytes,
+                });
             }
         }
-        let domains = ground.store.domains.list()?.iter().filter(|domain| domain.app == app.id).map(|domain| domain.host.to_string()).collect();
+        let domains = ground
+            .store
+            .domains
+            .list()?
+            .iter()
+            .filter(|domain| domain.app == app.id)
+            .map(|domain| domain.host.to_string())
+            .collect();
         let bytes = images.iter().map(|image| image.bytes).sum();
-        Ok(DeletePlan { containers, images, volumes, domains, releases: releases.len(), bytes })
+        Ok(DeletePlan {
+            containers,
+            images,
+            volumes,
+            domains,
+            releases: releases.len(),
+            bytes,
+        })
     }
 
     /// Moves the app to the trash. Its deployments end.
@@ -80,7 +117,13 @@ impl Trash {
         for domain in ground.store.domains.list()?.iter().filter(|domain| domain.app == app.id) {
             batch = batch.remove(domain);
         }
-        for mut deployment in ground.store.deployments.prefix(&format!("{}/", app.id))?.into_iter().filter(|d| !d.phase.is_final()) {
+        for mut deployment in ground
+            .store
+            .deployments
+            .prefix(&format!("{}/", app.id))?
+            .into_iter()
+            .filter(|d| !d.phase.is_final())
+        {
             deployment.cancel_requested = true;
             if deployment.phase == Phase::Queued {
                 deployment.enter(Phase::Cancelled, ground.world.now());
@@ -91,7 +134,16 @@ impl Trash {
         ground.store.commit(batch).await?;
         ground.wake_reconcile();
         ground.wake_deploy();
-        ground.events.emit(actor, Fact::AppTrashed { app: app.id, name: app.name.to_string() }).await;
+        ground
+            .events
+            .emit(
+                actor,
+                Fact::AppTrashed {
+                    app: app.id,
+                    name: app.name.to_string(),
+                },
+            )
+            .await;
         Ok(())
     }
 
@@ -109,7 +161,9 @@ impl Trash {
             })
             .await?;
         let wanted: Vec<String> = match &app.release {
-            Some(release) => crate::releases::find(ground, release)?.map(|release| release.domains).unwrap_or_default(),
+            Some(release) => crate::releases::find(ground, release)?
+                .map(|release| release.domains)
+                .unwrap_or_default(),
             None => Vec::new(),
         };
         for (index, host) in wanted.iter().filter_map(|host| host.parse().ok()).enumerate() {
@@ -120,8 +174,19 @@ impl Trash {
         }
         ground.wake_reconcile();
         ground.wake_certificates();
-        ground.events.emit(actor, Fact::AppRestored { app: app.id.clone(), name: app.name.to_string() }).await;
-        views(ground, actor, |other, _, _| other.id == app.id)?.pop().ok_or_else(|| Error::not_found(Kind::App, &app.id))
+        ground
+            .events
+            .emit(
+                actor,
+                Fact::AppRestored {
+                    app: app.id.clone(),
+                    name: app.name.to_string(),
+                },
+            )
+            .await;
+        views(ground, actor, |other, _, _| other.id == app.id)?
+            .pop()
+            .ok_or_else(|| Error::not_found(Kind::App, &app.id))
     }
 
     /// Deletes the app for good: containers, built images, variables, releases, deployments and their logs; its volumes
@@ -130,7 +195,16 @@ impl Trash {
         actor.may(Action::Delete)?;
         let app = self.find(actor, app)?;
         purge(&self.ground, &app, volumes).await?;
-        self.ground.events.emit(actor, Fact::AppRemoved { app: app.id, name: app.name.to_string() }).await;
+        self.ground
+            .events
+            .emit(
+                actor,
+                Fact::AppRemoved {
+                    app: app.id,
+                    name: app.name.to_string(),
+                },
+            )
+            .await;
         Ok(())
     }
 
@@ -146,20 +220,35 @@ impl Trash {
                 .find(|app| app.trashed_at.is_some() && app.organization == actor.organization && app.name.as_str() == wanted),
         };
         let app = owned(actor, found, Kind::App, wanted, |app| &app.organization)?;
-        if app.trashed_at.is_none() { Err(Error::busy(format!("`{}` is not in the trash", app.name))) } else { Ok(app) }
+        if app.trashed_at.is_none() {
+            Err(Error::busy(format!("`{}` is not in the trash", app.name)))
+        } else {
+            Ok(app)
+        }
     }
 }
 
 pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<()> {
     let store = &ground.store;
-    for container in ground.node.containers().await?.iter().filter(|container| container.owner.app == app.id) {
-        ground.node.container_stop(&container.id, std::time::Duration::from_secs(app.grace_seconds.into())).await?;
+    for container in ground
+        .node
+        .containers()
+        .await?
+        .iter()
+        .filter(|container| container.owner.app == app.id)
+    {
+        ground
+            .node
+            .container_stop(&container.id, std::time::Duration::from_secs(app.grace_seconds.into()))
+            .await?;
         ground.node.container_remove(&container.id).await?;
     }
     if volumes {
         let others = store.apps.list()?;
         for mount in &app.mounts {
-            let shared = others.iter().any(|other| other.id != app.id && other.mounts.iter().any(|theirs| theirs.volume == mount.volume));
+            let shared = others
+                .iter()
+                .any(|other| other.id != app.id && other.mounts.iter().any(|theirs| theirs.volume == mount.volume));
             if let (false, Some(volume)) = (shared, store.volumes.find(mount.volume.as_str())?) {
                 ground.node.volume_remove(&volume.engine_name).await?;
                 store.volumes.remove(volume.id.as_str()).await?;
@@ -195,7 +284,12 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
 
 /// Removes an image that we built, unless another release has it.
 pub(crate) async fn remove_image(ground: &Ground, image: &str) {
-    let used = ground.store.releases.list().map(|all| all.iter().any(|release| release.image == image)).unwrap_or(true);
+    let used = ground
+        .store
+        .releases
+        .list()
+        .map(|all| all.iter().any(|release| release.image == image))
+        .unwrap_or(true);
     if !used && let Err(error) = ground.node.image_remove(image).await {
         tracing::warn!("removing image {image}: {}", report(&error));
     }

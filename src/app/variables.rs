@@ -54,7 +54,16 @@ impl Variables {
         let app = find_app(&self.ground, actor, app)?;
         let views = self.views(&app.id, reveal)?;
         if reveal && views.iter().any(|view| view.secret) {
-            self.ground.events.emit(actor, Fact::SecretsRevealed { app: app.id, name: app.name.to_string() }).await;
+            self.ground
+                .events
+                .emit(
+                    actor,
+                    Fact::SecretsRevealed {
+                        app: app.id,
+                        name: app.name.to_string(),
+                    },
+                )
+                .await;
         }
         Ok(views)
     }
@@ -92,7 +101,12 @@ impl Variables {
         actor.may(Action::Configure)?;
         let set = dotenv::parse(text)?
             .into_iter()
-            .map(|(key, value)| VariableChange { key, value: Some(Secret::from(value)), scope, secret })
+            .map(|(key, value)| VariableChange {
+                key,
+                value: Some(Secret::from(value)),
+                scope,
+                secret,
+            })
             .collect();
         self.update(actor, app, set, Vec::new()).await
     }
@@ -104,7 +118,9 @@ impl Variables {
         let mut pairs = Vec::new();
         for view in self.list(actor, app, true).await? {
             let value = view.value.unwrap_or_default();
-            let text = value.expose_str().ok_or_else(|| Error::invalid(view.key.as_str(), "is not text; a .env file cannot hold it"))?;
+            let text = value
+                .expose_str()
+                .ok_or_else(|| Error::invalid(view.key.as_str(), "is not text; a .env file cannot hold it"))?;
             pairs.push((view.key, text.to_owned()));
         }
         Ok(dotenv::print(&pairs))
@@ -117,7 +133,11 @@ impl Variables {
                 let variable = stored.value;
                 let shown = reveal || !variable.secret;
                 Ok(VariableView {
-                    value: if shown { Some(self.ground.store.unseal(&variable.value)?) } else { None },
+                    value: if shown {
+                        Some(self.ground.store.unseal(&variable.value)?)
+                    } else {
+                        None
+                    },
                     key: variable.key,
                     scope: variable.scope,
                     secret: variable.secret,
@@ -132,8 +152,10 @@ impl Variables {
         let ground = &self.ground;
         let mut stored_app = ground.store.apps.get(app.id.as_str())?;
         not_trashed(&stored_app)?;
-        let mut old: BTreeMap<VariableKey, Stored<Variable>> =
-            variables_of(ground, &app.id)?.into_iter().map(|stored| (stored.key.clone(), stored)).collect();
+        let mut old: BTreeMap<VariableKey, Stored<Variable>> = variables_of(ground, &app.id)?
+            .into_iter()
+            .map(|stored| (stored.key.clone(), stored))
+            .collect();
         let mut batch = Batch::new();
         let mut keys = Vec::new();
         for key in unset {
@@ -180,14 +202,26 @@ impl Variables {
         stored_app.variables_version += 1;
         stored_app.updated_at = ground.world.now();
         ground.store.commit(batch.save(stored_app)).await?;
-        ground.events.emit(actor, Fact::VariablesChanged { app: app.id.clone(), name: app.name.to_string(), keys }).await;
+        ground
+            .events
+            .emit(
+                actor,
+                Fact::VariablesChanged {
+                    app: app.id.clone(),
+                    name: app.name.to_string(),
+                    keys,
+                },
+            )
+            .await;
         Ok(())
     }
 }
 
 /// A new variable, sealed. Fails with `Invalid` when it has no value.
 pub(crate) fn sealed_variable(ground: &Ground, actor: &Actor, app: &App, change: VariableChange) -> Result<Variable> {
-    let value = change.value.ok_or_else(|| Error::invalid(change.key.as_str(), "has no value yet, so one must be given"))?;
+    let value = change
+        .value
+        .ok_or_else(|| Error::invalid(change.key.as_str(), "has no value yet, so one must be given"))?;
     let secret = change.secret.unwrap_or(false);
     if secret {
         ground.redactor.learn(&value);
@@ -206,7 +240,10 @@ pub(crate) fn sealed_variable(ground: &Ground, actor: &Actor, app: &App, change:
 
 fn seal_value(ground: &Ground, key: &VariableKey, value: &Secret) -> Result<types::Sealed> {
     if value.expose().len() > VALUE_BYTES {
-        return Err(Error::invalid(key.as_str(), format!("is longer than {} KiB, and no container could start with it", VALUE_BYTES >> 10)));
+        return Err(Error::invalid(
+            key.as_str(),
+            format!("is longer than {} KiB, and no container could start with it", VALUE_BYTES >> 10),
+        ));
     }
     if value.expose().contains(&0) {
         return Err(Error::invalid(key.as_str(), "contains a zero byte, which no environment can hold"));

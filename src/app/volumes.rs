@@ -41,7 +41,12 @@ impl Volumes {
     pub async fn create(&self, actor: &Actor, name: Slug, project: Option<&str>, environment: Option<&str>) -> Result<VolumeView> {
         actor.may(Action::Configure)?;
         let environment = find_environment(&self.ground, actor, project, environment)?;
-        let volume = self.ground.store.volumes.insert(new_volume(&self.ground, &environment, name)).await?;
+        let volume = self
+            .ground
+            .store
+            .volumes
+            .insert(new_volume(&self.ground, &environment, name))
+            .await?;
         self.view(volume.value).await
     }
 
@@ -52,7 +57,10 @@ impl Volumes {
         let volume = owned(actor, store.volumes.find(id)?, Kind::Volume, id, |volume| &volume.organization)?;
         if let Some(app) = users(&self.ground, &volume.id)?.first() {
             let place = if app.trashed_at.is_some() { " in the trash" } else { "" };
-            return Err(Error::busy(format!("`{}` is mounted in the app `{}`{place}", volume.name, app.name)));
+            return Err(Error::busy(format!(
+                "`{}` is mounted in the app `{}`{place}",
+                volume.name, app.name
+            )));
         }
         self.ground.node.volume_remove(&volume.engine_name).await?;
         store.volumes.remove(id).await
@@ -63,12 +71,22 @@ impl Volumes {
         let apps = users(&self.ground, &volume.id)?
             .into_iter()
             .flat_map(|app| {
-                let paths: Vec<_> = app.mounts.iter().filter(|mount| mount.volume == volume.id).map(|mount| mount.path.clone()).collect();
+                let paths: Vec<_> = app
+                    .mounts
+                    .iter()
+                    .filter(|mount| mount.volume == volume.id)
+                    .map(|mount| mount.path.clone())
+                    .collect();
                 paths.into_iter().map(move |path| (app.id.clone(), app.name.clone(), path))
             })
             .collect();
         let bytes = self.ground.node.volume_bytes(&volume.engine_name).await.unwrap_or(None);
-        Ok(VolumeView { environment, bytes, apps, volume })
+        Ok(VolumeView {
+            environment,
+            bytes,
+            apps,
+            volume,
+        })
     }
 }
 
@@ -91,8 +109,14 @@ fn new_volume(ground: &Ground, environment: &Environment, name: Slug) -> Volume 
 
 /// The mounts that are wished for, and the volumes that must be made for them.
 pub(crate) fn mounts(ground: &Ground, environment: &Environment, wishes: Vec<MountWish>) -> Result<(Vec<Mount>, Vec<Volume>)> {
-    let known: Vec<Volume> =
-        ground.store.volumes.list()?.into_iter().map(|stored| stored.value).filter(|volume| volume.environment == environment.id).collect();
+    let known: Vec<Volume> = ground
+        .store
+        .volumes
+        .list()?
+        .into_iter()
+        .map(|stored| stored.value)
+        .filter(|volume| volume.environment == environment.id)
+        .collect();
     let mut made: Vec<Volume> = Vec::new();
     let mut mounts: Vec<Mount> = Vec::new();
     for wish in wishes {
@@ -111,7 +135,11 @@ pub(crate) fn mounts(ground: &Ground, environment: &Environment, wishes: Vec<Mou
                 made.last().expect("just pushed").id.clone()
             }
         };
-        mounts.push(Mount { volume, path: wish.path, read_only: wish.read_only });
+        mounts.push(Mount {
+            volume,
+            path: wish.path,
+            read_only: wish.read_only,
+        });
     }
     Ok((mounts, made))
 }
