@@ -14,6 +14,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use types::{Doing, Error, Result, World, report};
 
@@ -22,7 +23,7 @@ const BROKEN_KEPT: usize = 2;
 
 /// A state that can be read and written.
 pub struct Recovered {
-    pub state: State,
+    pub state: Arc<State>,
     pub tally: Tally,
     pub claims: Claims,
     pub journal: Journal,
@@ -34,25 +35,31 @@ pub struct Recovered {
     pub mended: Vec<String>,
 }
 
-pub fn recover(dir: &Path, tuning: &Tuning, world: &World) -> Result<Recovered> {
+/// With `failed`, sled is not even tried: this process has failed with it and still holds its files.
+pub fn recover(dir: &Path, tuning: &Tuning, world: &World, failed: Option<Error>) -> Result<Recovered> {
     let (state_dir, journal_dir, snapshot_dir) = (dir.join("state"), dir.join("journal"), dir.join("snapshots"));
     let mut mended = Vec::new();
     let newest = snapshot::list(&snapshot_dir)?.first().map_or(0, |snapshot| snapshot.sequence);
 
-    let opened = State::open(&state_dir).and_then(|(state, tally, claims)| {
-        let contents = journal::read(&journal_dir, tally.sequence)?;
-        if contents.gap || tally.sequence.max(contents.last) < newest {
-            return Err(Error::internal(
-                "checking the state",
-                "it is older than the journal and the snapshots",
-            ));
-        }
-        Ok((state, tally, claims, contents))
-    });
+    let opened = failed
+        .map_or_else(|| State::open(&state_dir), Err)
+        .and_then(|(state, tally, claims)| {
+            let contents = journal::read(&journal_dir, tally.sequence)?;
+            if contents.gap || tally.sequence.max(contents.last) < newest {
+                return Err(Error::internal(
+                    "checking the state",
+                    "it is older than the journal and the snapshots",
+                ));
+            }
+            Ok((state, tally, claims, contents))
+        });
     let (state, tally, claims, contents) = match opened {
-        Ok((state, mut tally, mut claims, contents)) => {
+        Ok((state, mut tally, mut claims, mut contents)) => {
+            let state = Arc::new(state);
             if !contents.entries.is_empty() {
-                state.apply(&contents.entries, &mut tally)?.make(&mut claims);
+                let (after, change) = state.apply(std::mem::take(&mut contents.entries), tally, tuning.patience)?;
+                tally = after;
+                change.make(&mut claims);
             }
             (state, tally, claims, contents)
         }
@@ -103,7 +110,7 @@ pub fn recover(dir: &Path, tuning: &Tuning, world: &World) -> Result<Recovered> 
 }
 
 /// Moves what is there aside and builds it from a snapshot and the journal after it.
-fn rebuild(dir: &Path, why: &Error, mended: &mut Vec<String>, world: &World) -> Result<(State, Tally, Claims, Contents)> {
+fn rebuild(dir: &Path, why: &Error, mended: &mut Vec<String>, world: &World) -> Result<(Arc<State>, Tally, Claims, Contents)> {
     let state_dir = dir.join("state");
     let (mut sequence, mut records, contents) = best_base(dir, why, mended)?;
     if contents.gap {
@@ -124,9 +131,8 @@ fn rebuild(dir: &Path, why: &Error, mended: &mut Vec<String>, world: &World) -> 
         report(why),
         kept.display()
     ));
-    let records = records.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
     let (state, tally, claims) = State::build(&state_dir, sequence, records)?;
-    Ok((state, tally, claims, contents))
+    Ok((Arc::new(state), tally, claims, contents))
 }
 
 type Records = BTreeMap<String, Vec<u8>>;

@@ -2,7 +2,9 @@
 //!
 //! Beside the records lies a tally: which sequence number was applied last, how many records there are and a sum of
 //! their hashes. A scan at opening compares, so a record that sled lost is noticed like one that it damaged.
-//! sled may panic on damaged files; every call that reads from disk for the first time is guarded.
+//! sled may panic on damaged files, and on a full disk it may wait for ever (0.34: a failed write does not wake who waits
+//! for it, nor does dropping it end). So whatever writes, or reads from disk for the first time, runs in a thread of its
+//! own with a limit; what failed is leaked and not dropped, and its folder is moved aside.
 
 use crate::{
     codec::Cursor,
@@ -10,18 +12,23 @@ use crate::{
     journal::{Entry, Step},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
+    mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
-use types::{Doing, Error, Result};
+use types::{Doing, Error, Result, report};
 
 /// Sorts before every record.
 const TALLY: &[u8] = b"\0tally";
 const CACHE_BYTES: u64 = 8 << 20;
 /// How long an earlier instance in this process may take to let go of its files.
 const RELEASE: Duration = Duration::from_secs(5);
+/// How long reading or writing everything may take, and how long closing.
+const WHOLE: Duration = Duration::from_secs(120);
+const CLOSE: Duration = Duration::from_secs(20);
 
 /// What is in the state, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,17 +70,20 @@ impl State {
     /// Opens and reads everything once. Fails with `Internal` when sled does not open, panics, or anything in it does
     /// not verify.
     pub fn open(dir: &Path) -> Result<(State, Tally, Claims)> {
-        guarded("opening the state", || {
-            let state = State { db: open(dir)? };
+        let dir = dir.to_owned();
+        within(WHOLE, "opening the state", move || {
+            let state = ManuallyDrop::new(State { db: open(&dir)? });
             let (tally, claims) = state.verify()?;
-            Ok((state, tally, claims))
+            Ok((ManuallyDrop::into_inner(state), tally, claims))
         })
     }
 
     /// An empty one with these records, which the caller has verified.
-    pub fn build<'a>(dir: &Path, sequence: u64, records: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(State, Tally, Claims)> {
-        guarded("building the state anew", || {
-            let state = State { db: open(dir)? };
+    pub fn build(dir: &Path, sequence: u64, records: BTreeMap<String, Vec<u8>>) -> Result<(State, Tally, Claims)> {
+        let dir = dir.to_owned();
+        within(WHOLE, "building the state anew", move || {
+            let doing = "building the state anew";
+            let state = ManuallyDrop::new(State { db: open(&dir)? });
             let mut tally = Tally {
                 sequence,
                 ..Tally::default()
@@ -82,20 +92,31 @@ impl State {
             let mut batch = sled::Batch::default();
             let mut pending = 0;
             for (path, bytes) in records {
-                tally.add(path, bytes);
-                learn(&mut claims, path, bytes)?;
-                batch.insert(path, bytes);
+                tally.add(&path, &bytes);
+                learn(&mut claims, &path, &bytes)?;
                 pending += bytes.len();
+                batch.insert(path.as_bytes(), bytes);
                 if pending > 1 << 20 {
-                    state.db.apply_batch(std::mem::take(&mut batch)).doing("building the state anew")?;
+                    state.db.apply_batch(std::mem::take(&mut batch)).doing(doing)?;
                     pending = 0;
                 }
             }
             batch.insert(TALLY, tally.bytes());
-            state.db.apply_batch(batch).doing("building the state anew")?;
+            state.db.apply_batch(batch).doing(doing)?;
             state.flush()?;
-            Ok((state, tally, claims))
+            Ok((ManuallyDrop::into_inner(state), tally, claims))
         })
+    }
+
+    /// Lets go of the files.
+    pub fn close(self: Arc<State>) {
+        let closed = within(CLOSE, "closing the state", move || {
+            drop(self);
+            Ok(())
+        });
+        if let Err(error) = closed {
+            tracing::error!("{}", report(&error));
+        }
     }
 
     pub fn get(&self, path: &str) -> Result<Option<sled::IVec>> {
@@ -126,45 +147,51 @@ impl State {
     }
 
     /// Applies what is in the journal already, in one sled batch, and flushes. Entries up to the tally's own sequence
-    /// number are skipped, so applying twice is applying once.
-    pub fn apply(&self, entries: &[Entry], tally: &mut Tally) -> Result<ClaimChange> {
-        guarded("writing the state", || {
-            let mut latest: HashMap<&str, Option<&[u8]>> = HashMap::new();
-            let mut after = *tally;
-            for entry in entries.iter().filter(|entry| entry.sequence > tally.sequence) {
-                after.sequence = entry.sequence;
-                for step in &entry.steps {
-                    match step {
-                        Step::Put { path, bytes } => latest.insert(path, Some(bytes)),
-                        Step::Remove { path } => latest.insert(path, None),
-                    };
-                }
-            }
-            let mut batch = sled::Batch::default();
-            let mut change = ClaimChange::default();
-            for (path, bytes) in latest {
-                if let Some(old) = self.get(path)? {
-                    after.subtract(path, &old);
-                    learn(&mut change.old, path, &old)?;
-                }
-                match bytes {
-                    Some(bytes) => {
-                        after.add(path, bytes);
-                        learn(&mut change.new, path, bytes)?;
-                        batch.insert(path, bytes);
-                    }
-                    None => batch.remove(path),
-                }
-            }
-            batch.insert(TALLY, after.bytes());
-            self.db.apply_batch(batch).doing("writing the state")?;
-            self.flush()?;
-            *tally = after;
-            Ok(change)
+    /// number are skipped, so applying twice is applying once. Fails when sled does, or takes longer than `limit`.
+    pub fn apply(self: &Arc<State>, entries: Vec<Entry>, tally: Tally, limit: Duration) -> Result<(Tally, ClaimChange)> {
+        let state = ManuallyDrop::new(self.clone());
+        within(limit, "writing the state", move || {
+            let done = state.apply_here(&entries, tally)?;
+            drop(ManuallyDrop::into_inner(state));
+            Ok(done)
         })
     }
 
-    pub fn flush(&self) -> Result<()> {
+    fn apply_here(&self, entries: &[Entry], tally: Tally) -> Result<(Tally, ClaimChange)> {
+        let mut latest: HashMap<&str, Option<&[u8]>> = HashMap::new();
+        let mut after = tally;
+        for entry in entries.iter().filter(|entry| entry.sequence > tally.sequence) {
+            after.sequence = entry.sequence;
+            for step in &entry.steps {
+                match step {
+                    Step::Put { path, bytes } => latest.insert(path, Some(bytes)),
+                    Step::Remove { path } => latest.insert(path, None),
+                };
+            }
+        }
+        let mut batch = sled::Batch::default();
+        let mut change = ClaimChange::default();
+        for (path, bytes) in latest {
+            if let Some(old) = self.get(path)? {
+                after.subtract(path, &old);
+                learn(&mut change.old, path, &old)?;
+            }
+            match bytes {
+                Some(bytes) => {
+                    after.add(path, bytes);
+                    learn(&mut change.new, path, bytes)?;
+                    batch.insert(path, bytes);
+                }
+                None => batch.remove(path),
+            }
+        }
+        batch.insert(TALLY, after.bytes());
+        self.db.apply_batch(batch).doing("writing the state")?;
+        self.flush()?;
+        Ok((after, change))
+    }
+
+    fn flush(&self) -> Result<()> {
         self.db.flush().doing("flushing the state").map(drop)
     }
 
@@ -273,14 +300,27 @@ fn open(dir: &Path) -> Result<sled::Db> {
     }
 }
 
-/// Turns a panic inside sled into an error.
-fn guarded<T>(doing: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let words = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_default();
-        Err(Error::internal(doing, format!("sled panicked: {words}")))
-    })
+/// Does `work` in a thread of its own. A panic there is an error, and so is no answer in time; then the thread is left
+/// to itself.
+fn within<T: Send + 'static>(limit: Duration, doing: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (answer, answers) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("state".into())
+        .spawn(move || {
+            // Nobody waits any more if it took too long.
+            let _ = answer.send(catch_unwind(AssertUnwindSafe(work)));
+        })
+        .doing(doing)?;
+    match answers.recv_timeout(limit) {
+        Ok(Ok(done)) => done,
+        Ok(Err(panic)) => {
+            let words = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+                .unwrap_or_default();
+            Err(Error::internal(doing, format!("sled panicked: {words}")))
+        }
+        Err(_) => Err(Error::internal(doing, format!("sled did not answer for {} s", limit.as_secs()))),
+    }
 }

@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     thread::JoinHandle,
+    time::Duration,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use types::{
@@ -45,6 +46,8 @@ pub(crate) struct Tuning {
     pub snapshot_bytes: u64,
     /// With less than this left on the disk nothing is written: sled does not take a full disk well.
     pub reserve_bytes: u64,
+    /// Sled has failed when a group of batches takes it longer.
+    pub patience: Duration,
 }
 
 impl Default for Tuning {
@@ -52,7 +55,8 @@ impl Default for Tuning {
         Tuning {
             segment_bytes: 4 << 20,
             snapshot_bytes: 8 << 20,
-            reserve_bytes: 4 << 20,
+            reserve_bytes: 16 << 20,
+            patience: Duration::from_secs(20),
         }
     }
 }
@@ -61,8 +65,8 @@ impl Default for Tuning {
 pub(crate) struct Core {
     pub dir: PathBuf,
     pub changes: broadcast::Sender<Change>,
-    /// `None` once closed, and while it is opened again after a failure.
-    state: RwLock<Option<State>>,
+    /// `None` once closed. One that has failed stays for reading until another takes its place.
+    state: RwLock<Option<Arc<State>>>,
     claims: RwLock<Claims>,
     mended: Mutex<Vec<String>>,
 }
@@ -70,7 +74,7 @@ pub(crate) struct Core {
 impl Core {
     pub fn read<T>(&self, work: impl FnOnce(&State) -> Result<T>) -> Result<T> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        work(state.as_ref().ok_or_else(|| Error::unavailable("the store is closed"))?)
+        work(state.as_deref().ok_or_else(|| Error::unavailable("the store is closed"))?)
     }
     pub fn claim(&self, claim: &str) -> Option<String> {
         self.claims.read().unwrap_or_else(PoisonError::into_inner).get(claim).cloned()
@@ -78,13 +82,23 @@ impl Core {
     pub fn change_claims(&self, change: ClaimChange) {
         change.make(&mut self.claims.write().unwrap_or_else(PoisonError::into_inner));
     }
-    pub fn install(&self, state: State, claims: Claims, mended: Vec<String>) {
+    /// For the writer. Readers do not hold it beyond `read`, so that closing is done when it returns.
+    pub fn state(&self) -> Result<Arc<State>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.clone().ok_or_else(|| Error::unavailable("the store is closed"))
+    }
+    pub fn install(&self, state: Arc<State>, claims: Claims, mended: Vec<String>) {
         *self.claims.write().unwrap_or_else(PoisonError::into_inner) = claims;
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(state);
+        let failed = self.state.write().unwrap_or_else(PoisonError::into_inner).replace(state);
+        // Dropping sled after a failed write may never end.
+        std::mem::forget(failed);
         self.mended.lock().unwrap_or_else(PoisonError::into_inner).extend(mended);
     }
     pub fn close(&self) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).take();
+        let state = self.state.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(state) = state {
+            state.close();
+        }
     }
 }
 
@@ -273,7 +287,7 @@ impl Store {
 }
 
 fn begin(core: &Arc<Core>, lock: Lock, tuning: Tuning, world: &World, upgrades: fn(&State) -> Result<Vec<Step>>) -> Result<Writer> {
-    let recovered = recover(&core.dir, &tuning, world)?;
+    let recovered = recover(&core.dir, &tuning, world, None)?;
     let mut writer = Writer::new(core.clone(), recovered, lock, tuning, world.clone());
     let steps = core.read(upgrades)?;
     if !steps.is_empty() {

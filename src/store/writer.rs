@@ -10,12 +10,15 @@ use crate::{
     state::{State, Tally, claim_path},
     store::{Change, Core, Tuning},
 };
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 use types::{Error, Result, World, report};
 
 /// Batches that share one sync at most, so that the first does not wait for ever.
 const GROUP: usize = 256;
+
+/// The least room for an attempt to build the state anew.
+const REBUILD: u64 = 4 << 20;
 
 pub type Reply<T> = oneshot::Sender<Result<T>>;
 
@@ -30,9 +33,14 @@ pub struct Writer {
     core: Arc<Core>,
     tuning: Tuning,
     world: World,
-    /// `None` after sled failed and could not be opened again; tried again with each group.
-    open: Option<Open>,
+    open: Result<Open, Failed>,
     _lock: Lock,
+}
+
+/// Sled failed and could not be built anew yet, for lack of room most likely.
+struct Failed {
+    why: String,
+    tried_at: Instant,
 }
 
 struct Open {
@@ -62,7 +70,10 @@ impl Writer {
             core,
             tuning,
             world,
-            open: None,
+            open: Err(Failed {
+                why: "it is not open yet".into(),
+                tried_at: Instant::now(),
+            }),
             _lock: lock,
         };
         writer.install(recovered);
@@ -110,7 +121,7 @@ impl Writer {
     /// Writes an entry that needs no checks: upgraded records, before anybody reads.
     pub fn put(&mut self, steps: Vec<Step>) -> Result<()> {
         let sequence = self.open()?.tally.sequence + 1;
-        self.write(&[Entry { sequence, steps }])
+        self.write(vec![Entry { sequence, steps }])
     }
 
     fn commit(&mut self, commits: Vec<(Batch, Reply<u64>)>) {
@@ -136,7 +147,7 @@ impl Writer {
                 Err(error) => replies.push((reply, Err(error))),
             }
         }
-        let written = if entries.is_empty() { Ok(()) } else { self.write(&entries) };
+        let written = if entries.is_empty() { Ok(()) } else { self.write(entries) };
         let failed = written.err().map(|error| report(&error));
         if failed.is_none() {
             for change in changes {
@@ -155,57 +166,91 @@ impl Writer {
     }
 
     /// Journal, sync, sled, flush. An error means that nothing was changed, except when sled failed and could not be
-    /// brought back: then the journal has it, and the next opening will.
-    fn write(&mut self, entries: &[Entry]) -> Result<()> {
+    /// built anew: then the journal has it, and so will the state once there is room.
+    fn write(&mut self, entries: Vec<Entry>) -> Result<()> {
         let last = entries.last().map_or(0, |entry| entry.sequence);
         let full = |dir: &std::path::Path| format!("the disk that holds {} is full: nothing was saved", dir.display());
         if free_bytes(&self.core.dir)? < self.tuning.reserve_bytes {
             return Err(Error::unavailable(full(&self.core.dir)));
         }
-        let open = self.open.as_mut().ok_or_else(closed)?;
-        match open.journal.append(entries) {
+        let (core, patience) = (self.core.clone(), self.tuning.patience);
+        let open = self.open()?;
+        match open.journal.append(&entries) {
             Ok(bytes) => open.unsnapped += bytes,
             Err(error) => {
                 let is_full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
                 let what = if is_full {
-                    full(&self.core.dir)
+                    full(&core.dir)
                 } else {
                     "the journal cannot be written: nothing was saved".into()
                 };
                 return Err(Error::unavailable_by(what, error));
             }
         }
-        let mut tally = open.tally;
-        match self.core.read(|state| state.apply(entries, &mut tally)) {
-            Ok(change) => {
+        match core.state()?.apply(entries, open.tally, patience) {
+            Ok((tally, change)) => {
                 open.tally = tally;
-                self.core.change_claims(change);
+                core.change_claims(change);
                 Ok(())
             }
             Err(error) => {
-                tracing::error!("the state failed and is opened again: {}", report(&error));
-                self.open = None;
-                if self.open()?.tally.sequence < last {
-                    return Err(error);
+                tracing::error!("the state failed and is built anew: {}", report(&error));
+                self.rebuild(error)?;
+                match self.open()?.tally.sequence < last {
+                    true => Err(Error::unavailable("the state failed")),
+                    false => Ok(()),
                 }
-                Ok(())
             }
         }
     }
 
-    /// What is open, opening it again if it failed before.
+    /// What is open; after a failure it is built anew, at most every few seconds.
     fn open(&mut self) -> Result<&mut Open> {
-        if self.open.is_none() {
-            self.core.close();
-            let recovered = recover(&self.core.dir, &self.tuning, &self.world)?;
-            self.install(recovered);
+        if let Err(failed) = &self.open {
+            let why = format!("the state cannot be written: {}", failed.why);
+            if failed.tried_at.elapsed() < self.tuning.patience / 4 {
+                return Err(Error::unavailable(why));
+            }
+            self.rebuild(Error::unavailable(failed.why.clone()))?;
         }
-        self.open.as_mut().ok_or_else(closed)
+        self.open.as_mut().map_err(|failed| Error::unavailable(failed.why.clone()))
+    }
+
+    /// Builds the state anew from snapshot and journal; what failed serves readers until then.
+    fn rebuild(&mut self, why: Error) -> Result<()> {
+        let words = report(&why);
+        // Each try leaks what it could not finish, so none is made without hope.
+        let needs = self
+            .tuning
+            .reserve_bytes
+            .max(REBUILD + 3 * self.open.as_ref().map_or(0, |open| open.snapshot_bytes));
+        let done = match free_bytes(&self.core.dir)? < needs {
+            true => Err(Error::unavailable(format!("{words}; the disk is full"))),
+            false => recover(
+                &self.core.dir,
+                &self.tuning,
+                &self.world,
+                Some(Error::internal("using the state", words)),
+            ),
+        };
+        match done {
+            Ok(recovered) => {
+                self.install(recovered);
+                Ok(())
+            }
+            Err(error) => {
+                self.open = Err(Failed {
+                    why: report(&error),
+                    tried_at: Instant::now(),
+                });
+                Err(Error::unavailable(format!("the state cannot be written: {}", report(&error))))
+            }
+        }
     }
 
     fn install(&mut self, recovered: Recovered) {
         self.core.install(recovered.state, recovered.claims, recovered.mended);
-        self.open = Some(Open {
+        self.open = Ok(Open {
             journal: recovered.journal,
             tally: recovered.tally,
             unsnapped: recovered.unsnapped,
@@ -281,13 +326,13 @@ impl Writer {
     }
 
     fn snapshot_when_due(&mut self) {
-        let Some(open) = &mut self.open else { return };
+        let Ok(open) = &mut self.open else { return };
         if open.unsnapped < self.tuning.snapshot_bytes.max(2 * open.snapshot_bytes) {
             return;
         }
         if let Err(error) = self.snapshot() {
             tracing::warn!("no snapshot was made, the journal is kept longer: {}", report(&error));
-            if let Some(open) = &mut self.open {
+            if let Ok(open) = &mut self.open {
                 // Not again at once.
                 open.unsnapped /= 2;
             }
@@ -317,8 +362,4 @@ fn held(state: &State, path: &str) -> Result<Option<Held>> {
         revision: envelope.revision,
         claims: envelope.claims.iter().map(|claim| (*claim).to_owned()).collect(),
     }))
-}
-
-fn closed() -> Error {
-    Error::unavailable("the store is closed")
 }

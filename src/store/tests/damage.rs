@@ -93,7 +93,7 @@ async fn a_flipped_byte_in_any_file_of_sled_loses_nothing() {
     let mut rebuilt = 0;
     for file in files(&original.path().join("state")) {
         let length = fs::metadata(&file).expect("there").len() as usize;
-        for offset in offsets(length, if is_long() { 1000 } else { 40 }) {
+        for offset in offsets(length, if is_long() { 300 } else { 40 }) {
             let broken = tempfile::tempdir().expect("a temp dir");
             copy(original.path(), broken.path());
             let relative = file.strip_prefix(original.path()).expect("below");

@@ -43,6 +43,7 @@ pub fn small() -> Tuning {
         segment_bytes: 2 << 10,
         snapshot_bytes: 8 << 10,
         reserve_bytes: 0,
+        patience: std::time::Duration::from_secs(3),
     }
 }
 

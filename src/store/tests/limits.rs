@@ -108,6 +108,58 @@ async fn a_full_disk_is_survived() {
     }
 }
 
+/// The journal takes it and sled does not, or the other way round: wherever the room ends, what was acknowledged stays.
+#[tokio::test]
+async fn the_disk_fills_up_in_the_middle_of_anything() {
+    for left in [100 << 10, 300 << 10, 600 << 10, 1 << 20, 3 << 20] {
+        let Some(disk) = SmallDisk::mount(16 << 20) else {
+            eprintln!("not run: mounting is not allowed here");
+            return;
+        };
+        let (dir, filler) = (disk.0.path().join("data"), disk.0.path().join("filler"));
+        let open = || Store::open_with(&dir, World::system(), kit::small(), |_| Ok(Vec::new()));
+        let store = open().expect("opens");
+        fill(&filler);
+        let room = fs::metadata(&filler).expect("there").len().saturating_sub(left);
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&filler)
+            .and_then(|file| file.set_len(room))
+            .expect("cut");
+        let text = "x".repeat(10_000);
+        let (mut kept, mut refused) = (Vec::new(), 0);
+        for index in 0..600 {
+            let id = format!("{index}");
+            match things(&store).insert(thing(&id, Some(&id), &text)).await {
+                Ok(_) => kept.push(id),
+                Err(error) => {
+                    assert!(matches!(error, types::Error::Unavailable { .. }), "{error}");
+                    refused += 1;
+                    if refused > 10 {
+                        break;
+                    }
+                }
+            }
+        }
+        assert!(refused > 10, "{left}: the disk was full");
+        fs::remove_file(&filler).expect("room again");
+        // What failed is tried again every few seconds.
+        let begun = std::time::Instant::now();
+        while let Err(error) = things(&store).insert(thing("after", None, "")).await {
+            assert!(begun.elapsed().as_secs() < 30, "{left}: {error}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        for id in &kept {
+            assert_eq!(things(&store).claimed(id).expect("reads").expect("kept").text, text, "{left}");
+        }
+        drop(store);
+        let store = open().expect("opens");
+        for id in kept.iter().map(String::as_str).chain(["after"]) {
+            things(&store).get(id).expect("kept through re-opening");
+        }
+    }
+}
+
 #[tokio::test]
 async fn large_records_and_silly_keys() {
     let dir = tempfile::tempdir().expect("a temp dir");
