@@ -457,7 +457,7 @@ async fn docker_start_stop_restart() {
     // A restart of the panel changes nothing.
     let before = containers(&app);
     let mut panel = panel;
-    panel.stop();
+    panel.stop().await;
     assert_eq!(containers(&app), before, "apps run on without the panel");
     panel.start_again().await;
     says(&panel, "hello.test", "hello one").await;

@@ -30,7 +30,8 @@ async fn pages_for_what_is_not_there() {
     let api = panel.anonymous();
     let request = api
         .request(Method::GET, &panel.plain_site("x.test", "/"))
-        .header("host", "<script>alert(1)</script>");
+        .header("host", "<script>alert(1)</script>")
+        .header("accept", "text/html");
     if let Ok(reply) = api.try_send(request).await {
         assert!(
             reply.status.is_client_error() && !reply.text().contains("<script>alert"),

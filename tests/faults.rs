@@ -169,7 +169,7 @@ async fn a_flipped_byte_in_the_state() {
     let set = json!({"set": [{"key": "PASSWORD", "value": "kept-4711", "secret": true}], "unset": []});
     panel.patch("/api/v1/apps/app-3/variables", set).await.expect(200);
     for place in [0, 7, 100, 2_000, 20_000] {
-        panel.stop();
+        panel.stop().await;
         let sled: Vec<PathBuf> = files(panel.data())
             .into_iter()
             .filter(|path| path.file_name().is_some_and(|name| name == "db" || name == "conf") || path.to_string_lossy().contains("blobs"))
@@ -197,7 +197,7 @@ async fn a_flipped_byte_in_the_state() {
             .expect(201);
     }
     // The whole of sled gone.
-    panel.stop();
+    panel.stop().await;
     for file in files(panel.data())
         .into_iter()
         .filter(|path| path.file_name().is_some_and(|name| name == "db"))
@@ -492,7 +492,7 @@ async fn a_stop_is_clean() {
     let stream = tokio::spawn(async move { stream.try_get("/api/v1/events").await });
     tokio::time::sleep(Duration::from_millis(300)).await;
     let begun = Instant::now();
-    let status = panel.stop().expect("it ends by itself within 30 s");
+    let status = panel.stop().await.expect("it ends by itself within 30 s");
     assert!(status.success(), "{status}: {}", panel.printed());
     assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
     stream.abort();

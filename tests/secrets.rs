@@ -93,7 +93,7 @@ async fn docker_a_secret_is_found_nowhere() {
         seen.push(("a build log", panel.build_log(id).await));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    panel.stop();
+    panel.stop().await;
     seen.push(("what it printed", panel.printed()));
     for (place, text) in &seen {
         for canary in canaries {

@@ -29,7 +29,7 @@ async fn the_setup_link_works_once() {
         );
     }
     // A panel that starts again before it is claimed prints a link that works.
-    panel.stop();
+    panel.stop().await;
     panel.start_again().await;
     let word = testkit::eventually("a second link is printed", Duration::from_secs(20), || async {
         let printed = panel.printed();
@@ -69,7 +69,7 @@ async fn the_setup_link_works_once() {
         .await
         .expect(401);
     // After a restart nothing is printed any more.
-    panel.stop();
+    panel.stop().await;
     let links = panel.printed().matches("/setup").count();
     panel.start_again().await;
     assert_eq!(panel.printed().matches("/setup").count(), links);
@@ -285,17 +285,11 @@ async fn tokens_do_not_grow() {
     // Others' tokens are not mine to end or see.
     let all = panel.list("/api/v1/tokens").await;
     assert!(viewer.list("/api/v1/tokens").await.len() < all.len());
-    let owners = all
-        .iter()
-        .find(|token| token["name"] == "test" && token["scope"] == "admin")
-        .unwrap();
+    let owners = all.iter().find(|token| token["user"].to_string().contains(OWNER.0)).unwrap();
     let path = format!("/api/v1/tokens/{}", owners["id"].as_str().unwrap());
     let reply = viewer.delete(&path).await;
     assert!(matches!(reply.status.as_u16(), 403 | 404), "{}", reply.text());
-    assert!(
-        !all.iter().any(|token| token.to_string().contains("secret")),
-        "a list shows no token"
-    );
+    assert!(all.iter().all(|token| token["secret"].is_null()), "a list shows no token: {all:?}");
     for days in [json!(0), json!(-1), json!(1_000_000)] {
         let body = json!({"name": "x", "scope": "read", "expires_in_days": days});
         let reply = panel.post("/api/v1/tokens", body).await;
@@ -316,10 +310,8 @@ async fn a_wrong_clock() {
         .expect(201);
     let browser = panel.signed_in(OWNER.0, OWNER.1).await;
     for shift in ["+3d", "-20y", "+30y"] {
-        panel.stop();
-        panel
-            .start_again_with(|options| options.by(&["faketime", "-f", shift]).variable("FAKETIME_DONT_FAKE_MONOTONIC", "1"))
-            .await;
+        panel.stop().await;
+        panel.start_again_with(|options| options.clock(Some(shift))).await;
         if shift.starts_with('+') {
             panel.get("/api/v1/apps").await.expect(401).code("unauthenticated");
             browser.get("/api/v1/apps").await.expect(401);
@@ -332,8 +324,8 @@ async fn a_wrong_clock() {
             .expect(201);
         panel.visit("blog.test", "/").await.expect(503);
     }
-    panel.stop();
-    panel.start_again_with(|options| options.by(&[])).await;
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(None)).await;
     assert_eq!(panel.list("/api/v1/projects").await.len(), 4);
 }
 
@@ -412,7 +404,12 @@ async fn every_operation_by_everybody() {
                 None => request,
             };
             // A stream of events never ends by itself.
-            match tokio::time::timeout(Duration::from_secs(5), api.try_send(request)).await {
+            match tokio::time::timeout(
+                Duration::from_secs(if id == "event_stream" { 2 } else { 60 }),
+                api.try_send(request),
+            )
+            .await
+            {
                 Ok(reply) => reply.unwrap_or_else(|error| panic!("{id}: {error}")).status.as_u16(),
                 Err(_) => 200,
             }

@@ -49,7 +49,7 @@ pub struct Options {
     data: Option<PathBuf>,
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
-    program: Vec<String>,
+    clock: Option<String>,
 }
 
 impl Default for Options {
@@ -60,7 +60,7 @@ impl Default for Options {
             data: None,
             variables: Vec::new(),
             arguments: Vec::new(),
-            program: Vec::new(),
+            clock: None,
         }
     }
 }
@@ -92,9 +92,9 @@ impl Options {
         self.arguments.push(argument.into());
         self
     }
-    /// Runs the binary by this program: `["faketime", "+2d"]`.
-    pub fn by(mut self, program: &[&str]) -> Options {
-        self.program = program.iter().map(|&word| word.to_owned()).collect();
+    /// With the clock off by this much, such as `+3d` or `-20y` (libfaketime's words); `None` for the right time.
+    pub fn clock(mut self, shift: Option<&str>) -> Options {
+        self.clock = shift.map(str::to_owned);
         self
     }
     pub async fn start(self) -> TestPanel {
@@ -190,11 +190,7 @@ impl TestPanel {
     }
 
     fn command(&self) -> Command {
-        let program = self.options.program.first().map_or_else(serverkit_binary, PathBuf::from);
-        let mut command = Command::new(program);
-        if !self.options.program.is_empty() {
-            command.args(&self.options.program[1..]).arg(serverkit_binary());
-        }
+        let mut command = Command::new(serverkit_binary());
         let none = self._folder.path().join("no-engine.sock");
         let engine = self.options.engine.clone().unwrap_or_else(|| format!("unix://{}", none.display()));
         command
@@ -216,6 +212,12 @@ impl TestPanel {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(shift) = &self.options.clock {
+            command
+                .env("LD_PRELOAD", libfaketime())
+                .env("FAKETIME", shift)
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         command
     }
 
@@ -263,10 +265,12 @@ impl TestPanel {
         }
     }
     /// SIGTERM, and waits for the end; `None` when it had to be killed.
-    pub fn stop(&mut self) -> Option<ExitStatus> {
+    pub async fn stop(&mut self) -> Option<ExitStatus> {
         let mut process = self.process.take()?;
         signal(&process, Signal::TERM);
-        wait_or_kill(&mut process, Duration::from_secs(30))
+        // Not on this thread: our own connections must see that they are to end.
+        let ended = tokio::task::spawn_blocking(move || wait_or_kill(&mut process, Duration::from_secs(45)));
+        ended.await.expect("waiting does not panic")
     }
     /// Starts it again on the same data and ports, and waits until it answers.
     pub async fn start_again(&mut self) {
@@ -450,12 +454,21 @@ impl TestPanel {
 
 impl Drop for TestPanel {
     fn drop(&mut self) {
-        self.stop();
+        self.kill();
         self.remove_what_it_made();
         if std::thread::panicking() {
             println!("--- the panel printed\n{}", self.printed());
         }
     }
+}
+
+/// The library that turns the clock of a process (Debian package faketime).
+fn libfaketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("there are libraries");
+    let found = folders
+        .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketimeMT.so.1")))
+        .find(|path| path.is_file());
+    found.expect("libfaketime is installed (Debian package faketime)")
 }
 
 /// Panels of tests that run beside each other on one engine need subnets that do not overlap.
