@@ -545,7 +545,7 @@ mod tests {
         for (reason, words) in [
             (
                 r#"failed to parse "integer_uint32": invalid digit found in string"#,
-                "invalid digit found in string",
+                "must be a whole number, not negative",
             ),
             (r#"Type "string" expects an input value."#, "is missing"),
         ] {

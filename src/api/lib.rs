@@ -31,6 +31,8 @@ mod shape;
 mod signed;
 mod stream;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod ui;
 mod users;

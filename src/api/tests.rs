@@ -1,0 +1,579 @@
+//! The API over its real sockets, on a real store; the machine beside it has no engine.
+#![allow(clippy::unwrap_used)]
+
+use crate::{Api, Sockets};
+use app::{Options, Panel, Parts};
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use node::{Exec, Lines, Node};
+use serde_json::{Value, json};
+use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use store::Store;
+use telemetry::{LogStore, Metrics, Redactor};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+};
+use tokio_util::sync::CancellationToken;
+use types::*;
+
+/// A machine without an engine.
+struct Bare;
+
+fn none<T>() -> Result<T> {
+    Err(Error::unavailable("there is no engine here"))
+}
+
+#[async_trait]
+impl Node for Bare {
+    async fn engine(&self) -> EngineStatus {
+        EngineStatus::Down {
+            why: "there is none".into(),
+            fix: "install one".into(),
+        }
+    }
+    fn engine_events(&self) -> BoxStream<'static, EngineEvent> {
+        Box::pin(futures::stream::pending())
+    }
+    async fn image_find(&self, _: &str) -> Result<Option<Image>> {
+        none()
+    }
+    async fn image_pull(&self, _: &str, _: Option<&RegistryLogin>, _: bool, _: &Lines) -> Result<Image> {
+        none()
+    }
+    async fn image_build(&self, _: &BuildSpec, _: &Lines) -> Result<Image> {
+        none()
+    }
+    async fn image_remove(&self, _: &str) -> Result<()> {
+        none()
+    }
+    async fn network_ensure(&self, _: &NetworkSpec) -> Result<()> {
+        none()
+    }
+    async fn network_remove(&self, _: &str) -> Result<()> {
+        none()
+    }
+    async fn volume_ensure(&self, _: &str, _: &[(String, String)]) -> Result<()> {
+        none()
+    }
+    async fn volume_exists(&self, _: &str) -> Result<bool> {
+        none()
+    }
+    async fn volume_bytes(&self, _: &str) -> Result<Option<u64>> {
+        none()
+    }
+    async fn volume_remove(&self, _: &str) -> Result<()> {
+        none()
+    }
+    async fn containers(&self) -> Result<Vec<Container>> {
+        none()
+    }
+    async fn container_find(&self, _: &str) -> Result<Option<Container>> {
+        none()
+    }
+    async fn container_start(&self, _: &ContainerSpec) -> Result<String> {
+        none()
+    }
+    async fn container_stop(&self, _: &str, _: Duration) -> Result<()> {
+        none()
+    }
+    async fn container_remove(&self, _: &str) -> Result<()> {
+        none()
+    }
+    fn container_logs(&self, _: &str, _: LogQuery) -> BoxStream<'static, Result<LogLine>> {
+        Box::pin(futures::stream::empty())
+    }
+    async fn container_stats(&self, _: &str) -> Result<Option<ContainerStats>> {
+        none()
+    }
+    async fn exec(&self, _: &str, _: &ExecSpec) -> Result<Exec> {
+        none()
+    }
+    async fn probe(&self, _: IpAddr, _: u16, _: &Probe, _: Duration) -> Result<()> {
+        none()
+    }
+    fn facts(&self) -> MachineFacts {
+        MachineFacts::default()
+    }
+    fn addresses(&self) -> Vec<IpAddr> {
+        Vec::new()
+    }
+    async fn sample(&self) -> Result<MachineSample> {
+        Ok(MachineSample::default())
+    }
+    async fn doctor(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+    async fn edge_apply(&self, _: EdgeConfig) -> Result<()> {
+        Ok(())
+    }
+    async fn edge_traffic(&self) -> Result<Vec<(Option<AppId>, Traffic)>> {
+        Ok(Vec::new())
+    }
+    async fn edge_active(&self, _: &Upstream) -> Result<u64> {
+        Ok(0)
+    }
+}
+
+/// A served API, and its folder.
+struct Served {
+    dir: tempfile::TempDir,
+    panel: Panel,
+    stop: CancellationToken,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+const PASSWORD: &str = "correct horse battery";
+const EDGE: [(&str, &str); 2] = [("x-real-ip", "192.0.2.7"), ("x-forwarded-proto", "https")];
+
+impl Served {
+    async fn start() -> Served {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::system();
+        let redactor = Redactor::default();
+        let panel = Panel::open(Parts {
+            store: Store::open(dir.path(), world.clone()).unwrap(),
+            world: world.clone(),
+            node: Arc::new(Bare),
+            logs: LogStore::open(&dir.path().join("logs"), redactor.clone()).unwrap(),
+            metrics: Metrics::new(),
+            redactor,
+            options: Options {
+                data: dir.path().to_owned(),
+                http_port: 80,
+                https_port: 443,
+                panel_port: 9443,
+                network_range: "10.201.0.0/16".parse().unwrap(),
+                apps_domain: None,
+                acme_directory: None,
+                acme_ca_pem: None,
+            },
+        })
+        .await
+        .unwrap();
+        let stop = CancellationToken::new();
+        let api = Api::new(panel.clone(), world, stop.clone());
+        api.set_ready();
+        tokio::spawn(api.serve(Sockets::bind(dir.path()).unwrap(), Duration::from_secs(1)));
+        Served { dir, panel, stop }
+    }
+
+    /// One with an owner, whose browser comes through the edge.
+    async fn claimed() -> (Served, Browser) {
+        let served = Served::start().await;
+        let word = served.panel.setup.link().await.unwrap().unwrap();
+        let body = json!({ "token": word, "email": "ada@example.com", "name": "Ada", "password": PASSWORD });
+        let answer = served.edge("POST", "/api/v1/setup", &[], Some(body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let browser = Browser {
+            cookie: answer.cookies(),
+            csrf: answer.json()["csrf"].as_str().unwrap().to_owned(),
+        };
+        (served, browser)
+    }
+
+    fn socket(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    async fn machine(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+        call(self.socket("panel.sock"), method, path, headers, body).await
+    }
+
+    async fn edge(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+        call(self.socket("edge.sock"), method, path, &[&EDGE, headers].concat(), body).await
+    }
+}
+
+struct Browser {
+    cookie: String,
+    csrf: String,
+}
+
+impl Browser {
+    fn reads(&self) -> [(&str, &str); 1] {
+        [("cookie", &self.cookie)]
+    }
+    fn writes(&self) -> [(&str, &str); 2] {
+        [("cookie", &self.cookie), ("x-csrf-token", &self.csrf)]
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: HashMap<String, Vec<String>>,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|values| values.first()).map(String::as_str)
+    }
+    /// As a browser sends them back.
+    fn cookies(&self) -> String {
+        let set = self.headers.get("set-cookie").into_iter().flatten();
+        set.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ")
+    }
+    /// A problem whose parts agree.
+    fn problem(&self) -> (u16, String) {
+        let problem = self.json();
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text);
+        assert_eq!(problem["status"], self.status);
+        assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"));
+        let code = problem["code"].as_str().unwrap();
+        assert_eq!(problem["type"], format!("/api/docs/errors#{code}"));
+        (self.status, code.to_owned())
+    }
+}
+
+async fn call(socket: PathBuf, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    let body = body.map(|body| body.to_string());
+    let headers: Vec<(&str, &str)> = match &body {
+        Some(_) => [&[("content-type", "application/json")], headers].concat(),
+        None => headers.to_vec(),
+    };
+    raw(socket, method, path, &headers, body.as_deref().unwrap_or_default().as_bytes()).await
+}
+
+async fn raw(socket: PathBuf, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: panel.test\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+    // A server that refuses early need not read it all.
+    let _ = stream.write_all(body).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let mut headers: HashMap<String, Vec<String>> = HashMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        headers.entry(name.to_lowercase()).or_default().push(value.to_owned());
+    }
+    Answer {
+        status,
+        headers,
+        text: text.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn only_the_machines_own_socket_knows_the_machine() {
+    let (served, _) = Served::claimed().await;
+    let known = served.machine("GET", "/api/v1/session", &[], None).await;
+    assert_eq!((known.status, &known.json()["user"]["role"]), (200, &json!("owner")));
+    assert_eq!(known.json()["csrf"], "");
+    // The edge is the same process, so its credentials are the machine's; they must not count.
+    assert_eq!(
+        served.edge("GET", "/api/v1/session", &[], None).await.problem(),
+        (401, "unauthenticated".into())
+    );
+    let body = Some(json!({ "name": "shop" }));
+    assert_eq!(served.edge("POST", "/api/v1/projects", &[], body).await.status, 401);
+    // Who names somebody else means it.
+    let wrong = [("authorization", "Bearer sk_wrong")];
+    assert_eq!(served.machine("GET", "/api/v1/session", &wrong, None).await.status, 401);
+    let wrong = [("authorization", "Basic YTpi")];
+    assert_eq!(served.machine("GET", "/api/v1/session", &wrong, None).await.status, 401);
+}
+
+#[tokio::test]
+async fn before_the_claim_the_machine_is_told_what_to_do() {
+    let served = Served::start().await;
+    let answer = served.machine("GET", "/api/v1/apps", &[], None).await;
+    assert_eq!(answer.problem(), (409, "busy".into()));
+    assert!(answer.text.contains("serverkit setup"));
+    let body = json!({ "token": "", "email": "ada@example.com", "name": "Ada", "password": PASSWORD });
+    assert_eq!(served.edge("POST", "/api/v1/setup", &[], Some(body.clone())).await.status, 403);
+    assert_eq!(served.machine("POST", "/api/v1/setup", &[], Some(body.clone())).await.status, 201);
+    assert_eq!(
+        served.machine("POST", "/api/v1/setup", &[], Some(body)).await.problem(),
+        (409, "busy".into())
+    );
+    let state = served.edge("GET", "/api/v1/setup", &[], None).await.json();
+    assert_eq!(state["claimed"], true);
+}
+
+#[tokio::test]
+async fn cookies_are_locked_up_and_need_the_csrf_word() {
+    let (served, browser) = Served::claimed().await;
+    let body = json!({ "email": "ada@example.com", "password": PASSWORD });
+    let signed = served.edge("POST", "/api/v1/session", &[], Some(body)).await;
+    assert_eq!(signed.status, 201, "{}", signed.text);
+    for cookie in &signed.headers["set-cookie"] {
+        for part in ["HttpOnly", "Secure", "SameSite=Strict"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+    }
+    assert!(
+        signed.headers["set-cookie"]
+            .iter()
+            .any(|cookie| cookie.starts_with("serverkit_refresh=") && cookie.contains("Path=/api/v1/session"))
+    );
+
+    let body = || Some(json!({ "name": "shop" }));
+    let without = served.edge("POST", "/api/v1/projects", &browser.reads(), body()).await;
+    assert_eq!(without.problem(), (403, "forbidden".into()));
+    let wrong = [browser.reads()[0], ("x-csrf-token", "wrong")];
+    assert_eq!(served.edge("POST", "/api/v1/projects", &wrong, body()).await.status, 403);
+    for (method, path) in [
+        ("PATCH", "/api/v1/account"),
+        ("DELETE", "/api/v1/session"),
+        ("PUT", "/api/v1/apps/x/variables"),
+    ] {
+        let answer = served.edge(method, path, &browser.reads(), Some(json!({ "items": [] }))).await;
+        assert_eq!(answer.problem(), (403, "forbidden".into()), "{method} {path}");
+    }
+    assert_eq!(served.edge("POST", "/api/v1/projects", &browser.writes(), body()).await.status, 201);
+    assert_eq!(served.edge("GET", "/api/v1/projects", &browser.reads(), None).await.status, 200);
+}
+
+#[tokio::test]
+async fn sessions_are_renewed_listed_and_ended() {
+    let (served, browser) = Served::claimed().await;
+    let renewed = served.edge("POST", "/api/v1/session/refresh", &browser.reads(), None).await;
+    assert_eq!(renewed.status, 200, "{}", renewed.text);
+    assert!(renewed.cookies().contains("serverkit_session=") && renewed.cookies().contains("serverkit_refresh="));
+    assert_eq!(served.edge("POST", "/api/v1/session/refresh", &[], None).await.status, 401);
+
+    let list = served.edge("GET", "/api/v1/sessions", &browser.reads(), None).await.json();
+    assert_eq!(list["items"][0]["address"], "192.0.2.7");
+    assert_eq!(list["items"][0]["current"], true);
+
+    let ended = served.edge("DELETE", "/api/v1/session", &browser.writes(), None).await;
+    assert_eq!(ended.status, 204);
+    assert!(ended.headers["set-cookie"].iter().all(|cookie| cookie.contains("Max-Age=0")));
+    assert_eq!(
+        served.edge("GET", "/api/v1/session", &browser.reads(), None).await.problem(),
+        (401, "unauthenticated".into())
+    );
+}
+
+#[tokio::test]
+async fn tokens_reach_as_far_as_their_scope() {
+    let (served, browser) = Served::claimed().await;
+    let body = json!({ "name": "ci", "scope": "read", "expires_in_days": null });
+    let made = served.edge("POST", "/api/v1/tokens", &browser.writes(), Some(body)).await.json();
+    assert_eq!(made["token"]["expires_at"], Value::Null);
+    let bearer = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let token = [("authorization", bearer.as_str())];
+    assert_eq!(served.edge("GET", "/api/v1/projects", &token, None).await.status, 200);
+    let refused = served
+        .edge("POST", "/api/v1/projects", &token, Some(json!({ "name": "shop" })))
+        .await;
+    assert_eq!(refused.problem(), (403, "forbidden".into()));
+    assert!(refused.text.contains("scope write"), "{}", refused.text);
+    let metrics = served.edge("GET", "/metrics", &token, None).await;
+    assert!(
+        metrics.status == 200 && metrics.text.contains("serverkit_info{version="),
+        "{}",
+        metrics.text
+    );
+    assert_eq!(served.edge("GET", "/metrics", &[], None).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_same_post_is_done_once() {
+    let (served, browser) = Served::claimed().await;
+    let post = async |key: &str, name: &str| {
+        let headers = [browser.writes()[0], browser.writes()[1], ("idempotency-key", key)];
+        served
+            .edge("POST", "/api/v1/projects", &headers, Some(json!({ "name": name })))
+            .await
+    };
+    let first = post("k1", "shop").await;
+    let again = post("k1", "shop").await;
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.json(), again.json());
+    assert_eq!(
+        (first.header("idempotency-replayed"), again.header("idempotency-replayed")),
+        (None, Some("true"))
+    );
+    assert_eq!(post("k1", "other").await.problem(), (422, "invalid".into()));
+    assert_eq!(post("k2", "shop").await.problem(), (409, "taken".into()));
+    // A refusal did nothing, so it is not kept: the same request may succeed later.
+    assert_eq!(post("k2", "free").await.status, 201);
+    assert_eq!(post("", "x").await.problem(), (422, "invalid".into()));
+    // Another actor's key is another key.
+    let headers = [("idempotency-key", "k1")];
+    let other = served
+        .machine("POST", "/api/v1/projects", &headers, Some(json!({ "name": "theirs" })))
+        .await;
+    assert_eq!(other.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_same_post_at_the_same_time_is_done_once() {
+    let (served, browser) = Served::claimed().await;
+    let headers = [browser.writes()[0], browser.writes()[1], ("idempotency-key", "k1")];
+    let posts = (0..12).map(|_| served.edge("POST", "/api/v1/tokens", &headers, Some(json!({ "name": "ci", "scope": "read" }))));
+    let answers = futures::future::join_all(posts).await;
+    let secrets: std::collections::BTreeSet<String> = answers
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(|answer| answer.json()["secret"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(secrets.len(), 1);
+    for answer in answers.iter().filter(|answer| answer.status != 201) {
+        assert_eq!(answer.problem(), (409, "busy".into()));
+    }
+    let list = served.edge("GET", "/api/v1/tokens", &browser.reads(), None).await.json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem() {
+    let (served, browser) = Served::claimed().await;
+    let edge = served.socket("edge.sock");
+    let json_kind = ("content-type", "application/json");
+    let signed = [browser.writes()[0], browser.writes()[1], json_kind];
+    let plain = [browser.writes()[0], browser.writes()[1], ("content-type", "text/plain")];
+    let large = vec![b'a'; crate::BODY_BYTES + 1];
+    for (method, path, headers, body, status) in [
+        ("GET", "/api/v1/nowhere", &signed, &b""[..], 404),
+        ("GET", "/api/nowhere", &signed, b"", 404),
+        ("GET", "/nowhere.js", &signed, b"", 404),
+        ("PUT", "/api/v1/projects", &signed, b"{}", 405),
+        ("POST", "/api/v1/projects", &signed, b"{", 400),
+        ("POST", "/api/v1/projects", &signed, b"\xff\xfe", 400),
+        ("POST", "/api/v1/projects", &signed, b"[]", 422),
+        ("POST", "/api/v1/projects", &signed, b"{\"name\": {}}", 422),
+        ("POST", "/api/v1/projects", &signed, b"{\"name\": \"a\", \"b\": 1}", 422),
+        ("POST", "/api/v1/projects", &signed, b"{\"name\": \"../x\"}", 422),
+        ("POST", "/api/v1/projects", &plain, b"{}", 415),
+        ("POST", "/api/v1/projects", &signed, &large, 413),
+        ("GET", "/api/v1/projects?limit=0", &signed, b"", 422),
+        ("GET", "/api/v1/projects?limit=-1", &signed, b"", 422),
+        ("GET", "/api/v1/projects?cursor=zzz", &signed, b"", 422),
+        ("GET", "/api/v1/apps/nowhere", &signed, b"", 404),
+        ("GET", "/api/v1/apps/%2e%2e%2fetc", &signed, b"", 404),
+        ("GET", "/api/v1/deployments/dep_x/log/stream", &signed, b"", 403),
+    ] {
+        let answer = raw(edge.clone(), method, path, headers, body).await;
+        assert_eq!(answer.problem().0, status, "{method} {path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn answers_are_protected() {
+    let (served, browser) = Served::claimed().await;
+    for path in ["/api/v1/session", "/api/v1/nowhere", "/api/docs", "/health", "/"] {
+        let answer = served.edge("GET", path, &browser.reads(), None).await;
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("script-src 'self' 'unsafe-inline'"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert!(answer.header("x-request-id").is_some_and(|id| id.len() == 20), "{path}");
+        // `panel.test` will never have a public certificate.
+        assert_eq!(answer.header("strict-transport-security"), None, "{path}");
+    }
+    assert_eq!(
+        served
+            .edge("GET", "/api/v1/session", &browser.reads(), None)
+            .await
+            .header("cache-control"),
+        Some("no-store")
+    );
+    let request = |proto: &'static str, host: &'static str| {
+        let headers = [("x-forwarded-proto", proto), ("host", host)];
+        let request = format!(
+            "GET /health HTTP/1.1\r\n{}: {}\r\n{}: {}\r\nconnection: close\r\n\r\n",
+            headers[0].0, headers[0].1, headers[1].0, headers[1].1
+        );
+        let socket = served.socket("edge.sock");
+        async move {
+            let mut stream = UnixStream::connect(socket).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer.to_lowercase().contains("strict-transport-security")
+        }
+    };
+    assert!(request("https", "panel.example.com:9443").await);
+    assert!(!request("http", "panel.example.com").await);
+    assert!(!request("https", "192.0.2.1:9443").await);
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_where_it_is_wanted() {
+    let (served, browser) = Served::claimed().await;
+    for number in 0..20 {
+        let body = json!({ "name": format!("project-{number}"), "description": "x".repeat(100) });
+        assert_eq!(
+            served.edge("POST", "/api/v1/projects", &browser.writes(), Some(body)).await.status,
+            201
+        );
+    }
+    let plain = served.edge("GET", "/api/v1/projects", &browser.reads(), None).await;
+    let headers = [browser.reads()[0], ("accept-encoding", "gzip, br")];
+    let small = served.edge("GET", "/api/v1/projects", &headers, None).await;
+    assert_eq!(
+        (plain.header("content-encoding"), small.header("content-encoding")),
+        (None, Some("gzip"))
+    );
+    let length = |answer: &Answer| answer.header("content-length").unwrap().parse::<usize>().unwrap();
+    assert!(length(&small) * 3 < length(&plain));
+}
+
+#[tokio::test]
+async fn a_listener_that_comes_back_gets_what_it_missed() {
+    let (served, browser) = Served::claimed().await;
+    let post = async |name: &str| {
+        let answer = served
+            .edge("POST", "/api/v1/projects", &browser.writes(), Some(json!({ "name": name })))
+            .await;
+        assert_eq!(answer.status, 201);
+    };
+    post("first").await;
+    let history = served
+        .edge("GET", "/api/v1/events/history?limit=1", &browser.reads(), None)
+        .await
+        .json();
+    let last = history["items"][0]["id"].as_str().unwrap().to_owned();
+    assert!(history["next"].is_string());
+    post("missed").await;
+
+    let mut stream = UnixStream::connect(served.socket("edge.sock")).await.unwrap();
+    let request = format!(
+        "GET /api/v1/events HTTP/1.1\r\nhost: panel.test\r\ncookie: {}\r\nlast-event-id: {last}\r\n\r\n",
+        browser.cookie
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    let mut posted = false;
+    while !text.contains("\"name\":\"live\"") {
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(read > 0, "{text}");
+        text += &String::from_utf8_lossy(&buffer[..read]);
+        if !posted && text.contains("\"name\":\"missed\"") {
+            posted = true;
+            post("live").await;
+        }
+    }
+    assert!(!text.contains("\"name\":\"first\""), "{text}");
+    assert!(text.contains("event: project_created") && text.contains("event: metrics"), "{text}");
+
+    served.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+        while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    });
+    ended.await.unwrap();
+}
