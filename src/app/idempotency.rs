@@ -59,26 +59,39 @@ impl Answers {
             actor.organization,
             actor.user().map_or("machine", |user| user.as_str())
         );
-        if let Some(found) = self.store.answers.find(&key)?
-            && self.world.now().since(found.at) < KEPT
-            && let Some(outcome) = &found.outcome
-        {
-            if found.request != fingerprint {
-                return Err(Error::invalid("Idempotency-Key", "was used for another request"));
-            }
-            let body = self.store.unseal(&outcome.body)?;
-            return Ok(Turn::Again(Made {
-                status: outcome.status,
-                content_type: outcome.content_type.clone(),
-                body,
-            }));
+        if let Some(made) = self.made(&key, fingerprint)? {
+            return Ok(Turn::Again(made));
         }
         if !self.under_way.lock().expect("no panic while held").insert(key.clone()) {
             return Err(Error::busy("the same request is under way"));
         }
-        Ok(Turn::Go(Ticket {
+        let ticket = Ticket {
             answers: self.clone(),
             key,
+        };
+        // The first one may have ended between the look and the ticket.
+        match self.made(&ticket.key, fingerprint)? {
+            Some(made) => Ok(Turn::Again(made)),
+            None => Ok(Turn::Go(ticket)),
+        }
+    }
+
+    /// The answer that is kept under this key.
+    fn made(&self, key: &str, fingerprint: &str) -> Result<Option<Made>> {
+        let Some(found) = self.store.answers.find(key)? else {
+            return Ok(None);
+        };
+        let Some(outcome) = found.outcome.as_ref().filter(|_| self.world.now().since(found.at) < KEPT) else {
+            return Ok(None);
+        };
+        if found.request != fingerprint {
+            return Err(Error::invalid("Idempotency-Key", "was used for another request"));
+        }
+        let body = self.store.unseal(&outcome.body)?;
+        Ok(Some(Made {
+            status: outcome.status,
+            content_type: outcome.content_type.clone(),
+            body,
         }))
     }
 }
