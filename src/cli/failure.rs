@@ -31,7 +31,7 @@ pub struct Failure {
     /// What to do next.
     pub hint: Option<String>,
     /// What the panel said, for `--json`.
-    pub problem: Option<Value>,
+    pub problem: Option<Box<Value>>,
     /// Everything has been said already: only the exit code is left.
     pub quiet: bool,
     /// The exit code of something else, passed through.
@@ -81,7 +81,7 @@ impl Failure {
     }
     /// For `--json`: what the panel said, or the same shape for what it never heard of.
     pub fn json(&self) -> Value {
-        let mut value = self.problem.clone().unwrap_or_else(|| {
+        let mut value = self.problem.as_deref().cloned().unwrap_or_else(|| {
             let code = match self.code {
                 Code::Failed => "failed",
                 Code::Usage => "usage",
@@ -120,7 +120,7 @@ impl From<Call> for Failure {
                 };
                 Failure {
                     hint: hint_for(&problem.code, &sentence, problem.request_id.as_deref()),
-                    problem: serde_json::to_value(&problem).ok(),
+                    problem: serde_json::to_value(&problem).ok().map(Box::new),
                     ..Failure::new(code, sentence)
                 }
             }
