@@ -5,14 +5,12 @@ use async_trait::async_trait;
 use futures::task::AtomicWaker;
 use http::HeaderValue;
 use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    raw_connect::ProxyDigest,
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, raw_connect::ProxyDigest,
 };
 use std::{
     fmt,
     io::{self, IoSlice},
     net::SocketAddr,
-    os::fd::{AsRawFd, RawFd},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -124,9 +122,10 @@ impl Watch {
             _ => {}
         }
     }
-    /// Ends it if it waits for a next request: the edge is stopping.
+    /// Ends it if nothing of a request has come: the edge is stopping.
     pub(crate) fn end_if_idle(&self) {
-        if self.phase.load(Relaxed) == IDLE {
+        let phase = self.phase.load(Relaxed);
+        if phase == IDLE || phase == HEAD && self.head_bytes.load(Relaxed) == 0 {
             self.end(Over::Idle);
         }
     }
@@ -264,13 +263,11 @@ pub(crate) struct Connection {
     waiting: Vec<u8>,
     written: usize,
     guest: Option<(Arc<Guest>, Ticks)>,
-    id: RawFd,
 }
 
 impl Connection {
     pub(crate) fn to_client(io: Io, guest: Arc<Guest>, ticks: Ticks) -> Connection {
         Connection {
-            id: 0,
             io,
             waiting: Vec::new(),
             written: 0,
@@ -278,17 +275,11 @@ impl Connection {
         }
     }
     pub(crate) fn to_upstream(io: Io) -> Connection {
-        let id = match &io {
-            Io::Tcp(stream) => stream.as_raw_fd(),
-            Io::Unix(stream) => stream.as_raw_fd(),
-            _ => 0,
-        };
         Connection {
             io,
             waiting: Vec::new(),
             written: 0,
             guest: None,
-            id,
         }
     }
     /// Splits it; the writer may be used beside the session that owns `self`.
@@ -460,6 +451,56 @@ impl Drop for Connection {
     }
 }
 
+/// A connection of HTTP/2. The protocol's library flushes after each frame, but many streams may have an answer ready
+/// at once; so a flush is put off until all of them have written, and their answers share packets and TLS records.
+#[derive(Clone)]
+pub(crate) struct Batched(Arc<Mutex<Connection>>);
+
+impl Batched {
+    pub(crate) fn new(connection: Connection) -> Batched {
+        Batched(Arc::new(Mutex::new(connection)))
+    }
+    /// Runs `work`, which owns a clone of this, and flushes whenever it has nothing more to do for now.
+    pub(crate) async fn drive<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        std::future::poll_fn(|context| {
+            let polled = work.as_mut().poll(context);
+            // A broken connection shows itself at the next read or write.
+            let _ = Pin::new(&mut *self.lock()).poll_flush(context);
+            polled
+        })
+        .await
+    }
+    fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
+        self.0.lock().expect("no panic under this lock")
+    }
+}
+
+impl AsyncRead for Batched {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Batched {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.lock()).poll_write(context, data)
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_shutdown(context)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Batched {
+    async fn shutdown(&mut self) {
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
 #[async_trait]
 impl Shutdown for Connection {
     async fn shutdown(&mut self) {
@@ -467,34 +508,37 @@ impl Shutdown for Connection {
     }
 }
 
-impl Ssl for Connection {
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        None // `serve` has looked at it already
-    }
+/// pingora asks its streams for more than bytes; `serve` knows all of that already.
+macro_rules! nothing_more_to_tell {
+    ($($stream:ty),*) => {$(
+        impl Ssl for $stream {}
+        impl Peek for $stream {}
+        impl GetTimingDigest for $stream {
+            fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+                Vec::new()
+            }
+        }
+        impl GetProxyDigest for $stream {
+            fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+                None
+            }
+        }
+        impl GetSocketDigest for $stream {
+            fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+                None
+            }
+        }
+        impl UniqueID for $stream {
+            fn id(&self) -> i32 {
+                0 // asked for by pingora's connection pool only, which the edge does not use
+            }
+        }
+        impl fmt::Debug for $stream {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($stream))
+            }
+        }
+    )*};
 }
-impl GetTimingDigest for Connection {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-impl GetProxyDigest for Connection {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
-    }
-}
-impl GetSocketDigest for Connection {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        None
-    }
-}
-impl Peek for Connection {}
-impl UniqueID for Connection {
-    fn id(&self) -> i32 {
-        self.id
-    }
-}
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connection")
-    }
-}
+
+nothing_more_to_tell!(Connection, Batched);

@@ -3,7 +3,7 @@
 use crate::{
     access_log::Line,
     answers::Answer,
-    connection::{Connection, Guest, Io, Over, Port, Watch},
+    connection::{Batched, Connection, Guest, Io, Over, Port, Watch},
     decide::{Decision, decide},
     forward::{self, Failure},
     table::Site,
@@ -59,7 +59,8 @@ pub(crate) async fn connection(worker: &Arc<Worker>, stream: TcpStream, peer: So
     let _registered = worker.register(guest.clone());
     let connection = Connection::to_client(io, guest.clone(), worker.ticks.clone());
     if is_h2 {
-        serve_h2(worker, &guest, Box::new(connection)).await;
+        let batched = Batched::new(connection);
+        batched.drive(serve_h2(worker, &guest, Box::new(batched.clone()))).await;
     } else {
         serve_h1(worker, &guest, Box::new(connection)).await;
     }
