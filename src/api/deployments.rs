@@ -351,6 +351,6 @@ impl DeploymentsApi {
     ) -> Answer<BoxWebSocketUpgraded> {
         let lines = self.0.deployments.follow(&who.actor, &id.0, after.0.unwrap_or(0)).await?;
         let frames = lines.map(|numbered| DeploymentLine::from(numbered).to_json_string());
-        Ok(socket.send(frames.boxed()))
+        Ok(socket.send(Box::pin(who.revoked(self.0.clone())), frames.boxed()))
     }
 }

@@ -6,6 +6,7 @@
 use crate::failures::{Code, Failure};
 use futures::{
     SinkExt, StreamExt,
+    future::BoxFuture,
     stream::{BoxStream, SplitStream},
 };
 use poem::{
@@ -34,6 +35,9 @@ const TOGETHER: usize = 256;
 /// Cancelled when serverkit stops; in every request.
 #[derive(Clone)]
 pub(crate) struct Stop(pub CancellationToken);
+
+/// Comes when the one who opened it may no longer have it.
+pub(crate) type End = BoxFuture<'static, ()>;
 
 /// A request that wants to become a WebSocket, from where it may.
 pub(crate) struct Upgrade {
@@ -69,14 +73,14 @@ fn is_own_origin(request: &Request) -> bool {
 
 impl Upgrade {
     /// Sends each text as a frame, and closes after the last.
-    pub fn send(self, texts: BoxStream<'static, String>) -> BoxWebSocketUpgraded {
+    pub fn send(self, end: End, texts: BoxStream<'static, String>) -> BoxWebSocketUpgraded {
         let stop = self.stop;
         // poem wants the callback to be `Sync`, although it calls it once.
-        let texts = Mutex::new(texts);
+        let held = Mutex::new((texts, end));
         self.socket
             .on_upgrade(move |socket| async move {
-                let texts = texts.into_inner().unwrap_or_else(PoisonError::into_inner);
-                if let Err(error) = pump(socket, texts, stop).await {
+                let (texts, end) = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+                if let Err(error) = pump(socket, texts, end, stop).await {
                     tracing::debug!("a log WebSocket broke: {error}");
                 }
             })
@@ -84,13 +88,13 @@ impl Upgrade {
     }
 
     /// Joins the frames with a running command.
-    pub fn join(self, exec: node::Exec) -> BoxWebSocketUpgraded {
+    pub fn join(self, end: End, exec: node::Exec) -> BoxWebSocketUpgraded {
         let stop = self.stop;
-        let exec = Mutex::new(exec);
+        let held = Mutex::new((exec, end));
         self.socket
             .on_upgrade(move |socket| async move {
-                let exec = exec.into_inner().unwrap_or_else(PoisonError::into_inner);
-                if let Err(error) = converse(socket, exec, stop).await {
+                let (exec, end) = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+                if let Err(error) = converse(socket, exec, end, stop).await {
                     tracing::debug!("a terminal WebSocket broke: {error}");
                 }
             })
@@ -98,7 +102,7 @@ impl Upgrade {
     }
 }
 
-async fn pump(socket: WebSocketStream, texts: BoxStream<'static, String>, stop: CancellationToken) -> std::io::Result<()> {
+async fn pump(socket: WebSocketStream, texts: BoxStream<'static, String>, mut end: End, stop: CancellationToken) -> std::io::Result<()> {
     let (mut sink, mut source) = socket.split();
     let mut texts = texts.ready_chunks(TOGETHER);
     let mut ping = pings();
@@ -115,6 +119,7 @@ async fn pump(socket: WebSocketStream, texts: BoxStream<'static, String>, stop: 
             },
             said = source.next() => if is_over(said) { return Ok(()) },
             _ = ping.tick() => sink.send(Message::Ping(Vec::new())).await?,
+            () = &mut end => return close(&mut sink, &mut source, CloseCode::Policy, "signed out").await,
             () = stop.cancelled() => return close(&mut sink, &mut source, CloseCode::Away, "serverkit is stopping").await,
         }
     }
@@ -127,7 +132,7 @@ enum Said {
     Resize { columns: u16, rows: u16 },
 }
 
-async fn converse(socket: WebSocketStream, exec: node::Exec, stop: CancellationToken) -> std::io::Result<()> {
+async fn converse(socket: WebSocketStream, exec: node::Exec, mut end: End, stop: CancellationToken) -> std::io::Result<()> {
     let node::Exec {
         mut output,
         mut input,
@@ -160,6 +165,7 @@ async fn converse(socket: WebSocketStream, exec: node::Exec, stop: CancellationT
                 said => if is_over(said) { return Ok(()) },
             },
             _ = ping.tick() => sink.send(Message::Ping(Vec::new())).await?,
+            () = &mut end => return close(&mut sink, &mut source, CloseCode::Policy, "signed out").await,
             () = stop.cancelled() => return close(&mut sink, &mut source, CloseCode::Away, "serverkit is stopping").await,
         }
     }

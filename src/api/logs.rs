@@ -143,7 +143,10 @@ impl LogsApi {
         let since = moment_of(since.0.as_deref(), self.1.now())?;
         let tail = bounded(tail.0, 100)?;
         let lines = self.0.logs.follow(&who.actor, &app.0, since, Some(tail)).await?;
-        Ok(socket.send(lines.map(|line| AppLine::from(line).to_json_string()).boxed()))
+        Ok(socket.send(
+            Box::pin(who.revoked(self.0.clone())),
+            lines.map(|line| AppLine::from(line).to_json_string()).boxed(),
+        ))
     }
 
     /// Open a terminal in an app
@@ -166,7 +169,7 @@ impl LogsApi {
         let (columns, rows) = (columns.0.unwrap_or(80), rows.0.unwrap_or(24));
         let command = command.0.unwrap_or_default();
         let exec = self.0.logs.terminal(&who.actor, &app.0, command, columns, rows).await?;
-        Ok(socket.join(exec))
+        Ok(socket.join(Box::pin(who.revoked(self.0.clone())), exec))
     }
 }
 

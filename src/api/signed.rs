@@ -16,6 +16,7 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
 };
+use std::time::Duration;
 use types::{Actor, Secret, SessionId};
 
 /// Holds the JWT.
@@ -24,6 +25,8 @@ pub(crate) const SESSION_COOKIE: &str = "serverkit_session";
 pub(crate) const REFRESH_COOKIE: &str = "serverkit_refresh";
 pub(crate) const REFRESH_PATH: &str = "/api/v1/session";
 const CSRF_HEADER: &str = "x-csrf-token";
+/// How long a stream may go on after its session or token was ended.
+const RECHECK: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 15_000 });
 
 /// Somebody known. Every operation that is not open takes one.
 #[derive(Clone)]
@@ -98,15 +101,26 @@ impl Signed {
     /// Whether it would be let in now too: streams ask from time to time.
     pub async fn still_holds(&self, panel: &Panel) -> bool {
         match &self.proof {
-            Proof::Session(id) => match panel.sessions.list(&self.known) {
-                Ok(sessions) => sessions.iter().any(|info| info.session.id == *id),
+            Proof::Session(id) => {
+                let is_open = |sessions: Vec<app::SessionInfo>| sessions.iter().any(|info| info.session.id == *id);
+                let has_role = |view: app::SessionView| view.user.is_some_and(|user| user.role == self.actor.role && !user.disabled);
+                panel.sessions.list(&self.known).is_ok_and(is_open) && panel.sessions.show(&self.known).is_ok_and(has_role)
+            }
+            Proof::Token(token) => match panel.sessions.by_token(token.expose_str().unwrap_or_default(), None).await {
+                Ok(known) => known.actor.role == self.actor.role,
                 Err(_) => false,
             },
-            Proof::Token(token) => match token.expose_str() {
-                Some(token) => panel.sessions.by_token(token, None).await.is_ok(),
-                None => false,
-            },
             Proof::Machine => true,
+        }
+    }
+
+    /// Ends when it would no longer be let in as it was.
+    pub async fn revoked(self, panel: Panel) {
+        loop {
+            tokio::time::sleep(RECHECK).await;
+            if !self.still_holds(&panel).await {
+                return;
+            }
         }
     }
 }

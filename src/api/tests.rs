@@ -577,3 +577,39 @@ async fn a_listener_that_comes_back_gets_what_it_missed() {
     });
     ended.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_socket_closes_when_its_token_is_revoked() {
+    let (served, browser) = Served::claimed().await;
+    let body = json!({ "name": "ci", "scope": "read" });
+    let token = served.edge("POST", "/api/v1/tokens", &browser.writes(), Some(body)).await.json();
+    let body = json!({ "name": "web", "source": { "kind": "image", "reference": "nginx" } });
+    let app = served.edge("POST", "/api/v1/apps", &browser.writes(), Some(body)).await.json();
+    let deployment = app["deployment"]["id"].as_str().unwrap();
+
+    let mut stream = UnixStream::connect(served.socket("edge.sock")).await.unwrap();
+    let request = format!(
+        "GET /api/v1/deployments/{deployment}/log/stream HTTP/1.1\r\nhost: panel.test\r\nauthorization: Bearer {}\r\n\
+         upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        token["secret"].as_str().unwrap()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut buffer = [0; 4096];
+    let read = stream.read(&mut buffer).await.unwrap();
+    assert!(
+        buffer[..read].starts_with(b"HTTP/1.1 101"),
+        "{}",
+        String::from_utf8_lossy(&buffer[..read])
+    );
+    let quiet = tokio::time::timeout(Duration::from_millis(300), stream.read(&mut buffer)).await;
+    assert!(quiet.is_err(), "open while the token stands");
+
+    let path = format!("/api/v1/tokens/{}", token["token"]["id"].as_str().unwrap());
+    assert_eq!(served.edge("DELETE", &path, &browser.writes(), None).await.status, 204);
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer))
+        .await
+        .unwrap()
+        .unwrap();
+    // A close frame (RFC 6455, 5.5.1) with code 1008, policy.
+    assert_eq!((buffer[0], &buffer[2..4]), (0x88, &[0x03, 0xf0][..]), "{:?}", &buffer[..read]);
+}
