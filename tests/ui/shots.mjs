@@ -16,7 +16,7 @@ const axe = process.argv.includes('--no-axe') ? null : await readFile(createRequ
 const BUDGET = 250 * 1024;
 
 await mkdir(out, { recursive: true });
-const browser = await launch();
+const browser = await launch(base);
 const problems = [];
 
 /** @param {import('playwright-core').BrowserContext} context */

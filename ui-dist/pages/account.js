@@ -31,7 +31,7 @@ export default function AccountPage() {
 function Name({ name }) {
   const form = useForm({ name });
   const changed = form.values.value.name.trim() !== name;
-  return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const user = await api.accountUpdate({ name: form.values.value.name.trim() }); if (session.value) session.value = { ...session.value, user }; }); }}>${h(Panel, { title: 'Name' }, html`<div class="stack">${TextField({ label: 'Name', autocomplete: 'name', value: form.values.value.name, set: form.set('name'), error: form.error('name') })}${FormProblem({ text: form.general(['name']) })}<div>${Submit({ form, label: 'Save', tone: '', disabled: !changed })}</div></div>`)}</form>`;
+  return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const user = await api.accountUpdate({ name: form.values.value.name.trim() }); if (session.value) session.value = { ...session.value, user }; }); }}>${h(Panel, { title: 'Name' }, html`<div class="stack">${h(TextField, { label: 'Name', autocomplete: 'name', value: form.values.value.name, set: form.set('name'), error: form.error('name') })}${h(FormProblem, { text: form.general(['name']) })}<div>${h(Submit, { form, label: 'Save', tone: '', disabled: !changed })}</div></div>`)}</form>`;
 }
 
 function Password() {
@@ -40,10 +40,10 @@ function Password() {
   const v = form.values.value;
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); setDone(false); form.submit(async () => { await api.accountUpdate({ password: { current: v.current, new: v.next } }); form.reset({ current: '', next: '' }); setDone(true); }); }}>${h(Panel, { title: 'Password' }, html`<div class="stack">
     <input class="unseen" type="text" autocomplete="username" value=${session.value?.user.email} readonly tabindex="-1" aria-hidden="true" />
-    ${TextField({ label: 'Current password', type: 'password', autocomplete: 'current-password', value: v.current, set: form.set('current'), required: true, error: form.error('password.current', 'current') })}
+    ${h(TextField, { label: 'Current password', type: 'password', autocomplete: 'current-password', value: v.current, set: form.set('current'), required: true, error: form.error('password.current', 'current') })}
     ${h(PasswordField, { label: 'New password', value: v.next, set: form.set('next'), error: form.error('password.new', 'new', 'password') })}
-    ${FormProblem({ text: form.general(['password', 'current', 'new']) })}
-    <div class="row">${Submit({ form, label: 'Change password', tone: '', disabled: !v.current || !v.next })}${done ? html`<span class="ok-text small row" role="status">${icon('circle-check')}Changed</span>` : null}</div></div>`)}</form>`;
+    ${h(FormProblem, { text: form.general(['password', 'current', 'new']) })}
+    <div class="row">${h(Submit, { form, label: 'Change password', tone: '', disabled: !v.current || !v.next })}${done ? html`<span class="ok-text small row" role="status">${icon('circle-check')}Changed</span>` : null}</div></div>`)}</form>`;
 }
 
 function Tokens() {
@@ -68,11 +68,11 @@ function TokenForm({ close }) {
   const v = form.values.value;
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.tokenCreate({ name: v.name.trim(), scope: v.scope, expires_in_days: v.days === 'never' ? null : Number(v.days) }); close(made.secret); }); }}>
     ${h(DialogHead, { title: 'New API token', close: () => close() })}
-    ${TextField({ label: 'Name', value: v.name, set: form.set('name'), required: true, autofocus: true, placeholder: 'ci', hint: 'What it is for.', error: form.error('name') })}
-    <div class="form-row">${SelectField({ label: 'May', value: v.scope, set: form.set('scope'), options: [{ value: 'read', label: 'Read' }, { value: 'deploy', label: 'Deploy' }, { value: 'write', label: 'Write' }, { value: 'admin', label: 'Everything you may' }], error: form.error('scope') })}
-    ${SelectField({ label: 'Ends', value: v.days, set: form.set('days'), options: [{ value: '7', label: 'in 7 days' }, { value: '30', label: 'in 30 days' }, { value: '90', label: 'in 90 days' }, { value: '365', label: 'in a year' }, { value: 'never', label: 'never' }], error: form.error('expires_in_days') })}</div>
-    ${FormProblem({ text: form.general(['name', 'scope', 'expires_in_days']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: 'Create token' })}</footer></form>`;
+    ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), required: true, autofocus: true, placeholder: 'ci', hint: 'What it is for.', error: form.error('name') })}
+    <div class="form-row">${h(SelectField, { label: 'May', value: v.scope, set: form.set('scope'), options: [{ value: 'read', label: 'Read' }, { value: 'deploy', label: 'Deploy' }, { value: 'write', label: 'Write' }, { value: 'admin', label: 'Everything you may' }], error: form.error('scope') })}
+    ${h(SelectField, { label: 'Ends', value: v.days, set: form.set('days'), options: [{ value: '7', label: 'in 7 days' }, { value: '30', label: 'in 30 days' }, { value: '90', label: 'in 90 days' }, { value: '365', label: 'in a year' }, { value: 'never', label: 'never' }], error: form.error('expires_in_days') })}</div>
+    ${h(FormProblem, { text: form.general(['name', 'scope', 'expires_in_days']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Create token' })}</footer></form>`;
 }
 
 function Sessions() {

@@ -40,7 +40,7 @@ export default function AppNewPage() {
     event.preventDefault();
     form.submit(async () => {
       const [project, environment] = place.split('/');
-      const run = runInput(v);
+      const { keep_releases: _, ...run } = runInput(v);
       const wait = kind === 'git' && v.deploy_key;
       const app = await api.appCreate({
         name: v.name.trim(), project: project || null, environment: environment || null, source: sourceInput(kind, v), ...run,
@@ -61,16 +61,16 @@ export default function AppNewPage() {
         ${[/** @type {const} */ (['git', 'Git repository', 'Built from its Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${id === 'git' ? icon('git-branch') : icon('box')}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
       ${h(Panel, {}, html`<div class="stack">${h(SourceFields, { form, kind })}</div>`)}
       ${h(Panel, {}, html`<div class="stack">
-        <div class="form-row">${TextField({ label: 'Name', value: v.name, set: (value) => { setNamed(true); form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
-        ${places.length > 1 ? SelectField({ label: 'Project', value: place, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}</div>
-        <div class="stack tight">${TextField({ label: 'Domain', value: v.host, set: (value) => { setAddressed(true); form.set('host')(value); }, mono: true, optional: true, placeholder: base ? `${v.name || 'name'}.${base}` : 'a default of this panel', inputmode: 'url', error: form.error('domains', 'host', 'domain') })}${v.host ? h(DomainCheck, { host: v.host }) : null}</div>
-        ${TextField({ label: 'Port', value: v.port, set: form.set('port'), inputmode: 'numeric', optional: true, placeholder: 'as the image says, else 8080 given as PORT', error: form.error('port') })}</div>`)}
+        <div class="form-row">${h(TextField, { label: 'Name', value: v.name, set: (value) => { setNamed(true); form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
+        ${places.length > 1 ? h(SelectField, { label: 'Project', value: place, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}</div>
+        <div class="stack tight">${h(TextField, { label: 'Domain', value: v.host, set: (value) => { setAddressed(true); form.set('host')(value); }, mono: true, optional: true, placeholder: base ? `${v.name || 'name'}.${base}` : 'a default of this panel', inputmode: 'url', error: form.error('domains', 'host', 'domain') })}${v.host ? h(DomainCheck, { host: v.host }) : null}</div>
+        ${h(TextField, { label: 'Port', value: v.port, set: form.set('port'), inputmode: 'numeric', optional: true, placeholder: 'as the image says, else 8080 given as PORT', error: form.error('port') })}</div>`)}
       ${h(Panel, {}, html`<div class="stack">
-        <details class="more"><summary>${icon('chevron-right', 'icon-small')}Environment variables</summary><div class="stack">${Field({ label: 'As a .env file', optional: true, hint: 'Secrets are recognized by their names and masked.', error: form.error('variables'), children: (attrs) => html`<textarea class="input code" rows="6" spellcheck="false" placeholder="DATABASE_URL=postgres://…" value=${v.env} onInput=${(/** @type {any} */ event) => form.set('env')(event.target.value)} ...${attrs}></textarea>` })}</div></details>
+        <details class="more"><summary>${icon('chevron-right', 'icon-small')}Environment variables</summary><div class="stack">${h(Field, { label: 'As a .env file', optional: true, hint: 'Secrets are recognized by their names and masked.', error: form.error('variables'), children: (attrs) => html`<textarea class="input code" rows="6" spellcheck="false" placeholder="DATABASE_URL=postgres://…" value=${v.env} onInput=${(/** @type {any} */ event) => form.set('env')(event.target.value)} ...${attrs}></textarea>` })}</div></details>
         <details class="more"><summary>${icon('chevron-right', 'icon-small')}Health check</summary><div class="stack">${h(HealthFields, { form })}</div></details>
-        <details class="more"><summary>${icon('chevron-right', 'icon-small')}Limits and command</summary><div class="stack">${h(LimitFields, { form })}${TextField({ label: 'Command', value: v.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', error: form.error('command') })}</div></details></div>`)}
-      ${FormProblem({ text: form.general(FORM_FIELDS) })}
-      <div class="form-foot">${Submit({ form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() })}<a class="btn" href="/apps">Cancel</a></div>
+        <details class="more"><summary>${icon('chevron-right', 'icon-small')}Limits and command</summary><div class="stack">${h(LimitFields, { form })}${h(TextField, { label: 'Command', value: v.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', error: form.error('command') })}</div></details></div>`)}
+      ${h(FormProblem, { text: form.general(FORM_FIELDS) })}
+      <div class="form-foot">${h(Submit, { form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() })}<a class="btn" href="/apps">Cancel</a></div>
     </form>
     <aside class="stack hide-phone" aria-label="What happens next">${h(Panel, { title: 'What happens next' }, html`<ol class="steps-list">
       ${kind === 'git' ? html`<li><span><b>Fetch</b>The branch is cloned; nothing else of your forge is touched.</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}

@@ -56,10 +56,10 @@ function AddVolume({ app, volumes, close }) {
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => {
     putApp(await api.appUpdate(app.id, { mounts: [...asInput(app, app.mounts), { volume: known?.id ?? values.volume.trim(), path: values.path.trim(), read_only: values.read_only }] })); close(true); }); }}>
     ${h(DialogHead, { title: 'Add a volume', close: () => close() })}
-    ${TextField({ label: 'Volume', value: values.volume, set: form.set('volume'), mono: true, required: true, list: 'volumes-known', error: form.error('volume', 'name', 'mounts'), hint: known ? `Exists, ${bytes(known.bytes)}${known.apps.length ? `, also used by ${known.apps.map((one) => one.name).join(', ')}` : ''}` : 'A new volume of this name is made.' })}
+    ${h(TextField, { label: 'Volume', value: values.volume, set: form.set('volume'), mono: true, required: true, list: 'volumes-known', error: form.error('volume', 'name', 'mounts'), hint: known ? `Exists, ${bytes(known.bytes)}${known.apps.length ? `, also used by ${known.apps.map((one) => one.name).join(', ')}` : ''}` : 'A new volume of this name is made.' })}
     <datalist id="volumes-known">${volumes.map((one) => html`<option value=${one.name} />`)}</datalist>
-    ${TextField({ label: 'Path in the container', value: values.path, set: form.set('path'), mono: true, required: true, placeholder: '/data', error: form.error('path') })}
+    ${h(TextField, { label: 'Path in the container', value: values.path, set: form.set('path'), mono: true, required: true, placeholder: '/data', error: form.error('path') })}
     ${h(Switch, { label: 'Read only', on: values.read_only, set: form.set('read_only') })}
-    ${FormProblem({ text: form.general(['volume', 'path', 'name', 'mounts']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: 'Add volume' })}</footer></form>`;
+    ${h(FormProblem, { text: form.general(['volume', 'path', 'name', 'mounts']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Add volume' })}</footer></form>`;
 }

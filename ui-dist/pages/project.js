@@ -53,6 +53,6 @@ function EnvironmentForm({ project, close }) {
   const form = useForm({ name: '' });
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { await api.environmentCreate(project, form.values.value.name.trim()); close(true); }); }}>
     ${h(DialogHead, { title: 'New environment', close: () => close(), note: 'A copy of the project that does not touch the others: staging, preview.' })}
-    ${TextField({ label: 'Name', value: form.values.value.name, set: form.set('name'), mono: true, required: true, autofocus: true, placeholder: 'staging', error: form.error('name') })}${FormProblem({ text: form.general(['name']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: 'Create environment' })}</footer></form>`;
+    ${h(TextField, { label: 'Name', value: form.values.value.name, set: form.set('name'), mono: true, required: true, autofocus: true, placeholder: 'staging', error: form.error('name') })}${h(FormProblem, { text: form.general(['name']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Create environment' })}</footer></form>`;
 }

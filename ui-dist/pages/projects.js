@@ -38,8 +38,8 @@ function ProjectForm({ project, close }) {
   const v = form.values.value;
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const body = { name: v.name.trim(), description: v.description.trim() }; close(project ? await api.projectUpdate(project.id, body) : await api.projectCreate(body)); }); }}>
     ${h(DialogHead, { title: project ? `Edit ${project.name}` : 'New project', close: () => close() })}
-    ${TextField({ label: 'Name', value: v.name, set: form.set('name'), mono: true, required: true, autofocus: true, placeholder: 'storefront', error: form.error('name'), hint: 'Small letters, digits and -.' })}
-    ${TextField({ label: 'Description', value: v.description, set: form.set('description'), optional: true, error: form.error('description') })}
-    ${FormProblem({ text: form.general(['name', 'description']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: project ? 'Save' : 'Create project' })}</footer></form>`;
+    ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), mono: true, required: true, autofocus: true, placeholder: 'storefront', error: form.error('name'), hint: 'Small letters, digits and -.' })}
+    ${h(TextField, { label: 'Description', value: v.description, set: form.set('description'), optional: true, error: form.error('description') })}
+    ${h(FormProblem, { text: form.general(['name', 'description']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: project ? 'Save' : 'Create project' })}</footer></form>`;
 }

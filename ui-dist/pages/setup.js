@@ -34,11 +34,11 @@ function AccountStep({ token, next }) {
   const form = useForm({ name: '', email: '', password: '' });
   const v = form.values.value;
   return html`<form class="panel gate-card stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { await api.setupClaim({ token, name: v.name.trim(), email: v.email.trim(), password: v.password }); next(); }); }}>
-    ${TextField({ label: 'Name', name: 'name', autocomplete: 'name', value: v.name, set: form.set('name'), required: true, autofocus: true, error: form.error('name') })}
-    ${TextField({ label: 'Email', type: 'email', name: 'email', autocomplete: 'username', value: v.email, set: form.set('email'), required: true, error: form.error('email') })}
+    ${h(TextField, { label: 'Name', name: 'name', autocomplete: 'name', value: v.name, set: form.set('name'), required: true, autofocus: true, error: form.error('name') })}
+    ${h(TextField, { label: 'Email', type: 'email', name: 'email', autocomplete: 'username', value: v.email, set: form.set('email'), required: true, error: form.error('email') })}
     ${h(PasswordField, { label: 'Password', value: v.password, set: form.set('password'), error: form.error('password') })}
-    ${FormProblem({ text: form.general(['name', 'email', 'password']) })}
-    ${Submit({ form, label: 'Continue', class: 'wide' })}</form>`;
+    ${h(FormProblem, { text: form.general(['name', 'email', 'password']) })}
+    ${h(Submit, { form, label: 'Continue', class: 'wide' })}</form>`;
 }
 
 /** @param {{ next: () => void }} props */
@@ -55,10 +55,10 @@ function DomainStep({ next }) {
     });
   };
   return html`<form class="panel gate-card stack" onSubmit=${submit}>
-    <div class="stack tight">${TextField({ label: 'Panel domain', value: v.panel_domain, set: form.set('panel_domain'), mono: true, autofocus: true, placeholder: 'panel.example.com', inputmode: 'url', error: form.error('panel_domain'), hint: 'Point its A or AAAA record to this server.' })}${h(DomainCheck, { host: v.panel_domain })}</div>
-    ${TextField({ label: 'Email for certificates', type: 'email', value: v.acme_email, set: form.set('acme_email'), optional: true, error: form.error('acme_email') })}
-    ${FormProblem({ text: form.general(['panel_domain', 'acme_email', 'apps_domain']) })}
-    ${Submit({ form, label: 'Continue', class: 'wide', disabled: !v.panel_domain.trim() })}
+    <div class="stack tight">${h(TextField, { label: 'Panel domain', value: v.panel_domain, set: form.set('panel_domain'), mono: true, autofocus: true, placeholder: 'panel.example.com', inputmode: 'url', error: form.error('panel_domain'), hint: 'Point its A or AAAA record to this server.' })}${h(DomainCheck, { host: v.panel_domain })}</div>
+    ${h(TextField, { label: 'Email for certificates', type: 'email', value: v.acme_email, set: form.set('acme_email'), optional: true, error: form.error('acme_email') })}
+    ${h(FormProblem, { text: form.general(['panel_domain', 'acme_email', 'apps_domain']) })}
+    ${h(Submit, { form, label: 'Continue', class: 'wide', disabled: !v.panel_domain.trim() })}
     <button type="button" class="btn ghost wide" onClick=${next}>Skip</button></form>`;
 }
 

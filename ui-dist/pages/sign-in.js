@@ -25,10 +25,10 @@ export default function SignInPage() {
   return html`<div class="gate"><div class="gate-top"></div><div class="gate-box">
     <div class="stack gate-hello">${h(Logo, {})}<div><h1>Sign in</h1><p class="dim">to ${location.hostname}</p></div></div>
     <form class="panel gate-card stack" onSubmit=${submit}>
-      ${TextField({ label: 'Email', type: 'email', name: 'email', autocomplete: 'username', value: form.values.value.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
-      ${TextField({ label: 'Password', type: 'password', name: 'password', autocomplete: 'current-password', value: form.values.value.password, set: form.set('password'), required: true, error: form.error('password') })}
-      ${FormProblem({ text: form.general(['email', 'password']) })}
-      ${Submit({ form, label: 'Sign in', class: 'wide' })}
+      ${h(TextField, { label: 'Email', type: 'email', name: 'email', autocomplete: 'username', value: form.values.value.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
+      ${h(TextField, { label: 'Password', type: 'password', name: 'password', autocomplete: 'current-password', value: form.values.value.password, set: form.set('password'), required: true, error: form.error('password') })}
+      ${h(FormProblem, { text: form.general(['email', 'password']) })}
+      ${h(Submit, { form, label: 'Sign in', class: 'wide' })}
     </form>
     ${setup && !setup.claimed ? html`<p class="notice">This panel has no administrator yet. Open the one-time link that serverkit printed when it started, or run <code>serverkit setup</code> on the server.</p>` : null}
     </div><p class="gate-foot">serverkit${setup ? ` ${setup.version}` : ''}</p></div>`;

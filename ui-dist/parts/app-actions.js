@@ -17,9 +17,9 @@ function ReferenceForm({ app, close }) {
   const form = useForm({ reference: '' });
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.deploymentCreate(app.id, form.values.value.reference.trim() ? { reference: form.values.value.reference.trim() } : {}); putDeployment(made); close(); navigate(`/deployments/${made.id}`); }); }}>
     ${h(DialogHead, { title: `Deploy ${app.name}`, close })}
-    ${TextField({ label: 'Branch, tag or commit', value: form.values.value.reference, set: form.set('reference'), mono: true, placeholder: app.source.kind === 'git' ? app.source.branch ?? 'the default branch' : '', error: form.error('reference'), hint: 'This deployment only; the app keeps its branch.' })}
-    ${FormProblem({ text: form.general(['reference']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: 'Deploy', icon: 'rocket' })}</footer></form>`;
+    ${h(TextField, { label: 'Branch, tag or commit', value: form.values.value.reference, set: form.set('reference'), mono: true, placeholder: app.source.kind === 'git' ? app.source.branch ?? 'the default branch' : '', error: form.error('reference'), hint: 'This deployment only; the app keeps its branch.' })}
+    ${h(FormProblem, { text: form.general(['reference']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Deploy', icon: 'rocket' })}</footer></form>`;
 }
 
 /** @param {import('../lib/api.js').S<'DeletePlan'>} plan @param {boolean} [purge] @returns {import('./dialog.js').Target[]} */

@@ -58,33 +58,33 @@ export const FORM_FIELDS = ['name', 'url', 'source', 'source.url', 'branch', 'so
 /** @param {{ form: Form, kind: 'git' | 'image', has_password?: boolean }} props */
 export function SourceFields({ form, kind, has_password }) {
   const v = /** @type {SourceValues} */ (form.values.value);
-  if (kind === 'image') return html`${TextField({ label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
+  if (kind === 'image') return html`${h(TextField, { label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
   const ssh = /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
   return html`
-    ${TextField({ label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source'), hint: 'https, http or ssh; private addresses too.', inputmode: 'url' })}
-    <div class="form-row">${TextField({ label: 'Branch', value: v.branch, set: form.set('branch'), mono: true, optional: true, placeholder: 'default branch', error: form.error('branch', 'source.branch') })}
-      ${TextField({ label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', error: form.error('dockerfile', 'source.dockerfile') })}</div>
+    ${h(TextField, { label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source'), hint: 'https, http or ssh; private addresses too.', inputmode: 'url' })}
+    <div class="form-row">${h(TextField, { label: 'Branch', value: v.branch, set: form.set('branch'), mono: true, optional: true, placeholder: 'default branch', error: form.error('branch', 'source.branch') })}
+      ${h(TextField, { label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', error: form.error('dockerfile', 'source.dockerfile') })}</div>
     ${ssh || v.deploy_key ? h(Switch, { label: 'Use a deploy key', hint: 'serverkit makes a key for this app; give its public half to the repository.', on: v.deploy_key, set: form.set('deploy_key') }) : null}
     ${ssh ? null : html`<details class="more" open=${Boolean(v.user || has_password)}><summary>${icon('chevron-right', 'icon-small')}Private repository</summary><div class="stack">
-      <div class="form-row">${TextField({ label: 'User', value: v.user, set: form.set('user'), optional: true, placeholder: 'for tokens often x-access-token', error: form.error('user', 'source.user') })}
-      ${TextField({ label: 'Password or token', type: 'password', autocomplete: 'new-password', value: v.password, set: form.set('password'), optional: true, placeholder: has_password ? 'kept as it is' : '', error: form.error('password', 'source.password') })}</div>
+      <div class="form-row">${h(TextField, { label: 'User', value: v.user, set: form.set('user'), optional: true, placeholder: 'for tokens often x-access-token', error: form.error('user', 'source.user') })}
+      ${h(TextField, { label: 'Password or token', type: 'password', autocomplete: 'new-password', value: v.password, set: form.set('password'), optional: true, placeholder: has_password ? 'kept as it is' : '', error: form.error('password', 'source.password') })}</div>
       ${v.deploy_key ? null : h(Switch, { label: 'Use a deploy key instead', hint: 'Needs an ssh address.', on: v.deploy_key, set: form.set('deploy_key') })}</div></details>`}
     <details class="more" open=${Boolean(v.folder || v.target || v.submodules)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">
-      <div class="form-row">${TextField({ label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder'), hint: 'The build context, for repositories with several apps.' })}
-      ${TextField({ label: 'Stage', value: v.target, set: form.set('target'), mono: true, optional: true, placeholder: 'the last', error: form.error('target', 'source.target') })}</div>
+      <div class="form-row">${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder'), hint: 'The build context, for repositories with several apps.' })}
+      ${h(TextField, { label: 'Stage', value: v.target, set: form.set('target'), mono: true, optional: true, placeholder: 'the last', error: form.error('target', 'source.target') })}</div>
       ${h(Switch, { label: 'Fetch submodules', on: v.submodules, set: form.set('submodules') })}</div></details>`;
 }
 
 /** @param {{ form: Form }} props */
 export function HealthFields({ form }) {
   const v = /** @type {RunValues} */ (form.values.value);
-  return html`<div class="form-row">${SelectField({ label: 'Health check', value: v.health, set: form.set('health'), options: [{ value: 'tcp', label: 'The port takes connections' }, { value: 'http', label: 'An address answers' }, { value: 'running', label: 'It stays up (workers)' }], error: form.error('health.kind') })}
-    ${v.health === 'http' ? TextField({ label: 'Path', value: v.health_path, set: form.set('health_path'), mono: true, placeholder: '/healthz', hint: 'Good is 200 to 399.', error: form.error('health.path', 'health') }) : null}</div>
-    <div class="form-row">${TextField({ label: 'Every', value: v.interval, set: form.set('interval'), inputmode: 'numeric', suffix: 's', error: form.error('health.interval_seconds') })}${TextField({ label: 'Time for one try', value: v.timeout, set: form.set('timeout'), inputmode: 'numeric', suffix: 's', error: form.error('health.timeout_seconds') })}${TextField({ label: 'Time to start', value: v.start, set: form.set('start'), inputmode: 'numeric', suffix: 's', error: form.error('health.start_seconds') })}</div>`;
+  return html`<div class="form-row">${h(SelectField, { label: 'Health check', value: v.health, set: form.set('health'), options: [{ value: 'tcp', label: 'The port takes connections' }, { value: 'http', label: 'An address answers' }, { value: 'running', label: 'It stays up (workers)' }], error: form.error('health.kind') })}
+    ${v.health === 'http' ? h(TextField, { label: 'Path', value: v.health_path, set: form.set('health_path'), mono: true, placeholder: '/healthz', hint: 'Good is 200 to 399.', error: form.error('health.path', 'health') }) : null}</div>
+    <div class="form-row">${h(TextField, { label: 'Every', value: v.interval, set: form.set('interval'), inputmode: 'numeric', suffix: 's', error: form.error('health.interval_seconds') })}${h(TextField, { label: 'Time for one try', value: v.timeout, set: form.set('timeout'), inputmode: 'numeric', suffix: 's', error: form.error('health.timeout_seconds') })}${h(TextField, { label: 'Time to start', value: v.start, set: form.set('start'), inputmode: 'numeric', suffix: 's', error: form.error('health.start_seconds') })}</div>`;
 }
 
 /** @param {{ form: Form }} props */
 export function LimitFields({ form }) {
   const v = /** @type {RunValues} */ (form.values.value);
-  return html`<div class="form-row">${TextField({ label: 'Memory', value: v.memory, set: form.set('memory'), error: form.error('limits.memory_bytes', 'limits') })}${TextField({ label: 'Cores', value: v.cpus, set: form.set('cpus'), inputmode: 'decimal', error: form.error('limits.cpu_millis') })}${TextField({ label: 'Processes', value: v.pids, set: form.set('pids'), inputmode: 'numeric', error: form.error('limits.pids') })}</div>`;
+  return html`<div class="form-row">${h(TextField, { label: 'Memory', value: v.memory, set: form.set('memory'), error: form.error('limits.memory_bytes', 'limits') })}${h(TextField, { label: 'Cores', value: v.cpus, set: form.set('cpus'), inputmode: 'decimal', error: form.error('limits.cpu_millis') })}${h(TextField, { label: 'Processes', value: v.pids, set: form.set('pids'), inputmode: 'numeric', error: form.error('limits.pids') })}</div>`;
 }

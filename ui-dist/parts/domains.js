@@ -55,9 +55,9 @@ function AddDomain({ apps, close }) {
   const values = form.values.value;
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { await api.domainAdd(values.app, { host: values.host.trim(), force_https: values.force }); close(true); }); }}>
     ${h(DialogHead, { title: 'Add a domain', close: () => close() })}
-    <div class="stack tight">${TextField({ label: 'Domain', value: values.host, set: form.set('host'), mono: true, placeholder: 'blog.example.com', required: true, autofocus: true, error: form.error('host', 'domain'), inputmode: 'url' })}${h(DomainCheck, { host: values.host })}</div>
-    ${apps.length > 1 ? SelectField({ label: 'App', value: values.app, set: form.set('app'), options: apps.map((one) => ({ value: one.id, label: one.name })) }) : null}
+    <div class="stack tight">${h(TextField, { label: 'Domain', value: values.host, set: form.set('host'), mono: true, placeholder: 'blog.example.com', required: true, autofocus: true, error: form.error('host', 'domain'), inputmode: 'url' })}${h(DomainCheck, { host: values.host })}</div>
+    ${apps.length > 1 ? h(SelectField, { label: 'App', value: values.app, set: form.set('app'), options: apps.map((one) => ({ value: one.id, label: one.name })) }) : null}
     ${h(Switch, { label: 'Send plain HTTP to HTTPS', on: values.force, set: form.set('force') })}
-    ${FormProblem({ text: form.general(['host', 'domain']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${Submit({ form, label: 'Add domain', disabled: !values.host.trim() || !values.app })}</footer></form>`;
+    ${h(FormProblem, { text: form.general(['host', 'domain']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Add domain', disabled: !values.host.trim() || !values.app })}</footer></form>`;
 }

@@ -1,5 +1,5 @@
 // Form fields with their label, hint and failure; and the state of a form, with the API's field errors beside the fields.
-import { html, icon, cx, signal, useId, useMemo, useState } from '../lib/html.js';
+import { html, h, icon, cx, signal, useId, useMemo, useState } from '../lib/html.js';
 import { Problem } from '../lib/api.js';
 import { sentence } from '../lib/format.js';
 
@@ -9,6 +9,8 @@ export function formModel(start) {
   const problem = signal(/** @type {Error | null} */ (null));
   const busy = signal(false);
   const touched = signal(false);
+  /** Whether the failure stands beside a field; else it is told below the form. */
+  const placed = signal(true);
   return {
     values, problem, busy, touched,
     /** @template {keyof V} K @param {K} name */
@@ -39,15 +41,20 @@ export function formModel(start) {
       if (!now) return null;
       if (!(now instanceof Problem)) return now.message;
       const fields = Object.keys(now.fields);
-      return fields.length && fields.every((field) => shown.some((name) => field === name || field.startsWith(`${name}.`) || field.startsWith(`${name}[`))) ? null : now.message;
+      return placed.value && fields.length && fields.every((field) => shown.some((name) => field === name || field.startsWith(`${name}.`) || field.startsWith(`${name}[`))) ? null : now.message;
     },
     /** @param {() => unknown} act */
     submit: async (act) => {
       if (busy.value) return false;
-      busy.value = true; problem.value = null;
+      busy.value = true; problem.value = null; placed.value = true;
       try { await act(); touched.value = false; return true; } catch (failure) {
         problem.value = /** @type {Error} */ (failure);
-        requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector('[aria-invalid=true]'))?.focus());
+        requestAnimationFrame(() => {
+          for (const field of document.querySelectorAll('[aria-invalid=true]')) { const fold = field.closest('details'); if (fold) fold.open = true; }
+          const first = /** @type {HTMLElement | null} */ (document.querySelector('[aria-invalid=true]'));
+          placed.value = first !== null;
+          first?.focus();
+        });
         return false;
       } finally { busy.value = false; }
     },
@@ -77,7 +84,7 @@ export function Field({ label, hint, error, optional, children, class: more, asi
 export function TextField({ value, set, type = 'text', placeholder, mono, autocomplete = 'off', required, autofocus, rows, prefix, suffix, name, inputmode, disabled, list, ...around }) {
   const [shown, setShown] = useState(false);
   const common = { name, placeholder, autocomplete, required, disabled, autofocus, spellcheck: false, autocapitalize: 'off', value, onInput: (/** @type {any} */ event) => set(event.target.value) };
-  return Field({
+  return h(Field, {
     ...around,
     children: (attrs) => rows
       ? html`<textarea class=${cx('input', mono && 'mono')} rows=${rows} ...${common} ...${attrs}></textarea>`
@@ -89,7 +96,7 @@ export function TextField({ value, set, type = 'text', placeholder, mono, autoco
 }
 
 /** @param {Around & { value: string, set: (value: string) => void, options: { value: string, label: string }[], disabled?: boolean }} props */
-export const SelectField = ({ value, set, options, disabled, ...around }) => Field({
+export const SelectField = ({ value, set, options, disabled, ...around }) => h(Field, {
   ...around,
   children: (attrs) => html`<span class="select-box"><select class="input" disabled=${disabled} value=${value} onChange=${(/** @type {any} */ event) => set(event.target.value)} ...${attrs}>
     ${options.map((one) => html`<option value=${one.value} selected=${one.value === value}>${one.label}</option>`)}</select>${icon('chevron-down')}</span>`,

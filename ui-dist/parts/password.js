@@ -1,5 +1,5 @@
 // A new password, with how strong it is.
-import { html } from '../lib/html.js';
+import { html, h } from '../lib/html.js';
 import { TextField } from './field.js';
 
 /** 0 to 4: a rough word for people; the panel itself decides what it takes. @param {string} text */
@@ -17,5 +17,5 @@ export function strength(text) {
 /** @param {{ label: string, value: string, set: (value: string) => void, error?: string, hint?: string }} props */
 export function PasswordField({ label, value, set, error, hint = 'At least 10 characters; a few random words are best.' }) {
   const level = strength(value);
-  return html`<div class="stack tight">${TextField({ label, type: 'password', name: 'new-password', autocomplete: 'new-password', value, set, required: true, error, hint })}<div class=${`strength s${level}`} role="img" aria-label=${['', 'Too short', 'Fair', 'Good', 'Strong'][level] || 'Empty'}><i></i><i></i><i></i><i></i></div></div>`;
+  return html`<div class="stack tight">${h(TextField, { label, type: 'password', name: 'new-password', autocomplete: 'new-password', value, set, required: true, error, hint })}<div class=${`strength s${level}`} role="img" aria-label=${['', 'Too short', 'Fair', 'Good', 'Strong'][level] || 'Empty'}><i></i><i></i><i></i><i></i></div></div>`;
 }

@@ -33,3 +33,7 @@ test('only api.js and events fetch', () => {
 });
 test('index.html names the modules of the first view', () => { execFileSync(process.execPath, [fileURLToPath(new URL('../preload.mjs', import.meta.url)), '--check']); });
 test('each file of ours says what it is for', () => { for (const file of ours) assert.match(read(file), /^\/\/ \S/, file); });
+test('components are not called as functions: their hooks would become the caller’s', () => {
+  const parts = new Set(ours.filter((file) => /^(parts|pages)/.test(file)).flatMap((file) => [...read(file).matchAll(/export (?:default )?(?:function|const) ([A-Z][A-Za-z]+)/g)].map((found) => found[1])));
+  for (const file of ours) for (const [, name] of read(file).matchAll(/(?<![\w.$])(?<!function )([A-Z][A-Za-z]+)\(\{/g)) assert.ok(!parts.has(name), `${file}: ${name}({…}); write h(${name}, {…})`);
+});

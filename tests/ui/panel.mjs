@@ -1,0 +1,60 @@
+// A real panel for one run: the binary named by SERVERKIT_BIN, in a folder and on ports of its own, with the engine that DOCKER_HOST names.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import https from 'node:https';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** @param {number} count @returns {Promise<number[]>} */
+async function freePorts(count) {
+  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((done) => { const server = createServer().listen(0, '127.0.0.1', () => done(server)); })));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+/** Whether an engine answers, with the image that the tests deploy. */
+export const hasEngine = (/** @type {string} */ image) => spawnSync('docker', ['image', 'inspect', image], { stdio: 'ignore' }).status === 0;
+export const binary = () => (process.env.SERVERKIT_BIN && existsSync(process.env.SERVERKIT_BIN) ? process.env.SERVERKIT_BIN : null);
+
+export async function startPanel() {
+  const folder = mkdtempSync(join(tmpdir(), 'sk-ui-'));
+  const [http, tls, panel] = await freePorts(3);
+  // A range of its own, beside the panels of other tests.
+  writeFileSync(join(folder, 'config.toml'), `[network]\nrange = "10.251.${(panel % 16) * 16}.0/20"\n`);
+  const made = spawn(/** @type {string} */ (binary()), ['serve', '--data', join(folder, 'data'), '--config', join(folder, 'config.toml'), '--http', `127.0.0.1:${http}`, '--https', `127.0.0.1:${tls}`, '--panel', `127.0.0.1:${panel}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  for (const stream of [made.stdout, made.stderr]) stream.on('data', (text) => { printed += text; });
+  let link = null;
+  for (const begun = Date.now(); !link; await sleep(50)) {
+    link = printed.match(/https:\/\/\S+\/setup#\w+/)?.[0] ?? null;
+    if (made.exitCode !== null || Date.now() - begun > 60_000) throw new Error(`the panel did not start: ${printed}`);
+  }
+  return {
+    url: `https://127.0.0.1:${panel}`, link, https: tls, folder, printed: () => printed,
+    async stop() {
+      const ended = new Promise((done) => { made.once('exit', done); });
+      made.kill('SIGTERM');
+      await ended;
+      const docker = (/** @type {string[]} */ ...words) => spawnSync('docker', words, { encoding: 'utf8' }).stdout.trim().split('\n').filter(Boolean);
+      for (const organization of this.organizations ?? []) {
+        const label = `label=serverkit.organization=${organization}`;
+        for (const [list, remove] of [[['ps', '-aq'], ['rm', '-fv']], [['volume', 'ls', '-q'], ['volume', 'rm']], [['network', 'ls', '-q'], ['network', 'rm']]]) { const found = docker(...list, '--filter', label); if (found.length) docker(...remove, ...found); }
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+    /** @type {string[]} */ organizations: [],
+  };
+}
+
+/** What the edge answers for a host. @param {number} port @param {string} host @param {string} [path] @returns {Promise<{ status: number, text: string }>} */
+export const ask = (port, host, path = '/') => new Promise((done, fail) => {
+  const request = https.get({ host: '127.0.0.1', port, path, servername: host, headers: { host }, rejectUnauthorized: false, agent: false }, (answer) => {
+    let text = '';
+    answer.on('data', (part) => { text += part; });
+    answer.on('end', () => done({ status: answer.statusCode ?? 0, text }));
+  });
+  request.on('error', fail);
+});
