@@ -2,6 +2,7 @@
 //! so that a crash costs at most one step: at the next start the same step is done again.
 
 use crate::{
+    containers::{self, must_stop_first, tail},
     deployments::{log_name, moved},
     ground::Ground,
     releases, routing,
@@ -20,9 +21,8 @@ use store::{Batch, Stored};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{
-    Actor, App, AppId, BuildSpec, Cause, Container, ContainerSpec, ContainerState, Deployment, DeploymentId, Error, GitSource, Image,
-    LogLine, LogQuery, LogStream, MountSpec, Network, NetworkSpec, Owner, Phase, Probe, Release, ReleaseVariable, Result, Secret, Source,
-    report,
+    Actor, App, AppId, BuildSpec, Cause, Container, ContainerState, Deployment, DeploymentId, Error, GitSource, Image, LogLine, LogQuery,
+    LogStream, Phase, Probe, Release, ReleaseVariable, Result, Source, report,
 };
 
 /// Deployments whose work is under way in this process.
@@ -213,7 +213,12 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
             }
         };
         if deployment.phase == Phase::Live {
-            if let Err(error) = look_again(ground).await {
+            // The new container has its route before anything else happens.
+            let routed = async {
+                containers::look(ground).await?;
+                routing::apply(ground).await
+            };
+            if let Err(error) = routed.await {
                 tracing::warn!("routes after deployment {id}: {}", report(&error));
             }
             log.note(
@@ -235,15 +240,6 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
     log.finish().await;
     let _ = tokio::fs::remove_dir_all(work_folder(ground, id)).await;
     Ok(())
-}
-
-/// Looks at the engine now, so that the new container has its route before anything else happens.
-async fn look_again(ground: &Ground) -> Result<()> {
-    let containers = ground.node.containers().await?;
-    let mut observed = (**ground.observed.load()).clone();
-    observed.containers = containers;
-    ground.observed.store(Arc::new(observed));
-    routing::apply(ground).await
 }
 
 fn load(ground: &Ground, id: &DeploymentId) -> Result<Stored<Deployment>> {
@@ -557,9 +553,8 @@ impl Step<'_> {
                     .await?;
             }
         }
-        let spec = container_spec(self.ground, self.app, &release).await?;
-        self.log.note(format!("starting {} from {}", spec.name, release.image_name)).await;
-        self.ground.node.container_start(&spec).await?;
+        self.log.note(format!("starting a container from {}", release.image_name)).await;
+        containers::bring_up(self.ground, self.app, &release).await?;
         Ok(Next::to(Phase::Checking))
     }
 
@@ -641,103 +636,6 @@ impl Step<'_> {
             .ok_or_else(|| Error::busy("its release is gone; deploy again"))?;
         releases::find(self.ground, id)?.ok_or_else(|| Error::busy("its release was removed meanwhile; deploy again"))
     }
-}
-
-/// Two containers must not write to one volume at the same time.
-pub(crate) fn must_stop_first(release: &Release) -> bool {
-    release.mounts.iter().any(|mount| !mount.read_only)
-}
-
-/// The container of a release, with its network and volumes made and its secrets open.
-pub(crate) async fn container_spec(ground: &Ground, app: &App, release: &Release) -> Result<ContainerSpec> {
-    let network = ensure_network(ground, app).await?;
-    let mut mounts = Vec::new();
-    for mount in &release.mounts {
-        let volume = ground.store.volumes.get(mount.volume.as_str())?.value;
-        let labels = [
-            ("serverkit.organization".to_owned(), volume.organization.to_string()),
-            ("serverkit.volume".to_owned(), volume.id.to_string()),
-        ];
-        ground.node.volume_ensure(&volume.engine_name, &labels).await?;
-        mounts.push(MountSpec {
-            volume: volume.engine_name,
-            path: mount.path.to_string(),
-            read_only: mount.read_only,
-        });
-    }
-    let mut environment = Vec::new();
-    for variable in &release.variables {
-        environment.push((variable.key.to_string(), ground.store.unseal(&variable.value)?));
-    }
-    if !release.variables.iter().any(|variable| variable.key.as_str() == "PORT") {
-        environment.push(("PORT".into(), Secret::from(release.port.to_string())));
-    }
-    Ok(ContainerSpec {
-        name: format!("sk-{}-{}-{}", app.name, release.number, tail(release.id.as_str(), 6)),
-        owner: Owner {
-            organization: app.organization.clone(),
-            environment: app.environment.clone(),
-            app: app.id.clone(),
-            release: release.id.clone(),
-        },
-        image: release.image.clone(),
-        command: release.command.clone(),
-        environment,
-        network,
-        aliases: vec![app.name.to_string()],
-        mounts,
-        limits: release.limits.clone(),
-        grace_seconds: release.grace_seconds,
-    })
-}
-
-/// The network of the app's environment; makes it, with the first subnet of the range that nobody has.
-async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
-    let spec = |network: &Network| NetworkSpec {
-        name: network.name.clone(),
-        organization: app.organization.clone(),
-        environment: app.environment.clone(),
-        subnet: network.subnet,
-    };
-    if let Some(network) = ground.store.networks.find(app.environment.as_str())? {
-        ground.node.network_ensure(&spec(&network)).await?;
-        return Ok(network.value.name);
-    }
-    let range = ground.options.network_range;
-    let prefix = range.prefix_len().max(24);
-    let subnets = range
-        .subnets(prefix)
-        .map_err(|_| Error::invalid("network_range", "cannot be cut into networks"))?;
-    let mut last = None;
-    for subnet in subnets {
-        if ground.store.networks.claimed(&subnet.to_string())?.is_some() {
-            continue;
-        }
-        let network = Network {
-            environment: app.environment.clone(),
-            name: format!("serverkit-{}", app.environment.as_str().trim_start_matches("env_")),
-            subnet,
-        };
-        match ground.node.network_ensure(&spec(&network)).await {
-            Ok(()) => {
-                match ground.store.networks.insert(network.clone()).await {
-                    Ok(_) => return Ok(network.name),
-                    // Another deployment of the environment was quicker, with the same network.
-                    Err(Error::Taken { .. }) => return Ok(ground.store.networks.get(app.environment.as_str())?.value.name),
-                    Err(error) => return Err(error),
-                }
-            }
-            // Somebody else on this machine has the addresses: take the next.
-            Err(error @ (Error::Taken { .. } | Error::Invalid { .. } | Error::Busy { .. })) => last = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::busy(format!("all networks of {range} are in use"))))
-}
-
-/// The last letters of an id.
-fn tail(id: &str, letters: usize) -> &str {
-    &id[id.len() - letters..]
 }
 
 /// The log of a deployment: lines from everywhere go into one file, in order.

@@ -5,6 +5,9 @@ use store::Store;
 use tokio::sync::broadcast;
 use types::{Action, Actor, AppId, Event, Fact, Result, World, report};
 
+/// Events read at once.
+const PAGE: usize = 200;
+
 /// Records events and hands them on. A listener that is too slow misses some and learns how many.
 #[derive(Clone)]
 pub struct Events {
@@ -49,20 +52,20 @@ impl Events {
     /// What happened, newest first, of one app or of all; at most `limit`, before `before` if that is given.
     pub async fn list(&self, actor: &Actor, app: Option<&AppId>, before: Option<&str>, limit: usize) -> Result<Vec<Event>> {
         actor.may(Action::View)?;
-        let wanted = |event: &Event| {
-            event.organization == actor.organization
-                && app.is_none_or(|app| event.fact.app() == Some(app))
-                && before.is_none_or(|before| event.id.as_str() < before)
-        };
-        Ok(self
-            .store
-            .events
-            .last(usize::MAX)?
-            .into_iter()
-            .map(|event| event.value)
-            .filter(wanted)
-            .take(limit)
-            .collect())
+        let mine = |event: &Event| event.organization == actor.organization && app.is_none_or(|app| event.fact.app() == Some(app));
+        let mut found = Vec::new();
+        let mut before = before.map(str::to_owned);
+        while found.len() < limit {
+            let page = match &before {
+                Some(before) => self.store.events.before(before, PAGE)?,
+                None => self.store.events.last(PAGE)?,
+            };
+            let Some(oldest) = page.last() else { break };
+            before = Some(oldest.id.to_string());
+            found.extend(page.into_iter().map(|event| event.value).filter(mine));
+        }
+        found.truncate(limit);
+        Ok(found)
     }
 
     /// What happened after the event with this id, oldest first: for a listener that comes back.

@@ -1,6 +1,6 @@
 //! What every service stands on: the store, the world, the node, and what was last seen of it.
 
-use crate::{deployer::Running, events::Events, observed::Observed, routing::Routing};
+use crate::{containers::Retiring, deployer::Running, events::Events, observed::Observed, routing::Routing};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use jobs::Wake;
@@ -49,6 +49,7 @@ pub(crate) struct Ground {
     pub last_sample: ArcSwap<Option<types::MachineSample>>,
     pub routing: Routing,
     pub running: Running,
+    pub retiring: Retiring,
     pub wakes: Wakes,
 }
 

@@ -89,6 +89,23 @@ impl Housekeeping {
         Ok(over)
     }
 
+    /// Answers to repeated requests that are too old to be asked for.
+    async fn answers(&self) -> Result<()> {
+        let limit = self.ground.world.now().minus(DAY);
+        let old: Vec<_> = self
+            .ground
+            .store
+            .answers
+            .list()?
+            .into_iter()
+            .filter(|answer| answer.at < limit)
+            .collect();
+        for chunk in old.chunks(500) {
+            self.ground.store.commit(chunk.iter().fold(Batch::new(), Batch::remove)).await?;
+        }
+        Ok(())
+    }
+
     async fn networks(&self) -> Result<usize> {
         let ground = &self.ground;
         let mut removed = 0;
@@ -148,6 +165,7 @@ impl jobs::Job for Housekeeping {
             done.releases += self.releases(&app).await?;
             done.deployments += self.deployments(&app, settings.log_days).await?;
         }
+        self.answers().await?;
         done.networks = self.networks().await?;
         self.work_folders().await?;
         Ok(done)

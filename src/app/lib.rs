@@ -8,6 +8,7 @@ mod access;
 mod apps;
 mod certificates;
 mod certifier;
+mod containers;
 mod deployer;
 mod deployments;
 mod domains;
@@ -127,6 +128,7 @@ impl Panel {
         let ground = Arc::new(Ground {
             routing: Default::default(),
             running: Default::default(),
+            retiring: Default::default(),
             observed: Default::default(),
             last_sample: Default::default(),
             wakes: Wakes::default(),

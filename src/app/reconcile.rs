@@ -3,7 +3,7 @@
 
 use crate::{
     apps::is_active,
-    deployer::{container_spec, must_stop_first},
+    containers::{self, must_stop_first},
     deployments,
     ground::Ground,
     observed::{AppState, Observed},
@@ -13,23 +13,17 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::Arc,
 };
 use types::{
-    Actor, App, AppId, Container, ContainerState, DesiredState, EngineEvent, EngineStatus, Fact, OrganizationId, Phase, Release, ReleaseId,
-    Result, report,
+    Actor, App, AppId, Container, ContainerState, DesiredState, EngineEvent, EngineStatus, Fact, Phase, Release, ReleaseId, Result, report,
 };
-
-/// How long requests and WebSockets of a container that was replaced may go on.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub struct Reconciler {
     ground: Arc<Ground>,
     states: HashMap<AppId, AppState>,
     engine_up: Option<bool>,
-    retiring: Arc<Mutex<HashSet<String>>>,
 }
 
 /// What one turn did.
@@ -46,7 +40,6 @@ struct Wanted {
     live: Vec<(App, Release)>,
     /// Containers of these are a deployment's business.
     deploying: HashSet<ReleaseId>,
-    organizations: HashSet<OrganizationId>,
 }
 
 impl Reconciler {
@@ -55,7 +48,6 @@ impl Reconciler {
             ground,
             states: HashMap::new(),
             engine_up: None,
-            retiring: Arc::default(),
         }
     }
 
@@ -64,13 +56,6 @@ impl Reconciler {
         let mut wanted = Wanted {
             live: Vec::new(),
             deploying: HashSet::new(),
-            organizations: ground
-                .store
-                .organizations
-                .list()?
-                .into_iter()
-                .map(|organization| organization.id.clone())
-                .collect(),
         };
         let mut no_room = HashSet::new();
         for deployment in ground
@@ -109,12 +94,8 @@ impl Reconciler {
             if fine || wanted.deploying.contains(&release.id) {
                 continue;
             }
-            let started = async {
-                let spec = container_spec(&self.ground, app, release).await?;
-                self.ground.node.container_start(&spec).await
-            };
-            match started.await {
-                Ok(_) => report_.started.push(app.name.to_string()),
+            match containers::bring_up(&self.ground, app, release).await {
+                Ok(()) => report_.started.push(app.name.to_string()),
                 Err(error) => {
                     let why = report(&error);
                     report_.problems.push(format!("{}: {why}", app.name));
@@ -133,18 +114,9 @@ impl Reconciler {
             if live.contains(release) || wanted.deploying.contains(release) || self.waits_for_its_turn(container) {
                 continue;
             }
-            if !self.retiring.lock().expect("no panic while held").insert(container.id.clone()) {
-                continue;
+            if containers::retire(&self.ground, container) {
+                report_.retired.push(container.name.clone());
             }
-            report_.retired.push(container.name.clone());
-            let (ground, retiring, container) = (self.ground.clone(), self.retiring.clone(), container.clone());
-            tokio::spawn(async move {
-                if let Err(error) = retire(&ground, &container).await {
-                    tracing::warn!("retiring {}: {}", container.name, report(&error));
-                }
-                retiring.lock().expect("no panic while held").remove(&container.id);
-                ground.wake_reconcile();
-            });
         }
     }
 
@@ -204,48 +176,33 @@ impl jobs::Job for Reconciler {
         let mut report_ = ReconcileReport::default();
         let status = self.ground.node.engine().await;
         self.tell_engine(&status).await?;
-        let wanted = self.wanted()?;
-        let mut observed = (**self.ground.observed.load()).clone();
-        observed.engine = Some(status.clone());
+        self.ground.observed.rcu(|observed| {
+            let mut observed = (**observed).clone();
+            observed.engine = Some(status.clone());
+            observed
+        });
         if let EngineStatus::Up { .. } = status {
-            let ours = |containers: Vec<Container>| -> Vec<Container> {
-                containers
-                    .into_iter()
-                    .filter(|container| wanted.organizations.contains(&container.owner.organization))
-                    .collect()
-            };
-            let before = ours(self.ground.node.containers().await?);
-            observed.problems = self.start_missing(&wanted, &before, &mut report_).await;
-            observed.containers = if report_.started.is_empty() {
-                before
-            } else {
-                ours(self.ground.node.containers().await?)
-            };
-            let there: HashSet<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
-            observed.health.retain(|id, _| there.contains(id.as_str()));
+            // The look comes first: what a deployment starts after it is not in it, and what is in it has its record.
+            let seen = containers::look(&self.ground).await?;
+            let wanted = self.wanted()?;
+            let problems = self.start_missing(&wanted, &seen, &mut report_).await;
+            self.ground.observed.rcu(|observed| {
+                let mut observed = (**observed).clone();
+                observed.problems = problems.clone();
+                observed
+            });
+            if !report_.started.is_empty() {
+                containers::look(&self.ground).await?;
+            }
+            routing::apply(&self.ground).await?;
+            self.retire_unwanted(&wanted, &seen, &mut report_);
+        } else {
+            routing::apply(&self.ground).await?;
         }
-        self.ground.observed.store(Arc::new(observed.clone()));
-        routing::apply(&self.ground).await?;
-        if let EngineStatus::Up { .. } = status {
-            self.retire_unwanted(&wanted, &observed.containers, &mut report_);
-        }
+        let observed = self.ground.observed.load_full();
         self.tell_states(&observed).await?;
         Ok(report_)
     }
-}
-
-/// Waits until nothing is under way to the container, at most [`DRAIN`]; then stops it with its grace, and removes it.
-async fn retire(ground: &Ground, container: &Container) -> Result<()> {
-    let release = releases::find(ground, &container.owner.release)?;
-    if let Some(upstream) = release.as_ref().and_then(|release| routing::upstream(container, release.port)) {
-        let began = tokio::time::Instant::now();
-        while began.elapsed() < DRAIN && ground.node.edge_active(&upstream).await? > 0 {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-    let grace = release.map_or(15, |release| release.grace_seconds);
-    ground.node.container_stop(&container.id, Duration::from_secs(grace.into())).await?;
-    ground.node.container_remove(&container.id).await
 }
 
 /// Wakes the reconciler on what the engine says of our containers.

@@ -268,6 +268,7 @@ impl Bench {
             last_sample: Default::default(),
             routing: Default::default(),
             running: Default::default(),
+            retiring: Default::default(),
             wakes: Default::default(),
         });
         Bench {

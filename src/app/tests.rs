@@ -38,11 +38,18 @@ async fn settle(bench: &Bench, app: &str) -> (Phase, Option<String>) {
         let newest = newest(bench, app).await;
         if newest.0.is_final() {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            Reconciler::new(bench.ground.clone()).run().await.expect("runs");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            reconcile(bench).await;
             return newest;
         }
         assert!(tokio::time::Instant::now() < deadline, "still {newest:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// One turn of the reconciler, and what it takes away is gone.
+async fn reconcile(bench: &Bench) {
+    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+    while !bench.ground.retiring.is_idle() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -271,8 +278,7 @@ async fn deleting_has_a_way_back_and_purging_keeps_volumes() {
     settle(&bench, "db").await;
     let trash = Trash::new(bench.ground.clone());
     trash.put(&bench.owner, "db").await.expect("trashed");
-    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    reconcile(&bench).await;
     assert_eq!(bench.node.running().len(), 0);
     assert_eq!(bench.node.target_of("db.localhost"), None);
     let id = view.app.id.as_str();

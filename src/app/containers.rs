@@ -1,0 +1,222 @@
+//! Containers of releases: how they are made, looked at, and taken away.
+
+use crate::{ground::Ground, releases, routing};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use types::{App, Container, ContainerSpec, Error, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseId, Result, Secret, report};
+
+/// How long requests and WebSockets of a container that was replaced may go on.
+const DRAIN: Duration = Duration::from_secs(30);
+/// A request that was given the old route in the moment of the swap has begun by then.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// Containers that are on their way out, by release.
+#[derive(Default)]
+pub(crate) struct Retiring {
+    tokens: Mutex<HashMap<ReleaseId, CancellationToken>>,
+    looking: tokio::sync::Mutex<()>,
+}
+
+impl Retiring {
+    fn enter(&self, release: &ReleaseId) -> Option<CancellationToken> {
+        let mut tokens = self.tokens.lock().expect("no panic while held");
+        if tokens.contains_key(release) {
+            return None;
+        }
+        let token = CancellationToken::new();
+        tokens.insert(release.clone(), token.clone());
+        Some(token)
+    }
+
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        self.tokens.lock().expect("no panic while held").is_empty()
+    }
+
+    /// The release is wanted again: one that still drains stays, one that is being stopped is waited for.
+    async fn take_back(&self, release: &ReleaseId) {
+        loop {
+            match self.tokens.lock().expect("no panic while held").get(release) {
+                Some(token) => token.cancel(),
+                None => return,
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Looks at the engine's containers of our organizations and keeps what it saw. One look at a time, so that an older one
+/// never replaces a newer one.
+pub(crate) async fn look(ground: &Ground) -> Result<Vec<Container>> {
+    let _one_at_a_time = ground.retiring.looking.lock().await;
+    let mut containers = ground.node.containers().await?;
+    let ours: HashSet<_> = ground
+        .store
+        .organizations
+        .list()?
+        .into_iter()
+        .map(|organization| organization.value.id)
+        .collect();
+    containers.retain(|container| ours.contains(&container.owner.organization));
+    ground.observed.rcu(|observed| {
+        let mut observed = (**observed).clone();
+        observed.containers = containers.clone();
+        observed
+            .health
+            .retain(|id, _| containers.iter().any(|container| container.id == *id));
+        observed
+    });
+    Ok(containers)
+}
+
+/// Makes and starts the container of a release, with its network and volumes; one that is there is started.
+pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release) -> Result<()> {
+    ground.retiring.take_back(&release.id).await;
+    let spec = spec(ground, app, release).await?;
+    ground.node.container_start(&spec).await?;
+    Ok(())
+}
+
+/// Drains, stops and removes a container, beside what else happens. `false` when that is under way already.
+pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
+    let Some(taken_back) = ground.retiring.enter(&container.owner.release) else {
+        return false;
+    };
+    let (ground, container) = (ground.clone(), container.clone());
+    tokio::spawn(async move {
+        if let Err(error) = drain_and_remove(&ground, &container, taken_back).await {
+            tracing::warn!("retiring {}: {}", container.name, report(&error));
+        }
+        ground
+            .retiring
+            .tokens
+            .lock()
+            .expect("no panic while held")
+            .remove(&container.owner.release);
+        ground.wake_reconcile();
+    });
+    true
+}
+
+/// Waits until nothing is under way to the container, at most [`DRAIN`]; then stops it with its grace, and removes it.
+async fn drain_and_remove(ground: &Ground, container: &Container, taken_back: CancellationToken) -> Result<()> {
+    let release = releases::find(ground, &container.owner.release)?;
+    if let Some(upstream) = release.as_ref().and_then(|release| routing::upstream(container, release.port)) {
+        let drained = async {
+            tokio::time::sleep(SETTLE).await;
+            let began = tokio::time::Instant::now();
+            while began.elapsed() < DRAIN && ground.node.edge_active(&upstream).await? > 0 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Ok(())
+        };
+        match taken_back.run_until_cancelled(drained).await {
+            Some(drained) => drained?,
+            None => return Ok(()),
+        }
+    }
+    let grace = release.map_or(15, |release| release.grace_seconds);
+    ground.node.container_stop(&container.id, Duration::from_secs(grace.into())).await?;
+    ground.node.container_remove(&container.id).await
+}
+
+/// Two containers must not write to one volume at the same time.
+pub(crate) fn must_stop_first(release: &Release) -> bool {
+    release.mounts.iter().any(|mount| !mount.read_only)
+}
+
+/// The container of a release, with its network and volumes made and its secrets open.
+async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<ContainerSpec> {
+    let network = ensure_network(ground, app).await?;
+    let mut mounts = Vec::new();
+    for mount in &release.mounts {
+        let volume = ground.store.volumes.get(mount.volume.as_str())?.value;
+        let labels = [
+            ("serverkit.organization".to_owned(), volume.organization.to_string()),
+            ("serverkit.volume".to_owned(), volume.id.to_string()),
+        ];
+        ground.node.volume_ensure(&volume.engine_name, &labels).await?;
+        mounts.push(MountSpec {
+            volume: volume.engine_name,
+            path: mount.path.to_string(),
+            read_only: mount.read_only,
+        });
+    }
+    let mut environment = Vec::new();
+    for variable in &release.variables {
+        environment.push((variable.key.to_string(), ground.store.unseal(&variable.value)?));
+    }
+    if !release.variables.iter().any(|variable| variable.key.as_str() == "PORT") {
+        environment.push(("PORT".into(), Secret::from(release.port.to_string())));
+    }
+    Ok(ContainerSpec {
+        name: format!("sk-{}-{}-{}", app.name, release.number, tail(release.id.as_str(), 6)),
+        owner: Owner {
+            organization: app.organization.clone(),
+            environment: app.environment.clone(),
+            app: app.id.clone(),
+            release: release.id.clone(),
+        },
+        image: release.image.clone(),
+        command: release.command.clone(),
+        environment,
+        network,
+        aliases: vec![app.name.to_string()],
+        mounts,
+        limits: release.limits.clone(),
+        grace_seconds: release.grace_seconds,
+    })
+}
+
+/// The network of the app's environment; makes it, with the first subnet of the range that nobody has.
+async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
+    let spec = |network: &Network| NetworkSpec {
+        name: network.name.clone(),
+        organization: app.organization.clone(),
+        environment: app.environment.clone(),
+        subnet: network.subnet,
+    };
+    if let Some(network) = ground.store.networks.find(app.environment.as_str())? {
+        ground.node.network_ensure(&spec(&network)).await?;
+        return Ok(network.value.name);
+    }
+    let range = ground.options.network_range;
+    let prefix = range.prefix_len().max(24);
+    let subnets = range
+        .subnets(prefix)
+        .map_err(|_| Error::invalid("network_range", "cannot be cut into networks"))?;
+    let mut last = None;
+    for subnet in subnets {
+        if ground.store.networks.claimed(&subnet.to_string())?.is_some() {
+            continue;
+        }
+        let network = Network {
+            environment: app.environment.clone(),
+            name: format!("serverkit-{}", app.environment.as_str().trim_start_matches("env_")),
+            subnet,
+        };
+        match ground.node.network_ensure(&spec(&network)).await {
+            Ok(()) => {
+                match ground.store.networks.insert(network.clone()).await {
+                    Ok(_) => return Ok(network.name),
+                    // Another deployment of the environment was quicker, with the same network.
+                    Err(Error::Taken { .. }) => return Ok(ground.store.networks.get(app.environment.as_str())?.value.name),
+                    Err(error) => return Err(error),
+                }
+            }
+            // Somebody else on this machine has the addresses: take the next.
+            Err(error @ (Error::Taken { .. } | Error::Invalid { .. } | Error::Busy { .. })) => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::busy(format!("all networks of {range} are in use"))))
+}
+
+/// The last letters of an id.
+pub(crate) fn tail(id: &str, letters: usize) -> &str {
+    &id[id.len() - letters..]
+}
