@@ -5,11 +5,10 @@ use crate::{
     failures::{self, Answer, Code, Failure, Unfinished},
     ui,
 };
-use bytes::Bytes;
-use futures::FutureExt;
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt, StreamExt};
 use poem::{
-    Endpoint, IntoResponse, Request, Response,
-    error::ReadBodyError,
+    Body, Endpoint, IntoResponse, Request, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use poem_openapi::{error::ParseRequestPayloadError, types::ToJSON};
@@ -19,6 +18,8 @@ use types::{Host, World};
 
 /// A client that takes longer to send a body is not served.
 const BODY_TIME: Duration = Duration::from_secs(60);
+/// Bodies that are longer than this are cut off instead of read to their end.
+const FORGOTTEN_BYTES: usize = 64 << 20;
 /// Shorter answers are sent as they are.
 const COMPRESS_FROM: usize = 1400;
 /// For half a year the browser keeps to HTTPS.
@@ -79,15 +80,30 @@ async fn read_body(request: &mut Request) -> Answer<Bytes> {
         return Ok(Bytes::new());
     }
     let body = request.take_body();
-    let read = tokio::time::timeout(BODY_TIME, body.into_bytes_limit(BODY_BYTES)).await;
-    match read {
-        Ok(Ok(bytes)) => {
-            request.set_body(bytes.clone());
-            Ok(bytes)
+    let bytes = match tokio::time::timeout(BODY_TIME, collect(body)).await {
+        Ok(read) => read?,
+        Err(_) => return Err(broken("the body did not come within 60 s")),
+    };
+    request.set_body(bytes.clone());
+    Ok(bytes)
+}
+
+/// What is too long is read on for a while and forgotten: a client that is still sending does not look at an answer.
+async fn collect(body: Body) -> Answer<Bytes> {
+    let mut pieces = Box::pin(body.into_bytes_stream());
+    let (mut kept, mut read) = (BytesMut::new(), 0);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| broken("the body ended before its end"))?;
+        read += piece.len();
+        if read <= BODY_BYTES {
+            kept.extend_from_slice(&piece);
+        } else if read > FORGOTTEN_BYTES {
+            break;
         }
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(poem::Error::from_status(StatusCode::PAYLOAD_TOO_LARGE).into()),
-        Ok(Err(_)) => Err(broken("the body ended before its end")),
-        Err(_) => Err(broken("the body did not come within 60 s")),
+    }
+    match read <= BODY_BYTES {
+        true => Ok(kept.freeze()),
+        false => Err(poem::Error::from_status(StatusCode::PAYLOAD_TOO_LARGE).into()),
     }
 }
 
