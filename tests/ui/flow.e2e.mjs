@@ -72,7 +72,7 @@ step('an image becomes an app that is live over HTTPS', async () => {
   await button('Create and deploy').click();
   await page.waitForURL(/\/apps\/hello$/);
   await state('Running');
-  assert.equal((await ask(panel.https, 'hello.localhost')).text.trim(), 'hello');
+  await eventually(async () => (await ask(panel.https, 'hello.localhost')).text.trim() === 'hello', 5000);
 });
 step('its overview shows what is live', async () => {
   await page.getByText('Live release').waitFor();
@@ -172,13 +172,14 @@ step('a token is shown once, a person is added', async () => {
   await page.goto(`${panel.url}/team`);
   await button('Add person').click();
   await page.getByRole('dialog').getByLabel('Email').fill('grace@example.test');
+  await page.getByRole('dialog').getByLabel('Name').fill('Grace Hopper');
   await page.getByRole('dialog').getByRole('button', { name: 'Add person' }).click();
   await button('I have stored it').click();
   await page.locator('tr', { hasText: 'grace@example.test' }).waitFor();
 });
 step('settings keep, and say what is wrong', async () => {
   await page.goto(`${panel.url}/settings`);
-  await page.getByLabel('Email').fill('not an address');
+  await page.getByLabel('Directory').fill('not an address');
   await button('Save').click();
   await page.locator('.field-error').waitFor();
   await button('Discard').click();

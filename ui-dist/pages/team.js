@@ -68,7 +68,7 @@ function UserForm({ user, close }) {
   };
   return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: user ? user.email : 'Add a person', close: () => close() })}
     ${user ? null : h(TextField, { label: 'Email', type: 'email', value: v.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
-    ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), error: form.error('name') })}
+    ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), required: true, error: form.error('name') })}
     ${h(SelectField, { label: 'Role', value: v.role, set: (value) => form.set('role')(/** @type {User['role']} */ (value)), options: ROLES.filter((role) => role.value !== 'owner' || may('owner')), error: form.error('role') })}
     ${user ? null : h(PasswordField, { label: 'First password', value: v.password, set: form.set('password'), error: form.error('password') })}
     ${h(FormProblem, { text: form.general(['email', 'name', 'role', 'password']) })}

@@ -1,5 +1,5 @@
 // Dialogs: a question with what it will do in objects and bytes, or a form. Opened by a call, shown by <Dialogs>.
-import { html, h, icon, cx, signal, useEffect, useRef, useState, useId } from '../lib/html.js';
+import { html, h, icon, cx, signal, useEffect, useLayoutEffect, useRef, useState, useId } from '../lib/html.js';
 import { bytes, sentence } from '../lib/format.js';
 
 /** @typedef {{ key: number, body: (close: (value?: unknown) => void) => any, resolve: (value: unknown) => void, label: string, wide?: boolean }} Open */
@@ -16,12 +16,13 @@ export const Dialogs = () => open.value.map((one) => h(Shell, { key: one.key, on
 /** @param {{ one: Open }} props */
 function Shell({ one }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
+  // Before the paint, so that what is typed at once arrives in the dialog.
+  useLayoutEffect(() => {
     const box = element.current;
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     box?.showModal();
     /** @type {HTMLElement | null | undefined} */ (box?.querySelector('[autofocus], input, textarea, select'))?.focus();
-    return () => { if (before?.isConnected) before.focus(); };
+    return () => { if (before?.isConnected) before.focus({ preventScroll: true }); };
   }, []);
   const close = (/** @type {unknown} */ value = null) => {
     element.current?.close();

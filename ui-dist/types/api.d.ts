@@ -1222,12 +1222,8 @@ export interface components {
             grace_seconds?: number | null;
             /** Format: uint32 */
             deploy_timeout_seconds?: number | null;
-            /** Format: uint32 */
-            keep_releases?: number | null;
             /** @description Deploy it at once; left out: true. */
             deploy?: boolean | null;
-            /** @description Check everything, answer what would be, and make nothing. */
-            dry_run?: boolean | null;
         };
         /** AppLine */
         AppLine: {
@@ -2075,7 +2071,7 @@ export interface components {
          * @description Where to go back to.
          */
         Rollback: {
-            /** @description The id of a release or of the deployment that made it; left out: what was live before. */
+            /** @description The id of a release or of the deployment that made it, or its number; left out: what was live before. */
             to?: string | null;
         };
         /**
@@ -2273,7 +2269,7 @@ export interface components {
          * @description The first administrator.
          */
         SetupClaim: {
-            /** @description The word in the one-time link. */
+            /** @description The word in the one-time link; empty on the machine itself (`serverkit setup`). */
             token: string;
             email: string;
             name: string;
@@ -2366,7 +2362,7 @@ export interface components {
             /** @description Its first letters. */
             hint: string;
             scope: components["schemas"]["Scope"];
-            /** @description Whose it is. */
+            /** @description Whose it is: id and mail address. */
             user: components["schemas"]["Named"];
             /** Format: date-time */
             created_at: string;
@@ -2525,6 +2521,8 @@ export interface components {
             /** @description 1 to 63 of a-z, 0-9 and -; unique in its environment. */
             name: string;
             /** @description Id or name; left out: the first one. */
+            project?: string | null;
+            /** @description Id or name; left out: the project's first one. */
             environment?: string | null;
         };
         /** VolumeUse */
@@ -2656,10 +2654,7 @@ export interface operations {
     setup_claim: {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2883,10 +2878,7 @@ export interface operations {
     session_create: {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -3108,10 +3100,7 @@ export interface operations {
     session_refresh: {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -9231,11 +9220,11 @@ export interface operations {
     };
     release_diff: {
         parameters: {
-            query?: {
-                /** @description A release or a deployment; left out: what is live. */
-                from?: string;
-                /** @description A release or a deployment; left out: the configuration as it is now. */
-                to?: string;
+            query: {
+                /** @description The id of a release or a deployment, or its number. */
+                from: string;
+                /** @description The id of a release or a deployment, or its number. */
+                to: string;
             };
             header?: never;
             path: {
