@@ -3,6 +3,10 @@
 //
 // It starts the binary that SERVERKIT_BIN names. SERVERKIT_URL, SERVERKIT_SETUP (the whole link) and SERVERKIT_HTTPS (the port of the sites) use a panel that runs already.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { launch, watch } from './browser.mjs';
 import { ask, binary, hasEngine, startPanel } from './panel.mjs';
@@ -12,9 +16,19 @@ const OWNER = { name: 'Ada Lovelace', email: 'ada@example.test', password: 'seve
 const given = process.env.SERVERKIT_URL && process.env.SERVERKIT_SETUP;
 const why = !given && !binary() ? 'SERVERKIT_BIN names no binary' : !hasEngine(IMAGE) ? `the engine has no image ${IMAGE}` : false;
 
+/** A repository on this machine; each call commits a page that says `message`. */
+const folder = mkdtempSync(join(tmpdir(), 'sk-repository-'));
+function repository(/** @type {string} */ message, more = '') {
+  const git = (/** @type {string[]} */ ...words) => execFileSync('git', ['-C', folder, '-c', 'user.name=Ada', '-c', 'user.email=ada@example.test', '-c', 'init.defaultBranch=main', ...words], { stdio: 'ignore' });
+  if (message === 'one') git('init');
+  writeFileSync(join(folder, 'Dockerfile'), `FROM ${IMAGE}\nENV MESSAGE=${message}\n${more}\n`);
+  git('add', '.');
+  git('commit', '-m', `say ${message}`);
+}
+
 /** @type {import('playwright-core').Browser} */ let browser;
 /** @type {import('playwright-core').Page} */ let page;
-/** @type {{ url: string, link: string, https: number, stop: () => Promise<void>, organizations?: string[], printed?: () => string }} */ let panel;
+/** @type {{ url: string, link: string, https: number, stop: () => Promise<void> }} */ let panel;
 /** @type {string[]} */ let wrong = [];
 /** The step that failed: those behind it build on it. */ let lost = '';
 
@@ -28,7 +42,7 @@ before(async () => {
   // A wrong password, a name that is taken, an image that is missing: the browser reports these answers as errors.
   wrong = watch(page, { allow: [/status of 4\d\d/, /^4\d\d: .*\/api\//] });
 });
-after(async () => { await browser?.close(); await panel?.stop(); });
+after(async () => { await browser?.close(); await panel?.stop(); rmSync(folder, { recursive: true, force: true }); });
 
 const step = (/** @type {string} */ name, /** @type {() => Promise<void>} */ run) => test(name, { skip: why, timeout: 180_000 }, async (context) => {
   if (lost) { context.skip(`after “${lost}”`); return; }
@@ -142,6 +156,31 @@ step('a domain is added and has a certificate', async () => {
   await page.goto(`${panel.url}/certificates`);
   await page.locator('tr', { hasText: 'two.localhost' }).waitFor();
 });
+step('a repository is built, pushed to again, and a push that breaks leaves the good one', async () => {
+  repository('one');
+  await page.goto(`${panel.url}/apps/new`);
+  await page.getByLabel('Repository').fill(folder);
+  await page.getByLabel('Name', { exact: true }).fill('built');
+  await page.getByLabel('Domain').fill('built.localhost');
+  await button('Create and deploy').click();
+  await page.waitForURL(/\/apps\/built$/);
+  await state('Running');
+  await eventually(async () => (await ask(panel.https, 'built.localhost')).text.trim() === 'one', 5000);
+  await page.locator('.run', { hasText: 'say one' }).waitFor();
+  repository('two');
+  await button('Deploy').click();
+  await page.locator('.deploying').waitFor();
+  await eventually(async () => (await ask(panel.https, 'built.localhost')).text.trim() === 'two', 90_000);
+  repository('three', 'RUN false');
+  await button('Deploy').click();
+  await page.locator('.deploying .notice.bad').waitFor({ timeout: 90_000 });
+  await page.locator('.deploying .btn', { hasText: 'Log' }).click();
+  await page.locator('.timeline .bad', { hasText: 'Building' }).waitFor();
+  await eventually(async () => (await page.locator('.log-line.note').count()) > 0);
+  await page.locator('sk-log input').fill('false');
+  await page.locator('mark').first().waitFor();
+  assert.equal((await ask(panel.https, 'built.localhost')).text.trim(), 'two');
+});
 step('stop and start', async () => {
   await page.goto(`${panel.url}/apps/hello`);
   await button('More actions').click();
@@ -219,7 +258,7 @@ step('an app goes to the trash, comes back, and goes for good', async () => {
   await dialog.getByRole('button', { name: 'Move to the trash' }).click();
   await page.waitForURL(/\/apps$/);
   await page.goto(`${panel.url}/trash`);
-  await button('Restore').click();
+  await page.locator('tr', { hasText: 'hello' }).getByRole('button', { name: 'Restore' }).click();
   await page.waitForURL(/\/apps\/hello/);
   await page.goto(`${panel.url}/apps/hello/settings`);
   await button('Delete…').click();

@@ -1,6 +1,7 @@
 // A real panel for one run: the binary named by SERVERKIT_BIN, in a folder and on ports of its own, with the engine that DOCKER_HOST names.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get as httpGet } from 'node:http';
 import https from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -35,17 +36,25 @@ export async function startPanel() {
   return {
     url: `https://127.0.0.1:${panel}`, link, https: tls, folder, printed: () => printed,
     async stop() {
+      const environments = await this.environments().catch(() => []);
       const ended = new Promise((done) => { made.once('exit', done); });
       made.kill('SIGTERM');
       await ended;
       const docker = (/** @type {string[]} */ ...words) => spawnSync('docker', words, { encoding: 'utf8' }).stdout.trim().split('\n').filter(Boolean);
-      for (const organization of this.organizations ?? []) {
-        const label = `label=serverkit.organization=${organization}`;
+      for (const environment of environments) {
+        const label = `label=serverkit.environment=${environment}`;
         for (const [list, remove] of [[['ps', '-aq'], ['rm', '-fv']], [['volume', 'ls', '-q'], ['volume', 'rm']], [['network', 'ls', '-q'], ['network', 'rm']]]) { const found = docker(...list, '--filter', label); if (found.length) docker(...remove, ...found); }
       }
       rmSync(folder, { recursive: true, force: true });
     },
-    /** @type {string[]} */ organizations: [],
+    /** Ids, asked over the panel's socket as root. @returns {Promise<string[]>} */
+    environments: () => new Promise((done, fail) => {
+      httpGet({ socketPath: join(folder, 'data/panel.sock'), path: '/api/v1/projects' }, (answer) => {
+        let text = '';
+        answer.on('data', (part) => { text += part; });
+        answer.on('end', () => { try { done(JSON.parse(text).items.flatMap((/** @type {any} */ one) => one.environments.map((/** @type {any} */ each) => each.id))); } catch (error) { fail(error); } });
+      }).on('error', fail);
+    }),
   };
 }
 

@@ -51,17 +51,17 @@ class FieldWrong extends Problem {
 }
 
 /** The names of the fields below, for `form.general`. */
-export const FORM_FIELDS = ['name', 'url', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'user', 'password', 'reference', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
+export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'user', 'password', 'reference', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 
 /** @param {{ form: Form, kind: 'git' | 'image', has_password?: boolean }} props */
 export function SourceFields({ form, kind, has_password }) {
   const v = /** @type {SourceValues} */ (form.values.value);
-  if (kind === 'image') return html`${h(TextField, { label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
+  if (kind === 'image') return html`${h(TextField, { label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source', 'image'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
   const ssh = /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
   return html`
-    ${h(TextField, { label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source'), hint: 'https, http or ssh; private addresses too.', inputmode: 'url' })}
+    ${h(TextField, { label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source', 'git'), hint: 'https, http or ssh; private addresses too. Administrators may also name a path on the server.', inputmode: 'url' })}
     <div class="form-row">${h(TextField, { label: 'Branch', value: v.branch, set: form.set('branch'), mono: true, optional: true, placeholder: 'default branch', error: form.error('branch', 'source.branch') })}
       ${h(TextField, { label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', error: form.error('dockerfile', 'source.dockerfile') })}</div>
     ${ssh || v.deploy_key ? h(Switch, { label: 'Use a deploy key', hint: 'serverkit makes a key for this app; give its public half to the repository.', on: v.deploy_key, set: form.set('deploy_key') }) : null}
