@@ -200,7 +200,14 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
                 let mut changed = deployment.clone();
                 next.change(&mut changed.value);
                 changed.enter(next.phase, at);
-                save(ground, &app, changed, next.live).await?
+                if let Some(Made::Live(release)) = &next.live
+                    && let Err(error) = routing::go_ahead(ground, &app.id, release).await
+                {
+                    tracing::warn!("the route of deployment {id}: {}", report(&error));
+                }
+                let saved = save(ground, &app, changed, next.live).await;
+                ground.routing.recorded(&app.id);
+                saved?
             }
             Err(error) => {
                 let (phase, why) = match error {
@@ -213,7 +220,7 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
             }
         };
         if deployment.phase == Phase::Live {
-            // The new container has its route before anything else happens.
+            // It has its route already, unless that failed just now.
             let routed = async {
                 containers::look(ground).await?;
                 routing::apply(ground).await

@@ -2,7 +2,7 @@
 
 use crate::{apps::find_app, ground::Ground};
 use std::{collections::BTreeMap, sync::Arc};
-use types::{Action, Actor, App, AppId, Error, Kind, Phase, Release, ReleaseId, Result};
+use types::{Action, Actor, App, AppId, Error, Kind, Phase, Release, ReleaseId, ReleaseVariable, Result, Secret};
 
 #[derive(Debug, Clone)]
 pub struct ReleaseView {
@@ -11,7 +11,7 @@ pub struct ReleaseView {
     pub mounts: Vec<(types::Mount, types::Volume)>,
 }
 
-/// One difference between two releases. Values of variables are never shown.
+/// One difference between two releases. A secret shows as `changed`, or as `set` where it is new or gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// `image`, `commit`, `port`, `variable KEY`, `mount PATH`, `domain`, `memory`, …
@@ -69,28 +69,26 @@ impl Releases {
         let (from, to) = (find(from)?, find(to)?);
         let mut differences = differences(from, to);
         for (key, a, b) in paired(&from.variables, &to.variables, |variable| variable.key.to_string()) {
-            let changed = match (a, b) {
-                (Some(a), Some(b)) => self.ground.store.unseal(&a.value)? != self.ground.store.unseal(&b.value)?,
-                _ => true,
-            };
-            if changed {
-                let word = |there: bool| {
-                    there.then(|| {
-                        if a.is_some() && b.is_some() {
-                            "changed".to_owned()
-                        } else {
-                            "set".to_owned()
-                        }
-                    })
+            let (before, after) = (self.value(a)?, self.value(b)?);
+            if before != after {
+                let secret = [a, b].into_iter().flatten().any(|variable| variable.secret);
+                let hidden = if before.is_some() && after.is_some() { "changed" } else { "set" };
+                let shown = |value: Secret| match secret {
+                    true => hidden.to_owned(),
+                    false => String::from_utf8_lossy(value.expose()).into_owned(),
                 };
                 differences.push(Difference {
                     what: format!("variable {key}"),
-                    from: word(a.is_some()),
-                    to: word(b.is_some()),
+                    from: before.map(shown),
+                    to: after.map(shown),
                 });
             }
         }
         Ok(differences)
+    }
+
+    fn value(&self, variable: Option<&ReleaseVariable>) -> Result<Option<Secret>> {
+        variable.map(|variable| self.ground.store.unseal(&variable.value)).transpose()
     }
 }
 

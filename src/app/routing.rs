@@ -7,7 +7,8 @@ use std::{
     sync::Mutex,
 };
 use types::{
-    App, AppId, Container, DesiredState, EdgeCertificate, EdgeConfig, EngineStatus, Host, Release, Result, Route, Target, Upstream,
+    App, AppId, Container, DesiredState, EdgeCertificate, EdgeConfig, EngineStatus, Host, Release, ReleaseId, Result, Route, Target,
+    Upstream,
 };
 
 /// What routes need beyond the store: what was applied last, and answers to ACME challenges.
@@ -15,6 +16,8 @@ use types::{
 pub(crate) struct Routing {
     applied: tokio::sync::Mutex<Option<EdgeConfig>>,
     challenges: Mutex<BTreeMap<String, String>>,
+    /// Releases that have their route already and are about to be recorded as live.
+    ahead: Mutex<HashMap<AppId, ReleaseId>>,
 }
 
 impl Routing {
@@ -27,6 +30,22 @@ impl Routing {
     pub fn withdraw_challenge(&self, token: &str) {
         self.challenges.lock().expect("no panic while held").remove(token);
     }
+    fn ahead_of_record(&self, app: &AppId, release: &ReleaseId) {
+        let mut ahead = self.ahead.lock().expect("no panic while held");
+        ahead.insert(app.clone(), release.clone());
+    }
+    /// The record says it now, or never will.
+    pub fn recorded(&self, app: &AppId) {
+        self.ahead.lock().expect("no panic while held").remove(app);
+    }
+}
+
+/// Sends an app's requests to a release before it is recorded as live, so that who reads `live` finds it serving.
+/// [`Routing::recorded`] ends it.
+pub(crate) async fn go_ahead(ground: &Ground, app: &AppId, release: &ReleaseId) -> Result<()> {
+    crate::containers::look(ground).await?;
+    ground.routing.ahead_of_record(app, release);
+    apply(ground).await
 }
 
 /// Computes the configuration and applies it if it changed.
@@ -49,6 +68,7 @@ fn compute(ground: &Ground) -> Result<EdgeConfig> {
         .into_iter()
         .map(|stored| (stored.id.clone(), stored.value))
         .collect();
+    let ahead = ground.routing.ahead.lock().expect("no panic while held").clone();
     let mut config = EdgeConfig {
         challenges: ground.routing.challenges.lock().expect("no panic while held").clone(),
         ..EdgeConfig::default()
@@ -57,7 +77,7 @@ fn compute(ground: &Ground) -> Result<EdgeConfig> {
         let Some(app) = apps.get(&domain.app).filter(|app| app.trashed_at.is_none()) else {
             continue;
         };
-        let release = match &app.release {
+        let release = match ahead.get(&app.id).or(app.release.as_ref()) {
             Some(id) => crate::releases::find(ground, id)?,
             None => None,
         };

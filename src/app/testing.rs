@@ -25,6 +25,8 @@ pub struct Orders {
     pub engine_down: bool,
     /// Getting an image never ends.
     pub hang: bool,
+    /// The edge takes its time to take a configuration.
+    pub slow_edge: bool,
 }
 
 #[derive(Default)]
@@ -204,6 +206,10 @@ impl Node for FakeNode {
         Vec::new()
     }
     async fn edge_apply(&self, config: EdgeConfig) -> Result<()> {
+        let slow = self.orders.lock().expect("test").slow_edge;
+        if slow {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         *self.edge.lock().expect("test") = config;
         Ok(())
     }

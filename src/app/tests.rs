@@ -1,12 +1,12 @@
 //! The rules at work, on an engine that does as it is told.
 
 use crate::{
-    Apps, Deployer, Deployments, MountWish, NewApp, NewSource, Reconciler, Trash, VolumeName,
+    Apps, Deployer, Deployments, MountWish, NewApp, NewSource, Reconciler, Releases, Trash, VariableChange, Variables, VolumeName,
     testing::{Bench, Orders},
 };
 use jobs::Job;
 use std::time::Duration;
-use types::{Error, Limits, Phase, Target};
+use types::{Error, Limits, Phase, Secret, Target, VariableScope};
 
 fn wish(name: &str) -> NewApp {
     NewApp {
@@ -63,6 +63,66 @@ async fn newest(bench: &Bench, app: &str) -> (Phase, Option<String>) {
     (newest.phase, newest.error)
 }
 
+#[tokio::test]
+async fn a_diff_shows_values_but_no_secrets() {
+    let bench = Bench::new().await;
+    let (variables, releases) = (Variables::new(bench.ground.clone()), Releases::new(bench.ground.clone()));
+    let change = |key: &str, value: &str, secret: bool| VariableChange {
+        key: key.parse().expect("a key"),
+        value: Some(Secret::from(value)),
+        scope: None,
+        secret: Some(secret),
+    };
+    let mut app = wish("blog");
+    app.variables = vec![change("COLOUR", "green", false), change("PASSWORD", "first-4711", true)];
+    Apps::new(bench.ground.clone()).create(&bench.owner, app).await.expect("made");
+    settle(&bench, "blog").await;
+    let set = vec![
+        change("COLOUR", "blue", false),
+        change("PASSWORD", "second-4712", true),
+        change("TOKEN", "third-4713", true),
+    ];
+    variables.update(&bench.owner, "blog", set, Vec::new()).await.expect("set");
+    Deployments::new(bench.ground.clone())
+        .create(&bench.owner, "blog", None)
+        .await
+        .expect("queued");
+    settle(&bench, "blog").await;
+    let found = releases.diff(&bench.owner, "blog", "1", "2").await.expect("both are there");
+    let variable = |key: &str| {
+        let what = format!("variable {key}");
+        let one = found.iter().find(|one| one.what == what).expect("it changed");
+        (one.from.as_deref(), one.to.as_deref())
+    };
+    assert_eq!(variable("COLOUR"), (Some("green"), Some("blue")));
+    assert_eq!(variable("PASSWORD"), (Some("changed"), Some("changed")));
+    assert_eq!(variable("TOKEN"), (None, Some("set")));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_fit_a_build_secret_only() {
+    let bench = Bench::new().await;
+    let variables = Variables::new(bench.ground.clone());
+    let mut app = wish("blog");
+    app.deploy = false;
+    Apps::new(bench.ground.clone()).create(&bench.owner, app).await.expect("made");
+    for (scope, secret, taken) in [
+        (VariableScope::Run, true, false),
+        (VariableScope::Both, true, false),
+        (VariableScope::Build, false, false),
+        (VariableScope::Build, true, true),
+    ] {
+        let change = VariableChange {
+            key: "BYTES".parse().expect("a key"),
+            value: Some(Secret::new(vec![0xff, 0xfe])),
+            scope: Some(scope),
+            secret: Some(secret),
+        };
+        let answer = variables.update(&bench.owner, "blog", vec![change], Vec::new()).await;
+        assert_eq!(answer.is_ok(), taken, "{scope:?} {secret}");
+    }
+}
+
 fn order(bench: &Bench, change: impl FnOnce(&mut Orders)) {
     change(&mut bench.node.orders.lock().expect("test"));
 }
@@ -77,6 +137,32 @@ async fn an_app_goes_live_with_a_route() {
     assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
     assert_eq!(bench.node.running().len(), 1);
     assert!(matches!(bench.node.target_of("blog.localhost"), Some(Target::Upstreams(upstreams)) if upstreams.len() == 1));
+}
+
+/// Who reads that a deployment is live must find it serving, not its predecessor.
+#[tokio::test]
+async fn live_is_recorded_after_the_route_is_there() {
+    let bench = Bench::new().await;
+    let deployments = Deployments::new(bench.ground.clone());
+    Apps::new(bench.ground.clone())
+        .create(&bench.owner, wish("blog"))
+        .await
+        .expect("made");
+    settle(&bench, "blog").await;
+    let before = bench.node.target_of("blog.localhost");
+    order(&bench, |orders| orders.slow_edge = true);
+    deployments.create(&bench.owner, "blog", None).await.expect("queued");
+    let seen_at_live = async {
+        loop {
+            if newest(&bench, "blog").await.0 == Phase::Live {
+                return bench.node.target_of("blog.localhost");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let (seen, _) = tokio::join!(seen_at_live, settle(&bench, "blog"));
+    assert_ne!(seen, before);
+    assert!(matches!(seen, Some(Target::Upstreams(_))));
 }
 
 #[tokio::test]

@@ -182,8 +182,10 @@ impl Variables {
                     if stored.value == before {
                         continue;
                     }
+                    let value = ground.store.unseal(&stored.value.value)?;
+                    check_text(&key, &value, stored.value.scope, stored.value.secret)?;
                     if stored.value.secret {
-                        ground.redactor.learn(&ground.store.unseal(&stored.value.value)?);
+                        ground.redactor.learn(&value);
                     }
                     stored.value.updated_at = ground.world.now();
                     stored.value.updated_by = actor.who.to_string();
@@ -223,6 +225,8 @@ pub(crate) fn sealed_variable(ground: &Ground, actor: &Actor, app: &App, change:
         .value
         .ok_or_else(|| Error::invalid(change.key.as_str(), "has no value yet, so one must be given"))?;
     let secret = change.secret.unwrap_or(false);
+    let scope = change.scope.unwrap_or(VariableScope::Run);
+    check_text(&change.key, &value, scope, secret)?;
     if secret {
         ground.redactor.learn(&value);
     }
@@ -231,11 +235,22 @@ pub(crate) fn sealed_variable(ground: &Ground, actor: &Actor, app: &App, change:
         app: app.id.clone(),
         value: seal_value(ground, &change.key, &value)?,
         key: change.key,
-        scope: change.scope.unwrap_or(VariableScope::Run),
+        scope,
         secret,
         updated_at: ground.world.now(),
         updated_by: actor.who.to_string(),
     })
+}
+
+/// The engine takes environments and build arguments as JSON, so as text; a build secret alone is a file.
+fn check_text(key: &VariableKey, value: &Secret, scope: VariableScope, secret: bool) -> Result<()> {
+    if value.expose_str().is_some() || secret && !scope.at_run() {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        key.as_str(),
+        "is not UTF-8 text, and no container can start with it; encode it, or make it a build secret",
+    ))
 }
 
 fn seal_value(ground: &Ground, key: &VariableKey, value: &Secret) -> Result<types::Sealed> {
