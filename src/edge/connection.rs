@@ -2,6 +2,7 @@
 //! packet and one TLS record; and, towards clients, with the watch that ends it when it is idle or too slow.
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use futures::task::AtomicWaker;
 use http::HeaderValue;
 use pingora::protocols::{
@@ -263,6 +264,10 @@ pub(crate) struct Connection {
     waiting: Vec<u8>,
     written: usize,
     guest: Option<(Arc<Guest>, Ticks)>,
+    /// Bytes that were read and are to be read again.
+    unread: BytesMut,
+    /// What is written until the next flush was sent already.
+    sent_already: bool,
 }
 
 impl Connection {
@@ -272,6 +277,8 @@ impl Connection {
             waiting: Vec::new(),
             written: 0,
             guest: Some((guest, ticks)),
+            unread: BytesMut::new(),
+            sent_already: false,
         }
     }
     pub(crate) fn to_upstream(io: Io) -> Connection {
@@ -280,7 +287,19 @@ impl Connection {
             waiting: Vec::new(),
             written: 0,
             guest: None,
+            unread: BytesMut::new(),
+            sent_already: false,
         }
+    }
+    /// For writing without a copy: what is put here is sent with the next flush.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.waiting
+    }
+    /// Makes it as if the last request had not been sent and `answer` had not been read, for a session of pingora's to
+    /// take over: its writes up to a flush go nowhere, and it reads `answer` first.
+    pub(crate) fn take_back(&mut self, answer: BytesMut) {
+        self.sent_already = true;
+        self.unread = answer;
     }
     /// Splits it; the writer may be used beside the session that owns `self`.
     pub(crate) fn split(&mut self) -> Option<SharedWriter> {
@@ -350,6 +369,11 @@ impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let Some((guest, ticks)) = &this.guest else {
+            if !this.unread.is_empty() {
+                let part = this.unread.len().min(buffer.remaining());
+                buffer.put_slice(&this.unread.split_to(part));
+                return Poll::Ready(Ok(()));
+            }
             return this.io.poll_read(context, buffer);
         };
         let watch = &guest.watch;
@@ -383,6 +407,9 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.sent_already {
+            return Poll::Ready(Ok(data.len()));
+        }
         if this.waiting.len() + data.len() <= BUFFER {
             this.waiting.extend_from_slice(data);
             return Poll::Ready(Ok(data.len()));
@@ -407,6 +434,7 @@ impl AsyncWrite for Connection {
     }
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.sent_already = false;
         ready!(this.poll_empty(context))?;
         this.io.poll_flush(context)
     }

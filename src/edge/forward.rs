@@ -6,20 +6,17 @@
 
 use crate::{
     connection::{Connection, Guest, SharedWriter},
-    headers::{self, Receiver},
+    headers::{self, Outgoing, Read, Receiver},
     table::{Serves, Site},
     upstream::{Backend, Place, UnderWay},
     worker::Worker,
 };
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora::{
     ErrorType,
     http::{RequestHeader, ResponseHeader},
-    protocols::{
-        Stream,
-        http::{HttpTask, ServerSession, v1::client::HttpSession as AppSession},
-    },
+    protocols::http::{HttpTask, ServerSession, v1::client::HttpSession as AppSession},
 };
 use std::{
     sync::{
@@ -28,7 +25,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{io::AsyncWriteExt, sync::mpsc, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    time::timeout,
+};
 
 /// Why a request got no, or no whole, answer from its site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub(crate) enum Failure {
     ClientGone,
 }
 
+/// A larger head is left to pingora's session, which has a limit of its own.
+const LARGEST_PLAIN_HEAD: usize = 32 << 10;
+/// Bytes read at once from a body.
+const LARGEST_PIECE: usize = 64 << 10;
 /// Pieces of a body that wait between the two sides.
 const PIECES: usize = 4;
 
@@ -79,8 +84,8 @@ pub(crate) async fn forward(
             receiver,
             host,
         };
-        if let Some(stream) = backend.take(worker.index, worker.now()) {
-            match way.pass(session, stream, true).await {
+        if let Some(connection) = backend.take(worker.index, worker.now()) {
+            match way.pass(session, connection, true).await {
                 Err(Miss::Stale) => {}
                 Err(Miss::Failed(failure)) => return Err(failure),
                 Ok(status) => return Ok(status),
@@ -133,44 +138,109 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    async fn pass(&self, session: &mut ServerSession, stream: Stream, reused: bool) -> Result<u16, Miss> {
+    async fn pass(&self, session: &mut ServerSession, connection: Box<Connection>, reused: bool) -> Result<u16, Miss> {
         let has_body = !session.is_body_empty();
         let websocket = !has_body && headers::is_websocket(session.req_header());
         if has_body || websocket {
-            self.pass_both_ways(session, stream, has_body, websocket)
+            // Boxed, so that the common case does not carry the room for this one.
+            Box::pin(self.pass_both_ways(session, connection, has_body, websocket))
                 .await
                 .map_err(Miss::Failed)
         } else {
-            self.pass_plain(session, stream, reused).await
+            self.pass_plain(session, connection, reused).await
         }
     }
 
-    fn request(&self, session: &ServerSession, websocket: bool, chunked: bool) -> Box<RequestHeader> {
-        headers::to_upstream(session.req_header(), self.host, self.guest, self.receiver, websocket, chunked)
+    fn outgoing<'a>(&'a self, session: &'a ServerSession) -> Outgoing<'a> {
+        Outgoing {
+            request: session.req_header(),
+            host: self.host,
+            guest: self.guest,
+            receiver: self.receiver,
+        }
     }
 
-    /// A request without a body.
-    async fn pass_plain(&self, session: &mut ServerSession, stream: Stream, reused: bool) -> Result<u16, Miss> {
+    fn give_back(&self, connection: Box<Connection>) {
+        self.backend.give_back(self.worker.index, connection, self.worker.now());
+    }
+
+    /// A request without a body. When the answer has a declared length, nothing but this touches it.
+    async fn pass_plain(&self, session: &mut ServerSession, mut connection: Box<Connection>, reused: bool) -> Result<u16, Miss> {
         let limits = &self.worker.shared.limits;
         let may_repeat = reused && session.req_header().method.is_idempotent();
-        let mut app = AppSession::new(stream);
-        if app.write_request_header(self.request(session, false, false)).await.is_err() {
-            return Err(if may_repeat { Miss::Stale } else { Failure::BadAnswer.into() });
+        let missed = || if may_repeat { Miss::Stale } else { Failure::BadAnswer.into() };
+        self.outgoing(session).write(connection.buffer());
+        connection.flush().await.map_err(|_| missed())?;
+        let mut answer = BytesMut::with_capacity(4096);
+        let head = loop {
+            let read = tokio::select! {
+                biased;
+                read = timeout(limits.response_timeout, connection.read_buf(&mut answer)) => read,
+                _ = session.read_body_or_idle(true) => return Err(Failure::ClientGone.into()),
+            };
+            match read {
+                Ok(Ok(n)) if n > 0 => {}
+                Ok(_) if answer.is_empty() => return Err(missed()),
+                Ok(_) => return Err(Failure::BadAnswer.into()),
+                Err(_) => return Err(Failure::TimedOut.into()),
+            }
+            match headers::read_plain(&answer, &session.req_header().method) {
+                Read::Plain(head) => break head,
+                Read::Partial if answer.len() < LARGEST_PLAIN_HEAD => {}
+                Read::Partial | Read::Other => {
+                    connection.take_back(answer);
+                    return Box::pin(self.pass_any(session, connection)).await.map_err(Miss::Failed);
+                }
+            }
+        };
+        let status = head.to_client.status.as_u16();
+        let mut left = head.length;
+        write_built_head(session, head.to_client, left == 0).await?;
+        answer.advance(head.size);
+        while left > 0 {
+            if answer.is_empty() {
+                answer.reserve(usize::try_from(left).unwrap_or(LARGEST_PIECE).min(LARGEST_PIECE));
+                let read = tokio::select! {
+                    biased;
+                    read = timeout(limits.idle_timeout, connection.read_buf(&mut answer)) => read,
+                    _ = session.read_body_or_idle(true) => return Err(Failure::ClientGone.into()),
+                };
+                match read {
+                    Ok(Ok(n)) if n > 0 => {}
+                    Ok(_) => return Err(Failure::BadAnswer.into()),
+                    Err(_) => return Err(Failure::TimedOut.into()),
+                }
+            }
+            let part = answer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= part as u64;
+            write_piece(session, answer.split_to(part).freeze(), left == 0, limits.idle_timeout).await?;
         }
+        // More than it declared: nobody knows what that is.
+        if answer.is_empty() {
+            self.give_back(connection);
+        }
+        Ok(status)
+    }
+
+    /// A request without a body that was sent already, and any answer.
+    async fn pass_any(&self, session: &mut ServerSession, connection: Box<Connection>) -> Result<u16, Failure> {
+        let limits = &self.worker.shared.limits;
+        let request = self.outgoing(session).to_header(false, false);
+        let mut app = AppSession::new(connection);
+        app.write_request_header(request).await.map_err(|_| Failure::BadAnswer)?;
         let status = loop {
             tokio::select! {
                 biased;
                 read = timeout(limits.response_timeout, app.read_response()) => match read {
                     Ok(Ok(_)) => {}
-                    Ok(Err(error)) if may_repeat && nothing_came(&error) => return Err(Miss::Stale),
-                    Ok(Err(_)) => return Err(Failure::BadAnswer.into()),
-                    Err(_) => return Err(Failure::TimedOut.into()),
+                    Ok(Err(_)) => return Err(Failure::BadAnswer),
+                    Err(_) => return Err(Failure::TimedOut),
                 },
-                _ = session.read_body_or_idle(true) => return Err(Failure::ClientGone.into()),
+                _ = session.read_body_or_idle(true) => return Err(Failure::ClientGone),
             }
             match app.get_status() {
                 Some(status) if !status.is_informational() => break status,
-                Some(StatusCode::SWITCHING_PROTOCOLS) | None => return Err(Failure::BadAnswer.into()),
+                Some(StatusCode::SWITCHING_PROTOCOLS) | None => return Err(Failure::BadAnswer),
                 Some(_) => {}
             }
         };
@@ -182,31 +252,37 @@ impl Way<'_> {
                 biased;
                 read = timeout(limits.idle_timeout, app.read_body_bytes()) => match read {
                     Ok(Ok(piece)) => piece,
-                    Ok(Err(_)) => return Err(Failure::BadAnswer.into()),
-                    Err(_) => return Err(Failure::TimedOut.into()),
+                    Ok(Err(_)) => return Err(Failure::BadAnswer),
+                    Err(_) => return Err(Failure::TimedOut),
                 },
-                _ = session.read_body_or_idle(true) => return Err(Failure::ClientGone.into()),
+                _ = session.read_body_or_idle(true) => return Err(Failure::ClientGone),
             };
             let last = app.is_body_done();
             write_piece(session, piece.unwrap_or_default(), last, limits.idle_timeout).await?;
         }
         app.respect_keepalive();
-        if let Some(stream) = app.reuse().await {
-            self.backend.give_back(self.worker.index, stream, self.worker.now());
+        if let Some(stream) = app.reuse().await
+            && let Ok(connection) = stream.into_any().downcast::<Connection>()
+        {
+            self.give_back(connection);
         }
         Ok(status.as_u16())
     }
 
     /// A request with a body, or a WebSocket.
-    async fn pass_both_ways(&self, session: &mut ServerSession, stream: Stream, has_body: bool, websocket: bool) -> Result<u16, Failure> {
+    async fn pass_both_ways(
+        &self,
+        session: &mut ServerSession,
+        mut connection: Box<Connection>,
+        has_body: bool,
+        websocket: bool,
+    ) -> Result<u16, Failure> {
         let limits = &self.worker.shared.limits;
         let chunked = has_body && !session.req_header().headers.contains_key(header::CONTENT_LENGTH);
-        let mut connection = stream.into_any().downcast::<Connection>().map_err(|_| Failure::BadAnswer)?;
         let writer = connection.split().ok_or(Failure::BadAnswer)?;
         let mut app = AppSession::new(connection);
-        app.write_request_header(self.request(session, websocket, chunked))
-            .await
-            .map_err(|_| Failure::BadAnswer)?;
+        let request = self.outgoing(session).to_header(websocket, chunked);
+        app.write_request_header(request).await.map_err(|_| Failure::BadAnswer)?;
         if expects_continue(session) {
             session.write_continue_response().await.map_err(|_| Failure::ClientGone)?;
         }
@@ -251,22 +327,11 @@ impl Way<'_> {
                 && let Ok(mut connection) = stream.into_any().downcast::<Connection>()
                 && connection.unsplit()
             {
-                self.backend.give_back(self.worker.index, connection, self.worker.now());
+                self.give_back(connection);
             }
         }
         Ok(status)
     }
-}
-
-/// Whether an app closed the connection before the first byte of its answer.
-fn nothing_came(error: &pingora::Error) -> bool {
-    let read_nothing = |error: &pingora::Error| {
-        error
-            .context
-            .as_ref()
-            .is_some_and(|context| context.as_str().ends_with("already read: 0"))
-    };
-    matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError) && read_nothing(error)
 }
 
 fn expects_continue(session: &ServerSession) -> bool {
@@ -286,7 +351,10 @@ fn app_is_done(session: &ServerSession, head: &ResponseHeader) -> bool {
 }
 
 async fn write_head(session: &mut ServerSession, head: &ResponseHeader, ended: bool) -> Result<(), Failure> {
-    let mut to_client = headers::to_client(head, false);
+    write_built_head(session, headers::to_client(head, false), ended).await
+}
+
+async fn write_built_head(session: &mut ServerSession, mut to_client: Box<ResponseHeader>, ended: bool) -> Result<(), Failure> {
     let unframed = !ended && !to_client.headers.contains_key(header::CONTENT_LENGTH);
     let written = match session {
         ServerSession::H2(session) => session.write_response_header(to_client, ended),

@@ -1,7 +1,8 @@
 //! Which headers pass through the edge, and which it writes itself.
 
 use crate::connection::Guest;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request, response};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 /// The address of the client, for the panel: the edge sets it on every request and drops it from the client's.
@@ -22,77 +23,117 @@ pub(crate) enum Receiver {
     Panel,
 }
 
-/// The request as the app gets it: without hop-by-hop headers (RFC 9110, 7.6.1) and without what only the edge may
-/// say about the client.
-pub(crate) fn to_upstream(
-    from: &RequestHeader,
-    host: &HeaderValue,
-    guest: &Guest,
-    receiver: Receiver,
-    websocket: bool,
-    chunked: bool,
-) -> Box<RequestHeader> {
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = from.method.clone();
-    parts.version = http::Version::HTTP_11;
-    if let Some(path) = from.uri.path_and_query() {
-        parts.uri = Uri::from(path.clone());
-    }
-    let mut headers = HeaderMap::with_capacity(from.headers.len() + 8);
-    headers.append(header::HOST, host.clone());
-    let nominated = nominations(&from.headers);
-    for (name, value) in &from.headers {
-        if *name == header::COOKIE && headers.contains_key(header::COOKIE) {
-            continue; // joined below
-        }
-        if !dropped(name) && !nominated.contains(&name.as_str()) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
-    join_cookies(&from.headers, &mut headers);
-    if websocket {
-        headers.append(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.append(header::UPGRADE, HeaderValue::from_static("websocket"));
-    }
-    if chunked {
-        headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    headers.append(FORWARDED_FOR.clone(), guest.address.clone());
-    headers.append(REAL_IP.clone(), guest.address.clone());
-    headers.append(FORWARDED_HOST.clone(), host.clone());
-    headers.append(FORWARDED_PORT.clone(), guest.port_text.clone());
-    headers.append(
-        FORWARDED_PROTO.clone(),
-        HeaderValue::from_static(if guest.secure() { "https" } else { "http" }),
-    );
-    if receiver == Receiver::Panel {
-        headers.append(CLIENT.clone(), guest.address.clone());
-    }
-    parts.headers = headers;
-    let mut request = RequestHeader::from(parts);
-    if !from.raw_path_is_utf8() {
-        // A path that is no UTF-8 is passed on byte for byte; `set_raw_path` takes what the parser took.
-        let _ = request.set_raw_path(from.raw_path());
-    }
-    Box::new(request)
+/// A request on its way to an app.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    pub request: &'a RequestHeader,
+    /// As the client wrote it.
+    pub host: &'a HeaderValue,
+    pub guest: &'a Guest,
+    pub receiver: Receiver,
 }
 
-/// HTTP/2 may split cookies over several headers; an HTTP/1.1 server expects one (RFC 9113, 8.2.3).
-fn join_cookies(from: &HeaderMap, to: &mut HeaderMap) {
-    let mut cookies = from.get_all(header::COOKIE).iter();
-    if cookies.next().is_none() || cookies.next().is_none() {
-        return;
-    }
-    let mut joined = Vec::new();
-    for cookie in from.get_all(header::COOKIE) {
-        if !joined.is_empty() {
-            joined.extend_from_slice(b"; ");
+impl Outgoing<'_> {
+    /// The headers as the app gets them: without hop-by-hop ones (RFC 9110, 7.6.1) and with what only the edge may say
+    /// about the client.
+    fn each_header(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
+        put(&header::HOST, self.host);
+        let from = &self.request.headers;
+        let nominated = nominations(from);
+        let cookies = joined_cookies(from);
+        for (name, value) in from {
+            if dropped(name) || nominated.contains(&name.as_str()) || (cookies.is_some() && *name == header::COOKIE) {
+                continue;
+            }
+            put(name, value);
         }
+        if let Some(cookies) = &cookies {
+            put(&header::COOKIE, cookies);
+        }
+        put(&FORWARDED_FOR, &self.guest.address);
+        put(&REAL_IP, &self.guest.address);
+        put(&FORWARDED_HOST, self.host);
+        put(&FORWARDED_PORT, &self.guest.port_text);
+        put(
+            &FORWARDED_PROTO,
+            &HeaderValue::from_static(if self.guest.secure() { "https" } else { "http" }),
+        );
+        if self.receiver == Receiver::Panel {
+            put(&CLIENT, &self.guest.address);
+        }
+    }
+
+    /// The request as one of pingora's sessions sends it.
+    pub(crate) fn to_header(self, websocket: bool, chunked: bool) -> Box<RequestHeader> {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = self.request.method.clone();
+        parts.version = http::Version::HTTP_11;
+        if let Some(path) = self.request.uri.path_and_query() {
+            parts.uri = Uri::from(path.clone());
+        }
+        parts.headers.reserve(self.request.headers.len() + 8);
+        self.each_header(|name, value| {
+            parts.headers.append(name.clone(), value.clone());
+        });
+        if websocket {
+            parts.headers.append(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            parts.headers.append(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        if chunked {
+            parts.headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        let mut request = RequestHeader::from(parts);
+        if !self.request.raw_path_is_utf8() {
+            // A path that is no UTF-8 is passed on byte for byte; `set_raw_path` takes what the parser took.
+            let _ = request.set_raw_path(self.request.raw_path());
+        }
+        Box::new(request)
+    }
+
+    /// The request as it goes over the wire, for one without a body. Names are written as `Content-Type`: HTTP does not
+    /// care, some apps do.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.request.method.as_str().as_bytes());
+        out.push(b' ');
+        match self.request.uri.path_and_query() {
+            _ if !self.request.raw_path_is_utf8() => {
+                out.extend(
+                    self.request
+                        .raw_path()
+                        .iter()
+                        .filter(|byte| !matches!(byte, 0 | b' ' | b'\r' | b'\n')),
+                );
+            }
+            Some(path) => out.extend_from_slice(path.as_str().as_bytes()),
+            None => out.push(b'/'),
+        }
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        self.each_header(|name, value| {
+            let mut begins = true;
+            out.extend(name.as_str().bytes().map(|byte| {
+                let written = if begins { byte.to_ascii_uppercase() } else { byte };
+                begins = byte == b'-';
+                written
+            }));
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        });
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// HTTP/2 may split cookies over several headers; an HTTP/1.1 server expects one (RFC 9113, 8.2.3). `None`: it is one.
+fn joined_cookies(from: &HeaderMap) -> Option<HeaderValue> {
+    let mut cookies = from.get_all(header::COOKIE).iter();
+    let mut joined = cookies.next()?.as_bytes().to_vec();
+    let mut several = false;
+    for cookie in cookies {
+        several = true;
+        joined.extend_from_slice(b"; ");
         joined.extend_from_slice(cookie.as_bytes());
     }
-    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
-        to.insert(header::COOKIE, joined);
-    }
+    if several { HeaderValue::from_bytes(&joined).ok() } else { None }
 }
 
 /// Headers that end here. `_` counts as `-`: CGI and WSGI apps see both as the same variable.
@@ -150,38 +191,124 @@ fn nominations(headers: &HeaderMap) -> Vec<&str> {
 
 /// The response as the client gets it: without hop-by-hop headers and without what tells about the software behind.
 pub(crate) fn to_client(from: &ResponseHeader, upgraded: bool) -> Box<ResponseHeader> {
-    let (mut parts, ()): (response::Parts, ()) = http::Response::new(()).into_parts();
-    parts.status = from.status;
-    parts.version = http::Version::HTTP_11;
     let mut headers = HeaderMap::with_capacity(from.headers.len() + 3);
     for (name, value) in &from.headers {
-        let text = name.as_str();
-        let hop = match text.as_bytes()[0] {
-            b'c' => text == "connection",
-            b'k' => text == "keep-alive",
-            b'p' => matches!(text, "proxy-connection" | "proxy-authenticate"),
-            b's' => text == "server",
-            b't' => matches!(text, "trailer" | "transfer-encoding"),
-            b'u' => text == "upgrade",
-            b'v' => text == "via",
-            _ => false,
-        };
-        if !hop {
+        if !kept_back(name.as_str()) {
             headers.append(name.clone(), value.clone());
         }
     }
     if upgraded {
+        let protocol = from.headers.get(header::UPGRADE).cloned();
         headers.append(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.append(
-            header::UPGRADE,
-            from.headers
-                .get(header::UPGRADE)
-                .cloned()
-                .unwrap_or(HeaderValue::from_static("websocket")),
-        );
+        headers.append(header::UPGRADE, protocol.unwrap_or(HeaderValue::from_static("websocket")));
     }
+    response_of(from.status, headers)
+}
+
+/// Whether a header of a response, in lower case, ends here.
+fn kept_back(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'c') => name == "connection",
+        Some(b'k') => name == "keep-alive",
+        Some(b'p') => matches!(name, "proxy-connection" | "proxy-authenticate"),
+        Some(b's') => name == "server",
+        Some(b't') => matches!(name, "trailer" | "transfer-encoding"),
+        Some(b'u') => name == "upgrade",
+        Some(b'v') => name == "via",
+        _ => false,
+    }
+}
+
+pub(crate) fn response_of(status: StatusCode, headers: HeaderMap) -> Box<ResponseHeader> {
+    let (mut parts, ()): (response::Parts, ()) = http::Response::new(()).into_parts();
+    parts.status = status;
     parts.headers = headers;
     Box::new(ResponseHeader::from(parts))
+}
+
+/// An answer whose end is known from its head, on a connection that stays open: nearly all of them.
+pub(crate) struct PlainHead {
+    pub to_client: Box<ResponseHeader>,
+    /// Bytes of the head itself.
+    pub size: usize,
+    /// Bytes of the body.
+    pub length: u64,
+}
+
+/// What the first bytes of an answer are.
+pub(crate) enum Read {
+    Plain(PlainHead),
+    /// More bytes are needed.
+    Partial,
+    /// Something that pingora's session has to look at: chunks, 1xx answers, a connection that will close, or no HTTP.
+    Other,
+}
+
+/// Reads the head of an answer to a request with `method` from `bytes`.
+pub(crate) fn read_plain(bytes: &[u8], method: &Method) -> Read {
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut response = httparse::Response::new(&mut fields);
+    let size = match response.parse(bytes) {
+        Ok(httparse::Status::Complete(size)) => size,
+        Ok(httparse::Status::Partial) => return Read::Partial,
+        Err(_) => return Read::Other,
+    };
+    let status = match response.code.map(StatusCode::from_u16) {
+        Some(Ok(status)) if !status.is_informational() && response.version == Some(1) => status,
+        _ => return Read::Other,
+    };
+    // The values share one copy of the head.
+    let head = Bytes::copy_from_slice(&bytes[..size]);
+    let mut headers = HeaderMap::with_capacity(response.headers.len() + 3);
+    let mut length = None;
+    for field in response.headers.iter() {
+        let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else {
+            return Read::Other;
+        };
+        match name.as_str() {
+            "transfer-encoding" => return Read::Other,
+            "connection" if !field.value.eq_ignore_ascii_case(b"keep-alive") => return Read::Other,
+            "content-length" => match declared(field.value) {
+                Some(declared) if length.is_none() => length = Some(declared),
+                _ => return Read::Other,
+            },
+            _ => {}
+        }
+        if kept_back(name.as_str()) {
+            continue;
+        }
+        let Ok(value) = HeaderValue::from_maybe_shared(head.slice_ref_of(bytes, field.value)) else {
+            return Read::Other;
+        };
+        headers.append(name, value);
+    }
+    let without_body = *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    match if without_body { Some(0) } else { length } {
+        Some(length) => Read::Plain(PlainHead {
+            to_client: response_of(status, headers),
+            size,
+            length,
+        }),
+        None => Read::Other,
+    }
+}
+
+/// A Content-Length: digits only (RFC 9110, 8.6).
+fn declared(value: &[u8]) -> Option<u64> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    digits.then(|| std::str::from_utf8(value).ok()?.parse().ok()).flatten()
+}
+
+trait SliceOf {
+    /// The part of this copy of `original` that is where `part` is in it.
+    fn slice_ref_of(&self, original: &[u8], part: &[u8]) -> Bytes;
+}
+
+impl SliceOf for Bytes {
+    fn slice_ref_of(&self, original: &[u8], part: &[u8]) -> Bytes {
+        let begin = part.as_ptr() as usize - original.as_ptr() as usize;
+        self.slice(begin..begin + part.len())
+    }
 }
 
 /// A WebSocket handshake (RFC 6455, 4.1). Other upgrades are not passed on: what they turn the connection into
@@ -227,6 +354,52 @@ mod tests {
         ] {
             assert_eq!(dropped(&HeaderName::from_bytes(name.as_bytes()).expect("valid")), gone, "{name}");
         }
+    }
+
+    #[test]
+    fn plain_answers_are_told_from_others() {
+        let read = |text: &str| match read_plain(text.as_bytes(), &Method::GET) {
+            Read::Plain(head) => format!("{} {}", head.to_client.status.as_u16(), head.length),
+            Read::Partial => "partial".to_owned(),
+            Read::Other => "other".to_owned(),
+        };
+        for (text, expected) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "200 5"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n", "200 5"),
+            ("HTTP/1.1 204 No Content\r\n\r\n", "204 0"),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "304 0"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "partial"),
+            ("", "partial"),
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n", "other"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+                "other",
+            ),
+            ("HTTP/1.1 200 OK\r\n\r\n", "other"),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", "other"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "other"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", "other"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", "other"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "other"),
+            (
+                "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                "other",
+            ),
+            ("HTTP/1.1 101 Switching Protocols\r\nContent-Length: 0\r\n\r\n", "other"),
+            ("SSH-2.0-OpenSSH\r\n", "other"),
+        ] {
+            assert_eq!(read(text), expected, "{text:?}");
+        }
+        let head = match read_plain(
+            b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 1\r\nX-A: b\r\nx-a:  c \r\n\r\n!",
+            &Method::HEAD,
+        ) {
+            Read::Plain(head) => head,
+            _ => panic!("plain"),
+        };
+        assert_eq!((head.length, head.size), (0, 67));
+        assert_eq!(head.to_client.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["b", "c"]);
+        assert!(head.to_client.headers.get("server").is_none());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The apps' side: one upstream, its idle connections and how many requests it is working on.
 
 use crate::connection::{Connection, Io};
-use pingora::protocols::Stream;
 use std::{
     collections::HashMap,
     io,
@@ -36,7 +35,7 @@ pub(crate) struct Backend {
 }
 
 struct Unused {
-    stream: Stream,
+    connection: Box<Connection>,
     since: u64,
 }
 
@@ -54,24 +53,24 @@ impl Backend {
     }
 
     /// An idle connection that the other side has not closed.
-    pub(crate) fn take(&self, worker: usize, now: u64) -> Option<Stream> {
+    pub(crate) fn take(&self, worker: usize, now: u64) -> Option<Box<Connection>> {
         let mut idle = self.idle[worker].lock().expect("no panic under this lock");
         while let Some(unused) = idle.pop() {
             if now.saturating_sub(unused.since) > millis(UNUSED) {
                 idle.clear(); // those below are older still
                 return None;
             }
-            if quiet(&unused.stream) {
-                return Some(unused.stream);
+            if unused.connection.is_quiet() {
+                return Some(unused.connection);
             }
         }
         None
     }
 
-    pub(crate) fn give_back(&self, worker: usize, stream: Stream, now: u64) {
+    pub(crate) fn give_back(&self, worker: usize, connection: Box<Connection>, now: u64) {
         let mut idle = self.idle[worker].lock().expect("no panic under this lock");
         if idle.len() < KEPT {
-            idle.push(Unused { stream, since: now });
+            idle.push(Unused { connection, since: now });
         }
     }
 
@@ -99,10 +98,6 @@ impl Backend {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn quiet(stream: &Stream) -> bool {
-    stream.as_any().downcast_ref::<Connection>().is_some_and(Connection::is_quiet)
 }
 
 /// Counts a request as under way on its upstream while it lives.
