@@ -1,7 +1,7 @@
 // Fills ui-dist/vendor from the npm packages pinned in package.json. Run by hand after `npm ci` when a version
 // or the set of icons changes, and commit what it writes: the panel itself never needs npm or a network.
 import { build } from 'esbuild';
-import { copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,12 +10,19 @@ const ui = join(here, '../../ui-dist');
 const out = join(ui, 'vendor');
 const pkg = (/** @type {string} */ path) => join(here, 'node_modules', path);
 
+const { devDependencies: versions } = JSON.parse(await readFile(join(here, 'package.json'), 'utf8'));
+/** Names carry the version, so that browsers may keep them for good: 'preact.js' of preact → 'preact-11.2.0.js'. @param {string} name @param {string} from a path in its package */
+const named = (name, from) => {
+  const own = from.startsWith('@') ? from.split('/').slice(0, 2).join('/') : from.split('/')[0];
+  return name.replace(/(\.\w+)$/, `-${versions[own]}$1`);
+};
+
 /** Bare imports become the files beside: an import map would be an inline script, which the policy forbids. */
 const rewrite = (/** @type {string} */ code) => code
   .replace(/\/\/# sourceMappingURL=.*/g, '')
-  .replace(/from\s*"preact\/hooks"/g, 'from"./preact-hooks.js"')
-  .replace(/from\s*"@preact\/signals-core"/g, 'from"./signals-core.js"')
-  .replace(/from\s*"preact"/g, 'from"./preact.js"');
+  .replace(/from\s*"preact\/hooks"/g, `from"./${named('preact-hooks.js', 'preact')}"`)
+  .replace(/from\s*"@preact\/signals-core"/g, `from"./${named('signals-core.js', '@preact/signals-core')}"`)
+  .replace(/from\s*"preact"/g, `from"./${named('preact.js', 'preact')}"`);
 
 /** xterm writes style elements and style attributes; both are refused by `style-src 'self'`.
  *  Its style elements become <sk-style>, which adopts a constructed sheet (elements/sk-terminal.js). */
@@ -71,7 +78,6 @@ async function sprite() {
 }
 
 async function licences() {
-  const { devDependencies } = JSON.parse(await readFile(join(here, 'package.json'), 'utf8'));
   const shipped = ['preact', '@preact/signals', '@preact/signals-core', 'htm', 'uplot', '@xterm/xterm', '@xterm/addon-fit', '@fontsource-variable/inter', '@fontsource-variable/jetbrains-mono', 'lucide-static'];
   let text = '# Third-party files in this folder\n\nCopied by `tests/ui/vendor.mjs`; versions are pinned in `tests/ui/package.json`.\n';
   for (const name of shipped) {
@@ -79,19 +85,36 @@ async function licences() {
     const files = await readdir(pkg(name));
     const file = files.find((entry) => /^licen[cs]e/i.test(entry));
     const words = file ? (await readFile(pkg(`${name}/${file}`), 'utf8')).trim() : '';
-    text += `\n## ${name} ${devDependencies[name]} (${license})\n\n${words ? '```\n' + words + '\n```' : ''}\n`;
+    text += `\n## ${name} ${versions[name]} (${license})\n\n${words ? '```\n' + words + '\n```' : ''}\n`;
   }
   await writeFile(join(out, 'THIRD-PARTY.md'), text);
 }
 
-for (const file of await readdir(out)) if (/\.(js|css|woff2|svg)$/.test(file)) await rm(join(out, file));
+for (const file of await readdir(out)) if (/\.(js|css|woff2|svg)$|\.d\.ts$/.test(file)) await rm(join(out, file));
 await mkdir(out, { recursive: true });
+/** Every name in this folder by the one without its version. @type {Map<string, string>} */
+const names = new Map();
+/** @param {string} to @param {string} from @param {string | Buffer} content */
+const put = async (to, from, content) => { names.set(to, named(to, from)); await writeFile(join(out, named(to, from)), content); };
 for (const [from, to, change] of /** @type {[string, string, (code: string) => string][]} */ (modules)) {
-  await writeFile(join(out, to), change(await readFile(pkg(from), 'utf8')));
+  await put(to, from, change(await readFile(pkg(from), 'utf8')));
+  // The types of the package, for those who check; they are not served.
+  const bare = from.split('/').slice(0, from.startsWith('@') ? 2 : 1).join('/') + (to === 'preact-hooks.js' ? '/hooks' : '');
+  await writeFile(join(out, named(to, from).replace(/js$/, 'd.ts')), to === 'htm.js' ? "export { default } from 'htm';\n" : `export * from '${bare}';\n`);
 }
-await build({ entryPoints: [pkg('uplot/dist/uPlot.esm.js')], outfile: join(out, 'uplot.js'), minify: true, format: 'esm', legalComments: 'inline', logLevel: 'error' });
-await copyFile(pkg('uplot/dist/uPlot.min.css'), join(out, 'uplot.css'));
-await writeFile(join(out, 'xterm.css'), (await build({ entryPoints: [pkg('@xterm/xterm/css/xterm.css')], minify: true, write: false, logLevel: 'error' })).outputFiles[0].text);
-for (const [family, from, to] of fonts) await copyFile(pkg(`@fontsource-variable/${family}/files/${from}`), join(out, to));
+const bundled = async (/** @type {string} */ from, /** @type {import('esbuild').BuildOptions} */ how = {}) => (await build({ entryPoints: [pkg(from)], minify: true, write: false, logLevel: 'error', ...how })).outputFiles?.[0].text ?? '';
+await put('uplot.js', 'uplot', await bundled('uplot/dist/uPlot.esm.js', { format: 'esm', legalComments: 'inline' }));
+await writeFile(join(out, named('uplot.d.ts', 'uplot').replace(/^uplot\.d-(.*)\.ts$/, 'uplot-$1.d.ts')), "export { default } from 'uplot';\n");
+await put('uplot.css', 'uplot', await readFile(pkg('uplot/dist/uPlot.min.css')));
+await put('xterm.css', '@xterm/xterm', await bundled('@xterm/xterm/css/xterm.css'));
+for (const [family, from, to] of fonts) await put(to, `@fontsource-variable/${family}`, await readFile(pkg(`@fontsource-variable/${family}/files/${from}`)));
+
+// What names them follows.
+for (const file of (await readdir(ui, { recursive: true })).map(String)) {
+  if (!/\.(js|css|html)$/.test(file) || file.startsWith('vendor')) continue;
+  const before = await readFile(join(ui, file), 'utf8');
+  const after = before.replace(/(vendor\/)([a-z-]+?)(?:-\d+\.\d+\.\d+)?(\.(?:js|css|woff2))/g, (all, folder, name, ending) => (names.has(name + ending) ? folder + names.get(name + ending) : all));
+  if (after !== before) await writeFile(join(ui, file), after);
+}
 await licences();
 console.log(`vendor: ${modules.length + 1} modules, ${fonts.length} fonts, ${await sprite()} icons`);

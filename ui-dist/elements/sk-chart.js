@@ -4,7 +4,7 @@
 // @attribute group  charts of one group share the cross-hair
 // @property  data   { times: unix seconds[], series: { name, values: (number|null)[], format?: 'bytes' | 'rate' | 'percent' | 'cores' | 'count' | 'ms', tone?: 1..4 }[], top?: number }
 import { bytes, rate, percent, cores, count, duration } from '../lib/format.js';
-import { effect } from '../vendor/signals-core.js';
+import { effect } from '../vendor/signals-core-1.14.5.js';
 import { loadSheet } from '../lib/sheet.js';
 import { painted, token } from '../lib/theme.js';
 
@@ -43,7 +43,7 @@ export class SkChart extends HTMLElement {
   async refresh() {
     if (!this.isConnected || !this.now) return;
     const mine = (this.turn += 1);
-    const [{ default: uPlot }] = await Promise.all([import('../vendor/uplot.js'), loadSheet('/vendor/uplot.css')]);
+    const [{ default: uPlot }] = await Promise.all([import('../vendor/uplot-1.6.32.js'), loadSheet('/vendor/uplot-1.6.32.css')]);
     if (mine !== this.turn || !this.isConnected || !this.now) return;
     const data = this.now;
     const columns = /** @type {any} */ ([data.times, ...data.series.map((one) => one.values)]);

@@ -5,7 +5,7 @@
 // @method    connect() opens it anew; close()
 // @fires     sk-state detail: 'connecting' | 'open' | { ended: code | null, why: string }
 import { socket } from '../lib/api.js';
-import { effect } from '../vendor/signals-core.js';
+import { effect } from '../vendor/signals-core-1.14.5.js';
 import { loadSheet } from '../lib/sheet.js';
 import { painted, token } from '../lib/theme.js';
 
@@ -44,7 +44,7 @@ export class SkTerminal extends HTMLElement {
   }
 
   async connectedCallback() {
-    const [{ Terminal }, { FitAddon }] = await Promise.all([import('../vendor/xterm.js'), import('../vendor/xterm-fit.js'), loadSheet('/vendor/xterm.css')]);
+    const [{ Terminal }, { FitAddon }] = await Promise.all([import('../vendor/xterm-6.0.0.js'), import('../vendor/xterm-fit-0.11.0.js'), loadSheet('/vendor/xterm-6.0.0.css')]);
     await document.fonts?.load('13px "JetBrains Mono"').catch(() => {});
     if (!this.isConnected || this.terminal) return;
     this.terminal = new Terminal({ fontFamily: token('--mono'), fontSize: 13, lineHeight: 1.25, cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches, scrollback: 10_000, theme: colours(), allowProposedApi: false, screenReaderMode: false });
