@@ -3,7 +3,7 @@
 use crate::failures::Code;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
-    OpenApi, OpenApiService,
+    LicenseObject, OpenApi, OpenApiService,
     registry::{MetaApi, Registry},
 };
 use serde_json::{Map, Value, json};
@@ -42,6 +42,7 @@ impl<T: OpenApi> OpenApi for Described<T> {
 pub(crate) fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
     OpenApiService::new(operations, "serverkit", env!("CARGO_PKG_VERSION"))
         .description(ABOUT)
+        .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
         .server("/api/v1")
 }
 
@@ -94,9 +95,13 @@ fn finish(document: &mut Value) {
         }
     }
     let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    let kinds: Kinds = schemas
+        .iter()
+        .map(|(name, schema)| (name.clone(), schema["type"].clone()))
+        .collect();
     for (name, schema) in schemas.iter_mut() {
         let is_answer = !asked.contains(name);
-        finish_schema(name, schema, is_answer);
+        finish_schema(name, schema, is_answer, &kinds);
     }
     schemas["Code"]["description"] = json!(Code::ALL.map(|code| format!("`{}`: {}", code.word(), code.meaning())).join("\n\n"));
     let paths = document["paths"].as_object_mut().expect("there are paths");
@@ -123,14 +128,17 @@ fn references(value: &Value, schemas: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn finish_schema(name: &str, schema: &mut Value, is_answer: bool) {
+/// The `type` of each schema.
+type Kinds = HashMap<String, Value>;
+
+fn finish_schema(name: &str, schema: &mut Value, is_answer: bool, kinds: &Kinds) {
     let required: BTreeSet<String> = strings(&schema["required"]);
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         for (property, value) in properties.iter_mut() {
             if name.ends_with("Series") {
                 value["items"]["nullable"] = json!(true);
             } else if !required.contains(property) {
-                *value = nullable(value.take());
+                *value = nullable(value.take(), kinds);
             }
             // The description stands beside the `allOf` too.
             if let Some(all) = value.get_mut("allOf").and_then(Value::as_array_mut) {
@@ -162,18 +170,26 @@ fn strings(value: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// OpenAPI 3.0: nothing beside `$ref` counts, so it goes into an `allOf`.
-fn nullable(mut schema: Value) -> Value {
+/// OpenAPI 3.0: nothing beside `$ref` counts, so it goes into an `allOf`; and `nullable` needs a `type` beside it.
+fn nullable(mut schema: Value, kinds: &Kinds) -> Value {
     if schema.get("$ref").is_some() {
-        return json!({ "allOf": [schema], "nullable": true });
+        schema = json!({ "allOf": [schema] });
+    }
+    let target = schema["allOf"][0]["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    if let Some(kind) = target.and_then(|name| kinds.get(name)) {
+        schema["type"] = kind.clone();
     }
     schema["nullable"] = json!(true);
     schema
 }
 
 fn finish_operation(method: &str, operation: &mut Value) {
+    let is_open = operation.get("security").is_none();
+    if is_open {
+        operation["security"] = json!([]);
+    }
     // Who is not known yet has no answers kept.
-    if method == "post" && operation["security"].is_array() {
+    if method == "post" && !is_open {
         let parameter = json!({
             "name": "Idempotency-Key",
             "in": "header",
@@ -186,7 +202,9 @@ fn finish_operation(method: &str, operation: &mut Value) {
             None => operation["parameters"] = json!([parameter]),
         }
     }
-    plain_json(&mut operation["requestBody"]);
+    if let Some(body) = operation.get_mut("requestBody") {
+        plain_json(body);
+    }
     if let Some(responses) = operation["responses"].as_object_mut() {
         for (status, response) in responses.iter_mut() {
             plain_json(response);

@@ -1708,7 +1708,7 @@ export interface components {
          * @description What is left out keeps its value, or gets the usual one: tcp, each 5 s, 60 s to start.
          */
         HealthInput: {
-            kind?: components["schemas"]["HealthKind"] | null;
+            kind?: (string & components["schemas"]["HealthKind"]) | null;
             path?: string | null;
             /** Format: uint32 */
             interval_seconds?: number | null;
@@ -2429,7 +2429,7 @@ export interface components {
          */
         UserPatch: {
             name?: string | null;
-            role?: components["schemas"]["Role"] | null;
+            role?: (string & components["schemas"]["Role"]) | null;
             disabled?: boolean | null;
             /** @description A new password; it ends the person's sessions. */
             password?: string | null;
@@ -2459,7 +2459,7 @@ export interface components {
             /** @description Mark all of them as secret. */
             secret?: boolean | null;
             /** @description Left out: run. */
-            scope?: components["schemas"]["VariableScope"] | null;
+            scope?: (string & components["schemas"]["VariableScope"]) | null;
         };
         /**
          * VariableInput
@@ -2471,9 +2471,9 @@ export interface components {
             /** @description Null keeps the old value. */
             value?: string | null;
             /** @description Left out: utf8. */
-            encoding?: components["schemas"]["Encoding"] | null;
+            encoding?: (string & components["schemas"]["Encoding"]) | null;
             /** @description Left out: as before, else run. */
-            scope?: components["schemas"]["VariableScope"] | null;
+            scope?: (string & components["schemas"]["VariableScope"]) | null;
             /** @description Left out: as before, else false. */
             secret?: boolean | null;
         };
