@@ -7,7 +7,7 @@ use std::{sync::Once, time::Duration};
 /// To connect.
 const CONNECT: Duration = Duration::from_secs(15);
 /// A server may be silent for so long. Git's own sends something every 5 s while it works.
-pub const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
+pub const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 6 } else { 60 });
 
 /// Makes libgit2 ready: time limits, the system's bundle of certificate authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR`
 /// win), no regard for the machine's own Git configuration or for who owns a repository on this machine. Whatever here

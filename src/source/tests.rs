@@ -293,8 +293,8 @@ async fn hosts_that_do_not_answer() {
     ] {
         let began = Instant::now();
         let run = Run::of(&url, None, Login::None).await;
-        assert!(run.error().ends_with("does not answer (2 s)"), "{}", run.error());
-        assert!(began.elapsed() < Duration::from_secs(8));
+        assert!(run.error().ends_with("does not answer (6 s)"), "{}", run.error());
+        assert!(began.elapsed() < Duration::from_secs(40));
     }
 }
 
