@@ -293,12 +293,12 @@ impl From<poem::Error> for Failure {
 
 /// A body that is not JSON is a 400; JSON of the wrong shape says which fields are wrong. `reason` is poem-openapi's and
 /// names types, the outermost last: `… (occurred while parsing "SourceInput") (occurred while parsing "AppCreate")`.
-pub(crate) fn unreadable(reason: &str, body: &[u8], document: &Value) -> Failure {
+pub(crate) fn unreadable(reason: &str, body: &[u8], schemas: &Value) -> Failure {
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return Failure::new(Code::Invalid, "the body is not JSON").with_status(StatusCode::BAD_REQUEST);
     };
     let name = reason.rsplit('"').nth(1).unwrap_or_default();
-    let faults = shape::faults(document, name, &value);
+    let faults = shape::faults(schemas, name, &value);
     let Some(first) = faults.first() else {
         return Failure::new(Code::Invalid, "the body does not have the shape that the documentation describes");
     };
@@ -474,8 +474,8 @@ mod tests {
             Err(error) => error.to_string(),
             Ok(value) => crate::apps::AppCreate::parse_from_json(Some(value)).unwrap_err().into_message(),
         };
-        let document = serde_json::from_str(&crate::document()).unwrap();
-        let failure = unreadable(&reason, body.as_bytes(), &document);
+        let document: Value = serde_json::from_str(&crate::document()).unwrap();
+        let failure = unreadable(&reason, body.as_bytes(), &document["components"]["schemas"]);
         (
             failure.status().as_u16(),
             failure.inside.problem.field,

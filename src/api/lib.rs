@@ -113,10 +113,10 @@ impl Api {
 
     /// All paths.
     pub(crate) fn endpoint(&self) -> impl Endpoint<Output = Response> + use<> {
-        let document: Value = serde_json::from_str(&document()).expect("the document is JSON");
+        let mut document: Value = serde_json::from_str(&document()).expect("the document is JSON");
         let reference = Arc::new(docs::reference(&document));
         let text = Arc::new(document.to_string());
-        let document = Arc::new(document);
+        let schemas = Arc::new(document["components"]["schemas"].take());
         let page = |text: Arc<String>, kind: &'static str| {
             get(make(move |_| {
                 let text = text.clone();
@@ -169,9 +169,9 @@ impl Api {
         let (world, stop) = (self.world.clone(), Stop(self.stop.clone()));
         let routes = Arc::new(routes.with(CookieJarManager::new()));
         make(move |mut request: Request| {
-            let (routes, world, document) = (routes.clone(), world.clone(), document.clone());
+            let (routes, world, schemas) = (routes.clone(), world.clone(), schemas.clone());
             request.set_data(stop.clone());
-            async move { outermost::answer(&routes, &world, &document, request).await }
+            async move { outermost::answer(&routes, &world, &schemas, request).await }
         })
         .map_to_response()
     }

@@ -26,7 +26,7 @@ const COMPRESS_FROM: usize = 1400;
 const HSTS: &str = "max-age=15552000";
 
 /// Answers whatever happens inside.
-pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, document: &Value, mut request: Request) -> Response {
+pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Value, mut request: Request) -> Response {
     let id = world.word(20);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -45,7 +45,7 @@ pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, document: &Val
             Ok(response) => response.into_response(),
             Err(error) if error.is_from_response() => error.into_response(),
             Err(error) => match error.downcast_ref::<ParseRequestPayloadError>() {
-                Some(error) => failures::unreadable(&error.reason, &body, document).into_response(),
+                Some(error) => failures::unreadable(&error.reason, &body, schemas).into_response(),
                 None => Failure::from(error).into_response(),
             },
         },

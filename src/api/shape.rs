@@ -4,10 +4,10 @@
 use crate::failures::FieldError;
 use serde_json::{Map, Value};
 
-/// What is wrong with `value` by the schema with this name; empty when nothing is.
-pub(crate) fn faults(document: &Value, name: &str, value: &Value) -> Vec<FieldError> {
+/// What is wrong with `value` by the one of the document's schemas with this name; empty when nothing is.
+pub(crate) fn faults(schemas: &Value, name: &str, value: &Value) -> Vec<FieldError> {
     let mut faults = Faults {
-        schemas: &document["components"]["schemas"],
+        schemas,
         found: Vec::new(),
     };
     faults.look(&faults.schemas[name], value, String::new());
