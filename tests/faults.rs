@@ -328,7 +328,10 @@ async fn docker_a_disk_that_fills_during_a_build() {
     fs::remove_file(filler).unwrap();
     let id = panel.deploy("hello").await;
     panel.live(&id).await;
-    assert_eq!(containers(&app).len(), 1);
+    eventually("the old container goes", Duration::from_secs(40), || async {
+        (containers(&app).len() == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
