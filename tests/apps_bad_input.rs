@@ -365,9 +365,16 @@ async fn variables_come_out_as_they_went_in() {
         .patch("/api/v1/apps/blog/variables", json!({"set": set, "unset": []}))
         .await
         .expect(200);
-    // Bytes that are no text.
-    let bytes = json!({"set": [{"key": "BYTES", "value": "/wGA/g==", "encoding": "base64"}]});
-    panel.patch("/api/v1/apps/blog/variables", bytes).await.expect(200);
+    // Bytes that are no text fit no environment; a build secret is a file and holds them.
+    let bytes = |scope: &str| json!({"set": [{"key": "BYTES", "value": "/wGA/g==", "encoding": "base64", "scope": scope, "secret": true}]});
+    for scope in ["run", "both"] {
+        panel
+            .patch("/api/v1/apps/blog/variables", bytes(scope))
+            .await
+            .expect(422)
+            .code("invalid");
+    }
+    panel.patch("/api/v1/apps/blog/variables", bytes("build")).await.expect(200);
     let check = async |when: &str| {
         let all = panel.list("/api/v1/apps/blog/variables?reveal=true").await;
         let find = |key: &str| {

@@ -23,7 +23,11 @@ async fn docker_over_http_with_and_without_a_password() {
     panel.create_app(app_at("private", &server.url("app.git"))).await;
     let error = panel.fails(&text(&panel.newest("private").await, "id")).await;
     assert!(
-        error.contains("private") || error.contains("sign") || error.contains("password") || error.contains("token"),
+        error.contains("private")
+            || error.contains("login")
+            || error.contains("sign")
+            || error.contains("password")
+            || error.contains("token"),
         "{error}"
     );
     let mut source = app_at("private", &server.url("app.git"))["source"].clone();

@@ -48,19 +48,27 @@ pub(crate) fn remove_labelled(host: &str, label: &str) {
 }
 
 /// A `dockerd` of one test, with its own images, which the test may stop, freeze and start again.
-/// It makes no firewall rules, so it does not disturb another engine on the machine.
+/// It makes no firewall rules and has a bridge of its own, so it does not disturb another engine on the machine: without
+/// a bridge it would even delete `docker0`.
 pub struct PrivateEngine {
     folder: TempDir,
+    bridge: String,
     process: Option<Child>,
 }
 
 impl PrivateEngine {
     /// Starts it and gives it `images` from the tests' engine. Needs root.
     pub async fn start(images: &[&str]) -> PrivateEngine {
+        let number = std::process::id() % 4096;
         let mut engine = PrivateEngine {
             folder: tempfile::Builder::new().prefix("sk-engine-").tempdir().expect("a temporary folder"),
+            bridge: format!("sk-engine-{number}"),
             process: None,
         };
+        let address = format!("172.30.{}.{}/28", number / 16, number % 16 * 16 + 1);
+        ip(&["link", "add", &engine.bridge, "type", "bridge"]);
+        ip(&["addr", "add", &address, "dev", &engine.bridge]);
+        ip(&["link", "set", &engine.bridge, "up"]);
         engine.resume().await;
         if !images.is_empty() {
             engine.load(images);
@@ -92,7 +100,13 @@ impl PrivateEngine {
             .arg(self.path("pid"))
             .arg("--host")
             .arg(self.host())
-            .args(["--bridge=none", "--iptables=false", "--ip-masq=false"])
+            .args(["--iptables=false", "--ip-masq=false", "--bridge", &self.bridge])
+            .args([
+                "--containerd-namespace",
+                &self.bridge,
+                "--containerd-plugins-namespace",
+                &self.bridge,
+            ])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be copied"))
             .stderr(log)
@@ -146,7 +160,11 @@ impl PrivateEngine {
 
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
-        let Some(process) = &self.process else { return };
+        let bridge = self.bridge.clone();
+        let Some(process) = &self.process else {
+            ip(&["link", "del", &bridge]);
+            return;
+        };
         signal(process, rustix::process::Signal::CONT);
         let all = docker(&self.host(), &["ps", "-aq"]).unwrap_or_default();
         let ids: Vec<&str> = all.lines().collect();
@@ -158,7 +176,13 @@ impl Drop for PrivateEngine {
             let _ = docker(&self.host(), &["network", "rm", network]);
         }
         self.stop();
+        ip(&["link", "del", &bridge]);
     }
+}
+
+/// Runs `ip`; what it cannot do shows when the engine does not start.
+fn ip(arguments: &[&str]) {
+    let _ = Command::new("ip").args(arguments).stderr(Stdio::null()).status();
 }
 
 /// Sends a signal to a process that we started.

@@ -18,10 +18,12 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// Serves all repositories under a folder until it is dropped.
+/// Serves all repositories under a folder until it is dropped, on a thread of its own: a test that waits for `git`
+/// must not keep it from answering.
 pub struct GitServer {
     address: SocketAddr,
-    task: tokio::task::JoinHandle<()>,
+    /// Its end is the thread's end.
+    _ends: tokio::sync::oneshot::Sender<()>,
 }
 
 struct Served {
@@ -50,24 +52,23 @@ impl GitServer {
     async fn start(root: &Path, wanted: Option<String>, pause: Duration) -> GitServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
+        let listener = listener.into_std().expect("a listener can be moved");
         let served = Arc::new(Served {
             root: root.to_owned(),
             wanted,
             pause,
         });
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let served = served.clone();
-                tokio::spawn(async move {
-                    let service = service_fn(|request| answer(served.clone(), request));
-                    // A client that goes away in the middle is its own business.
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
+        let (ends, end) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime starts").block_on(async {
+                tokio::select! {
+                    () = serve(listener, served) => {}
+                    _ = end => {}
+                }
+            });
         });
-        GitServer { address, task }
+        GitServer { address, _ends: ends }
     }
 
     /// `http://127.0.0.1:PORT/<name>`
@@ -76,9 +77,17 @@ impl GitServer {
     }
 }
 
-impl Drop for GitServer {
-    fn drop(&mut self) {
-        self.task.abort();
+async fn serve(listener: std::net::TcpListener, served: Arc<Served>) {
+    let listener = TcpListener::from_std(listener).expect("the listener is non-blocking");
+    while let Ok((stream, _)) = listener.accept().await {
+        let served = served.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| answer(served.clone(), request));
+            // A client that goes away in the middle is its own business.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
     }
 }
 
