@@ -12,6 +12,7 @@ use poem::{
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 use std::{
+    borrow::Cow,
     collections::HashMap,
     io::Write,
     sync::{Arc, Mutex, PoisonError},
@@ -73,7 +74,11 @@ impl Ui {
             return Some(ready.clone());
         }
         let file = Files::get(name)?;
-        let ready = Arc::new(Ready::new(name, file.data.into_owned(), keep));
+        let data = match file.data {
+            Cow::Borrowed(embedded) => Bytes::from_static(embedded),
+            Cow::Owned(read) => Bytes::from(read),
+        };
+        let ready = Arc::new(Ready::new(name, data, keep));
         if keep {
             lock().insert(name.to_owned(), ready.clone());
         }
@@ -82,7 +87,7 @@ impl Ui {
 }
 
 impl Ready {
-    fn new(name: &str, data: Vec<u8>, compress: bool) -> Ready {
+    fn new(name: &str, data: Bytes, compress: bool) -> Ready {
         let kind = mime_guess::from_path(name).first_or_octet_stream();
         let is_text = kind.type_() == "text"
             || matches!(kind.subtype().as_str(), "javascript" | "json" | "svg" | "wasm")
@@ -98,7 +103,7 @@ impl Ready {
                 "text" => format!("{kind}; charset=utf-8"),
                 _ => kind.to_string(),
             },
-            plain: Bytes::from(data),
+            plain: data,
         }
     }
 
@@ -182,7 +187,8 @@ pub(crate) fn gzip(data: &[u8], level: u32) -> Vec<u8> {
 }
 
 fn brotli(data: &[u8]) -> Vec<u8> {
-    let mut encoder = brotli::CompressorWriter::new(Vec::with_capacity(data.len() / 3), 16 << 10, 9, 22);
+    // A window of 256 KiB holds most of these files, and keeps the compressor small.
+    let mut encoder = brotli::CompressorWriter::new(Vec::with_capacity(data.len() / 3), 16 << 10, 7, 18);
     encoder.write_all(data).expect("memory takes it");
     encoder.into_inner()
 }

@@ -185,8 +185,14 @@ impl Panel {
         }
     }
 
-    /// Computes the edge's configuration from the store alone and applies it: for the first moments after a start.
+    /// Gives the edge its configuration in the first moments after a start: from the store, and from the engine if it
+    /// answers soon.
     pub async fn route_now(&self) -> Result<()> {
+        match tokio::time::timeout(Duration::from_secs(1), containers::look(&self.ground)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!("the first look at the engine: {}", types::report(&error)),
+            Err(_) => tracing::warn!("the engine is slow to answer; routes follow when it does"),
+        }
         routing::apply(&self.ground).await
     }
 

@@ -151,7 +151,8 @@ async fn run(config: Config, began: Instant) -> Result<()> {
     watch::tell(NotifyState::Ready);
     greeting(&config, &bound, &panel, &*node, began).await?.print();
     let warming = api.clone();
-    tokio::task::spawn_blocking(move || warming.warm());
+    // On a thread of its own: what the compressors took goes back to the machine when it ends.
+    std::thread::spawn(move || warming.warm());
 
     let signal = signals.next().await;
     tracing::info!("{signal}: stopping; once more stops at once");
