@@ -105,7 +105,7 @@ impl PrivateEngine {
                 "--containerd-namespace",
                 &self.bridge,
                 "--containerd-plugins-namespace",
-                &self.bridge,
+                &format!("{}-plugins", self.bridge),
             ])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be copied"))
@@ -114,7 +114,8 @@ impl PrivateEngine {
             .expect("dockerd starts (Debian package docker.io)");
         self.process = Some(process);
         eventually_ok("the private engine answers", Duration::from_secs(60), || async {
-            docker(&self.host(), &["version"]).map(drop)
+            let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
+            docker(&self.host(), &["version"]).map(drop).map_err(|_| log())
         })
         .await;
     }
