@@ -412,7 +412,9 @@ async fn docker_the_engine_stops_and_starts() {
     .await;
     panel.get("/api/v1/apps/web").await.expect(200);
     let id = panel.deploy("web").await;
-    panel.visit("web.test", "/").await.expect(503);
+    // The edge keeps its last route; that nothing is behind it any more it learns when it dials.
+    let reply = panel.visit("web.test", "/").await;
+    assert!(matches!(reply.status.as_u16(), 502 | 503), "{}", reply.text());
     engine.resume().await;
     panel.over(&id, Duration::from_secs(120)).await;
     eventually("the site serves by itself", Duration::from_secs(90), || async {
