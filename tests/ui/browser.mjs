@@ -1,6 +1,8 @@
 // Chromium for the checks: where it is, the flags that keep it quiet, and a network of its own.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,4 +43,14 @@ export function watch(page, how = {}) {
   page.on('requestfailed', (request) => { if (!/ERR_ABORTED/.test(request.failure()?.errorText ?? '')) add(`failed: ${request.url()} ${request.failure()?.errorText}`); });
   page.on('response', (answer) => { if (answer.status() >= 500 || (answer.status() >= 400 && !/\/api\//.test(answer.url()))) add(`${answer.status()}: ${answer.url()}`); });
   return wrong;
+}
+
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** What axe finds, one text each. It is put in through the debugger, which the page's policy does not stop. @param {import('playwright-core').Page} page @returns {Promise<string[]>} */
+export async function violations(page) {
+  const inspector = await page.context().newCDPSession(page);
+  await inspector.send('Runtime.evaluate', { expression: AXE });
+  const { result } = await inspector.send('Runtime.evaluate', { awaitPromise: true, returnByValue: true, expression: `axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then((r) => JSON.stringify(r.violations.map((v) => [v.id, v.nodes.slice(0, 4).map((n) => n.html.slice(0, 160) + ' :: ' + n.failureSummary.split('\\n').slice(1).join(' ').slice(0, 180))])))` });
+  await inspector.detach();
+  return JSON.parse(result.value ?? '[]').map((/** @type {[string, string[]]} */ [id, nodes]) => `axe ${id}:\n      ${nodes.join('\n      ')}`);
 }

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
-import { launch, watch } from './browser.mjs';
+import { launch, violations, watch } from './browser.mjs';
 import { ask, binary, hasEngine, startPanel } from './panel.mjs';
 
 const IMAGE = process.env.SERVERKIT_TEST_IMAGE ?? 'tests/http:latest';
@@ -53,6 +53,7 @@ const step = (/** @type {string} */ name, /** @type {() => Promise<void>} */ run
     throw error;
   }
   assert.deepEqual(wrong.slice(seen), [], 'the page reported errors');
+  assert.deepEqual(await violations(page), [], 'axe finds nothing where the step ends');
 });
 const button = (/** @type {string | RegExp} */ name) => page.getByRole('button', { name, exact: typeof name === 'string' });
 const state = (/** @type {string} */ word) => page.locator('.title-row .state', { hasText: word }).waitFor({ timeout: 90_000 });

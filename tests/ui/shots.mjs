@@ -4,15 +4,14 @@
 //   SERVERKIT_URL=https://127.0.0.1:8444 SERVERKIT_EMAIL=… SERVERKIT_PASSWORD=… node shots.mjs [--only apps,…] [--no-axe]
 //
 // Without an email the panel is taken as signed in already (a panel of canned answers).
-import { mkdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { launch, watch } from './browser.mjs';
+import { mkdir } from 'node:fs/promises';
+import { launch, violations, watch } from './browser.mjs';
 
 const base = process.env.SERVERKIT_URL ?? 'http://127.0.0.1:7001';
 const { SERVERKIT_EMAIL: email, SERVERKIT_PASSWORD: password } = process.env;
 const out = new URL('./shots/', import.meta.url).pathname;
 const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1].split(',') : null;
-const axe = process.argv.includes('--no-axe') ? null : await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const axe = !process.argv.includes('--no-axe');
 const BUDGET = 250 * 1024;
 
 await mkdir(out, { recursive: true });
@@ -86,13 +85,7 @@ for (const theme of /** @type {const} */ (['dark', 'light'])) {
       if (over > 0) wrong.push(`the page is ${over} px wider than the window`);
       const icons = await page.evaluate(async () => { const have = new Set([...(await (await fetch('/vendor/icons.svg')).text()).matchAll(/id="([^"]+)"/g)].map((found) => found[1])); return [...document.querySelectorAll('use')].map((use) => use.getAttribute('href')?.split('#')[1] ?? '').filter((id) => !have.has(id)); });
       if (icons.length) wrong.push(`icons that the sprite lacks: ${[...new Set(icons)].join(', ')}`);
-      if (axe) {
-        // Through the debugger, which the policy does not stop.
-        const inspector = await context.newCDPSession(page);
-        await inspector.send('Runtime.evaluate', { expression: axe });
-        const { result } = await inspector.send('Runtime.evaluate', { expression: `axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then((r) => JSON.stringify(r.violations.map((v) => [v.id, v.nodes.slice(0, 4).map((n) => n.html.slice(0, 160) + ' :: ' + n.failureSummary.split('\\n').slice(1).join(' ').slice(0, 180))])))`, awaitPromise: true, returnByValue: true });
-        for (const [id, nodes] of JSON.parse(result.value ?? '[]')) wrong.push(`axe ${id}:\n      ${nodes.join('\n      ')}`);
-      }
+      if (axe) wrong.push(...await violations(page));
       await page.screenshot({ path: `${out}${name}-${theme}-${width}.png` });
       for (const one of new Set(wrong)) problems.push(`${name} (${theme}, ${width}): ${one}`);
       await page.close();

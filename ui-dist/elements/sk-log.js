@@ -14,9 +14,11 @@ import { plain, runs } from '../lib/ansi.js';
 import { clock, exact } from '../lib/format.js';
 
 /** @typedef {{ n?: number, at: string, stream: string, text: string, container?: string }} Line */
-/** @typedef {{ line: Line, text: string, fold: number, height: number }} Entry `fold`: index of the note it stands under, -1 for none */
+/** @typedef {{ line: Line, text: string, fold: number, height: number }} Entry `fold`: index of the note it stands under, -1 for none; `height` in pixels */
 
 const ROW = 20;
+/** Notes are a little higher, so that what folds them can be hit with a finger. */
+const NOTE = 24;
 const KEEP = 200_000;
 const ICON = (/** @type {string} */ name) => `<svg class="icon" aria-hidden="true"><use href="/vendor/icons.svg#${name}"></use></svg>`;
 // Named for the sprite: icon: 'search' icon: 'arrow-up' icon: 'arrow-down' icon: 'wrap-text' icon: 'clock' icon: 'copy' icon: 'download' icon: 'arrow-down-to-line' icon: 'chevron-right' icon: 'check' icon: 'x'
@@ -28,9 +30,12 @@ export class SkLog extends HTMLElement {
     /** Indexes of the entries that are not folded away, and where each begins. @type {number[]} */ this.visible = [];
     /** @type {number[]} */ this.tops = [];
     this.total = 0;
-    this.columns = 0;
+    /** How many entries have their place, and the longest of them. */ this.laid = 0;
+    this.longest = 0;
+    this.columns = Infinity;
     this.folded = new Set();
     this.lastNote = -1;
+    this.lastPart = -1;
     this.follow = true;
     this.wrap = false;
     this.times = true;
@@ -105,9 +110,13 @@ export class SkLog extends HTMLElement {
     for (const line of more) {
       const index = this.entries.length;
       const note = foldable && line.stream === 'note';
-      if (note) this.lastNote = index;
       const text = plain(line.text);
-      this.entries.push({ line, text, fold: note ? -1 : this.lastNote, height: 1 });
+      // "#5 [2/3] RUN …": a step of the build stands under the note before it, and its output under the step.
+      const step = note && /^#\d+ /.test(text);
+      const fold = !note ? this.lastNote : step ? this.lastPart : -1;
+      if (note) this.lastNote = index;
+      if (note && !step) this.lastPart = index;
+      this.entries.push({ line, text, fold, height: ROW });
       if (query && text.toLowerCase().includes(query)) this.hits.push(index);
     }
     if (this.entries.length > KEEP) this.dropOldest(this.entries.length - KEEP + 10_000);
@@ -115,7 +124,7 @@ export class SkLog extends HTMLElement {
   }
 
   clear() {
-    this.entries = []; this.hits = []; this.hit = -1; this.lastNote = -1; this.folded.clear();
+    this.entries = []; this.hits = []; this.hit = -1; this.lastNote = -1; this.lastPart = -1; this.folded.clear();
     this.layout();
   }
 
@@ -128,9 +137,11 @@ export class SkLog extends HTMLElement {
     this.folded = new Set([...this.folded].map((index) => index - many).filter((index) => index >= 0));
     this.hits = this.hits.map((index) => index - many).filter((index) => index >= 0);
     this.lastNote -= many;
+    this.lastPart -= many;
+    this.laid = Infinity;
   }
 
-  later() { this.asked ||= requestAnimationFrame(() => { this.asked = 0; this.layout(); }); }
+  later() { this.asked ||= requestAnimationFrame(() => { this.asked = 0; this.extend(); }); }
 
   measure() {
     if (!this.lines || !this.view) return;
@@ -146,27 +157,57 @@ export class SkLog extends HTMLElement {
   /** Recomputes which lines stand where, then draws. */
   layout() {
     if (!this.view || !this.space || !this.letter) return;
-    const width = this.view.clientWidth - 32 - (this.times ? 76 : 0) - (this.hasAttribute('foldable') ? 22 : 0);
+    const width = this.view.clientWidth - 32 - (this.times ? 76 : 0) - (this.hasAttribute('foldable') ? 24 : 0);
     this.columns = this.wrap ? Math.max(20, Math.floor(width / this.letter)) : Infinity;
     this.visible = []; this.tops = [];
-    let top = 0;
-    let longest = 0;
-    for (let index = 0; index < this.entries.length; index += 1) {
+    this.laid = 0; this.total = 0; this.longest = 0;
+    this.extend();
+  }
+
+  /** Gives room to the entries that have none yet, then draws. */
+  extend() {
+    if (!this.view || !this.space || !this.letter) return;
+    // What was at the top is gone: all places change.
+    if (this.laid > this.entries.length) { this.layout(); return; }
+    let top = this.total;
+    let longest = this.longest;
+    const foldable = this.hasAttribute('foldable');
+    for (let index = this.laid; index < this.entries.length; index += 1) {
       const entry = this.entries[index];
-      if (entry.fold >= 0 && this.folded.has(entry.fold)) continue;
-      entry.height = entry.text.length > this.columns ? Math.ceil(entry.text.length / this.columns) : 1;
+      if (this.folded.size && this.isFolded(entry)) continue;
+      entry.height = (entry.text.length > this.columns ? Math.ceil(entry.text.length / this.columns) : 1) * ROW + (foldable && entry.line.stream === 'note' ? NOTE - ROW : 0);
       if (entry.text.length > longest) longest = entry.text.length;
       this.visible.push(index);
       this.tops.push(top);
-      top += entry.height * ROW;
+      top += entry.height;
     }
     this.total = top;
+    this.longest = longest;
+    this.laid = this.entries.length;
     this.space.style.height = `${top}px`;
-    this.space.style.minWidth = this.wrap ? '' : `${Math.ceil(longest * this.letter + 32 + (this.times ? 76 : 0) + (this.hasAttribute('foldable') ? 22 : 0))}px`;
+    this.space.style.minWidth = this.wrap ? '' : `${Math.ceil(longest * this.letter + 32 + (this.times ? 76 : 0) + (this.hasAttribute('foldable') ? 24 : 0))}px`;
     this.drawn = '';
     if (this.follow) this.view.scrollTop = this.total;
     this.draw();
     this.showHits();
+  }
+
+  /** Changes the layout under the line that is at the top, or the hit that is shown. @param {() => void} change */
+  keepPlace(change) {
+    if (!this.view || this.follow) { change(); return; }
+    const first = this.at(this.view.scrollTop);
+    const hit = this.hits[this.hit];
+    const anchor = hit ?? this.visible[first];
+    const off = this.view.scrollTop - (this.tops[hit === undefined ? first : this.visible.indexOf(hit)] ?? 0);
+    change();
+    const place = this.visible.indexOf(anchor);
+    if (place >= 0) { this.view.scrollTop = this.tops[place] + off; this.drawn = ''; this.draw(); }
+  }
+
+  /** @param {Entry} entry */
+  isFolded(entry) {
+    for (let fold = entry.fold; fold >= 0; fold = this.entries[fold].fold) if (this.folded.has(fold)) return true;
+    return false;
   }
 
   scrolled() {
@@ -208,9 +249,10 @@ export class SkLog extends HTMLElement {
     const { line, text, height } = this.entries[index];
     const row = document.createElement('div');
     row.className = `log-line ${line.stream}`;
-    if (height > 1) row.style.height = `${height * ROW}px`;
+    if (height !== ROW) row.style.height = `${height}px`;
+    if (line.stream === 'note' && /^#\d+ /.test(text)) row.classList.add('step');
     if (this.hasAttribute('foldable')) {
-      const fold = document.createElement(line.stream === 'note' ? 'button' : 'span');
+      const fold = document.createElement(this.entries[index + 1]?.fold === index ? 'button' : 'span');
       fold.className = 'log-fold';
       if (fold instanceof HTMLButtonElement) {
         fold.type = 'button';
@@ -281,8 +323,9 @@ export class SkLog extends HTMLElement {
   go(hit) {
     this.hit = hit;
     const index = this.hits[hit];
-    const fold = this.entries[index]?.fold;
-    if (fold >= 0 && this.folded.delete(fold)) this.layout();
+    let opened = false;
+    for (let fold = this.entries[index]?.fold ?? -1; fold >= 0; fold = this.entries[fold].fold) opened = this.folded.delete(fold) || opened;
+    if (opened) this.layout();
     const place = this.visible.indexOf(index);
     if (place >= 0 && this.view) {
       this.follow = false;
@@ -324,7 +367,7 @@ export class SkLog extends HTMLElement {
     if (button.dataset.do === 'up') this.step(-1);
     if (button.dataset.do === 'down') this.step(1);
     if (button.dataset.do === 'end') { this.toEnd(); this.view?.focus(); }
-    if (button.dataset.do === 'wrap') { this.wrap = !this.wrap; keep('log:wrap', this.wrap); this.marks(); this.layout(); }
+    if (button.dataset.do === 'wrap') { this.wrap = !this.wrap; keep('log:wrap', this.wrap); this.marks(); this.keepPlace(() => this.layout()); }
     if (button.dataset.do === 'times') { this.times = !this.times; keep('log:times', this.times); this.marks(); this.layout(); }
     if (button.dataset.do === 'copy') {
       const chosen = getSelection()?.toString();

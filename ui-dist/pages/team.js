@@ -31,7 +31,7 @@ export default function TeamPage() {
       columns: [
         { id: 'name', label: 'Person', width: '42%', card: 'head', sort: (user) => user.name || user.email, cell: (user) => html`<span class="cell-two"><b class="strong">${user.name || user.email}${user.id === me?.id ? html` <span class="faint">you</span>` : null}</b><span>${user.email}</span></span>` },
         { id: 'role', label: 'Role', width: '120px', sort: (user) => ['viewer', 'developer', 'admin', 'owner'].indexOf(user.role), cell: (user) => html`<span class="tag">${user.role}</span>` },
-        { id: 'state', label: 'State', width: '120px', sort: (user) => String(user.disabled), cell: (user) => h(State, { state: user.disabled ? 'disabled' : 'active' }) },
+        { id: 'state', label: 'State', width: '120px', card: 'tail', sort: (user) => String(user.disabled), cell: (user) => h(State, { state: user.disabled ? 'disabled' : 'active' }) },
         { id: 'seen', label: 'Last seen', align: 'right', sort: (user) => user.last_seen_at ?? '', cell: (user) => html`<span class="dim">${h(Ago, { at: user.last_seen_at })}</span>` },
         { id: 'actions', label: '', width: '64px', align: 'right', card: 'plain', cell: (user) => (manages(user) && user.id !== me?.id ? html`<span class="cell-actions">${h(Menu, { label: `Actions for ${user.email}`, class: 'btn ghost small square', items: [
           { label: 'Name and role…', icon: 'pencil', run: () => edit(user) },

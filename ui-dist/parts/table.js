@@ -5,20 +5,20 @@ import { Menu } from './menu.js';
 
 /**
  * @template T
- * @typedef {{ id: string, label: string, cell: (row: T) => any, sort?: (row: T) => string | number, align?: 'right', width?: string, optional?: boolean, off?: boolean, card?: 'head' | 'hide' | 'plain', tight?: boolean }} Column
+ * @typedef {{ id: string, label: string, cell: (row: T) => any, sort?: (row: T) => string | number, align?: 'right', width?: string, optional?: boolean, off?: boolean, card?: 'head' | 'tail' | 'hide' | 'plain', tight?: boolean }} Column
  * `card`: its place on a phone; `off`: not shown until chosen
  */
 
 const ROW = 45;
 const MANY = 200;
 
+const order = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
 /** Which rows, in which order. Pure; tested. @template T @param {T[]} rows @param {string} query @param {(row: T) => string} text @param {((row: T) => string | number) | undefined} by @param {boolean} down @returns {T[]} */
 export function arrange(rows, query, text, by, down) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const found = words.length ? rows.filter((row) => { const all = text(row).toLowerCase(); return words.every((word) => all.includes(word)); }) : rows;
   if (!by) return found;
   const keyed = found.map((row, index) => ({ row, index, key: by(row) }));
-  const order = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
   keyed.sort((a, b) => {
     const way = typeof a.key === 'number' && typeof b.key === 'number' ? a.key - b.key : order.compare(String(a.key), String(b.key));
     return (down ? -way : way) || a.index - b.index;
