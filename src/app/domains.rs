@@ -123,7 +123,17 @@ impl Domains {
             },
         };
         let here = |address: &IpAddr| expected.contains(address) || address.is_loopback();
-        let (ok, detail) = if addresses.is_empty() {
+        let (ok, detail) = if host.as_str().ends_with("localhost") {
+            (
+                true,
+                format!("{host} leads to the machine that asks (RFC 6761); only browsers on this server find it"),
+            )
+        } else if addresses.is_empty() && !host.is_public() {
+            (
+                false,
+                format!("{host} is not a public name; give it this server's address in your own DNS or hosts file"),
+            )
+        } else if addresses.is_empty() {
             (false, format!("{host} has no address yet; set an A or AAAA record to this server"))
         } else if addresses.iter().all(here) {
             (true, format!("{host} leads to this server"))
