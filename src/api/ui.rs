@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn compressed_files_are_smaller_and_named() {
-        let ready = Ready::new("lib/a.js", b"export const a = 1;\n".repeat(200), true);
+        let ready = Ready::new("lib/a.js", b"export const a = 1;\n".repeat(200).into(), true);
         let mut asked = HeaderMap::new();
         asked.insert(header::ACCEPT_ENCODING, "gzip, deflate, br".parse().expect("a header"));
         let answer = ready.answer("lib/a.js", &asked);
