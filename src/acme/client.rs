@@ -32,6 +32,9 @@ const CHECKED: RetryPolicy = RetryPolicy::new()
     .backoff(1.6)
     .timeout(Duration::from_secs(120));
 
+/// Times an order is begun anew after a refusal that says so.
+const AGAIN: usize = 3;
+
 impl Client {
     /// Opens the account in `credentials` if it is one of this directory, else makes a new one (which agrees to the
     /// authority's terms). `ca_pem`: what to trust instead of the system's roots. Fails with `Unavailable` in words.
@@ -68,17 +71,24 @@ impl Client {
     pub async fn order(&self, host: &Host, challenges: &dyn Challenges) -> Result<Issued> {
         let mut published = Vec::new();
         let mut ordered = self.try_order(host, challenges, &mut published).await;
-        if let Err(Failed::Acme(AcmeError::Api(problem))) = &ordered
-            && failures::kind(problem) == "accountDoesNotExist"
-        {
-            // A test authority forgets when it restarts; a real one, when the account was deactivated.
-            match register(&self.transport, &self.directory, self.email.as_deref()).await {
-                Ok(account) => {
-                    *self.account.lock().expect("no panic under this lock") = account;
-                    ordered = self.try_order(host, challenges, &mut published).await;
-                }
-                Err(error) => ordered = Err(Failed::Acme(error)),
+        for _ in 0..AGAIN {
+            let Err(Failed::Acme(AcmeError::Api(problem))) = &ordered else {
+                break;
+            };
+            match failures::kind(problem) {
+                // RFC 8555, 6.5: to be tried again with a new nonce. The library does so, but not for long.
+                "badNonce" => {}
+                // A test authority forgets when it restarts; a real one, when the account was deactivated.
+                "accountDoesNotExist" => match register(&self.transport, &self.directory, self.email.as_deref()).await {
+                    Ok(account) => *self.account.lock().expect("no panic under this lock") = account,
+                    Err(error) => {
+                        ordered = Err(Failed::Acme(error));
+                        continue;
+                    }
+                },
+                _ => break,
             }
+            ordered = self.try_order(host, challenges, &mut published).await;
         }
         for token in published {
             challenges.withdraw(&token).await;
