@@ -49,6 +49,7 @@ impl Edge {
     /// Binds all ports and starts to serve: the panel on its port, nothing else until [`Edge::apply`].
     /// Fails with `Busy` in words when a port cannot be had: "port 80 is taken by nginx (pid 12)".
     pub fn start(settings: EdgeSettings, world: World) -> Result<Edge> {
+        allow_many_connections();
         let (http, https, panel) = (bind_all(&settings.http)?, bind_all(&settings.https)?, bind_all(&settings.panel)?);
         let bound = Bound {
             http: addresses(&http)?,
@@ -168,6 +169,24 @@ impl Edge {
 impl Drop for Edge {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Raises the soft limit of open files: each connection takes one or two, and the usual soft limit is 1024, for programs
+/// that use select(2).
+fn allow_many_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const MANY: u64 = 1 << 20;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(MANY, |maximum| maximum.min(MANY));
+    if current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays at {current:?}");
+        }
     }
 }
 

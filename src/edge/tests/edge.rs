@@ -1121,6 +1121,36 @@ async fn sessions_of_tls_are_resumed() {
 }
 
 #[tokio::test]
+async fn both_families_are_served() {
+    let Ok(_) = std::net::TcpListener::bind("[::1]:0") else { return };
+    let (stand, app) = (Stand::start(), App::start("blog").await);
+    let folder = tempfile::tempdir().unwrap();
+    let edge = Edge::start(
+        EdgeSettings {
+            http: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
+            https: vec!["[::1]:0".parse().unwrap()],
+            panel: vec![],
+            panel_socket: folder.path().join("api.sock"),
+            access_log: folder.path().join("access.log"),
+            limits: EdgeLimits::default(),
+            threads: 1,
+        },
+        World::system(),
+    )
+    .unwrap();
+    let config = stand.config(&[("blog.test", to(&app)), ("::1", to(&app))]);
+    edge.apply(config).unwrap();
+    let bound = edge.bound();
+    for address in &bound.http {
+        let answer = raw(*address, "GET /headers HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n").await;
+        let line = format!("x-forwarded-for: {}\n", address.ip());
+        assert!(answer.body.contains(&line), "{}", answer.body);
+    }
+    let url = format!("https://[::1]:{}/", bound.https[0].port());
+    assert_eq!(stand.client().get(url).send().await.unwrap().text().await.unwrap(), "blog");
+}
+
+#[tokio::test]
 async fn ten_thousand_domains_are_swapped_in_quickly() {
     let (stand, app) = (Stand::start(), App::start("blog").await);
     let certificate = stand.certificate("blog.test");
