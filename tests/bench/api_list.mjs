@@ -40,7 +40,7 @@ function signIn() {
   const body = JSON.stringify(OWNER);
   return new Promise((done, fail) => {
     const headers = { host: '127.0.0.1', 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const request = https.request({ host: '127.0.0.1', port: panel.panel, path: '/api/v1/session', method: 'POST', headers, rejectUnauthorized: false }, (answer) => {
+    const request = https.request({ host: '127.0.0.1', port: panel.panel, path: '/api/v1/session', method: 'POST', headers, servername: '', rejectUnauthorized: false }, (answer) => {
       answer.resume();
       if (answer.statusCode !== 201) fail(new Error(`sign-in: ${answer.statusCode}`));
       done((answer.headers['set-cookie'] ?? []).map((one) => one.split(';')[0]).join('; '));

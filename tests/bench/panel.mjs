@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import { createServer } from 'node:net';
+import { createServer, isIP } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -35,7 +35,7 @@ async function freePorts(count) {
 export function ask(port, host, path, { agent, headers = {} } = {}) {
   const begun = performance.now();
   return new Promise((done, fail) => {
-    const request = https.get({ host: '127.0.0.1', port, path, servername: host, headers: { host, ...headers }, rejectUnauthorized: false, agent }, (answer) => {
+    const request = https.get({ host: '127.0.0.1', port, path, servername: isIP(host) ? '' : host, headers: { host, ...headers }, rejectUnauthorized: false, agent }, (answer) => {
       let text = '';
       answer.on('data', (part) => { text += part; });
       answer.on('end', () => done({ status: answer.statusCode, text, ms: performance.now() - begun }));
@@ -51,7 +51,8 @@ export class Panel {
     panel.folder = folder ?? mkdtempSync(join(tmpdir(), 'sk-bench-'));
     panel.data = join(panel.folder, 'data');
     [panel.http, panel.https, panel.panel] = await freePorts(3);
-    writeFileSync(join(panel.folder, 'config.toml'), '');
+    // Another panel on this machine has the usual range.
+    writeFileSync(join(panel.folder, 'config.toml'), `[network]\nrange = "10.${202 + (panel.http % 48)}.240.0/20"\n`);
     await panel.spawn();
     return panel;
   }

@@ -23,10 +23,14 @@ function push(text) {
   git('push', '-q', 'origin', 'HEAD:main');
 }
 
-/** BuildKit as the command has it; newer commands need a plug-in for it, and use the old builder without. */
-const old = Number(execFileSync('docker', ['version', '--format', '{{.Client.Version}}'], { encoding: 'utf8' }).split('.')[0]) < 23;
-const plugin = spawnSync('docker', ['buildx', 'version']).status === 0;
-const builder = old || plugin ? '1' : '0';
+/** Newer `docker` commands need a plug-in for BuildKit; the distribution's own has it. */
+const hasBuildKit = (command) => {
+  const version = spawnSync(command, ['version', '--format', '{{.Client.Version}}'], { encoding: 'utf8' });
+  return version.status === 0 && (Number(version.stdout.split('.')[0]) < 23 || spawnSync(command, ['buildx', 'version']).status === 0);
+};
+const docker = ['docker', '/usr/bin/docker'].find(hasBuildKit);
+const builder = docker ? '1' : '0';
+const command = docker ?? 'docker';
 
 /** What a person with a shell would do; the milliseconds until the port answers. */
 async function plain(number) {
@@ -34,9 +38,9 @@ async function plain(number) {
   const clone = join(folder, `clone-${number}`);
   const quiet = { stdio: ['ignore', 'ignore', 'ignore'], env: { ...process.env, DOCKER_BUILDKIT: builder } };
   execFileSync('git', ['clone', '-q', '--depth', '1', `file://${bare}`, clone], quiet);
-  execFileSync('docker', ['build', '-q', '-t', 'bench-plain', clone], quiet);
-  const id = execFileSync('docker', ['run', '-d', '--rm', '-P', 'bench-plain'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  const address = execFileSync('docker', ['inspect', '--format', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', id], { encoding: 'utf8' }).trim();
+  execFileSync(command, ['build', '-q', '-t', 'bench-plain', clone], quiet);
+  const id = execFileSync(command, ['run', '-d', '--rm', '-P', 'bench-plain'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const address = execFileSync(command, ['inspect', '--format', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', id], { encoding: 'utf8' }).trim();
   for (;;) {
     const answered = await new Promise((done) => {
       http.get({ host: address, port: 8000, path: '/' }, (answer) => { answer.resume(); done(answer.statusCode === 200); }).on('error', () => done(false));
@@ -45,7 +49,7 @@ async function plain(number) {
     await sleep(5);
   }
   const took = performance.now() - begun;
-  execFileSync('docker', ['rm', '-f', id], quiet);
+  execFileSync(command, ['rm', '-f', id], quiet);
   return took;
 }
 
