@@ -4,18 +4,20 @@ use crate::{
     connect::Docker,
     containers::ENVIRONMENT,
     failures::{checked, is_missing, words},
+    transport::Address,
 };
 use bollard::{
     models::{Ipam, IpamConfig, NetworkCreateRequest},
     query_parameters::{InspectNetworkOptions, ListNetworksOptions},
 };
-use ipnet::IpNet;
-use std::collections::HashMap;
+use ipnet::{IpNet, Ipv4Net};
+use std::{collections::HashMap, net::Ipv4Addr};
 use types::{Error, Kind, NetworkSpec, Result};
 
 impl Docker {
     /// Makes it, or checks that the one with its name has its subnet. Fails with `Taken` when another network has any of
-    /// its addresses, and with `Invalid` when its own subnet is another one.
+    /// its addresses, be it the engine's or one that this machine has a route to (a VPN, another engine's bridge: packets
+    /// for our containers would go there), and with `Invalid` when its own subnet is another one.
     pub async fn network_ensure(&self, spec: &NetworkSpec) -> Result<()> {
         let _alone = self.inner.networks.lock().await;
         if let Some(subnets) = self.network_subnets(&spec.name).await? {
@@ -28,6 +30,16 @@ impl Docker {
             };
         }
         self.check_overlap(spec).await?;
+        // An engine behind a TCP address has other routes than this process.
+        let here = matches!(self.inner.transport.address, Address::Unix(_));
+        let routes = if here { routes() } else { String::new() };
+        if let Some((interface, route)) = routed_already(&routes, &spec.subnet) {
+            return Err(Error::Taken {
+                kind: Kind::Network,
+                name: spec.subnet.to_string(),
+                by: Some(format!("the interface `{interface}` of this machine ({route})")),
+            });
+        }
         self.client()
             .create_network(request_of(spec))
             .await
@@ -95,21 +107,48 @@ fn request_of(spec: &NetworkSpec) -> NetworkCreateRequest {
     }
 }
 
+/// The text of `/proc/net/route`; empty where it cannot be read.
+fn routes() -> String {
+    std::fs::read_to_string("/proc/net/route").unwrap_or_default()
+}
+
+/// One line of `/proc/net/route`. The columns are interface, destination, gateway, flags, use counts, metric and mask;
+/// addresses are hexadecimal in the machine's byte order (proc(5), `fib_route_seq_show` in the kernel).
+struct Line<'a> {
+    interface: &'a str,
+    network: Ipv4Net,
+    has_gateway: bool,
+}
+
+fn lines(routes: &str) -> impl Iterator<Item = Line<'_>> {
+    let address = |text: &str| Some(Ipv4Addr::from(u32::from_str_radix(text, 16).ok()?.to_ne_bytes()));
+    routes.lines().skip(1).filter_map(move |line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        Some(Line {
+            interface: columns.first()?,
+            network: Ipv4Net::with_netmask(address(columns.get(1)?)?, address(columns.get(7)?)?).ok()?,
+            has_gateway: address(columns.get(2)?)? != Ipv4Addr::UNSPECIFIED,
+        })
+    })
+}
+
+/// Who has addresses of the subnet already. A wide route over a gateway (a cloud's private network, a VPN) may hold ours
+/// inside it: the narrower route wins, and nobody there is a neighbour.
+fn routed_already<'a>(routes: &'a str, subnet: &IpNet) -> Option<(&'a str, IpNet)> {
+    lines(routes)
+        .filter(|line| line.network.prefix_len() > 0)
+        .filter(|line| !line.has_gateway || line.network.prefix_len() >= subnet.prefix_len())
+        .map(|line| (line.interface, IpNet::V4(line.network)))
+        .find(|(_, network)| overlap(network, subnet))
+}
+
 /// Some providers' networks carry less than the 1500 bytes that the engine takes for granted; then large answers from
 /// outside never arrive in a container. What this machine's way out carries is right for its bridges too.
 fn mtu_below_usual() -> Option<u32> {
-    let routes = std::fs::read_to_string("/proc/net/route").ok()?;
-    let mtu = std::fs::read_to_string(format!("/sys/class/net/{}/mtu", way_out(&routes)?)).ok()?;
+    let routes = routes();
+    let way_out = lines(&routes).find(|line| line.network.prefix_len() == 0)?.interface;
+    let mtu = std::fs::read_to_string(format!("/sys/class/net/{way_out}/mtu")).ok()?;
     mtu.trim().parse().ok().filter(|mtu| (576..1500).contains(mtu))
-}
-
-/// The interface of the default route, from the text of `/proc/net/route`: name, destination, gateway, … in columns.
-fn way_out(routes: &str) -> Option<&str> {
-    routes.lines().skip(1).find_map(|line| {
-        let mut columns = line.split_whitespace();
-        let (name, destination) = (columns.next()?, columns.next()?);
-        (destination == "00000000").then_some(name)
-    })
 }
 
 fn subnets_of(ipam: Option<Ipam>) -> Vec<IpNet> {
@@ -141,10 +180,75 @@ mod tests {
     }
 
     #[test]
-    fn the_way_out_is_the_default_route() {
-        let routes = "Iface\tDestination\tGateway \tFlags\ndocker0\t000011AC\t00000000\t0001\nens3\t00000000\t0102A8C0\t0003\n";
-        assert_eq!(way_out(routes), Some("ens3"));
-        assert_eq!(way_out("Iface\tDestination\n"), None);
+    fn what_this_machine_reaches_already() {
+        let line = |interface: &str, network: &str, gateway: &str| {
+            let hex = |address: Ipv4Addr| format!("{:08X}", u32::from_ne_bytes(address.octets()));
+            let network: Ipv4Net = network.parse().expect("it is a network");
+            let gateway = hex(gateway.parse().expect("it is an address"));
+            format!(
+                "{interface}\t{}\t{gateway}\t0001\t0\t0\t0\t{}\t0\t0\t0",
+                hex(network.network()),
+                hex(network.netmask())
+            )
+        };
+        let routes = [
+            "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT".to_owned(),
+            line("ens3", "0.0.0.0/0", "192.168.2.1"),
+            line("br-old", "10.201.3.0/24", "0.0.0.0"),
+            line("cloud0", "10.0.0.0/8", "10.0.0.1"),
+            line("tun0", "10.201.7.16/28", "10.8.0.1"),
+            line("lan0", "10.204.0.0/14", "0.0.0.0"),
+        ]
+        .join("\n");
+        let found = |subnet: &str| {
+            let subnet = subnet.parse().expect("it is a subnet");
+            routed_already(&routes, &subnet).map(|(interface, network)| format!("{interface} {network}"))
+        };
+        assert_eq!(found("10.201.3.0/24").as_deref(), Some("br-old 10.201.3.0/24"));
+        assert_eq!(found("10.201.0.0/16").as_deref(), Some("br-old 10.201.3.0/24"));
+        assert_eq!(found("10.201.7.0/24").as_deref(), Some("tun0 10.201.7.16/28"));
+        assert_eq!(found("10.205.1.0/24").as_deref(), Some("lan0 10.204.0.0/14"));
+        assert_eq!(
+            found("10.201.8.0/24"),
+            None,
+            "neither the default route nor a cloud's wide one counts"
+        );
+        assert_eq!(found("fd00::/64"), None);
+        assert_eq!(lines("").count(), 0);
+        assert_eq!(lines("Iface\tDestination\nbroken\tline\n").count(), 0);
+    }
+
+    /// An interface of the machine, as a VPN or another engine has them; it goes with the test.
+    struct Interface(&'static str);
+
+    impl Interface {
+        fn ip(arguments: &[&str]) {
+            let done = std::process::Command::new("ip").args(arguments).status().expect("ip is there");
+            assert!(done.success(), "ip {arguments:?}");
+        }
+    }
+
+    impl Drop for Interface {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("ip").args(["link", "del", self.0]).status();
+        }
+    }
+
+    #[tokio::test]
+    async fn docker_network_beside_an_interface() {
+        let world = World::new("beside").await;
+        let interface = Interface("sk-beside");
+        Interface::ip(&["link", "add", interface.0, "type", "bridge"]);
+        Interface::ip(&["addr", "add", "10.214.77.1/24", "dev", interface.0]);
+        Interface::ip(&["link", "set", interface.0, "up"]);
+        let mut spec = world.network.clone();
+        spec.name = format!("{}-beside", spec.name);
+        spec.subnet = "10.214.77.0/28".parse().expect("it is a subnet");
+        let error = world.docker.network_ensure(&spec).await.expect_err("the addresses are in use");
+        assert!(
+            matches!(&error, Error::Taken { by: Some(by), .. } if by.contains(interface.0)),
+            "{error}"
+        );
     }
 
     #[tokio::test]
