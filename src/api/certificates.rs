@@ -40,6 +40,8 @@ pub enum CertificateOrigin {
     Acme,
     /// From the panel's own authority: for names that are not public, and while the public one is on its way.
     Own,
+    /// Brought by somebody, with its key.
+    Uploaded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -47,8 +49,10 @@ pub enum CertificateOrigin {
 pub enum CertificateState {
     /// Ordered; the own authority's serves meanwhile.
     Pending,
+    /// An order would fail, so none is sent: see `last_error` and `next_step`. It is looked at again by itself.
+    Waiting,
     Valid,
-    /// The last try failed; see `last_error` and `next_try_at`.
+    /// The last order failed; see `last_error` and `next_try_at`.
     Failed,
 }
 
@@ -59,6 +63,7 @@ impl From<types::Certificate> for Certificate {
             origin: match certificate.origin {
                 types::CertificateOrigin::Acme => CertificateOrigin::Acme,
                 types::CertificateOrigin::Own => CertificateOrigin::Own,
+                types::CertificateOrigin::Uploaded => CertificateOrigin::Uploaded,
             },
             state: certificate.state.into(),
             issuer: certificate.issuer,
@@ -76,6 +81,7 @@ impl From<types::CertificateState> for CertificateState {
     fn from(state: types::CertificateState) -> CertificateState {
         match state {
             types::CertificateState::Pending => CertificateState::Pending,
+            types::CertificateState::Waiting => CertificateState::Waiting,
             types::CertificateState::Valid => CertificateState::Valid,
             types::CertificateState::Failed => CertificateState::Failed,
         }

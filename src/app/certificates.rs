@@ -113,9 +113,13 @@ pub(crate) fn record(
         fingerprint: issued.fingerprint.clone(),
         not_before: Some(issued.not_before),
         not_after: Some(issued.not_after),
+        challenge: None,
         last_error: None,
+        next_step: None,
         failures: 0,
         next_try_at: Some(acme::renew_at(issued.not_before, issued.not_after, ground.world.share())),
+        renewal: None,
+        warned_days: None,
         created_at,
         updated_at: ground.world.now(),
     })

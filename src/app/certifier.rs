@@ -132,14 +132,15 @@ impl Certifier {
         Ok(())
     }
 
+    fn directory(&self, settings: &Settings) -> url::Url {
+        let fixed = self.ground.options.acme_directory.clone();
+        fixed.unwrap_or_else(|| settings.acme_directory.clone())
+    }
+
     /// The client for the directory in the settings, with its account.
     async fn client(&self, settings: &Settings) -> Result<acme::Client> {
         let ground = &self.ground;
-        let directory = ground
-            .options
-            .acme_directory
-            .clone()
-            .unwrap_or_else(|| settings.acme_directory.clone());
+        let directory = self.directory(settings);
         let ca = ground.options.acme_ca_pem.clone().or_else(|| settings.acme_ca_pem.clone());
         let account = ground.store.acme_accounts.find(directory.as_str())?;
         let credentials = account
@@ -148,15 +149,28 @@ impl Certifier {
             .transpose()?;
         let email = settings.acme_email.as_ref().map(types::Email::as_str);
         let client = acme::Client::connect(&directory, ca.as_deref(), email, credentials.as_ref()).await?;
-        if account.is_none() {
+        self.save_account(&directory, &client).await?;
+        Ok(client)
+    }
+
+    /// Keeps the account as it is now, if that is not what is kept: the first time, and when the authority had lost it.
+    async fn save_account(&self, directory: &url::Url, client: &acme::Client) -> Result<()> {
+        let ground = &self.ground;
+        let credentials = client.credentials()?;
+        let Some(mut kept) = ground.store.acme_accounts.find(directory.as_str())? else {
             let record = AcmeAccount {
                 directory: directory.to_string(),
-                credentials: ground.store.seal(&client.credentials()?)?,
+                credentials: ground.store.seal(&credentials)?,
                 created_at: ground.world.now(),
             };
             ground.store.acme_accounts.insert(record).await?;
+            return Ok(());
+        };
+        if ground.store.unseal(&kept.credentials)? != credentials {
+            kept.credentials = ground.store.seal(&credentials)?;
+            ground.store.acme_accounts.save(kept).await?;
         }
-        Ok(client)
+        Ok(())
     }
 
     async fn tell(&self, host: &Host, fact: Fact) -> Result<()> {
@@ -219,6 +233,9 @@ impl jobs::Job for Certifier {
                 Ok(client) => self.public(client, &before).await.map_err(|error| report(&error)),
                 Err(error) => Err(report(error)),
             };
+            if let Ok(client) = &client {
+                self.save_account(&self.directory(&settings), client).await?;
+            }
             match ordered {
                 Ok(issuer) => {
                     routing::apply(&ground).await?;

@@ -64,6 +64,7 @@ async fn list(context: &Context) -> Result {
                 let issuer = match certificate.origin {
                     CertificateOrigin::Own => format!("{} (own)", certificate.issuer),
                     CertificateOrigin::Acme => certificate.issuer.clone(),
+                    CertificateOrigin::Uploaded => format!("{} (uploaded)", certificate.issuer),
                 };
                 let moment = |at: &Option<String>| at.as_deref().map(|at| when(at, now)).unwrap_or_default();
                 table.row([

@@ -32,6 +32,7 @@ mod answers;
 mod apps;
 mod certificates;
 mod deployments;
+mod dns;
 mod domains;
 mod events;
 mod networks;

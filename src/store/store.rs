@@ -20,8 +20,9 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use types::{
-    AcmeAccount, Answer, ApiToken, App, Certificate, Deployment, Doing, Domain, Environment, Error, Event, Network, NodeRecord,
-    Organization, OwnAuthority, Project, Release, Result, Sealed, Secret, Session, Settings, SetupLink, User, Variable, Volume, World,
+    AcmeAccount, Answer, ApiToken, App, Certificate, Deployment, DnsProvider, Doing, Domain, Environment, Error, Event, Network,
+    NodeRecord, OrderLog, Organization, OwnAuthority, Project, Release, Result, Sealed, Secret, Session, Settings, SetupLink,
+    SharedCertificate, User, Variable, Volume, World,
 };
 
 /// Batches that may wait for the writer before callers do.
@@ -182,6 +183,11 @@ collections! {
     domains: Domain,
     /// By host.
     certificates: Certificate,
+    shared_certificates: SharedCertificate,
+    /// By registered domain.
+    order_logs: OrderLog,
+    /// Claim: `<organization>/<name>`.
+    dns_providers: DnsProvider,
     /// The one, under [`crate::AUTHORITY_KEY`].
     authority: OwnAuthority,
     /// By the directory's address.

@@ -115,6 +115,31 @@ pub enum Fact {
         host: Host,
         why: String,
     },
+    /// It ends in 21, 7 or 2 days, or has ended (0), and no new one is there yet.
+    CertificateExpiring {
+        host: Host,
+        days: u32,
+    },
+    CertificateUploaded {
+        names: Vec<String>,
+    },
+    CertificateRemoved {
+        names: Vec<String>,
+    },
+    DnsProviderAdded {
+        name: String,
+    },
+    DnsProviderChanged {
+        name: String,
+    },
+    DnsProviderRemoved {
+        name: String,
+    },
+    DnsRecordChanged {
+        zone: String,
+        /// `create`, `change` or `delete`, and the record in short.
+        what: String,
+    },
     DeploymentMoved {
         app: AppId,
         name: String,
@@ -201,6 +226,14 @@ impl Fact {
             Fact::DomainRemoved { host, .. } => format!("removed the domain {host}"),
             Fact::CertificateIssued { host, issuer } => format!("got a certificate for {host} from {issuer}"),
             Fact::CertificateFailed { host, why } => format!("got no certificate for {host}: {why}"),
+            Fact::CertificateExpiring { host, days: 0 } => format!("the certificate of {host} has ended"),
+            Fact::CertificateExpiring { host, days } => format!("the certificate of {host} ends within {days} days"),
+            Fact::CertificateUploaded { names } => format!("uploaded a certificate for {}", names.join(", ")),
+            Fact::CertificateRemoved { names } => format!("removed the certificate for {}", names.join(", ")),
+            Fact::DnsProviderAdded { name } => format!("added the DNS provider {name}"),
+            Fact::DnsProviderChanged { name } => format!("changed the DNS provider {name}"),
+            Fact::DnsProviderRemoved { name } => format!("removed the DNS provider {name}"),
+            Fact::DnsRecordChanged { zone, what } => format!("changed the zone {zone}: {what}"),
             Fact::DeploymentMoved {
                 name,
                 number,

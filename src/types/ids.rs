@@ -84,6 +84,8 @@ ids! {
     TokenId = "tok";
     NodeId = "srv";
     EventId = "evt";
+    CertificateId = "crt";
+    DnsProviderId = "dns";
 }
 
 #[cfg(test)]

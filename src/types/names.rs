@@ -110,6 +110,47 @@ impl Host {
 }
 
 name!(
+    /// A name in a certificate: a host, or `*.` and a host for every name one label below it.
+    CertificateName,
+    |text| {
+        let text = text.trim();
+        match text.strip_prefix("*.") {
+            Some(base) => {
+                let base: Host = base.parse()?;
+                if base.address().is_some() || !base.as_str().contains('.') {
+                    return Err(Error::invalid("domain", "a wildcard stands before a domain, such as *.example.com"));
+                }
+                Ok(format!("*.{base}"))
+            }
+            None => Ok(text.parse::<Host>()?.into()),
+        }
+    }
+);
+
+impl CertificateName {
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with("*.")
+    }
+    /// Without `*.`.
+    pub fn base(&self) -> Host {
+        Host(self.0.trim_start_matches("*.").to_owned())
+    }
+    /// Whether a client takes a certificate with this name for `host` (RFC 9525, 6.3).
+    pub fn covers(&self, host: &Host) -> bool {
+        match self.0.strip_prefix("*.") {
+            Some(base) => host.address().is_none() && host.0.split_once('.').is_some_and(|(_, rest)| rest == base),
+            None => self.0 == host.0,
+        }
+    }
+}
+
+impl From<Host> for CertificateName {
+    fn from(host: Host) -> CertificateName {
+        CertificateName(host.0)
+    }
+}
+
+name!(
     /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`, at most 255 bytes (POSIX.1-2017, 8.1).
     VariableKey,
     |text| {
@@ -315,6 +356,24 @@ mod tests {
                 &long,
             ],
         );
+    }
+
+    #[test]
+    fn names_in_certificates() {
+        check::<CertificateName>(
+            &["example.com", "*.example.com", "*.Bücher.example", "10.0.0.1"],
+            &["*", "*.", "*.com", "*.10.0.0.1", "a.*.example.com", "*.*.example.com", "*example.com"],
+        );
+        let name = |text: &str| text.parse::<CertificateName>().expect("a name");
+        for (name_, host, covers) in [
+            ("*.example.com", "a.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "a.b.example.com", false),
+            ("example.com", "example.com", true),
+            ("example.com", "a.example.com", false),
+        ] {
+            assert_eq!(name(name_).covers(&host.parse().expect("a host")), covers, "{name_} {host}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What an administrator may change while the panel runs. There is one record.
 
-use crate::{Email, Host};
+use crate::{ChallengeKind, Email, Host, Sealed};
 use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
 use url::Url;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,29 @@ pub struct Settings {
     pub trash_days: u32,
     /// How long the log of a deployment, and of an app, is kept.
     pub log_days: u32,
+    pub certificates: CertificateSettings,
+}
+
+/// How certificates are ordered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CertificateSettings {
+    /// How names are proven; `None`: what fits each.
+    pub challenge: Option<ChallengeKind>,
+    /// Let's Encrypt's staging directory in place of its real one: no limits to speak of, and no browser trusts it.
+    pub staging: bool,
+    /// For authorities that want an account made beforehand (RFC 8555, 7.3.4).
+    pub external_account: Option<ExternalAccount>,
+    /// The name servers that are asked whether an order would work; none: public resolvers.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Under which the world reaches this server, when its interfaces do not say so (behind address translation).
+    pub public_addresses: Vec<IpAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalAccount {
+    pub key_id: String,
+    /// The key as the authority gives it: base64url.
+    pub hmac_key: Sealed,
 }
 
 impl Default for Settings {
@@ -35,6 +59,7 @@ impl Default for Settings {
             deployments_at_once: 2,
             trash_days: 7,
             log_days: 30,
+            certificates: CertificateSettings::default(),
         }
     }
 }
