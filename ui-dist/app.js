@@ -10,6 +10,7 @@ import { Dialogs } from './parts/dialog.js';
 import { Toasts, toast } from './parts/toast.js';
 import { Failed } from './parts/empty.js';
 import { startKeys } from './parts/palette.js';
+import { startWorker } from './lib/install.js';
 
 /** @typedef {{ default: (props: { params: Record<string, string> }) => any }} PageModule */
 /** @type {[pattern: string, load: () => Promise<any>, how?: 'bare' | 'open'][]} `open`: without sign-in; `bare`: without the frame */
@@ -31,6 +32,7 @@ const PAGES = [
   ['/account', () => import('./pages/account.js')],
   ['/trash', () => import('./pages/trash.js')],
   ['/settings', () => import('./pages/settings.js')],
+  ['/licences', () => import('./pages/licences.js')],
   ['/setup', () => import('./pages/setup.js'), 'open'],
   ['/sign-in', () => import('./pages/sign-in.js'), 'open'],
 ];
@@ -110,7 +112,7 @@ async function start() {
   effect(() => { route.value; session.value; show(); });
   render(h(Root, {}), /** @type {HTMLElement} */ (document.getElementById('app')));
   // The other pages come while nothing else happens, so that going there is instant.
-  const rest = () => { for (const [, load] of PAGES) load().catch(() => { /* loaded when it is opened */ }); };
+  const rest = () => { for (const [, load] of PAGES) load().catch(() => { /* loaded when it is opened */ }); startWorker(); };
   setTimeout(() => ('requestIdleCallback' in window ? requestIdleCallback(rest, { timeout: 5000 }) : rest()), 1500);
 }
 start();

@@ -188,10 +188,19 @@ export const api = {
   settingUpdate: (/** @type {Partial<S<'Settings'>>} */ body) => /** @type {Promise<S<'Settings'>>} */ (patch('/settings', body)),
   stateExport: () => /** @type {Promise<string>} */ (get('/state/export', { as: 'text' })),
 
+  licences: () => other('/vendor/THIRD-PARTY.md'),
+
   /** The raw answer of the event stream. @param {string | null} after @param {AbortSignal} stop @returns {Promise<Response>} */
   eventStream: (after, stop) => streaming(after, stop),
 };
 /** @typedef {typeof api} Api */
+
+/** A text that is served beside the API. @param {string} path @returns {Promise<string>} */
+async function other(path) {
+  const answer = await reach(() => fetch(path), true);
+  if (!answer.ok) throw await problem(answer);
+  return answer.text();
+}
 
 /** @param {string | null} after @param {AbortSignal} stop */
 async function streaming(after, stop) {

@@ -104,10 +104,17 @@ export function forgetLive() {
   forgetAll();
 }
 
+/** How many apps have a name. */
+const named = computed(() => {
+  /** @type {Map<string, number>} */
+  const count = new Map();
+  for (const { name } of apps.value ?? []) count.set(name, (count.get(name) ?? 0) + 1);
+  return count;
+});
+
 /** The address of an app's page: by name while that is unique, else by id. @param {{ id: string, name: string }} app @param {string} [tab] */
 export function appPath(app, tab = '') {
-  const same = (apps.value ?? []).filter((other) => other.name === app.name).length;
-  return `/apps/${encodeURIComponent(same === 1 ? app.name : app.id)}${tab ? `/${tab}` : ''}`;
+  return `/apps/${encodeURIComponent(named.value.get(app.name) === 1 ? app.name : app.id)}${tab ? `/${tab}` : ''}`;
 }
 
 /** @param {string} key id or name */

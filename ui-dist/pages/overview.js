@@ -96,6 +96,10 @@ export function diskForecast(used, total) {
 const Attention = ({ items }) => html`<section class="panel attention" aria-label="Needs attention"><h2 class="unseen">Needs attention</h2><ul>${items.map((item) => html`<li class=${`is-${item.level}`}>
   ${item.level === 'problem' ? icon('circle-alert') : icon('triangle-alert')}<span class="grow">${item.text}</span><a class="btn small" href=${item.link}>${item.action}</a></li>`)}</ul></section>`;
 
+/** As many apps of an environment are listed; those in trouble come first then. */
+const LISTED = 15;
+const RANK = /** @type {Record<string, number>} */ ({ failed: 0, crashing: 0, unhealthy: 0, deploying: 1, starting: 1 });
+
 /** @param {{ apps: S<'App'>[] }} props */
 function AppsByProject({ apps }) {
   const groups = new Map();
@@ -107,7 +111,15 @@ function AppsByProject({ apps }) {
   }
   return [...groups.values()].sort((a, b) => a.project.name.localeCompare(b.project.name) || a.environment.name.localeCompare(b.environment.name)).map((group) => html`
     <section class="panel flush app-group" key=${group.environment.id}><header class="panel-head"><h2 class="row"><a href=${`/projects/${group.project.id}`}>${group.project.name}</a><span class="tag">${group.environment.name}</span></h2><span class="end faint small num">${plural(group.apps.length, 'app')}</span></header>
-      <ul>${group.apps.sort((/** @type {S<'App'>} */ a, /** @type {S<'App'>} */ b) => a.name.localeCompare(b.name)).map((/** @type {S<'App'>} */ app) => h(AppLine, { key: app.id, app }))}</ul></section>`);
+      <ul>${listed(group.apps).map((/** @type {S<'App'>} */ app) => h(AppLine, { key: app.id, app }))}</ul>
+      ${group.apps.length > LISTED ? html`<a class="more-link" href=${`/projects/${group.project.id}`}>All ${group.apps.length} apps${icon('chevron-right', 'icon-small')}</a>` : null}</section>`);
+}
+
+/** @param {S<'App'>[]} apps */
+function listed(apps) {
+  const byName = (/** @type {S<'App'>} */ a, /** @type {S<'App'>} */ b) => a.name.localeCompare(b.name);
+  if (apps.length <= LISTED) return apps.sort(byName);
+  return apps.sort((a, b) => (RANK[a.state] ?? 2) - (RANK[b.state] ?? 2) || byName(a, b)).slice(0, LISTED);
 }
 
 /** @param {{ app: S<'App'> }} props */

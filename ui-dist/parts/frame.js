@@ -5,6 +5,7 @@ import { api, session } from '../lib/api.js';
 import { apps, running, appPath } from '../lib/live.js';
 import { connected } from '../lib/events.js';
 import { theme, setTheme } from '../lib/theme.js';
+import { install } from '../lib/install.js';
 import { Menu } from './menu.js';
 import { Dot, State } from './state.js';
 import { Took } from './time.js';
@@ -108,6 +109,8 @@ function Account() {
     items: [
       { label: 'Account and tokens', icon: 'user', href: '/account' },
       { label: 'API documentation', icon: 'book-open', href: '/api/docs', external: true },
+      { label: 'Open source licences', icon: 'scale', href: '/licences' },
+      ...(install.value ? [{ label: 'Install as an app', icon: 'download', run: install.value }] : []),
       'line',
       { label: 'Dark', icon: 'moon', checked: theme.value === 'dark', run: () => setTheme('dark') },
       { label: 'Light', icon: 'sun', checked: theme.value === 'light', run: () => setTheme('light') },

@@ -23,6 +23,7 @@ function commands() {
     { id: 'new:project', label: 'New project', more: 'create', kind: 'Action', icon: 'folder-plus', href: '/projects?new=1' },
     { id: 'theme', label: theme.value === 'light' ? 'Switch to the dark theme' : 'Switch to the light theme', kind: 'Action', icon: 'sun-moon', run: () => setTheme(document.documentElement.dataset.theme === 'light' ? 'dark' : 'light') },
     { id: 'docs', label: 'API documentation', kind: 'Page', icon: 'book-open', run: () => open('/api/docs', '_blank', 'noreferrer') },
+    { id: 'licences', label: 'Open source licences', kind: 'Page', icon: 'scale', href: '/licences' },
   );
   for (const app of apps.value ?? []) {
     const at = `${app.project.name} / ${app.environment.name}`;

@@ -28,8 +28,8 @@ test('every icon that is named is in the sprite', () => {
   const have = new Set([...read('vendor/icons.svg').matchAll(/id="([^"]+)"/g)].map((found) => found[1]));
   for (const file of ours) for (const [, name] of read(file).matchAll(/\bicon\('([a-z0-9-]+)'/g)) assert.ok(have.has(name), `${file}: ${name}; run npm run vendor`);
 });
-test('only api.js and events fetch', () => {
-  for (const file of ours) if (file !== 'lib/api.js') assert.ok(!/\bfetch\(|new WebSocket|EventSource/.test(read(file)), file);
+test('only api.js and the worker fetch', () => {
+  for (const file of ours) if (!['lib/api.js', 'sw.js'].includes(file)) assert.ok(!/\bfetch\(|new WebSocket|EventSource/.test(read(file)), file);
 });
 test('index.html names the modules of the first view', () => { execFileSync(process.execPath, [fileURLToPath(new URL('../preload.mjs', import.meta.url)), '--check']); });
 test('each file of ours says what it is for', () => { for (const file of ours) assert.match(read(file), /^\/\/ \S/, file); });
