@@ -16,9 +16,10 @@ const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '
  *
  * Each container that starts or stops gives the machine another address, and Chromium then drops every connection (ERR_NETWORK_CHANGED).
  * So it gets a network namespace of its own, and the panel's port reaches it through a Unix socket. Without the right to do that it runs as it is.
- * @param {string} url */
-export async function launch(url) {
-  if (spawnSync('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up']).status !== 0) return chromium.launch({ executablePath: EXECUTABLE, args: ARGS });
+ * @param {string} url @param {string[]} [more] flags */
+export async function launch(url, more = []) {
+  const args = [...ARGS, ...more];
+  if (spawnSync('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up']).status !== 0) return chromium.launch({ executablePath: EXECUTABLE, args });
   const port = Number(new URL(url).port);
   const folder = mkdtempSync(join(tmpdir(), 'sk-browser-'));
   const path = join(folder, 'panel.sock');
@@ -28,7 +29,7 @@ export async function launch(url) {
   const quoted = (/** @type {string} */ text) => `'${text.replaceAll("'", "'\\''")}'`;
   writeFileSync(start, `#!/bin/sh\nexec unshare --net sh -c 'forward=$1 port=$2 path=$3 browser=$4; shift 4; ip link set lo up; ${process.execPath} "$forward" "$port" "$path" 3>&- 4>&- & exec "$browser" "$@"' sh ${quoted(fileURLToPath(new URL('./forward.mjs', import.meta.url)))} ${port} ${quoted(path)} ${quoted(EXECUTABLE)} "$@"\n`);
   chmodSync(start, 0o755);
-  const browser = await chromium.launch({ executablePath: start, args: ARGS });
+  const browser = await chromium.launch({ executablePath: start, args });
   browser.on('disconnected', () => { outside.close(); rmSync(folder, { recursive: true, force: true }); });
   return browser;
 }

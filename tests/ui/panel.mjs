@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** @param {number} count @returns {Promise<number[]>} */
-async function freePorts(count) {
+export async function freePorts(count) {
   const servers = await Promise.all(Array.from({ length: count }, () => new Promise((done) => { const server = createServer().listen(0, '127.0.0.1', () => done(server)); })));
   const ports = servers.map((server) => server.address().port);
   await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
@@ -20,26 +20,32 @@ async function freePorts(count) {
 export const hasEngine = (/** @type {string} */ image) => spawnSync('docker', ['image', 'inspect', image], { stdio: 'ignore' }).status === 0;
 export const binary = () => (process.env.SERVERKIT_BIN && existsSync(process.env.SERVERKIT_BIN) ? process.env.SERVERKIT_BIN : null);
 
-export async function startPanel() {
+/** @param {string} [config] more lines of its configuration */
+export async function startPanel(config = '') {
   const folder = mkdtempSync(join(tmpdir(), 'sk-ui-'));
   const [http, tls, panel] = await freePorts(3);
   // A range of its own, beside the panels of other tests.
-  writeFileSync(join(folder, 'config.toml'), `[network]\nrange = "10.251.${(panel % 16) * 16}.0/20"\n`);
-  const made = spawn(/** @type {string} */ (binary()), ['serve', '--data', join(folder, 'data'), '--config', join(folder, 'config.toml'), '--http', `127.0.0.1:${http}`, '--https', `127.0.0.1:${tls}`, '--panel', `127.0.0.1:${panel}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  writeFileSync(join(folder, 'config.toml'), `[network]\nrange = "10.251.${(panel % 16) * 16}.0/20"\n${config}`);
+  const data = join(folder, 'data');
   let printed = '';
-  for (const stream of [made.stdout, made.stderr]) stream.on('data', (text) => { printed += text; });
-  let link = null;
-  for (const begun = Date.now(); !link; await sleep(50)) {
-    link = printed.match(/https:\/\/\S+\/setup#\w+/)?.[0] ?? null;
-    if (made.exitCode !== null || Date.now() - begun > 60_000) throw new Error(`the panel did not start: ${printed}`);
-  }
+  /** Starts it and waits for what it prints when it is ready. @param {RegExp} ready */
+  const begin = async (ready) => {
+    const made = spawn(/** @type {string} */ (binary()), ['serve', '--data', data, '--config', join(folder, 'config.toml'), '--http', `127.0.0.1:${http}`, '--https', `127.0.0.1:${tls}`, '--panel', `127.0.0.1:${panel}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+    printed = '';
+    for (const stream of [made.stdout, made.stderr]) stream.on('data', (text) => { printed += text; });
+    for (const begun = Date.now(); !ready.test(printed); await sleep(50)) if (made.exitCode !== null || Date.now() - begun > 60_000) throw new Error(`the panel did not start: ${printed}`);
+    return made;
+  };
+  const end = async (/** @type {import('node:child_process').ChildProcess} */ made) => { const ended = new Promise((done) => { made.once('exit', done); }); made.kill('SIGTERM'); await ended; };
+  let made = await begin(/https:\/\/\S+\/setup#\w+/);
+  const link = printed.match(/https:\/\/\S+\/setup#\w+/)?.[0] ?? '';
   return {
-    url: `https://127.0.0.1:${panel}`, link, https: tls, folder, printed: () => printed,
+    url: `https://127.0.0.1:${panel}`, link, http, https: tls, folder, printed: () => printed,
+    /** As when the machine restarts its services. */
+    async restart() { await end(made); made = await begin(/is ready after/); },
     async stop() {
       const environments = await this.environments().catch(() => []);
-      const ended = new Promise((done) => { made.once('exit', done); });
-      made.kill('SIGTERM');
-      await ended;
+      await end(made);
       const docker = (/** @type {string[]} */ ...words) => spawnSync('docker', words, { encoding: 'utf8' }).stdout.trim().split('\n').filter(Boolean);
       for (const environment of environments) {
         const label = `label=serverkit.environment=${environment}`;
