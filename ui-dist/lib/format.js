@@ -29,7 +29,7 @@ export function percent(share) {
 }
 
 /** @param {number | null | undefined} value */
-export const cores = (value) => (value == null ? '–' : trim(value.toFixed(value >= 10 ? 0 : value >= 1 ? 1 : 2)));
+export const cores = (value) => (value == null ? '–' : value.toFixed(value >= 10 ? 0 : value >= 1 ? 1 : 2));
 
 /** @param {number | null | undefined} value */
 export function count(value) {

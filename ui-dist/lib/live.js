@@ -112,9 +112,12 @@ const named = computed(() => {
   return count;
 });
 
+/** Whether no other app has its name. @param {{ name: string }} app */
+export const isUnique = (app) => named.value.get(app.name) === 1;
+
 /** The address of an app's page: by name while that is unique, else by id. @param {{ id: string, name: string }} app @param {string} [tab] */
 export function appPath(app, tab = '') {
-  return `/apps/${encodeURIComponent(named.value.get(app.name) === 1 ? app.name : app.id)}${tab ? `/${tab}` : ''}`;
+  return `/apps/${encodeURIComponent(isUnique(app) ? app.name : app.id)}${tab ? `/${tab}` : ''}`;
 }
 
 /** @param {string} key id or name */

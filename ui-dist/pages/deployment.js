@@ -49,7 +49,7 @@ export default function DeploymentPage({ params }) {
       <div class="deployment-side">
         ${one.error ? html`<p class="notice bad">${icon('circle-alert')}<span class="any">${sentence(one.error)}${app?.release && app.release.deployment !== one.id ? html`<br /><span class="dim">Release #${app.release.number} still serves.</span>` : null}</span></p>` : null}
         ${h(Panel, { title: 'Steps' }, h(Timeline, { deployment: one, builds, down: true }))}
-        ${h(Panel, { title: 'Facts' }, h(Facts, { items: [
+        ${h(Panel, { title: 'Facts', class: 'deployment-facts' }, h(Facts, { items: [
           ['Started', html`<span title=${exact(one.queued_at)}>${exact(one.queued_at)}</span>`],
           ['Cause', { manual: 'Asked for', created: 'The app’s first', rollback: 'Rollback' }[one.cause] ?? one.cause],
           ['By', one.by],
@@ -73,7 +73,7 @@ function Changes({ app, from, to }) {
   const found = useResource(`diff:${from.id}:${to.id}`, () => api.releaseDiff(app, from.id, to.id));
   const changes = found.value.value?.changes;
   const all = () => showDialog('Changes', (close) => html`<div class="stack">${h(DialogHead, { title: `Release #${from.number} to #${to.number}`, close })}<div class="panel flush">${h(Diff, { changes: changes ?? [], from: `Release #${from.number}`, to: `Release #${to.number}` })}</div></div>`, { wide: true });
-  return h(Panel, { title: `Changes since #${from.number}`, flush: true, actions: changes?.length ? html`<button type="button" class="btn ghost small" onClick=${all}>Compare</button>` : null },
+  return h(Panel, { title: `Changes since #${from.number}`, class: 'deployment-facts', flush: true, actions: changes?.length ? html`<button type="button" class="btn ghost small" onClick=${all}>Compare</button>` : null },
     found.error.value ? h(Failed, { error: found.error.value }) : !changes ? h(Loading, { rows: 3 }) : changes.length ? html`<ul class="changes">${changes.slice(0, 8).map((change) => html`<li class=${change.from == null ? 'added' : change.to == null ? 'removed' : 'changed'}>${change.from == null ? icon('plus', 'icon-small') : change.to == null ? icon('minus', 'icon-small') : icon('pencil', 'icon-small')}<span class="cut" title=${change.what}>${change.what}</span></li>`)}${changes.length > 8 ? html`<li class="faint">and ${changes.length - 8} more</li>` : null}</ul>` : html`<p class="dim small inset">Nothing differs.</p>`);
 }
 

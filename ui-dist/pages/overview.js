@@ -11,6 +11,7 @@ import { State, Dot } from '../parts/state.js';
 import { Ago } from '../parts/time.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Feed } from '../parts/feed.js';
+import { FirstApp } from '../parts/first-app.js';
 import { may } from '../parts/frame.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -28,10 +29,7 @@ export default function OverviewPage() {
     ${overview ? overview.servers.map((server) => h(Machine, { key: server.id, server })) : html`<div class="stack machine"><div class="machine-line">\u00a0</div><div class="tiles">${[1, 2, 3, 4].map(() => html`<div class="panel tile"></div>`)}</div></div>`}
     ${overview?.attention.length ? h(Attention, { items: overview.attention }) : null}
     <div class="grid12">
-      <div class="span-8 stack">${!overview ? h(Panel, {}, h(Loading, { rows: 6 })) : fresh ? h(Panel, {}, h(Empty, {
-        icon: 'rocket', title: 'Put your first app online', text: 'Give serverkit a Git repository with a Dockerfile, or an image. It builds, checks and serves it over HTTPS on a domain of its own.',
-        action: html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>`,
-      })) : h(AppsByProject, { apps })}</div>
+      <div class="span-8 stack">${!overview ? h(Panel, {}, h(Loading, { rows: 6 })) : fresh ? h(Panel, {}, may('developer') ? html`<div class="stack first"><div><h2>Put your first app online</h2><p class="dim small">It is built, checked and served over HTTPS on a domain of its own.</p></div>${h(FirstApp, {})}</div>` : h(Empty, { icon: 'box', title: 'No apps yet', text: 'Somebody with the role developer can add the first one.' })) : h(AppsByProject, { apps })}</div>
       <div class="span-4 stack">${h(Panel, { title: 'Activity', flush: true, actions: html`<a class="btn ghost small" href="/activity">All</a>` }, overview ? h(Feed, { events: overview.events.slice(0, 14), small: true }) : h(Loading, { rows: 8 }))}</div>
     </div>
   </div>`;

@@ -1,13 +1,12 @@
 // First start: account, panel domain, first app. Each step after the account can be skipped.
 import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api, session } from '../lib/api.js';
-import { navigate, route } from '../lib/router.js';
+import { route } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
-import { appPath, loadApps, putDeployment } from '../lib/live.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { PasswordField } from '../parts/password.js';
 import { DomainCheck } from '../parts/domains.js';
-import { Act } from '../parts/act.js';
+import { FirstApp } from '../parts/first-app.js';
 import { Logo } from '../parts/frame.js';
 
 const STEPS = ['Account', 'Domain', 'First app'];
@@ -62,18 +61,4 @@ function DomainStep({ next }) {
     <button type="button" class="btn ghost wide" onClick=${next}>Skip</button></form>`;
 }
 
-const SAMPLE = { name: 'hello', source: /** @type {const} */ ({ kind: 'image', reference: 'nginx:stable' }), port: 80 };
-
-function AppStep() {
-  const create = async () => {
-    const app = await api.appCreate({ name: SAMPLE.name, source: SAMPLE.source, port: SAMPLE.port });
-    if (app.deployment) putDeployment(app.deployment);
-    await loadApps();
-    navigate(appPath(app));
-  };
-  return html`<div class="stack"><div class="pick">
-    <div class="pick-card sample">${icon('sparkles')}<span><b>A sample</b><span><code>${SAMPLE.source.reference}</code>, live in a moment. Delete it when you have seen enough.</span>${h(Act, { label: 'Deploy the sample', icon: 'rocket', tone: 'primary', run: create })}</span></div>
-    <a class="pick-card" href="/apps/new">${icon('git-branch')}<span><b>From Git</b><span>Your repository with a Dockerfile.</span></span></a>
-    <a class="pick-card" href="/apps/new?from=image">${icon('box')}<span><b>From an image</b><span>Anything that is built already.</span></span></a></div>
-    <a class="btn ghost wide" href="/">Skip, open the panel</a></div>`;
-}
+const AppStep = () => html`<div class="stack">${h(FirstApp, {})}<a class="btn ghost wide" href="/">Skip, open the panel</a></div>`;

@@ -30,6 +30,6 @@ export default function SignInPage() {
       ${h(FormProblem, { text: form.general(['email', 'password']) })}
       ${h(Submit, { form, label: 'Sign in', class: 'wide' })}
     </form>
-    ${setup && !setup.claimed ? html`<p class="notice">This panel has no administrator yet. Open the one-time link that serverkit printed when it started, or run <code>serverkit setup</code> on the server.</p>` : null}
+    ${setup && !setup.claimed ? html`<div class="notice"><span>This panel has no administrator yet. Open the one-time link that serverkit printed when it started, or run <code>serverkit setup</code> on the server.</span></div>` : null}
     </div><p class="gate-foot">serverkit${setup ? ` ${setup.version}` : ''}</p></div>`;
 }

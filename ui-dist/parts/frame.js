@@ -2,7 +2,7 @@
 import { html, h, icon, cx, useEffect, useState } from '../lib/html.js';
 import { route, navigate } from '../lib/router.js';
 import { api, session } from '../lib/api.js';
-import { apps, running, appPath } from '../lib/live.js';
+import { apps, running, appPath, isUnique } from '../lib/live.js';
 import { connected } from '../lib/events.js';
 import { theme, setTheme } from '../lib/theme.js';
 import { install } from '../lib/install.js';
@@ -78,7 +78,7 @@ function Marked() {
   const list = [...(apps.value ?? [])].filter((app) => !app.trashed_at)
     .sort((a, b) => rank(a.state) - rank(b.state) || ((b.deployment?.queued_at ?? b.created_at) > (a.deployment?.queued_at ?? a.created_at) ? 1 : -1)).slice(0, 7);
   if (!list.length) return null;
-  return html`<div class="rail-apps"><h2 class="rail-heading">Recent apps</h2>${list.map((app) => html`<a key=${app.id} class="rail-link" href=${appPath(app)} title=${app.name} aria-current=${route.value.path.startsWith(appPath(app)) ? 'true' : undefined}>${h(Dot, { state: app.state })}<span class="cut">${app.name}</span></a>`)}</div>`;
+  return html`<div class="rail-apps"><h2 class="rail-heading">Recent apps</h2>${list.map((app) => html`<a key=${app.id} class="rail-link" href=${appPath(app)} title=${`${app.name}, ${app.project.name} / ${app.environment.name}`} aria-current=${route.value.path.startsWith(appPath(app)) ? 'true' : undefined}>${h(Dot, { state: app.state })}<span class="cut">${app.name}${isUnique(app) ? null : html` <small class="faint">${app.environment.name}</small>`}</span></a>`)}</div>`;
 }
 
 function Trail() {
