@@ -46,7 +46,7 @@ impl Certifier {
     /// Every host that the edge serves.
     fn hosts(&self, settings: &Settings) -> Result<BTreeSet<Host>> {
         let store = &self.ground.store;
-        let mut hosts: BTreeSet<Host> = store.domains.list()?.iter().map(|domain| domain.host.clone()).collect();
+        let mut hosts: BTreeSet<Host> = store.domains.list()?.iter().filter_map(|domain| domain.host.exact()).collect();
         hosts.extend(settings.panel_domain.clone());
         hosts.insert(routing::default_host());
         Ok(hosts)

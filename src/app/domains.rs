@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use store::Batch;
-use types::{Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, Kind, Result};
+use types::{Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, Kind, Result, TrafficPolicy};
 
 #[derive(Debug, Clone)]
 pub struct DomainView {
@@ -199,11 +199,15 @@ pub(crate) fn insert_domain(ground: &Ground, batch: Batch, app: &App, host: Host
         });
     }
     Ok(batch.insert(Domain {
-        host,
+        host: host.into(),
         organization: app.organization.clone(),
         app: app.id.clone(),
         primary,
         force_https,
         created_at: ground.world.now(),
+        policy: TrafficPolicy::default(),
+        rules: Vec::new(),
+        canary: None,
+        passthrough: None,
     }))
 }

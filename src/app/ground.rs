@@ -79,12 +79,11 @@ impl Ground {
         Ok(self.settings()?.apps_domain.or_else(|| self.options.apps_domain.clone()))
     }
     /// `https://HOST`, with the port when it is not 443.
-    pub fn url_of(&self, host: &Host) -> String {
-        let host = if host.as_str().contains(':') {
-            format!("[{host}]")
-        } else {
-            host.to_string()
-        };
+    pub fn url_of(&self, host: impl std::fmt::Display) -> String {
+        let mut host = host.to_string();
+        if host.contains(':') {
+            host = format!("[{host}]");
+        }
         match self.options.https_port {
             443 => format!("https://{host}"),
             port => format!("https://{host}:{port}"),

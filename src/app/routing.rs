@@ -7,8 +7,9 @@ use std::{
     sync::Mutex,
 };
 use types::{
-    App, AppId, Container, DesiredState, EdgeCertificate, EdgeConfig, EngineStatus, Host, Release, ReleaseId, Result, Route, Target,
-    Upstream,
+    App, AppId, Container, DesiredState, Domain, EdgeAction, EdgeCanary, EdgeCertificate, EdgeConfig, EdgePassthrough, EdgeRule,
+    EdgeStream, EngineStatus, Host, HostPattern, OrganizationId, Release, ReleaseId, Result, Route, Rule, RuleAction, Target,
+    TrafficPolicy, Upstream,
 };
 
 /// What routes need beyond the store: what was applied last, and answers to ACME challenges.
@@ -69,48 +70,183 @@ fn compute(ground: &Ground) -> Result<EdgeConfig> {
         .map(|stored| (stored.id.clone(), stored.value))
         .collect();
     let ahead = ground.routing.ahead.lock().expect("no panic while held").clone();
+    let finder = Finder {
+        ground,
+        apps: &apps,
+        ahead: &ahead,
+        observed: &observed,
+    };
+    let options = store.edge_options.find(store::EDGE_OPTIONS_KEY)?;
     let mut config = EdgeConfig {
         challenges: ground.routing.challenges.lock().expect("no panic while held").clone(),
+        options: options.map(|stored| stored.value).unwrap_or_default(),
         ..EdgeConfig::default()
     };
     for domain in store.domains.list()? {
-        let Some(app) = apps.get(&domain.app).filter(|app| app.trashed_at.is_none()) else {
+        let Some(app) = finder.app(&domain.organization, &domain.app) else {
             continue;
         };
-        let release = match ahead.get(&app.id).or(app.release.as_ref()) {
-            Some(id) => crate::releases::find(ground, id)?,
-            None => None,
+        if let Some(passthrough) = &domain.passthrough {
+            config.passthrough.insert(
+                domain.host.clone(),
+                EdgePassthrough {
+                    app: Some(app.id.clone()),
+                    name: app.name.to_string(),
+                    upstreams: finder.upstreams(app, passthrough.port)?,
+                    proxy_protocol: passthrough.proxy_protocol,
+                },
+            );
+        }
+        config.routes.insert(domain.host.clone(), finder.route(&domain, app)?);
+    }
+    for stream in store.streams.list()? {
+        let Some(app) = finder.app(&stream.organization, &stream.app) else {
+            continue;
         };
-        let route = Route {
+        let entry = EdgeStream {
             app: Some(app.id.clone()),
             name: app.name.to_string(),
-            force_https: domain.force_https,
-            target: target(app, release.as_ref(), &observed),
+            upstreams: finder.upstreams(app, stream.port)?,
+            proxy_protocol: stream.proxy_protocol,
+            allow: stream.allow.clone(),
+            max_connections: stream.max_connections,
         };
-        config.routes.insert(domain.host.clone(), route);
+        config.streams.insert(stream.listen, entry);
     }
     if let Some(host) = ground.settings()?.panel_domain {
-        config.routes.insert(
-            host,
-            Route {
-                app: None,
-                name: "panel".into(),
-                force_https: true,
-                target: Target::Panel,
-            },
-        );
+        let route = Route::plain(None, "panel", true, Target::Panel);
+        config.routes.insert(host.into(), route);
     }
     for certificate in store.certificates.list()? {
-        let wanted = config.routes.contains_key(&certificate.host) || certificate.host == default_host();
+        let host = HostPattern::from(&certificate.host);
+        let wanted = config.routes.contains_key(&host) || certificate.host == default_host();
         if let (true, false, Some(key)) = (wanted, certificate.chain_pem.is_empty(), &certificate.key) {
             let entry = EdgeCertificate {
                 chain_pem: certificate.chain_pem.clone(),
                 key_pem: store.unseal(key)?,
             };
-            config.certificates.insert(certificate.host.clone(), entry);
+            config.certificates.insert(host, entry);
         }
     }
     Ok(config)
+}
+
+/// Finds what domains, rules and ports lead to.
+struct Finder<'a> {
+    ground: &'a Ground,
+    apps: &'a HashMap<AppId, App>,
+    /// Releases that serve before they are recorded as live.
+    ahead: &'a HashMap<AppId, ReleaseId>,
+    observed: &'a Observed,
+}
+
+impl Finder<'_> {
+    /// `None`: it is gone, in the trash, or another organization's.
+    fn app(&self, organization: &OrganizationId, id: &AppId) -> Option<&App> {
+        let app = self.apps.get(id)?;
+        (app.trashed_at.is_none() && app.organization == *organization).then_some(app)
+    }
+
+    fn release(&self, app: &App) -> Result<Option<Release>> {
+        match self.ahead.get(&app.id).or(app.release.as_ref()) {
+            Some(id) => crate::releases::find(self.ground, id),
+            None => Ok(None),
+        }
+    }
+
+    fn target(&self, app: &App) -> Result<Target> {
+        Ok(target(app, self.release(app)?.as_ref(), self.observed))
+    }
+
+    /// The containers of the live release, at another port of theirs.
+    fn upstreams(&self, app: &App, port: u16) -> Result<Vec<Upstream>> {
+        let release = self.release(app)?;
+        let live = |container: &&Container| {
+            release
+                .as_ref()
+                .is_some_and(|release| container.owner.app == app.id && container.owner.release == release.id)
+        };
+        let containers = self.observed.containers.iter().filter(live);
+        Ok(containers.filter_map(|container| upstream(container, port)).collect())
+    }
+
+    fn route(&self, domain: &Domain, app: &App) -> Result<Route> {
+        let canary = match &domain.canary {
+            Some(canary) => self.app(&domain.organization, &canary.app).map(|app| (canary, app)),
+            None => None,
+        };
+        let canary = match canary {
+            Some((canary, app)) => Some(Box::new(EdgeCanary {
+                app: app.id.clone(),
+                name: app.name.to_string(),
+                target: self.target(app)?,
+                percent: canary.percent,
+                header: canary.header.clone(),
+                limits: canary.limits.clone(),
+            })),
+            None => None,
+        };
+        let enabled = domain.rules.iter().filter(|rule| rule.enabled);
+        Ok(Route {
+            app: Some(app.id.clone()),
+            name: app.name.to_string(),
+            force_https: domain.force_https,
+            target: self.target(app)?,
+            policy: boxed(&domain.policy),
+            rules: enabled.map(|rule| self.rule(domain, app, rule)).collect::<Result<_>>()?,
+            canary,
+        })
+    }
+
+    fn rule(&self, domain: &Domain, own: &App, rule: &Rule) -> Result<EdgeRule> {
+        let action = match &rule.action {
+            RuleAction::App { app, path } => {
+                let found = match app {
+                    Some(id) => self.app(&domain.organization, id),
+                    None => Some(own),
+                };
+                EdgeAction::Serve {
+                    app: found.map(|app| app.id.clone()),
+                    name: found.map_or_else(|| rule.name.clone(), |app| app.name.to_string()),
+                    target: match found {
+                        Some(app) => self.target(app)?,
+                        None => Target::Down {
+                            why: "the app that its rule names is gone".into(),
+                        },
+                    },
+                    path: path.clone(),
+                }
+            }
+            RuleAction::Origin { origin, path } => EdgeAction::Serve {
+                app: Some(own.id.clone()),
+                name: rule.name.clone(),
+                target: Target::Origin(origin.clone()),
+                path: path.clone(),
+            },
+            RuleAction::Redirect(redirect) => EdgeAction::Redirect(redirect.clone()),
+            RuleAction::Respond {
+                status,
+                content_type,
+                body,
+            } => EdgeAction::Respond {
+                status: *status,
+                content_type: content_type.clone(),
+                body: body.clone(),
+            },
+        };
+        Ok(EdgeRule {
+            id: rule.id.clone(),
+            name: rule.name.clone(),
+            priority: rule.priority,
+            matches: rule.matches.clone(),
+            action,
+            policy: rule.policy.clone().map(Box::new),
+        })
+    }
+}
+
+fn boxed(policy: &TrafficPolicy) -> Option<Box<TrafficPolicy>> {
+    (!policy.is_plain()).then(|| Box::new(policy.clone()))
 }
 
 /// The host of the certificate that serves where no other fits: bare addresses, the panel's port.

@@ -212,7 +212,13 @@ fn write_line(out: &mut Vec<u8>, stamp: &str, line: &Line<'_>) {
         Some(Place::Tcp(address)) => {
             let _ = write!(out, ",\"upstream\":\"{address}\"");
         }
-        Some(Place::Unix(_)) => out.extend_from_slice(b",\"upstream\":\"panel\""),
+        Some(Place::Name(..)) => {
+            let _ = write!(out, ",\"upstream\":\"{}\"", line.upstream.expect("just matched"));
+        }
+        Some(Place::Unix(path)) => {
+            out.extend_from_slice(b",\"upstream\":");
+            push_text(out, path.as_os_str().as_encoded_bytes());
+        }
         None => {}
     }
     if !line.agent.is_empty() {

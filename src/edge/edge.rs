@@ -24,7 +24,7 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
-use types::{AppId, Doing, EdgeConfig, EdgeSettings, Result, Traffic, Upstream, World};
+use types::{AppId, Doing, EdgeConfig, EdgeReport, EdgeSettings, Purge, Result, Traffic, Upstream, World};
 
 /// Where the edge listens in fact: with port 0 in the settings, the port that the system chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -140,6 +140,19 @@ impl Edge {
     /// Counters since the start, by app; `None` is the panel. WebSockets and bodies count when they end.
     pub fn traffic(&self) -> Vec<(Option<AppId>, Traffic)> {
         self.shared.ledger.read()
+    }
+
+    /// What it tells about its work beyond [`Edge::traffic`].
+    pub fn report(&self) -> EdgeReport {
+        EdgeReport {
+            connections: self.shared.connections() as u64,
+            ..EdgeReport::default()
+        }
+    }
+
+    /// Throws kept answers away; returns how many.
+    pub fn purge(&self, _purge: &Purge) -> u64 {
+        0
     }
 
     /// Requests and WebSockets under way on `upstream`, also after it has left the configuration.

@@ -7,7 +7,7 @@ use crate::{
     decide::{Decision, decide},
     forward::{self, Failure},
     table::Site,
-    tls::Handshake,
+    tls::{ACME_ALPN, Handshake},
     upstream::Place,
     worker::{Stage, Worker},
 };
@@ -88,6 +88,9 @@ async fn greet(worker: &Worker, stream: TcpStream, local: SocketAddr, port: Port
     let server_name = session
         .server_name()
         .map(|name| name.trim_end_matches('.').to_ascii_lowercase().into_boxed_str());
+    if session.alpn_protocol() == Some(ACME_ALPN) {
+        return None; // the handshake was all that the authority wanted (RFC 8737, 3)
+    }
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     Some((Io::Tls(Box::new(stream)), port, server_name, is_h2))
 }

@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
-use types::{EdgeConfig, Error, Result, Route, Target};
+use types::{EdgeConfig, Error, Origin, Result, Route, Target};
 
 /// One route. Requests hold it while they are under way, so it outlives its table.
 pub(crate) struct Site {
@@ -49,6 +49,8 @@ impl Balanced {
 
 pub(crate) struct Table {
     hosts: HashMap<Box<str>, Arc<Site>>,
+    /// By what stands behind `*.`.
+    wildcards: HashMap<Box<str>, Arc<Site>>,
     pub challenges: HashMap<Box<str>, Box<str>>,
     /// What the panel port serves, whatever the host.
     pub panel: Arc<Site>,
@@ -58,6 +60,7 @@ impl Table {
     pub(crate) fn empty(ledger: &Ledger, backends: &Backends, panel_socket: &Path) -> Table {
         Table {
             hosts: HashMap::new(),
+            wildcards: HashMap::new(),
             challenges: HashMap::new(),
             panel: Arc::new(panel(ledger, backends, panel_socket, "panel", false)),
         }
@@ -71,16 +74,18 @@ impl Table {
         backends: &Backends,
         panel_socket: &Path,
     ) -> Result<(Table, Certificates)> {
-        let certificates = Certificates::build(&config.certificates, before)?;
-        let mut hosts = HashMap::with_capacity(config.routes.len());
+        let certificates = Certificates::build(config, before)?;
+        let (mut hosts, mut wildcards) = (HashMap::with_capacity(config.routes.len()), HashMap::new());
         for (host, route) in &config.routes {
-            hosts.insert(
-                host.as_str().into(),
-                Arc::new(site(host.as_str(), route, ledger, backends, panel_socket)?),
-            );
+            let site = Arc::new(site(host.as_str(), route, ledger, backends, panel_socket)?);
+            match host.as_str().strip_prefix("*.") {
+                Some(base) => wildcards.insert(base.into(), site),
+                None => hosts.insert(host.as_str().into(), site),
+            };
         }
         let table = Table {
             hosts,
+            wildcards,
             challenges: config
                 .challenges
                 .iter()
@@ -91,9 +96,14 @@ impl Table {
         Ok((table, certificates))
     }
 
-    /// Finds a site by host: lower case, without port and last dot.
+    /// Finds a site by host: lower case, without port and last dot. An exact one goes before a wildcard.
     pub(crate) fn site(&self, host: &str) -> Option<&Arc<Site>> {
-        self.hosts.get(host)
+        let exact = self.hosts.get(host);
+        if exact.is_some() || self.wildcards.is_empty() {
+            return exact;
+        }
+        let (label, base) = host.split_once('.')?;
+        if label.is_empty() { None } else { self.wildcards.get(base) }
     }
 }
 
@@ -104,6 +114,16 @@ fn site(host: &str, route: &Route, ledger: &Ledger, backends: &Backends, panel_s
         }
         Target::Upstreams(upstreams) => Serves::App(Balanced {
             backends: upstreams.iter().map(|upstream| backends.of(Place::Tcp(upstream.address))).collect(),
+            next: AtomicUsize::new(0),
+        }),
+        Target::Origin(origin) => Serves::App(Balanced {
+            backends: Box::new([backends.of(match origin {
+                Origin::Host { host, port } => match host.address() {
+                    Some(address) => Place::Tcp((address, *port).into()),
+                    None => Place::Name(host.as_str().into(), *port),
+                },
+                Origin::Socket { path } => Place::Unix(path.clone()),
+            })]),
             next: AtomicUsize::new(0),
         }),
         Target::Panel => return Ok(panel(ledger, backends, panel_socket, &route.name, route.force_https)),

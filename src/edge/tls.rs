@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use types::{EdgeCertificate, Error, Host, Result};
+use types::{EdgeCertificate, EdgeConfig, Error, HostPattern, Result};
 
 /// The certificates of one configuration, ready to sign.
 #[derive(Default)]
@@ -27,13 +27,19 @@ pub(crate) struct Certificates {
     default: Option<Arc<CertifiedKey>>,
     /// For a client that names none at all: it came by address.
     default_address: Option<Arc<CertifiedKey>>,
+    /// For TLS-ALPN-01, by host.
+    challenges: HashMap<Box<str>, Arc<CertifiedKey>>,
     /// What they were made of, so that a swap parses only what is new.
-    made_of: BTreeMap<Host, EdgeCertificate>,
+    made_of: BTreeMap<HostPattern, EdgeCertificate>,
 }
+
+/// The protocol by which a certificate authority asks for the certificate of a challenge (RFC 8737, 4).
+pub(crate) const ACME_ALPN: &[u8] = b"acme-tls/1";
 
 impl Certificates {
     /// Parses them, or takes them over from `before` where nothing changed. Fails with `Invalid` that names the host.
-    pub(crate) fn build(all: &BTreeMap<Host, EdgeCertificate>, before: &Certificates) -> Result<Certificates> {
+    pub(crate) fn build(config: &EdgeConfig, before: &Certificates) -> Result<Certificates> {
+        let all = &config.certificates;
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let mut by_host: HashMap<Box<str>, Arc<CertifiedKey>> = HashMap::with_capacity(all.len());
         // The same chain may serve many hosts.
@@ -52,6 +58,11 @@ impl Certificates {
             last = Some((certificate, key.clone()));
             by_host.insert(host.as_str().into(), key);
         }
+        let mut challenges = HashMap::new();
+        for (host, certificate) in &config.alpn_challenges {
+            let key = parse(certificate, &provider).map_err(|why| Error::invalid(format!("challenge of {host}"), why))?;
+            challenges.insert(host.as_str().into(), Arc::new(key));
+        }
         let localhost = by_host.get("localhost").cloned();
         let address = all
             .keys()
@@ -61,6 +72,7 @@ impl Certificates {
         Ok(Certificates {
             default: localhost.clone().or_else(|| address.clone()).or_else(|| any.clone()),
             default_address: address.or(localhost).or(any),
+            challenges,
             made_of: all.clone(),
             by_host,
         })
@@ -68,7 +80,10 @@ impl Certificates {
 
     fn find(&self, server_name: Option<&str>, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
         let exact = match (server_name, local) {
-            (Some(name), _) => self.by_host.get(name.trim_end_matches('.')),
+            (Some(name), _) => {
+                let name = name.trim_end_matches('.');
+                self.by_host.get(name).or_else(|| self.by_host.get(wildcard_of(name)?.as_str()))
+            }
             (None, Some(local)) => self
                 .by_host
                 .get(local.to_string().as_str())
@@ -83,6 +98,12 @@ impl Certificates {
             })
             .cloned()
     }
+}
+
+/// The wildcard that stands for `host`.
+pub(crate) fn wildcard_of(host: &str) -> Option<String> {
+    let (label, rest) = host.split_once('.')?;
+    (!label.is_empty()).then(|| format!("*.{rest}"))
 }
 
 /// `Err` is the reason in words.
@@ -116,7 +137,15 @@ thread_local! {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load().find(hello.server_name(), LOCAL.get())
+        let certificates = self.0.load();
+        // Only an authority offers nothing but this (RFC 8737, 3).
+        if hello
+            .alpn()
+            .is_some_and(|mut offered| offered.next() == Some(ACME_ALPN) && offered.next().is_none())
+        {
+            return certificates.challenges.get(hello.server_name()?.trim_end_matches('.')).cloned();
+        }
+        certificates.find(hello.server_name(), LOCAL.get())
     }
 }
 
@@ -144,7 +173,7 @@ pub(crate) fn server_config(resolver: Arc<Resolver>) -> Result<ServerConfig> {
         .map_err(internal)?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(internal)?;
     config.send_tls13_tickets = 1;

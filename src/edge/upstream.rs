@@ -3,7 +3,7 @@
 use crate::connection::{Connection, Io};
 use std::{
     collections::HashMap,
-    io,
+    fmt, io,
     net::SocketAddr,
     path::PathBuf,
     sync::{
@@ -24,6 +24,8 @@ const KEPT: usize = 512;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Tcp(SocketAddr),
+    /// Looked up for each new connection.
+    Name(Box<str>, u16),
     Unix(PathBuf),
 }
 
@@ -91,7 +93,22 @@ impl Backend {
                 stream.set_nodelay(true)?;
                 Ok(Connection::to_upstream(Io::Tcp(stream)))
             }
+            Place::Name(host, port) => {
+                let stream = TcpStream::connect((&**host, *port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Connection::to_upstream(Io::Tcp(stream)))
+            }
             Place::Unix(path) => Ok(Connection::to_upstream(Io::Unix(UnixStream::connect(path).await?))),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Tcp(address) => address.fmt(f),
+            Place::Name(host, port) => write!(f, "{host}:{port}"),
+            Place::Unix(path) => path.display().fmt(f),
         }
     }
 }

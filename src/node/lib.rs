@@ -92,4 +92,13 @@ pub trait Node: Send + Sync {
     async fn edge_traffic(&self) -> Result<Vec<(Option<types::AppId>, Traffic)>>;
     /// Requests and WebSockets under way to this upstream.
     async fn edge_active(&self, upstream: &types::Upstream) -> Result<u64>;
+    /// Traffic by domain, limits, upstreams, canaries, ports, cache.
+    async fn edge_report(&self) -> Result<types::EdgeReport> {
+        Ok(types::EdgeReport::default())
+    }
+    /// Throws kept answers away; returns how many.
+    async fn edge_purge(&self, purge: types::Purge) -> Result<u64> {
+        let _ = purge;
+        Ok(0)
+    }
 }

@@ -204,6 +204,12 @@ impl Node for LocalNode {
     async fn edge_active(&self, upstream: &Upstream) -> Result<u64> {
         Ok(self.edge.active(upstream))
     }
+    async fn edge_report(&self) -> Result<types::EdgeReport> {
+        Ok(self.edge.report())
+    }
+    async fn edge_purge(&self, purge: types::Purge) -> Result<u64> {
+        Ok(self.edge.purge(&purge))
+    }
 }
 
 #[cfg(test)]

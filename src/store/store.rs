@@ -181,6 +181,10 @@ collections! {
     deployments: Deployment,
     /// By host.
     domains: Domain,
+    /// By [`types::StreamPort`].
+    streams: types::Stream,
+    /// The one, under [`crate::EDGE_OPTIONS_KEY`].
+    edge_options: types::EdgeOptions,
     /// By host.
     certificates: Certificate,
     shared_certificates: SharedCertificate,

@@ -1,16 +1,67 @@
-//! A domain: a host that leads to an app. Unique over the whole panel.
+//! A domain: a host, or all hosts below one, that leads to an app. Unique over the whole panel.
 
-use crate::{AppId, Host, OrganizationId, Time};
+use crate::{AppId, HeaderMatch, HostPattern, OrganizationId, ProxyVersion, Rule, Time, TrafficPolicy};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {
-    pub host: Host,
+    /// `blog.example.com`, or `*.example.com` for every name with one label more.
+    pub host: HostPattern,
     pub organization: OrganizationId,
     pub app: AppId,
-    /// The one that links show.
+    /// The one that links show. Never a wildcard.
     pub primary: bool,
     /// Plain HTTP is sent to HTTPS.
     pub force_https: bool,
     pub created_at: Time,
+    pub policy: TrafficPolicy,
+    /// Asked in the order of [`crate::in_order`]; what none fits goes to `app`.
+    pub rules: Vec<Rule>,
+    /// A share of the requests for another app, to try it.
+    pub canary: Option<Canary>,
+    /// TLS is not ended here but by the app; rules and policy then do not apply.
+    pub passthrough: Option<Passthrough>,
+}
+
+/// Another app that gets some of the requests until it fails too often or is too slow; then all go back by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// Of the same organization.
+    pub app: AppId,
+    /// 0 to 100 of a hundred requests.
+    pub percent: u8,
+    /// Requests with this header always go to it.
+    pub header: Option<HeaderMatch>,
+    pub limits: CanaryLimits,
+}
+
+/// When a canary has failed, over its last requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CanaryLimits {
+    /// Nothing is decided on fewer requests than this.
+    pub min_requests: u32,
+    /// Answers 500 to 599 and none at all, of a hundred; `None`: any share.
+    pub max_error_percent: Option<u8>,
+    /// The time that 95 of 100 answers stay below; `None`: any.
+    pub max_p95_millis: Option<u32>,
+}
+
+impl Default for CanaryLimits {
+    fn default() -> CanaryLimits {
+        CanaryLimits {
+            min_requests: 50,
+            max_error_percent: Some(5),
+            max_p95_millis: None,
+        }
+    }
+}
+
+/// The connection as it came, TLS and all, to the app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passthrough {
+    /// In the app's container.
+    pub port: u16,
+    /// Tells the app who the client is.
+    pub proxy_protocol: Option<ProxyVersion>,
 }

@@ -1,16 +1,26 @@
 //! What one server's edge should do. The panel computes it, the edge builds it whole, checks it, and swaps it in.
 
-use crate::{AppId, Host, Secret};
+use crate::{
+    AppId, CanaryLimits, EdgeOptions, HeaderMatch, Host, HostPattern, Origin, PathChange, ProxyVersion, Redirect, RequestMatch, RuleId,
+    Secret, StreamPort, TrafficPolicy,
+};
+use ipnet::IpNet;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The whole of it. Two equal ones mean the same edge.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EdgeConfig {
-    /// By host, lower case.
-    pub routes: BTreeMap<Host, Route>,
-    pub certificates: BTreeMap<Host, EdgeCertificate>,
+    /// By host, lower case. An exact host goes before a wildcard.
+    pub routes: BTreeMap<HostPattern, Route>,
+    pub certificates: BTreeMap<HostPattern, EdgeCertificate>,
     /// Answers of `/.well-known/acme-challenge/TOKEN` (RFC 8555, 8.3), by token.
     pub challenges: BTreeMap<String, String>,
+    /// Certificates for TLS-ALPN-01 (RFC 8737): given to a client that offers `acme-tls/1` and nothing else, and only then.
+    pub alpn_challenges: BTreeMap<Host, EdgeCertificate>,
+    /// Hosts whose TLS is not ended here.
+    pub passthrough: BTreeMap<HostPattern, EdgePassthrough>,
+    pub streams: BTreeMap<StreamPort, EdgeStream>,
+    pub options: EdgeOptions,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +31,76 @@ pub struct Route {
     pub name: String,
     pub force_https: bool,
     pub target: Target,
+    /// `None`: nothing beside passing requests on.
+    pub policy: Option<Box<TrafficPolicy>>,
+    pub rules: Vec<EdgeRule>,
+    pub canary: Option<Box<EdgeCanary>>,
+}
+
+impl Route {
+    /// One without policy, rules and canary.
+    pub fn plain(app: Option<AppId>, name: impl Into<String>, force_https: bool, target: Target) -> Route {
+        Route {
+            app,
+            name: name.into(),
+            force_https,
+            target,
+            policy: None,
+            rules: Vec::new(),
+            canary: None,
+        }
+    }
+}
+
+/// A rule, with what it leads to found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeRule {
+    pub id: RuleId,
+    pub name: String,
+    pub priority: i32,
+    pub matches: RequestMatch,
+    pub action: EdgeAction,
+    /// `None`: the route's.
+    pub policy: Option<Box<TrafficPolicy>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EdgeAction {
+    Serve {
+        app: Option<AppId>,
+        /// For pages and the access log.
+        name: String,
+        target: Target,
+        path: PathChange,
+    },
+    Redirect(Redirect),
+    Respond {
+        status: u16,
+        content_type: String,
+        body: String,
+    },
+}
+
+/// A share of a route's requests that goes elsewhere, until it fails. What it has failed at stays failed until the
+/// configuration names another target, percentage or limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeCanary {
+    pub app: AppId,
+    pub name: String,
+    pub target: Target,
+    /// 0 to 100 of a hundred requests.
+    pub percent: u8,
+    /// Requests that fit always go to it.
+    pub header: Option<HeaderMatch>,
+    pub limits: CanaryLimits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Any of these, in turn.
+    /// Any of these; which, the policy says.
     Upstreams(Vec<Upstream>),
+    /// A server that is no container of ours.
+    Origin(Origin),
     /// The panel's own API.
     Panel,
     /// The "is starting" page, with 503 and `Retry-After`.
@@ -39,6 +113,31 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Upstream {
     pub address: SocketAddr,
+}
+
+/// TLS that is passed on as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgePassthrough {
+    pub app: Option<AppId>,
+    pub name: String,
+    /// Empty: connections are closed at once.
+    pub upstreams: Vec<Upstream>,
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// A port that is passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeStream {
+    pub app: Option<AppId>,
+    pub name: String,
+    /// Empty: connections are closed at once, datagrams dropped.
+    pub upstreams: Vec<Upstream>,
+    /// For TCP only.
+    pub proxy_protocol: Option<ProxyVersion>,
+    /// Empty: everybody.
+    pub allow: Vec<IpNet>,
+    /// 0: any number.
+    pub max_connections: u32,
 }
 
 /// A certificate as the edge needs it.

@@ -84,6 +84,7 @@ ids! {
     TokenId = "tok";
     NodeId = "srv";
     EventId = "evt";
+    RuleId = "rul";
     CertificateId = "crt";
     DnsProviderId = "dns";
 }

@@ -110,45 +110,88 @@ impl Host {
 }
 
 name!(
-    /// A name in a certificate: a host, or `*.` and a host for every name one label below it.
-    CertificateName,
+    /// A host, or `*.` and a host: every name with exactly one label more than it, as certificates have it (RFC 6125, 6.4.3).
+    HostPattern,
     |text| {
         let text = text.trim();
         match text.strip_prefix("*.") {
-            Some(base) => {
-                let base: Host = base.parse()?;
-                if base.address().is_some() || !base.as_str().contains('.') {
-                    return Err(Error::invalid("domain", "a wildcard stands before a domain, such as *.example.com"));
+            None => text.parse::<Host>().map(String::from),
+            Some(rest) => {
+                let host: Host = rest.parse()?;
+                if host.address().is_some() || !host.as_str().contains('.') {
+                    return Err(Error::invalid("domain", "a wildcard stands before a domain name: *.example.com"));
                 }
-                Ok(format!("*.{base}"))
+                Ok(format!("*.{host}"))
             }
-            None => Ok(text.parse::<Host>()?.into()),
         }
     }
 );
 
-impl CertificateName {
+impl HostPattern {
     pub fn is_wildcard(&self) -> bool {
         self.0.starts_with("*.")
     }
-    /// Without `*.`.
-    pub fn base(&self) -> Host {
-        Host(self.0.trim_start_matches("*.").to_owned())
+    /// The one host that this is; `None` for a wildcard.
+    pub fn exact(&self) -> Option<Host> {
+        (!self.is_wildcard()).then(|| Host(self.0.clone()))
     }
-    /// Whether a client takes a certificate with this name for `host` (RFC 9525, 6.3).
+    /// The host itself, or what stands behind `*.`.
+    pub fn base(&self) -> Host {
+        Host(self.0.strip_prefix("*.").unwrap_or(&self.0).to_owned())
+    }
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.parse().ok()
+    }
+    /// As [`Host::is_public`], of the base.
+    pub fn is_public(&self) -> bool {
+        self.base().is_public()
+    }
+    /// Whether a client takes a certificate with this name for `host`, and the edge a route (RFC 9525, 6.3).
     pub fn covers(&self, host: &Host) -> bool {
-        match self.0.strip_prefix("*.") {
-            Some(base) => host.address().is_none() && host.0.split_once('.').is_some_and(|(_, rest)| rest == base),
-            None => self.0 == host.0,
+        host.address().is_none_or(|_| !self.is_wildcard()) && self.fits(host.as_str())
+    }
+    /// Whether it stands for `host`, a lower-case name without port and last dot.
+    pub fn fits(&self, host: &str) -> bool {
+        match self.0.strip_prefix('*') {
+            None => self.0 == host,
+            Some(_) => self.label_of(host).is_some(),
         }
+    }
+    /// What stands in `host` for the `*`; `None` when this is no wildcard or does not fit.
+    pub fn label_of<'a>(&self, host: &'a str) -> Option<&'a str> {
+        let label = host.strip_suffix(self.0.strip_prefix('*')?)?;
+        (!label.is_empty() && !label.contains('.')).then_some(label)
     }
 }
 
-impl From<Host> for CertificateName {
-    fn from(host: Host) -> CertificateName {
-        CertificateName(host.0)
+/// A name in a certificate.
+pub type CertificateName = HostPattern;
+
+impl From<Host> for HostPattern {
+    fn from(host: Host) -> HostPattern {
+        HostPattern(host.0)
     }
 }
+
+impl From<&Host> for HostPattern {
+    fn from(host: &Host) -> HostPattern {
+        HostPattern(host.0.clone())
+    }
+}
+
+name!(
+    /// The name of a header (RFC 9110, 5.1), in lower case; also fits as a cookie's name.
+    HeaderField,
+    |text| {
+        let text = text.trim();
+        let fits = (1..=100).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+        if fits {
+            Ok(text.to_ascii_lowercase())
+        } else {
+            Err(Error::invalid("header", "a header's name is like X-Request-Id"))
+        }
+    }
+);
 
 name!(
     /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`, at most 255 bytes (POSIX.1-2017, 8.1).
@@ -362,7 +405,15 @@ mod tests {
     fn names_in_certificates() {
         check::<CertificateName>(
             &["example.com", "*.example.com", "*.Bücher.example", "10.0.0.1"],
-            &["*", "*.", "*.com", "*.10.0.0.1", "a.*.example.com", "*.*.example.com", "*example.com"],
+            &[
+                "*",
+                "*.",
+                "*.com",
+                "*.10.0.0.1",
+                "a.*.example.com",
+                "*.*.example.com",
+                "*example.com",
+            ],
         );
         let name = |text: &str| text.parse::<CertificateName>().expect("a name");
         for (name_, host, covers) in [
@@ -403,6 +454,25 @@ mod tests {
             ],
         );
         assert_eq!("Bücher.Example.".parse::<Host>().expect("valid").as_str(), "xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn host_patterns() {
+        check::<HostPattern>(
+            &["example.com", "*.example.com", "*.Example.COM.", "10.0.0.1", "*.a.b.test"],
+            &["*", "*.com", "*.10.0.0.1", "a.*.com", "*.*.com", "*a.example.com", "*.", ""],
+        );
+        let pattern: HostPattern = "*.example.com".parse().expect("valid");
+        for (host, fits) in [
+            ("a.example.com", true),
+            ("a.b.example.com", false),
+            ("example.com", false),
+            (".example.com", false),
+            ("aexample.com", false),
+        ] {
+            assert_eq!(pattern.fits(host), fits, "{host}");
+        }
+        assert_eq!((pattern.base().as_str(), pattern.exact()), ("example.com", None));
     }
 
     #[test]

@@ -43,15 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = EdgeConfig::default();
     for n in 0..flag("domains")?.parse::<usize>()? {
         let host: Host = format!("h{n}.test").parse()?;
-        config.certificates.insert(host.clone(), certificate.clone());
+        config.certificates.insert(host.clone().into(), certificate.clone());
         config.routes.insert(
-            host,
-            Route {
-                app: Some(app.clone()),
-                name: "bench".into(),
-                force_https: false,
-                target: Target::Upstreams(vec![upstream.clone()]),
-            },
+            host.into(),
+            Route::plain(Some(app.clone()), "bench", false, Target::Upstreams(vec![upstream.clone()])),
         );
     }
     edge.apply(config)?;

@@ -18,7 +18,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use types::{EdgeCertificate, EdgeConfig, EdgeLimits, EdgeSettings, Host, Route, Secret, Target, Upstream, World};
+use types::{EdgeCertificate, EdgeConfig, EdgeLimits, EdgeSettings, HostPattern, Route, Secret, Target, Upstream, World};
 
 #[tokio::test]
 async fn hosts_lead_to_their_apps() {
@@ -302,7 +302,7 @@ async fn a_bad_configuration_changes_nothing() {
         change(&mut config);
         stand.edge.apply(config).unwrap_err().to_string()
     };
-    let shop: Host = "shop.test".parse().unwrap();
+    let shop: HostPattern = "shop.test".parse().unwrap();
     let certificate = |config: &mut EdgeConfig, change: &dyn Fn(&mut EdgeCertificate)| change(config.certificates.get_mut(&shop).unwrap());
     for (change, words) in [
         (
@@ -499,15 +499,7 @@ async fn the_panel_is_served_on_its_port_and_domain() {
             });
         }
     });
-    let mut config = stand.config(&[(
-        "panel.test",
-        Route {
-            app: None,
-            name: "panel".into(),
-            force_https: false,
-            target: Target::Panel,
-        },
-    )]);
+    let mut config = stand.config(&[("panel.test", Route::plain(None, "panel", false, Target::Panel))]);
     config
         .certificates
         .insert("127.0.0.1".parse().unwrap(), stand.certificate("127.0.0.1"));

@@ -10,7 +10,6 @@ use hyper::{Request, Response, body::Frame, body::Incoming, service::service_fn}
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serverkit_edge as edge;
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -245,7 +244,7 @@ impl Stand {
                 .map(|(host, _)| (host.parse().unwrap(), self.certificate(host)))
                 .collect(),
             routes: routes.iter().map(|(host, route)| (host.parse().unwrap(), route.clone())).collect(),
-            challenges: BTreeMap::new(),
+            ..EdgeConfig::default()
         }
     }
     /// A client that trusts the certificates and finds every host here.
@@ -306,12 +305,7 @@ pub fn app_id(n: u64) -> AppId {
 }
 
 pub fn route(n: u64, target: Target) -> Route {
-    Route {
-        app: Some(app_id(n)),
-        name: format!("app{n}"),
-        force_https: false,
-        target,
-    }
+    Route::plain(Some(app_id(n)), format!("app{n}"), false, target)
 }
 
 pub fn to(app: &App) -> Route {
