@@ -38,7 +38,9 @@ export async function launch(url, more = []) {
 export function watch(page, how = {}) {
   /** @type {string[]} */
   const wrong = [];
-  const add = (/** @type {string} */ text) => { if (!(how.allow ?? []).some((one) => one.test(text))) wrong.push(text); };
+  // The panel's own authority is not known to this browser, so it takes no service worker from it.
+  const allow = [/SSL certificate error occurred when fetching the script/, ...how.allow ?? []];
+  const add = (/** @type {string} */ text) => { if (!allow.some((one) => one.test(text))) wrong.push(text); };
   page.on('console', (message) => { if (message.type() === 'error') add(`console: ${message.text()} ${message.location().url ?? ''}`); });
   page.on('pageerror', (error) => add(`error: ${error.message} ${error.stack?.split('\n')[1] ?? ''}`));
   page.on('requestfailed', (request) => { if (!/ERR_ABORTED/.test(request.failure()?.errorText ?? '')) add(`failed: ${request.url()} ${request.failure()?.errorText}`); });

@@ -30,6 +30,21 @@ async function signIn(context) {
   await page.close();
 }
 
+/** The first step of the first start, filled. @param {import('playwright-core').Page} page */
+async function account(page) {
+  await page.getByLabel('Name', { exact: true }).fill('Ada Lovelace');
+  await page.getByLabel('Email').fill('ada@example.com');
+  await page.getByLabel('Password', { exact: true }).fill('seven quiet otters swim north');
+}
+
+/** As if nobody was signed in, and for the first start as if nobody had the panel. @param {import('playwright-core').Page} page @param {boolean} fresh */
+async function unsigned(page, fresh) {
+  await page.route('**/api/v1/session*', (route) => route.fulfill({ status: 401, contentType: 'application/problem+json', body: '{"status":401,"code":"unauthenticated","detail":"sign in first"}' }));
+  await page.route('**/api/v1/session/refresh', (route) => route.fulfill({ status: 401, body: '{}' }));
+  const ends = new Date(Date.now() + 600_000).toISOString();
+  if (fresh) await page.route('**/api/v1/setup', (route) => route.fulfill(route.request().method() === 'GET' ? { json: { claimed: false, version: '0.1.0' } } : { status: 201, json: { user: { id: 'usr_1', name: 'Ada Lovelace', email: 'ada@example.com', role: 'owner', disabled: false }, csrf: '', expires_at: ends } }));
+}
+
 /** What is there to look at. @param {import('playwright-core').BrowserContext} context @returns {Promise<[name: string, path: string, act?: (page: import('playwright-core').Page) => Promise<void>][]>} */
 async function places(context) {
   const page = await context.newPage();
@@ -49,7 +64,7 @@ async function places(context) {
   const long = (/** @type {string} */ key) => (/** @type {import('playwright-core').Page} */ page_) => page_.keyboard.press(key);
   const tabs = ['deployments', 'logs', 'metrics', 'environment', 'domains', 'storage', 'terminal', 'settings'];
   return [
-    ['overview', '/'], ['apps', '/apps'], ['app-new', '/apps/new'], ['projects', '/projects'], ['deployments', '/deployments'], ['domains', '/domains'], ['certificates', '/certificates'], ['servers', '/servers'], ['activity', '/activity'], ['team', '/team'], ['account', '/account'], ['trash', '/trash'], ['settings', '/settings'], ['missing', '/nowhere'],
+    ['overview', '/'], ['apps', '/apps'], ['app-new', '/apps/new'], ['projects', '/projects'], ['deployments', '/deployments'], ['domains', '/domains'], ['certificates', '/certificates'], ['servers', '/servers'], ['activity', '/activity'], ['team', '/team'], ['account', '/account'], ['trash', '/trash'], ['settings', '/settings'], ['licences', '/licences', (page_) => page_.click('summary')], ['missing', '/nowhere'], ['docs', '/api/docs'], ['docs-operation', '/api/docs#app_create'], ['docs-errors', '/api/docs/errors'],
     ...(projects.length ? [/** @type {any} */ (['project', `/projects/${projects[0].id}`])] : []),
     ...(running ? [['app', `/apps/${running.id}`], ...tabs.map((tab) => [`app-${tab}`, `/apps/${running.id}/${tab}`])] : []),
     ...(busy ? [['app-busy', `/apps/${busy.id}`], ['app-busy-environment', `/apps/${busy.id}/environment`]] : []),
@@ -57,7 +72,10 @@ async function places(context) {
     ...(live ? [['deployment', `/deployments/${live.id}`]] : []),
     ...(broken ? [['deployment-failed', `/deployments/${broken.id}`]] : []),
     ['palette', '/', async (page_) => { await long('Control+k')(page_); await page_.keyboard.type('dep'); await page_.waitForSelector('.palette-item'); }],
-    ['sign-in', '/sign-in?stay'], 
+    ['sign-in', '/sign-in?stay'],
+    ['setup-closed', '/setup'], ['setup-account', '/setup#word', account],
+    ['setup-domain', '/setup#word', async (page_) => { await account(page_); await page_.getByRole('button', { name: 'Continue' }).click(); await page_.getByLabel('Panel domain').waitFor(); }],
+    ['setup-app', '/setup#word', async (page_) => { await account(page_); await page_.getByRole('button', { name: 'Continue' }).click(); await page_.getByRole('button', { name: 'Skip' }).click(); await page_.locator('.pick-card').first().waitFor(); }],
     ...(running ? [/** @type {any} */ (['dialog-delete', `/apps/${running.id}/settings`, async (/** @type {any} */ page_) => { await page_.click('.danger-row .btn.danger'); await page_.waitForSelector('dialog .targets, dialog .problem'); }])] : []),
   ].filter(([name]) => !only || only.includes(name));
 }
@@ -68,14 +86,14 @@ for (const theme of /** @type {const} */ (['dark', 'light'])) {
     await signIn(context);
     for (const [name, path, act] of await places(context)) {
       const page = await context.newPage();
-      const wrong = watch(page, { allow: name === 'sign-in' ? [/401/] : [] });
+      const wrong = watch(page, { allow: /^(sign-in|setup)/.test(name) ? [/401/] : [] });
       let bytes = 0;
       if (name === 'overview' && width === 1440 && theme === 'dark') {
         const network = await context.newCDPSession(page);
         await network.send('Network.enable');
         network.on('Network.loadingFinished', (/** @type {any} */ event) => { bytes += event.encodedDataLength; });
       }
-      if (name === 'sign-in') await page.route('**/api/v1/session*', (route) => route.fulfill({ status: 401, contentType: 'application/problem+json', body: '{"status":401,"code":"unauthenticated","detail":"sign in first"}' })).then(() => page.route('**/api/v1/session/refresh', (route) => route.fulfill({ status: 401, body: '{}' })));
+      if (/^(sign-in|setup)/.test(name)) await unsigned(page, name.startsWith('setup'));
       await page.goto(base + path).catch(() => page.goto(base + path));
       await page.waitForSelector('h1', { state: 'attached', timeout: 15_000 }).catch(() => wrong.push('it shows no heading within 15 s'));
       if (bytes || (name === 'overview' && width === 1440 && theme === 'dark')) { await page.waitForTimeout(900); if (bytes > BUDGET) problems.push(`first view: ${(bytes / 1024).toFixed(0)} KB are more than ${BUDGET / 1024}`); console.log(`first view: ${(bytes / 1024).toFixed(0)} KB`); }
