@@ -1,10 +1,13 @@
 //! The documentation at `/api/docs`: plain pages made from the OpenAPI document. They need no script and no network.
+//!
+//! `build.rs` reads this file too: a release embeds the finished page.
 
-use crate::failures::Code;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, fmt::Write};
 
 pub(crate) const STYLE: &str = include_str!("docs.css");
+
+const BRAND: &str = r#"<a class="brand" href="/"><img src="/icon.svg" width="24" height="24" alt="">serverkit</a>"#;
 
 /// The whole reference on one page.
 pub(crate) fn reference(document: &Value) -> String {
@@ -41,32 +44,32 @@ pub(crate) fn reference(document: &Value) -> String {
         .collect();
     page(
         "API",
-        &format!("<nav>{links}<a href=\"#schemas\">Shapes</a></nav><main>{body}</main>"),
+        &format!("<nav>{BRAND}{links}<a href=\"#schemas\">Shapes</a></nav><main>{body}</main>"),
     )
 }
 
-/// What each failure's code means.
-pub(crate) fn errors() -> String {
+/// What each failure's code means: its word, its title, its meaning.
+pub(crate) fn errors<'a>(codes: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> String {
     let mut body = String::from("<h1>Failures</h1><p>Every failure is a problem by RFC 9457 whose <code>type</code> leads here.</p><dl>");
-    for code in Code::ALL {
+    for (word, title, meaning) in codes {
         let _ = write!(
             body,
-            "<dt id=\"{0}\"><code>{0}</code> {1}</dt><dd>{2}</dd>",
-            code.word(),
-            escape(code.title()),
-            prose(code.meaning())
+            "<dt id=\"{word}\"><code>{word}</code> {}</dt><dd>{}</dd>",
+            escape(title),
+            prose(meaning)
         );
     }
     page(
         "Failures",
-        &format!("<nav><a href=\"/api/docs\">API</a></nav><main>{body}</dl></main>"),
+        &format!("<nav>{BRAND}<a href=\"/api/docs\">API</a></nav><main>{body}</dl></main>"),
     )
 }
 
 fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · serverkit</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><link rel=\"stylesheet\" href=\"/api/docs/style.css\"></head>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"/icon.svg\">\
+         <link rel=\"stylesheet\" href=\"/styles/tokens.css\"><link rel=\"stylesheet\" href=\"/api/docs/style.css\"></head>\
          <body>{body}</body></html>"
     )
 }

@@ -43,6 +43,7 @@ pub use document::document;
 pub use listen::Sockets;
 
 pub(crate) use app::Panel;
+use failures::Code;
 use live::Stop;
 use poem::{
     Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, Server,
@@ -51,7 +52,8 @@ use poem::{
     http::{StatusCode, header},
     middleware::CookieJarManager,
 };
-use serde_json::{Value, json};
+use serde_json::json;
+use shape::Schemas;
 use signed::Signed;
 use std::{
     sync::{
@@ -62,7 +64,6 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 use types::{Doing, Result, World};
-use ui::Ui;
 
 /// The largest body that is taken.
 pub(crate) const BODY_BYTES: usize = 4 << 20;
@@ -75,7 +76,6 @@ pub struct Api {
     /// Ends streams and WebSockets.
     stop: CancellationToken,
     ready: Arc<AtomicBool>,
-    ui: Ui,
 }
 
 impl Api {
@@ -85,18 +85,12 @@ impl Api {
             world,
             stop,
             ready: Arc::default(),
-            ui: Ui::default(),
         }
     }
 
     /// From now on `/ready` says so.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
-    }
-
-    /// Compresses the UI's files ahead of the first visitor; takes a second or two of one core.
-    pub fn warm(&self) {
-        self.ui.warm();
     }
 
     /// Serves both sockets until it is stopped; requests under way get `drain` to end.
@@ -113,28 +107,28 @@ impl Api {
 
     /// All paths.
     pub(crate) fn endpoint(&self) -> impl Endpoint<Output = Response> + use<> {
-        let mut document: Value = serde_json::from_str(&document()).expect("the document is JSON");
-        let reference = Arc::new(docs::reference(&document));
-        let text = Arc::new(document.to_string());
-        let schemas = Arc::new(document["components"]["schemas"].take());
-        let page = |text: Arc<String>, kind: &'static str| {
-            get(make(move |_| {
-                let text = text.clone();
-                async move { kept(&text, kind) }
+        let file = |name: &'static str| {
+            get(make(move |request: Request| {
+                let answer = ui::file(name, request.headers());
+                async move { answer.ok_or_else(|| poem::Error::from(outermost::nothing())) }
             }))
         };
+        let page = |text: &str, kind: &'static str| {
+            let text: Arc<str> = text.into();
+            get(make(move |_| {
+                let answer = kept(&text, kind);
+                async move { answer }
+            }))
+        };
+        let errors = docs::errors(Code::ALL.iter().map(|code| (code.word(), code.title(), code.meaning())));
         let api = self.clone();
         let ready = self.ready.clone();
-        let ui = self.ui.clone();
         let routes = Route::new()
             .nest("/api/v1", self.operations())
-            .at("/api/openapi.json", page(text, "application/json"))
-            .at("/api/docs", page(reference, "text/html; charset=utf-8"))
-            .at("/api/docs/errors", page(Arc::new(docs::errors()), "text/html; charset=utf-8"))
-            .at(
-                "/api/docs/style.css",
-                page(Arc::new(docs::STYLE.to_owned()), "text/css; charset=utf-8"),
-            )
+            .at("/api/openapi.json", file(ui::DOCUMENT))
+            .at("/api/docs", file(ui::REFERENCE))
+            .at("/api/docs/errors", page(&errors, "text/html; charset=utf-8"))
+            .at("/api/docs/style.css", page(docs::STYLE, "text/css; charset=utf-8"))
             .at("/health", get(make(|_| async { status(StatusCode::OK, "ok") })))
             .at(
                 "/ready",
@@ -162,12 +156,13 @@ impl Api {
             .at(
                 "/*",
                 make(move |request: Request| {
-                    let answer = ui.answer(&request);
+                    let answer = ui::answer(&request);
                     async move { answer.ok_or_else(|| poem::Error::from(outermost::nothing())) }
                 }),
             );
         let (world, stop) = (self.world.clone(), Stop(self.stop.clone()));
         let routes = Arc::new(routes.with(CookieJarManager::new()));
+        let schemas = Arc::new(Schemas::default());
         make(move |mut request: Request| {
             let (routes, world, schemas) = (routes.clone(), world.clone(), schemas.clone());
             request.set_data(stop.clone());

@@ -3,6 +3,7 @@
 use crate::{
     BODY_BYTES,
     failures::{self, Answer, Code, Failure, Unfinished},
+    shape::Schemas,
     ui,
 };
 use bytes::{Bytes, BytesMut};
@@ -12,7 +13,6 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use poem_openapi::{error::ParseRequestPayloadError, types::ToJSON};
-use serde_json::Value;
 use std::{panic::AssertUnwindSafe, time::Duration};
 use types::{Host, World};
 
@@ -26,7 +26,7 @@ const COMPRESS_FROM: usize = 1400;
 const HSTS: &str = "max-age=15552000";
 
 /// Answers whatever happens inside.
-pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Value, mut request: Request) -> Response {
+pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Schemas, mut request: Request) -> Response {
     let id = world.word(20);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -45,7 +45,7 @@ pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Valu
             Ok(response) => response.into_response(),
             Err(error) if error.is_from_response() => error.into_response(),
             Err(error) => match error.downcast_ref::<ParseRequestPayloadError>() {
-                Some(error) => failures::unreadable(&error.reason, &body, schemas).into_response(),
+                Some(error) => failures::unreadable(&error.reason, &body, schemas.get()).into_response(),
                 None => Failure::from(error).into_response(),
             },
         },
@@ -133,10 +133,8 @@ fn protect(headers: &mut HeaderMap, id: &str, is_https: bool) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("x-request-id", id);
     }
-    if !headers.contains_key(header::CONTENT_SECURITY_POLICY)
-        && let Ok(policy) = HeaderValue::from_str(&ui::policy(&[]))
-    {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(ui::POLICY));
     }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -1,8 +1,19 @@
 //! Why a body does not have its shape, field by field. poem-openapi names types and quotes values; people want to know
 //! which field, and the value may be secret. So what it refused is looked at again, by the document's schemas.
 
-use crate::failures::FieldError;
+use crate::{failures::FieldError, ui};
 use serde_json::{Map, Value};
+use std::sync::OnceLock;
+
+/// The schemas of the document: read when the first body is refused, since most panels never need them.
+#[derive(Default)]
+pub(crate) struct Schemas(OnceLock<Value>);
+
+impl Schemas {
+    pub fn get(&self) -> &Value {
+        self.0.get_or_init(|| ui::openapi()["components"]["schemas"].take())
+    }
+}
 
 /// What is wrong with `value` by the one of the document's schemas with this name; empty when nothing is.
 pub(crate) fn faults(schemas: &Value, name: &str, value: &Value) -> Vec<FieldError> {

@@ -1,134 +1,155 @@
-//! The panel's UI, embedded; debug builds read it from disk at each request.
+//! The panel's UI and the documentation. A release embeds them as `build.rs` compressed them; debug builds read `ui-dist`
+//! from disk, and make the documentation, at each request.
 //!
-//! Files are compressed once, at first use. Names with a version in them never change; all others are checked by their
-//! `ETag` at each use, so that a page never mixes two versions.
+//! Names with a version in them never change; all others are checked by their `ETag` at each use, so that a page never
+//! mixes two versions.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use crate::{docs, document::document};
 use bytes::Bytes;
 use poem::{
     Request, Response,
     http::{HeaderMap, Method, StatusCode, header},
 };
 use rust_embed::RustEmbed;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
     borrow::Cow,
-    collections::HashMap,
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
+    io::{Read, Write},
 };
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../ui-dist"]
+#[cfg_attr(embedded, folder = "$OUT_DIR/embedded")]
+#[cfg_attr(not(embedded), folder = "$CARGO_MANIFEST_DIR/../../ui-dist")]
 #[exclude = "types/*"]
-#[exclude = "*.md"]
+#[exclude = "README.md"]
 #[allow_missing = true]
 struct Files;
 
-/// A file ready to be sent.
-struct Ready {
-    plain: Bytes,
-    gzip: Option<Bytes>,
-    brotli: Option<Bytes>,
+/// The OpenAPI document, without spaces.
+pub(crate) const DOCUMENT: &str = "api/openapi.json";
+/// The documentation of the API.
+pub(crate) const REFERENCE: &str = "api/docs.html";
+
+/// What pages may load: their own origin and nothing else. No script and no style stands in a page itself.
+pub(crate) const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
+     connect-src 'self'; worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The file of the UI that the path names; the page for a path of the panel, which has no dot.
+pub(crate) fn answer(request: &Request) -> Option<Response> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let path = request.uri().path().trim_start_matches('/');
+    let is_page = path.is_empty() || !path.rsplit('/').next().unwrap_or_default().contains('.');
+    file(if is_page { "index.html" } else { path }, request.headers())
+}
+
+/// The file with this name, in an encoding that was asked for; `None` when there is none.
+pub(crate) fn file(name: &str, asked: &HeaderMap) -> Option<Response> {
+    let found = Found::by_name(name)?;
+    let text = |name: header::HeaderName| asked.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let response = Response::builder()
+        .header(header::ETAG, &found.etag)
+        .header(header::CACHE_CONTROL, lifetime(name))
+        .header(header::VARY, "Accept-Encoding");
+    let known = text(header::IF_NONE_MATCH)
+        .split(',')
+        .any(|tag| tag.trim().trim_start_matches("W/") == found.etag);
+    if known {
+        return Some(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let response = response.content_type(kind(name));
+    let (encoding, body) = found.body(text(header::ACCEPT_ENCODING));
+    Some(match encoding {
+        Some(encoding) => response.header(header::CONTENT_ENCODING, encoding).body(body),
+        None => response.body(body),
+    })
+}
+
+/// The OpenAPI document.
+pub(crate) fn openapi() -> Value {
+    let text = match Found::by_name(DOCUMENT) {
+        Some(found) => found.body("").1,
+        None => document().into(),
+    };
+    serde_json::from_slice(&text).expect("the document is JSON")
+}
+
+/// A file as it is kept: plain, or compressed in both ways.
+struct Found {
     etag: String,
-    kind: String,
-    /// Hashes of its inline scripts, for the policy.
-    scripts: Vec<String>,
+    plain: Option<Bytes>,
+    brotli: Option<Bytes>,
+    gzip: Option<Bytes>,
 }
 
-/// The files and what was compressed of them.
-#[derive(Clone, Default)]
-pub(crate) struct Ui {
-    ready: Arc<Mutex<HashMap<String, Arc<Ready>>>>,
-}
-
-/// Too short to be worth it.
-const COMPRESS_FROM: usize = 512;
-
-impl Ui {
-    /// Compresses all files ahead of the first visitor.
-    pub fn warm(&self) {
-        if !cfg!(debug_assertions) {
-            for name in Files::iter() {
-                self.file(&name);
-            }
+impl Found {
+    fn by_name(name: &str) -> Option<Found> {
+        if let Some((plain, etag)) = stored(name) {
+            return Some(Found::plain(plain, etag));
         }
-    }
-
-    /// The file that the path names; the page for a path of the panel, which has no dot.
-    pub fn answer(&self, request: &Request) -> Option<Response> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return None;
+        if cfg!(embedded) {
+            let (brotli, etag) = stored(&format!("{name}.br"))?;
+            let (gzip, _) = stored(&format!("{name}.gz"))?;
+            return Some(Found {
+                etag,
+                plain: None,
+                brotli: Some(brotli),
+                gzip: Some(gzip),
+            });
         }
-        let path = request.uri().path().trim_start_matches('/');
-        let is_page = path.is_empty() || !path.rsplit('/').next().unwrap_or_default().contains('.');
-        let name = if is_page { "index.html" } else { path };
-        let file = self.file(name)?;
-        Some(file.answer(name, request.headers()))
-    }
-
-    fn file(&self, name: &str) -> Option<Arc<Ready>> {
-        let keep = !cfg!(debug_assertions);
-        let lock = || self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ready) = lock().get(name) {
-            return Some(ready.clone());
-        }
-        let file = Files::get(name)?;
-        let data = match file.data {
-            Cow::Borrowed(embedded) => Bytes::from_static(embedded),
-            Cow::Owned(read) => Bytes::from(read),
+        let made = match name {
+            DOCUMENT => serde_json::from_str::<Value>(&document())
+                .expect("the document is JSON")
+                .to_string(),
+            REFERENCE => docs::reference(&openapi()),
+            _ => return None,
         };
-        let ready = Arc::new(Ready::new(name, data, keep));
-        if keep {
-            lock().insert(name.to_owned(), ready.clone());
+        let etag = tag(&Sha256::digest(&made));
+        Some(Found::plain(made.into(), etag))
+    }
+
+    fn plain(plain: Bytes, etag: String) -> Found {
+        Found {
+            etag,
+            plain: Some(plain),
+            brotli: None,
+            gzip: None,
         }
-        Some(ready)
+    }
+
+    /// The best of what is accepted, and the name of its encoding.
+    fn body(self, accepted: &str) -> (Option<&'static str>, Bytes) {
+        match self {
+            Found { plain: Some(bytes), .. } => (None, bytes),
+            Found { brotli: Some(bytes), .. } if accepts(accepted, "br") => (Some("br"), bytes),
+            Found { gzip: Some(bytes), .. } if accepts(accepted, "gzip") => (Some("gzip"), bytes),
+            Found { gzip, .. } => (None, unzip(&gzip.unwrap_or_default()).into()),
+        }
     }
 }
 
-impl Ready {
-    fn new(name: &str, data: Bytes, compress: bool) -> Ready {
-        let kind = mime_guess::from_path(name).first_or_octet_stream();
-        let is_text = kind.type_() == "text"
-            || matches!(kind.subtype().as_str(), "javascript" | "json" | "svg" | "wasm")
-            || kind.suffix().is_some_and(|suffix| matches!(suffix.as_str(), "json" | "xml"));
-        let compress = compress && is_text && data.len() >= COMPRESS_FROM;
-        let smaller = |bytes: Vec<u8>| (bytes.len() < data.len()).then(|| Bytes::from(bytes));
-        Ready {
-            gzip: compress.then(|| gzip(&data, 6)).and_then(smaller),
-            brotli: compress.then(|| brotli(&data)).and_then(smaller),
-            etag: format!("\"{}\"", &hex(&Sha256::digest(&data))[..32]),
-            scripts: if name == "index.html" { inline_scripts(&data) } else { Vec::new() },
-            kind: match kind.type_().as_str() {
-                "text" => format!("{kind}; charset=utf-8"),
-                _ => kind.to_string(),
-            },
-            plain: data,
-        }
-    }
+/// The bytes that are embedded, or lie on disk in a debug build, and their tag.
+fn stored(name: &str) -> Option<(Bytes, String)> {
+    let file = Files::get(name)?;
+    let bytes = match file.data {
+        Cow::Borrowed(embedded) => Bytes::from_static(embedded),
+        Cow::Owned(read) => read.into(),
+    };
+    Some((bytes, tag(&file.metadata.sha256_hash())))
+}
 
-    fn answer(&self, name: &str, asked: &HeaderMap) -> Response {
-        let text = |name: header::HeaderName| asked.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let mut response = Response::builder()
-            .header(header::ETAG, &self.etag)
-            .header(header::CACHE_CONTROL, lifetime(name))
-            .header(header::VARY, "Accept-Encoding");
-        if !self.scripts.is_empty() {
-            response = response.header(header::CONTENT_SECURITY_POLICY, policy(&self.scripts));
-        }
-        let known = text(header::IF_NONE_MATCH)
-            .split(',')
-            .any(|tag| tag.trim().trim_start_matches("W/") == self.etag);
-        if known {
-            return response.status(StatusCode::NOT_MODIFIED).finish();
-        }
-        response = response.content_type(&self.kind);
-        let accepted = text(header::ACCEPT_ENCODING);
-        match (&self.brotli, &self.gzip) {
-            (Some(bytes), _) if accepts(accepted, "br") => response.header(header::CONTENT_ENCODING, "br").body(bytes.clone()),
-            (_, Some(bytes)) if accepts(accepted, "gzip") => response.header(header::CONTENT_ENCODING, "gzip").body(bytes.clone()),
-            _ => response.body(self.plain.clone()),
-        }
+fn tag(hash: &[u8]) -> String {
+    let hex: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+fn kind(name: &str) -> String {
+    let kind = mime_guess::from_path(name).first_or_octet_stream();
+    match kind.type_().as_str() {
+        "text" => format!("{kind}; charset=utf-8"),
+        _ => kind.to_string(),
     }
 }
 
@@ -155,46 +176,18 @@ pub(crate) fn accepts(accepted: &str, encoding: &str) -> bool {
     })
 }
 
-/// What pages may load: their own origin and nothing else. Inline scripts are named by their hash (the import map).
-pub(crate) fn policy(scripts: &[String]) -> String {
-    let scripts: String = scripts.iter().map(|hash| format!(" 'sha256-{hash}'")).collect();
-    format!(
-        "default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; \
-         connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    )
-}
-
-/// The hashes of scripts that stand in the page itself.
-fn inline_scripts(page: &[u8]) -> Vec<String> {
-    let page = String::from_utf8_lossy(page);
-    let mut hashes = Vec::new();
-    for part in page.split("<script").skip(1) {
-        let Some((attributes, rest)) = part.split_once('>') else { continue };
-        let Some((script, _)) = rest.split_once("</script>") else {
-            continue;
-        };
-        if !attributes.contains("src=") && !script.is_empty() {
-            hashes.push(BASE64_STANDARD.encode(Sha256::digest(script.as_bytes())));
-        }
-    }
-    hashes
-}
-
 pub(crate) fn gzip(data: &[u8], level: u32) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(data.len() / 3), flate2::Compression::new(level));
     encoder.write_all(data).expect("memory takes it");
     encoder.finish().expect("memory takes it")
 }
 
-fn brotli(data: &[u8]) -> Vec<u8> {
-    // A window of 256 KiB holds most of these files, and keeps the compressor small.
-    let mut encoder = brotli::CompressorWriter::new(Vec::with_capacity(data.len() / 3), 16 << 10, 7, 18);
-    encoder.write_all(data).expect("memory takes it");
-    encoder.into_inner()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn unzip(data: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(data)
+        .read_to_end(&mut plain)
+        .expect("it was compressed when this was built");
+    plain
 }
 
 #[cfg(test)]
@@ -215,11 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_names_inline_scripts_only() {
-        let page = br#"<script type="importmap">{"a":1}</script><script type="module" src="/app.js"></script>"#;
-        let hash = BASE64_STANDARD.encode(Sha256::digest(br#"{"a":1}"#));
-        assert_eq!(inline_scripts(page), std::slice::from_ref(&hash));
-        assert!(policy(std::slice::from_ref(&hash)).contains(&format!("script-src 'self' 'sha256-{hash}';")));
+    fn the_page_needs_nothing_that_the_policy_forbids() {
+        let (page, _) = stored("index.html").map_or((Bytes::new(), String::new()), |found| found);
+        let page = String::from_utf8_lossy(&page);
+        for part in page.split("<script").skip(1) {
+            let (attributes, rest) = part.split_once('>').expect("a tag ends");
+            assert!(attributes.contains("src=") && rest.starts_with("</script>"), "an inline script");
+        }
+        assert!(!page.contains("<style") && !page.contains(" style="), "an inline style");
+        assert!(!POLICY.contains("unsafe"));
     }
 
     #[test]
@@ -237,15 +234,28 @@ mod tests {
     }
 
     #[test]
-    fn compressed_files_are_smaller_and_named() {
-        let ready = Ready::new("lib/a.js", b"export const a = 1;\n".repeat(200).into(), true);
+    fn each_encoding_holds_the_same() {
+        let text = "export const a = 1;\n".repeat(200);
+        let found = || Found {
+            etag: "\"1\"".into(),
+            plain: None,
+            brotli: Some(Bytes::from_static(b"smallest")),
+            gzip: Some(gzip(text.as_bytes(), 6).into()),
+        };
+        assert_eq!(found().body("gzip, deflate, br"), (Some("br"), Bytes::from_static(b"smallest")));
+        assert_eq!(found().body("gzip").0, Some("gzip"));
+        assert_eq!(found().body(""), (None, text.into()));
+    }
+
+    #[test]
+    fn a_file_that_is_known_is_not_sent_again() {
         let mut asked = HeaderMap::new();
-        asked.insert(header::ACCEPT_ENCODING, "gzip, deflate, br".parse().expect("a header"));
-        let answer = ready.answer("lib/a.js", &asked);
-        assert_eq!(answer.header("content-encoding"), Some("br"));
-        assert_eq!(answer.content_type(), Some("text/javascript; charset=utf-8"));
-        asked.insert(header::IF_NONE_MATCH, ready.etag.parse().expect("a header"));
-        assert_eq!(ready.answer("lib/a.js", &asked).status(), StatusCode::NOT_MODIFIED);
-        assert!(ready.gzip.is_some());
+        let first = file("app.js", &asked).expect("the UI has it");
+        assert_eq!(first.content_type(), Some("text/javascript; charset=utf-8"));
+        let etag = first.headers()[header::ETAG].clone();
+        asked.insert(header::IF_NONE_MATCH, etag);
+        assert_eq!(file("app.js", &asked).expect("the UI has it").status(), StatusCode::NOT_MODIFIED);
+        assert!(file("types/api.d.ts", &asked).is_none());
+        assert!(file("../Cargo.toml", &asked).is_none());
     }
 }

@@ -38,6 +38,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Where the kernel backs all memory by huge pages, small things far apart would hold 2 MB each: twice the memory in all.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     let Program { globals, command } = Program::parse();
     // Once for the process: rustls must not guess between its back ends.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -150,9 +150,6 @@ async fn run(config: Config, began: Instant) -> Result<()> {
     api.set_ready();
     watch::tell(NotifyState::Ready);
     greeting(&config, &bound, &panel, &*node, began).await?.print();
-    let warming = api.clone();
-    // On a thread of its own: what the compressors took goes back to the machine when it ends.
-    std::thread::spawn(move || warming.warm());
 
     let signal = signals.next().await;
     tracing::info!("{signal}: stopping; once more stops at once");
