@@ -42,9 +42,9 @@ fi
 
 mkdir -p "$OUT"
 install -m 0755 "$built" "$OUT/$name"
-install -m 0644 systemd/serverkit.service "$OUT/serverkit.service"
+install -m 0644 systemd/* "$OUT/"
 install -m 0755 packaging/install.sh "$OUT/install.sh"
-(cd "$OUT" && sha256sum serverkit-*-linux serverkit.service install.sh >SHA256SUMS)
+(cd "$OUT" && sha256sum serverkit-*-linux serverkit*.service serverkit*.path install.sh >SHA256SUMS)
 
 size=$(stat -c %s "$OUT/$name")
 echo "$OUT/$name"

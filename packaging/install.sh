@@ -5,7 +5,7 @@
 #   sh install.sh --binary ./serverkit-x86_64-linux
 #   sh install.sh --uninstall [--purge]
 #
-# Puts the binary at /usr/local/bin/serverkit, a unit at /etc/systemd/system/serverkit.service, a configuration of
+# Puts the binary at /usr/local/bin/serverkit, units at /etc/systemd/system/serverkit*, a configuration of
 # comments at /etc/serverkit/config.toml, and state at /var/lib/serverkit. Runs the panel as the system user
 # `serverkit`, who may bind low ports and is in the group `docker`; being in that group is as good as being root.
 # Installs Docker from the distribution if there is none. Run again, it upgrades: state and configuration stay, and the
@@ -13,7 +13,9 @@
 set -eu
 
 program=/usr/local/bin/serverkit
-unit=/etc/systemd/system/serverkit.service
+units=/etc/systemd/system
+unit=$units/serverkit.service
+unit_names="serverkit.service serverkit-builds.path serverkit-builds.service"
 config=/etc/serverkit/config.toml
 data=/var/lib/serverkit
 user=serverkit
@@ -41,8 +43,8 @@ Usage: install.sh [options]
   --yes             do not ask
   --help            show this
 
-Environment: RELEASE_URL, where the release is downloaded from (a folder with serverkit-ARCH-linux, serverkit.service
-and SHA256SUMS).
+Environment: RELEASE_URL, where the release is downloaded from (a folder with serverkit-ARCH-linux, the units and
+SHA256SUMS).
 TEXT
 }
 
@@ -74,7 +76,7 @@ main() {
     architecture
     work=$(mktemp -d)
     get_binary
-    get_unit
+    get_units
     check_ports
     install_docker
     make_user
@@ -163,20 +165,24 @@ get_binary() {
         fail "the binary does not run on this machine" "is it a serverkit binary for $arch?"
 }
 
-# The unit lies beside this script in the repository, beside the binary in a release folder, or in the release.
-get_unit() {
+# The units lie beside this script in the repository, beside the binary in a release folder, or in the release.
+get_units() {
     here=
-    case $0 in install.sh | */install.sh) here=$(dirname "$0")/../systemd/serverkit.service ;; esac
-    for place in "$here" "${binary:+$(dirname "$binary")/serverkit.service}"; do
-        if [ -n "$place" ] && [ -f "$place" ]; then
-            cp "$place" "$work/serverkit.service"
+    case $0 in install.sh | */install.sh) here=$(dirname "$0")/../systemd ;; esac
+    for unit_name in $unit_names; do get_unit "$unit_name"; done
+}
+
+get_unit() {
+    for place in "$here" "${binary:+$(dirname "$binary")}"; do
+        if [ -n "$place" ] && [ -f "$place/$1" ]; then
+            cp "$place/$1" "$work/$1"
             return
         fi
     done
-    download serverkit.service
+    download "$1"
     if [ -f "$work/SHA256SUMS" ]; then
-        [ "$(sha256sum "$work/serverkit.service" | awk '{ print $1 }')" = "$(sum_of "$work/SHA256SUMS" serverkit.service)" ] ||
-            fail "the checksum of serverkit.service is wrong, so nothing was installed"
+        [ "$(sha256sum "$work/$1" | awk '{ print $1 }')" = "$(sum_of "$work/SHA256SUMS" "$1")" ] ||
+            fail "the checksum of $1 is wrong, so nothing was installed"
     fi
 }
 
@@ -202,18 +208,26 @@ who_has() {
     ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/ (by \1)/p' | head -n 1
 }
 
+# Where the kernel has AppArmor on, Docker starts no container without its tools; docker.io only recommends them.
+needs_apparmor() {
+    grep -qs Y /sys/module/apparmor/parameters/enabled && ! have apparmor_parser && [ ! -x /sbin/apparmor_parser ]
+}
+
 install_docker() {
-    if have docker || have dockerd || [ -S /var/run/docker.sock ]; then
+    if [ -z "$docker" ]; then
+        has_docker || say "Docker is not installed: serverkit runs, and deploys once Docker is there."
         return
     fi
-    if [ -z "$docker" ]; then
-        say "Docker is not installed: serverkit runs, and deploys once Docker is there."
+    if has_docker; then
+        if needs_apparmor && have apt-get; then
+            say "Installing apparmor: without it Docker starts no container on this kernel"
+            apt_install apparmor || fail "apparmor could not be installed" "install it, then run this again (or give --no-docker)"
+        fi
         return
     fi
     say "Installing Docker from the distribution"
     if have apt-get; then
-        DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io iptables >/dev/null
+        apt_install docker.io iptables ca-certificates "$(if needs_apparmor; then echo apparmor; fi)"
     elif have dnf; then
         dnf install -y -q moby-engine || dnf install -y -q docker
     elif have zypper; then
@@ -224,6 +238,18 @@ install_docker() {
         false
     fi || fail "Docker could not be installed" "install it as its documentation says, then run this again (or give --no-docker)"
     if systemd_runs; then systemctl enable --now docker >/dev/null 2>&1 || say "Docker did not start; see: systemctl status docker"; fi
+}
+
+has_docker() { have docker || have dockerd || [ -S /var/run/docker.sock ]; }
+
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get update -qq || return
+    # An empty name is no package.
+    for package in "$@"; do
+        shift
+        [ -z "$package" ] || set -- "$@" "$package"
+    done
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 make_user() {
@@ -253,7 +279,7 @@ install_files() {
     install -m 0755 "$work/serverkit" "$program.new"
     mv -f "$program.new" "$program"
     if [ -d /etc/systemd/system ] || systemd_runs; then
-        install -D -m 0644 "$work/serverkit.service" "$unit"
+        for unit_name in $unit_names; do install -D -m 0644 "$work/$unit_name" "$units/$unit_name"; done
     fi
     case $old in
     '') say "Installed $version" ;;
@@ -275,6 +301,11 @@ write_config() {
 
 # [docker]
 # host = "unix:///var/run/docker.sock"
+
+# [builds]               what each step of a build may use
+# memory_mib = 2048     half of the machine's memory, between 256 and 8192
+# processes = 4096
+# cpu_weight = 25       its share of busy cores; an app has 100
 
 # [network]
 # range = "10.201.0.0/16"   networks of environments are cut from it
@@ -322,7 +353,8 @@ remove() {
     if systemd_runs && [ -f "$unit" ]; then
         systemctl disable -q --now serverkit || true
     fi
-    rm -f "$unit" "$program" "$program.old" "$program.new"
+    for unit_name in $unit_names; do rm -f "$units/$unit_name"; done
+    rm -f "$program" "$program.old" "$program.new"
     if systemd_runs; then systemctl daemon-reload; fi
     if [ -n "$purge" ]; then
         purge_containers

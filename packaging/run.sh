@@ -36,11 +36,17 @@ install_packages() {
     have curl || missing+=(curl)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
     have dockerd || have docker || engine_answers || missing+=(docker.io iptables)
+    if needs_apparmor; then missing+=(apparmor); fi
     [ ${#missing[@]} -gt 0 ] || return 0
     have apt-get || fail "please install: ${missing[*]} (this script knows Debian and Ubuntu only)"
     say "installing ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Where the kernel has AppArmor on, Docker starts no container without its tools; docker.io only recommends them.
+needs_apparmor() {
+    grep -qs Y /sys/module/apparmor/parameters/enabled && ! have apparmor_parser && [ ! -x /sbin/apparmor_parser ]
 }
 
 install_compiler() {

@@ -63,8 +63,10 @@ iptables iptables
 pgrep procps
 mount mount
 dockerd docker.io
+apparmor_parser apparmor
 debootstrap debootstrap
 zstd zstd
+docker-registry docker-registry
 pebble pebble
 pebble-challtestsrv pebble
 faketime faketime

@@ -101,7 +101,7 @@ impl Node for Bare {
     async fn sample(&self) -> Result<MachineSample> {
         Ok(MachineSample::default())
     }
-    async fn doctor(&self) -> Vec<Finding> {
+    async fn doctor(&self, _: Option<&str>) -> Vec<Finding> {
         Vec::new()
     }
     async fn edge_apply(&self, _: EdgeConfig) -> Result<()> {

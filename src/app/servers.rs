@@ -2,7 +2,9 @@
 
 use crate::{apps::find_app, ground::Ground};
 use std::{sync::Arc, time::Duration};
-use types::{Action, Actor, AppId, EngineStatus, Error, Finding, Kind, MachineFacts, MachineSample, NodeId, NodeRecord, Result, Time};
+use types::{
+    Action, Actor, AppId, EngineStatus, Error, Finding, FindingLevel, Kind, MachineFacts, MachineSample, NodeId, NodeRecord, Result, Time,
+};
 
 #[derive(Debug, Clone)]
 pub struct ServerView {
@@ -90,7 +92,11 @@ impl Servers {
     /// What is wrong with this machine, and how to mend it.
     pub async fn doctor(&self, actor: &Actor) -> Result<Vec<Finding>> {
         actor.may(Action::Administer)?;
-        Ok(self.ground.node.doctor().await)
+        let settings = self.ground.settings()?;
+        let directory = self.ground.options.acme_directory.clone().unwrap_or(settings.acme_directory);
+        let mut findings = self.ground.node.doctor(directory.domain()).await;
+        findings.extend(self.ground.store.mended().into_iter().map(mended));
+        Ok(findings)
     }
 
     fn chart(&self, prefix: &str, names: &[&'static str], span: Duration) -> Result<Chart> {
@@ -111,6 +117,16 @@ impl Servers {
             .map(|name| (*name, self.ground.metrics.range(&format!("{prefix}/{name}"), from, to, points)))
             .collect();
         Ok(Chart { step, times, series })
+    }
+}
+
+/// Nothing is left to do but to find out why the disk, or whoever copied the folder, harmed the state.
+fn mended(summary: String) -> Finding {
+    Finding {
+        check: "state",
+        level: FindingLevel::Warning,
+        summary: format!("the state was damaged, and is whole again: {summary}"),
+        fix: "dmesg | grep -i error shows whether the disk fails; keep a copy of the panel's folder".into(),
     }
 }
 

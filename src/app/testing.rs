@@ -202,7 +202,7 @@ impl Node for FakeNode {
     async fn sample(&self) -> Result<MachineSample> {
         Ok(MachineSample::default())
     }
-    async fn doctor(&self) -> Vec<Finding> {
+    async fn doctor(&self, _: Option<&str>) -> Vec<Finding> {
         Vec::new()
     }
     async fn edge_apply(&self, config: EdgeConfig) -> Result<()> {

@@ -188,6 +188,11 @@ fn start_failure(name: &str, refusal: bollard::errors::Error) -> Error {
     if message.contains("docker-init") {
         return Error::unavailable("the Docker engine has no `docker-init`; install it with: apt-get install -y tini");
     }
+    if message.contains("apparmor_parser") || message.contains("unable to apply apparmor profile") {
+        return Error::unavailable(
+            "Docker starts no container here, because AppArmor is on and its tools are not installed: apt-get install -y apparmor",
+        );
+    }
     for missing in [
         "executable file not found",
         "no such file or directory",

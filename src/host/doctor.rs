@@ -9,24 +9,34 @@ use crate::{
 use std::{os::unix::fs::MetadataExt, path::Path};
 use types::{EngineStatus, Finding, FindingLevel};
 
-/// Asked for certificates unless the settings say otherwise.
-const ACME_HOST: &str = "acme-v02.api.letsencrypt.org";
+/// Says `Y` where the kernel confines programs by AppArmor, as Debian's and Ubuntu's do.
+const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
 /// Where the engine keeps images, if it is the usual one.
 const ENGINE_DATA: &str = "/var/lib/docker";
 const GIB: u64 = 1 << 30;
 
 impl Host {
-    /// Everything there is to say. `ports` should be free or this process's own. Takes 3 s at most.
-    pub async fn doctor(&self, engine: &EngineStatus, ports: &[u16]) -> Vec<Finding> {
-        self.examine(engine, ports, ACME_HOST).await
-    }
-
-    async fn examine(&self, engine: &EngineStatus, ports: &[u16], name: &str) -> Vec<Finding> {
-        let (clock, names) = tokio::join!(clock::finding(self.world().now()), names::finding(name));
+    /// Everything there is to say. `ports` should be free or this process's own; `authority` is the host that certificates
+    /// come from, if it has a name. Takes 3 s at most.
+    pub async fn doctor(&self, engine: &EngineStatus, ports: &[u16], authority: Option<&str>) -> Vec<Finding> {
+        let names = async {
+            match authority {
+                Some(name) => Some(names::finding(name).await),
+                None => None,
+            }
+        };
+        let (clock, names) = tokio::join!(clock::finding(self.world().now()), names);
         let mut findings = vec![engine_finding(engine)];
+        findings.extend(apparmor(
+            std::fs::read_to_string(APPARMOR).is_ok_and(|text| text.starts_with('Y')),
+            ["/sbin/apparmor_parser", "/usr/sbin/apparmor_parser", "/usr/bin/apparmor_parser"]
+                .iter()
+                .any(|path| Path::new(path).exists()),
+        ));
         findings.extend(ports.iter().map(|port| port_finding(*port, holder(*port), std::process::id())));
         findings.extend(self.disks());
-        findings.extend([memory(), clock, names]);
+        findings.extend([memory(), clock]);
+        findings.extend(names);
         findings
     }
 
@@ -67,6 +77,18 @@ fn engine_finding(engine: &EngineStatus) -> Finding {
         ),
         EngineStatus::Down { why, fix } => finding("engine", FindingLevel::Problem, why, fix),
     }
+}
+
+/// Docker starts no container where AppArmor is on and its tools are missing; Debian's package only recommends them.
+fn apparmor(is_on: bool, has_tools: bool) -> Option<Finding> {
+    (is_on && !has_tools).then(|| {
+        finding(
+            "engine",
+            FindingLevel::Problem,
+            "AppArmor is on, but its tools are not installed: Docker starts no container",
+            "apt-get install -y apparmor && systemctl restart docker",
+        )
+    })
 }
 
 fn port_finding(port: u16, holder: Option<Holder>, own: u32) -> Finding {
@@ -182,6 +204,13 @@ mod tests {
     }
 
     #[test]
+    fn apparmor_without_its_tools_is_a_problem() {
+        let fix = apparmor(true, false).map(|finding| finding.fix).unwrap_or_default();
+        assert!(fix.starts_with("apt-get install -y apparmor"), "{fix}");
+        assert_eq!((apparmor(true, true), apparmor(false, false)), (None, None));
+    }
+
+    #[test]
     fn memory_is_judged() {
         let level = |available, total, swap| memory_finding(available, total, swap).level;
         assert_eq!(level(GIB, 2 * GIB, 0), FindingLevel::Ok);
@@ -197,7 +226,7 @@ mod tests {
             why: "Docker is not installed".into(),
             fix: "apt-get install -y docker.io".into(),
         };
-        let findings = host.examine(&engine, &[1], "localhost").await;
+        let findings = host.doctor(&engine, &[1], Some("localhost")).await;
         let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
         for check in ["engine", "ports", "disk", "memory", "clock", "dns"] {
             assert!(checks.contains(&check), "{checks:?}");

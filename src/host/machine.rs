@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use types::{Doing, Error, MachineFacts, MachineSample, Result, World};
+use types::{Doing, Error, MachineFacts, MachineSample, Result, Time, World};
 
 /// Between the two readings of the first sample.
 const FIRST_SPAN: Duration = Duration::from_millis(100);
@@ -51,6 +51,10 @@ impl Host {
 
     pub(crate) fn world(&self) -> &World {
         &self.inner.world
+    }
+
+    pub fn now(&self) -> Time {
+        self.inner.world.now()
     }
 
     pub fn facts(&self) -> MachineFacts {

@@ -1,6 +1,9 @@
 //! Do names resolve? Without that no certificate, no clone and no pull works.
 
-use hickory_resolver::{Resolver, TokioResolver, net::runtime::TokioRuntimeProvider};
+use hickory_resolver::{
+    Resolver, TokioResolver,
+    net::{NetError, runtime::TokioRuntimeProvider},
+};
 use std::time::Duration;
 use types::{Finding, FindingLevel};
 
@@ -11,7 +14,10 @@ pub async fn finding(name: &str) -> Finding {
     let resolver = Resolver::builder(TokioRuntimeProvider::default()).and_then(|builder| builder.build());
     match resolver {
         Ok(resolver) => ask(&resolver, name).await,
-        Err(error) => warning(format!("/etc/resolv.conf names no name server that works: {error}")),
+        Err(error) => {
+            tracing::debug!("making a resolver: {error}");
+            warning("/etc/resolv.conf names no name server that can be asked".into())
+        }
     }
 }
 
@@ -24,11 +30,25 @@ async fn ask(resolver: &TokioResolver, name: &str) -> Finding {
             fix: String::new(),
         },
         Ok(Ok(_)) => warning(format!("{name} has no address")),
-        Ok(Err(error)) => warning(format!("{name} does not resolve: {error}")),
+        Ok(Err(error)) => {
+            tracing::debug!("resolving {name}: {error}");
+            warning(format!("{name} does not resolve: {}", why(&error)))
+        }
         Err(_) => warning(format!(
             "{name} does not resolve: no name server answers within {} s",
             PATIENCE.as_secs()
         )),
+    }
+}
+
+/// In words; the resolver's own name the parts of a query.
+fn why(error: &NetError) -> &'static str {
+    match error {
+        NetError::Timeout => "no name server answers in time",
+        error if error.is_nx_domain() => "the name servers say that there is no such name",
+        error if error.is_no_records_found() => "the name servers know no address of it",
+        NetError::NoConnections | NetError::Io(_) => "the name servers in /etc/resolv.conf cannot be reached",
+        _ => "the name servers in /etc/resolv.conf give no usable answer",
     }
 }
 
@@ -61,8 +81,17 @@ mod tests {
         let begun = Instant::now();
         let finding = ask(&resolver, "acme.test").await;
         assert_eq!(finding.level, FindingLevel::Warning);
-        assert!(finding.summary.contains("acme.test does not resolve"), "{}", finding.summary);
+        let expected = "acme.test does not resolve: no name server answers";
+        assert!(finding.summary.starts_with(expected), "{}", finding.summary);
         assert!(begun.elapsed() < PATIENCE + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn failures_are_plain_words() {
+        let refused = NetError::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+        assert_eq!(why(&refused), "the name servers in /etc/resolv.conf cannot be reached");
+        assert_eq!(why(&NetError::Timeout), "no name server answers in time");
+        assert!(!why(&NetError::from("a detail of the protocol")).contains("protocol"));
     }
 
     #[tokio::test]

@@ -83,7 +83,8 @@ pub trait Node: Send + Sync {
     /// Addresses of its interfaces, without loopback, link-local ones and bridges.
     fn addresses(&self) -> Vec<IpAddr>;
     async fn sample(&self) -> Result<MachineSample>;
-    async fn doctor(&self) -> Vec<Finding>;
+    /// `authority`: the host that certificates come from, if it has a name.
+    async fn doctor(&self, authority: Option<&str>) -> Vec<Finding>;
 
     // the edge
     /// Builds it whole, then swaps it in; on failure the old one stays and the error names the route or certificate.

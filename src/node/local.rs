@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use docker::Docker;
 use edge::Edge;
 use futures::stream::BoxStream;
-use host::Host;
+use host::{Builds, Host};
 use std::{
     io,
     net::IpAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,22 +21,51 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio_util::io::SyncIoBridge;
 use types::{
     AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineStatus, Error, ExecSpec, Finding,
-    Image, LogLine, LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, Traffic, Upstream,
+    Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, Traffic, Upstream,
 };
 
 /// Bytes between the one who packs the context and the one who sends it.
 const PIPE: usize = 256 << 10;
+/// How long a build that went beyond its limits may take to fail by itself and say in which step.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Its engine, itself, and its edge.
 pub struct LocalNode {
     docker: Docker,
     host: Host,
+    builds: Builds,
     edge: Arc<Edge>,
 }
 
 impl LocalNode {
-    pub fn new(docker: Docker, host: Host, edge: Arc<Edge>) -> LocalNode {
-        LocalNode { docker, host, edge }
+    pub fn new(docker: Docker, host: Host, builds: Builds, edge: Arc<Edge>) -> LocalNode {
+        LocalNode {
+            docker,
+            host,
+            builds,
+            edge,
+        }
+    }
+
+    /// The context is packed while it is sent, so it takes neither disk nor memory here.
+    async fn build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image> {
+        let (reader, writer) = tokio::io::duplex(PIPE);
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let context = reader.chain(Verdict(is_cut.clone()));
+        let (folder, dockerfile) = (spec.context.clone(), spec.dockerfile.clone());
+        let mut writer = SyncIoBridge::new(writer);
+        let packing = tokio::task::spawn_blocking(move || {
+            let packed = build::pack(&folder, &dockerfile, &mut writer);
+            is_cut.store(packed.is_err(), Ordering::Release);
+            packed
+        });
+        let built = self.docker.image_build(spec, context, lines).await;
+        match packing.await.doing("packing the build context")? {
+            // The build needed no more of it; or it ended early, and says itself why.
+            Err(error) if is_broken_pipe(&error) => built,
+            Err(error) => Err(error),
+            Ok(_) => built,
+        }
     }
 
     /// The ports that should be the edge's.
@@ -96,25 +125,28 @@ impl Node for LocalNode {
     async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image> {
         self.docker.image_pull(reference, login, always, lines).await
     }
-    /// The context is packed while it is sent, so it takes neither disk nor memory here.
+    /// Waits for its turn, and is held to the limits of builds.
     async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image> {
-        let (reader, writer) = tokio::io::duplex(PIPE);
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let context = reader.chain(Verdict(is_cut.clone()));
-        let (folder, dockerfile) = (spec.context.clone(), spec.dockerfile.clone());
-        let mut writer = SyncIoBridge::new(writer);
-        let packing = tokio::task::spawn_blocking(move || {
-            let packed = build::pack(&folder, &dockerfile, &mut writer);
-            is_cut.store(packed.is_err(), Ordering::Release);
-            packed
-        });
-        let built = self.docker.image_build(spec, context, lines).await;
-        match packing.await.doing("packing the build context")? {
-            // The build needed no more of it; or it ended early, and says itself why.
-            Err(error) if is_broken_pipe(&error) => built,
-            Err(error) => Err(error),
-            Ok(_) => built,
-        }
+        let at = self.host.now();
+        let permit = self
+            .builds
+            .enter(async |text| {
+                let stream = LogStream::Note;
+                let _ = lines.send(LogLine { at, stream, text }).await;
+            })
+            .await;
+        let mut building = pin!(self.build(spec, lines));
+        let built = tokio::select! {
+            built = &mut building => built,
+            excess = permit.exceeded() => match tokio::time::timeout(LAST_WORDS, &mut building).await {
+                Ok(built) => built,
+                Err(_) => return Err(permit.failure(excess, None)),
+            },
+        };
+        built.map_err(|error| match &error {
+            Error::Invalid { why, .. } => permit.reason(why).map(|excess| permit.failure(excess, Some(why))).unwrap_or(error),
+            _ => error,
+        })
     }
     async fn image_remove(&self, id: &str) -> Result<()> {
         self.docker.image_remove(id).await
@@ -186,9 +218,9 @@ impl Node for LocalNode {
     async fn sample(&self) -> Result<MachineSample> {
         self.host.sample().await
     }
-    async fn doctor(&self) -> Vec<Finding> {
+    async fn doctor(&self, authority: Option<&str>) -> Vec<Finding> {
         let engine = self.docker.status().await;
-        self.host.doctor(&engine, &self.ports()).await
+        self.host.doctor(&engine, &self.ports(), authority).await
     }
 
     async fn edge_apply(&self, config: EdgeConfig) -> Result<()> {
@@ -217,7 +249,7 @@ mod tests {
     use super::*;
     use std::{collections::BTreeMap, fs, path::Path};
     use tokio::sync::mpsc;
-    use types::{EdgeLimits, EdgeSettings, World};
+    use types::{BuildLimits, EdgeLimits, EdgeSettings, World};
 
     #[tokio::test]
     async fn a_cut_context_is_a_failure() {
@@ -237,6 +269,10 @@ mod tests {
     }
 
     fn node(folder: &Path) -> LocalNode {
+        limited_node(folder, BuildLimits::usual(8 << 30))
+    }
+
+    fn limited_node(folder: &Path, limits: BuildLimits) -> LocalNode {
         let world = World::system();
         let local = vec!["127.0.0.1:0".parse().expect("it is an address")];
         let settings = EdgeSettings {
@@ -250,7 +286,12 @@ mod tests {
         };
         let edge = Edge::start(settings, world.clone()).expect("ports are free");
         let docker = Docker::connect(world.clone()).expect("DOCKER_HOST is right");
-        LocalNode::new(docker, Host::new(folder.to_owned(), world), Arc::new(edge))
+        LocalNode::new(
+            docker,
+            Host::new(folder.to_owned(), world),
+            Builds::new(limits, None),
+            Arc::new(edge),
+        )
     }
 
     fn spec(folder: &Path) -> BuildSpec {
@@ -295,6 +336,55 @@ mod tests {
         fs::write(context.join("Dockerfile"), "FRUM x\n").expect("it is writable");
         let error = node.image_build(&spec, &lines).await.expect_err("that is no Dockerfile");
         assert!(error.to_string().contains("FRUM"), "{error}");
+    }
+
+    /// How a build ends that runs this Python program, and what it printed.
+    async fn failed_build(program: &str, limits: BuildLimits) -> (String, Vec<String>) {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let node = limited_node(folder.path(), limits);
+        let context = folder.path().join("app");
+        fs::create_dir(&context).expect("it is writable");
+        fs::write(context.join("take.py"), program).expect("it is writable");
+        fs::write(
+            context.join("Dockerfile"),
+            "FROM python:3.11-slim\nCOPY take.py /\nRUN python3 /take.py\n",
+        )
+        .expect("it is writable");
+        let (lines, mut said) = mpsc::channel(100_000);
+        let built = tokio::time::timeout(Duration::from_secs(120), node.image_build(&spec(&context), &lines)).await;
+        drop(lines);
+        let mut log = Vec::new();
+        while let Some(line) = said.recv().await {
+            log.push(line.text);
+        }
+        let error = built
+            .unwrap_or_else(|_| panic!("it still runs: {log:?}"))
+            .expect_err("it takes too much");
+        (error.to_string(), log)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn docker_a_build_that_takes_too_much_memory_fails_in_words() {
+        let limits = BuildLimits {
+            memory_bytes: 700 << 20,
+            ..BuildLimits::usual(8 << 30)
+        };
+        let program = "kept = [b'x' * (64 << 20) for _ in range(128)]";
+        let (error, log) = failed_build(program, limits).await;
+        assert!(error.contains("the build used more than its 700 MiB of memory"), "{error}\n{log:?}");
+        assert!(error.contains("RUN python3"), "it says in which step: {error}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn docker_a_build_that_forks_without_end_fails_in_words() {
+        let limits = BuildLimits {
+            pids: 333,
+            ..BuildLimits::usual(8 << 30)
+        };
+        // It goes on trying: it ends only from outside.
+        let program = "import os, time\nwhile True:\n  try:\n    os.fork()\n  except OSError:\n    time.sleep(0.01)\n";
+        let (error, log) = failed_build(program, limits).await;
+        assert!(error.contains("the build started more than its 333 processes"), "{error}\n{log:?}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 use tracing_subscriber::EnvFilter;
-use types::{Doing, Error, Host, Result};
+use types::{BuildLimits, Doing, Error, Host, Result};
 use url::Url;
 
 /// Where it is looked for unless `--config` says otherwise.
@@ -58,6 +58,7 @@ pub struct RawConfig {
     /// Threads of the edge: one for each core.
     edge_threads: Option<usize>,
     docker: RawDocker,
+    builds: RawBuilds,
     network: RawNetwork,
     acme: RawAcme,
 }
@@ -67,6 +68,17 @@ pub struct RawConfig {
 struct RawDocker {
     /// `unix:///var/run/docker.sock`, `tcp://127.0.0.1:2375`; else `DOCKER_HOST`, else the usual socket.
     host: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawBuilds {
+    /// What each step of a build may use: half of the machine's memory, between 256 MiB and 8 GiB.
+    memory_mib: Option<u64>,
+    /// Processes and threads of a step: 4096.
+    processes: Option<u32>,
+    /// Its share of the cores when all are busy; an app has 100: 25.
+    cpu_weight: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,9 +155,30 @@ pub struct Config {
     pub drain: Duration,
     pub edge_threads: usize,
     pub docker_host: Option<String>,
+    pub builds: WantedBuildLimits,
     pub network_range: Ipv4Net,
     pub acme_directory: Option<Url>,
     pub acme_ca_pem: Option<String>,
+}
+
+/// What the file says of the limits of builds; the rest follows from the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WantedBuildLimits {
+    memory_bytes: Option<u64>,
+    pids: Option<u32>,
+    cpu_weight: Option<u32>,
+}
+
+impl WantedBuildLimits {
+    /// On a machine with so much memory.
+    pub fn on(self, machine_bytes: u64) -> BuildLimits {
+        let usual = BuildLimits::usual(machine_bytes);
+        BuildLimits {
+            memory_bytes: self.memory_bytes.unwrap_or(usual.memory_bytes),
+            pids: self.pids.unwrap_or(usual.pids),
+            cpu_weight: self.cpu_weight.unwrap_or(usual.cpu_weight),
+        }
+    }
 }
 
 impl Config {
@@ -196,6 +229,7 @@ impl Config {
             drain: Duration::from_secs(drain),
             edge_threads: raw.edge_threads.unwrap_or(0),
             docker_host: raw.docker.host,
+            builds: builds_of(&raw.builds, &mut problems),
             network_range: problems.keep("network.range", range_of(&range)).unwrap_or_default(),
             acme_directory: raw
                 .acme
@@ -235,6 +269,22 @@ impl Problems {
                 format!("the configuration is wrong\n  {}", problems.join("\n  ")),
             )),
         }
+    }
+}
+
+fn builds_of(raw: &RawBuilds, problems: &mut Problems) -> WantedBuildLimits {
+    let mut within = |field: &str, value: Option<u64>, least: u64, most: u64| {
+        if value.is_some_and(|value| !(least..=most).contains(&value)) {
+            problems.add(field, &format!("must be between {least} and {most}"));
+        }
+    };
+    within("builds.memory_mib", raw.memory_mib, 64, 1 << 24);
+    within("builds.processes", raw.processes.map(u64::from), 16, 1 << 22);
+    within("builds.cpu_weight", raw.cpu_weight.map(u64::from), 1, 10_000);
+    WantedBuildLimits {
+        memory_bytes: raw.memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+        pids: raw.processes,
+        cpu_weight: raw.cpu_weight,
     }
 }
 
@@ -355,9 +405,19 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_builds() {
+        let limits = |text, memory| resolve(text, Flags::default()).expect("fine").builds.on(memory);
+        let usual = limits("", 3 << 30);
+        assert_eq!((usual.memory_bytes, usual.pids, usual.cpu_weight), (3 << 29, 4096, 25));
+        assert_eq!(limits("", 1 << 40).memory_bytes, 8 << 30);
+        let wanted = limits("[builds]\nmemory_mib = 700\ncpu_weight = 100", 3 << 30);
+        assert_eq!((wanted.memory_bytes, wanted.pids, wanted.cpu_weight), (700 << 20, 4096, 100));
+    }
+
+    #[test]
     fn all_problems_come_at_once() {
         let text = "http = \"nowhere\"\npanel = []\nlog = \"a=b=c\"\ndrain_seconds = 99999\n\
-                    [network]\nrange = \"8.8.8.0/24\"\n[acme]\ndirectory = \"ftp://x\"\nca_file = \"/nowhere\"";
+                    [network]\nrange = \"8.8.8.0/24\"\n[builds]\nmemory_mib = 1\nprocesses = 0\n[acme]\ndirectory = \"ftp://x\"\nca_file = \"/nowhere\"";
         let error = resolve(text, Flags::default()).expect_err("all wrong").to_string();
         for field in [
             "http:",
@@ -365,6 +425,8 @@ mod tests {
             "log:",
             "drain_seconds:",
             "network.range:",
+            "builds.memory_mib:",
+            "builds.processes:",
             "acme.directory:",
             "acme.ca_file:",
         ] {

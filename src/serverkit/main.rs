@@ -8,7 +8,7 @@ mod terminal;
 mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 /// Its free lists keep a busy panel's memory flat; glibc's fragment.
 #[global_allocator]
@@ -33,6 +33,12 @@ enum Command {
     /// Print the OpenAPI document
     #[command(hide = true)]
     Openapi,
+    /// Hold the steps of builds to their limits, as root, for a panel that is not (systemd/serverkit-builds.service)
+    #[command(hide = true)]
+    HoldBuilds {
+        /// The panel's runtime folder
+        runtime: PathBuf,
+    },
     #[command(flatten)]
     Panel(cli::Command),
 }
@@ -46,6 +52,7 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(flags) => terminal::ended(serve::serve(globals.data, flags)),
         Command::Config(command) => terminal::ended(config::run(command)),
+        Command::HoldBuilds { runtime } => terminal::ended(host::hold_builds(&runtime)),
         Command::Openapi => openapi::print(),
         Command::Panel(command) => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(cli::run(globals, command, Program::command())),

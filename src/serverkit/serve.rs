@@ -12,7 +12,7 @@ use app::{Options, Panel, Parts};
 use clap::Args;
 use docker::Docker;
 use edge::{Bound, Edge};
-use host::Host;
+use host::{Builds, Host};
 use node::{LocalNode, Node};
 use rustix::{
     fs::Mode,
@@ -123,11 +123,13 @@ async fn run(config: Config, began: Instant) -> Result<()> {
     let bound = edge.bound();
     let redactor = Redactor::default();
     let host = Host::new(config.data.clone(), world.clone());
+    let limits = config.builds.on(host.facts().memory_bytes);
+    let builds = Builds::new(limits, std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from).as_deref());
     let docker = Docker::at(
         config.docker_host.clone().or_else(|| std::env::var("DOCKER_HOST").ok()).as_deref(),
         world.clone(),
     )?;
-    let node: Arc<dyn Node> = Arc::new(LocalNode::new(docker, host, edge.clone()));
+    let node: Arc<dyn Node> = Arc::new(LocalNode::new(docker, host, builds, edge.clone()));
     let panel = Panel::open(Parts {
         store: store.clone(),
         world: world.clone(),

@@ -22,10 +22,11 @@ pub async fn watchdog(stop: CancellationToken) {
     }
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT. SIGHUP, which ends a program that does not listen, is answered with a word in the log.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -33,14 +34,18 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate()).doing("listening for SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).doing("listening for SIGINT")?,
+            hang_up: signal(SignalKind::hangup()).doing("listening for SIGHUP")?,
         })
     }
 
     /// The name of the next one.
     pub async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => tracing::info!("SIGHUP: the configuration is read at the start only; it goes on as it was"),
+            }
         }
     }
 }

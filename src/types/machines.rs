@@ -49,7 +49,7 @@ pub struct MachineFacts {
 /// One finding of `serverkit doctor`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// `engine`, `ports`, `disk`, `clock`, `dns`, `memory`.
+    /// `engine`, `ports`, `disk`, `clock`, `dns`, `memory`, `state`.
     pub check: &'static str,
     pub level: FindingLevel,
     /// What was found, one sentence.
@@ -63,4 +63,28 @@ pub enum FindingLevel {
     Ok,
     Warning,
     Problem,
+}
+
+/// What each step of a build may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildLimits {
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub pids: u32,
+    /// Its share of the cores when all are busy; an app has 100.
+    pub cpu_weight: u32,
+}
+
+impl BuildLimits {
+    pub const PIDS: u32 = 4096;
+    pub const CPU_WEIGHT: u32 = 25;
+
+    /// What is usual on a machine with so much memory: half of it, between 256 MiB and 8 GiB.
+    pub fn usual(machine_bytes: u64) -> BuildLimits {
+        BuildLimits {
+            memory_bytes: (machine_bytes / 2).clamp(256 << 20, 8 << 30),
+            pids: BuildLimits::PIDS,
+            cpu_weight: BuildLimits::CPU_WEIGHT,
+        }
+    }
 }
