@@ -25,7 +25,7 @@ export default function ProjectsPage() {
     ${found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 4 }) : list.length === 0 ? html`<section class="panel">${h(Empty, { icon: 'folder', title: 'No projects', text: 'A project keeps apps together that talk to each other.', action: html`<button type="button" class="btn" onClick=${add}>New project</button>` })}</section>`
       : html`<div class="cards">${list.map((project) => { const mine = (apps.value ?? []).filter((app) => app.project.id === project.id); return html`<article class="panel card" key=${project.id}>
         <h2><a class="row-link" href=${`/projects/${project.id}`}>${project.name}</a></h2><p class="any">${project.description || html`<span class="faint">${plural(project.apps, 'app')}</span>`}</p>
-        <div class="card-foot">${project.environments.map((one) => html`<span class="tag">${one.name}</span>`)}<span class="dots" aria-label=${plural(mine.length, 'app')}>${mine.slice(0, 16).map((app) => h(Dot, { key: app.id, state: app.state }))}</span></div></article>`; })}</div>`}
+        <div class="card-foot">${project.environments.map((one) => html`<span class="tag">${one.name}</span>`)}<span class="dots" role="img" aria-label=${plural(mine.length, 'app')}>${mine.slice(0, 16).map((app) => h(Dot, { key: app.id, state: app.state }))}</span></div></article>`; })}</div>`}
   </div>`;
 }
 
