@@ -70,6 +70,27 @@ impl Answer {
             "The headers of the request are larger than this server accepts.",
         )
     }
+    pub(crate) fn denied() -> Answer {
+        Answer::new(403, "Forbidden", "This site may not be visited from your address.")
+    }
+    pub(crate) fn unauthorized() -> Answer {
+        Answer::new(401, "Sign in", "This site needs a user name and a password.")
+    }
+    pub(crate) fn too_many(seconds: u32) -> Answer {
+        Answer {
+            retry_after: Some(seconds),
+            ..Answer::new(429, "Too many requests", "There were too many requests; please wait a moment.")
+        }
+    }
+    pub(crate) fn maintenance(message: &str, seconds: u32) -> Answer {
+        Answer {
+            retry_after: (seconds > 0).then_some(seconds),
+            ..Answer::new(503, "Under maintenance", message.to_owned())
+        }
+    }
+    pub(crate) fn cannot_ask() -> Answer {
+        Answer::new(502, "Cannot ask", "The server that decides who may pass does not answer.").again_in(5)
+    }
     pub(crate) fn starting(site: &str) -> Answer {
         Answer::new(503, "Starting", format!("{site} is starting. This page loads again by itself.")).again_in(3)
     }

@@ -11,7 +11,7 @@ use pingora::protocols::{
 use std::{
     fmt,
     io::{self, IoSlice},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -24,7 +24,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpStream, UnixStream, tcp, unix},
 };
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{client, server::TlsStream};
 
 /// Writes up to this size wait in the buffer for the next one or a flush; one TLS record.
 const BUFFER: usize = 16 << 10;
@@ -42,7 +42,13 @@ pub(crate) enum Port {
 /// A connected client: where it came from, and the watch over its silence.
 #[derive(Debug)]
 pub(crate) struct Guest {
-    /// The peer's address as header value; made once, shared by all its requests.
+    /// The client: the peer, or whom the PROXY protocol names.
+    pub ip: IpAddr,
+    /// The peer is a proxy that is believed.
+    pub trusted: bool,
+    /// The client's address and port, and ours or the proxy's that it came to.
+    pub between: (SocketAddr, SocketAddr),
+    /// The client's address as header value; made once, shared by all its requests.
     pub address: HeaderValue,
     pub port: Port,
     /// Our port, as header value.
@@ -163,6 +169,8 @@ impl Watch {
 pub(crate) enum Io {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// TLS that we asked for.
+    TlsOut(Box<client::TlsStream<TcpStream>>),
     Unix(UnixStream),
     /// Split, so that a body can be written while the answer is read.
     Split(ReadHalf, SharedWriter),
@@ -171,11 +179,13 @@ pub(crate) enum Io {
 
 pub(crate) enum ReadHalf {
     Tcp(tcp::OwnedReadHalf),
+    Tls(tokio::io::ReadHalf<Box<client::TlsStream<TcpStream>>>),
     Unix(unix::OwnedReadHalf),
 }
 
 pub(crate) enum WriteHalf {
     Tcp(tcp::OwnedWriteHalf),
+    Tls(tokio::io::WriteHalf<Box<client::TlsStream<TcpStream>>>),
     Unix(unix::OwnedWriteHalf),
 }
 
@@ -187,24 +197,30 @@ impl AsyncWrite for SharedWriter {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self.0.lock().expect("no panic under this lock") {
             WriteHalf::Tcp(half) => Pin::new(half).poll_write(context, data),
+            WriteHalf::Tls(half) => Pin::new(half).poll_write(context, data),
             WriteHalf::Unix(half) => Pin::new(half).poll_write(context, data),
         }
     }
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match &mut *self.0.lock().expect("no panic under this lock") {
             WriteHalf::Tcp(half) => Pin::new(half).poll_write_vectored(context, data),
+            WriteHalf::Tls(half) => Pin::new(half).poll_write_vectored(context, data),
             WriteHalf::Unix(half) => Pin::new(half).poll_write_vectored(context, data),
         }
     }
     fn is_write_vectored(&self) -> bool {
         true
     }
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.0.lock().expect("no panic under this lock") {
+            WriteHalf::Tls(half) => Pin::new(half).poll_flush(context),
+            _ => Poll::Ready(Ok(())), // sockets do not buffer
+        }
     }
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self.0.lock().expect("no panic under this lock") {
             WriteHalf::Tcp(half) => Pin::new(half).poll_shutdown(context),
+            WriteHalf::Tls(half) => Pin::new(half).poll_shutdown(context),
             WriteHalf::Unix(half) => Pin::new(half).poll_shutdown(context),
         }
     }
@@ -215,8 +231,10 @@ impl Io {
         match self {
             Io::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Io::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Io::TlsOut(stream) => Pin::new(stream).poll_read(context, buffer),
             Io::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
             Io::Split(ReadHalf::Tcp(half), _) => Pin::new(half).poll_read(context, buffer),
+            Io::Split(ReadHalf::Tls(half), _) => Pin::new(half).poll_read(context, buffer),
             Io::Split(ReadHalf::Unix(half), _) => Pin::new(half).poll_read(context, buffer),
             Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -225,6 +243,7 @@ impl Io {
         match self {
             Io::Tcp(stream) => Pin::new(stream).poll_write(context, data),
             Io::Tls(stream) => Pin::new(stream).poll_write(context, data),
+            Io::TlsOut(stream) => Pin::new(stream).poll_write(context, data),
             Io::Unix(stream) => Pin::new(stream).poll_write(context, data),
             Io::Split(_, writer) => Pin::new(writer).poll_write(context, data),
             Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -234,6 +253,7 @@ impl Io {
         match self {
             Io::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, data),
             Io::Tls(stream) => Pin::new(stream).poll_write_vectored(context, data),
+            Io::TlsOut(stream) => Pin::new(stream).poll_write_vectored(context, data),
             Io::Unix(stream) => Pin::new(stream).poll_write_vectored(context, data),
             Io::Split(_, writer) => Pin::new(writer).poll_write_vectored(context, data),
             Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -242,6 +262,8 @@ impl Io {
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Io::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Io::TlsOut(stream) => Pin::new(stream).poll_flush(context),
+            Io::Split(_, writer) => Pin::new(writer).poll_flush(context),
             _ => Poll::Ready(Ok(())), // sockets do not buffer
         }
     }
@@ -249,6 +271,7 @@ impl Io {
         match self {
             Io::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Io::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Io::TlsOut(stream) => Pin::new(stream).poll_shutdown(context),
             Io::Unix(stream) => Pin::new(stream).poll_shutdown(context),
             Io::Split(_, writer) => Pin::new(writer).poll_shutdown(context),
             Io::Gone => Poll::Ready(Ok(())),
@@ -312,6 +335,10 @@ impl Connection {
                 let (read, write) = stream.into_split();
                 (ReadHalf::Unix(read), WriteHalf::Unix(write))
             }
+            Io::TlsOut(stream) => {
+                let (read, write) = tokio::io::split(stream);
+                (ReadHalf::Tls(read), WriteHalf::Tls(write))
+            }
             other => {
                 self.io = other;
                 return None;
@@ -337,6 +364,7 @@ impl Connection {
                 Ok(stream) => Io::Unix(stream),
                 Err(_) => return false,
             },
+            (ReadHalf::Tls(read), WriteHalf::Tls(write)) if read.is_pair_of(&write) => Io::TlsOut(read.unsplit(write)),
             _ => return false,
         };
         true
@@ -347,6 +375,8 @@ impl Connection {
         let read = match &self.io {
             Io::Tcp(stream) => stream.try_read(&mut byte),
             Io::Unix(stream) => stream.try_read(&mut byte),
+            // Whatever comes on the socket now is no part of an answer.
+            Io::TlsOut(stream) => stream.get_ref().0.try_read(&mut byte),
             _ => return false,
         };
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)

@@ -3,6 +3,7 @@
 use crate::{
     answers::Answer,
     connection::{Guest, Port},
+    headers::Caller,
     table::{Site, Table},
 };
 use http::{HeaderMap, HeaderValue, Method, Version, header};
@@ -30,7 +31,7 @@ pub(crate) struct Rules {
 const CHALLENGE: &str = "/.well-known/acme-challenge/";
 
 /// `raw` is the head as it came, for HTTP/1.
-pub(crate) fn decide(request: &RequestHeader, raw: Option<&[u8]>, guest: &Guest, table: &Table, rules: Rules) -> Decision {
+pub(crate) fn decide(request: &RequestHeader, raw: Option<&[u8]>, guest: &Guest, caller: &Caller, table: &Table, rules: Rules) -> Decision {
     if let Some(raw) = raw {
         if raw.len() > rules.head_bytes {
             return Decision::Answer(Answer::head_too_large());
@@ -62,7 +63,7 @@ pub(crate) fn decide(request: &RequestHeader, raw: Option<&[u8]>, guest: &Guest,
         return Decision::Answer(Answer::no_such_host(&host));
     };
     match rules.https_port {
-        Some(port) if guest.port == Port::Http && site.force_https => redirect(request, &host, port),
+        Some(port) if guest.port == Port::Http && !caller.secure && site.force_https => redirect(request, &host, port),
         _ => Decision::Serve(site.clone(), written),
     }
 }

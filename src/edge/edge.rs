@@ -5,11 +5,13 @@ use crate::{
     connection::Port,
     decide::Rules,
     listen,
-    table::Table,
+    registry::Registry,
+    streams::Streams,
+    table::{Table, Workshop},
     tls::{self, Certificates, Resolver},
     traffic::Ledger,
     upstream::Backends,
-    worker::{self, Shared, Stage, Worker},
+    worker::{self, Addresses, Shared, Stage, Worker},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -17,14 +19,17 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread::JoinHandle,
     time::Duration,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
-use types::{AppId, Doing, EdgeConfig, EdgeReport, EdgeSettings, Purge, Result, Traffic, Upstream, World};
+use types::{AppId, CanaryReport, Doing, EdgeConfig, EdgeReport, EdgeSettings, Purge, Result, Traffic, Upstream, World};
+
+/// Refused keys in a report.
+const LIMITED_SHOWN: usize = 200;
 
 /// Where the edge listens in fact: with port 0 in the settings, the port that the system chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +43,7 @@ pub struct Bound {
 pub struct Edge {
     shared: Arc<Shared>,
     panel_socket: PathBuf,
+    streams: Streams,
     bound: Bound,
     stage: watch::Sender<Stage>,
     /// One configuration is built at a time.
@@ -49,7 +55,6 @@ impl Edge {
     /// Binds all ports and starts to serve: the panel on its port, nothing else until [`Edge::apply`].
     /// Fails with `Busy` in words when a port cannot be had: "port 80 is taken by nginx (pid 12)".
     pub fn start(settings: EdgeSettings, world: World) -> Result<Edge> {
-        allow_many_connections();
         let (http, https, panel) = (bind_all(&settings.http)?, bind_all(&settings.https)?, bind_all(&settings.panel)?);
         let bound = Bound {
             http: addresses(&http)?,
@@ -60,14 +65,23 @@ impl Edge {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let (ledger, backends) = (Ledger::default(), Backends::new(threads));
+        let (ledger, backends, registry) = (Ledger::default(), Backends::new(threads), Registry::default());
+        let (streams, streams_thread) = Streams::start()?;
         let resolver = Arc::new(Resolver(ArcSwap::from_pointee(Certificates::default())));
         let tls = TlsAcceptor::from(Arc::new(tls::server_config(resolver.clone())?));
         let (log, log_thread) = AccessLog::start(&settings.access_log, threads, world.clone())?;
         let shared = Arc::new(Shared {
-            table: ArcSwap::from_pointee(Table::empty(&ledger, &backends, &settings.panel_socket)),
+            table: ArcSwap::from_pointee(Table::empty(Workshop {
+                ledger: &ledger,
+                backends: &backends,
+                registry: &registry,
+                panel_socket: &settings.panel_socket,
+            })),
             resolver,
             ledger,
+            registry,
+            addresses: Addresses::default(),
+            now: AtomicU64::new(0),
             backends,
             rules: Rules {
                 https_port: bound.https.first().map(SocketAddr::port),
@@ -84,10 +98,11 @@ impl Edge {
         let edge = Edge {
             shared,
             panel_socket: settings.panel_socket,
+            streams,
             bound,
             stage,
             applying: Mutex::new(()),
-            threads: Mutex::new(vec![log_thread]),
+            threads: Mutex::new(vec![log_thread, streams_thread]),
         };
         let listeners: Vec<(Arc<TcpListener>, Port)> = [(http, Port::Http), (https, Port::Https), (panel, Port::Panel)]
             .into_iter()
@@ -125,13 +140,14 @@ impl Edge {
     pub fn apply(&self, config: EdgeConfig) -> Result<()> {
         let _one_at_a_time = self.applying.lock().expect("no panic under this lock");
         let shared = &self.shared;
-        let (table, certificates) = Table::build(
-            &config,
-            &shared.resolver.0.load(),
-            &shared.ledger,
-            &shared.backends,
-            &self.panel_socket,
-        )?;
+        let workshop = Workshop {
+            ledger: &shared.ledger,
+            backends: &shared.backends,
+            registry: &shared.registry,
+            panel_socket: &self.panel_socket,
+        };
+        let (table, certificates) = Table::build(&config, &shared.resolver.0.load(), workshop)?;
+        self.streams.apply(&config.streams);
         shared.resolver.0.store(Arc::new(certificates));
         shared.table.store(Arc::new(table));
         Ok(())
@@ -144,15 +160,53 @@ impl Edge {
 
     /// What it tells about its work beyond [`Edge::traffic`].
     pub fn report(&self) -> EdgeReport {
-        EdgeReport {
-            connections: self.shared.connections() as u64,
+        let shared = &self.shared;
+        let mut report = EdgeReport {
+            connections: shared.connections() as u64,
+            refused_connections: shared.addresses.refused.load(Relaxed),
+            upstreams: shared.backends.report(shared.now()),
+            streams: self.streams.report(),
             ..EdgeReport::default()
+        };
+        let registry = &shared.registry;
+        registry.tallies.each(|host, tally| report.domains.push(tally.read(host)));
+        report.domains.sort_by(|one, other| one.host.cmp(&other.host));
+        registry.limits.each(|_, limit| limit.report(&mut report.limited));
+        report.limited.sort_by(|one, other| other.refused.cmp(&one.refused));
+        report.limited.truncate(LIMITED_SHOWN);
+        registry.shares.each(|_, share| {
+            let (objects, bytes, max_bytes, evicted) = share.read();
+            report.cache.objects += objects;
+            report.cache.bytes += bytes;
+            report.cache.max_bytes += max_bytes;
+            report.cache.evicted += evicted;
+        });
+        for (host, site) in &shared.table.load().canaries {
+            let Some(canary) = site.extras.as_ref().and_then(|extras| extras.canary.as_ref()) else {
+                continue;
+            };
+            let (requests, errors, p95_millis, failed) = canary.state.read();
+            report.canaries.push(CanaryReport {
+                host: host.clone(),
+                app: canary.app.clone(),
+                requests,
+                errors,
+                p95_millis,
+                failed,
+            });
         }
+        report
     }
 
     /// Throws kept answers away; returns how many.
-    pub fn purge(&self, _purge: &Purge) -> u64 {
-        0
+    pub fn purge(&self, purge: &Purge) -> u64 {
+        let mut purged = 0;
+        self.shared.registry.shares.each(|host, share| {
+            if purge.host.as_ref().is_none_or(|wanted| wanted == host) {
+                purged += share.purge(purge.path.as_deref());
+            }
+        });
+        purged
     }
 
     /// Requests and WebSockets under way on `upstream`, also after it has left the configuration.
@@ -175,6 +229,7 @@ impl Edge {
 
     fn end(&self) {
         self.stage.send_replace(Stage::Ended);
+        self.streams.end();
         self.shared.log.end();
     }
 }
@@ -182,24 +237,6 @@ impl Edge {
 impl Drop for Edge {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// Raises the soft limit of open files: each connection takes one or two, and the usual soft limit is 1024, for programs
-/// that use select(2).
-fn allow_many_connections() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    const MANY: u64 = 1 << 20;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.map_or(MANY, |maximum| maximum.min(MANY));
-    if current.is_some_and(|current| current < wanted) {
-        let raised = Rlimit {
-            current: Some(wanted),
-            maximum,
-        };
-        if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(%error, "the limit of open files stays at {current:?}");
-        }
     }
 }
 

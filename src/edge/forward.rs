@@ -6,13 +6,15 @@
 
 use crate::{
     connection::{Connection, Guest, SharedWriter},
-    headers::{self, Outgoing, Read, Receiver},
-    table::{Serves, Site},
+    headers::{self, Caller, Outgoing, Read, Receiver},
+    policy::Policy,
+    shape::Shaper,
+    table::Serves,
     upstream::{Backend, Place, UnderWay},
     worker::Worker,
 };
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::{
     ErrorType,
     http::{RequestHeader, ResponseHeader},
@@ -44,7 +46,86 @@ pub(crate) enum Failure {
     SlowBody,
     BadBody,
     BodyTooLarge,
+    /// The app says with this status that it cannot now, and another may.
+    Unavailable(u16),
     ClientGone,
+}
+
+impl Failure {
+    /// The upstream's fault, as far as one can tell.
+    fn is_upstreams(&self) -> bool {
+        matches!(
+            self,
+            Failure::Refused | Failure::BadAnswer | Failure::TimedOut | Failure::Unavailable(_)
+        )
+    }
+}
+
+/// Bounds of one request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub body_bytes: u64,
+    pub response_timeout: Duration,
+    pub idle_timeout: Duration,
+}
+
+/// What is to be done with a request.
+pub(crate) struct Errand<'a> {
+    pub serves: &'a Serves,
+    /// As the client wrote it.
+    pub host: &'a HeaderValue,
+    pub caller: &'a Caller,
+    /// In place of the request's path and query.
+    pub path: Option<&'a str>,
+    /// What was taken off the path.
+    pub prefix: Option<&'a str>,
+    /// In place of the client's own headers.
+    pub more: &'a [(HeaderName, HeaderValue)],
+    /// The answer may be kept: it must be whole and in no coding.
+    pub for_cache: bool,
+    /// The upstream to begin with.
+    pub first: Option<usize>,
+    pub limits: Limits,
+    retries: u32,
+    on_unavailable: bool,
+    ejection: Option<&'a types::Ejection>,
+}
+
+impl<'a> Errand<'a> {
+    pub(crate) fn new(worker: &Worker, serves: &'a Serves, host: &'a HeaderValue, caller: &'a Caller) -> Errand<'a> {
+        let limits = &worker.shared.limits;
+        Errand {
+            serves,
+            host,
+            caller,
+            path: None,
+            prefix: None,
+            more: &[],
+            for_cache: false,
+            first: None,
+            limits: Limits {
+                body_bytes: limits.body_bytes,
+                response_timeout: limits.response_timeout,
+                idle_timeout: limits.idle_timeout,
+            },
+            retries: 0,
+            on_unavailable: false,
+            ejection: None,
+        }
+    }
+
+    pub(crate) fn obey(&mut self, policy: &'a Policy) {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let limits = &policy.raw.limits;
+        self.limits = Limits {
+            body_bytes: limits.body_bytes.unwrap_or(self.limits.body_bytes),
+            response_timeout: limits.response_seconds.map_or(self.limits.response_timeout, seconds),
+            idle_timeout: limits.idle_seconds.map_or(self.limits.idle_timeout, seconds),
+        };
+        self.retries = policy.raw.retries.attempts;
+        self.on_unavailable = policy.raw.retries.on_unavailable;
+        self.ejection = policy.raw.ejection.as_ref();
+    }
 }
 
 /// A larger head is left to pingora's session, which has a limit of its own.
@@ -52,58 +133,93 @@ const LARGEST_PLAIN_HEAD: usize = 32 << 10;
 /// Bytes read at once from a body.
 const LARGEST_PIECE: usize = 64 << 10;
 /// Pieces of a body that wait between the two sides.
-const PIECES: usize = 4;
+pub(crate) const PIECES: usize = 4;
 
 /// Returns the status of the answer once it is passed on whole. `place` becomes where it went.
 pub(crate) async fn forward(
     worker: &Worker,
     guest: &Guest,
     session: &mut ServerSession,
-    site: &Site,
-    host: &HeaderValue,
+    errand: &Errand<'_>,
+    shaper: &mut Shaper,
     place: &mut Option<Place>,
 ) -> Result<u16, Failure> {
-    let (backends, first, receiver) = match &site.serves {
-        Serves::App(balanced) => (&*balanced.backends, balanced.turn(), Receiver::App),
+    let (backends, first, receiver) = match errand.serves {
+        Serves::App(balanced) => (&*balanced.backends, errand.first.unwrap_or_else(|| balanced.turn()), Receiver::App),
         Serves::Panel(backend) => (std::slice::from_ref(backend), 0, Receiver::Panel),
         Serves::Starting => return Err(Failure::Starting),
         Serves::Down(why) => return Err(Failure::Down(why.clone())),
     };
-    if declared_length(session.req_header()) > worker.shared.limits.body_bytes {
+    if declared_length(session.req_header()) > errand.limits.body_bytes {
         return Err(Failure::BodyTooLarge);
     }
+    let now = worker.now();
+    // When none is well, one that is not is better than nothing.
+    let choosy = backends.len() > 1 && backends.iter().any(|backend| backend.is_usable(now));
     let mut failure = Failure::Refused;
+    let mut retries = errand.retries;
     for n in 0..backends.len() {
         let backend = &backends[(first + n) % backends.len()];
+        if choosy && !backend.is_usable(now) {
+            continue;
+        }
         let _under_way = UnderWay::on(backend);
         *place = Some(backend.place.clone());
+        let may_retry = retries > 0
+            && n + 1 < backends.len()
+            && session.req_header().method.is_idempotent()
+            && session.is_body_empty()
+            && headers::upgrade_of(session.req_header()).is_none();
         let way = Way {
             worker,
             guest,
             backend,
             receiver,
-            host,
+            errand,
+            may_decline: may_retry && errand.on_unavailable,
         };
-        if let Some(connection) = backend.take(worker.index, worker.now()) {
-            match way.pass(session, connection, true).await {
-                Err(Miss::Stale) => {}
-                Err(Miss::Failed(failure)) => return Err(failure),
-                Ok(status) => return Ok(status),
-            }
+        let tried = way.attempt(session, shaper).await;
+        if let Some(ejection) = errand.ejection {
+            note(backends, backend, &tried, ejection, now);
         }
-        // Another upstream is tried only when no connection could be made.
-        match timeout(worker.shared.limits.connect_timeout, backend.connect()).await {
-            Ok(Ok(connection)) => {
-                return way.pass(session, Box::new(connection), false).await.map_err(|miss| match miss {
-                    Miss::Stale => Failure::BadAnswer,
-                    Miss::Failed(failure) => failure,
-                });
+        match tried {
+            Ok(status) => return Ok(status),
+            // Nothing was sent, so another may be tried.
+            Err(Tried::NoConnection(why)) => failure = why,
+            Err(Tried::Failed(why)) if may_retry && why.is_upstreams() && session.response_written().is_none() => {
+                retries -= 1;
+                failure = why;
             }
-            Ok(Err(_)) => failure = Failure::Refused,
-            Err(_) => failure = Failure::TimedOut,
+            Err(Tried::Failed(why)) => return Err(why),
         }
     }
     Err(failure)
+}
+
+/// How a try on one upstream failed.
+enum Tried {
+    NoConnection(Failure),
+    Failed(Failure),
+}
+
+/// Passive ejection: counts failures in a row, and sends one that has too many away for a while.
+fn note(backends: &[Arc<Backend>], backend: &Backend, tried: &Result<u16, Tried>, ejection: &types::Ejection, now: u64) {
+    let failed = match tried {
+        Ok(status) => matches!(status, 502..=504),
+        Err(Tried::NoConnection(_)) => true,
+        Err(Tried::Failed(why)) if why.is_upstreams() => true,
+        Err(Tried::Failed(_)) => return,
+    };
+    if !failed {
+        return backend.went_well();
+    }
+    if backend.went_badly(ejection.failures) && backend.is_usable(now) {
+        let away = backends.iter().filter(|backend| !backend.is_usable(now)).count();
+        let most = (backends.len() * ejection.max_percent as usize / 100).min(backends.len() - 1);
+        if away < most {
+            backend.eject(ejection.seconds, now);
+        }
+    }
 }
 
 fn declared_length(request: &RequestHeader) -> u64 {
@@ -116,7 +232,7 @@ fn declared_length(request: &RequestHeader) -> u64 {
 }
 
 /// How a try on one connection ended without an answer.
-enum Miss {
+pub(crate) enum Miss {
     /// The connection was an idle one that the app had closed meanwhile, and the request may be sent again.
     Stale,
     Failed(Failure),
@@ -129,32 +245,70 @@ impl From<Failure> for Miss {
 }
 
 /// A request on its way to a backend.
-struct Way<'a> {
-    worker: &'a Worker,
+pub(crate) struct Way<'a> {
+    pub worker: &'a Worker,
     guest: &'a Guest,
-    backend: &'a Arc<Backend>,
+    pub backend: &'a Arc<Backend>,
     receiver: Receiver,
-    host: &'a HeaderValue,
+    pub errand: &'a Errand<'a>,
+    /// An answer that the app is unavailable is not passed on, since another upstream may do better.
+    may_decline: bool,
 }
 
 impl Way<'_> {
-    async fn pass(&self, session: &mut ServerSession, connection: Box<Connection>, reused: bool) -> Result<u16, Miss> {
-        let has_body = !session.is_body_empty();
-        let websocket = !has_body && headers::is_websocket(session.req_header());
-        if has_body || websocket {
-            // Boxed, so that the common case does not carry the room for this one.
-            Box::pin(self.pass_both_ways(session, connection, has_body, websocket))
-                .await
-                .map_err(Miss::Failed)
-        } else {
-            self.pass_plain(session, connection, reused).await
+    async fn attempt(&self, session: &mut ServerSession, shaper: &mut Shaper) -> Result<u16, Tried> {
+        let failed = |miss| match miss {
+            Miss::Stale => Tried::Failed(Failure::BadAnswer),
+            Miss::Failed(Failure::Refused) => Tried::NoConnection(Failure::Refused),
+            Miss::Failed(failure) => Tried::Failed(failure),
+        };
+        if self.backend.wire.h2c {
+            return Box::pin(self.pass_h2c(session, shaper)).await.map_err(failed);
+        }
+        if let Some(connection) = self.backend.take(self.worker.index, self.worker.now()) {
+            match self.pass(session, shaper, connection, true).await {
+                Err(Miss::Stale) => {}
+                done => return done.map_err(failed),
+            }
+        }
+        match timeout(
+            self.worker.shared.limits.connect_timeout,
+            self.backend.connect(Some(self.guest.between)),
+        )
+        .await
+        {
+            Ok(Ok(connection)) => self.pass(session, shaper, Box::new(connection), false).await.map_err(failed),
+            Ok(Err(_)) => Err(Tried::NoConnection(Failure::Refused)),
+            Err(_) => Err(Tried::NoConnection(Failure::TimedOut)),
         }
     }
 
-    fn outgoing<'a>(&'a self, session: &'a ServerSession) -> Outgoing<'a> {
+    async fn pass(&self, session: &mut ServerSession, shaper: &mut Shaper, connection: Box<Connection>, reused: bool) -> Result<u16, Miss> {
+        let has_body = !session.is_body_empty();
+        let upgrade = if has_body {
+            None
+        } else {
+            headers::upgrade_of(session.req_header()).cloned()
+        };
+        if has_body || upgrade.is_some() {
+            // Boxed, so that the common case does not carry the room for this one.
+            Box::pin(self.pass_both_ways(session, shaper, connection, has_body, upgrade.as_ref()))
+                .await
+                .map_err(Miss::Failed)
+        } else {
+            self.pass_plain(session, shaper, connection, reused).await
+        }
+    }
+
+    /// Whether to try another upstream instead.
+    fn declines(&self, status: StatusCode) -> bool {
+        self.may_decline && matches!(status.as_u16(), 502..=504)
+    }
+
+    pub(crate) fn outgoing<'a>(&'a self, session: &'a ServerSession) -> Outgoing<'a> {
         Outgoing {
             request: session.req_header(),
-            host: self.host,
+            errand: self.errand,
             guest: self.guest,
             receiver: self.receiver,
         }
@@ -165,8 +319,14 @@ impl Way<'_> {
     }
 
     /// A request without a body. When the answer has a declared length, nothing but this touches it.
-    async fn pass_plain(&self, session: &mut ServerSession, mut connection: Box<Connection>, reused: bool) -> Result<u16, Miss> {
-        let limits = &self.worker.shared.limits;
+    async fn pass_plain(
+        &self,
+        session: &mut ServerSession,
+        shaper: &mut Shaper,
+        mut connection: Box<Connection>,
+        reused: bool,
+    ) -> Result<u16, Miss> {
+        let limits = self.errand.limits;
         let may_repeat = reused && session.req_header().method.is_idempotent();
         let missed = || if may_repeat { Miss::Stale } else { Failure::BadAnswer.into() };
         self.outgoing(session).write(connection.buffer());
@@ -189,13 +349,16 @@ impl Way<'_> {
                 Read::Partial if answer.len() < LARGEST_PLAIN_HEAD => {}
                 Read::Partial | Read::Other => {
                     connection.take_back(answer);
-                    return Box::pin(self.pass_any(session, connection)).await.map_err(Miss::Failed);
+                    return Box::pin(self.pass_any(session, shaper, connection)).await.map_err(Miss::Failed);
                 }
             }
         };
         let status = head.to_client.status.as_u16();
+        if self.declines(head.to_client.status) {
+            return Err(Failure::Unavailable(status).into());
+        }
         let mut left = head.length;
-        write_built_head(session, head.to_client, left == 0).await?;
+        write_built_head(session, shaper, head.to_client, left == 0).await?;
         answer.advance(head.size);
         while left > 0 {
             if answer.is_empty() {
@@ -213,7 +376,7 @@ impl Way<'_> {
             }
             let part = answer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             left -= part as u64;
-            write_piece(session, answer.split_to(part).freeze(), left == 0, limits.idle_timeout).await?;
+            write_piece(session, shaper, answer.split_to(part).freeze(), left == 0, limits.idle_timeout).await?;
         }
         // More than it declared: nobody knows what that is.
         if answer.is_empty() {
@@ -223,9 +386,9 @@ impl Way<'_> {
     }
 
     /// A request without a body that was sent already, and any answer.
-    async fn pass_any(&self, session: &mut ServerSession, connection: Box<Connection>) -> Result<u16, Failure> {
-        let limits = &self.worker.shared.limits;
-        let request = self.outgoing(session).to_header(false, false);
+    async fn pass_any(&self, session: &mut ServerSession, shaper: &mut Shaper, connection: Box<Connection>) -> Result<u16, Failure> {
+        let limits = self.errand.limits;
+        let request = self.outgoing(session).to_header(None, false);
         let mut app = AppSession::new(connection);
         app.write_request_header(request).await.map_err(|_| Failure::BadAnswer)?;
         let status = loop {
@@ -245,8 +408,11 @@ impl Way<'_> {
             }
         };
         let head = app.resp_header().expect("the head has just been read");
+        if self.declines(head.status) {
+            return Err(Failure::Unavailable(head.status.as_u16()));
+        }
         let ended = app_is_done(session, head);
-        write_head(session, head, ended).await?;
+        write_head(session, shaper, head, ended).await?;
         while !ended && !app.is_body_done() {
             let piece = tokio::select! {
                 biased;
@@ -258,7 +424,7 @@ impl Way<'_> {
                 _ = session.read_body_or_idle(true) => return Err(Failure::ClientGone),
             };
             let last = app.is_body_done();
-            write_piece(session, piece.unwrap_or_default(), last, limits.idle_timeout).await?;
+            write_piece(session, shaper, piece.unwrap_or_default(), last, limits.idle_timeout).await?;
         }
         app.respect_keepalive();
         if let Some(stream) = app.reuse().await
@@ -273,15 +439,16 @@ impl Way<'_> {
     async fn pass_both_ways(
         &self,
         session: &mut ServerSession,
+        shaper: &mut Shaper,
         mut connection: Box<Connection>,
         has_body: bool,
-        websocket: bool,
+        upgrade: Option<&HeaderValue>,
     ) -> Result<u16, Failure> {
-        let limits = &self.worker.shared.limits;
+        let limits = self.errand.limits;
         let chunked = has_body && !session.req_header().headers.contains_key(header::CONTENT_LENGTH);
         let writer = connection.split().ok_or(Failure::BadAnswer)?;
         let mut app = AppSession::new(connection);
-        let request = self.outgoing(session).to_header(websocket, chunked);
+        let request = self.outgoing(session).to_header(upgrade, chunked);
         app.write_request_header(request).await.map_err(|_| Failure::BadAnswer)?;
         if expects_continue(session) {
             session.write_continue_response().await.map_err(|_| Failure::ClientGone)?;
@@ -303,6 +470,7 @@ impl Way<'_> {
             );
             let client = Client {
                 session,
+                shaper,
                 body_limit: limits.body_bytes,
                 idle_timeout: limits.idle_timeout,
                 activity: &activity,
@@ -350,13 +518,25 @@ fn app_is_done(session: &ServerSession, head: &ResponseHeader) -> bool {
         || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0")
 }
 
-async fn write_head(session: &mut ServerSession, head: &ResponseHeader, ended: bool) -> Result<(), Failure> {
-    write_built_head(session, headers::to_client(head, false), ended).await
+async fn write_head(session: &mut ServerSession, shaper: &mut Shaper, head: &ResponseHeader, ended: bool) -> Result<(), Failure> {
+    write_built_head(session, shaper, headers::to_client(head, false), ended).await
 }
 
-async fn write_built_head(session: &mut ServerSession, mut to_client: Box<ResponseHeader>, ended: bool) -> Result<(), Failure> {
+async fn write_built_head(
+    session: &mut ServerSession,
+    shaper: &mut Shaper,
+    mut to_client: Box<ResponseHeader>,
+    ended: bool,
+) -> Result<(), Failure> {
+    let mut page = None;
+    if let Some(shape) = &mut shaper.0 {
+        (to_client, page) = shape.head(session.req_header(), to_client, ended);
+    }
+    // A page in place of the app's answer is written here, whole; what comes of the answer is dropped.
+    let page = page.filter(|_| session.req_header().method != Method::HEAD);
+    let ended = ended && page.is_none();
     let unframed = !ended && !to_client.headers.contains_key(header::CONTENT_LENGTH);
-    let written = match session {
+    let written = match &mut *session {
         ServerSession::H2(session) => session.write_response_header(to_client, ended),
         session => {
             if unframed && session.req_header().version == Version::HTTP_11 {
@@ -365,10 +545,31 @@ async fn write_built_head(session: &mut ServerSession, mut to_client: Box<Respon
             session.write_response_header(to_client).await
         }
     };
-    written.map_err(|_| Failure::ClientGone)
+    written.map_err(|_| Failure::ClientGone)?;
+    match page {
+        Some(page) => session.write_response_body(page, true).await.map_err(|_| Failure::ClientGone),
+        None => Ok(()),
+    }
 }
 
-async fn write_piece(session: &mut ServerSession, piece: Bytes, last: bool, limit: Duration) -> Result<(), Failure> {
+async fn write_piece(
+    session: &mut ServerSession,
+    shaper: &mut Shaper,
+    mut piece: Bytes,
+    last: bool,
+    limit: Duration,
+) -> Result<(), Failure> {
+    if let Some(shape) = &mut shaper.0 {
+        match shape.piece(piece, last) {
+            Ok(Some(shaped)) => piece = shaped,
+            Ok(None) => return Ok(()),
+            Err(_) => return Err(Failure::BadAnswer),
+        }
+        let wait = shape.wait(piece.len());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
     match timeout(limit, session.write_response_body(piece, last)).await {
         Ok(Ok(())) => Ok(()),
         // An app that sends more or less than it declared is an app's fault; a client that is gone is the common case.
@@ -377,29 +578,29 @@ async fn write_piece(session: &mut ServerSession, piece: Bytes, last: bool, limi
 }
 
 /// When something last moved, for limits that silence in both directions breaks.
-struct Activity {
+pub(crate) struct Activity {
     began: Instant,
     last: AtomicU64,
 }
 
 /// Nothing moved for too long.
-struct Silent;
+pub(crate) struct Silent;
 
 impl Activity {
-    fn new() -> Activity {
+    pub(crate) fn new() -> Activity {
         Activity {
             began: Instant::now(),
             last: AtomicU64::new(0),
         }
     }
-    fn touch(&self) {
+    pub(crate) fn touch(&self) {
         self.last
             .store(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
     fn silence(&self) -> Duration {
         self.began.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
     }
-    async fn unless_silent<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<T, Silent> {
+    pub(crate) async fn unless_silent<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<T, Silent> {
         tokio::pin!(work);
         loop {
             let left = limit.saturating_sub(self.silence());
@@ -417,10 +618,10 @@ impl Activity {
 }
 
 /// A piece of the client's body, or its end.
-enum Piece {
+pub(crate) enum Piece {
     Data(Bytes),
     End,
-    /// The client closed its side of a WebSocket.
+    /// The client closed its side of an upgraded connection.
     Close,
 }
 
@@ -485,17 +686,18 @@ async fn read_answer(
 }
 
 /// The client's side of a request with a body, or of a WebSocket.
-struct Client<'a> {
-    session: &'a mut ServerSession,
-    body_limit: u64,
-    idle_timeout: Duration,
-    activity: &'a Activity,
-    all_sent: &'a AtomicBool,
+pub(crate) struct Client<'a> {
+    pub session: &'a mut ServerSession,
+    pub shaper: &'a mut Shaper,
+    pub body_limit: u64,
+    pub idle_timeout: Duration,
+    pub activity: &'a Activity,
+    pub all_sent: &'a AtomicBool,
 }
 
 impl Client<'_> {
     /// Reads the body into `body` and writes what comes from `answer`, until the answer ends.
-    async fn serve(
+    pub(crate) async fn serve(
         mut self,
         body: mpsc::Sender<Piece>,
         mut answer: mpsc::Receiver<Result<HttpTask, Failure>>,
@@ -552,14 +754,26 @@ impl Client<'_> {
                 Ok((Some(101), ended))
             }
             HttpTask::Header(head, ended) => {
-                write_head(self.session, &head, ended).await?;
+                write_head(self.session, self.shaper, &head, ended).await?;
                 Ok((Some(head.status.as_u16()), ended))
             }
             HttpTask::Body(data, ended) | HttpTask::UpgradedBody(data, ended) => {
-                write_piece(self.session, data.unwrap_or_default(), ended, self.idle_timeout).await?;
+                write_piece(self.session, self.shaper, data.unwrap_or_default(), ended, self.idle_timeout).await?;
                 Ok((None, ended))
             }
-            HttpTask::Trailer(_) | HttpTask::Done => Ok((None, true)),
+            // Only HTTP/2 carries trailers to clients; gRPC speaks nothing else.
+            HttpTask::Trailer(Some(trailers)) if self.session.is_http2() => {
+                self.session
+                    .write_response_trailers(*trailers)
+                    .await
+                    .map_err(|_| Failure::ClientGone)?;
+                Ok((None, true))
+            }
+            HttpTask::Trailer(_) => {
+                write_piece(self.session, self.shaper, Bytes::new(), true, self.idle_timeout).await?;
+                Ok((None, true))
+            }
+            HttpTask::Done => Ok((None, true)),
             HttpTask::Failed(_) => Err(Failure::BadAnswer),
         }
     }

@@ -1,9 +1,11 @@
 //! Which headers pass through the edge, and which it writes itself.
 
-use crate::connection::Guest;
+use crate::{connection::Guest, forward::Errand, limits::holds};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request, response};
+use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
+use std::net::IpAddr;
 
 /// The address of the client, for the panel: the edge sets it on every request and drops it from the client's.
 /// So a request on the panel's socket that has it came from outside, and one without it from this machine.
@@ -14,6 +16,7 @@ static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+static FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Where a request goes: the panel gets one header more.
@@ -23,12 +26,69 @@ pub(crate) enum Receiver {
     Panel,
 }
 
+/// Who asks: the client of the connection, or whom a trusted proxy says it asks for.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub ip: IpAddr,
+    /// The client speaks HTTPS, to us or to the proxy.
+    pub secure: bool,
+    /// `None`: as in [`Guest::address`].
+    text: Option<HeaderValue>,
+}
+
+impl Caller {
+    pub(crate) fn plain(guest: &Guest) -> Caller {
+        Caller {
+            ip: guest.ip,
+            secure: guest.secure(),
+            text: None,
+        }
+    }
+
+    /// From a connection of a trusted proxy: the last address in `X-Forwarded-For` that is no trusted proxy itself.
+    /// Everything before it could be made up by that client.
+    pub(crate) fn told(guest: &Guest, headers: &HeaderMap, trusted: &[IpNet]) -> Caller {
+        let values: Vec<&str> = headers
+            .get_all(&FORWARDED_FOR)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let mut ip = guest.ip;
+        for item in values.iter().rev().flat_map(|value| value.rsplit(',')) {
+            let Some(address) = address_in(item.trim()) else { break };
+            ip = address;
+            if !holds(trusted, address) {
+                break;
+            }
+        }
+        let proto = headers.get(&FORWARDED_PROTO).and_then(|proto| proto.to_str().ok());
+        Caller {
+            ip,
+            secure: match proto.and_then(|proto| proto.rsplit(',').next()).map(str::trim) {
+                Some(proto) => proto.eq_ignore_ascii_case("https"),
+                None => guest.secure(),
+            },
+            text: HeaderValue::from_str(&ip.to_string()).ok(),
+        }
+    }
+
+    pub(crate) fn text<'a>(&'a self, guest: &'a Guest) -> &'a HeaderValue {
+        self.text.as_ref().unwrap_or(&guest.address)
+    }
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').split(']').next().unwrap_or_default();
+    let parsed = bare.parse::<IpAddr>().ok().or_else(|| bare.split_once(':')?.0.parse().ok());
+    parsed.map(|address| address.to_canonical())
+}
+
 /// A request on its way to an app.
 #[derive(Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
     pub request: &'a RequestHeader,
-    /// As the client wrote it.
-    pub host: &'a HeaderValue,
+    pub errand: &'a Errand<'a>,
     pub guest: &'a Guest,
     pub receiver: Receiver,
 }
@@ -37,7 +97,8 @@ impl Outgoing<'_> {
     /// The headers as the app gets them: without hop-by-hop ones (RFC 9110, 7.6.1) and with what only the edge may say
     /// about the client.
     fn each_header(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
-        put(&header::HOST, self.host);
+        let errand = self.errand;
+        put(&header::HOST, errand.host);
         let from = &self.request.headers;
         let nominated = nominations(from);
         let cookies = joined_cookies(from);
@@ -45,45 +106,60 @@ impl Outgoing<'_> {
             if dropped(name) || nominated.contains(&name.as_str()) || (cookies.is_some() && *name == header::COOKIE) {
                 continue;
             }
+            if errand.for_cache && matches!(name.as_str(), "accept-encoding" | "if-none-match" | "if-modified-since") {
+                continue;
+            }
+            if errand.more.iter().any(|(other, _)| other == name) {
+                continue;
+            }
+            put(name, value);
+        }
+        for (name, value) in errand.more {
             put(name, value);
         }
         if let Some(cookies) = &cookies {
             put(&header::COOKIE, cookies);
         }
-        put(&FORWARDED_FOR, &self.guest.address);
-        put(&REAL_IP, &self.guest.address);
-        put(&FORWARDED_HOST, self.host);
+        let client = errand.caller.text(self.guest);
+        put(&FORWARDED_FOR, client);
+        put(&REAL_IP, client);
+        put(&FORWARDED_HOST, errand.host);
+        if let Some(Ok(prefix)) = errand.prefix.map(HeaderValue::from_str) {
+            put(&FORWARDED_PREFIX, &prefix);
+        }
         put(&FORWARDED_PORT, &self.guest.port_text);
         put(
             &FORWARDED_PROTO,
-            &HeaderValue::from_static(if self.guest.secure() { "https" } else { "http" }),
+            &HeaderValue::from_static(if errand.caller.secure { "https" } else { "http" }),
         );
         if self.receiver == Receiver::Panel {
-            put(&CLIENT, &self.guest.address);
+            put(&CLIENT, client);
         }
     }
 
     /// The request as one of pingora's sessions sends it.
-    pub(crate) fn to_header(self, websocket: bool, chunked: bool) -> Box<RequestHeader> {
+    pub(crate) fn to_header(self, upgrade: Option<&HeaderValue>, chunked: bool) -> Box<RequestHeader> {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = self.request.method.clone();
         parts.version = http::Version::HTTP_11;
-        if let Some(path) = self.request.uri.path_and_query() {
+        if let Some(path) = self.errand.path.and_then(|path| path.parse().ok()) {
+            parts.uri = path;
+        } else if let Some(path) = self.request.uri.path_and_query() {
             parts.uri = Uri::from(path.clone());
         }
         parts.headers.reserve(self.request.headers.len() + 8);
         self.each_header(|name, value| {
             parts.headers.append(name.clone(), value.clone());
         });
-        if websocket {
+        if let Some(protocol) = upgrade {
             parts.headers.append(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-            parts.headers.append(header::UPGRADE, HeaderValue::from_static("websocket"));
+            parts.headers.append(header::UPGRADE, protocol.clone());
         }
         if chunked {
             parts.headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let mut request = RequestHeader::from(parts);
-        if !self.request.raw_path_is_utf8() {
+        if self.errand.path.is_none() && !self.request.raw_path_is_utf8() {
             // A path that is no UTF-8 is passed on byte for byte; `set_raw_path` takes what the parser took.
             let _ = request.set_raw_path(self.request.raw_path());
         }
@@ -96,6 +172,7 @@ impl Outgoing<'_> {
         out.extend_from_slice(self.request.method.as_str().as_bytes());
         out.push(b' ');
         match self.request.uri.path_and_query() {
+            _ if self.errand.path.is_some() => out.extend_from_slice(self.errand.path.unwrap_or("/").as_bytes()),
             _ if !self.request.raw_path_is_utf8() => {
                 out.extend(
                     self.request
@@ -311,13 +388,17 @@ impl SliceOf for Bytes {
     }
 }
 
-/// A WebSocket handshake (RFC 6455, 4.1). Other upgrades are not passed on: what they turn the connection into
-/// nobody has checked.
-pub(crate) fn is_websocket(request: &request::Parts) -> bool {
-    request.version == http::Version::HTTP_11
-        && request.method == http::Method::GET
-        && has_token(&request.headers, &header::UPGRADE, "websocket")
-        && has_token(&request.headers, &header::CONNECTION, "upgrade")
+/// The protocol that a client asks to change to (RFC 9110, 7.8): WebSocket or any other, one at a time. Not HTTP/2, which
+/// would carry requests past the edge.
+pub(crate) fn upgrade_of(request: &request::Parts) -> Option<&HeaderValue> {
+    if request.version != http::Version::HTTP_11 || !has_token(&request.headers, &header::CONNECTION, "upgrade") {
+        return None;
+    }
+    let mut values = request.headers.get_all(header::UPGRADE).iter();
+    let protocol = values.next().filter(|_| values.next().is_none())?;
+    let text = protocol.to_str().ok()?.to_ascii_lowercase();
+    let fits = !text.is_empty() && !text.contains(',') && !["h2c", "h2", "http/", "tls/"].iter().any(|bad| text.starts_with(bad));
+    fits.then_some(protocol)
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {

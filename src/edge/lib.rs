@@ -12,20 +12,43 @@
 //!   edge waits for the rest of the program. So a stuck panel or engine does not stop the apps.
 //! - `listen` binds ports and says who holds one that is taken.
 //! - `connection` is a socket with a write buffer, and the watch that closes it when it is idle or slow.
-//! - `serve` runs the connections, `decide` says what a request gets, `forward` passes it to an app.
+//! - `serve` runs the connections, `decide` says what a request gets, `forward` passes it to an app, `h2c` over HTTP/2.
+//! - `considered` is for sites with rules or a policy: `policy` is the gate, with `auth` and `limits`; `shape` changes
+//!   answers, with `compress` and `cache`; `balance`, `health` and `canary` choose the upstream. `registry` keeps their
+//!   state over swaps.
+//! - `streams` passes on ports without HTTP, `passthrough` TLS that is not ended here (`hello` reads its name), and
+//!   `proxy_protocol` tells and hears who a connection is from.
 //! - `table` is a built configuration; `tls` the certificates in it.
 //! - `answers` are the edge's own pages, `access_log` and `traffic` what it tells about its work.
 
 mod access_log;
 mod answers;
+mod auth;
+mod balance;
+mod cache;
+mod canary;
+mod compress;
 mod connection;
+mod considered;
 mod decide;
 mod edge;
+mod fetch;
 mod forward;
+mod h2c;
 mod headers;
+mod health;
+pub mod hello;
+mod limits;
 mod listen;
+mod passthrough;
+mod policy;
+pub mod proxy_protocol;
+mod registry;
 mod serve;
+mod shape;
+mod streams;
 mod table;
+mod tally;
 mod tls;
 mod traffic;
 mod upstream;

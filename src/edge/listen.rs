@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::ErrorKind,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
 };
 use types::{Error, Result};
 
@@ -41,6 +41,37 @@ fn try_bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     bind(&socket, &address)?;
     listen(&socket, 4096)?;
     Ok(TcpListener::from(socket))
+}
+
+/// As [`bind`], for datagrams.
+pub(crate) fn bind_udp(address: SocketAddr) -> Result<Option<UdpSocket>> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
+    let open = || -> std::io::Result<UdpSocket> {
+        let family = if address.is_ipv6() {
+            AddressFamily::INET6
+        } else {
+            AddressFamily::INET
+        };
+        let socket = socket_with(
+            family,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            Some(ipproto::UDP),
+        )?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        bind(&socket, &address)?;
+        Ok(UdpSocket::from(socket))
+    };
+    match open() {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if address.ip().is_unspecified() && address.is_ipv6() && no_ipv6(&error) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            Err(Error::busy(format!("UDP port {} is taken by another program", address.port())))
+        }
+        Err(error) => Err(explain(address, error)),
+    }
 }
 
 fn no_ipv6(error: &std::io::Error) -> bool {

@@ -4,21 +4,24 @@ use crate::{
     access_log::Line,
     answers::Answer,
     connection::{Batched, Connection, Guest, Io, Over, Port, Watch},
+    considered,
     decide::{Decision, decide},
-    forward::{self, Failure},
-    table::Site,
+    forward::{self, Errand, Failure},
+    headers::{Caller, response_of},
+    limits::holds,
+    passthrough,
+    policy::Policy,
+    proxy_protocol,
+    shape::{self, Shaper},
     tls::{ACME_ALPN, Handshake},
     upstream::Place,
     worker::{Stage, Worker},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
-use pingora::{
-    http::ResponseHeader,
-    protocols::{
-        Digest, Stream,
-        http::{ReusableHttpStream, ServerSession, v2::server as h2},
-    },
+use pingora::protocols::{
+    Digest, Stream,
+    http::{ReusableHttpStream, ServerSession, v2::server as h2},
 };
 use std::{
     net::SocketAddr,
@@ -35,19 +38,47 @@ const STREAMS: u32 = 250;
 /// Malformed streams after which an HTTP/2 connection is given up.
 const MALFORMED: usize = 32;
 
-pub(crate) async fn connection(worker: &Arc<Worker>, stream: TcpStream, peer: SocketAddr, port: Port) {
+pub(crate) async fn connection(worker: &Arc<Worker>, mut stream: TcpStream, mut peer: SocketAddr, port: Port) {
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
+    let limit = worker.shared.limits.header_timeout;
+    let table = worker.shared.table.load_full();
+    let mut between = (peer, local);
+    let mut trusted = holds(&table.options.trusted_proxies, peer.ip().to_canonical());
+    if trusted && table.options.proxy_protocol && port != Port::Panel {
+        let Ok(Ok(told)) = tokio::time::timeout(limit, proxy_protocol::accept(&mut stream)).await else {
+            return;
+        };
+        if let Some((client, server)) = told.between {
+            (peer, between) = (client, (client, server));
+            trusted = holds(&table.options.trusted_proxies, peer.ip().to_canonical());
+        }
+    }
+    let cap = if trusted { 0 } else { table.options.connections_per_address };
+    let Some(_counted) = worker.shared.addresses.admit(peer.ip(), cap) else {
+        return;
+    };
+    if port == Port::Https && !table.passthrough.is_empty() {
+        let name = tokio::time::timeout(limit, passthrough::name_of(&stream)).await;
+        if let Some(through) = name.ok().flatten().and_then(|name| table.passthrough.find(&name)) {
+            drop(table);
+            return through.pass(worker, stream, between).await;
+        }
+    }
+    drop(table);
     let (io, port, server_name, is_h2) = match port {
         Port::Http | Port::Mistaken => (Io::Tcp(stream), port, None, false),
         Port::Https | Port::Panel => {
-            match tokio::time::timeout(worker.shared.limits.header_timeout, greet(worker, stream, local, port)).await {
+            match tokio::time::timeout(limit, greet(worker, stream, local, port)).await {
                 Ok(Some(greeted)) => greeted,
                 _ => return, // a scanner, or a client that does not like our certificate: not worth a line
             }
         }
     };
     let guest = Arc::new(Guest {
+        ip: peer.ip().to_canonical(),
+        trusted,
+        between,
         address: text_value(&peer.ip().to_canonical().to_string()),
         port,
         port_text: text_value(&local.port().to_string()),
@@ -215,26 +246,39 @@ async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerS
     if worker.shared.draining.load(Relaxed) {
         session.set_keepalive(None);
     }
-    let decision = {
+    let (decision, caller) = {
+        let table = worker.shared.table.load();
         let raw = session.as_http1().map(|session| session.get_headers_raw_bytes());
-        decide(
-            session.req_header(),
-            raw.as_deref(),
-            guest,
-            &worker.shared.table.load(),
-            worker.shared.rules,
-        )
+        let request = session.req_header();
+        let caller = if guest.trusted {
+            Caller::told(guest, &request.headers, &table.options.trusted_proxies)
+        } else {
+            Caller::plain(guest)
+        };
+        (decide(request, raw.as_deref(), guest, &caller, &table, worker.shared.rules), caller)
     };
-    let (mut site, mut place, mut whole) = (None, None, true);
+    let (mut site, mut counters, mut place, mut whole) = (None, None, None, true);
     let status = match decision {
         Decision::Serve(found, host) => {
-            found.counters.begin();
-            let served = forward::forward(worker, guest, &mut session, &found, &host, &mut place).await;
-            let status = match served {
-                Ok(status) => status,
-                Err(failure) => {
-                    whole = false;
-                    fail(&mut session, &found, failure, worker.shared.limits.body_bytes).await
+            found.tally.begin();
+            let status = match &found.extras {
+                None => {
+                    found.leads.counters.begin();
+                    let errand = Errand::new(worker, &found.leads.serves, &host, &caller);
+                    match forward::forward(worker, guest, &mut session, &errand, &mut Shaper::default(), &mut place).await {
+                        Ok(status) => status,
+                        Err(failure) => {
+                            whole = false;
+                            fail(&mut session, &found.leads.name, failure, errand.limits.body_bytes, None).await
+                        }
+                    }
+                }
+                Some(extras) => {
+                    // Boxed, so that the common case does not carry the room for this one.
+                    let considered = considered::serve(worker, guest, &mut session, &found, extras, &host, &caller, &mut place);
+                    let outcome = Box::pin(considered).await;
+                    (whole, counters) = (outcome.whole, Some(outcome.counters));
+                    outcome.status
                 }
             };
             site = Some(found);
@@ -251,22 +295,26 @@ async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerS
         }
         Decision::Redirect(to) => match HeaderValue::from_str(&to) {
             Ok(_) => write_plain(&mut session, 308, &[(header::LOCATION, &to)], String::new()).await,
-            Err(_) => write_answer(&mut session, &Answer::bad_request("The address cannot be redirected.")).await,
+            Err(_) => write_answer(&mut session, &Answer::bad_request("The address cannot be redirected."), None).await,
         },
-        Decision::Answer(answer) => write_answer(&mut session, &answer).await,
+        Decision::Answer(answer) => write_answer(&mut session, &answer, None).await,
     };
     let (bytes_in, bytes_out, took) = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64, began.elapsed());
     if let Some(site) = &site {
-        site.counters.end(status, bytes_in, bytes_out, took);
+        let counters = counters.as_ref().unwrap_or(&site.leads.counters);
+        counters.end(status, bytes_in, bytes_out, took);
+        let (client, path) = (caller.text(guest).as_bytes(), session.req_header().uri.path().as_bytes());
+        site.tally.end(status, (bytes_in, bytes_out), took, client, path);
     }
     log(
         worker,
         guest,
+        &caller,
         &session,
         at,
         status,
         (bytes_in, bytes_out, took),
-        site.as_deref(),
+        site.as_deref().map(|site| &*site.leads.name),
         place.as_ref(),
     );
     if !session.is_body_done() {
@@ -286,11 +334,12 @@ async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerS
 fn log(
     worker: &Worker,
     guest: &Guest,
+    caller: &Caller,
     session: &ServerSession,
     at: types::Time,
     status: u16,
     (bytes_in, bytes_out, took): (u64, u64, Duration),
-    site: Option<&Site>,
+    site: Option<&str>,
     upstream: Option<&Place>,
 ) {
     let request = session.req_header();
@@ -304,7 +353,7 @@ fn log(
         &Line {
             at,
             port: guest.port,
-            client: guest.address.as_bytes(),
+            client: caller.text(guest).as_bytes(),
             host,
             method: request.method.as_str(),
             path: request.uri.path().as_bytes(),
@@ -317,7 +366,7 @@ fn log(
             bytes_in,
             bytes_out,
             took,
-            site: site.map(|site| &*site.name),
+            site,
             upstream,
             agent: header(&header::USER_AGENT),
             referer: header(&header::REFERER),
@@ -325,38 +374,58 @@ fn log(
     );
 }
 
+/// What a policy does to an answer of the edge's own.
+#[derive(Clone, Copy)]
+pub(crate) struct Dress<'a> {
+    pub policy: &'a Policy,
+    pub secure: bool,
+}
+
 /// Says what went wrong, if the answer has not begun. Returns the status for the log: what the client saw, or 499 when
 /// it went away.
-async fn fail(session: &mut ServerSession, site: &Site, failure: Failure, body_limit: u64) -> u16 {
+pub(crate) async fn fail(session: &mut ServerSession, name: &str, failure: Failure, body_limit: u64, dress: Option<Dress<'_>>) -> u16 {
     if let Some(begun) = session.response_written() {
         let status = begun.status.as_u16();
         return if failure == Failure::ClientGone { 499 } else { status };
     }
     let answer = match failure {
         Failure::ClientGone => return 499,
-        Failure::Starting => Answer::starting(&site.name),
-        Failure::Down(why) => Answer::down(&site.name, &why),
-        Failure::Refused => Answer::no_connection(&site.name),
-        Failure::BadAnswer => Answer::bad_answer(&site.name),
-        Failure::TimedOut => Answer::timed_out(&site.name),
+        Failure::Starting => Answer::starting(name),
+        Failure::Down(why) => Answer::down(name, &why),
+        Failure::Refused | Failure::Unavailable(_) => Answer::no_connection(name),
+        Failure::BadAnswer => Answer::bad_answer(name),
+        Failure::TimedOut => Answer::timed_out(name),
         Failure::SlowBody => Answer::slow_request(),
         Failure::BadBody => Answer::bad_request("The body of the request is not well-formed."),
         Failure::BodyTooLarge => Answer::body_too_large(body_limit),
     };
-    write_answer(session, &answer).await
+    write_answer(session, &answer, dress).await
 }
 
-async fn write_answer(session: &mut ServerSession, answer: &Answer) -> u16 {
+pub(crate) async fn write_answer(session: &mut ServerSession, answer: &Answer, dress: Option<Dress<'_>>) -> u16 {
+    write_answer_with(session, answer, dress, HeaderMap::new()).await
+}
+
+/// With more headers.
+pub(crate) async fn write_answer_with(session: &mut ServerSession, answer: &Answer, dress: Option<Dress<'_>>, mut more: HeaderMap) -> u16 {
     if answer.status == 400 {
         session.set_keepalive(None); // whatever comes next on this connection may be a misunderstanding too
     }
-    let (kind, body) = answer.render(Some(&session.req_header().headers));
-    let again = answer.retry_after.map(|seconds| seconds.to_string());
-    let mut fields = vec![(header::CONTENT_TYPE, kind)];
-    if let Some(seconds) = &again {
-        fields.push((header::RETRY_AFTER, seconds));
+    let status = http::StatusCode::from_u16(answer.status).expect("our own status codes are valid");
+    let page = dress.and_then(|dress| dress.policy.page(answer.status));
+    let (kind, body) = match page {
+        Some(page) => ("text/html; charset=utf-8", shape::filled(&page.body, status)),
+        None => {
+            let (kind, body) = answer.render(Some(&session.req_header().headers));
+            (kind, body.into())
+        }
+    };
+    more.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Some(seconds) = answer.retry_after {
+        more.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    write_plain(session, answer.status, &fields, body).await
+    guarded(&mut more);
+    write_whole(session, status, more, body, dress).await
 }
 
 async fn write_plain(session: &mut ServerSession, status: u16, fields: &[(header::HeaderName, &str)], body: String) -> u16 {
@@ -372,19 +441,51 @@ async fn write_own(
     body: Bytes,
     head_only: bool,
 ) -> pingora::Result<()> {
-    let (mut parts, ()) = http::Response::new(()).into_parts();
-    parts.status = http::StatusCode::from_u16(status).expect("our own status codes are valid");
     let mut headers = HeaderMap::with_capacity(fields.len() + 6);
     for (name, value) in fields {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.append(name.clone(), value);
         }
     }
-    headers.append(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    guarded(&mut headers);
+    let status = http::StatusCode::from_u16(status).expect("our own status codes are valid");
+    write_built(session, status, headers, body, head_only).await
+}
+
+/// Nobody keeps our own pages, or guesses what they are.
+fn guarded(headers: &mut HeaderMap) {
     headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.append(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    parts.headers = headers;
-    session.write_response_header(Box::new(ResponseHeader::from(parts))).await?;
+}
+
+/// A whole answer. Returns its status.
+pub(crate) async fn write_whole(
+    session: &mut ServerSession,
+    status: http::StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+    dress: Option<Dress<'_>>,
+) -> u16 {
+    let request = session.req_header();
+    if let Some(dress) = dress {
+        dress.policy.decorate(&request.headers, &mut headers, dress.secure);
+    }
+    let head_only = request.method == Method::HEAD || matches!(status.as_u16(), 204 | 304);
+    let _ = write_built(session, status, headers, body, head_only).await;
+    status.as_u16()
+}
+
+async fn write_built(
+    session: &mut ServerSession,
+    status: http::StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+    head_only: bool,
+) -> pingora::Result<()> {
+    if !matches!(status.as_u16(), 204 | 304) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    session.write_response_header(response_of(status, headers)).await?;
     if !head_only && !body.is_empty() {
         session.write_response_body(body, true).await?;
     } else if session.as_http1().is_none() {

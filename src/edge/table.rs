@@ -1,25 +1,40 @@
 //! A configuration, built: every certificate parsed, every host ready to be found.
 
 use crate::{
+    balance::Balanced,
+    canary::CanaryState,
+    health::Watched,
+    passthrough::Passthroughs,
+    policy::Policy,
+    registry::Registry,
+    tally::Tally,
     tls::Certificates,
     traffic::{Counters, Ledger},
-    upstream::{Backend, Backends, Place},
+    upstream::{Backend, Backends, Place, Wire},
 };
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use std::{collections::HashMap, path::Path, sync::Arc};
+use types::{
+    AppId, Asked, Balancing, CompiledPathChange, CompiledRedirect, EdgeAction, EdgeConfig, EdgeOptions, EdgeRule, Error, HeaderMatch,
+    HostPattern, Origin, RequestMatch, Result, Route, Target, TrafficPolicy,
 };
-use types::{EdgeConfig, Error, Origin, Result, Route, Target};
 
 /// One route. Requests hold it while they are under way, so it outlives its table.
 pub(crate) struct Site {
-    pub name: Box<str>,
     pub force_https: bool,
+    pub leads: Leads,
+    pub tally: Arc<Tally>,
+    /// `None`: requests are just passed on.
+    pub extras: Option<Box<Extras>>,
+}
+
+/// An app, and the way to it.
+pub(crate) struct Leads {
+    /// For pages and the access log.
+    pub name: Box<str>,
     pub serves: Serves,
+    pub path: Option<CompiledPathChange>,
     pub counters: Arc<Counters>,
 }
 
@@ -30,20 +45,48 @@ pub(crate) enum Serves {
     Down(Box<str>),
 }
 
-/// Upstreams, in turn.
-pub(crate) struct Balanced {
-    pub backends: Box<[Arc<Backend>]>,
-    next: AtomicUsize,
+/// What a site does beside passing requests on.
+pub(crate) struct Extras {
+    pub pattern: HostPattern,
+    pub policy: Option<Arc<Policy>>,
+    /// In the order in which they are asked.
+    pub rules: Box<[BuiltRule]>,
+    pub canary: Option<BuiltCanary>,
 }
 
-impl Balanced {
-    /// Where this request begins; the ones after it are for when no connection can be made.
-    pub(crate) fn turn(&self) -> usize {
-        if self.backends.len() == 1 {
-            0
-        } else {
-            self.next.fetch_add(1, Relaxed) % self.backends.len()
+pub(crate) struct BuiltRule {
+    pub matches: RequestMatch,
+    pub does: Does,
+    /// Its own or the route's.
+    pub policy: Option<Arc<Policy>>,
+}
+
+pub(crate) enum Does {
+    Serve(Leads),
+    Redirect(CompiledRedirect),
+    Respond {
+        status: StatusCode,
+        kind: HeaderValue,
+        body: Bytes,
+    },
+}
+
+pub(crate) struct BuiltCanary {
+    pub leads: Leads,
+    pub app: AppId,
+    percent: u8,
+    header: Option<HeaderMatch>,
+    pub state: Arc<CanaryState>,
+}
+
+impl BuiltCanary {
+    /// Whether it gets this request.
+    pub(crate) fn takes(&self, asked: &impl Asked) -> bool {
+        if self.state.has_failed() || !matches!(self.leads.serves, Serves::App(_)) {
+            return false;
         }
+        let named = |header: &HeaderMatch| header.test.fits(asked.values(header.name.as_str()));
+        self.header.as_ref().is_some_and(named) || self.state.takes(self.percent)
     }
 }
 
@@ -54,30 +97,55 @@ pub(crate) struct Table {
     pub challenges: HashMap<Box<str>, Box<str>>,
     /// What the panel port serves, whatever the host.
     pub panel: Arc<Site>,
+    /// Upstreams whose health is asked for.
+    pub watched: Arc<[Watched]>,
+    pub passthrough: Passthroughs,
+    pub options: EdgeOptions,
+    /// Of sites with one: for reports.
+    pub canaries: Vec<(HostPattern, Arc<Site>)>,
+}
+
+/// What a table is built with, and what outlives it.
+#[derive(Clone, Copy)]
+pub(crate) struct Workshop<'a> {
+    pub ledger: &'a Ledger,
+    pub backends: &'a Backends,
+    pub registry: &'a Registry,
+    pub panel_socket: &'a Path,
 }
 
 impl Table {
-    pub(crate) fn empty(ledger: &Ledger, backends: &Backends, panel_socket: &Path) -> Table {
+    pub(crate) fn empty(workshop: Workshop<'_>) -> Table {
         Table {
             hosts: HashMap::new(),
             wildcards: HashMap::new(),
             challenges: HashMap::new(),
-            panel: Arc::new(panel(ledger, backends, panel_socket, "panel", false)),
+            panel: Arc::new(Site {
+                force_https: false,
+                leads: workshop.panel("panel"),
+                tally: Arc::default(),
+                extras: None,
+            }),
+            watched: Arc::default(),
+            passthrough: Passthroughs::default(),
+            options: EdgeOptions::default(),
+            canaries: Vec::new(),
         }
     }
 
     /// Builds all of `config` or nothing. Fails with `Invalid` that names the host.
-    pub(crate) fn build(
-        config: &EdgeConfig,
-        before: &Certificates,
-        ledger: &Ledger,
-        backends: &Backends,
-        panel_socket: &Path,
-    ) -> Result<(Table, Certificates)> {
+    pub(crate) fn build(config: &EdgeConfig, before: &Certificates, workshop: Workshop<'_>) -> Result<(Table, Certificates)> {
         let certificates = Certificates::build(config, before)?;
         let (mut hosts, mut wildcards) = (HashMap::with_capacity(config.routes.len()), HashMap::new());
+        let (mut watched, mut canaries) = (Vec::new(), Vec::new());
         for (host, route) in &config.routes {
-            let site = Arc::new(site(host.as_str(), route, ledger, backends, panel_socket)?);
+            let site = workshop
+                .site(host, route, &mut watched)
+                .map_err(|error| Error::invalid(format!("route of {host}"), words(error)))?;
+            let site = Arc::new(site);
+            if route.canary.is_some() {
+                canaries.push((host.clone(), site.clone()));
+            }
             match host.as_str().strip_prefix("*.") {
                 Some(base) => wildcards.insert(base.into(), site),
                 None => hosts.insert(host.as_str().into(), site),
@@ -91,8 +159,13 @@ impl Table {
                 .iter()
                 .map(|(token, answer)| (token.as_str().into(), answer.as_str().into()))
                 .collect(),
-            ..Table::empty(ledger, backends, panel_socket)
+            watched: watched.into(),
+            passthrough: Passthroughs::build(config, workshop.backends, workshop.ledger),
+            options: config.options.clone(),
+            canaries,
+            ..Table::empty(workshop)
         };
+        share_out(config, workshop.registry);
         Ok((table, certificates))
     }
 
@@ -107,42 +180,182 @@ impl Table {
     }
 }
 
-fn site(host: &str, route: &Route, ledger: &Ledger, backends: &Backends, panel_socket: &Path) -> Result<Site> {
-    let serves = match &route.target {
-        Target::Upstreams(upstreams) if upstreams.is_empty() => {
-            return Err(Error::invalid(format!("route of {host}"), "has no upstream"));
-        }
-        Target::Upstreams(upstreams) => Serves::App(Balanced {
-            backends: upstreams.iter().map(|upstream| backends.of(Place::Tcp(upstream.address))).collect(),
-            next: AtomicUsize::new(0),
-        }),
-        Target::Origin(origin) => Serves::App(Balanced {
-            backends: Box::new([backends.of(match origin {
-                Origin::Host { host, port } => match host.address() {
-                    Some(address) => Place::Tcp((address, *port).into()),
-                    None => Place::Name(host.as_str().into(), *port),
-                },
-                Origin::Socket { path } => Place::Unix(path.clone()),
-            })]),
-            next: AtomicUsize::new(0),
-        }),
-        Target::Panel => return Ok(panel(ledger, backends, panel_socket, &route.name, route.force_https)),
-        Target::Starting => Serves::Starting,
-        Target::Down { why } => Serves::Down(why.as_str().into()),
-    };
-    Ok(Site {
-        name: route.name.as_str().into(),
-        force_https: route.force_https,
-        serves,
-        counters: ledger.of(&route.app),
-    })
+/// The domains' parts of the memory for answers: what each wants, or less when all together want too much.
+fn share_out(config: &EdgeConfig, registry: &Registry) {
+    let wishes: HashMap<&HostPattern, u64> = config
+        .routes
+        .iter()
+        .filter_map(|(host, route)| {
+            let rules = route.rules.iter().filter_map(|rule| rule.policy.as_deref());
+            let all = route.policy.as_deref().into_iter().chain(rules);
+            let most = all.filter_map(|policy| policy.cache.as_ref()).map(|cache| cache.max_bytes).max()?;
+            Some((host, most))
+        })
+        .collect();
+    let sum: u128 = wishes.values().map(|bytes| u128::from(*bytes)).sum();
+    let most = u128::from(config.options.cache_bytes);
+    registry.shares.each(|host, share| {
+        let wish = u128::from(wishes.get(host).copied().unwrap_or(0));
+        let part = if sum > most { wish * most / sum } else { wish };
+        share.set_bytes(u64::try_from(part).unwrap_or(u64::MAX).max(1));
+    });
 }
 
-fn panel(ledger: &Ledger, backends: &Backends, socket: &Path, name: &str, force_https: bool) -> Site {
-    Site {
-        name: name.into(),
-        force_https,
-        serves: Serves::Panel(backends.of(Place::Unix(socket.to_owned()))),
-        counters: ledger.of(&None),
+fn words(error: Error) -> String {
+    match error {
+        // The field is one of a policy or a rule; the reason follows it.
+        Error::Invalid { field, why } if field.is_empty() => why,
+        Error::Invalid { field, why } => format!("{field}: {why}"),
+        other => types::report(&other),
+    }
+}
+
+impl Workshop<'_> {
+    fn panel(&self, name: &str) -> Leads {
+        Leads {
+            name: name.into(),
+            serves: Serves::Panel(self.backends.of(Place::Unix(self.panel_socket.to_owned()), Wire::default())),
+            path: None,
+            counters: self.ledger.of(&None),
+        }
+    }
+
+    fn site(&self, host: &HostPattern, route: &Route, watched: &mut Vec<Watched>) -> Result<Site> {
+        let policy = self.policy(host, "", route.policy.as_deref())?;
+        let leads = self.leads(&route.app, &route.name, &route.target, None, policy.as_deref(), host, watched)?;
+        let mut rules = Vec::new();
+        for rule in types::in_order(&route.rules, |rule| (rule.priority, &rule.matches, &rule.id)) {
+            let own = self.policy(host, rule.id.as_str(), rule.policy.as_deref());
+            let built = own.and_then(|own| self.rule(rule, own.or_else(|| policy.clone()), host, watched));
+            rules.push(built.map_err(|error| Error::invalid(format!("rule {}", rule.name), words(error)))?);
+        }
+        let canary = match &route.canary {
+            Some(canary) => Some(BuiltCanary {
+                leads: self.leads(
+                    &Some(canary.app.clone()),
+                    &canary.name,
+                    &canary.target,
+                    None,
+                    policy.as_deref(),
+                    host,
+                    watched,
+                )?,
+                app: canary.app.clone(),
+                percent: canary.percent,
+                header: canary.header.clone(),
+                state: self.registry.canary(host, canary),
+            }),
+            None => None,
+        };
+        let plain = policy.is_none() && rules.is_empty() && canary.is_none();
+        Ok(Site {
+            force_https: route.force_https,
+            leads,
+            tally: self.registry.tallies.of(host.clone(), Tally::default),
+            extras: (!plain).then(|| {
+                Box::new(Extras {
+                    pattern: host.clone(),
+                    policy,
+                    rules: rules.into(),
+                    canary,
+                })
+            }),
+        })
+    }
+
+    fn policy(&self, host: &HostPattern, rule: &str, raw: Option<&TrafficPolicy>) -> Result<Option<Arc<Policy>>> {
+        raw.map(|raw| Policy::build(raw, host, rule, self.registry, self.backends).map(Arc::new))
+            .transpose()
+    }
+
+    fn rule(&self, rule: &EdgeRule, policy: Option<Arc<Policy>>, host: &HostPattern, watched: &mut Vec<Watched>) -> Result<BuiltRule> {
+        let does = match &rule.action {
+            EdgeAction::Serve { app, name, target, path } => {
+                let change = if path.is_none() { None } else { Some(path.compile()?) };
+                Does::Serve(self.leads(app, name, target, change, policy.as_deref(), host, watched)?)
+            }
+            EdgeAction::Redirect(redirect) => Does::Redirect(redirect.compile()?),
+            EdgeAction::Respond {
+                status,
+                content_type,
+                body,
+            } => Does::Respond {
+                status: StatusCode::from_u16(*status).map_err(|_| Error::invalid("status", "is none"))?,
+                kind: HeaderValue::from_str(content_type).map_err(|_| Error::invalid("content_type", "cannot be used"))?,
+                body: Bytes::from(body.clone()),
+            },
+        };
+        Ok(BuiltRule {
+            matches: rule.matches.clone(),
+            does,
+            policy,
+        })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn leads(
+        &self,
+        app: &Option<AppId>,
+        name: &str,
+        target: &Target,
+        path: Option<CompiledPathChange>,
+        policy: Option<&Policy>,
+        host: &HostPattern,
+        watched: &mut Vec<Watched>,
+    ) -> Result<Leads> {
+        let raw = policy.map(|policy| &policy.raw);
+        let serves = match target {
+            Target::Upstreams(upstreams) if upstreams.is_empty() => return Err(Error::invalid("", "has no upstream")),
+            Target::Upstreams(upstreams) => {
+                let places = upstreams.iter().map(|upstream| Place::Tcp(upstream.address));
+                self.balanced(places, raw, host, watched)?
+            }
+            Target::Origin(origin) => {
+                let place = match origin {
+                    Origin::Host { host, port } => match host.address() {
+                        Some(address) => Place::Tcp((address, *port).into()),
+                        None => Place::Name(host.as_str().into(), *port),
+                    },
+                    Origin::Socket { path } => Place::Unix(path.clone()),
+                };
+                self.balanced(std::iter::once(place), raw, host, watched)?
+            }
+            Target::Panel => return Ok(self.panel(name)),
+            Target::Starting => Serves::Starting,
+            Target::Down { why } => Serves::Down(why.as_str().into()),
+        };
+        Ok(Leads {
+            name: name.into(),
+            serves,
+            path,
+            counters: self.ledger.of(app),
+        })
+    }
+
+    fn balanced(
+        &self,
+        places: impl Iterator<Item = Place>,
+        policy: Option<&TrafficPolicy>,
+        host: &HostPattern,
+        watched: &mut Vec<Watched>,
+    ) -> Result<Serves> {
+        let wire = self.backends.wire(policy)?;
+        let backends: Box<[Arc<Backend>]> = places.map(|place| self.backends.of(place, wire.clone())).collect();
+        let Some(policy) = policy else {
+            return Ok(Serves::App(Balanced::new(backends, Balancing::RoundRobin)));
+        };
+        for backend in &backends {
+            backend.start_slowly(policy.slow_start_seconds);
+            if let Some(health) = &policy.active_health {
+                watched.push(Watched {
+                    backend: backend.clone(),
+                    health: health.clone(),
+                    host: HeaderValue::from_str(host.base().as_str()).unwrap_or(HeaderValue::from_static("localhost")),
+                });
+            } else {
+                backend.unchecked();
+            }
+        }
+        Ok(Serves::App(Balanced::new(backends, policy.balancing.clone())))
     }
 }

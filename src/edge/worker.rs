@@ -5,6 +5,9 @@ use crate::{
     access_log::AccessLog,
     connection::{Guest, Port, Ticks},
     decide::Rules,
+    health,
+    limits::key_of,
+    registry::Registry,
     serve,
     table::Table,
     tls::Resolver,
@@ -14,7 +17,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -40,6 +43,10 @@ pub(crate) struct Shared {
     pub table: ArcSwap<Table>,
     pub resolver: Arc<Resolver>,
     pub ledger: Ledger,
+    pub registry: Registry,
+    pub addresses: Addresses,
+    /// Ticks of the first thread.
+    pub now: AtomicU64,
     pub backends: Backends,
     pub limits: EdgeLimits,
     pub rules: Rules,
@@ -52,8 +59,53 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The clock of the first thread, by which health is kept.
+    pub(crate) fn now(&self) -> u64 {
+        self.now.load(Relaxed)
+    }
     pub(crate) fn connections(&self) -> usize {
         self.loads.iter().map(|load| load.load(Relaxed)).sum()
+    }
+}
+
+/// How many connections each address has.
+#[derive(Default)]
+pub(crate) struct Addresses {
+    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    pub refused: AtomicU64,
+}
+
+/// One connection of an address.
+pub(crate) struct Counted(Option<(Arc<Mutex<HashMap<IpAddr, u32>>>, IpAddr)>);
+
+impl Addresses {
+    /// `None`: it has `cap` already. A cap of 0 is none.
+    pub(crate) fn admit(&self, address: IpAddr, cap: u32) -> Option<Counted> {
+        if cap == 0 {
+            return Some(Counted(None));
+        }
+        let key = key_of(address);
+        let mut open = self.open.lock().expect("no panic under this lock");
+        let count = open.entry(key).or_insert(0);
+        if *count >= cap {
+            self.refused.fetch_add(1, Relaxed);
+            return None;
+        }
+        *count += 1;
+        Some(Counted(Some((self.open.clone(), key))))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let Some((open, key)) = &self.0 else { return };
+        let mut open = open.lock().expect("no panic under this lock");
+        if let Some(count) = open.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(key);
+            }
+        }
     }
 }
 
@@ -145,7 +197,7 @@ impl Worker {
         let mut stage = self.stage.clone();
         let mut tick = tokio::time::interval(self.tick_length());
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let began = Instant::now();
+        let (began, mut tidy_at) = (Instant::now(), 0);
         loop {
             tokio::select! {
                 changed = stage.changed() => {
@@ -159,6 +211,14 @@ impl Worker {
                     let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                     self.ticks.store(now, Relaxed);
                     self.sweep(now);
+                    if self.index == 0 {
+                        self.shared.now.store(now, Relaxed);
+                        health::turn(&self, &self.shared.table.load());
+                        if now >= tidy_at {
+                            tidy_at = now + 10_000;
+                            self.shared.registry.tidy();
+                        }
+                    }
                 }
             }
         }

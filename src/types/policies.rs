@@ -470,7 +470,7 @@ pub enum UpstreamProtocol {
 }
 
 /// haproxy's PROXY protocol, by its specification of 2020.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProxyVersion {
     V1,

@@ -11,6 +11,14 @@ use types::{AppId, EdgeCertificate, EdgeConfig, EdgeLimits, EdgeSettings, Host, 
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    )?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let flags: HashMap<&str, &str> = arguments
         .chunks_exact(2)

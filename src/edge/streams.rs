@@ -1,0 +1,332 @@
+//! Ports that are passed on without HTTP: TCP connections and UDP datagrams. They have a thread of their own, so that a
+//! flood on one of them leaves the sites alone.
+
+use crate::{limits::holds, listen, proxy_protocol};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
+use types::{Doing, EdgeStream, Result, StreamPort, StreamReport, Transport};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// A UDP client that is silent for so long is forgotten.
+const SILENT: Duration = Duration::from_secs(60);
+/// UDP clients at once, where a port has no limit of its own.
+const UDP_CLIENTS: usize = 10_000;
+const DATAGRAM: usize = 65_536;
+
+type Wanted = BTreeMap<StreamPort, EdgeStream>;
+
+/// The thread, and what it is to do.
+pub(crate) struct Streams {
+    wanted: watch::Sender<Option<Arc<Wanted>>>,
+    ports: Arc<Mutex<BTreeMap<StreamPort, Arc<Port>>>>,
+}
+
+struct Port {
+    listen: StreamPort,
+    stream: Mutex<Arc<EdgeStream>>,
+    bound: Mutex<Result<SocketAddr, String>>,
+    next: AtomicUsize,
+    connections: AtomicU64,
+    active: AtomicU64,
+    refused: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+impl Streams {
+    pub(crate) fn start() -> Result<(Streams, std::thread::JoinHandle<()>)> {
+        let (wanted, changes) = watch::channel(Some(Arc::new(Wanted::new())));
+        let ports = Arc::new(Mutex::new(BTreeMap::new()));
+        let streams = Streams {
+            wanted,
+            ports: ports.clone(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .doing("starting the runtime of the ports")?;
+        let thread = std::thread::Builder::new()
+            .name("edge-ports".into())
+            .spawn(move || runtime.block_on(follow(changes, ports)))
+            .doing("starting the thread of the ports")?;
+        Ok((streams, thread))
+    }
+
+    /// Opens and closes ports as `wanted`; connections under way stay.
+    pub(crate) fn apply(&self, wanted: &Wanted) {
+        let same = self.wanted.borrow().as_deref() == Some(wanted);
+        if !same {
+            self.wanted.send_replace(Some(Arc::new(wanted.clone())));
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        self.wanted.send_replace(None);
+    }
+
+    pub(crate) fn report(&self) -> Vec<StreamReport> {
+        let ports = self.ports.lock().expect("no panic under this lock");
+        let report = |port: &Arc<Port>| StreamReport {
+            listen: port.listen,
+            bound: port.bound.lock().expect("no panic under this lock").clone(),
+            connections: port.connections.load(Relaxed),
+            active: port.active.load(Relaxed),
+            refused: port.refused.load(Relaxed),
+            bytes_in: port.bytes_in.load(Relaxed),
+            bytes_out: port.bytes_out.load(Relaxed),
+        };
+        ports.values().map(report).collect()
+    }
+}
+
+async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Arc<Mutex<BTreeMap<StreamPort, Arc<Port>>>>) {
+    let mut open: HashMap<StreamPort, Vec<tokio::task::JoinHandle<()>>> = HashMap::new();
+    loop {
+        let Some(wanted) = changes.borrow_and_update().clone() else {
+            return;
+        };
+        open.retain(|listen, tasks| {
+            let keep = wanted.contains_key(listen);
+            if !keep {
+                tasks.iter().for_each(tokio::task::JoinHandle::abort);
+                ports.lock().expect("no panic under this lock").remove(listen);
+            }
+            keep
+        });
+        for (listen, stream) in wanted.iter() {
+            let known = ports.lock().expect("no panic under this lock").get(listen).cloned();
+            let failed = known
+                .as_ref()
+                .is_some_and(|port| port.bound.lock().expect("no panic under this lock").is_err());
+            if let Some(port) = &known {
+                *port.stream.lock().expect("no panic under this lock") = Arc::new(stream.clone());
+            }
+            if known.is_none() || failed {
+                let (port, tasks) = begin(*listen, stream);
+                ports.lock().expect("no panic under this lock").insert(*listen, port);
+                open.insert(*listen, tasks);
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// On every address of both families.
+fn begin(listen: StreamPort, stream: &EdgeStream) -> (Arc<Port>, Vec<tokio::task::JoinHandle<()>>) {
+    let port = Arc::new(Port {
+        listen,
+        stream: Mutex::new(Arc::new(stream.clone())),
+        bound: Mutex::new(Err("not yet".into())),
+        next: AtomicUsize::new(0),
+        connections: AtomicU64::new(0),
+        active: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+        bytes_in: AtomicU64::new(0),
+        bytes_out: AtomicU64::new(0),
+    });
+    let mut tasks = Vec::new();
+    let mut bound = Err("no address".to_owned());
+    for ip in [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)] {
+        let address = SocketAddr::new(ip, listen.port);
+        let opened = match listen.protocol {
+            Transport::Tcp => open_tcp(address, &port),
+            Transport::Udp => open_udp(address, &port),
+        };
+        match opened {
+            Ok(Some((local, task))) => {
+                tasks.push(task);
+                bound = Ok(local);
+            }
+            Ok(None) => {}
+            Err(why) => {
+                tracing::warn!(%listen, "the port cannot be opened: {why}");
+                bound = Err(why);
+                break;
+            }
+        }
+    }
+    *port.bound.lock().expect("no panic under this lock") = bound;
+    (port, tasks)
+}
+
+type Opened = Result<Option<(SocketAddr, tokio::task::JoinHandle<()>)>, String>;
+
+fn open_tcp(address: SocketAddr, port: &Arc<Port>) -> Opened {
+    let listener = listen::bind(address).map_err(|error| error.to_string())?;
+    let Some(listener) = listener else { return Ok(None) };
+    let local = listener.local_addr().map_err(|error| error.to_string())?;
+    let listener = TcpListener::from_std(listener).map_err(|error| error.to_string())?;
+    Ok(Some((local, tokio::spawn(accept(listener, port.clone())))))
+}
+
+fn open_udp(address: SocketAddr, port: &Arc<Port>) -> Opened {
+    let socket = match listen::bind_udp(address) {
+        Ok(Some(socket)) => socket,
+        Ok(None) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let local = socket.local_addr().map_err(|error| error.to_string())?;
+    let socket = tokio::net::UdpSocket::from_std(socket).map_err(|error| error.to_string())?;
+    Ok(Some((local, tokio::spawn(relay(socket, port.clone())))))
+}
+
+impl Port {
+    fn stream(&self) -> Arc<EdgeStream> {
+        self.stream.lock().expect("no panic under this lock").clone()
+    }
+    fn admits(&self, stream: &EdgeStream, client: IpAddr) -> bool {
+        let full = stream.max_connections > 0 && self.active.load(Relaxed) >= u64::from(stream.max_connections);
+        let allowed = stream.allow.is_empty() || holds(&stream.allow, client.to_canonical());
+        if full || !allowed {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        allowed && !full
+    }
+}
+
+async fn accept(listener: TcpListener, port: Arc<Port>) {
+    loop {
+        match listener.accept().await {
+            Ok((client, peer)) => {
+                let stream = port.stream();
+                if !port.admits(&stream, peer.ip()) {
+                    continue;
+                }
+                port.connections.fetch_add(1, Relaxed);
+                port.active.fetch_add(1, Relaxed);
+                let port = port.clone();
+                tokio::spawn(async move {
+                    pass(&port, &stream, client, peer).await;
+                    port.active.fetch_sub(1, Relaxed);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn pass(port: &Port, stream: &EdgeStream, mut client: TcpStream, peer: SocketAddr) {
+    let _ = client.set_nodelay(true);
+    let first = port.next.fetch_add(1, Relaxed);
+    let count = stream.upstreams.len();
+    for n in 0..count {
+        let address = stream.upstreams[(first + n) % count].address;
+        let Ok(Ok(mut upstream)) = timeout(CONNECT, TcpStream::connect(address)).await else {
+            continue;
+        };
+        let _ = upstream.set_nodelay(true);
+        if let (Some(version), Ok(local)) = (stream.proxy_protocol, client.local_addr())
+            && upstream
+                .write_all(&proxy_protocol::header(version, Some((peer, local))))
+                .await
+                .is_err()
+        {
+            continue;
+        }
+        if let Ok((bytes_in, bytes_out)) = tokio::io::copy_bidirectional(&mut client, &mut upstream).await {
+            port.bytes_in.fetch_add(bytes_in, Relaxed);
+            port.bytes_out.fetch_add(bytes_out, Relaxed);
+        }
+        return;
+    }
+}
+
+/// One UDP client: a socket of its own towards the upstream, so that answers find their way back.
+struct Talker {
+    socket: Arc<tokio::net::UdpSocket>,
+    last: Arc<Mutex<Instant>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn relay(socket: tokio::net::UdpSocket, port: Arc<Port>) {
+    let socket = Arc::new(socket);
+    let mut talkers: HashMap<SocketAddr, Talker> = HashMap::new();
+    let mut datagram = vec![0; DATAGRAM];
+    let mut tidy = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        let (size, client) = tokio::select! {
+            received = socket.recv_from(&mut datagram) => match received {
+                Ok(received) => received,
+                Err(_) => continue, // an answer to an answer: a client's port was closed
+            },
+            _ = tidy.tick() => {
+                talkers.retain(|_, talker| {
+                    let keep = talker.last.lock().expect("no panic under this lock").elapsed() < SILENT;
+                    if !keep {
+                        talker.task.abort();
+                        port.active.fetch_sub(1, Relaxed);
+                    }
+                    keep
+                });
+                continue;
+            }
+        };
+        let stream = port.stream();
+        if !talkers.contains_key(&client) {
+            if stream.upstreams.is_empty() || talkers.len() >= UDP_CLIENTS || !port.admits(&stream, client.ip()) {
+                continue;
+            }
+            let first = port.next.fetch_add(1, Relaxed);
+            let upstream = stream.upstreams[first % stream.upstreams.len()].address;
+            let Ok(talker) = talk(&socket, &port, client, upstream) else {
+                continue;
+            };
+            port.connections.fetch_add(1, Relaxed);
+            port.active.fetch_add(1, Relaxed);
+            talkers.insert(client, talker);
+        }
+        if let Some(talker) = talkers.get(&client) {
+            *talker.last.lock().expect("no panic under this lock") = Instant::now();
+            port.bytes_in.fetch_add(size as u64, Relaxed);
+            // UDP may lose datagrams; a full buffer is one way.
+            let _ = talker.socket.try_send(&datagram[..size]);
+        }
+    }
+}
+
+fn talk(listening: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: SocketAddr, upstream: SocketAddr) -> std::io::Result<Talker> {
+    let any: IpAddr = if upstream.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(upstream)?;
+    socket.set_nonblocking(true)?;
+    let socket = Arc::new(tokio::net::UdpSocket::from_std(socket)?);
+    let last = Arc::new(Mutex::new(Instant::now()));
+    let (own, listening, port, heard) = (socket.clone(), listening.clone(), port.clone(), last.clone());
+    let task = tokio::spawn(async move {
+        let mut datagram = vec![0; DATAGRAM];
+        loop {
+            match own.recv(&mut datagram).await {
+                Ok(size) => {
+                    *heard.lock().expect("no panic under this lock") = Instant::now();
+                    port.bytes_out.fetch_add(size as u64, Relaxed);
+                    let _ = listening.send_to(&datagram[..size], client).await;
+                }
+                // The upstream's port is closed just now.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    });
+    Ok(Talker { socket, last, task })
+}
