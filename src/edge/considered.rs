@@ -55,6 +55,7 @@ impl Asked for Seen<'_> {
 /// A refreshed answer may take this long.
 const REFRESHING: std::time::Duration = std::time::Duration::from_secs(30);
 
+#[allow(clippy::too_many_arguments)]
 pub(crate) async fn serve(
     worker: &Arc<Worker>,
     guest: &Arc<Guest>,

@@ -172,7 +172,7 @@ impl Edge {
         registry.tallies.each(|host, tally| report.domains.push(tally.read(host)));
         report.domains.sort_by(|one, other| one.host.cmp(&other.host));
         registry.limits.each(|_, limit| limit.report(&mut report.limited));
-        report.limited.sort_by(|one, other| other.refused.cmp(&one.refused));
+        report.limited.sort_by_key(|limited| std::cmp::Reverse(limited.refused));
         report.limited.truncate(LIMITED_SHOWN);
         registry.shares.each(|_, share| {
             let (objects, bytes, max_bytes, evicted) = share.read();

@@ -296,8 +296,8 @@ async fn relay(socket: tokio::net::UdpSocket, port: Arc<Port>) {
         if let Some(talker) = talkers.get(&client) {
             *talker.last.lock().expect("no panic under this lock") = Instant::now();
             port.bytes_in.fetch_add(size as u64, Relaxed);
-            // UDP may lose datagrams; a full buffer is one way.
-            let _ = talker.socket.try_send(&datagram[..size]);
+            // UDP may lose datagrams: here when the upstream's port is closed.
+            let _ = talker.socket.send(&datagram[..size]).await;
         }
     }
 }

@@ -68,15 +68,17 @@ impl Shared {
     }
 }
 
+type Open = Arc<Mutex<HashMap<IpAddr, u32>>>;
+
 /// How many connections each address has.
 #[derive(Default)]
 pub(crate) struct Addresses {
-    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    open: Open,
     pub refused: AtomicU64,
 }
 
 /// One connection of an address.
-pub(crate) struct Counted(Option<(Arc<Mutex<HashMap<IpAddr, u32>>>, IpAddr)>);
+pub(crate) struct Counted(Option<(Open, IpAddr)>);
 
 impl Addresses {
     /// `None`: it has `cap` already. A cap of 0 is none.

@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod caching;
+mod policies;
+mod ports;
+mod routing;
+mod safety;
 mod support;
+mod upstreams;
 
 use futures::{SinkExt, StreamExt};
 use serverkit_edge::{CLIENT_HEADER, Edge};

@@ -225,6 +225,9 @@ impl Stand {
             authority: rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap(),
         }
     }
+    pub fn authority_pem(&self) -> String {
+        self.authority.pem()
+    }
     pub fn certificate(&self, host: &str) -> EdgeCertificate {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
@@ -357,5 +360,102 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < until, "not within 10 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// An app that answers as a function of the request's head says, on connections that stay open.
+pub struct Script {
+    pub address: SocketAddr,
+    pub heads: Arc<std::sync::Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Script {
+    pub async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Script {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let heads = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (answer, seen) = (Arc::new(answer), heads.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (answer, seen) = (answer.clone(), seen.clone());
+                tokio::spawn(async move {
+                    let mut bytes = Vec::new();
+                    loop {
+                        let end = loop {
+                            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                                break end;
+                            }
+                            if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                                return;
+                            }
+                        };
+                        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+                        bytes.drain(..end + 4);
+                        seen.lock().unwrap().push(head.clone());
+                        let text = answer(&head);
+                        if text.is_empty() {
+                            return;
+                        }
+                        stream.write_all(text.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        Script { address, heads, task }
+    }
+    pub fn route(&self) -> Route {
+        route(1, Target::Upstreams(vec![self.upstream()]))
+    }
+    pub fn upstream(&self) -> Upstream {
+        Upstream { address: self.address }
+    }
+    pub fn count(&self) -> usize {
+        self.heads.lock().unwrap().len()
+    }
+    pub fn last(&self) -> String {
+        self.heads.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+    pub fn close(self) {
+        self.task.abort();
+    }
+}
+
+/// A whole answer with these headers, each with its line end.
+pub fn reply(status: u16, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+pub fn policy(json: serde_json::Value) -> Option<Box<types::TrafficPolicy>> {
+    Some(Box::new(serde_json::from_value(json).unwrap()))
+}
+
+pub fn with_policy(route: Route, json: serde_json::Value) -> Route {
+    Route {
+        policy: policy(json),
+        ..route
+    }
+}
+
+pub fn rule(n: u64, matches: serde_json::Value, action: types::EdgeAction) -> types::EdgeRule {
+    types::EdgeRule {
+        id: format!("rul_{n:026}").parse().unwrap(),
+        name: format!("rule{n}"),
+        priority: 0,
+        matches: serde_json::from_value(matches).unwrap(),
+        action,
+        policy: None,
+    }
+}
+
+impl Stand {
+    /// GET over plain HTTP with more headers, each with its line end.
+    pub async fn get_with(&self, host: &str, path: &str, headers: &str) -> Answer {
+        raw(
+            self.http,
+            &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n"),
+        )
+        .await
     }
 }
