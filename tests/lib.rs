@@ -14,4 +14,5 @@ mod secrets;
 mod setup_and_signin;
 mod sources;
 mod tidy;
+mod upgrade;
 mod zero_downtime;

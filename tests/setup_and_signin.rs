@@ -356,6 +356,10 @@ const SCOPES: [&str; 4] = ["read", "deploy", "write", "admin"];
 
 fn reaches(order: &[&str], has: &str, needs: &str) -> bool {
     let place = |word: &str| order.iter().position(|&known| known == word);
+    // Only somebody on the machine itself may: none of those here.
+    if needs == "machine" {
+        return false;
+    }
     matches!(needs, "open" | "signed" | "-") || place(has) >= place(needs)
 }
 

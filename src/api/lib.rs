@@ -35,6 +35,7 @@ mod tags;
 mod tests;
 mod tokens;
 mod ui;
+mod upgrades;
 mod users;
 mod variables;
 mod volumes;
@@ -101,7 +102,8 @@ impl Api {
             let (endpoint, stop) = (endpoint.clone(), stop.clone());
             Server::new_with_acceptor(socket).run_with_graceful_shutdown(endpoint, stop.cancelled_owned(), Some(drain))
         };
-        let (panel, edge) = tokio::join!(serve(sockets.panel), serve(sockets.edge));
+        let (panel, edge) = sockets.doors()?;
+        let (panel, edge) = tokio::join!(serve(panel), serve(edge));
         panel.and(edge).doing("serving the API")
     }
 
@@ -226,7 +228,13 @@ type Operations = (
         metrics::MetricsApi,
         volumes::VolumesApi,
     ),
-    (servers::ServersApi, overview::OverviewApi, events::EventsApi, settings::SettingsApi),
+    (
+        servers::ServersApi,
+        overview::OverviewApi,
+        events::EventsApi,
+        settings::SettingsApi,
+        upgrades::UpgradesApi,
+    ),
 );
 
 fn operations(panel: &Panel, world: &World) -> Operations {
@@ -257,6 +265,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             overview::OverviewApi(panel()),
             events::EventsApi(panel()),
             settings::SettingsApi(panel()),
+            upgrades::UpgradesApi(panel()),
         ),
     )
 }

@@ -14,11 +14,11 @@ use poem::{
 use std::{
     fs::{Permissions, set_permissions},
     io,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
     path::{Path, PathBuf},
     time::Duration,
 };
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use types::{Doing, Error, Result};
 
 /// Which socket a request came through.
@@ -45,10 +45,11 @@ impl Door {
     }
 }
 
-/// The sockets, bound.
+/// The sockets, bound. Handles of them can be passed on, also to another process.
+#[derive(Debug)]
 pub struct Sockets {
-    pub(crate) panel: Socket,
-    pub(crate) edge: Socket,
+    pub panel: UnixListener,
+    pub edge: UnixListener,
 }
 
 impl Sockets {
@@ -62,45 +63,67 @@ impl Sockets {
     pub fn bind(data: &Path) -> Result<Sockets> {
         let (panel, edge) = Sockets::paths(data);
         Ok(Sockets {
-            panel: Socket::bind(panel, false)?,
-            edge: Socket::bind(edge, true)?,
+            panel: bind(&panel)?,
+            edge: bind(&edge)?,
         })
     }
+
+    /// More handles of the same sockets.
+    pub fn try_clone(&self) -> Result<Sockets> {
+        Ok(Sockets {
+            panel: self.panel.try_clone().doing("sharing a socket")?,
+            edge: self.edge.try_clone().doing("sharing a socket")?,
+        })
+    }
+
+    /// Removes their files, when the panel stops for good.
+    pub fn remove(data: &Path) {
+        let (panel, edge) = Sockets::paths(data);
+        for path in [panel, edge] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// For the server: the machine's door and the edge's. Needs a runtime.
+    pub(crate) fn doors(self) -> Result<(Socket, Socket)> {
+        let door = |listener: UnixListener, is_edge| -> Result<Socket> {
+            listener.set_nonblocking(true).doing("preparing a socket")?;
+            let path = listener.local_addr().doing("preparing a socket")?;
+            Ok(Socket {
+                path: path.as_pathname().unwrap_or(Path::new("")).to_owned(),
+                listener: tokio::net::UnixListener::from_std(listener).doing("preparing a socket")?,
+                is_edge,
+            })
+        };
+        Ok((door(self.panel, false)?, door(self.edge, true)?))
+    }
 }
 
-/// One of them. Its file goes when it is dropped.
+fn bind(path: &Path) -> Result<UnixListener> {
+    // sockaddr_un holds 107 bytes and a zero.
+    if path.as_os_str().len() > 107 {
+        return Err(Error::invalid(
+            "data",
+            format!(
+                "{} is too long for a Unix socket (107 bytes at most); choose a shorter folder",
+                path.display()
+            ),
+        ));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).doing(format!("removing {}", path.display())),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).doing(format!("listening on {}", path.display()))?;
+    set_permissions(path, Permissions::from_mode(0o600)).doing(format!("protecting {}", path.display()))?;
+    Ok(listener)
+}
+
+/// One of them, served.
 pub(crate) struct Socket {
-    listener: UnixListener,
+    listener: tokio::net::UnixListener,
     path: PathBuf,
     is_edge: bool,
-}
-
-impl Socket {
-    fn bind(path: PathBuf, is_edge: bool) -> Result<Socket> {
-        // sockaddr_un holds 107 bytes and a zero.
-        if path.as_os_str().len() > 107 {
-            return Err(Error::invalid(
-                "data",
-                format!(
-                    "{} is too long for a Unix socket (107 bytes at most); choose a shorter folder",
-                    path.display()
-                ),
-            ));
-        }
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).doing(format!("removing {}", path.display())),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&path).doing(format!("listening on {}", path.display()))?;
-        set_permissions(&path, Permissions::from_mode(0o600)).doing(format!("protecting {}", path.display()))?;
-        Ok(Socket { listener, path, is_edge })
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
 }
 
 impl Acceptor for Socket {

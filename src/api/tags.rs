@@ -34,4 +34,6 @@ pub enum Tag {
     Events,
     /// What an administrator may change while the panel runs.
     Settings,
+    /// The version that runs, and the change to another one.
+    Upgrades,
 }

@@ -152,7 +152,9 @@ impl Served {
                 apps_domain: None,
                 acme_directory: None,
                 acme_ca_pem: None,
+                release_key: None,
             },
+            upgrades: tokio::sync::mpsc::channel(1).0,
         })
         .await
         .unwrap();

@@ -26,6 +26,8 @@ pub struct Options {
     /// In place of the setting, when given on the command line or in the configuration.
     pub acme_directory: Option<url::Url>,
     pub acme_ca_pem: Option<String>,
+    /// Who signs new versions of the program: the public key of minisign, in base64.
+    pub release_key: Option<String>,
 }
 
 /// Wakes the loops that close gaps.

@@ -26,7 +26,7 @@ pub struct Ticket {
 /// What to do with a request that has a key.
 pub enum Turn {
     /// It is new: make it, and give the answer to the ticket.
-    Go(Ticket),
+    Go(Box<Ticket>),
     /// It was made before, and this was the answer.
     Again(Made),
 }
@@ -72,7 +72,7 @@ impl Answers {
         // The first one may have ended between the look and the ticket.
         match self.made(&ticket.key, fingerprint)? {
             Some(made) => Ok(Turn::Again(made)),
-            None => Ok(Turn::Go(ticket)),
+            None => Ok(Turn::Go(Box::new(ticket))),
         }
     }
 

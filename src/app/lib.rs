@@ -36,6 +36,7 @@ mod testing;
 mod tests;
 mod tokens;
 mod trash;
+mod upgrades;
 mod users;
 mod variables;
 mod volumes;
@@ -64,6 +65,7 @@ pub use settings::{SettingsChange, SettingsService};
 pub use setup::*;
 pub use tokens::*;
 pub use trash::{DeletePlan, Trash};
+pub use upgrades::{UpgradeFiles, UpgradeWish, Upgrades, VERSION};
 pub use users::*;
 pub use variables::{VariableChange, VariableView, Variables};
 pub use volumes::{VolumeView, Volumes};
@@ -74,7 +76,8 @@ use node::Node;
 use std::{sync::Arc, time::Duration};
 use store::Store;
 use telemetry::{LogStore, Metrics, Redactor};
-use types::{Result, World};
+use tokio::sync::mpsc;
+use types::{Result, Upgrade, World};
 
 /// What a panel is made of.
 pub struct Parts {
@@ -85,6 +88,8 @@ pub struct Parts {
     pub metrics: Metrics,
     pub redactor: Redactor,
     pub options: Options,
+    /// Takes orders to change the running program.
+    pub upgrades: mpsc::Sender<Upgrade>,
 }
 
 /// All services of one panel.
@@ -109,6 +114,7 @@ pub struct Panel {
     pub settings: SettingsService,
     pub overviews: Overviews,
     pub answers: Answers,
+    pub upgrades: Upgrades,
     ground: Arc<Ground>,
 }
 
@@ -123,6 +129,7 @@ impl Panel {
             metrics,
             redactor,
             options,
+            upgrades,
         } = parts;
         let events = Events::new(store.clone(), world.clone());
         let ground = Arc::new(Ground {
@@ -163,6 +170,7 @@ impl Panel {
             settings: SettingsService::new(ground.clone()),
             overviews: Overviews::new(ground.clone()),
             answers: Answers::new(ground.store.clone(), ground.world.clone()),
+            upgrades: Upgrades::new(ground.clone(), upgrades),
             events,
             ground,
         })

@@ -269,6 +269,7 @@ impl Bench {
                 apps_domain: Some("localhost".parse().expect("a host")),
                 acme_directory: None,
                 acme_ca_pem: None,
+                release_key: None,
             },
             observed: Default::default(),
             last_sample: Default::default(),

@@ -5,7 +5,7 @@ use crate::{
     failure::{Failure, Result},
     logs,
     output::Output,
-    projects, settings, status, target, terminal, tokens, trash, users, variables, volumes,
+    projects, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -136,6 +136,11 @@ pub enum Command {
     Status,
     /// Examine the panel's machine, and say what to do
     Doctor,
+    /// Change to the newest version, without a request lost; on the panel's machine
+    ///
+    /// The new program must be signed by the release key. It takes the listening sockets over and is watched for a while
+    /// (`upgrade.window_seconds` in the configuration); if it fails, the version before goes on.
+    Upgrade(upgrade::Upgrade),
     /// Print the whole configuration without secret values, as JSON
     Export(settings::Export),
     /// Settings of the panel
@@ -197,6 +202,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::User(command) => users::run(context, command).await,
         Command::Trash(command) => trash::run(context, command).await,
         Command::Status => status::status(context).await,
+        Command::Upgrade(args) => upgrade::run(context, args).await,
         Command::Doctor => diagnosis::doctor(context).await,
         Command::Export(args) => settings::export(context, args).await,
         Command::Settings(command) => settings::run(context, command).await,

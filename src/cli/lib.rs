@@ -47,6 +47,7 @@ mod target;
 mod terminal;
 mod tokens;
 mod trash;
+mod upgrade;
 mod users;
 mod variables;
 mod volumes;

@@ -69,6 +69,13 @@ pub fn local_only(globals: &Globals) -> Result<Client> {
     Ok(Client::connect(Address::Socket(socket), Login::None)?)
 }
 
+/// The data folder of that panel.
+pub fn data(globals: &Globals) -> PathBuf {
+    let socket = local(globals, Path::new(DEV_DATA));
+    let folder = socket.and_then(|socket| socket.parent().map(Path::to_owned));
+    folder.unwrap_or_else(|| DATA.into())
+}
+
 /// What the flags say, else what was remembered of the panel.
 pub fn trust(globals: &Globals, panel: &Panel) -> Result<Trust> {
     let authority_pem = match &globals.ca {

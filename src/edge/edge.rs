@@ -4,7 +4,7 @@ use crate::{
     access_log::AccessLog,
     connection::Port,
     decide::Rules,
-    listen,
+    listen::{Bound, Listeners},
     registry::Registry,
     streams::Streams,
     table::{Table, Workshop},
@@ -31,14 +31,6 @@ use types::{AppId, CanaryReport, Doing, EdgeConfig, EdgeReport, EdgeSettings, Pu
 /// Refused keys in a report.
 const LIMITED_SHOWN: usize = 200;
 
-/// Where the edge listens in fact: with port 0 in the settings, the port that the system chose.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bound {
-    pub http: Vec<SocketAddr>,
-    pub https: Vec<SocketAddr>,
-    pub panel: Vec<SocketAddr>,
-}
-
 /// A running edge. When it is dropped without [`Edge::stop`], connections are cut.
 pub struct Edge {
     shared: Arc<Shared>,
@@ -55,12 +47,14 @@ impl Edge {
     /// Binds all ports and starts to serve: the panel on its port, nothing else until [`Edge::apply`].
     /// Fails with `Busy` in words when a port cannot be had: "port 80 is taken by nginx (pid 12)".
     pub fn start(settings: EdgeSettings, world: World) -> Result<Edge> {
-        let (http, https, panel) = (bind_all(&settings.http)?, bind_all(&settings.https)?, bind_all(&settings.panel)?);
-        let bound = Bound {
-            http: addresses(&http)?,
-            https: addresses(&https)?,
-            panel: addresses(&panel)?,
-        };
+        let listeners = Listeners::bind(&settings)?;
+        Edge::start_on(listeners, settings, world)
+    }
+
+    /// The same, on sockets that listen already; the addresses in the settings are not looked at.
+    pub fn start_on(listeners: Listeners, settings: EdgeSettings, world: World) -> Result<Edge> {
+        let bound = listeners.bound()?;
+        let Listeners { http, https, panel } = listeners;
         let threads = match settings.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -214,14 +208,30 @@ impl Edge {
         self.shared.backends.active(upstream)
     }
 
+    /// Lets another edge on the same sockets take over, so that no client notices: takes no new connections, and ends
+    /// each with its next answer, which says so (RFC 9112, 9.6; RFC 9113, 6.8). A client that may send a request at any
+    /// moment would lose it if its idle connection were closed at once, as [`Edge::stop`] does. What is left after
+    /// `drain` is ended so.
+    pub async fn leave(&self, drain: Duration) {
+        self.shared.draining.store(true, Relaxed);
+        self.stage.send_replace(Stage::Leaving);
+        self.streams.apply(&Default::default());
+        self.connections_end(drain).await;
+        self.stop(Duration::from_secs(1)).await;
+    }
+
+    async fn connections_end(&self, limit: Duration) {
+        let deadline = tokio::time::Instant::now() + limit;
+        while self.shared.connections() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Closes the ports at once, lets what is under way end for at most `drain`, then cuts the rest.
     pub async fn stop(&self, drain: Duration) {
         self.shared.draining.store(true, Relaxed);
         self.stage.send_replace(Stage::Draining);
-        let deadline = tokio::time::Instant::now() + drain;
-        while self.shared.connections() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        self.connections_end(drain).await;
         self.end();
         let threads = std::mem::take(&mut *self.threads.lock().expect("no panic under this lock"));
         let _ = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
@@ -238,15 +248,4 @@ impl Drop for Edge {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>> {
-    addresses.iter().filter_map(|address| listen::bind(*address).transpose()).collect()
-}
-
-fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>> {
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().doing("asking for the bound address"))
-        .collect()
 }

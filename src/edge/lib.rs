@@ -54,5 +54,6 @@ mod traffic;
 mod upstream;
 mod worker;
 
-pub use edge::{Bound, Edge};
+pub use edge::Edge;
 pub use headers::CLIENT_HEADER;
+pub use listen::{Bound, Listeners};

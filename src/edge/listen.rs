@@ -5,7 +5,61 @@ use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener, UdpSocket},
 };
-use types::{Error, Result};
+use types::{Doing, EdgeSettings, Error, Result};
+
+/// Where the edge listens in fact: with port 0 in the settings, the port that the system chose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bound {
+    pub http: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
+    pub panel: Vec<SocketAddr>,
+}
+
+/// The sockets on which the edge listens. They can be shared with another edge, also of another process: while one of
+/// them is open somewhere, no connection is refused.
+#[derive(Debug)]
+pub struct Listeners {
+    pub http: Vec<TcpListener>,
+    pub https: Vec<TcpListener>,
+    pub panel: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Fails with `Busy` in words when a port cannot be had.
+    pub fn bind(settings: &EdgeSettings) -> Result<Listeners> {
+        let all =
+            |addresses: &[SocketAddr]| -> Result<Vec<_>> { addresses.iter().filter_map(|address| bind(*address).transpose()).collect() };
+        Ok(Listeners {
+            http: all(&settings.http)?,
+            https: all(&settings.https)?,
+            panel: all(&settings.panel)?,
+        })
+    }
+
+    /// More handles of the same sockets.
+    pub fn try_clone(&self) -> Result<Listeners> {
+        let all = |listeners: &[TcpListener]| -> Result<Vec<_>> {
+            listeners.iter().map(|one| one.try_clone().doing("sharing a socket")).collect()
+        };
+        Ok(Listeners {
+            http: all(&self.http)?,
+            https: all(&self.https)?,
+            panel: all(&self.panel)?,
+        })
+    }
+
+    pub fn bound(&self) -> Result<Bound> {
+        let all = |listeners: &[TcpListener]| -> Result<Vec<_>> {
+            let address = |one: &TcpListener| one.local_addr().doing("asking for the bound address");
+            listeners.iter().map(address).collect()
+        };
+        Ok(Bound {
+            http: all(&self.http)?,
+            https: all(&self.https)?,
+            panel: all(&self.panel)?,
+        })
+    }
+}
 
 /// A listening socket on `address`, not blocking. An IPv6 one takes IPv6 only, so both families can be bound.
 /// `Ok(None)`: this machine has no IPv6, and `address` is "any IPv6 address".

@@ -20,6 +20,8 @@ use tokio::{
 use types::{Doing, EdgeStream, Result, StreamPort, StreamReport, Transport};
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// Between tries to open a port.
+const AGAIN: Duration = Duration::from_millis(250);
 /// A UDP client that is silent for so long is forgotten.
 const SILENT: Duration = Duration::from_secs(60);
 /// UDP clients at once, where a port has no limit of its own.
@@ -115,19 +117,32 @@ async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Arc<Mu
                 *port.stream.lock().expect("no panic under this lock") = Arc::new(stream.clone());
             }
             if known.is_none() || failed {
-                let (port, tasks) = begin(*listen, stream);
+                let (port, tasks) = begin(*listen, stream, !failed);
                 ports.lock().expect("no panic under this lock").insert(*listen, port);
                 open.insert(*listen, tasks);
             }
         }
-        if changes.changed().await.is_err() {
-            return;
+        let failed = ports
+            .lock()
+            .expect("no panic under this lock")
+            .values()
+            .any(|port| port.bound.lock().expect("no panic under this lock").is_err());
+        // A port that somebody holds may be free soon: after an upgrade it is the version before that has it.
+        let again = async {
+            match failed {
+                true => tokio::time::sleep(AGAIN).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = again => {}
         }
     }
 }
 
 /// On every address of both families.
-fn begin(listen: StreamPort, stream: &EdgeStream) -> (Arc<Port>, Vec<tokio::task::JoinHandle<()>>) {
+fn begin(listen: StreamPort, stream: &EdgeStream, aloud: bool) -> (Arc<Port>, Vec<tokio::task::JoinHandle<()>>) {
     let port = Arc::new(Port {
         listen,
         stream: Mutex::new(Arc::new(stream.clone())),
@@ -154,7 +169,9 @@ fn begin(listen: StreamPort, stream: &EdgeStream) -> (Arc<Port>, Vec<tokio::task
             }
             Ok(None) => {}
             Err(why) => {
-                tracing::warn!(%listen, "the port cannot be opened: {why}");
+                if aloud {
+                    tracing::warn!(%listen, "the port cannot be opened: {why}");
+                }
                 bound = Err(why);
                 break;
             }

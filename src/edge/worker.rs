@@ -32,6 +32,8 @@ use types::{EdgeLimits, World};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Running,
+    /// No new connections; each ends with its next answer, which says so.
+    Leaving,
     /// No new connections; those that are idle end.
     Draining,
     /// What is left is cut.
@@ -53,6 +55,7 @@ pub(crate) struct Shared {
     pub world: World,
     pub log: Arc<AccessLog>,
     pub tls: TlsAcceptor,
+    /// From `Leaving` on.
     pub draining: AtomicBool,
     /// Open connections, by thread.
     pub loads: Box<[AtomicUsize]>,
@@ -204,10 +207,12 @@ impl Worker {
             tokio::select! {
                 changed = stage.changed() => {
                     let stage = *stage.borrow_and_update();
-                    if changed.is_err() || stage == Stage::Ended {
-                        return;
+                    match stage {
+                        _ if changed.is_err() => return,
+                        Stage::Ended => return,
+                        Stage::Draining => self.end_idle(),
+                        Stage::Running | Stage::Leaving => {}
                     }
-                    self.end_idle();
                 }
                 _ = tick.tick() => {
                     let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -234,7 +239,7 @@ impl Worker {
 
     fn sweep(&self, now: u64) {
         let limits = &self.shared.limits;
-        let draining = self.shared.draining.load(Relaxed);
+        let draining = *self.stage.borrow() == Stage::Draining;
         for guest in self.guests.lock().expect("no panic under this lock").values() {
             guest.watch.sweep(now, limits.keep_alive, limits.header_timeout);
             if draining {

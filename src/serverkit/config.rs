@@ -61,6 +61,7 @@ pub struct RawConfig {
     builds: RawBuilds,
     network: RawNetwork,
     acme: RawAcme,
+    upgrade: RawUpgrade,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -95,6 +96,15 @@ struct RawAcme {
     directory: Option<String>,
     /// PEM file of the authority that signed the directory's own certificate.
     ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawUpgrade {
+    /// The key that signs releases, as `minisign` prints it; else the one that was built in.
+    key: Option<String>,
+    /// How long the new version is watched before the old one goes.
+    window_seconds: Option<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -159,6 +169,8 @@ pub struct Config {
     pub network_range: Ipv4Net,
     pub acme_directory: Option<Url>,
     pub acme_ca_pem: Option<String>,
+    pub release_key: Option<String>,
+    pub upgrade_window: Duration,
 }
 
 /// What the file says of the limits of builds; the rest follows from the machine.
@@ -236,6 +248,8 @@ impl Config {
                 .directory
                 .and_then(|url| problems.keep("acme.directory", web_address(&url))),
             acme_ca_pem: raw.acme.ca_file.and_then(|path| problems.keep("acme.ca_file", pem_of(&path))),
+            release_key: raw.upgrade.key.or_else(|| option_env!("SERVERKIT_RELEASE_KEY").map(str::to_owned)),
+            upgrade_window: Duration::from_secs(raw.upgrade.window_seconds.unwrap_or(30)),
         };
         problems.into_result(config)
     }

@@ -1,6 +1,7 @@
 //! The binary: `serve`, `config check`, and the commands of `cli`.
 
 mod config;
+mod handover;
 mod jobs;
 mod openapi;
 mod serve;

@@ -2,16 +2,17 @@
 
 use crate::{
     config::{Config, Flags, RawConfig, make_data_dir},
+    handover::{Before, Listening, Next},
     jobs,
     terminal::Greeting,
     watch::{self, Signals},
 };
 use ::jobs::Runner;
 use api::{Api, Sockets};
-use app::{Options, Panel, Parts};
+use app::{Options, Panel, Parts, UpgradeFiles, VERSION};
 use clap::Args;
 use docker::Docker;
-use edge::{Bound, Edge};
+use edge::{Bound, Edge, Listeners};
 use host::{Builds, Host};
 use node::{LocalNode, Node};
 use rustix::{
@@ -21,15 +22,21 @@ use rustix::{
 use sd_notify::NotifyState;
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 use store::Store;
 use telemetry::{LogStore, Metrics, Redactor};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use types::{Doing, EdgeLimits, EdgeSettings, EngineStatus, Error, Result, World, report};
+use types::{Doing, EdgeLimits, EdgeSettings, EngineStatus, Error, Result, Upgrade, UpgradeState, World, report};
 
 /// The edge, the panel and its API, in one process
 ///
@@ -77,6 +84,10 @@ pub fn serve(data: Option<PathBuf>, flags: Serve) -> Result<()> {
     )?;
     prepare_process(&config)?;
     make_data_dir(&config.data)?;
+    let before = Before::here()?;
+    if before.is_none() {
+        become_successor(&config.data);
+    }
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(2, 8))
@@ -84,10 +95,56 @@ pub fn serve(data: Option<PathBuf>, flags: Serve) -> Result<()> {
         .enable_all()
         .build()
         .doing("starting the runtime")?;
-    let ended = runtime.block_on(run(config, began));
+    let mut begin = before.clone().map_or(Begin::Fresh, Begin::TakingOver);
+    let ended = loop {
+        match runtime.block_on(run(&config, began, begin)) {
+            Ok(Ended::Returned(listening)) => begin = Begin::Returning(listening),
+            Ok(Ended::Stopped) => break Ok(()),
+            Err(error) => {
+                before.inspect(|before| before.failed(&error));
+                break Err(error);
+            }
+        }
+    };
     // What still blocks a thread now is not waited for.
     runtime.shutdown_timeout(Duration::from_secs(2));
     ended
+}
+
+/// How a panel comes to its sockets.
+enum Begin {
+    Fresh,
+    /// From the process before, which runs another version.
+    TakingOver(Before),
+    /// Its own ones again: the next version failed.
+    Returning(Listening),
+}
+
+enum Ended {
+    Stopped,
+    /// The next version failed; this one goes on.
+    Returned(Listening),
+}
+
+/// Runs the program that the last upgrade left in the data folder, if it is newer than this one: the service manager
+/// starts the one that was installed. Returns if there is none, or if it cannot be run.
+fn become_successor(data: &Path) {
+    const ONCE: &str = "SERVERKIT_SUCCESSOR";
+    if std::env::var_os(ONCE).is_some() {
+        return;
+    }
+    let Some(binary) = UpgradeFiles::new(data).successor(VERSION) else {
+        return;
+    };
+    let me = rustix::process::geteuid().as_raw();
+    if !binary.metadata().is_ok_and(|file| file.uid() == me || file.uid() == 0) {
+        return tracing::warn!("{} belongs to somebody else and is not run", binary.display());
+    }
+    let error = std::process::Command::new(&binary)
+        .args(std::env::args_os().skip(1))
+        .env(ONCE, "1")
+        .exec();
+    tracing::error!("{} cannot be run, so {VERSION} goes on: {error}", binary.display());
 }
 
 fn prepare_process(config: &Config) -> Result<()> {
@@ -108,19 +165,38 @@ fn prepare_process(config: &Config) -> Result<()> {
     Ok(())
 }
 
-async fn run(config: Config, began: Instant) -> Result<()> {
+async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let world = World::system();
+    let upgrades = UpgradeFiles::new(&config.data);
 
-    // The store comes first: its lock says that no other panel has this folder.
+    let (before, listening) = match begin {
+        Begin::Fresh => (None, None),
+        Begin::TakingOver(before) => {
+            let waiting = before.clone();
+            let listening = tokio::task::spawn_blocking(move || waiting.take_over())
+                .await
+                .doing("taking over")??;
+            (Some(before), Some(listening))
+        }
+        Begin::Returning(listening) => (None, Some(listening)),
+    };
+    // The store comes before the sockets: its lock says that no other panel has this folder.
     let (dir, theirs) = (config.data.clone(), world.clone());
     let store = tokio::task::spawn_blocking(move || Store::open(&dir, theirs))
         .await
         .doing("opening the state")??;
-    let sockets = Sockets::bind(&config.data)?;
-    let edge = Arc::new(Edge::start(edge_settings(&config), world.clone())?);
-    let bound = edge.bound();
+    let settings = edge_settings(config);
+    let listening = match listening {
+        Some(listening) => listening,
+        None => Listening {
+            api: Sockets::bind(&config.data)?,
+            edge: Listeners::bind(&settings)?,
+        },
+    };
+    let edge = Arc::new(Edge::start_on(listening.edge.try_clone()?, settings, world.clone())?);
+    let bound = listening.edge.bound()?;
     let redactor = Redactor::default();
     let host = Host::new(config.data.clone(), world.clone());
     let limits = config.builds.on(host.facts().memory_bytes);
@@ -130,6 +206,7 @@ async fn run(config: Config, began: Instant) -> Result<()> {
         world.clone(),
     )?;
     let node: Arc<dyn Node> = Arc::new(LocalNode::new(docker, host, builds, edge.clone()));
+    let (order, mut orders) = mpsc::channel(1);
     let panel = Panel::open(Parts {
         store: store.clone(),
         world: world.clone(),
@@ -137,7 +214,8 @@ async fn run(config: Config, began: Instant) -> Result<()> {
         logs: LogStore::open(&config.data.join("logs"), redactor.clone())?,
         metrics: Metrics::new(),
         redactor,
-        options: options(&config, &bound),
+        options: options(config, &bound),
+        upgrades: order,
     })
     .await?;
     panel.route_now().await?;
@@ -145,37 +223,136 @@ async fn run(config: Config, began: Instant) -> Result<()> {
     let runner = Runner::new(world.clone(), stop.clone());
     jobs::start(&runner, &panel);
     let api = Api::new(panel.clone(), world.clone(), stop.clone());
-    let serving = tokio::spawn(api.clone().serve(sockets, Duration::from_secs(5)));
+    let serving = tokio::spawn(api.clone().serve(listening.api.try_clone()?, Duration::from_secs(5)));
     let watched = panel.clone();
     let watching = tokio::spawn(async move { watched.watch_engine().await });
-    tokio::spawn(watch::watchdog(stop.clone()));
+    let watchdog = tokio::spawn(watch::watchdog());
     api.set_ready();
     watch::tell(NotifyState::Ready);
-    greeting(&config, &bound, &panel, &*node, began).await?.print();
-
-    let signal = signals.next().await;
-    tracing::info!("{signal}: stopping; once more stops at once");
-    watch::tell(NotifyState::Stopping);
-    tokio::select! {
-        () = wind_down(stop, panel, runner, serving, edge, config.drain) => {}
-        signal = signals.next() => {
-            tracing::warn!("{signal} again: requests under way are cut");
-        }
+    greeting(config, &bound, &panel, &*node, began).await?.print();
+    match before {
+        Some(before) => drop(tokio::spawn(settle(before, upgrades.clone(), world.clone()))),
+        None => close_interrupted(&upgrades, &world)?,
     }
+
+    let next = loop {
+        tokio::select! {
+            signal = signals.next() => {
+                tracing::info!("{signal}: stopping; once more stops at once");
+                break None;
+            }
+            Some(upgrade) = orders.recv() => match Next::start(&upgrade.binary).await {
+                Ok(next) => break Some((upgrade, next)),
+                Err(error) => failed(&upgrades, upgrade, &error, &world)?,
+            },
+        }
+    };
+    let panel_stops = stop_panel(stop, panel, runner, serving, config.drain);
+    let Some((upgrade, next)) = next else {
+        watch::tell(NotifyState::Stopping);
+        tokio::select! {
+            _ = async { tokio::join!(edge.stop(config.drain), panel_stops) } => {}
+            signal = signals.next() => tracing::warn!("{signal} again: requests under way are cut"),
+        }
+        watching.abort();
+        store.close().await;
+        Sockets::remove(&config.data);
+        return Ok(Ended::Stopped);
+    };
+    tracing::info!("version {} takes over", upgrade.to);
+    // The edge serves on, from its last configuration; who asks the panel waits until somebody serves it again.
+    panel_stops.await;
     watching.abort();
     store.close().await;
-    Ok(())
+    let handed = hand_over(config, next, &listening, &edge).await;
+    watchdog.abort();
+    match handed {
+        Ok(process) => {
+            watch::tell(NotifyState::MainPid(process));
+            Ok(Ended::Stopped)
+        }
+        Err(error) => {
+            failed(&upgrades, upgrade, &error, &world)?;
+            tokio::spawn(async move { edge.leave(Duration::from_secs(30)).await });
+            Ok(Ended::Returned(listening))
+        }
+    }
+}
+
+/// Lets the next version serve and stands by until it has done so for a while. Its process id.
+async fn hand_over(config: &Config, mut next: Next, listening: &Listening, edge: &Arc<Edge>) -> Result<u32> {
+    next.go(listening).await?;
+    let (edge, drain) = (edge.clone(), config.drain);
+    let drained = tokio::spawn(async move { edge.leave(drain).await });
+    let socket = Sockets::paths(&config.data).0;
+    next.watch(config.upgrade_window, async || is_ready(&socket).await).await?;
+    let process = next.stay()?;
+    drained.await.doing("ending connections")?;
+    Ok(process)
+}
+
+/// Whether a panel at this socket says that it is ready.
+async fn is_ready(socket: &Path) -> bool {
+    let ask = async {
+        let mut stream = UnixStream::connect(socket).await.ok()?;
+        stream.write_all(b"GET /ready HTTP/1.0\r\nhost: panel\r\n\r\n").await.ok()?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.ok()?;
+        answer.ends_with(b" 200").then_some(())
+    };
+    matches!(tokio::time::timeout(Duration::from_secs(3), ask).await, Ok(Some(())))
+}
+
+/// In the version that took over: it is on trial until the one before goes.
+async fn settle(before: Before, files: UpgradeFiles, world: World) {
+    let record = |state| match files.read() {
+        Ok(Some(mut upgrade)) => {
+            upgrade.state = state;
+            upgrade.ended_at = (state == UpgradeState::Done).then(|| world.now());
+            if let Err(error) = files.write(&upgrade) {
+                tracing::error!("{}", report(&error));
+            }
+            Some(upgrade)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tracing::error!("{}", report(&error));
+            None
+        }
+    };
+    record(UpgradeState::Watching);
+    if let Err(error) = before.serving() {
+        tracing::warn!("the version before does not listen: {error}");
+    }
+    before.gone().await;
+    if let Some(upgrade) = record(UpgradeState::Done) {
+        tracing::info!("version {} has taken over from {}", upgrade.to, upgrade.from);
+        let own = std::env::current_exe().unwrap_or_default();
+        files.tidy(&[&upgrade.binary, &own]);
+    }
+}
+
+/// What a crash in the middle of an upgrade left.
+fn close_interrupted(files: &UpgradeFiles, world: &World) -> Result<()> {
+    match files.read()? {
+        Some(upgrade) if upgrade.ended_at.is_none() => {
+            let error = Error::unavailable("the process ended in the middle of it");
+            failed(files, upgrade, &error, world)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failed(files: &UpgradeFiles, mut upgrade: Upgrade, error: &Error, world: &World) -> Result<()> {
+    tracing::error!("{VERSION} goes on: {}", report(error));
+    upgrade.state = UpgradeState::Failed;
+    upgrade.error = Some(report(error));
+    upgrade.ended_at = Some(world.now());
+    files.write(&upgrade)
 }
 
 /// Work in progress ends or is left so that the next start goes on with it; then nothing uses the store any more.
-async fn wind_down(
-    stop: CancellationToken,
-    panel: Panel,
-    runner: Runner,
-    serving: tokio::task::JoinHandle<Result<()>>,
-    edge: Arc<Edge>,
-    drain: Duration,
-) {
+async fn stop_panel(stop: CancellationToken, panel: Panel, runner: Runner, serving: tokio::task::JoinHandle<Result<()>>, limit: Duration) {
     stop.cancel();
     let api = async {
         match serving.await {
@@ -185,10 +362,10 @@ async fn wind_down(
         }
     };
     let work = async {
-        panel.stop(drain).await;
+        panel.stop(limit).await;
         runner.join().await;
     };
-    tokio::join!(edge.stop(drain), api, work);
+    tokio::join!(api, work);
 }
 
 fn edge_settings(config: &Config) -> EdgeSettings {
@@ -214,6 +391,7 @@ fn options(config: &Config, bound: &Bound) -> Options {
         apps_domain: config.apps_domain.clone(),
         acme_directory: config.acme_directory.clone(),
         acme_ca_pem: config.acme_ca_pem.clone(),
+        release_key: config.release_key.clone(),
     }
 }
 

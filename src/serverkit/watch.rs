@@ -3,7 +3,6 @@
 use sd_notify::NotifyState;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use types::{Doing, Result};
 
 /// Tells systemd, if that is who started it.
@@ -13,11 +12,12 @@ pub fn tell(state: NotifyState<'_>) {
     }
 }
 
-/// Answers systemd's watchdog as long as the runtime turns.
-pub async fn watchdog(stop: CancellationToken) {
+/// Answers systemd's watchdog as long as the runtime turns; never returns, unless there is none.
+pub async fn watchdog() {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut tick = tokio::time::interval((limit / 3).max(Duration::from_millis(100)));
-    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+    loop {
+        tick.tick().await;
         tell(NotifyState::Watchdog);
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     cli::{Output, run_serverkit},
     engine::{docker, remove_labelled, signal, wait_or_kill},
     network::reserve_ports,
-    polling::eventually_ok,
+    polling::{eventually, eventually_ok},
     socket::Socket,
 };
 use rustix::process::Signal;
@@ -50,6 +50,7 @@ pub struct Options {
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
     clock: Option<String>,
+    config: String,
 }
 
 impl Default for Options {
@@ -61,6 +62,7 @@ impl Default for Options {
             variables: Vec::new(),
             arguments: Vec::new(),
             clock: None,
+            config: String::new(),
         }
     }
 }
@@ -97,6 +99,11 @@ impl Options {
         self.clock = shift.map(str::to_owned);
         self
     }
+    /// More lines of its configuration.
+    pub fn config(mut self, lines: &str) -> Options {
+        self.config.push_str(lines);
+        self
+    }
     pub async fn start(self) -> TestPanel {
         TestPanel::start_with(self).await
     }
@@ -111,6 +118,8 @@ pub struct TestPanel {
     pub https_port: u16,
     pub panel_port: u16,
     process: Option<Child>,
+    /// Takes the place of `process` after an upgrade.
+    adopted: Option<u32>,
     printed: Arc<Mutex<String>>,
     owner: Api,
     /// Its first environment: the way to what it made on the engine.
@@ -139,13 +148,18 @@ impl TestPanel {
         let folder = tempfile::Builder::new().prefix("sk-panel-").tempdir().expect("a temporary folder");
         let data = options.data.clone().unwrap_or_else(|| folder.path().join("data"));
         let ports = reserve_ports(3);
-        std::fs::write(folder.path().join("config.toml"), range_of_its_own(ports[0])).expect("the configuration is written");
+        std::fs::write(
+            folder.path().join("config.toml"),
+            format!("{}{}", options.config, range_of_its_own(ports[0])),
+        )
+        .expect("the configuration is written");
         let mut panel = TestPanel {
             data,
             http_port: ports[0],
             https_port: ports[1],
             panel_port: ports[2],
             process: None,
+            adopted: None,
             printed: Arc::default(),
             owner: Api::nobody(format!("https://127.0.0.1:{}", ports[2])),
             environment: None,
@@ -254,11 +268,26 @@ impl TestPanel {
         &self.data
     }
     pub fn process_id(&self) -> u32 {
-        self.process.as_ref().expect("it runs").id()
+        self.adopted.unwrap_or_else(|| self.process.as_ref().expect("it runs").id())
+    }
+
+    /// After an upgrade another process is the panel: waits for the end of the one before.
+    pub async fn adopt(&mut self, process: u32) {
+        if let Some(mut before) = self.process.take() {
+            let ended = tokio::task::spawn_blocking(move || wait_or_kill(&mut before, Duration::from_secs(30)));
+            ended
+                .await
+                .expect("waiting does not panic")
+                .expect("the process before ends by itself");
+        }
+        self.adopted = Some(process);
     }
 
     /// `kill -9`.
     pub fn kill(&mut self) {
+        if let Some(process) = self.adopted.take().and_then(pid) {
+            let _ = rustix::process::kill_process(process, Signal::KILL);
+        }
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();
@@ -266,6 +295,17 @@ impl TestPanel {
     }
     /// SIGTERM, and waits for the end; `None` when it had to be killed.
     pub async fn stop(&mut self) -> Option<ExitStatus> {
+        if let Some(process) = self.adopted.take() {
+            let _ = pid(process).map(|process| rustix::process::kill_process(process, Signal::TERM));
+            let gone = format!("/proc/{process}");
+            eventually("the adopted process ends", Duration::from_secs(45), || async {
+                // Whoever takes in orphans here may leave it as a zombie.
+                let state = std::fs::read_to_string(format!("{gone}/stat")).unwrap_or_default();
+                (state.is_empty() || state.contains(") Z ")).then_some(())
+            })
+            .await;
+            return None;
+        }
         let mut process = self.process.take()?;
         signal(&process, Signal::TERM);
         // Not on this thread: our own connections must see that they are to end.
@@ -274,7 +314,7 @@ impl TestPanel {
     }
     /// Starts it again on the same data and ports, and waits until it answers.
     pub async fn start_again(&mut self) {
-        assert!(self.process.is_none(), "it still runs");
+        assert!(self.process.is_none() && self.adopted.is_none(), "it still runs");
         self.spawn();
         self.ready().await;
     }
@@ -474,6 +514,10 @@ fn libfaketime() -> PathBuf {
 /// Panels of tests that run beside each other on one engine need subnets that do not overlap.
 fn range_of_its_own(port: u16) -> String {
     format!("[network]\nrange = \"10.{}.{}.0/20\"\n", 202 + port % 48, port / 48 % 16 * 16)
+}
+
+fn pid(process: u32) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(i32::try_from(process).ok()?)
 }
 
 fn id(value: &Value) -> String {

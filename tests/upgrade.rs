@@ -1,0 +1,181 @@
+//! Another version takes over: nothing is refused meanwhile, and one that fails leaves the version before.
+//!
+//! The other version is this very program behind a small script that answers `--version` with another number, or that
+//! fails in the way a test needs.
+
+use serde_json::json;
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tempfile::TempDir;
+use testkit::{Load, Options, TestPanel, eventually, serverkit_binary};
+
+struct Release {
+    folder: TempDir,
+    keys: minisign::KeyPair,
+}
+
+impl Release {
+    fn new() -> Release {
+        Release {
+            folder: tempfile::tempdir().unwrap(),
+            keys: minisign::KeyPair::generate_unencrypted_keypair().unwrap(),
+        }
+    }
+
+    /// A program of this version that runs `serve` for anything else than `--version`, signed.
+    fn program(&self, version: &str, serve: &str) -> PathBuf {
+        let path = self.folder.path().join(format!("serverkit-{version}"));
+        let text = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'serverkit {version}'; exit; fi\n{serve}\n");
+        fs::write(&path, &text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        self.sign(&path, &self.keys);
+        path
+    }
+
+    fn sign(&self, path: &Path, keys: &minisign::KeyPair) {
+        let signature = minisign::sign(None, &keys.sk, fs::read(path).unwrap().as_slice(), None, None).unwrap();
+        fs::write(format!("{}.minisig", path.display()), signature.to_string()).unwrap();
+    }
+
+    /// A panel that knows the key and watches a new version for `window` seconds.
+    async fn panel(&self, window: u32, options: Options) -> TestPanel {
+        let key = self.keys.pk.to_base64();
+        let config = format!("drain_seconds = 2\n[upgrade]\nkey = \"{key}\"\nwindow_seconds = {window}\n");
+        options.config(&config).start().await
+    }
+}
+
+fn real() -> String {
+    serverkit_binary().display().to_string()
+}
+
+async fn upgrade(panel: &TestPanel, program: &Path, more: &[&str]) -> testkit::Output {
+    let program = program.display().to_string();
+    panel.cli(&[&["upgrade", "--binary", &program][..], more].concat()).await
+}
+
+#[tokio::test]
+async fn the_new_version_serves_and_nothing_is_refused() {
+    let release = Release::new();
+    let notices = release.folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&notices).unwrap();
+    systemd.set_nonblocking(true).unwrap();
+    let options = Options::default().variable("NOTIFY_SOCKET", notices.display().to_string());
+    let mut panel = release.panel(3, options).await;
+    panel.post("/api/v1/projects", json!({"name": "before"})).await.expect(201);
+    let program = release.program("99.0.0", &format!("exec {} \"$@\"", real()));
+    let load = Load::start(&format!("{}/health", panel.url()), 200);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let output = upgrade(&panel, &program, &[]).await;
+    assert_eq!(output.code, 0, "{}{}\n{}", output.stdout, output.stderr, panel.printed());
+    assert!(output.stdout.contains("99.0.0 runs"), "{}", output.stdout);
+    panel.post("/api/v1/projects", json!({"name": "after"})).await.expect(201);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let report = load.finish().await;
+    assert_eq!(report.failed, 0, "{:?}\n{}", report.reasons, panel.printed());
+
+    // systemd hears who is the panel now.
+    let mut said = String::new();
+    let mut datagram = [0; 4096];
+    while let Ok(length) = systemd.recv(&mut datagram) {
+        said.push_str(&String::from_utf8_lossy(&datagram[..length]));
+        said.push('\n');
+    }
+    let process = said.lines().find_map(|line| line.strip_prefix("MAINPID=")).expect(&said);
+    let before = panel.process_id();
+    panel.adopt(process.parse().unwrap()).await;
+    assert_ne!(before, panel.process_id());
+    let names: Vec<String> = panel
+        .list("/api/v1/projects")
+        .await
+        .iter()
+        .map(|one| one["name"].to_string())
+        .collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+
+    // The program that the service manager starts finds its successor.
+    panel.stop().await;
+    panel.start_again().await;
+    let version = panel.get("/api/v1/version").await.expect(200).json();
+    assert_eq!(version["upgrade"]["state"], "done", "{version}");
+    let line = fs::read_to_string(format!("/proc/{}/environ", panel.process_id())).unwrap();
+    assert!(line.contains("SERVERKIT_SUCCESSOR=1"), "it went through the program of the upgrade");
+}
+
+#[tokio::test]
+async fn a_new_version_that_fails_leaves_the_one_before() {
+    let release = Release::new();
+    let panel = release.panel(6, Options::default()).await;
+    let load = Load::start(&format!("{}/health", panel.url()), 100);
+    for (version, serve, why) in [
+        (
+            "99.0.1",
+            "echo \"thread 'main' panicked at src/main.rs\" >&2; exit 101".to_owned(),
+            "exit status: 101",
+        ),
+        ("99.0.2", "sleep 60".to_owned(), "it said nothing for 20 s"),
+        ("99.0.3", format!("timeout -s KILL 3 {} \"$@\"", real()), "it ended"),
+    ] {
+        let program = release.program(version, &serve);
+        let output = upgrade(&panel, &program, &[]).await;
+        assert_eq!(output.code, 1, "{version}: {}{}", output.stdout, output.stderr);
+        assert!(output.stderr.contains(why), "{version}: {}\n{}", output.stderr, panel.printed());
+        panel
+            .post("/api/v1/projects", json!({"name": format!("after-{}", version.replace('.', "-"))}))
+            .await
+            .expect(201);
+        let last = panel.get("/api/v1/version").await.expect(200).json();
+        assert_eq!(last["upgrade"]["state"], "failed", "{last}");
+    }
+    assert_eq!(panel.list("/api/v1/projects").await.len(), 4);
+    let report = load.finish().await;
+    // The one that was killed while it served took its requests under way with it.
+    assert!(report.failed < 60, "{} of {}: {:?}", report.failed, report.sent, report.reasons);
+    assert!(panel.process_id() > 0);
+}
+
+#[tokio::test]
+async fn programs_that_are_not_taken() {
+    let release = Release::new();
+    let panel = release.panel(3, Options::default()).await;
+    let serve = format!("exec {} \"$@\"", real());
+    let refused = async |program: &Path, more: &[&str], why: &str| {
+        let output = upgrade(&panel, program, more).await;
+        assert_ne!(output.code, 0, "{why}: {}", output.stdout);
+        assert!(output.stderr.contains(why), "{why}: {}", output.stderr);
+    };
+    let old = release.program("0.0.1", &serve);
+    refused(&old, &[], "it is version 0.0.1").await;
+    let stranger = release.program("99.0.0", &serve);
+    release.sign(&stranger, &minisign::KeyPair::generate_unencrypted_keypair().unwrap());
+    refused(&stranger, &[], "not that of the release key").await;
+    let changed = release.program("99.0.1", &serve);
+    fs::write(&changed, "#!/bin/sh\necho serverkit 99.0.1\n").unwrap();
+    refused(&changed, &[], "not that of the release key").await;
+    fs::remove_file(format!("{}.minisig", changed.display())).unwrap();
+    refused(&changed, &[], "cannot read").await;
+    let other = release.program("99.0.2", "exit 1");
+    fs::write(&other, "#!/bin/sh\necho hello\n").unwrap();
+    refused(&other, &["--unsigned"], "it is no serverkit").await;
+    fs::write(&other, [0x7f, b'E', b'L', b'F', 0, 1, 2, 3]).unwrap();
+    refused(&other, &["--unsigned"], "it is no serverkit").await;
+    refused(Path::new("/nonexistent"), &[], "cannot read").await;
+    // An administrator elsewhere has no say in what runs on the machine.
+    let body = json!({"path": stranger.display().to_string(), "unsigned": true});
+    panel.post("/api/v1/version", body).await.expect(403);
+    assert_eq!(
+        panel.get("/api/v1/version").await.expect(200).json()["upgrade"],
+        serde_json::Value::Null
+    );
+    eventually("nothing is left behind", Duration::from_secs(5), || async {
+        let left = fs::read_dir(panel.data()).unwrap().flatten();
+        left.into_iter()
+            .all(|entry| !entry.file_name().to_string_lossy().starts_with("upgrade-"))
+            .then_some(())
+    })
+    .await;
+}
