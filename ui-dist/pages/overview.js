@@ -9,7 +9,7 @@ import { PageHead, Panel } from '../parts/page.js';
 import { Tile, Spark } from '../parts/tile.js';
 import { State, Dot } from '../parts/state.js';
 import { Ago } from '../parts/time.js';
-import { Empty, Failed, Loading } from '../parts/empty.js';
+import { Empty, Failed } from '../parts/empty.js';
 import { Feed } from '../parts/feed.js';
 import { FirstApp } from '../parts/first-app.js';
 import { may } from '../parts/frame.js';
@@ -28,10 +28,10 @@ export default function OverviewPage() {
     ${h(PageHead, { title: 'Overview', note: overview ? summary(apps) : '\u00a0', actions: may('developer') && !fresh ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null })}
     ${overview ? overview.servers.map((server) => h(Machine, { key: server.id, server })) : html`<div class="stack machine"><div class="machine-line">\u00a0</div><div class="tiles">${[1, 2, 3, 4].map(() => html`<div class="panel tile"></div>`)}</div></div>`}
     ${overview?.attention.length ? h(Attention, { items: overview.attention }) : null}
-    <div class="grid12">
-      <div class="span-8 stack">${!overview ? h(Panel, {}, h(Loading, { rows: 6 })) : fresh ? h(Panel, {}, may('developer') ? html`<div class="stack first"><div><h2>Put your first app online</h2><p class="dim small">It is built, checked and served over HTTPS on a domain of its own.</p></div>${h(FirstApp, {})}</div>` : h(Empty, { icon: 'box', title: 'No apps yet', text: 'Somebody with the role developer can add the first one.' })) : h(AppsByProject, { apps })}</div>
-      <div class="span-4 stack">${h(Panel, { title: 'Activity', flush: true, actions: html`<a class="btn ghost small" href="/activity">All</a>` }, overview ? h(Feed, { events: overview.events.slice(0, 14), small: true }) : h(Loading, { rows: 8 }))}</div>
-    </div>
+    ${overview ? html`<div class="grid12">
+      <div class="span-8 stack">${fresh ? h(Panel, {}, may('developer') ? html`<div class="stack first"><div><h2>Put your first app online</h2><p class="dim small">It is built, checked and served over HTTPS on a domain of its own.</p></div>${h(FirstApp, {})}</div>` : h(Empty, { icon: 'box', title: 'No apps yet', text: 'Somebody with the role developer can add the first one.' })) : h(AppsByProject, { apps })}</div>
+      <div class="span-4 stack">${h(Panel, { title: 'Activity', flush: true, actions: html`<a class="btn ghost small" href="/activity">All</a>` }, h(Feed, { events: overview.events.slice(0, 14), small: true }))}</div>
+    </div>` : null}
   </div>`;
 }
 
