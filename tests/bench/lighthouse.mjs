@@ -35,7 +35,9 @@ function run(url, cookie, preset) {
   const headers = join(folder, 'headers.json');
   writeFileSync(headers, JSON.stringify(cookie ? { cookie } : {}));
   const [command, ...first] = LIGHTHOUSE;
-  const done = spawnSync(command, [...first, url, '--quiet', '--output=json', `--output-path=${out}`, `--extra-headers=${headers}`, `--only-categories=${Object.keys(SCORES).join(',')}`,
+  // The browser sometimes loses the beginning of its trace; then once more.
+  let done;
+  for (let tries = 0; tries < 3 && done?.status !== 0; tries += 1) done = spawnSync(command, [...first, url, '--quiet', '--output=json', `--output-path=${out}`, `--extra-headers=${headers}`, `--only-categories=${Object.keys(SCORES).join(',')}`,
     '--chrome-flags=--headless=new --no-sandbox --ignore-certificate-errors', ...preset], { encoding: 'utf8', env: { ...process.env, CHROME_PATH: process.env.CHROMIUM ?? '/usr/bin/chromium' } });
   if (done.status !== 0) throw new Error(done.stderr || done.stdout);
   return JSON.parse(readFileSync(out, 'utf8'));
