@@ -186,6 +186,7 @@ export const api = {
   eventList: (/** @type {{ app?: string, cursor?: string | null, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Event'>>>} */ (get('/events/history', { query })),
   settingShow: () => /** @type {Promise<S<'Settings'>>} */ (get('/settings')),
   settingUpdate: (/** @type {Partial<S<'Settings'>>} */ body) => /** @type {Promise<S<'Settings'>>} */ (patch('/settings', body)),
+  versionShow: () => /** @type {Promise<S<'Version'>>} */ (get('/version')),
   stateExport: () => /** @type {Promise<string>} */ (get('/state/export', { as: 'text' })),
 
   licences: () => other('/vendor/THIRD-PARTY.md'),

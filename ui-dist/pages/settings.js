@@ -5,6 +5,9 @@ import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Act } from '../parts/act.js';
+import { Copy } from '../parts/copy.js';
+import { Ago } from '../parts/time.js';
+import { sentence } from '../lib/format.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { useForm, TextField, FormProblem, Submit, Field } from '../parts/field.js';
 import { DomainCheck } from '../parts/domains.js';
@@ -32,8 +35,23 @@ export default function SettingsPage() {
       ${h(TextField, { label: 'Deployments at once', value: f.v.deployments_at_once, set: f.set('deployments_at_once'), inputmode: 'numeric', error: f.error('deployments_at_once'), hint: 'Others wait in the queue.' })}
       ${h(TextField, { label: 'Trash', value: f.v.trash_days, set: f.set('trash_days'), inputmode: 'numeric', suffix: 'days', error: f.error('trash_days') })}
       ${h(TextField, { label: 'Logs', value: f.v.log_days, set: f.set('log_days'), inputmode: 'numeric', suffix: 'days', error: f.error('log_days') })}</div>` })}
+    ${h(Running, {})}
     ${h(Panel, { title: 'Export', note: 'All projects, apps, domains and settings as one file, without secrets' }, h(Act, { label: 'Download', icon: 'download', run: async () => { const link = document.createElement('a'); link.href = URL.createObjectURL(new Blob([await api.stateExport()], { type: 'application/json' })); link.download = 'serverkit-state.json'; link.click(); } }))}
   </div></div>`;
+}
+
+const UPGRADE = 'sudo serverkit upgrade';
+const WORDS = { switching: 'takes over now', watching: 'serves, and is watched', done: 'done', failed: 'failed; the version before runs again' };
+
+/** The version that runs, how the last upgrade went, and how to do the next. */
+function Running() {
+  const found = useResource('version', api.versionShow).value.value;
+  if (!found) return null;
+  const last = found.upgrade;
+  return h(Panel, { title: 'Version', note: `serverkit ${found.version} runs` }, html`<div class="stack small">
+    ${last ? html`<div class=${`notice ${last.state === 'failed' ? 'bad' : ''}`}>${last.state === 'failed' ? icon('circle-alert') : icon('circle-check')}<span>Upgrade from ${last.from} to ${last.to}: ${WORDS[last.state]}, ${h(Ago, { at: last.ended_at ?? last.started_at })} by ${last.by}.${last.error ? html`<br /><span class="any">${sentence(last.error)}</span>` : null}</span></div>` : null}
+    <p class="dim">The newest release is taken by this command on the server. Nothing is refused meanwhile, and the version before goes on if the new one fails.</p>
+    <div class="key-box"><code class="pre">${UPGRADE}</code>${h(Copy, { text: UPGRADE, label: 'Copy command' })}</div></div>`);
 }
 
 const NUMBERS = ['deployments_at_once', 'trash_days', 'log_days'];
