@@ -64,6 +64,7 @@ pub(crate) async fn serve(
     extras: &Extras,
     host: &HeaderValue,
     caller: &Caller,
+    alt_svc: Option<HeaderValue>,
     place: &mut Option<Place>,
 ) -> Outcome {
     let site_counters = |status| {
@@ -151,7 +152,7 @@ pub(crate) async fn serve(
     errand.path = changed.as_deref();
     errand.prefix = leads.path.as_ref().and_then(|change| change.strip_prefix.as_deref());
     errand.more = &more;
-    let mut shaper = Shaper::default();
+    let mut shaper = Shaper(None, alt_svc);
     if let Some(policy) = policy {
         errand.obey(policy);
         let mut shape = Shape::new(policy.clone(), secure);

@@ -14,6 +14,7 @@ use crate::{
     worker::{self, Addresses, Shared, Stage, Worker},
 };
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -75,6 +76,12 @@ impl Edge {
             ledger,
             registry,
             addresses: Addresses::default(),
+            http3: watch::Sender::new(false),
+            alt_svc: bound
+                .https
+                .first()
+                .and_then(|address| HeaderValue::from_str(&format!("h3=\":{}\"; ma=86400", address.port())).ok()),
+            https: bound.https.clone(),
             now: AtomicU64::new(0),
             backends,
             rules: Rules {
@@ -142,6 +149,9 @@ impl Edge {
         };
         let (table, certificates) = Table::build(&config, &shared.resolver.0.load(), workshop)?;
         self.streams.apply(&config.streams);
+        shared
+            .http3
+            .send_if_modified(|on| std::mem::replace(on, config.options.http3) != config.options.http3);
         shared.resolver.0.store(Arc::new(certificates));
         shared.table.store(Arc::new(table));
         Ok(())

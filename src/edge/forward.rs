@@ -74,6 +74,8 @@ pub(crate) struct Errand<'a> {
     pub serves: &'a Serves,
     /// As the client wrote it.
     pub host: &'a HeaderValue,
+    /// In its place, for the upstream.
+    pub upstream_host: Option<&'a HeaderValue>,
     pub caller: &'a Caller,
     /// In place of the request's path and query.
     pub path: Option<&'a str>,
@@ -97,6 +99,7 @@ impl<'a> Errand<'a> {
         Errand {
             serves,
             host,
+            upstream_host: None,
             caller,
             path: None,
             prefix: None,
@@ -122,6 +125,7 @@ impl<'a> Errand<'a> {
             response_timeout: limits.response_seconds.map_or(self.limits.response_timeout, seconds),
             idle_timeout: limits.idle_seconds.map_or(self.limits.idle_timeout, seconds),
         };
+        self.upstream_host = policy.upstream_host.as_ref();
         self.retries = policy.raw.retries.attempts;
         self.on_unavailable = policy.raw.retries.on_unavailable;
         self.ejection = policy.raw.ejection.as_ref();
@@ -532,6 +536,9 @@ async fn write_built_head(
     if let Some(shape) = &mut shaper.0 {
         (to_client, page) = shape.head(session.req_header(), to_client, ended);
     }
+    if let Some(alt_svc) = &shaper.1 {
+        let _ = to_client.insert_header(header::ALT_SVC, alt_svc.clone());
+    }
     // A page in place of the app's answer is written here, whole; what comes of the answer is dropped.
     let page = page.filter(|_| session.req_header().method != Method::HEAD);
     let ended = ended && page.is_none();
@@ -761,8 +768,8 @@ impl Client<'_> {
                 write_piece(self.session, self.shaper, data.unwrap_or_default(), ended, self.idle_timeout).await?;
                 Ok((None, ended))
             }
-            // Only HTTP/2 carries trailers to clients; gRPC speaks nothing else.
-            HttpTask::Trailer(Some(trailers)) if self.session.is_http2() => {
+            // HTTP/1.1 clients get none; gRPC does not speak it.
+            HttpTask::Trailer(Some(trailers)) if self.session.as_http1().is_none() => {
                 self.session
                     .write_response_trailers(*trailers)
                     .await

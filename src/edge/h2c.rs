@@ -86,7 +86,7 @@ impl Way<'_> {
 
     fn h2_request(&self, session: &ServerSession) -> Result<http::Request<()>, Failure> {
         let head = self.outgoing(session).to_header(None, false);
-        let host = self.errand.host.to_str().unwrap_or("upstream");
+        let host = self.errand.upstream_host.unwrap_or(self.errand.host).to_str().unwrap_or("upstream");
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = http::Uri::builder().scheme("http").authority(host).path_and_query(path).build();
         let (mut parts, ()) = http::Request::new(()).into_parts();

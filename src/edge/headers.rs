@@ -98,7 +98,7 @@ impl Outgoing<'_> {
     /// about the client.
     fn each_header(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
         let errand = self.errand;
-        put(&header::HOST, errand.host);
+        put(&header::HOST, errand.upstream_host.unwrap_or(errand.host));
         let from = &self.request.headers;
         let nominated = nominations(from);
         let cookies = joined_cookies(from);

@@ -13,6 +13,7 @@
 //! - `listen` binds ports and says who holds one that is taken.
 //! - `connection` is a socket with a write buffer, and the watch that closes it when it is idle or slow.
 //! - `serve` runs the connections, `decide` says what a request gets, `forward` passes it to an app, `h2c` over HTTP/2.
+//! - `quic` is HTTP/3, in front of the same path.
 //! - `considered` is for sites with rules or a policy: `policy` is the gate, with `auth` and `limits`; `shape` changes
 //!   answers, with `compress` and `cache`; `balance`, `health` and `canary` choose the upstream. `registry` keeps their
 //!   state over swaps.
@@ -43,6 +44,7 @@ mod listen;
 mod passthrough;
 mod policy;
 pub mod proxy_protocol;
+mod quic;
 mod registry;
 mod serve;
 mod shape;

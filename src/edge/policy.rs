@@ -30,6 +30,7 @@ pub(crate) struct Policy {
     hsts: Option<HeaderValue>,
     pub share: Option<Arc<Share>>,
     pub throttle: Option<Throttle>,
+    pub upstream_host: Option<HeaderValue>,
 }
 
 /// An answer of the edge's own, with what it says beside its words.
@@ -100,6 +101,7 @@ impl Policy {
             remove: headers.remove.iter().map(|key| name(key.as_str())).collect::<Result<_>>()?,
             hsts: hsts.as_deref().map(value).transpose()?,
             share: raw.cache.as_ref().map(|_| registry.shares.of(host.clone(), Share::default)),
+            upstream_host: raw.upstream_host.as_ref().map(|host| value(host.as_str())).transpose()?,
             throttle: raw.bandwidth.map(Throttle::new),
             raw: raw.clone(),
         })

@@ -97,7 +97,7 @@ pub(crate) async fn connection(worker: &Arc<Worker>, mut stream: TcpStream, mut 
     }
 }
 
-fn text_value(text: &str) -> HeaderValue {
+pub(crate) fn text_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("addresses and ports are visible ASCII")
 }
 
@@ -241,12 +241,12 @@ impl Drop for ActiveStream {
 }
 
 /// One request and its answer. `None`: the connection is not to be used again.
-async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerSession) -> Option<ReusableHttpStream> {
+pub(crate) async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerSession) -> Option<ReusableHttpStream> {
     let (began, at) = (Instant::now(), worker.shared.world.now());
     if worker.shared.draining.load(Relaxed) {
         session.set_keepalive(None);
     }
-    let (decision, caller) = {
+    let (decision, caller, alt_svc) = {
         let table = worker.shared.table.load();
         let raw = session.as_http1().map(|session| session.get_headers_raw_bytes());
         let request = session.req_header();
@@ -255,7 +255,13 @@ async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerS
         } else {
             Caller::plain(guest)
         };
-        (decide(request, raw.as_deref(), guest, &caller, &table, worker.shared.rules), caller)
+        let tells = table.options.http3 && guest.port == Port::Https && request.version != Version::HTTP_3;
+        let alt_svc = if tells { worker.shared.alt_svc.clone() } else { None };
+        (
+            decide(request, raw.as_deref(), guest, &caller, &table, worker.shared.rules),
+            caller,
+            alt_svc,
+        )
     };
     let (mut site, mut counters, mut place, mut whole) = (None, None, None, true);
     let status = match decision {
@@ -265,7 +271,8 @@ async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerS
                 None => {
                     found.leads.counters.begin();
                     let errand = Errand::new(worker, &found.leads.serves, &host, &caller);
-                    match forward::forward(worker, guest, &mut session, &errand, &mut Shaper::default(), &mut place).await {
+                    let mut shaper = Shaper(None, alt_svc);
+                    match forward::forward(worker, guest, &mut session, &errand, &mut shaper, &mut place).await {
                         Ok(status) => status,
                         Err(failure) => {
                             whole = false;
@@ -275,7 +282,7 @@ async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut session: ServerS
                 }
                 Some(extras) => {
                     // Boxed, so that the common case does not carry the room for this one.
-                    let considered = considered::serve(worker, guest, &mut session, &found, extras, &host, &caller, &mut place);
+                    let considered = considered::serve(worker, guest, &mut session, &found, extras, &host, &caller, alt_svc, &mut place);
                     let outcome = Box::pin(considered).await;
                     (whole, counters) = (outcome.whole, Some(outcome.counters));
                     outcome.status
@@ -359,6 +366,7 @@ fn log(
             path: request.uri.path().as_bytes(),
             protocol: match request.version {
                 Version::HTTP_2 => "h2",
+                Version::HTTP_3 => "h3",
                 Version::HTTP_11 => "http/1.1",
                 _ => "http/1.0",
             },

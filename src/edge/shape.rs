@@ -12,9 +12,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use std::{sync::Arc, time::Duration};
 
-/// `None`: answers pass as they are.
+/// `None`: answers pass as they are; but for `Alt-Svc` (RFC 7838), where HTTP/3 is served.
 #[derive(Default)]
-pub(crate) struct Shaper(pub Option<Box<Shape>>);
+pub(crate) struct Shaper(pub Option<Box<Shape>>, pub Option<HeaderValue>);
 
 pub(crate) struct Shape {
     pub policy: Arc<Policy>,

@@ -165,6 +165,18 @@ impl<F: Future + Unpin> Future for Handshake<F> {
     }
 }
 
+/// For QUIC: TLS 1.3 only, and HTTP/3. No early data, since a request in it could be sent twice.
+pub(crate) fn quic_config(resolver: Arc<Resolver>) -> Result<ServerConfig> {
+    let internal = |error: rustls::Error| Error::internal("setting up TLS", error);
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(internal)?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![b"h3".to_vec()];
+    Ok(config)
+}
+
 /// TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1, and tickets for resumption (none of a session's state is kept here).
 pub(crate) fn server_config(resolver: Arc<Resolver>) -> Result<ServerConfig> {
     let internal = |error: rustls::Error| Error::internal("setting up TLS", error);

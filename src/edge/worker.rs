@@ -7,6 +7,7 @@ use crate::{
     decide::Rules,
     health,
     limits::key_of,
+    quic,
     registry::Registry,
     serve,
     table::Table,
@@ -15,6 +16,7 @@ use crate::{
     upstream::Backends,
 };
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr, TcpListener},
@@ -47,6 +49,10 @@ pub(crate) struct Shared {
     pub ledger: Ledger,
     pub registry: Registry,
     pub addresses: Addresses,
+    /// Whether HTTP/3 is served, and how clients are told.
+    pub http3: watch::Sender<bool>,
+    pub alt_svc: Option<HeaderValue>,
+    pub https: Vec<SocketAddr>,
     /// Ticks of the first thread.
     pub now: AtomicU64,
     pub backends: Backends,
@@ -199,6 +205,9 @@ impl Worker {
                 }
             }
         });
+        if self.index == 0 {
+            tokio::spawn(quic::follow(self.clone(), self.shared.https.clone()));
+        }
         let mut stage = self.stage.clone();
         let mut tick = tokio::time::interval(self.tick_length());
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

@@ -32,6 +32,8 @@ pub struct TrafficPolicy {
     pub slow_start_seconds: u32,
     pub retries: Retries,
     pub upstream: UpstreamProtocol,
+    /// What upstreams get as `Host`; `None`: what the client wrote, which is in `X-Forwarded-Host` always.
+    pub upstream_host: Option<Host>,
     /// PROXY protocol sent to the upstream before each connection's first byte. Such connections serve one client only.
     pub proxy_protocol: Option<ProxyVersion>,
     /// Bytes of answers a second, over all clients of the domain; `None`: as fast as it goes.

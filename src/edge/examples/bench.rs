@@ -49,6 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let app: AppId = World::system().id();
     let mut config = EdgeConfig::default();
+    // All connections are from one address here.
+    config.options.connections_per_address = 0;
     for n in 0..flag("domains")?.parse::<usize>()? {
         let host: Host = format!("h{n}.test").parse()?;
         config.certificates.insert(host.clone().into(), certificate.clone());

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod arbitrary;
 mod caching;
+mod http3;
 mod policies;
 mod ports;
 mod routing;

@@ -238,6 +238,14 @@ async fn https_upstreams_must_have_the_right_name() {
             assert_eq!(raw(stand.http, post).await.body, "hello");
         }
     }
+    // Under another name outside than inside.
+    let mut renamed = site("inner.test", Some(inner.authority_pem()));
+    if let Some(policy) = &mut renamed.policy {
+        policy.upstream_host = Some("inner.test".parse().unwrap());
+    }
+    stand.apply(&[("outer.test", renamed)]);
+    let answer = stand.get("outer.test", "/headers").await;
+    assert!(answer.body.contains("host: inner.test\n") && answer.status == 200, "{answer:?}");
     let error = stand
         .edge
         .apply(stand.config(&[("inner.test", site("a.test", Some("nonsense".into())))]));

@@ -1,0 +1,415 @@
+//! HTTP/3: QUIC by quinn, HTTP by h3, and from there the same path as every request. pingora's sessions have a kind for
+//! protocols that it does not know itself; here it is filled by two tasks for each stream, one for either direction.
+
+use crate::{
+    connection::{Guest, Port, Watch},
+    limits::holds,
+    listen, serve, tls,
+    worker::{Stage, Worker},
+};
+use async_trait::async_trait;
+use bytes::{Buf, Bytes};
+use futures::Stream;
+use h3::{error::Code, server::RequestStream};
+use http::{HeaderMap, HeaderValue, Version, header};
+use pingora::{
+    ErrorType,
+    http::{RequestHeader, ResponseHeader},
+    protocols::{
+        Digest,
+        http::{
+            HttpTask, ServerSession,
+            custom::{CustomMessageWrite, server::Session as CustomSession},
+        },
+        l4::socket::SocketAddr as PingoraAddress,
+    },
+};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// Streams that one client may have open.
+const STREAMS: u32 = 100;
+/// Pieces that wait between a stream and its session.
+const PIECES: usize = 4;
+/// How long a request without a declared length may leave open whether it has a body.
+const UNSURE: Duration = Duration::from_millis(20);
+
+type Bidi = h3_quinn::BidiStream<Bytes>;
+
+/// Listens while the options say so.
+pub(crate) async fn follow(worker: Arc<Worker>, addresses: Vec<SocketAddr>) {
+    let mut wanted = worker.shared.http3.subscribe();
+    let mut stage = worker.stage.clone();
+    let mut open: Vec<quinn::Endpoint> = Vec::new();
+    loop {
+        let on = *wanted.borrow_and_update() && *stage.borrow() == Stage::Running;
+        if on && open.is_empty() {
+            for address in &addresses {
+                match listen_on(&worker, *address) {
+                    Ok(endpoint) => {
+                        tokio::spawn(accept(worker.clone(), endpoint.clone()));
+                        open.push(endpoint);
+                    }
+                    Err(error) => tracing::warn!(%address, "HTTP/3 is not served: {error}"),
+                }
+            }
+        } else if !on {
+            for endpoint in open.drain(..) {
+                endpoint.set_server_config(None); // what is open goes on
+            }
+        }
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() { return },
+            changed = stage.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+fn listen_on(worker: &Worker, address: SocketAddr) -> Result<quinn::Endpoint, String> {
+    let words = |error: &dyn std::fmt::Display| error.to_string();
+    let tls = tls::quic_config(worker.shared.resolver.clone()).map_err(|error| words(&error))?;
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).map_err(|error| words(&error))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let mut transport = quinn::TransportConfig::default();
+    transport.max_concurrent_bidi_streams(STREAMS.into());
+    let idle = quinn::IdleTimeout::try_from(worker.shared.limits.keep_alive).map_err(|error| words(&error))?;
+    transport.max_idle_timeout(Some(idle));
+    config.transport_config(Arc::new(transport));
+    let socket = listen::bind_udp(address)
+        .map_err(|error| words(&error))?
+        .ok_or("there is no IPv6")?;
+    quinn::Endpoint::new(
+        quinn::EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(quinn::TokioRuntime),
+    )
+    .map_err(|error| words(&error))
+}
+
+async fn accept(worker: Arc<Worker>, endpoint: quinn::Endpoint) {
+    let Ok(local) = endpoint.local_addr() else { return };
+    while let Some(incoming) = endpoint.accept().await {
+        let peer = incoming.remote_address();
+        let options = worker.shared.table.load().options.clone();
+        let ip = peer.ip().to_canonical();
+        let trusted = holds(&options.trusted_proxies, ip);
+        let cap = if trusted { 0 } else { options.connections_per_address };
+        let Some(counted) = worker.shared.addresses.admit(ip, cap) else {
+            incoming.refuse();
+            continue;
+        };
+        let worker = worker.clone();
+        tokio::spawn(async move {
+            let _counted = counted;
+            let limit = worker.shared.limits.header_timeout;
+            if let Ok(Ok(connection)) = tokio::time::timeout(limit, async { incoming.await }).await {
+                serve_connection(&worker, connection, peer, local, trusted).await;
+            }
+        });
+    }
+}
+
+async fn serve_connection(worker: &Arc<Worker>, connection: quinn::Connection, peer: SocketAddr, local: SocketAddr, trusted: bool) {
+    let greeting = connection
+        .handshake_data()
+        .and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
+    let server_name = greeting.and_then(|greeting| greeting.server_name);
+    let guest = Arc::new(Guest {
+        ip: peer.ip().to_canonical(),
+        trusted,
+        between: (peer, local),
+        address: serve::text_value(&peer.ip().to_canonical().to_string()),
+        port: Port::Https,
+        port_text: serve::text_value(&local.port().to_string()),
+        local,
+        server_name: server_name.map(|name| name.trim_end_matches('.').to_ascii_lowercase().into_boxed_str()),
+        watch: Watch::new(worker.shared.limits.header_bytes, worker.now()),
+        linger: AtomicBool::new(false),
+    });
+    let built = h3::server::builder()
+        .max_field_section_size(worker.shared.limits.header_bytes as u64)
+        .build::<_, Bytes>(h3_quinn::Connection::new(connection.clone()))
+        .await;
+    let Ok(mut streams) = built else { return };
+    let mut stage = worker.stage.clone();
+    let mut ending = false;
+    loop {
+        tokio::select! {
+            accepted = streams.accept() => {
+                let Ok(Some(resolver)) = accepted else { return };
+                let (worker, guest, connection) = (worker.clone(), guest.clone(), connection.clone());
+                tokio::spawn(async move {
+                    if let Ok((request, stream)) = resolver.resolve_request().await
+                        && let Some(session) = begin(request, stream, connection).await
+                    {
+                        serve::exchange(&worker, &guest, ServerSession::new_custom(Box::new(session))).await;
+                    }
+                });
+            }
+            () = async { drop(stage.wait_for(|stage| *stage != Stage::Running).await) }, if !ending => {
+                ending = true;
+                let _ = streams.shutdown(0).await;
+            }
+        }
+    }
+}
+
+/// One request, between its stream and pingora.
+struct Session {
+    head: RequestHeader,
+    body: mpsc::Receiver<Result<Bytes, Broken>>,
+    body_done: bool,
+    out: mpsc::Sender<Out>,
+    written: Option<Box<ResponseHeader>>,
+    ended: bool,
+    sent: usize,
+    read: usize,
+    connection: quinn::Connection,
+}
+
+/// The client took its request back, or the connection broke.
+struct Broken;
+
+enum Out {
+    Head(http::Response<()>),
+    Data(Bytes),
+    Trailers(HeaderMap),
+    End,
+}
+
+/// `None`: the stream broke before it was clear what it is.
+async fn begin(request: http::Request<()>, stream: RequestStream<Bidi, Bytes>, connection: quinn::Connection) -> Option<Session> {
+    let (mut parts, ()) = request.into_parts();
+    parts.version = Version::HTTP_3;
+    let declared = parts.headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let (mut send, mut receive) = stream.split();
+    let (body_in, body) = mpsc::channel(PIECES);
+    let mut body_done = declared == Some(b"0");
+    if declared.is_none() {
+        match tokio::time::timeout(UNSURE, receive.recv_data()).await {
+            Ok(Ok(Some(mut piece))) => {
+                let piece = piece.copy_to_bytes(piece.remaining());
+                let _ = body_in.send(Ok(piece)).await;
+            }
+            Ok(Ok(None)) => body_done = true,
+            Ok(Err(_)) => return None,
+            Err(_) => {}
+        }
+    }
+    let nothing_comes = body_done;
+    tokio::spawn(async move {
+        if nothing_comes {
+            return;
+        }
+        loop {
+            let received = tokio::select! {
+                received = receive.recv_data() => received,
+                () = body_in.closed() => break,
+            };
+            match received {
+                Ok(Some(mut piece)) => {
+                    let piece = piece.copy_to_bytes(piece.remaining());
+                    if body_in.send(Ok(piece)).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(None) => return,
+                Err(_) => {
+                    let _ = body_in.send(Err(Broken)).await;
+                    return;
+                }
+            }
+        }
+        // Nobody wants the rest.
+        receive.stop_sending(Code::H3_NO_ERROR);
+    });
+    let (out, mut outs) = mpsc::channel(PIECES);
+    tokio::spawn(async move {
+        while let Some(piece) = outs.recv().await {
+            let sent = match piece {
+                Out::Head(head) => send.send_response(head).await,
+                Out::Data(data) => send.send_data(data).await,
+                Out::Trailers(trailers) => send.send_trailers(trailers).await,
+                Out::End => {
+                    let _ = send.finish().await;
+                    return;
+                }
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+        // An answer that was cut must not look whole.
+        send.stop_stream(Code::H3_INTERNAL_ERROR);
+    });
+    Some(Session {
+        head: RequestHeader::from(parts),
+        body,
+        body_done,
+        out,
+        written: None,
+        ended: false,
+        sent: 0,
+        read: 0,
+        connection,
+    })
+}
+
+impl Session {
+    async fn put(&self, out: Out) -> pingora::Result<()> {
+        let gone = |_| pingora::Error::explain(ErrorType::WriteError, "the client is gone");
+        self.out.send(out).await.map_err(gone)
+    }
+    async fn end(&mut self) -> pingora::Result<()> {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.put(Out::End).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CustomSession for Session {
+    fn req_header(&self) -> &RequestHeader {
+        &self.head
+    }
+    fn req_header_mut(&mut self) -> &mut RequestHeader {
+        &mut self.head
+    }
+    async fn read_body_bytes(&mut self) -> pingora::Result<Option<Bytes>> {
+        if self.body_done {
+            return Ok(None);
+        }
+        match self.body.recv().await {
+            Some(Ok(piece)) => {
+                self.read += piece.len();
+                Ok(Some(piece))
+            }
+            Some(Err(Broken)) => Err(pingora::Error::explain(ErrorType::ConnectionClosed, "the client is gone")),
+            None => {
+                self.body_done = true;
+                Ok(None)
+            }
+        }
+    }
+    async fn drain_request_body(&mut self) -> pingora::Result<()> {
+        Ok(())
+    }
+    async fn write_response_header(&mut self, head: Box<ResponseHeader>, end: bool) -> pingora::Result<()> {
+        let mut answer = http::Response::new(());
+        *answer.status_mut() = head.status;
+        *answer.headers_mut() = head.headers.clone();
+        self.written = Some(head);
+        self.put(Out::Head(answer)).await?;
+        if end { self.end().await } else { Ok(()) }
+    }
+    async fn write_response_header_ref(&mut self, head: &ResponseHeader, end: bool) -> pingora::Result<()> {
+        self.write_response_header(Box::new(head.clone()), end).await
+    }
+    async fn write_body(&mut self, data: Bytes, end: bool) -> pingora::Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        if !data.is_empty() {
+            self.sent += data.len();
+            self.put(Out::Data(data)).await?;
+        }
+        if end { self.end().await } else { Ok(()) }
+    }
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> pingora::Result<()> {
+        self.put(Out::Trailers(trailers)).await?;
+        self.end().await
+    }
+    async fn response_duplex_vec(&mut self, _: Vec<HttpTask>) -> pingora::Result<bool> {
+        Err(pingora::Error::explain(
+            ErrorType::InternalError,
+            "only pingora's own proxy asks for this",
+        ))
+    }
+    fn set_read_timeout(&mut self, _: Option<Duration>) {}
+    fn get_read_timeout(&self) -> Option<Duration> {
+        None
+    }
+    fn set_write_timeout(&mut self, _: Option<Duration>) {}
+    fn get_write_timeout(&self) -> Option<Duration> {
+        None
+    }
+    fn set_total_drain_timeout(&mut self, _: Option<Duration>) {}
+    fn get_total_drain_timeout(&self) -> Option<Duration> {
+        None
+    }
+    fn request_summary(&self) -> String {
+        format!("{} {}", self.head.method, self.head.uri)
+    }
+    fn response_written(&self) -> Option<&ResponseHeader> {
+        self.written.as_deref()
+    }
+    async fn shutdown(&mut self, _: u32, _: &str) {}
+    fn is_body_done(&mut self) -> bool {
+        self.body_done
+    }
+    async fn finish(&mut self) -> pingora::Result<()> {
+        if self.written.is_some() { self.end().await } else { Ok(()) }
+    }
+    fn is_body_empty(&mut self) -> bool {
+        self.body_done && self.read == 0
+    }
+    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> pingora::Result<Option<Bytes>> {
+        if !no_body_expected && !self.body_done {
+            return self.read_body_bytes().await;
+        }
+        self.connection.closed().await;
+        Err(pingora::Error::explain(ErrorType::ConnectionClosed, "the client is gone"))
+    }
+    fn body_bytes_sent(&self) -> usize {
+        self.sent
+    }
+    fn body_bytes_read(&self) -> usize {
+        self.read
+    }
+    fn digest(&self) -> Option<&Digest> {
+        None
+    }
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        None
+    }
+    fn client_addr(&self) -> Option<&PingoraAddress> {
+        None
+    }
+    fn server_addr(&self) -> Option<&PingoraAddress> {
+        None
+    }
+    fn pseudo_raw_h1_request_header(&self) -> Bytes {
+        Bytes::new()
+    }
+    fn enable_retry_buffering(&mut self) {}
+    fn retry_buffer_truncated(&self) -> bool {
+        true
+    }
+    fn get_retry_buffer(&self) -> Option<Bytes> {
+        None
+    }
+    async fn finish_custom(&mut self) -> pingora::Result<()> {
+        Ok(())
+    }
+    fn take_custom_message_reader(&mut self) -> Option<Box<dyn Stream<Item = pingora::Result<Bytes>> + Unpin + Send + Sync + 'static>> {
+        None
+    }
+    fn restore_custom_message_reader(
+        &mut self,
+        _: Box<dyn Stream<Item = pingora::Result<Bytes>> + Unpin + Send + Sync + 'static>,
+    ) -> pingora::Result<()> {
+        Ok(())
+    }
+    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
+        None
+    }
+    fn restore_custom_message_writer(&mut self, _: Box<dyn CustomMessageWrite>) -> pingora::Result<()> {
+        Ok(())
+    }
+}
