@@ -476,6 +476,7 @@ fn fill(path: &str) -> String {
             "users" => format!("usr_{nobody}"),
             "volumes" => format!("vol_{nobody}"),
             "servers" => format!("srv_{nobody}"),
+            "registries" => format!("reg_{nobody}"),
             other => panic!("what is in {path} after {other}?"),
         });
     }

@@ -22,6 +22,7 @@ mod once;
 mod outermost;
 mod overview;
 mod projects;
+mod registries;
 mod releases;
 mod servers;
 mod sessions;
@@ -227,6 +228,7 @@ type Operations = (
         logs::LogsApi,
         metrics::MetricsApi,
         volumes::VolumesApi,
+        registries::RegistriesApi,
     ),
     (
         servers::ServersApi,
@@ -259,6 +261,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             logs::LogsApi(panel(), world.clone()),
             metrics::MetricsApi(panel()),
             volumes::VolumesApi(panel()),
+            registries::RegistriesApi(panel()),
         ),
         (
             servers::ServersApi(panel()),

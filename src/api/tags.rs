@@ -26,6 +26,8 @@ pub enum Tag {
     Deployments,
     /// Volumes: data that outlives containers.
     Volumes,
+    /// Logins at registries of private images.
+    Registries,
     /// What apps print, and terminals into them.
     Logs,
     /// Servers, their measurements and their health.

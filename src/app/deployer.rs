@@ -5,7 +5,7 @@ use crate::{
     containers::{self, must_stop_first, tail},
     deployments::{log_name, moved},
     ground::Ground,
-    releases, routing,
+    registries, releases, routing,
     variables::variables_of,
 };
 use async_trait::async_trait;
@@ -390,11 +390,13 @@ impl Step<'_> {
                 })
             }
             Source::Image { reference } => {
-                self.log.note(format!("getting the image {reference}")).await;
+                let login = registries::login_for(self.ground, &self.app.organization, reference.as_str())?;
+                let by = login.as_ref().map(|login| format!(" as {}", login.user)).unwrap_or_default();
+                self.log.note(format!("getting the image {reference}{by}")).await;
                 let image = self
                     .ground
                     .node
-                    .image_pull(reference.as_str(), None, false, &self.log.lines())
+                    .image_pull(reference.as_str(), login.as_ref(), false, &self.log.lines())
                     .await?;
                 self.released(image, reference.as_str().to_owned())
             }
@@ -483,6 +485,7 @@ impl Step<'_> {
             target: git.target.clone(),
             arguments,
             secrets,
+            logins: registries::logins(self.ground, &self.app.organization)?,
             labels: BTreeMap::from([
                 ("serverkit.organization".into(), self.app.organization.to_string()),
                 ("serverkit.app".into(), self.app.id.to_string()),

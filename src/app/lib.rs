@@ -23,6 +23,7 @@ mod observed;
 mod overview;
 mod projects;
 mod reconcile;
+mod registries;
 mod releases;
 mod routing;
 mod sampler;
@@ -57,6 +58,7 @@ pub use observed::AppState;
 pub use overview::{Attention, Counts, Overview, Overviews};
 pub use projects::{ProjectView, Projects};
 pub use reconcile::Reconciler;
+pub use registries::Registries;
 pub use releases::{Difference, ReleaseView, Releases};
 pub use sampler::Sampler;
 pub use servers::{Chart, ServerView, Servers};
@@ -106,6 +108,7 @@ pub struct Panel {
     pub domains: Domains,
     pub certificates: Certificates,
     pub deployments: Deployments,
+    pub registries: Registries,
     pub releases: Releases,
     pub volumes: Volumes,
     pub servers: Servers,
@@ -163,6 +166,7 @@ impl Panel {
             domains: Domains::new(ground.clone()),
             certificates: Certificates::new(ground.clone()),
             deployments: Deployments::new(ground.clone()),
+            registries: Registries::new(ground.clone()),
             releases: Releases::new(ground.clone()),
             volumes: Volumes::new(ground.clone()),
             servers: Servers::new(ground.clone()),

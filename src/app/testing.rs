@@ -102,6 +102,12 @@ impl Node for FakeNode {
             bytes: 1,
         })
     }
+    async fn registry_check(&self, login: &RegistryLogin) -> Result<()> {
+        match login.password.expose() {
+            b"wrong" => Err(Error::invalid("password", "the registry does not take this user and password")),
+            _ => Ok(()),
+        }
+    }
     async fn image_build(&self, spec: &BuildSpec, _: &Lines) -> Result<Image> {
         Ok(Image {
             id: format!("sha256:{}", spec.tag),

@@ -282,5 +282,8 @@ pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
             ground.redactor.learn(&ground.store.unseal(password)?);
         }
     }
+    for registry in ground.store.registries.list()? {
+        ground.redactor.learn(&ground.store.unseal(&registry.password)?);
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::{
     failure::{Failure, Result},
     logs,
     output::Output,
-    projects, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
+    projects, registries, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -126,6 +126,9 @@ pub enum Command {
     /// Volumes: data that outlives containers
     #[command(subcommand)]
     Volume(volumes::Command),
+    /// Logins at registries of private images
+    #[command(subcommand)]
+    Registry(registries::Command),
     /// People and their roles
     #[command(subcommand)]
     User(users::Command),
@@ -199,6 +202,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Cert(command) => certificates::run(context, command).await,
         Command::Project(command) => projects::run(context, command).await,
         Command::Volume(command) => volumes::run(context, command).await,
+        Command::Registry(command) => registries::run(context, command).await,
         Command::User(command) => users::run(context, command).await,
         Command::Trash(command) => trash::run(context, command).await,
         Command::Status => status::status(context).await,

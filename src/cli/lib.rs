@@ -40,6 +40,7 @@ mod logs;
 mod output;
 mod progress;
 mod projects;
+mod registries;
 mod settings;
 mod spans;
 mod status;

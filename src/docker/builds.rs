@@ -34,7 +34,7 @@ impl Docker {
         lines: &mpsc::Sender<LogLine>,
     ) -> Result<Image> {
         let doing = "building the image";
-        let session = Session::open(&self.inner.transport, spec.secrets.clone(), &self.inner.world).await?;
+        let session = Session::open(&self.inner.transport, spec.secrets.clone(), spec.logins.clone(), &self.inner.world).await?;
         let request = request_of(spec, &session.id, ReaderStream::with_capacity(context, CHUNK))?;
         let answer = self.inner.transport.call(request).await.map_err(words(doing))?;
         let id = self.follow(answer.into_body(), lines).await?;
@@ -132,6 +132,7 @@ mod tests {
             target: None,
             arguments: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            logins: Vec::new(),
             labels: BTreeMap::from([("serverkit.test".into(), world.name.clone())]),
         }
     }

@@ -66,12 +66,43 @@ impl Docker {
         let mut messages = client.create_image(Some(options), None, login.map(credentials_of).transpose()?);
         let mut layers = Layers::default();
         while let Some(message) = messages.next().await {
-            let message = message.map_err(|refusal| pull_failure(reference, refusal))?;
+            let message = message.map_err(|refusal| pull_failure(reference, login, refusal))?;
             if let Some(line) = layers.line(message) {
                 self.line(lines, LogStream::Stdout, line).await;
             }
         }
         Ok(())
+    }
+
+    /// Whether the registry takes this login. Fails with `Invalid { field: "password" }` when not, and with `Unavailable` when
+    /// it cannot be asked.
+    pub async fn registry_check(&self, login: &RegistryLogin) -> Result<()> {
+        let server = &login.server;
+        let body = serde_json::json!({
+            "username": login.user,
+            "password": password_of(login)?,
+            "serveraddress": server.address(),
+        });
+        let request = http::Request::post("http://engine/auth")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(bollard::body_full(body.to_string().into()))
+            .map_err(|error| words("asking a registry")(error.into()))?;
+        let Err(refusal) = self.inner.transport.call_soon(request).await else {
+            return Ok(());
+        };
+        let Some((status, message)) = failures::answer(&refusal) else {
+            return Err(words(format!("asking the registry {server}"))(refusal));
+        };
+        Err(match registry_failure(server.as_str(), status, message) {
+            Some(Error::Unauthenticated { .. }) => {
+                Error::invalid("password", format!("the registry {server} does not take this user and password"))
+            }
+            Some(error @ Error::Unavailable { .. }) => error,
+            _ if status == 401 || message.contains("401") => {
+                Error::invalid("password", format!("the registry {server} does not take this user and password"))
+            }
+            _ => Error::unavailable(format!("asking the registry {server}: {}", failures::plain(message))),
+        })
     }
 
     /// Takes the names off and deletes what no other image needs. Gone already is fine; `Busy` while a container has it.
@@ -143,25 +174,37 @@ fn name_and_tag(reference: &str) -> (&str, &str) {
     }
 }
 
-fn credentials_of(login: &RegistryLogin) -> Result<DockerCredentials> {
+pub(crate) fn password_of(login: &RegistryLogin) -> Result<&str> {
     let password = login.password.expose_str();
-    let password = password.ok_or_else(|| Error::invalid("password", "the registry's password must be UTF-8 text"))?;
+    password.ok_or_else(|| Error::invalid("password", "the registry's password must be UTF-8 text"))
+}
+
+fn credentials_of(login: &RegistryLogin) -> Result<DockerCredentials> {
     Ok(DockerCredentials {
         username: Some(login.user.clone()),
-        password: Some(password.to_owned()),
-        serveraddress: Some(login.server.clone()),
+        password: Some(password_of(login)?.to_owned()),
+        serveraddress: Some(login.server.address().to_owned()),
         ..Default::default()
     })
 }
 
-fn pull_failure(reference: &str, refusal: bollard::errors::Error) -> Error {
+fn pull_failure(reference: &str, login: Option<&RegistryLogin>, refusal: bollard::errors::Error) -> Error {
     let Some((status, message)) = failures::answer(&refusal) else {
         return words(format!("pulling `{reference}`"))(refusal);
     };
-    registry_failure(reference, status, message).unwrap_or_else(|| {
-        let message = failures::plain(message);
-        Error::unavailable(format!("pulling `{reference}`: {message}"))
-    })
+    match (registry_failure(reference, status, message), login) {
+        (Some(Error::Unauthenticated { .. }), Some(login)) => Error::Unauthenticated {
+            why: format!(
+                "the registry {} does not let `{}` pull `{reference}`: the password is wrong, the image does not exist, or it is not theirs to see",
+                login.server, login.user
+            ),
+        },
+        (Some(error), _) => error,
+        (None, _) => {
+            let message = failures::plain(message);
+            Error::unavailable(format!("pulling `{reference}`: {message}"))
+        }
+    }
 }
 
 /// What a registry's refusal means, also when BuildKit reports it; `None` when it is about something else.
@@ -174,9 +217,13 @@ pub(crate) fn registry_failure(reference: &str, status: u16, message: &str) -> O
         "no basic auth credentials",
         "authentication required",
         "insufficient_scope",
+        "401 Unauthorized",
+        "403 Forbidden",
     ]) {
         return Some(Error::Unauthenticated {
-            why: format!("the registry does not let us pull `{reference}`: the image does not exist, or it needs a user and password"),
+            why: format!(
+                "the registry does not let us pull `{reference}`: the image does not exist, or it needs a user and password (serverkit registry add)"
+            ),
         });
     }
     if says(&["manifest unknown", "not found", "name unknown", "repository name not known"]) || status == 404 {
@@ -302,6 +349,11 @@ mod tests {
             500,
             "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
             "cannot be reached: connection refused",
+        );
+        check(
+            500,
+            "pulling from host r.test:5000 failed with status code [manifests 1]: 401 Unauthorized",
+            "does not let us pull",
         );
         check(500, "write /var/lib/docker/tmp/x: no space left on device", "disk is full");
         assert!(registry_failure("app:1", 500, "the moon is full").is_none());

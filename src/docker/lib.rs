@@ -21,6 +21,8 @@ mod transport;
 mod volumes;
 
 #[cfg(test)]
+mod registry_tests;
+#[cfg(test)]
 mod testing;
 
 /// bollard prints whole requests and answers at debug level, and they hold secrets: nobody must be able to ask for it.

@@ -1,9 +1,15 @@
-//! BuildKit's session: while a build runs, the engine calls back over a hijacked connection and asks us for secrets.
+//! BuildKit's session: while a build runs, the engine calls back over a hijacked connection and asks us for secrets, and
+//! for logins at the registries of base images.
 //!
 //! bollard opens such sessions only with credentials and, for builds whose whole context is in memory, with secrets from
 //! files or the environment. This one hands secrets out of memory and leaves the context to a stream.
 
-use crate::{failures::words, transport::Transport};
+use crate::{failures::words, images::password_of, transport::Transport};
+use bollard::moby::filesync::v1::{
+    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest, GetTokenAuthorityResponse,
+    VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
+    auth_server::{Auth, AuthServer},
+};
 use bollard::{
     body_full,
     health::{
@@ -27,10 +33,10 @@ use hyper_util::{
 use std::collections::BTreeMap;
 use tokio::task::JoinHandle;
 use tonic::{Response, Status, service::Routes};
-use types::{Result, Secret, World};
+use types::{RegistryLogin, RegistryServer, Result, Secret, World};
 
 /// What the engine may call; it asks nothing that was not announced.
-const METHODS: [&str; 1] = ["/moby.buildkit.secrets.v1.Secrets/GetSecret"];
+const METHODS: [&str; 2] = ["/moby.buildkit.secrets.v1.Secrets/GetSecret", "/moby.filesync.v1.Auth/Credentials"];
 
 /// An open session. It ends when dropped.
 pub struct Session {
@@ -39,7 +45,12 @@ pub struct Session {
 }
 
 impl Session {
-    pub async fn open(transport: &Transport, secrets: BTreeMap<String, Secret>, world: &World) -> Result<Session> {
+    pub async fn open(
+        transport: &Transport,
+        secrets: BTreeMap<String, Secret>,
+        logins: Vec<RegistryLogin>,
+        world: &World,
+    ) -> Result<Session> {
         let doing = "opening a build session";
         let id = world.word(25);
         let mut request = Request::post("http://engine/session")
@@ -54,7 +65,9 @@ impl Session {
         let answer = transport.call_soon(request).await.map_err(words(doing))?;
         let upgraded = hyper::upgrade::on(answer).await.map_err(|error| words(doing)(error.into()))?;
 
-        let routes = Routes::new(SecretsServer::new(Keys(secrets))).add_service(HealthServer::new(Alive));
+        let routes = Routes::new(SecretsServer::new(Keys(secrets)))
+            .add_service(AuthServer::new(Logins(logins)))
+            .add_service(HealthServer::new(Alive));
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .serve_connection(upgraded, TowerToHyperService::new(routes.prepare()));
@@ -85,6 +98,46 @@ impl Secrets for Keys {
             })),
             None => Err(Status::not_found(format!("there is no build secret `{id}`"))),
         }
+    }
+}
+
+struct Logins(Vec<RegistryLogin>);
+
+/// Asking for tokens is left to the engine, with what it gets here: it does so where the other calls are not there.
+fn not_ours<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("only credentials are handed out"))
+}
+
+#[tonic::async_trait]
+impl Auth for Logins {
+    /// Nothing means: without a login.
+    async fn credentials(&self, request: tonic::Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
+        let asked = request.get_ref().host.parse::<RegistryServer>().ok();
+        let login = self.0.iter().find(|login| Some(&login.server) == asked.as_ref());
+        Ok(Response::new(match login {
+            Some(login) => CredentialsResponse {
+                username: login.user.clone(),
+                secret: password_of(login)
+                    .map_err(|error| Status::invalid_argument(error.to_string()))?
+                    .to_owned(),
+            },
+            None => CredentialsResponse::default(),
+        }))
+    }
+    async fn fetch_token(&self, _: tonic::Request<FetchTokenRequest>) -> Result<Response<FetchTokenResponse>, Status> {
+        not_ours()
+    }
+    async fn get_token_authority(
+        &self,
+        _: tonic::Request<GetTokenAuthorityRequest>,
+    ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
+        not_ours()
+    }
+    async fn verify_token_authority(
+        &self,
+        _: tonic::Request<VerifyTokenAuthorityRequest>,
+    ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
+        not_ours()
     }
 }
 

@@ -125,6 +125,9 @@ impl Node for LocalNode {
     async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image> {
         self.docker.image_pull(reference, login, always, lines).await
     }
+    async fn registry_check(&self, login: &RegistryLogin) -> Result<()> {
+        self.docker.registry_check(login).await
+    }
     /// Waits for its turn, and is held to the limits of builds.
     async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image> {
         let at = self.host.now();
@@ -304,6 +307,7 @@ mod tests {
             target: None,
             arguments: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            logins: Vec::new(),
             labels: BTreeMap::new(),
         }
     }

@@ -38,6 +38,7 @@ mod edge_options;
 mod events;
 mod networks;
 mod nodes;
+mod registries;
 mod releases;
 mod settings;
 mod streams;

@@ -177,6 +177,8 @@ collections! {
     apps: App,
     /// By `<app>/<KEY>`.
     variables: Variable,
+    /// Claim: `<organization>/<server>`.
+    registries: types::Registry,
     releases: Release,
     deployments: Deployment,
     /// By host.

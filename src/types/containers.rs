@@ -1,6 +1,6 @@
 //! What is asked of an engine and what it answers, in our words. Which API call does it is `docker`'s business.
 
-use crate::{AppId, EnvironmentId, Limits, OrganizationId, ReleaseId, Secret, Time};
+use crate::{AppId, EnvironmentId, Limits, OrganizationId, RegistryServer, ReleaseId, Secret, Time};
 use ipnet::IpNet;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
@@ -115,8 +115,7 @@ pub struct Image {
 /// A registry's user and password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryLogin {
-    /// Its host, as it stands before the first `/` of a reference.
-    pub server: String,
+    pub server: RegistryServer,
     pub user: String,
     pub password: Secret,
 }
@@ -135,6 +134,8 @@ pub struct BuildSpec {
     pub arguments: BTreeMap<String, String>,
     /// `RUN --mount=type=secret,id=KEY`.
     pub secrets: BTreeMap<String, Secret>,
+    /// For base images that are not public.
+    pub logins: Vec<RegistryLogin>,
     pub labels: BTreeMap<String, String>,
 }
 

@@ -148,6 +148,12 @@ pub enum Fact {
         phase: Phase,
         error: Option<String>,
     },
+    RegistryAdded {
+        server: String,
+    },
+    RegistryRemoved {
+        server: String,
+    },
     SettingsChanged {
         fields: Vec<String>,
     },
@@ -248,6 +254,8 @@ impl Fact {
                 error: None,
                 ..
             } => format!("{name} #{number} is {}", phase.word()),
+            Fact::RegistryAdded { server } => format!("kept a login at the registry {server}"),
+            Fact::RegistryRemoved { server } => format!("forgot the login at the registry {server}"),
             Fact::SettingsChanged { fields } => format!("changed the settings {}", fields.join(", ")),
             Fact::EngineLost { why } => format!("lost the Docker engine: {why}"),
             Fact::EngineFound { version } => format!("reached the Docker engine {version}"),

@@ -87,6 +87,7 @@ ids! {
     RuleId = "rul";
     CertificateId = "crt";
     DnsProviderId = "dns";
+    RegistryId = "reg";
 }
 
 #[cfg(test)]

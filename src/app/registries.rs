@@ -1,0 +1,124 @@
+//! Logins at registries, so that private images are pulled and built from.
+
+use crate::{
+    ground::Ground,
+    projects::{of, owned},
+};
+use std::sync::Arc;
+use types::{Action, Actor, Error, Fact, Kind, OrganizationId, Registry, RegistryLogin, RegistryServer, Result, Secret};
+
+#[derive(Clone)]
+pub struct Registries {
+    ground: Arc<Ground>,
+}
+
+impl Registries {
+    pub(crate) fn new(ground: Arc<Ground>) -> Registries {
+        Registries { ground }
+    }
+
+    /// By server. The passwords stay sealed.
+    pub async fn list(&self, actor: &Actor) -> Result<Vec<Registry>> {
+        actor.may(Action::View)?;
+        let mut found: Vec<_> = of(actor, self.ground.store.registries.list()?, |registry| &registry.organization).collect();
+        found.sort_by(|a, b| a.server.cmp(&b.server));
+        Ok(found)
+    }
+
+    /// Keeps the login; in place of the one that was there for this server. Unless `unchecked`, the registry is asked first
+    /// whether it takes it. Fails with `Invalid { field: "password" }` when not.
+    pub async fn add(&self, actor: &Actor, server: RegistryServer, user: String, password: Secret, unchecked: bool) -> Result<Registry> {
+        actor.may(Action::Configure)?;
+        if user.is_empty() || user.len() > 255 || user.contains(|letter: char| letter.is_control() || letter == ':') {
+            return Err(Error::invalid("user", "must be a name without `:` and control characters"));
+        }
+        if password.expose().is_empty() || password.expose().len() > 64 << 10 {
+            return Err(Error::invalid("password", "must be between 1 byte and 64 KiB"));
+        }
+        self.ground.redactor.learn(&password);
+        if !unchecked {
+            let login = RegistryLogin {
+                server: server.clone(),
+                user: user.clone(),
+                password: password.clone(),
+            };
+            self.ground.node.registry_check(&login).await?;
+        }
+        let store = &self.ground.store;
+        let sealed = store.seal(&password)?;
+        let registry = match store.registries.claimed(&format!("{}/{server}", actor.organization))? {
+            Some(mut stored) => {
+                stored.user = user;
+                stored.password = sealed;
+                store.registries.save(stored).await?.value
+            }
+            None => {
+                let registry = Registry {
+                    id: self.ground.world.id(),
+                    organization: actor.organization.clone(),
+                    server,
+                    user,
+                    password: sealed,
+                    created_at: self.ground.world.now(),
+                };
+                store.registries.insert(registry).await?.value
+            }
+        };
+        let server = registry.server.to_string();
+        self.ground.events.emit(actor, Fact::RegistryAdded { server }).await;
+        Ok(registry)
+    }
+
+    /// By id or server.
+    pub async fn remove(&self, actor: &Actor, called: &str) -> Result<()> {
+        actor.may(Action::Configure)?;
+        let registry = self.find(actor, called)?;
+        self.ground.store.registries.remove(registry.id.as_str()).await?;
+        let server = registry.server.to_string();
+        self.ground.events.emit(actor, Fact::RegistryRemoved { server }).await;
+        Ok(())
+    }
+
+    /// Whether the registry takes the login that is kept; fails in words when not.
+    pub async fn test(&self, actor: &Actor, called: &str) -> Result<()> {
+        actor.may(Action::Configure)?;
+        let login = login_of(&self.ground, self.find(actor, called)?)?;
+        self.ground.node.registry_check(&login).await
+    }
+
+    fn find(&self, actor: &Actor, called: &str) -> Result<Registry> {
+        let store = &self.ground.store;
+        if let Ok(server) = called.parse::<RegistryServer>()
+            && let Some(found) = store.registries.claimed(&format!("{}/{server}", actor.organization))?
+        {
+            return Ok(found.value);
+        }
+        owned(actor, store.registries.find(called)?, Kind::Registry, called, |registry| {
+            &registry.organization
+        })
+    }
+}
+
+fn login_of(ground: &Ground, registry: Registry) -> Result<RegistryLogin> {
+    Ok(RegistryLogin {
+        password: ground.store.unseal(&registry.password)?,
+        server: registry.server,
+        user: registry.user,
+    })
+}
+
+/// All of the organization's, for a build: nobody knows before where its base images come from.
+pub(crate) fn logins(ground: &Ground, organization: &OrganizationId) -> Result<Vec<RegistryLogin>> {
+    let found = ground.store.registries.list()?.into_iter().map(|stored| stored.value);
+    found
+        .filter(|registry| registry.organization == *organization)
+        .map(|registry| login_of(ground, registry))
+        .collect()
+}
+
+/// The one for the registry that `reference` names.
+pub(crate) fn login_for(ground: &Ground, organization: &OrganizationId, reference: &str) -> Result<Option<RegistryLogin>> {
+    let claim = format!("{organization}/{}", RegistryServer::of(reference));
+    let found = ground.store.registries.claimed(&claim)?;
+    found.map(|stored| login_of(ground, stored.value)).transpose()
+}
