@@ -1,9 +1,10 @@
-//! Certificates: at once from the panel's own authority, then from Pebble by HTTP-01, renewed, and kept when it fails.
+//! Certificates: at once from the panel's own authority, then from Pebble by HTTP-01, TLS-ALPN-01 and DNS-01 (with BIND),
+//! renewed, and kept when it fails; no order where it would fail; certificates of one's own; DNS providers.
 
 use crate::deploy::text;
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{Pebble, TestPanel, eventually_ok};
+use testkit::{EXTERNAL_ACCOUNT, NameServer, Pebble, TestAuthority, TestPanel, eventually_ok};
 
 const ORDERED: Duration = Duration::from_secs(90);
 
@@ -144,4 +145,331 @@ async fn an_order_that_fails() {
     ] {
         panel.patch("/api/v1/settings", bad.clone()).await.expect(422).code("invalid");
     }
+}
+
+/// The settings for a Pebble: also whom to ask before an order, and that this machine is the one.
+async fn trust(panel: &TestPanel, pebble: &Pebble) {
+    let settings = json!({
+        "acme_directory": pebble.directory(),
+        "acme_ca_pem": pebble.ca_pem(),
+        "dns_servers": [pebble.name_server()],
+        "public_addresses": ["127.0.0.1"],
+    });
+    panel.patch("/api/v1/settings", settings).await.expect(200);
+}
+
+async fn forecast(panel: &TestPanel, names: &str) -> Value {
+    panel
+        .get(&format!("/api/v1/certificates/forecast?name={names}"))
+        .await
+        .expect(200)
+        .json()
+}
+
+/// Names that do not lead here, and one that CAA forbids: no order is sent until that changes.
+#[tokio::test]
+async fn wrong_domains_send_no_orders() {
+    let panel = TestPanel::start().await;
+    let pebble = Pebble::start(panel.http_port, 0).await;
+    trust(&panel, &pebble).await;
+    let elsewhere = |host: &str| json!({"host": host, "addresses": ["203.0.113.9"]});
+    pebble.dns("add-a", elsewhere("shop.example.com")).await;
+    pebble.dns("add-a", elsewhere("gone.example.com")).await;
+    let nobody = json!({"host": "caa.example.org", "policies": [{"tag": "issue", "value": ";"}]});
+    pebble.dns("add-caa", nobody).await;
+    for (name, host) in [("a", "shop.example.com"), ("b", "gone.example.com"), ("c", "caa.example.org")] {
+        let mut body = app(host);
+        body["name"] = name.into();
+        panel.create_app(body).await;
+    }
+    let waiting = in_state(&panel, "shop.example.com", |now| now["state"] == "waiting").await;
+    assert!(
+        text(&waiting, "last_error").contains("leads to 203.0.113.9, which is not this server"),
+        "{waiting}"
+    );
+    assert!(text(&waiting, "next_step").contains("127.0.0.1"), "{waiting}");
+    let forbidden = in_state(&panel, "caa.example.org", |now| now["state"] == "waiting").await;
+    assert!(
+        text(&forbidden, "last_error").contains("it allows no authority at all"),
+        "{forbidden}"
+    );
+    assert!(
+        !shown_issuer(panel.https_port, "shop.example.com").is_empty(),
+        "something is served meanwhile"
+    );
+    let told = forecast(&panel, "shop.example.com").await;
+    assert_eq!(
+        (&told["ok"], &told["notes"][0]["level"]),
+        (&json!(false), &json!("problem")),
+        "{told}"
+    );
+    assert_eq!(forecast(&panel, "fine.example.com").await["ok"], true);
+    assert_eq!(
+        forecast(&panel, "*.example.com").await["ok"],
+        false,
+        "a wildcard needs a DNS provider"
+    );
+    panel.cli(&["cert", "forecast", "shop.example.com"]).await.expect(1);
+    panel.cli(&["cert", "forecast", "fine.example.com"]).await.expect(0);
+    // Removed while it waits: it is not asked for again.
+    panel.delete("/api/v1/domains/gone.example.com").await.expect(204);
+    assert_eq!(pebble.orders(), 0, "{}", pebble.log());
+    // What to set is said; once it is there, the order goes out by itself.
+    let setup = panel.get("/api/v1/dns/setup/shop.example.com").await.expect(200).json();
+    assert_eq!(setup["ok"], false, "{setup}");
+    pebble.dns("clear-a", json!({"host": "shop.example.com"})).await;
+    pebble
+        .dns("add-a", json!({"host": "shop.example.com", "addresses": ["127.0.0.1"]}))
+        .await;
+    panel.cli(&["dns", "setup", "shop.example.com", "--watch"]).await;
+    let valid = in_state(&panel, "shop.example.com", |now| now["origin"] == "acme").await;
+    assert_eq!((&valid["challenge"], &valid["state"]), (&json!("http"), &json!("valid")), "{valid}");
+    assert_eq!(valid["last_error"], Value::Null, "{valid}");
+    assert_eq!(pebble.orders(), 1, "{}", pebble.log());
+}
+
+#[tokio::test]
+async fn by_tls_alone() {
+    let panel = TestPanel::start().await;
+    let pebble = Pebble::start_for(1, panel.https_port, 5, None, false).await;
+    trust(&panel, &pebble).await;
+    let changed = panel
+        .patch("/api/v1/settings", json!({"acme_challenge": "tls_alpn"}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(changed["acme_challenge"], "tls_alpn");
+    panel.create_app(app("shop.example.com")).await;
+    let valid = in_state(&panel, "shop.example.com", |now| now["origin"] == "acme").await;
+    assert_eq!(valid["challenge"], "tls_alpn", "{valid}");
+    assert!(shown_issuer(panel.https_port, "shop.example.com").contains("Pebble"));
+    panel
+        .patch("/api/v1/settings", json!({"acme_challenge": "smoke"}))
+        .await
+        .expect(422)
+        .code("invalid");
+}
+
+#[tokio::test]
+async fn an_account_made_beforehand() {
+    let panel = TestPanel::start().await;
+    let pebble = Pebble::start_for(panel.http_port, 1, 0, None, true).await;
+    trust(&panel, &pebble).await;
+    panel.create_app(app("shop.example.com")).await;
+    let failed = in_state(&panel, "shop.example.com", |now| now["state"] == "failed").await;
+    assert!(text(&failed, "last_error").contains("acme_eab_key_id"), "{failed}");
+    let (id, key) = EXTERNAL_ACCOUNT;
+    panel
+        .patch("/api/v1/settings", json!({"acme_eab_key_id": id}))
+        .await
+        .expect(422)
+        .code("invalid");
+    let changed = panel
+        .patch("/api/v1/settings", json!({"acme_eab_key_id": id, "acme_eab_hmac_key": key}))
+        .await
+        .expect(200);
+    assert!(!changed.text().contains(key), "the key is not shown");
+    panel
+        .post("/api/v1/certificates/shop.example.com/renew", json!({}))
+        .await
+        .expect(202);
+    in_state(&panel, "shop.example.com", |now| now["origin"] == "acme").await;
+}
+
+/// The authority forgets its accounts: a new one is made, kept, and used after a restart.
+#[tokio::test]
+async fn a_lost_account_is_made_again_and_kept() {
+    let mut panel = TestPanel::start().await;
+    let mut pebble = Pebble::start(panel.http_port, 0).await;
+    trust(&panel, &pebble).await;
+    panel.create_app(app("shop.example.com")).await;
+    let first = in_state(&panel, "shop.example.com", |now| now["origin"] == "acme").await;
+    pebble.restart().await;
+    let renew = "/api/v1/certificates/shop.example.com/renew";
+    panel.post(renew, json!({})).await.expect(202);
+    let other = |before: Value| move |now: &Value| now["state"] == "valid" && now["fingerprint"] != before["fingerprint"];
+    let second = in_state(&panel, "shop.example.com", other(first)).await;
+    panel.kill();
+    panel.start_again().await;
+    panel.post(renew, json!({})).await.expect(202);
+    in_state(&panel, "shop.example.com", other(second)).await;
+    assert!(!pebble.log().contains("There are now 2 accounts"), "{}", pebble.log());
+}
+
+/// A wildcard by DNS-01 through RFC 2136 at a real BIND: it serves what it covers, and apps below it need no orders.
+#[tokio::test]
+async fn wildcards_through_a_name_server() {
+    let panel = TestPanel::start().await;
+    let names = NameServer::start("example.com", "@ IN A 127.0.0.1\n*.apps IN A 127.0.0.1\nshop IN A 127.0.0.1").await;
+    let pebble = Pebble::start_for(panel.http_port, 1, 5, Some(names.port), false).await;
+    trust(&panel, &pebble).await;
+    let refused = panel
+        .post("/api/v1/certificates", json!({"names": ["*.shop.test"]}))
+        .await
+        .expect(422);
+    assert!(refused.detail().contains("no public certificate authority"), "{}", refused.detail());
+    // The command line adds the provider, and says when it does not work.
+    let server = names.address();
+    let key = format!("key={}", NameServer::KEY);
+    let mut add = vec![
+        "dns",
+        "provider",
+        "add",
+        "bind",
+        "--kind",
+        "rfc2136",
+        "--zone",
+        "example.com",
+        "--key-name",
+        NameServer::KEY_NAME,
+    ];
+    add.extend(["--server", &server, "--credential"]);
+    let wrong = panel.cli(&[add.as_slice(), &["key=b3RoZXI="]].concat()).await.expect(1);
+    assert!(wrong.stderr.contains("does not accept the key"), "{}", wrong.stderr);
+    panel.cli(&["dns", "provider", "remove", "bind", "--yes"]).await.expect(0);
+    let added = panel.cli(&[add.as_slice(), &[key.as_str()]].concat()).await.expect(0);
+    assert!(added.stdout.contains("its zones: example.com"), "{}", added.stdout);
+    let listed = panel.get("/api/v1/dns/providers").await.expect(200);
+    assert!(!listed.text().contains(NameServer::KEY), "the key is never shown");
+    assert_eq!(listed.json()["items"][0]["credentials"], json!(["key"]));
+    panel.cli(&["dns", "provider", "test", "bind"]).await.expect(0);
+    // Records.
+    panel
+        .cli(&["dns", "records", "add", "example.com", "www", "A", "192.0.2.1", "--ttl", "120"])
+        .await
+        .expect(0);
+    let records = panel.list("/api/v1/dns/zones/example.com/records").await;
+    let www = records.iter().find(|record| record["name"] == "www.example.com").unwrap();
+    assert_eq!((&www["value"], &www["ttl_seconds"]), (&json!("192.0.2.1"), &json!(120)));
+    let path = format!("/api/v1/dns/zones/example.com/records/{}", text(www, "id"));
+    let changed = panel
+        .put(&path, json!({"name": "www", "kind": "A", "value": "192.0.2.2"}))
+        .await
+        .expect(200)
+        .json();
+    let path = format!("/api/v1/dns/zones/example.com/records/{}", text(&changed, "id"));
+    panel
+        .put(&path, json!({"name": "www", "kind": "A", "value": "nonsense"}))
+        .await
+        .expect(422)
+        .code("invalid");
+    panel.delete(&path).await.expect(204);
+    panel.delete(&path).await.expect(404);
+    panel.get("/api/v1/dns/zones/example.org/records").await.expect(404);
+    // Through the provider a name is pointed here.
+    let setup = panel.post("/api/v1/dns/setup/new.example.com", json!({})).await.expect(200).json();
+    assert_eq!((&setup["ok"], &setup["provider"]), (&json!(true), &json!("bind")), "{setup}");
+    // Several names in one, one of them a wildcard.
+    let order = panel
+        .cli(&["--json", "cert", "order", "example.com", "*.example.com"])
+        .await
+        .expect(0)
+        .json();
+    let id = text(&order, "id").to_owned();
+    let ready = eventually_ok("the wildcard", ORDERED, || async {
+        let all = panel.list("/api/v1/certificates").await;
+        let one = all.into_iter().find(|one| one["id"] == id.as_str()).unwrap_or(Value::Null);
+        if one["origin"] == "acme" { Ok(one) } else { Err(one.to_string()) }
+    })
+    .await;
+    assert_eq!(ready["challenge"], "dns", "{ready}");
+    let left = panel.list("/api/v1/dns/zones/example.com/records").await;
+    assert!(
+        left.iter().all(|record| record["kind"] != "TXT"),
+        "the proofs are taken away: {left:?}"
+    );
+    let orders = pebble.orders();
+    panel.create_app(app("shop.example.com")).await;
+    eventually_ok("the wildcard serves", Duration::from_secs(20), || async {
+        let issuer = shown_issuer(panel.https_port, "shop.example.com");
+        if issuer.contains("Pebble") { Ok(()) } else { Err(issuer) }
+    })
+    .await;
+    assert_eq!(pebble.orders(), orders, "a covered host needs no order");
+    // The domain of the apps gets a wildcard by itself; each new app has its name and certificate at once.
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.example.com"}))
+        .await
+        .expect(200);
+    eventually_ok("the wildcard of the apps", ORDERED, || async {
+        let all = panel.list("/api/v1/certificates").await;
+        let one = all
+            .into_iter()
+            .find(|one| one["names"] == json!(["*.apps.example.com"]))
+            .unwrap_or(Value::Null);
+        if one["origin"] == "acme" { Ok(()) } else { Err(one.to_string()) }
+    })
+    .await;
+    let orders = pebble.orders();
+    let body = json!({"name": "blog", "source": {"kind": "image", "reference": "nginx"}, "deploy": false});
+    panel.create_app(body).await;
+    eventually_ok("the new app has its certificate", Duration::from_secs(20), || async {
+        let issuer = shown_issuer(panel.https_port, "blog.apps.example.com");
+        if issuer.contains("Pebble") { Ok(()) } else { Err(issuer) }
+    })
+    .await;
+    assert_eq!(pebble.orders(), orders);
+    // A provider that is in use by name stays; the certificate goes when it is removed.
+    panel.delete(&format!("/api/v1/certificates/{id}")).await.expect(204);
+    panel.delete(&format!("/api/v1/certificates/{id}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_certificate_of_ones_own() {
+    let panel = TestPanel::start().await;
+    panel.create_app(app("shop.test")).await;
+    let authority = TestAuthority::new();
+    let (chain, key) = authority.issue(&["shop.test", "*.shop.test"], 90);
+    let upload = async |chain: &str, key: &str| {
+        panel
+            .post("/api/v1/certificates/upload", json!({"chain_pem": chain, "key_pem": key}))
+            .await
+    };
+    let (_, strange) = authority.issue(&["shop.test"], 90);
+    let (old, old_key) = authority.issue(&["shop.test"], -1);
+    for (chain, key, words) in [
+        (chain.as_str(), strange.as_str(), "the private key belongs to another certificate"),
+        (old.as_str(), old_key.as_str(), "ended on"),
+        ("x", key.as_str(), "holds no certificate"),
+        (chain.as_str(), "x", "holds no private key"),
+    ] {
+        let refused = upload(chain, key).await.expect(422).code("invalid");
+        assert!(refused.text().contains(words), "{}", refused.text());
+    }
+    let whole = format!("{}{chain}", authority.pem());
+    let made = upload(&whole, &key).await.expect(201).json();
+    let certificate = &made["certificate"];
+    assert_eq!(certificate["serves"], json!(["shop.test"]), "{made}");
+    assert_eq!(
+        (&certificate["origin"], &certificate["days_left"]),
+        (&json!("uploaded"), &json!(89))
+    );
+    upload(&whole, &key).await.expect(409).code("taken");
+    let shows = async |words: &str| {
+        eventually_ok("the edge shows it", Duration::from_secs(15), || async {
+            let issuer = shown_issuer(panel.https_port, "shop.test");
+            if issuer.contains(words) { Ok(()) } else { Err(issuer) }
+        })
+        .await;
+    };
+    shows("the authority of one test").await;
+    // It ends soon: that is told once.
+    let id = text(certificate, "id");
+    let (soon, soon_key) = authority.issue(&["shop.test"], 5);
+    panel
+        .put(
+            &format!("/api/v1/certificates/{id}"),
+            json!({"chain_pem": soon, "key_pem": soon_key}),
+        )
+        .await
+        .expect(200);
+    eventually_ok("an event says that it ends", Duration::from_secs(15), || async {
+        let events = panel.list("/api/v1/events/history").await;
+        let told: Vec<_> = events.iter().filter(|event| event["kind"] == "certificate_expiring").collect();
+        if told.len() == 1 { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
+    panel.delete("/api/v1/certificates/shop.test").await.expect(409);
+    panel.cli(&["cert", "remove", &id, "--yes"]).await.expect(0);
+    shows("serverkit authority").await;
 }

@@ -69,6 +69,7 @@ zstd zstd
 docker-registry docker-registry
 pebble pebble
 pebble-challtestsrv pebble
+named bind9
 faketime faketime
 sshd openssh-server
 ssh-keygen openssh-client

@@ -467,7 +467,9 @@ fn fill(path: &str) -> String {
         }
         filled.push(match before {
             "apps" => format!("app_{nobody}"),
-            "domains" | "certificates" => "nosuch.test".to_owned(),
+            "domains" | "certificates" | "setup" | "zones" => "nosuch.test".to_owned(),
+            "providers" => format!("dns_{nobody}"),
+            "records" => "bm9ib2R5".to_owned(),
             "deployments" => format!("dep_{nobody}"),
             "projects" => format!("prj_{nobody}"),
             "environments" => format!("env_{nobody}"),

@@ -6,7 +6,7 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use std::time::Duration;
-use types::{Doing, Error, Host, Result, Secret, World};
+use types::{CertificateName, Doing, Error, Result, Secret, World};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Clients whose clocks are a little behind accept it too.
@@ -69,10 +69,10 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// A certificate for all of `hosts`, with a new key, valid for 397 days. The chain holds the authority too.
-    pub fn issue(&self, hosts: &[Host], world: &World) -> Result<Issued> {
+    /// A certificate for all of `names`, with a new key, valid for 397 days. The chain holds the authority too.
+    pub fn issue(&self, names: &[CertificateName], world: &World) -> Result<Issued> {
         let doing = "issuing a certificate";
-        let first = hosts.first().ok_or_else(|| Error::invalid("hosts", "name at least one"))?;
+        let first = names.first().ok_or_else(|| Error::invalid("hosts", "name at least one"))?;
         let key = new_key()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -80,11 +80,11 @@ impl Authority {
         params
             .distinguished_name
             .push(DnType::CommonName, first.as_str().chars().take(64).collect::<String>());
-        params.subject_alt_names = hosts
+        params.subject_alt_names = names
             .iter()
-            .map(|host| match host.address() {
+            .map(|name| match name.address() {
                 Some(address) => Ok(SanType::IpAddress(address)),
-                None => host.as_str().try_into().map(SanType::DnsName),
+                None => name.as_str().try_into().map(SanType::DnsName),
             })
             .collect::<Result<_, rcgen::Error>>()
             .doing(doing)?;
@@ -125,7 +125,7 @@ mod tests {
         Authority::load(&certificate, &key).expect("loads what it made")
     }
 
-    fn host(text: &str) -> Host {
+    fn host(text: &str) -> CertificateName {
         text.parse().expect("valid")
     }
 

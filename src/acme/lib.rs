@@ -1,19 +1,31 @@
-//! Certificates: from a public authority by ACME (RFC 8555, HTTP-01), and from the panel's own authority for names
-//! that no public one could know.
+//! Certificates: from a public authority by ACME (RFC 8555; HTTP-01, TLS-ALPN-01, DNS-01), brought by people, and from the
+//! panel's own authority for names that no public one could know. Whether an order would work, and how many a domain
+//! gets. The services where DNS zones are kept.
 //!
 //! Where challenges are published and certificates kept is the caller's business.
 
 mod authority;
+pub mod budget;
+mod caa;
+mod challenge;
 mod client;
+mod dns;
 mod facts;
 mod failures;
+pub mod planner;
+pub mod providers;
 mod schedule;
 mod transport;
+mod uploads;
 
 pub use authority::Authority;
-pub use client::{Challenges, Client};
+pub use challenge::{Challenges, Proof};
+pub use client::{Client, Directory, RenewalWindow, Wish};
+pub use dns::{Dns, Zone};
 pub use facts::{Facts, inspect};
-pub use schedule::{renew_at, retry_after};
+pub use failures::OrderError;
+pub use schedule::{look_after, renew_at, renew_within, retry_after};
+pub use uploads::{Upload, check_upload};
 
 use types::{Secret, Time};
 

@@ -63,6 +63,19 @@ impl Transport {
         })))
     }
 
+    /// A document that anybody may read.
+    pub(crate) async fn json(&self, url: &url::Url) -> Result<serde_json::Value, instant_acme::Error> {
+        let request = Request::builder().uri(url.as_str()).body(BodyWrapper::default())?;
+        let response = self.0.ask(request).await.map_err(instant_acme::Error::Other)?;
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .unwrap_or_else(|never| match never {})
+            .to_bytes();
+        Ok(serde_json::from_slice(&body)?)
+    }
+
     /// What the server last asked for, once.
     pub(crate) fn take_retry_after(&self) -> Option<u64> {
         Some(self.0.retry_after.swap(0, Relaxed)).filter(|seconds| *seconds > 0)

@@ -92,8 +92,8 @@ pub(crate) async fn metrics(panel: &Panel, who: &Signed) -> Answer<String> {
         "When the certificate ends, in Unix seconds.",
     );
     for certificate in panel.certificates.list(actor).await? {
-        if let Some(end) = certificate.not_after {
-            page.figure(&[("host", certificate.host.as_str())], end.0 / 1000);
+        if let Some(end) = certificate.certificate.not_after {
+            page.figure(&[("host", certificate.id.as_str())], end.0 / 1000);
         }
     }
     Ok(page.text)

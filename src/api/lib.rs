@@ -8,6 +8,7 @@ mod answers;
 mod apps;
 mod certificates;
 mod deployments;
+mod dns;
 mod docs;
 mod document;
 mod domains;
@@ -221,6 +222,7 @@ type Operations = (
         variables::VariablesApi,
         domains::DomainsApi,
         certificates::CertificatesApi,
+        dns::DnsApi,
     ),
     (
         deployments::DeploymentsApi,
@@ -254,6 +256,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             variables::VariablesApi(panel()),
             domains::DomainsApi(panel()),
             certificates::CertificatesApi(panel()),
+            dns::DnsApi(panel()),
         ),
         (
             deployments::DeploymentsApi(panel()),

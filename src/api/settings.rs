@@ -1,6 +1,9 @@
 //! What an administrator may change while the panel runs.
 
-use crate::{Panel, apps::App, failures::Answer, projects::Project, signed::Signed, tags::Tag, variables::Variable, volumes::Volume};
+use crate::{
+    Panel, apps::App, certificates::Challenge, failures::Answer, projects::Project, signed::Signed, tags::Tag, variables::Variable,
+    volumes::Volume,
+};
 use poem_openapi::{
     Object, OpenApi,
     payload::Json,
@@ -8,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 use serde_json::json;
-use std::str::FromStr;
+use std::{net::SocketAddr, str::FromStr};
 use url::Url;
 
 /// The panel's settings.
@@ -29,6 +32,16 @@ pub struct Settings {
     pub trash_days: u32,
     /// How long the log of a deployment, and of an app, is kept.
     pub log_days: u32,
+    /// How names are proven; null: what fits each.
+    pub acme_challenge: Option<Challenge>,
+    /// Let's Encrypt's staging directory in place of its real one; no browser trusts its certificates.
+    pub acme_staging: bool,
+    /// For authorities that want an account made beforehand. Its key is not shown.
+    pub acme_eab_key_id: Option<String>,
+    /// The name servers that are asked whether an order would work, with port; none: public resolvers.
+    pub dns_servers: Vec<String>,
+    /// Under which the world reaches this server, when its interfaces do not say so.
+    pub public_addresses: Vec<String>,
 }
 
 /// What to change; what is left out stays, null clears or brings back the usual value.
@@ -43,6 +56,15 @@ pub struct SettingsPatch {
     pub deployments_at_once: MaybeUndefined<u32>,
     pub trash_days: MaybeUndefined<u32>,
     pub log_days: MaybeUndefined<u32>,
+    /// `http`, `tls_alpn` or `dns`.
+    pub acme_challenge: MaybeUndefined<String>,
+    pub acme_staging: MaybeUndefined<bool>,
+    pub acme_eab_key_id: MaybeUndefined<String>,
+    /// In base64url, as the authority gives it.
+    pub acme_eab_hmac_key: MaybeUndefined<String>,
+    /// `192.0.2.1` or `192.0.2.1:53`.
+    pub dns_servers: MaybeUndefined<Vec<String>>,
+    pub public_addresses: MaybeUndefined<Vec<String>>,
 }
 
 impl From<types::Settings> for Settings {
@@ -56,6 +78,11 @@ impl From<types::Settings> for Settings {
             deployments_at_once: settings.deployments_at_once,
             trash_days: settings.trash_days,
             log_days: settings.log_days,
+            acme_challenge: settings.certificates.challenge.map(Challenge::from),
+            acme_staging: settings.certificates.staging,
+            acme_eab_key_id: settings.certificates.external_account.map(|account| account.key_id),
+            dns_servers: settings.certificates.dns_servers.iter().map(ToString::to_string).collect(),
+            public_addresses: settings.certificates.public_addresses.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -77,6 +104,30 @@ impl TryFrom<SettingsPatch> for app::SettingsChange {
             deployments_at_once: number(patch.deployments_at_once, usual.deployments_at_once),
             trash_days: number(patch.trash_days, usual.trash_days),
             log_days: number(patch.log_days, usual.log_days),
+            acme_challenge: match named::<String>("acme_challenge", patch.acme_challenge)? {
+                Some(Some(word)) => Some(Some(challenge_of(&word)?)),
+                Some(None) => Some(None),
+                None => None,
+            },
+            acme_staging: match patch.acme_staging {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(false),
+                MaybeUndefined::Value(value) => Some(value),
+            },
+            acme_eab_key_id: named("acme_eab_key_id", patch.acme_eab_key_id)?,
+            acme_eab_hmac_key: named::<String>("acme_eab_hmac_key", patch.acme_eab_hmac_key)?.map(|key| key.map(types::Secret::from)),
+            dns_servers: list(
+                "dns_servers",
+                patch.dns_servers,
+                "must be addresses such as 192.0.2.1 or 192.0.2.1:53",
+                |text| text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53))),
+            )?,
+            public_addresses: list(
+                "public_addresses",
+                patch.public_addresses,
+                "must be addresses such as 192.0.2.1",
+                |text| text.parse().ok(),
+            )?,
         })
     }
 }
@@ -95,6 +146,29 @@ fn named<T: FromStr<Err: std::fmt::Display>>(field: &str, value: MaybeUndefined<
                 Err(types::Error::invalid(field, why))
             }
         },
+    }
+}
+
+fn challenge_of(word: &str) -> types::Result<types::ChallengeKind> {
+    match word {
+        "http" => Ok(types::ChallengeKind::Http),
+        "tls_alpn" => Ok(types::ChallengeKind::TlsAlpn),
+        "dns" => Ok(types::ChallengeKind::Dns),
+        _ => Err(types::Error::invalid("acme_challenge", "use http, tls_alpn or dns")),
+    }
+}
+
+/// Null empties it. At most 16, each parsed.
+fn list<T>(field: &str, value: MaybeUndefined<Vec<String>>, why: &str, parse: impl Fn(&str) -> Option<T>) -> types::Result<Option<Vec<T>>> {
+    let words = match value {
+        MaybeUndefined::Undefined => return Ok(None),
+        MaybeUndefined::Null => return Ok(Some(Vec::new())),
+        MaybeUndefined::Value(words) => words,
+    };
+    let parsed: Option<Vec<T>> = words.iter().map(|word| parse(word.trim())).collect();
+    match parsed {
+        Some(parsed) if parsed.len() <= 16 => Ok(Some(parsed)),
+        _ => Err(types::Error::invalid(field, why)),
     }
 }
 

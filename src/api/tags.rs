@@ -22,6 +22,8 @@ pub enum Tag {
     Domains,
     /// TLS certificates.
     Certificates,
+    /// DNS providers and the records in their zones.
+    Dns,
     /// Deployments, their logs, releases and rollback.
     Deployments,
     /// Volumes: data that outlives containers.

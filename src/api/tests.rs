@@ -156,6 +156,7 @@ impl Served {
                 acme_directory: None,
                 acme_ca_pem: None,
                 release_key: None,
+                dns_servers: vec![],
             },
             upgrades: tokio::sync::mpsc::channel(1).0,
         })

@@ -28,6 +28,8 @@ pub struct Options {
     pub acme_ca_pem: Option<String>,
     /// Who signs new versions of the program: the public key of minisign, in base64.
     pub release_key: Option<String>,
+    /// Asked whether an order would work, when the settings name none; empty: public ones.
+    pub dns_servers: Vec<std::net::SocketAddr>,
 }
 
 /// Wakes the loops that close gaps.

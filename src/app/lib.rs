@@ -8,12 +8,15 @@ mod access;
 mod apps;
 mod certificates;
 mod certifier;
+mod challenges;
 mod containers;
 mod deployer;
 mod deployments;
+mod dns;
 mod domains;
 mod dotenv;
 mod events;
+mod forecasts;
 mod ground;
 mod health;
 mod housekeeping;
@@ -28,6 +31,7 @@ mod releases;
 mod routing;
 mod sampler;
 mod servers;
+mod serving;
 mod sessions;
 mod settings;
 mod setup;
@@ -42,13 +46,19 @@ mod users;
 mod variables;
 mod volumes;
 
+pub use acme::{
+    planner::{Forecast, Level as ForecastLevel, Note as ForecastNote},
+    providers::Credentials as DnsCredentials,
+};
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeName};
-pub use certificates::Certificates;
+pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
 pub use deployer::Deployer;
 pub use deployments::{DeploymentView, Deployments};
+pub use dns::{DnsProviderChange, DnsProviderView, DnsService, NewDnsProvider, ZoneView};
 pub use domains::{DomainCheck, DomainView, Domains};
 pub use events::Events;
+pub use forecasts::{DnsSetup, DnsSetupRecord, Forecasts};
 pub use ground::Options;
 pub use health::HealthChecker;
 pub use housekeeping::Housekeeping;
@@ -107,6 +117,8 @@ pub struct Panel {
     pub variables: Variables,
     pub domains: Domains,
     pub certificates: Certificates,
+    pub forecasts: Forecasts,
+    pub dns: DnsService,
     pub deployments: Deployments,
     pub registries: Registries,
     pub releases: Releases,
@@ -165,6 +177,8 @@ impl Panel {
             variables: Variables::new(ground.clone()),
             domains: Domains::new(ground.clone()),
             certificates: Certificates::new(ground.clone()),
+            forecasts: Forecasts::new(ground.clone()),
+            dns: DnsService::new(ground.clone()),
             deployments: Deployments::new(ground.clone()),
             registries: Registries::new(ground.clone()),
             releases: Releases::new(ground.clone()),

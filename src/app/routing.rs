@@ -8,8 +8,7 @@ use std::{
 };
 use types::{
     App, AppId, Container, DesiredState, Domain, EdgeAction, EdgeCanary, EdgeCertificate, EdgeConfig, EdgePassthrough, EdgeRule,
-    EdgeStream, EngineStatus, Host, HostPattern, OrganizationId, Release, ReleaseId, Result, Route, Rule, RuleAction, Target,
-    TrafficPolicy, Upstream,
+    EdgeStream, EngineStatus, Host, OrganizationId, Release, ReleaseId, Result, Route, Rule, RuleAction, Target, TrafficPolicy, Upstream,
 };
 
 /// What routes need beyond the store: what was applied last, and answers to ACME challenges.
@@ -17,6 +16,7 @@ use types::{
 pub(crate) struct Routing {
     applied: tokio::sync::Mutex<Option<EdgeConfig>>,
     challenges: Mutex<BTreeMap<String, String>>,
+    alpn_challenges: Mutex<BTreeMap<Host, EdgeCertificate>>,
     /// Releases that have their route already and are about to be recorded as live.
     ahead: Mutex<HashMap<AppId, ReleaseId>>,
 }
@@ -30,6 +30,13 @@ impl Routing {
     }
     pub fn withdraw_challenge(&self, token: &str) {
         self.challenges.lock().expect("no panic while held").remove(token);
+    }
+    pub fn publish_alpn(&self, host: &Host, certificate: EdgeCertificate) {
+        let mut challenges = self.alpn_challenges.lock().expect("no panic while held");
+        challenges.insert(host.clone(), certificate);
+    }
+    pub fn withdraw_alpn(&self, host: &Host) {
+        self.alpn_challenges.lock().expect("no panic while held").remove(host);
     }
     fn ahead_of_record(&self, app: &AppId, release: &ReleaseId) {
         let mut ahead = self.ahead.lock().expect("no panic while held");
@@ -79,6 +86,7 @@ fn compute(ground: &Ground) -> Result<EdgeConfig> {
     let options = store.edge_options.find(store::EDGE_OPTIONS_KEY)?;
     let mut config = EdgeConfig {
         challenges: ground.routing.challenges.lock().expect("no panic while held").clone(),
+        alpn_challenges: ground.routing.alpn_challenges.lock().expect("no panic while held").clone(),
         options: options.map(|stored| stored.value).unwrap_or_default(),
         ..EdgeConfig::default()
     };
@@ -117,17 +125,7 @@ fn compute(ground: &Ground) -> Result<EdgeConfig> {
         let route = Route::plain(None, "panel", true, Target::Panel);
         config.routes.insert(host.into(), route);
     }
-    for certificate in store.certificates.list()? {
-        let host = HostPattern::from(&certificate.host);
-        let wanted = config.routes.contains_key(&host) || certificate.host == default_host();
-        if let (true, false, Some(key)) = (wanted, certificate.chain_pem.is_empty(), &certificate.key) {
-            let entry = EdgeCertificate {
-                chain_pem: certificate.chain_pem.clone(),
-                key_pem: store.unseal(key)?,
-            };
-            config.certificates.insert(host, entry);
-        }
-    }
+    config.certificates = crate::serving::certificates(ground, config.routes.keys())?;
     Ok(config)
 }
 

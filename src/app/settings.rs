@@ -1,8 +1,11 @@
 //! The panel's settings.
 
 use crate::ground::Ground;
-use std::sync::Arc;
-use types::{Action, Actor, Email, Error, Fact, Host, Kind, Result, Settings};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+use types::{Action, Actor, ChallengeKind, Email, Error, ExternalAccount, Fact, Host, Kind, Result, Secret, Settings};
 use url::Url;
 
 /// What should change; `None` leaves as it is, `Some(None)` clears.
@@ -16,6 +19,12 @@ pub struct SettingsChange {
     pub deployments_at_once: Option<u32>,
     pub trash_days: Option<u32>,
     pub log_days: Option<u32>,
+    pub acme_challenge: Option<Option<ChallengeKind>>,
+    pub acme_staging: Option<bool>,
+    pub acme_eab_key_id: Option<Option<String>>,
+    pub acme_eab_hmac_key: Option<Option<Secret>>,
+    pub dns_servers: Option<Vec<SocketAddr>>,
+    pub public_addresses: Option<Vec<IpAddr>>,
 }
 
 #[derive(Clone)]
@@ -53,6 +62,17 @@ impl SettingsService {
         );
         set(&mut settings.trash_days, change.trash_days, "trash_days", &mut fields);
         set(&mut settings.log_days, change.log_days, "log_days", &mut fields);
+        self.external_account(&mut settings, change.acme_eab_key_id, change.acme_eab_hmac_key, &mut fields)?;
+        let of_certificates = &mut settings.certificates;
+        set(&mut of_certificates.challenge, change.acme_challenge, "acme_challenge", &mut fields);
+        set(&mut of_certificates.staging, change.acme_staging, "acme_staging", &mut fields);
+        set(&mut of_certificates.dns_servers, change.dns_servers, "dns_servers", &mut fields);
+        set(
+            &mut of_certificates.public_addresses,
+            change.public_addresses,
+            "public_addresses",
+            &mut fields,
+        );
         if fields.is_empty() {
             return Ok(settings);
         }
@@ -70,6 +90,49 @@ impl SettingsService {
         self.ground.wake_deploy();
         self.ground.events.emit(actor, Fact::SettingsChanged { fields }).await;
         Ok(settings)
+    }
+
+    /// Id and key belong together; clearing one clears both. An account that was made already stays as it is.
+    fn external_account(
+        &self,
+        settings: &mut Settings,
+        key_id: Option<Option<String>>,
+        hmac_key: Option<Option<Secret>>,
+        fields: &mut Vec<String>,
+    ) -> Result<()> {
+        if key_id.is_none() && hmac_key.is_none() {
+            return Ok(());
+        }
+        let before = settings.certificates.external_account.clone();
+        let id = key_id.unwrap_or_else(|| before.as_ref().map(|account| account.key_id.clone()));
+        let key = match hmac_key {
+            Some(Some(key)) => {
+                self.ground.redactor.learn(&key);
+                let text = key.expose_str().unwrap_or_default().trim();
+                let well_formed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte));
+                if text.len() < 16 || !well_formed {
+                    return Err(Error::invalid(
+                        "acme_eab_hmac_key",
+                        "must be base64url, as the certificate authority gives it",
+                    ));
+                }
+                Some(self.ground.store.seal(&key)?)
+            }
+            Some(None) => None,
+            None => before.as_ref().map(|account| account.hmac_key.clone()),
+        };
+        let after = match (id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()), key) {
+            (Some(key_id), Some(hmac_key)) => Some(ExternalAccount { key_id, hmac_key }),
+            (Some(_), None) if before.is_none() => {
+                return Err(Error::invalid("acme_eab_hmac_key", "belongs to acme_eab_key_id: give both"));
+            }
+            (None, Some(_)) if before.is_none() => {
+                return Err(Error::invalid("acme_eab_key_id", "belongs to acme_eab_hmac_key: give both"));
+            }
+            _ => None,
+        };
+        set(&mut settings.certificates.external_account, Some(after), "acme_eab_key_id", fields);
+        Ok(())
     }
 
     fn check(&self, change: &SettingsChange) -> Result<()> {

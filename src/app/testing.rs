@@ -276,6 +276,7 @@ impl Bench {
                 acme_directory: None,
                 acme_ca_pem: None,
                 release_key: None,
+                dns_servers: vec![],
             },
             observed: Default::default(),
             last_sample: Default::default(),

@@ -1,7 +1,7 @@
 //! The commands as a list, and what leads from one to its end.
 
 use crate::{
-    account, apps, certificates, completions, deployments, diagnosis, domains,
+    account, apps, certificates, completions, deployments, diagnosis, dns, domains,
     failure::{Failure, Result},
     logs,
     output::Output,
@@ -120,6 +120,9 @@ pub enum Command {
     /// Certificates
     #[command(subcommand)]
     Cert(certificates::Command),
+    /// DNS providers, records, and what to set for a name
+    #[command(subcommand)]
+    Dns(dns::Command),
     /// Projects and their environments
     #[command(subcommand)]
     Project(projects::Command),
@@ -200,6 +203,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Env(command) => variables::run(context, command).await,
         Command::Domain(command) => domains::run(context, command).await,
         Command::Cert(command) => certificates::run(context, command).await,
+        Command::Dns(command) => dns::run(context, command).await,
         Command::Project(command) => projects::run(context, command).await,
         Command::Volume(command) => volumes::run(context, command).await,
         Command::Registry(command) => registries::run(context, command).await,

@@ -33,6 +33,7 @@ mod completions;
 mod config;
 mod deployments;
 mod diagnosis;
+mod dns;
 mod domains;
 mod failure;
 mod lists;

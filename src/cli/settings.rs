@@ -23,6 +23,12 @@ pub enum Command {
     /// deployments_at_once  deployments that run at once on a server
     /// trash_days           how long deleted things stay in the trash
     /// log_days             how long logs are kept
+    /// acme_challenge       how names are proven: http, tls_alpn or dns; nothing: what fits each
+    /// acme_staging         true: Let's Encrypt's staging directory in place of its real one
+    /// acme_eab_key_id      the account made beforehand, for authorities that want one,
+    /// acme_eab_hmac_key    and its key; best as acme_eab_hmac_key@FILE
+    /// dns_servers          name servers that are asked before an order, with commas; nothing: public ones
+    /// public_addresses     under which the world reaches this server, with commas
     #[command(verbatim_doc_comment)]
     Set(Set),
 }
@@ -80,6 +86,15 @@ pub async fn run(context: &Context, command: Command) -> Result {
         facts.add("deployments_at_once", settings.deployments_at_once.to_string());
         facts.add("trash_days", settings.trash_days.to_string());
         facts.add("log_days", settings.log_days.to_string());
+        facts.add(
+            "acme_challenge",
+            text(&settings.acme_challenge.map(|challenge| challenge.to_string())),
+        );
+        facts.add("acme_staging", settings.acme_staging.to_string());
+        facts.add("acme_eab_key_id", text(&settings.acme_eab_key_id));
+        let list = |values: &[String]| text(&Some(values.join(", ")).filter(|values| !values.is_empty()));
+        facts.add("dns_servers", list(&settings.dns_servers));
+        facts.add("public_addresses", list(&settings.public_addresses));
         facts.print(&out)
     })
 }
@@ -102,13 +117,31 @@ fn body(changes: Vec<(String, Given)>) -> Result<Map<String, Value>> {
     changes
         .into_iter()
         .map(|(key, given)| match given {
-            Given::Value(value) => Ok((key, value)),
+            Given::Value(value) => {
+                let value = of_its_kind(&key, value);
+                Ok((key, value))
+            }
             Given::File(path) => {
                 let text = fs::read_to_string(&path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+                // A key's last line end is not part of it.
+                let text = if key == "acme_eab_hmac_key" { text.trim().to_owned() } else { text };
                 Ok((key, Value::from(text)))
             }
         })
         .collect()
+}
+
+/// Lists are typed with commas, switches as words.
+fn of_its_kind(key: &str, value: Value) -> Value {
+    let text = match &value {
+        Value::String(text) => text.as_str(),
+        _ => return value,
+    };
+    match key {
+        "dns_servers" | "public_addresses" => text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect(),
+        "acme_staging" => text.parse::<bool>().map_or_else(|_| value.clone(), Value::from),
+        _ => value,
+    }
 }
 
 pub async fn export(context: &Context, args: Export) -> Result {

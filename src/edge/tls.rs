@@ -60,7 +60,7 @@ impl Certificates {
         }
         let mut challenges = HashMap::new();
         for (host, certificate) in &config.alpn_challenges {
-            let key = parse(certificate, &provider).map_err(|why| Error::invalid(format!("challenge of {host}"), why))?;
+            let key = parse_challenge(certificate, &provider).map_err(|why| Error::invalid(format!("challenge of {host}"), why))?;
             challenges.insert(host.as_str().into(), Arc::new(key));
         }
         let localhost = by_host.get("localhost").cloned();
@@ -108,6 +108,25 @@ pub(crate) fn wildcard_of(host: &str) -> Option<String> {
 
 /// `Err` is the reason in words.
 fn parse(certificate: &EdgeCertificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let (chain, key) = read(certificate)?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => "the private key belongs to another certificate".into(),
+        rustls::Error::InvalidCertificate(error) => format!("the certificate cannot be read: {error}"),
+        _ => "the private key is of a kind that cannot be used".into(),
+    })
+}
+
+/// Of TLS-ALPN-01. Its critical extension (RFC 8737, 3) is known to authorities only, so rustls would refuse to look into it.
+fn parse_challenge(certificate: &EdgeCertificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let (chain, key) = read(certificate)?;
+    let key = provider.key_provider.load_private_key(key);
+    Ok(CertifiedKey::new(
+        chain,
+        key.map_err(|_| "the private key is of a kind that cannot be used".to_owned())?,
+    ))
+}
+
+fn read(certificate: &EdgeCertificate) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| format!("the chain is not PEM: {error}"))?;
@@ -115,11 +134,7 @@ fn parse(certificate: &EdgeCertificate, provider: &CryptoProvider) -> Result<Cer
         return Err("the chain holds no certificate".into());
     }
     let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.expose()).map_err(|_| "the private key is not PEM".to_owned())?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => "the private key belongs to another certificate".into(),
-        rustls::Error::InvalidCertificate(error) => format!("the certificate cannot be read: {error}"),
-        _ => "the private key is of a kind that cannot be used".into(),
-    })
+    Ok((chain, key))
 }
 
 pub(crate) struct Resolver(pub ArcSwap<Certificates>);

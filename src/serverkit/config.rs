@@ -96,6 +96,8 @@ struct RawAcme {
     directory: Option<String>,
     /// PEM file of the authority that signed the directory's own certificate.
     ca_file: Option<PathBuf>,
+    /// The name servers that are asked whether an order would work, when the settings name none: public ones.
+    dns_servers: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -171,6 +173,7 @@ pub struct Config {
     pub acme_ca_pem: Option<String>,
     pub release_key: Option<String>,
     pub upgrade_window: Duration,
+    pub dns_servers: Vec<SocketAddr>,
 }
 
 /// What the file says of the limits of builds; the rest follows from the machine.
@@ -247,6 +250,12 @@ impl Config {
                 .acme
                 .directory
                 .and_then(|url| problems.keep("acme.directory", web_address(&url))),
+            dns_servers: raw
+                .acme
+                .dns_servers
+                .iter()
+                .filter_map(|word| problems.keep("acme.dns_servers", name_server(word)))
+                .collect(),
             acme_ca_pem: raw.acme.ca_file.and_then(|path| problems.keep("acme.ca_file", pem_of(&path))),
             release_key: raw.upgrade.key.or_else(|| option_env!("SERVERKIT_RELEASE_KEY").map(str::to_owned)),
             upgrade_window: Duration::from_secs(raw.upgrade.window_seconds.unwrap_or(30)),
@@ -300,6 +309,13 @@ fn builds_of(raw: &RawBuilds, problems: &mut Problems) -> WantedBuildLimits {
         pids: raw.processes,
         cpu_weight: raw.cpu_weight,
     }
+}
+
+/// An address, with or without a port.
+fn name_server(word: &str) -> std::result::Result<SocketAddr, String> {
+    let word = word.trim();
+    let parsed = word.parse().ok().or_else(|| Some(SocketAddr::new(word.parse().ok()?, 53)));
+    parsed.ok_or_else(|| "must be addresses such as 192.0.2.1 or 192.0.2.1:53".to_owned())
 }
 
 /// `80` and `:80` are all addresses of this machine, both families; else an address with a port.

@@ -392,6 +392,7 @@ fn options(config: &Config, bound: &Bound) -> Options {
         acme_directory: config.acme_directory.clone(),
         acme_ca_pem: config.acme_ca_pem.clone(),
         release_key: config.release_key.clone(),
+        dns_servers: config.dns_servers.clone(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the black-box tests are written with: a real panel per test ([`TestPanel`]), a client of its API
-//! ([`Api`]), Git repositories ([`GitFixture`]) and a server for them, an ACME server ([`Pebble`]), an engine that
+//! ([`Api`]), Git repositories ([`GitFixture`]) and a server for them, an ACME server ([`Pebble`]), a name server ([`NameServer`]), an engine that
 //! may be stopped ([`PrivateEngine`]), WebSockets, load, and polling ([`eventually`]).
 //!
 //! It uses nothing of serverkit's own code: what it checks is what a user would see.
@@ -12,18 +12,20 @@ mod engine;
 mod git;
 mod git_server;
 mod load;
+mod name_server;
 mod network;
 mod panel;
 mod polling;
 mod socket;
 
-pub use acme::Pebble;
+pub use acme::{EXTERNAL_ACCOUNT, Pebble, TestAuthority};
 pub use api::{Api, Reply};
 pub use cli::{Output, run_serverkit};
 pub use engine::{PrivateEngine, docker, docker_host};
 pub use git::GitFixture;
 pub use git_server::{GitServer, SshServer};
 pub use load::{Load, LoadReport};
+pub use name_server::NameServer;
 pub use network::{free_port, insecure_tls, reserve_ports};
 pub use panel::{OWNER, Options, TestPanel, serverkit_binary};
 pub use polling::{eventually, eventually_ok};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use acme::{Authority, Challenges, Client, inspect};
+use acme::{Authority, Challenges, Client, Directory, OrderError, Proof, Wish, inspect};
 use async_trait::async_trait;
 use serverkit_acme as acme;
 use std::{
@@ -13,13 +13,15 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use types::{Error, Host, Secret, World};
+use types::{CertificateName, ChallengeKind, OrderFailure, Secret, World};
 use url::Url;
 
 /// A free port; taken from the system and given back.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
+
+const MAC_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
 struct Ends(Child);
 
@@ -43,6 +45,11 @@ struct Pebble {
 
 impl Pebble {
     async fn start(http_port: u16) -> Pebble {
+        Pebble::start_with(http_port, false).await
+    }
+
+    /// `external`: it wants an account made beforehand, and knows one.
+    async fn start_with(http_port: u16, external: bool) -> Pebble {
         let folder = tempfile::tempdir().unwrap();
         let (port, management, dns_port, dns_management) = (free_port(), free_port(), free_port(), free_port());
         let world = World::system();
@@ -58,7 +65,8 @@ impl Pebble {
             format!(
                 r#"{{"pebble": {{"listenAddress": "127.0.0.1:{port}", "managementListenAddress": "127.0.0.1:{management}",
                 "certificate": "{0}/cert.pem", "privateKey": "{0}/key.pem", "httpPort": {http_port}, "tlsPort": 1,
-                "ocspResponderURL": "", "externalAccountBindingRequired": false}}}}"#,
+                "ocspResponderURL": "", "externalAccountBindingRequired": {external},
+                "externalAccountMACKeys": {{"kid-1": "{MAC_KEY}"}}}}}}"#,
                 folder.path().display()
             ),
         )
@@ -125,8 +133,8 @@ impl Pebble {
         format!("https://localhost:{}/dir", self.port).parse().unwrap()
     }
 
-    async fn connect(&self, credentials: Option<&Secret>) -> types::Result<Client> {
-        Client::connect(&self.directory(), Some(&self.ca_pem), Some("ada@example.com"), credentials).await
+    async fn connect(&self, credentials: Option<&Secret>) -> Result<Client, OrderError> {
+        connect(&self.directory(), &self.ca_pem, credentials).await
     }
 
     /// Sets something at the name server.
@@ -141,6 +149,16 @@ impl Pebble {
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
+}
+
+async fn connect(url: &Url, ca_pem: &str, credentials: Option<&Secret>) -> Result<Client, OrderError> {
+    let directory = Directory {
+        url,
+        ca_pem: Some(ca_pem),
+        email: Some("ada@example.com"),
+        external_account: None,
+    };
+    Client::connect(directory, credentials).await
 }
 
 async fn listens(port: u16) {
@@ -203,19 +221,103 @@ impl Site {
 
 #[async_trait]
 impl Challenges for Site {
-    async fn publish(&self, token: &str, answer: &str) -> types::Result<()> {
+    async fn publish(&self, proof: &Proof) -> types::Result<()> {
+        let Proof::Http { token, answer } = proof else {
+            panic!("{proof:?}")
+        };
         let mut state = self.0.lock().unwrap();
         state.published += 1;
-        state.answers.insert(token.to_owned(), answer.to_owned());
+        state.answers.insert(token.clone(), answer.clone());
         Ok(())
     }
-    async fn withdraw(&self, token: &str) {
-        self.0.lock().unwrap().answers.remove(token);
+    async fn withdraw(&self, proof: &Proof) {
+        if let Proof::Http { token, .. } = proof {
+            self.0.lock().unwrap().answers.remove(token);
+        }
     }
 }
 
-fn host(text: &str) -> Host {
+/// Shows proofs by DNS, at Pebble's own name server.
+struct Texts<'a>(&'a Pebble);
+
+#[async_trait]
+impl Challenges for Texts<'_> {
+    async fn publish(&self, proof: &Proof) -> types::Result<()> {
+        let Proof::Dns { name, value } = proof else { panic!("{proof:?}") };
+        self.0
+            .dns("set-txt", &format!(r#"{{"host": "{name}.", "value": "{value}"}}"#))
+            .await;
+        Ok(())
+    }
+    async fn withdraw(&self, proof: &Proof) {
+        if let Proof::Dns { name, .. } = proof {
+            self.0.dns("clear-txt", &format!(r#"{{"host": "{name}."}}"#)).await;
+        }
+    }
+}
+
+fn host(text: &str) -> CertificateName {
     text.parse().unwrap()
+}
+
+async fn order(client: &Client, name: &str, site: &Site) -> Result<acme::Issued, OrderError> {
+    let wish = Wish {
+        names: &[host(name)],
+        challenge: ChallengeKind::Http,
+        replaces: None,
+    };
+    client.order(wish, site).await
+}
+
+#[tokio::test]
+async fn a_wildcard_and_other_names_in_one_by_dns() {
+    let pebble = Pebble::start(free_port()).await;
+    let client = pebble.connect(None).await.unwrap();
+    let names = [host("example.com"), host("*.example.com"), host("*.dev.example.org")];
+    let wish = Wish {
+        names: &names,
+        challenge: ChallengeKind::Dns,
+        replaces: None,
+    };
+    let issued = client.order(wish, &Texts(&pebble)).await.unwrap();
+    let mut found = inspect(&issued.chain_pem).unwrap().names;
+    found.sort();
+    assert_eq!(found, ["*.dev.example.org", "*.example.com", "example.com"]);
+    assert_eq!(
+        client.renewal(&issued.chain_pem).await.unwrap(),
+        None,
+        "this Pebble does not say when to renew"
+    );
+    // Replacing is asked for only where the authority knows of it.
+    let again = Wish {
+        replaces: Some(&issued.chain_pem),
+        ..wish
+    };
+    client.order(again, &Texts(&pebble)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_made_beforehand() {
+    let (site, port) = Site::start().await;
+    let pebble = Pebble::start_with(port, true).await;
+    let refused = pebble.connect(None).await.err().unwrap();
+    assert_eq!(refused.kind, OrderFailure::Account);
+    assert!(refused.words.contains("acme_eab_key_id"), "{refused}");
+    let url = pebble.directory();
+    let with = async |id: &str, key: &str| {
+        let key = Secret::from(key);
+        let directory = Directory {
+            url: &url,
+            ca_pem: Some(&pebble.ca_pem),
+            email: None,
+            external_account: Some((id, &key)),
+        };
+        Client::connect(directory, None).await
+    };
+    assert!(with("kid-1", "!!").await.err().unwrap().words.contains("base64url"));
+    assert!(with("kid-2", MAC_KEY).await.is_err(), "nobody knows this one");
+    let client = with("kid-1", MAC_KEY).await.unwrap();
+    order(&client, "blog.example.com", &site).await.unwrap();
 }
 
 #[tokio::test]
@@ -223,7 +325,7 @@ async fn a_certificate_is_ordered_and_the_account_kept() {
     let (site, port) = Site::start().await;
     let pebble = Pebble::start(port).await;
     let client = pebble.connect(None).await.unwrap();
-    let issued = client.order(&host("blog.example.com"), &site).await.unwrap();
+    let issued = order(&client, "blog.example.com", &site).await.unwrap();
     let facts = inspect(&issued.chain_pem).unwrap();
     assert_eq!(facts.names, ["blog.example.com"]);
     assert!(issued.issuer.starts_with("Pebble"), "{}", issued.issuer);
@@ -232,10 +334,10 @@ async fn a_certificate_is_ordered_and_the_account_kept() {
     assert_eq!(key.next(), Some("-----BEGIN PRIVATE KEY-----"));
     assert_eq!(site.left(), 0, "the answers are withdrawn");
 
-    let credentials = client.credentials().unwrap();
+    let credentials = client.credentials();
     let again = pebble.connect(Some(&credentials)).await.unwrap();
-    assert_eq!(again.credentials().unwrap(), credentials, "the account is used again");
-    again.order(&host("shop.example.com"), &site).await.unwrap();
+    assert_eq!(again.credentials(), credentials, "the account is used again");
+    order(&again, "shop.example.com", &site).await.unwrap();
 }
 
 #[tokio::test]
@@ -246,10 +348,8 @@ async fn many_orders_at_once() {
     let orders = (0..8).map(|n| {
         let (client, site) = (client.clone(), site.clone());
         tokio::spawn(async move {
-            client
-                .order(&host(&format!("app-{n}.example.com")), &site)
-                .await
-                .map(|issued| issued.fingerprint)
+            let name = format!("app-{n}.example.com");
+            order(&client, &name, &site).await.map(|issued| issued.fingerprint)
         })
     });
     let mut fingerprints = std::collections::HashSet::new();
@@ -264,19 +364,19 @@ async fn an_account_that_the_authority_lost_is_made_again() {
     let (site, port) = Site::start().await;
     let mut pebble = Pebble::start(port).await;
     let client = pebble.connect(None).await.unwrap();
-    let before = client.credentials().unwrap();
+    let before = client.credentials();
     pebble.restart().await;
-    client.order(&host("blog.example.com"), &site).await.unwrap();
-    assert_ne!(client.credentials().unwrap(), before);
+    order(&client, "blog.example.com", &site).await.unwrap();
+    assert_ne!(client.credentials(), before);
 }
 
 #[tokio::test]
 async fn credentials_of_another_directory_are_not_used() {
     let (_, port) = Site::start().await;
     let (one, other) = (Pebble::start(port).await, Pebble::start(port).await);
-    let credentials = one.connect(None).await.unwrap().credentials().unwrap();
+    let credentials = one.connect(None).await.unwrap().credentials();
     let client = other.connect(Some(&credentials)).await.unwrap();
-    assert_ne!(client.credentials().unwrap(), credentials);
+    assert_ne!(client.credentials(), credentials);
 }
 
 #[tokio::test]
@@ -284,7 +384,7 @@ async fn failures_are_said_in_words() {
     let (site, port) = Site::start().await;
     let pebble = Pebble::start(port).await;
     let client = pebble.connect(None).await.unwrap();
-    let order = async |name: &str| client.order(&host(name), &site).await.unwrap_err().to_string();
+    let order = async |name: &str| order(&client, name, &site).await.unwrap_err().to_string();
 
     site.0.lock().unwrap().instead = Some("welcome".into());
     let words = order("blog.example.com").await;
@@ -318,20 +418,16 @@ async fn failures_are_said_in_words() {
 async fn an_authority_that_cannot_be_reached_or_trusted_is_said_so() {
     let nowhere: Url = format!("https://localhost:{}/dir", free_port()).parse().unwrap();
     let (ca, _) = Authority::create(&World::system()).unwrap();
-    let error = Client::connect(&nowhere, Some(&ca), None, None).await.err().unwrap();
-    assert!(matches!(error, Error::Unavailable { .. }));
+    let error = connect(&nowhere, &ca, None).await.err().unwrap();
+    assert_eq!(error.kind, OrderFailure::Unreachable);
     assert!(error.to_string().contains("Connection refused"), "{error}");
 
     let (_, port) = Site::start().await;
     let pebble = Pebble::start(port).await;
-    let error = Client::connect(&pebble.directory(), Some(&ca), None, None)
-        .await
-        .err()
-        .unwrap()
-        .to_string();
+    let error = connect(&pebble.directory(), &ca, None).await.err().unwrap().to_string();
     assert!(error.contains("certificate"), "{error}");
-    assert!(Client::connect(&pebble.directory(), Some("no PEM"), None, None).await.is_err());
+    assert!(connect(&pebble.directory(), "no PEM", None).await.is_err());
     let plain: Url = format!("http://127.0.0.1:{port}/dir").parse().unwrap();
-    let error = Client::connect(&plain, Some(&ca), None, None).await.err().unwrap().to_string();
+    let error = connect(&plain, &ca, None).await.err().unwrap().to_string();
     assert!(error.contains("https://"), "{error}");
 }
