@@ -101,7 +101,7 @@ impl Bind {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         std::fs::write(
             folder.path().join("zone"),
-            "$TTL 300\n@ IN SOA ns.example.com. admin.example.com. 1 3600 600 86400 60\n@ IN NS ns.example.com.\nns IN A 127.0.0.1\n",
+            "$TTL 300\n@ IN SOA ns.example.com. admin.example.com. 1 3600 600 86400 60\n@ IN NS ns.example.com.\nns IN A 127.0.0.1\nmail IN A 127.0.0.1\nsip IN A 127.0.0.1\n",
         )
         .unwrap();
         std::fs::write(
