@@ -214,6 +214,14 @@ async fn one_that_waits_is_superseded_and_one_that_hangs_can_be_cancelled() {
         .expect("made");
     order(&bench, |orders| orders.hang = true);
     Deployer::new(bench.ground.clone()).run().await.expect("runs");
+    // While it is only queued, the next one takes its place.
+    for _ in 0..500 {
+        let list = deployments.list(&bench.owner, Some("blog"), false).await.expect("lists");
+        if list.iter().all(|view| view.deployment.phase != Phase::Queued) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let second = deployments.create(&bench.owner, "blog", None).await.expect("queued").deployment.id;
     let third = deployments.create(&bench.owner, "blog", None).await.expect("queued").deployment.id;
     assert_eq!(
