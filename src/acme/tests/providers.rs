@@ -428,7 +428,10 @@ async fn digitalocean() {
 
 /// Sets of values by name and type.
 #[derive(Default)]
-struct Sets(Mutex<Vec<(String, String, u32, Vec<String>)>>);
+struct Sets(Mutex<Vec<Set>>);
+
+/// Name, type, seconds, values.
+type Set = (String, String, u32, Vec<String>);
 
 impl Sets {
     fn add(&self, name: &str, kind: &str, ttl: u32, value: &str) {
