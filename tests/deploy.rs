@@ -191,7 +191,7 @@ async fn docker_a_failed_deployment_leaves_the_old_release() {
         (
             "an app that exits at once",
             vec![("app.py", "import sys\nprint('no database')\nsys.exit(3)\n".into())],
-            vec!["3"],
+            vec!["3", "exited at once"],
         ),
         (
             "an app on another port",
@@ -437,7 +437,7 @@ async fn docker_start_stop_restart() {
     let started = || {
         docker(
             &docker_host(),
-            &["inspect", "--format", "{{.State.StartedAt}}", &containers(&app)[0]],
+            &["inspect", "--format", "{{.State.StartedAt}}", containers(&app).first().map_or("", String::as_str)],
         )
         .unwrap_or_default()
     };

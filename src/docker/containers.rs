@@ -349,7 +349,7 @@ fn moment(text: &str) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{self, World};
+    use crate::testing::{self, World, eventually, lines_of};
     use types::{LogQuery, MountSpec, Secret};
 
     #[test]
@@ -440,8 +440,12 @@ mod tests {
     async fn docker_kill_comes_after_the_grace() {
         let world = World::new("grace").await;
         let mut spec = world.spec("tests/http:latest");
-        spec.command = Some(vec!["sh".into(), "-c".into(), "trap '' TERM; while :; do sleep 1; done".into()]);
+        spec.command = Some(vec!["sh".into(), "-c".into(), "trap '' TERM; echo ready; while :; do sleep 1; done".into()]);
         let id = world.docker.container_start(&spec).await.expect("it starts");
+        eventually("it no longer minds the signal", || async {
+            !lines_of(&world.docker, &id, LogQuery::default()).await.is_empty()
+        })
+        .await;
         let begun = std::time::Instant::now();
         world.docker.container_stop(&id, Duration::from_secs(2)).await.expect("it stops");
         let took = begun.elapsed();

@@ -133,7 +133,7 @@ fn kill_9_loses_nothing_acknowledged() {
         }
         check(dir.path(), &mut acknowledged, cycle);
     }
-    assert!(total > cycles * 5, "only {total} writes were acknowledged in {cycles} cycles");
+    assert!(total > cycles * 2, "only {total} writes were acknowledged in {cycles} cycles");
     eprintln!("{cycles} kills, {total} acknowledged writes, none lost");
 }
 
