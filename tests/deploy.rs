@@ -437,7 +437,12 @@ async fn docker_start_stop_restart() {
     let started = || {
         docker(
             &docker_host(),
-            &["inspect", "--format", "{{.State.StartedAt}}", containers(&app).first().map_or("", String::as_str)],
+            &[
+                "inspect",
+                "--format",
+                "{{.State.StartedAt}}",
+                containers(&app).first().map_or("", String::as_str),
+            ],
         )
         .unwrap_or_default()
     };

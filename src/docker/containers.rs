@@ -440,7 +440,11 @@ mod tests {
     async fn docker_kill_comes_after_the_grace() {
         let world = World::new("grace").await;
         let mut spec = world.spec("tests/http:latest");
-        spec.command = Some(vec!["sh".into(), "-c".into(), "trap '' TERM; echo ready; while :; do sleep 1; done".into()]);
+        spec.command = Some(vec![
+            "sh".into(),
+            "-c".into(),
+            "trap '' TERM; echo ready; while :; do sleep 1; done".into(),
+        ]);
         let id = world.docker.container_start(&spec).await.expect("it starts");
         eventually("it no longer minds the signal", || async {
             !lines_of(&world.docker, &id, LogQuery::default()).await.is_empty()
