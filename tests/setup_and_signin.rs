@@ -476,6 +476,8 @@ fn fill(path: &str) -> String {
             "sessions" => format!("ses_{nobody}"),
             "tokens" => format!("tok_{nobody}"),
             "users" => format!("usr_{nobody}"),
+            "rules" => format!("rul_{nobody}"),
+            "ports" => "tcp-5432".to_owned(),
             "volumes" => format!("vol_{nobody}"),
             "servers" => format!("srv_{nobody}"),
             "registries" => format!("reg_{nobody}"),

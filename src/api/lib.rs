@@ -12,6 +12,7 @@ mod dns;
 mod docs;
 mod document;
 mod domains;
+mod edge;
 mod events;
 mod failures;
 mod health;
@@ -22,6 +23,7 @@ mod metrics;
 mod once;
 mod outermost;
 mod overview;
+mod policies;
 mod projects;
 mod registries;
 mod releases;
@@ -36,6 +38,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod traffic;
 mod ui;
 mod upgrades;
 mod users;
@@ -216,6 +219,7 @@ fn status(status: StatusCode, word: &str) -> Response {
 /// All handlers.
 type Operations = (
     (setup::SetupApi, sessions::SessionsApi, users::UsersApi, tokens::TokensApi),
+    (traffic::TrafficApi, edge::EdgeApi),
     (
         projects::ProjectsApi,
         apps::AppsApi,
@@ -250,6 +254,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             users::UsersApi(panel()),
             tokens::TokensApi(panel()),
         ),
+        (traffic::TrafficApi(panel()), edge::EdgeApi(panel())),
         (
             projects::ProjectsApi(panel()),
             apps::AppsApi(panel()),

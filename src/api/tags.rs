@@ -20,6 +20,8 @@ pub enum Tag {
     Variables,
     /// Hosts that lead to apps.
     Domains,
+    /// What stands before the apps as a whole: its work, its options, ports without HTTP.
+    Edge,
     /// TLS certificates.
     Certificates,
     /// DNS providers and the records in their zones.

@@ -15,6 +15,7 @@ mod deployments;
 mod dns;
 mod domains;
 mod dotenv;
+mod edge;
 mod events;
 mod forecasts;
 mod ground;
@@ -40,6 +41,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod traffic;
 mod trash;
 mod upgrades;
 mod users;
@@ -57,6 +59,7 @@ pub use deployer::Deployer;
 pub use deployments::{DeploymentView, Deployments};
 pub use dns::{DnsProviderChange, DnsProviderView, DnsService, NewDnsProvider, ZoneView};
 pub use domains::{DomainCheck, DomainView, Domains};
+pub use edge::{EdgeService, NewStream, StreamView};
 pub use events::Events;
 pub use forecasts::{DnsSetup, DnsSetupRecord, Forecasts};
 pub use ground::Options;
@@ -76,6 +79,7 @@ pub use sessions::*;
 pub use settings::{SettingsChange, SettingsService};
 pub use setup::*;
 pub use tokens::*;
+pub use traffic::{PolicyWish, RuleWish, Traffic};
 pub use trash::{DeletePlan, Trash};
 pub use upgrades::{UpgradeFiles, UpgradeWish, Upgrades, VERSION};
 pub use users::*;
@@ -116,6 +120,8 @@ pub struct Panel {
     pub trash: Trash,
     pub variables: Variables,
     pub domains: Domains,
+    pub traffic: Traffic,
+    pub edge: EdgeService,
     pub certificates: Certificates,
     pub forecasts: Forecasts,
     pub dns: DnsService,
@@ -176,6 +182,8 @@ impl Panel {
             trash: Trash::new(ground.clone()),
             variables: Variables::new(ground.clone()),
             domains: Domains::new(ground.clone()),
+            traffic: Traffic::new(ground.clone()),
+            edge: EdgeService::new(ground.clone()),
             certificates: Certificates::new(ground.clone()),
             forecasts: Forecasts::new(ground.clone()),
             dns: DnsService::new(ground.clone()),

@@ -59,7 +59,7 @@ pub(crate) async fn go_ahead(ground: &Ground, app: &AppId, release: &ReleaseId) 
 /// Computes the configuration and applies it if it changed.
 pub(crate) async fn apply(ground: &Ground) -> Result<()> {
     let mut applied = ground.routing.applied.lock().await;
-    let config = compute(ground)?;
+    let config = compute(ground, None)?;
     if applied.as_ref() != Some(&config) {
         ground.node.edge_apply(config.clone()).await?;
         *applied = Some(config);
@@ -67,7 +67,18 @@ pub(crate) async fn apply(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
-fn compute(ground: &Ground) -> Result<EdgeConfig> {
+/// Applies the configuration as it would be with this domain so, before that is recorded: what the edge does not take must
+/// not be recorded, since it would hold up every change after it. Then the change is in force at once, too.
+pub(crate) async fn try_domain(ground: &Ground, domain: &Domain) -> Result<()> {
+    let mut applied = ground.routing.applied.lock().await;
+    let config = compute(ground, Some(domain))?;
+    ground.node.edge_apply(config.clone()).await?;
+    *applied = Some(config);
+    Ok(())
+}
+
+/// The configuration as it should be now. `changed` stands in for the record of its host.
+pub(crate) fn compute(ground: &Ground, changed: Option<&Domain>) -> Result<EdgeConfig> {
     let store = &ground.store;
     let observed = ground.observed.load();
     let apps: HashMap<AppId, App> = store
@@ -90,7 +101,8 @@ fn compute(ground: &Ground) -> Result<EdgeConfig> {
         options: options.map(|stored| stored.value).unwrap_or_default(),
         ..EdgeConfig::default()
     };
-    for domain in store.domains.list()? {
+    for stored in store.domains.list()? {
+        let domain = changed.filter(|changed| changed.host == stored.host).unwrap_or(&stored);
         let Some(app) = finder.app(&domain.organization, &domain.app) else {
             continue;
         };
@@ -105,7 +117,7 @@ fn compute(ground: &Ground) -> Result<EdgeConfig> {
                 },
             );
         }
-        config.routes.insert(domain.host.clone(), finder.route(&domain, app)?);
+        config.routes.insert(domain.host.clone(), finder.route(domain, app)?);
     }
     for stream in store.streams.list()? {
         let Some(app) = finder.app(&stream.organization, &stream.app) else {

@@ -14,7 +14,8 @@
 //! `openapi.json`. Which panel to call and whom to believe is [`Address`] and [`Login`]; how an answer and its JSON
 //! stay together is [`Client::ask`].
 //!
-//! Bodies in which null says "clear it" are plain JSON here (`AppPatch`, `SettingsPatch`, `TokenCreate`), because
+//! Bodies in which null says "clear it" are plain JSON here (`AppPatch`, `SettingsPatch`, `TokenCreate`), and
+//! so are those that people write as JSON (`TrafficPolicy`, `RuleWish`), because
 //! generated types leave out what is `None`. Moments are RFC 3339 texts.
 
 mod address;
@@ -43,6 +44,11 @@ mod generated {
             AppPatch = ::serde_json::Value,
             SettingsPatch = ::serde_json::Value,
             TokenCreate = ::serde_json::Value,
+            TrafficPolicy = ::serde_json::Value,
+            RuleWish = ::serde_json::Value,
+            CanaryWish = ::serde_json::Value,
+            PassthroughWish = ::serde_json::Value,
+            EdgeOptionsPatch = ::serde_json::Value,
         },
         convert = {
             { type = "string", format = "date-time" } = ::std::string::String,

@@ -1,6 +1,6 @@
 //! What happened. Audit, notifications and the panel's live stream read the same ones.
 
-use crate::{AppId, DeploymentId, EventId, Host, OrganizationId, Phase, ProjectId, Time, UserId, Who};
+use crate::{AppId, DeploymentId, EventId, Host, HostPattern, OrganizationId, Phase, ProjectId, StreamPort, Time, UserId, Who};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,29 @@ pub enum Fact {
         app: AppId,
         host: Host,
     },
+    /// Its policy, rules, canary or passthrough.
+    DomainChanged {
+        app: AppId,
+        host: HostPattern,
+        /// Such as `changed cors, cache` or `added the rule api`.
+        what: String,
+    },
+    PortOpened {
+        app: AppId,
+        port: StreamPort,
+    },
+    PortClosed {
+        app: AppId,
+        port: StreamPort,
+    },
+    CachePurged {
+        /// `None`: of all domains.
+        host: Option<HostPattern>,
+        answers: u64,
+    },
+    EdgeOptionsChanged {
+        fields: Vec<String>,
+    },
     CertificateIssued {
         host: Host,
         issuer: String,
@@ -180,6 +203,9 @@ impl Fact {
             | Fact::TerminalOpened { app, .. }
             | Fact::DomainAdded { app, .. }
             | Fact::DomainRemoved { app, .. }
+            | Fact::DomainChanged { app, .. }
+            | Fact::PortOpened { app, .. }
+            | Fact::PortClosed { app, .. }
             | Fact::DeploymentMoved { app, .. } => Some(app),
             _ => None,
         }
@@ -230,6 +256,12 @@ impl Fact {
             Fact::TerminalOpened { name, .. } => format!("opened a terminal in {name}"),
             Fact::DomainAdded { host, .. } => format!("added the domain {host}"),
             Fact::DomainRemoved { host, .. } => format!("removed the domain {host}"),
+            Fact::DomainChanged { host, what, .. } => format!("{what} of {host}"),
+            Fact::PortOpened { port, .. } => format!("opened the port {port}"),
+            Fact::PortClosed { port, .. } => format!("closed the port {port}"),
+            Fact::CachePurged { host: Some(host), answers } => format!("threw away {answers} kept answers of {host}"),
+            Fact::CachePurged { host: None, answers } => format!("threw away all {answers} kept answers"),
+            Fact::EdgeOptionsChanged { fields } => format!("changed the edge's {}", fields.join(", ")),
             Fact::CertificateIssued { host, issuer } => format!("got a certificate for {host} from {issuer}"),
             Fact::CertificateFailed { host, why } => format!("got no certificate for {host}: {why}"),
             Fact::CertificateExpiring { host, days: 0 } => format!("the certificate of {host} has ended"),

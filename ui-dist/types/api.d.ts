@@ -206,6 +206,253 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/domains/{host}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a domain */
+        delete: operations["domain_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/domains/{host}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the policy of a domain */
+        get: operations["domain_policy_show"];
+        /**
+         * Replace the policy of a domain
+         * @description What is left out is off. It is in force when this answers.
+         */
+        put: operations["domain_policy_replace"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/domains/{host}/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the rules of a domain
+         * @description In the order in which they are asked.
+         */
+        get: operations["domain_rule_list"];
+        put?: never;
+        /** Add a rule to a domain */
+        post: operations["domain_rule_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/domains/{host}/rules/{rule}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Replace a rule */
+        put: operations["domain_rule_replace"];
+        post?: never;
+        /** Remove a rule */
+        delete: operations["domain_rule_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/domains/{host}/rule-order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set the order of a domain's rules
+         * @description Gives them new priorities.
+         */
+        put: operations["domain_rule_order"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/domains/{host}/canary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Send a share of the requests to another app */
+        put: operations["domain_canary"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/domains/{host}/passthrough": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Let the app end TLS itself */
+        put: operations["domain_passthrough"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/domains/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Explain which rule answers a request, and why */
+        post: operations["domain_explain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/edge/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show what the edge does just now
+         * @description Traffic by domain, limits, upstreams, canaries, ports and kept answers.
+         */
+        get: operations["edge_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/edge/purge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Throw kept answers away */
+        post: operations["edge_purge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/edge/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the options of the edge
+         * @description Needs the role admin.
+         */
+        get: operations["edge_options_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change options of the edge
+         * @description Needs the role admin.
+         */
+        patch: operations["edge_options_update"];
+        trace?: never;
+    };
+    "/ports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List ports that lead to apps */
+        get: operations["port_list"];
+        put?: never;
+        /**
+         * Open a port that leads to an app
+         * @description TCP connections or UDP datagrams, passed on as they are.
+         */
+        post: operations["port_open"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ports/{listen}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Close a port */
+        delete: operations["port_close"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/projects": {
         parameters: {
             query?: never;
@@ -574,23 +821,6 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/domains/{host}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Remove a domain */
-        delete: operations["domain_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1437,12 +1667,41 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AccessList
+         * @description Addresses or networks, such as `203.0.113.0/24`. What is denied is denied; if anything is allowed, only that may come.
+         */
+        AccessList: {
+            allow?: string[] | null;
+            deny?: string[] | null;
+        };
+        /**
          * AccountPatch
          * @description What to change about the own account; what is left out stays.
          */
         AccountPatch: {
             name?: string | null;
             password?: components["schemas"]["PasswordChange"] | null;
+        };
+        /**
+         * ActiveHealth
+         * @description Upstreams are asked whether they are well; one that is not gets no requests while another is.
+         */
+        ActiveHealth: {
+            probe: components["schemas"]["HealthProbe"];
+            /** Format: uint32 */
+            interval_seconds: number;
+            /** Format: uint32 */
+            timeout_seconds: number;
+            /**
+             * Format: uint32
+             * @description Successes in a row.
+             */
+            healthy_after: number;
+            /**
+             * Format: uint32
+             * @description Failures in a row.
+             */
+            unhealthy_after: number;
         };
         /**
          * App
@@ -1632,6 +1891,153 @@ export interface components {
             action: string;
         };
         /**
+         * Balancing
+         * @description Which upstream a request goes to.
+         */
+        Balancing: {
+            kind: components["schemas"]["BalancingKind"];
+            /** @description With `consistent_hash`. */
+            key?: components["schemas"]["HashKey"] | null;
+            /** @description Of the cookie, with `sticky_cookie`. */
+            name?: string | null;
+        };
+        /** @enum {string} */
+        BalancingKind: "round_robin" | "least_connections" | "consistent_hash" | "sticky_cookie";
+        /**
+         * BasicAuth
+         * @description A user name and a password, asked for by the browser.
+         */
+        BasicAuth: {
+            /** @description What browsers show. */
+            realm: string;
+            users: components["schemas"]["BasicUser"][];
+        };
+        /**
+         * BasicUser
+         * @description Somebody who may come. Passwords and hashes are never shown; a user with neither keeps the one from before.
+         */
+        BasicUser: {
+            name: string;
+            /** @description 1 to 72 bytes; kept as a hash. */
+            password?: string | null;
+            /** @description In place of `password`: bcrypt, as `htpasswd -B` writes it. */
+            hash?: string | null;
+        };
+        /**
+         * CachePolicy
+         * @description Answers kept in memory, as `Cache-Control` allows a shared cache (RFC 9111).
+         */
+        CachePolicy: {
+            /**
+             * Format: uint64
+             * @description This domain's share of the edge's memory for answers; left out: 64 MiB.
+             */
+            max_bytes?: number | null;
+            /**
+             * Format: uint64
+             * @description Larger answers are passed on and not kept; left out: 4 MiB.
+             */
+            max_object_bytes?: number | null;
+            /**
+             * Format: uint32
+             * @description For answers that do not say how long they are fresh; 0: those are not kept.
+             */
+            default_seconds?: number | null;
+            /**
+             * Format: uint32
+             * @description How long a stale answer may still be given while a new one is fetched, if the answer does not say (RFC 5861).
+             */
+            stale_while_revalidate_seconds?: number | null;
+            /**
+             * Format: uint32
+             * @description How long a stale answer may be given when the app fails.
+             */
+            stale_if_error_seconds?: number | null;
+        };
+        /**
+         * CacheReport
+         * @description Kept answers of all domains.
+         */
+        CacheReport: {
+            /** Format: uint64 */
+            objects: number;
+            /** Format: uint64 */
+            bytes: number;
+            /** Format: uint64 */
+            max_bytes: number;
+            /** Format: uint64 */
+            evicted: number;
+        };
+        /**
+         * Canary
+         * @description Another app that gets some of the requests, until it fails too often or is too slow.
+         */
+        Canary: {
+            /** @description Its id. */
+            app: string;
+            /** Format: uint8 */
+            percent: number;
+            header: components["schemas"]["HeaderMatch"] | null;
+            limits: components["schemas"]["CanaryLimits"];
+        };
+        /**
+         * CanaryLimits
+         * @description When a canary has failed, over its last requests; then all go to the stable app again.
+         */
+        CanaryLimits: {
+            /**
+             * Format: uint32
+             * @description Nothing is decided on fewer requests than this; left out: 50.
+             */
+            min_requests?: number | null;
+            /**
+             * Format: uint8
+             * @description Answers 500 to 599 and none at all, of a hundred; null: any share.
+             */
+            max_error_percent?: number | null;
+            /**
+             * Format: uint32
+             * @description The time that 95 of 100 answers stay below; null: any.
+             */
+            max_p95_millis?: number | null;
+        };
+        /**
+         * CanaryReport
+         * @description How a canary does.
+         */
+        CanaryReport: {
+            host: string;
+            /** @description Its id. */
+            app: string;
+            /**
+             * Format: uint64
+             * @description Since it was configured so.
+             */
+            requests: number;
+            /** Format: uint64 */
+            errors: number;
+            /** Format: uint64 */
+            p95_millis: number | null;
+            /** @description Why all requests go to the stable app again. */
+            failed: string | null;
+        };
+        /**
+         * CanaryWish
+         * @description A canary as it should be.
+         */
+        CanaryWish: {
+            /** @description Id or name; null takes the canary away. */
+            app?: string | null;
+            /**
+             * Format: uint8
+             * @description 0 to 100 of a hundred requests; left out: 0.
+             */
+            percent?: number | null;
+            /** @description Requests with this header always go to it. */
+            header?: components["schemas"]["HeaderMatch"] | null;
+            limits?: components["schemas"]["CanaryLimits"] | null;
+        };
+        /**
          * Certificate
          * @description A certificate: of one host, or shared by all hosts that it covers.
          */
@@ -1799,6 +2205,26 @@ export interface components {
             author: string;
             /** Format: date-time */
             at: string;
+        };
+        /**
+         * Cors
+         * @description Cross-origin requests, answered by the edge.
+         */
+        Cors: {
+            /** @description `https://app.example.com`, or `*` for any. */
+            origins?: string[] | null;
+            /** @description Empty: GET, HEAD and POST. */
+            methods?: string[] | null;
+            /** @description Headers that a request may have; empty: those it asks for. */
+            headers?: string[] | null;
+            /** @description Headers of the answer that scripts may read. */
+            expose?: string[] | null;
+            credentials?: boolean | null;
+            /**
+             * Format: uint32
+             * @description How long a browser may remember; 0: its own default.
+             */
+            max_age_seconds?: number | null;
         };
         /** Counts */
         Counts: {
@@ -2124,6 +2550,170 @@ export interface components {
             detail: string;
         };
         /**
+         * DomainTraffic
+         * @description A domain with all that the edge does for it.
+         */
+        DomainTraffic: {
+            host: string;
+            app: components["schemas"]["Named"];
+            force_https: boolean;
+            policy: components["schemas"]["TrafficPolicy"];
+            /** @description In the order in which they are asked; what none fits goes to `app`. */
+            rules: components["schemas"]["Rule"][];
+            canary: components["schemas"]["Canary"] | null;
+            passthrough: components["schemas"]["Passthrough"] | null;
+        };
+        /**
+         * EdgeDomain
+         * @description Requests to one domain.
+         */
+        EdgeDomain: {
+            host: string;
+            /** Format: uint64 */
+            requests: number;
+            /** @description Answers 1xx, 2xx, 3xx, 4xx, 5xx. */
+            statuses: number[];
+            /** Format: uint64 */
+            bytes_in: number;
+            /** Format: uint64 */
+            bytes_out: number;
+            /**
+             * Format: uint64
+             * @description Under way.
+             */
+            active: number;
+            /** @description How many answers took up to so many milliseconds. */
+            latency: components["schemas"]["LatencyCount"][];
+            /** Format: uint64 */
+            p50_millis: number | null;
+            /** Format: uint64 */
+            p95_millis: number | null;
+            /** Format: uint64 */
+            p99_millis: number | null;
+            /**
+             * Format: uint64
+             * @description Refused by an address list.
+             */
+            denied: number;
+            /**
+             * Format: uint64
+             * @description Refused by a rate limit.
+             */
+            limited: number;
+            /**
+             * Format: uint64
+             * @description What limits that are being tried would have refused.
+             */
+            would_limit: number;
+            /** Format: uint64 */
+            cache_hits: number;
+            /**
+             * Format: uint64
+             * @description Hits that were stale.
+             */
+            cache_stale: number;
+            /** Format: uint64 */
+            cache_misses: number;
+            /** @description The paths asked for most, the most frequent first. */
+            top_paths: components["schemas"]["Frequent"][];
+            top_addresses: components["schemas"]["Frequent"][];
+        };
+        /**
+         * EdgeOptions
+         * @description What holds for the whole edge.
+         */
+        EdgeOptions: {
+            /**
+             * @description Addresses or networks of proxies in front of this server: from these, and only these, `X-Forwarded-For` and
+             *     `X-Forwarded-Proto` are believed.
+             */
+            trusted_proxies: string[];
+            /** @description Trusted proxies begin each connection with the PROXY protocol; one that does not is refused. */
+            proxy_protocol: boolean;
+            /**
+             * Format: uint64
+             * @description Memory for kept answers, over all domains.
+             */
+            cache_bytes: number;
+            /**
+             * Format: uint32
+             * @description Connections that one address (IPv6: one /64) may have open; 0: any number.
+             */
+            connections_per_address: number;
+            /** @description HTTP/3 on the HTTPS port, told to browsers by `Alt-Svc`. */
+            http3: boolean;
+        };
+        /**
+         * EdgeOptionsPatch
+         * @description What to change; what is left out stays.
+         */
+        EdgeOptionsPatch: {
+            trusted_proxies?: string[] | null;
+            proxy_protocol?: boolean | null;
+            /** Format: uint64 */
+            cache_bytes?: number | null;
+            /** Format: uint32 */
+            connections_per_address?: number | null;
+            http3?: boolean | null;
+        };
+        /**
+         * EdgeReport
+         * @description What the edge tells about its work. Counters run since it started, so that rates are differences.
+         */
+        EdgeReport: {
+            domains: components["schemas"]["EdgeDomain"][];
+            /** @description Keys that were refused lately, the most often refused first. */
+            limited: components["schemas"]["LimitedKey"][];
+            upstreams: components["schemas"]["EdgeUpstream"][];
+            canaries: components["schemas"]["CanaryReport"][];
+            ports: components["schemas"]["PortReport"][];
+            cache: components["schemas"]["CacheReport"];
+            /** Format: uint64 */
+            connections: number;
+            /**
+             * Format: uint64
+             * @description Connections refused because their address had too many.
+             */
+            refused_connections: number;
+        };
+        /**
+         * EdgeUpstream
+         * @description Where requests go to.
+         */
+        EdgeUpstream: {
+            /** @description An address, `name:port` or a path. */
+            place: string;
+            /**
+             * Format: uint64
+             * @description Requests under way.
+             */
+            active: number;
+            /** @description `well`, `unhealthy` or `ejected`. */
+            state: string;
+            why: string | null;
+        };
+        /**
+         * Ejection
+         * @description An upstream that keeps failing on real requests gets none for a while.
+         */
+        Ejection: {
+            /**
+             * Format: uint32
+             * @description In a row: no connection, no answer, or 502 to 504.
+             */
+            failures: number;
+            /**
+             * Format: uint32
+             * @description The first time; each further time doubles it, up to ten times this.
+             */
+            seconds: number;
+            /**
+             * Format: uint32
+             * @description Never more than this share of the upstreams at once; one always stays.
+             */
+            max_percent: number;
+        };
+        /**
          * @description How `value` holds the bytes.
          * @enum {string}
          */
@@ -2159,6 +2749,18 @@ export interface components {
             name: string;
         };
         /**
+         * ErrorPage
+         * @description In place of the edge's own page. `{status}` and `{title}` in it are filled in.
+         */
+        ErrorPage: {
+            /** @description From 400 to 599. */
+            statuses: number[];
+            /** @description HTML, at most 256 KiB. */
+            body: string;
+            /** @description Also in place of the app's own answer with this status, not only of the edge's. */
+            replace_app?: boolean | null;
+        };
+        /**
          * Event
          * @description Something that happened.
          */
@@ -2182,6 +2784,51 @@ export interface components {
             };
         };
         /**
+         * ExplainHeader
+         * @description A header of a request.
+         */
+        ExplainHeader: {
+            name: string;
+            value: string;
+        };
+        /**
+         * ExplainQuestion
+         * @description A request that somebody might make.
+         */
+        ExplainQuestion: {
+            /** @description Such as `https://blog.example.com/api?x=1`. */
+            url: string;
+            /** @description Left out: GET. */
+            method?: string | null;
+            headers?: components["schemas"]["ExplainHeader"][] | null;
+            /** @description The address of who asks; left out: address lists are not looked at. */
+            client?: string | null;
+        };
+        /**
+         * ExplainStep
+         * @description One thing that was asked on the way.
+         */
+        ExplainStep: {
+            what: string;
+            /** @description Whether this decided the answer. */
+            decides: boolean;
+            why: string;
+        };
+        /**
+         * Explanation
+         * @description Which part of the configuration answers, and why.
+         */
+        Explanation: {
+            /** @description The domain that the host led to. */
+            host: string | null;
+            /** @description The rule that answers; null: the domain's own app, or none was reached. */
+            rule: string | null;
+            /** @description What the client gets, in one sentence. */
+            answer: string;
+            /** @description Everything that was asked on the way, in order. */
+            steps: components["schemas"]["ExplainStep"][];
+        };
+        /**
          * FieldError
          * @description A field that is wrong, and what would be right.
          */
@@ -2201,6 +2848,25 @@ export interface components {
         };
         /** @enum {string} */
         FindingLevel: "ok" | "warning" | "problem";
+        /**
+         * ForwardAuth
+         * @description Asks another server about each request: 2xx lets it pass, anything else is the client's answer.
+         */
+        ForwardAuth: {
+            /** @description Gets a GET with the request's headers, `X-Forwarded-Method`, `-Proto`, `-Host`, `-Uri` and `-For`. */
+            url: string;
+            /** @description Headers of its answer that the app gets, in place of the client's own. */
+            pass_headers?: string[] | null;
+        };
+        /**
+         * Frequent
+         * @description A path or an address, and about how often it was seen.
+         */
+        Frequent: {
+            what: string;
+            /** Format: uint64 */
+            requests: number;
+        };
         /**
          * GitSource
          * @description A repository with a Dockerfile.
@@ -2224,6 +2890,36 @@ export interface components {
             /** @description The public half of the panel's key for this app: give it to the forge as a deploy key. */
             deploy_key_public: string | null;
         };
+        /**
+         * HashKey
+         * @description What decides with `consistent_hash`.
+         */
+        HashKey: {
+            kind: components["schemas"]["HashKeyKind"];
+            /** @description Of the header or the cookie. */
+            name?: string | null;
+        };
+        /** @enum {string} */
+        HashKeyKind: "address" | "path" | "header" | "cookie";
+        /**
+         * HeaderMatch
+         * @description A header that a request must have, or must not.
+         */
+        HeaderMatch: {
+            name: string;
+            test: components["schemas"]["HeaderTest"];
+        };
+        /**
+         * HeaderTest
+         * @description What must hold of a header.
+         */
+        HeaderTest: {
+            kind: components["schemas"]["HeaderTestKind"];
+            /** @description With `equals` and `contains`. */
+            value?: string | null;
+        };
+        /** @enum {string} */
+        HeaderTestKind: "present" | "absent" | "equals" | "contains";
         /**
          * Health
          * @description How to tell that it serves; made from outside the container.
@@ -2265,12 +2961,72 @@ export interface components {
         /** @enum {string} */
         HealthKind: "tcp" | "http" | "running";
         /**
+         * HealthProbe
+         * @description One question to an upstream.
+         */
+        HealthProbe: {
+            kind: components["schemas"]["HealthProbeKind"];
+            /** @description With `http`. */
+            path?: string | null;
+            /**
+             * Format: uint16
+             * @description With `http`: exactly this; left out: 200 to 399.
+             */
+            status?: number | null;
+            /** @description With `grpc`; empty: the whole server. */
+            service?: string | null;
+        };
+        /** @enum {string} */
+        HealthProbeKind: "tcp" | "http" | "grpc";
+        /**
+         * Hsts
+         * @description Tells browsers to come by HTTPS only.
+         */
+        Hsts: {
+            /** Format: uint64 */
+            max_age_seconds: number;
+            include_subdomains?: boolean | null;
+            preload?: boolean | null;
+        };
+        /**
          * ImageSource
          * @description An image from a registry.
          */
         ImageSource: {
             /** @description Such as `nginx:1.27`. */
             reference: string;
+        };
+        /**
+         * LatencyCount
+         * @description Answers up to a time.
+         */
+        LatencyCount: {
+            /**
+             * Format: uint64
+             * @description Null: no bound.
+             */
+            millis: number | null;
+            /** Format: uint64 */
+            answers: number;
+        };
+        /**
+         * LimitedKey
+         * @description One key that a rate limit refused, or would have.
+         */
+        LimitedKey: {
+            host: string;
+            /** @description The limit's name. */
+            limit: string;
+            /** @description An address, a header's value or a path. */
+            key: string;
+            /** Format: uint64 */
+            refused: number;
+            dry_run: boolean;
+            /**
+             * Format: uint64
+             * @description How long ago the last was.
+             */
+            seconds_ago: number;
         };
         /**
          * Limits
@@ -2320,6 +3076,21 @@ export interface components {
         /** @enum {string} */
         LogStream: "stdout" | "stderr" | "note";
         /**
+         * Maintenance
+         * @description The page that everybody gets while the app is worked on.
+         */
+        Maintenance: {
+            /** @description Shown as text; empty: a sentence of the edge's own. */
+            message?: string | null;
+            /** @description Addresses or networks that see the app as always. */
+            allow?: string[] | null;
+            /**
+             * Format: uint32
+             * @description What clients are told to wait; 0: not told.
+             */
+            retry_after_seconds?: number | null;
+        };
+        /**
          * Mount
          * @description A volume in a container.
          */
@@ -2348,6 +3119,24 @@ export interface components {
             id: string;
             name: string;
         };
+        /**
+         * Origin
+         * @description A server that is no container of the panel's.
+         */
+        Origin: {
+            kind: components["schemas"]["OriginKind"];
+            /** @description With `host`: a name or address. */
+            host?: string | null;
+            /**
+             * Format: uint16
+             * @description With `host`.
+             */
+            port?: number | null;
+            /** @description With `socket`. */
+            path?: string | null;
+        };
+        /** @enum {string} */
+        OriginKind: "host" | "socket";
         /**
          * Overview
          * @description Everything at a glance.
@@ -2436,6 +3225,15 @@ export interface components {
             next: string | null;
         };
         /**
+         * Page_Port
+         * @description A part of a list.
+         */
+        PortPage: {
+            items: components["schemas"]["Port"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
          * Page_Project
          * @description A part of a list.
          */
@@ -2459,6 +3257,15 @@ export interface components {
          */
         ReleasePage: {
             items: components["schemas"]["Release"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
+         * Page_Rule
+         * @description A part of a list.
+         */
+        RulePage: {
+            items: components["schemas"]["Rule"][];
             /** @description Give it as `cursor` for the part behind this one; null at the end. */
             next: string | null;
         };
@@ -2517,6 +3324,32 @@ export interface components {
             next: string | null;
         };
         /**
+         * Passthrough
+         * @description The connection as it came, TLS and all, to the app.
+         */
+        Passthrough: {
+            /**
+             * Format: uint16
+             * @description In the app's container.
+             */
+            port: number;
+            /** @description Tells the app who the client is. */
+            proxy_protocol: (string & components["schemas"]["ProxyVersion"]) | null;
+        };
+        /**
+         * PassthroughWish
+         * @description Whether TLS is passed on as it came.
+         */
+        PassthroughWish: {
+            /**
+             * Format: uint16
+             * @description In the app's container; null: TLS ends at the edge.
+             */
+            port?: number | null;
+            /** @description Tells the app who the client is. */
+            proxy_protocol?: (string & components["schemas"]["ProxyVersion"]) | null;
+        };
+        /**
          * PasswordChange
          * @description A new password; the other sessions end.
          */
@@ -2524,6 +3357,27 @@ export interface components {
             current: string;
             new: string;
         };
+        /**
+         * PathChange
+         * @description What an app gets in place of the request's path. The query stays.
+         */
+        PathChange: {
+            /** @description Taken off the front, at the border of a segment. */
+            strip_prefix?: string | null;
+            /** @description Then replaced. */
+            rewrite?: components["schemas"]["Rewrite"] | null;
+        };
+        /**
+         * PathMatch
+         * @description Compared with the path as it is meant, however it was spelled.
+         */
+        PathMatch: {
+            kind: components["schemas"]["PathMatchKind"];
+            /** @description With `prefix` and `exact`. */
+            path?: string | null;
+        };
+        /** @enum {string} */
+        PathMatchKind: "any" | "prefix" | "exact";
         /** @enum {string} */
         Phase: "queued" | "fetching" | "building" | "starting" | "checking" | "live" | "failed" | "cancelled" | "superseded";
         /** PlannedContainer */
@@ -2547,6 +3401,75 @@ export interface components {
             bytes: number | null;
             /** @description It stays. */
             kept: boolean;
+        };
+        /**
+         * Port
+         * @description A port of the server that leads to an app without HTTP.
+         */
+        Port: {
+            /** @description Such as `tcp/5432`. */
+            listen: string;
+            app: components["schemas"]["Named"];
+            /**
+             * Format: uint16
+             * @description In the app's container.
+             */
+            target_port: number;
+            proxy_protocol: (string & components["schemas"]["ProxyVersion"]) | null;
+            /** @description Empty: everybody. */
+            allow: string[];
+            /**
+             * Format: uint32
+             * @description At once; 0: any number.
+             */
+            max_connections: number;
+            report: components["schemas"]["PortReport"] | null;
+        };
+        /**
+         * PortReport
+         * @description How a port does.
+         */
+        PortReport: {
+            /** @description Such as `tcp/5432`. */
+            listen: string;
+            /** @description Where it listens; null: it does not. */
+            bound: string | null;
+            /** @description Why it does not. */
+            error: string | null;
+            /** Format: uint64 */
+            connections: number;
+            /** Format: uint64 */
+            active: number;
+            /** Format: uint64 */
+            refused: number;
+            /** Format: uint64 */
+            bytes_in: number;
+            /** Format: uint64 */
+            bytes_out: number;
+        };
+        /**
+         * PortWish
+         * @description A port to open.
+         */
+        PortWish: {
+            /** @description Such as `tcp/5432` or `udp/53`. */
+            listen: string;
+            /** @description Id or name. */
+            app: string;
+            /**
+             * Format: uint16
+             * @description In the app's container; left out: the same.
+             */
+            target_port?: number | null;
+            /** @description Tells the app who the client is; for TCP only. */
+            proxy_protocol?: (string & components["schemas"]["ProxyVersion"]) | null;
+            /** @description Addresses or networks that may come; left out: everybody. */
+            allow?: string[] | null;
+            /**
+             * Format: uint32
+             * @description At once, over all clients; left out: any number.
+             */
+            max_connections?: number | null;
         };
         /**
          * Problem
@@ -2606,6 +3529,65 @@ export interface components {
         ProjectPatch: {
             name?: string | null;
             description?: string | null;
+        };
+        /**
+         * @description A version of haproxy's PROXY protocol.
+         * @enum {string}
+         */
+        ProxyVersion: "v1" | "v2";
+        /**
+         * PurgeWish
+         * @description What to throw away of the kept answers.
+         */
+        PurgeWish: {
+            /** @description Left out: of all domains, which needs the role admin. */
+            host?: string | null;
+            /** @description A path, or with `*` at its end all that begin so; left out: all. */
+            path?: string | null;
+        };
+        /**
+         * Purged
+         * @description What was thrown away.
+         */
+        Purged: {
+            /** Format: uint64 */
+            answers: number;
+        };
+        /**
+         * RateKey
+         * @description Whose requests count together.
+         */
+        RateKey: {
+            kind: components["schemas"]["RateKeyKind"];
+            /** @description Of the header, with `header`. */
+            name?: string | null;
+        };
+        /** @enum {string} */
+        RateKeyKind: "address" | "header" | "path";
+        /**
+         * RateLimit
+         * @description Requests that one key may make; what is over gets 429 with `Retry-After`.
+         */
+        RateLimit: {
+            /** @description Shown with its counters. */
+            name: string;
+            key: components["schemas"]["RateKey"];
+            /**
+             * Format: uint32
+             * @description Allowed in each period.
+             */
+            requests: number;
+            /** Format: uint32 */
+            period_seconds: number;
+            /**
+             * Format: uint32
+             * @description Allowed at once when nothing came before; 0: as many as `requests`.
+             */
+            burst?: number | null;
+            /** @description Only count and log what would be refused. */
+            dry_run?: boolean | null;
+            /** @description Addresses or networks that are never limited. */
+            exempt?: string[] | null;
         };
         /**
          * Registry
@@ -2671,6 +3653,73 @@ export interface components {
             secret: boolean;
         };
         /**
+         * RequestLimits
+         * @description Left out: the edge's own limits.
+         */
+        RequestLimits: {
+            /**
+             * Format: uint64
+             * @description Of one request's body; longer ones get 413.
+             */
+            body_bytes?: number | null;
+            /**
+             * Format: uint32
+             * @description Silence of the app before the first byte of its answer; then 504.
+             */
+            response_seconds?: number | null;
+            /**
+             * Format: uint32
+             * @description Silence in the middle of a body or a WebSocket.
+             */
+            idle_seconds?: number | null;
+        };
+        /**
+         * RequestMatch
+         * @description All of it must fit.
+         */
+        RequestMatch: {
+            path?: components["schemas"]["PathMatch"] | null;
+            /** @description Any of these, in capitals; empty: every method. */
+            methods?: string[] | null;
+            /** @description All of these. */
+            headers?: components["schemas"]["HeaderMatch"][] | null;
+        };
+        /**
+         * ResponseHeaders
+         * @description Headers of answers.
+         */
+        ResponseHeaders: {
+            /** @description Only on HTTPS (RFC 6797). */
+            hsts?: components["schemas"]["Hsts"] | null;
+            content_security_policy?: string | null;
+            /** @description In place of what the app says. */
+            set?: {
+                [key: string]: string;
+            } | null;
+            remove?: string[] | null;
+        };
+        /**
+         * Retries
+         * @description Further tries on other upstreams, only where nothing can have happened twice.
+         */
+        Retries: {
+            /**
+             * Format: uint32
+             * @description Beyond those for refused connections; at most 10.
+             */
+            attempts?: number | null;
+            /** @description Also when the app answers 502, 503 or 504. */
+            on_unavailable?: boolean | null;
+        };
+        /**
+         * Rewrite
+         * @description A pattern over a path, and what takes its place: `$1` or `${name}` are its captures.
+         */
+        Rewrite: {
+            pattern: string;
+            to: string;
+        };
+        /**
          * @description What a person may do; each includes the ones before it.
          * @enum {string}
          */
@@ -2682,6 +3731,83 @@ export interface components {
         Rollback: {
             /** @description The id of a release or of the deployment that made it, or its number; left out: what was live before. */
             to?: string | null;
+        };
+        /**
+         * Rule
+         * @description Which requests of a domain go elsewhere, and where.
+         */
+        Rule: {
+            id: string;
+            name: string;
+            /**
+             * Format: int32
+             * @description Higher ones are asked first; among equals, the one with the longer path, then the older.
+             */
+            priority: number;
+            matches: components["schemas"]["RequestMatch"];
+            action: components["schemas"]["RuleAction"];
+            /** @description In place of the domain's own; null: the domain's. */
+            policy: components["schemas"]["TrafficPolicy"] | null;
+            enabled: boolean;
+        };
+        /**
+         * RuleAction
+         * @description What becomes of a request that fits.
+         */
+        RuleAction: {
+            kind: components["schemas"]["RuleActionKind"];
+            /** @description With `app`: id or name; left out: the domain's own. */
+            app?: string | null;
+            /** @description With `origin`. */
+            origin?: components["schemas"]["Origin"] | null;
+            /** @description With `app` and `origin`: what is asked for in place of the request's path. */
+            path?: components["schemas"]["PathChange"] | null;
+            /** @description With `redirect`: a pattern over the path; a request that does not fit is left to the next rule. */
+            pattern?: string | null;
+            /**
+             * @description With `redirect`: an address or a path. `$1` and `${name}` are captures; `{host}`, `{label}`, `{path}`, `{query}` and
+             *     `{uri}` are the request's.
+             */
+            to?: string | null;
+            /**
+             * Format: uint16
+             * @description With `redirect`: 301, 302, 307 or 308. With `respond`: 200 to 599.
+             */
+            status?: number | null;
+            /** @description With `respond`. */
+            content_type?: string | null;
+            /** @description With `respond`. */
+            body?: string | null;
+        };
+        /** @enum {string} */
+        RuleActionKind: "app" | "origin" | "redirect" | "respond";
+        /**
+         * RuleOrder
+         * @description The order of a domain's rules.
+         */
+        RuleOrder: {
+            /** @description Ids or names of all rules of the domain; the first is asked first. */
+            rules: string[];
+        };
+        /**
+         * RuleWish
+         * @description A rule as it should be.
+         */
+        RuleWish: {
+            /** @description What people call it; unique in its domain. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Left out: 0.
+             */
+            priority?: number | null;
+            /** @description Left out: every request. */
+            matches?: components["schemas"]["RequestMatch"] | null;
+            action: components["schemas"]["RuleAction"];
+            /** @description In place of the domain's own; left out: the domain's. */
+            policy?: components["schemas"]["TrafficPolicy"] | null;
+            /** @description Left out: true. */
+            enabled?: boolean | null;
         };
         /**
          * @description How far a token reaches; each includes the ones before it. The role of its owner still bounds it.
@@ -3025,6 +4151,47 @@ export interface components {
             secret: string;
         };
         /**
+         * TrafficPolicy
+         * @description What is done with requests beside passing them on. What is left out is off.
+         */
+        TrafficPolicy: {
+            /** @description While set, everybody but those allowed gets this page. */
+            maintenance?: components["schemas"]["Maintenance"] | null;
+            /** @description Who may come at all, by address. */
+            access?: components["schemas"]["AccessList"] | null;
+            /** @description The first that is used up refuses the request. */
+            rate_limits?: components["schemas"]["RateLimit"][] | null;
+            limits?: components["schemas"]["RequestLimits"] | null;
+            basic_auth?: components["schemas"]["BasicAuth"] | null;
+            /** @description Needs the role admin to set. */
+            forward_auth?: components["schemas"]["ForwardAuth"] | null;
+            cors?: components["schemas"]["Cors"] | null;
+            response_headers?: components["schemas"]["ResponseHeaders"] | null;
+            /** @description With gzip, brotli or zstd, whichever the client takes, for kinds that gain from it. */
+            compression?: boolean | null;
+            cache?: components["schemas"]["CachePolicy"] | null;
+            error_pages?: components["schemas"]["ErrorPage"][] | null;
+            balancing?: components["schemas"]["Balancing"] | null;
+            active_health?: components["schemas"]["ActiveHealth"] | null;
+            ejection?: components["schemas"]["Ejection"] | null;
+            /**
+             * Format: uint32
+             * @description An upstream that is new, or well again, gets its full share only after this many seconds; 0: at once.
+             */
+            slow_start_seconds?: number | null;
+            retries?: components["schemas"]["Retries"] | null;
+            upstream?: components["schemas"]["UpstreamProtocol"] | null;
+            /** @description What upstreams get as `Host`; left out: what the client wrote, which is in `X-Forwarded-Host` always. */
+            upstream_host?: string | null;
+            /** @description PROXY protocol sent to the upstream before each connection's first byte. */
+            proxy_protocol?: (string & components["schemas"]["ProxyVersion"]) | null;
+            /**
+             * Format: uint64
+             * @description Bytes of answers a second, over all clients of the domain; left out: as fast as it goes.
+             */
+            bandwidth?: number | null;
+        };
+        /**
          * Upgrade
          * @description A change of the running program.
          */
@@ -3062,6 +4229,19 @@ export interface components {
              * @default false
              */
             any_version: boolean | null;
+        };
+        /** @enum {string} */
+        UpstreamKind: "http" | "h2c" | "https";
+        /**
+         * UpstreamProtocol
+         * @description What is spoken with the upstream.
+         */
+        UpstreamProtocol: {
+            kind: components["schemas"]["UpstreamKind"];
+            /** @description With `https`: whom the upstream's certificate must be for. */
+            name?: string | null;
+            /** @description With `https`: the authority that signed it, in PEM, if it is no public one. */
+            ca_pem?: string | null;
         };
         /**
          * User
@@ -4923,6 +6103,2079 @@ export interface operations {
             path: {
                 /** @description Its id. */
                 id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_policy_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrafficPolicy"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_policy_replace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrafficPolicy"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrafficPolicy"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_rule_list: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_rule_add: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The host. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleWish"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rule"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_rule_replace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+                /** @description Id or name. */
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleWish"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rule"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_rule_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+                /** @description Id or name. */
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_rule_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleOrder"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DomainTraffic"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_canary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CanaryWish"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DomainTraffic"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_passthrough: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The host. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PassthroughWish"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DomainTraffic"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    domain_explain: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExplainQuestion"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    edge_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeReport"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    edge_purge: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PurgeWish"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Purged"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    edge_options_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeOptions"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    edge_options_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EdgeOptionsPatch"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeOptions"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    port_list: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PortPage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    port_open: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PortWish"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Port"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    port_close: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Such as `tcp-5432`. */
+                listen: string;
             };
             cookie?: never;
         };
@@ -8070,117 +11323,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["DomainPage"];
                 };
-            };
-            /** @description The body is not JSON. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The role or the token's scope does not suffice (`forbidden`). */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No such thing (`not_found`). */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A value cannot be used (`invalid`). */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many attempts (`throttled`); see `Retry-After`. */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A bug or a broken disk (`internal`). */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something outside does not answer (`unavailable`). */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    domain_remove: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The host. */
-                host: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done. */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description The body is not JSON. */
             400: {

@@ -1,0 +1,594 @@
+//! What the edge does with the requests of a domain: policy, rules, canary, passthrough, and why it answers as it does.
+
+use crate::{
+    Panel,
+    answers::{Created, Done, Named, Page, created, page},
+    failures::Answer,
+    policies::{ProxyVersion, TrafficPolicy, shown, typed},
+    signed::Signed,
+    tags::Tag,
+};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use types::{Actor, Error, Question, RequestMatch as Match, RuleAction as Action};
+
+/// A domain with all that the edge does for it.
+#[derive(Debug, Object)]
+pub struct DomainTraffic {
+    pub host: String,
+    pub app: Named,
+    pub force_https: bool,
+    pub policy: TrafficPolicy,
+    /// In the order in which they are asked; what none fits goes to `app`.
+    pub rules: Vec<Rule>,
+    pub canary: Option<Canary>,
+    pub passthrough: Option<Passthrough>,
+}
+
+/// Which requests of a domain go elsewhere, and where.
+#[derive(Debug, Object)]
+pub struct Rule {
+    pub id: String,
+    pub name: String,
+    /// Higher ones are asked first; among equals, the one with the longer path, then the older.
+    pub priority: i32,
+    pub matches: RequestMatch,
+    pub action: RuleAction,
+    /// In place of the domain's own; null: the domain's.
+    pub policy: Option<TrafficPolicy>,
+    pub enabled: bool,
+}
+
+/// A rule as it should be.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct RuleWish {
+    /// What people call it; unique in its domain.
+    pub name: String,
+    /// Left out: 0.
+    pub priority: Option<i32>,
+    /// Left out: every request.
+    pub matches: Option<RequestMatch>,
+    pub action: RuleAction,
+    /// In place of the domain's own; left out: the domain's.
+    pub policy: Option<TrafficPolicy>,
+    /// Left out: true.
+    pub enabled: Option<bool>,
+}
+
+/// All of it must fit.
+#[derive(Debug, Default, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct RequestMatch {
+    pub path: Option<PathMatch>,
+    /// Any of these, in capitals; empty: every method.
+    pub methods: Option<Vec<String>>,
+    /// All of these.
+    pub headers: Option<Vec<HeaderMatch>>,
+}
+
+/// Compared with the path as it is meant, however it was spelled.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct PathMatch {
+    pub kind: PathMatchKind,
+    /// With `prefix` and `exact`.
+    pub path: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum PathMatchKind {
+    Any,
+    /// `/api` is for `/api` and all below it, not for `/apix`.
+    Prefix,
+    Exact,
+}
+
+/// A header that a request must have, or must not.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct HeaderMatch {
+    pub name: String,
+    pub test: HeaderTest,
+}
+
+/// What must hold of a header.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct HeaderTest {
+    pub kind: HeaderTestKind,
+    /// With `equals` and `contains`.
+    pub value: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum HeaderTestKind {
+    Present,
+    Absent,
+    Equals,
+    Contains,
+}
+
+/// What becomes of a request that fits.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct RuleAction {
+    pub kind: RuleActionKind,
+    /// With `app`: id or name; left out: the domain's own.
+    pub app: Option<String>,
+    /// With `origin`.
+    pub origin: Option<Origin>,
+    /// With `app` and `origin`: what is asked for in place of the request's path.
+    pub path: Option<PathChange>,
+    /// With `redirect`: a pattern over the path; a request that does not fit is left to the next rule.
+    pub pattern: Option<String>,
+    /// With `redirect`: an address or a path. `$1` and `${name}` are captures; `{host}`, `{label}`, `{path}`, `{query}` and
+    /// `{uri}` are the request's.
+    pub to: Option<String>,
+    /// With `redirect`: 301, 302, 307 or 308. With `respond`: 200 to 599.
+    pub status: Option<u16>,
+    /// With `respond`.
+    pub content_type: Option<String>,
+    /// With `respond`.
+    pub body: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum RuleActionKind {
+    /// To an app.
+    App,
+    /// To a server that the panel does not run; needs the role admin.
+    Origin,
+    Redirect,
+    /// An answer of the edge's own.
+    Respond,
+}
+
+/// A server that is no container of the panel's.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct Origin {
+    pub kind: OriginKind,
+    /// With `host`: a name or address.
+    pub host: Option<String>,
+    /// With `host`.
+    pub port: Option<u16>,
+    /// With `socket`.
+    pub path: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum OriginKind {
+    Host,
+    /// A Unix socket of this machine.
+    Socket,
+}
+
+/// What an app gets in place of the request's path. The query stays.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct PathChange {
+    /// Taken off the front, at the border of a segment.
+    pub strip_prefix: Option<String>,
+    /// Then replaced.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// A pattern over a path, and what takes its place: `$1` or `${name}` are its captures.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct Rewrite {
+    pub pattern: String,
+    pub to: String,
+}
+
+/// The order of a domain's rules.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct RuleOrder {
+    /// Ids or names of all rules of the domain; the first is asked first.
+    pub rules: Vec<String>,
+}
+
+/// Another app that gets some of the requests, until it fails too often or is too slow.
+#[derive(Debug, Object)]
+pub struct Canary {
+    /// Its id.
+    pub app: String,
+    pub percent: u8,
+    pub header: Option<HeaderMatch>,
+    pub limits: CanaryLimits,
+}
+
+/// A canary as it should be.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct CanaryWish {
+    /// Id or name; null takes the canary away.
+    pub app: Option<String>,
+    /// 0 to 100 of a hundred requests; left out: 0.
+    pub percent: Option<u8>,
+    /// Requests with this header always go to it.
+    pub header: Option<HeaderMatch>,
+    pub limits: Option<CanaryLimits>,
+}
+
+/// When a canary has failed, over its last requests; then all go to the stable app again.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct CanaryLimits {
+    /// Nothing is decided on fewer requests than this; left out: 50.
+    pub min_requests: Option<u32>,
+    /// Answers 500 to 599 and none at all, of a hundred; null: any share.
+    pub max_error_percent: Option<u8>,
+    /// The time that 95 of 100 answers stay below; null: any.
+    pub max_p95_millis: Option<u32>,
+}
+
+/// The connection as it came, TLS and all, to the app.
+#[derive(Debug, Object)]
+pub struct Passthrough {
+    /// In the app's container.
+    pub port: u16,
+    /// Tells the app who the client is.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// Whether TLS is passed on as it came.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct PassthroughWish {
+    /// In the app's container; null: TLS ends at the edge.
+    pub port: Option<u16>,
+    /// Tells the app who the client is.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// A request that somebody might make.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct ExplainQuestion {
+    /// Such as `https://blog.example.com/api?x=1`.
+    pub url: String,
+    /// Left out: GET.
+    pub method: Option<String>,
+    pub headers: Option<Vec<ExplainHeader>>,
+    /// The address of who asks; left out: address lists are not looked at.
+    pub client: Option<String>,
+}
+
+/// A header of a request.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct ExplainHeader {
+    pub name: String,
+    pub value: String,
+}
+
+/// Which part of the configuration answers, and why.
+#[derive(Debug, Object)]
+pub struct Explanation {
+    /// The domain that the host led to.
+    pub host: Option<String>,
+    /// The rule that answers; null: the domain's own app, or none was reached.
+    pub rule: Option<String>,
+    /// What the client gets, in one sentence.
+    pub answer: String,
+    /// Everything that was asked on the way, in order.
+    pub steps: Vec<ExplainStep>,
+}
+
+/// One thing that was asked on the way.
+#[derive(Debug, Object)]
+pub struct ExplainStep {
+    pub what: String,
+    /// Whether this decided the answer.
+    pub decides: bool,
+    pub why: String,
+}
+
+impl From<types::Rule> for Rule {
+    fn from(rule: types::Rule) -> Rule {
+        Rule {
+            id: rule.id.to_string(),
+            name: rule.name,
+            priority: rule.priority,
+            matches: shown(&rule.matches),
+            action: shown(&rule.action),
+            policy: rule.policy.map(TrafficPolicy::from),
+            enabled: rule.enabled,
+        }
+    }
+}
+
+impl From<types::Canary> for Canary {
+    fn from(canary: types::Canary) -> Canary {
+        Canary {
+            app: canary.app.to_string(),
+            percent: canary.percent,
+            header: canary.header.map(|header| shown(&header)),
+            limits: CanaryLimits {
+                min_requests: Some(canary.limits.min_requests),
+                max_error_percent: canary.limits.max_error_percent,
+                max_p95_millis: canary.limits.max_p95_millis,
+            },
+        }
+    }
+}
+
+impl From<types::Passthrough> for Passthrough {
+    fn from(passthrough: types::Passthrough) -> Passthrough {
+        Passthrough {
+            port: passthrough.port,
+            proxy_protocol: passthrough.proxy_protocol.map(|version| shown(&version)),
+        }
+    }
+}
+
+impl From<types::Explanation> for Explanation {
+    fn from(told: types::Explanation) -> Explanation {
+        let step = |step: types::ExplainStep| ExplainStep {
+            what: step.what,
+            decides: step.decides,
+            why: step.why,
+        };
+        Explanation {
+            host: told.host.map(String::from),
+            rule: told.rule.map(|id| id.to_string()),
+            answer: told.answer,
+            steps: told.steps.into_iter().map(step).collect(),
+        }
+    }
+}
+
+impl ExplainQuestion {
+    fn read(self) -> types::Result<Question> {
+        Ok(Question {
+            url: self
+                .url
+                .parse()
+                .map_err(|_| Error::invalid("url", "must be like https://blog.example.com/path"))?,
+            method: self.method.unwrap_or_else(|| "GET".into()).to_ascii_uppercase(),
+            headers: self
+                .headers
+                .into_iter()
+                .flatten()
+                .map(|header| (header.name, header.value))
+                .collect(),
+            client: match self.client {
+                Some(text) => Some(
+                    text.parse()
+                        .map_err(|_| Error::invalid("client", "must be an address such as 203.0.113.5"))?,
+                ),
+                None => None,
+            },
+        })
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct TrafficApi(pub Panel);
+
+impl TrafficApi {
+    async fn shown(&self, actor: &Actor, host: &str) -> Answer<Json<DomainTraffic>> {
+        let domain = self.0.traffic.domain(actor, host).await?;
+        let app = self.0.apps.get(actor, domain.app.as_str()).await?;
+        Ok(Json(DomainTraffic {
+            host: domain.host.to_string(),
+            app: Named::new(app.app.id, app.app.name),
+            force_https: domain.force_https,
+            policy: domain.policy.into(),
+            rules: domain.rules.into_iter().map(Rule::from).collect(),
+            canary: domain.canary.map(Canary::from),
+            passthrough: domain.passthrough.map(Passthrough::from),
+        }))
+    }
+
+    /// With the app's name turned into its id.
+    async fn rule(&self, actor: &Actor, body: RuleWish) -> types::Result<app::RuleWish> {
+        let RuleWish {
+            name,
+            priority,
+            matches,
+            mut action,
+            policy,
+            enabled,
+        } = body;
+        if let Some(app) = &mut action.app {
+            *app = self.0.apps.get(actor, app).await?.app.id.to_string();
+        }
+        Ok(app::RuleWish {
+            name,
+            priority: priority.unwrap_or(0),
+            matches: typed::<Match>(&matches.unwrap_or_default())?,
+            action: typed::<Action>(&action)?,
+            policy: policy.map(TrafficPolicy::wish).transpose()?,
+            enabled: enabled.unwrap_or(true),
+        })
+    }
+}
+
+#[OpenApi(tag = "Tag::Domains")]
+impl TrafficApi {
+    /// Show what the edge does for a domain
+    #[oai(path = "/domains/:host", method = "get", operation_id = "domain_show")]
+    async fn domain_show(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+    ) -> Answer<Json<DomainTraffic>> {
+        self.shown(&who.actor, &host.0).await
+    }
+
+    /// Show the policy of a domain
+    #[oai(path = "/domains/:host/policy", method = "get", operation_id = "domain_policy_show")]
+    async fn domain_policy_show(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+    ) -> Answer<Json<TrafficPolicy>> {
+        Ok(Json(self.0.traffic.domain(&who.actor, &host.0).await?.policy.into()))
+    }
+
+    /// Replace the policy of a domain
+    ///
+    /// What is left out is off. It is in force when this answers.
+    #[oai(path = "/domains/:host/policy", method = "put", operation_id = "domain_policy_replace")]
+    async fn domain_policy_replace(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+        body: Json<TrafficPolicy>,
+    ) -> Answer<Json<TrafficPolicy>> {
+        who.actor.may(types::Action::Configure)?;
+        let policy = self.0.traffic.set_policy(&who.actor, &host.0, body.0.wish()?).await?;
+        Ok(Json(policy.into()))
+    }
+
+    /// List the rules of a domain
+    ///
+    /// In the order in which they are asked.
+    #[oai(path = "/domains/:host/rules", method = "get", operation_id = "domain_rule_list")]
+    async fn domain_rule_list(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<Rule>>> {
+        let rules = self.0.traffic.domain(&who.actor, &host.0).await?.rules;
+        page(rules, cursor.0.as_deref(), limit.0, |rule| rule.id.to_string())
+    }
+
+    /// Add a rule to a domain
+    #[oai(path = "/domains/:host/rules", method = "post", operation_id = "domain_rule_add")]
+    async fn domain_rule_add(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+        body: Json<RuleWish>,
+    ) -> Answer<Created<Rule>> {
+        who.actor.may(types::Action::Configure)?;
+        let wish = self.rule(&who.actor, body.0).await?;
+        Ok(created(self.0.traffic.add_rule(&who.actor, &host.0, wish).await?))
+    }
+
+    /// Replace a rule
+    #[oai(path = "/domains/:host/rules/:rule", method = "put", operation_id = "domain_rule_replace")]
+    async fn domain_rule_replace(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+        /// Id or name.
+        rule: Path<String>,
+        body: Json<RuleWish>,
+    ) -> Answer<Json<Rule>> {
+        who.actor.may(types::Action::Configure)?;
+        let wish = self.rule(&who.actor, body.0).await?;
+        Ok(Json(self.0.traffic.change_rule(&who.actor, &host.0, &rule.0, wish).await?.into()))
+    }
+
+    /// Remove a rule
+    #[oai(path = "/domains/:host/rules/:rule", method = "delete", operation_id = "domain_rule_remove")]
+    async fn domain_rule_remove(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+        /// Id or name.
+        rule: Path<String>,
+    ) -> Answer<Done> {
+        self.0.traffic.remove_rule(&who.actor, &host.0, &rule.0).await?;
+        Ok(Done::Done)
+    }
+
+    /// Set the order of a domain's rules
+    ///
+    /// Gives them new priorities.
+    #[oai(path = "/domains/:host/rule-order", method = "put", operation_id = "domain_rule_order")]
+    async fn domain_rule_order(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+        body: Json<RuleOrder>,
+    ) -> Answer<Json<DomainTraffic>> {
+        self.0.traffic.order_rules(&who.actor, &host.0, &body.0.rules).await?;
+        self.shown(&who.actor, &host.0).await
+    }
+
+    /// Send a share of the requests to another app
+    #[oai(path = "/domains/:host/canary", method = "put", operation_id = "domain_canary")]
+    async fn domain_canary(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+        body: Json<CanaryWish>,
+    ) -> Answer<Json<DomainTraffic>> {
+        let CanaryWish {
+            app,
+            percent,
+            header,
+            limits,
+        } = body.0;
+        let usual = types::CanaryLimits::default();
+        let header = header.map(|header| typed::<types::HeaderMatch>(&header)).transpose()?;
+        let canary = |app| types::Canary {
+            app,
+            percent: percent.unwrap_or(0),
+            header,
+            limits: match limits {
+                Some(limits) => types::CanaryLimits {
+                    min_requests: limits.min_requests.unwrap_or(usual.min_requests),
+                    max_error_percent: limits.max_error_percent,
+                    max_p95_millis: limits.max_p95_millis,
+                },
+                None => usual,
+            },
+        };
+        self.0.traffic.set_canary(&who.actor, &host.0, app.as_deref(), canary).await?;
+        self.shown(&who.actor, &host.0).await
+    }
+
+    /// Let the app end TLS itself
+    #[oai(path = "/domains/:host/passthrough", method = "put", operation_id = "domain_passthrough")]
+    async fn domain_passthrough(
+        &self,
+        who: Signed,
+        /// The host.
+        host: Path<String>,
+        body: Json<PassthroughWish>,
+    ) -> Answer<Json<DomainTraffic>> {
+        let version = body.0.proxy_protocol.map(|version| typed(&version)).transpose()?;
+        let passthrough = body.0.port.map(|port| types::Passthrough {
+            port,
+            proxy_protocol: version,
+        });
+        self.0.traffic.set_passthrough(&who.actor, &host.0, passthrough).await?;
+        self.shown(&who.actor, &host.0).await
+    }
+
+    /// Explain which rule answers a request, and why
+    #[oai(path = "/domains/explain", method = "post", operation_id = "domain_explain")]
+    async fn domain_explain(&self, who: Signed, body: Json<ExplainQuestion>) -> Answer<Json<Explanation>> {
+        who.actor.may(types::Action::View)?;
+        let question = body.0.read()?;
+        Ok(Json(self.0.traffic.explain(&who.actor, &question).await?.into()))
+    }
+}
