@@ -171,6 +171,7 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     let world = World::system();
     let upgrades = UpgradeFiles::new(&config.data);
 
+    let returns = matches!(begin, Begin::Returning(_));
     let (before, listening) = match begin {
         Begin::Fresh => (None, None),
         Begin::TakingOver(before) => {
@@ -183,10 +184,8 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
         Begin::Returning(listening) => (None, Some(listening)),
     };
     // The store comes before the sockets: its lock says that no other panel has this folder.
-    let (dir, theirs) = (config.data.clone(), world.clone());
-    let store = tokio::task::spawn_blocking(move || Store::open(&dir, theirs))
-        .await
-        .doing("opening the state")??;
+    let patience = if returns { Duration::from_secs(30) } else { Duration::ZERO };
+    let store = open_store(&config.data, &world, patience).await?;
     let settings = edge_settings(config);
     let listening = match listening {
         Some(listening) => listening,
@@ -275,6 +274,19 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
             failed(&upgrades, upgrade, &error, &world)?;
             tokio::spawn(async move { edge.leave(Duration::from_secs(30)).await });
             Ok(Ended::Returned(listening))
+        }
+    }
+}
+
+/// A version that failed may still be dying: for so long it is waited for.
+async fn open_store(data: &Path, world: &World, patience: Duration) -> Result<Store> {
+    let begun = Instant::now();
+    loop {
+        let (dir, theirs) = (data.to_owned(), world.clone());
+        let opened = tokio::task::spawn_blocking(move || Store::open(&dir, theirs)).await;
+        match opened.doing("opening the state")? {
+            Err(Error::Busy { .. }) if begun.elapsed() < patience => tokio::time::sleep(Duration::from_millis(100)).await,
+            opened => return opened,
         }
     }
 }
