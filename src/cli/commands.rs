@@ -1,7 +1,7 @@
 //! The commands as a list, and what leads from one to its end.
 
 use crate::{
-    account, apps, certificates, completions, deployments, diagnosis, dns, domains,
+    account, apps, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
     logs,
     output::Output,
@@ -117,6 +117,12 @@ pub enum Command {
     /// Domains that lead to apps
     #[command(subcommand)]
     Domain(domains::Command),
+    /// What stands before the apps, as a whole
+    #[command(subcommand)]
+    Edge(edge::Command),
+    /// Ports that lead to apps without HTTP
+    #[command(subcommand, visible_alias = "ports")]
+    Port(edge::PortCommand),
     /// Certificates
     #[command(subcommand)]
     Cert(certificates::Command),
@@ -202,6 +208,8 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Open(args) => apps::open(context, args).await,
         Command::Env(command) => variables::run(context, command).await,
         Command::Domain(command) => domains::run(context, command).await,
+        Command::Edge(command) => edge::run(context, command).await,
+        Command::Port(command) => edge::port(context, command).await,
         Command::Cert(command) => certificates::run(context, command).await,
         Command::Dns(command) => dns::run(context, command).await,
         Command::Project(command) => projects::run(context, command).await,
@@ -291,6 +299,22 @@ mod tests {
             "serverkit domain remove a.test",
             "serverkit domain check a.test",
             "serverkit domain list",
+            "serverkit domain policy show a.test",
+            "serverkit domain policy set a.test compression=true cache=",
+            "serverkit domain policy set a.test --file policy.json",
+            "serverkit domain rule add a.test api --prefix /api --app api --strip --priority -5",
+            "serverkit domain rule add a.test old --redirect /new --status 301",
+            "serverkit domain rule set a.test api enabled=false",
+            "serverkit domain rule order a.test api old",
+            "serverkit domain explain https://a.test/api --method POST --header x-beta=1",
+            "serverkit domain canary a.test beta --percent 5",
+            "serverkit domain canary a.test --off",
+            "serverkit domain passthrough a.test 8443 --proxy-protocol v2",
+            "serverkit edge status",
+            "serverkit edge purge a.test --path /x*",
+            "serverkit edge options connections_per_address=100",
+            "serverkit port open tcp/5432 db --allow 10.0.0.0/8",
+            "serverkit port close tcp/5432",
             "serverkit cert list",
             "serverkit cert renew a.test",
             "serverkit cert authority",

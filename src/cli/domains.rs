@@ -6,6 +6,7 @@ use crate::{
     failure::{Failure, Result},
     lists,
     output::{Cell, Table, Tone, when},
+    policies, rules,
 };
 use clap::{Args, Subcommand};
 use client::types::{Domain, DomainAdd};
@@ -23,6 +24,18 @@ pub enum Command {
     /// List domains
     #[command(visible_alias = "ls")]
     List(List),
+    /// What is done with requests beside passing them on: limits, passwords, headers, cache, maintenance and more
+    #[command(subcommand)]
+    Policy(policies::Command),
+    /// Rules: which requests go elsewhere than to the domain's app
+    #[command(subcommand, visible_alias = "rules")]
+    Rule(rules::Command),
+    /// Say which rule answers a request, and why
+    Explain(rules::Explain),
+    /// Send a share of the requests to another app, until it fails
+    Canary(policies::Canary),
+    /// Let the app end TLS itself
+    Passthrough(policies::Passthrough),
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +67,11 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Remove(args) => remove(context, &args.host).await,
         Command::Check(args) => check(context, &args.host).await,
         Command::List(args) => list(context, args).await,
+        Command::Policy(command) => policies::run(context, command).await,
+        Command::Rule(command) => rules::run(context, command).await,
+        Command::Explain(args) => rules::explain(context, args).await,
+        Command::Canary(args) => policies::canary(context, args).await,
+        Command::Passthrough(args) => policies::passthrough(context, args).await,
     }
 }
 

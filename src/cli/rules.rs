@@ -1,0 +1,335 @@
+//! `serverkit domain rule …` and `serverkit domain explain`.
+
+use crate::{
+    ask,
+    commands::Context,
+    failure::{Failure, Result},
+    lists,
+    output::{Cell, Table, Tone},
+    policies::{change, facts, put, read},
+};
+use clap::{Args, Subcommand};
+use client::{
+    Client,
+    types::{ExplainHeader, ExplainQuestion, Rule, RuleOrder},
+};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the rules of a domain, in the order in which they are asked
+    #[command(visible_alias = "ls")]
+    List(Host),
+    /// Add a rule to a domain
+    ///
+    /// Examples:
+    ///   serverkit domain rule add a.test api --prefix /api --app api --strip
+    ///   serverkit domain rule add a.test old --redirect '/new/$1' --pattern '^/old/(.*)'
+    ///   serverkit domain rule add a.test beta --header x-beta=1 --app beta
+    ///   serverkit domain rule add a.test robots --exact /robots.txt --respond 'User-agent: *'
+    #[command(verbatim_doc_comment)]
+    Add(Box<Add>),
+    /// Change fields of a rule: priority=5, enabled=false, matches.methods='["GET"]'
+    Set(Set),
+    /// Set the order in which rules are asked, by naming all of them
+    Order(Order),
+    /// Remove a rule
+    #[command(visible_alias = "rm")]
+    Remove(Named),
+}
+
+#[derive(Debug, Args)]
+pub struct Host {
+    /// The domain
+    host: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The domain
+    host: String,
+    /// Name or id of the rule
+    rule: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Order {
+    /// The domain
+    host: String,
+    /// Names or ids; the first is asked first
+    #[arg(required = true)]
+    rules: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Set {
+    /// The domain
+    host: String,
+    /// Name or id of the rule
+    rule: String,
+    /// KEY=VALUE, or KEY= to clear it
+    #[arg(required = true, value_name = "KEY=VALUE", value_parser = change)]
+    changes: Vec<(String, Option<Value>)>,
+}
+
+#[derive(Debug, Args)]
+pub struct Add {
+    /// The domain
+    host: String,
+    /// What to call the rule
+    #[arg(required_unless_present = "file")]
+    name: Option<String>,
+    /// A file with the whole rule as JSON
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    file: Option<PathBuf>,
+    /// For this path and all below it
+    #[arg(long, value_name = "PATH", conflicts_with = "exact")]
+    prefix: Option<String>,
+    /// For exactly this path
+    #[arg(long, value_name = "PATH")]
+    exact: Option<String>,
+    /// For this method; may be given several times
+    #[arg(long, value_name = "METHOD")]
+    method: Vec<String>,
+    /// For requests with this header, and this value if one is given; may be given several times
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    header: Vec<String>,
+    /// Rules of higher priority are asked first
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
+    priority: i32,
+    /// Name or id of the app that answers
+    #[arg(long, group = "action")]
+    app: Option<String>,
+    /// A server that the panel does not run, such as 10.0.0.5:8080
+    #[arg(long, value_name = "HOST:PORT", group = "action")]
+    origin: Option<String>,
+    /// Send the browser there: an address or a path
+    #[arg(long, value_name = "ADDRESS", group = "action")]
+    redirect: Option<String>,
+    /// Answer with this text
+    #[arg(long, value_name = "TEXT", group = "action")]
+    respond: Option<String>,
+    /// With --app and --origin: take the prefix off the path
+    #[arg(long, requires = "prefix")]
+    strip: bool,
+    /// With --redirect: only for paths that fit this regular expression, whose captures are $1, $2 in the address
+    #[arg(long, value_name = "REGEX", requires = "redirect")]
+    pattern: Option<String>,
+    /// With --redirect: 301, 302, 307 or 308 (308 if left out); with --respond: 200 if left out
+    #[arg(long)]
+    status: Option<u16>,
+    /// With --respond
+    #[arg(long, value_name = "TYPE", default_value = "text/plain; charset=utf-8")]
+    content_type: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The address, such as https://blog.example.com/api
+    url: String,
+    /// The method
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// A header of the request; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<String>,
+    /// The address of who asks
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<String>,
+}
+
+pub async fn run(context: &Context, command: Command) -> Result {
+    let client = context.panel()?;
+    let out = context.out;
+    match command {
+        Command::List(args) => list(context, &client, &args.host).await,
+        Command::Add(args) => {
+            let body = match &args.file {
+                Some(path) => read(path)?,
+                None => wish(&args)?,
+            };
+            let answer = client.ask(client.domain_rule_add(&args.host, &body)).await?;
+            out.answer(&answer.json, || {
+                format!("{} has the rule {} ({})", args.host, answer.value.name, answer.value.id)
+            })
+        }
+        Command::Set(args) => {
+            let rules = all(&client, &args.host).await?.json;
+            let found = rules["items"].as_array().into_iter().flatten().find(|rule| {
+                let is = |key: &str| rule[key].as_str() == Some(&args.rule);
+                is("id") || is("name")
+            });
+            let mut rule = found
+                .cloned()
+                .ok_or_else(|| Failure::not_found(format!("{} has no rule `{}`", args.host, args.rule)))?;
+            let id = rule["id"].as_str().unwrap_or_default().to_owned();
+            if let Some(fields) = rule.as_object_mut() {
+                fields.remove("id");
+            }
+            for (key, value) in args.changes {
+                put(&mut rule, &key, value)?;
+            }
+            let answer = client.ask(client.domain_rule_replace(&args.host, &id, &rule)).await?;
+            out.answer(&answer.json, || format!("the rule {} is changed", answer.value.name))
+        }
+        Command::Order(args) => {
+            let body = RuleOrder { rules: args.rules };
+            client.ask(client.domain_rule_order(&args.host, &body)).await?;
+            list(context, &client, &args.host).await
+        }
+        Command::Remove(args) => {
+            ask::confirm(
+                &format!("{} will not have the rule {} any more", args.host, args.rule),
+                context.globals.yes,
+            )?;
+            let done = client.ask(client.domain_rule_remove(&args.host, &args.rule)).await?;
+            out.answer(&done.json, || format!("the rule {} is removed", args.rule))
+        }
+    }
+}
+
+async fn all(client: &Client, host: &str) -> Result<lists::Listed<Rule>> {
+    lists::all(async |cursor| client.ask(client.domain_rule_list(host, cursor, lists::LIMIT)).await).await
+}
+
+async fn list(context: &Context, client: &Client, host: &str) -> Result {
+    let rules = all(client, host).await?;
+    let empty = format!("{host} has no rules; all requests go to its app");
+    context.out.list(&rules.json, &empty, || {
+        let mut table = Table::new(["PRIORITY", "NAME", "FOR", "DOES", ""]);
+        for (rule, json) in rules.items.iter().zip(rules.json["items"].as_array().into_iter().flatten()) {
+            table.row([
+                rule.priority.to_string().into(),
+                rule.name.clone().into(),
+                fits(&json["matches"]).into(),
+                does(&json["action"]).into(),
+                if rule.enabled { "".into() } else { Cell::tone("off", Tone::Faint) },
+            ]);
+        }
+        table
+    })
+}
+
+/// `GET /api* with x-beta`
+fn fits(matches: &Value) -> String {
+    let texts = |list: &Value| -> Vec<String> {
+        let items = list.as_array().into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mut words = texts(&matches["methods"]);
+    let path = matches["path"]["path"].as_str().unwrap_or_default();
+    words.push(match matches["path"]["kind"].as_str() {
+        Some("prefix") => format!("{}/*", path.trim_end_matches('/')),
+        Some("exact") => path.to_owned(),
+        _ => "every path".to_owned(),
+    });
+    for header in matches["headers"].as_array().into_iter().flatten() {
+        let (kind, value) = (&header["test"]["kind"], header["test"]["value"].as_str().unwrap_or_default());
+        let name = header["name"].as_str().unwrap_or_default();
+        words.push(match kind.as_str() {
+            Some("absent") => format!("without {name}"),
+            Some("equals") => format!("with {name}={value}"),
+            Some("contains") => format!("with {value} in {name}"),
+            _ => format!("with {name}"),
+        });
+    }
+    words.join(" ")
+}
+
+fn does(action: &Value) -> String {
+    let text = |key: &str| action[key].as_str().unwrap_or_default();
+    match action["kind"].as_str() {
+        Some("redirect") => format!("{} to {}", action["status"], text("to")),
+        Some("respond") => format!("{} {}", action["status"], text("content_type")),
+        Some("origin") => match action["origin"]["path"].as_str() {
+            Some(path) => format!("server at {path}"),
+            None => format!(
+                "server {}:{}",
+                action["origin"]["host"].as_str().unwrap_or_default(),
+                action["origin"]["port"]
+            ),
+        },
+        _ => match action["app"].as_str() {
+            Some(app) => format!("app {app}"),
+            None => "the domain's app".to_owned(),
+        },
+    }
+}
+
+fn wish(args: &Add) -> Result<Value> {
+    let mut matches = Map::new();
+    if let Some((kind, path)) = match (&args.prefix, &args.exact) {
+        (Some(path), _) => Some(("prefix", path)),
+        (None, Some(path)) => Some(("exact", path)),
+        (None, None) => None,
+    } {
+        matches.insert("path".into(), json!({"kind": kind, "path": path}));
+    }
+    matches.insert("methods".into(), json!(args.method));
+    let header = |text: &String| match text.split_once('=') {
+        Some((name, value)) => json!({"name": name, "test": {"kind": "equals", "value": value}}),
+        None => json!({"name": text, "test": {"kind": "present"}}),
+    };
+    matches.insert("headers".into(), args.header.iter().map(header).collect());
+    let path = match (&args.prefix, args.strip) {
+        (Some(prefix), true) => json!({ "strip_prefix": prefix }),
+        _ => json!({}),
+    };
+    let action = if let Some(to) = &args.redirect {
+        json!({"kind": "redirect", "pattern": args.pattern, "to": to, "status": args.status.unwrap_or(308)})
+    } else if let Some(body) = &args.respond {
+        json!({"kind": "respond", "status": args.status.unwrap_or(200), "content_type": args.content_type, "body": body})
+    } else if let Some(origin) = &args.origin {
+        let wrong = || Failure::usage("use --origin HOST:PORT");
+        let (host, port) = origin.rsplit_once(':').ok_or_else(wrong)?;
+        let port: u16 = port.parse().map_err(|_| wrong())?;
+        json!({"kind": "origin", "origin": {"kind": "host", "host": host.trim_matches(['[', ']']), "port": port}, "path": path})
+    } else {
+        json!({"kind": "app", "app": args.app, "path": path})
+    };
+    Ok(json!({"name": args.name, "priority": args.priority, "matches": matches, "action": action}))
+}
+
+pub async fn explain(context: &Context, args: Explain) -> Result {
+    let client = context.panel()?;
+    let header = |text: String| match text.split_once('=') {
+        Some((name, value)) => Ok(ExplainHeader {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }),
+        None => Err(Failure::usage("use --header NAME=VALUE")),
+    };
+    let body = ExplainQuestion {
+        url: args.url,
+        method: Some(args.method),
+        headers: Some(args.header.into_iter().map(header).collect::<Result<_>>()?),
+        client: args.client,
+    };
+    let answer = client.ask(client.domain_explain(&body)).await?;
+    let out = context.out;
+    out.answer(&answer.json, || {
+        let told = &answer.value;
+        let mut text = facts([("Answer", json!(told.answer)), ("Domain", json!(told.host))]).print(&out);
+        for step in &told.steps {
+            let sign = if step.decides { "→" } else { " " };
+            text.push_str(&format!("{sign} {}: {}\n", step.what, step.why));
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_in_short() {
+        let matches = json!({"path": {"kind": "prefix", "path": "/api"}, "methods": ["GET"],
+            "headers": [{"name": "x-beta", "test": {"kind": "equals", "value": "1"}}]});
+        assert_eq!(fits(&matches), "GET /api/* with x-beta=1");
+        assert_eq!(fits(&json!({})), "every path");
+        assert_eq!(does(&json!({"kind": "redirect", "to": "/x", "status": 308})), "308 to /x");
+        assert_eq!(does(&json!({"kind": "app"})), "the domain's app");
+    }
+}

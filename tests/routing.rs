@@ -1,0 +1,341 @@
+//! What the edge does with the requests of a domain, set through the API and seen through real sockets: policies, rules,
+//! explanations, kept answers, ports.
+
+use crate::deploy::app_of;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::{net::SocketAddr, time::Duration};
+use testkit::{GitFixture, TestPanel, eventually};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// A server that says its name, the path it saw and how often it was asked; kept for a minute below `/kept`.
+async fn origin(name: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut asked = 0;
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => head.push(byte),
+                    Err(_) => break,
+                }
+            }
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let Some(path) = head.split_whitespace().nth(1) else { continue };
+            asked += 1;
+            let body = format!("{name} {path} {asked}");
+            let kept = if path.starts_with("/kept") { "max-age=60" } else { "no-store" };
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\ncache-control: {kept}\r\nx-app: yes\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+/// A panel with the domain `a.test`, all of whose requests go to a server of the test.
+async fn site() -> (TestPanel, SocketAddr) {
+    let panel = TestPanel::start().await;
+    let address = origin("origin").await;
+    panel
+        .create_app(json!({"name": "a", "source": {"kind": "image", "reference": "nginx"}, "domains": ["a.test"], "deploy": false}))
+        .await;
+    let rule = json!({"name": "all", "priority": -100, "action": {"kind": "origin",
+        "origin": {"kind": "host", "host": "127.0.0.1", "port": address.port()}}});
+    panel.post("/api/v1/domains/a.test/rules", rule).await.expect(201);
+    (panel, address)
+}
+
+async fn policy(panel: &TestPanel, policy: Value) -> Value {
+    panel.put("/api/v1/domains/a.test/policy", policy).await.expect(200).json()
+}
+
+/// What is set holds as soon as it is answered.
+#[tokio::test]
+async fn policies() {
+    let (panel, _) = site().await;
+    assert!(panel.visit("a.test", "/x").await.expect(200).text().starts_with("origin /x"));
+
+    policy(
+        &panel,
+        json!({"response_headers": {"set": {"x-own": "1"}, "remove": ["x-app"], "hsts": {"max_age_seconds": 60}}}),
+    )
+    .await;
+    let reply = panel.visit("a.test", "/").await.expect(200);
+    assert_eq!(reply.header("x-own").as_deref(), Some("1"));
+    assert_eq!(reply.header("x-app"), None);
+    assert!(reply.header("strict-transport-security").unwrap().contains("max-age=60"));
+
+    let shown = policy(
+        &panel,
+        json!({"basic_auth": {"realm": "inside", "users": [{"name": "ada", "password": "hunter22"}]}}),
+    )
+    .await;
+    assert!(
+        !shown.to_string().contains("$2y$") && !shown.to_string().contains("hunter22"),
+        "{shown}"
+    );
+    panel.visit("a.test", "/").await.expect(401);
+    let nobody = panel.anonymous();
+    let with = async |password: &str| {
+        let request = nobody
+            .request(Method::GET, &panel.site("a.test", "/"))
+            .basic_auth("ada", Some(password));
+        nobody.send(request).await.status.as_u16()
+    };
+    assert_eq!((with("hunter22").await, with("hunter23").await), (200, 401));
+    // Shown, changed and sent back, the password stays.
+    let mut again = shown;
+    again["compression"] = json!(true);
+    policy(&panel, again).await;
+    assert_eq!((with("hunter22").await, with("").await), (200, 401));
+
+    policy(
+        &panel,
+        json!({"rate_limits": [{"name": "few", "key": {"kind": "address"}, "requests": 2, "period_seconds": 600}]}),
+    )
+    .await;
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(panel.visit("a.test", "/").await.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    let report = panel.get("/api/v1/edge/report").await.expect(200).json();
+    assert_eq!(report["limited"][0]["limit"], "few", "{report}");
+    assert_eq!(report["limited"][0]["key"], "127.0.0.1", "{report}");
+
+    panel
+        .cli(&[
+            "domain",
+            "policy",
+            "set",
+            "a.test",
+            "rate_limits=",
+            "maintenance.message=back at noon",
+        ])
+        .await
+        .expect(0);
+    let reply = panel.visit("a.test", "/").await.expect(503);
+    assert!(reply.text().contains("back at noon"), "{}", reply.text());
+    panel.cli(&["domain", "policy", "set", "a.test", "maintenance="]).await.expect(0);
+    panel.visit("a.test", "/").await.expect(200);
+
+    // Who may not come, by a bare address.
+    policy(&panel, json!({"access": {"deny": ["127.0.0.1"]}})).await;
+    panel.visit("a.test", "/").await.expect(403);
+    assert_eq!(policy(&panel, json!({})).await, json!({}));
+
+    let activity = panel.list("/api/v1/events").await;
+    let words = activity.iter().map(Value::to_string).collect::<String>();
+    assert!(words.contains("domain_changed"), "{words}");
+}
+
+#[tokio::test]
+async fn wrong_policies_are_refused_by_field_and_change_nothing() {
+    let (panel, _) = site().await;
+    for (body, field) in [
+        (json!({"bandwidth": 0}), "bandwidth"),
+        (json!({"access": {"allow": ["nowhere"]}}), "access"),
+        (json!({"cors": {"origins": ["*"], "credentials": true}}), "cors"),
+        (
+            json!({"rate_limits": [{"name": "a", "key": {"kind": "moon"}, "requests": 1, "period_seconds": 1}]}),
+            "rate_limits[0].key.kind",
+        ),
+        (json!({"basic_auth": {"realm": "x", "users": [{"name": "new"}]}}), "basic_auth"),
+        (json!({"nonsense": 1}), "nonsense"),
+    ] {
+        let reply = panel.put("/api/v1/domains/a.test/policy", body.clone()).await.expect(422).json();
+        assert_eq!(reply["field"], field, "{body}: {reply}");
+    }
+    // What only the edge itself can see, such as a certificate that is none.
+    let upstream = json!({"upstream": {"kind": "https", "name": "inner.test", "ca_pem": "no PEM"}});
+    let reply = panel.put("/api/v1/domains/a.test/policy", upstream).await;
+    assert!(reply.status.is_client_error(), "{} {}", reply.status, reply.text());
+    assert_eq!(panel.get("/api/v1/domains/a.test/policy").await.expect(200).json(), json!({}));
+    panel.visit("a.test", "/").await.expect(200);
+    panel.put("/api/v1/domains/nosuch.test/policy", json!({})).await.expect(404);
+    // Servers in an inner network are for administrators to name.
+    let developer = panel.member("developer", "write").await;
+    let asks = json!({"forward_auth": {"url": "http://127.0.0.1:1/"}});
+    developer.put("/api/v1/domains/a.test/policy", asks).await.expect(403);
+    let rule = json!({"name": "in", "action": {"kind": "origin", "origin": {"kind": "host", "host": "127.0.0.1", "port": 1}}});
+    developer.post("/api/v1/domains/a.test/rules", rule).await.expect(403);
+}
+
+#[tokio::test]
+async fn rules_and_why() {
+    let (panel, _) = site().await;
+    let api = origin("api").await;
+    let rules = "/api/v1/domains/a.test/rules";
+    let add = async |rule: Value| panel.post(rules, rule).await.expect(201).json();
+    add(
+        json!({"name": "api", "matches": {"path": {"kind": "prefix", "path": "/api"}, "methods": ["GET"]}, "action": {"kind": "origin",
+        "origin": {"kind": "host", "host": "127.0.0.1", "port": api.port()}, "path": {"strip_prefix": "/api"}}}),
+    )
+    .await;
+    add(json!({"name": "old", "action": {"kind": "redirect", "pattern": "^/old/(.*)$", "to": "/new/$1", "status": 308}})).await;
+    panel
+        .cli(&[
+            "domain",
+            "rule",
+            "add",
+            "a.test",
+            "robots",
+            "--exact",
+            "/robots.txt",
+            "--respond",
+            "go away",
+        ])
+        .await
+        .expect(0);
+    let says = async |path: &str| panel.visit("a.test", path).await.expect(200).text();
+    assert!(says("/api/x?y=1").await.starts_with("api /x?y=1"));
+    assert!(says("/%61pi/x").await.starts_with("api /x"), "no spelling goes around a rule");
+    assert!(says("/apix").await.starts_with("origin /apix"));
+    assert_eq!(says("/robots.txt").await, "go away");
+    let moved = panel.visit("a.test", "/old/a?b").await.expect(308);
+    assert_eq!(moved.header("location").as_deref(), Some("/new/a"));
+
+    // Why this?
+    let why = async |method: &str, url: &str| {
+        let body = json!({"url": url, "method": method});
+        panel.post("/api/v1/domains/explain", body).await.expect(200).json()
+    };
+    let told = why("GET", "https://a.test/api/x").await;
+    let all = panel.list(rules).await;
+    let id = |name: &str| all.iter().find(|rule| rule["name"] == name).unwrap()["id"].clone();
+    assert_eq!(told["rule"], id("api"), "{told}");
+    let told = why("POST", "https://a.test/api/x").await;
+    assert_eq!(told["rule"], id("all"), "{told}");
+    assert!(told["steps"].to_string().contains("the method POST is not GET"), "{told}");
+    let told = panel.cli(&["domain", "explain", "https://a.test/old/a"]).await.expect(0).stdout;
+    assert!(told.contains("308: to /new/a"), "{told}");
+
+    // The order, then off, then gone.
+    let names = |rules: Vec<Value>| {
+        rules
+            .iter()
+            .map(|rule| rule["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(all).last().map(String::as_str), Some("all"));
+    let order = json!({"rules": ["all", "api", "old", "robots"]});
+    panel.put("/api/v1/domains/a.test/rule-order", order).await.expect(200);
+    assert_eq!(names(panel.list(rules).await), ["all", "api", "old", "robots"]);
+    assert!(says("/api/x").await.starts_with("origin /api/x"));
+    let few = json!({"rules": ["all"]});
+    panel.put("/api/v1/domains/a.test/rule-order", few).await.expect(422);
+    panel
+        .cli(&["domain", "rule", "set", "a.test", "all", "priority=-5", "enabled=true"])
+        .await
+        .expect(0);
+    assert!(says("/api/x").await.starts_with("api /x"));
+    panel.cli(&["--yes", "domain", "rule", "remove", "a.test", "api"]).await.expect(0);
+    assert!(says("/api/x").await.starts_with("origin /api/x"));
+    panel.delete(&format!("{rules}/api")).await.expect(404);
+    // Refused: the same name, an open redirect, a pattern that is none.
+    let respond = json!({"kind": "respond", "status": 200, "content_type": "text/plain", "body": ""});
+    panel.post(rules, json!({"name": "all", "action": respond})).await.expect(409);
+    for (to, pattern) in [("//evil.test", Value::Null), ("https://$1/", json!("(.*)")), ("/x", json!("("))] {
+        let rule = json!({"name": "bad", "action": {"kind": "redirect", "to": to, "status": 308, "pattern": pattern}});
+        panel.post(rules, rule).await.expect(422);
+    }
+}
+
+#[tokio::test]
+async fn kept_answers_and_purge() {
+    let (panel, _) = site().await;
+    policy(&panel, json!({"cache": {}})).await;
+    let get = async || panel.visit("a.test", "/kept/1").await.expect(200).text();
+    let first = get().await;
+    assert_eq!(get().await, first);
+    let report = panel.get("/api/v1/edge/report").await.expect(200).json();
+    assert!(report["domains"][0]["cache_hits"].as_u64().unwrap() >= 1, "{report}");
+    let purged = panel.post("/api/v1/edge/purge", json!({"host": "a.test", "path": "/kept/*"})).await;
+    assert_eq!(purged.expect(200).json()["answers"], 1);
+    assert_ne!(get().await, first);
+    let status = panel.cli(&["edge", "status"]).await.expect(0).stdout;
+    assert!(status.contains("a.test"), "{status}");
+    panel.cli(&["edge", "purge", "a.test"]).await.expect(0);
+    panel.post("/api/v1/edge/purge", json!({"host": "nosuch.test"})).await.expect(404);
+}
+
+#[tokio::test]
+async fn options_of_the_edge() {
+    let (panel, _) = site().await;
+    let options = "/api/v1/edge/options";
+    panel.patch(options, json!({"proxy_protocol": true})).await.expect(422);
+    panel.patch(options, json!({"trusted_proxies": ["moon"]})).await.expect(422);
+    panel.patch(options, json!({"trusted_proxies": ["127.0.0.1"]})).await.expect(200);
+    // A trusted proxy may say who asks.
+    policy(&panel, json!({"access": {"deny": ["203.0.113.0/24"]}})).await;
+    let nobody = panel.anonymous();
+    let asks = async |client: &str| {
+        let request = nobody
+            .request(Method::GET, &panel.site("a.test", "/"))
+            .header("x-forwarded-for", client);
+        nobody.send(request).await.status.as_u16()
+    };
+    assert_eq!((asks("203.0.113.7").await, asks("198.51.100.7").await), (403, 200));
+    panel.patch(options, json!({"trusted_proxies": []})).await.expect(200);
+    assert_eq!(asks("203.0.113.7").await, 200, "nobody else may");
+}
+
+#[tokio::test]
+async fn docker_ports_rules_and_canaries_to_other_apps() {
+    let panel = TestPanel::docker().await;
+    let one = GitFixture::sample("hello");
+    let two = GitFixture::sample("hello");
+    two.edit("app.py", "\"one\"", "\"two\"");
+    panel.live_app(app_of("one", &one)).await;
+    panel.live_app(app_of("two", &two)).await;
+    let rule = json!({"name": "two", "matches": {"path": {"kind": "prefix", "path": "/two"}},
+        "action": {"kind": "app", "app": "two", "path": {"strip_prefix": "/two"}}});
+    panel.post("/api/v1/domains/one.test/rules", rule).await.expect(201);
+    assert_eq!(panel.visit("one.test", "/two/").await.expect(200).text(), "hello two");
+    assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello one");
+
+    let canary = json!({"app": "two", "percent": 100});
+    panel.put("/api/v1/domains/one.test/canary", canary).await.expect(200);
+    assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello two");
+    panel.cli(&["domain", "canary", "one.test", "--off"]).await.expect(0);
+    assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello one");
+
+    // TCP: the app's own HTTP, on a port of its own.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let app_port = panel.get("/api/v1/apps/one").await.expect(200).json()["release"]["port"]
+        .as_u64()
+        .unwrap_or(8000);
+    let wish = json!({"listen": format!("tcp/{free}"), "app": "one", "target_port": app_port});
+    let opened = panel.post("/api/v1/ports", wish.clone()).await.expect(201).json();
+    assert_eq!(opened["app"]["name"], "one", "{opened}");
+    panel.post("/api/v1/ports", wish).await.expect(409);
+    eventually("the port leads to the app", Duration::from_secs(10), || async {
+        let mut stream = TcpStream::connect(("127.0.0.1", free)).await.ok()?;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        answer.contains("hello one").then_some(())
+    })
+    .await;
+    let https = json!({"listen": format!("tcp/{}", panel.https_port), "app": "one"});
+    panel.post("/api/v1/ports", https).await.expect(409);
+    let list = panel.cli(&["port", "list"]).await.expect(0).stdout;
+    assert!(list.contains(&format!("tcp/{free}")), "{list}");
+    panel.delete(&format!("/api/v1/ports/tcp-{free}")).await.expect(204);
+    eventually("the port is closed", Duration::from_secs(10), || async {
+        TcpStream::connect(("127.0.0.1", free)).await.is_err().then_some(())
+    })
+    .await;
+}
