@@ -418,7 +418,7 @@ impl TrafficApi {
 #[OpenApi(tag = "Tag::Domains")]
 impl TrafficApi {
     /// Show what the edge does for a domain
-    #[oai(path = "/domains/:host", method = "get", operation_id = "domain_show")]
+    #[oai(path = "/domains/:host/traffic", method = "get", operation_id = "domain_show")]
     async fn domain_show(
         &self,
         who: Signed,

@@ -251,9 +251,11 @@ impl Traffic {
         routing::try_domain(&self.ground, &domain).await?;
         let (app, host) = (domain.app.clone(), domain.host.clone());
         let saved = self.ground.store.domains.save(domain).await;
-        // If it was not saved, this brings the edge back to what is recorded.
+        // If it was not saved, or a reconciler came between, this brings the edge to what is recorded.
+        let applied = routing::apply(&self.ground).await;
         self.ground.wake_reconcile();
         saved?;
+        applied?;
         self.ground.events.emit(actor, Fact::DomainChanged { app, host, what }).await;
         Ok(())
     }

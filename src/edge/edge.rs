@@ -49,10 +49,13 @@ impl Edge {
     /// Fails with `Busy` in words when a port cannot be had: "port 80 is taken by nginx (pid 12)".
     pub fn start(settings: EdgeSettings, world: World) -> Result<Edge> {
         let listeners = Listeners::bind(&settings)?;
-        Edge::start_on(listeners, settings, world)
+        let edge = Edge::start_on(listeners, settings, world)?;
+        edge.begin();
+        Ok(edge)
     }
 
-    /// The same, on sockets that listen already; the addresses in the settings are not looked at.
+    /// The same, on sockets that listen already; the addresses in the settings are not looked at. Connections wait until
+    /// the first [`Edge::apply`], so that nobody is refused for want of a route or a certificate.
     pub fn start_on(listeners: Listeners, settings: EdgeSettings, world: World) -> Result<Edge> {
         let bound = listeners.bound()?;
         let Listeners { http, https, panel } = listeners;
@@ -95,7 +98,7 @@ impl Edge {
             draining: AtomicBool::new(false),
             loads: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
         });
-        let (stage, _) = watch::channel(Stage::Running);
+        let (stage, _) = watch::channel(Stage::Preparing);
         let edge = Edge {
             shared,
             panel_socket: settings.panel_socket,
@@ -148,13 +151,25 @@ impl Edge {
             panel_socket: &self.panel_socket,
         };
         let (table, certificates) = Table::build(&config, &shared.resolver.0.load(), workshop)?;
+        shared.resolver.0.store(Arc::new(certificates));
+        shared.table.store(Arc::new(table));
+        self.begin();
         self.streams.apply(&config.streams);
         shared
             .http3
             .send_if_modified(|on| std::mem::replace(on, config.options.http3) != config.options.http3);
-        shared.resolver.0.store(Arc::new(certificates));
-        shared.table.store(Arc::new(table));
         Ok(())
+    }
+
+    /// Takes connections, if it does not yet.
+    fn begin(&self) {
+        self.stage.send_if_modified(|stage| {
+            let prepares = *stage == Stage::Preparing;
+            if prepares {
+                *stage = Stage::Running;
+            }
+            prepares
+        });
     }
 
     /// Counters since the start, by app; `None` is the panel. WebSockets and bodies count when they end.

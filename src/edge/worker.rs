@@ -33,6 +33,8 @@ use types::{EdgeLimits, World};
 /// How far a stop has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// No connections are taken before the first configuration: they wait.
+    Preparing,
     Running,
     /// No new connections; each ends with its next answer, which says so.
     Leaving,
@@ -220,7 +222,7 @@ impl Worker {
                         _ if changed.is_err() => return,
                         Stage::Ended => return,
                         Stage::Draining => self.end_idle(),
-                        Stage::Running | Stage::Leaving => {}
+                        Stage::Preparing | Stage::Running | Stage::Leaving => {}
                     }
                 }
                 _ = tick.tick() => {
@@ -266,6 +268,9 @@ impl Worker {
 
     async fn accept(self: Arc<Worker>, listener: tokio::net::TcpListener, port: Port) {
         let mut stage = self.stage.clone();
+        if stage.wait_for(|stage| *stage != Stage::Preparing).await.is_err() {
+            return;
+        }
         loop {
             let accepted = tokio::select! {
                 biased;
