@@ -478,6 +478,17 @@ impl TestPanel {
         browser.with_token(made["secret"].as_str().expect("a new token is shown"))
     }
 
+    /// Ends a process that took over and that the test did not get to adopt: it holds the data folder.
+    fn kill_holder(&self) {
+        let lock = std::fs::read_to_string(self.data.join("lock")).unwrap_or_default();
+        let holder = lock.split_whitespace().find_map(|word| word.parse::<u32>().ok());
+        let command = |process| std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        let ours = self.data.display().to_string();
+        if let Some(process) = holder.filter(|process| String::from_utf8_lossy(&command(*process)).contains(&ours)) {
+            let _ = pid(process).map(|process| rustix::process::kill_process(process, Signal::KILL));
+        }
+    }
+
     /// Everything on the engine with the label of the organization that its first environment is in.
     fn remove_what_it_made(&self) {
         let (Some(engine), Some(environment)) = (&self.options.engine, &self.environment) else {
@@ -495,6 +506,7 @@ impl TestPanel {
 impl Drop for TestPanel {
     fn drop(&mut self) {
         self.kill();
+        self.kill_holder();
         self.remove_what_it_made();
         if std::thread::panicking() {
             println!("--- the panel printed\n{}", self.printed());
