@@ -63,7 +63,7 @@ fn uses(package: &Package) -> (BTreeSet<String>, BTreeSet<String>) {
     )
 }
 
-const ADAPTERS: [&str; 8] = ["docker", "host", "edge", "acme", "source", "build", "telemetry", "identity"];
+const ADAPTERS: [&str; 9] = ["docker", "host", "edge", "acme", "source", "build", "catalog", "telemetry", "identity"];
 
 #[test]
 fn crates_use_only_those_above_them() {
@@ -99,7 +99,7 @@ fn crates_use_only_those_above_them() {
 }
 
 /// What only these crates may depend on or name.
-const ONLY: [(&str, &[&str]); 13] = [
+const ONLY: [(&str, &[&str]); 14] = [
     ("sled", &["store"]),
     ("bollard", &["docker"]),
     ("pingora", &["edge"]),
@@ -107,12 +107,13 @@ const ONLY: [(&str, &[&str]); 13] = [
     ("poem_openapi", &["api"]),
     ("git2", &["source"]),
     ("instant_acme", &["acme"]),
-    ("argon2", &["identity"]),
+    ("argon2", &["identity", "catalog"]),
     ("jsonwebtoken", &["identity"]),
     ("chacha20poly1305", &["store"]),
     ("clap", &["cli", "serverkit"]),
     ("progenitor", &["client"]),
     ("rust_embed", &["api"]),
+    ("saphyr_parser", &["catalog"]),
 ];
 
 #[test]

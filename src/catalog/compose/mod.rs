@@ -1,0 +1,348 @@
+//! Compose files: from the text that a person wrote to a [`Stack`] in which nothing is left to look up.
+//!
+//! Source: the Compose Specification (compose-spec.io). All of a file's problems are told at once, each with its line;
+//! what is taken differently is told as a hint, and what reaches the host as a right.
+
+mod context;
+mod env_file;
+mod files;
+mod limits;
+mod load;
+mod mounts;
+mod order;
+mod services;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use files::{Files, Folder, NoFiles, within};
+
+use crate::{
+    expand::Evaluate,
+    yaml::{Map, Node, Value},
+};
+use context::{Context, find};
+use services::Read;
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Condition, HostRight, MountFrom, Notice, Restart, Stack, StackHealth, StackVolume};
+
+/// What to read, and what to read it with.
+pub struct Ask<'a> {
+    pub text: &'a str,
+    pub files: &'a dyn Files,
+    /// What `$NAME` stands for.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// What `{{ … }}` stands for; only templates have it.
+    pub template: Option<&'a Evaluate<'a>>,
+    /// Services of these profiles run too; `*`: of all.
+    pub profiles: &'a [String],
+}
+
+/// A file that can be deployed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Composed {
+    pub stack: Stack,
+    /// What is taken differently from what the file says, by line.
+    pub hints: Vec<Notice>,
+    pub rights: Vec<HostRight>,
+}
+
+/// Reads a Compose file. `Err` holds every problem, by line.
+pub fn read(ask: &Ask<'_>) -> Result<Composed, Vec<Notice>> {
+    let context = Context::new(ask);
+    let stack = load::load(&context).map(|model| stack(&context, &model));
+    let mut problems = context.problems.into_inner();
+    problems.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+    problems.dedup();
+    let mut hints = context.hints.into_inner();
+    hints.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+    hints.dedup();
+    match stack {
+        Some(stack) if problems.is_empty() => Ok(Composed {
+            stack,
+            hints,
+            rights: context.rights.into_inner(),
+        }),
+        _ => Err(problems),
+    }
+}
+
+fn stack(context: &Context<'_>, model: &Map) -> Stack {
+    top_level(context, model);
+    let Some(services) = find(model, "services") else {
+        context.error(Default::default(), "the file has no `services`");
+        return Stack::default();
+    };
+    let mut reads = Vec::new();
+    let mut sleeping = BTreeSet::new();
+    for (key, node) in context.map("services", services) {
+        if is_active(context, node) {
+            reads.push(services::service(context, model, key, node));
+        } else {
+            sleeping.insert(key.text.clone());
+        }
+    }
+    if reads.is_empty() {
+        context.error(services.at, "no service is left to run");
+    }
+    relate(context, &mut reads, &sleeping);
+    for read in &reads {
+        if read.service.runtime.read_only && !read.service.files.is_empty() {
+            context.error(
+                read.at,
+                format!(
+                    "`{}` is `read_only`, so the engine cannot put its configs, secrets and files into it",
+                    read.service.name
+                ),
+            );
+        }
+    }
+    networks(context, model, &reads);
+    let volumes = volumes(context, model, &reads);
+    Stack {
+        services: order::sorted(context, reads),
+        volumes,
+    }
+}
+
+fn top_level(context: &Context<'_>, model: &Map) {
+    for (key, node) in model {
+        match key.text.as_str() {
+            "version" => context.hint(key.at, "`version` means nothing any more; leave it out"),
+            "name" => context.hint(key.at, "`name` is left out: the app has its own name"),
+            "services" | "networks" | "volumes" | "configs" | "secrets" => {
+                context.map(&key.text, node);
+            }
+            "models" => context.error(key.at, "`models` is not supported"),
+            _ => context.unknown(
+                "a Compose file",
+                key,
+                &["services", "networks", "volumes", "configs", "secrets", "include", "name"],
+            ),
+        }
+    }
+}
+
+/// Without `profiles` a service always runs.
+fn is_active(context: &Context<'_>, node: &Node) -> bool {
+    let Some(profiles) = node.get("profiles") else { return true };
+    let profiles = context.texts("profiles", profiles);
+    let chosen = &context.ask.profiles;
+    profiles.is_empty() || profiles.iter().any(|own| chosen.iter().any(|one| one == own || one == "*"))
+}
+
+/// Links, dependencies and restarts, which speak of other services.
+fn relate(context: &Context<'_>, reads: &mut [Read], sleeping: &BTreeSet<String>) {
+    let names: BTreeSet<String> = reads.iter().map(|read| read.service.name.clone()).collect();
+    let mut aliases: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for read in reads.iter_mut() {
+        for (service, alias, at) in std::mem::take(&mut read.links) {
+            if !names.contains(&service) {
+                context.error(at, format!("links: there is no service `{service}`"));
+                continue;
+            }
+            if alias != service {
+                aliases.entry(service.clone()).or_default().push(alias);
+            }
+            if !read.service.depends_on.iter().any(|one| one.service == service) {
+                read.service.depends_on.push(types::Dependency {
+                    service,
+                    condition: Condition::Started,
+                    restart: false,
+                    required: true,
+                });
+            }
+        }
+        read.service.depends_on.retain(|one| {
+            let there = names.contains(&one.service);
+            if !there && one.required {
+                let why = if sleeping.contains(&one.service) {
+                    "which only runs with its profile"
+                } else {
+                    "which is not there"
+                };
+                context.error(
+                    read.depends_at,
+                    format!("`{}` depends on `{}`, {why}", read.service.name, one.service),
+                );
+            }
+            there
+        });
+    }
+    let mut once = BTreeSet::new();
+    let off: BTreeSet<String> = reads
+        .iter()
+        .filter(|read| read.service.health == StackHealth::Off)
+        .map(|read| read.service.name.clone())
+        .collect();
+    for read in reads.iter() {
+        for one in &read.service.depends_on {
+            match one.condition {
+                Condition::Completed => {
+                    once.insert(one.service.clone());
+                }
+                Condition::Healthy if off.contains(&one.service) => context.error(
+                    read.depends_at,
+                    format!(
+                        "`{}` waits for `{}` to be healthy, and that has no health check",
+                        read.service.name, one.service
+                    ),
+                ),
+                _ => {}
+            }
+        }
+    }
+    for read in reads.iter_mut() {
+        let service = &mut read.service;
+        service.aliases.extend(aliases.remove(&service.name).unwrap_or_default());
+        service.aliases.sort();
+        service.aliases.dedup();
+        if !read.restart_said && once.contains(&service.name) {
+            service.restart = Restart::No;
+        } else if !read.restart_said {
+            context.hint(read.at, format!("`{}` does not say `restart`; it is kept running", service.name));
+        } else if once.contains(&service.name) && service.restart == Restart::Always {
+            context.error(read.at, format!("`{}` is waited for to end, but is always restarted", service.name));
+        }
+    }
+}
+
+/// All services of an app share one network of their own, so networks are only looked at for what would be missed.
+fn networks(context: &Context<'_>, model: &Map, reads: &[Read]) {
+    let declared = find(model, "networks");
+    for read in reads {
+        for (name, at) in &read.networks {
+            let there = name == "default" || declared.is_some_and(|all| all.get(name).is_some());
+            if !there {
+                context.error(*at, format!("the network `{name}` is not among the `networks` of the file"));
+            }
+        }
+    }
+    let Some(declared) = declared else { return };
+    let all = context.map("networks", declared);
+    let used: BTreeSet<&str> = reads
+        .iter()
+        .flat_map(|read| &read.networks)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if used.len() > 1 {
+        context.hint(
+            declared.at,
+            "all services of the app share one network; the networks of the file are not kept apart",
+        );
+    }
+    for (key, node) in all {
+        for (part, value) in context.map(&key.text, node) {
+            match part.text.as_str() {
+                "external" => {
+                    if context.flag("external", value) == Some(true) {
+                        let what = format!(
+                            "the network `{}` is taken as the app's own; other apps of the environment are found by their names",
+                            key.text
+                        );
+                        context.hint(part.at, what);
+                    }
+                }
+                "driver" => match context.text("driver", value).as_deref() {
+                    None | Some("bridge" | "overlay" | "default") => {}
+                    Some(other) => context.error(part.at, format!("the network driver `{other}` is not supported")),
+                },
+                "name" | "labels" | "attachable" => {}
+                "internal" => {
+                    if context.flag("internal", value) == Some(true) {
+                        context.hint(
+                            part.at,
+                            format!("the network `{}` is not cut off: its services can reach the internet", key.text),
+                        );
+                    }
+                }
+                "ipam" | "driver_opts" | "enable_ipv6" | "enable_ipv4" => {
+                    context.hint(part.at, format!("`{}` is left out: the panel gives the addresses", part.text));
+                }
+                _ => context.unknown(
+                    "a network",
+                    part,
+                    &["driver", "external", "internal", "ipam", "name", "attachable", "driver_opts"],
+                ),
+            }
+        }
+    }
+}
+
+fn volumes(context: &Context<'_>, model: &Map, reads: &[Read]) -> Vec<StackVolume> {
+    let declared = find(model, "volumes");
+    let mut volumes: BTreeMap<String, StackVolume> = BTreeMap::new();
+    if let Some(declared) = declared {
+        for (key, node) in context.map("volumes", declared) {
+            let external = volume(context, &key.text, node);
+            let volume = StackVolume {
+                name: key.text.clone(),
+                external,
+            };
+            volumes.insert(key.text.clone(), volume);
+        }
+    }
+    let mut used = BTreeSet::new();
+    for read in reads {
+        for mount in &read.service.mounts {
+            let MountFrom::Volume { name } = &mount.from else { continue };
+            used.insert(name.clone());
+            if volumes.contains_key(name) {
+                continue;
+            }
+            if context
+                .hints
+                .borrow()
+                .iter()
+                .any(|hint| hint.what.ends_with(&format!("it is kept as `{name}`")))
+            {
+                let volume = StackVolume {
+                    name: name.clone(),
+                    external: None,
+                };
+                volumes.insert(name.clone(), volume);
+                continue;
+            }
+            context.error(
+                read.at,
+                format!(
+                    "`{}` mounts the volume `{name}`, which is not among the `volumes` of the file",
+                    read.service.name
+                ),
+            );
+        }
+    }
+    volumes.into_values().filter(|volume| used.contains(&volume.name)).collect()
+}
+
+/// The external name of a declared volume.
+fn volume(context: &Context<'_>, name: &str, node: &Node) -> Option<String> {
+    let (mut external, mut own) = (false, None);
+    for (key, node) in context.map(name, node) {
+        match key.text.as_str() {
+            "external" => match &node.value {
+                // The old form: external: { name: x }
+                Value::Map(map) => {
+                    external = true;
+                    own = find(map, "name").and_then(|node| context.text("name", node));
+                }
+                _ => external = context.flag("external", node).unwrap_or(false),
+            },
+            "name" => own = context.text("name", node),
+            "labels" => {}
+            "driver" => match context.text("driver", node).as_deref() {
+                None | Some("local" | "default") => {}
+                Some(other) => context.error(key.at, format!("the volume driver `{other}` is not supported")),
+            },
+            "driver_opts" => context.error(
+                key.at,
+                "`driver_opts` is not supported: a volume lies where the engine keeps its data",
+            ),
+            _ => context.unknown("a volume", key, &["driver", "driver_opts", "external", "name", "labels"]),
+        }
+    }
+    if own.is_some() && !external {
+        context.hint(node.at, format!("`name` is left out: the volume `{name}` is the app's own"));
+    }
+    external.then(|| own.unwrap_or_else(|| name.to_owned()))
+}

@@ -1,0 +1,12 @@
+//! Compose files and templates: from what a person wrote to a [`types::Stack`] that can be deployed.
+//!
+//! Deploying it is `app`'s business, and this crate speaks to nobody: files beside a Compose file come in through
+//! [`compose::Files`], values through closures, randomness through [`types::World`].
+
+pub mod compose;
+mod expand;
+mod shelf;
+pub mod template;
+mod yaml;
+
+pub use shelf::{Entry, Shelf, check_all};

@@ -1,0 +1,17 @@
+//! Templates: an app of the catalog as two files, `template.yaml` (what it is, what it asks) and `compose.yaml` (what runs).
+
+mod check;
+mod generate;
+mod hashes;
+mod read;
+mod schema;
+mod values;
+
+pub use check::{Finding, check};
+pub use generate::generated;
+pub use read::read;
+pub use schema::*;
+pub use values::{Values, derived_from};
+
+#[cfg(test)]
+mod tests;

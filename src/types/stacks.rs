@@ -1,0 +1,302 @@
+//! A stack: what a Compose file comes to, with every value in it. No file, anchor or placeholder is left to be looked up.
+
+use crate::Limits;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What should run together. Source of the words: the Compose Specification.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stack {
+    /// In the order in which they start: after those that they depend on.
+    pub services: Vec<StackService>,
+    /// Named volumes that a service mounts.
+    pub volumes: Vec<StackVolume>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackVolume {
+    /// Under which the file speaks of it.
+    pub name: String,
+    /// It must be there already, under this name in its environment; the stack does not own it.
+    pub external: Option<String>,
+}
+
+/// One service. Durations are in milliseconds, sizes in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StackService {
+    pub name: String,
+    /// What to pull, or how the result of `build` is called.
+    pub image: Option<String>,
+    pub build: Option<StackBuild>,
+    pub pull: PullPolicy,
+    /// In place of the image's own.
+    pub command: Option<Vec<String>>,
+    pub entrypoint: Option<Vec<String>>,
+    pub environment: BTreeMap<String, String>,
+    pub depends_on: Vec<Dependency>,
+    pub health: StackHealth,
+    pub restart: Restart,
+    pub replicas: u32,
+    pub limits: StackLimits,
+    pub mounts: Vec<StackMount>,
+    /// Configs and secrets, put into the container before it starts.
+    pub files: Vec<StackFile>,
+    /// Ports of `ports:` and `expose:`; none is published by itself.
+    pub ports: Vec<StackPort>,
+    /// Further names under which the other services find it.
+    pub aliases: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    pub grace_millis: Option<u64>,
+    pub runtime: StackRuntime,
+}
+
+/// What is passed to the engine as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StackRuntime {
+    pub user: Option<String>,
+    pub group_add: Vec<String>,
+    pub working_dir: Option<String>,
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    pub init: Option<bool>,
+    pub tty: bool,
+    pub stdin_open: bool,
+    /// The container's own file system, not its volumes.
+    pub read_only: bool,
+    pub stop_signal: Option<String>,
+    /// Path and options, `size=64m` for example.
+    pub tmpfs: BTreeMap<String, String>,
+    pub shm_bytes: Option<u64>,
+    pub sysctls: BTreeMap<String, String>,
+    /// Name, soft and hard limit.
+    pub ulimits: Vec<(String, i64, i64)>,
+    pub cap_add: Vec<String>,
+    pub cap_drop: Vec<String>,
+    pub security_opt: Vec<String>,
+    /// `name:address`.
+    pub extra_hosts: Vec<String>,
+    pub dns: Vec<String>,
+    pub dns_search: Vec<String>,
+    pub dns_opt: Vec<String>,
+    pub platform: Option<String>,
+    pub cpuset: Option<String>,
+    pub cpu_shares: Option<i64>,
+    pub memory_reservation_bytes: Option<u64>,
+    pub oom_score_adj: Option<i64>,
+    // With these a container can do what only the host's administrator may; see [`HostRight`].
+    pub privileged: bool,
+    pub host_network: bool,
+    pub host_pid: bool,
+    pub host_ipc: bool,
+    pub host_users: bool,
+    /// `/dev/x:/dev/y:rwm`.
+    pub devices: Vec<String>,
+}
+
+/// How an image is made from the files beside the Compose file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StackBuild {
+    /// From the folder of the Compose file.
+    pub context: String,
+    pub dockerfile: Option<String>,
+    /// The Dockerfile itself, in place of one among the files.
+    pub inline: Option<String>,
+    pub arguments: BTreeMap<String, String>,
+    pub target: Option<String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullPolicy {
+    /// Only when the engine does not have it.
+    #[default]
+    Missing,
+    Always,
+    Never,
+}
+
+/// A service that has to be there before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    pub service: String,
+    pub condition: Condition,
+    /// Also restarted when the other one is changed.
+    pub restart: bool,
+    /// Without it the other one may be missing or fail.
+    pub required: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    Started,
+    Healthy,
+    /// It ran to its end, with code 0.
+    Completed,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum StackHealth {
+    /// What the image says, if it says something.
+    #[default]
+    Image,
+    Off,
+    Check(EngineCheck),
+}
+
+/// A check that the engine makes inside the container.
+/// Source: Engine API, `HealthConfig`. `None`: what the image or the engine says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineCheck {
+    /// `["CMD", …]` or `["CMD-SHELL", line]`; empty: the image's own.
+    pub test: Vec<String>,
+    pub interval_millis: Option<u64>,
+    pub timeout_millis: Option<u64>,
+    pub retries: Option<u32>,
+    pub start_millis: Option<u64>,
+    pub start_interval_millis: Option<u64>,
+}
+
+impl EngineCheck {
+    /// How long it may take until the engine has made up its mind, by the engine's own defaults.
+    pub fn longest(&self) -> Duration {
+        let interval = self.interval_millis.unwrap_or(30_000);
+        let timeout = self.timeout_millis.unwrap_or(30_000);
+        let retries = u64::from(self.retries.unwrap_or(3).max(1));
+        Duration::from_millis(
+            self.start_millis
+                .unwrap_or(0)
+                .saturating_add((interval + timeout).saturating_mul(retries)),
+        )
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Restart {
+    /// It runs to its end once.
+    No,
+    OnFailure {
+        /// `None`: always again.
+        times: Option<u32>,
+    },
+    #[default]
+    Always,
+}
+
+/// What is not said is the app's own limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StackLimits {
+    pub memory_bytes: Option<u64>,
+    pub cpu_millis: Option<u32>,
+    pub pids: Option<u32>,
+}
+
+impl StackLimits {
+    pub fn or(&self, limits: &Limits) -> Limits {
+        Limits {
+            memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),
+            cpu_millis: self.cpu_millis.unwrap_or(limits.cpu_millis),
+            pids: self.pids.unwrap_or(limits.pids),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackMount {
+    pub from: MountFrom,
+    /// Absolute, in the container.
+    pub path: String,
+    pub read_only: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum MountFrom {
+    /// A volume of [`Stack::volumes`].
+    Volume { name: String },
+    /// A path of the host: a [`HostRight`].
+    Host { path: String },
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackFile {
+    /// Absolute, in the container.
+    pub path: String,
+    pub content: String,
+    /// Permission bits.
+    pub mode: u32,
+    pub uid: u64,
+    pub gid: u64,
+}
+
+impl std::fmt::Debug for StackFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StackFile({}, {} bytes, {:o})", self.path, self.content.len(), self.mode)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackPort {
+    /// In the container.
+    pub target: u16,
+    pub protocol: crate::Transport,
+    /// Where the file would have it on the host.
+    pub published: Option<u16>,
+}
+
+/// What a service asks for that only an administrator may give, since it reaches the host itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRight {
+    pub service: String,
+    /// Like `host_network` or `docker_socket`; a template names these in its `rights`.
+    pub right: &'static str,
+    /// In words: "mounts /etc of the host".
+    pub what: String,
+    pub line: u32,
+}
+
+/// Something to say about a file, with its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Notice {
+    /// From 1; 0: the file as a whole.
+    pub line: u32,
+    /// Empty: the Compose file itself; else the file that it includes or extends.
+    pub file: String,
+    pub what: String,
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.file.as_str(), self.line) {
+            ("", 0) => f.write_str(&self.what),
+            ("", line) => write!(f, "line {line}: {}", self.what),
+            (file, 0) => write!(f, "{file}: {}", self.what),
+            (file, line) => write!(f, "{file}, line {line}: {}", self.what),
+        }
+    }
+}
+
+impl Stack {
+    pub fn service(&self, name: &str) -> Option<&StackService> {
+        self.services.iter().find(|service| service.name == name)
+    }
+}
+
+impl StackService {
+    /// A new container of it must not run beside the old one: both would write to the same volume.
+    pub fn must_stop_first(&self) -> bool {
+        self.mounts.iter().any(|mount| !mount.read_only) || self.runtime.host_network
+    }
+    /// It has done its work when it ends.
+    pub fn runs_once(&self) -> bool {
+        matches!(self.restart, Restart::No | Restart::OnFailure { .. })
+    }
+}
