@@ -9,16 +9,16 @@ use crate::{
     fetch::fetch,
     forward::{self, Errand, Failure},
     headers::{self, Caller, Outgoing, Receiver},
-    policy::{Policy, Reply, Visitor},
+    policy::{Own, Policy, Reply, Visitor},
     serve::{Dress, fail, write_answer, write_whole},
     shape::{Shape, Shaper},
-    table::{Does, Extras, Leads, Serves, Site},
+    table::{BuiltCanary, BuiltRule, Does, Extras, Leads, Serves, Site},
     traffic::Counters,
     upstream::Place,
     worker::Worker,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -55,169 +55,65 @@ impl Asked for Seen<'_> {
 /// A refreshed answer may take this long.
 const REFRESHING: std::time::Duration = std::time::Duration::from_secs(30);
 
-#[allow(clippy::too_many_arguments)]
-pub(crate) async fn serve(
-    worker: &Arc<Worker>,
-    guest: &Arc<Guest>,
-    session: &mut ServerSession,
-    site: &Site,
-    extras: &Extras,
-    host: &HeaderValue,
-    caller: &Caller,
-    alt_svc: Option<HeaderValue>,
-    place: &mut Option<Place>,
-) -> Outcome {
-    let site_counters = |status| {
-        site.leads.counters.begin();
-        Outcome {
-            status,
-            whole: true,
-            counters: site.leads.counters.clone(),
-        }
+/// What a request on its way to such a site is known by.
+pub(crate) struct Way<'a> {
+    pub worker: &'a Arc<Worker>,
+    pub guest: &'a Arc<Guest>,
+    pub site: &'a Site,
+    pub extras: &'a Extras,
+    pub host: &'a HeaderValue,
+    pub caller: &'a Caller,
+}
+
+/// What it asks for, in the spellings that are needed.
+struct Wish {
+    /// Path and query as they were written.
+    uri: String,
+    /// The path as rules see it.
+    path: String,
+    /// The host in lower case, without port.
+    bare: String,
+}
+
+/// The rule that fits, and where it sends the client if it is a redirect.
+struct Chosen<'a> {
+    rule: Option<&'a BuiltRule>,
+    location: String,
+    policy: Option<&'a Arc<Policy>>,
+}
+
+/// Where a request that may pass goes.
+struct Onward<'a> {
+    leads: &'a Leads,
+    policy: Option<&'a Arc<Policy>>,
+    /// Headers that the app gets in place of the client's own.
+    more: Vec<(HeaderName, HeaderValue)>,
+}
+
+pub(crate) async fn serve(way: &Way<'_>, session: &mut ServerSession, alt_svc: Option<HeaderValue>, place: &mut Option<Place>) -> Outcome {
+    let Some(wish) = Wish::of(session.req_header(), way.host) else {
+        return way.answered(write_answer(session, &Answer::bad_request("The path climbs above its root."), None).await);
     };
-    let request = session.req_header();
-    let uri = request.uri.path_and_query().map_or("/", |uri| uri.as_str()).to_owned();
-    let Some(path) = normal_path(&uri).map(|path| path.into_owned()) else {
-        return site_counters(write_answer(session, &Answer::bad_request("The path climbs above its root."), None).await);
-    };
-    let bare = crate::decide::normal_host(host.to_str().unwrap_or_default()).into_owned();
-    let seen = Seen { request, path: &path };
-    let mut location = None;
-    let rule = extras.rules.iter().find(|rule| {
-        rule.matches.fits(&seen)
-            && match &rule.does {
-                Does::Redirect(redirect) => {
-                    location = redirect.location(&bare, &extras.pattern, &uri, &path);
-                    location.is_some()
-                }
-                _ => true,
-            }
-    });
-    let policy = match rule {
-        Some(rule) => rule.policy.as_ref(),
-        None => extras.policy.as_ref(),
-    };
-    let secure = caller.secure;
+    let chosen = way.choose(session.req_header(), &wish);
+    let policy = chosen.policy;
+    let secure = way.caller.secure;
     let dress = policy.map(|policy| Dress { policy, secure });
-    let mut more = Vec::new();
-    if let Some(policy) = policy {
-        let visitor = Visitor {
-            request,
-            client: caller.ip,
-            client_text: caller.text(guest),
-            host,
-            secure,
-            path: &path,
-        };
-        match policy.gate(worker, &visitor, &site.tally).await {
-            Ok(passed) => more = passed,
-            Err(own) => {
-                let status = match own.answer {
-                    Reply::Words(answer) => crate::serve::write_answer_with(session, &answer, dress, own.headers).await,
-                    Reply::Whole(status, body) => write_whole(session, status, own.headers, body, dress).await,
-                };
-                return site_counters(status);
-            }
-        }
+    let more = match way.gate(session.req_header(), &wish, policy).await {
+        Ok(more) => more,
+        Err(own) => return way.answered(refuse(session, own, dress).await),
+    };
+    if let Some(status) = own_answer(session, &chosen, dress).await {
+        return way.answered(status);
     }
-    let mut canary = None;
-    let leads: &Leads = match rule.map(|rule| &rule.does) {
-        Some(Does::Redirect(redirect)) => {
-            let mut headers = HeaderMap::new();
-            let to = location.unwrap_or_default();
-            let Ok(value) = HeaderValue::from_str(&to) else {
-                return site_counters(write_answer(session, &Answer::bad_request("The address cannot be redirected."), dress).await);
-            };
-            headers.insert(header::LOCATION, value);
-            let status = StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::PERMANENT_REDIRECT);
-            return site_counters(write_whole(session, status, headers, Bytes::new(), dress).await);
-        }
-        Some(Does::Respond { status, kind, body }) => {
-            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind.clone())]);
-            return site_counters(write_whole(session, *status, headers, body.clone(), dress).await);
-        }
-        Some(Does::Serve(leads)) => leads,
-        None => match &extras.canary {
-            Some(built) if built.takes(&Seen { request, path: &path }) => {
-                canary = Some(built);
-                &built.leads
-            }
-            _ => &site.leads,
-        },
+    let canary = way.canary(session.req_header(), &wish, chosen.rule);
+    let leads = match (chosen.rule.map(|rule| &rule.does), canary) {
+        (Some(Does::Serve(leads)), _) => leads,
+        (_, Some(canary)) => &canary.leads,
+        _ => &way.site.leads,
     };
     leads.counters.begin();
     let began = Instant::now();
-    let changed = leads.path.as_ref().map(|change| change.apply(&uri, &path));
-    let mut errand = Errand::new(worker, &leads.serves, host, caller);
-    errand.path = changed.as_deref();
-    errand.prefix = leads.path.as_ref().and_then(|change| change.strip_prefix.as_deref());
-    errand.more = &more;
-    let mut shaper = Shaper(None, alt_svc);
-    if let Some(policy) = policy {
-        errand.obey(policy);
-        let mut shape = Shape::new(policy.clone(), secure);
-        if let Serves::App(balanced) = &leads.serves {
-            let first = balanced.choose(&request.headers, &path, caller.ip, worker.now());
-            errand.first = Some(first);
-            shape.cookie = balanced
-                .cookie_for(first, &request.headers, guest)
-                .and_then(|cookie| HeaderValue::from_str(&cookie).ok());
-        }
-        shaper.0 = Some(Box::new(shape));
-    }
-    let mut kept = None;
-    if let (Some(policy), Some(shape)) = (policy, &mut shaper.0)
-        && let Some(share) = policy.share.as_ref().filter(|_| cache::is_about(request))
-    {
-        let key = cache::key(&leads.name, &bare, secure, changed.as_deref().unwrap_or(&uri));
-        errand.for_cache = true;
-        kept = share.find(&key, &request.headers);
-        if let Some(Entry::Answer(found)) = kept.as_deref() {
-            let freshness = found.freshness();
-            if matches!(freshness, Freshness::Fresh | Freshness::Usable) {
-                let note = if freshness == Freshness::Fresh {
-                    site.tally.cache_hits.fetch_add(1, Relaxed);
-                    "serverkit; hit"
-                } else {
-                    site.tally.cache_hits.fetch_add(1, Relaxed);
-                    site.tally.cache_stale.fetch_add(1, Relaxed);
-                    if !found.refreshing.swap(true, Relaxed) {
-                        refresh(worker, guest, request, &errand, policy, &key, kept.clone());
-                    }
-                    "serverkit; hit; detail=stale"
-                };
-                let status = write_kept(session, found, note, policy, secure).await;
-                return Outcome {
-                    status,
-                    whole: true,
-                    counters: leads.counters.clone(),
-                };
-            }
-        }
-        site.tally.cache_misses.fetch_add(1, Relaxed);
-        shape.note = Some("serverkit; fwd=miss");
-        if request.method == Method::GET {
-            shape.keep = Some((share.clone(), key));
-        }
-    }
-    let served = forward::forward(worker, guest, session, &errand, &mut shaper, place).await;
-    let (status, whole) = match served {
-        Ok(status) => (status, true),
-        Err(failure) => {
-            let stale = match kept.as_deref() {
-                Some(Entry::Answer(found)) if found.freshness() != Freshness::Gone && session.response_written().is_none() => Some(found),
-                _ => None,
-            };
-            match (stale, policy) {
-                (Some(found), Some(policy)) if failure != Failure::ClientGone => {
-                    site.tally.cache_stale.fetch_add(1, Relaxed);
-                    let note = "serverkit; hit; detail=stale-if-error";
-                    (write_kept(session, found, note, policy, secure).await, true)
-                }
-                _ => (fail(session, &leads.name, failure, errand.limits.body_bytes, dress).await, false),
-            }
-        }
-    };
+    let (status, whole) = pass(way, session, &wish, &Onward { leads, policy, more }, alt_svc, place).await;
     if let Some(canary) = canary
         && status != 499
     {
@@ -227,6 +123,193 @@ pub(crate) async fn serve(
         status,
         whole,
         counters: leads.counters.clone(),
+    }
+}
+
+impl Wish {
+    /// `None` when the path climbs above its root.
+    fn of(request: &RequestHeader, host: &HeaderValue) -> Option<Wish> {
+        let uri = request.uri.path_and_query().map_or("/", |uri| uri.as_str()).to_owned();
+        let path = normal_path(&uri)?.into_owned();
+        let bare = crate::decide::normal_host(host.to_str().unwrap_or_default()).into_owned();
+        Some(Wish { uri, path, bare })
+    }
+}
+
+impl<'a> Way<'a> {
+    /// What the edge said itself is counted for the site.
+    fn answered(&self, status: u16) -> Outcome {
+        self.site.leads.counters.begin();
+        Outcome {
+            status,
+            whole: true,
+            counters: self.site.leads.counters.clone(),
+        }
+    }
+
+    fn choose(&self, request: &RequestHeader, wish: &Wish) -> Chosen<'a> {
+        let seen = Seen { request, path: &wish.path };
+        let mut location = String::new();
+        let rule = self.extras.rules.iter().find(|rule| {
+            rule.matches.fits(&seen)
+                && match &rule.does {
+                    Does::Redirect(redirect) => match redirect.location(&wish.bare, &self.extras.pattern, &wish.uri, &wish.path) {
+                        Some(to) => {
+                            location = to;
+                            true
+                        }
+                        None => false,
+                    },
+                    _ => true,
+                }
+        });
+        Chosen {
+            rule,
+            location,
+            policy: rule.map_or(self.extras.policy.as_ref(), |rule| rule.policy.as_ref()),
+        }
+    }
+
+    async fn gate(&self, request: &RequestHeader, wish: &Wish, policy: Option<&Arc<Policy>>) -> Result<Vec<(HeaderName, HeaderValue)>, Own> {
+        let Some(policy) = policy else { return Ok(Vec::new()) };
+        let visitor = Visitor {
+            request,
+            client: self.caller.ip,
+            client_text: self.caller.text(self.guest),
+            host: self.host,
+            secure: self.caller.secure,
+            path: &wish.path,
+        };
+        policy.gate(self.worker, &visitor, &self.site.tally).await
+    }
+
+    /// The canary, when no rule answers and this request is one of its share.
+    fn canary(&self, request: &RequestHeader, wish: &Wish, rule: Option<&BuiltRule>) -> Option<&'a BuiltCanary> {
+        let canary = self.extras.canary.as_ref().filter(|_| rule.is_none())?;
+        canary.takes(&Seen { request, path: &wish.path }).then_some(canary)
+    }
+}
+
+async fn refuse(session: &mut ServerSession, own: Own, dress: Option<Dress<'_>>) -> u16 {
+    match own.answer {
+        Reply::Words(answer) => crate::serve::write_answer_with(session, &answer, dress, own.headers).await,
+        Reply::Whole(status, body) => write_whole(session, status, own.headers, body, dress).await,
+    }
+}
+
+/// The answer of a rule that passes nothing on.
+async fn own_answer(session: &mut ServerSession, chosen: &Chosen<'_>, dress: Option<Dress<'_>>) -> Option<u16> {
+    Some(match &chosen.rule?.does {
+        Does::Serve(_) => return None,
+        Does::Redirect(redirect) => {
+            let Ok(to) = HeaderValue::from_str(&chosen.location) else {
+                return Some(write_answer(session, &Answer::bad_request("The address cannot be redirected."), dress).await);
+            };
+            let status = StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::PERMANENT_REDIRECT);
+            write_whole(session, status, HeaderMap::from_iter([(header::LOCATION, to)]), Bytes::new(), dress).await
+        }
+        Does::Respond { status, kind, body } => {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind.clone())]);
+            write_whole(session, *status, headers, body.clone(), dress).await
+        }
+    })
+}
+
+/// From what is kept, or from the app. The status, and whether the answer is whole.
+async fn pass(
+    way: &Way<'_>,
+    session: &mut ServerSession,
+    wish: &Wish,
+    onward: &Onward<'_>,
+    alt_svc: Option<HeaderValue>,
+    place: &mut Option<Place>,
+) -> (u16, bool) {
+    let (leads, secure) = (onward.leads, way.caller.secure);
+    let changed = leads.path.as_ref().map(|change| change.apply(&wish.uri, &wish.path));
+    let mut errand = Errand::new(way.worker, &leads.serves, way.host, way.caller);
+    errand.path = changed.as_deref();
+    errand.prefix = leads.path.as_ref().and_then(|change| change.strip_prefix.as_deref());
+    errand.more = &onward.more;
+    let mut shaper = Shaper(None, alt_svc);
+    let Some(policy) = onward.policy else {
+        return match forward::forward(way.worker, way.guest, session, &errand, &mut shaper, place).await {
+            Ok(status) => (status, true),
+            Err(failure) => (fail(session, &leads.name, failure, errand.limits.body_bytes, None).await, false),
+        };
+    };
+    errand.obey(policy);
+    let mut shape = shape_for(way, session.req_header(), wish, policy, &mut errand);
+    let mut kept = None;
+    if let Some(share) = policy.share.as_ref().filter(|_| cache::is_about(session.req_header())) {
+        let key = cache::key(&leads.name, &wish.bare, secure, changed.as_deref().unwrap_or(&wish.uri));
+        errand.for_cache = true;
+        kept = share.find(&key, &session.req_header().headers);
+        if let Some((found, note)) = recall(way, session.req_header(), &errand, policy, &key, kept.as_ref()) {
+            return (write_kept(session, found, note, policy, secure).await, true);
+        }
+        way.site.tally.cache_misses.fetch_add(1, Relaxed);
+        shape.note = Some("serverkit; fwd=miss");
+        if session.req_header().method == Method::GET {
+            shape.keep = Some((share.clone(), key));
+        }
+    }
+    shaper.0 = Some(Box::new(shape));
+    let failure = match forward::forward(way.worker, way.guest, session, &errand, &mut shaper, place).await {
+        Ok(status) => return (status, true),
+        Err(failure) => failure,
+    };
+    if let Some(Entry::Answer(found)) = kept.as_deref()
+        && failure != Failure::ClientGone
+        && found.freshness() != Freshness::Gone
+        && session.response_written().is_none()
+    {
+        way.site.tally.cache_stale.fetch_add(1, Relaxed);
+        let note = "serverkit; hit; detail=stale-if-error";
+        return (write_kept(session, found, note, policy, secure).await, true);
+    }
+    let dress = Some(Dress { policy, secure });
+    (fail(session, &leads.name, failure, errand.limits.body_bytes, dress).await, false)
+}
+
+/// How the answer will be shaped; chooses the upstream to begin with, because the answer may have to remember it.
+fn shape_for(way: &Way<'_>, request: &RequestHeader, wish: &Wish, policy: &Arc<Policy>, errand: &mut Errand<'_>) -> Shape {
+    let mut shape = Shape::new(policy.clone(), way.caller.secure);
+    if let Serves::App(balanced) = errand.serves {
+        let first = balanced.choose(&request.headers, &wish.path, way.caller.ip, way.worker.now());
+        errand.first = Some(first);
+        shape.cookie = balanced
+            .cookie_for(first, &request.headers, way.guest)
+            .and_then(|cookie| HeaderValue::from_str(&cookie).ok());
+    }
+    shape
+}
+
+/// What is kept and may be given at once, with the words of `Cache-Status` (RFC 9211). One that is stale is fetched anew meanwhile.
+fn recall<'k>(
+    way: &Way<'_>,
+    request: &RequestHeader,
+    errand: &Errand<'_>,
+    policy: &Arc<Policy>,
+    key: &str,
+    kept: Option<&'k Arc<Entry>>,
+) -> Option<(&'k Kept, &'static str)> {
+    let entry = kept?;
+    let Entry::Answer(found) = entry.as_ref() else { return None };
+    let tally = &way.site.tally;
+    match found.freshness() {
+        Freshness::Fresh => {
+            tally.cache_hits.fetch_add(1, Relaxed);
+            Some((found, "serverkit; hit"))
+        }
+        Freshness::Usable => {
+            tally.cache_hits.fetch_add(1, Relaxed);
+            tally.cache_stale.fetch_add(1, Relaxed);
+            if !found.refreshing.swap(true, Relaxed) {
+                refresh(way.worker, way.guest, request, errand, policy, key, entry.clone());
+            }
+            Some((found, "serverkit; hit; detail=stale"))
+        }
+        _ => None,
     }
 }
 
@@ -261,7 +344,7 @@ fn refresh(
     errand: &Errand<'_>,
     policy: &Arc<Policy>,
     key: &str,
-    stale: Option<Arc<Entry>>,
+    stale: Arc<Entry>,
 ) {
     let Serves::App(balanced) = errand.serves else { return };
     let backend = balanced.backends[errand.first.unwrap_or(0) % balanced.backends.len()].clone();
@@ -287,7 +370,7 @@ fn refresh(
                 capture.end();
             }
         }
-        if let Some(Entry::Answer(stale)) = stale.as_deref() {
+        if let Entry::Answer(stale) = stale.as_ref() {
             stale.refreshing.store(false, Relaxed);
         }
     });

@@ -282,8 +282,15 @@ pub(crate) async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut sessi
                 }
                 Some(extras) => {
                     // Boxed, so that the common case does not carry the room for this one.
-                    let considered = considered::serve(worker, guest, &mut session, &found, extras, &host, &caller, alt_svc, &mut place);
-                    let outcome = Box::pin(considered).await;
+                    let way = considered::Way {
+                        worker,
+                        guest,
+                        site: &found,
+                        extras,
+                        host: &host,
+                        caller: &caller,
+                    };
+                    let outcome = Box::pin(considered::serve(&way, &mut session, alt_svc, &mut place)).await;
                     (whole, counters) = (outcome.whole, Some(outcome.counters));
                     outcome.status
                 }
