@@ -27,6 +27,8 @@ pub struct Release {
     pub image: String,
     /// What people call it.
     pub image_name: String,
+    /// By what its registry knows it, `name@sha256:…`; null for one that was built here.
+    pub digest: Option<String>,
     pub commit: Option<Commit>,
     pub port: u16,
     pub command: Option<Vec<String>>,
@@ -80,6 +82,7 @@ impl From<app::ReleaseView> for Release {
             deployment: release.deployment.to_string(),
             image: release.image,
             image_name: release.image_name,
+            digest: release.digest,
             commit: release.commit.map(Commit::from),
             port: release.port,
             command: release.command,

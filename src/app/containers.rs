@@ -1,13 +1,14 @@
 //! Containers of releases: how they are made, looked at, and taken away.
 
-use crate::{ground::Ground, releases, routing};
+use crate::{ground::Ground, registries, releases, routing};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use types::{App, Container, ContainerSpec, Error, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseId, Result, Secret, report};
+use types::{App, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseId, Result, Secret, report};
 
 /// How long requests and WebSockets of a container that was replaced may go on.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -76,9 +77,23 @@ pub(crate) async fn look(ground: &Ground) -> Result<Vec<Container>> {
 /// Makes and starts the container of a release, with its network and volumes; one that is there is started.
 pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release) -> Result<()> {
     ground.retiring.take_back(&release.id).await;
-    let spec = spec(ground, app, release).await?;
-    ground.node.container_start(&spec).await?;
+    let mut spec = spec(ground, app, release).await?;
+    match (ground.node.container_start(&spec).await, &release.digest) {
+        (Err(Error::NotFound { kind: Kind::Image, .. }), Some(digest)) => {
+            spec.image = fetch_again(ground, app, digest).await?;
+            ground.node.container_start(&spec).await?;
+        }
+        (started, _) => drop(started?),
+    }
     Ok(())
+}
+
+/// Somebody removed the image from the engine, or the machine is another: its registry has the very same one. Its id.
+async fn fetch_again(ground: &Ground, app: &App, digest: &str) -> Result<String> {
+    let login = registries::login_for(ground, &app.organization, digest)?;
+    let (lines, mut said) = mpsc::channel(64);
+    tokio::spawn(async move { while said.recv().await.is_some() {} });
+    Ok(ground.node.image_pull(digest, login.as_ref(), false, &lines).await?.id)
 }
 
 /// Drains, stops and removes a container, beside what else happens. `false` when that is under way already.

@@ -396,7 +396,7 @@ impl Step<'_> {
                 let image = self
                     .ground
                     .node
-                    .image_pull(reference.as_str(), login.as_ref(), false, &self.log.lines())
+                    .image_pull(reference.as_str(), login.as_ref(), true, &self.log.lines())
                     .await?;
                 self.released(image, reference.as_str().to_owned())
             }
@@ -526,6 +526,7 @@ impl Step<'_> {
             number: self.deployment.number,
             port: app.port.or_else(|| image.ports.first().copied()).unwrap_or(8080),
             image: image.id,
+            digest: image.digest,
             image_name,
             commit: self.deployment.commit.clone(),
             variables,

@@ -112,7 +112,10 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
     };
     compare("commit", commit(from), commit(to));
     compare("image", Some(from.image_name.clone()), Some(to.image_name.clone()));
-    compare("image id", Some(from.image.clone()), Some(to.image.clone()));
+    match (&from.digest, &to.digest) {
+        (Some(from), Some(to)) => compare("image digest", Some(from.clone()), Some(to.clone())),
+        _ => compare("image id", Some(from.image.clone()), Some(to.image.clone())),
+    }
     compare("port", Some(from.port.to_string()), Some(to.port.to_string()));
     compare(
         "command",

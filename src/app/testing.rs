@@ -87,6 +87,7 @@ impl Node for FakeNode {
     async fn image_find(&self, reference: &str) -> Result<Option<Image>> {
         Ok(Some(Image {
             id: format!("sha256:{reference}"),
+            digest: None,
             ports: vec![80],
             bytes: 1,
         }))
@@ -98,6 +99,7 @@ impl Node for FakeNode {
         }
         Ok(Image {
             id: format!("sha256:{reference}"),
+            digest: None,
             ports: vec![80],
             bytes: 1,
         })
@@ -111,6 +113,7 @@ impl Node for FakeNode {
     async fn image_build(&self, spec: &BuildSpec, _: &Lines) -> Result<Image> {
         Ok(Image {
             id: format!("sha256:{}", spec.tag),
+            digest: None,
             ports: vec![80],
             bytes: 1,
         })

@@ -26,13 +26,14 @@ impl Docker {
     /// By id or reference.
     pub async fn image_find(&self, reference: &str) -> Result<Option<Image>> {
         match self.client().inspect_image(checked(Kind::Image, reference)?).await {
-            Ok(found) => Ok(image_of(found)),
+            Ok(found) => Ok(image_of(found, reference)),
             Err(refusal) if is_missing(&refusal) => Ok(None),
             Err(refusal) => Err(words(format!("looking at the image `{reference}`"))(refusal)),
         }
     }
 
-    /// Pulls it unless the engine has it. `always` asks the registry even then, and keeps what is there if that fails.
+    /// Pulls it unless the engine has it. `always` asks the registry even then, unless the image was built or loaded here or the
+    /// reference says which one it is (a digest); what is here is used while the registry cannot be reached or has none.
     /// Fails with `NotFound`, with `Unauthenticated` when the registry wants another login, and with `Unavailable`.
     pub async fn image_pull(
         &self,
@@ -42,7 +43,8 @@ impl Docker {
         lines: &mpsc::Sender<LogLine>,
     ) -> Result<Image> {
         let present = self.image_find(reference).await?;
-        if let (Some(image), false) = (&present, always) {
+        let moves = |image: &Image| image.digest.is_some() && !reference.contains('@');
+        if let Some(image) = present.as_ref().filter(|image| !always || !moves(image)) {
             self.note(lines, format!("{reference} is here already")).await;
             return Ok(image.clone());
         }
@@ -51,7 +53,7 @@ impl Docker {
                 .image_find(reference)
                 .await?
                 .ok_or_else(|| Error::not_found(Kind::Image, reference)),
-            (Err(error @ Error::Unavailable { .. }), Some(image)) => {
+            (Err(error), Some(image)) if may_use_what_is_here(&error, login) => {
                 self.note(lines, format!("{error}; using {reference} as it is here")).await;
                 Ok(image)
             }
@@ -145,16 +147,41 @@ impl Docker {
     }
 }
 
-fn image_of(found: ImageInspect) -> Option<Image> {
+/// The registry is away, or knows nothing of an image that was made here. One that refuses a login which we were given has the
+/// word: else a wrong password would go unseen, and an old image would run.
+fn may_use_what_is_here(error: &Error, login: Option<&RegistryLogin>) -> bool {
+    match error {
+        Error::Unavailable { .. } | Error::NotFound { .. } => true,
+        Error::Unauthenticated { .. } => login.is_none(),
+        _ => false,
+    }
+}
+
+fn image_of(found: ImageInspect, reference: &str) -> Option<Image> {
+    let digest = digest_of(&found.repo_digests.unwrap_or_default(), reference);
     let exposed = found.config.and_then(|config| config.exposed_ports).unwrap_or_default();
     let mut ports: Vec<u16> = exposed.iter().filter_map(|port| tcp_port(port)).collect();
     ports.sort_unstable();
     ports.dedup();
     Some(Image {
         id: found.id?,
+        digest,
         ports,
         bytes: found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
     })
+}
+
+/// The one of this name: an image may have been pulled from several places, under a digest at each. The engine lists names
+/// as people write them, so `nginx`, never `docker.io/library/nginx`; asked by id, any will do.
+fn digest_of(digests: &[String], reference: &str) -> Option<String> {
+    if reference.starts_with("sha256:") {
+        return digests.first().cloned();
+    }
+    let name = name_and_tag(reference).0;
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    let of_name = |digest: &&String| digest.split_once('@').is_some_and(|(theirs, _)| theirs == name);
+    digests.iter().find(of_name).cloned()
 }
 
 /// `80/tcp` or `80`; `53/udp` is none.
@@ -398,10 +425,8 @@ mod tests {
             .tag_image("tests/http:latest", Some(tag))
             .await
             .expect("it is tagged");
-        docker
-            .image_pull("127.0.0.1:1/there:1", None, true, &lines)
-            .await
-            .expect("what is there is used");
+        let tagged = docker.image_pull("127.0.0.1:1/there:1", None, true, &lines).await;
+        assert_eq!(tagged.expect("its registry is not asked: it was made here").digest, None);
         docker.image_remove("127.0.0.1:1/there:1").await.expect("the name goes");
         assert!(docker.image_find("tests/http:latest").await.expect("the engine answers").is_some());
         docker.image_remove("127.0.0.1:1/there:1").await.expect("gone already is fine");

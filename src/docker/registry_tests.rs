@@ -164,6 +164,8 @@ async fn docker_private_images_are_pulled_and_built_from() {
         .await
         .expect("it is right");
     assert_eq!(pulled.ports, [8080]);
+    let digest = pulled.digest.expect("it came from a registry");
+    assert!(digest.starts_with(&format!("{}@sha256:", reference.rsplit_once(':').expect("a tag").0)), "{digest}");
     drop(lines);
     let mut log = Vec::new();
     while let Some(line) = said.recv().await {
@@ -171,6 +173,18 @@ async fn docker_private_images_are_pulled_and_built_from() {
     }
     assert!(log.iter().any(|line| line.starts_with("Digest: sha256:")), "{log:?}");
     assert!(!log.iter().any(|line| line.contains("let me")), "no password is printed");
+
+    // What the engine lost is the same again, by its digest.
+    docker.image_remove(&pulled.id).await.expect("nothing uses it");
+    let again = docker
+        .image_pull(&digest, Some(&right), false, &lines_of_nobody())
+        .await
+        .expect("the registry has it");
+    assert_eq!((again.id, again.digest), (pulled.id, Some(digest)));
+    docker
+        .image_pull(&reference, Some(&right), false, &lines_of_nobody())
+        .await
+        .expect("under its name too");
 
     // What is here is used when the registry is away.
     drop(registry);

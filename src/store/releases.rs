@@ -1,15 +1,35 @@
 //! How releases are kept: by app, so that one app's are next to each other; the id alone is a claim.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{Kind, Release};
 
 impl Record for Release {
     const KIND: Kind = Kind::Release;
     const TREE: &'static str = "releases";
-    const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Release {
-        match previous {}
+    const VERSION: u8 = 2;
+    type Previous = v1::Release;
+    fn upgrade(previous: v1::Release) -> Release {
+        Release {
+            id: previous.id,
+            organization: previous.organization,
+            app: previous.app,
+            deployment: previous.deployment,
+            number: previous.number,
+            image: previous.image,
+            image_name: previous.image_name,
+            digest: None,
+            commit: previous.commit,
+            variables: previous.variables,
+            variables_version: previous.variables_version,
+            port: previous.port,
+            command: previous.command,
+            mounts: previous.mounts,
+            domains: previous.domains,
+            limits: previous.limits,
+            health: previous.health,
+            grace_seconds: previous.grace_seconds,
+            created_at: previous.created_at,
+        }
     }
     fn key(&self) -> String {
         format!("{}/{}", self.app, self.id)
@@ -19,5 +39,54 @@ impl Record for Release {
     }
     fn claims(&self) -> Vec<String> {
         vec![self.id.to_string()]
+    }
+}
+
+mod v1 {
+    //! Before releases kept the digest of a pulled image.
+
+    use crate::{Never, Record};
+    use serde::{Deserialize, Serialize};
+    use types::{AppId, Commit, DeploymentId, HealthCheck, Kind, Limits, Mount, OrganizationId, ReleaseId, ReleaseVariable, Time};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct Release {
+        pub id: ReleaseId,
+        pub organization: OrganizationId,
+        pub app: AppId,
+        pub deployment: DeploymentId,
+        pub number: u64,
+        pub image: String,
+        pub image_name: String,
+        pub commit: Option<Commit>,
+        pub variables: Vec<ReleaseVariable>,
+        pub variables_version: u64,
+        pub port: u16,
+        pub command: Option<Vec<String>>,
+        pub mounts: Vec<Mount>,
+        pub domains: Vec<String>,
+        pub limits: Limits,
+        pub health: HealthCheck,
+        pub grace_seconds: u32,
+        pub created_at: Time,
+    }
+
+    impl Record for Release {
+        const KIND: Kind = Kind::Release;
+        const TREE: &'static str = "releases";
+        const VERSION: u8 = 1;
+        type Previous = Never;
+        fn upgrade(previous: Never) -> Release {
+            match previous {}
+        }
+        fn key(&self) -> String {
+            format!("{}/{}", self.app, self.id)
+        }
+        fn name(&self) -> String {
+            self.id.to_string()
+        }
+        fn claims(&self) -> Vec<String> {
+            vec![self.id.to_string()]
+        }
     }
 }

@@ -107,6 +107,8 @@ impl ContainerState {
 pub struct Image {
     /// `sha256:…`
     pub id: String,
+    /// By what its registry knows it, `name@sha256:…`; `None` for one that was built or loaded here.
+    pub digest: Option<String>,
     /// TCP ports that it declares, in order.
     pub ports: Vec<u16>,
     pub bytes: u64,

@@ -15,6 +15,8 @@ pub struct Release {
     pub image: String,
     /// What people call it.
     pub image_name: String,
+    /// By what its registry knows it, `name@sha256:…`: it can be fetched again by it. `None` for one that was built here.
+    pub digest: Option<String>,
     pub commit: Option<Commit>,
     pub variables: Vec<ReleaseVariable>,
     pub variables_version: u64,

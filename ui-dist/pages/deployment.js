@@ -57,7 +57,7 @@ export default function DeploymentPage({ params }) {
           one.commit && ['Commit', html`<span class="code-line"><code>${one.commit.id.slice(0, 12)}</code>${h(Copy, { text: one.commit.id, label: 'Copy commit' })}</span>`],
           one.commit && ['Author', one.commit.author],
           release && ['Release', html`#${release.number} ${release.live ? html`<span class="tag accent">serves now</span>` : null}`],
-          release && ['Image', html`<code class="any">${release.image_name}</code>`],
+          release && ['Image', html`<code class="any">${release.digest ?? release.image_name}</code>`],
           release && ['Port', String(release.port)],
           release && ['Limits', `${bytes(release.limits.memory_bytes)}, ${plural(release.limits.cpu_millis / 1000, 'core')}`],
         ] }))}
