@@ -10,6 +10,7 @@ mod cli;
 mod deploy;
 mod edge_live;
 mod faults;
+mod registries;
 mod routing;
 mod secrets;
 mod setup_and_signin;

@@ -8,7 +8,9 @@ use std::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use types::{App, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseId, Result, Secret, report};
+use types::{
+    App, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseId, Result, Secret, report,
+};
 
 /// How long requests and WebSockets of a container that was replaced may go on.
 const DRAIN: Duration = Duration::from_secs(30);

@@ -1,77 +1,16 @@
 //! A real registry (Debian's `docker-registry`) that wants a login: pulls, builds and checks with a right one, a wrong one, none.
 
-use crate::testing::{self, eventually};
-use bollard::{
-    auth::DockerCredentials,
-    query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder},
-};
-use futures::TryStreamExt;
-use std::{
-    collections::BTreeMap,
-    fs,
-    process::{Child, Command, Stdio},
-};
+use crate::testing;
+use std::collections::BTreeMap;
+use testkit::Registry;
 use tokio::sync::mpsc;
 use types::{BuildSpec, Error, LogLine, RegistryLogin, Secret, World};
 
-/// `let me pull`, by bcrypt.
-const HTPASSWD: &str = "ada:$2b$04$abcdefghijklmnopqrstuu/WZWQO3QaPfExUv0JgLDJQbj1zlSZJW\n";
-
-/// It and its data go when it is dropped.
-struct Registry {
-    process: Child,
-    address: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Registry {
-    /// On loopback, where engines speak plain HTTP.
-    async fn start() -> Registry {
-        let port = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-            listener.local_addr().expect("it is bound").port()
-        };
-        let folder = tempfile::tempdir().expect("there is a temporary folder");
-        let path = |name: &str| folder.path().join(name);
-        fs::write(path("htpasswd"), HTPASSWD).expect("it is writable");
-        let config = format!(
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\nauth:\n  htpasswd:\n    realm: tests\n    path: {}\n",
-            path("data").display(),
-            path("htpasswd").display()
-        );
-        fs::write(path("config.yml"), config).expect("it is writable");
-        let process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(path("config.yml"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("tests/run.sh installs docker-registry");
-        let address = format!("127.0.0.1:{port}");
-        eventually("the registry listens", || async {
-            tokio::net::TcpStream::connect(&address).await.is_ok()
-        })
-        .await;
-        Registry {
-            process,
-            address,
-            _folder: folder,
-        }
-    }
-
-    fn login(&self, password: &str) -> RegistryLogin {
-        RegistryLogin {
-            server: self.address.parse().expect("it is a server"),
-            user: "ada".into(),
-            password: Secret::from(password),
-        }
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+fn login(registry: &Registry, password: &str) -> RegistryLogin {
+    RegistryLogin {
+        server: registry.address().parse().expect("it is a server"),
+        user: Registry::USER.into(),
+        password: Secret::from(password),
     }
 }
 
@@ -79,37 +18,17 @@ impl Drop for Registry {
 async fn docker_private_images_are_pulled_and_built_from() {
     let docker = testing::docker();
     let registry = Registry::start().await;
-    let (right, wrong) = (registry.login("let me pull"), registry.login("let me in"));
+    let (right, wrong) = (login(&registry, Registry::PASSWORD), login(&registry, "let me in"));
 
     docker.registry_check(&right).await.expect("it is right");
     let error = docker.registry_check(&wrong).await.expect_err("it is wrong");
-    let server = &registry.address;
+    let server = registry.address();
     let expected = format!("password: the registry {server} does not take this user and password");
     assert_eq!(error.to_string(), expected);
 
-    // Something of our own: only what nothing else needs goes away again.
     let repository = format!("{server}/team/private");
-    let tag = TagImageOptionsBuilder::default().repo(&repository).tag("1").build();
-    docker
-        .client()
-        .tag_image("tests/http:latest", Some(tag))
-        .await
-        .expect("it is tagged");
-    let credentials = DockerCredentials {
-        username: Some("ada".into()),
-        password: Some("let me pull".into()),
-        ..Default::default()
-    };
-    let options = PushImageOptionsBuilder::default().tag("1").build();
-    let pushed: Result<Vec<_>, _> = docker
-        .client()
-        .push_image(&repository, Some(options), Some(credentials))
-        .try_collect()
-        .await;
-    pushed.expect("it is pushed");
+    registry.push(&testkit::docker_host(), "tests/http:latest", "team/private:1");
     let reference = format!("{repository}:1");
-    docker.image_remove(&reference).await.expect("the name goes");
-
     let (lines, mut said) = mpsc::channel::<LogLine>(1000);
     let error = docker
         .image_pull(&reference, None, false, &lines)
@@ -165,7 +84,10 @@ async fn docker_private_images_are_pulled_and_built_from() {
         .expect("it is right");
     assert_eq!(pulled.ports, [8080]);
     let digest = pulled.digest.expect("it came from a registry");
-    assert!(digest.starts_with(&format!("{}@sha256:", reference.rsplit_once(':').expect("a tag").0)), "{digest}");
+    assert!(
+        digest.starts_with(&format!("{}@sha256:", reference.rsplit_once(':').expect("a tag").0)),
+        "{digest}"
+    );
     drop(lines);
     let mut log = Vec::new();
     while let Some(line) = said.recv().await {

@@ -170,7 +170,12 @@ impl<'a> Way<'a> {
         }
     }
 
-    async fn gate(&self, request: &RequestHeader, wish: &Wish, policy: Option<&Arc<Policy>>) -> Result<Vec<(HeaderName, HeaderValue)>, Own> {
+    async fn gate(
+        &self,
+        request: &RequestHeader,
+        wish: &Wish,
+        policy: Option<&Arc<Policy>>,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Own> {
         let Some(policy) = policy else { return Ok(Vec::new()) };
         let visitor = Visitor {
             request,

@@ -90,3 +90,36 @@ mod v1 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::decode;
+
+    #[test]
+    fn a_release_of_version_1_is_read() {
+        let old = v1::Release {
+            id: "rel_00000000000000000000000000".parse().expect("an id"),
+            organization: "org_00000000000000000000000000".parse().expect("an id"),
+            app: "app_00000000000000000000000000".parse().expect("an id"),
+            deployment: "dep_00000000000000000000000000".parse().expect("an id"),
+            number: 3,
+            image: "sha256:1".into(),
+            image_name: "nginx:1".into(),
+            commit: None,
+            variables: Vec::new(),
+            variables_version: 1,
+            port: 80,
+            command: None,
+            mounts: Vec::new(),
+            domains: Vec::new(),
+            limits: types::Limits::default(),
+            health: types::HealthCheck::default(),
+            grace_seconds: 10,
+            created_at: types::Time(0),
+        };
+        let bytes = serde_json::to_vec(&old).expect("it is written");
+        let release: Release = decode(1, &bytes).expect("read");
+        assert_eq!((release.number, release.image_name.as_str(), release.digest), (3, "nginx:1", None));
+    }
+}

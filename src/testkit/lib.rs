@@ -16,6 +16,7 @@ mod name_server;
 mod network;
 mod panel;
 mod polling;
+mod registry;
 mod socket;
 
 pub use acme::{EXTERNAL_ACCOUNT, Pebble, TestAuthority};
@@ -29,6 +30,7 @@ pub use name_server::NameServer;
 pub use network::{free_port, insecure_tls, reserve_ports};
 pub use panel::{OWNER, Options, TestPanel, serverkit_binary};
 pub use polling::{eventually, eventually_ok};
+pub use registry::Registry;
 pub use socket::Socket;
 
 /// A folder of `tests/samples`.
