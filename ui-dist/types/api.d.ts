@@ -3648,6 +3648,8 @@ export interface components {
             image: string;
             /** @description What people call it. */
             image_name: string;
+            /** @description By what its registry knows it, `name@sha256:…`; null for one that was built here. */
+            digest: string | null;
             commit: components["schemas"]["Commit"] | null;
             /** Format: uint16 */
             port: number;
