@@ -8,6 +8,8 @@ export const route = signal(/** @type {Route} */ (typeof location === 'undefined
 /** Asked before leaving a page with unsaved work; answers whether to stay. @type {{ current: null | (() => boolean) }} */
 export const guard = { current: null };
 
+/** The address that is shown. */
+let last = typeof location === 'undefined' ? '' : location.href;
 /** @type {Map<string, number>} */
 const scrolls = new Map();
 
@@ -18,6 +20,7 @@ export function navigate(url, how = {}) {
   const next = new URL(url, location.href);
   const samePage = next.pathname === location.pathname;
   history[how.replace ? 'replaceState' : 'pushState']({ key: String(Math.random()) }, '', url);
+  last = location.href;
   route.value = read();
   if (!how.keepScroll && !samePage) scrollTo(0, 0);
 }
@@ -32,6 +35,9 @@ export function setQuery(key, value) {
 export function startRouter() {
   history.scrollRestoration = 'manual';
   addEventListener('popstate', () => {
+    // The browser is there already; whoever stays is put back where they were.
+    if (guard.current && guard.current()) { history.pushState({ key: String(Math.random()) }, '', last); return; }
+    last = location.href;
     route.value = read();
     const at = scrolls.get(history.state?.key ?? '') ?? 0;
     requestAnimationFrame(() => scrollTo(0, at));

@@ -2,6 +2,7 @@
 import { html, h, icon, useEffect } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { navigate } from '../lib/router.js';
+import { useUnsaved } from '../lib/unsaved.js';
 import { apps, appPath, putApp, putDeployment } from '../lib/live.js';
 import { Panel } from '../parts/page.js';
 import { Act } from '../parts/act.js';
@@ -44,6 +45,7 @@ function Part({ title, note, start, save, body }) {
   const key = JSON.stringify(start);
   useEffect(() => { if (!form.touched.peek()) form.reset(start); }, [key]);
   const dirty = JSON.stringify(form.values.value) !== key;
+  useUnsaved(dirty, title.toLowerCase());
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(() => save(form.values.value)); }}>${h(Panel, {
     title, note, foot: dirty || form.problem.value ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
   }, html`<div class="stack">${body(form)}${h(FormProblem, { text: form.general(FORM_FIELDS) })}</div>`)}</form>`;

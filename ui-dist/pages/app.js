@@ -12,6 +12,7 @@ import { Ago } from '../parts/time.js';
 import { Act } from '../parts/act.js';
 import { Copy } from '../parts/copy.js';
 import { Menu } from '../parts/menu.js';
+import { Tab } from '../parts/tab.js';
 import { Tabs } from '../parts/tabs.js';
 import { Timeline } from '../parts/timeline.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
@@ -56,20 +57,8 @@ export default function AppPage({ params }) {
     ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([, , , role]) => !role || may(role)).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
     ${h(Running, { app: shown, brief: tab !== 'overview' })}
-    ${entry ? h(Tab, { key: tab, app: shown, load: entry[2] }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
+    ${entry ? h(Tab, { key: tab, load: entry[2], props: { app: shown, key: shown.id } }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
   </div>`;
-}
-
-/** @type {Map<() => Promise<any>, any>} */
-const loaded = new Map();
-/** @param {{ app: S<'App'>, load: () => Promise<any> }} props */
-function Tab({ app, load }) {
-  const [, turn] = useState(0);
-  const [error, setError] = useState(/** @type {Error | null} */ (null));
-  const Part = loaded.get(load);
-  useEffect(() => { if (!Part) load().then((module) => { loaded.set(load, module.default); turn((n) => n + 1); }, setError); }, [load]);
-  if (error) return h(Failed, { error });
-  return Part ? h(Part, { app, key: app.id }) : null;
 }
 
 /** @param {{ app: S<'App'>, tab: string, children?: any }} props */

@@ -2,11 +2,12 @@
 import { html, h, icon, cx, signal, useEffect, useLayoutEffect, useRef, useState, useId } from '../lib/html.js';
 import { bytes, sentence } from '../lib/format.js';
 
-/** @typedef {{ key: number, body: (close: (value?: unknown) => void) => any, resolve: (value: unknown) => void, label: string, wide?: boolean }} Open */
+/** @typedef {{ key: number, body: (close: (value?: unknown) => void) => any, resolve: (value: unknown) => void, label: string, wide?: boolean, leave?: { current: (() => void) | null } }} Open */
 const open = signal(/** @type {Open[]} */ ([]));
 let keys = 0;
 
-/** Shows a dialog until its body calls `close`. @param {string} label @param {Open['body']} body @param {{ wide?: boolean }} [how] @returns {Promise<any>} */
+/** Shows a dialog until its body calls `close`. `leave` is called in place of closing when somebody turns away from it: a form asks first.
+ * @param {string} label @param {Open['body']} body @param {{ wide?: boolean, leave?: { current: (() => void) | null } }} [how] @returns {Promise<any>} */
 export function showDialog(label, body, how = {}) {
   return new Promise((resolve) => { open.value = [...open.value, { key: (keys += 1), body, resolve, label, ...how }]; });
 }
@@ -29,11 +30,24 @@ function Shell({ one }) {
     open.value = open.value.filter((other) => other !== one);
     one.resolve(value);
   };
+  const leave = () => (one.leave?.current ?? close)();
   return html`<dialog ref=${element} class=${cx('dialog', one.wide && 'wide')} aria-label=${one.label}
-    onCancel=${(/** @type {Event} */ event) => { event.preventDefault(); close(); }}
-    onPointerDown=${(/** @type {PointerEvent} */ event) => { if (event.target === element.current) close(); }}>
+    onCancel=${(/** @type {Event} */ event) => { event.preventDefault(); leave(); }}
+    onPointerDown=${(/** @type {PointerEvent} */ event) => { if (event.target === element.current) leave(); }}>
     <div class="dialog-box">${one.body(close)}</div>
   </dialog>`;
+}
+
+/** A dialog with a form: turning away from it asks first, once something was written. @param {string} label @param {(close: (value?: unknown) => void, leave: { current: (() => void) | null }) => any} body @param {{ wide?: boolean }} [how] @returns {Promise<any>} */
+export function showForm(label, body, how = {}) {
+  const leave = { current: /** @type {(() => void) | null} */ (null) };
+  return showDialog(label, (close) => body(close, leave), { ...how, leave });
+}
+
+/** How a form's dialog is left without saving. @param {{ touched: { peek: () => boolean } }} form @param {() => void} close @param {{ current: (() => void) | null }} leave */
+export function leaving(form, close, leave) {
+  leave.current = () => { if (!form.touched.peek() || window.confirm('Close without saving what you wrote?')) close(); };
+  return leave.current;
 }
 
 /** @typedef {{ icon: string, label: string, note?: string, bytes?: number, kept?: boolean }} Target */
