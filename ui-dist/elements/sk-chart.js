@@ -133,7 +133,7 @@ function top(data) {
 function stamps(at) {
   const span = (at.at(-1) ?? 0) - (at[0] ?? 0);
   const days = span > 2 * 86_400;
-  const format = new Intl.DateTimeFormat('en-GB', days ? { weekday: 'short', day: 'numeric' } : { hour: '2-digit', minute: '2-digit' });
+  const format = new Intl.DateTimeFormat('en-GB', days ? { weekday: 'short', day: 'numeric' } : { hour: '2-digit', minute: '2-digit', ...(span < 300 ? { second: '2-digit' } : {}) });
   return at.map((one) => format.format(one * 1000));
 }
 if (!customElements.get('sk-chart')) customElements.define('sk-chart', SkChart);

@@ -1,4 +1,4 @@
-// Every request of the panel. A 401 renews the session once and tries again; an answer that is not 2xx becomes a `Problem`.
+// Every request of the panel, but for those of domains and the edge, which `network.js` adds when a page needs them. A 401 renews the session once and tries again; an answer that is not 2xx becomes a `Problem`.
 import { signal } from './html.js';
 
 /** @typedef {import('../types/api.d.ts').components['schemas']} Schemas */
@@ -87,15 +87,15 @@ async function problem(answer) {
   }
 }
 
-const enc = encodeURIComponent;
-const get = (/** @type {string} */ path, /** @type {Options} */ o = {}) => call('GET', path, o);
-const post = (/** @type {string} */ path, /** @type {unknown} */ body = undefined, /** @type {Options} */ o = {}) => call('POST', path, { ...o, body });
-const patch = (/** @type {string} */ path, /** @type {unknown} */ body) => call('PATCH', path, { body });
-const put = (/** @type {string} */ path, /** @type {unknown} */ body) => call('PUT', path, { body });
-const del = (/** @type {string} */ path) => call('DELETE', path);
+export const enc = encodeURIComponent;
+export const get = (/** @type {string} */ path, /** @type {Options} */ o = {}) => call('GET', path, o);
+export const post = (/** @type {string} */ path, /** @type {unknown} */ body = undefined, /** @type {Options} */ o = {}) => call('POST', path, { ...o, body });
+export const patch = (/** @type {string} */ path, /** @type {unknown} */ body) => call('PATCH', path, { body });
+export const put = (/** @type {string} */ path, /** @type {unknown} */ body) => call('PUT', path, { body });
+export const del = (/** @type {string} */ path) => call('DELETE', path);
 
 /** All items of a paged list. @param {string} path @param {Options['query']} [query] @returns {Promise<any[]>} */
-async function all(path, query = {}) {
+export async function all(path, query = {}) {
   const items = [];
   /** @type {string | null} */
   let cursor = null;
@@ -157,9 +157,6 @@ export const api = {
   domainRemove: (/** @type {string} */ host) => del(`/domains/${enc(host)}`),
   domainList: () => /** @type {Promise<S<'Domain'>[]>} */ (all('/domains')),
   domainCheck: (/** @type {string} */ host, /** @type {AbortSignal} */ signal = /** @type {any} */ (undefined)) => /** @type {Promise<S<'DomainCheck'>>} */ (get(`/domains/${enc(host)}/check`, { signal })),
-  certificateList: () => /** @type {Promise<S<'Certificate'>[]>} */ (all('/certificates')),
-  certificateRenew: (/** @type {string} */ host) => /** @type {Promise<S<'Certificate'>>} */ (post(`/certificates/${enc(host)}/renew`)),
-  certificateAuthority: () => /** @type {Promise<string>} */ (get('/certificates/authority', { as: 'text' })),
 
   deploymentCreate: (/** @type {string} */ app, /** @type {{ reference?: string }} */ body = {}) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/deployments`, body)),
   deploymentList: (/** @type {string} */ app) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get(`/apps/${enc(app)}/deployments`)),

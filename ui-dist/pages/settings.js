@@ -3,13 +3,16 @@ import { html, h, icon, useEffect } from '../lib/html.js';
 import { api, Problem } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
+import { useUnsaved } from '../lib/unsaved.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Act } from '../parts/act.js';
 import { Copy } from '../parts/copy.js';
 import { Ago } from '../parts/time.js';
 import { sentence } from '../lib/format.js';
 import { Failed, Loading } from '../parts/empty.js';
-import { useForm, TextField, FormProblem, Submit, Field } from '../parts/field.js';
+import { useForm, TextField, FormProblem, Submit, Field, SelectField, Switch } from '../parts/field.js';
+import { Saved } from '../parts/saved.js';
+import { linesOf, listOf } from '../lib/traffic.js';
 import { DomainCheck } from '../parts/domains.js';
 
 /** @typedef {import('../lib/api.js').S<'Settings'>} Settings */
@@ -31,6 +34,15 @@ export default function SettingsPage() {
       ${h(TextField, { label: 'Email', type: 'email', value: f.v.acme_email, set: f.set('acme_email'), optional: true, placeholder: 'you@example.com', error: f.error('acme_email'), hint: 'The authority writes here about trouble.' })}
       ${h(TextField, { label: 'Directory', value: f.v.acme_directory, set: f.set('acme_directory'), mono: true, error: f.error('acme_directory'), hint: f.v.acme_directory === LETS_ENCRYPT ? 'Let’s Encrypt' : html`<button type="button" class="link" onClick=${() => f.set('acme_directory')(LETS_ENCRYPT)}>Use Let’s Encrypt</button>` })}
       <details class="more" open=${Boolean(s.acme_ca_pem)}><summary>${icon('chevron-right', 'icon-small')}A private ACME server</summary><div class="stack">${h(Field, { label: 'Its authority (PEM)', optional: true, error: f.error('acme_ca_pem'), children: (attrs) => html`<textarea class="input code" rows="6" spellcheck="false" placeholder="-----BEGIN CERTIFICATE-----" value=${f.v.acme_ca_pem} onInput=${(/** @type {any} */ event) => f.set('acme_ca_pem')(event.target.value)} ...${attrs}></textarea>` })}</div></details>` })}
+    ${h(/** @type {typeof Saved<{ challenge: string, staging: boolean, eab: string, hmac: string }>} */ (Saved), { title: 'Orders', note: 'How names are proven, and to whom.', start: { challenge: s.acme_challenge ?? '', staging: s.acme_staging, eab: s.acme_eab_key_id ?? '', hmac: '' }, fields: ['acme_challenge', 'acme_staging', 'acme_eab_key_id', 'acme_eab_hmac_key'],
+      save: (v) => save(/** @type {any} */ ({ acme_challenge: v.challenge || null, acme_staging: v.staging, acme_eab_key_id: v.eab.trim() || null, ...(v.hmac.trim() ? { acme_eab_hmac_key: v.hmac.trim() } : {}) })), body: (form) => { const v = form.values.value; return html`
+      ${h(SelectField, { label: 'Proven by', value: v.challenge, set: form.set('challenge'), options: [{ value: '', label: 'What fits each name' }, { value: 'http', label: 'HTTP: a file on port 80' }, { value: 'tls_alpn', label: 'TLS-ALPN: a connection on port 443' }, { value: 'dns', label: 'DNS: a record, through a DNS provider' }], error: form.error('acme_challenge') })}
+      ${h(Switch, { label: 'Let’s Encrypt’s staging directory', hint: 'For trying out; no browser trusts its certificates.', on: v.staging, set: form.set('staging') })}
+      <details class="more" open=${Boolean(s.acme_eab_key_id)}><summary>${icon('chevron-right', 'icon-small')}An account made beforehand</summary><div class="form-row">${h(TextField, { label: 'Key id', value: v.eab, set: form.set('eab'), mono: true, optional: true, error: form.error('acme_eab_key_id') })}${h(TextField, { label: 'HMAC key', type: 'password', value: v.hmac, set: form.set('hmac'), optional: true, autocomplete: 'new-password', placeholder: s.acme_eab_key_id ? 'stays as it is' : '', error: form.error('acme_eab_hmac_key'), hint: 'In base64url, as the authority gives it.' })}</div></details>`; } })}
+    ${h(/** @type {typeof Saved<{ addresses: string, servers: string }>} */ (Saved), { title: 'This server in DNS', id: 'public', note: 'What names should lead to, and who is asked.', start: { addresses: linesOf(s.public_addresses), servers: linesOf(s.dns_servers) }, fields: ['public_addresses', 'dns_servers'],
+      save: (v) => save({ public_addresses: listOf(v.addresses), dns_servers: listOf(v.servers) }), body: (form) => html`<div class="form-row">
+      ${h(TextField, { label: 'Public addresses', value: form.values.value.addresses, set: form.set('addresses'), mono: true, rows: 2, optional: true, placeholder: 'those of its interfaces', error: form.error('public_addresses'), hint: 'Where the world reaches this server, if its interfaces do not say so.' })}
+      ${h(TextField, { label: 'Name servers', value: form.values.value.servers, set: form.set('servers'), mono: true, rows: 2, optional: true, placeholder: 'public resolvers', error: form.error('dns_servers'), hint: 'Asked whether an order would work.' })}</div>` })}
     ${h(Group, { title: 'Work and keeping', settings: s, fields: ['deployments_at_once', 'trash_days', 'log_days'], save, body: (f) => html`<div class="form-row">
       ${h(TextField, { label: 'Deployments at once', value: f.v.deployments_at_once, set: f.set('deployments_at_once'), inputmode: 'numeric', error: f.error('deployments_at_once'), hint: 'Others wait in the queue.' })}
       ${h(TextField, { label: 'Trash', value: f.v.trash_days, set: f.set('trash_days'), inputmode: 'numeric', suffix: 'days', error: f.error('trash_days') })}
@@ -64,6 +76,7 @@ function Group({ title, note, settings, fields, save, body }) {
   useEffect(() => { if (!form.touched.peek()) form.reset(start); }, [key]);
   const v = form.values.value;
   const dirty = JSON.stringify(v) !== key;
+  useUnsaved(dirty, title.toLowerCase());
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     form.submit(async () => {

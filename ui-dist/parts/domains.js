@@ -4,6 +4,8 @@ import { api } from '../lib/api.js';
 import { certificateState } from '../lib/states.js';
 import { moment } from '../lib/clock.js';
 import { appPath } from '../lib/live.js';
+import { sentence } from '../lib/format.js';
+import { isPublic } from '../lib/traffic.js';
 import { confirm, DialogHead, showDialog } from './dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit, SelectField } from './field.js';
 import { State } from './state.js';
@@ -34,17 +36,21 @@ export function DomainCheck({ host }) {
     : html`<span class=${`row ${check.ok ? 'ok-text' : 'warn-text'}`}>${check.ok ? icon('circle-check') : icon('triangle-alert')}<span class="any">${check.detail}</span></span>`}</div>`;
 }
 
-/** @param {boolean} withApp @param {() => void} reload @returns {import('./table.js').Column<Domain>[]} */
-export const domainColumns = (withApp, reload) => [
-  { id: 'host', label: 'Domain', width: withApp ? '32%' : '40%', card: 'head', sort: (one) => one.host, cell: (one) => html`<span class="cell-name"><a class="cut strong ext" href=${one.url} target="_blank" rel="noreferrer">${one.host}</a>${one.primary ? html`<span class="tag">primary</span>` : null}${h(Copy, { text: one.host, label: `Copy ${one.host}` })}</span>` },
-  ...(withApp ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'app', label: 'App', width: '20%', sort: (one) => one.app.name, cell: (one) => html`<a class="ext" href=${appPath(one.app, 'domains')}>${one.app.name}</a>` })] : []),
-  { id: 'certificate', label: 'Certificate', sort: (one) => one.certificate?.not_after ?? '', cell: (one) => (one.certificate ? html`<span class="cell-name">${h(State, { state: certificateState(one.certificate, moment.value), detail: one.certificate.last_error })}${one.certificate.not_after ? html`<span class="faint cut hide-phone">ends ${h(Ago, { at: one.certificate.not_after })}</span>` : null}</span>` : html`<span class="faint">none yet</span>`) },
-  { id: 'https', label: 'Plain HTTP', width: '118px', optional: true, card: 'hide', cell: (one) => html`<span class="dim">${one.force_https ? 'redirected' : 'served'}</span>` },
-  { id: 'actions', label: '', width: '60px', align: 'right', card: 'plain', cell: (one) => (may('developer') ? html`<span class="cell-actions"><button type="button" class="btn ghost small square" aria-label=${`Remove ${one.host}`} title="Remove" onClick=${() => removeDomain(one).then((done) => { if (done) reload(); })}>${icon('trash-2')}</button></span>` : null) },
+/** @param {boolean} withApp @param {() => void} reload @param {((host: string) => any) | null} [live] a cell with the requests of a host @returns {import('./table.js').Column<Domain>[]} */
+export const domainColumns = (withApp, reload, live = null) => [
+  { id: 'host', label: 'Domain', width: withApp ? '32%' : '40%', card: 'head', sort: (one) => one.host, cell: (one) => html`<span class="cell-name"><a class="cut strong ext" href=${domainPath(one.host)}>${one.host}</a>${one.primary ? html`<span class="tag">primary</span>` : null}${h(Copy, { text: one.host, label: `Copy ${one.host}` })}</span>` },
+  ...(withApp ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'app', label: 'App', width: '16%', sort: (one) => one.app.name, cell: (one) => html`<a class="ext" href=${appPath(one.app, 'domains')}>${one.app.name}</a>` })] : []),
+  ...(live ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'live', label: 'Requests', width: '150px', cell: (one) => live(one.host) })] : []),
+  { id: 'certificate', label: 'Certificate', sort: (one) => one.certificate?.not_after ?? '', cell: (one) => (one.certificate ? html`<span class="cell-name"><a href=${domainPath(one.host, 'certificate')}>${h(State, { state: certificateState(one.certificate, moment.value), detail: one.certificate.last_error })}</a>${one.certificate.last_error ? html`<span class="faint cut hide-phone" title=${one.certificate.last_error}>${sentence(one.certificate.last_error)}</span>` : one.certificate.not_after ? html`<span class="faint cut hide-phone">ends ${h(Ago, { at: one.certificate.not_after })}</span>` : null}</span>` : html`<span class="faint">none yet</span>`) },
+  { id: 'https', label: 'Plain HTTP', width: '118px', optional: true, off: Boolean(live), card: 'hide', cell: (one) => html`<span class="dim">${one.force_https ? 'redirected' : 'served'}</span>` },
+  { id: 'actions', label: '', width: '92px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions">${one.host.startsWith('*') ? null : html`<a class="btn ghost small square" href=${one.url} target="_blank" rel="noreferrer" aria-label=${`Open ${one.host}`} title="Open">${icon('external-link')}</a>`}${may('developer') ? html`<button type="button" class="btn ghost small square" aria-label=${`Remove ${one.host}`} title="Remove" onClick=${() => removeDomain(one).then((done) => { if (done) reload(); })}>${icon('trash-2')}</button>` : null}</span>` },
 ];
 
+/** Always with its tab: a path that ends in a name with dots is one of a file. @param {string} host @param {string} [tab] */
+export const domainPath = (host, tab = 'traffic') => `/domains/${encodeURIComponent(host)}/${tab}`;
+
 /** @param {Domain} one */
-const removeDomain = (one) => confirm({ title: `Remove ${one.host}?`, text: `Visitors of this address no longer reach ${one.app.name}.`, objects: [{ icon: 'globe', label: one.host, note: 'domain' }, ...(one.certificate ? [{ icon: 'shield-check', label: one.certificate.issuer || 'certificate', note: 'certificate' }] : [])], action: 'Remove', run: () => api.domainRemove(one.host) });
+export const removeDomain = (one) => confirm({ title: `Remove ${one.host}?`, text: `Visitors of this address no longer reach ${one.app.name}.`, objects: [{ icon: 'globe', label: one.host, note: 'domain' }, ...(one.certificate ? [{ icon: 'shield-check', label: one.certificate.issuer || 'certificate', note: 'certificate' }] : [])], action: 'Remove', run: () => api.domainRemove(one.host) });
 
 /** @param {{ id: string, name: string }[]} apps the app, or those to choose from */
 export const addDomain = (apps) => showDialog('Add a domain', (close) => h(AddDomain, { apps, close }));
@@ -52,12 +58,24 @@ export const addDomain = (apps) => showDialog('Add a domain', (close) => h(AddDo
 /** @param {{ apps: { id: string, name: string }[], close: (done?: unknown) => void }} props */
 function AddDomain({ apps, close }) {
   const form = useForm({ host: '', app: apps[0]?.id ?? '', force: true });
+  const [added, setAdded] = useState(/** @type {Domain | null} */ (null));
   const values = form.values.value;
-  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { await api.domainAdd(values.app, { host: values.host.trim(), force_https: values.force }); close(true); }); }}>
+  if (added) return h(Added, { domain: added, close: () => close(true) });
+  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.domainAdd(values.app, { host: values.host.trim(), force_https: values.force }); if (isPublic(made.host)) setAdded(made); else close(true); }); }}>
     ${h(DialogHead, { title: 'Add a domain', close: () => close() })}
     <div class="stack tight">${h(TextField, { label: 'Domain', value: values.host, set: form.set('host'), mono: true, placeholder: 'blog.example.com', required: true, autofocus: true, error: form.error('host', 'domain'), inputmode: 'url' })}${h(DomainCheck, { host: values.host })}</div>
     ${apps.length > 1 ? h(SelectField, { label: 'App', value: values.app, set: form.set('app'), options: apps.map((one) => ({ value: one.id, label: one.name })) }) : null}
     ${h(Switch, { label: 'Send plain HTTP to HTTPS', on: values.force, set: form.set('force') })}
     ${h(FormProblem, { text: form.general(['host', 'domain']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Add domain', disabled: !values.host.trim() || !values.app })}</footer></form>`;
+}
+
+/** What the name needs in DNS, watched until it is there. @param {{ domain: Domain, close: () => void }} props */
+function Added({ domain, close }) {
+  const [there, setThere] = useState(false);
+  const [Setup, put] = useState(/** @type {{ Part: any } | null} */ (null));
+  useEffect(() => { import('./dns-setup.js').then(({ DnsSetup }) => put({ Part: DnsSetup })); }, []);
+  return html`<div class="stack">${h(DialogHead, { title: there ? `${domain.host} leads here` : `Point ${domain.host} here`, note: there ? 'Its certificate is ordered now, and comes by itself.' : 'It serves as soon as the record is there; you can close this and come back.', close })}
+    ${Setup ? h(Setup.Part, { host: domain.host, done: () => setThere(true) }) : null}
+    <footer class="dialog-foot"><a class="btn" href=${domainPath(domain.host, 'certificate')} onClick=${close}>Open the domain</a><button type="button" class="btn primary" onClick=${close}>Done</button></footer></div>`;
 }

@@ -8,11 +8,13 @@ import { Empty } from './empty.js';
 const LOOKS = {
   deployment_moved: [/* icon: */ 'rocket', ''], app_created: ['plus', ''], app_trashed: ['trash-2', 'warn'], app_removed: ['trash-2', 'warn'], app_restored: ['undo-2', ''], app_changed: ['settings', ''], app_state_changed: ['activity', ''],
   variables_changed: ['key-round', ''], secrets_revealed: ['eye', 'warn'], terminal_opened: ['terminal', ''], domain_added: ['globe', ''], domain_removed: ['globe', 'warn'], certificate_issued: ['shield-check', 'ok'], certificate_failed: ['shield-alert', 'bad'],
+  domain_changed: ['globe', ''], port_opened: ['ethernet-port', ''], port_closed: ['ethernet-port', 'warn'], cache_purged: ['eraser', ''], edge_options_changed: ['gauge', ''], certificate_expiring: ['shield-alert', 'warn'], certificate_uploaded: ['shield-check', 'ok'], certificate_removed: ['shield-check', 'warn'],
+  dns_provider_added: ['waypoints', ''], dns_provider_changed: ['waypoints', ''], dns_provider_removed: ['waypoints', 'warn'], dns_record_changed: ['waypoints', ''], registry_added: ['package', ''], registry_removed: ['package', 'warn'],
   signed_in: ['log-in', ''], signed_out: ['log-out', ''], login_failed: ['shield-alert', 'warn'], user_created: ['user-plus', ''], user_changed: ['user', ''], user_removed: ['user', 'warn'], token_created: ['key-round', ''], token_revoked: ['key-round', 'warn'],
   engine_lost: ['server-off', 'bad'], engine_found: ['server', 'ok'], settings_changed: ['settings', ''], project_created: ['folder', ''], project_changed: ['folder', ''], project_removed: ['folder', 'warn'], panel_claimed: ['sparkles', ''],
 };
 // Named for the sprite: icon('rocket') icon('plus') icon('trash-2') icon('undo-2') icon('activity') icon('key-round') icon('eye') icon('terminal') icon('globe') icon('shield-check')
-// icon('shield-alert') icon('log-in') icon('log-out') icon('user-plus') icon('user') icon('server-off') icon('server') icon('settings') icon('folder') icon('sparkles') icon('check') icon('x') icon('info') icon('scroll-text') icon('chart-line') icon('hard-drive')
+// icon('shield-alert') icon('log-in') icon('log-out') icon('user-plus') icon('user') icon('server-off') icon('server') icon('settings') icon('folder') icon('sparkles') icon('check') icon('x') icon('info') icon('scroll-text') icon('chart-line') icon('hard-drive') icon('ethernet-port') icon('eraser') icon('gauge') icon('waypoints') icon('package')
 
 /** @param {any} event @returns {[string, string]} */
 export function lookOf(event) {

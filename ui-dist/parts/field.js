@@ -95,7 +95,7 @@ export function TextField({ value, set, type = 'text', placeholder, mono, autoco
   });
 }
 
-/** @param {Around & { value: string, set: (value: string) => void, options: { value: string, label: string }[], disabled?: boolean }} props */
+/** @param {Around & { value: string, set: (value: any) => void, options: { value: string, label: string }[], disabled?: boolean }} props */
 export const SelectField = ({ value, set, options, disabled, ...around }) => h(Field, {
   ...around,
   children: (attrs) => html`<span class="select-box"><select class="input" disabled=${disabled} value=${value} onChange=${(/** @type {any} */ event) => set(event.target.value)} ...${attrs}>

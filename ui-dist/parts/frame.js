@@ -16,21 +16,25 @@ const RANK = { viewer: 0, developer: 1, admin: 2, owner: 3 };
 /** Whether the one signed in has at least this role. @param {keyof typeof RANK} role */
 export const may = (role) => RANK[/** @type {keyof typeof RANK} */ (session.value?.user.role ?? 'viewer')] >= RANK[role];
 
-/** @typedef {{ href: string, label: string, icon: string, role?: 'admin' }} Place */
+/** @typedef {{ href: string, label: string, icon: string, role?: 'admin', group?: string }} Place `group`: it begins one */
 /** @type {Place[]} */
 export const PLACES = [
   { href: '/', label: 'Overview', icon: 'layout-dashboard' },
   { href: '/apps', label: 'Apps', icon: 'box' },
   { href: '/projects', label: 'Projects', icon: 'folder' },
   { href: '/deployments', label: 'Deployments', icon: 'rocket' },
-  { href: '/domains', label: 'Domains', icon: 'globe' },
-  { href: '/certificates', label: 'Certificates', icon: 'shield-check' },
   { href: '/servers', label: 'Servers', icon: 'server' },
   { href: '/activity', label: 'Activity', icon: 'activity' },
+  { href: '/domains', label: 'Domains', icon: 'globe', group: 'Network' },
+  { href: '/certificates', label: 'Certificates', icon: 'shield-check' },
+  { href: '/dns', label: 'DNS', icon: 'waypoints' },
+  { href: '/ports', label: 'Ports', icon: 'ethernet-port' },
+  { href: '/edge', label: 'Edge', icon: 'gauge' },
 ];
 /** @type {Place[]} */
 export const BELOW = [
   { href: '/team', label: 'Team', icon: 'users', role: 'admin' },
+  { href: '/registries', label: 'Registries', icon: 'package' },
   { href: '/trash', label: 'Trash', icon: 'trash-2' },
   { href: '/settings', label: 'Settings', icon: 'settings', role: 'admin' },
 ];
@@ -55,7 +59,7 @@ export function Frame({ children }) {
   return html`<a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>Skip to the content</a>
     <aside class="rail" aria-label="Navigation">
       <div class="rail-top"><a class="brand" href="/" aria-label="serverkit, overview">${h(Logo, {})}<span>serverkit</span></a></div>
-      <nav class="rail-nav" aria-label="Main">${PLACES.map((place) => h(RailLink, { key: place.href, place }))}
+      <nav class="rail-nav" aria-label="Main">${PLACES.map((place) => html`${place.group ? html`<h2 class="rail-heading">${place.group}</h2>` : null}${h(RailLink, { key: place.href, place })}`)}
         ${h(Marked, {})}
       </nav>
       <nav class="rail-nav below" aria-label="Administration">${BELOW.filter((place) => !place.role || may(place.role)).map((place) => h(RailLink, { key: place.href, place }))}

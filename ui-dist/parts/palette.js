@@ -21,6 +21,11 @@ function commands() {
     { id: 'go:/account', label: 'Account, sessions and API tokens', kind: 'Page', icon: 'user', href: '/account' },
     { id: 'new:app', label: 'New app', more: 'create deploy', kind: 'Action', icon: 'plus', href: '/apps/new' },
     { id: 'new:project', label: 'New project', more: 'create', kind: 'Action', icon: 'folder-plus', href: '/projects?new=1' },
+    { id: 'new:domain', label: 'Add domain', more: 'new', kind: 'Action', icon: 'globe', href: '/domains?new=1' },
+    { id: 'new:port', label: 'Open a port', more: 'new tcp udp', kind: 'Action', icon: 'ethernet-port', href: '/ports?new=1' },
+    { id: 'new:certificate', label: 'Upload a certificate', more: 'tls', kind: 'Action', icon: 'upload', href: '/certificates?upload=1' },
+    { id: 'new:registry', label: 'Add a registry login', more: 'new image', kind: 'Action', icon: 'package', href: '/registries?new=1' },
+    { id: 'go:/edge/limits', label: 'Rate limits', more: 'go to', kind: 'Page', icon: 'gauge', href: '/edge/limits' },
     { id: 'theme', label: theme.value === 'light' ? 'Switch to the dark theme' : 'Switch to the light theme', kind: 'Action', icon: 'sun-moon', run: () => setTheme(document.documentElement.dataset.theme === 'light' ? 'dark' : 'light') },
     { id: 'docs', label: 'API documentation', kind: 'Page', icon: 'book-open', run: () => open('/api/docs', '_blank', 'noreferrer') },
     { id: 'licences', label: 'Open source licences', kind: 'Page', icon: 'scale', href: '/licences' },
@@ -38,6 +43,7 @@ function commands() {
         ? { id: `start:${app.id}`, label: `Start ${app.name}`, more: at, kind: 'Action', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }
         : { id: `stop:${app.id}`, label: `Stop ${app.name}`, more: at, kind: 'Action', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },
     );
+    for (const host of app.domains) list.push({ id: `domain:${host}`, label: host, more: 'domain traffic rules policy', kind: 'Domain', icon: 'globe', href: `/domains/${encodeURIComponent(host)}/traffic` });
     if (app.url) list.push({ id: `open:${app.id}`, label: `Open ${app.name}`, more: app.url, kind: 'Action', icon: 'external-link', run: () => open(app.url ?? '', '_blank', 'noreferrer') });
   }
   return list;
