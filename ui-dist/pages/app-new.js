@@ -1,5 +1,5 @@
 // A new app: where it comes from, its name and domain; what is seldom needed is folded away.
-import { html, h, icon, useEffect, useState } from '../lib/html.js';
+import { html, h, icon, useEffect, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { navigate, route } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
@@ -21,8 +21,9 @@ export default function AppNewPage() {
   const projects = useResource('projects', api.projectList).value.value;
   const settings = useResource('settings', () => (may('admin') ? api.settingShow() : Promise.resolve(null))).value.value;
   const [kind, setKind] = useState(/** @type {'git' | 'image'} */ (route.peek().query.get('from') === 'image' ? 'image' : 'git'));
-  const [named, setNamed] = useState(false);
-  const [addressed, setAddressed] = useState(false);
+  // Kept where an effect that comes late sees what was typed meanwhile.
+  const named = useRef(false);
+  const addressed = useRef(false);
   const [made, setMade] = useState(/** @type {import('../lib/api.js').S<'App'> | null} */ (null));
   const form = useForm({ ...sourceValues(null), ...runValues(null), name: '', host: '', place: '', env: '' });
   const v = form.values.value;
@@ -33,8 +34,8 @@ export default function AppNewPage() {
 
   // The name follows the source, and the domain the name, until they are typed.
   const source = kind === 'git' ? v.url : v.reference;
-  useEffect(() => { if (!named) form.set('name')(nameFrom(source)); }, [source, kind]);
-  useEffect(() => { if (!addressed) form.set('host')(base && v.name ? `${v.name}.${base}` : ''); }, [v.name, base]);
+  useEffect(() => { if (!named.current) form.set('name')(nameFrom(source)); }, [source, kind]);
+  useEffect(() => { if (!addressed.current) form.set('host')(base && v.name ? `${v.name}.${base}` : ''); }, [v.name, base]);
 
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -45,7 +46,7 @@ export default function AppNewPage() {
       const app = await api.appCreate({
         name: v.name.trim(), project: project || null, environment: environment || null, source: sourceInput(kind, v), ...run,
         // Without a typed domain the panel gives its default.
-        ...(v.host.trim() ? { domains: [v.host.trim()] } : addressed ? { domains: [] } : {}),
+        ...(v.host.trim() ? { domains: [v.host.trim()] } : addressed.current ? { domains: [] } : {}),
         variables: parseEnv(v.env).pairs.map((pair) => ({ ...pair, secret: looksSecret(pair.key) })), deploy: !wait,
       });
       putApp(app);
@@ -61,9 +62,9 @@ export default function AppNewPage() {
         ${[/** @type {const} */ (['git', 'Git repository', 'Built from its Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${id === 'git' ? icon('git-branch') : icon('box')}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
       ${h(Panel, {}, html`<div class="stack">${h(SourceFields, { form, kind })}</div>`)}
       ${h(Panel, {}, html`<div class="stack">
-        <div class="form-row">${h(TextField, { label: 'Name', value: v.name, set: (value) => { setNamed(true); form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
+        <div class="form-row">${h(TextField, { label: 'Name', value: v.name, set: (value) => { named.current = true; form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
         ${places.length > 1 ? h(SelectField, { label: 'Project', value: place, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}</div>
-        <div class="stack tight">${h(TextField, { label: 'Domain', value: v.host, set: (value) => { setAddressed(true); form.set('host')(value); }, mono: true, optional: true, placeholder: base ? `${v.name || 'name'}.${base}` : 'a default of this panel', inputmode: 'url', error: form.error('domains', 'host', 'domain') })}${v.host ? h(DomainCheck, { host: v.host }) : null}</div>
+        <div class="stack tight">${h(TextField, { label: 'Domain', value: v.host, set: (value) => { addressed.current = true; form.set('host')(value); }, mono: true, optional: true, placeholder: base ? `${v.name || 'name'}.${base}` : 'a default of this panel', inputmode: 'url', error: form.error('domains', 'host', 'domain') })}${v.host ? h(DomainCheck, { host: v.host }) : null}</div>
         ${h(TextField, { label: 'Port', value: v.port, set: form.set('port'), inputmode: 'numeric', optional: true, placeholder: 'as the image says, else 8080 given as PORT', error: form.error('port') })}</div>`)}
       ${h(Panel, {}, html`<div class="stack">
         <details class="more"><summary>${icon('chevron-right', 'icon-small')}Environment variables</summary><div class="stack">${h(Field, { label: 'As a .env file', optional: true, hint: 'Secrets are recognized by their names and masked.', error: form.error('variables'), children: (attrs) => html`<textarea class="input code" rows="6" spellcheck="false" placeholder="DATABASE_URL=postgres://…" value=${v.env} onInput=${(/** @type {any} */ event) => form.set('env')(event.target.value)} ...${attrs}></textarea>` })}</div></details>
