@@ -17,4 +17,5 @@ mod setup_and_signin;
 mod sources;
 mod tidy;
 mod upgrade;
+mod webhooks;
 mod zero_downtime;

@@ -481,6 +481,7 @@ fn fill(path: &str) -> String {
             "volumes" => format!("vol_{nobody}"),
             "servers" => format!("srv_{nobody}"),
             "registries" => format!("reg_{nobody}"),
+            "deliveries" => format!("dlv_{nobody}"),
             other => panic!("what is in {path} after {other}?"),
         });
     }

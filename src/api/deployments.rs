@@ -30,6 +30,8 @@ pub struct Deployment {
     pub cause: DeploymentCause,
     /// With the cause `rollback`: the release it goes back to.
     pub rollback_to: Option<String>,
+    /// With the cause `push`: what told of it.
+    pub delivery: Option<String>,
     /// Who asked, in words.
     pub by: String,
     /// What was asked for in place of the app's branch.
@@ -59,6 +61,8 @@ pub enum DeploymentCause {
     Created,
     /// Back to a release that was live before.
     Rollback,
+    /// Something was pushed.
+    Push,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -156,10 +160,11 @@ impl From<types::Phase> for Phase {
 impl From<app::DeploymentView> for Deployment {
     fn from(view: app::DeploymentView) -> Deployment {
         let deployment = view.deployment;
-        let (cause, rollback_to) = match deployment.cause {
-            types::Cause::Manual => (DeploymentCause::Manual, None),
-            types::Cause::Created => (DeploymentCause::Created, None),
-            types::Cause::Rollback { to } => (DeploymentCause::Rollback, Some(to.to_string())),
+        let (cause, rollback_to, delivery) = match deployment.cause {
+            types::Cause::Manual => (DeploymentCause::Manual, None, None),
+            types::Cause::Created => (DeploymentCause::Created, None, None),
+            types::Cause::Rollback { to } => (DeploymentCause::Rollback, Some(to.to_string()), None),
+            types::Cause::Push { delivery } => (DeploymentCause::Push, None, Some(delivery.to_string())),
         };
         Deployment {
             id: deployment.id.to_string(),
@@ -167,6 +172,7 @@ impl From<app::DeploymentView> for Deployment {
             number: deployment.number,
             cause,
             rollback_to,
+            delivery,
             by: deployment.by,
             reference: deployment.reference.map(String::from),
             commit: deployment.commit.map(Commit::from),

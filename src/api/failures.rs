@@ -278,7 +278,10 @@ impl From<poem::Error> for Failure {
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
                 Code::Invalid,
-                format!("the body is too large; at most {} MiB are taken", crate::BODY_BYTES >> 20),
+                format!(
+                    "the body is too large; at most {} MiB are taken, and 25 MiB at a webhook’s address",
+                    crate::BODY_BYTES >> 20
+                ),
             )
             .with_status(status),
             status if status.is_client_error() => Failure::new(Code::Invalid, error.to_string()).with_status(status),

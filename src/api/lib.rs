@@ -16,6 +16,7 @@ mod edge;
 mod events;
 mod failures;
 mod health;
+mod hooks;
 mod listen;
 mod live;
 mod logs;
@@ -44,6 +45,7 @@ mod upgrades;
 mod users;
 mod variables;
 mod volumes;
+mod webhooks;
 
 pub use document::document;
 pub use listen::Sockets;
@@ -156,6 +158,7 @@ impl Api {
                     async move { api.metrics(request).await }
                 })),
             )
+            .at("/hooks/:key", hooks::endpoint(self.panel.clone()))
             .at(
                 "/api/*",
                 make(|_| async { Err::<Response, _>(poem::Error::from(outermost::nothing())) }),
@@ -167,13 +170,14 @@ impl Api {
                     async move { answer.ok_or_else(|| poem::Error::from(outermost::nothing())) }
                 }),
             );
-        let (world, stop) = (self.world.clone(), Stop(self.stop.clone()));
+        let (world, stop, panel) = (self.world.clone(), Stop(self.stop.clone()), self.panel.clone());
         let routes = Arc::new(routes.with(CookieJarManager::new()));
         let schemas = Arc::new(Schemas::default());
         make(move |mut request: Request| {
             let (routes, world, schemas) = (routes.clone(), world.clone(), schemas.clone());
+            let most = hooks::most_bytes(&panel, request.uri().path()).unwrap_or(BODY_BYTES);
             request.set_data(stop.clone());
-            async move { outermost::answer(&routes, &world, &schemas, request).await }
+            async move { outermost::answer(&routes, &world, &schemas, most, request).await }
         })
         .map_to_response()
     }
@@ -235,6 +239,7 @@ type Operations = (
         metrics::MetricsApi,
         volumes::VolumesApi,
         registries::RegistriesApi,
+        webhooks::WebhooksApi,
     ),
     (
         servers::ServersApi,
@@ -270,6 +275,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             metrics::MetricsApi(panel()),
             volumes::VolumesApi(panel()),
             registries::RegistriesApi(panel()),
+            webhooks::WebhooksApi(panel()),
         ),
         (
             servers::ServersApi(panel()),

@@ -1,7 +1,6 @@
 //! Around every request: its id, reading the body, making every failure a problem, security headers, compression.
 
 use crate::{
-    BODY_BYTES,
     failures::{self, Answer, Code, Failure, Unfinished},
     shape::Schemas,
     ui,
@@ -25,8 +24,8 @@ const COMPRESS_FROM: usize = 1400;
 /// For half a year the browser keeps to HTTPS.
 const HSTS: &str = "max-age=15552000";
 
-/// Answers whatever happens inside.
-pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Schemas, mut request: Request) -> Response {
+/// Answers whatever happens inside. Bodies of more than `most` bytes are not taken.
+pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Schemas, most: usize, mut request: Request) -> Response {
     let id = world.word(20);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -36,7 +35,7 @@ pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Sche
         .header(header::ACCEPT_ENCODING)
         .is_some_and(|accepted| ui::accepts(accepted, "gzip"));
 
-    let mut response = match read_body(&mut request).await {
+    let mut response = match read_body(&mut request, most).await {
         Ok(body) => match AssertUnwindSafe(inner.call(request))
             .catch_unwind()
             .await
@@ -75,12 +74,12 @@ fn panicked() -> Failure {
 }
 
 /// Reads the whole body, up to the limit: what comes later works on bytes.
-async fn read_body(request: &mut Request) -> Answer<Bytes> {
+async fn read_body(request: &mut Request, most: usize) -> Answer<Bytes> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(Bytes::new());
     }
     let body = request.take_body();
-    let bytes = match tokio::time::timeout(BODY_TIME, collect(body)).await {
+    let bytes = match tokio::time::timeout(BODY_TIME, collect(body, most)).await {
         Ok(read) => read?,
         Err(_) => return Err(broken("the body did not come within 60 s")),
     };
@@ -89,19 +88,19 @@ async fn read_body(request: &mut Request) -> Answer<Bytes> {
 }
 
 /// What is too long is read on for a while and forgotten: a client that is still sending does not look at an answer.
-async fn collect(body: Body) -> Answer<Bytes> {
+async fn collect(body: Body, most: usize) -> Answer<Bytes> {
     let mut pieces = Box::pin(body.into_bytes_stream());
     let (mut kept, mut read) = (BytesMut::new(), 0);
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| broken("the body ended before its end"))?;
         read += piece.len();
-        if read <= BODY_BYTES {
+        if read <= most {
             kept.extend_from_slice(&piece);
         } else if read > FORGOTTEN_BYTES {
             break;
         }
     }
-    match read <= BODY_BYTES {
+    match read <= most {
         true => Ok(kept.freeze()),
         false => Err(poem::Error::from_status(StatusCode::PAYLOAD_TOO_LARGE).into()),
     }

@@ -30,6 +30,8 @@ pub enum Tag {
     Deployments,
     /// Volumes: data that outlives containers.
     Volumes,
+    /// Pushes that deploy: webhooks, their rules, and the inbox of what came.
+    Webhooks,
     /// Logins at registries of private images.
     Registries,
     /// What apps print, and terminals into them.

@@ -184,7 +184,7 @@ impl Apps {
             batch = batch.insert(sealed_variable(ground, actor, &app, change)?);
         }
         if wish.deploy {
-            batch = deployments::queue(ground, actor, &mut app, Cause::Created, None, batch)?;
+            batch = deployments::queue(ground, actor.who.to_string(), &mut app, Cause::Created, None, batch)?;
         }
         ground.store.commit(batch.insert(app.clone())).await?;
         ground

@@ -3,14 +3,14 @@
 
 use crate::{
     containers::{self, must_stop_first, tail},
-    deployments::{log_name, moved},
+    deployments::{git_login, log_name, moved},
     ground::Ground,
     registries, releases, routing,
     variables::variables_of,
 };
 use async_trait::async_trait;
 use node::Lines;
-use source::{Fetch, Login};
+use source::Fetch;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
@@ -406,15 +406,7 @@ impl Step<'_> {
     async fn fetch_source(&self, git: &GitSource) -> Result<types::Commit> {
         let folder = work_folder(self.ground, &self.deployment.id);
         let _ = tokio::fs::remove_dir_all(&folder).await;
-        let unseal = |sealed: &Option<types::Sealed>| sealed.as_ref().map(|sealed| self.ground.store.unseal(sealed)).transpose();
-        let login = match (unseal(&git.deploy_key)?, unseal(&git.password)?) {
-            (Some(private), _) if git.url.is_ssh() => Login::Key { private },
-            (_, Some(password)) => Login::Password {
-                user: git.user.clone().unwrap_or_else(|| "git".into()),
-                password,
-            },
-            _ => Login::None,
-        };
+        let login = git_login(self.ground, git)?;
         let reference = self.deployment.reference.clone().or_else(|| git.branch.clone());
         let wanted = reference
             .as_ref()

@@ -7,12 +7,13 @@ use crate::{
     releases,
 };
 use futures::stream::BoxStream;
+use source::Login;
 use std::{collections::HashMap, sync::Arc};
 use store::{Batch, Stored};
 use telemetry::{Numbered, Page};
 use types::{
-    Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, GitRef, Kind, Phase, Result, Source,
-    Step,
+    Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, GitRef, GitSource, Kind, Phase, Result,
+    Source, Step,
 };
 
 #[derive(Debug, Clone)]
@@ -77,7 +78,14 @@ impl Deployments {
             let mut stored = ground.store.apps.get(app.id.as_str())?;
             not_trashed(&stored)?;
             stored.desired = DesiredState::Running;
-            let batch = queue(ground, actor, &mut stored.value, cause.clone(), reference.clone(), Batch::new())?;
+            let batch = queue(
+                ground,
+                actor.who.to_string(),
+                &mut stored.value,
+                cause.clone(),
+                reference.clone(),
+                Batch::new(),
+            )?;
             let id = stored.last_deployment.clone().expect("it was queued just now");
             match ground.store.commit(batch.save(stored)).await {
                 Err(Error::Stale { .. }) => continue,
@@ -179,7 +187,7 @@ pub(crate) fn find(ground: &Ground, id: &DeploymentId) -> Result<Option<Deployme
 /// Adds a queued deployment of `app` to the batch, and closes the ones that still wait. The caller saves `app`.
 pub(crate) fn queue(
     ground: &Ground,
-    actor: &Actor,
+    by: String,
     app: &mut App,
     cause: Cause,
     reference: Option<GitRef>,
@@ -194,7 +202,7 @@ pub(crate) fn queue(
     app.deployments += 1;
     let release = match &cause {
         Cause::Rollback { to } => Some(to.clone()),
-        Cause::Manual | Cause::Created => None,
+        Cause::Manual | Cause::Created | Cause::Push { .. } => None,
     };
     let deployment = Deployment {
         id: ground.world.id(),
@@ -202,7 +210,7 @@ pub(crate) fn queue(
         app: app.id.clone(),
         number: app.deployments,
         cause,
-        by: actor.who.to_string(),
+        by,
         reference,
         commit: None,
         phase: Phase::Queued,
@@ -225,6 +233,19 @@ pub(crate) fn queue(
 fn waiting_of(ground: &Ground, app: &AppId) -> Result<Vec<Stored<Deployment>>> {
     let all = ground.store.deployments.prefix(&format!("{app}/"))?;
     Ok(all.into_iter().filter(|deployment| deployment.phase == Phase::Queued).collect())
+}
+
+/// How to get into an app's repository.
+pub(crate) fn git_login(ground: &Ground, git: &GitSource) -> Result<Login> {
+    let unseal = |sealed: &Option<types::Sealed>| sealed.as_ref().map(|sealed| ground.store.unseal(sealed)).transpose();
+    Ok(match (unseal(&git.deploy_key)?, unseal(&git.password)?) {
+        (Some(private), _) if git.url.is_ssh() => Login::Key { private },
+        (_, Some(password)) => Login::Password {
+            user: git.user.clone().unwrap_or_else(|| "git".into()),
+            password,
+        },
+        _ => Login::None,
+    })
 }
 
 /// What the log of a deployment is called.

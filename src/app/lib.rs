@@ -22,9 +22,11 @@ mod ground;
 mod health;
 mod housekeeping;
 mod idempotency;
+mod inbox;
 mod logs;
 mod observed;
 mod overview;
+mod poller;
 mod projects;
 mod reconcile;
 mod registries;
@@ -47,6 +49,7 @@ mod upgrades;
 mod users;
 mod variables;
 mod volumes;
+mod webhooks;
 
 pub use acme::{
     planner::{Forecast, Level as ForecastLevel, Note as ForecastNote},
@@ -66,9 +69,11 @@ pub use ground::Options;
 pub use health::HealthChecker;
 pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
+pub use inbox::{Arrival, Inbox};
 pub use logs::{AppLine, Logs};
 pub use observed::AppState;
 pub use overview::{Attention, Counts, Overview, Overviews};
+pub use poller::Poller;
 pub use projects::{ProjectView, Projects};
 pub use reconcile::Reconciler;
 pub use registries::Registries;
@@ -85,6 +90,7 @@ pub use upgrades::{UpgradeFiles, UpgradeWish, Upgrades, VERSION};
 pub use users::*;
 pub use variables::{VariableChange, VariableView, Variables};
 pub use volumes::{VolumeView, Volumes};
+pub use webhooks::{WebhookChange, WebhookView, Webhooks};
 
 use access::identity_parts;
 use ground::{Ground, Wakes};
@@ -127,6 +133,8 @@ pub struct Panel {
     pub dns: DnsService,
     pub deployments: Deployments,
     pub registries: Registries,
+    pub webhooks: Webhooks,
+    pub inbox: Inbox,
     pub releases: Releases,
     pub volumes: Volumes,
     pub servers: Servers,
@@ -189,6 +197,8 @@ impl Panel {
             dns: DnsService::new(ground.clone()),
             deployments: Deployments::new(ground.clone()),
             registries: Registries::new(ground.clone()),
+            webhooks: Webhooks::new(ground.clone()),
+            inbox: Inbox::new(ground.clone()),
             releases: Releases::new(ground.clone()),
             volumes: Volumes::new(ground.clone()),
             servers: Servers::new(ground.clone()),
@@ -215,6 +225,7 @@ impl Panel {
             certify: ground.wakes.certificates.clone(),
             health: HealthChecker::new(ground.clone()),
             sampler: Sampler::new(ground.clone()),
+            poller: Poller::new(ground.clone()),
             housekeeping: Housekeeping::new(ground.clone()),
         }
     }
@@ -251,5 +262,6 @@ pub struct PanelJobs {
     pub certify: jobs::Wake,
     pub health: HealthChecker,
     pub sampler: Sampler,
+    pub poller: Poller,
     pub housekeeping: Housekeeping,
 }

@@ -282,6 +282,9 @@ pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
             ground.redactor.learn(&ground.store.unseal(password)?);
         }
     }
+    for webhook in ground.store.webhooks.list()? {
+        ground.redactor.learn(&ground.store.unseal(&webhook.secret)?);
+    }
     for registry in ground.store.registries.list()? {
         ground.redactor.learn(&ground.store.unseal(&registry.password)?);
     }

@@ -5,7 +5,7 @@ use crate::{
     failure::{Failure, Result},
     logs,
     output::Output,
-    projects, registries, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
+    projects, registries, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -114,6 +114,9 @@ pub enum Command {
     /// Environment variables of an app
     #[command(subcommand)]
     Env(variables::Command),
+    /// Pushes that deploy: the address for the forge, its rules, and what came
+    #[command(subcommand, visible_alias = "hook")]
+    Webhook(webhooks::Command),
     /// Domains that lead to apps
     #[command(subcommand)]
     Domain(domains::Command),
@@ -207,6 +210,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Ssh(args) => terminal::ssh(context, args).await,
         Command::Open(args) => apps::open(context, args).await,
         Command::Env(command) => variables::run(context, command).await,
+        Command::Webhook(command) => webhooks::run(context, command).await,
         Command::Domain(command) => domains::run(context, command).await,
         Command::Edge(command) => edge::run(context, command).await,
         Command::Port(command) => edge::port(context, command).await,

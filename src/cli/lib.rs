@@ -56,5 +56,6 @@ mod upgrade;
 mod users;
 mod variables;
 mod volumes;
+mod webhooks;
 
 pub use commands::{ABOUT, AFTER_HELP, Command, Globals, run};

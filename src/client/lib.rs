@@ -14,7 +14,7 @@
 //! `openapi.json`. Which panel to call and whom to believe is [`Address`] and [`Login`]; how an answer and its JSON
 //! stay together is [`Client::ask`].
 //!
-//! Bodies in which null says "clear it" are plain JSON here (`AppPatch`, `SettingsPatch`, `TokenCreate`), and
+//! Bodies in which null says "clear it" are plain JSON here (`AppPatch`, `SettingsPatch`, `WebhookPatch`, `TokenCreate`), and
 //! so are those that people write as JSON (`TrafficPolicy`, `RuleWish`), because
 //! generated types leave out what is `None`. Moments are RFC 3339 texts.
 
@@ -49,6 +49,7 @@ mod generated {
             CanaryWish = ::serde_json::Value,
             PassthroughWish = ::serde_json::Value,
             EdgeOptionsPatch = ::serde_json::Value,
+            WebhookPatch = ::serde_json::Value,
         },
         convert = {
             { type = "string", format = "date-time" } = ::std::string::String,

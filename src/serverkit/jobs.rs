@@ -16,5 +16,6 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start_with(jobs.certifier, seconds(600), &jobs.certify); // ordering and renewing
     runner.start(jobs.health, seconds(1)); // checks of live apps, each at its own interval
     runner.start(jobs.sampler, seconds(2)); // machine, containers, traffic
+    runner.start(jobs.poller, seconds(5)); // repositories whose forge cannot send, each at its own interval
     runner.start(jobs.housekeeping, seconds(3600)); // trash, old releases, logs, events
 }

@@ -33,13 +33,17 @@ pub async fn branches(url: &GitUrl, login: &Login, host_key: Option<&str>) -> Re
             lines: RefCell::new(Lines::new(mpsc::channel(1).0)),
         };
         let access = Access::new(&url, &login, host_key.as_deref(), &work)?;
-        let offers = match &access.target {
-            Target::Path(path) => local_offers(&open(&url, Path::new(path))?).doing("reading the repository's branches")?,
-            _ => ask(&access)?,
-        };
-        Ok(list(&offers))
+        Ok(list(&offered(&access)?))
     })
     .await
+}
+
+/// Everything that the repository offers.
+pub fn offered(access: &Access<'_>) -> Result<Vec<Offer>> {
+    match &access.target {
+        Target::Path(path) => local_offers(&open(access.url, Path::new(path))?).doing("reading the repository's branches"),
+        _ => ask(access),
+    }
 }
 
 fn ask(access: &Access<'_>) -> Result<Vec<Offer>> {

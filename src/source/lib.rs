@@ -1,5 +1,7 @@
 //! Git: a working tree of a branch, tag or commit, from https, http, ssh or a path on this machine.
 //!
+//! Beside it, what forges send when something was pushed: [`webhooks`].
+//!
 //! It is libgit2, so no `git` is needed on the machine and nothing of the machine's own Git configuration has a say.
 //! libgit2 blocks, so the work runs on threads for blocking work. What to fetch, when, and where the keys are kept is
 //! others' business.
@@ -8,6 +10,7 @@
 //! connections. glibc has `files` and `dns` within itself since 2.34, so that works in a static binary too.
 
 mod branches;
+mod compare;
 mod deploy_key;
 mod failures;
 mod fetch;
@@ -21,8 +24,10 @@ mod target;
 mod testbed;
 #[cfg(test)]
 mod tests;
+pub mod webhooks;
 
 pub use branches::{Branch, branches};
+pub use compare::{Compare, Compared, Tip, compare, tips};
 pub use deploy_key::DeployKey;
 pub use fetch::{Fetch, Fetched, fetch};
 pub use setup::prepare;

@@ -1,15 +1,15 @@
 //! How deployments are kept: by app, so that one app's are next to each other; the id alone is a claim.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{Deployment, Kind};
 
 impl Record for Deployment {
     const KIND: Kind = Kind::Deployment;
     const TREE: &'static str = "deployments";
-    const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Deployment {
-        match previous {}
+    const VERSION: u8 = 2;
+    type Previous = v1::Deployment;
+    fn upgrade(previous: v1::Deployment) -> Deployment {
+        previous.0
     }
     fn key(&self) -> String {
         format!("{}/{}", self.app, self.id)
@@ -19,5 +19,48 @@ impl Record for Deployment {
     }
     fn claims(&self) -> Vec<String> {
         vec![self.id.to_string()]
+    }
+}
+
+mod v1 {
+    //! Before pushes were a cause; else the same.
+
+    use crate::{Never, Record};
+    use serde::{Deserialize, Serialize};
+    use types::Kind;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct Deployment(pub types::Deployment);
+
+    impl Record for Deployment {
+        const KIND: Kind = Kind::Deployment;
+        const TREE: &'static str = "deployments";
+        const VERSION: u8 = 1;
+        type Previous = Never;
+        fn upgrade(previous: Never) -> Deployment {
+            match previous {}
+        }
+        fn key(&self) -> String {
+            format!("{}/{}", self.0.app, self.0.id)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::decode;
+
+    #[test]
+    fn a_deployment_of_version_1_is_read() {
+        let old = serde_json::json!({
+            "id": "dep_00000000000000000000000000", "organization": "org_00000000000000000000000000", "app": "app_00000000000000000000000000",
+            "number": 3, "cause": {"kind": "manual"}, "by": "ada", "reference": null, "commit": null, "phase": "live",
+            "steps": [{"phase": "live", "started_at": 1, "finished_at": 1}], "release": null, "previous": null, "error": null,
+            "cancel_requested": false, "queued_at": 0, "finished_at": 1
+        });
+        let deployment: Deployment = decode(1, old.to_string().as_bytes()).expect("read");
+        assert_eq!((deployment.number, deployment.phase), (3, types::Phase::Live));
     }
 }

@@ -46,6 +46,7 @@ mod tenancy;
 mod users;
 mod variables;
 mod volumes;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;

@@ -198,6 +198,10 @@ collections! {
     authority: OwnAuthority,
     /// By the directory's address.
     acme_accounts: AcmeAccount,
+    /// By app. Claim: the key in its address.
+    webhooks: types::Webhook,
+    /// By `<app>/<id>`. Claims: the id, and the forge's own.
+    deliveries: types::Delivery,
     /// Claim: `<environment>/<name>`.
     volumes: Volume,
     /// By environment. Claim: the subnet.

@@ -2,7 +2,7 @@
 //!
 //! The phase is on disk before its work begins, so that after a crash the work is done again or closed in words.
 
-use crate::{AppId, DeploymentId, GitRef, OrganizationId, ReleaseId, Time};
+use crate::{AppId, DeliveryId, DeploymentId, GitRef, OrganizationId, ReleaseId, Time};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +86,8 @@ pub enum Cause {
     Created,
     /// Back to a release that was live before.
     Rollback { to: ReleaseId },
+    /// Something was pushed.
+    Push { delivery: DeliveryId },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,7 @@ pub enum Kind {
     Authority,
     Certificate,
     Container,
+    Delivery,
     Deployment,
     DnsProvider,
     DnsRecord,
@@ -41,6 +42,7 @@ pub enum Kind {
     User,
     Variable,
     Volume,
+    Webhook,
 }
 
 impl fmt::Display for Kind {
@@ -52,6 +54,7 @@ impl fmt::Display for Kind {
             Kind::Authority => "authority",
             Kind::Certificate => "certificate",
             Kind::Container => "container",
+            Kind::Delivery => "delivery",
             Kind::Deployment => "deployment",
             Kind::DnsProvider => "DNS provider",
             Kind::DnsRecord => "DNS record",
@@ -77,6 +80,7 @@ impl fmt::Display for Kind {
             Kind::User => "user",
             Kind::Variable => "variable",
             Kind::Volume => "volume",
+            Kind::Webhook => "webhook",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What happened. Audit, notifications and the panel's live stream read the same ones.
 
-use crate::{AppId, DeploymentId, EventId, Host, HostPattern, OrganizationId, Phase, ProjectId, StreamPort, Time, UserId, Who};
+use crate::{AppId, DeliveryId, DeploymentId, EventId, Host, HostPattern, OrganizationId, Phase, ProjectId, StreamPort, Time, UserId, Who};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +171,20 @@ pub enum Fact {
         phase: Phase,
         error: Option<String>,
     },
+    /// Its address, secret, rules or polling.
+    WebhookChanged {
+        app: AppId,
+        name: String,
+        /// Such as `changed paths` or `made a new secret`.
+        what: String,
+    },
+    /// Something came to a webhook, and what was decided.
+    DeliveryDecided {
+        app: AppId,
+        name: String,
+        delivery: DeliveryId,
+        why: String,
+    },
     RegistryAdded {
         server: String,
     },
@@ -206,19 +220,21 @@ impl Fact {
             | Fact::DomainChanged { app, .. }
             | Fact::PortOpened { app, .. }
             | Fact::PortClosed { app, .. }
+            | Fact::WebhookChanged { app, .. }
+            | Fact::DeliveryDecided { app, .. }
             | Fact::DeploymentMoved { app, .. } => Some(app),
             _ => None,
         }
     }
 
-    /// Whether it is worth keeping. The steps of a deployment are in its own record; listeners hear of them all the same.
+    /// Whether it is worth keeping. The steps of a deployment are in its own record, deliveries in their inbox; listeners hear of them all the same.
     pub fn is_lasting(&self) -> bool {
         !matches!(
             self,
             Fact::DeploymentMoved {
                 phase: Phase::Fetching | Phase::Building | Phase::Starting | Phase::Checking,
                 ..
-            }
+            } | Fact::DeliveryDecided { .. }
         )
     }
 
@@ -286,6 +302,8 @@ impl Fact {
                 error: None,
                 ..
             } => format!("{name} #{number} is {}", phase.word()),
+            Fact::WebhookChanged { name, what, .. } => format!("{what} of the webhook of {name}"),
+            Fact::DeliveryDecided { name, why, .. } => format!("decided on a delivery to {name}: {why}"),
             Fact::RegistryAdded { server } => format!("kept a login at the registry {server}"),
             Fact::RegistryRemoved { server } => format!("forgot the login at the registry {server}"),
             Fact::SettingsChanged { fields } => format!("changed the settings {}", fields.join(", ")),

@@ -88,6 +88,7 @@ ids! {
     CertificateId = "crt";
     DnsProviderId = "dns";
     RegistryId = "reg";
+    DeliveryId = "dlv";
 }
 
 #[cfg(test)]

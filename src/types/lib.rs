@@ -35,6 +35,7 @@ mod upgrades;
 mod users;
 mod variables;
 mod volumes;
+mod webhooks;
 mod world;
 
 pub use actors::{Action, Actor, Scope, Who};
@@ -69,4 +70,5 @@ pub use upgrades::{Upgrade, UpgradeState};
 pub use users::{ApiToken, Role, Session, SetupLink, User};
 pub use variables::{Variable, VariableScope};
 pub use volumes::Volume;
+pub use webhooks::{Decision, Delivery, Forge, Push, PushRules, Reference, Webhook};
 pub use world::{Chance, Clock, SystemChance, SystemClock, Time, World};

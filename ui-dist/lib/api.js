@@ -172,6 +172,13 @@ export const api = {
   appLogs: (/** @type {string} */ app, /** @type {{ since?: string, tail?: number, search?: string }} */ query = {}) => /** @type {Promise<{ lines: S<'AppLine'>[] }>} */ (get(`/apps/${enc(app)}/logs`, { query })),
   appMetrics: (/** @type {string} */ app, minutes = 60) => /** @type {Promise<S<'AppMetrics'>>} */ (get(`/apps/${enc(app)}/metrics`, { query: { minutes } })),
 
+  webhookShow: (/** @type {string} */ app, reveal = false) => /** @type {Promise<S<'Webhook'>>} */ (get(`/apps/${enc(app)}/webhook`, { query: { reveal: reveal || null } })),
+  webhookUpdate: (/** @type {string} */ app, /** @type {Record<string, unknown>} */ body) => /** @type {Promise<S<'Webhook'>>} */ (patch(`/apps/${enc(app)}/webhook`, body)),
+  webhookRotate: (/** @type {string} */ app) => /** @type {Promise<S<'Webhook'>>} */ (post(`/apps/${enc(app)}/webhook/rotate`)),
+  webhookRemove: (/** @type {string} */ app) => del(`/apps/${enc(app)}/webhook`),
+  deliveryList: (/** @type {string} */ app) => /** @type {Promise<S<'Delivery'>[]>} */ (all(`/apps/${enc(app)}/deliveries`)),
+  deliveryReplay: (/** @type {string} */ id) => /** @type {Promise<S<'Delivery'>>} */ (post(`/deliveries/${enc(id)}/replay`)),
+
   volumeList: () => /** @type {Promise<S<'Volume'>[]>} */ (all('/volumes')),
   volumeCreate: (/** @type {{ name: string, environment?: string }} */ body) => /** @type {Promise<S<'Volume'>>} */ (post('/volumes', body)),
   volumeDelete: (/** @type {string} */ id) => del(`/volumes/${enc(id)}`),

@@ -30,6 +30,7 @@ const TABS = [
   ['metrics', 'Metrics', () => import('./app-metrics.js')],
   ['environment', 'Environment', () => import('./app-environment.js')],
   ['domains', 'Domains', () => import('./app-domains.js')],
+  ['webhook', 'Webhook', () => import('./app-webhook.js')],
   ['storage', 'Storage', () => import('./app-storage.js')],
   ['terminal', 'Terminal', () => import('./app-terminal.js'), 'developer'],
   ['settings', 'Settings', () => import('./app-settings.js'), 'developer'],

@@ -7,7 +7,7 @@ import { Empty } from './empty.js';
 /** @type {Record<string, [icon: string, tone: string]>} */
 const LOOKS = {
   deployment_moved: [/* icon: */ 'rocket', ''], app_created: ['plus', ''], app_trashed: ['trash-2', 'warn'], app_removed: ['trash-2', 'warn'], app_restored: ['undo-2', ''], app_changed: ['settings', ''], app_state_changed: ['activity', ''],
-  variables_changed: ['key-round', ''], secrets_revealed: ['eye', 'warn'], terminal_opened: ['terminal', ''], domain_added: ['globe', ''], domain_removed: ['globe', 'warn'], certificate_issued: ['shield-check', 'ok'], certificate_failed: ['shield-alert', 'bad'],
+  webhook_changed: ['git-branch', ''], variables_changed: ['key-round', ''], secrets_revealed: ['eye', 'warn'], terminal_opened: ['terminal', ''], domain_added: ['globe', ''], domain_removed: ['globe', 'warn'], certificate_issued: ['shield-check', 'ok'], certificate_failed: ['shield-alert', 'bad'],
   domain_changed: ['globe', ''], port_opened: ['ethernet-port', ''], port_closed: ['ethernet-port', 'warn'], cache_purged: ['eraser', ''], edge_options_changed: ['gauge', ''], certificate_expiring: ['shield-alert', 'warn'], certificate_uploaded: ['shield-check', 'ok'], certificate_removed: ['shield-check', 'warn'],
   dns_provider_added: ['waypoints', ''], dns_provider_changed: ['waypoints', ''], dns_provider_removed: ['waypoints', 'warn'], dns_record_changed: ['waypoints', ''], registry_added: ['package', ''], registry_removed: ['package', 'warn'],
   signed_in: ['log-in', ''], signed_out: ['log-out', ''], login_failed: ['shield-alert', 'warn'], user_created: ['user-plus', ''], user_changed: ['user', ''], user_removed: ['user', 'warn'], token_created: ['key-round', ''], token_revoked: ['key-round', 'warn'],

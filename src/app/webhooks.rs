@@ -1,0 +1,242 @@
+//! Webhooks of apps: their address, secret, rules and polling. What comes in is decided in `inbox`.
+
+use crate::{
+    apps::{find_app, not_trashed},
+    ground::Ground,
+};
+use source::webhooks::Filter;
+use std::{collections::BTreeMap, sync::Arc};
+use store::Stored;
+use types::{Action, Actor, App, Error, Fact, Kind, PushRules, Result, Secret, Source, Webhook};
+
+/// Letters of 5 bits: 160 bits in an address, 200 in a secret.
+const KEY: usize = 32;
+const SECRET: usize = 40;
+/// Polling more often would annoy forges.
+const POLL_SECONDS: std::ops::RangeInclusive<u32> = 15..=86_400;
+
+/// A webhook to look at.
+#[derive(Debug, Clone)]
+pub struct WebhookView {
+    pub webhook: Webhook,
+    /// Where forges send to.
+    pub url: String,
+    /// The address has a name that public certificates exist for; else forges must be told not to check.
+    pub is_public: bool,
+    /// `None` unless asked for.
+    pub secret: Option<Secret>,
+}
+
+/// What should change; `None` leaves as it is.
+#[derive(Debug, Clone, Default)]
+pub struct WebhookChange {
+    pub enabled: Option<bool>,
+    pub branches: Option<Vec<String>>,
+    pub tags: Option<Vec<String>>,
+    pub paths: Option<Vec<String>>,
+    pub poll_seconds: Option<Option<u32>>,
+    /// In place of the secret that was made: for forges that bring their own.
+    pub secret: Option<Secret>,
+}
+
+#[derive(Clone)]
+pub struct Webhooks {
+    ground: Arc<Ground>,
+}
+
+impl Webhooks {
+    pub(crate) fn new(ground: Arc<Ground>) -> Webhooks {
+        Webhooks { ground }
+    }
+
+    /// The app's webhook; `None` if it has none yet. `reveal` needs the right to see secrets, and is recorded.
+    pub async fn find(&self, actor: &Actor, app: &str, reveal: bool) -> Result<Option<WebhookView>> {
+        actor.may(Action::View)?;
+        if reveal {
+            actor.may(Action::RevealSecrets)?;
+        }
+        let app = find_app(&self.ground, actor, app)?;
+        let Some(stored) = self.ground.store.webhooks.find(app.id.as_str())? else {
+            return Ok(None);
+        };
+        if reveal {
+            let fact = Fact::SecretsRevealed {
+                app: app.id.clone(),
+                name: app.name.to_string(),
+            };
+            self.ground.events.emit(actor, fact).await;
+        }
+        self.view(stored.value, reveal).map(Some)
+    }
+
+    /// Changes the app's webhook; makes one first if there is none. Fails with `Invalid` for a pattern that is none.
+    pub async fn update(&self, actor: &Actor, app: &str, change: WebhookChange) -> Result<WebhookView> {
+        actor.may(Action::Configure)?;
+        let ground = &self.ground;
+        let app = find_app(ground, actor, app)?;
+        not_trashed(&app)?;
+        let mut changed = Vec::new();
+        let mut stored = self.existing_or_new(&app).await?;
+        let before = stored.value.clone();
+        let rules = &mut stored.value.rules;
+        for (field, wanted, list) in [
+            ("branches", change.branches, &mut rules.branches),
+            ("tags", change.tags, &mut rules.tags),
+            ("paths", change.paths, &mut rules.paths),
+        ] {
+            if let Some(wanted) = wanted {
+                let wanted: Vec<String> = wanted
+                    .iter()
+                    .map(|text| text.trim().to_owned())
+                    .filter(|text| !text.is_empty())
+                    .collect();
+                match field {
+                    "paths" => Filter::of_paths(field, &wanted)?,
+                    _ => Filter::of_names(field, &wanted)?,
+                };
+                *list = wanted;
+                changed.push(field);
+            }
+        }
+        if let Some(enabled) = change.enabled {
+            stored.enabled = enabled;
+            changed.push(if enabled { "on" } else { "off" });
+        }
+        if let Some(wanted) = change.poll_seconds {
+            stored.poll_seconds = checked_poll(&app, wanted)?;
+            if before.poll_seconds.is_none() {
+                // The first look is where it begins.
+                stored.seen.clear();
+            }
+            stored.poll_error = None;
+            changed.push("polling");
+        }
+        if let Some(secret) = change.secret {
+            stored.secret = self.seal(&secret)?;
+            changed.push("secret");
+        }
+        if stored.value != before {
+            stored = ground.store.webhooks.save(stored).await?;
+            self.tell(actor, &app, format!("changed {}", changed.join(", "))).await;
+        }
+        self.view(stored.value, false)
+    }
+
+    /// A new address and a new secret; the old ones stop to work at once. The answer shows the secret.
+    pub async fn rotate(&self, actor: &Actor, app: &str) -> Result<WebhookView> {
+        actor.may(Action::Configure)?;
+        let app = find_app(&self.ground, actor, app)?;
+        not_trashed(&app)?;
+        self.existing_or_new(&app).await?;
+        let key = self.ground.world.word(KEY);
+        let secret = Secret::from(self.ground.world.word(SECRET));
+        let sealed = self.seal(&secret)?;
+        let renew = |webhook: &mut Webhook| {
+            webhook.key.clone_from(&key);
+            webhook.secret = sealed.clone();
+            Ok(())
+        };
+        let stored = self.ground.store.webhooks.update(app.id.as_str(), renew).await?;
+        self.tell(actor, &app, "made a new address and secret".into()).await;
+        self.view(stored.value, true)
+    }
+
+    /// Takes the address away. The inbox stays.
+    pub async fn remove(&self, actor: &Actor, app: &str) -> Result<()> {
+        actor.may(Action::Configure)?;
+        let app = find_app(&self.ground, actor, app)?;
+        match self.ground.store.webhooks.remove(app.id.as_str()).await {
+            Err(Error::NotFound { .. }) => return Err(Error::not_found(Kind::Webhook, &app.name)),
+            other => other?,
+        }
+        self.tell(actor, &app, "took away the address".into()).await;
+        Ok(())
+    }
+
+    /// Whether something is listening at this address: only then a large body is read.
+    pub fn knows(&self, key: &str) -> bool {
+        matches!(self.ground.store.webhooks.claimed(key), Ok(Some(_)))
+    }
+
+    async fn existing_or_new(&self, app: &App) -> Result<Stored<Webhook>> {
+        let ground = &self.ground;
+        if let Some(stored) = ground.store.webhooks.find(app.id.as_str())? {
+            return Ok(stored);
+        }
+        let secret = Secret::from(ground.world.word(SECRET));
+        let webhook = Webhook {
+            organization: app.organization.clone(),
+            app: app.id.clone(),
+            key: ground.world.word(KEY),
+            secret: self.seal(&secret)?,
+            enabled: true,
+            rules: PushRules::default(),
+            poll_seconds: None,
+            seen: BTreeMap::new(),
+            poll_error: None,
+            created_at: ground.world.now(),
+        };
+        match ground.store.webhooks.insert(webhook).await {
+            // Somebody else made it just now.
+            Err(Error::Taken { .. }) => ground.store.webhooks.get(app.id.as_str()),
+            made => made,
+        }
+    }
+
+    fn seal(&self, secret: &Secret) -> Result<types::Sealed> {
+        if !(8..=1024).contains(&secret.expose().len()) || secret.expose_str().is_none() {
+            return Err(Error::invalid("secret", "must be 8 to 1024 bytes of text"));
+        }
+        self.ground.redactor.learn(secret);
+        self.ground.store.seal(secret)
+    }
+
+    async fn tell(&self, actor: &Actor, app: &App, what: String) {
+        let fact = Fact::WebhookChanged {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            what,
+        };
+        self.ground.events.emit(actor, fact).await;
+    }
+
+    fn view(&self, webhook: Webhook, reveal: bool) -> Result<WebhookView> {
+        let ground = &self.ground;
+        let panel = ground.settings()?.panel_domain;
+        let base = match &panel {
+            Some(host) => ground.url_of(host),
+            None => {
+                let address = ground
+                    .node
+                    .addresses()
+                    .first()
+                    .map_or_else(|| "127.0.0.1".into(), ToString::to_string);
+                let bare = if address.contains(':') { format!("[{address}]") } else { address };
+                format!("https://{bare}:{}", ground.options.panel_port)
+            }
+        };
+        let secret = if reveal {
+            Some(ground.store.unseal(&webhook.secret)?)
+        } else {
+            None
+        };
+        Ok(WebhookView {
+            url: format!("{base}/hooks/{}", webhook.key),
+            is_public: panel.is_some_and(|host| host.is_public()),
+            secret,
+            webhook,
+        })
+    }
+}
+
+fn checked_poll(app: &App, wanted: Option<u32>) -> Result<Option<u32>> {
+    let Some(seconds) = wanted else { return Ok(None) };
+    if !matches!(app.source, Source::Git(_)) {
+        return Err(Error::invalid("poll_seconds", "an app from an image has no repository to ask"));
+    }
+    if !POLL_SECONDS.contains(&seconds) {
+        let (least, most) = (POLL_SECONDS.start(), POLL_SECONDS.end());
+        return Err(Error::invalid("poll_seconds", format!("must be between {least} and {most}")));
+    }
+    Ok(Some(seconds))
+}

@@ -1,0 +1,42 @@
+//! How webhooks and what came to them are kept. A webhook is found by the key in its address; a forge's id of a delivery
+//! belongs to one record of an app.
+
+use crate::{Never, Record};
+use types::{Delivery, Kind, Webhook};
+
+impl Record for Webhook {
+    const KIND: Kind = Kind::Webhook;
+    const TREE: &'static str = "webhooks";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> Webhook {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        self.app.to_string()
+    }
+    fn claims(&self) -> Vec<String> {
+        vec![self.key.clone()]
+    }
+}
+
+impl Record for Delivery {
+    const KIND: Kind = Kind::Delivery;
+    const TREE: &'static str = "deliveries";
+    const VERSION: u8 = 1;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> Delivery {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        format!("{}/{}", self.app, self.id)
+    }
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+    fn claims(&self) -> Vec<String> {
+        let held = self.forge_id.as_ref().filter(|_| self.holds_id);
+        let held = held.map(|id| format!("{}/{id}", self.app));
+        [Some(self.id.to_string()), held].into_iter().flatten().collect()
+    }
+}
