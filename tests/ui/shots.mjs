@@ -26,7 +26,7 @@ async function signIn(context) {
   await page.fill('input[name=email]', email);
   await page.fill('input[name=password]', password);
   await page.click('button[type=submit]');
-  await page.waitForSelector('.rail, .bar');
+  await page.waitForSelector('.rail', { state: 'attached' });
   await page.close();
 }
 
@@ -50,9 +50,9 @@ async function places(context) {
   const page = await context.newPage();
   await page.goto(base);
   await page.waitForSelector('h1', { state: 'attached' });
-  const { apps, deployments, projects } = await page.evaluate(async () => {
+  const { apps, deployments, projects, domains, zones } = await page.evaluate(async () => {
     const items = async (/** @type {string} */ path) => (await (await fetch(`/api/v1${path}`)).json()).items;
-    return { apps: await items('/apps'), deployments: await items('/deployments'), projects: await items('/projects') };
+    return { apps: await items('/apps'), deployments: await items('/deployments'), projects: await items('/projects'), domains: await items('/domains'), zones: await items('/dns/zones') };
   });
   await page.close();
   const of = (/** @type {(one: any) => boolean} */ want) => apps.find(want) ?? apps[0];
@@ -62,10 +62,14 @@ async function places(context) {
   const live = deployments.find((/** @type {any} */ one) => one.phase === 'live' && one.previous) ?? deployments[0];
   const broken = deployments.find((/** @type {any} */ one) => one.phase === 'failed');
   const long = (/** @type {string} */ key) => (/** @type {import('playwright-core').Page} */ page_) => page_.keyboard.press(key);
+  const domain = domains.find((/** @type {any} */ one) => one.app.id === running?.id) ?? domains[0];
+  const zone = zones.find((/** @type {any} */ one) => one.lists_records);
   const tabs = ['deployments', 'logs', 'metrics', 'environment', 'domains', 'storage', 'terminal', 'settings'];
   return [
-    ['overview', '/'], ['apps', '/apps'], ['app-new', '/apps/new'], ['projects', '/projects'], ['deployments', '/deployments'], ['domains', '/domains'], ['certificates', '/certificates'], ['servers', '/servers'], ['activity', '/activity'], ['team', '/team'], ['account', '/account'], ['trash', '/trash'], ['settings', '/settings'], ['licences', '/licences', (page_) => page_.click('summary')], ['missing', '/nowhere'], ['docs', '/api/docs'], ['docs-operation', '/api/docs#app_create'], ['docs-errors', '/api/docs/errors'],
+    ['overview', '/'], ['apps', '/apps'], ['app-new', '/apps/new'], ['projects', '/projects'], ['deployments', '/deployments'], ['domains', '/domains'], ['certificates', '/certificates'], ['certificates-upload', '/certificates?upload=1', (page_) => page_.getByLabel('Private key').waitFor()], ['dns', '/dns'], ['ports', '/ports'], ['edge', '/edge'], ['edge-limits', '/edge/limits'], ['edge-options', '/edge/options'], ['registries', '/registries'], ['servers', '/servers'], ['activity', '/activity'], ['team', '/team'], ['account', '/account'], ['trash', '/trash'], ['settings', '/settings'], ['licences', '/licences', (page_) => page_.click('summary')], ['missing', '/nowhere'], ['docs', '/api/docs'], ['docs-operation', '/api/docs#app_create'], ['docs-errors', '/api/docs/errors'],
     ...(projects.length ? [/** @type {any} */ (['project', `/projects/${projects[0].id}`])] : []),
+    ...(domain ? [...['traffic', 'rules', 'policy', 'canary', 'certificate'].map((tab) => /** @type {any} */ ([`domain-${tab}`, `/domains/${domain.host}/${tab}`])), /** @type {any} */ (['domain-rule', `/domains/${domain.host}/rules`, async (/** @type {any} */ page_) => { await page_.getByRole('button', { name: 'Add rule' }).first().click(); await page_.waitForSelector('dialog[open]'); }])] : []),
+    ...(zone ? [/** @type {any} */ (['zone', `/dns/${zone.name}/records`])] : []),
     ...(running ? [['app', `/apps/${running.id}`], ...tabs.map((tab) => [`app-${tab}`, `/apps/${running.id}/${tab}`])] : []),
     ...(busy ? [['app-busy', `/apps/${busy.id}`], ['app-busy-environment', `/apps/${busy.id}/environment`]] : []),
     ...(failed ? [['app-failed', `/apps/${failed.id}`]] : []),
