@@ -121,5 +121,5 @@ export function agentName(agent) {
   return system ? `${browser} on ${system}` : browser;
 }
 
-/** The API's sentences begin small, to follow a name; alone they begin large. @param {string | null | undefined} text */
-export const sentence = (text) => (text ? text.charAt(0).toUpperCase() + text.slice(1) : '');
+/** The API's sentences begin small, to follow a name; alone they begin large, but for a host, which keeps its letters. @param {string | null | undefined} text */
+export const sentence = (text) => (text ? (/^\S+\.\S/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1)) : '');

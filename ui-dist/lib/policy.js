@@ -100,7 +100,7 @@ export const PARTS = {
     to: (/** @type {any} */ v) => ({ access: filled({ allow: listOf(v.allow), deny: listOf(v.deny) }) }),
   },
   password: {
-    of: (/** @type {Policy} */ p) => ({ on: Boolean(p.basic_auth), realm: p.basic_auth?.realm ?? 'Private', users: (p.basic_auth?.users ?? []).map((one) => ({ name: one.name, password: '', known: true })) }),
+    of: (/** @type {Policy} */ p) => ({ on: Boolean(p.basic_auth), realm: p.basic_auth?.realm ?? 'Private', users: p.basic_auth ? p.basic_auth.users.map((one) => ({ name: one.name, password: '', known: true })) : [{ name: '', password: '', known: false }] }),
     /** @returns {Change} */
     to: (/** @type {any} */ v) => {
       if (!v.on) return { basic_auth: null };

@@ -29,8 +29,8 @@ export function Rates({ form }) {
     row: (/** @type {any} */ one, /** @type {(change: any) => void} */ change, /** @type {number} */ at) => html`<div class="form-row">
       ${h(TextField, { label: 'Name', value: one.name, set: (name) => change({ name }), error: form.error(`rate_limits[${at}].name`) })}
       ${h(SelectField, { label: 'For each', value: one.kind, set: (kind) => change({ kind }), options: [{ value: 'address', label: 'Address' }, { value: 'header', label: 'Value of a header' }, { value: 'path', label: 'Path, over all clients' }] })}
-      ${one.kind === 'header' ? h(TextField, { label: 'Header', value: one.header, set: (header) => change({ header }), mono: true, placeholder: 'X-Api-Key', error: form.error(`rate_limits[${at}].header`) }) : null}
-      ${h(TextField, { label: 'Requests', value: one.requests, set: (requests) => change({ requests }), inputmode: 'numeric', error: form.error(`rate_limits[${at}].requests`) })}
+      ${one.kind === 'header' ? h(TextField, { label: 'Header', value: one.header, set: (header) => change({ header }), mono: true, placeholder: 'X-Api-Key', error: form.error(`rate_limits[${at}].header`) }) : null}</div>
+      <div class="form-row four">${h(TextField, { label: 'Requests', value: one.requests, set: (requests) => change({ requests }), inputmode: 'numeric', error: form.error(`rate_limits[${at}].requests`) })}
       ${h(TextField, { label: 'In', value: one.period, set: (period) => change({ period }), placeholder: '1m', error: form.error(`rate_limits[${at}].period`) })}
       ${h(TextField, { label: 'At once', value: one.burst, set: (burst) => change({ burst }), inputmode: 'numeric', optional: true, placeholder: 'as many', error: form.error(`rate_limits[${at}].burst`) })}</div>
       ${h(TextField, { label: 'Never limited', value: one.exempt, set: (exempt) => change({ exempt }), mono: true, optional: true, placeholder: '10.0.0.0/8, 203.0.113.7' })}

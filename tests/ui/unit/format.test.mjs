@@ -26,3 +26,6 @@ test('percent, counts, cores', () => {
   assert.deepEqual([0, 0.034, 0.5, 1, null].map(f.percent), ['0%', '3.4%', '50%', '100%', '–']);
   assert.deepEqual([0, 3, 0.256, 12.34, 1234, 12_345, 2_500_000].map(f.count), ['0', '3', '0.26', '12.3', '1234', '12.3k', '2.5M']);
 });
+test('sentences begin large, hosts do not', () => {
+  assert.deepEqual(['it failed', 'blog.example.com leads elsewhere', '', null, 'no. It is not'].map(f.sentence), ['It failed', 'blog.example.com leads elsewhere', '', '', 'No. It is not']);
+});
