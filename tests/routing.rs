@@ -29,10 +29,15 @@ async fn origin(name: &'static str) -> SocketAddr {
             let head = String::from_utf8_lossy(&head).into_owned();
             let Some(path) = head.split_whitespace().nth(1) else { continue };
             asked += 1;
-            let body = format!("{name} {path} {asked}");
+            let long = if path.starts_with("/long") {
+                " again and again".repeat(200)
+            } else {
+                String::new()
+            };
+            let body = format!("{name} {path} {asked}{long}");
             let kept = if path.starts_with("/kept") { "max-age=60" } else { "no-store" };
             let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\ncache-control: {kept}\r\nx-app: yes\r\nconnection: close\r\n\r\n{body}",
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\ncache-control: {kept}\r\nx-app: yes\r\nconnection: close\r\n\r\n{body}",
                 body.len()
             );
             let _ = stream.write_all(answer.as_bytes()).await;
@@ -311,6 +316,15 @@ async fn docker_ports_rules_and_canaries_to_other_apps() {
     assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello two");
     panel.cli(&["domain", "canary", "one.test", "--off"]).await.expect(0);
     assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello one");
+    // One that fails gets nothing any more, by itself.
+    panel.post("/api/v1/apps/two/stop", json!({})).await.expect(202);
+    let canary = json!({"app": "two", "percent": 100, "limits": {"min_requests": 5, "max_error_percent": 10}});
+    panel.put("/api/v1/domains/one.test/canary", canary).await.expect(200);
+    eventually("the canary is taken back", Duration::from_secs(20), || async {
+        (panel.visit("one.test", "/").await.text() == "hello one").then_some(())
+    })
+    .await;
+    panel.cli(&["domain", "canary", "one.test", "--off"]).await.expect(0);
 
     // TCP: the app's own HTTP, on a port of its own.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -341,4 +355,139 @@ async fn docker_ports_rules_and_canaries_to_other_apps() {
         TcpStream::connect(("127.0.0.1", free)).await.is_err().then_some(())
     })
     .await;
+}
+
+/// The one on a wildcard answers for every name below it that has none of its own; it is never the address that is shown.
+#[tokio::test]
+async fn wildcard_domains() {
+    let (panel, _) = site().await;
+    let domains = "/api/v1/apps/a/domains";
+    panel.post(domains, json!({"host": "*.w.test"})).await.expect(201);
+    panel.post(domains, json!({"host": "own.w.test"})).await.expect(201);
+    panel.post(domains, json!({"host": "*.w.test"})).await.expect(409);
+    for wrong in ["*.test", "a.*.test", "*", "*a.test"] {
+        panel.post(domains, json!({"host": wrong})).await.expect(422);
+    }
+    let says =
+        |text: &str| json!({"name": "say", "action": {"kind": "respond", "status": 200, "content_type": "text/plain", "body": text}});
+    panel.post("/api/v1/domains/*.w.test/rules", says("any")).await.expect(201);
+    panel.post("/api/v1/domains/own.w.test/rules", says("own")).await.expect(201);
+    for (host, expected) in [("one.w.test", "any"), ("two.w.test", "any"), ("own.w.test", "own")] {
+        assert_eq!(panel.visit(host, "/").await.expect(200).text(), expected, "{host}");
+    }
+    panel.visit("w.test", "/").await.expect(404);
+    panel.visit("a.b.w.test", "/").await.expect(404);
+    let check = panel.get("/api/v1/domains/*.w.test/check").await.expect(200).json();
+    assert!(check["detail"].as_str().unwrap().starts_with("*.w.test"), "{check}");
+    let all = panel.list("/api/v1/domains").await;
+    let primary: Vec<_> = all.iter().filter(|one| one["primary"] == true).map(|one| &one["host"]).collect();
+    assert_eq!(primary, ["a.test"]);
+    // Its heir is a name that people can open.
+    panel.delete("/api/v1/domains/a.test").await.expect(204);
+    let all = panel.list("/api/v1/domains").await;
+    assert!(
+        all.iter().any(|one| one["host"] == "own.w.test" && one["primary"] == true),
+        "{all:?}"
+    );
+    panel.cli(&["--yes", "domain", "remove", "*.w.test"]).await.expect(0);
+    panel.visit("one.w.test", "/").await.expect(404);
+}
+
+#[tokio::test]
+async fn header_matches_and_rewrites() {
+    let (panel, address) = site().await;
+    let rule = json!({"name": "beta", "matches": {"headers": [{"name": "x-beta", "test": {"kind": "equals", "value": "yes"}}]},
+        "action": {"kind": "origin", "origin": {"kind": "host", "host": "127.0.0.1", "port": address.port()},
+            "path": {"rewrite": {"pattern": "^/shop/([0-9]+)$", "to": "/item/$1"}}}});
+    panel.post("/api/v1/domains/a.test/rules", rule).await.expect(201);
+    let nobody = panel.anonymous();
+    let asks = async |value: &str| {
+        let request = nobody
+            .request(Method::GET, &panel.site("a.test", "/shop/7?x=1"))
+            .header("x-beta", value);
+        nobody.send(request).await.expect(200).text()
+    };
+    assert!(asks("yes").await.starts_with("origin /item/7?x=1"));
+    assert!(asks("no").await.starts_with("origin /shop/7?x=1"));
+}
+
+#[tokio::test]
+async fn cross_origin_compression_and_another_server_that_says_who_may() {
+    let (panel, _) = site().await;
+    policy(&panel, json!({"cors": {"origins": ["https://app.test"], "methods": ["PUT"]}})).await;
+    let nobody = panel.anonymous();
+    let preflight = async |origin: &str| {
+        let request = nobody
+            .request(Method::OPTIONS, &panel.site("a.test", "/"))
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT");
+        nobody.send(request).await.header("access-control-allow-origin")
+    };
+    assert_eq!(preflight("https://app.test").await.as_deref(), Some("https://app.test"));
+    assert_eq!(preflight("https://evil.test").await, None);
+
+    policy(&panel, json!({"compression": true})).await;
+    let request = nobody
+        .request(Method::GET, &panel.site("a.test", "/long"))
+        .header("accept-encoding", "zstd");
+    let reply = nobody.send(request).await.expect(200);
+    assert_eq!(reply.header("content-encoding").as_deref(), Some("zstd"));
+    let plain = nobody.request(Method::GET, &panel.site("a.test", "/long"));
+    let plain = nobody.send(plain).await.expect(200);
+    assert_eq!(plain.header("content-encoding"), None);
+    assert!(plain.text().ends_with("again and again"));
+
+    // A server that lets those in who know the word, and says their name.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let guard = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap_or(0);
+            let knows = String::from_utf8_lossy(&head[..length]).to_lowercase().contains("x-word: sesame");
+            let answer = match knows {
+                true => "HTTP/1.1 200 OK\r\nx-user: ada\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                false => "HTTP/1.1 401 Unauthorized\r\ncontent-length: 4\r\nconnection: close\r\n\r\nwho?",
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    policy(
+        &panel,
+        json!({"forward_auth": {"url": format!("http://{guard}/check"), "pass_headers": ["x-user"]}}),
+    )
+    .await;
+    let asks = async |word: &str| {
+        let request = nobody.request(Method::GET, &panel.site("a.test", "/")).header("x-word", word);
+        nobody.send(request).await.status.as_u16()
+    };
+    assert_eq!((asks("sesame").await, asks("please").await), (200, 401));
+}
+
+/// Behind a balancer that speaks the PROXY protocol, who asks is whom it names.
+#[tokio::test]
+async fn the_proxy_protocol_says_who_asks() {
+    let (panel, _) = site().await;
+    panel
+        .post("/api/v1/apps/a/domains", json!({"host": "plain.test", "force_https": false}))
+        .await
+        .expect(201);
+    let respond = json!({"name": "say", "action": {"kind": "respond", "status": 200, "content_type": "text/plain", "body": "in"}});
+    panel.post("/api/v1/domains/plain.test/rules", respond).await.expect(201);
+    let deny = json!({"access": {"deny": ["203.0.113.0/24"]}});
+    panel.put("/api/v1/domains/plain.test/policy", deny).await.expect(200);
+    let options = json!({"trusted_proxies": ["127.0.0.1"], "proxy_protocol": true});
+    panel.patch("/api/v1/edge/options", options).await.expect(200);
+    let asks = async |line: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", panel.http_port)).await.unwrap();
+        let request = format!("{line}GET / HTTP/1.1\r\nhost: plain.test\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        answer.split(' ').nth(1).unwrap_or("closed").to_owned()
+    };
+    assert_eq!(asks("PROXY TCP4 203.0.113.9 127.0.0.1 4000 80\r\n").await, "403");
+    assert_eq!(asks("PROXY TCP4 198.51.100.9 127.0.0.1 4000 80\r\n").await, "200");
+    assert_ne!(asks("").await, "200", "a trusted proxy must say it");
 }

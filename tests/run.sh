@@ -67,6 +67,7 @@ apparmor_parser apparmor
 debootstrap debootstrap
 zstd zstd
 docker-registry docker-registry
+nginx nginx-light
 pebble pebble
 pebble-challtestsrv pebble
 named bind9
@@ -84,6 +85,8 @@ LIST
     say "installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q
+    # Servers that are only tested with do not start by themselves.
+    export RUNLEVEL=1
     apt-get install -yq --no-install-recommends "${missing[@]}" || apt_one_by_one "${missing[@]}"
 }
 

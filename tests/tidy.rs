@@ -63,7 +63,17 @@ fn uses(package: &Package) -> (BTreeSet<String>, BTreeSet<String>) {
     )
 }
 
-const ADAPTERS: [&str; 9] = ["docker", "host", "edge", "acme", "source", "build", "catalog", "telemetry", "identity"];
+const ADAPTERS: [&str; 9] = [
+    "docker",
+    "host",
+    "edge",
+    "acme",
+    "source",
+    "build",
+    "catalog",
+    "telemetry",
+    "identity",
+];
 
 #[test]
 fn crates_use_only_those_above_them() {

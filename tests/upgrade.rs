@@ -179,3 +179,40 @@ async fn programs_that_are_not_taken() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_failed_version_left_in_a_newer_format_is_put_aside() {
+    let release = Release::new();
+    let panel = release.panel(6, Options::default()).await;
+    panel.post("/api/v1/projects", json!({"name": "before"})).await.expect(201);
+    let data = panel.data().display().to_string();
+    // It takes over, is killed while it is watched, and the directory is of its format then.
+    let serve = format!(
+        "timeout -s KILL 3 {} \"$@\"\nsed -i 's/\"format\": [0-9]*/\"format\": 999/' {data}/format\nexit 1",
+        real()
+    );
+    let program = release.program("99.1.0", &serve);
+    let output = upgrade(&panel, &program, &[]).await;
+    assert_eq!(output.code, 1, "{}{}", output.stdout, output.stderr);
+    panel.post("/api/v1/projects", json!({"name": "after"})).await.expect(201);
+    let names = panel.list("/api/v1/projects").await;
+    assert!(names.iter().any(|one| one["name"] == "before"), "{names:?}");
+    assert!(
+        panel.printed().contains("the state is as it was before the upgrade"),
+        "{}",
+        panel.printed()
+    );
+    let aside = fs::read_dir(&data).unwrap().flatten();
+    assert!(
+        aside
+            .into_iter()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with("journal.broken-"))
+    );
+
+    // Programs that failed do not pile up.
+    let program = release.program("99.1.1", "exit 1");
+    assert_eq!(upgrade(&panel, &program, &[]).await.code, 1);
+    let program = release.program("99.1.2", "exit 1");
+    assert_eq!(upgrade(&panel, &program, &[]).await.code, 1);
+    assert_eq!(fs::read_dir(format!("{data}/binaries")).unwrap().count(), 1);
+}

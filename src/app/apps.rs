@@ -178,7 +178,7 @@ impl Apps {
             None => default_host(ground, &app.name, &environment)?.into_iter().collect(),
         };
         for (index, host) in hosts.iter().enumerate() {
-            batch = insert_domain(ground, batch, &app, host.clone(), index == 0, true)?;
+            batch = insert_domain(ground, batch, &app, host.into(), index == 0, true)?;
         }
         for change in wish.variables {
             batch = batch.insert(sealed_variable(ground, actor, &app, change)?);
@@ -198,7 +198,16 @@ impl Apps {
             )
             .await;
         for host in hosts {
-            ground.events.emit(actor, Fact::DomainAdded { app: app.id.clone(), host }).await;
+            ground
+                .events
+                .emit(
+                    actor,
+                    Fact::DomainAdded {
+                        app: app.id.clone(),
+                        host: host.into(),
+                    },
+                )
+                .await;
         }
         self.wake_all();
         self.view(actor, &app.id)

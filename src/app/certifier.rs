@@ -139,7 +139,21 @@ impl Certifier {
                 made.push(host.to_string());
             }
         }
+        self.forget_others(hosts, now).await?;
         Ok(made)
+    }
+
+    /// Of hosts that are not served any more, only what an authority issued is kept, for as long as it is valid: who comes back
+    /// needs no new order.
+    async fn forget_others(&self, hosts: &BTreeSet<HostPattern>, now: Time) -> Result<()> {
+        let certificates = &self.ground.store.certificates;
+        for stored in certificates.list()? {
+            let useful = stored.origin == CertificateOrigin::Acme && stored.not_after.is_some_and(|at| at > now);
+            if !useful && !hosts.contains(&HostPattern::from(&stored.host)) {
+                certificates.remove(stored.host.as_str()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Shared certificates that the panel keeps by itself come and go with what they are for.

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{
     Actor, App, AppId, BuildSpec, Cause, Container, ContainerState, Deployment, DeploymentId, Error, GitSource, Image, LogLine, LogQuery,
-    LogStream, Phase, Probe, Release, ReleaseVariable, Result, Source, report,
+    LogStream, Phase, Probe, Purge, Release, ReleaseVariable, Result, Source, report,
 };
 
 /// Deployments whose work is under way in this process.
@@ -228,6 +228,7 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
             if let Err(error) = routed.await {
                 tracing::warn!("routes after deployment {id}: {}", report(&error));
             }
+            purge_kept(ground, &app.id).await;
             log.note(
                 match ground
                     .store
@@ -247,6 +248,20 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
     log.finish().await;
     let _ = tokio::fs::remove_dir_all(work_folder(ground, id)).await;
     Ok(())
+}
+
+/// What the edge kept of the release before is not the site any more.
+async fn purge_kept(ground: &Ground, app: &AppId) {
+    let domains = ground.store.domains.list().unwrap_or_default();
+    for domain in domains.iter().filter(|domain| domain.leads_to(app)) {
+        let purge = Purge {
+            host: Some(domain.host.clone()),
+            path: None,
+        };
+        if let Err(error) = ground.node.edge_purge(purge).await {
+            tracing::warn!("kept answers of {}: {}", domain.host, report(&error));
+        }
+    }
 }
 
 fn load(ground: &Ground, id: &DeploymentId) -> Result<Stored<Deployment>> {

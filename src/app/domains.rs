@@ -4,10 +4,11 @@ use crate::{
     apps::{find_app, not_trashed},
     ground::Ground,
     projects::{of, owned},
+    routing,
 };
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use store::Batch;
-use types::{Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, Kind, Result, TrafficPolicy};
+use types::{Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, HostPattern, Kind, Result, TrafficPolicy, report};
 
 #[derive(Debug, Clone)]
 pub struct DomainView {
@@ -60,15 +61,22 @@ impl Domains {
             .collect()
     }
 
-    /// Fails with `Taken` when the host leads somewhere already.
-    pub async fn add(&self, actor: &Actor, app: &str, host: Host, force_https: bool) -> Result<DomainView> {
+    /// Fails with `Taken` when the host leads somewhere already. A wildcard is never the one that links show.
+    pub async fn add(&self, actor: &Actor, app: &str, host: HostPattern, force_https: bool) -> Result<DomainView> {
         actor.may(Action::Configure)?;
         let app = find_app(&self.ground, actor, app)?;
         not_trashed(&app)?;
-        let first = !self.ground.store.domains.list()?.iter().any(|domain| domain.app == app.id);
+        let first = !host.is_wildcard()
+            && !self
+                .ground
+                .store
+                .domains
+                .list()?
+                .iter()
+                .any(|domain| domain.app == app.id && domain.primary);
         let batch = insert_domain(&self.ground, Batch::new(), &app, host.clone(), first, force_https)?;
         self.ground.store.commit(batch).await?;
-        self.changed();
+        self.changed().await;
         self.ground
             .events
             .emit(
@@ -85,7 +93,7 @@ impl Domains {
     pub async fn remove(&self, actor: &Actor, host: &str) -> Result<()> {
         actor.may(Action::Configure)?;
         let store = &self.ground.store;
-        let host: Host = host.parse()?;
+        let host: HostPattern = host.parse()?;
         let domain = owned(actor, store.domains.find(host.as_str())?, Kind::Domain, host.as_str(), |domain| {
             &domain.organization
         })?;
@@ -94,13 +102,13 @@ impl Domains {
             .domains
             .list()?
             .into_iter()
-            .find(|other| other.app == domain.app && other.host != domain.host);
+            .find(|other| other.app == domain.app && other.host != domain.host && !other.host.is_wildcard());
         if let (true, Some(mut heir)) = (domain.primary, heir) {
             heir.primary = true;
             batch = batch.save(heir);
         }
         store.commit(batch).await?;
-        self.changed();
+        self.changed().await;
         self.ground.events.emit(actor, Fact::DomainRemoved { app: domain.app, host }).await;
         Ok(())
     }
@@ -108,7 +116,12 @@ impl Domains {
     /// Resolves the host and compares it with this machine's addresses.
     pub async fn check(&self, actor: &Actor, host: &str) -> Result<DomainCheck> {
         actor.may(Action::View)?;
-        let host: Host = host.parse()?;
+        let pattern: HostPattern = host.parse()?;
+        // Any name below a wildcard will do; nobody has this one by accident.
+        let host: Host = match pattern.as_str().strip_prefix("*.") {
+            Some(parent) => format!("serverkit-check-{}.{parent}", self.ground.world.word(6)).parse()?,
+            None => pattern.as_str().parse()?,
+        };
         let expected = self.ground.node.addresses();
         let addresses: Vec<IpAddr> = match host.address() {
             Some(address) => vec![address],
@@ -126,23 +139,26 @@ impl Domains {
         let (ok, detail) = if host.as_str().ends_with("localhost") {
             (
                 true,
-                format!("{host} leads to the machine that asks (RFC 6761); only browsers on this server find it"),
+                format!("{pattern} leads to the machine that asks (RFC 6761); only browsers on this server find it"),
             )
         } else if addresses.is_empty() && !host.is_public() {
             (
                 false,
-                format!("{host} is not a public name; give it this server's address in your own DNS or hosts file"),
+                format!("{pattern} is not a public name; give it this server's address in your own DNS or hosts file"),
             )
         } else if addresses.is_empty() {
-            (false, format!("{host} has no address yet; set an A or AAAA record to this server"))
+            (
+                false,
+                format!("{pattern} has no address yet; set an A or AAAA record to this server"),
+            )
         } else if addresses.iter().all(here) {
-            (true, format!("{host} leads to this server"))
+            (true, format!("{pattern} leads to this server"))
         } else {
             let elsewhere: Vec<_> = addresses.iter().filter(|address| !here(address)).map(ToString::to_string).collect();
             (
                 false,
                 format!(
-                    "{host} leads to {}, which is not an address of this server (it may be one in front of it)",
+                    "{pattern} leads to {}, which is not an address of this server (it may be one in front of it)",
                     elsewhere.join(", ")
                 ),
             )
@@ -170,15 +186,31 @@ impl Domains {
         })
     }
 
-    fn changed(&self) {
+    /// Holds when it is answered; if the edge does not take it now, the reconciler goes on trying.
+    async fn changed(&self) {
         self.ground.wake_reconcile();
         self.ground.wake_certificates();
+        if let Err(error) = routing::apply(&self.ground).await {
+            tracing::warn!("routes of domains: {}", report(&error));
+        }
     }
 }
 
 /// Adds the domain to the batch. Fails with `Taken`, saying by whom, when it leads somewhere already.
-pub(crate) fn insert_domain(ground: &Ground, batch: Batch, app: &App, host: Host, primary: bool, force_https: bool) -> Result<Batch> {
-    if ground.settings()?.panel_domain.as_ref() == Some(&host) {
+pub(crate) fn insert_domain(
+    ground: &Ground,
+    batch: Batch,
+    app: &App,
+    host: HostPattern,
+    primary: bool,
+    force_https: bool,
+) -> Result<Batch> {
+    if ground
+        .settings()?
+        .panel_domain
+        .as_ref()
+        .is_some_and(|panel| host.exact().as_ref() == Some(panel))
+    {
         return Err(Error::Taken {
             kind: Kind::Domain,
             name: host.to_string(),
@@ -199,7 +231,7 @@ pub(crate) fn insert_domain(ground: &Ground, batch: Batch, app: &App, host: Host
         });
     }
     Ok(batch.insert(Domain {
-        host: host.into(),
+        host,
         organization: app.organization.clone(),
         app: app.id.clone(),
         primary,

@@ -125,9 +125,9 @@ impl EdgeService {
             .collect()
     }
 
-    /// Fails with `Taken` when the port leads somewhere already or is the panel's own, with `Busy` when another program has it.
+    /// For administrators: the port is the whole machine's. Fails with `Taken` when the port leads somewhere already or is the panel's own, with `Busy` when another program has it.
     pub async fn open(&self, actor: &Actor, wish: NewStream) -> Result<StreamView> {
-        actor.may(Action::Configure)?;
+        actor.may(Action::Administer)?;
         let app = find_app(&self.ground, actor, &wish.app)?;
         not_trashed(&app)?;
         let taken = |by: String| Error::Taken {
@@ -187,7 +187,7 @@ impl EdgeService {
     }
 
     pub async fn close(&self, actor: &Actor, listen: StreamPort) -> Result<()> {
-        actor.may(Action::Configure)?;
+        actor.may(Action::Administer)?;
         let streams = &self.ground.store.streams;
         let key = listen.to_string();
         let stream = owned(actor, streams.find(&key)?, Kind::Stream, &key, |stream| &stream.organization)?;

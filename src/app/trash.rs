@@ -10,7 +10,7 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::Batch;
-use types::{Action, Actor, App, Error, Fact, Kind, Phase, Removal, Result, report};
+use types::{Action, Actor, App, Error, Fact, HostPattern, Kind, Phase, Removal, Result, report};
 
 /// What deleting an app would do.
 #[derive(Debug, Clone)]
@@ -166,8 +166,11 @@ impl Trash {
                 .unwrap_or_default(),
             None => Vec::new(),
         };
-        for (index, host) in wanted.iter().filter_map(|host| host.parse().ok()).enumerate() {
-            let batch = crate::domains::insert_domain(ground, Batch::new(), &app, host, index == 0, true);
+        let mut hosts: Vec<HostPattern> = wanted.iter().filter_map(|host| host.parse().ok()).collect();
+        hosts.sort_by_key(HostPattern::is_wildcard);
+        for (index, host) in hosts.into_iter().enumerate() {
+            let primary = index == 0 && !host.is_wildcard();
+            let batch = crate::domains::insert_domain(ground, Batch::new(), &app, host, primary, true);
             if let Ok(batch) = batch {
                 let _ = ground.store.commit(batch).await;
             }

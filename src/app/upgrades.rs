@@ -74,6 +74,14 @@ impl UpgradeFiles {
         (newer && done.binary.is_file()).then_some(done.binary)
     }
 
+    /// Removes the programs that were refused or failed: all but the one that runs and the one that the next start runs.
+    fn tidy_failed(&self) {
+        let own = std::env::current_exe().unwrap_or_default();
+        let next = self.read().ok().flatten().filter(|last| last.state == UpgradeState::Done);
+        let next = next.map(|last| last.binary).unwrap_or_default();
+        self.tidy(&[&own, &next]);
+    }
+
     /// Removes all programs but these two.
     pub fn tidy(&self, keep: &[&Path]) {
         for entry in fs::read_dir(self.binaries()).into_iter().flatten().flatten() {
@@ -120,6 +128,7 @@ impl Upgrades {
         if let Some(last) = self.files.read()?.filter(|last| last.ended_at.is_none()) {
             return Err(Error::busy(format!("the upgrade to {} is under way", last.to)));
         }
+        self.files.tidy_failed();
         let binary = self.take(&wish).await?;
         let to = version_of(&binary).await?;
         let newer = Version::parse(&to).ok() > Version::parse(VERSION).ok();

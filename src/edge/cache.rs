@@ -20,6 +20,8 @@ pub(crate) struct Share {
     kept: Cache<Box<str>, Arc<Entry>, Bytesize>,
     max_bytes: AtomicU64,
     stored: AtomicU64,
+    /// How often all was thrown away: part of every key, so that an answer asked for before comes too late to be found.
+    purges: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -37,6 +39,7 @@ impl Default for Share {
             kept: Cache::with_weighter(1024, 1 << 20, Bytesize),
             max_bytes: AtomicU64::new(1 << 20),
             stored: AtomicU64::new(0),
+            purges: AtomicU64::new(0),
         }
     }
 }
@@ -117,12 +120,6 @@ pub(crate) fn is_about(request: &RequestHeader) -> bool {
         && !directives(&request.headers).any(|(name, _)| name == "no-store")
 }
 
-/// Host, scheme, path and query. A rule that leads elsewhere has another `site`.
-pub(crate) fn key(site: &str, host: &str, secure: bool, uri: &str) -> String {
-    let scheme = if secure { "https" } else { "http" };
-    format!("{site}\n{scheme}://{host}{uri}")
-}
-
 fn varied(key: &str, names: &[HeaderName], request: &HeaderMap) -> String {
     let mut full = key.to_owned();
     for name in names {
@@ -137,6 +134,13 @@ fn varied(key: &str, names: &[HeaderName], request: &HeaderMap) -> String {
 }
 
 impl Share {
+    /// Host, scheme, path and query. A rule that leads elsewhere has another `site`.
+    pub(crate) fn key(&self, site: &str, host: &str, secure: bool, uri: &str) -> String {
+        let scheme = if secure { "https" } else { "http" };
+        let purges = self.purges.load(Relaxed);
+        format!("{purges}\n{site}\n{scheme}://{host}{uri}")
+    }
+
     pub(crate) fn find(&self, key: &str, request: &HeaderMap) -> Option<Arc<Entry>> {
         let entry = self.kept.get(key)?;
         match &*entry {
@@ -175,6 +179,9 @@ impl Share {
 
     /// `path`: as in [`types::Purge`].
     pub(crate) fn purge(&self, path: Option<&str>) -> u64 {
+        if path.is_none() {
+            self.purges.fetch_add(1, Relaxed);
+        }
         let before = self.kept.len();
         self.kept.retain(|_, entry| match (&**entry, path) {
             (Entry::Varies(_), Some(_)) => true,

@@ -246,7 +246,7 @@ async fn pass(
     let mut shape = shape_for(way, session.req_header(), wish, policy, &mut errand);
     let mut kept = None;
     if let Some(share) = policy.share.as_ref().filter(|_| cache::is_about(session.req_header())) {
-        let key = cache::key(&leads.name, &wish.bare, secure, changed.as_deref().unwrap_or(&wish.uri));
+        let key = share.key(&leads.name, &wish.bare, secure, changed.as_deref().unwrap_or(&wish.uri));
         errand.for_cache = true;
         kept = share.find(&key, &session.req_header().headers);
         if let Some((found, note)) = recall(way, session.req_header(), &errand, policy, &key, kept.as_ref()) {

@@ -6,6 +6,7 @@ mod jobs;
 mod openapi;
 mod serve;
 mod terminal;
+mod upgrade;
 mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};

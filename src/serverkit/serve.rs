@@ -5,11 +5,12 @@ use crate::{
     handover::{Before, Listening, Next},
     jobs,
     terminal::Greeting,
+    upgrade::{become_successor, close_interrupted, failed, hand_over, open_store, settle},
     watch::{self, Signals},
 };
 use ::jobs::Runner;
 use api::{Api, Sockets};
-use app::{Options, Panel, Parts, UpgradeFiles, VERSION};
+use app::{Options, Panel, Parts, UpgradeFiles};
 use clap::Args;
 use docker::Docker;
 use edge::{Bound, Edge, Listeners};
@@ -22,21 +23,16 @@ use rustix::{
 use sd_notify::NotifyState;
 use std::{
     net::SocketAddr,
-    os::unix::{fs::MetadataExt, process::CommandExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
-use store::Store;
+use store::ReturnPoint;
 use telemetry::{LogStore, Metrics, Redactor};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use types::{Doing, EdgeLimits, EdgeSettings, EngineStatus, Error, Result, Upgrade, UpgradeState, World, report};
+use types::{Doing, EdgeLimits, EdgeSettings, EngineStatus, Error, Result, World, report};
 
 /// The edge, the panel and its API, in one process
 ///
@@ -98,7 +94,7 @@ pub fn serve(data: Option<PathBuf>, flags: Serve) -> Result<()> {
     let mut begin = before.clone().map_or(Begin::Fresh, Begin::TakingOver);
     let ended = loop {
         match runtime.block_on(run(&config, began, begin)) {
-            Ok(Ended::Returned(listening)) => begin = Begin::Returning(listening),
+            Ok(Ended::Returned(listening, back)) => begin = Begin::Returning(listening, back),
             Ok(Ended::Stopped) => break Ok(()),
             Err(error) => {
                 before.inspect(|before| before.failed(&error));
@@ -116,35 +112,14 @@ enum Begin {
     Fresh,
     /// From the process before, which runs another version.
     TakingOver(Before),
-    /// Its own ones again: the next version failed.
-    Returning(Listening),
+    /// Its own ones again: the next version failed. The state as it was.
+    Returning(Listening, Option<Arc<ReturnPoint>>),
 }
 
 enum Ended {
     Stopped,
     /// The next version failed; this one goes on.
-    Returned(Listening),
-}
-
-/// Runs the program that the last upgrade left in the data folder, if it is newer than this one: the service manager
-/// starts the one that was installed. Returns if there is none, or if it cannot be run.
-fn become_successor(data: &Path) {
-    const ONCE: &str = "SERVERKIT_SUCCESSOR";
-    if std::env::var_os(ONCE).is_some() {
-        return;
-    }
-    let Some(binary) = UpgradeFiles::new(data).successor(VERSION) else {
-        return;
-    };
-    let me = rustix::process::geteuid().as_raw();
-    if !binary.metadata().is_ok_and(|file| file.uid() == me || file.uid() == 0) {
-        return tracing::warn!("{} belongs to somebody else and is not run", binary.display());
-    }
-    let error = std::process::Command::new(&binary)
-        .args(std::env::args_os().skip(1))
-        .env(ONCE, "1")
-        .exec();
-    tracing::error!("{} cannot be run, so {VERSION} goes on: {error}", binary.display());
+    Returned(Listening, Option<Arc<ReturnPoint>>),
 }
 
 fn prepare_process(config: &Config) -> Result<()> {
@@ -171,21 +146,21 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     let world = World::system();
     let upgrades = UpgradeFiles::new(&config.data);
 
-    let returns = matches!(begin, Begin::Returning(_));
-    let (before, listening) = match begin {
-        Begin::Fresh => (None, None),
+    let returns = matches!(begin, Begin::Returning(..));
+    let (before, listening, back) = match begin {
+        Begin::Fresh => (None, None, None),
         Begin::TakingOver(before) => {
             let waiting = before.clone();
             let listening = tokio::task::spawn_blocking(move || waiting.take_over())
                 .await
                 .doing("taking over")??;
-            (Some(before), Some(listening))
+            (Some(before), Some(listening), None)
         }
-        Begin::Returning(listening) => (None, Some(listening)),
+        Begin::Returning(listening, back) => (None, Some(listening), back),
     };
     // The store comes before the sockets: its lock says that no other panel has this folder.
     let patience = if returns { Duration::from_secs(30) } else { Duration::ZERO };
-    let store = open_store(&config.data, &world, patience).await?;
+    let store = open_store(&config.data, &world, patience, back.as_ref()).await?;
     let settings = edge_settings(config);
     let listening = match listening {
         Some(listening) => listening,
@@ -262,8 +237,12 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     // The edge serves on, from its last configuration; who asks the panel waits until somebody serves it again.
     panel_stops.await;
     watching.abort();
+    let back = store.return_point().await;
     store.close().await;
-    let handed = hand_over(config, next, &listening, &edge).await;
+    let (handed, back) = match back {
+        Ok(back) => (hand_over(config, next, &listening, &edge).await, Some(Arc::new(back))),
+        Err(error) => (Err(error), None),
+    };
     watchdog.abort();
     match handed {
         Ok(process) => {
@@ -273,94 +252,9 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
         Err(error) => {
             failed(&upgrades, upgrade, &error, &world)?;
             tokio::spawn(async move { edge.leave(Duration::from_secs(30)).await });
-            Ok(Ended::Returned(listening))
+            Ok(Ended::Returned(listening, back))
         }
     }
-}
-
-/// A version that failed may still be dying: for so long it is waited for.
-async fn open_store(data: &Path, world: &World, patience: Duration) -> Result<Store> {
-    let begun = Instant::now();
-    loop {
-        let (dir, theirs) = (data.to_owned(), world.clone());
-        let opened = tokio::task::spawn_blocking(move || Store::open(&dir, theirs)).await;
-        match opened.doing("opening the state")? {
-            Err(Error::Busy { .. }) if begun.elapsed() < patience => tokio::time::sleep(Duration::from_millis(100)).await,
-            opened => return opened,
-        }
-    }
-}
-
-/// Lets the next version serve and stands by until it has done so for a while. Its process id.
-async fn hand_over(config: &Config, mut next: Next, listening: &Listening, edge: &Arc<Edge>) -> Result<u32> {
-    next.go(listening).await?;
-    let (edge, drain) = (edge.clone(), config.drain);
-    let drained = tokio::spawn(async move { edge.leave(drain).await });
-    let socket = Sockets::paths(&config.data).0;
-    next.watch(config.upgrade_window, async || is_ready(&socket).await).await?;
-    let process = next.stay()?;
-    drained.await.doing("ending connections")?;
-    Ok(process)
-}
-
-/// Whether a panel at this socket says that it is ready.
-async fn is_ready(socket: &Path) -> bool {
-    let ask = async {
-        let mut stream = UnixStream::connect(socket).await.ok()?;
-        stream.write_all(b"GET /ready HTTP/1.0\r\nhost: panel\r\n\r\n").await.ok()?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).await.ok()?;
-        answer.ends_with(b" 200").then_some(())
-    };
-    matches!(tokio::time::timeout(Duration::from_secs(3), ask).await, Ok(Some(())))
-}
-
-/// In the version that took over: it is on trial until the one before goes.
-async fn settle(before: Before, files: UpgradeFiles, world: World) {
-    let record = |state| match files.read() {
-        Ok(Some(mut upgrade)) => {
-            upgrade.state = state;
-            upgrade.ended_at = (state == UpgradeState::Done).then(|| world.now());
-            if let Err(error) = files.write(&upgrade) {
-                tracing::error!("{}", report(&error));
-            }
-            Some(upgrade)
-        }
-        Ok(None) => None,
-        Err(error) => {
-            tracing::error!("{}", report(&error));
-            None
-        }
-    };
-    record(UpgradeState::Watching);
-    if let Err(error) = before.serving() {
-        tracing::warn!("the version before does not listen: {error}");
-    }
-    before.gone().await;
-    if let Some(upgrade) = record(UpgradeState::Done) {
-        tracing::info!("version {} has taken over from {}", upgrade.to, upgrade.from);
-        let own = std::env::current_exe().unwrap_or_default();
-        files.tidy(&[&upgrade.binary, &own]);
-    }
-}
-
-/// What a crash in the middle of an upgrade left.
-fn close_interrupted(files: &UpgradeFiles, world: &World) -> Result<()> {
-    match files.read()? {
-        Some(upgrade) if upgrade.ended_at.is_none() => {
-            let error = Error::unavailable("the process ended in the middle of it");
-            failed(files, upgrade, &error, world)
-        }
-        _ => Ok(()),
-    }
-}
-
-fn failed(files: &UpgradeFiles, mut upgrade: Upgrade, error: &Error, world: &World) -> Result<()> {
-    tracing::error!("{VERSION} goes on: {}", report(error));
-    upgrade.state = UpgradeState::Failed;
-    upgrade.error = Some(report(error));
-    upgrade.ended_at = Some(world.now());
-    files.write(&upgrade)
 }
 
 /// Work in progress ends or is left so that the next start goes on with it; then nothing uses the store any more.

@@ -13,6 +13,7 @@
 //!     state/         sled
 //!     journal/       committed batches, in segments named after their first sequence number
 //!     snapshots/     all records at one sequence number; the newest two
+//!     before-upgrade.snapshot   all records as the version before left them
 
 mod batch;
 mod codec;
@@ -22,6 +23,7 @@ mod envelope;
 mod journal;
 mod record;
 mod recovery;
+mod return_point;
 mod sealing;
 mod snapshot;
 mod state;
@@ -56,6 +58,7 @@ pub use certificates::AUTHORITY_KEY;
 pub use collection::{Collection, Stored};
 pub use edge_options::EDGE_OPTIONS_KEY;
 pub use record::{Never, Record};
+pub use return_point::ReturnPoint;
 pub use settings::SETTINGS_KEY;
 pub use store::{Change, Store};
 pub use users::SETUP_KEY;

@@ -171,7 +171,7 @@ fn best_base(dir: &Path, why: &Error, mended: &mut Vec<String>) -> Result<(u64, 
 }
 
 /// Renames a folder to `<name>.broken-<time>` and removes all but the newest such.
-fn move_aside(folder: &Path, world: &World) -> Result<PathBuf> {
+pub fn move_aside(folder: &Path, world: &World) -> Result<PathBuf> {
     let parent = folder.parent().expect("a folder of the store lies in its directory");
     let prefix = format!("{}.broken-", folder.file_name().unwrap_or_default().to_string_lossy());
     let mut at = world.now().0;

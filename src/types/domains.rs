@@ -1,6 +1,6 @@
 //! A domain: a host, or all hosts below one, that leads to an app. Unique over the whole panel.
 
-use crate::{AppId, HeaderMatch, HostPattern, OrganizationId, ProxyVersion, Rule, Time, TrafficPolicy};
+use crate::{AppId, HeaderMatch, HostPattern, OrganizationId, ProxyVersion, Rule, RuleAction, Time, TrafficPolicy};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,14 @@ pub struct Domain {
     pub canary: Option<Canary>,
     /// TLS is not ended here but by the app; rules and policy then do not apply.
     pub passthrough: Option<Passthrough>,
+}
+
+impl Domain {
+    /// Whether some of its requests go to this app.
+    pub fn leads_to(&self, app: &AppId) -> bool {
+        let by_rule = |rule: &Rule| matches!(&rule.action, RuleAction::App { app: Some(other), .. } if other == app);
+        self.app == *app || self.rules.iter().any(by_rule) || self.canary.as_ref().is_some_and(|canary| canary.app == *app)
+    }
 }
 
 /// Another app that gets some of the requests until it fails too often or is too slow; then all go back by themselves.

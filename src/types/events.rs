@@ -101,11 +101,11 @@ pub enum Fact {
     },
     DomainAdded {
         app: AppId,
-        host: Host,
+        host: HostPattern,
     },
     DomainRemoved {
         app: AppId,
-        host: Host,
+        host: HostPattern,
     },
     /// Its policy, rules, canary or passthrough.
     DomainChanged {

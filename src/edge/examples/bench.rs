@@ -1,11 +1,14 @@
 //! The edge alone, to be measured beside other proxies:
-//! `bench --http PORT --https PORT --upstream ADDRESS --domains N --certificate FILE --key FILE --folder DIR [--threads N]`.
+//! `bench --http PORT --https PORT --upstream ADDRESS --domains N --certificate FILE --key FILE --folder DIR [--sockets ADDRESS] [--threads N]`.
 //!
-//! Serves `h0.test` to `hN.test` from one upstream, with one certificate; its access log goes to DIR.
+//! Serves `h0.test` to `hN.test` from one upstream, with one certificate; its access log goes to DIR. `kept.test` leads there
+//! too, and its answers are kept as they allow.
 
 use serverkit_edge::Edge;
 use std::{collections::HashMap, error::Error, net::SocketAddr, path::PathBuf};
-use types::{AppId, EdgeCertificate, EdgeConfig, EdgeLimits, EdgeSettings, Host, Route, Secret, Target, Upstream, World};
+use types::{
+    AppId, CachePolicy, EdgeCertificate, EdgeConfig, EdgeLimits, EdgeSettings, Host, Route, Secret, Target, TrafficPolicy, Upstream, World,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -58,6 +61,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             host.into(),
             Route::plain(Some(app.clone()), "bench", false, Target::Upstreams(vec![upstream.clone()])),
         );
+    }
+    let mut kept = Route::plain(Some(app), "kept", false, Target::Upstreams(vec![upstream]));
+    kept.policy = Some(Box::new(TrafficPolicy {
+        cache: Some(CachePolicy::default()),
+        ..TrafficPolicy::default()
+    }));
+    let host: Host = "kept.test".parse()?;
+    config.certificates.insert(host.clone().into(), certificate);
+    config.routes.insert(host.into(), kept);
+    if let Some(sockets) = flags.get("sockets") {
+        let upstream = Upstream { address: sockets.parse()? };
+        let route = Route::plain(None, "sockets", false, Target::Upstreams(vec![upstream]));
+        config.routes.insert("sockets.test".parse::<Host>()?.into(), route);
     }
     edge.apply(config)?;
     loop {

@@ -1,8 +1,10 @@
-//! What attackers send: raw, through real sockets. Where nginx is compared with, it is version 1.22 with its defaults.
+//! What attackers send: raw, through real sockets. Framing is compared with nginx in the same run, in front of the
+//! same app.
 
 use crate::support::*;
 use serde_json::json;
 use std::{
+    net::SocketAddr,
     sync::atomic::Ordering::SeqCst,
     time::{Duration, Instant},
 };
@@ -21,11 +23,14 @@ enum Takes {
     Serves,
 }
 
+#[allow(clippy::print_stdout)]
 #[tokio::test]
 async fn ambiguous_framing_is_refused_before_an_app_sees_it() {
     use Takes::{Refuses, Serves};
     let (stand, app) = (Stand::start(), App::start("blog").await);
     stand.apply(&[("blog.test", to(&app))]);
+    let nginx = Nginx::before(app.address).await;
+    let (mut laxer, mut stricter) = (Vec::new(), Vec::new());
     let post = |headers: &str, body: &str| format!("POST /size HTTP/1.1\r\nHost: blog.test\r\n{headers}\r\n{body}");
     let next = "GET /next HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n";
     let chunks = "3\r\nabc\r\n0\r\n\r\n";
@@ -126,20 +131,75 @@ async fn ambiguous_framing_is_refused_before_an_app_sees_it() {
         ),
     ] {
         let before = app.requests.load(SeqCst);
-        let mut stream = TcpStream::connect(stand.http).await.unwrap();
-        stream.write_all(format!("{request}{next}").as_bytes()).await.unwrap();
-        let answers = read_all(&mut stream).await;
-        let first: u16 = answers.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        let count = answers.matches("HTTP/1.1 ").count();
-        let found = match (first, count) {
-            (200, 2) => Serves,
-            (0 | 400 | 501 | 505, 0 | 1) => Refuses,
-            _ => panic!("{what}: {answers}"),
-        };
-        assert_eq!(found, takes, "{what}: {answers}");
+        let ours = how_it_takes(stand.http, &format!("{request}{next}"), what).await;
+        assert_eq!(ours, takes, "{what}");
         if takes == Refuses && !what.contains("chunk with") && !what.contains("chunk longer") {
             assert_eq!(app.requests.load(SeqCst), before, "{what}: the app saw it");
         }
+        let theirs = how_it_takes(nginx.address, &format!("{request}{next}"), what).await;
+        if ours == Serves && theirs == Refuses {
+            laxer.push(what);
+        }
+        if ours == Refuses && theirs == Serves {
+            stricter.push(what);
+        }
+    }
+    println!("nginx serves what is refused here: {stricter:?}");
+    assert_eq!(laxer, ["a space in the path"], "nginx refuses these");
+}
+
+async fn how_it_takes(address: SocketAddr, bytes: &str, what: &str) -> Takes {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let answers = read_all(&mut stream).await;
+    let first: u16 = answers.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    match (first, answers.matches("HTTP/1.1 ").count()) {
+        (200, 2) => Takes::Serves,
+        (0 | 400 | 405 | 413 | 501 | 505, 0 | 1) => Takes::Refuses,
+        _ => panic!("{what}: {answers}"),
+    }
+}
+
+/// Debian's nginx in front of the same app, as its package configures it.
+struct Nginx {
+    address: SocketAddr,
+    process: std::process::Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    async fn before(app: SocketAddr) -> Nginx {
+        let folder = tempfile::tempdir().unwrap();
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let own = folder.path().display();
+        let config = format!(
+            "pid {own}/pid; error_log {own}/error.log; events {{}} http {{ access_log off; proxy_http_version 1.1; \
+             client_body_temp_path {own}/body; proxy_temp_path {own}/proxy; fastcgi_temp_path {own}/fastcgi; \
+             uwsgi_temp_path {own}/uwsgi; scgi_temp_path {own}/scgi; \
+             server {{ listen {address}; server_name blog.test; location / {{ proxy_pass http://{app}; proxy_set_header Host $http_host; }} }} }}"
+        );
+        std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
+        let process = std::process::Command::new("nginx")
+            .env("PATH", "/usr/sbin:/usr/bin:/bin")
+            .args(["-g", "daemon off;", "-c"])
+            .arg(folder.path().join("nginx.conf"))
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("tests/run.sh installs nginx");
+        eventually("nginx listens", || std::net::TcpStream::connect(address).is_ok()).await;
+        Nginx {
+            address,
+            process,
+            _folder: folder,
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGTERM, so that its workers go too.
+        let _ = std::process::Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
     }
 }
 
