@@ -1,4 +1,5 @@
-// The edge's counters, asked for every 2 s while a page that shows them is looked at. What was seen is kept for two minutes.
+// The edge's counters, asked for every 2 s while a page that shows them is looked at, or seldomer where the answer takes long. What was
+// seen is kept for two minutes.
 import { computed, signal, useEffect } from './html.js';
 import { network } from './network.js';
 
@@ -19,17 +20,18 @@ let asking = false;
 async function ask() {
   clearTimeout(timer);
   if (asking || !watchers) return;
+  const begun = Date.now();
   if (!document.hidden) {
     asking = true;
     try {
       const got = { at: Date.now(), report: await network.edgeReport() };
       // After a pause the old samples would be drawn as if nothing lay between.
-      const fresh = got.at - (samples.value.at(-1)?.at ?? 0) < 15 * EVERY ? samples.value : [];
+      const fresh = got.at - (samples.value.at(-1)?.at ?? 0) < 30 * EVERY ? samples.value : [];
       samples.value = [...fresh, got].slice(-KEPT);
       reportError.value = null;
     } catch (error) { reportError.value = /** @type {Error} */ (error); } finally { asking = false; }
   }
-  if (watchers) timer = setTimeout(ask, EVERY);
+  if (watchers) timer = setTimeout(ask, Math.max(EVERY, 8 * (Date.now() - begun)));
 }
 
 /** Keeps the counters coming while the component is there. */

@@ -4,6 +4,16 @@ import { duration } from './format.js';
 /** @template {keyof import('./api.js').Schemas} K @typedef {import('./api.js').S<K>} S */
 /** @typedef {{ at: number, report: S<'EdgeReport'> }} Sample `at` in ms */
 
+/** The domains of a report by host: with a thousand of them, looking through the list for each would take longer than drawing. @type {WeakMap<object, Map<string, S<'EdgeDomain'>>>} */
+const indexes = new WeakMap();
+/** @param {S<'EdgeReport'> | undefined} report @param {string} host @returns {S<'EdgeDomain'> | undefined} */
+export function domainOf(report, host) {
+  if (!report) return undefined;
+  let index = indexes.get(report);
+  if (!index) indexes.set(report, (index = new Map(report.domains.map((one) => [one.host, one]))));
+  return index.get(host);
+}
+
 /** How far a counter came. One that is smaller than before has begun anew, with the edge. @param {number | undefined} before @param {number} now */
 export const grown = (before, now) => (before == null ? 0 : now >= before ? now - before : now);
 
@@ -25,7 +35,7 @@ export function percentile(counts, percent) {
 /** @typedef {{ at: number, requests: number, bytesIn: number, bytesOut: number, statuses: number[], hits: number, misses: number }} Point all a second */
 /** Rates between neighbours, one fewer than samples. A domain that is not in a report had no requests. @param {Sample[]} samples @param {string} host @returns {Point[]} */
 export function points(samples, host) {
-  const found = samples.map(({ at, report }) => ({ at, domain: report.domains.find((one) => one.host === host) }));
+  const found = samples.map(({ at, report }) => ({ at, domain: domainOf(report, host) }));
   return found.slice(1).map(({ at, domain }, index) => {
     const before = found[index];
     const seconds = Math.max(0.001, (at - before.at) / 1000);
@@ -39,9 +49,31 @@ export function points(samples, host) {
   });
 }
 
+/** What a host gets just now. @param {Sample[]} samples @param {string} host @returns {Point | undefined} */
+export const pointNow = (samples, host) => points(samples.slice(-2), host).at(-1);
+
+/** @type {WeakMap<object, { requests: number, sent: number, failed: number }>} */
+const sums = new WeakMap();
+/** @param {S<'EdgeReport'>} report */
+function sumOf(report) {
+  let sum = sums.get(report);
+  if (!sum) {
+    sum = { requests: 0, sent: 0, failed: 0 };
+    for (const one of report.domains) { sum.requests += one.requests; sum.sent += one.bytes_out; sum.failed += one.statuses[4] ?? 0; }
+    sums.set(report, sum);
+  }
+  return sum;
+}
+/** Rates over all domains between neighbours. @param {Sample[]} samples @returns {{ requests: number, sent: number, failed: number }[]} */
+export const totals = (samples) => samples.slice(1).map(({ at, report }, index) => {
+  const [before, now] = [sumOf(samples[index].report), sumOf(report)];
+  const seconds = Math.max(0.001, (at - samples[index].at) / 1000);
+  return { requests: grown(before.requests, now.requests) / seconds, sent: grown(before.sent, now.sent) / seconds, failed: grown(before.failed, now.failed) / seconds };
+});
+
 /** The time of the answers between the first and the last sample; of all answers when there were none between. @param {Sample[]} samples @param {string} host @param {number} percent @returns {number | null} */
 export function latency(samples, host, percent) {
-  const of = (/** @type {Sample | undefined} */ sample) => sample?.report.domains.find((one) => one.host === host)?.latency;
+  const of = (/** @type {Sample | undefined} */ sample) => domainOf(sample?.report, host)?.latency;
   const [first, last] = [of(samples[0]), of(samples.at(-1))];
   if (!last) return null;
   const between = last.map((one, index) => ({ millis: one.millis, answers: first ? grown(first[index]?.answers ?? 0, one.answers) : one.answers }));

@@ -1,7 +1,7 @@
 // A domain's traffic, live: requests, statuses, times, bytes, and who asks for what.
 import { html, h, icon } from '../lib/html.js';
 import { useReport } from '../lib/report.js';
-import { latency, points, within } from '../lib/traffic.js';
+import { domainOf, latency, points, within } from '../lib/traffic.js';
 import { bytes, bytesParts, count, percent, plural, rate } from '../lib/format.js';
 import { Panel } from '../parts/page.js';
 import { Tile } from '../parts/tile.js';
@@ -16,7 +16,7 @@ export default function DomainTraffic({ traffic, domain }) {
   const { report, samples, error } = useReport();
   const host = traffic.host;
   if (!report) return error ? h(Failed, { error }) : h(Loading, { rows: 4 });
-  const now = report.domains.find((one) => one.host === host);
+  const now = domainOf(report, host);
   const line = points(samples, host);
   const last = line.at(-1);
   const recent = line.slice(-15);

@@ -5,7 +5,7 @@ import { allTraffic } from '../lib/all-traffic.js';
 import { useResource } from '../lib/resource.js';
 import { findApp } from '../lib/live.js';
 import { useReport } from '../lib/report.js';
-import { grown, latency, listOf, linesOf, points, within } from '../lib/traffic.js';
+import { grown, latency, listOf, linesOf, pointNow, totals, within } from '../lib/traffic.js';
 import { sizeOf, spanOf } from '../lib/policy.js';
 import { useTrail } from '../lib/trail.js';
 import { Problem } from '../lib/api.js';
@@ -37,8 +37,8 @@ export default function EdgePage({ params }) {
 
 /** @param {{ report: S<'EdgeReport'>, samples: import('../lib/traffic.js').Sample[] }} props */
 function Now({ report, samples }) {
-  const lines = new Map(report.domains.map((one) => [one.host, points(samples, one.host)]));
-  const all = samples.slice(1).map((_, index) => { const at = [...lines.values()].map((line) => line[index]).filter(Boolean); return { requests: at.reduce((sum, one) => sum + one.requests, 0), sent: at.reduce((sum, one) => sum + one.bytesOut, 0), failed: at.reduce((sum, one) => sum + one.statuses[4], 0) }; });
+  const all = totals(samples);
+  const now = (/** @type {string} */ host) => pointNow(samples, host);
   const last = all.at(-1);
   const [sent, unit] = bytesParts(last?.sent ?? 0);
   const [kept, keptUnit] = bytesParts(report.cache.bytes);
@@ -56,11 +56,11 @@ function Now({ report, samples }) {
       label: 'Traffic by domain', rows: report.domains, keyOf: (one) => one.host, text: (one) => one.host, filter: 'Filter domains', sort: { id: 'requests', down: true }, href: (one) => domainPath(one.host),
       columns: [
         { id: 'host', label: 'Domain', width: '30%', card: 'head', sort: (one) => one.host, cell: (one) => html`<b class="strong cut">${one.host}</b>` },
-        { id: 'now', label: 'Now', width: '92px', align: 'right', sort: (one) => lines.get(one.host)?.at(-1)?.requests ?? 0, cell: (one) => html`<span>${count(lines.get(one.host)?.at(-1)?.requests ?? 0)}/s</span>` },
+        { id: 'now', label: 'Now', width: '92px', align: 'right', sort: (one) => now(one.host)?.requests ?? 0, cell: (one) => html`<span>${count(now(one.host)?.requests ?? 0)}/s</span>` },
         { id: 'requests', label: 'Requests', align: 'right', sort: (one) => one.requests, cell: (one) => html`<span class="dim">${count(one.requests)}</span>` },
         { id: 'failed', label: '5xx', align: 'right', sort: (one) => one.statuses[4], cell: (one) => html`<span class=${one.statuses[4] ? 'bad-text' : 'faint'}>${count(one.statuses[4])}</span>` },
         { id: 'p95', label: '95 of 100', align: 'right', sort: (one) => one.p95_millis ?? 0, cell: (one) => html`<span class="dim">${within(latency(samples, one.host, 95))}</span>` },
-        { id: 'sent', label: 'Sent', align: 'right', sort: (one) => one.bytes_out, cell: (one) => html`<span class="dim" title=${rate(lines.get(one.host)?.at(-1)?.bytesOut)}>${bytes(one.bytes_out)}</span>` },
+        { id: 'sent', label: 'Sent', align: 'right', sort: (one) => one.bytes_out, cell: (one) => html`<span class="dim" title=${rate(now(one.host)?.bytesOut)}>${bytes(one.bytes_out)}</span>` },
         { id: 'refused', label: 'Refused', align: 'right', card: 'hide', sort: (one) => one.denied + one.limited, cell: (one) => html`<span class="dim" title=${`${one.denied} by address, ${one.limited} by a limit`}>${count(one.denied + one.limited)}</span>` },
       ],
       empty: h(Empty, { icon: 'activity', title: 'No request yet', text: 'Domains show here with their first request.', small: true }),

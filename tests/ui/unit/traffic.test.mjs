@@ -14,6 +14,11 @@ test('rates are differences, also over a restart of the edge', async () => {
   assert.equal(line[0].bytesOut, 2048);
   assert.deepEqual(points([at(0), at(2, domain({ requests: 8 }))], 'a.test').map((/** @type {any} */ one) => one.requests), [4]);
   assert.deepEqual(points([at(0)], 'a.test'), []);
+  const { pointNow, totals } = await lib('traffic');
+  const two = [at(0, domain({ requests: 1 }), domain({ host: 'b.test', requests: 2 })), at(2, domain({ requests: 5 }), domain({ host: 'b.test', requests: 8, bytes_out: 20, statuses: [0, 0, 0, 0, 4] }))];
+  assert.deepEqual(totals(two), [{ requests: 5, sent: 10, failed: 2 }]);
+  assert.equal(pointNow(two, 'b.test').requests, 3);
+  assert.equal(pointNow([], 'b.test'), undefined);
   assert.deepEqual([grown(undefined, 5), grown(3, 5), grown(9, 2)], [0, 2, 2]);
 });
 test('times are bounds of what was answered lately', async () => {
