@@ -30,7 +30,7 @@ const GROUPS = [
     { part: 'headers', title: 'Headers of answers', note: 'Added to, or taken from, what the app says.', body: fields.Headers, fields: ['response_headers_set', 'response_headers_hsts'] },
     { part: 'cors', title: 'Other origins (CORS)', note: 'Which pages elsewhere may read the answers. The edge answers for the app.', toggle: true, body: fields.Cors, fields: ['cors_age'] },
     { part: 'compression', title: 'Compression', note: 'gzip, brotli or zstd, whichever the browser takes, for kinds that gain from it.', toggle: true, body: () => null },
-    { part: 'cache', title: 'Cache', note: 'Answers that may be shared are kept in memory and given again.', toggle: true, body: fields.Cache, fields: ['cache_max', 'cache_object', 'cache_fresh', 'cache_stale', 'cache_failed'] },
+    { part: 'cache', title: 'Cache', note: 'Answers that may be shared are kept in memory and given again, until the app is deployed.', toggle: true, body: fields.Cache, fields: ['cache_max', 'cache_object', 'cache_fresh', 'cache_stale', 'cache_failed'] },
     { part: 'pages', title: 'Error pages', note: 'In place of the edge’s own pages.', body: fields.Pages, fields: ['error_pages'] },
     { part: 'limits', title: 'Sizes and times', note: 'Left empty: the edge’s own.', body: fields.Limits, fields: ['limits_body', 'limits_response', 'limits_idle', 'bandwidth'] },
   ]],

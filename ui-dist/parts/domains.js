@@ -63,7 +63,7 @@ function AddDomain({ apps, close }) {
   if (added) return h(Added, { domain: added, close: () => close(true) });
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.domainAdd(values.app, { host: values.host.trim(), force_https: values.force }); if (isPublic(made.host)) setAdded(made); else close(true); }); }}>
     ${h(DialogHead, { title: 'Add a domain', close: () => close() })}
-    <div class="stack tight">${h(TextField, { label: 'Domain', value: values.host, set: form.set('host'), mono: true, placeholder: 'blog.example.com', required: true, autofocus: true, error: form.error('host', 'domain'), inputmode: 'url' })}${h(DomainCheck, { host: values.host })}</div>
+    <div class="stack tight">${h(TextField, { label: 'Domain', value: values.host, set: form.set('host'), mono: true, placeholder: 'blog.example.com', required: true, autofocus: true, error: form.error('host', 'domain'), inputmode: 'url', hint: 'With *. before it: all names below it.' })}${h(DomainCheck, { host: values.host.replace(/^\s*\*\./, '') })}</div>
     ${apps.length > 1 ? h(SelectField, { label: 'App', value: values.app, set: form.set('app'), options: apps.map((one) => ({ value: one.id, label: one.name })) }) : null}
     ${h(Switch, { label: 'Send plain HTTP to HTTPS', on: values.force, set: form.set('force') })}
     ${h(FormProblem, { text: form.general(['host', 'domain']) })}

@@ -22,7 +22,7 @@ function commands() {
     { id: 'new:app', label: 'New app', more: 'create deploy', kind: 'Action', icon: 'plus', href: '/apps/new' },
     { id: 'new:project', label: 'New project', more: 'create', kind: 'Action', icon: 'folder-plus', href: '/projects?new=1' },
     { id: 'new:domain', label: 'Add domain', more: 'new', kind: 'Action', icon: 'globe', href: '/domains?new=1' },
-    { id: 'new:port', label: 'Open a port', more: 'new tcp udp', kind: 'Action', icon: 'ethernet-port', href: '/ports?new=1' },
+    ...(may('admin') ? [{ id: 'new:port', label: 'Open a port', more: 'new tcp udp', kind: 'Action', icon: 'ethernet-port', href: '/ports?new=1' }] : []),
     { id: 'new:certificate', label: 'Upload a certificate', more: 'tls', kind: 'Action', icon: 'upload', href: '/certificates?upload=1' },
     { id: 'new:registry', label: 'Add a registry login', more: 'new image', kind: 'Action', icon: 'package', href: '/registries?new=1' },
     { id: 'go:/edge/limits', label: 'Rate limits', more: 'go to', kind: 'Page', icon: 'gauge', href: '/edge/limits' },
