@@ -2,7 +2,7 @@
 
 use crate::deploy::{app_of, text};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use testkit::{GitFixture, Socket, TestPanel, eventually};
 
@@ -165,4 +165,33 @@ async fn docker_an_app_that_dies_and_one_that_is_slow() {
         (panel.visit("hello.test", "/").await.status == 200).then_some(())
     })
     .await;
+}
+
+/// testssl.sh (Debian's, 3.0) against the panel's own port: nothing above low. In the long run only: it takes minutes.
+#[tokio::test]
+async fn testssl_finds_nothing_above_low() {
+    if std::env::var_os("SERVERKIT_LONG").is_none() {
+        return;
+    }
+    let panel = TestPanel::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = panel.cli(&["cert", "authority"]).await.expect(0).stdout;
+    std::fs::write(folder.path().join("ca.pem"), authority).unwrap();
+    let port = panel.url().rsplit(':').next().unwrap().to_owned();
+    let output = std::process::Command::new("testssl")
+        .current_dir(&folder)
+        .args(["--warnings=off", "--quiet", "--color=0", "--add-ca=ca.pem", "--jsonfile=found.json", "--ip=127.0.0.1"])
+        .arg(format!("https://localhost:{port}/"))
+        .output()
+        .expect("tests/run.sh installs testssl.sh");
+    let found = std::fs::read_to_string(folder.path().join("found.json")).unwrap_or_default();
+    let found: Vec<Value> = serde_json::from_str(&found).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)));
+    assert!(found.len() > 100, "it looked at little: {}", found.len());
+    let above_low: Vec<&Value> = found
+        .iter()
+        .filter(|one| matches!(one["severity"].as_str(), Some("MEDIUM" | "HIGH" | "CRITICAL")))
+        // Nobody asks the panel's own authority whether it revoked something: it replaces its certificates.
+        .filter(|one| one["id"] != "cert_revocation")
+        .collect();
+    assert!(above_low.is_empty(), "{above_low:#?}");
 }

@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [--long] [--no-install] [FILTER…]
 #
-#   --long         the long forms too: 200 kills during writes, 20 deployments under load
+#   --long         the long forms too: 200 kills during writes, 20 deployments under load, testssl.sh
 #   --no-install   fails in words where something is missing, and installs nothing
 #   FILTER…        only the Rust tests whose names contain one of these; no linters, no UI
 #
@@ -68,6 +68,7 @@ debootstrap debootstrap
 zstd zstd
 docker-registry docker-registry
 nginx nginx-light
+testssl testssl.sh
 pebble pebble
 pebble-challtestsrv pebble
 named bind9
