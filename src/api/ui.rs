@@ -35,14 +35,18 @@ pub(crate) const REFERENCE: &str = "api/docs.html";
 pub(crate) const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
      connect-src 'self'; worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The file of the UI that the path names; the page for a path of the panel, which has no dot.
+/// The file of the UI that the path names; the page for a path of the panel, which has no dot unless it ends in a host.
 pub(crate) fn answer(request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
     let path = request.uri().path().trim_start_matches('/');
-    let is_page = path.is_empty() || !path.rsplit('/').next().unwrap_or_default().contains('.');
-    file(if is_page { "index.html" } else { path }, request.headers())
+    file(if is_page(path) { "index.html" } else { path }, request.headers())
+}
+
+fn is_page(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    !last.contains('.') || path.starts_with("domains/") || path.starts_with("dns/")
 }
 
 /// The file with this name, in an encoding that was asked for; `None` when there is none.
@@ -204,6 +208,22 @@ mod tests {
             ("index.html", false),
         ] {
             assert_eq!(lifetime(name).contains("immutable"), long, "{name}");
+        }
+    }
+
+    #[test]
+    fn pages_and_files_are_told_apart() {
+        for (path, page) in [
+            ("", true),
+            ("apps/blog", true),
+            ("domains/blog.example.com", true),
+            ("domains/blog.example.com/rules", true),
+            ("dns/example.com", true),
+            ("app.js", false),
+            ("pages/domains.js", false),
+            ("favicon.ico", false),
+        ] {
+            assert_eq!(is_page(path), page, "{path}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     servers::{ServerView, Servers},
 };
 use std::{sync::Arc, time::Duration};
-use types::{Action, Actor, CertificateState, EngineStatus, Event, Result};
+use types::{Action, Actor, Certificate, CertificateState, EngineStatus, Event, Result, Time};
 
 #[derive(Debug, Clone)]
 pub struct Overview {
@@ -87,42 +87,47 @@ impl Overviews {
     }
 
     fn certificates(&self, actor: &Actor) -> Result<Vec<Attention>> {
-        let ground = &self.ground;
-        let now = ground.world.now();
+        let store = &self.ground.store;
+        let now = self.ground.world.now();
         let mut found = Vec::new();
-        for certificate in ground.store.certificates.list()? {
-            let Some(domain) = ground.store.domains.find(certificate.host.as_str())? else {
-                continue;
-            };
-            if domain.organization != actor.organization {
-                continue;
+        for certificate in store.certificates.list()? {
+            let domain = store.domains.find(certificate.host.as_str())?;
+            if domain.is_some_and(|domain| domain.organization == actor.organization) {
+                let link = format!("/domains/{}/certificate", certificate.host);
+                found.extend(certificate_attention(&certificate, certificate.host.as_str(), link, now));
             }
-            let text = match (certificate.state, certificate.not_after) {
-                (CertificateState::Failed, _) => {
-                    format!(
-                        "No certificate for {}: {}",
-                        certificate.host,
-                        certificate.last_error.clone().unwrap_or_default()
-                    )
-                }
-                (_, Some(end)) if end.since(now) < Duration::from_secs(7 * 86_400) => {
-                    format!(
-                        "The certificate for {} ends in {} days",
-                        certificate.host,
-                        end.since(now).as_secs() / 86_400
-                    )
-                }
-                _ => continue,
-            };
-            found.push(Attention {
-                problem: certificate.state == CertificateState::Failed,
-                text,
-                link: "/certificates".into(),
-                action: "See certificates".into(),
-            });
+        }
+        for shared in store.shared_certificates.list()? {
+            if shared.organization == actor.organization
+                && let Some(name) = shared.names.first()
+            {
+                let link = "/certificates".to_owned();
+                found.extend(certificate_attention(&shared.certificate, name.as_str(), link, now));
+            }
         }
         Ok(found)
     }
+}
+
+fn certificate_attention(certificate: &Certificate, name: &str, link: String, now: Time) -> Option<Attention> {
+    let why = certificate.last_error.as_deref().unwrap_or_default();
+    let text = match (certificate.state, certificate.not_after) {
+        (CertificateState::Failed, _) => format!("No certificate for {name}: {why}"),
+        (CertificateState::Waiting, _) => match &certificate.next_step {
+            Some(step) => format!("The certificate for {name} waits: {why}; {step}"),
+            None => format!("The certificate for {name} waits: {why}"),
+        },
+        (_, Some(end)) if end.since(now) < Duration::from_secs(7 * 86_400) => {
+            format!("The certificate for {name} ends in {} days", end.since(now).as_secs() / 86_400)
+        }
+        _ => return None,
+    };
+    Some(Attention {
+        problem: certificate.state == CertificateState::Failed,
+        text,
+        link,
+        action: "See the certificate".into(),
+    })
 }
 
 fn engine_attention(servers: &[ServerView]) -> Vec<Attention> {
@@ -183,4 +188,55 @@ fn disk_attention(server: &ServerView) -> Option<Attention> {
         link: "/servers".into(),
         action: "See the server".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use types::{CertificateOrigin, World};
+
+    #[test]
+    fn certificates_that_need_somebody() {
+        let now = World::system().now();
+        let told = |state, days: u64, error: Option<&str>, step: Option<&str>| {
+            let certificate = Certificate {
+                host: "blog.example.com".parse().unwrap(),
+                origin: CertificateOrigin::Acme,
+                state,
+                chain_pem: String::new(),
+                key: None,
+                issuer: String::new(),
+                fingerprint: String::new(),
+                not_before: None,
+                not_after: Some(now.plus(Duration::from_secs(days * 86_400))),
+                challenge: None,
+                last_error: error.map(str::to_owned),
+                next_step: step.map(str::to_owned),
+                failures: 0,
+                next_try_at: None,
+                renewal: None,
+                warned_days: None,
+                created_at: now,
+                updated_at: now,
+            };
+            let found = certificate_attention(&certificate, "blog.example.com", "/here".into(), now);
+            found.map(|attention| (attention.problem, attention.text))
+        };
+        let waiting = |step| told(CertificateState::Waiting, 90, Some("it has no address"), step).unwrap();
+        assert_eq!(told(CertificateState::Valid, 8, None, None), None);
+        assert_eq!(told(CertificateState::Pending, 90, None, None), None);
+        let (problem, text) = told(CertificateState::Valid, 6, None, None).unwrap();
+        assert!(!problem && text.ends_with("ends in 6 days"), "{text}");
+        let (problem, text) = told(CertificateState::Failed, 90, Some("no answer"), None).unwrap();
+        assert!(problem && text == "No certificate for blog.example.com: no answer", "{text}");
+        assert_eq!(waiting(None).1, "The certificate for blog.example.com waits: it has no address");
+        assert_eq!(
+            waiting(Some("set an A record")),
+            (
+                false,
+                "The certificate for blog.example.com waits: it has no address; set an A record".to_owned()
+            )
+        );
+    }
 }
