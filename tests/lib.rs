@@ -12,6 +12,7 @@ mod edge_live;
 mod faults;
 mod registries;
 mod routing;
+mod second_factor;
 mod secrets;
 mod setup_and_signin;
 mod sources;

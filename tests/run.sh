@@ -76,6 +76,7 @@ faketime faketime
 sshd openssh-server
 ssh-keygen openssh-client
 chromium chromium
+oathtool oathtool
 node nodejs
 npm npm
 LIST

@@ -356,8 +356,8 @@ const SCOPES: [&str; 4] = ["read", "deploy", "write", "admin"];
 
 fn reaches(order: &[&str], has: &str, needs: &str) -> bool {
     let place = |word: &str| order.iter().position(|&known| known == word);
-    // Only somebody on the machine itself may: none of those here.
-    if needs == "machine" {
+    // Only somebody on the machine itself may, or in a browser: none of those here.
+    if matches!(needs, "machine" | "browser") {
         return false;
     }
     matches!(needs, "open" | "signed" | "-") || place(has) >= place(needs)
@@ -474,6 +474,7 @@ fn fill(path: &str) -> String {
             "projects" => format!("prj_{nobody}"),
             "environments" => format!("env_{nobody}"),
             "sessions" => format!("ses_{nobody}"),
+            "devices" => format!("dev_{nobody}"),
             "tokens" => format!("tok_{nobody}"),
             "users" => format!("usr_{nobody}"),
             "rules" => format!("rul_{nobody}"),

@@ -109,7 +109,7 @@ fn crates_use_only_those_above_them() {
 }
 
 /// What only these crates may depend on or name.
-const ONLY: [(&str, &[&str]); 14] = [
+const ONLY: [(&str, &[&str]); 15] = [
     ("sled", &["store"]),
     ("bollard", &["docker"]),
     ("pingora", &["edge"]),
@@ -118,6 +118,7 @@ const ONLY: [(&str, &[&str]); 14] = [
     ("git2", &["source"]),
     ("instant_acme", &["acme"]),
     ("argon2", &["identity", "catalog"]),
+    ("totp_rs", &["identity"]),
     ("jsonwebtoken", &["identity"]),
     ("chacha20poly1305", &["store"]),
     ("clap", &["cli", "serverkit"]),

@@ -60,7 +60,10 @@ pub enum Code {
     Stale,
     Busy,
     Unauthenticated,
+    SecondFactorNeeded,
     Forbidden,
+    Unconfirmed,
+    Unenrolled,
     Throttled,
     Unavailable,
     Cancelled,
@@ -68,14 +71,17 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 11] = [
+    pub const ALL: [Code; 14] = [
         Code::NotFound,
         Code::Taken,
         Code::Invalid,
         Code::Stale,
         Code::Busy,
         Code::Unauthenticated,
+        Code::SecondFactorNeeded,
         Code::Forbidden,
+        Code::Unconfirmed,
+        Code::Unenrolled,
         Code::Throttled,
         Code::Unavailable,
         Code::Cancelled,
@@ -90,7 +96,10 @@ impl Code {
             Code::Stale => "stale",
             Code::Busy => "busy",
             Code::Unauthenticated => "unauthenticated",
+            Code::SecondFactorNeeded => "second_factor_needed",
             Code::Forbidden => "forbidden",
+            Code::Unconfirmed => "unconfirmed",
+            Code::Unenrolled => "unenrolled",
             Code::Throttled => "throttled",
             Code::Unavailable => "unavailable",
             Code::Cancelled => "cancelled",
@@ -106,7 +115,10 @@ impl Code {
             Code::Stale => "Changed meanwhile",
             Code::Busy => "Not possible now",
             Code::Unauthenticated => "Not signed in",
+            Code::SecondFactorNeeded => "A code is needed",
             Code::Forbidden => "Not allowed",
+            Code::Unconfirmed => "To be confirmed",
+            Code::Unenrolled => "A second factor is asked for",
             Code::Throttled => "Too many attempts",
             Code::Unavailable => "Not available",
             Code::Cancelled => "Cancelled",
@@ -126,6 +138,15 @@ impl Code {
                 "No credentials, or they are wrong or expired. Sign in, renew the session with POST /api/v1/session/refresh, or send a token."
             }
             Code::Forbidden => "You are known but lack the right. `detail` names the role or the token scope that is needed.",
+            Code::SecondFactorNeeded => {
+                "The password is right, and the account has a second factor: sign in again with `code` too, from the authenticator app or a recovery code."
+            }
+            Code::Unconfirmed => {
+                "You have the right, and a second factor that you did not show lately: POST /api/v1/session/confirm with a code, then repeat the request."
+            }
+            Code::Unenrolled => {
+                "This panel asks for a second factor and you have none. Until you set one up in your account, nothing else is allowed."
+            }
             Code::Throttled => "Too many attempts. Wait as many seconds as `Retry-After` says.",
             Code::Unavailable => {
                 "Something outside does not answer or refuses: the container engine, a Git server, a certificate authority. Try again later."
@@ -140,8 +161,8 @@ impl Code {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::Taken | Code::Stale | Code::Busy | Code::Cancelled => StatusCode::CONFLICT,
             Code::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-            Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Code::Forbidden => StatusCode::FORBIDDEN,
+            Code::Unauthenticated | Code::SecondFactorNeeded => StatusCode::UNAUTHORIZED,
+            Code::Forbidden | Code::Unconfirmed | Code::Unenrolled => StatusCode::FORBIDDEN,
             Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -229,7 +250,10 @@ impl From<Error> for Failure {
             Error::Stale { .. } => Failure::new(Code::Stale, text),
             Error::Busy { .. } => Failure::new(Code::Busy, text),
             Error::Unauthenticated { .. } => Failure::new(Code::Unauthenticated, text),
+            Error::SecondFactorNeeded => Failure::new(Code::SecondFactorNeeded, text),
             Error::Forbidden { .. } => Failure::new(Code::Forbidden, text),
+            Error::Unconfirmed => Failure::new(Code::Unconfirmed, text),
+            Error::Unenrolled => Failure::new(Code::Unenrolled, text),
             Error::Throttled { seconds } => {
                 let mut failure = Failure::new(Code::Throttled, text);
                 failure.retry_after = Some(*seconds);

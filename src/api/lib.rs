@@ -28,6 +28,7 @@ mod policies;
 mod projects;
 mod registries;
 mod releases;
+mod second_factors;
 mod servers;
 mod sessions;
 mod settings;
@@ -222,7 +223,13 @@ fn status(status: StatusCode, word: &str) -> Response {
 
 /// All handlers.
 type Operations = (
-    (setup::SetupApi, sessions::SessionsApi, users::UsersApi, tokens::TokensApi),
+    (
+        setup::SetupApi,
+        sessions::SessionsApi,
+        second_factors::SecondFactorsApi,
+        users::UsersApi,
+        tokens::TokensApi,
+    ),
     (traffic::TrafficApi, edge::EdgeApi),
     (
         projects::ProjectsApi,
@@ -256,6 +263,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
         (
             setup::SetupApi(panel(), world.clone()),
             sessions::SessionsApi(panel(), world.clone()),
+            second_factors::SecondFactorsApi(panel()),
             users::UsersApi(panel()),
             tokens::TokensApi(panel()),
         ),

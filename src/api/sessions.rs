@@ -4,7 +4,7 @@ use crate::{
     Panel,
     answers::{Created, Done, Page, created, moment, page},
     failures::{Answer, Code, Failure},
-    signed::{Caller, REFRESH_COOKIE, REFRESH_PATH, SESSION_COOKIE, Signed},
+    signed::{Caller, DEVICE_COOKIE, REFRESH_COOKIE, REFRESH_PATH, SESSION_COOKIE, Signed},
     tags::Tag,
     users::User,
 };
@@ -29,6 +29,11 @@ pub struct Session {
     pub csrf: String,
     /// When the session ends unless it is renewed; null for tokens without an end and on the machine itself.
     pub expires_at: Option<OffsetDateTime>,
+    /// Until when the session may do what is dangerous without showing the second factor again; null: it must, or there
+    /// is none to show.
+    pub confirmed_until: Option<OffsetDateTime>,
+    /// When a second factor must be set up; null: there is one, or need not be. After it nothing else is allowed.
+    pub second_factor_due_at: Option<OffsetDateTime>,
 }
 
 /// Who wants in.
@@ -37,6 +42,18 @@ pub struct Session {
 pub struct SessionCreate {
     pub email: String,
     pub password: String,
+    /// Of the second factor: six digits of the authenticator app, or a recovery code. Who has one and gives none gets the
+    /// failure `second_factor_needed`, and asks again with it.
+    pub code: Option<String>,
+    /// With a code: this browser needs none for 30 days.
+    #[oai(default)]
+    pub remember: bool,
+}
+
+/// How long the second factor counts as shown.
+#[derive(Debug, Object)]
+pub struct Confirmation {
+    pub confirmed_until: Option<OffsetDateTime>,
 }
 
 /// A browser that is signed in.
@@ -72,8 +89,10 @@ pub struct PasswordChange {
 impl From<app::SessionView> for Session {
     fn from(view: app::SessionView) -> Session {
         Session {
+            confirmed_until: view.standing.and_then(|standing| standing.confirmed_until).map(moment),
+            second_factor_due_at: view.standing.and_then(|standing| standing.due_at).map(moment),
             user: match view.user {
-                Some(user) => user.into(),
+                Some(user) => User::of(user, view.standing.is_some_and(|standing| standing.has_factor)),
                 None => User::machine(&view.actor),
             },
             csrf: view.csrf,
@@ -106,8 +125,13 @@ pub(crate) fn let_in(jar: &CookieJar, signed: app::SignedIn, now: Time) -> Sessi
         REFRESH_PATH,
         lifetime(signed.session.expires_at),
     ));
+    if let Some(device) = signed.device {
+        jar.add(cookie(DEVICE_COOKIE, text(&device), REFRESH_PATH, app::DEVICE_COOKIE_LASTS));
+    }
     Session {
-        user: signed.user.into(),
+        confirmed_until: signed.standing.confirmed_until.map(moment),
+        second_factor_due_at: signed.standing.due_at.map(moment),
+        user: User::of(signed.user, signed.standing.has_factor),
         csrf: signed.session.csrf,
         expires_at: Some(moment(signed.session.expires_at)),
     }
@@ -136,11 +160,18 @@ pub(crate) struct SessionsApi(pub Panel, pub World);
 impl SessionsApi {
     /// Sign in
     ///
-    /// Sets the session cookies.
+    /// Sets the session cookies. Who has a second factor gives its code too.
     #[oai(path = "/session", method = "post", operation_id = "session_create")]
     async fn session_create(&self, caller: Caller, jar: &CookieJar, body: Json<SessionCreate>) -> Answer<Created<Session>> {
-        let SessionCreate { email, password } = body.0;
-        let signed = self.0.sessions.create(&email, &Secret::from(password), &caller.visitor).await?;
+        let SessionCreate {
+            email,
+            password,
+            code,
+            remember,
+        } = body.0;
+        let further = app::Further { code, remember };
+        let password = Secret::from(password);
+        let signed = self.0.sessions.create(&email, &password, &further, &caller.visitor).await?;
         Ok(created(let_in(jar, signed, self.1.now())))
     }
 

@@ -7,6 +7,7 @@ use crate::{
     sessions::{Session, let_in},
     signed::Caller,
     tags::Tag,
+    users::User,
 };
 use app::NewOwner;
 use poem::web::cookie::CookieJar;
@@ -69,7 +70,9 @@ impl SetupApi {
         if let (Some(uid), true) = (caller.machine, token.is_empty()) {
             let user = self.0.setup.claim_on_machine(uid, wish).await?;
             return Ok(created(Session {
-                user: user.into(),
+                user: User::of(user, false),
+                confirmed_until: None,
+                second_factor_due_at: None,
                 csrf: String::new(),
                 expires_at: None,
             }));

@@ -24,6 +24,8 @@ pub(crate) const SESSION_COOKIE: &str = "serverkit_session";
 /// Holds the secret that renews it; sent to `REFRESH_PATH` only.
 pub(crate) const REFRESH_COOKIE: &str = "serverkit_refresh";
 pub(crate) const REFRESH_PATH: &str = "/api/v1/session";
+/// Tells a browser from one that was never here; sent to `REFRESH_PATH` only.
+pub(crate) const DEVICE_COOKIE: &str = "serverkit_device";
 const CSRF_HEADER: &str = "x-csrf-token";
 /// How long a stream may go on after its session or token was ended.
 const RECHECK: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 15_000 });
@@ -188,6 +190,7 @@ impl<'a> FromRequest<'a> for Caller {
             visitor: Visitor {
                 address: listen::address(request),
                 agent: request.header(header::USER_AGENT).unwrap_or_default().to_owned(),
+                device: request.cookie().get(DEVICE_COOKIE).map(|cookie| cookie.value_str().to_owned()),
             },
             machine: machine(request),
         })

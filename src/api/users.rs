@@ -25,6 +25,8 @@ pub struct User {
     pub role: Role,
     /// May not sign in.
     pub disabled: bool,
+    /// Has a second factor.
+    pub second_factor: bool,
     pub created_at: OffsetDateTime,
     pub last_seen_at: Option<OffsetDateTime>,
 }
@@ -74,15 +76,23 @@ impl User {
             name: actor.who.to_string(),
             role: actor.role.into(),
             disabled: false,
+            second_factor: false,
             created_at: OffsetDateTime::UNIX_EPOCH,
             last_seen_at: None,
         }
     }
 }
 
-impl From<types::User> for User {
-    fn from(user: types::User) -> User {
+impl From<app::UserView> for User {
+    fn from(view: app::UserView) -> User {
+        User::of(view.user, view.second_factor)
+    }
+}
+
+impl User {
+    pub(crate) fn of(user: types::User, second_factor: bool) -> User {
         User {
+            second_factor,
             id: user.id.to_string(),
             email: user.email.to_string(),
             name: user.name,
@@ -134,7 +144,7 @@ impl UsersApi {
         limit: Query<Option<u32>>,
     ) -> Answer<Json<Page<User>>> {
         let users = self.0.users.list(&who.actor)?;
-        page(users, cursor.0.as_deref(), limit.0, |user| user.id.to_string())
+        page(users, cursor.0.as_deref(), limit.0, |view| view.user.id.to_string())
     }
 
     /// Add somebody

@@ -1,12 +1,14 @@
 //! What the services around signing in share: the store, passwords, the signing key, the brake, and the rules of
 //! sessions and of who is the last owner.
 
-use crate::{events::Events, ground::Ground};
+use crate::{events::Events, ground::Ground, second_factors::Standing};
 use identity::{Claims, Passwords, Signer, Throttle, token};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
 use tokio::sync::Mutex;
-use types::{Actor, Error, Kind, Organization, OrganizationId, Result, Role, Scope, Secret, Session, Time, User, UserId, Who, World};
+use types::{
+    Actor, Assurance, Error, Kind, Organization, OrganizationId, Result, Role, Scope, Secret, Session, Time, User, UserId, Who, World,
+};
 
 /// How long a signed cookie is good; then it is renewed with the refresh cookie.
 const JWT: Duration = Duration::from_secs(600);
@@ -34,6 +36,15 @@ pub struct Visitor {
     pub address: Option<String>,
     /// What the browser calls itself.
     pub agent: String,
+    /// The cookie by which a browser is known again.
+    pub device: Option<String>,
+}
+
+impl Visitor {
+    /// What the browser calls itself, as far as it is kept.
+    pub(crate) fn short_agent(&self) -> String {
+        self.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect()
+    }
 }
 
 /// What a browser gets when it signs in or renews.
@@ -46,6 +57,9 @@ pub struct SignedIn {
     pub jwt_expires_at: Time,
     /// For the cookie `serverkit_refresh`; good until the session's `expires_at`.
     pub refresh: Secret,
+    /// For the cookie `serverkit_device`, when the browser was not known.
+    pub device: Option<Secret>,
+    pub standing: Standing,
 }
 
 /// The parts of `identity` put together over the panel's ground.
@@ -72,7 +86,7 @@ impl Access {
         Ok(self.store.organizations.list()?.into_iter().next().map(|stored| stored.value))
     }
 
-    /// Somebody who is signed in with this record, as they are now.
+    /// Somebody who is signed in with this record, as they are now, and of whom no more is asked.
     pub fn actor(&self, user: &User, address: Option<String>) -> Actor {
         Actor {
             who: Who::User {
@@ -82,6 +96,7 @@ impl Access {
             organization: user.organization.clone(),
             role: user.role,
             scope: Scope::Admin,
+            assurance: Assurance::Full,
             address,
         }
     }
@@ -148,10 +163,12 @@ impl Access {
             rotated_at: now,
             csrf: token::word(&self.world),
             address: visitor.address.clone().unwrap_or_default(),
-            agent: visitor.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect(),
+            agent: visitor.short_agent(),
             created_at: now,
             last_used_at: now,
             expires_at: now.plus(SESSION),
+            confirmed_at: None,
+            device: None,
         };
         (session, word)
     }
@@ -167,6 +184,8 @@ impl Access {
             expires: jwt_expires_at,
         };
         Ok(SignedIn {
+            standing: self.standing(&user, Some(&session))?,
+            device: None,
             jwt: self.signer.jwt(&claims)?,
             jwt_expires_at,
             refresh: format!("{}.{word}", session.id).into(),
@@ -186,6 +205,14 @@ impl Access {
     }
 }
 
+/// Somebody else has removed it already: as wanted.
+pub(crate) fn settled(error: Error) -> Result<()> {
+    match error {
+        Error::NotFound { .. } | Error::Stale { .. } => Ok(()),
+        error => Err(error),
+    }
+}
+
 /// A person's name, trimmed. Fails with `Invalid` when there is nothing to read in it, or far too much.
 pub(crate) fn check_name(field: &str, name: &str, longest: usize) -> Result<String> {
     let name = name.trim();
@@ -202,7 +229,7 @@ pub(crate) fn check_person(name: &str) -> Result<String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{sessions::Sessions, setup::Setup, tokens::Tokens, users::Users};
+    use crate::{second_factors::SecondFactors, security::SecurityService, sessions::Sessions, setup::Setup, tokens::Tokens, users::Users};
     use std::sync::atomic::{AtomicI64, Ordering};
     use types::{Clock, Event, SystemChance};
 
@@ -220,6 +247,13 @@ pub(crate) mod tests {
         }
     }
 
+    impl Hand {
+        pub fn back(&self, span: Duration) {
+            self.0
+                .fetch_sub(i64::try_from(span.as_millis()).expect("a short time"), Ordering::Relaxed);
+        }
+    }
+
     pub const PASSWORD: &str = "correct horse battery";
 
     /// The services around signing in over a real store, with an owner `ada@example.com` once [`Gate::claim`] ran.
@@ -228,6 +262,8 @@ pub(crate) mod tests {
         pub sessions: Sessions,
         pub users: Users,
         pub tokens: Tokens,
+        pub second_factors: SecondFactors,
+        pub security: SecurityService,
         pub access: Arc<Access>,
         pub clock: Arc<Hand>,
         _dir: tempfile::TempDir,
@@ -246,6 +282,8 @@ pub(crate) mod tests {
                 sessions: Sessions::new(access.clone()),
                 users: Users::new(access.clone()),
                 tokens: Tokens::new(access.clone()),
+                second_factors: SecondFactors::new(access.clone()),
+                security: SecurityService::new(access.clone()),
                 access,
                 clock,
                 _dir: dir,
@@ -266,7 +304,7 @@ pub(crate) mod tests {
                 role,
                 password: PASSWORD.into(),
             };
-            let user = self.users.create(by, wish).await.expect("added");
+            let user = self.users.create(by, wish).await.expect("added").user;
             let actor = self.access.actor(&user, None);
             (user, actor)
         }
@@ -291,6 +329,7 @@ pub(crate) mod tests {
         Visitor {
             address: Some(address.into()),
             agent: "Test\n/1.0".into(),
+            device: None,
         }
     }
 }

@@ -33,6 +33,10 @@ mod registries;
 mod releases;
 mod routing;
 mod sampler;
+#[cfg(test)]
+mod second_factor_tests;
+mod second_factors;
+mod security;
 mod servers;
 mod serving;
 mod sessions;
@@ -79,6 +83,8 @@ pub use reconcile::Reconciler;
 pub use registries::Registries;
 pub use releases::{Difference, ReleaseView, Releases};
 pub use sampler::Sampler;
+pub use second_factors::{DEVICE as DEVICE_COOKIE_LASTS, DeviceInfo, SecondFactorView, SecondFactors, SetUp, Standing};
+pub use security::{SecurityChange, SecurityService};
 pub use servers::{Chart, ServerView, Servers};
 pub use sessions::*;
 pub use settings::{SettingsChange, SettingsService};
@@ -121,6 +127,8 @@ pub struct Panel {
     pub sessions: Sessions,
     pub users: Users,
     pub tokens: Tokens,
+    pub second_factors: SecondFactors,
+    pub security: SecurityService,
     pub projects: Projects,
     pub apps: Apps,
     pub trash: Trash,
@@ -184,6 +192,8 @@ impl Panel {
             setup: Setup::new(identity.clone()),
             sessions: Sessions::new(identity.clone()),
             users: Users::new(identity.clone()),
+            second_factors: SecondFactors::new(identity.clone()),
+            security: SecurityService::new(identity.clone()),
             tokens: Tokens::new(identity),
             projects: Projects::new(ground.clone()),
             apps: Apps::new(ground.clone()),

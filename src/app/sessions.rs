@@ -1,10 +1,13 @@
 //! Signing in and out, and telling who somebody is: by cookie, by token, or by being on the machine.
 
-use crate::access::Access;
+use crate::{
+    access::{Access, settled},
+    second_factors::Standing,
+};
 use identity::token;
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
-use types::{Actor, Error, Fact, Kind, Result, Role, Scope, Secret, Session, SessionId, Time, User, Who, report};
+use types::{Actor, Assurance, Error, Fact, Kind, Result, Role, Scope, Secret, Session, SessionId, Time, User, Who, report};
 
 pub use crate::access::{SignedIn, Visitor};
 
@@ -42,6 +45,17 @@ pub struct SessionView {
     pub csrf: String,
     /// When the session or the token ends.
     pub expires_at: Option<Time>,
+    /// `None` on the machine.
+    pub standing: Option<Standing>,
+}
+
+/// What somebody who wants in shows beside the password.
+#[derive(Debug, Clone, Default)]
+pub struct Further {
+    /// Of the authenticator app, or a recovery code.
+    pub code: Option<String>,
+    /// Asks for no code in this browser for a while; counts only with a code.
+    pub remember: bool,
 }
 
 /// A signed-in browser of the one who asks.
@@ -58,8 +72,9 @@ impl Sessions {
     }
 
     /// Signs in. A wrong password and an unknown or disabled person fail with the same words after the same time;
-    /// too many tries fail with `Throttled`.
-    pub async fn create(&self, email: &str, password: &Secret, visitor: &Visitor) -> Result<SignedIn> {
+    /// too many tries fail with `Throttled`. Who has a second factor shows it too, unless the browser is remembered:
+    /// without a code it fails with `SecondFactorNeeded`, and the same comes again with one.
+    pub async fn create(&self, email: &str, password: &Secret, further: &Further, visitor: &Visitor) -> Result<SignedIn> {
         let access = &self.access;
         let attempt = access.throttle.attempt(email, visitor.address.as_deref().unwrap_or_default())?;
         let email = email.parse::<types::Email>().map(String::from).ok();
@@ -73,15 +88,57 @@ impl Sessions {
             self.note_failure(email, visitor).await?;
             return Err(wrong());
         };
+        let known = access.device(&user.id, visitor.device.as_deref())?;
+        let mut confirmed_at = None;
+        if access.factor(&user.id)?.is_some() && !access.is_trusted(known.as_ref()) {
+            let Some(code) = &further.code else {
+                attempt.withdrawn();
+                return Err(Error::SecondFactorNeeded);
+            };
+            let Some(shown) = access.show_code(&user, code).await? else {
+                access.tell_wrong_code(&user, visitor.address.clone()).await;
+                return Err(wrong_code());
+            };
+            access
+                .tell_shown(&access.actor(&user, visitor.address.clone()), &user, &shown)
+                .await;
+            confirmed_at = Some(access.world.now());
+        }
         attempt.succeeded();
-        let (session, word) = access.new_session(&user, visitor);
+        let is_first = access.devices_of(&user.id)?.is_empty();
+        let was_known = known.is_some();
+        let remember = further.remember && confirmed_at.is_some();
+        let (mut session, word) = access.new_session(&user, visitor);
+        session.confirmed_at = confirmed_at;
+        let (device, cookie) = access.note_device(&user, known, remember, visitor).await?;
+        session.device = Some(device.id.clone());
         let user = self.begin(user, &session).await?;
         if let Err(error) = self.remove_ended().await {
             tracing::warn!("sessions that have ended were not removed: {}", report(&error));
         }
         let fact = Fact::SignedIn { user: user.id.clone() };
-        access.events.emit(&access.actor(&user, visitor.address.clone()), fact).await;
-        access.let_in(user, session, &word)
+        let actor = access.actor(&user, visitor.address.clone());
+        access.events.emit(&actor, fact).await;
+        self.tell_device(&actor, &user, &device, is_first || was_known, remember).await;
+        let mut signed = access.let_in(user, session, &word)?;
+        signed.device = cookie;
+        Ok(signed)
+    }
+
+    async fn tell_device(&self, actor: &Actor, user: &User, device: &types::Device, was_known: bool, remembered: bool) {
+        let (id, email) = (user.id.clone(), user.email.to_string());
+        if !was_known {
+            let fact = Fact::NewDevice {
+                user: id.clone(),
+                email: email.clone(),
+                agent: device.agent.clone(),
+            };
+            self.access.events.emit(actor, fact).await;
+        }
+        if remembered {
+            let fact = Fact::DeviceRemembered { user: id, email };
+            self.access.events.emit(actor, fact).await;
+        }
     }
 
     /// Renews with the value of the refresh cookie, and gives a new one. Fails with `Unauthenticated`; a value that
@@ -137,8 +194,10 @@ impl Sessions {
         if user.id != claims.user || user.organization != claims.organization {
             return Err(ended());
         }
+        let mut actor = self.access.actor(&user, address);
+        actor.assurance = self.access.assurance(&user, &session)?;
         Ok(Known {
-            actor: self.access.actor(&user, address),
+            actor,
             expires_at: Some(session.expires_at),
             session: Some(session),
         })
@@ -173,6 +232,7 @@ impl Sessions {
                 organization: user.organization.clone(),
                 role: user.role,
                 scope: api_token.scope,
+                assurance: self.access.token_assurance(&user)?,
                 address,
             },
             session: None,
@@ -192,6 +252,7 @@ impl Sessions {
                 organization: organization.id,
                 role: Role::Owner,
                 scope: Scope::Admin,
+                assurance: Assurance::Full,
                 address: None,
             },
             session: None,
@@ -205,7 +266,12 @@ impl Sessions {
             Some(id) => Some(self.access.member(&known.actor.organization, id.as_str())?.value),
             None => None,
         };
+        let standing = match &user {
+            Some(user) => Some(self.access.standing(user, known.session.as_ref())?),
+            None => None,
+        };
         Ok(SessionView {
+            standing,
             user,
             actor: known.actor.clone(),
             csrf: known.session.as_ref().map(|session| session.csrf.clone()).unwrap_or_default(),
@@ -367,17 +433,15 @@ fn keep_last(hashes: &mut Vec<String>, count: usize) {
     hashes.drain(..hashes.len().saturating_sub(count));
 }
 
-/// Somebody else has removed it already: as wanted.
-fn settled(error: Error) -> Result<()> {
-    match error {
-        Error::NotFound { .. } | Error::Stale { .. } => Ok(()),
-        error => Err(error),
-    }
-}
-
 fn wrong() -> Error {
     Error::Unauthenticated {
         why: "mail address or password is wrong".into(),
+    }
+}
+
+fn wrong_code() -> Error {
+    Error::Unauthenticated {
+        why: "the code is wrong, or was used already; wait for the next one".into(),
     }
 }
 
@@ -410,7 +474,7 @@ mod tests {
         let (gate, owner) = Gate::claimed().await;
         let sessions = &gate.sessions;
         let signed = sessions
-            .create("ADA@example.com ", &PASSWORD.into(), &visitor("10.0.0.1"))
+            .create("ADA@example.com ", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
             .await
             .expect("signed in");
         let known = sessions.by_cookie(jwt(&signed), Some("10.0.0.2".into())).expect("known");
@@ -431,7 +495,7 @@ mod tests {
         }
 
         let other = sessions
-            .create("ada@example.com", &PASSWORD.into(), &visitor("10.0.0.3"))
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.3"))
             .await
             .expect("signed in");
         let list = sessions.list(&known).expect("lists");
@@ -456,7 +520,15 @@ mod tests {
         sessions.end(&known).await.expect("twice is once");
         assert_eq!(
             gate.facts(),
-            ["panel_claimed", "signed_in", "signed_in", "signed_out", "signed_out", "signed_out"]
+            [
+                "panel_claimed",
+                "signed_in",
+                "signed_in",
+                "new_device",
+                "signed_out",
+                "signed_out",
+                "signed_out"
+            ]
         );
     }
 
@@ -468,7 +540,12 @@ mod tests {
                 let sessions = gate.sessions.clone();
                 tokio::spawn(async move {
                     sessions
-                        .create("ada@example.com", &PASSWORD.into(), &visitor(&format!("10.0.1.{index}")))
+                        .create(
+                            "ada@example.com",
+                            &PASSWORD.into(),
+                            &Further::default(),
+                            &visitor(&format!("10.0.1.{index}")),
+                        )
                         .await
                 })
             })
@@ -498,7 +575,7 @@ mod tests {
         ] {
             let error = gate
                 .sessions
-                .create(email, &password.into(), &visitor("10.0.0.1"))
+                .create(email, &password.into(), &Further::default(), &visitor("10.0.0.1"))
                 .await
                 .expect_err("refused");
             assert!(matches!(error, Error::Unauthenticated { .. }), "{error}");
@@ -524,23 +601,28 @@ mod tests {
         for _ in 0..5 {
             assert!(is_refused(
                 gate.sessions
-                    .create("ada@example.com", &"wrong password".into(), &visitor("10.0.0.66"))
+                    .create(
+                        "ada@example.com",
+                        &"wrong password".into(),
+                        &Further::default(),
+                        &visitor("10.0.0.66")
+                    )
                     .await
             ));
         }
         let error = gate
             .sessions
-            .create("ada@example.com", &PASSWORD.into(), &visitor("10.0.0.66"))
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.66"))
             .await
             .expect_err("too soon");
         assert!(matches!(error, Error::Throttled { .. }), "{error}");
         gate.sessions
-            .create("ada@example.com", &PASSWORD.into(), &visitor("10.0.0.1"))
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
             .await
             .expect("from elsewhere");
         gate.clock.forward(Duration::from_secs(2));
         gate.sessions
-            .create("ada@example.com", &PASSWORD.into(), &visitor("10.0.0.66"))
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.66"))
             .await
             .expect("after the wait");
     }
@@ -550,7 +632,7 @@ mod tests {
         let (gate, _) = Gate::claimed().await;
         let first = gate
             .sessions
-            .create("ada@example.com", &PASSWORD.into(), &visitor("10.0.0.1"))
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
             .await
             .expect("signed in");
         gate.clock.forward(Duration::from_secs(601));
@@ -591,7 +673,7 @@ mod tests {
         let (gate, _) = Gate::claimed().await;
         let first = gate
             .sessions
-            .create("ada@example.com", &PASSWORD.into(), &visitor("10.0.0.1"))
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
             .await
             .expect("signed in");
         let second = gate.sessions.refresh(cookie(&first), &visitor("10.0.0.1")).await.expect("renewed");
@@ -615,7 +697,7 @@ mod tests {
         let (gate, _) = Gate::claimed().await;
         let first = gate
             .sessions
-            .create("ada@example.com", &PASSWORD.into(), &visitor("10.0.0.1"))
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
             .await
             .expect("signed in");
         for _ in 0..3 {
@@ -648,7 +730,7 @@ mod tests {
             let (bob, _) = gate.add(&owner, "bob@example.com", Role::Developer).await;
             let signed = gate
                 .sessions
-                .create("bob@example.com", &PASSWORD.into(), &visitor("10.0.0.1"))
+                .create("bob@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
                 .await
                 .expect("signed in");
             gate.sessions.by_cookie(jwt(&signed), None).expect("known");

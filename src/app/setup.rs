@@ -4,7 +4,7 @@ use crate::access::{Access, SignedIn, Visitor, check_person};
 use identity::{check_strength, token};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, SETUP_KEY};
-use types::{Actor, Email, Environment, Error, Fact, Organization, Project, Result, Role, Scope, Secret, SetupLink, User, Who};
+use types::{Actor, Assurance, Email, Environment, Error, Fact, Organization, Project, Result, Role, Scope, Secret, SetupLink, User, Who};
 
 /// How long the link is good.
 const LINK: Duration = Duration::from_secs(86_400);
@@ -87,6 +87,7 @@ impl Setup {
             organization: user.organization.clone(),
             role: Role::Owner,
             scope: Scope::Admin,
+            assurance: Assurance::Full,
             address: None,
         };
         self.tell(&actor, &user).await;

@@ -64,6 +64,8 @@ impl Tokens {
     /// A new token and its secret, which is not kept. It reaches no further and lasts no longer than what the one who
     /// asks came with. On the machine it is made for the first owner.
     pub async fn create(&self, actor: &Actor, wish: NewToken) -> Result<(TokenView, Secret)> {
+        // A token is not asked for a second factor: whoever makes one has shown theirs.
+        actor.is_certain()?;
         if wish.scope > actor.scope || actor.scope < Scope::Write {
             let least = wish.scope.max(Scope::Write);
             return Err(Error::Forbidden {

@@ -7,12 +7,19 @@ use crate::{
 use identity::check_strength;
 use std::sync::Arc;
 use store::{Batch, Store, Stored};
-use types::{Action, Actor, Email, Error, Fact, Result, Role, Scope, Secret, User};
+use types::{Action, Actor, Assurance, Email, Error, Fact, Result, Role, Scope, Secret, User};
 
 /// Adds, changes and removes people.
 #[derive(Clone)]
 pub struct Users {
     access: Arc<Access>,
+}
+
+/// A person, and whether they have a second factor.
+#[derive(Debug, Clone)]
+pub struct UserView {
+    pub user: User,
+    pub second_factor: bool,
 }
 
 /// Somebody to add.
@@ -55,14 +62,22 @@ impl Users {
     }
 
     /// Everybody in the organization, oldest first.
-    pub fn list(&self, actor: &Actor) -> Result<Vec<User>> {
+    pub fn list(&self, actor: &Actor) -> Result<Vec<UserView>> {
         actor.may(Action::ViewTeam)?;
         let users = self.access.store.users.list()?.into_iter().map(|user| user.value);
-        Ok(users.filter(|user| user.organization == actor.organization).collect())
+        users
+            .filter(|user| user.organization == actor.organization)
+            .map(|user| self.view(user))
+            .collect()
+    }
+
+    fn view(&self, user: User) -> Result<UserView> {
+        let second_factor = self.access.factor(&user.id)?.is_some();
+        Ok(UserView { user, second_factor })
     }
 
     /// Adds somebody, who may sign in at once. Fails with `Taken` when the address has an account.
-    pub async fn create(&self, actor: &Actor, wish: NewUser) -> Result<User> {
+    pub async fn create(&self, actor: &Actor, wish: NewUser) -> Result<UserView> {
         actor.may(Action::ManageTeam)?;
         if wish.role == Role::Owner {
             actor.may(Action::ManageOwners)?;
@@ -87,11 +102,11 @@ impl Users {
             email: user.email.to_string(),
         };
         self.access.events.emit(actor, fact).await;
-        Ok(user)
+        self.view(user)
     }
 
     /// Changes somebody. Owners are changed by owners only; the last one stays an owner and may sign in.
-    pub async fn update(&self, actor: &Actor, id: &str, change: UserChange) -> Result<User> {
+    pub async fn update(&self, actor: &Actor, id: &str, change: UserChange) -> Result<UserView> {
         actor.may(Action::ManageTeam)?;
         let _team = self.access.team.lock().await;
         let mut user = self.access.member(&actor.organization, id)?;
@@ -113,12 +128,12 @@ impl Users {
             user.password_hash = self.access.passwords.hash(password).await?;
         }
         if user.value == before {
-            return Ok(before);
+            return self.view(before);
         }
         let ends_sessions = user.disabled || change.password.is_some();
         let user = self.save(user, ends_sessions, None).await?;
         self.tell_changed(actor, &user).await;
-        Ok(user)
+        self.view(user)
     }
 
     /// Removes somebody with their sessions and tokens. What they made stays.
@@ -134,6 +149,12 @@ impl Users {
         retry(store, || {
             let mut batch = Batch::new().remove(&store.users.get(id)?);
             batch = self.access.end_sessions(batch, &user.id, None)?;
+            for device in self.access.devices_of(&user.id)? {
+                batch = batch.remove(&device);
+            }
+            if let Some(factor) = store.second_factors.find(user.id.as_str())? {
+                batch = batch.remove(&factor);
+            }
             for token in store.tokens.list()?.iter().filter(|token| token.user == user.id) {
                 batch = batch.remove(token);
             }
@@ -149,7 +170,7 @@ impl Users {
     }
 
     /// Changes the own account. The present password must be right; guessing is slowed down as at signing in.
-    pub async fn update_account(&self, known: &Known, change: AccountChange) -> Result<User> {
+    pub async fn update_account(&self, known: &Known, change: AccountChange) -> Result<UserView> {
         let actor = &known.actor;
         let forbidden = |needs: &str| Error::Forbidden { needs: needs.into() };
         let id = actor
@@ -157,6 +178,10 @@ impl Users {
             .ok_or_else(|| forbidden("somebody who is signed in; on the machine use `serverkit user`"))?;
         if actor.scope < Scope::Admin {
             return Err(forbidden("a token with the scope admin"));
+        }
+        // Who knows the password and has a stolen session must not lock the owner out.
+        if change.password.is_some() && actor.assurance == Assurance::Stale {
+            return Err(Error::Unconfirmed);
         }
         let _team = self.access.team.lock().await;
         let mut user = self.access.member(&actor.organization, id.as_str())?;
@@ -178,11 +203,11 @@ impl Users {
             user.password_hash = self.access.passwords.hash(&password.new).await?;
         }
         if user.value == before {
-            return Ok(before);
+            return self.view(before);
         }
         let user = self.save(user, change.password.is_some(), Some(known)).await?;
         self.tell_changed(actor, &user).await;
-        Ok(user)
+        self.view(user)
     }
 
     /// Saves somebody, and with it ends their sessions but the one of `keep`.
@@ -200,6 +225,7 @@ impl Users {
             let mut batch = Batch::new().save(user);
             if ends_sessions {
                 batch = self.access.end_sessions(batch, &wish.id, kept)?;
+                batch = self.access.end_trust(batch, &wish.id)?;
             }
             Ok((batch, after))
         })
@@ -216,7 +242,7 @@ impl Users {
 }
 
 /// Commits what `build` makes, and builds it again when a session was renewed or ended in between.
-async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T)>) -> Result<T> {
+pub(crate) async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T)>) -> Result<T> {
     for _ in 0..50 {
         let done = match build() {
             Ok((batch, made)) => store.commit(batch).await.map(|()| made),
@@ -226,7 +252,7 @@ async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T)>) -> Resu
             Err(
                 Error::Stale { .. }
                 | Error::NotFound {
-                    kind: types::Kind::Session | types::Kind::Token,
+                    kind: types::Kind::Session | types::Kind::Token | types::Kind::Device | types::Kind::SecondFactor,
                     ..
                 },
             ) => {}
@@ -239,7 +265,10 @@ async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T)>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::tests::{Gate, PASSWORD, visitor};
+    use crate::{
+        access::tests::{Gate, PASSWORD, visitor},
+        sessions::Further,
+    };
 
     fn role(role: Role) -> UserChange {
         UserChange {
@@ -428,7 +457,7 @@ mod tests {
         let (gate, owner) = Gate::claimed().await;
         let sign_in = async |password: &str| {
             gate.sessions
-                .create("ada@example.com", &password.into(), &visitor("10.0.0.1"))
+                .create("ada@example.com", &password.into(), &Further::default(), &visitor("10.0.0.1"))
                 .await
         };
         let (here, there) = (sign_in(PASSWORD).await.expect("in"), sign_in(PASSWORD).await.expect("in"));
@@ -467,7 +496,8 @@ mod tests {
             .users
             .update_account(&known, change(PASSWORD, "a new long secret"))
             .await
-            .expect("changed");
+            .expect("changed")
+            .user;
         assert_eq!(user.name, "Ada L.");
         gate.sessions
             .by_cookie(here.jwt.expose_str().expect("text"), None)

@@ -43,6 +43,9 @@ pub struct Login {
     /// File with the password; - for standard input; without it, you are asked
     #[arg(long, value_name = "FILE", requires = "email")]
     password_file: Option<PathBuf>,
+    /// The code of the second factor, for accounts that have one; without it, you are asked
+    #[arg(long, requires = "email")]
+    code: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +84,7 @@ pub async fn login(context: &Context, args: Login) -> Result {
     open.ask(open.setup_show()).await?;
     let token = match (&args.token_file, &args.email) {
         (Some(path), _) => ask::secret_file(path)?,
-        (None, Some(email)) => from_password(&address, email, args.password_file.as_ref()).await?,
+        (None, Some(email)) => from_password(&address, email, args.password_file.as_ref(), args.code).await?,
         (None, None) if ask::is_possible() => ask_for_token(&address).await?,
         (None, None) => {
             return Err(Failure::usage("nobody is there to ask for a token").hint("give --token-file FILE, or - for standard input"));
@@ -101,11 +104,11 @@ async fn ask_for_token(address: &Address) -> Result<Secret> {
     if !token.expose().is_empty() {
         return Ok(token);
     }
-    from_password(address, &ask::text("Mail address")?, None).await
+    from_password(address, &ask::text("Mail address")?, None, None).await
 }
 
 /// Signs in, makes a token of the name of this machine, and signs out again.
-async fn from_password(address: &Address, email: &str, file: Option<&PathBuf>) -> Result<Secret> {
+async fn from_password(address: &Address, email: &str, file: Option<&PathBuf>, code: Option<String>) -> Result<Secret> {
     let secret = match file {
         Some(path) => ask::secret_file(path)?,
         None => ask::secret("Password")?,
@@ -114,14 +117,24 @@ async fn from_password(address: &Address, email: &str, file: Option<&PathBuf>) -
         .expose_str()
         .ok_or_else(|| Failure::usage("the password is not text in UTF-8"))?;
     let open = Client::connect(address.clone(), Credentials::None)?;
-    let body = SessionCreate {
+    let mut body = SessionCreate {
         email: email.to_owned(),
         password: password.to_owned(),
+        code,
+        remember: None,
     };
-    let session = open.ask(open.session_create(&body)).await.map_err(|error| {
+    let mut answer = open.ask(open.session_create(&body)).await;
+    if body.code.is_none() && needs_code(&answer) && ask::is_possible() {
+        body.code = Some(ask::text("Code of the authenticator app, or a recovery code")?);
+        answer = open.ask(open.session_create(&body)).await;
+    }
+    let needs_code = needs_code(&answer);
+    let session = answer.map_err(|error| {
         let mut failure = Failure::from(error);
-        if failure.code == Code::Denied {
-            failure.hint = Some("check mail address and password".to_owned());
+        if needs_code {
+            failure.hint = Some("give it with --code".to_owned());
+        } else if failure.code == Code::Denied {
+            failure.hint = Some("check mail address and password, and the code if the account has a second factor".to_owned());
         }
         failure
     })?;
@@ -136,6 +149,10 @@ async fn from_password(address: &Address, email: &str, file: Option<&PathBuf>) -
     let token = signed.ask(signed.token_create(&body)).await?.value;
     signed.ask(signed.session_end()).await?;
     Ok(Secret::from(token.secret))
+}
+
+fn needs_code(answer: &Result<Answer<Session>, client::Failure>) -> bool {
+    matches!(answer, Err(client::Failure::Refused(problem)) if problem.code == "second_factor_needed")
 }
 
 /// The `Cookie` header that answers the `Set-Cookie` headers of a sign-in.

@@ -5,7 +5,8 @@ use crate::{
     failure::{Failure, Result},
     logs,
     output::Output,
-    projects, registries, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes, webhooks,
+    projects, registries, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
+    webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -161,6 +162,9 @@ pub enum Command {
     /// Settings of the panel
     #[command(subcommand)]
     Settings(settings::Command),
+    /// Who must have a second factor
+    #[command(subcommand)]
+    Security(security::Command),
     /// Print completions for a shell
     Completions(completions::Completions),
 }
@@ -226,6 +230,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Doctor => diagnosis::doctor(context).await,
         Command::Export(args) => settings::export(context, args).await,
         Command::Settings(command) => settings::run(context, command).await,
+        Command::Security(command) => security::run(context, command).await,
         Command::Completions(args) => completions::completions(context, args, program),
     }
 }
@@ -325,6 +330,10 @@ mod tests {
             "serverkit project create shop",
             "serverkit volume create data",
             "serverkit user create bob@example.com --role developer --password-file f",
+            "serverkit user reset-2fa bob@example.com --yes",
+            "serverkit security show",
+            "serverkit security set --second-factor administrators --grace-days 3 --bind-tokens true",
+            "serverkit login https://panel.example.com --email a@example.com --password-file f --code 123456",
             "serverkit trash purge blog --volumes",
             "serverkit status",
             "serverkit doctor",

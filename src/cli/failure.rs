@@ -114,7 +114,7 @@ impl From<Call> for Failure {
         match call {
             Call::Refused(problem) => {
                 let code = match problem.code.as_str() {
-                    "unauthenticated" | "forbidden" => Code::Denied,
+                    "unauthenticated" | "second_factor_needed" | "forbidden" | "unconfirmed" | "unenrolled" => Code::Denied,
                     "not_found" => Code::NotFound,
                     _ => Code::Failed,
                 };

@@ -45,6 +45,7 @@ mod progress;
 mod projects;
 mod registries;
 mod rules;
+mod security;
 mod settings;
 mod spans;
 mod status;

@@ -27,6 +27,9 @@ pub enum Command {
     /// Remove somebody; their sessions and tokens end
     #[command(visible_alias = "rm")]
     Delete(Named),
+    /// Take somebody's second factor away, when phone and recovery codes are gone; their sessions end
+    #[command(name = "reset-2fa")]
+    ResetSecondFactor(Named),
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +88,20 @@ pub async fn run(context: &Context, command: Command) -> Result {
             )?;
             let done = client.ask(client.user_delete(&user.id)).await?;
             context.out.answer(&done.json, || format!("{} is removed", user.email))
+        }
+        Command::ResetSecondFactor(args) => {
+            let user = find(&client, &args.user).await?;
+            ask::confirm(
+                &format!(
+                    "From now on the password of {} is enough to sign in, and their sessions end",
+                    user.email
+                ),
+                context.globals.yes,
+            )?;
+            let done = client.ask(client.user_reset_second_factor(&user.id)).await?;
+            context.out.answer(&done.json, || {
+                format!("{} has no second factor any more and can set up a new one", user.email)
+            })
         }
     }
 }
@@ -159,7 +176,7 @@ async fn list(context: &Context, client: &Client) -> Result {
     context
         .out
         .list(&users.json, "nobody yet; make the first administrator: serverkit setup", || {
-            let mut table = Table::new(["EMAIL", "NAME", "ROLE", "LAST SEEN", "CREATED"]);
+            let mut table = Table::new(["EMAIL", "NAME", "ROLE", "2FA", "LAST SEEN", "CREATED"]);
             let now = SystemClock.now();
             for user in &users.items {
                 let seen = if user.disabled {
@@ -171,6 +188,11 @@ async fn list(context: &Context, client: &Client) -> Result {
                     user.email.clone().into(),
                     user.name.clone().into(),
                     user.role.to_string().into(),
+                    if user.second_factor {
+                        Cell::from("yes")
+                    } else {
+                        Cell::tone("no", Tone::Faint)
+                    },
                     seen,
                     when(&user.created_at, now).into(),
                 ]);

@@ -1,12 +1,14 @@
-//! What proves who somebody is: passwords, signed sessions, tokens, and a brake on guessing.
+//! What proves who somebody is: passwords, second factors, signed sessions, tokens, and a brake on guessing.
 //!
 //! Nothing here knows the store: `app` keeps the records and decides. Time and chance come in through `World`.
 
 mod common;
 mod passwords;
+pub mod recovery;
 mod signer;
 mod throttle;
 pub mod token;
+pub mod totp;
 
 pub use passwords::{Passwords, check_strength};
 pub use signer::{Claims, Signer};

@@ -36,12 +36,19 @@ const ACCOUNT: Rule = Rule {
     free: 50,
     longest: Duration::from_secs(30),
 };
+/// Codes of a second factor, by account alone: who tries them has the password already, so this locks out no stranger's
+/// victim; and a million codes of which three are good at a time need a brake over all addresses.
+const CODE: Rule = Rule {
+    free: 10,
+    longest: Duration::from_secs(300),
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Pair(String, String),
     Address(String),
     Account(String),
+    Code(String),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,12 +123,46 @@ impl Throttle {
         })
     }
 
+    /// Begins an attempt to show the second factor of `account`. Fails with `Throttled` while it is too early.
+    pub fn attempt_code(&self, account: &str) -> Result<Attempt> {
+        let now = self.world.now();
+        let key = Key::Code(account.trim().to_lowercase());
+        let mut counts = self.counts();
+        if counts.get(&key).is_some_and(|count| now.since(count.last) >= FORGET) {
+            counts.remove(&key);
+        }
+        if let Some(wait) = counts.get(&key).and_then(|count| CODE.wait(*count, now)) {
+            return Err(Error::Throttled {
+                seconds: wait.as_secs().max(1),
+            });
+        }
+        let count = counts.entry(key.clone()).or_insert(Count { failures: 0, last: now });
+        count.failures += 1;
+        count.last = now;
+        Ok(Attempt {
+            throttle: self.clone(),
+            pair: key.clone(),
+            counted: vec![key],
+        })
+    }
+
     fn counts(&self) -> MutexGuard<'_, HashMap<Key, Count>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Attempt {
+    /// Takes it back and forgets nothing: it was neither right nor wrong yet. Else a password that somebody knows would
+    /// clear, between two guesses at the code, what the guesses have counted.
+    pub fn withdrawn(self) {
+        let mut counts = self.throttle.counts();
+        for key in &self.counted {
+            if let Some(count) = counts.get_mut(key) {
+                count.failures = count.failures.saturating_sub(1);
+            }
+        }
+    }
+
     /// Takes it back, and forgets the failures of this account from this address.
     pub fn succeeded(self) {
         let mut counts = self.throttle.counts();
@@ -246,6 +287,36 @@ mod tests {
         }
         let under_way: Vec<_> = (0..10).map(|_| throttle.attempt("ada", "10.0.0.1")).collect();
         assert_eq!(under_way.iter().filter(|attempt| attempt.is_ok()).count(), 5);
+    }
+
+    #[test]
+    fn what_is_withdrawn_clears_nothing() {
+        let (throttle, _) = throttle();
+        for _ in 0..5 {
+            assert_eq!(fail(&throttle, "ada", "10.0.0.1"), None);
+        }
+        assert!(fail(&throttle, "ada", "10.0.0.1").is_some());
+        let (throttle, _) = self::throttle();
+        for _ in 0..5 {
+            throttle.attempt("ada", "10.0.0.1").expect("free").withdrawn();
+            assert_eq!(fail(&throttle, "ada", "10.0.0.1"), None);
+        }
+        assert!(fail(&throttle, "ada", "10.0.0.1").is_some());
+    }
+
+    #[test]
+    fn codes_are_slowed_down_over_all_addresses_and_apart_from_passwords() {
+        let (throttle, clock) = throttle();
+        let tries = (0..50).filter(|_| throttle.attempt_code("ada").is_ok()).count();
+        assert_eq!(tries, 10);
+        throttle.attempt_code("bob").expect("somebody else").succeeded();
+        throttle.attempt("ada", "10.0.0.1").expect("her password").succeeded();
+        let mut in_a_day = 0;
+        for _ in 0..86_400 {
+            clock.0.fetch_add(1000, Ordering::Relaxed);
+            in_a_day += u32::from(throttle.attempt_code("ada").is_ok());
+        }
+        assert!(in_a_day < 300, "{in_a_day} guesses in a day");
     }
 
     #[test]

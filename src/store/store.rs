@@ -169,6 +169,11 @@ collections! {
     /// Claim: the mail address.
     users: User,
     sessions: Session,
+    /// By user.
+    second_factors: types::SecondFactor,
+    devices: types::Device,
+    /// The one, under [`crate::SECURITY_KEY`].
+    security: types::Security,
     /// Claim: the hash.
     tokens: ApiToken,
     /// The one link, under [`crate::SETUP_KEY`].

@@ -27,7 +27,9 @@ pub enum Action {
     ManageTeam,
     /// Change settings of the panel; see and mend the machine.
     Administer,
-    /// Make somebody an owner, or stop them being one.
+    /// Change what guards the panel: who must have a second factor, how sessions end.
+    Secure,
+    /// Make somebody an owner, or stop them being one; take a second factor away.
     ManageOwners,
 }
 
@@ -39,9 +41,18 @@ impl Action {
             Action::Deploy => (Role::Developer, Scope::Deploy),
             Action::Configure | Action::RevealSecrets | Action::Terminal | Action::Delete => (Role::Developer, Scope::Write),
             Action::ViewTeam => (Role::Admin, Scope::Read),
-            Action::UseLocalPaths | Action::ManageTeam | Action::Administer => (Role::Admin, Scope::Admin),
+            Action::UseLocalPaths | Action::ManageTeam | Action::Administer | Action::Secure => (Role::Admin, Scope::Admin),
             Action::ManageOwners => (Role::Owner, Scope::Admin),
         }
+    }
+
+    /// Whether those who have a second factor must have shown it lately: it cannot be taken back, shows secrets, or
+    /// decides who gets in.
+    pub fn is_dangerous(self) -> bool {
+        matches!(
+            self,
+            Action::RevealSecrets | Action::Terminal | Action::Delete | Action::ManageTeam | Action::Secure | Action::ManageOwners
+        )
     }
 }
 
@@ -53,6 +64,17 @@ pub enum Scope {
     Deploy,
     Write,
     Admin,
+}
+
+/// How well somebody has shown who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assurance {
+    /// No more is asked of them.
+    Full,
+    /// They have a second factor and have not shown it lately: not enough for what is dangerous.
+    Stale,
+    /// They must have a second factor and have none: enough for setting one up, and nothing else.
+    Lacking,
 }
 
 /// Who it is.
@@ -96,6 +118,7 @@ pub struct Actor {
     pub role: Role,
     /// The token's reach; `Admin` for people and the machine.
     pub scope: Scope,
+    pub assurance: Assurance,
     /// The address of the request, for the audit log and for throttling.
     pub address: Option<String>,
 }
@@ -108,10 +131,12 @@ impl Actor {
             organization,
             role: Role::Owner,
             scope: Scope::Admin,
+            assurance: Assurance::Full,
             address: None,
         }
     }
-    /// Fails with `Forbidden` unless role and scope suffice. That the thing is in the actor's organization is
+    /// Fails with `Forbidden` unless role and scope suffice, then with `Unenrolled` or `Unconfirmed` where a second
+    /// factor is asked for. That the thing is in the actor's organization is
     /// asked where it is loaded: a thing of another organization is `NotFound`, not `Forbidden`.
     pub fn may(&self, action: Action) -> Result<()> {
         let (role, scope) = action.needs();
@@ -125,7 +150,19 @@ impl Actor {
                 needs: format!("a token with the scope {}", word(scope)),
             });
         }
-        Ok(())
+        match self.assurance {
+            Assurance::Lacking => Err(Error::Unenrolled),
+            Assurance::Stale if action.is_dangerous() => Err(Error::Unconfirmed),
+            Assurance::Full | Assurance::Stale => Ok(()),
+        }
+    }
+    /// For what is dangerous and open to every role, such as making a token that acts for oneself.
+    pub fn is_certain(&self) -> Result<()> {
+        match self.assurance {
+            Assurance::Full => Ok(()),
+            Assurance::Stale => Err(Error::Unconfirmed),
+            Assurance::Lacking => Err(Error::Unenrolled),
+        }
     }
     /// The person behind it, if there is one.
     pub fn user(&self) -> Option<&UserId> {
@@ -161,5 +198,35 @@ mod tests {
             (actor.role, actor.scope) = (role, scope);
             assert_eq!(actor.may(action).is_ok(), allowed, "{role:?} {scope:?} {action:?}");
         }
+    }
+
+    #[test]
+    fn a_second_factor_is_asked_for_after_the_role() {
+        let mut actor = Actor::system(World::system().id());
+        let answer = |actor: &Actor, action| match actor.may(action) {
+            Ok(()) => "yes",
+            Err(Error::Unconfirmed) => "confirm",
+            Err(Error::Unenrolled) => "enrol",
+            Err(_) => "no",
+        };
+        for (assurance, role, action, expected) in [
+            (Assurance::Full, Role::Owner, Action::ManageOwners, "yes"),
+            (Assurance::Stale, Role::Owner, Action::View, "yes"),
+            (Assurance::Stale, Role::Owner, Action::Deploy, "yes"),
+            (Assurance::Stale, Role::Owner, Action::Administer, "yes"),
+            (Assurance::Stale, Role::Owner, Action::Terminal, "confirm"),
+            (Assurance::Stale, Role::Owner, Action::RevealSecrets, "confirm"),
+            (Assurance::Stale, Role::Owner, Action::Delete, "confirm"),
+            (Assurance::Stale, Role::Owner, Action::ManageTeam, "confirm"),
+            (Assurance::Stale, Role::Owner, Action::Secure, "confirm"),
+            (Assurance::Stale, Role::Viewer, Action::Terminal, "no"),
+            (Assurance::Lacking, Role::Owner, Action::View, "enrol"),
+            (Assurance::Lacking, Role::Viewer, Action::Deploy, "no"),
+        ] {
+            (actor.assurance, actor.role) = (assurance, role);
+            assert_eq!(answer(&actor, action), expected, "{assurance:?} {role:?} {action:?}");
+        }
+        actor.assurance = Assurance::Stale;
+        assert!(matches!(actor.is_certain(), Err(Error::Unconfirmed)));
     }
 }

@@ -18,6 +18,7 @@ pub enum Kind {
     Container,
     Delivery,
     Deployment,
+    Device,
     DnsProvider,
     DnsRecord,
     DnsZone,
@@ -34,6 +35,7 @@ pub enum Kind {
     Registry,
     Release,
     Rule,
+    SecondFactor,
     Session,
     Setting,
     SetupLink,
@@ -56,6 +58,7 @@ impl fmt::Display for Kind {
             Kind::Container => "container",
             Kind::Delivery => "delivery",
             Kind::Deployment => "deployment",
+            Kind::Device => "remembered browser",
             Kind::DnsProvider => "DNS provider",
             Kind::DnsRecord => "DNS record",
             Kind::DnsZone => "DNS zone",
@@ -72,6 +75,7 @@ impl fmt::Display for Kind {
             Kind::Registry => "registry login",
             Kind::Release => "release",
             Kind::Rule => "rule",
+            Kind::SecondFactor => "second factor",
             Kind::Session => "session",
             Kind::Setting => "setting",
             Kind::SetupLink => "setup link",
@@ -106,6 +110,15 @@ pub enum Error {
     /// No or no valid credentials.
     #[error("{why}")]
     Unauthenticated { why: String },
+    /// The password is right; a code of the second factor must come with it.
+    #[error("a code is needed too: from your authenticator app, or a recovery code")]
+    SecondFactorNeeded,
+    /// Known, with the right, and with a second factor that was not shown lately: not enough for what is dangerous.
+    #[error("confirm with your second factor first")]
+    Unconfirmed,
+    /// Known, with the right, but without the second factor that the policy asks for.
+    #[error("this panel asks for a second factor, and you have none: set one up in your account first")]
+    Unenrolled,
     /// Known, but without the right.
     #[error("not allowed: this needs {needs}")]
     Forbidden { needs: String },

@@ -29,6 +29,46 @@ pub enum Fact {
     SignedOut {
         user: UserId,
     },
+    /// The password was right, the code was not.
+    SecondFactorFailed {
+        user: UserId,
+        email: String,
+    },
+    SecondFactorAdded {
+        user: UserId,
+        email: String,
+    },
+    SecondFactorRemoved {
+        user: UserId,
+        email: String,
+    },
+    /// A recovery code let somebody in.
+    RecoveryCodeUsed {
+        user: UserId,
+        email: String,
+        left: usize,
+    },
+    RecoveryCodesRenewed {
+        user: UserId,
+        email: String,
+    },
+    DeviceRemembered {
+        user: UserId,
+        email: String,
+    },
+    DeviceForgotten {
+        user: UserId,
+        email: String,
+    },
+    /// Somebody signed in with a browser that they had not signed in with before.
+    NewDevice {
+        user: UserId,
+        email: String,
+        agent: String,
+    },
+    SecurityChanged {
+        fields: Vec<String>,
+    },
     UserCreated {
         user: UserId,
         email: String,
@@ -245,6 +285,15 @@ impl Fact {
             Fact::SignedIn { .. } => "signed in".into(),
             Fact::LoginFailed { email } => format!("failed to sign in as {email}"),
             Fact::SignedOut { .. } => "signed out".into(),
+            Fact::SecondFactorFailed { email, .. } => format!("gave the right password of {email} and a wrong code"),
+            Fact::SecondFactorAdded { .. } => "set up a second factor".into(),
+            Fact::SecondFactorRemoved { email, .. } => format!("took the second factor of {email} away"),
+            Fact::RecoveryCodeUsed { left, .. } => format!("used a recovery code; {left} are left"),
+            Fact::RecoveryCodesRenewed { .. } => "made new recovery codes".into(),
+            Fact::DeviceRemembered { .. } => "had a browser remembered".into(),
+            Fact::DeviceForgotten { .. } => "had a remembered browser forgotten".into(),
+            Fact::NewDevice { .. } => "signed in with a new browser".into(),
+            Fact::SecurityChanged { fields } => format!("changed who gets in: {}", fields.join(", ")),
             Fact::UserCreated { email, .. } => format!("added {email}"),
             Fact::UserChanged { email, .. } => format!("changed {email}"),
             Fact::UserRemoved { email, .. } => format!("removed {email}"),

@@ -73,6 +73,7 @@ macro_rules! ids {
 
 ids! {
     OrganizationId = "org";
+    DeviceId = "dev";
     ProjectId = "prj";
     EnvironmentId = "env";
     AppId = "app";

@@ -1,6 +1,6 @@
 //! People and what lets them in.
 
-use crate::{Email, OrganizationId, Scope, SessionId, Time, TokenId, UserId};
+use crate::{DeviceId, Email, OrganizationId, Scope, SessionId, Time, TokenId, UserId};
 use serde::{Deserialize, Serialize};
 
 /// What a person may do in an organization; each includes the ones before it.
@@ -48,6 +48,12 @@ pub struct Session {
     pub created_at: Time,
     pub last_used_at: Time,
     pub expires_at: Time,
+    /// When the second factor was shown last in this session; `None`: not yet, or there is none.
+    #[serde(default)]
+    pub confirmed_at: Option<Time>,
+    /// The browser.
+    #[serde(default)]
+    pub device: Option<DeviceId>,
 }
 
 /// A token for scripts: `sk_` and 52 letters, shown once.

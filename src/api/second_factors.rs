@@ -1,0 +1,316 @@
+//! The second factor of the own account, the browsers that are remembered, and the rules of getting in.
+
+use crate::{
+    Panel,
+    answers::{Done, Page, count, moment, page},
+    failures::Answer,
+    sessions::Confirmation,
+    signed::Signed,
+    tags::Tag,
+};
+use app::SecurityChange;
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use time::OffsetDateTime;
+use types::{SecondFactorPolicy, Secret};
+
+/// The own second factor.
+#[derive(Debug, Object)]
+pub struct SecondFactor {
+    pub enabled: bool,
+    pub since: Option<OffsetDateTime>,
+    /// Recovery codes that were not used yet.
+    pub recovery_codes_left: u32,
+    /// Whether the policy of this panel asks for one.
+    pub required: bool,
+    /// When there must be one; null: there is, or need not be.
+    pub due_at: Option<OffsetDateTime>,
+}
+
+/// What begins the set-up.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct SecondFactorBegin {
+    /// The present password.
+    pub password: String,
+}
+
+/// What an authenticator app is to be told. It is not shown again.
+#[derive(Debug, Object)]
+pub struct SecondFactorSetUp {
+    /// The key in base 32, for typing it in.
+    pub key: String,
+    /// `otpauth://totp/…`
+    pub uri: String,
+    /// The same as a QR code: an SVG document.
+    pub qr_svg: String,
+}
+
+/// A code.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct CodeInput {
+    /// Six digits of the authenticator app; where one is set up already, a recovery code too.
+    pub code: String,
+}
+
+/// Ten codes for the day when the phone is gone. Each works once; they are not shown again.
+#[derive(Debug, Object)]
+pub struct RecoveryCodes {
+    pub codes: Vec<String>,
+}
+
+/// A browser that was signed in with.
+#[derive(Debug, Object)]
+pub struct Device {
+    pub id: String,
+    /// What the browser calls itself.
+    pub agent: String,
+    /// Where it signed in from last.
+    pub address: String,
+    pub created_at: OffsetDateTime,
+    pub last_used_at: OffsetDateTime,
+    /// Until then it needs no code; null: it always does.
+    pub trusted_until: Option<OffsetDateTime>,
+    /// The one that asks.
+    pub current: bool,
+}
+
+/// Who must have a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum SecondFactorRule {
+    /// Nobody; everybody may.
+    Off,
+    /// Admins and owners.
+    Administrators,
+    Everyone,
+}
+
+/// The rules of getting in.
+#[derive(Debug, Object)]
+pub struct Security {
+    pub second_factor: SecondFactorRule,
+    /// How long those who must have a second factor may go on without one.
+    pub grace_days: u32,
+    /// Whether tokens of somebody who must have a second factor and has none are refused too.
+    pub tokens_bound: bool,
+    /// Since when the rule asks for what it asks; null while it is off.
+    pub since: Option<OffsetDateTime>,
+}
+
+/// What to change; what is left out stays.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct SecurityPatch {
+    pub second_factor: Option<SecondFactorRule>,
+    /// 0 to 90.
+    pub grace_days: Option<u32>,
+    pub tokens_bound: Option<bool>,
+}
+
+impl From<app::SecondFactorView> for SecondFactor {
+    fn from(view: app::SecondFactorView) -> SecondFactor {
+        SecondFactor {
+            enabled: view.standing.has_factor,
+            since: view.since.map(moment),
+            recovery_codes_left: count(view.recovery_codes_left),
+            required: view.required,
+            due_at: view.standing.due_at.map(moment),
+        }
+    }
+}
+
+impl From<app::DeviceInfo> for Device {
+    fn from(info: app::DeviceInfo) -> Device {
+        Device {
+            id: info.device.id.to_string(),
+            agent: info.device.agent,
+            address: info.device.address,
+            created_at: moment(info.device.created_at),
+            last_used_at: moment(info.device.last_used_at),
+            trusted_until: info.device.trusted_until.map(moment),
+            current: info.current,
+        }
+    }
+}
+
+impl From<SecondFactorPolicy> for SecondFactorRule {
+    fn from(policy: SecondFactorPolicy) -> SecondFactorRule {
+        match policy {
+            SecondFactorPolicy::Off => SecondFactorRule::Off,
+            SecondFactorPolicy::Administrators => SecondFactorRule::Administrators,
+            SecondFactorPolicy::Everyone => SecondFactorRule::Everyone,
+        }
+    }
+}
+
+impl From<SecondFactorRule> for SecondFactorPolicy {
+    fn from(rule: SecondFactorRule) -> SecondFactorPolicy {
+        match rule {
+            SecondFactorRule::Off => SecondFactorPolicy::Off,
+            SecondFactorRule::Administrators => SecondFactorPolicy::Administrators,
+            SecondFactorRule::Everyone => SecondFactorPolicy::Everyone,
+        }
+    }
+}
+
+impl From<types::Security> for Security {
+    fn from(security: types::Security) -> Security {
+        Security {
+            since: (security.second_factor != SecondFactorPolicy::Off).then(|| moment(security.since)),
+            second_factor: security.second_factor.into(),
+            grace_days: security.grace_days,
+            tokens_bound: security.tokens_bound,
+        }
+    }
+}
+
+fn text(secret: &Secret) -> String {
+    secret.expose_str().unwrap_or_default().to_owned()
+}
+
+fn codes(codes: &[Secret]) -> Json<RecoveryCodes> {
+    Json(RecoveryCodes {
+        codes: codes.iter().map(text).collect(),
+    })
+}
+
+#[derive(Clone)]
+pub(crate) struct SecondFactorsApi(pub Panel);
+
+#[OpenApi(tag = "Tag::Sessions")]
+impl SecondFactorsApi {
+    /// Show the own second factor
+    #[oai(path = "/account/second-factor", method = "get", operation_id = "second_factor_show")]
+    async fn second_factor_show(&self, who: Signed) -> Answer<Json<SecondFactor>> {
+        Ok(Json(self.0.second_factors.get(&who.known)?.into()))
+    }
+
+    /// Begin to set up a second factor
+    ///
+    /// Gives the key for an authenticator app. It counts once a code of it was taken by `second_factor_confirm`, within
+    /// an hour. Only in a browser, with the password.
+    #[oai(path = "/account/second-factor", method = "post", operation_id = "second_factor_begin")]
+    async fn second_factor_begin(&self, who: Signed, body: Json<SecondFactorBegin>) -> Answer<Json<SecondFactorSetUp>> {
+        let made = self.0.second_factors.begin(&who.known, &Secret::from(body.0.password)).await?;
+        Ok(Json(SecondFactorSetUp {
+            key: text(&made.key),
+            uri: text(&made.uri),
+            qr_svg: text(&made.qr_svg),
+        }))
+    }
+
+    /// Take the first code
+    ///
+    /// From now on signing in needs a code. The other sessions end. Answers ten recovery codes, this once.
+    #[oai(path = "/account/second-factor/confirm", method = "post", operation_id = "second_factor_confirm")]
+    async fn second_factor_confirm(&self, who: Signed, body: Json<CodeInput>) -> Answer<Json<RecoveryCodes>> {
+        Ok(codes(&self.0.second_factors.confirm(&who.known, &body.0.code).await?))
+    }
+
+    /// Make new recovery codes
+    ///
+    /// Those before stop working.
+    #[oai(
+        path = "/account/second-factor/recovery-codes",
+        method = "post",
+        operation_id = "recovery_codes_renew"
+    )]
+    async fn recovery_codes_renew(&self, who: Signed, body: Json<CodeInput>) -> Answer<Json<RecoveryCodes>> {
+        Ok(codes(&self.0.second_factors.renew_codes(&who.known, &body.0.code).await?))
+    }
+
+    /// Give the second factor up
+    ///
+    /// The other sessions end, and no browser is remembered. Not possible while the policy asks for one.
+    #[oai(path = "/account/second-factor/remove", method = "post", operation_id = "second_factor_remove")]
+    async fn second_factor_remove(&self, who: Signed, body: Json<CodeInput>) -> Answer<Done> {
+        self.0.second_factors.remove(&who.known, &body.0.code).await?;
+        Ok(Done::Done)
+    }
+
+    /// Show the second factor again
+    ///
+    /// For 15 minutes this session may do what is dangerous: open terminals, see secrets, delete, change people.
+    #[oai(path = "/session/confirm", method = "post", operation_id = "session_confirm")]
+    async fn session_confirm(&self, who: Signed, body: Json<CodeInput>) -> Answer<Json<Confirmation>> {
+        let standing = self.0.second_factors.step_up(&who.known, &body.0.code).await?;
+        Ok(Json(Confirmation {
+            confirmed_until: standing.confirmed_until.map(moment),
+        }))
+    }
+
+    /// List the browsers that were signed in with
+    ///
+    /// Those of the own account, newest use first.
+    #[oai(path = "/account/devices", method = "get", operation_id = "device_list")]
+    async fn device_list(
+        &self,
+        who: Signed,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<Device>>> {
+        let devices = self.0.second_factors.devices(&who.known)?;
+        page(devices, cursor.0.as_deref(), limit.0, |info| info.device.id.to_string())
+    }
+
+    /// Forget a browser
+    ///
+    /// It needs a code again.
+    #[oai(path = "/account/devices/:id", method = "delete", operation_id = "device_forget")]
+    async fn device_forget(
+        &self,
+        who: Signed,
+        /// Its id.
+        id: Path<String>,
+    ) -> Answer<Done> {
+        self.0.second_factors.forget(&who.known, &id.0).await?;
+        Ok(Done::Done)
+    }
+
+    /// Take somebody's second factor away
+    ///
+    /// For a phone that is lost. Their sessions end. Needs the role owner.
+    #[oai(path = "/users/:id/second-factor", method = "delete", operation_id = "user_reset_second_factor")]
+    async fn user_reset_second_factor(
+        &self,
+        who: Signed,
+        /// Its id.
+        id: Path<String>,
+    ) -> Answer<Done> {
+        self.0.second_factors.reset(&who.actor, &id.0).await?;
+        Ok(Done::Done)
+    }
+
+    /// Show the rules of getting in
+    ///
+    /// Needs the role admin.
+    #[oai(path = "/security", method = "get", operation_id = "security_show")]
+    async fn security_show(&self, who: Signed) -> Answer<Json<Security>> {
+        Ok(Json(self.0.security.get(&who.actor)?.into()))
+    }
+
+    /// Change the rules of getting in
+    ///
+    /// Needs the role admin.
+    #[oai(path = "/security", method = "patch", operation_id = "security_update")]
+    async fn security_update(&self, who: Signed, body: Json<SecurityPatch>) -> Answer<Json<Security>> {
+        let SecurityPatch {
+            second_factor,
+            grace_days,
+            tokens_bound,
+        } = body.0;
+        let change = SecurityChange {
+            second_factor: second_factor.map(Into::into),
+            grace_days,
+            tokens_bound,
+        };
+        Ok(Json(self.0.security.update(&who.actor, change).await?.into()))
+    }
+}

@@ -1,0 +1,517 @@
+//! The second factor: setting it up, showing it, losing it; and the browsers that are remembered.
+//!
+//! Only somebody in a browser manages their own: a token acts for a person, it does not decide how they get in. What
+//! proves it is `identity`'s business; who must have one says [`types::Security`].
+
+use crate::{
+    access::{Access, Visitor, settled},
+    sessions::Known,
+    users::retry,
+};
+use identity::{recovery, token, totp};
+use std::{sync::Arc, time::Duration};
+use store::{Batch, Stored};
+use types::{Action, Actor, Assurance, Device, Error, Fact, Kind, Result, SecondFactor, Secret, Security, Session, Time, User, UserId};
+
+/// How long a second factor that was shown is enough for what is dangerous.
+pub(crate) const CONFIRMED: Duration = Duration::from_secs(15 * 60);
+/// How long a set-up may take.
+const SET_UP: Duration = Duration::from_secs(3600);
+/// How long a remembered browser needs no code.
+const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+/// How long a browser keeps the cookie by which it is known again.
+pub const DEVICE: Duration = Duration::from_secs(400 * 86_400);
+/// Browsers of one person that are kept; the one that was not used for longest goes.
+const DEVICES: usize = 20;
+
+/// Manages second factors.
+#[derive(Clone)]
+pub struct SecondFactors {
+    access: Arc<Access>,
+}
+
+/// How somebody stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// They have a second factor.
+    pub has_factor: bool,
+    /// Until when it is enough that it was shown.
+    pub confirmed_until: Option<Time>,
+    /// When they must have one; `None`: they have, or need not.
+    pub due_at: Option<Time>,
+}
+
+/// The own second factor.
+#[derive(Debug, Clone)]
+pub struct SecondFactorView {
+    pub standing: Standing,
+    pub since: Option<Time>,
+    pub recovery_codes_left: usize,
+    /// Whether the policy asks for it, so that it cannot be given up.
+    pub required: bool,
+}
+
+/// What the person's app is to be told, once.
+pub struct SetUp {
+    pub key: Secret,
+    pub uri: Secret,
+    pub qr_svg: Secret,
+}
+
+/// A browser that is known.
+#[derive(Debug, Clone)]
+pub struct DeviceInfo {
+    pub device: Device,
+    /// The one that asks.
+    pub current: bool,
+}
+
+/// How a code was right.
+pub(crate) enum Shown {
+    ByApp,
+    /// So many recovery codes are left.
+    ByRecovery(usize),
+}
+
+impl SecondFactors {
+    pub(crate) fn new(access: Arc<Access>) -> SecondFactors {
+        SecondFactors { access }
+    }
+
+    /// The own second factor.
+    pub fn get(&self, known: &Known) -> Result<SecondFactorView> {
+        let user = self.person(known)?;
+        let factor = self.access.factor(&user.id)?;
+        Ok(SecondFactorView {
+            standing: self.access.standing(&user, known.session.as_ref())?,
+            since: factor.as_ref().and_then(|factor| factor.confirmed_at),
+            recovery_codes_left: factor.map_or(0, |factor| factor.recovery_hashes.len()),
+            required: self.access.security()?.second_factor.binds(user.role),
+        })
+    }
+
+    /// Makes a new secret for the person's app; it counts once [`SecondFactors::confirm`] has seen a code of it. Asks for
+    /// the password, or somebody at an open screen could lock its owner out. Fails with `Busy` when there is one already.
+    pub async fn begin(&self, known: &Known, password: &Secret) -> Result<SetUp> {
+        let user = self.in_browser(known)?;
+        self.check_password(known, &user, password).await?;
+        let (store, now) = (&self.access.store, self.access.world.now());
+        let secret = totp::new_secret(&self.access.world);
+        let made = totp::enrolment(&secret, user.email.as_str())?;
+        let record = SecondFactor {
+            user: user.id.clone(),
+            organization: user.organization.clone(),
+            secret: store.seal(&secret)?,
+            created_at: now,
+            confirmed_at: None,
+            last_step: 0,
+            recovery_hashes: Vec::new(),
+            last_used_at: None,
+        };
+        match store.second_factors.find(user.id.as_str())? {
+            Some(found) if found.confirmed_at.is_some() => {
+                return Err(Error::busy(
+                    "you have a second factor already; turn it off before you set up another",
+                ));
+            }
+            Some(mut found) => {
+                found.value = record;
+                store.second_factors.save(found).await?;
+            }
+            None => drop(store.second_factors.insert(record).await?),
+        }
+        Ok(SetUp {
+            key: made.key,
+            uri: made.uri,
+            qr_svg: made.qr_svg,
+        })
+    }
+
+    /// Takes the first code, which shows that the person's app has the secret, and gives ten recovery codes. The other
+    /// sessions end: they began with the password alone.
+    pub async fn confirm(&self, known: &Known, code: &str) -> Result<Vec<Secret>> {
+        let user = self.in_browser(known)?;
+        let attempt = self.access.throttle.attempt_code(user.id.as_str())?;
+        let (store, now) = (&self.access.store, self.access.world.now());
+        let none = || Error::busy("no second factor is being set up; begin again");
+        let mut factor = store.second_factors.find(user.id.as_str())?.ok_or_else(none)?;
+        if factor.confirmed_at.is_some() || now.since(factor.created_at) >= SET_UP {
+            return Err(none());
+        }
+        let secret = store.unseal(&factor.secret)?;
+        let Some(step) = totp::matching_step(&secret, code, now, 0)? else {
+            return Err(Error::invalid(
+                "code",
+                "is not what the app should show now; is the phone's clock right?",
+            ));
+        };
+        let codes = recovery::new(&self.access.world);
+        factor.last_step = step;
+        factor.confirmed_at = Some(now);
+        factor.last_used_at = Some(now);
+        factor.recovery_hashes = codes.iter().map(|code| recovery::hash(&user.id, code)).collect();
+        store.second_factors.save(factor).await?;
+        attempt.succeeded();
+        retry(store, || {
+            let batch = self.access.end_sessions(Batch::new(), &user.id, known.session.as_ref())?;
+            Ok((batch, ()))
+        })
+        .await?;
+        self.note_confirmed(known).await?;
+        let fact = Fact::SecondFactorAdded {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.access.events.emit(&known.actor, fact).await;
+        Ok(codes)
+    }
+
+    /// Ten new recovery codes in place of those before, against a code of the app or one of the old ones.
+    pub async fn renew_codes(&self, known: &Known, code: &str) -> Result<Vec<Secret>> {
+        let user = self.in_browser(known)?;
+        self.show(known, &user, code).await?;
+        let codes = recovery::new(&self.access.world);
+        let hashes: Vec<String> = codes.iter().map(|code| recovery::hash(&user.id, code)).collect();
+        let factors = &self.access.store.second_factors;
+        factors
+            .update(user.id.as_str(), |factor| {
+                factor.recovery_hashes.clone_from(&hashes);
+                Ok(())
+            })
+            .await?;
+        self.note_confirmed(known).await?;
+        let fact = Fact::RecoveryCodesRenewed {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.access.events.emit(&known.actor, fact).await;
+        Ok(codes)
+    }
+
+    /// Gives the own second factor up, against a code. Fails with `Forbidden` while the policy asks for it.
+    pub async fn remove(&self, known: &Known, code: &str) -> Result<()> {
+        let user = self.in_browser(known)?;
+        if self.access.security()?.second_factor.binds(user.role) {
+            return Err(Error::Forbidden {
+                needs: "a policy that does not ask for a second factor; this panel's does".into(),
+            });
+        }
+        self.show(known, &user, code).await?;
+        self.take_away(&known.actor, &user, known.session.as_ref()).await
+    }
+
+    /// Takes somebody's second factor away, for a phone that is lost and codes that are gone too. Owners, and those on
+    /// the machine. Their sessions end, and no browser is remembered.
+    pub async fn reset(&self, actor: &Actor, id: &str) -> Result<()> {
+        actor.may(Action::ManageOwners)?;
+        let user = self.access.member(&actor.organization, id)?;
+        if self.access.store.second_factors.find(user.id.as_str())?.is_none() {
+            return Err(Error::not_found(Kind::SecondFactor, &user.email));
+        }
+        self.take_away(actor, &user, None).await
+    }
+
+    /// Shows the second factor in a session that goes on: what is dangerous may be done for a while.
+    pub async fn step_up(&self, known: &Known, code: &str) -> Result<Standing> {
+        let user = self.in_browser(known)?;
+        self.show(known, &user, code).await?;
+        let session = self.note_confirmed(known).await?;
+        self.access.standing(&user, Some(&session))
+    }
+
+    /// The browsers that the one who asks has signed in with, newest use first.
+    pub fn devices(&self, known: &Known) -> Result<Vec<DeviceInfo>> {
+        let Some(user) = known.actor.user() else { return Ok(Vec::new()) };
+        let current = known.session.as_ref().and_then(|session| session.device.clone());
+        let mut devices = self.access.devices_of(user)?;
+        devices.sort_by_key(|device| std::cmp::Reverse(device.last_used_at));
+        Ok(devices
+            .into_iter()
+            .map(|device| DeviceInfo {
+                current: current.as_ref() == Some(&device.id),
+                device: device.value,
+            })
+            .collect())
+    }
+
+    /// Forgets one of the own browsers: it needs a code again, and the next sign-in with it is told as a new one.
+    pub async fn forget(&self, known: &Known, id: &str) -> Result<()> {
+        let store = &self.access.store;
+        let own = store.devices.find(id)?.filter(|device| known.actor.user() == Some(&device.user));
+        let own = own.ok_or_else(|| Error::not_found(Kind::Device, id))?;
+        let user = self.in_browser(known)?;
+        store.devices.remove(own.id.as_str()).await.or_else(settled)?;
+        let fact = Fact::DeviceForgotten {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.access.events.emit(&known.actor, fact).await;
+        Ok(())
+    }
+
+    /// A code of somebody who is signed in. Wrong ones are counted and told.
+    async fn show(&self, known: &Known, user: &User, code: &str) -> Result<()> {
+        match self.access.show_code(user, code).await? {
+            Some(shown) => {
+                self.access.tell_shown(&known.actor, user, &shown).await;
+                Ok(())
+            }
+            None => {
+                self.access.tell_wrong_code(user, known.actor.address.clone()).await;
+                Err(Error::invalid("code", "is wrong, or was used already; wait for the next one"))
+            }
+        }
+    }
+
+    async fn note_confirmed(&self, known: &Known) -> Result<Session> {
+        let own = known.session.as_ref().ok_or_else(only_browsers)?;
+        let now = self.access.world.now();
+        let saved = self.access.store.sessions.update(own.id.as_str(), |session| {
+            session.confirmed_at = Some(now);
+            Ok(())
+        });
+        Ok(saved.await?.value)
+    }
+
+    async fn take_away(&self, actor: &Actor, user: &User, kept: Option<&Session>) -> Result<()> {
+        let store = &self.access.store;
+        retry(store, || {
+            let mut batch = self.access.end_sessions(Batch::new(), &user.id, kept)?;
+            if let Some(factor) = store.second_factors.find(user.id.as_str())? {
+                batch = batch.remove(&factor);
+            }
+            Ok((self.access.end_trust(batch, &user.id)?, ()))
+        })
+        .await?;
+        let fact = Fact::SecondFactorRemoved {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.access.events.emit(actor, fact).await;
+        Ok(())
+    }
+
+    async fn check_password(&self, known: &Known, user: &User, password: &Secret) -> Result<()> {
+        let address = known.actor.address.as_deref().unwrap_or_default();
+        let attempt = self.access.throttle.attempt(user.email.as_str(), address)?;
+        if !self.access.passwords.verify(password, Some(&user.password_hash)).await? {
+            return Err(Error::invalid("password", "is not the present password"));
+        }
+        attempt.succeeded();
+        Ok(())
+    }
+
+    /// The person behind the session or the token.
+    fn person(&self, known: &Known) -> Result<User> {
+        let id = known.actor.user().ok_or_else(only_browsers)?;
+        Ok(self.access.member(&known.actor.organization, id.as_str())?.value)
+    }
+
+    /// The person, if they are in a browser.
+    fn in_browser(&self, known: &Known) -> Result<User> {
+        match known.session {
+            Some(_) => self.person(known),
+            None => Err(only_browsers()),
+        }
+    }
+}
+
+/// What signing in, sessions and the people's list need of it.
+impl Access {
+    /// The rules of getting in.
+    pub fn security(&self) -> Result<Security> {
+        let found = self.store.security.find(store::SECURITY_KEY)?;
+        Ok(found.map(|stored| stored.value).unwrap_or_default())
+    }
+
+    /// Somebody's second factor, if they have set one up to the end.
+    pub fn factor(&self, user: &UserId) -> Result<Option<Stored<SecondFactor>>> {
+        let found = self.store.second_factors.find(user.as_str())?;
+        Ok(found.filter(|factor| factor.confirmed_at.is_some()))
+    }
+
+    pub fn standing(&self, user: &User, session: Option<&Session>) -> Result<Standing> {
+        let has_factor = self.factor(&user.id)?.is_some();
+        let due_at = match has_factor {
+            true => None,
+            false => self.security()?.second_factor_due(user.role, user.created_at),
+        };
+        let now = self.world.now();
+        let confirmed_until = session
+            .and_then(|session| session.confirmed_at)
+            .filter(|_| has_factor)
+            // A clock that was set back does not make a confirmation last.
+            .filter(|at| *at <= now)
+            .map(|at| at.plus(CONFIRMED))
+            .filter(|end| now < *end);
+        Ok(Standing {
+            has_factor,
+            confirmed_until,
+            due_at,
+        })
+    }
+
+    /// For a session.
+    pub fn assurance(&self, user: &User, session: &Session) -> Result<Assurance> {
+        let standing = self.standing(user, Some(session))?;
+        Ok(match standing {
+            Standing { due_at: Some(due), .. } if due <= self.world.now() => Assurance::Lacking,
+            Standing {
+                has_factor: true,
+                confirmed_until: None,
+                ..
+            } => Assurance::Stale,
+            _ => Assurance::Full,
+        })
+    }
+
+    /// For a token of this person: never asked to show a second factor, but bound by the policy where that says so.
+    pub fn token_assurance(&self, user: &User) -> Result<Assurance> {
+        let security = self.security()?;
+        let is_due = security
+            .second_factor_due(user.role, user.created_at)
+            .is_some_and(|due| due <= self.world.now());
+        match security.tokens_bound && is_due && self.factor(&user.id)?.is_none() {
+            true => Ok(Assurance::Lacking),
+            false => Ok(Assurance::Full),
+        }
+    }
+
+    /// Whether the code is right; it is used up then. `None` is wrong. Fails with `Throttled` after too many.
+    pub(crate) async fn show_code(&self, user: &User, code: &str) -> Result<Option<Shown>> {
+        let attempt = self.throttle.attempt_code(user.id.as_str())?;
+        for _ in 0..50 {
+            let Some(mut factor) = self.factor(&user.id)? else {
+                return Ok(None);
+            };
+            let now = self.world.now();
+            let shown = if recovery::looks_like_one(code) {
+                match recovery::place(&user.id, &code.into(), &factor.recovery_hashes) {
+                    Some(place) => drop(factor.recovery_hashes.remove(place)),
+                    None => return Ok(None),
+                }
+                Shown::ByRecovery(factor.recovery_hashes.len())
+            } else {
+                let secret = self.store.unseal(&factor.secret)?;
+                match totp::matching_step(&secret, code, now, factor.last_step)? {
+                    Some(step) => factor.last_step = step,
+                    None => return Ok(None),
+                }
+                Shown::ByApp
+            };
+            factor.last_used_at = Some(now);
+            // Who saves first has used the code; the other one looks again and finds it used.
+            match self.store.second_factors.save(factor).await {
+                Ok(_) => {
+                    attempt.succeeded();
+                    return Ok(Some(shown));
+                }
+                Err(Error::Stale { .. } | Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::busy("too many codes for this account at once; try again"))
+    }
+
+    pub(crate) async fn tell_shown(&self, actor: &Actor, user: &User, shown: &Shown) {
+        if let Shown::ByRecovery(left) = shown {
+            let fact = Fact::RecoveryCodeUsed {
+                user: user.id.clone(),
+                email: user.email.to_string(),
+                left: *left,
+            };
+            self.events.emit(actor, fact).await;
+        }
+    }
+
+    pub(crate) async fn tell_wrong_code(&self, user: &User, address: Option<String>) {
+        let mut actor = Actor::system(user.organization.clone());
+        actor.address = address;
+        let fact = Fact::SecondFactorFailed {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.events.emit(&actor, fact).await;
+    }
+
+    pub(crate) fn devices_of(&self, user: &UserId) -> Result<Vec<Stored<Device>>> {
+        let mut devices = self.store.devices.list()?;
+        devices.retain(|device| device.user == *user);
+        Ok(devices)
+    }
+
+    /// Adds to `batch` that no browser of this person is trusted any more.
+    pub(crate) fn end_trust(&self, mut batch: Batch, user: &UserId) -> Result<Batch> {
+        for mut device in self.devices_of(user)? {
+            if device.trusted_until.take().is_some() {
+                batch = batch.save(device);
+            }
+        }
+        Ok(batch)
+    }
+
+    /// The browser whose cookie this is, if it is one of this person.
+    pub(crate) fn device(&self, user: &UserId, cookie: Option<&str>) -> Result<Option<Stored<Device>>> {
+        let Some((id, word)) = cookie.and_then(|cookie| cookie.split_once('.')) else {
+            return Ok(None);
+        };
+        let found = self.store.devices.find(id)?;
+        Ok(found.filter(|device| device.user == *user && token::matches(word, &device.hash)))
+    }
+
+    /// Whether the password is enough in this browser.
+    pub(crate) fn is_trusted(&self, device: Option<&Stored<Device>>) -> bool {
+        let now = self.world.now();
+        device.is_some_and(|device| device.trusted_until.is_some_and(|end| now < end))
+    }
+
+    /// Notes that this person signs in with this browser: the one that is known, or a new one with its cookie's value.
+    pub(crate) async fn note_device(
+        &self,
+        user: &User,
+        known: Option<Stored<Device>>,
+        remember: bool,
+        visitor: &Visitor,
+    ) -> Result<(Device, Option<Secret>)> {
+        let now = self.world.now();
+        let trusted_until = remember.then(|| now.plus(REMEMBERED));
+        if let Some(mut device) = known {
+            device.agent = visitor.short_agent();
+            device.address = visitor.address.clone().unwrap_or_default();
+            device.last_used_at = now;
+            device.trusted_until = trusted_until.or(device.trusted_until);
+            match self.store.devices.save(device).await {
+                Ok(saved) => return Ok((saved.value, None)),
+                // Forgotten, or no longer trusted, in this moment: it is a new one then.
+                Err(Error::Stale { .. } | Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let word = token::word(&self.world);
+        let device = Device {
+            id: self.world.id(),
+            organization: user.organization.clone(),
+            user: user.id.clone(),
+            hash: token::hash(&word),
+            agent: visitor.short_agent(),
+            address: visitor.address.clone().unwrap_or_default(),
+            created_at: now,
+            last_used_at: now,
+            trusted_until,
+        };
+        let mut others = self.devices_of(&user.id)?;
+        others.sort_by_key(|device| std::cmp::Reverse(device.last_used_at));
+        for old in others.iter().skip(DEVICES - 1) {
+            self.store.devices.remove(old.id.as_str()).await.or_else(settled)?;
+        }
+        let device = self.store.devices.insert(device).await?.value;
+        let cookie = format!("{}.{word}", device.id);
+        Ok((device, Some(cookie.into())))
+    }
+}
+
+fn only_browsers() -> Error {
+    Error::Forbidden {
+        needs: "somebody who is signed in in a browser".into(),
+    }
+}

@@ -1,0 +1,88 @@
+//! The rules of getting in, which an administrator sets.
+
+use crate::access::Access;
+use std::sync::Arc;
+use store::SECURITY_KEY;
+use types::{Action, Actor, Error, Fact, Result, SecondFactorPolicy, Security};
+
+const GRACE_MOST: u32 = 90;
+
+/// Shows and changes them.
+#[derive(Clone)]
+pub struct SecurityService {
+    access: Arc<Access>,
+}
+
+/// What should change; `None` leaves as it is.
+#[derive(Debug, Clone, Default)]
+pub struct SecurityChange {
+    pub second_factor: Option<SecondFactorPolicy>,
+    pub grace_days: Option<u32>,
+    pub tokens_bound: Option<bool>,
+}
+
+impl SecurityService {
+    pub(crate) fn new(access: Arc<Access>) -> SecurityService {
+        SecurityService { access }
+    }
+
+    pub fn get(&self, actor: &Actor) -> Result<Security> {
+        actor.may(Action::Administer)?;
+        self.access.security()
+    }
+
+    /// A policy that asks for more than before begins with its grace period now.
+    pub async fn update(&self, actor: &Actor, change: SecurityChange) -> Result<Security> {
+        actor.may(Action::Secure)?;
+        if change.grace_days.is_some_and(|days| days > GRACE_MOST) {
+            return Err(Error::invalid("grace_days", format!("must be 0 to {GRACE_MOST}")));
+        }
+        let store = &self.access.store;
+        let _team = self.access.team.lock().await;
+        let found = store.security.find(SECURITY_KEY)?;
+        let before = found.as_ref().map(|stored| stored.value.clone()).unwrap_or_default();
+        let mut after = before.clone();
+        after.second_factor = change.second_factor.unwrap_or(before.second_factor);
+        after.grace_days = change.grace_days.unwrap_or(before.grace_days);
+        after.tokens_bound = change.tokens_bound.unwrap_or(before.tokens_bound);
+        if rank(after.second_factor) > rank(before.second_factor) {
+            after.since = self.access.world.now();
+        }
+        let fields = changed(&before, &after);
+        if fields.is_empty() {
+            return Ok(before);
+        }
+        match found {
+            Some(mut stored) => {
+                stored.value = after.clone();
+                store.security.save(stored).await?;
+            }
+            None => {
+                store.security.insert(after.clone()).await?;
+            }
+        }
+        self.access.events.emit(actor, Fact::SecurityChanged { fields }).await;
+        Ok(after)
+    }
+}
+
+/// How many a policy binds.
+fn rank(policy: SecondFactorPolicy) -> u8 {
+    match policy {
+        SecondFactorPolicy::Off => 0,
+        SecondFactorPolicy::Administrators => 1,
+        SecondFactorPolicy::Everyone => 2,
+    }
+}
+
+fn changed(before: &Security, after: &Security) -> Vec<String> {
+    [
+        ("second_factor", before.second_factor != after.second_factor),
+        ("grace_days", before.grace_days != after.grace_days),
+        ("tokens_bound", before.tokens_bound != after.tokens_bound),
+    ]
+    .into_iter()
+    .filter(|(_, differs)| *differs)
+    .map(|(name, _)| name.to_owned())
+    .collect()
+}

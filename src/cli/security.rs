@@ -1,0 +1,64 @@
+//! `serverkit security …`: the rules of getting in.
+
+use crate::{
+    commands::Context,
+    failure::{Failure, Result},
+    output::{Facts, when},
+};
+use clap::{Args, Subcommand};
+use client::types::{SecondFactorRule, SecurityPatch};
+use types::{Clock, SystemClock};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the rules of getting in
+    Show,
+    /// Change the rules of getting in
+    Set(Set),
+}
+
+#[derive(Debug, Args)]
+pub struct Set {
+    /// Who must have a second factor: off, administrators (admins and owners) or everyone
+    #[arg(long, value_name = "WHO", value_parser = rule)]
+    second_factor: Option<SecondFactorRule>,
+    /// Days that they may go on without one, 0 to 90; after them they can only set one up
+    #[arg(long, value_name = "DAYS")]
+    grace_days: Option<u32>,
+    /// Whether API tokens of those who must have a second factor and have none are refused too
+    #[arg(long, value_name = "BOOL")]
+    bind_tokens: Option<bool>,
+}
+
+fn rule(text: &str) -> Result<SecondFactorRule, String> {
+    text.parse().map_err(|_| "use off, administrators or everyone".to_owned())
+}
+
+pub async fn run(context: &Context, command: Command) -> Result {
+    let client = context.panel()?;
+    let answer = match command {
+        Command::Show => client.ask(client.security_show()).await?,
+        Command::Set(args) => {
+            let body = SecurityPatch {
+                second_factor: args.second_factor,
+                grace_days: args.grace_days,
+                tokens_bound: args.bind_tokens,
+            };
+            if body.second_factor.is_none() && body.grace_days.is_none() && body.tokens_bound.is_none() {
+                return Err(Failure::usage("nothing to change was given").hint("see `serverkit security set --help`"));
+            }
+            client.ask(client.security_update(&body)).await?
+        }
+    };
+    let out = context.out;
+    out.answer(&answer.json, || {
+        let security = &answer.value;
+        let mut facts = Facts::new();
+        facts.add("Second factor", security.second_factor.to_string());
+        let since = security.since.as_deref().map(|at| when(at, SystemClock.now()));
+        facts.maybe("Since", since);
+        facts.add("Grace", format!("{} days", security.grace_days));
+        facts.add("Tokens", if security.tokens_bound { "bound too" } else { "exempt" });
+        facts.print(&out)
+    })
+}
