@@ -1,7 +1,7 @@
 // Where the panel starts: the table of pages, who is signed in, and what is drawn for the address.
 import { html, h, render, signal, effect, useErrorBoundary } from './lib/html.js';
 import { route, match, navigate, startRouter } from './lib/router.js';
-import { api, session, Problem } from './lib/api.js';
+import { api, confirmer, session, Problem } from './lib/api.js';
 import { startEvents, stopEvents, on } from './lib/events.js';
 import { startLive, loadLive, forgetLive, appPath } from './lib/live.js';
 import './lib/theme.js';
@@ -10,6 +10,7 @@ import { Dialogs } from './parts/dialog.js';
 import { Toasts, toast } from './parts/toast.js';
 import { Failed } from './parts/empty.js';
 import { startKeys } from './parts/palette.js';
+import { stepUp } from './parts/second-factor.js';
 import { startWorker } from './lib/install.js';
 
 /** @typedef {{ default: (props: { params: Record<string, string> }) => any }} PageModule */
@@ -35,11 +36,13 @@ const PAGES = [
   ['/servers/:server', () => import('./pages/servers.js')],
   ['/activity', () => import('./pages/activity.js')],
   ['/team', () => import('./pages/team.js')],
+  ['/security', () => import('./pages/security.js')],
   ['/account', () => import('./pages/account.js')],
   ['/trash', () => import('./pages/trash.js')],
   ['/settings', () => import('./pages/settings.js')],
   ['/licences', () => import('./pages/licences.js')],
   ['/setup', () => import('./pages/setup.js'), 'open'],
+  ['/enrol', () => import('./pages/enrol.js'), 'bare'],
   ['/sign-in', () => import('./pages/sign-in.js'), 'open'],
 ];
 const missing = () => import('./pages/missing.js');
@@ -48,12 +51,16 @@ const missing = () => import('./pages/missing.js');
 const shown = signal(/** @type {Shown | null} */ (null));
 const broken = signal(/** @type {Error | null} */ (null));
 
+/** Whether the policy asks the one signed in for a second factor before anything else. */
+const mustEnrol = () => { const due = session.peek()?.second_factor_due_at; return due != null && Date.parse(due) <= Date.now(); };
+
 async function show() {
   const { path } = route.value;
   if (session.peek() === undefined) return;
   const found = PAGES.map(([pattern, load, how]) => ({ pattern, load, how, params: match(pattern, path) })).find((one) => one.params);
   const how = found?.how;
   if (!session.value && how !== 'open') { navigate(`/sign-in${path === '/' ? '' : `?next=${encodeURIComponent(path + location.search)}`}`, { replace: true }); return; }
+  if (mustEnrol() && how !== 'open' && path !== '/enrol') { navigate('/enrol', { replace: true }); return; }
   try {
     const load = found?.load ?? missing;
     const page = /** @type {PageModule} */ (await load().catch(() => new Promise((resolve) => { setTimeout(resolve, 500); }).then(load)));
@@ -97,6 +104,7 @@ function announce() {
 }
 
 async function start() {
+  confirmer.ask = stepUp;
   startRouter();
   startKeys();
   startLive();
@@ -113,7 +121,7 @@ async function start() {
     const id = session.value?.user.id ?? null;
     if (id === known) return;
     known = id;
-    if (id) { loadLive(); startEvents(); } else { stopEvents(); forgetLive(); }
+    if (id && !mustEnrol()) { loadLive(); startEvents(); } else { stopEvents(); forgetLive(); }
   });
   effect(() => { route.value; session.value; show(); });
   render(h(Root, {}), /** @type {HTMLElement} */ (document.getElementById('app')));

@@ -5,8 +5,7 @@ use crate::{
     failure::{Failure, Result},
     logs,
     output::Output,
-    projects, registries, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
-    webhooks,
+    projects, registries, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};

@@ -43,7 +43,10 @@ export function renew() {
 
 const unique = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
-/** @typedef {{ query?: Record<string, string | number | boolean | null | undefined>, body?: unknown, signal?: AbortSignal, as?: 'json' | 'text' | 'response', open?: boolean }} Options */
+/** Asks for the second factor when the panel wants it shown again; set by app.js. @type {{ ask: () => Promise<boolean> }} */
+export const confirmer = { ask: async () => false };
+
+/** @typedef {{ query?: Record<string, string | number | boolean | null | undefined>, body?: unknown, signal?: AbortSignal, as?: 'json' | 'text' | 'response', open?: boolean, confirmed?: boolean }} Options */
 
 /** @param {string} method @param {string} path @param {Options} [options] @returns {Promise<any>} */
 async function call(method, path, options = {}) {
@@ -64,7 +67,10 @@ async function call(method, path, options = {}) {
   if (answer.status === 401 && !options.open && (await renew())) answer = await reach(send, twice);
   if (!answer.ok) {
     if (answer.status === 401 && !options.open) session.value = null;
-    throw await problem(answer);
+    const failure = await problem(answer);
+    // The same again once the second factor was shown: refused, it did nothing.
+    if (failure.code === 'unconfirmed' && !options.confirmed && (await confirmer.ask())) return call(method, path, { ...options, confirmed: true });
+    throw failure;
   }
   if (options.as === 'response') return answer;
   if (options.as === 'text') return answer.text();
@@ -111,13 +117,24 @@ export const api = {
   setupShow: () => /** @type {Promise<S<'SetupState'>>} */ (get('/setup', { open: true })),
   /** @param {{ token: string, email: string, name: string, password: string }} body */
   setupClaim: async (body) => { const made = await post('/setup', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
-  /** @param {{ email: string, password: string }} body */
+  /** @param {{ email: string, password: string, code?: string, remember?: boolean }} body */
   sessionCreate: async (body) => { const made = await post('/session', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
   sessionShow: async () => { const found = await get('/session'); session.value = found; return /** @type {S<'Session'>} */ (found); },
   sessionEnd: async () => { await del('/session'); session.value = null; },
   sessionList: () => /** @type {Promise<S<'SessionInfo'>[]>} */ (all('/sessions')),
   sessionRevoke: (/** @type {string} */ id) => del(`/sessions/${enc(id)}`),
   accountUpdate: (/** @type {{ name?: string, password?: { current: string, new: string } }} */ body) => /** @type {Promise<S<'User'>>} */ (patch('/account', body)),
+  sessionConfirm: async (/** @type {string} */ code) => { const made = await post('/session/confirm', { code }); if (session.value) session.value = { ...session.value, confirmed_until: made.confirmed_until }; return /** @type {S<'Confirmation'>} */ (made); },
+  secondFactorShow: () => /** @type {Promise<S<'SecondFactor'>>} */ (get('/account/second-factor')),
+  secondFactorBegin: (/** @type {string} */ password) => /** @type {Promise<S<'SecondFactorSetUp'>>} */ (post('/account/second-factor', { password })),
+  secondFactorConfirm: (/** @type {string} */ code) => /** @type {Promise<S<'RecoveryCodes'>>} */ (post('/account/second-factor/confirm', { code })),
+  secondFactorRemove: (/** @type {string} */ code) => post('/account/second-factor/remove', { code }),
+  recoveryCodesRenew: (/** @type {string} */ code) => /** @type {Promise<S<'RecoveryCodes'>>} */ (post('/account/second-factor/recovery-codes', { code })),
+  deviceList: () => /** @type {Promise<S<'Device'>[]>} */ (all('/account/devices')),
+  deviceForget: (/** @type {string} */ id) => del(`/account/devices/${enc(id)}`),
+  securityShow: () => /** @type {Promise<S<'Security'>>} */ (get('/security')),
+  securityUpdate: (/** @type {Partial<S<'Security'>>} */ body) => /** @type {Promise<S<'Security'>>} */ (patch('/security', body)),
+  userResetSecondFactor: (/** @type {string} */ id) => del(`/users/${enc(id)}/second-factor`),
   userList: () => /** @type {Promise<S<'User'>[]>} */ (all('/users')),
   userCreate: (/** @type {S<'UserCreate'>} */ body) => /** @type {Promise<S<'User'>>} */ (post('/users', body)),
   userUpdate: (/** @type {string} */ id, /** @type {Partial<{ name: string, role: string, disabled: boolean, password: string }>} */ body) => /** @type {Promise<S<'User'>>} */ (patch(`/users/${enc(id)}`, body)),
@@ -221,6 +238,8 @@ async function streaming(after, stop) {
 export async function socket(path, query = {}) {
   const ends = Date.parse(session.value?.expires_at ?? '');
   if (Number.isFinite(ends) && ends - Date.now() < 30_000) await renew();
+  // Nor after a 403: who has a second factor shows it before a terminal opens.
+  if (path.endsWith('/terminal') && session.value?.user.second_factor && !(Date.parse(session.value.confirmed_until ?? '') - Date.now() > 5000)) await confirmer.ask();
   const url = new URL(BASE + path, location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   for (const [key, value] of Object.entries(query)) if (value != null && value !== '') url.searchParams.set(key, String(value));

@@ -1,4 +1,4 @@
-// Oneself: name, password, sessions, tokens.
+// Oneself: name, password, second factor, browsers, sessions, tokens.
 import { html, h, icon, useState } from '../lib/html.js';
 import { api, session } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
@@ -14,6 +14,7 @@ import { Choice, useForm, TextField, SelectField, FormProblem, Submit } from '..
 import { PasswordField } from '../parts/password.js';
 import { revealOnce } from '../parts/secret.js';
 import { Act } from '../parts/act.js';
+import { askCode, Enrol, showCodes } from '../parts/second-factor.js';
 
 /** @typedef {import('../lib/api.js').S<'Token'>} Token */
 
@@ -22,8 +23,8 @@ export default function AccountPage() {
   const me = session.value?.user;
   if (!me) return null;
   return html`<div class="page">${h(PageHead, { title: 'Account', note: `${me.email}, ${me.role}` })}
-    <div class="grid12"><div class="span-7 stack">${h(Tokens, {})}${h(Sessions, {})}</div>
-    <div class="span-5 stack">${h(Name, { name: me.name })}${h(Password, {})}
+    <div class="grid12"><div class="span-7 stack">${h(Tokens, {})}${h(Sessions, {})}${h(Devices, {})}</div>
+    <div class="span-5 stack">${h(Name, { name: me.name })}${h(Password, {})}${h(SecondFactor, {})}
       ${h(Panel, { title: 'Appearance' }, h(Choice, { label: 'Theme', value: theme.value, set: setTheme, options: [{ value: 'dark', label: 'Dark', icon: 'moon' }, { value: 'light', label: 'Light', icon: 'sun' }, { value: 'system', label: 'As the system', icon: 'monitor' }] }))}</div></div></div>`;
 }
 
@@ -44,6 +45,27 @@ function Password() {
     ${h(PasswordField, { label: 'New password', value: v.next, set: form.set('next'), error: form.error('password.new', 'new', 'password') })}
     ${h(FormProblem, { text: form.general(['password', 'current', 'new']) })}
     <div class="row">${h(Submit, { form, label: 'Change password', tone: '', disabled: !v.current || !v.next })}${done ? html`<span class="ok-text small row" role="status">${icon('circle-check')}Changed</span>` : null}</div></div>`)}</form>`;
+}
+
+function SecondFactor() {
+  const found = useResource('second-factor', api.secondFactorShow, ['second_factor_added', 'second_factor_removed', 'recovery_codes_renewed', 'recovery_code_used', 'security_changed']);
+  const now = found.value.value;
+  const again = async () => { await found.load(); await api.sessionShow(); };
+  const add = () => showDialog('Set up a second factor', (close) => html`<div class="stack">${h(DialogHead, { title: 'Set up a second factor', close: () => close() })}${h(Enrol, { done: () => close(true), cancel: () => close() })}</div>`).then(again);
+  const renew = () => askCode({ title: 'New recovery codes', text: 'The codes you have stop working.', action: 'Make new codes', run: async (code) => (await api.recoveryCodesRenew(code)).codes }).then(async (codes) => { if (codes) { await showCodes(codes); await again(); } });
+  const off = () => askCode({ title: 'Turn the second factor off', text: 'From then on your password is enough. Your other sessions end.', action: 'Turn off', run: async (code) => { await api.secondFactorRemove(code); return true; } }).then((done) => { if (done) again(); });
+  return h(Panel, { title: 'Second factor', note: 'A code from your phone beside the password' }, !now ? (found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 2 })) : now.enabled ? html`<div class="stack small">
+    <p class="row ok-text">${icon('shield-check')}<span>On since ${h(Ago, { at: now.since ?? null })}</span></p>
+    <p class=${now.recovery_codes_left < 4 ? 'warn-text' : 'dim'}>${now.recovery_codes_left} of 10 recovery codes are left.</p>
+    <div class="row"><button type="button" class="btn small" onClick=${renew}>New recovery codes</button>${now.required ? html`<span class="faint tiny">This panel asks for it.</span>` : html`<button type="button" class="btn small ghost danger" onClick=${off}>Turn off</button>`}</div></div>`
+    : html`<div class="stack small"><p class="dim">${now.required ? 'This panel asks you for one.' : 'A stolen password is then not enough to get in.'}</p><div><button type="button" class="btn" onClick=${add}>${icon('smartphone')}<span>Set up</span></button></div></div>`);
+}
+
+function Devices() {
+  const found = useResource('devices', api.deviceList, ['new_device', 'device_remembered', 'device_forgotten']);
+  const list = found.value.value;
+  return h(Panel, { title: 'Known browsers', note: 'A sign-in from any other is told as new', flush: true }, found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 2 }) : !list.length ? h(Empty, { icon: 'monitor', title: 'None yet', text: 'The next sign-in makes this browser known.', small: true }) : html`<ul class="lines tall">${list.map((one) => html`<li key=${one.id}>${/Mobile|iPhone|Android/.test(one.agent) ? icon('smartphone') : icon('monitor')}<span class="cell-two grow"><span title=${one.agent}>${agentName(one.agent)}${one.current ? html` <span class="tag accent">this one</span>` : null}${one.trusted_until && Date.parse(one.trusted_until) > Date.now() ? html` <span class="tag">no code until ${new Date(one.trusted_until).toLocaleDateString()}</span>` : null}</span><span><code>${one.address}</code> · ${h(Ago, { at: one.last_used_at })}</span></span>
+    ${h(Act, { label: 'Forget', small: true, tone: 'ghost', run: async () => { await api.deviceForget(one.id); await found.load(); } })}</li>`)}</ul>`);
 }
 
 function Tokens() {

@@ -1,35 +1,48 @@
 // Sign in.
-import { html, h, useEffect } from '../lib/html.js';
+import { html, h, useEffect, useState } from '../lib/html.js';
 import { api, session, Problem } from '../lib/api.js';
 import { navigate, route } from '../lib/router.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
+import { CodeField } from '../parts/second-factor.js';
 import { Logo } from '../parts/frame.js';
 import { useResource } from '../lib/resource.js';
 
 export default function SignInPage() {
-  const form = useForm({ email: '', password: '' });
+  const form = useForm({ email: '', password: '', code: '', remember: false });
+  const [second, setSecond] = useState(false);
   const setup = useResource('setup', api.setupShow).value.value;
   useEffect(() => { document.title = 'Sign in · serverkit'; if (session.peek()) leave(); }, []);
   const leave = () => { const next = route.peek().query.get('next'); navigate(next && /^\/(?![/\\])/.test(next) ? next : '/', { replace: true }); };
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     form.submit(async () => {
-      try { await api.sessionCreate({ email: form.values.value.email.trim(), password: form.values.value.password }); } catch (error) {
+      const { email, password, code, remember } = form.values.value;
+      try { await api.sessionCreate({ email: email.trim(), password, ...(second ? { code, remember } : {}) }); } catch (error) {
+        // The password is right; the code comes next.
+        if (error instanceof Problem && error.code === 'second_factor_needed') { setSecond(true); return; }
+        if (error instanceof Problem && error.status === 401 && second) throw error;
         // Which of the two was wrong is not told to anybody.
         if (error instanceof Problem && error.status === 401) throw new Error('This email and password do not belong together.');
         throw error;
       }
-      leave();
+      if (session.peek()) leave();
     });
   };
+  const back = () => { setSecond(false); form.reset({ email: form.values.value.email, password: '', code: '', remember: false }); };
   return html`<div class="gate"><div class="gate-top"></div><div class="gate-box">
     <div class="stack gate-hello">${h(Logo, {})}<div><h1>Sign in</h1><p class="dim">to ${location.hostname}</p></div></div>
-    <form class="panel gate-card stack" onSubmit=${submit}>
+    ${second ? html`<form key="second" class="panel gate-card stack" onSubmit=${submit}>
+      ${h(CodeField, { value: form.values.value.code, set: form.set('code'), error: form.error('code') })}
+      <label class="check"><input type="checkbox" checked=${form.values.value.remember} onChange=${(/** @type {any} */ event) => form.set('remember')(event.target.checked)} /><span>Ask for no code in this browser for 30 days</span></label>
+      ${h(FormProblem, { text: form.general(['code']) })}
+      ${h(Submit, { form, label: 'Sign in', class: 'wide' })}
+      <button type="button" class="btn ghost" onClick=${back}>Back</button>
+    </form>` : html`<form key="first" class="panel gate-card stack" onSubmit=${submit}>
       ${h(TextField, { label: 'Email', type: 'email', name: 'email', autocomplete: 'username', value: form.values.value.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
       ${h(TextField, { label: 'Password', type: 'password', name: 'password', autocomplete: 'current-password', value: form.values.value.password, set: form.set('password'), required: true, error: form.error('password') })}
       ${h(FormProblem, { text: form.general(['email', 'password']) })}
       ${h(Submit, { form, label: 'Sign in', class: 'wide' })}
-    </form>
+    </form>`}
     ${setup && !setup.claimed ? html`<div class="notice"><span>This panel has no administrator yet. Open the one-time link that serverkit printed when it started, or run <code>serverkit setup</code> on the server.</span></div>` : null}
     </div><p class="gate-foot">serverkit${setup ? ` ${setup.version}` : ''}</p></div>`;
 }

@@ -20,7 +20,7 @@ export const ROLES = [{ value: 'viewer', label: 'Viewer: sees everything but sec
 
 export default function TeamPage() {
   useTrail([{ label: 'Team' }]);
-  const found = useResource('users', api.userList, ['user_created', 'user_changed', 'user_removed']);
+  const found = useResource('users', api.userList, ['user_created', 'user_changed', 'user_removed', 'second_factor_added', 'second_factor_removed']);
   const me = session.value?.user;
   const manages = (/** @type {User} */ user) => may('admin') && (user.role !== 'owner' || may('owner'));
   const act = async (/** @type {() => Promise<unknown>} */ run) => { try { await run(); found.load(); } catch (error) { toast(/** @type {Error} */ (error).message, { tone: 'bad' }); } };
@@ -31,12 +31,14 @@ export default function TeamPage() {
       columns: [
         { id: 'name', label: 'Person', width: '42%', card: 'head', sort: (user) => user.name || user.email, cell: (user) => html`<span class="cell-two"><b class="strong">${user.name || user.email}${user.id === me?.id ? html` <span class="faint">you</span>` : null}</b><span>${user.email}</span></span>` },
         { id: 'role', label: 'Role', width: '120px', sort: (user) => ['viewer', 'developer', 'admin', 'owner'].indexOf(user.role), cell: (user) => html`<span class="tag">${user.role}</span>` },
+        { id: 'second', label: 'Second factor', width: '120px', sort: (user) => String(user.second_factor), cell: (user) => (user.second_factor ? html`<span class="ok-text row tight">${icon('shield-check', 'icon-small')}on</span>` : html`<span class="faint">off</span>`) },
         { id: 'state', label: 'State', width: '120px', card: 'tail', sort: (user) => String(user.disabled), cell: (user) => h(State, { state: user.disabled ? 'disabled' : 'active' }) },
         { id: 'seen', label: 'Last seen', align: 'right', sort: (user) => user.last_seen_at ?? '', cell: (user) => html`<span class="dim">${h(Ago, { at: user.last_seen_at })}</span>` },
         { id: 'actions', label: '', width: '64px', align: 'right', card: 'plain', cell: (user) => (manages(user) && user.id !== me?.id ? html`<span class="cell-actions">${h(Menu, { label: `Actions for ${user.email}`, class: 'btn ghost small square', items: [
           { label: 'Name and role…', icon: 'pencil', run: () => edit(user) },
           { label: 'New password…', icon: 'key-round', run: () => newPassword(user) },
           user.disabled ? { label: 'Let in again', icon: 'check', run: () => act(() => api.userUpdate(user.id, { disabled: false })) } : { label: 'Lock out', icon: 'lock', run: () => confirm({ title: `Lock out ${user.email}?`, text: 'All sessions and tokens of this person end at once.', action: 'Lock out', run: () => api.userUpdate(user.id, { disabled: true }) }).then((done) => { if (done) found.load(); }) },
+          ...(user.second_factor && may('owner') ? [{ label: 'Take second factor away…', icon: 'smartphone', run: () => confirm({ title: `Take the second factor of ${user.email} away?`, text: 'For a phone that is lost. From then on the password is enough, until a new one is set up; all their sessions end. Make sure that it is really they who ask.', action: 'Take away', run: () => api.userResetSecondFactor(user.id) }).then((done) => { if (done) found.load(); }) }] : []),
           'line',
           { label: 'Remove…', icon: 'trash-2', tone: 'danger', run: () => confirm({ title: `Remove ${user.email}?`, text: 'Sessions and tokens of this person end at once. What they did stays in the activity.', action: 'Remove', run: () => api.userDelete(user.id) }).then((done) => { if (done) found.load(); }) },
         ] })}</span>` : null) },

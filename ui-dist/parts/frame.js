@@ -35,6 +35,7 @@ export const PLACES = [
 export const BELOW = [
   { href: '/team', label: 'Team', icon: 'users', role: 'admin' },
   { href: '/registries', label: 'Registries', icon: 'package' },
+  { href: '/security', label: 'Security', icon: 'lock', role: 'admin' },
   { href: '/trash', label: 'Trash', icon: 'trash-2' },
   { href: '/settings', label: 'Settings', icon: 'settings', role: 'admin' },
 ];
@@ -70,11 +71,15 @@ export function Frame({ children }) {
         <button type="button" class="search-button" onClick=${() => openPalette()} title="Search or run a command" aria-keyshortcuts="Control+K Meta+K">${icon('search')}<span>Search or jump to…</span><kbd aria-hidden="true">${/Mac|iPhone|iPad/.test(navigator.platform) ? '⌘' : 'Ctrl'} K</kbd></button>
         ${h(Work, {})}${h(Account, {})}</header>
       ${connected.value ? null : html`<div class="lost" role="status">${icon('wifi-off')}<span>The panel does not answer. What you see may be old; trying again.</span></div>`}
+      ${session.value?.second_factor_due_at ? html`<div class="lost" role="status">${icon('lock')}<span>This panel asks for a second factor. <a href="/account">Set it up</a> ${h(Due, { at: session.value.second_factor_due_at })}.</span></div>` : null}
       <main id="main" tabindex="-1">${children}</main>
     </div>
     <nav class="bar" aria-label="Main">${PLACES.filter((place) => PHONE.includes(place.href)).map((place) => h(RailLink, { key: place.href, place }))}
       ${h(Menu, { label: 'More', class: 'rail-link', text: html`${icon('menu')}<span>More</span>`, items: [...PLACES.filter((place) => !PHONE.includes(place.href)), 'line', ...BELOW.filter((place) => !place.role || may(place.role))].map((place) => (typeof place === 'string' ? 'line' : place)) })}</nav>`;
 }
+
+/** @param {{ at: string }} props */
+const Due = ({ at }) => { const days = Math.ceil((Date.parse(at) - Date.now()) / 86_400_000); return html`<time datetime=${at} title=${new Date(at).toLocaleString()}>${days > 1 ? `within ${days} days` : 'within a day'}</time>`; };
 
 /** Apps that want a look: failing first, then at work, then by the last deployment. */
 function Marked() {

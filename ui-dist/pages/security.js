@@ -1,0 +1,42 @@
+// Who gets in, and how.
+import { html, h, useEffect, useState } from '../lib/html.js';
+import { api, session } from '../lib/api.js';
+import { useResource } from '../lib/resource.js';
+import { useTrail } from '../lib/trail.js';
+import { PageHead, Panel } from '../parts/page.js';
+import { Failed, Loading } from '../parts/empty.js';
+import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
+
+/** @typedef {import('../lib/api.js').S<'Security'>} Security */
+
+export default function SecurityPage() {
+  useTrail([{ label: 'Security' }]);
+  const found = useResource('security', api.securityShow, ['security_changed']);
+  const now = found.value.value;
+  return html`<div class="page">${h(PageHead, { title: 'Security', note: 'Who gets in, and how' })}<div class="settings-grid">
+    ${now ? h(Rules, { now, saved: (next) => { found.value.value = next; } }) : h(Panel, { title: 'Second factor' }, found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }))}
+  </div></div>`;
+}
+
+/** @param {{ now: Security, saved: (next: Security) => void }} props */
+function Rules({ now, saved }) {
+  const start = { second_factor: /** @type {string} */ (now.second_factor), grace_days: String(now.grace_days), tokens_bound: now.tokens_bound };
+  const form = useForm(start);
+  useEffect(() => { if (!form.touched.peek()) form.reset(start); }, [JSON.stringify(start)]);
+  const [done, setDone] = useState(false);
+  const v = form.values.value;
+  const dirty = v.second_factor !== now.second_factor || v.grace_days !== String(now.grace_days) || v.tokens_bound !== now.tokens_bound;
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => { const next = await api.securityUpdate({ second_factor: /** @type {Security['second_factor']} */ (v.second_factor), grace_days: Number(v.grace_days), tokens_bound: v.tokens_bound }); setDone(true); saved(next); });
+  };
+  const mine = session.value?.user;
+  const hitsMe = mine && !mine.second_factor && (v.second_factor === 'everyone' || (v.second_factor === 'administrators' && (mine.role === 'admin' || mine.role === 'owner')));
+  return html`<form onSubmit=${submit}>${h(Panel, { title: 'Second factor', note: 'Beside the password: a code from an authenticator app', foot: dirty ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : done ? html`<span class="ok-text" role="status">Saved</span>` : null }, html`<div class="stack">
+    <div class="form-row">${h(SelectField, { label: 'Who must have one', value: v.second_factor, set: form.set('second_factor'), options: [{ value: 'off', label: 'Nobody; everybody may' }, { value: 'administrators', label: 'Admins and owners' }, { value: 'everyone', label: 'Everyone' }], error: form.error('second_factor') })}
+    ${h(TextField, { label: 'Grace period', value: v.grace_days, set: form.set('grace_days'), inputmode: 'numeric', suffix: 'days', error: form.error('grace_days'), hint: 'After it, those without one can only set one up.' })}</div>
+    ${h(Switch, { label: 'Bind API tokens too', hint: 'Tokens of people who must have a second factor and have none are refused after the grace period.', on: v.tokens_bound, set: form.set('tokens_bound') })}
+    ${hitsMe ? html`<div class="notice"><span>This concerns you too: set up your own second factor under <a href="/account">Account</a>.</span></div>` : null}
+    <p class="hint">Whoever loses phone and recovery codes is let in again by an owner (Team), or on the server: <code>serverkit user reset-2fa EMAIL</code>.</p>
+    ${h(FormProblem, { text: form.general(['second_factor', 'grace_days']) })}</div>`)}</form>`;
+}
