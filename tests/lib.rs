@@ -12,6 +12,7 @@ mod edge_live;
 mod faults;
 mod registries;
 mod routing;
+mod samples_live;
 mod second_factor;
 mod secrets;
 mod setup_and_signin;

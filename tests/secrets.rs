@@ -48,9 +48,31 @@ async fn docker_a_secret_is_found_nowhere() {
         {"key": "KEY", "value": value, "secret": true},
         {"key": "BUILD_KEY", "value": value, "secret": true, "scope": "build"},
     ]);
+    // Printed in every spelling that people and programs use, by a command of its own too.
+    let spell = "import base64, json, os, urllib.parse as u; k = os.environ['KEY']; print(k, u.quote(k, safe=''), u.quote_plus(k), json.dumps(k), \
+        base64.b64encode(k.encode()).decode(), base64.urlsafe_b64encode(k.encode()).decode(), repr(k), sep='\\n')";
+    body["before_deploy"] = format!("python3 -c \"{spell}\"").into();
+    body["after_deploy"] = "echo after: $KEY; echo $KEY >&2; exit 3".into();
     let created = panel.post("/api/v1/apps", body).await.expect(201);
     let deployment = text(&panel.newest("hello").await, "id");
     panel.live(&deployment).await;
+    // What comes to its webhook names the secret, as a careless commit would, and the webhook has one of its own.
+    let hook = panel.post("/api/v1/apps/hello/webhook/rotate", json!({})).await.expect(200).json();
+    let (hook_url, hook_secret) = (text(&hook, "url"), text(&hook, "secret"));
+    let told =
+        json!({"ref": "refs/heads/other", "commits": [], "repository": {"default_branch": "main"}, "after": "1".repeat(40)}).to_string();
+    let path = &hook_url[hook_url.find("/hooks/").unwrap()..];
+    for token in [hook_secret.as_str(), value, "wrong"] {
+        let request = panel
+            .anonymous()
+            .request(reqwest::Method::POST, path)
+            .header("x-gitlab-event", "Push Hook")
+            .header("x-gitlab-token", token);
+        panel
+            .anonymous()
+            .send(request.header("content-type", "application/json").body(told.clone()))
+            .await;
+    }
     // A failing one writes errors.
     repository.edit(
         "Dockerfile",
@@ -70,7 +92,9 @@ async fn docker_a_secret_is_found_nowhere() {
     )
     .unwrap();
     let encoded_tail = &encoded[..20];
-    let canaries = [value, password, encoded_tail, OWNER.1];
+    let percent = "canary%2F7d1f%2Bq%22%25%249-zebra";
+    let escaped = "canary/7d1f+q\\\"%$9-zebra";
+    let canaries = [value, password, encoded_tail, percent, escaped, &hook_secret, OWNER.1];
     let mut seen = vec![("the answer", created.text()), ("the error", error)];
     for path in [
         "/api/v1/apps",
@@ -78,6 +102,8 @@ async fn docker_a_secret_is_found_nowhere() {
         "/api/v1/apps/hello/variables",
         "/api/v1/apps/hello/releases",
         "/api/v1/apps/hello/deployments",
+        "/api/v1/apps/hello/webhook",
+        "/api/v1/apps/hello/deliveries",
         "/api/v1/apps/hello/logs?tail=1000",
         "/api/v1/events/history",
         "/api/v1/overview",

@@ -133,7 +133,7 @@ async fn docker_branches_folders_and_submodules() {
 async fn docker_repositories_that_cannot_be_used() {
     let panel = TestPanel::docker().await;
     let empty = GitFixture::new();
-    let without = GitFixture::of(&[("README", "no Dockerfile here"), ("index.html", "x")]);
+    let without = GitFixture::of(&[("README", "no Dockerfile here"), ("notes.txt", "x")]);
     let server = GitServer::open(without.root()).await;
     let escaping = GitFixture::new();
     std::os::unix::fs::symlink("/etc", escaping.tree().join("app")).unwrap();

@@ -14,6 +14,8 @@ const ZERO: &str = "0000000000000000000000000000000000000000";
 struct Hook {
     path: String,
     secret: String,
+    /// Where the app's repository is, if it must be there.
+    _server: Option<GitServer>,
 }
 
 impl Hook {
@@ -28,6 +30,7 @@ impl Hook {
         Hook {
             path: url[url.find("/hooks/").unwrap()..].to_owned(),
             secret: text(&made, "secret"),
+            _server: None,
         }
     }
     fn signed(&self, body: &[u8]) -> String {
@@ -72,11 +75,18 @@ fn commit(number: u32) -> String {
     format!("{number:040x}")
 }
 
+/// The app's repository is so slow that no deployment ends while the test looks.
 async fn app_and_hook(panel: &TestPanel, name: &str) -> Hook {
-    let mut body = app_of(name, &GitFixture::of(&[("a", "b")]));
+    let repository = GitFixture::of(&[("a", "b")]);
+    let server = GitServer::slow(repository.root(), Duration::from_secs(120)).await;
+    let mut body = app_of(name, &repository);
+    body["source"]["url"] = server.url("app.git").into();
     body["deploy"] = false.into();
     panel.create_app(body).await;
-    Hook::of(panel, name).await
+    Hook {
+        _server: Some(server),
+        ..Hook::of(panel, name).await
+    }
 }
 
 #[tokio::test]
@@ -458,4 +468,43 @@ async fn docker_a_push_goes_live_by_a_webhook_and_by_polling() {
         "{newest}"
     );
     assert_eq!(newest["push"]["message"].as_str().map(str::trim), Some("change app.py"));
+}
+
+#[tokio::test]
+async fn locked_deployments_wait_in_the_inbox() {
+    let panel = TestPanel::start().await;
+    let hook = app_and_hook(&panel, "blog").await;
+    let locked = panel
+        .put("/api/v1/apps/blog/lock", json!({"why": "release week", "minutes": 60}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (locked["lock"]["why"].as_str(), locked["lock"]["until"].is_string()),
+        (Some("release week"), true)
+    );
+    let refused = panel
+        .post("/api/v1/apps/blog/deployments", json!({}))
+        .await
+        .expect(409)
+        .code("busy");
+    assert!(refused.detail().contains("release week"), "{}", refused.detail());
+    let body = pushed("main", &commit(1), &["a"], "x");
+    let kept = hook.github(&panel, "push", "1", &body).await.expect(200).json();
+    assert_eq!(kept["decision"], "locked", "{kept}");
+    hook.github(&panel, "ping", "2", &json!({})).await.expect(200);
+    assert!(panel.cli(&["app", "unlock", "blog"]).await.stdout.contains("unlocked"));
+    let replayed = panel
+        .post(&format!("/api/v1/deliveries/{}/replay", text(&kept, "delivery")), json!({}))
+        .await
+        .expect(202)
+        .json();
+    assert_eq!(replayed["decision"], "deployed");
+    panel.cli(&["app", "lock", "blog", "--for", "1h", "--why", "again"]).await;
+    assert_eq!(panel.get("/api/v1/apps/blog").await.expect(200).json()["lock"]["why"], "again");
+    panel
+        .put("/api/v1/apps/blog/lock", json!({"minutes": 0}))
+        .await
+        .expect(422)
+        .code("invalid");
 }

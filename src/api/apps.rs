@@ -6,6 +6,7 @@ use crate::{
     deployments::{Commit, Deployment},
     failures::Answer,
     signed::Signed,
+    sources::{Build, BuildInput},
     tags::Tag,
     variables,
     variables::VariableInput,
@@ -35,6 +36,10 @@ pub struct App {
     pub command: Option<Vec<String>>,
     pub limits: Limits,
     pub health: Health,
+    /// A command of a shell in the new image, before it starts: migrations. When it fails, so does the deployment.
+    pub before_deploy: Option<String>,
+    /// A command of a shell in the new image, once it is live.
+    pub after_deploy: Option<String>,
     pub mounts: Vec<Mount>,
     /// From the signal to stop to the kill.
     pub grace_seconds: u32,
@@ -58,12 +63,48 @@ pub struct App {
     pub deployment: Option<Deployment>,
     /// Its configuration differs from what is live: deploy to bring it there.
     pub pending_changes: bool,
+    /// Nothing is deployed while it holds; rolling back stays possible.
+    pub lock: Option<DeployLock>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
     /// In the trash since.
     pub trashed_at: Option<OffsetDateTime>,
 }
 
+/// Somebody wants no deployments for a while.
+#[derive(Debug, Object)]
+pub struct DeployLock {
+    pub by: String,
+    pub why: String,
+    pub at: OffsetDateTime,
+    /// It ends by itself then.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// Why, and for how long.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct DeployLockCreate {
+    /// At most 200 letters.
+    #[oai(default)]
+    pub why: String,
+    /// Left out: until it is unlocked.
+    pub minutes: Option<u32>,
+}
+
+impl From<types::DeployLock> for DeployLock {
+    fn from(lock: types::DeployLock) -> DeployLock {
+        DeployLock {
+            by: lock.by,
+            why: lock.why,
+            at: moment(lock.at),
+            until: lock.until.map(moment),
+        }
+    }
+}
+
+// There is one in an app, so the room that an image leaves unused does not matter.
+#[allow(clippy::large_enum_variant)]
 /// Where an app comes from.
 #[derive(Debug, Union)]
 #[oai(discriminator_name = "kind", one_of)]
@@ -74,7 +115,7 @@ pub enum Source {
     Image(ImageSource),
 }
 
-/// A repository with a Dockerfile.
+/// A repository.
 #[derive(Debug, Object)]
 pub struct GitSource {
     pub url: String,
@@ -88,6 +129,8 @@ pub struct GitSource {
     pub target: Option<String>,
     /// Fetch submodules too.
     pub submodules: bool,
+    /// What was wished of the build; what is null is found out from the repository.
+    pub build: Build,
     /// The user name for http(s).
     pub user: Option<String>,
     /// A password or access token is kept for it.
@@ -212,6 +255,8 @@ pub struct AppCreate {
     pub domains: Option<Vec<String>>,
     pub limits: Option<LimitsInput>,
     pub health: Option<HealthInput>,
+    pub before_deploy: Option<String>,
+    pub after_deploy: Option<String>,
     pub mounts: Option<Vec<MountInput>>,
     pub variables: Option<Vec<VariableInput>>,
     pub grace_seconds: Option<u32>,
@@ -236,6 +281,8 @@ pub struct SourceInput {
     /// The stage to build; null: the last.
     pub target: Option<String>,
     pub submodules: Option<bool>,
+    /// How to build it; left out in a change: as it was.
+    pub build: Option<BuildInput>,
     /// The user name for http(s).
     pub user: Option<String>,
     /// A password or access token; sealed, never shown again. Left out in a change: the old one stays.
@@ -290,6 +337,10 @@ pub struct AppPatch {
     pub command: MaybeUndefined<Vec<String>>,
     pub limits: Option<LimitsInput>,
     pub health: Option<HealthInput>,
+    /// Null: none.
+    pub before_deploy: MaybeUndefined<String>,
+    /// Null: none.
+    pub after_deploy: MaybeUndefined<String>,
     /// All of them.
     pub mounts: Option<Vec<MountInput>>,
     pub grace_seconds: Option<u32>,
@@ -360,6 +411,8 @@ impl From<app::AppView> for App {
             command: app.command,
             limits: app.limits.into(),
             health: app.health.into(),
+            before_deploy: app.commands.before,
+            after_deploy: app.commands.after,
             mounts: view.mounts.into_iter().map(Mount::from).collect(),
             grace_seconds: app.grace_seconds,
             deploy_timeout_seconds: app.deploy_timeout_seconds,
@@ -381,6 +434,7 @@ impl From<app::AppView> for App {
                 })
             }),
             pending_changes: view.pending_changes,
+            lock: app.lock.map(DeployLock::from),
             created_at: moment(app.created_at),
             updated_at: moment(app.updated_at),
             trashed_at: app.trashed_at.map(moment),
@@ -398,6 +452,7 @@ impl From<types::Source> for Source {
                 dockerfile: git.dockerfile.to_string(),
                 target: git.target,
                 submodules: git.submodules,
+                build: git.build.into(),
                 user: git.user,
                 has_password: git.password.is_some(),
                 deploy_key_public: git.deploy_key_public,
@@ -490,6 +545,10 @@ impl TryFrom<AppCreate> for app::NewApp {
             domains: domains.transpose()?,
             limits: body.limits.map(|limits| limits.over(types::Limits::default())).unwrap_or_default(),
             health: body.health.map(|health| health.over(types::HealthCheck::default())).transpose()?,
+            commands: types::DeployCommands {
+                before: body.before_deploy,
+                after: body.after_deploy,
+            },
             mounts: mounts(body.mounts.unwrap_or_default())?,
             variables: variables::changes(body.variables.unwrap_or_default())?,
             grace_seconds: body.grace_seconds,
@@ -516,6 +575,7 @@ impl TryFrom<SourceInput> for app::NewSource {
                 dockerfile: path(input.dockerfile, "Dockerfile")?,
                 target: input.target.filter(|target| !target.is_empty()),
                 submodules: input.submodules.unwrap_or(false),
+                build: input.build.map(types::BuildWish::try_from).transpose()?,
                 user: input.user.filter(|user| !user.is_empty()),
                 password: input.password.filter(|password| !password.is_empty()).map(Secret::from),
                 deploy_key: input.deploy_key.unwrap_or(false),
@@ -698,12 +758,40 @@ impl AppsApi {
             command: wish(patch.command),
             limits: patch.limits.map(|input| input.over(limits)),
             health: patch.health.map(|input| input.over(health)).transpose()?,
+            before_deploy: wish(patch.before_deploy),
+            after_deploy: wish(patch.after_deploy),
             mounts: patch.mounts.map(mounts).transpose()?,
             grace_seconds: patch.grace_seconds,
             deploy_timeout_seconds: patch.deploy_timeout_seconds,
             keep_releases: patch.keep_releases,
         };
         Ok(Json(self.0.apps.update(&who.actor, &app.0, change).await?.into()))
+    }
+
+    /// Lock an app's deployments
+    ///
+    /// Pushes are kept in the inbox and deploy nothing; rolling back stays possible.
+    #[oai(path = "/apps/:app/lock", method = "put", operation_id = "app_lock")]
+    async fn app_lock(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        body: Json<DeployLockCreate>,
+    ) -> Answer<Json<App>> {
+        let DeployLockCreate { why, minutes } = body.0;
+        Ok(Json(self.0.apps.lock(&who.actor, &app.0, why, minutes).await?.into()))
+    }
+
+    /// Unlock an app's deployments
+    #[oai(path = "/apps/:app/lock", method = "delete", operation_id = "app_unlock")]
+    async fn app_unlock(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Json<App>> {
+        Ok(Json(self.0.apps.unlock(&who.actor, &app.0).await?.into()))
     }
 
     /// Move an app to the trash

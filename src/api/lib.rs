@@ -35,6 +35,7 @@ mod settings;
 mod setup;
 mod shape;
 mod signed;
+mod sources;
 mod stream;
 mod tags;
 #[cfg(test)]
@@ -247,6 +248,7 @@ type Operations = (
         volumes::VolumesApi,
         registries::RegistriesApi,
         webhooks::WebhooksApi,
+        sources::SourcesApi,
     ),
     (
         servers::ServersApi,
@@ -284,6 +286,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             volumes::VolumesApi(panel()),
             registries::RegistriesApi(panel()),
             webhooks::WebhooksApi(panel()),
+            sources::SourcesApi(panel()),
         ),
         (
             servers::ServersApi(panel()),

@@ -77,6 +77,12 @@ impl Node for Bare {
     async fn container_start(&self, _: &ContainerSpec) -> Result<String> {
         none()
     }
+    async fn container_run(&self, _: &types::ContainerSpec, _: &node::Lines) -> Result<types::RunEnd> {
+        Err(Error::unavailable("no engine"))
+    }
+    async fn runs_remove(&self, _: &[types::AppId]) -> Result<usize> {
+        Err(Error::unavailable("no engine"))
+    }
     async fn container_stop(&self, _: &str, _: Duration) -> Result<()> {
         none()
     }

@@ -144,6 +144,8 @@ pub enum Decision {
     SkippedByCommit,
     /// The commit is deployed already.
     Unchanged,
+    /// Somebody has locked the app's deployments.
+    Locked,
     /// It could not be decided.
     Failed,
 }
@@ -165,6 +167,7 @@ impl From<types::Decision> for Decision {
             types::Decision::Deleted => Decision::Deleted,
             types::Decision::SkippedByCommit => Decision::SkippedByCommit,
             types::Decision::Unchanged => Decision::Unchanged,
+            types::Decision::Locked => Decision::Locked,
             types::Decision::Failed => Decision::Failed,
         }
     }

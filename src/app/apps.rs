@@ -12,9 +12,9 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, AppName, Cause, ContainerPath, Deployment, DesiredState, Domain, Environment, Error, Fact, GitRef,
-    GitSource, GitUrl, HealthCheck, Host, ImageRef, Kind, Limits, Mount, Phase, Probe, Project, Release, RepoPath, Result, Secret, Slug,
-    Source, Volume,
+    Action, Actor, App, AppId, AppName, BuildWish, Cause, ContainerPath, DeployCommands, DeployLock, Deployment, DesiredState, Domain,
+    Environment, Error, Fact, GitRef, GitSource, GitUrl, HealthCheck, Host, ImageRef, Kind, Limits, Mount, Phase, Probe, Project, Release,
+    RepoPath, Result, Secret, Slug, Source, Volume,
 };
 
 /// What somebody wants to run.
@@ -31,6 +31,7 @@ pub struct NewApp {
     pub domains: Option<Vec<Host>>,
     pub limits: Limits,
     pub health: Option<HealthCheck>,
+    pub commands: DeployCommands,
     pub mounts: Vec<MountWish>,
     pub variables: Vec<VariableChange>,
     pub grace_seconds: Option<u32>,
@@ -39,6 +40,8 @@ pub struct NewApp {
     pub deploy: bool,
 }
 
+// There is one in a wish, so the room that an image leaves unused does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum NewSource {
     Git {
@@ -48,6 +51,8 @@ pub enum NewSource {
         dockerfile: RepoPath,
         target: Option<String>,
         submodules: bool,
+        /// `None` leaves it as it was.
+        build: Option<BuildWish>,
         user: Option<String>,
         password: Option<Secret>,
         /// Make a key for ssh.
@@ -81,6 +86,8 @@ pub struct AppChange {
     pub command: Option<Option<Vec<String>>>,
     pub limits: Option<Limits>,
     pub health: Option<HealthCheck>,
+    pub before_deploy: Option<Option<String>>,
+    pub after_deploy: Option<Option<String>>,
     pub mounts: Option<Vec<MountWish>>,
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
@@ -154,6 +161,7 @@ impl Apps {
             command: checked_command(wish.command)?,
             limits: checked_limits(wish.limits)?,
             health: checked_health(wish.health.unwrap_or_default())?,
+            commands: wish.commands.checked()?,
             mounts: Vec::new(),
             grace_seconds: in_range("grace_seconds", wish.grace_seconds.unwrap_or(15), 0, 3600)?,
             deploy_timeout_seconds: in_range("deploy_timeout_seconds", wish.deploy_timeout_seconds.unwrap_or(1800), 10, 86_400)?,
@@ -165,6 +173,7 @@ impl Apps {
             variables_version: 0,
             created_at: now,
             updated_at: now,
+            lock: None,
             trashed_at: None,
         };
         let mut batch = Batch::new();
@@ -238,6 +247,13 @@ impl Apps {
         if let Some(health) = change.health {
             stored.health = checked_health(health)?;
         }
+        if let Some(before) = change.before_deploy {
+            stored.commands.before = before;
+        }
+        if let Some(after) = change.after_deploy {
+            stored.commands.after = after;
+        }
+        stored.value.commands = stored.value.commands.clone().checked()?;
         if let Some(wishes) = change.mounts {
             let environment = ground.store.environments.get(stored.environment.as_str())?.value;
             let (mounts, made) = volumes::mounts(ground, &environment, wishes)?;
@@ -261,6 +277,48 @@ impl Apps {
         ground.events.emit(actor, Fact::AppChanged { app: id.clone(), name }).await;
         self.wake_all();
         self.view(actor, &id)
+    }
+
+    /// Lets nothing be deployed, for some minutes or until it is unlocked. Rolling back stays possible.
+    pub async fn lock(&self, actor: &Actor, app: &str, why: String, minutes: Option<u32>) -> Result<AppView> {
+        actor.may(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, app)?;
+        not_trashed(&app)?;
+        if why.chars().count() > 200 || why.chars().any(char::is_control) {
+            return Err(Error::invalid("why", "must be one line of at most 200 letters"));
+        }
+        if let Some(minutes) = minutes {
+            in_range("minutes", minutes, 1, 525_600)?;
+        }
+        let now = self.ground.world.now();
+        let lock = DeployLock {
+            by: actor.who.to_string(),
+            why: why.trim().to_owned(),
+            at: now,
+            until: minutes.map(|minutes| now.plus(std::time::Duration::from_secs(u64::from(minutes) * 60))),
+        };
+        self.set_lock(actor, &app, Some(lock)).await
+    }
+
+    pub async fn unlock(&self, actor: &Actor, app: &str) -> Result<AppView> {
+        actor.may(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, app)?;
+        self.set_lock(actor, &app, None).await
+    }
+
+    async fn set_lock(&self, actor: &Actor, app: &App, lock: Option<DeployLock>) -> Result<AppView> {
+        let set = |app: &mut App| {
+            app.lock.clone_from(&lock);
+            Ok(())
+        };
+        self.ground.store.apps.update(app.id.as_str(), set).await?;
+        let fact = Fact::DeploymentsLocked {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            why: lock.map(|lock| lock.why),
+        };
+        self.ground.events.emit(actor, fact).await;
+        self.view(actor, &app.id)
     }
 
     /// Asks for it to run. Fails with `Busy` when nothing was ever deployed.
@@ -479,7 +537,7 @@ fn default_host(ground: &Ground, name: &AppName, environment: &Environment) -> R
 }
 
 /// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
-fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Source>) -> Result<Source> {
+pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Source>) -> Result<Source> {
     let NewSource::Git {
         url,
         branch,
@@ -487,6 +545,7 @@ fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Sour
         dockerfile,
         target,
         submodules,
+        build,
         user,
         password,
         deploy_key: key,
@@ -525,6 +584,10 @@ fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Sour
         }
         None => (None, None),
     };
+    let build = match build {
+        Some(build) => build.checked()?,
+        None => old.map(|old| old.build.clone()).unwrap_or_default(),
+    };
     let host_key = old.and_then(|old| old.host_key.clone());
     Ok(Source::Git(GitSource {
         url,
@@ -533,6 +596,7 @@ fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Sour
         dockerfile,
         target,
         submodules,
+        build,
         user,
         password,
         deploy_key,

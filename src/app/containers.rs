@@ -189,6 +189,18 @@ async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<Container
     })
 }
 
+/// A container of a release that runs one command of a shell and ends.
+pub(crate) async fn run_spec(ground: &Ground, app: &App, release: &Release, command: &str, what: &str) -> Result<ContainerSpec> {
+    let spec = spec(ground, app, release).await?;
+    Ok(ContainerSpec {
+        name: format!("{}-{what}", spec.name),
+        command: Some(vec!["sh".into(), "-c".into(), command.to_owned()]),
+        // Nobody is to find it under the app's name.
+        aliases: Vec::new(),
+        ..spec
+    })
+}
+
 /// The network of the app's environment; makes it, with the first subnet of the range that nobody has.
 async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
     let spec = |network: &Network| NetworkSpec {

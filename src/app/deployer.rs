@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{
     Actor, App, AppId, BuildSpec, Cause, Container, ContainerState, Deployment, DeploymentId, Error, GitSource, Image, LogLine, LogQuery,
-    LogStream, Phase, Probe, Purge, Release, ReleaseVariable, Result, Source, report,
+    LogStream, Phase, Probe, Purge, Release, ReleaseVariable, Result, RunEnd, Source, report,
 };
 
 /// Deployments whose work is under way in this process.
@@ -243,6 +243,19 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
             )
             .await;
             ground.wake_reconcile();
+            let done = Step {
+                ground,
+                app: &app,
+                deployment: &deployment.value,
+                log: &log,
+            };
+            if tokio::time::timeout_at(deadline, done.after()).await.is_err() {
+                log.note(format!(
+                    "ended after {} s: the command after the deployment took too long",
+                    limit.as_secs()
+                ))
+                .await;
+            }
         }
     }
     log.finish().await;
@@ -462,7 +475,6 @@ impl Step<'_> {
         if !folder.exists() {
             return Ok(Next::to(Phase::Fetching));
         }
-        let plan = build::Plan::of(&folder, git)?;
         let (mut arguments, mut secrets) = (BTreeMap::new(), BTreeMap::new());
         for variable in variables_of(self.ground, &self.app.id)?
             .iter()
@@ -478,6 +490,11 @@ impl Step<'_> {
                 }
             }
         }
+        let keys = build::BuildKeys {
+            arguments: arguments.keys().cloned().collect(),
+            secrets: secrets.keys().cloned().collect(),
+        };
+        let plan = self.plan(&folder, git, keys).await?;
         let tag = format!(
             "serverkit/{}-{}:{}",
             self.app.name,
@@ -501,6 +518,31 @@ impl Step<'_> {
         self.log.note(format!("building {} as {tag}", plan.dockerfile)).await;
         let image = self.ground.node.image_build(&spec, &self.log.lines()).await?;
         self.released(image, tag)
+    }
+
+    /// Finds out how to build, and writes the Dockerfile where there is none.
+    async fn plan(&self, folder: &std::path::Path, git: &GitSource, keys: build::BuildKeys) -> Result<build::Plan> {
+        let (folder, git) = (folder.to_owned(), git.clone());
+        let planned = tokio::task::spawn_blocking(move || {
+            let plan = build::Plan::of(&folder, &git)?;
+            plan.write(&keys)?;
+            Ok(plan)
+        });
+        let plan: build::Plan = planned.await.map_err(|error| Error::internal("planning a build", error))??;
+        if let Some(recipe) = &plan.recipe {
+            self.log
+                .note(format!(
+                    "no Dockerfile: building it as {} {} ({})",
+                    recipe.framework, recipe.version, recipe.why
+                ))
+                .await;
+            for (what, command) in [("install", &recipe.install), ("build", &recipe.build), ("start", &recipe.start)] {
+                if let Some(command) = command {
+                    self.log.note(format!("{what}: {command}")).await;
+                }
+            }
+        }
+        Ok(plan)
     }
 
     /// Makes the release of this image with the app's configuration of now.
@@ -556,6 +598,18 @@ impl Step<'_> {
 
     async fn start(&self) -> Result<Next> {
         let release = self.release()?;
+        // While the old one still serves: when it fails, nothing has changed.
+        if let (Some(command), false) = (&self.app.commands.before, self.is_rollback()) {
+            self.log.note(format!("before the start: {command}")).await;
+            let end = self.run_once(&release, command, "before").await?;
+            if end.code != 0 || end.out_of_memory {
+                let why = ended_words(end, &release);
+                return Err(Error::invalid(
+                    "before_deploy",
+                    format!("`{command}` {why}; nothing was changed over"),
+                ));
+            }
+        }
         if must_stop_first(&release) {
             let others = self.ground.node.containers().await?;
             for old in others
@@ -646,6 +700,31 @@ impl Step<'_> {
         self.ground.node.probe(address, release.port, &release.health.probe, timeout).await
     }
 
+    fn is_rollback(&self) -> bool {
+        matches!(self.deployment.cause, Cause::Rollback { .. })
+    }
+
+    /// Runs one of the app's own commands in a container of the release, beside what is live.
+    async fn run_once(&self, release: &Release, command: &str, what: &str) -> Result<RunEnd> {
+        let spec = containers::run_spec(self.ground, self.app, release, command, what).await?;
+        self.ground.node.container_run(&spec, &self.log.lines()).await
+    }
+
+    /// What is to happen once it is live. A failure is told, and changes nothing.
+    async fn after(&self) -> Result<()> {
+        let (Some(command), false) = (&self.app.commands.after, self.is_rollback()) else {
+            return Ok(());
+        };
+        self.log.note(format!("now that it is live: {command}")).await;
+        let release = self.release()?;
+        match self.run_once(&release, command, "after").await {
+            Ok(end) if end.code == 0 => {}
+            Ok(end) => self.log.note(format!("`{command}` {}", ended_words(end, &release))).await,
+            Err(error) => self.log.note(format!("`{command}` could not be run: {}", report(&error))).await,
+        }
+        Ok(())
+    }
+
     fn release(&self) -> Result<Release> {
         let id = self
             .deployment
@@ -653,6 +732,14 @@ impl Step<'_> {
             .as_ref()
             .ok_or_else(|| Error::busy("its release is gone; deploy again"))?;
         releases::find(self.ground, id)?.ok_or_else(|| Error::busy("its release was removed meanwhile; deploy again"))
+    }
+}
+
+/// `exited with code 3`, `was killed: out of memory, limit 256 MiB`.
+fn ended_words(end: RunEnd, release: &Release) -> String {
+    match end.out_of_memory {
+        true => format!("was killed: out of memory, limit {} MiB", release.limits.memory_bytes >> 20),
+        false => format!("exited with code {}", end.code),
     }
 }
 

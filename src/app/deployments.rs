@@ -37,6 +37,9 @@ impl Deployments {
     pub async fn create(&self, actor: &Actor, app: &str, reference: Option<GitRef>) -> Result<DeploymentView> {
         actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;
+        if let Some(lock) = app.locked(self.ground.world.now()) {
+            return Err(Error::busy(format!("{}; unlock them first", lock.words())));
+        }
         if reference.is_some() && matches!(app.source, Source::Image { .. }) {
             return Err(Error::invalid(
                 "reference",

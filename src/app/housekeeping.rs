@@ -24,6 +24,7 @@ pub struct HousekeepingReport {
     pub events: usize,
     pub apps: Vec<String>,
     pub networks: usize,
+    pub runs: usize,
 }
 
 impl Housekeeping {
@@ -166,6 +167,8 @@ impl jobs::Job for Housekeeping {
             done.deployments += self.deployments(&app, settings.log_days).await?;
         }
         self.answers().await?;
+        let apps: Vec<_> = ground.store.apps.list()?.into_iter().map(|app| app.value.id).collect();
+        done.runs = ground.node.runs_remove(&apps).await.unwrap_or_default();
         done.networks = self.networks().await?;
         self.work_folders().await?;
         Ok(done)

@@ -297,6 +297,13 @@ async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying) -> Result<Verd
             break;
         }
     }
+    if let (Some(_), Some(lock)) = (&last.deploy, app.locked(ground.world.now())) {
+        let why = format!("ignored: {}; replay it when they are unlocked", lock.words());
+        last = Verdict {
+            push: last.push,
+            ..Verdict::new(Decision::Locked, why)
+        };
+    }
     Ok(last)
 }
 

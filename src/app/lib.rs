@@ -42,6 +42,7 @@ mod serving;
 mod sessions;
 mod settings;
 mod setup;
+mod sources;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub use acme::{
     providers::Credentials as DnsCredentials,
 };
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeName};
+pub use build::Recipe;
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
 pub use deployer::Deployer;
@@ -89,6 +91,7 @@ pub use servers::{Chart, ServerView, Servers};
 pub use sessions::*;
 pub use settings::{SettingsChange, SettingsService};
 pub use setup::*;
+pub use sources::{Inspection, PlanView, Sources};
 pub use tokens::*;
 pub use traffic::{PolicyWish, RuleWish, Traffic};
 pub use trash::{DeletePlan, Trash};
@@ -141,6 +144,7 @@ pub struct Panel {
     pub dns: DnsService,
     pub deployments: Deployments,
     pub registries: Registries,
+    pub sources: Sources,
     pub webhooks: Webhooks,
     pub inbox: Inbox,
     pub releases: Releases,
@@ -207,6 +211,7 @@ impl Panel {
             dns: DnsService::new(ground.clone()),
             deployments: Deployments::new(ground.clone()),
             registries: Registries::new(ground.clone()),
+            sources: Sources::new(ground.clone()),
             webhooks: Webhooks::new(ground.clone()),
             inbox: Inbox::new(ground.clone()),
             releases: Releases::new(ground.clone()),

@@ -105,7 +105,7 @@ impl Observed {
                 _ => (AppState::Running, None),
             },
             ContainerState::Created | ContainerState::Removing => (AppState::Starting, None),
-            state @ ContainerState::Exited { out_of_memory: true, .. } => (
+            state @ (ContainerState::Exited { out_of_memory: true, .. } | ContainerState::Restarting { out_of_memory: true, .. }) => (
                 AppState::Crashing,
                 Some(format!("{}, limit {} MiB", state.words(), app.limits.memory_bytes >> 20)),
             ),

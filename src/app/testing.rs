@@ -171,6 +171,15 @@ impl Node for FakeNode {
         self.containers.lock().expect("test").insert(spec.name.clone(), container);
         Ok(spec.name.clone())
     }
+    async fn container_run(&self, _: &ContainerSpec, _: &Lines) -> Result<RunEnd> {
+        Ok(RunEnd {
+            code: 0,
+            out_of_memory: false,
+        })
+    }
+    async fn runs_remove(&self, _: &[AppId]) -> Result<usize> {
+        Ok(0)
+    }
     async fn container_stop(&self, id: &str, _: Duration) -> Result<()> {
         if let Some(container) = self.containers.lock().expect("test").get_mut(id) {
             container.state = ContainerState::Exited {

@@ -21,6 +21,7 @@ fn wish(name: &str) -> NewApp {
         domains: None,
         limits: Limits::default(),
         health: None,
+        commands: Default::default(),
         mounts: Vec::new(),
         variables: Vec::new(),
         grace_seconds: None,

@@ -1,11 +1,17 @@
 //! From a source tree to what a build needs: which folder, which Dockerfile, and the context as a tar stream.
 //!
+//! A folder without a Dockerfile is looked at, and gets one that fits: [`Recipe`].
+//!
 //! It follows `docker build`: the same `.dockerignore` rules, symbolic links sent as links. Sending the context to an
 //! engine and building is `docker`'s business.
 
 mod ignore;
 mod pack;
 mod plan;
+mod presets;
+mod recipe;
+mod tree;
 
 pub use pack::pack;
 pub use plan::Plan;
+pub use recipe::{BuildKeys, Recipe};

@@ -1,15 +1,18 @@
-//! What is built: the folder that is the context, and the Dockerfile in it.
+//! What is built: the folder that is the context, and the Dockerfile in it, or the one that is written for it.
 
+use crate::recipe::{BuildKeys, IGNORED, Recipe};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use types::{Doing, Error, GitSource, Result};
+use types::{Doing, Error, GitSource, Preset, Result};
 
 /// Files and folders named when what was asked for is not there.
 const MOST_NAMED: usize = 12;
 /// How deep a Dockerfile is looked for, to name it in an error.
 const SEARCH_DEPTH: usize = 3;
+/// The Dockerfile that we write, beside what is there.
+const OURS: &str = ".serverkit.Dockerfile";
 
 /// Where a build begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,19 +21,95 @@ pub struct Plan {
     pub context: PathBuf,
     /// The Dockerfile, from the context.
     pub dockerfile: String,
+    /// By which the Dockerfile is written; `None`: it is the repository's own, or somebody's.
+    pub recipe: Option<Recipe>,
+    /// Somebody's Dockerfile, in place of one in the repository.
+    own: Option<String>,
 }
 
 impl Plan {
-    /// Finds what `source` names in a checkout. Fails with `Invalid` when the folder or the Dockerfile is missing, naming
-    /// what is there, or is a link that leads out.
+    /// Finds what `source` names in a checkout, or finds out how to do without. Fails with `Invalid` when the folder or the
+    /// Dockerfile is missing, naming what is there, or is a link that leads out.
     pub fn of(checkout: &Path, source: &GitSource) -> Result<Plan> {
         let root = checkout
             .canonicalize()
             .doing(format!("opening the checkout {}", checkout.display()))?;
         let context = context(&root, source.folder.as_str())?;
+        if let Some(own) = &source.build.dockerfile {
+            return Ok(Plan {
+                context,
+                dockerfile: OURS.to_owned(),
+                recipe: None,
+                own: Some(own.clone()),
+            });
+        }
+        if let Some(recipe) = recipe(&context, source)? {
+            return Ok(Plan {
+                context,
+                dockerfile: OURS.to_owned(),
+                recipe: Some(recipe),
+                own: None,
+            });
+        }
         let dockerfile = dockerfile(&context, source.dockerfile.as_str())?;
-        Ok(Plan { context, dockerfile })
+        Ok(Plan {
+            context,
+            dockerfile,
+            recipe: None,
+            own: None,
+        })
     }
+
+    /// The Dockerfile's text. Blocks.
+    pub fn text(&self, keys: &BuildKeys) -> Result<String> {
+        match (&self.recipe, &self.own) {
+            (Some(recipe), _) => Ok(recipe.dockerfile(keys)),
+            (None, Some(own)) => Ok(own.clone()),
+            (None, None) => fs::read_to_string(self.context.join(&self.dockerfile)).doing(format!("reading {}", self.dockerfile)),
+        }
+    }
+
+    /// Puts the Dockerfile into the context, unless it is the repository's own. Blocks.
+    pub fn write(&self, keys: &BuildKeys) -> Result<()> {
+        if self.recipe.is_none() && self.own.is_none() {
+            return Ok(());
+        }
+        put(&self.context, OURS, &self.text(keys)?)?;
+        let ignored = self.context.join(".dockerignore");
+        if self.recipe.is_some() && fs::symlink_metadata(ignored).is_err() {
+            put(&self.context, &format!("{OURS}.dockerignore"), IGNORED)?;
+        }
+        Ok(())
+    }
+}
+
+/// `None` where the repository's own Dockerfile is to be used, or nothing is recognised.
+fn recipe(context: &Path, source: &GitSource) -> Result<Option<Recipe>> {
+    match source.build.preset {
+        Some(Preset::Dockerfile) => Ok(None),
+        Some(_) => Recipe::of(context, &source.build),
+        None => {
+            let named = source.dockerfile.as_str();
+            let is_there = named != "Dockerfile" || fs::symlink_metadata(context.join(named)).is_ok();
+            // One that is called otherwise is likelier meant than what it lies beside.
+            if is_there || !similar(context, context, SEARCH_DEPTH).is_empty() {
+                return Ok(None);
+            }
+            Recipe::of(context, &source.build)
+        }
+    }
+}
+
+/// A file of ours; a link of that name is not followed.
+fn put(context: &Path, name: &str, text: &str) -> Result<()> {
+    let path = context.join(name);
+    let doing = || format!("writing {name}");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing(doing()),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path).doing(doing())?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).doing(doing())
 }
 
 fn context(root: &Path, folder: &str) -> Result<PathBuf> {
@@ -166,6 +245,7 @@ mod tests {
             dockerfile: dockerfile.parse().unwrap(),
             target: None,
             submodules: false,
+            build: types::BuildWish::default(),
             user: None,
             password: None,
             deploy_key: None,

@@ -7,12 +7,13 @@ use crate::{
     failure::{Failure, Result},
     lists,
     output::{Cell, Facts, Output, Table, bytes, when},
+    sources::{self, BuildArgs},
     spans, variables,
 };
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{App, AppCreate, DeletePlan, HealthInput, HealthKind, LimitsInput, MountInput, SourceInput, SourceKind},
+    types::{App, AppCreate, DeletePlan, DeployLockCreate, HealthInput, HealthKind, LimitsInput, MountInput, SourceInput, SourceKind},
 };
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -38,6 +39,12 @@ pub enum Command {
     /// Move an app to the trash: its containers stop, its domains become free, its volumes stay
     #[command(visible_alias = "rm")]
     Delete(Named),
+    /// Let nothing be deployed for a while; rolling back stays possible
+    Lock(Lock),
+    /// Let deployments happen again
+    Unlock(Named),
+    /// Look into a repository: how it would be built, its branches and folders
+    Inspect(sources::Inspect),
     /// Make or renew the key with which the panel fetches a private repository, and print its public half
     DeployKey(Named),
 }
@@ -46,6 +53,18 @@ pub enum Command {
 pub struct Named {
     /// Name or id of the app
     pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// Name or id of the app
+    name: String,
+    /// Why, for those who want to deploy
+    #[arg(long)]
+    why: Option<String>,
+    /// For how long, such as 2h; without it until it is unlocked
+    #[arg(long = "for", value_name = "SPAN", value_parser = spans::seconds)]
+    span: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -66,6 +85,8 @@ pub struct Create {
     source: SourceArgs,
     #[command(flatten)]
     details: GitArgs,
+    #[command(flatten)]
+    build: BuildArgs,
     /// Project (name or id); without it the first one
     #[arg(long)]
     project: Option<String>,
@@ -95,7 +116,7 @@ pub struct Create {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct SourceArgs {
-    /// A Git repository with a Dockerfile: https://, http://, ssh://, git@host:path, or a path on the panel's machine
+    /// A Git repository: https://, http://, ssh://, git@host:path, or a path on the panel's machine
     #[arg(long, value_name = "URL")]
     git: Option<String>,
     /// A ready image, such as redis:7
@@ -164,6 +185,13 @@ struct RunArgs {
     /// A deployment that takes longer fails, such as 30m
     #[arg(long, value_name = "SPAN", value_parser = spans::seconds)]
     deploy_timeout: Option<u32>,
+    /// A command of a shell in the new image before it starts, such as "python manage.py migrate"; when it fails, so does the
+    /// deployment; '' for none
+    #[arg(long, value_name = "COMMAND")]
+    before_deploy: Option<String>,
+    /// A command of a shell in the new image once it is live; '' for none
+    #[arg(long, value_name = "COMMAND")]
+    after_deploy: Option<String>,
     /// One argument of the command to run in place of the image's own; given once for each argument
     #[arg(long = "command", value_name = "ARG", allow_hyphen_values = true)]
     command: Vec<String>,
@@ -184,6 +212,8 @@ pub struct Update {
     image: Option<String>,
     #[command(flatten)]
     details: GitArgs,
+    #[command(flatten)]
+    build: BuildArgs,
     #[command(flatten)]
     run: RunArgs,
     /// Releases to keep for going back to
@@ -237,6 +267,25 @@ pub async fn run(context: &Context, command: Command) -> Result {
             context.out.answer(&app.json, || format!("{} is restarting", app.value.name))
         }
         Command::Delete(args) => delete(context, &args.name).await,
+        Command::Lock(args) => {
+            let client = context.panel()?;
+            let body = DeployLockCreate {
+                why: args.why,
+                minutes: args.span.map(|seconds| seconds.div_ceil(60)),
+            };
+            let app = client.ask(client.app_lock(&args.name, &body)).await?;
+            context
+                .out
+                .answer(&app.json, || format!("deployments of {} are locked", app.value.name))
+        }
+        Command::Unlock(args) => {
+            let client = context.panel()?;
+            let app = client.ask(client.app_unlock(&args.name)).await?;
+            context
+                .out
+                .answer(&app.json, || format!("deployments of {} are unlocked", app.value.name))
+        }
+        Command::Inspect(args) => sources::inspect(context, args).await,
         Command::DeployKey(args) => {
             let client = context.panel()?;
             let key = client.ask(client.app_deploy_key(&args.name)).await?;
@@ -255,6 +304,7 @@ async fn create(context: &Context, args: Create) -> Result {
         },
         (url, None) => args.details.applied_to(SourceInput {
             url,
+            build: args.build.input(None)?,
             ..nothing(SourceKind::Git)
         })?,
     };
@@ -271,6 +321,8 @@ async fn create(context: &Context, args: Create) -> Result {
         command: some(args.run.command),
         mounts: some(args.run.volumes),
         grace_seconds: args.run.grace,
+        before_deploy: args.run.before_deploy,
+        after_deploy: args.run.after_deploy,
         deploy_timeout_seconds: args.run.deploy_timeout,
         deploy: args.no_deploy.then_some(false),
     };
@@ -316,6 +368,8 @@ async fn update(context: &Context, args: Update) -> Result {
     set("grace_seconds", json!(args.run.grace));
     set("deploy_timeout_seconds", json!(args.run.deploy_timeout));
     set("keep_releases", json!(args.keep_releases));
+    set("before_deploy", json!(args.run.before_deploy));
+    set("after_deploy", json!(args.run.after_deploy));
     set("command", json!(some(args.run.command)));
     set("mounts", json!(some(args.run.volumes)));
     if args.no_volumes {
@@ -351,7 +405,7 @@ async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceI
             ..nothing(SourceKind::Image)
         }));
     }
-    if args.git.is_none() && !args.no_branch && args.details.is_empty() {
+    if args.git.is_none() && !args.no_branch && args.details.is_empty() && args.build.is_empty() {
         return Ok(None);
     }
     let app = client.ask(client.app_show(&args.name)).await?;
@@ -370,6 +424,7 @@ async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceI
         target: text("target"),
         submodules: old["submodules"].as_bool(),
         user: text("user"),
+        build: args.build.input(Some(&old["build"]))?,
         ..nothing(SourceKind::Git)
     };
     args.details.applied_to(new).map(Some)
@@ -426,7 +481,7 @@ impl RunArgs {
 }
 
 /// A source of which nothing is said yet but its kind.
-fn nothing(kind: SourceKind) -> SourceInput {
+pub fn nothing(kind: SourceKind) -> SourceInput {
     SourceInput {
         kind,
         url: None,
@@ -435,6 +490,7 @@ fn nothing(kind: SourceKind) -> SourceInput {
         dockerfile: None,
         target: None,
         submodules: None,
+        build: None,
         user: None,
         password: None,
         deploy_key: None,

@@ -47,6 +47,7 @@ mod registries;
 mod rules;
 mod security;
 mod settings;
+mod sources;
 mod spans;
 mod status;
 mod target;

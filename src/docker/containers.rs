@@ -87,15 +87,7 @@ impl Docker {
     }
 
     async fn container_make(&self, spec: &ContainerSpec) -> std::result::Result<String, Refused> {
-        // The engine would make a missing volume, empty: data of another place would seem lost.
-        for mount in &spec.mounts {
-            if !self.volume_exists(&mount.volume).await? {
-                return Err(Error::not_found(Kind::Volume, &mount.volume).into());
-            }
-        }
-        let cores = self.cores().await?;
-        let runs_as_first = self.runs_as_first(&spec.image).await?;
-        let body = body_of(spec, cores, !runs_as_first)?;
+        let body = self.container_body(spec).await?;
         let options = CreateContainerOptionsBuilder::default()
             .name(checked(Kind::Container, &spec.name)?)
             .build();
@@ -103,6 +95,19 @@ impl Docker {
             Ok(made) => Ok(made.id),
             Err(refusal) => Err(make_failure(spec, refusal)),
         }
+    }
+
+    /// What is asked of the engine for it.
+    pub(crate) async fn container_body(&self, spec: &ContainerSpec) -> Result<ContainerCreateBody> {
+        // The engine would make a missing volume, empty: data of another place would seem lost.
+        for mount in &spec.mounts {
+            if !self.volume_exists(&mount.volume).await? {
+                return Err(Error::not_found(Kind::Volume, &mount.volume));
+            }
+        }
+        let cores = self.cores().await?;
+        let runs_as_first = self.runs_as_first(&spec.image).await?;
+        body_of(spec, cores, !runs_as_first)
     }
 
     /// The engine refuses to promise more cores than there are.
@@ -158,7 +163,7 @@ impl Docker {
     }
 }
 
-enum Refused {
+pub(crate) enum Refused {
     NameTaken,
     Other(Error),
 }
@@ -173,7 +178,7 @@ fn is_under_way(refusal: &bollard::errors::Error) -> bool {
     matches!(failures::answer(refusal), Some((409, message)) if message.contains("already in progress"))
 }
 
-fn make_failure(spec: &ContainerSpec, refusal: bollard::errors::Error) -> Refused {
+pub(crate) fn make_failure(spec: &ContainerSpec, refusal: bollard::errors::Error) -> Refused {
     match failures::answer(&refusal) {
         Some((409, message)) if message.contains("is already in use") => Refused::NameTaken,
         Some((404, _)) => Error::not_found(Kind::Image, &spec.image).into(),
@@ -181,7 +186,7 @@ fn make_failure(spec: &ContainerSpec, refusal: bollard::errors::Error) -> Refuse
     }
 }
 
-fn start_failure(name: &str, refusal: bollard::errors::Error) -> Error {
+pub(crate) fn start_failure(name: &str, refusal: bollard::errors::Error) -> Error {
     let Some((_, message)) = failures::answer(&refusal) else {
         return words(format!("starting the container `{name}`"))(refusal);
     };

@@ -15,6 +15,7 @@ mod lines;
 mod logs;
 mod networks;
 mod progress;
+mod runs;
 mod session;
 mod stats;
 mod transport;

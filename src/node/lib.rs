@@ -16,8 +16,8 @@ use tokio::{
     sync::mpsc,
 };
 use types::{
-    BuildSpec, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineStatus, ExecSpec, Finding, Image, LogLine,
-    LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, Result, Traffic,
+    AppId, BuildSpec, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineStatus, ExecSpec, Finding, Image, LogLine,
+    LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, Result, RunEnd, Traffic,
 };
 
 /// Where a long step sends what it prints. A full channel slows the step down, a closed one does not stop it.
@@ -69,6 +69,11 @@ pub trait Node: Send + Sync {
     async fn container_find(&self, id: &str) -> Result<Option<Container>>;
     /// Makes it and starts it; one with its name that is already there is started. Answers its id.
     async fn container_start(&self, spec: &ContainerSpec) -> Result<String>;
+    /// Makes a container that does one thing, hands on what it prints, waits for its end and removes it. Dropping the future
+    /// removes it too.
+    async fn container_run(&self, spec: &ContainerSpec, lines: &Lines) -> Result<RunEnd>;
+    /// Removes what a crash left of such runs once they have ended, of the apps that are in `apps`.
+    async fn runs_remove(&self, apps: &[AppId]) -> Result<usize>;
     /// Sends the image's stop signal, and kills it after `grace`.
     async fn container_stop(&self, id: &str, grace: Duration) -> Result<()>;
     /// Removes it with its anonymous volumes, never named ones. Gone already is fine.

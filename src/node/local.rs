@@ -188,6 +188,12 @@ impl Node for LocalNode {
     async fn container_start(&self, spec: &ContainerSpec) -> Result<String> {
         self.docker.container_start(spec).await
     }
+    async fn container_run(&self, spec: &ContainerSpec, lines: &Lines) -> Result<types::RunEnd> {
+        self.docker.container_run(spec, lines).await
+    }
+    async fn runs_remove(&self, apps: &[types::AppId]) -> Result<usize> {
+        self.docker.runs_remove(|app| apps.contains(app)).await
+    }
     async fn container_stop(&self, id: &str, grace: Duration) -> Result<()> {
         self.docker.container_stop(id, grace).await
     }

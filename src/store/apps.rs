@@ -1,15 +1,15 @@
 //! How apps are kept: a name is free again once its app is in the trash.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{App, Kind};
 
 impl Record for App {
     const KIND: Kind = Kind::App;
     const TREE: &'static str = "apps";
-    const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> App {
-        match previous {}
+    const VERSION: u8 = 2;
+    type Previous = v1::App;
+    fn upgrade(previous: v1::App) -> App {
+        previous.0
     }
     fn key(&self) -> String {
         self.id.to_string()
@@ -22,5 +22,52 @@ impl Record for App {
             return Vec::new();
         }
         vec![format!("{}/{}", self.environment, self.name)]
+    }
+}
+
+mod v1 {
+    //! Before apps had commands around a deployment and wishes for a build, which are none where they are missing.
+
+    use crate::{Never, Record};
+    use serde::{Deserialize, Serialize};
+    use types::Kind;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct App(pub types::App);
+
+    impl Record for App {
+        const KIND: Kind = Kind::App;
+        const TREE: &'static str = "apps";
+        const VERSION: u8 = 1;
+        type Previous = Never;
+        fn upgrade(previous: Never) -> App {
+            match previous {}
+        }
+        fn key(&self) -> String {
+            self.0.id.to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::decode;
+
+    #[test]
+    fn an_app_of_version_1_is_read() {
+        let old = serde_json::json!({
+            "id": "app_00000000000000000000000000", "organization": "org_00000000000000000000000000",
+            "project": "prj_00000000000000000000000000", "environment": "env_00000000000000000000000000", "name": "blog",
+            "source": {"kind": "git", "url": "https://a.test/b.git", "branch": null, "folder": ".", "dockerfile": "Dockerfile", "target": null,
+                "submodules": false, "user": null, "password": null, "deploy_key": null, "deploy_key_public": null, "host_key": null},
+            "port": null, "command": null, "limits": {"memory_bytes": 1, "cpu_millis": 1, "pids": 1},
+            "health": {"probe": {"kind": "tcp"}, "interval_seconds": 5, "timeout_seconds": 5, "start_seconds": 60}, "mounts": [],
+            "grace_seconds": 15, "deploy_timeout_seconds": 1800, "keep_releases": 5, "desired": "running", "release": null,
+            "last_deployment": null, "deployments": 0, "variables_version": 0, "created_at": 0, "updated_at": 0, "trashed_at": null
+        });
+        let app: App = decode(1, old.to_string().as_bytes()).expect("read");
+        assert_eq!((app.name.as_str(), &app.commands), ("blog", &types::DeployCommands::default()));
     }
 }

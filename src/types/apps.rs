@@ -1,8 +1,8 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, ContainerPath, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath,
-    Sealed, Time, VolumeId,
+    AppId, AppName, BuildWish, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef, OrganizationId,
+    ProjectId, ReleaseId, RepoPath, Sealed, Time, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,9 @@ pub struct App {
     pub command: Option<Vec<String>>,
     pub limits: Limits,
     pub health: HealthCheck,
+    /// Before and after a deployment.
+    #[serde(default)]
+    pub commands: DeployCommands,
     pub mounts: Vec<Mount>,
     /// From the signal to stop to the kill.
     pub grace_seconds: u32,
@@ -40,8 +43,42 @@ pub struct App {
     pub variables_version: u64,
     pub created_at: Time,
     pub updated_at: Time,
+    /// Nothing is deployed while it holds.
+    #[serde(default)]
+    pub lock: Option<DeployLock>,
     /// In the trash since; its containers are stopped, its domains are free, its volumes stay.
     pub trashed_at: Option<Time>,
+}
+
+/// Somebody wants no deployments for a while. Rolling back stays possible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployLock {
+    pub by: String,
+    /// In a few words; may be empty.
+    pub why: String,
+    pub at: Time,
+    /// It ends by itself then; `None`: never.
+    pub until: Option<Time>,
+}
+
+impl App {
+    /// The lock, unless it has ended.
+    pub fn locked(&self, now: Time) -> Option<&DeployLock> {
+        self.lock.as_ref().filter(|lock| lock.until.is_none_or(|until| now < until))
+    }
+}
+
+impl DeployLock {
+    /// `deployments are locked by ada until 2026-01-02T00:00:00Z: release week`
+    pub fn words(&self) -> String {
+        let until = self.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let why = if self.why.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", self.why)
+        };
+        format!("deployments are locked by {}{until}{why}", self.by)
+    }
 }
 
 // There is one in an app, so the room that an image leaves unused does not matter.
@@ -65,6 +102,9 @@ pub struct GitSource {
     /// The stage to build; `None`: the last.
     pub target: Option<String>,
     pub submodules: bool,
+    /// How an image is made of it.
+    #[serde(default)]
+    pub build: BuildWish,
     /// User name and password or token for http(s).
     pub user: Option<String>,
     pub password: Option<Sealed>,

@@ -102,6 +102,13 @@ impl ContainerState {
     }
 }
 
+/// How a container that does one thing has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunEnd {
+    pub code: i64,
+    pub out_of_memory: bool,
+}
+
 /// An image on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {

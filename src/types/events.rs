@@ -211,6 +211,12 @@ pub enum Fact {
         phase: Phase,
         error: Option<String>,
     },
+    /// `why` is `None` when the lock was taken away.
+    DeploymentsLocked {
+        app: AppId,
+        name: String,
+        why: Option<String>,
+    },
     /// Its address, secret, rules or polling.
     WebhookChanged {
         app: AppId,
@@ -260,6 +266,7 @@ impl Fact {
             | Fact::DomainChanged { app, .. }
             | Fact::PortOpened { app, .. }
             | Fact::PortClosed { app, .. }
+            | Fact::DeploymentsLocked { app, .. }
             | Fact::WebhookChanged { app, .. }
             | Fact::DeliveryDecided { app, .. }
             | Fact::DeploymentMoved { app, .. } => Some(app),
@@ -351,6 +358,9 @@ impl Fact {
                 error: None,
                 ..
             } => format!("{name} #{number} is {}", phase.word()),
+            Fact::DeploymentsLocked { name, why: Some(why), .. } if why.is_empty() => format!("locked deployments of {name}"),
+            Fact::DeploymentsLocked { name, why: Some(why), .. } => format!("locked deployments of {name}: {why}"),
+            Fact::DeploymentsLocked { name, why: None, .. } => format!("unlocked deployments of {name}"),
             Fact::WebhookChanged { name, what, .. } => format!("{what} of the webhook of {name}"),
             Fact::DeliveryDecided { name, why, .. } => format!("decided on a delivery to {name}: {why}"),
             Fact::RegistryAdded { server } => format!("kept a login at the registry {server}"),

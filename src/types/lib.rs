@@ -6,6 +6,7 @@
 mod actors;
 mod answers;
 mod apps;
+mod builds;
 mod certificates;
 mod containers;
 mod deployments;
@@ -41,7 +42,8 @@ mod world;
 
 pub use actors::{Action, Actor, Assurance, Scope, Who};
 pub use answers::{Answer, AnswerOutcome};
-pub use apps::{App, DesiredState, GitSource, HealthCheck, Limits, Mount, Probe, Source};
+pub use apps::{App, DeployLock, DesiredState, GitSource, HealthCheck, Limits, Mount, Probe, Source};
+pub use builds::{BuildWish, DeployCommands, Preset};
 pub use certificates::*;
 pub use containers::*;
 pub use deployments::{Cause, Commit, Deployment, Phase, Step};

@@ -179,6 +179,8 @@ pub enum Decision {
     SkippedByCommit,
     /// The commit is live, or on its way, already.
     Unchanged,
+    /// Somebody has locked the app's deployments.
+    Locked,
     /// It should deploy and cannot.
     Failed,
 }

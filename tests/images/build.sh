@@ -21,7 +21,13 @@ declare -A tags=(
     [postgres]=postgres:15
     [nginx]=nginx:1.22
     [http]=tests/http:latest
+    [node]=node:20-slim
+    [php]=php:8.2-apache
+    [go]=golang:1.19
+    [ruby]=ruby:3.1
 )
+# another name of one of them: what builds without a Dockerfile ask for
+declare -A aliases=([nginx:stable-alpine]=nginx:1.22)
 base=debian:bookworm-slim
 
 say() { printf 'images: %s\n' "$*"; }
@@ -45,7 +51,7 @@ has() {
 
 has_all() {
     local tag
-    for tag in "$base" "${tags[@]}"; do has "$tag" || return 1; done
+    for tag in "$base" "${tags[@]}" "${!aliases[@]}"; do has "$tag" || return 1; done
 }
 
 # The root file system of a minimal Debian, as a tar on stdout.
@@ -126,7 +132,7 @@ needs debootstrap
 has "$base" || make_base
 say "made $base"
 jobs=()
-for folder in python postgres nginx redis http; do
+for folder in go python postgres ruby node php nginx redis http; do
     has "${tags[$folder]}" && continue
     make "$folder" "${tags[$folder]}" &
     jobs+=($!)
@@ -134,12 +140,13 @@ for folder in python postgres nginx redis http; do
     ((${#jobs[@]} < 2)) || { wait "${jobs[0]}"; jobs=("${jobs[@]:1}"); }
 done
 for job in "${jobs[@]}"; do wait "$job"; done
+for alias in "${!aliases[@]}"; do docker tag "${aliases[$alias]}" "$alias"; done
 has_all || die "some images are missing after the build"
 
 # What lost its name above: stages, and the images of earlier inputs.
 docker image prune -f --filter label=serverkit.tests.stage >/dev/null
 docker image prune -f --filter label=serverkit.tests.inputs >/dev/null
 # Older archives are of no use to this tree.
-docker save "$base" "${tags[@]}" | zstd -q -1 -T0 -f -o "$archive.part" && mv "$archive.part" "$archive"
+docker save "$base" "${tags[@]}" "${!aliases[@]}" | zstd -q -1 -T0 -f -o "$archive.part" && mv "$archive.part" "$archive"
 find "$cache" -maxdepth 1 \( -name 'images-*.tar.zst' -o -name 'debian-*.tar.zst' \) ! -name "*$key*" -delete
 say "all there"

@@ -161,6 +161,8 @@ export const api = {
   appStart: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/start`)),
   appStop: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/stop`)),
   appRestart: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/restart`)),
+  appLock: (/** @type {string} */ app, /** @type {{ why?: string, minutes?: number }} */ body) => /** @type {Promise<S<'App'>>} */ (put(`/apps/${enc(app)}/lock`, body)),
+  appUnlock: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (del(`/apps/${enc(app)}/lock`)),
   appDeployKey: (/** @type {string} */ app) => /** @type {Promise<{ public_key: string }>} */ (post(`/apps/${enc(app)}/deploy-key`)),
 
   variableList: (/** @type {string} */ app, reveal = false) => /** @type {Promise<S<'Variable'>[]>} */ (all(`/apps/${enc(app)}/variables`, { reveal: reveal || null })),
@@ -189,6 +191,7 @@ export const api = {
   appLogs: (/** @type {string} */ app, /** @type {{ since?: string, tail?: number, search?: string }} */ query = {}) => /** @type {Promise<{ lines: S<'AppLine'>[] }>} */ (get(`/apps/${enc(app)}/logs`, { query })),
   appMetrics: (/** @type {string} */ app, minutes = 60) => /** @type {Promise<S<'AppMetrics'>>} */ (get(`/apps/${enc(app)}/metrics`, { query: { minutes } })),
 
+  sourceInspect: (/** @type {S<'SourceInspect'>} */ body) => /** @type {Promise<S<'Inspection'>>} */ (post('/sources/inspect', body)),
   webhookShow: (/** @type {string} */ app, reveal = false) => /** @type {Promise<S<'Webhook'>>} */ (get(`/apps/${enc(app)}/webhook`, { query: { reveal: reveal || null } })),
   webhookUpdate: (/** @type {string} */ app, /** @type {Record<string, unknown>} */ body) => /** @type {Promise<S<'Webhook'>>} */ (patch(`/apps/${enc(app)}/webhook`, body)),
   webhookRotate: (/** @type {string} */ app) => /** @type {Promise<S<'Webhook'>>} */ (post(`/apps/${enc(app)}/webhook/rotate`)),

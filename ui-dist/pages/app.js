@@ -5,7 +5,8 @@ import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { apps, appPath, appsError, deployments, findApp, isFinal, loadApps, putApp, putDeployment } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { gitName, sentence, shortCommit } from '../lib/format.js';
+import { duration, exact, gitName, sentence, shortCommit } from '../lib/format.js';
+import { moment } from '../lib/clock.js';
 import { PageHead } from '../parts/page.js';
 import { State } from '../parts/state.js';
 import { Ago } from '../parts/time.js';
@@ -17,7 +18,7 @@ import { Tabs } from '../parts/tabs.js';
 import { Timeline } from '../parts/timeline.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { may } from '../parts/frame.js';
-import { deployReference, deleteApp } from '../parts/app-actions.js';
+import { deployReference, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
 import '../elements/sk-log.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -56,11 +57,15 @@ export default function AppPage({ params }) {
   const base = (/** @type {string} */ id) => appPath(shown, id === 'overview' ? '' : id);
   return html`<div class=${`page ${['logs', 'terminal'].includes(tab) ? 'fill' : ''}`}>
     ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([, , , role]) => !role || may(role)).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
+    ${isLocked(shown) ? html`<div class="notice warn middle">${icon('lock')}<span class="grow">Deployments are locked by ${shown.lock?.by}${shown.lock?.until ? html` for ${h(Until, { at: shown.lock.until })}` : null}${shown.lock?.why ? `: ${shown.lock.why}` : '.'}</span>${may('developer') ? h(Act, { label: 'Unlock', small: true, run: async () => putApp(await api.appUnlock(shown.id)) }) : null}</div>` : null}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
     ${h(Running, { app: shown, brief: tab !== 'overview' })}
     ${entry ? h(Tab, { key: tab, load: entry[2], props: { app: shown, key: shown.id } }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
   </div>`;
 }
+
+/** @param {{ at: string }} props */
+const Until = ({ at }) => html`<time datetime=${at} title=${exact(at)}>${duration(Math.max(60_000, Date.parse(at) - moment.value))} more</time>`;
 
 /** @param {{ app: S<'App'>, tab: string, children?: any }} props */
 function Head({ app, children }) {
@@ -77,10 +82,11 @@ function Head({ app, children }) {
       ${commit ? html`<span class="hide-phone">${icon('git-commit-horizontal')}<code title=${commit.subject}>${shortCommit(commit.id)}</code></span>` : null}
       ${latest ? html`<span class="hide-phone">${icon('clock')}<span>${h(Ago, { at: latest.finished_at ?? latest.queued_at })} by ${latest.by}</span></span>` : null}</div>`,
     actions: app.trashed_at || !may('developer') ? null : html`
-      ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', run: async () => putDeployment(await api.deploymentCreate(app.id)) })}
+      ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', disabled: isLocked(app), title: isLocked(app) ? 'Deployments are locked' : undefined, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}
       ${stopped ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}
       ${h(Menu, { label: 'More actions', items: [
         { label: 'Deploy a branch, tag or commit…', icon: 'git-branch', run: () => deployReference(app), disabled: source.kind !== 'git' },
+        isLocked(app) ? null : { label: 'Lock deployments…', icon: 'lock', run: () => lockApp(app) },
         app.release ? { label: 'Roll back…', icon: 'undo-2', href: appPath(app, 'deployments') } : null,
         'line',
         stopped ? null : { label: 'Stop', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },

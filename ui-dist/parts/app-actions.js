@@ -2,7 +2,7 @@
 import { html, h, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { navigate } from '../lib/router.js';
-import { apps, putDeployment } from '../lib/live.js';
+import { apps, putApp, putDeployment } from '../lib/live.js';
 import { plural } from '../lib/format.js';
 import { confirm, showDialog, DialogHead } from './dialog.js';
 import { useForm, TextField, FormProblem, Submit } from './field.js';
@@ -20,6 +20,29 @@ function ReferenceForm({ app, close }) {
     ${h(TextField, { label: 'Branch, tag or commit', value: form.values.value.reference, set: form.set('reference'), mono: true, placeholder: app.source.kind === 'git' ? app.source.branch ?? 'the default branch' : '', error: form.error('reference'), hint: 'This deployment only; the app keeps its branch.' })}
     ${h(FormProblem, { text: form.general(['reference']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Deploy', icon: 'rocket' })}</footer></form>`;
+}
+
+/** Whether the app's deployments are locked now. @param {App} app */
+export const isLocked = (app) => Boolean(app.lock && (!app.lock.until || Date.parse(app.lock.until) > Date.now()));
+
+/** @param {App} app */
+export const lockApp = (app) => showDialog(`Lock deployments of ${app.name}`, (close) => h(LockForm, { app, close }));
+
+/** @param {{ app: App, close: () => void }} props */
+function LockForm({ app, close }) {
+  const form = useForm({ why: '', hours: '' });
+  const values = form.values.value;
+  const lock = async () => {
+    const hours = Number(values.hours.replace(',', '.'));
+    putApp(await api.appLock(app.id, { why: values.why.trim(), ...(values.hours.trim() ? { minutes: Math.round(hours * 60) } : {}) }));
+    close();
+  };
+  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(lock); }}>
+    ${h(DialogHead, { title: `Lock deployments of ${app.name}`, note: 'Pushes are kept in the inbox and deploy nothing; rolling back stays possible.', close })}
+    ${h(TextField, { label: 'Why', value: values.why, set: form.set('why'), optional: true, placeholder: 'release week', error: form.error('why') })}
+    ${h(TextField, { label: 'For', value: values.hours, set: form.set('hours'), optional: true, inputmode: 'decimal', suffix: 'h', placeholder: 'until it is unlocked', error: form.error('minutes') })}
+    ${h(FormProblem, { text: form.general(['why', 'minutes']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Lock', icon: 'lock' })}</footer></form>`;
 }
 
 /** @param {import('../lib/api.js').S<'DeletePlan'>} plan @param {boolean} [purge] @returns {import('./dialog.js').Target[]} */

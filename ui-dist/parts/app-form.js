@@ -1,18 +1,32 @@
 // The fields of an app that are in the wizard and in its settings.
-import { html, h, icon } from '../lib/html.js';
-import { Problem } from '../lib/api.js';
+import { html, h, icon, useState } from '../lib/html.js';
+import { api, Problem } from '../lib/api.js';
 import { bytes, parseBytes } from '../lib/format.js';
 import { joinWords, splitWords } from '../lib/words.js';
 import { TextField, SelectField, Switch } from './field.js';
+import { Act } from './act.js';
+import { Facts } from './facts.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
-/** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, user: string, password: string, deploy_key: boolean, reference: string }} SourceValues */
+/** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, user: string, password: string, deploy_key: boolean, reference: string }} SourceValues */
 /** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'tcp' | 'http' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string }} RunValues */
+
+const NONE = '(none)';
+/** @param {string | null | undefined} text */
+const shownCommand = (text) => (text === '' ? NONE : text ?? '');
+/** What was wished of a build, as fields. @param {import('../lib/api.js').S<'Build'> | null} wish */
+const buildValues = (wish) => ({ preset: wish?.preset ?? '', version: wish?.version ?? '', packages: (wish?.packages ?? []).join(' '), install: shownCommand(wish?.install), build: shownCommand(wish?.build), start_command: shownCommand(wish?.start), output: wish?.output ?? '', dockerfile_text: wish?.dockerfile_text ?? '' });
+/** @param {SourceValues} v @returns {import('../lib/api.js').S<'BuildInput'>} */
+function buildInput(v) {
+  const text = (/** @type {string} */ value) => value.trim() || undefined;
+  const line = (/** @type {string} */ value) => (value.trim() === NONE ? '' : text(value));
+  return { preset: /** @type {any} */ (v.preset || undefined), version: text(v.version), packages: v.packages.trim() ? v.packages.trim().split(/[\s,]+/) : undefined, install: line(v.install), build: line(v.build), start: line(v.start_command), output: text(v.output), dockerfile_text: v.dockerfile_text.trim() ? v.dockerfile_text : undefined };
+}
 
 /** @param {App | null} app @returns {SourceValues} */
 export const sourceValues = (app) => (app?.source.kind === 'git'
-  ? { url: app.source.url, branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '' }
-  : { url: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '' });
+  ? { url: app.source.url, branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, ...buildValues(app.source.build), user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '' }
+  : { url: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, ...buildValues(null), user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '' });
 
 /** @param {App | null} app @returns {RunValues} */
 export const runValues = (app) => ({
@@ -26,7 +40,7 @@ export const runValues = (app) => ({
 export function sourceInput(kind, v) {
   if (kind === 'image') return { kind, reference: v.reference.trim() };
   const text = (/** @type {string} */ value) => value.trim() || null;
-  return { kind, url: v.url.trim(), branch: text(v.branch), ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), submodules: v.submodules, user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
+  return { kind, url: v.url.trim(), branch: text(v.branch), ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), submodules: v.submodules, build: buildInput(v), user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
 }
 
 /** What is not a number, a size or a command line is found here; the rest is the API's to judge. @param {RunValues} v */
@@ -51,19 +65,19 @@ class FieldWrong extends Problem {
 }
 
 /** The names of the fields below, for `form.general`. */
-export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'user', 'password', 'reference', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
+export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 
-/** @param {{ form: Form, kind: 'git' | 'image', has_password?: boolean }} props */
-export function SourceFields({ form, kind, has_password }) {
+/** @param {{ form: Form, kind: 'git' | 'image', has_password?: boolean, app?: string }} props */
+export function SourceFields({ form, kind, has_password, app }) {
   const v = /** @type {SourceValues} */ (form.values.value);
   if (kind === 'image') return html`${h(TextField, { label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source', 'image'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
   const ssh = /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
   return html`
     ${h(TextField, { label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source', 'git'), hint: 'https, http or ssh; private addresses too. Administrators may also name a path on the server.', inputmode: 'url' })}
     <div class="form-row">${h(TextField, { label: 'Branch', value: v.branch, set: form.set('branch'), mono: true, optional: true, placeholder: 'default branch', error: form.error('branch', 'source.branch') })}
-      ${h(TextField, { label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', error: form.error('dockerfile', 'source.dockerfile') })}</div>
+      ${h(TextField, { label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', hint: 'Without one it is found out how to build.', error: form.error('dockerfile', 'source.dockerfile') })}</div>
     ${ssh || v.deploy_key ? h(Switch, { label: 'Use a deploy key', hint: 'serverkit makes a key for this app; give its public half to the repository.', on: v.deploy_key, set: form.set('deploy_key') }) : null}
     ${ssh ? null : html`<details class="more" open=${Boolean(v.user || has_password)}><summary>${icon('chevron-right', 'icon-small')}Private repository</summary><div class="stack">
       <div class="form-row">${h(TextField, { label: 'User', value: v.user, set: form.set('user'), optional: true, placeholder: 'for tokens often x-access-token', error: form.error('user', 'source.user') })}
@@ -72,7 +86,43 @@ export function SourceFields({ form, kind, has_password }) {
     <details class="more" open=${Boolean(v.folder || v.target || v.submodules)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">
       <div class="form-row">${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder'), hint: 'The build context, for repositories with several apps.' })}
       ${h(TextField, { label: 'Stage', value: v.target, set: form.set('target'), mono: true, optional: true, placeholder: 'the last', error: form.error('target', 'source.target') })}</div>
-      ${h(Switch, { label: 'Fetch submodules', on: v.submodules, set: form.set('submodules') })}</div></details>`;
+      ${h(Switch, { label: 'Fetch submodules', on: v.submodules, set: form.set('submodules') })}
+      ${h(BuildFields, { form })}</div></details>
+    ${h(LookInside, { form, app })}`;
+}
+
+const PRESETS = [['', 'Find out'], ['dockerfile', 'Dockerfile'], ['static', 'Static site'], ['node', 'Node'], ['python', 'Python'], ['php', 'PHP'], ['ruby', 'Ruby'], ['go', 'Go'], ['rust', 'Rust'], ['java', 'Java'], ['dotnet', '.NET']].map(([value, label]) => ({ value, label }));
+
+/** How to build what has no Dockerfile. @param {{ form: Form }} props */
+function BuildFields({ form }) {
+  const v = /** @type {SourceValues} */ (form.values.value);
+  const field = (/** @type {'version' | 'install' | 'build' | 'start_command' | 'output' | 'packages'} */ name, /** @type {string} */ label, /** @type {string} */ placeholder, hint = '') => h(TextField, { label, value: v[name], set: form.set(name), mono: true, optional: true, placeholder, hint: hint || undefined, error: form.error(name === 'start_command' ? 'start' : name, `source.build.${name}`) });
+  return html`<div class="form-row">${h(SelectField, { label: 'Build as', value: v.preset, set: form.set('preset'), options: PRESETS, error: form.error('preset', 'source.build.preset'), hint: 'A repository without a Dockerfile gets one that fits.' })}${field('version', 'Version', 'as the repository says', 'Of the language: 22, 3.13, 8.3.')}</div>
+    ${v.preset === 'dockerfile' ? null : html`${field('install', 'Install command', 'found out', `${NONE} for none.`)}${field('build', 'Build command', 'found out')}${field('start_command', 'Start command', 'found out', 'It gets PORT.')}
+    <div class="form-row">${field('output', 'Folder to serve', 'found out', 'Of a static site or PHP.')}${field('packages', v.preset === 'php' ? 'Extensions' : 'Packages', v.preset === 'php' ? 'gd intl' : 'ffmpeg', v.preset === 'php' ? '' : 'Of Debian.')}</div>`}
+    ${v.dockerfile_text ? h(TextField, { label: 'Own Dockerfile', value: v.dockerfile_text, set: form.set('dockerfile_text'), mono: true, rows: 14, hint: 'Used in place of what the repository has. Empty: found out again.', error: form.error('dockerfile_text', 'source.build.dockerfile_text') }) : null}`;
+}
+
+/** @typedef {import('../lib/api.js').S<'Inspection'>} Inspection */
+
+/** Shows how the repository would be built, before anything is saved. @param {{ form: Form, app?: string }} props */
+function LookInside({ form, app }) {
+  const [seen, setSeen] = useState(/** @type {Inspection | null} */ (null));
+  const v = /** @type {SourceValues} */ (form.values.value);
+  const key = JSON.stringify(v);
+  const [of, setOf] = useState('');
+  const look = async () => { setSeen(await api.sourceInspect({ source: sourceInput('git', v), app })); setOf(key); };
+  const plan = of === key ? seen?.plan : null;
+  const problem = of === key ? seen?.problem : null;
+  const code = (/** @type {string} */ label, /** @type {string | null | undefined} */ text) => /** @type {[string, any] | null} */ (text ? [label, html`<code class="any">${text}</code>`] : null);
+  return html`<div class="stack"><div class="row">${h(Act, { label: 'Look inside', icon: 'search', small: true, disabled: !v.url.trim(), run: look })}<span class="hint">Shows how it would be built, with its branches and folders.</span></div>
+    ${problem ? html`<p class="notice warn">${icon('triangle-alert')}<span class="any">${problem}</span></p>` : null}
+    ${seen ? html`<div class="inside stack">
+      ${plan ? html`<p><b class="strong">${plan.framework}${plan.version ? ` ${plan.version}` : ''}</b> <span class="dim">${plan.why}</span></p>${h(Facts, { items: [code('Install', plan.install), code('Build', plan.build), code('Start', plan.start), code('Serves', plan.output), plan.packages.length ? code('Packages', plan.packages.join(' ')) : null, plan.port ? ['Port', String(plan.port)] : null] })}` : null}
+      <div class="form-row">${h(SelectField, { label: 'Branch in the repository', value: v.branch, set: form.set('branch'), options: [{ value: '', label: 'the default branch' }, ...seen.branches.map((one) => ({ value: one.name, label: one.default ? `${one.name} (default)` : one.name }))] })}
+      ${h(SelectField, { label: 'Folder in the repository', value: v.folder || '.', set: (folder) => form.set('folder')(folder === '.' ? '' : folder), options: seen.folders.map((one) => ({ value: one, label: one === '.' ? 'the top' : one })) })}</div>
+      ${plan ? html`<details class="more"><summary>${icon('chevron-right', 'icon-small')}Dockerfile</summary><div class="stack"><pre class="code-text" tabindex="0" aria-label="Dockerfile">${plan.dockerfile}</pre>${v.dockerfile_text ? null : html`<div class="row"><button type="button" class="btn small" onClick=${() => form.set('dockerfile_text')(plan.dockerfile)}>${icon('pencil')}Take it over</button><span class="hint">Then it is used as you leave it.</span></div>`}</div></details>` : null}
+    </div>` : null}</div>`;
 }
 
 /** @param {{ form: Form }} props */

@@ -764,6 +764,27 @@ export interface paths {
         patch: operations["app_update"];
         trace?: never;
     };
+    "/apps/{app}/lock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Lock an app's deployments
+         * @description Pushes are kept in the inbox and deploy nothing; rolling back stays possible.
+         */
+        put: operations["app_lock"];
+        post?: never;
+        /** Unlock an app's deployments */
+        delete: operations["app_unlock"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apps/{app}/delete-plan": {
         parameters: {
             query?: never;
@@ -1806,6 +1827,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sources/inspect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look into a repository
+         * @description Its branches and folders, what it looks like, and the Dockerfile that it would be built by. Nothing is changed.
+         */
+        post: operations["source_inspect"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/servers": {
         parameters: {
             query?: never;
@@ -2031,6 +2072,10 @@ export interface components {
             command: string[] | null;
             limits: components["schemas"]["Limits"];
             health: components["schemas"]["Health"];
+            /** @description A command of a shell in the new image, before it starts: migrations. When it fails, so does the deployment. */
+            before_deploy: string | null;
+            /** @description A command of a shell in the new image, once it is live. */
+            after_deploy: string | null;
             mounts: components["schemas"]["Mount"][];
             /**
              * Format: uint32
@@ -2063,6 +2108,8 @@ export interface components {
             deployment: components["schemas"]["Deployment"] | null;
             /** @description Its configuration differs from what is live: deploy to bring it there. */
             pending_changes: boolean;
+            /** @description Nothing is deployed while it holds; rolling back stays possible. */
+            lock: components["schemas"]["DeployLock"] | null;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -2092,6 +2139,8 @@ export interface components {
             domains?: string[] | null;
             limits?: components["schemas"]["LimitsInput"] | null;
             health?: components["schemas"]["HealthInput"] | null;
+            before_deploy?: string | null;
+            after_deploy?: string | null;
             mounts?: components["schemas"]["MountInput"][] | null;
             variables?: components["schemas"]["VariableInput"][] | null;
             /** Format: uint32 */
@@ -2148,6 +2197,10 @@ export interface components {
             command?: string[] | null;
             limits?: components["schemas"]["LimitsInput"] | null;
             health?: components["schemas"]["HealthInput"] | null;
+            /** @description Null: none. */
+            before_deploy?: string | null;
+            /** @description Null: none. */
+            after_deploy?: string | null;
             /** @description All of them. */
             mounts?: components["schemas"]["MountInput"][] | null;
             /** Format: uint32 */
@@ -2230,6 +2283,77 @@ export interface components {
             password?: string | null;
             /** @description In place of `password`: bcrypt, as `htpasswd -B` writes it. */
             hash?: string | null;
+        };
+        /** Branch */
+        Branch: {
+            name: string;
+            /** @description 40 hex digits. */
+            commit: string;
+            /** @description What is taken when no branch is named. */
+            default: boolean;
+        };
+        /**
+         * Build
+         * @description What was wished of a build; what is null is found out from the repository.
+         */
+        Build: {
+            preset: (string & components["schemas"]["Preset"]) | null;
+            /** @description Of the language, such as `3.11`. */
+            version: string | null;
+            /** @description Debian packages; with PHP, extensions. */
+            packages: string[] | null;
+            /** @description A command of a shell in the image that is built; empty: none. */
+            install: string | null;
+            build: string | null;
+            start: string | null;
+            /** @description What a static site serves, from the folder. */
+            output: string | null;
+            /** @description A Dockerfile in place of the one that the preset would write. */
+            dockerfile_text: string | null;
+        };
+        /**
+         * BuildInput
+         * @description How to build. What is left out is found out from the repository.
+         */
+        BuildInput: {
+            /** @description Left out: the repository's Dockerfile if there is one, else what it looks like. */
+            preset?: (string & components["schemas"]["Preset"]) | null;
+            /** @description Of the language, such as `3.11`. */
+            version?: string | null;
+            /** @description Debian packages; with PHP, extensions. */
+            packages?: string[] | null;
+            /** @description A command of a shell in the image that is built; empty: none. */
+            install?: string | null;
+            build?: string | null;
+            start?: string | null;
+            /** @description What a static site serves, from the folder. */
+            output?: string | null;
+            /** @description A Dockerfile in place of the one that the preset would write. */
+            dockerfile_text?: string | null;
+        };
+        /**
+         * BuildPlan
+         * @description How a repository would be built.
+         */
+        BuildPlan: {
+            preset: components["schemas"]["Preset"];
+            /** @description What people call it: `Flask`, `Next.js`. */
+            framework: string;
+            /** @description Why it was taken for that. */
+            why: string;
+            version: string | null;
+            packages: string[];
+            install: string | null;
+            build: string | null;
+            start: string | null;
+            output: string | null;
+            /**
+             * Format: uint16
+             * @description On which it listens.
+             */
+            port: number | null;
+            /** @description What is built: take it over as `dockerfile_text` to change it. */
+            dockerfile: string;
         };
         /**
          * CachePolicy
@@ -2571,7 +2695,7 @@ export interface components {
          * @description What became of a delivery.
          * @enum {string}
          */
-        Decision: "deployed" | "ping" | "bad_signature" | "unreadable" | "repeated" | "disabled" | "trashed" | "other_event" | "branch_filter" | "tag_filter" | "path_filter" | "deleted" | "skipped_by_commit" | "unchanged" | "failed";
+        Decision: "deployed" | "ping" | "bad_signature" | "unreadable" | "repeated" | "disabled" | "trashed" | "other_event" | "branch_filter" | "tag_filter" | "path_filter" | "deleted" | "skipped_by_commit" | "unchanged" | "locked" | "failed";
         /**
          * DeletePlan
          * @description What deleting would do, in objects and bytes. Volumes are kept.
@@ -2631,6 +2755,37 @@ export interface components {
         DeployKey: {
             /** @description In OpenSSH's form; give it to the forge. */
             public_key: string;
+        };
+        /**
+         * DeployLock
+         * @description Somebody wants no deployments for a while.
+         */
+        DeployLock: {
+            by: string;
+            why: string;
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: date-time
+             * @description It ends by itself then.
+             */
+            until: string | null;
+        };
+        /**
+         * DeployLockCreate
+         * @description Why, and for how long.
+         */
+        DeployLockCreate: {
+            /**
+             * @description At most 200 letters.
+             * @default
+             */
+            why: string | null;
+            /**
+             * Format: uint32
+             * @description Left out: until it is unlocked.
+             */
+            minutes?: number | null;
         };
         /**
          * Deployment
@@ -3265,7 +3420,7 @@ export interface components {
         };
         /**
          * GitSource
-         * @description A repository with a Dockerfile.
+         * @description A repository.
          */
         GitSource: {
             url: string;
@@ -3279,6 +3434,8 @@ export interface components {
             target: string | null;
             /** @description Fetch submodules too. */
             submodules: boolean;
+            /** @description What was wished of the build; what is null is found out from the repository. */
+            build: components["schemas"]["Build"];
             /** @description The user name for http(s). */
             user: string | null;
             /** @description A password or access token is kept for it. */
@@ -3391,6 +3548,21 @@ export interface components {
         ImageSource: {
             /** @description Such as `nginx:1.27`. */
             reference: string;
+        };
+        /**
+         * Inspection
+         * @description What was seen in a repository.
+         */
+        Inspection: {
+            /** @description The newest of the branch. */
+            commit: components["schemas"]["Commit"];
+            branches: components["schemas"]["Branch"][];
+            /** @description Folders that an app may be in; `.` is the top. */
+            folders: string[];
+            /** @description How it would be built. */
+            plan: components["schemas"]["BuildPlan"] | null;
+            /** @description Why it could not be built. */
+            problem: string | null;
         };
         /**
          * LatencyCount
@@ -3885,6 +4057,11 @@ export interface components {
              */
             max_connections?: number | null;
         };
+        /**
+         * @description Who knows how to build.
+         * @enum {string}
+         */
+        Preset: "dockerfile" | "static" | "node" | "python" | "php" | "ruby" | "go" | "rust" | "java" | "dotnet";
         /**
          * Problem
          * @description What went wrong, by RFC 9457.
@@ -4602,6 +4779,8 @@ export interface components {
             /** @description The stage to build; null: the last. */
             target?: string | null;
             submodules?: boolean | null;
+            /** @description How to build it; left out in a change: as it was. */
+            build?: components["schemas"]["BuildInput"] | null;
             /** @description The user name for http(s). */
             user?: string | null;
             /** @description A password or access token; sealed, never shown again. Left out in a change: the old one stays. */
@@ -4610,6 +4789,16 @@ export interface components {
             deploy_key?: boolean | null;
             /** @description The image, such as `nginx:1.27`. */
             reference?: string | null;
+        };
+        /**
+         * SourceInspect
+         * @description What to look into.
+         */
+        SourceInspect: {
+            /** @description Left out: the app's own. */
+            source?: components["schemas"]["SourceInput"] | null;
+            /** @description Id or name of an app, whose login is used where none is given. */
+            app?: string | null;
         };
         /** @enum {string} */
         SourceKind: "git" | "image";
@@ -11297,6 +11486,236 @@ export interface operations {
                 "application/json": components["schemas"]["AppPatch"];
             };
         };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["App"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_lock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeployLockCreate"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["App"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_unlock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description The answer. */
             200: {
@@ -19179,6 +19598,123 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    source_inspect: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceInspect"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inspection"];
                 };
             };
             /** @description The body is not JSON. */

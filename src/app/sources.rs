@@ -1,0 +1,150 @@
+//! A look into a repository before, or beside, deploying it: its branches and folders, and how it would be built.
+
+use crate::{
+    apps::{NewSource, find_app, new_source},
+    deployments::git_login,
+    ground::Ground,
+};
+use build::{BuildKeys, Plan, Recipe};
+use source::{Branch, Fetch};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use types::{Action, Actor, Commit, Error, GitSource, Result, Source};
+
+/// Somebody waits for the answer.
+const LOOKING: Duration = Duration::from_secs(120);
+/// Folders named, and how deep.
+const FOLDERS: usize = 200;
+const DEPTH: usize = 3;
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    pub commit: Commit,
+    pub branches: Vec<Branch>,
+    /// From the top; `.` first.
+    pub folders: Vec<String>,
+    /// How it would be built; else why not.
+    pub plan: Result<PlanView, String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct PlanView {
+    /// `None`: by the repository's own Dockerfile.
+    pub recipe: Option<Recipe>,
+    /// The text of the Dockerfile.
+    pub dockerfile: String,
+}
+
+#[derive(Clone)]
+pub struct Sources {
+    ground: Arc<Ground>,
+}
+
+impl Sources {
+    pub(crate) fn new(ground: Arc<Ground>) -> Sources {
+        Sources { ground }
+    }
+
+    /// Fetches what `wish` names and looks at it; with `app`, by the login that is kept for that. Fails as a deployment would.
+    pub async fn inspect(&self, actor: &Actor, app: Option<&str>, wish: Option<NewSource>) -> Result<Inspection> {
+        actor.may(Action::Configure)?;
+        let old = app.map(|app| find_app(&self.ground, actor, app)).transpose()?.map(|app| app.source);
+        let source = match (wish, old) {
+            (Some(wish), old) => new_source(&self.ground, actor, wish, old.as_ref())?,
+            (None, Some(old)) => old,
+            (None, None) => return Err(Error::invalid("source", "is missing; or name an app")),
+        };
+        let Source::Git(git) = source else {
+            return Err(Error::invalid("source", "an image is ready; there is nothing to look into"));
+        };
+        let looking = tokio::time::timeout(LOOKING, self.look(&git));
+        looking.await.unwrap_or_else(|_| {
+            Err(Error::unavailable(format!(
+                "{} did not answer within {} s",
+                git.url,
+                LOOKING.as_secs()
+            )))
+        })
+    }
+
+    async fn look(&self, git: &GitSource) -> Result<Inspection> {
+        let login = git_login(&self.ground, git)?;
+        let branches = source::branches(&git.url, &login, git.host_key.as_deref()).await?;
+        // Begins like what a fetch leaves behind, so that it is swept like that after a crash.
+        let folder = self
+            .ground
+            .options
+            .data
+            .join("work")
+            .join(format!(".fetch-look-{}", self.ground.world.word(12)));
+        let _gone = Gone(folder.clone());
+        let cancel = CancellationToken::new();
+        let _stop_with_us = cancel.clone().drop_guard();
+        let fetch = Fetch {
+            url: git.url.clone(),
+            reference: git.branch.clone(),
+            login,
+            submodules: false,
+            host_key: git.host_key.clone(),
+            into: folder.clone(),
+        };
+        let (words, _nobody) = mpsc::channel(64);
+        let fetched = source::fetch(fetch, words, cancel).await?;
+        let git = git.clone();
+        let seen = tokio::task::spawn_blocking(move || (folders(&folder), plan(&folder, &git))).await;
+        let (folders, plan) = seen.map_err(|error| Error::internal("looking into a repository", error))?;
+        Ok(Inspection {
+            commit: fetched.commit,
+            branches,
+            folders,
+            plan,
+        })
+    }
+}
+
+/// Removes the folder when it goes.
+struct Gone(std::path::PathBuf);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let folder = self.0.clone();
+        // Whoever waits for the answer need not wait for this.
+        std::thread::spawn(move || drop(std::fs::remove_dir_all(folder)));
+    }
+}
+
+fn plan(folder: &Path, git: &GitSource) -> Result<PlanView, String> {
+    let view = || {
+        let plan = Plan::of(folder, git)?;
+        let dockerfile = plan.text(&BuildKeys::default())?;
+        Ok(PlanView {
+            recipe: plan.recipe,
+            dockerfile,
+        })
+    };
+    view().map_err(|error: Error| types::report(&error))
+}
+
+fn folders(root: &Path) -> Vec<String> {
+    let mut found = vec![".".to_owned()];
+    below(root, root, DEPTH, &mut found);
+    found
+}
+
+fn below(root: &Path, folder: &Path, depth: usize, found: &mut Vec<String>) {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !is_folder || name.starts_with('.') || name == "node_modules" || name == "vendor" || found.len() >= FOLDERS {
+            continue;
+        }
+        found.extend(entry.path().strip_prefix(root).ok().map(|path| path.to_string_lossy().into_owned()));
+        if depth > 1 {
+            below(root, &entry.path(), depth - 1, found);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What a preset has found out, what somebody wants otherwise, and the Dockerfile that follows from both.
+
+use crate::{presets, tree::Tree};
+use std::path::Path;
+use types::{BuildWish, Error, Preset, Result};
+
+/// How to build and run a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    pub preset: Preset,
+    /// What people call it: `Next.js`, `Flask`.
+    pub framework: String,
+    /// Why it was taken for that: `package.json names next`.
+    pub why: String,
+    /// Of the language.
+    pub version: String,
+    /// Files that `install` needs: copied first, so that it is done again only when one of them changes. Empty: everything.
+    pub manifests: Vec<String>,
+    /// Debian packages; with PHP, extensions.
+    pub packages: Vec<String>,
+    pub install: Option<String>,
+    pub build: Option<String>,
+    pub start: Option<String>,
+    /// What is served of a static site.
+    pub output: Option<String>,
+    pub port: u16,
+}
+
+/// Keys of variables that are there during the build.
+#[derive(Debug, Clone, Default)]
+pub struct BuildKeys {
+    /// As `ARG`.
+    pub arguments: Vec<String>,
+    /// As mounted secrets.
+    pub secrets: Vec<String>,
+}
+
+impl Recipe {
+    /// A preset's own, before anything is known.
+    pub fn new(preset: Preset, framework: &str, why: &str, version: &str) -> Recipe {
+        Recipe {
+            preset,
+            framework: framework.to_owned(),
+            why: why.to_owned(),
+            version: version.to_owned(),
+            manifests: Vec::new(),
+            packages: Vec::new(),
+            install: None,
+            build: None,
+            start: None,
+            output: None,
+            port: 8080,
+        }
+    }
+
+    /// Finds out how to build `folder`, as far as `wish` does not say it. `None` when nothing is recognised. Fails with
+    /// `Invalid` when a preset is wished for that has nothing to start.
+    pub fn of(folder: &Path, wish: &BuildWish) -> Result<Option<Recipe>> {
+        let tree = Tree::new(folder);
+        let found = match wish.preset {
+            Some(preset) => presets::named(&tree, preset),
+            None => presets::detected(&tree),
+        };
+        let Some(mut recipe) = found else { return Ok(None) };
+        recipe.follow(wish);
+        if recipe.preset != Preset::Static && recipe.start.is_none() {
+            return Err(Error::invalid(
+                "start",
+                format!(
+                    "how to start this {} app could not be found out; give a start command",
+                    recipe.framework
+                ),
+            ));
+        }
+        Ok(Some(recipe))
+    }
+
+    fn follow(&mut self, wish: &BuildWish) {
+        let command = |mine: &mut Option<String>, wished: &Option<String>| {
+            if let Some(text) = wished {
+                *mine = Some(text.clone()).filter(|text| !text.is_empty());
+            }
+        };
+        if let Some(version) = &wish.version {
+            self.version.clone_from(version);
+        }
+        if let Some(packages) = &wish.packages {
+            self.packages.clone_from(packages);
+        }
+        if wish.install.is_some() {
+            // Which files somebody's own command needs, nobody knows.
+            self.manifests.clear();
+        }
+        command(&mut self.install, &wish.install);
+        command(&mut self.build, &wish.build);
+        command(&mut self.start, &wish.start);
+        if let Some(output) = &wish.output {
+            self.output = Some(output.to_string());
+        }
+    }
+
+    /// The Dockerfile.
+    pub fn dockerfile(&self, keys: &BuildKeys) -> String {
+        presets::dockerfile(self, keys)
+    }
+}
+
+/// What stays out of a build when the repository does not say it.
+pub const IGNORED: &str = "\
+.git
+.github
+.gitlab
+.env
+.env.*
+!.env.example
+!.env.production
+**/.DS_Store
+**/node_modules
+**/__pycache__
+**/.venv
+**/venv
+**/target
+**/.next/cache
+**/*.log
+";
+
+/// The lines of a Dockerfile, put together.
+pub struct Lines<'a> {
+    text: String,
+    keys: &'a BuildKeys,
+}
+
+impl<'a> Lines<'a> {
+    pub fn new(recipe: &Recipe, keys: &'a BuildKeys) -> Lines<'a> {
+        Lines {
+            text: format!(
+                "# Written by serverkit for {} ({}). Take it over to change it: then it is used as you leave it.\n",
+                recipe.framework, recipe.why
+            ),
+            keys,
+        }
+    }
+    pub fn add(mut self, line: impl AsRef<str>) -> Self {
+        self.text.push_str(line.as_ref());
+        self.text.push('\n');
+        self
+    }
+    /// Begins a stage in which variables of the build are there.
+    pub fn stage(self, image: &str, name: Option<&str>) -> Self {
+        let name = name.map(|name| format!(" AS {name}")).unwrap_or_default();
+        let lines = self.add(format!("FROM {image}{name}"));
+        let arguments = lines.keys.arguments.clone();
+        let lines = arguments.iter().fold(lines, |lines, key| lines.add(format!("ARG {key}")));
+        lines.add("WORKDIR /app")
+    }
+    pub fn packages(self, packages: &[String]) -> Self {
+        if packages.is_empty() {
+            return self;
+        }
+        self.add(format!(
+            "RUN apt-get update -q && apt-get install -yq --no-install-recommends {} && rm -rf /var/lib/apt/lists/*",
+            packages.join(" ")
+        ))
+    }
+    /// A command with the build's secrets and a cache that stays between builds.
+    pub fn run(self, command: Option<&str>, cache: &[&str]) -> Self {
+        let Some(command) = command else { return self };
+        let mut line = "RUN".to_owned();
+        for folder in cache {
+            line.push_str(&format!(" --mount=type=cache,target={folder}"));
+        }
+        for key in &self.keys.secrets {
+            line.push_str(&format!(" --mount=type=secret,id={key}"));
+        }
+        line.push(' ');
+        for key in &self.keys.secrets {
+            line.push_str(&format!("export {key}=\"$(cat /run/secrets/{key})\" && "));
+        }
+        line.push_str(command);
+        self.add(line)
+    }
+    /// Copies, installs, copies the rest: so that what is installed stays while only the code changes.
+    pub fn install(self, recipe: &Recipe, cache: &[&str]) -> Self {
+        if recipe.manifests.is_empty() || recipe.install.is_none() {
+            return self.add("COPY . .").run(recipe.install.as_deref(), cache);
+        }
+        self.add(format!("COPY {} ./", recipe.manifests.join(" ")))
+            .run(recipe.install.as_deref(), cache)
+            .add("COPY . .")
+    }
+    pub fn start(self, recipe: &Recipe) -> Self {
+        let start = recipe.start.as_deref().unwrap_or_default();
+        self.add(format!("EXPOSE {}", recipe.port)).add(format!("CMD {}", command(start)))
+    }
+    pub fn done(self) -> String {
+        self.text
+    }
+}
+
+/// A command line as a Dockerfile has it. The shell makes room for the program where it can, so that signals reach that.
+pub fn command(line: &str) -> String {
+    let simple = !line.contains(['&', '|', ';', '<', '>', '(', '`']) && !line.starts_with("exec ") && !line.contains('=');
+    let line = if simple { format!("exec {line}") } else { line.to_owned() };
+    serde_json::to_string(&["sh", "-c", &line]).expect("texts are JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_as_a_dockerfile_has_them() {
+        assert_eq!(command("node a.js --port $PORT"), r#"["sh","-c","exec node a.js --port $PORT"]"#);
+        assert_eq!(command("a && b \"c\""), r#"["sh","-c","a && b \"c\""]"#);
+        assert_eq!(command("A=1 b"), r#"["sh","-c","A=1 b"]"#);
+    }
+}

@@ -1,0 +1,155 @@
+//! `serverkit app inspect`, and how a repository is to be built.
+
+use crate::{
+    apps,
+    commands::Context,
+    failure::{Failure, Result},
+    output::Facts,
+};
+use clap::Args;
+use client::types::{BuildInput, Inspection, Preset, SourceInput, SourceInspect, SourceKind};
+use serde_json::Value;
+use std::{fs, path::PathBuf};
+
+/// How to build what has no Dockerfile. What is left out is found out from the repository.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct BuildArgs {
+    /// What builds it: dockerfile, static, node, python, php, ruby, go, rust, java or dotnet; '' to find out
+    #[arg(long, value_name = "PRESET", conflicts_with = "image")]
+    preset: Option<String>,
+    /// The version of the language, such as 3.11
+    #[arg(long, value_name = "VERSION", conflicts_with = "image")]
+    language_version: Option<String>,
+    /// A Debian package to have, or with PHP an extension; may be given several times
+    #[arg(long = "package", value_name = "NAME", conflicts_with = "image")]
+    packages: Vec<String>,
+    /// The command that installs what it needs; '' for none
+    #[arg(long, value_name = "COMMAND", conflicts_with = "image")]
+    install_command: Option<String>,
+    /// The command that builds it; '' for none
+    #[arg(long, value_name = "COMMAND", conflicts_with = "image")]
+    build_command: Option<String>,
+    /// The command that starts it
+    #[arg(long, value_name = "COMMAND", conflicts_with = "image")]
+    start_command: Option<String>,
+    /// The folder that a static site or PHP serves
+    #[arg(long, value_name = "PATH", conflicts_with = "image")]
+    output: Option<String>,
+    /// A file with a Dockerfile of your own, in place of what the repository has; '' to do without
+    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    own_dockerfile: Option<PathBuf>,
+}
+
+impl BuildArgs {
+    pub fn is_empty(&self) -> bool {
+        let texts = [
+            &self.preset,
+            &self.language_version,
+            &self.install_command,
+            &self.build_command,
+            &self.start_command,
+            &self.output,
+        ];
+        texts.iter().all(|text| text.is_none()) && self.packages.is_empty() && self.own_dockerfile.is_none()
+    }
+
+    /// What was given, and the rest from `old` (the API's `Build`).
+    pub fn input(&self, old: Option<&Value>) -> Result<Option<BuildInput>> {
+        if self.is_empty() && old.is_none() {
+            return Ok(None);
+        }
+        let before = |key: &str| old.and_then(|old| old[key].as_str()).map(str::to_owned);
+        let preset = match &self.preset {
+            Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            None => before("preset"),
+        };
+        let preset = preset.map(|text| text.parse::<Preset>()).transpose();
+        let dockerfile_text = match &self.own_dockerfile {
+            Some(path) if path.as_os_str().is_empty() => None,
+            Some(path) => {
+                Some(fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?)
+            }
+            None => before("dockerfile_text"),
+        };
+        let packages = old.and_then(|old| serde_json::from_value(old["packages"].clone()).ok()).flatten();
+        Ok(Some(BuildInput {
+            preset: preset.map_err(|_| Failure::usage("no such preset").hint("see: serverkit app create --help"))?,
+            version: self.language_version.clone().or_else(|| before("version")),
+            packages: if self.packages.is_empty() {
+                packages
+            } else {
+                Some(self.packages.clone())
+            },
+            install: self.install_command.clone().or_else(|| before("install")),
+            build: self.build_command.clone().or_else(|| before("build")),
+            start: self.start_command.clone().or_else(|| before("start")),
+            output: self.output.clone().or_else(|| before("output")),
+            dockerfile_text,
+        }))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Name or id of an app, or the address of a repository
+    what: String,
+    /// The branch to look at; without it the app's, or the default one
+    #[arg(long, short = 'b')]
+    branch: Option<String>,
+    /// The folder to look at
+    #[arg(long, value_name = "PATH")]
+    folder: Option<String>,
+    /// Print the Dockerfile alone
+    #[arg(long)]
+    dockerfile: bool,
+}
+
+pub async fn inspect(context: &Context, args: Inspect) -> Result {
+    let client = context.panel()?;
+    let is_address = args.what.contains([':', '/']);
+    let source = (is_address || args.branch.is_some() || args.folder.is_some()).then(|| SourceInput {
+        url: Some(args.what.clone()),
+        branch: args.branch.clone(),
+        folder: args.folder.clone(),
+        ..apps::nothing(SourceKind::Git)
+    });
+    let mut body = SourceInspect { app: None, source };
+    if !is_address {
+        if let Some(source) = &mut body.source {
+            let app = client.ask(client.app_show(&args.what)).await?;
+            source.url = app.json["source"]["url"].as_str().map(str::to_owned);
+        }
+        body.app = Some(args.what.clone());
+    }
+    let answer = client.ask(client.source_inspect(&body)).await?;
+    let seen = &answer.value;
+    if let (true, Some(plan), false) = (args.dockerfile, &seen.plan, context.out.json) {
+        return context.out.line(plan.dockerfile.trim_end());
+    }
+    context.out.answer(&answer.json, || words(context, seen))
+}
+
+fn words(context: &Context, seen: &Inspection) -> String {
+    let mut facts = Facts::new();
+    facts.add(
+        "Commit",
+        format!("{} {}", &seen.commit.id[..seen.commit.id.len().min(10)], seen.commit.subject),
+    );
+    let branches: Vec<&str> = seen.branches.iter().map(|branch| branch.name.as_str()).collect();
+    facts.add("Branches", branches.join(", "));
+    facts.maybe("Problem", seen.problem.clone());
+    if let Some(plan) = &seen.plan {
+        facts
+            .add(
+                "Built as",
+                format!("{} {} ({})", plan.framework, plan.version.as_deref().unwrap_or_default(), plan.why),
+            )
+            .maybe("Install", plan.install.clone())
+            .maybe("Build", plan.build.clone())
+            .maybe("Start", plan.start.clone())
+            .maybe("Serves", plan.output.clone())
+            .maybe("Port", plan.port.map(|port| port.to_string()));
+    }
+    facts.print(&context.out)
+}

@@ -1,0 +1,8 @@
+"""The usual commands of a Django project."""
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_of_notes.settings")
+execute_from_command_line(sys.argv)

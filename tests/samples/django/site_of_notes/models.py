@@ -1,0 +1,6 @@
+"""What is kept."""
+from django.db import models
+
+
+class Note(models.Model):
+    text = models.TextField()
