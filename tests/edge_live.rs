@@ -180,12 +180,20 @@ async fn testssl_finds_nothing_above_low() {
     let port = panel.url().rsplit(':').next().unwrap().to_owned();
     let output = std::process::Command::new("testssl")
         .current_dir(&folder)
-        .args(["--warnings=off", "--quiet", "--color=0", "--add-ca=ca.pem", "--jsonfile=found.json", "--ip=127.0.0.1"])
+        .args([
+            "--warnings=off",
+            "--quiet",
+            "--color=0",
+            "--add-ca=ca.pem",
+            "--jsonfile=found.json",
+            "--ip=127.0.0.1",
+        ])
         .arg(format!("https://localhost:{port}/"))
         .output()
         .expect("tests/run.sh installs testssl.sh");
     let found = std::fs::read_to_string(folder.path().join("found.json")).unwrap_or_default();
-    let found: Vec<Value> = serde_json::from_str(&found).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)));
+    let found: Vec<Value> =
+        serde_json::from_str(&found).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)));
     assert!(found.len() > 100, "it looked at little: {}", found.len());
     let above_low: Vec<&Value> = found
         .iter()
