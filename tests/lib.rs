@@ -7,6 +7,7 @@
 mod acme;
 mod apps_bad_input;
 mod cli;
+mod compose;
 mod deploy;
 mod edge_live;
 mod faults;

@@ -113,6 +113,28 @@ pub enum Source {
     Git(GitSource),
     #[oai(mapping = "image")]
     Image(ImageSource),
+    #[oai(mapping = "compose")]
+    Compose(ComposeSource),
+}
+
+/// Several services from a Compose file. Its text is at `/apps/{app}/compose`.
+#[derive(Debug, Object)]
+pub struct ComposeSource {
+    /// Services of these profiles run too.
+    pub profiles: Vec<String>,
+    /// The service that domains lead to; null: the first one with a port.
+    pub main_service: Option<String>,
+    /// The template of the catalog that it was made from.
+    pub template: Option<InstalledTemplate>,
+}
+
+/// A template that an app was made from.
+#[derive(Debug, Object)]
+pub struct InstalledTemplate {
+    pub name: String,
+    pub version: String,
+    /// There is a hint for the first sign-in that nobody has seen.
+    pub first_login: bool,
 }
 
 /// A repository.
@@ -151,6 +173,7 @@ pub struct ImageSource {
 pub enum SourceKind {
     Git,
     Image,
+    Compose,
 }
 
 /// What an app may use; always bounded.
@@ -265,7 +288,8 @@ pub struct AppCreate {
     pub deploy: Option<bool>,
 }
 
-/// Where an app is to come from. With `git`: `url` and what else it needs; with `image`: `reference`.
+/// Where an app is to come from. With `git`: `url` and what else it needs; with `image`: `reference`; with `compose`: the
+/// text of a Compose file.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub struct SourceInput {
@@ -291,6 +315,12 @@ pub struct SourceInput {
     pub deploy_key: Option<bool>,
     /// The image, such as `nginx:1.27`.
     pub reference: Option<String>,
+    /// The Compose file; sealed.
+    pub compose: Option<String>,
+    /// Services of these profiles run too; `*`: of all.
+    pub profiles: Option<Vec<String>>,
+    /// The service that domains lead to; left out: the first one with a port.
+    pub main_service: Option<String>,
 }
 
 /// What is left out keeps its value, or gets the usual one: 512 MiB, one core, 512 processes.
@@ -460,6 +490,15 @@ impl From<types::Source> for Source {
             types::Source::Image { reference } => Source::Image(ImageSource {
                 reference: reference.to_string(),
             }),
+            types::Source::Compose(source) => Source::Compose(ComposeSource {
+                profiles: source.profiles,
+                main_service: source.main,
+                template: source.template.map(|template| InstalledTemplate {
+                    name: template.name,
+                    version: template.version,
+                    first_login: !template.greeted,
+                }),
+            }),
         }
     }
 }
@@ -585,6 +624,12 @@ impl TryFrom<SourceInput> for app::NewSource {
                     .reference
                     .ok_or_else(|| Error::invalid("source.reference", "is missing"))?
                     .parse()?,
+            }),
+            SourceKind::Compose => Ok(app::NewSource::Compose {
+                text: Secret::from(input.compose.ok_or_else(|| Error::invalid("source.compose", "is missing"))?),
+                profiles: input.profiles.unwrap_or_default(),
+                main: input.main_service.filter(|name| !name.is_empty()),
+                template: None,
             }),
         }
     }

@@ -24,6 +24,10 @@ pub struct Domain {
     pub primary: bool,
     /// Plain HTTP is sent to HTTPS.
     pub force_https: bool,
+    /// Another service than the main one, for an app of several.
+    pub service: Option<String>,
+    /// The port of that service.
+    pub service_port: Option<u16>,
     /// Null: none yet.
     pub certificate: Option<DomainCertificate>,
     pub url: String,
@@ -46,6 +50,10 @@ pub struct DomainAdd {
     pub host: String,
     /// Left out: true.
     pub force_https: Option<bool>,
+    /// For an app of several services: the one that it leads to; left out: the main one.
+    pub service: Option<String>,
+    /// The port of that service; needed with `service`.
+    pub service_port: Option<u16>,
 }
 
 /// Whether a host's name leads here.
@@ -67,6 +75,8 @@ impl From<app::DomainView> for Domain {
             app: Named::new(view.domain.app, view.app_name),
             primary: view.domain.primary,
             force_https: view.domain.force_https,
+            service_port: view.domain.service.as_ref().map(|place| place.port),
+            service: view.domain.service.map(|place| place.service),
             certificate: view.certificate.map(|certificate| DomainCertificate {
                 state: certificate.state.into(),
                 not_after: certificate.not_after.map(moment),
@@ -122,11 +132,22 @@ impl DomainsApi {
         app: Path<String>,
         body: Json<DomainAdd>,
     ) -> Answer<Created<Domain>> {
-        let DomainAdd { host, force_https } = body.0;
+        let DomainAdd {
+            host,
+            force_https,
+            service,
+            service_port,
+        } = body.0;
+        let place = match (service.filter(|service| !service.is_empty()), service_port) {
+            (Some(service), Some(port)) => Some(types::ServicePort { service, port }),
+            (None, None) => None,
+            (Some(_), None) => return Err(types::Error::invalid("service_port", "is needed with service").into()),
+            (None, Some(_)) => return Err(types::Error::invalid("service_port", "goes with service only").into()),
+        };
         let domain = self
             .0
             .domains
-            .add(&who.actor, &app.0, host.parse()?, force_https.unwrap_or(true))
+            .add(&who.actor, &app.0, host.parse()?, force_https.unwrap_or(true), place)
             .await?;
         Ok(created(domain))
     }

@@ -211,6 +211,8 @@ pub struct PortWish {
     pub app: String,
     /// In the app's container; left out: the same.
     pub target_port: Option<u16>,
+    /// Which service of an app of several; left out: the main one.
+    pub service: Option<String>,
     /// Tells the app who the client is; for TCP only.
     pub proxy_protocol: Option<ProxyVersion>,
     /// Addresses or networks that may come; left out: everybody.
@@ -461,6 +463,7 @@ impl EdgeApi {
             listen,
             app: body.0.app,
             port: body.0.target_port.unwrap_or(listen.port),
+            service: body.0.service,
             proxy_protocol: body.0.proxy_protocol.map(|version| typed(&version)).transpose()?,
             allow: networks("allow", body.0.allow.unwrap_or_default())?,
             max_connections: body.0.max_connections.unwrap_or(0),

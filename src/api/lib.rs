@@ -20,6 +20,7 @@ mod hooks;
 mod listen;
 mod live;
 mod logs;
+mod marketplace;
 mod metrics;
 mod once;
 mod outermost;
@@ -36,6 +37,7 @@ mod setup;
 mod shape;
 mod signed;
 mod sources;
+mod stacks;
 mod stream;
 mod tags;
 #[cfg(test)]
@@ -257,6 +259,7 @@ type Operations = (
         settings::SettingsApi,
         upgrades::UpgradesApi,
     ),
+    (stacks::StacksApi, marketplace::MarketplaceApi),
 );
 
 fn operations(panel: &Panel, world: &World) -> Operations {
@@ -295,5 +298,6 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             settings::SettingsApi(panel()),
             upgrades::UpgradesApi(panel()),
         ),
+        (stacks::StacksApi(panel()), marketplace::MarketplaceApi(panel())),
     )
 }

@@ -115,11 +115,18 @@ impl LogsApi {
         tail: Query<Option<u32>>,
         /// Only lines that hold this text, in any case of letters.
         search: Query<Option<String>>,
+        /// Only of this service, for an app of several.
+        service: Query<Option<String>>,
     ) -> Answer<Json<AppLog>> {
         let since = moment_of(since.0.as_deref(), self.1.now())?;
         let tail = bounded(tail.0, 500)?;
         let search = search.0.filter(|search| !search.is_empty());
-        let lines = self.0.logs.read(&who.actor, &app.0, since, Some(tail), search.as_deref()).await?;
+        let service = service.0.filter(|service| !service.is_empty());
+        let lines = self
+            .0
+            .logs
+            .read(&who.actor, &app.0, since, Some(tail), search.as_deref(), service.as_deref())
+            .await?;
         Ok(Json(AppLog {
             lines: lines.into_iter().map(AppLine::from).collect(),
         }))
@@ -139,10 +146,12 @@ impl LogsApi {
         since: Query<Option<String>>,
         /// First the last so many lines; left out: 100.
         tail: Query<Option<u32>>,
+        /// Only of this service, for an app of several.
+        service: Query<Option<String>>,
     ) -> Answer<BoxWebSocketUpgraded> {
         let since = moment_of(since.0.as_deref(), self.1.now())?;
         let tail = bounded(tail.0, 100)?;
-        let lines = self.0.logs.follow(&who.actor, &app.0, since, Some(tail)).await?;
+        let lines = self.0.logs.follow(&who.actor, &app.0, since, Some(tail), service.0).await?;
         Ok(socket.send(
             Box::pin(who.revoked(self.0.clone())),
             lines.map(|line| AppLine::from(line).to_json_string()).boxed(),
@@ -153,6 +162,7 @@ impl LogsApi {
     ///
     /// A WebSocket: binary frames are bytes in both directions; the text frame `{"resize":{"columns":80,"rows":24}}` sets the size; at the end comes the text frame `{"exit":0}`.
     #[oai(path = "/apps/:app/terminal", method = "get", operation_id = "app_terminal")]
+    #[allow(clippy::too_many_arguments)] // each is a parameter of the request
     async fn app_terminal(
         &self,
         who: Signed,
@@ -165,10 +175,16 @@ impl LogsApi {
         rows: Query<Option<u16>>,
         /// A program and its arguments, one parameter each; left out: a shell.
         command: Query<Option<Vec<String>>>,
+        /// In this service of an app of several; left out: the main one.
+        service: Query<Option<String>>,
     ) -> Answer<BoxWebSocketUpgraded> {
         let (columns, rows) = (columns.0.unwrap_or(80), rows.0.unwrap_or(24));
         let command = command.0.unwrap_or_default();
-        let exec = self.0.logs.terminal(&who.actor, &app.0, command, columns, rows).await?;
+        let exec = self
+            .0
+            .logs
+            .terminal(&who.actor, &app.0, service.0.as_deref(), command, columns, rows)
+            .await?;
         Ok(socket.join(Box::pin(who.revoked(self.0.clone())), exec))
     }
 }

@@ -16,6 +16,8 @@ pub enum Tag {
     Projects,
     /// Apps: where they come from, how they run, the trash.
     Apps,
+    /// Compose files, the services they make, and the catalog of apps.
+    Catalog,
     /// Environment variables of apps.
     Variables,
     /// Hosts that lead to apps.

@@ -6,14 +6,15 @@ use crate::{
     ground::Ground,
     observed::AppState,
     projects::{find_environment, of, owned},
+    stacks,
     variables::{VariableChange, sealed_variable},
     volumes,
 };
 use std::{collections::HashMap, sync::Arc};
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, AppName, BuildWish, Cause, ContainerPath, DeployCommands, DeployLock, Deployment, DesiredState, Domain,
-    Environment, Error, Fact, GitRef, GitSource, GitUrl, HealthCheck, Host, ImageRef, Kind, Limits, Mount, Phase, Probe, Project, Release,
+    Action, Actor, App, AppId, AppName, BuildWish, Cause, ComposeSource, ContainerPath, DeployCommands, DeployLock, Deployment, DesiredState, Domain,
+    Environment, Error, Fact, GitRef, GitSource, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Mount, Phase, Probe, Project, Release,
     RepoPath, Result, Secret, Slug, Source, Volume,
 };
 
@@ -60,6 +61,14 @@ pub enum NewSource {
     },
     Image {
         reference: ImageRef,
+    },
+    Compose {
+        text: Secret,
+        profiles: Vec<String>,
+        /// The service that domains lead to.
+        main: Option<String>,
+        /// From which template it is.
+        template: Option<Box<Installed>>,
     },
 }
 
@@ -189,6 +198,9 @@ impl Apps {
         for (index, host) in hosts.iter().enumerate() {
             batch = insert_domain(ground, batch, &app, host.into(), index == 0, true)?;
         }
+        for volume in settled(ground, actor, &mut app, &environment, &wish.variables, hosts.first())? {
+            batch = batch.insert(volume);
+        }
         for change in wish.variables {
             batch = batch.insert(sealed_variable(ground, actor, &app, change)?);
         }
@@ -234,6 +246,10 @@ impl Apps {
         }
         if let Some(source) = change.source {
             stored.source = new_source(ground, actor, source, Some(&stored.source))?;
+            let environment = ground.store.environments.get(stored.environment.as_str())?.value;
+            for volume in settled(ground, actor, &mut stored.value, &environment, &[], None)? {
+                batch = batch.insert(volume);
+            }
         }
         if let Some(port) = change.port {
             stored.port = checked_port(port)?;
@@ -387,7 +403,9 @@ impl Apps {
             .await?;
         tokio::spawn(async move {
             let found = ground.node.containers().await.unwrap_or_default();
-            for container in found.iter().filter(|container| container.owner.release == release) {
+            let release = crate::releases::find(&ground, &release).ok().flatten();
+            let own = |container: &&types::Container| release.as_ref().is_some_and(|release| release.owns(container));
+            for container in found.iter().filter(own) {
                 if let Err(error) = ground
                     .node
                     .container_stop(&container.id, std::time::Duration::from_secs(grace.into()))
@@ -418,7 +436,7 @@ impl Apps {
                     git.host_key = None;
                     Ok(())
                 }
-                Source::Image { .. } => Err(Error::busy("an app from an image has no repository")),
+                Source::Image { .. } | Source::Compose(_) => Err(Error::busy("this app has no repository")),
             })
             .await?;
         Ok(made)
@@ -486,7 +504,7 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
         };
         let mut domains = domains.remove(&app.id).unwrap_or_default();
         domains.sort_by_key(|domain| !domain.primary);
-        let (state, mut state_detail) = observed.state_of(&app, deployment.as_ref().map(|deployment| deployment.phase));
+        let (state, mut state_detail) = observed.state_of(&app, release.as_ref(), deployment.as_ref().map(|deployment| deployment.phase));
         if state == AppState::Failed {
             state_detail = deployment.as_ref().and_then(|deployment| deployment.error.clone());
         }
@@ -517,15 +535,16 @@ fn differs(app: &App, release: &Release) -> bool {
     app.variables_version != release.variables_version
         || app.limits != release.limits
         || app.health != release.health
-        || app.mounts != release.mounts
+        || (release.stack.is_none() && app.mounts != release.mounts)
         || app.command != release.command
         || app.grace_seconds != release.grace_seconds
         || app.port.is_some_and(|port| port != release.port)
         || matches!(&app.source, Source::Image { reference } if reference.as_str() != release.image_name)
+        || matches!(&app.source, Source::Compose(source) if release.stack.as_ref().is_none_or(|live| live.source != source.hash))
 }
 
 /// `NAME.<apps' domain>`, or with the environment where that is taken; `None` when there is no such domain.
-fn default_host(ground: &Ground, name: &AppName, environment: &Environment) -> Result<Option<Host>> {
+pub(crate) fn default_host(ground: &Ground, name: &AppName, environment: &Environment) -> Result<Option<Host>> {
     let Some(domain) = ground.apps_domain()? else { return Ok(None) };
     for host in [format!("{name}.{domain}"), format!("{name}-{}.{domain}", environment.name)] {
         let host: Host = host.parse()?;
@@ -551,10 +570,10 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
         deploy_key: key,
     } = wish
     else {
-        let NewSource::Image { reference } = wish else {
-            unreachable!("a source is one of two")
+        return match wish {
+            NewSource::Image { reference } => Ok(Source::Image { reference }),
+            other => compose_source(ground, other, old),
         };
-        return Ok(Source::Image { reference });
     };
     if url.is_local() {
         actor.may(Action::UseLocalPaths)?;
@@ -603,6 +622,75 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
         deploy_key_public,
         host_key,
     }))
+}
+
+/// Volumes, rights and the template stay with the app when its file is another.
+fn compose_source(ground: &Ground, wish: NewSource, old: Option<&Source>) -> Result<Source> {
+    let NewSource::Compose {
+        text,
+        profiles,
+        main,
+        template,
+    } = wish
+    else {
+        return Err(Error::invalid("source", "is of no kind that is known"));
+    };
+    let old = match old {
+        Some(Source::Compose(old)) => Some(old),
+        Some(_) => {
+            return Err(Error::invalid(
+                "source",
+                "an app of one container stays one; make a new app from the Compose file",
+            ));
+        }
+        None => None,
+    };
+    let bad = |profile: &String| profile.is_empty() || profile.len() > 100 || profile.chars().any(char::is_control);
+    if profiles.len() > 50 || profiles.iter().any(bad) {
+        return Err(Error::invalid("profiles", "must be names of profiles"));
+    }
+    Ok(Source::Compose(ComposeSource {
+        hash: stacks::digest(
+            &[
+                text.expose(),
+                profiles.join("\n").as_bytes(),
+                main.as_deref().unwrap_or_default().as_bytes(),
+            ]
+            .join(&0),
+        ),
+        text: ground.store.seal(&text)?,
+        profiles,
+        main,
+        volumes: old.map(|old| old.volumes.clone()).unwrap_or_default(),
+        host_allowed: old.map(|old| old.host_allowed.clone()).unwrap_or_default(),
+        template: template
+            .map(|template| *template)
+            .or_else(|| old.and_then(|old| old.template.clone())),
+    }))
+}
+
+/// Reads a Compose app with the values that it will have, and settles its volumes and rights. Answers the volumes to make.
+fn settled(
+    ground: &Ground,
+    actor: &Actor,
+    app: &mut App,
+    environment: &Environment,
+    changes: &[VariableChange],
+    host: Option<&Host>,
+) -> Result<Vec<Volume>> {
+    let Source::Compose(source) = &app.source else {
+        return Ok(Vec::new());
+    };
+    let mut values = stacks::values_of(ground, app)?;
+    for change in changes {
+        if let Some(text) = change.value.as_ref().and_then(|value| value.expose_str()) {
+            values.insert(change.key.to_string(), text.to_owned());
+        }
+    }
+    let template = stacks::template_with(ground, app, values.clone(), host)?;
+    let text = stacks::text_of(ground, source)?;
+    let composed = stacks::read(&text, &source.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))?;
+    stacks::settle(ground, actor, app, environment, &composed)
 }
 
 fn same_host(a: &GitUrl, b: &GitUrl) -> bool {

@@ -9,7 +9,8 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{
-    App, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseId, Result, Secret, report,
+    App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseId, Result, Secret,
+    VolumeId, report,
 };
 
 /// How long requests and WebSockets of a container that was replaced may go on.
@@ -17,21 +18,21 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// A request that was given the old route in the moment of the swap has begun by then.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// Containers that are on their way out, by release.
+/// Containers that are on their way out: by release, those of a stack by name.
 #[derive(Default)]
 pub(crate) struct Retiring {
-    tokens: Mutex<HashMap<ReleaseId, CancellationToken>>,
+    tokens: Mutex<HashMap<String, CancellationToken>>,
     looking: tokio::sync::Mutex<()>,
 }
 
 impl Retiring {
-    fn enter(&self, release: &ReleaseId) -> Option<CancellationToken> {
+    fn enter(&self, key: &str) -> Option<CancellationToken> {
         let mut tokens = self.tokens.lock().expect("no panic while held");
-        if tokens.contains_key(release) {
+        if tokens.contains_key(key) {
             return None;
         }
         let token = CancellationToken::new();
-        tokens.insert(release.clone(), token.clone());
+        tokens.insert(key.to_owned(), token.clone());
         Some(token)
     }
 
@@ -42,8 +43,13 @@ impl Retiring {
 
     /// The release is wanted again: one that still drains stays, one that is being stopped is waited for.
     async fn take_back(&self, release: &ReleaseId) {
+        self.take_back_named(release.as_str()).await;
+    }
+
+    /// The same for one container of a stack.
+    pub async fn take_back_named(&self, key: &str) {
         loop {
-            match self.tokens.lock().expect("no panic while held").get(release) {
+            match self.tokens.lock().expect("no panic while held").get(key) {
                 Some(token) => token.cancel(),
                 None => return,
             }
@@ -100,7 +106,11 @@ async fn fetch_again(ground: &Ground, app: &App, digest: &str) -> Result<String>
 
 /// Drains, stops and removes a container, beside what else happens. `false` when that is under way already.
 pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
-    let Some(taken_back) = ground.retiring.enter(&container.owner.release) else {
+    let key = match &container.owner.service {
+        Some(_) => container.name.clone(),
+        None => container.owner.release.to_string(),
+    };
+    let Some(taken_back) = ground.retiring.enter(&key) else {
         return false;
     };
     let (ground, container) = (ground.clone(), container.clone());
@@ -108,12 +118,7 @@ pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
         if let Err(error) = drain_and_remove(&ground, &container, taken_back).await {
             tracing::warn!("retiring {}: {}", container.name, report(&error));
         }
-        ground
-            .retiring
-            .tokens
-            .lock()
-            .expect("no panic while held")
-            .remove(&container.owner.release);
+        ground.retiring.tokens.lock().expect("no panic while held").remove(&key);
         ground.wake_reconcile();
     });
     true
@@ -122,7 +127,8 @@ pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
 /// Waits until nothing is under way to the container, at most [`DRAIN`]; then stops it with its grace, and removes it.
 async fn drain_and_remove(ground: &Ground, container: &Container, taken_back: CancellationToken) -> Result<()> {
     let release = releases::find(ground, &container.owner.release)?;
-    if let Some(upstream) = release.as_ref().and_then(|release| routing::upstream(container, release.port)) {
+    let serving = release.as_ref().filter(|release| release.serves_with(container));
+    if let Some(upstream) = serving.and_then(|release| routing::upstream(container, release.port)) {
         let drained = async {
             tokio::time::sleep(SETTLE).await;
             let began = tokio::time::Instant::now();
@@ -151,14 +157,8 @@ async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<Container
     let network = ensure_network(ground, app).await?;
     let mut mounts = Vec::new();
     for mount in &release.mounts {
-        let volume = ground.store.volumes.get(mount.volume.as_str())?.value;
-        let labels = [
-            ("serverkit.organization".to_owned(), volume.organization.to_string()),
-            ("serverkit.volume".to_owned(), volume.id.to_string()),
-        ];
-        ground.node.volume_ensure(&volume.engine_name, &labels).await?;
         mounts.push(MountSpec {
-            volume: volume.engine_name,
+            volume: must_be_here(ground, &mount.volume).await?,
             path: mount.path.to_string(),
             read_only: mount.read_only,
         });
@@ -177,6 +177,7 @@ async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<Container
             environment: app.environment.clone(),
             app: app.id.clone(),
             release: release.id.clone(),
+            service: None,
         },
         image: release.image.clone(),
         command: release.command.clone(),
@@ -186,6 +187,7 @@ async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<Container
         mounts,
         limits: release.limits.clone(),
         grace_seconds: release.grace_seconds,
+        service: None,
     })
 }
 
@@ -201,15 +203,38 @@ pub(crate) async fn run_spec(ground: &Ground, app: &App, release: &Release, comm
     })
 }
 
+/// The volume's name on the engine, where it is made unless it is there.
+pub(crate) async fn must_be_here(ground: &Ground, id: &VolumeId) -> Result<String> {
+    let volume = ground.store.volumes.get(id.as_str())?.value;
+    let labels = [
+        ("serverkit.organization".to_owned(), volume.organization.to_string()),
+        ("serverkit.volume".to_owned(), volume.id.to_string()),
+    ];
+    ground.node.volume_ensure(&volume.engine_name, &labels).await?;
+    Ok(volume.engine_name)
+}
+
 /// The network of the app's environment; makes it, with the first subnet of the range that nobody has.
-async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
+pub(crate) async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
+    network(ground, app, None).await
+}
+
+/// The network of one app's services, on which they have their plain names. Two apps with a service `db` each must not
+/// find the other's, so they cannot share one.
+pub(crate) async fn app_network(ground: &Ground, app: &App) -> Result<String> {
+    network(ground, app, Some(&app.id)).await
+}
+
+async fn network(ground: &Ground, app: &App, own: Option<&AppId>) -> Result<String> {
+    let key = own.map_or_else(|| app.environment.as_str(), |app| app.as_str());
+    let id = key.split_once('_').map_or(key, |(_, id)| id);
     let spec = |network: &Network| NetworkSpec {
         name: network.name.clone(),
         organization: app.organization.clone(),
         environment: app.environment.clone(),
         subnet: network.subnet,
     };
-    if let Some(network) = ground.store.networks.find(app.environment.as_str())? {
+    if let Some(network) = ground.store.networks.find(key)? {
         ground.node.network_ensure(&spec(&network)).await?;
         return Ok(network.value.name);
     }
@@ -225,7 +250,8 @@ async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
         }
         let network = Network {
             environment: app.environment.clone(),
-            name: format!("serverkit-{}", app.environment.as_str().trim_start_matches("env_")),
+            app: own.cloned(),
+            name: format!("serverkit-{id}"),
             subnet,
         };
         match ground.node.network_ensure(&spec(&network)).await {
@@ -233,7 +259,7 @@ async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
                 match ground.store.networks.insert(network.clone()).await {
                     Ok(_) => return Ok(network.name),
                     // Another deployment of the environment was quicker, with the same network.
-                    Err(Error::Taken { .. }) => return Ok(ground.store.networks.get(app.environment.as_str())?.value.name),
+                    Err(Error::Taken { .. }) => return Ok(ground.store.networks.get(key)?.value.name),
                     Err(error) => return Err(error),
                 }
             }

@@ -1,6 +1,8 @@
 //! Brings deployments from `queued` to an end. The phase is saved before its work begins, and each step may be repeated,
 //! so that a crash costs at most one step: at the next start the same step is done again.
 
+mod stack;
+
 use crate::{
     containers::{self, must_stop_first, tail},
     deployments::{git_login, log_name, moved},
@@ -330,11 +332,15 @@ async fn finish(ground: &Ground, mut deployment: Stored<Deployment>, phase: Phas
 async fn abandon(ground: &Ground, deployment: &Deployment, log: &Log) {
     let Some(release) = &deployment.release else { return };
     let app = ground.store.apps.find(deployment.app.as_str()).ok().flatten();
-    if app.is_none_or(|app| app.release.as_ref() == Some(release)) {
+    if app.as_ref().is_none_or(|app| app.release.as_ref() == Some(release)) {
         return;
     }
+    let find = |id: &types::ReleaseId| releases::find(ground, id).ok().flatten();
+    let (failed, live) = (find(release), app.and_then(|app| find(app.release.as_ref()?)));
     for container in ground.node.containers().await.unwrap_or_default() {
-        if container.owner.release == *release {
+        let is_its = failed.as_ref().is_some_and(|failed| failed.owns(&container));
+        // A service that did not change has one container for both.
+        if is_its && !live.as_ref().is_some_and(|live| live.owns(&container)) {
             log.tail_of(ground, &container).await;
             if let Err(error) = ground.node.container_remove(&container.id).await {
                 tracing::warn!("removing {}: {}", container.name, report(&error));
@@ -428,6 +434,7 @@ impl Step<'_> {
                     .await?;
                 self.released(image, reference.as_str().to_owned())
             }
+            Source::Compose(source) => self.fetch_stack(source).await,
         }
     }
 
@@ -587,6 +594,7 @@ impl Step<'_> {
             health: app.health.clone(),
             grace_seconds: app.grace_seconds,
             created_at: ground.world.now(),
+            stack: None,
         };
         let id = release.id.clone();
         Ok(Next {
@@ -598,6 +606,9 @@ impl Step<'_> {
 
     async fn start(&self) -> Result<Next> {
         let release = self.release()?;
+        if let Some(stack) = &release.stack {
+            return self.start_stack(&release, stack).await;
+        }
         // While the old one still serves: when it fails, nothing has changed.
         if let (Some(command), false) = (&self.app.commands.before, self.is_rollback()) {
             self.log.note(format!("before the start: {command}")).await;
@@ -632,6 +643,9 @@ impl Step<'_> {
 
     async fn check(&self) -> Result<Next> {
         let release = self.release()?;
+        if let Some(stack) = &release.stack {
+            return self.check_stack(&release, stack).await;
+        }
         let health = &release.health;
         let what = match &health.probe {
             Probe::Tcp => format!("port {} to take connections", release.port),

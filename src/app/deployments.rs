@@ -40,10 +40,10 @@ impl Deployments {
         if let Some(lock) = app.locked(self.ground.world.now()) {
             return Err(Error::busy(format!("{}; unlock them first", lock.words())));
         }
-        if reference.is_some() && matches!(app.source, Source::Image { .. }) {
+        if reference.is_some() && !matches!(app.source, Source::Git(_)) {
             return Err(Error::invalid(
                 "reference",
-                "an app from an image has no branches; change its image instead",
+                "an app that is not from Git has no branches; change its source instead",
             ));
         }
         self.queue(actor, &app, Cause::Manual, reference).await

@@ -8,7 +8,10 @@ use crate::{
 };
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use store::Batch;
-use types::{Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, HostPattern, Kind, Result, TrafficPolicy, report};
+use types::{
+    Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, HostPattern, Kind, Result, ServicePort, TrafficPolicy,
+    report,
+};
 
 #[derive(Debug, Clone)]
 pub struct DomainView {
@@ -62,11 +65,26 @@ impl Domains {
     }
 
     /// Fails with `Taken` when the host leads somewhere already. A wildcard is never the one that links show.
-    pub async fn add(&self, actor: &Actor, app: &str, host: HostPattern, force_https: bool) -> Result<DomainView> {
+    /// `place`: a service of the app and its port, where it does not lead to the main one.
+    pub async fn add(
+        &self,
+        actor: &Actor,
+        app: &str,
+        host: HostPattern,
+        force_https: bool,
+        place: Option<ServicePort>,
+    ) -> Result<DomainView> {
         actor.may(Action::Configure)?;
         let app = find_app(&self.ground, actor, app)?;
         not_trashed(&app)?;
-        let first = !host.is_wildcard()
+        if let Some(place) = &place {
+            if place.port == 0 {
+                return Err(Error::invalid("service_port", "must be from 1 to 65535"));
+            }
+            crate::stacks::must_have(&self.ground, &app, &place.service)?;
+        }
+        let first = place.is_none()
+            && !host.is_wildcard()
             && !self
                 .ground
                 .store
@@ -76,6 +94,13 @@ impl Domains {
                 .any(|domain| domain.app == app.id && domain.primary);
         let batch = insert_domain(&self.ground, Batch::new(), &app, host.clone(), first, force_https)?;
         self.ground.store.commit(batch).await?;
+        if place.is_some() {
+            let led = |domain: &mut Domain| {
+                domain.service = place.clone();
+                Ok(())
+            };
+            self.ground.store.domains.update(host.as_str(), led).await?;
+        }
         self.changed().await;
         self.ground
             .events
@@ -241,5 +266,6 @@ pub(crate) fn insert_domain(
         rules: Vec::new(),
         canary: None,
         passthrough: None,
+        service: None,
     }))
 }

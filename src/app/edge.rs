@@ -21,6 +21,8 @@ pub struct NewStream {
     pub app: String,
     /// In the app's container.
     pub port: u16,
+    /// Which of the app's services; `None`: the main one.
+    pub service: Option<String>,
     pub proxy_protocol: Option<ProxyVersion>,
     pub allow: Vec<IpNet>,
     pub max_connections: u32,
@@ -159,6 +161,7 @@ impl EdgeService {
             organization: app.organization.clone(),
             app: app.id.clone(),
             port: wish.port,
+            service: wish.service,
             proxy_protocol: wish.proxy_protocol,
             allow: wish.allow,
             max_connections: wish.max_connections,

@@ -44,10 +44,8 @@ impl HealthChecker {
             let Some(app) = self.ground.store.apps.find(container.owner.app.as_str())? else {
                 continue;
             };
-            if app.release.as_ref() != Some(&container.owner.release) {
-                continue;
-            }
-            let Some(release) = releases::find(&self.ground, &container.owner.release)? else {
+            let Some(id) = &app.release else { continue };
+            let Some(release) = releases::find(&self.ground, id)?.filter(|release| release.serves_with(container)) else {
                 continue;
             };
             let interval = Duration::from_secs(release.health.interval_seconds.into());

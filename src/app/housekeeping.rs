@@ -111,7 +111,11 @@ impl Housekeeping {
         let ground = &self.ground;
         let mut removed = 0;
         for network in ground.store.networks.list()? {
-            if ground.store.environments.find(network.environment.as_str())?.is_none() {
+            let gone = match &network.app {
+                Some(app) => ground.store.apps.find(app.as_str())?.is_none(),
+                None => ground.store.environments.find(network.environment.as_str())?.is_none(),
+            };
+            if gone {
                 ground.node.network_remove(&network.name).await?;
                 ground.store.commit(Batch::new().remove(&network)).await?;
                 removed += 1;

@@ -314,6 +314,7 @@ async fn judge_one(ground: &Arc<Ground>, app: &App, webhook: &Webhook, mut push:
             "ignored: the app is from an image, so pushes to a repository mean nothing to it",
         ),
         Source::Image { reference } => deploy(None, format!("deploying {reference}")),
+        Source::Compose(_) => deploy(None, "deploying its services".to_owned()),
         Source::Git(git) => {
             if git.branch.is_none() && webhook.rules.branches.is_empty() && push.default_branch.is_none() {
                 push.default_branch = default_branch(ground, git).await;

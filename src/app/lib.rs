@@ -24,6 +24,7 @@ mod housekeeping;
 mod idempotency;
 mod inbox;
 mod logs;
+mod marketplace;
 mod observed;
 mod overview;
 mod poller;
@@ -43,6 +44,7 @@ mod sessions;
 mod settings;
 mod setup;
 mod sources;
+mod stacks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -62,6 +64,8 @@ pub use acme::{
 };
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeName};
 pub use build::Recipe;
+/// The words of templates, for who shows them.
+pub use catalog::template;
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
 pub use deployer::Deployer;
@@ -77,6 +81,7 @@ pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
 pub use inbox::{Arrival, Inbox};
 pub use logs::{AppLine, Logs};
+pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};
 pub use observed::AppState;
 pub use overview::{Attention, Counts, Overview, Overviews};
 pub use poller::Poller;
@@ -92,6 +97,7 @@ pub use sessions::*;
 pub use settings::{SettingsChange, SettingsService};
 pub use setup::*;
 pub use sources::{Inspection, PlanView, Sources};
+pub use stacks::{ComposeReport, ServiceView, Stacks};
 pub use tokens::*;
 pub use traffic::{PolicyWish, RuleWish, Traffic};
 pub use trash::{DeletePlan, Trash};
@@ -151,8 +157,10 @@ pub struct Panel {
     pub volumes: Volumes,
     pub servers: Servers,
     pub logs: Logs,
+    pub marketplace: Marketplace,
     pub events: Events,
     pub settings: SettingsService,
+    pub stacks: Stacks,
     pub overviews: Overviews,
     pub answers: Answers,
     pub upgrades: Upgrades,
@@ -218,7 +226,9 @@ impl Panel {
             volumes: Volumes::new(ground.clone()),
             servers: Servers::new(ground.clone()),
             logs: Logs::new(ground.clone()),
+            marketplace: Marketplace::new(ground.clone()),
             settings: SettingsService::new(ground.clone()),
+            stacks: Stacks::new(ground.clone()),
             overviews: Overviews::new(ground.clone()),
             answers: Answers::new(ground.store.clone(), ground.world.clone()),
             upgrades: Upgrades::new(ground.clone(), upgrades),

@@ -35,6 +35,7 @@ impl Logs {
         since: Option<Time>,
         tail: Option<u32>,
         search: Option<&str>,
+        service: Option<&str>,
     ) -> Result<Vec<AppLine>> {
         actor.may(Action::View)?;
         let app = find_app(&self.ground, actor, app)?;
@@ -43,7 +44,7 @@ impl Logs {
         // With a search, all lines are looked through.
         let asked = if search.is_some() { None } else { Some(tail) };
         let mut found = Vec::new();
-        for container in self.containers(&app) {
+        for container in self.containers(&app, service) {
             let mut lines = self.lines(
                 &container,
                 LogQuery {
@@ -69,12 +70,20 @@ impl Logs {
     }
 
     /// The last `tail` lines and those to come, also of containers that replace these. Ends when it is dropped.
-    pub async fn follow(&self, actor: &Actor, app: &str, since: Option<Time>, tail: Option<u32>) -> Result<BoxStream<'static, AppLine>> {
+    pub async fn follow(
+        &self,
+        actor: &Actor,
+        app: &str,
+        since: Option<Time>,
+        tail: Option<u32>,
+        service: Option<String>,
+    ) -> Result<BoxStream<'static, AppLine>> {
         actor.may(Action::View)?;
         let app = find_app(&self.ground, actor, app)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(256);
         tokio::spawn(self.clone().follow_all(
             app,
+            service,
             LogQuery {
                 since,
                 tail: Some(tail.unwrap_or(200).min(MOST)),
@@ -86,12 +95,12 @@ impl Logs {
     }
 
     /// Follows each container of the app as it appears.
-    async fn follow_all(self, app: App, first: LogQuery, sender: tokio::sync::mpsc::Sender<AppLine>) {
+    async fn follow_all(self, app: App, service: Option<String>, first: LogQuery, sender: tokio::sync::mpsc::Sender<AppLine>) {
         let mut followed = std::collections::HashSet::new();
         let mut query = first;
         let mut tasks = tokio::task::JoinSet::new();
         while !sender.is_closed() {
-            for container in self.containers(&app) {
+            for container in self.containers(&app, service.as_deref()) {
                 if followed.insert((container.id.clone(), container.started_at)) {
                     let (mut lines, sender) = (self.lines(&container, query.clone()), sender.clone());
                     tasks.spawn(async move {
@@ -116,15 +125,13 @@ impl Logs {
         tasks.abort_all();
     }
 
-    fn containers(&self, app: &App) -> Vec<Container> {
-        self.ground
-            .observed
-            .load()
-            .containers
-            .iter()
-            .filter(|container| container.owner.app == app.id)
-            .cloned()
-            .collect()
+    /// All of the app's, or those of one of its services.
+    fn containers(&self, app: &App, service: Option<&str>) -> Vec<Container> {
+        let is_asked = |container: &&Container| {
+            let own = container.owner.service.as_ref().map(|mark| mark.name.as_str());
+            container.owner.app == app.id && service.is_none_or(|service| own == Some(service))
+        };
+        self.ground.observed.load().containers.iter().filter(is_asked).cloned().collect()
     }
 
     fn lines(&self, container: &Container, query: LogQuery) -> BoxStream<'static, Result<AppLine>> {
@@ -142,14 +149,32 @@ impl Logs {
     }
 
     /// A command in the app's running container: a shell where none is given.
-    pub async fn terminal(&self, actor: &Actor, app: &str, command: Vec<String>, columns: u16, rows: u16) -> Result<Exec> {
+    /// In that of the main service unless one is named.
+    pub async fn terminal(
+        &self,
+        actor: &Actor,
+        app: &str,
+        service: Option<&str>,
+        command: Vec<String>,
+        columns: u16,
+        rows: u16,
+    ) -> Result<Exec> {
         actor.may(Action::Terminal)?;
         let app = find_app(&self.ground, actor, app)?;
+        let live = match &app.release {
+            Some(id) => crate::releases::find(&self.ground, id)?,
+            None => None,
+        };
+        let rank = |container: &Container| {
+            let live = live.as_ref();
+            let serves = live.is_some_and(|release| release.serves_with(container));
+            (serves, live.is_some_and(|release| release.owns(container)), container.created_at)
+        };
         let container = self
-            .containers(&app)
+            .containers(&app, service)
             .into_iter()
             .filter(|container| container.state.is_running())
-            .max_by_key(|container| (app.release.as_ref() == Some(&container.owner.release), container.created_at))
+            .max_by_key(rank)
             .ok_or_else(|| Error::busy(format!("`{}` has no running container", app.name)))?;
         let command = if command.is_empty() {
             SHELL.map(str::to_owned).to_vec()

@@ -1,7 +1,7 @@
 //! What was last seen of the engine, and what that means for an app.
 
 use std::collections::HashMap;
-use types::{App, AppId, Container, ContainerState, DesiredState, EngineStatus, Phase, ReleaseId};
+use types::{App, AppId, Container, ContainerState, DesiredState, EngineHealth, EngineStatus, Phase, Release};
 
 /// One look at the engine. The last good one is kept while the engine does not answer, so that routes stay.
 #[derive(Debug, Clone, Default)]
@@ -65,17 +65,47 @@ impl AppState {
 
 impl Observed {
     /// The container that serves this release.
-    pub fn container(&self, release: &ReleaseId) -> Option<&Container> {
-        self.containers.iter().find(|container| container.owner.release == *release)
+    pub fn container(&self, release: &Release) -> Option<&Container> {
+        self.containers.iter().find(|container| release.serves_with(container))
+    }
+
+    /// The first service of a stack, in the order in which they start, that is not as it should be.
+    fn ailing(&self, release: &Release) -> Option<(AppState, String)> {
+        for service in release
+            .stack
+            .iter()
+            .flat_map(|stack| &stack.services)
+            .filter(|service| service.replicas > 0)
+        {
+            let name = &service.name;
+            let is_its =
+                |container: &&Container| release.owns(container) && container.owner.service.as_ref().is_some_and(|mark| mark.name == *name);
+            let Some(container) = self.containers.iter().find(is_its) else {
+                return Some((AppState::Starting, format!("{name} is being started")));
+            };
+            match &container.state {
+                ContainerState::Exited { code: 0, .. } if service.once => {}
+                ContainerState::Running => {
+                    if container.health == Some(EngineHealth::Unhealthy) {
+                        return Some((AppState::Unhealthy, format!("{name}: its health check fails")));
+                    }
+                }
+                ContainerState::Created | ContainerState::Removing => {
+                    return Some((AppState::Starting, format!("{name} is being started")));
+                }
+                state => return Some((AppState::Crashing, format!("{name} {}", state.words()))),
+            }
+        }
+        None
     }
 
     /// The app's state and, where there is something to say, why. `last` is the phase of its newest deployment.
-    pub fn state_of(&self, app: &App, last: Option<Phase>) -> (AppState, Option<String>) {
+    pub fn state_of(&self, app: &App, live: Option<&Release>, last: Option<Phase>) -> (AppState, Option<String>) {
         if app.trashed_at.is_some() {
             return (AppState::Stopped, Some("in the trash".into()));
         }
         let deploying = last.is_some_and(|phase| !phase.is_final());
-        let Some(release) = &app.release else {
+        let Some(release) = live else {
             return match last {
                 Some(phase) if !phase.is_final() => (AppState::Deploying, Some(phase.word().into())),
                 Some(Phase::Failed) => (AppState::Failed, None),
@@ -89,6 +119,17 @@ impl Observed {
             None => return (AppState::Starting, None),
             Some(EngineStatus::Down { why, .. }) => return (AppState::Unknown, Some(why.clone())),
             Some(EngineStatus::Up { .. }) => {}
+        }
+        if let Some((state, why)) = self.ailing(release) {
+            let why = self.problems.get(&app.id).cloned().unwrap_or(why);
+            return (
+                if deploying && state == AppState::Starting {
+                    AppState::Deploying
+                } else {
+                    state
+                },
+                Some(why),
+            );
         }
         let Some(container) = self.container(release) else {
             if let Some(why) = self.problems.get(&app.id) {

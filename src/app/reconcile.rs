@@ -7,7 +7,7 @@ use crate::{
     deployments,
     ground::Ground,
     observed::{AppState, Observed},
-    releases, routing,
+    releases, routing, stacks,
 };
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -40,6 +40,16 @@ struct Wanted {
     live: Vec<(App, Release)>,
     /// Containers of these are a deployment's business.
     deploying: HashSet<ReleaseId>,
+    /// The releases that are being deployed.
+    coming: Vec<Release>,
+}
+
+impl Wanted {
+    /// Whether a release that is live or being deployed has this container.
+    fn has(&self, container: &Container) -> bool {
+        let live = self.live.iter().map(|(_, release)| release);
+        live.chain(&self.coming).any(|release| release.owns(container)) || self.deploying.contains(&container.owner.release)
+    }
 }
 
 impl Reconciler {
@@ -56,6 +66,7 @@ impl Reconciler {
         let mut wanted = Wanted {
             live: Vec::new(),
             deploying: HashSet::new(),
+            coming: Vec::new(),
         };
         let mut no_room = HashSet::new();
         for deployment in ground
@@ -68,9 +79,14 @@ impl Reconciler {
             let Some(release) = &deployment.release else { continue };
             wanted.deploying.insert(release.clone());
             let starting = matches!(deployment.phase, Phase::Starting | Phase::Checking);
-            if starting && releases::find(ground, release)?.is_some_and(|release| must_stop_first(&release)) {
+            let Some(release) = releases::find(ground, release)? else {
+                continue;
+            };
+            // Of a stack, some services stop first and others do not: the deployment alone decides.
+            if starting && (must_stop_first(&release) || release.stack.is_some()) {
                 no_room.insert(deployment.app.clone());
             }
+            wanted.coming.push(release);
         }
         for app in ground.store.apps.list()? {
             if let Some(id) = &app.release
@@ -89,6 +105,18 @@ impl Reconciler {
     async fn start_missing(&self, wanted: &Wanted, containers: &[Container], report_: &mut ReconcileReport) -> HashMap<AppId, String> {
         let mut problems = HashMap::new();
         for (app, release) in &wanted.live {
+            if release.stack.is_some() {
+                match stacks::start_missing(&self.ground, app, release, containers).await {
+                    Ok(true) => report_.started.push(app.name.to_string()),
+                    Ok(false) => {}
+                    Err(error) => {
+                        let why = report(&error);
+                        report_.problems.push(format!("{}: {why}", app.name));
+                        problems.insert(app.id.clone(), why);
+                    }
+                }
+                continue;
+            }
             let found = containers.iter().find(|container| container.owner.release == release.id);
             let fine = found.is_some_and(|container| !matches!(container.state, ContainerState::Created | ContainerState::Exited { .. }));
             if fine || wanted.deploying.contains(&release.id) {
@@ -108,10 +136,8 @@ impl Reconciler {
 
     /// Drains, stops and removes what nobody wants. That takes a while, so it goes on beside the next turns.
     fn retire_unwanted(&self, wanted: &Wanted, containers: &[Container], report_: &mut ReconcileReport) {
-        let live: HashSet<&ReleaseId> = wanted.live.iter().map(|(_, release)| &release.id).collect();
         for container in containers {
-            let release = &container.owner.release;
-            if live.contains(release) || wanted.deploying.contains(release) || self.waits_for_its_turn(container) {
+            if wanted.has(container) || self.waits_for_its_turn(container) {
                 continue;
             }
             if containers::retire(&self.ground, container) {
@@ -124,7 +150,8 @@ impl Reconciler {
     fn waits_for_its_turn(&self, container: &Container) -> bool {
         let app = self.ground.store.apps.find(container.owner.app.as_str()).ok().flatten();
         app.is_some_and(|app| {
-            app.release.as_ref() == Some(&container.owner.release) && app.desired == DesiredState::Running && app.trashed_at.is_none()
+            let release = app.release.as_ref().and_then(|id| releases::find(&self.ground, id).ok().flatten());
+            release.is_some_and(|release| release.owns(container)) && app.desired == DesiredState::Running && app.trashed_at.is_none()
         })
     }
 
@@ -135,7 +162,11 @@ impl Reconciler {
                 Some(id) => deployments::find(&self.ground, id)?.map(|deployment| deployment.phase),
                 None => None,
             };
-            let (state, why) = observed.state_of(&app, last);
+            let release = match &app.release {
+                Some(id) => releases::find(&self.ground, id)?,
+                None => None,
+            };
+            let (state, why) = observed.state_of(&app, release.as_ref(), last);
             let before = self.states.get(&app.id).copied();
             if before.is_some_and(|before| before != state) {
                 let fact = Fact::AppStateChanged {
@@ -211,10 +242,15 @@ pub(crate) async fn watch_engine(ground: Arc<Ground>) {
     while let Some(event) = events.next().await {
         match event {
             EngineEvent::Connected | EngineEvent::Lost { .. } => ground.wake_reconcile(),
-            EngineEvent::Container { app: Some(_), action, .. } if CONCERNS_US.contains(&action.as_str()) => ground.wake_reconcile(),
+            EngineEvent::Container { app: Some(_), action, .. } if concerns_us(&action) => ground.wake_reconcile(),
             EngineEvent::Container { .. } => {}
         }
     }
+}
+
+/// `health_status: healthy` is one of them: others may wait for it.
+fn concerns_us(action: &str) -> bool {
+    CONCERNS_US.contains(&action) || action.starts_with("health_status")
 }
 
 /// Actions after which something must be done or shown. `exec_…` and `top` are not among them.

@@ -68,6 +68,10 @@ impl Releases {
         };
         let (from, to) = (find(from)?, find(to)?);
         let mut differences = differences(from, to);
+        if let (Some(from), Some(to)) = (&from.stack, &to.stack) {
+            let found = crate::stacks::differences(&self.ground, from, to)?;
+            differences.extend(found);
+        }
         for (key, a, b) in paired(&from.variables, &to.variables, |variable| variable.key.to_string()) {
             let (before, after) = (self.value(a)?, self.value(b)?);
             if before != after {

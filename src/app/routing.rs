@@ -112,7 +112,7 @@ pub(crate) fn compute(ground: &Ground, changed: Option<&Domain>) -> Result<EdgeC
                 EdgePassthrough {
                     app: Some(app.id.clone()),
                     name: app.name.to_string(),
-                    upstreams: finder.upstreams(app, passthrough.port)?,
+                    upstreams: finder.upstreams(app, domain.service.as_ref().map(|place| place.service.as_str()), passthrough.port)?,
                     proxy_protocol: passthrough.proxy_protocol,
                 },
             );
@@ -126,7 +126,7 @@ pub(crate) fn compute(ground: &Ground, changed: Option<&Domain>) -> Result<EdgeC
         let entry = EdgeStream {
             app: Some(app.id.clone()),
             name: app.name.to_string(),
-            upstreams: finder.upstreams(app, stream.port)?,
+            upstreams: finder.upstreams(app, stream.service.as_deref(), stream.port)?,
             proxy_protocol: stream.proxy_protocol,
             allow: stream.allow.clone(),
             max_connections: stream.max_connections,
@@ -168,16 +168,28 @@ impl Finder<'_> {
         Ok(target(app, self.release(app)?.as_ref(), self.observed))
     }
 
-    /// The containers of the live release, at another port of theirs.
-    fn upstreams(&self, app: &App, port: u16) -> Result<Vec<Upstream>> {
+    /// The containers of the live release at another port of theirs; of its main service, unless one is named.
+    fn upstreams(&self, app: &App, service: Option<&str>, port: u16) -> Result<Vec<Upstream>> {
         let release = self.release(app)?;
         let live = |container: &&Container| {
-            release
-                .as_ref()
-                .is_some_and(|release| container.owner.app == app.id && container.owner.release == release.id)
+            release.as_ref().is_some_and(|release| match service {
+                None => release.serves_with(container),
+                Some(name) => release.owns(container) && container.owner.service.as_ref().is_some_and(|mark| mark.name == name),
+            })
         };
         let containers = self.observed.containers.iter().filter(live);
         Ok(containers.filter_map(|container| upstream(container, port)).collect())
+    }
+
+    /// Where a domain leads: to the app, or to one port of one of its services.
+    fn target_of(&self, domain: &Domain, app: &App) -> Result<Target> {
+        let Some(place) = &domain.service else { return self.target(app) };
+        let upstreams = self.upstreams(app, Some(&place.service), place.port)?;
+        if upstreams.is_empty() || app.desired == DesiredState::Stopped {
+            let why = format!("its service `{}` does not run", place.service);
+            return Ok(Target::Down { why });
+        }
+        Ok(Target::Upstreams(upstreams))
     }
 
     fn route(&self, domain: &Domain, app: &App) -> Result<Route> {
@@ -201,7 +213,7 @@ impl Finder<'_> {
             app: Some(app.id.clone()),
             name: app.name.to_string(),
             force_https: domain.force_https,
-            target: self.target(app)?,
+            target: self.target_of(domain, app)?,
             policy: boxed(&domain.policy),
             rules: enabled.map(|rule| self.rule(domain, app, rule)).collect::<Result<_>>()?,
             canary,
@@ -282,13 +294,13 @@ fn target(app: &App, release: Option<&Release>, observed: &Observed) -> Target {
     let upstreams: Vec<Upstream> = observed
         .containers
         .iter()
-        .filter(|container| container.owner.app == app.id && container.owner.release == release.id)
+        .filter(|container| release.serves_with(container))
         .filter_map(|container| upstream(container, release.port))
         .collect();
     if !upstreams.is_empty() {
         return Target::Upstreams(upstreams);
     }
-    match (&observed.engine, observed.container(&release.id)) {
+    match (&observed.engine, observed.container(release)) {
         (Some(EngineStatus::Down { .. }), _) => Target::Down {
             why: "its server's Docker engine does not answer".into(),
         },

@@ -167,6 +167,10 @@ impl Node for FakeNode {
             created_at: Time(0),
             started_at: None,
             restarts: 0,
+            health: spec.service.as_ref().and_then(|service| match service.health {
+                StackHealth::Check(_) => Some(EngineHealth::Healthy),
+                _ => None,
+            }),
         };
         self.containers.lock().expect("test").insert(spec.name.clone(), container);
         Ok(spec.name.clone())

@@ -56,7 +56,12 @@ impl Trash {
             .map(|c| (c.id.clone(), c.name.clone()))
             .collect();
         let mut images = Vec::new();
-        for id in releases.iter().map(|release| release.image.clone()).collect::<BTreeSet<_>>() {
+        for id in releases
+            .iter()
+            .filter(|release| release.stack.is_none())
+            .map(|release| release.image.clone())
+            .collect::<BTreeSet<_>>()
+        {
             let built = releases
                 .iter()
                 .any(|release| release.image == id && release.image_name.starts_with("serverkit/"));
@@ -245,6 +250,10 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
             .container_stop(&container.id, std::time::Duration::from_secs(app.grace_seconds.into()))
             .await?;
         ground.node.container_remove(&container.id).await?;
+    }
+    if let Some(network) = store.networks.find(app.id.as_str())? {
+        ground.node.network_remove(&network.name).await?;
+        store.commit(Batch::new().remove(&network)).await?;
     }
     if volumes {
         let others = store.apps.list()?;

@@ -95,7 +95,7 @@ fn users(ground: &Ground, volume: &VolumeId) -> Result<Vec<App>> {
     Ok(apps.filter(|app| app.mounts.iter().any(|mount| mount.volume == *volume)).collect())
 }
 
-fn new_volume(ground: &Ground, environment: &Environment, name: Slug) -> Volume {
+pub(crate) fn new_volume(ground: &Ground, environment: &Environment, name: Slug) -> Volume {
     let id: VolumeId = ground.world.id();
     Volume {
         engine_name: format!("serverkit-{}", id.as_str().trim_start_matches("vol_")),

@@ -13,7 +13,9 @@ use crate::{
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{App, AppCreate, DeletePlan, DeployLockCreate, HealthInput, HealthKind, LimitsInput, MountInput, SourceInput, SourceKind},
+    types::{
+        App, AppCreate, DeletePlan, DeployLockCreate, HealthInput, HealthKind, LimitsInput, MountInput, Service, SourceInput, SourceKind,
+    },
 };
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -45,6 +47,12 @@ pub enum Command {
     Unlock(Named),
     /// Look into a repository: how it would be built, its branches and folders
     Inspect(sources::Inspect),
+    /// List the services of an app that is made from a Compose file
+    Services(Named),
+    /// Print the Compose file of an app
+    Compose(Named),
+    /// Print what to know for the first sign-in to an app of the catalog; it is told once
+    FirstLogin(Named),
     /// Make or renew the key with which the panel fetches a private repository, and print its public half
     DeployKey(Named),
 }
@@ -87,6 +95,8 @@ pub struct Create {
     details: GitArgs,
     #[command(flatten)]
     build: BuildArgs,
+    #[command(flatten)]
+    services: ComposeArgs,
     /// Project (name or id); without it the first one
     #[arg(long)]
     project: Option<String>,
@@ -122,6 +132,21 @@ struct SourceArgs {
     /// A ready image, such as redis:7
     #[arg(long, value_name = "REF")]
     image: Option<String>,
+    /// Several services: a Compose file; - for standard input
+    #[arg(long, value_name = "FILE")]
+    compose: Option<PathBuf>,
+}
+
+/// How a Compose file is read.
+#[derive(Debug, Args)]
+#[group(skip)]
+struct ComposeArgs {
+    /// Services of this profile run too; may be given several times
+    #[arg(long = "profile", value_name = "NAME", requires = "compose")]
+    profiles: Vec<String>,
+    /// The service that domains lead to; without it the first one with a port
+    #[arg(long = "main", value_name = "SERVICE", requires = "compose")]
+    main_service: Option<String>,
 }
 
 /// How to get at a repository.
@@ -210,6 +235,11 @@ pub struct Update {
     /// The image, such as redis:7.4
     #[arg(long, value_name = "REF")]
     image: Option<String>,
+    /// The Compose file; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "git"])]
+    compose: Option<PathBuf>,
+    #[command(flatten)]
+    services: ComposeArgs,
     #[command(flatten)]
     details: GitArgs,
     #[command(flatten)]
@@ -286,6 +316,17 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 .answer(&app.json, || format!("deployments of {} are unlocked", app.value.name))
         }
         Command::Inspect(args) => sources::inspect(context, args).await,
+        Command::Services(args) => services(context, &args.name).await,
+        Command::Compose(args) => {
+            let client = context.panel()?;
+            let answer = client.ask(client.compose_show(&args.name)).await?;
+            context.out.answer(&answer.json, || answer.value.compose.clone())
+        }
+        Command::FirstLogin(args) => {
+            let client = context.panel()?;
+            let answer = client.ask(client.app_first_login(&args.name)).await?;
+            context.out.answer(&answer.json, || answer.value.text.clone())
+        }
         Command::DeployKey(args) => {
             let client = context.panel()?;
             let key = client.ask(client.app_deploy_key(&args.name)).await?;
@@ -297,12 +338,13 @@ pub async fn run(context: &Context, command: Command) -> Result {
 async fn create(context: &Context, args: Create) -> Result {
     let mut inputs = variables::read(args.variables, false, None)?;
     inputs.extend(variables::read(args.secrets, true, None)?);
-    let source = match (args.source.git, args.source.image) {
-        (_, Some(reference)) => SourceInput {
+    let source = match (args.source.git, args.source.image, args.source.compose) {
+        (_, Some(reference), _) => SourceInput {
             reference: Some(reference),
             ..nothing(SourceKind::Image)
         },
-        (url, None) => args.details.applied_to(SourceInput {
+        (_, _, Some(file)) => args.services.source(&file)?,
+        (url, None, None) => args.details.applied_to(SourceInput {
             url,
             build: args.build.input(None)?,
             ..nothing(SourceKind::Git)
@@ -405,6 +447,9 @@ async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceI
             ..nothing(SourceKind::Image)
         }));
     }
+    if let Some(file) = &args.compose {
+        return args.services.source(file).map(Some);
+    }
     if args.git.is_none() && !args.no_branch && args.details.is_empty() && args.build.is_empty() {
         return Ok(None);
     }
@@ -428,6 +473,50 @@ async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceI
         ..nothing(SourceKind::Git)
     };
     args.details.applied_to(new).map(Some)
+}
+
+impl ComposeArgs {
+    fn source(&self, file: &std::path::Path) -> Result<SourceInput> {
+        Ok(SourceInput {
+            compose: Some(ask::text_file(file)?),
+            profiles: some(self.profiles.clone()),
+            main_service: self.main_service.clone(),
+            ..nothing(SourceKind::Compose)
+        })
+    }
+}
+
+async fn services(context: &Context, app: &str) -> Result {
+    let client = context.panel()?;
+    let services = lists::all::<Service, _>(async |cursor| client.ask(client.service_list(app, cursor, lists::LIMIT)).await).await?;
+    context.out.list(&services.json, "no services", || {
+        let mut table = Table::new(["SERVICE", "IMAGE", "STATE", "HEALTH", "PORTS"]);
+        for service in &services.items {
+            let states: Vec<String> = service.containers.iter().map(|container| container.state.clone()).collect();
+            let health = service
+                .containers
+                .iter()
+                .filter_map(|container| container.health.map(|health| health.to_string()));
+            let ports: Vec<String> = service.ports.iter().map(ToString::to_string).collect();
+            let name = if service.main {
+                format!("{} (main)", service.name)
+            } else {
+                service.name.clone()
+            };
+            table.row([
+                name.into(),
+                service.image.clone().into(),
+                if states.is_empty() {
+                    "not deployed".into()
+                } else {
+                    states.join(", ").into()
+                },
+                health.collect::<Vec<_>>().join(", ").into(),
+                ports.join(", ").into(),
+            ]);
+        }
+        table
+    })
 }
 
 impl GitArgs {
@@ -495,6 +584,9 @@ pub fn nothing(kind: SourceKind) -> SourceInput {
         password: None,
         deploy_key: None,
         reference: None,
+        compose: None,
+        profiles: None,
+        main_service: None,
     }
 }
 

@@ -63,6 +63,18 @@ pub fn confirm(what: &str, yes: bool) -> Result {
 }
 
 /// A secret from a file, or from standard input for `-`. One line end at its end is not part of it.
+/// A file that is text; `-` is standard input.
+pub fn text_file(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut text).map(drop)
+    } else {
+        std::fs::read_to_string(path).map(|read| text = read)
+    };
+    read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    Ok(text)
+}
+
 pub fn secret_file(path: &Path) -> Result<Secret> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {

@@ -1,7 +1,7 @@
 //! The commands as a list, and what leads from one to its end.
 
 use crate::{
-    account, apps, certificates, completions, deployments, diagnosis, dns, domains, edge,
+    account, apps, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
     logs,
     output::Output,
@@ -95,6 +95,9 @@ pub enum Command {
     /// Apps: create, show, change, start, stop, delete
     #[command(subcommand, visible_alias = "apps")]
     App(apps::Command),
+    /// The catalog: ready apps to install
+    #[command(subcommand)]
+    Catalog(catalog::Command),
     /// Bring the newest source, or a chosen one, live
     Deploy(deployments::Deploy),
     /// List the deployments of an app
@@ -204,6 +207,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Whoami => account::whoami(context).await,
         Command::Token(command) => tokens::run(context, command).await,
         Command::App(command) => apps::run(context, command).await,
+        Command::Catalog(command) => catalog::run(context, command).await,
         Command::Deploy(args) => deployments::deploy(context, args).await,
         Command::Deployments(args) => deployments::list(context, args).await,
         Command::Cancel(args) => deployments::cancel(context, args).await,
@@ -283,6 +287,18 @@ mod tests {
             "serverkit whoami",
             "serverkit app create blog --git https://a.test/b.git --branch main --port 3000 --domain a.test --domain b.test",
             "serverkit app create cache --image redis:7",
+            "serverkit app create shop --compose compose.yaml --profile debug --main web --env TAG=1",
+            "serverkit app services shop",
+            "serverkit app compose shop",
+            "serverkit app first-login blog",
+            "serverkit catalog list --category cms",
+            "serverkit catalog search wordpres",
+            "serverkit catalog show wordpress",
+            "serverkit catalog install wordpress --name blog --domain blog.example.com --set size=large --wait",
+            "serverkit catalog check ./my-catalog",
+            "serverkit logs shop --service db",
+            "serverkit ssh shop --service db -- psql",
+            "serverkit domain add shop console.a.test --service console:9001",
             "serverkit app list --json",
             "serverkit --data /x app show blog",
             "serverkit app delete blog --yes",
@@ -351,6 +367,8 @@ mod tests {
             "serverkit app create blog",
             "serverkit app create blog --git a --image b",
             "serverkit app create blog --image b --branch main",
+            "serverkit app create blog --image b --profile x",
+            "serverkit domain add shop a.test --service console",
             "serverkit app create blog --image b --memory lots",
             "serverkit app create blog --image b --port 70000",
             "serverkit deploy",

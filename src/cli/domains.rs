@@ -47,6 +47,18 @@ pub struct Add {
     /// Serve plain HTTP too, in place of sending it to HTTPS
     #[arg(long)]
     allow_http: bool,
+    /// Another service than the main one, for an app of several: SERVICE:PORT
+    #[arg(long, value_name = "SERVICE:PORT", value_parser = place)]
+    service: Option<(String, u16)>,
+}
+
+fn place(text: &str) -> Result<(String, u16), String> {
+    let wrong = || "use SERVICE:PORT, such as console:9001".to_owned();
+    let (service, port) = text.rsplit_once(':').filter(|(service, _)| !service.is_empty()).ok_or_else(wrong)?;
+    match port.parse() {
+        Ok(port) if port > 0 => Ok((service.to_owned(), port)),
+        _ => Err(wrong()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -77,9 +89,12 @@ pub async fn run(context: &Context, command: Command) -> Result {
 
 async fn add(context: &Context, args: Add) -> Result {
     let client = context.panel()?;
+    let (service, service_port) = args.service.unzip();
     let body = DomainAdd {
         host: args.host,
         force_https: args.allow_http.then_some(false),
+        service,
+        service_port,
     };
     let answer = client.ask(client.domain_add(&args.name, &body)).await?;
     context.out.answer(&answer.json, || {

@@ -65,6 +65,9 @@ pub struct Open {
     /// The port in the app's container; without it the same
     #[arg(long, value_name = "PORT")]
     target: Option<u16>,
+    /// Which service of an app of several; without it the main one
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<String>,
     /// Tell the app who the client is, by the PROXY protocol: v1 or v2
     #[arg(long, value_name = "VERSION")]
     proxy_protocol: Option<ProxyVersion>,
@@ -217,6 +220,7 @@ pub async fn port(context: &Context, command: PortCommand) -> Result {
                 listen: args.listen,
                 app: args.app,
                 target_port: args.target,
+                service: args.service,
                 proxy_protocol: args.proxy_protocol,
                 allow: Some(args.allow),
                 max_connections: args.max_connections,

@@ -27,6 +27,7 @@
 mod account;
 mod apps;
 mod ask;
+mod catalog;
 mod certificates;
 mod commands;
 mod completions;

@@ -34,11 +34,14 @@ pub struct Logs {
     /// Only lines that hold this text, in any case of letters
     #[arg(long, value_name = "TEXT", conflicts_with = "follow")]
     search: Option<String>,
+    /// Only this service, for an app of several
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<String>,
     /// Put the time before each line
     #[arg(long, short = 't')]
     timestamps: bool,
     /// The log of a deployment instead (number or id); without a value the newest
-    #[arg(long, value_name = "DEPLOYMENT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["since", "tail", "search"])]
+    #[arg(long, value_name = "DEPLOYMENT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["since", "tail", "search", "service"])]
     build: Option<String>,
 }
 
@@ -53,7 +56,13 @@ pub async fn logs(context: &Context, args: Logs) -> Result {
 
 async fn print(context: &Context, client: &Client, args: &Logs) -> Result {
     let since = args.since.map(|since| since.to_string());
-    let call = client.app_logs(&args.name, args.search.as_deref(), since.as_deref(), args.tail);
+    let call = client.app_logs(
+        &args.name,
+        args.search.as_deref(),
+        args.service.as_deref(),
+        since.as_deref(),
+        args.tail,
+    );
     let answer = client.ask(call).await?;
     if context.out.json {
         return context.out.value(&answer.json);
@@ -71,6 +80,7 @@ async fn follow(context: &Context, client: &Client, args: &Logs) -> Result {
     let mut query = Vec::new();
     query.extend(args.since.map(|since| ("since", since.to_string())));
     query.extend(args.tail.map(|tail| ("tail", tail.to_string())));
+    query.extend(args.service.clone().map(|service| ("service", service)));
     let stream = client.stream(&["apps", &args.name, "logs", "stream"], &query).await?;
     each(stream, async |json, line: AppLine| {
         if context.out.json {

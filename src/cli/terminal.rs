@@ -20,6 +20,9 @@ use tokio_tungstenite::tungstenite::Message;
 pub struct Ssh {
     /// Name or id of the app
     name: String,
+    /// In this service, for an app of several; without it the main one
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<String>,
     /// A command and its arguments, after `--`; without it a shell
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -29,6 +32,7 @@ pub async fn ssh(context: &Context, args: Ssh) -> Result {
     let client = context.panel()?;
     let (columns, rows) = size();
     let mut query = vec![("columns", columns.to_string()), ("rows", rows.to_string())];
+    query.extend(args.service.map(|service| ("service", service)));
     query.extend(args.command.into_iter().map(|word| ("command", word)));
     let stream = client.stream(&["apps", &args.name, "terminal"], &query).await?;
     let raw = if io::stdin().is_terminal() { Some(Raw::new()?) } else { None };

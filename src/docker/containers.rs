@@ -3,6 +3,7 @@
 use crate::{
     connect::Docker,
     failures::{self, checked, is_missing, words, words_or_missing},
+    services,
 };
 use bollard::{
     models::{
@@ -16,13 +17,17 @@ use bollard::{
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use types::{Container, ContainerSpec, ContainerState, Error, Kind, Owner, Result, Time};
+use types::{Container, ContainerSpec, ContainerState, Error, Kind, Owner, Result, ServiceMark, Time};
 
 const ORGANIZATION: &str = "serverkit.organization";
 pub(crate) const ENVIRONMENT: &str = "serverkit.environment";
 pub(crate) const APP: &str = "serverkit.app";
 const RELEASE: &str = "serverkit.release";
 const ROLE: &str = "serverkit.role";
+const SERVICE: &str = "serverkit.service";
+const REPLICA: &str = "serverkit.replica";
+/// What a service's container is made of, as one number.
+const CONFIG: &str = "serverkit.config";
 /// The network among possibly several whose address the edge dials.
 const NETWORK: &str = "serverkit.network";
 
@@ -65,6 +70,12 @@ impl Docker {
             Err(Refused::NameTaken) => (self.ours_named(&spec.name).await?, false),
             Err(Refused::Other(error)) => return Err(error),
         };
+        if let (true, Some(service)) = (is_new, &spec.service)
+            && let Err(error) = services::furnish(self, &id, service).await
+        {
+            self.container_remove(&id).await?;
+            return Err(error);
+        }
         let started = self.client().start_container(&id, None).await;
         if let Err(refusal) = started {
             if is_new {
@@ -224,7 +235,7 @@ fn body_of(spec: &ContainerSpec, cores: u32, has_init: bool) -> Result<Container
         aliases: Some(spec.aliases.clone()),
         ..Default::default()
     };
-    Ok(ContainerCreateBody {
+    let mut body = ContainerCreateBody {
         image: Some(spec.image.clone()),
         cmd: spec.command.clone(),
         env: Some(environment_of(spec)?),
@@ -235,7 +246,11 @@ fn body_of(spec: &ContainerSpec, cores: u32, has_init: bool) -> Result<Container
             endpoints_config: Some(HashMap::from([(spec.network.clone(), endpoint)])),
         }),
         ..Default::default()
-    })
+    };
+    if let Some(service) = &spec.service {
+        services::apply(&mut body, service);
+    }
+    Ok(body)
 }
 
 fn host_config_of(spec: &ContainerSpec, cores: u32, has_init: bool) -> HostConfig {
@@ -286,14 +301,22 @@ fn environment_of(spec: &ContainerSpec) -> Result<Vec<String>> {
 }
 
 fn labels_of(spec: &ContainerSpec) -> HashMap<String, String> {
-    HashMap::from([
+    let mut labels = HashMap::new();
+    labels.extend(spec.service.iter().flat_map(|service| service.labels.clone()));
+    if let Some(mark) = &spec.owner.service {
+        labels.insert(SERVICE.into(), mark.name.clone());
+        labels.insert(REPLICA.into(), mark.replica.to_string());
+        labels.insert(CONFIG.into(), mark.hash.clone());
+    }
+    labels.extend([
         (ORGANIZATION.into(), spec.owner.organization.to_string()),
         (ENVIRONMENT.into(), spec.owner.environment.to_string()),
         (APP.into(), spec.owner.app.to_string()),
         (RELEASE.into(), spec.owner.release.to_string()),
         (ROLE.into(), "app".into()),
         (NETWORK.into(), spec.network.clone()),
-    ])
+    ]);
+    labels
 }
 
 /// `None` when its labels are not all there and right: then it is not ours.
@@ -310,7 +333,10 @@ fn container_of(found: ContainerInspectResponse) -> Option<Container> {
     let address = endpoint
         .and_then(|endpoint| endpoint.ip_address.as_deref())
         .and_then(|text| text.parse::<IpAddr>().ok())
+        // On the host's own network it has no address of its own.
+        .or_else(|| networks.contains_key("host").then_some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)))
         .filter(|_| state_now.is_running());
+    let health = state.health.as_ref().and_then(services::health_of);
     Some(Container {
         id: found.id?,
         name: found.name?.trim_start_matches('/').to_owned(),
@@ -321,6 +347,7 @@ fn container_of(found: ContainerInspectResponse) -> Option<Container> {
         started_at: state.started_at.as_deref().and_then(moment),
         restarts: found.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
         state: state_now,
+        health,
     })
 }
 
@@ -330,6 +357,11 @@ pub(crate) fn owner_of(labels: &HashMap<String, String>) -> Option<Owner> {
         environment: labels.get(ENVIRONMENT)?.parse().ok()?,
         app: labels.get(APP)?.parse().ok()?,
         release: labels.get(RELEASE)?.parse().ok()?,
+        service: labels.get(SERVICE).map(|name| ServiceMark {
+            name: name.clone(),
+            replica: labels.get(REPLICA).and_then(|text| text.parse().ok()).unwrap_or(0),
+            hash: labels.get(CONFIG).cloned().unwrap_or_default(),
+        }),
     })
 }
 

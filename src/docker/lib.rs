@@ -16,6 +16,7 @@ mod logs;
 mod networks;
 mod progress;
 mod runs;
+mod services;
 mod session;
 mod stats;
 mod transport;

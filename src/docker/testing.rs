@@ -96,6 +96,7 @@ pub fn spec(name: &str, image: &str, network: &str) -> ContainerSpec {
             environment: world.id(),
             app: world.id(),
             release: world.id(),
+            service: None,
         },
         image: image.to_owned(),
         command: None,
@@ -105,6 +106,7 @@ pub fn spec(name: &str, image: &str, network: &str) -> ContainerSpec {
         mounts: vec![],
         limits: Limits::default(),
         grace_seconds: 10,
+        service: None,
     }
 }
 

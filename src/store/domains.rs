@@ -20,6 +20,7 @@ impl Record for Domain {
             rules: Vec::new(),
             canary: None,
             passthrough: None,
+            service: None,
         }
     }
     fn key(&self) -> String {

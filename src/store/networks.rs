@@ -1,4 +1,4 @@
-//! How networks are kept: one for an environment, no subnet twice.
+//! How networks are kept: one for an environment and one for each app of several services, no subnet twice.
 
 use crate::{Never, Record};
 use types::{Kind, Network};
@@ -12,7 +12,10 @@ impl Record for Network {
         match previous {}
     }
     fn key(&self) -> String {
-        self.environment.to_string()
+        match &self.app {
+            Some(app) => app.to_string(),
+            None => self.environment.to_string(),
+        }
     }
     fn name(&self) -> String {
         self.name.clone()

@@ -29,6 +29,7 @@ impl Record for Release {
             health: previous.health,
             grace_seconds: previous.grace_seconds,
             created_at: previous.created_at,
+            stack: None,
         }
     }
     fn key(&self) -> String {

@@ -21,6 +21,8 @@ pub enum Action {
     Delete,
     /// Make apps from a path on the panel's machine.
     UseLocalPaths,
+    /// Run services that reach the host itself: privileged, its network, its paths, the engine's socket.
+    UseHost,
     /// See people, roles and tokens of others.
     ViewTeam,
     /// Invite, change and remove people.
@@ -41,7 +43,9 @@ impl Action {
             Action::Deploy => (Role::Developer, Scope::Deploy),
             Action::Configure | Action::RevealSecrets | Action::Terminal | Action::Delete => (Role::Developer, Scope::Write),
             Action::ViewTeam => (Role::Admin, Scope::Read),
-            Action::UseLocalPaths | Action::ManageTeam | Action::Administer | Action::Secure => (Role::Admin, Scope::Admin),
+            Action::UseLocalPaths | Action::UseHost | Action::ManageTeam | Action::Administer | Action::Secure => {
+                (Role::Admin, Scope::Admin)
+            }
             Action::ManageOwners => (Role::Owner, Scope::Admin),
         }
     }

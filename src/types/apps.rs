@@ -5,6 +5,7 @@ use crate::{
     ProjectId, ReleaseId, RepoPath, Sealed, Time, VolumeId,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What should be. A deployment turns it into a [`crate::Release`]; until then a change has no effect on what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,40 @@ impl DeployLock {
 pub enum Source {
     Git(GitSource),
     Image { reference: ImageRef },
+    Compose(ComposeSource),
+}
+
+/// Several services from one Compose file. The app's port is that of `main`; its variables are what `$NAME` and `{{ name }}`
+/// in the file stand for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComposeSource {
+    /// The file as it was written. Sealed, since people write passwords into it.
+    pub text: Sealed,
+    /// Of the text: says whether two are the same without opening them. SHA-256 in hex.
+    pub hash: String,
+    /// Services of these profiles run too.
+    pub profiles: Vec<String>,
+    /// The service that domains lead to; `None`: the first one with a port.
+    pub main: Option<String>,
+    /// Which volume of the panel each of the file's is. Fixed when it is made.
+    pub volumes: BTreeMap<String, VolumeId>,
+    /// What reaches the host and was allowed by an administrator, in words: it must be the very same to be deployed.
+    pub host_allowed: Vec<String>,
+    pub template: Option<Installed>,
+}
+
+/// From which template of the catalog it was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    pub name: String,
+    pub version: String,
+    /// `template.yaml` and `compose.yaml` of that version: what the user's changes are told from.
+    pub template: String,
+    pub compose: String,
+    /// The hint for the first sign-in has been read.
+    pub greeted: bool,
+    /// The steps after the first deployment are done.
+    pub prepared: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! What is asked of an engine and what it answers, in our words. Which API call does it is `docker`'s business.
 
-use crate::{AppId, EnvironmentId, Limits, OrganizationId, RegistryServer, ReleaseId, Secret, Time};
+use crate::{
+    AppId, EnvironmentId, Limits, OrganizationId, RegistryServer, ReleaseId, Restart, Secret, StackFile, StackHealth, StackRuntime, Time,
+};
 use ipnet::IpNet;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
@@ -33,6 +35,24 @@ pub struct ContainerSpec {
     pub mounts: Vec<MountSpec>,
     pub limits: Limits,
     pub grace_seconds: u32,
+    /// What only a service of a stack has.
+    pub service: Option<Box<ServiceSpec>>,
+}
+
+/// What a Compose file says of a container beyond what every app has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceSpec {
+    pub entrypoint: Option<Vec<String>>,
+    pub labels: BTreeMap<String, String>,
+    pub health: StackHealth,
+    pub restart: Restart,
+    pub runtime: StackRuntime,
+    /// Put into it before it starts.
+    pub files: Vec<StackFile>,
+    /// Paths of the host: source, target, read only.
+    pub host_paths: Vec<(String, String, bool)>,
+    /// A second network, and the names on it.
+    pub also: Option<(String, Vec<String>)>,
 }
 
 /// Whose it is; kept in `serverkit.*` labels.
@@ -42,6 +62,17 @@ pub struct Owner {
     pub environment: EnvironmentId,
     pub app: AppId,
     pub release: ReleaseId,
+    /// Which of a stack's services.
+    pub service: Option<ServiceMark>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceMark {
+    pub name: String,
+    /// From 0.
+    pub replica: u32,
+    /// [`crate::ReleaseService::hash`].
+    pub hash: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +97,15 @@ pub struct Container {
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub restarts: u32,
+    /// What the check inside it says; `None`: it has none.
+    pub health: Option<EngineHealth>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineHealth {
+    Starting,
+    Healthy,
+    Unhealthy,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

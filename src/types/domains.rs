@@ -21,6 +21,16 @@ pub struct Domain {
     pub canary: Option<Canary>,
     /// TLS is not ended here but by the app; rules and policy then do not apply.
     pub passthrough: Option<Passthrough>,
+    /// Another service of the app than its main one, and a port of it. `None`: the app's own.
+    #[serde(default)]
+    pub service: Option<ServicePort>,
+}
+
+/// A port of one service of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePort {
+    pub service: String,
+    pub port: u16,
 }
 
 impl Domain {

@@ -1,7 +1,10 @@
 //! A release: everything that a container of an app is made of, never changed once made.
 
-use crate::{AppId, Commit, DeploymentId, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Time, VariableKey};
+use crate::{
+    AppId, Commit, Container, DeploymentId, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Time, VariableKey, VolumeId,
+};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
@@ -29,6 +32,37 @@ pub struct Release {
     pub health: HealthCheck,
     pub grace_seconds: u32,
     pub created_at: Time,
+    /// What runs, when it is more than one container.
+    #[serde(default)]
+    pub stack: Option<ReleaseStack>,
+}
+
+/// The services of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseStack {
+    /// The [`crate::Stack`] as JSON, sealed: passwords are in it.
+    pub sealed: Sealed,
+    /// [`crate::ComposeSource::hash`] of the file it was made from.
+    pub source: String,
+    /// The service that the release's port is of.
+    pub main: String,
+    /// In the order in which they start.
+    pub services: Vec<ReleaseService>,
+    /// Which volume each of the file's is.
+    pub volumes: BTreeMap<String, VolumeId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseService {
+    pub name: String,
+    /// The engine's id of the image, and what people call it.
+    pub image: String,
+    pub image_name: String,
+    pub replicas: u32,
+    /// Of everything that its containers are made of. A container with the same one is kept by the next release.
+    pub hash: String,
+    /// It ends when its work is done.
+    pub once: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,4 +70,47 @@ pub struct ReleaseVariable {
     pub key: VariableKey,
     pub value: Sealed,
     pub secret: bool,
+}
+
+impl Release {
+    /// Whether this container is one of those that the release asks for. A service that did not change keeps the container
+    /// that an earlier release made.
+    pub fn owns(&self, container: &Container) -> bool {
+        let owner = &container.owner;
+        match (&self.stack, &owner.service) {
+            (None, _) => owner.release == self.id,
+            (Some(stack), Some(mark)) => {
+                let own =
+                    |service: &ReleaseService| service.name == mark.name && service.hash == mark.hash && mark.replica < service.replicas;
+                owner.app == self.app && stack.services.iter().any(own)
+            }
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether domains lead to this container.
+    pub fn serves_with(&self, container: &Container) -> bool {
+        let is_main = match (&self.stack, &container.owner.service) {
+            (Some(stack), Some(mark)) => mark.name == stack.main,
+            _ => true,
+        };
+        is_main && self.owns(container)
+    }
+
+    /// Its images, without doubles.
+    pub fn images(&self) -> Vec<(&str, &str)> {
+        match &self.stack {
+            None => vec![(&self.image, &self.image_name)],
+            Some(stack) => {
+                let mut images: Vec<_> = stack
+                    .services
+                    .iter()
+                    .map(|one| (one.image.as_str(), one.image_name.as_str()))
+                    .collect();
+                images.sort_unstable();
+                images.dedup();
+                images
+            }
+        }
+    }
 }

@@ -13,6 +13,9 @@ pub struct Stream {
     pub app: AppId,
     /// In the app's container.
     pub port: u16,
+    /// Which service's container; `None`: the main one.
+    #[serde(default)]
+    pub service: Option<String>,
     /// For TCP only.
     pub proxy_protocol: Option<ProxyVersion>,
     /// Empty: everybody.

@@ -2,6 +2,7 @@
 //
 // @attribute app      id of the app
 // @attribute command  what to run; the image's shell without it
+// @attribute service  which of the app's services; the main one without it
 // @method    connect() opens it anew; close()
 // @fires     sk-state detail: 'connecting' | 'open' | { ended: code | null, why: string }
 import { socket } from '../lib/api.js';
@@ -78,7 +79,7 @@ export class SkTerminal extends HTMLElement {
     this.close();
     this.terminal.reset();
     this.tell('connecting');
-    const line = await socket(`/apps/${encodeURIComponent(this.getAttribute('app') ?? '')}/terminal`, { columns: this.terminal.cols, rows: this.terminal.rows, command: this.getAttribute('command') });
+    const line = await socket(`/apps/${encodeURIComponent(this.getAttribute('app') ?? '')}/terminal`, { columns: this.terminal.cols, rows: this.terminal.rows, command: this.getAttribute('command'), service: this.getAttribute('service') });
     if (!this.isConnected) { line.close(); return; }
     this.line = line;
     let opened = false;

@@ -177,6 +177,15 @@ export const api = {
   domainList: () => /** @type {Promise<S<'Domain'>[]>} */ (all('/domains')),
   domainCheck: (/** @type {string} */ host, /** @type {AbortSignal} */ signal = /** @type {any} */ (undefined)) => /** @type {Promise<S<'DomainCheck'>>} */ (get(`/domains/${enc(host)}/check`, { signal })),
 
+  composeCheck: (/** @type {{ compose: string, app?: string, profiles?: string[] }} */ body, /** @type {AbortSignal} */ signal = /** @type {any} */ (undefined)) => /** @type {Promise<S<'ComposeReport'>>} */ (post('/compose/check', body, { signal })),
+  composeShow: (/** @type {string} */ app) => /** @type {Promise<S<'ComposeText'>>} */ (get(`/apps/${enc(app)}/compose`)),
+  serviceList: (/** @type {string} */ app) => /** @type {Promise<S<'Service'>[]>} */ (all(`/apps/${enc(app)}/services`)),
+  appFirstLogin: (/** @type {string} */ app) => /** @type {Promise<S<'FirstLogin'>>} */ (post(`/apps/${enc(app)}/first-login`)),
+  catalogList: () => /** @type {Promise<S<'CatalogEntry'>[]>} */ (all('/catalog')),
+  catalogShow: (/** @type {string} */ name) => /** @type {Promise<S<'CatalogDetail'>>} */ (get(`/catalog/${enc(name)}`)),
+  catalogPlan: (/** @type {string} */ name, /** @type {S<'CatalogInstall'>} */ body) => /** @type {Promise<S<'CatalogPlan'>>} */ (post(`/catalog/${enc(name)}/plan`, body)),
+  catalogInstall: (/** @type {string} */ name, /** @type {S<'CatalogInstall'>} */ body) => /** @type {Promise<S<'App'>>} */ (post(`/catalog/${enc(name)}/install`, body)),
+
   deploymentCreate: (/** @type {string} */ app, /** @type {{ reference?: string }} */ body = {}) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/deployments`, body)),
   deploymentList: (/** @type {string} */ app) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get(`/apps/${enc(app)}/deployments`)),
   deploymentListAll: (/** @type {{ active?: boolean, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get('/deployments', { query })),

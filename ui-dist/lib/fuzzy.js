@@ -13,6 +13,56 @@ export function score(query, text) {
   return total - text.length * 0.02;
 }
 
+/** The items that fit a search, the best first. Letters that are left out, doubled or swapped are forgiven.
+ * @template T @param {string} query @param {T[]} items @param {(item: T) => string} text what is looked through, the most important words first @returns {T[]} */
+export function find(query, items, text) {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  return items.flatMap((item) => {
+    const parts = text(item).toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+    let total = 0;
+    for (const word of words) {
+      let best = 0;
+      parts.forEach((part, at) => { best = Math.max(best, likeness(word, part) - at * 0.004); });
+      if (best <= 0) return [];
+      total += best;
+    }
+    return [{ item, total }];
+  }).sort((a, b) => b.total - a.total).map((one) => one.item);
+}
+
+/** How well a typed word fits another one, 0 to 1: whole, from its beginning, within it, or with few mistakes. @param {string} word @param {string} part */
+function likeness(word, part) {
+  if (word === part) return 1;
+  if (part.startsWith(word)) return 0.9;
+  if (word.length > 2 && part.includes(word)) return 0.7;
+  const allowed = word.length < 4 ? 0 : word.length < 8 ? 1 : 2;
+  // What is still being typed is compared with as much of the word.
+  for (const other of part.length > word.length + 1 ? [part, part.slice(0, word.length), part.slice(0, word.length + 1)] : [part]) {
+    const wrong = allowed ? mistakes(word, other, allowed) : Infinity;
+    if (wrong <= allowed) return 0.6 - wrong * 0.1;
+  }
+  return 0;
+}
+
+/** Letters to add, drop, change or swap from one word to the other; more than `most` is not counted on. @param {string} a @param {string} b @param {number} most */
+export function mistakes(a, b, most) {
+  if (Math.abs(a.length - b.length) > most) return Infinity;
+  let before = /** @type {number[]} */ ([]);
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1;
+      let least = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + same);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, before[j - 2] + 1);
+      next.push(least);
+    }
+    before = row;
+    row = next;
+  }
+  return row[b.length];
+}
+
 /** @param {string} word @param {string} text */
 function scoreWord(word, text) {
   const at = text.indexOf(word);

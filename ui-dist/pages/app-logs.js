@@ -1,6 +1,7 @@
 // What an app prints, live.
-import { html, icon, useEffect, useRef, useState } from '../lib/html.js';
+import { html, h, icon, useEffect, useRef, useState } from '../lib/html.js';
 import { socket } from '../lib/api.js';
+import { ServicePick } from '../parts/service-pick.js';
 import '../elements/sk-log.js';
 
 /** @param {{ app: import('../lib/api.js').S<'App'> }} props */
@@ -9,6 +10,7 @@ export default function AppLogs({ app }) {
   const [tail, setTail] = useState('1000');
   const [state, setState] = useState(/** @type {'connecting' | 'open' | 'lost'} */ ('connecting'));
   const [turn, again] = useState(0);
+  const [service, setService] = useState('');
   useEffect(() => {
     let gone = false;
     /** @type {WebSocket | null} */
@@ -22,7 +24,7 @@ export default function AppLogs({ app }) {
     let failures = 0;
     const flush = () => { log?.push(waiting); waiting = []; };
     const open = async () => {
-      try { line = await socket(`/apps/${app.id}/logs/stream`, last ? { since: last } : { tail: tail === 'all' ? 100_000 : Number(tail) }); } catch { setState('lost'); return; }
+      try { line = await socket(`/apps/${app.id}/logs/stream`, { ...(last ? { since: last } : { tail: tail === 'all' ? 100_000 : Number(tail) }), service }); } catch { setState('lost'); return; }
       if (gone) { line.close(); return; }
       const from = last;
       line.onopen = () => { failures = 0; setState('open'); };
@@ -40,7 +42,7 @@ export default function AppLogs({ app }) {
     setState('connecting');
     open();
     return () => { gone = true; clearTimeout(retry); line?.close(); };
-  }, [app.id, tail, turn]);
+  }, [app.id, tail, turn, service]);
   useEffect(() => { element.current?.setStatus({ connecting: '', open: 'live', lost: '' }[state]); }, [state]);
   useEffect(() => {
     const log = element.current;
@@ -48,7 +50,7 @@ export default function AppLogs({ app }) {
     log?.addEventListener('sk-tail', chosen);
     return () => log?.removeEventListener('sk-tail', chosen);
   }, []);
-  return html`<section class="panel log-panel" aria-label="Logs"><div class="panel-body log-body">
+  return html`<section class="panel log-panel" aria-label="Logs"><div class="panel-body log-body">${h(ServicePick, { app, value: service, set: setService, every: true })}
     ${state === 'lost' ? html`<p class="log-lost" role="status">${icon('wifi-off')}Not connected; trying again.<button type="button" class="link" onClick=${() => again(turn + 1)}>Connect now</button></p>` : null}
     <sk-log ref=${element} tails="1000,10000,all" label=${`Logs of ${app.name}`} name=${`${app.name}.log`}></sk-log></div></section>`;
 }

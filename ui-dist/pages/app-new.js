@@ -12,6 +12,7 @@ import { PageHead, Panel } from '../parts/page.js';
 import { useForm, TextField, SelectField, FormProblem, Submit, Field } from '../parts/field.js';
 import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValues, sourceInput, sourceValues } from '../parts/app-form.js';
 import { DomainCheck } from '../parts/domains.js';
+import { ComposeField, useCompose } from '../parts/compose.js';
 import { Copy } from '../parts/copy.js';
 import { Act } from '../parts/act.js';
 import { may } from '../parts/frame.js';
@@ -20,7 +21,7 @@ export default function AppNewPage() {
   useTrail([{ label: 'Apps', href: '/apps' }, { label: 'New' }]);
   const projects = useResource('projects', api.projectList).value.value;
   const settings = useResource('settings', () => (may('admin') ? api.settingShow() : Promise.resolve(null))).value.value;
-  const [kind, setKind] = useState(/** @type {'git' | 'image'} */ (route.peek().query.get('from') === 'image' ? 'image' : 'git'));
+  const [kind, setKind] = useState(/** @type {'git' | 'image' | 'compose'} */ (['image', 'compose'].includes(route.peek().query.get('from') ?? '') ? route.peek().query.get('from') : 'git'));
   // Kept where an effect that comes late sees what was typed meanwhile.
   const named = useRef(false);
   const addressed = useRef(false);
@@ -33,8 +34,9 @@ export default function AppNewPage() {
   const base = settings?.apps_domain;
 
   // The name follows the source, and the domain the name, until they are typed.
-  const source = kind === 'git' ? v.url : v.reference;
-  useEffect(() => { if (!named.current) form.set('name')(nameFrom(source)); }, [source, kind]);
+  const source = kind === 'git' ? v.url : kind === 'image' ? v.reference : v.compose;
+  const compose = useCompose(kind === 'compose' ? v.compose : '');
+  useEffect(() => { if (!named.current && kind !== 'compose') form.set('name')(nameFrom(source)); }, [source, kind]);
   useEffect(() => { if (!addressed.current) form.set('host')(base && v.name ? `${v.name}.${base}` : ''); }, [v.name, base]);
 
   const submit = (/** @type {Event} */ event) => {
@@ -44,7 +46,7 @@ export default function AppNewPage() {
       const { keep_releases: _, ...run } = runInput(v);
       const wait = kind === 'git' && v.deploy_key;
       const app = await api.appCreate({
-        name: v.name.trim(), project: project || null, environment: environment || null, source: sourceInput(kind, v), ...run,
+        name: v.name.trim(), project: project || null, environment: environment || null, source: sourceInput(kind, v), ...(kind === 'compose' ? { ...run, command: null } : run),
         // Without a typed domain the panel gives its default.
         ...(v.host.trim() ? { domains: [v.host.trim()] } : addressed.current ? { domains: [] } : {}),
         variables: parseEnv(v.env).pairs.map((pair) => ({ ...pair, secret: looksSecret(pair.key) })), deploy: !wait,
@@ -59,8 +61,8 @@ export default function AppNewPage() {
   return html`<div class="page">${h(PageHead, { title: 'New app' })}
     <div class="new-grid"><form class="stack" onSubmit=${submit}>
       <div class="pick" role="radiogroup" aria-label="Where it comes from">
-        ${[/** @type {const} */ (['git', 'Git repository', 'Built from its Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${id === 'git' ? icon('git-branch') : icon('box')}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
-      ${h(Panel, {}, html`<div class="stack">${h(SourceFields, { form, kind })}</div>`)}
+        ${[/** @type {const} */ (['git', 'Git repository', 'Built from its Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is']), /** @type {const} */ (['compose', 'Compose file', 'Several services together'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${icon({ git: 'git-branch', image: 'box', compose: 'layers' }[id])}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
+      ${h(Panel, {}, html`<div class="stack">${kind === 'compose' ? h(ComposeField, { value: v.compose, set: form.set('compose'), state: compose, error: form.error('compose', 'source.compose', 'source') }) : h(SourceFields, { form, kind })}</div>`)}
       ${h(Panel, {}, html`<div class="stack">
         <div class="form-row">${h(TextField, { label: 'Name', value: v.name, set: (value) => { named.current = true; form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
         ${places.length > 1 ? h(SelectField, { label: 'Project', value: place, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}</div>
@@ -71,7 +73,7 @@ export default function AppNewPage() {
         <details class="more"><summary>${icon('chevron-right', 'icon-small')}Health check</summary><div class="stack">${h(HealthFields, { form })}</div></details>
         <details class="more"><summary>${icon('chevron-right', 'icon-small')}Limits and command</summary><div class="stack">${h(LimitFields, { form })}${h(TextField, { label: 'Command', value: v.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', error: form.error('command') })}</div></details></div>`)}
       ${h(FormProblem, { text: form.general(FORM_FIELDS) })}
-      <div class="form-foot">${h(Submit, { form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() })}<a class="btn" href="/apps">Cancel</a></div>
+      <div class="form-foot">${h(Submit, { form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() || Boolean(compose.report?.problems.length) })}<a class="btn" href="/apps">Cancel</a></div>
     </form>
     <aside class="stack hide-phone" aria-label="What happens next">${h(Panel, { title: 'What happens next' }, html`<ol class="steps-list">
       ${kind === 'git' ? html`<li><span><b>Fetch</b>The branch is cloned; nothing else of your forge is touched.</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}

@@ -1,9 +1,10 @@
 // An app at a glance: how it is doing, what is live, what happened last.
+import { sourceText } from '../parts/source.js';
 import { html, h, icon } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, usage } from '../lib/live.js';
-import { bytes, bytesParts, cores, count, duration, gitName, plural, rate, sentence, shortCommit } from '../lib/format.js';
+import { bytes, bytesParts, cores, count, duration, plural, rate, sentence, shortCommit } from '../lib/format.js';
 import { Panel } from '../parts/page.js';
 import { Tile } from '../parts/tile.js';
 import { Facts } from '../parts/facts.js';
@@ -52,7 +53,7 @@ export default function AppOverview({ app }) {
           : history.error.value ? h(Failed, { error: history.error.value, retry: history.load }) : h(Loading, { rows: 4 }))}
         ${h(Panel, { title: 'Configuration', actions: html`<a class="btn ghost small" href=${appPath(app, 'settings')}>Edit</a>` }, h(Facts, {
           class: 'wide', items: [
-            ['Source', source.kind === 'git' ? html`<span class="any">${gitName(source.url)}</span>` : html`<code class="any">${source.reference}</code>`],
+            ['Source', source.kind === 'image' ? html`<code class="any">${source.reference}</code>` : html`<span class="any">${sourceText(source)}</span>`],
             source.kind === 'git' && ['Branch', source.branch ?? 'default'],
             source.kind === 'git' && ['Dockerfile', html`<code>${[source.folder, source.dockerfile].filter((part) => part && part !== '.').join('/') || 'Dockerfile'}</code>`],
             ['Port', app.port ?? 'as the image says'],

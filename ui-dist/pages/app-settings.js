@@ -17,6 +17,7 @@ import { confirm } from '../parts/dialog.js';
 /** @param {{ app: App }} props */
 export default function AppSettings({ app }) {
   const git = app.source.kind === 'git' ? app.source : null;
+  const kind = app.source.kind;
   const save = (/** @type {(v: any) => Record<string, unknown>} */ of) => async (/** @type {any} */ v) => {
     const made = await api.appUpdate(app.id, of(v));
     putApp(made);
@@ -26,7 +27,7 @@ export default function AppSettings({ app }) {
   return html`<div class="settings-grid">
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
     ${h(Part, { title: 'Name', start: { name: app.name }, save: save((v) => ({ name: v.name.trim() })), body: (form) => h(TextField, { label: 'Name', value: form.values.value.name, set: form.set('name'), mono: true, required: true, error: form.error('name'), hint: 'Addresses that were made from the old name stay.' }) })}
-    ${h(Part, { title: 'Source', start: sourceValues(app), save: save((v) => ({ source: sourceInput(app.source.kind, v) })), body: (form) => html`${h(SourceFields, { form, kind: app.source.kind, has_password: git?.has_password, app: app.id })}${git ? h(DeployKey, { app, shown: git.deploy_key_public }) : null}` })}
+    ${kind === 'compose' ? html`<div class="notice middle">${icon('layers')}<span class="grow">Images, commands, volumes and limits of its services are in the Compose file.</span><a class="btn small" href=${appPath(app, 'services')}>Open it</a></div>` : h(Part, { title: 'Source', start: sourceValues(app), save: save((v) => ({ source: sourceInput(kind, v) })), body: (form) => html`${h(SourceFields, { form, kind, has_password: git?.has_password, app: app.id })}${git ? h(DeployKey, { app, shown: git.deploy_key_public }) : null}` })}
     ${h(Part, { title: 'Run', start: run, save: save((v) => { const { port, command, grace_seconds } = runInput(v); return { port, command, grace_seconds }; }), body: (form) => html`
       <div class="form-row">${h(TextField, { label: 'Port', value: form.values.value.port, set: form.set('port'), inputmode: 'numeric', optional: true, placeholder: 'as the image says', hint: 'Where it listens inside its container. It gets PORT if the image names none.', error: form.error('port') })}${h(TextField, { label: 'Time to stop', value: form.values.value.grace, set: form.set('grace'), inputmode: 'numeric', suffix: 's', hint: 'From the signal to the kill.', error: form.error('grace_seconds') })}</div>
       ${h(TextField, { label: 'Command', value: form.values.value.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', hint: 'Words, no shell: quotes keep spaces together.', error: form.error('command') })}` })}

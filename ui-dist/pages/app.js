@@ -1,4 +1,5 @@
 // One app: its head, and the tabs.
+import { sourceText, sourceIcon } from '../parts/source.js';
 import { html, h, icon, useEffect, useMemo, useRef, useState } from '../lib/html.js';
 import { api, socket } from '../lib/api.js';
 import { navigate } from '../lib/router.js';
@@ -19,6 +20,7 @@ import { Timeline } from '../parts/timeline.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { may } from '../parts/frame.js';
 import { deployReference, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
+import { FirstLogin } from './app-services.js';
 import '../elements/sk-log.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -28,6 +30,7 @@ const TABS = [
   ['overview', 'Overview', () => import('./app-overview.js')],
   ['deployments', 'Deployments', () => import('./app-deployments.js')],
   ['logs', 'Logs', () => import('./app-logs.js')],
+  ['services', 'Services', () => import('./app-services.js')],
   ['metrics', 'Metrics', () => import('./app-metrics.js')],
   ['environment', 'Environment', () => import('./app-environment.js')],
   ['domains', 'Domains', () => import('./app-domains.js')],
@@ -56,10 +59,11 @@ export default function AppPage({ params }) {
   const entry = TABS.find(([id]) => id === tab);
   const base = (/** @type {string} */ id) => appPath(shown, id === 'overview' ? '' : id);
   return html`<div class=${`page ${['logs', 'terminal'].includes(tab) ? 'fill' : ''}`}>
-    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([, , , role]) => !role || may(role)).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
+    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([id, , , role]) => (!role || may(role)) && (id !== 'services' || shown.source.kind === 'compose')).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
     ${isLocked(shown) ? html`<div class="notice warn middle">${icon('lock')}<span class="grow">Deployments are locked by ${shown.lock?.by}${shown.lock?.until ? html` for ${h(Until, { at: shown.lock.until })}` : null}${shown.lock?.why ? `: ${shown.lock.why}` : '.'}</span>${may('developer') ? h(Act, { label: 'Unlock', small: true, run: async () => putApp(await api.appUnlock(shown.id)) }) : null}</div>` : null}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
     ${h(Running, { app: shown, brief: tab !== 'overview' })}
+    ${h(FirstLogin, { app: shown })}
     ${entry ? h(Tab, { key: tab, load: entry[2], props: { app: shown, key: shown.id } }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
   </div>`;
 }
@@ -78,7 +82,7 @@ function Head({ app, children }) {
     title: app.name, state: h(State, { state, detail: app.state_detail }),
     note: html`<div class="app-meta">
       ${app.url ? html`<span class="app-link">${icon('globe')}<a href=${app.url} target="_blank" rel="noreferrer">${app.url.replace(/^https?:\/\//, '').replace(/\/$/, '')}</a>${h(Copy, { text: app.url, label: 'Copy address' })}</span>` : html`<span class="faint">${icon('globe')}no domain</span>`}
-      <span>${source.kind === 'git' ? html`${icon('git-branch')}<span class="cut" title=${source.url}>${gitName(source.url)}</span>${source.branch ? html`<span class="tag">${source.branch}</span>` : null}` : html`${icon('box')}<code class="cut">${source.reference}</code>`}</span>
+      <span>${source.kind === 'git' ? html`${icon('git-branch')}<span class="cut" title=${source.url}>${gitName(source.url)}</span>${source.branch ? html`<span class="tag">${source.branch}</span>` : null}` : html`${icon(sourceIcon(source))}<code class="cut">${sourceText(source)}</code>`}</span>
       ${commit ? html`<span class="hide-phone">${icon('git-commit-horizontal')}<code title=${commit.subject}>${shortCommit(commit.id)}</code></span>` : null}
       ${latest ? html`<span class="hide-phone">${icon('clock')}<span>${h(Ago, { at: latest.finished_at ?? latest.queued_at })} by ${latest.by}</span></span>` : null}</div>`,
     actions: app.trashed_at || !may('developer') ? null : html`

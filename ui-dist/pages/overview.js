@@ -1,4 +1,5 @@
 // The first page: the machines, what needs attention, the apps by project, and what happened last.
+import { sourceText } from '../parts/source.js';
 import { html, h, icon, useMemo } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
@@ -127,7 +128,7 @@ function AppLine({ app }) {
   const commit = app.deployment?.commit ?? app.release?.commit;
   return html`<li class="app-line">
     <a class="row-link app-line-name" href=${appPath(app)}>${h(Dot, { state: app.state })}<span class="cell-two"><b class="strong">${app.name}</b><span>${app.url ? app.url.replace(/^https?:\/\//, '').replace(/\/$/, '') : 'no domain'}</span></span></a>
-    <span class="app-line-what">${app.state === 'running' ? html`<span class="cell-two"><span class="dim">${commit ? commit.subject : app.source.kind === 'image' ? app.source.reference : app.release ? `release ${app.release.number}` : 'not deployed'}</span><span>${commit ? html`<code>${shortCommit(commit.id)}</code> · ${commit.author}` : app.source.kind === 'image' ? 'image' : ''}</span></span>` : h(State, { state: app.state, detail: app.state_detail })}</span>
+    <span class="app-line-what">${app.state === 'running' ? html`<span class="cell-two"><span class="dim">${commit ? commit.subject : app.source.kind === 'image' ? app.source.reference : app.release ? `release ${app.release.number}` : 'not deployed'}</span><span>${commit ? html`<code>${shortCommit(commit.id)}</code> · ${commit.author}` : app.source.kind === 'image' ? 'image' : app.source.kind === 'compose' ? sourceText(app.source) : ''}</span></span>` : h(State, { state: app.state, detail: app.state_detail })}</span>
     <span class="app-line-use num hide-phone"><span class="app-line-spark">${h(Spark, { values: samples.map((one) => one.cpu_cores), top: 0.05 })}</span><span class="cell-two right"><span class="dim">${now ? `${cores(now.cpu_cores)} cpu` : '–'}</span><span>${now ? bytes(now.memory_bytes) : ''}</span></span></span>
     <span class="app-line-when faint">${app.deployment ? h(Ago, { at: app.deployment.finished_at ?? app.deployment.queued_at }) : ''}</span>
   </li>`;

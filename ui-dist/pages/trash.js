@@ -1,4 +1,5 @@
 // Deleted apps, until their window ends.
+import { sourceText } from '../parts/source.js';
 import { html, h, icon } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { navigate } from '../lib/router.js';
@@ -24,7 +25,7 @@ export default function TrashPage() {
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<App>} */ (Table), {
       label: 'Deleted apps', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (app) => app.id,
       columns: [
-        { id: 'name', label: 'App', card: 'head', sort: (app) => app.name, cell: (app) => html`<span class="cell-two"><b class="strong">${app.name}</b><span>${app.source.kind === 'git' ? gitName(app.source.url) : app.source.reference}</span></span>` },
+        { id: 'name', label: 'App', card: 'head', sort: (app) => app.name, cell: (app) => html`<span class="cell-two"><b class="strong">${app.name}</b><span>${sourceText(app.source)}</span></span>` },
         { id: 'project', label: 'Project', cell: (app) => html`<span class="dim">${app.project.name} / ${app.environment.name}</span>` },
         { id: 'when', label: 'Deleted', width: '120px', sort: (app) => app.trashed_at ?? '', cell: (app) => html`<span class="dim">${h(Ago, { at: app.trashed_at })}</span>` },
         { id: 'goes', label: 'Goes', width: '120px', cell: (app) => (settings && app.trashed_at ? html`<span class="faint">${h(Ago, { at: Date.parse(app.trashed_at) + settings.trash_days * 86_400_000 })}</span>` : html`<span class="faint">–</span>`) },

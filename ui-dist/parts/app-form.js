@@ -8,7 +8,7 @@ import { Act } from './act.js';
 import { Facts } from './facts.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
-/** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, user: string, password: string, deploy_key: boolean, reference: string }} SourceValues */
+/** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, user: string, password: string, deploy_key: boolean, reference: string, compose: string }} SourceValues */
 /** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'tcp' | 'http' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string }} RunValues */
 
 const NONE = '(none)';
@@ -25,8 +25,8 @@ function buildInput(v) {
 
 /** @param {App | null} app @returns {SourceValues} */
 export const sourceValues = (app) => (app?.source.kind === 'git'
-  ? { url: app.source.url, branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, ...buildValues(app.source.build), user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '' }
-  : { url: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, ...buildValues(null), user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '' });
+  ? { url: app.source.url, branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, ...buildValues(app.source.build), user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '', compose: '' }
+  : { url: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, ...buildValues(null), user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '', compose: '' });
 
 /** @param {App | null} app @returns {RunValues} */
 export const runValues = (app) => ({
@@ -36,9 +36,10 @@ export const runValues = (app) => ({
   grace: String(app?.grace_seconds ?? 10), deploy_timeout: String(app?.deploy_timeout_seconds ?? 1800), keep: String(app?.keep_releases ?? 5),
 });
 
-/** @param {'git' | 'image'} kind @param {SourceValues} v @returns {import('../lib/api.js').S<'SourceInput'>} */
+/** @param {'git' | 'image' | 'compose'} kind @param {SourceValues} v @returns {import('../lib/api.js').S<'SourceInput'>} */
 export function sourceInput(kind, v) {
   if (kind === 'image') return { kind, reference: v.reference.trim() };
+  if (kind === 'compose') return { kind, compose: v.compose };
   const text = (/** @type {string} */ value) => value.trim() || null;
   return { kind, url: v.url.trim(), branch: text(v.branch), ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), submodules: v.submodules, build: buildInput(v), user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
 }
@@ -65,7 +66,7 @@ class FieldWrong extends Problem {
 }
 
 /** The names of the fields below, for `form.general`. */
-export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
+export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 

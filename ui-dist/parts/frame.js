@@ -21,6 +21,7 @@ export const may = (role) => RANK[/** @type {keyof typeof RANK} */ (session.valu
 export const PLACES = [
   { href: '/', label: 'Overview', icon: 'layout-dashboard' },
   { href: '/apps', label: 'Apps', icon: 'box' },
+  { href: '/marketplace', label: 'Marketplace', icon: 'compass' },
   { href: '/projects', label: 'Projects', icon: 'folder' },
   { href: '/deployments', label: 'Deployments', icon: 'rocket' },
   { href: '/servers', label: 'Servers', icon: 'server' },

@@ -4,6 +4,7 @@ import { navigate } from '../lib/router.js';
 import { api } from '../lib/api.js';
 import { apps, appPath, putDeployment, putApp } from '../lib/live.js';
 import { score } from '../lib/fuzzy.js';
+import { sourceIcon } from './source.js';
 import { setTheme, theme } from '../lib/theme.js';
 import { showDialog } from './dialog.js';
 import { toast } from './toast.js';
@@ -32,7 +33,7 @@ function commands() {
   );
   for (const app of apps.value ?? []) {
     const at = `${app.project.name} / ${app.environment.name}`;
-    list.push({ id: `app:${app.id}`, label: app.name, more: at, kind: 'App', icon: app.source.kind === 'git' ? 'git-branch' : 'box', href: appPath(app) });
+    list.push({ id: `app:${app.id}`, label: app.name, more: at, kind: 'App', icon: sourceIcon(app.source), href: appPath(app) });
     for (const [tab, label, name] of [['deployments', 'deployments', 'rocket'], ['logs', 'logs', 'scroll-text'], ['metrics', 'metrics', 'chart-line'], ['environment', 'environment variables', 'key-round'], ['domains', 'domains', 'globe'], ['storage', 'storage', 'hard-drive'], ['terminal', 'terminal', 'terminal'], ['settings', 'settings', 'settings']]) {
       list.push({ id: `app:${app.id}:${tab}`, label: `${app.name}: ${label}`, more: tab === 'domains' ? `add domain, ${at}` : at, kind: 'App', icon: name, href: appPath(app, tab) });
     }

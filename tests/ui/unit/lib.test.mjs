@@ -89,3 +89,20 @@ test('sparklines leave gaps where nothing was measured', async () => {
   assert.equal(area.split('Z').length - 1, 2);
   assert.deepEqual(sparkPaths([null, 1]), { line: '', area: '' });
 });
+test('a search forgives what is mistyped', async () => {
+  const { find, mistakes } = await lib('fuzzy');
+  const all = ['WordPress wordpress blog cms', 'Grafana grafana monitoring', 'Gitea gitea git forge', 'PostgreSQL postgresql database', 'Uptime Kuma uptime-kuma monitoring', 'Redis redis cache'];
+  const first = (/** @type {string} */ query) => find(query, all, (one) => one)[0]?.split(' ')[0];
+  for (const [query, wanted] of [['wordpress', 'WordPress'], ['wordpres', 'WordPress'], ['wrodpress', 'WordPress'], ['wordprss', 'WordPress'], ['grafna', 'Grafana'], ['gtiea', 'Gitea'], ['postgre', 'PostgreSQL'], ['postgers', 'PostgreSQL'], ['kuma', 'Uptime'], ['up kuma', 'Uptime'], ['redis', 'Redis'], ['graf', 'Grafana'], ['monitoring grafana', 'Grafana']]) assert.equal(first(query), wanted, query);
+  assert.deepEqual(find('monitoring', all, (one) => one).length, 2);
+  assert.deepEqual(find('xyzzy', all, (one) => one), []);
+  assert.equal(mistakes('ab', 'ba', 2), 1);
+  assert.equal(mistakes('abc', 'abcdefg', 2), Infinity);
+});
+test('letters on a colour can be read', async () => {
+  const { inkOn } = await part('parts/monogram');
+  assert.equal(inkOn('#ffffff'), '#000');
+  assert.equal(inkOn('#000000'), '#fff');
+  assert.equal(inkOn('#21759b'), '#fff');
+  assert.equal(inkOn('#ffdd00'), '#000');
+});

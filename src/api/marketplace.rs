@@ -1,0 +1,352 @@
+//! The marketplace: templates of the catalog, and apps made from them.
+
+use crate::{
+    Panel,
+    answers::{Created, Page, created, page},
+    apps::App,
+    failures::{Answer, Failure},
+    signed::Signed,
+    stacks::{ComposeRight, PlannedService},
+    tags::Tag,
+};
+use app::template::{Asked, AskedKind, Backup, Template};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use std::collections::BTreeMap;
+
+/// A template of the catalog, to choose from.
+#[derive(Debug, Object)]
+pub struct CatalogEntry {
+    pub name: String,
+    pub title: String,
+    /// Of what is installed, then the template's own revision.
+    pub version: String,
+    pub description: String,
+    /// One or two letters, and their colour.
+    pub icon_text: String,
+    pub icon_color: String,
+    pub categories: Vec<String>,
+    pub tags: Vec<String>,
+    pub memory_mb: u32,
+    pub disk_mb: u32,
+    /// Apps that were made from it.
+    pub installed: Vec<InstalledApp>,
+}
+
+/// An app that was made from a template.
+#[derive(Debug, Object)]
+pub struct InstalledApp {
+    pub app: String,
+    pub version: String,
+    /// The catalog has another version.
+    pub outdated: bool,
+}
+
+/// Everything about a template.
+#[derive(Debug, Object)]
+pub struct CatalogDetail {
+    pub entry: CatalogEntry,
+    /// Paragraphs and lists, as Markdown.
+    pub details: String,
+    pub website: Option<String>,
+    pub documentation: Option<String>,
+    pub source: Option<String>,
+    pub licence: String,
+    /// What differs from how the project itself sets it up.
+    pub differs: Option<String>,
+    pub upgrade_notes: Option<String>,
+    /// What it asks, in the order of the form.
+    pub variables: Vec<CatalogVariable>,
+    pub services: Vec<PlannedService>,
+    /// Further web ports, each of which may get a domain.
+    pub also: Vec<CatalogPort>,
+    /// What is worth backing up.
+    pub backup: Vec<String>,
+    /// Rights on the host that it cannot do without.
+    pub rights: Vec<String>,
+    /// The Compose file, with `{{ name }}` for variables.
+    pub compose: String,
+    /// A name that is free.
+    pub suggested_name: String,
+    /// Under which it would be reached unless another is given.
+    pub suggested_domain: Option<String>,
+}
+
+/// A web port beside the main one.
+#[derive(Debug, Object)]
+pub struct CatalogPort {
+    pub service: String,
+    pub port: u16,
+    pub title: String,
+}
+
+/// A variable of a template.
+#[derive(Debug, Object)]
+pub struct CatalogVariable {
+    pub name: String,
+    pub kind: CatalogVariableKind,
+    pub title: String,
+    pub description: Option<String>,
+    /// A value has to be given.
+    pub required: bool,
+    pub default: Option<String>,
+    /// Of an `enum`.
+    pub options: Vec<String>,
+    /// A regular expression that the whole value fits.
+    pub pattern: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum CatalogVariableKind {
+    Domain,
+    /// Generated unless given.
+    Secret,
+    /// Generated unless typed; shown once.
+    Password,
+    Mail,
+    Enum,
+    Boolean,
+    Port,
+    Text,
+}
+
+/// How to install a template.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct CatalogInstall {
+    /// The app's name; left out: the template's, with a number where it is taken.
+    pub name: Option<String>,
+    /// Id or name; left out: the first one.
+    pub project: Option<String>,
+    /// Id or name; left out: the project's first one.
+    pub environment: Option<String>,
+    /// By the names of the template's variables; what is left out is generated or has its default.
+    pub values: Option<BTreeMap<String, String>>,
+}
+
+/// What installing would do.
+#[derive(Debug, Object)]
+pub struct CatalogPlan {
+    pub name: String,
+    pub domain: Option<String>,
+    pub services: Vec<PlannedService>,
+    pub volumes: Vec<String>,
+    /// Ports of the server that are opened.
+    pub ports: Vec<PlannedPort>,
+    /// Variables whose value is made up.
+    pub generated: Vec<String>,
+    /// The sum of what its services may use.
+    pub memory_bytes: u64,
+    /// What reaches the host: an administrator must install it.
+    pub rights: Vec<ComposeRight>,
+}
+
+/// A port of the server that leads to a service.
+#[derive(Debug, Object)]
+pub struct PlannedPort {
+    /// Such as `tcp/22`.
+    pub listen: String,
+    pub service: String,
+    pub port: u16,
+}
+
+/// A hint for the first sign-in.
+#[derive(Debug, Object)]
+pub struct FirstLogin {
+    pub text: String,
+}
+
+impl From<app::TemplateView> for CatalogEntry {
+    fn from(view: app::TemplateView) -> CatalogEntry {
+        let Template { version, .. } = &view.template;
+        let installed = view.installed.into_iter().map(|(app, own)| InstalledApp {
+            app: app.to_string(),
+            outdated: own != *version,
+            version: own,
+        });
+        CatalogEntry {
+            installed: installed.collect(),
+            name: view.template.name,
+            title: view.template.title,
+            version: view.template.version,
+            description: view.template.description,
+            icon_text: view.template.icon.text,
+            icon_color: view.template.icon.color,
+            categories: view.template.categories,
+            tags: view.template.tags,
+            memory_mb: view.template.needs.memory_mb,
+            disk_mb: view.template.needs.disk_mb,
+        }
+    }
+}
+
+impl From<&Asked> for CatalogVariable {
+    fn from(asked: &Asked) -> CatalogVariable {
+        CatalogVariable {
+            name: asked.name.clone(),
+            kind: match asked.kind {
+                AskedKind::Domain => CatalogVariableKind::Domain,
+                AskedKind::Secret => CatalogVariableKind::Secret,
+                AskedKind::Password => CatalogVariableKind::Password,
+                AskedKind::Mail => CatalogVariableKind::Mail,
+                AskedKind::Enum => CatalogVariableKind::Enum,
+                AskedKind::Boolean => CatalogVariableKind::Boolean,
+                AskedKind::Port => CatalogVariableKind::Port,
+                AskedKind::Text => CatalogVariableKind::Text,
+            },
+            title: asked.title.clone().unwrap_or_else(|| asked.name.clone()),
+            description: asked.description.clone(),
+            required: !asked.is_optional(),
+            default: asked.default_text(),
+            options: asked.options.clone(),
+            pattern: asked.pattern.clone(),
+        }
+    }
+}
+
+impl From<app::TemplateDetail> for CatalogDetail {
+    fn from(detail: app::TemplateDetail) -> CatalogDetail {
+        let template = &detail.view.template;
+        let links = template.links.clone();
+        let kept = |backup: &Backup| {
+            let place = backup.volume.clone().or_else(|| backup.service.clone()).unwrap_or_default();
+            backup.title.clone().unwrap_or(place)
+        };
+        CatalogDetail {
+            details: template.details.clone(),
+            website: links.website,
+            documentation: links.documentation,
+            source: links.source,
+            licence: template.licence.clone(),
+            differs: template.differs.clone(),
+            upgrade_notes: template.upgrade_notes.clone(),
+            variables: template.variables.iter().map(CatalogVariable::from).collect(),
+            also: template
+                .also
+                .iter()
+                .map(|also| CatalogPort {
+                    service: also.service.clone(),
+                    port: also.port,
+                    title: also.title.clone(),
+                })
+                .collect(),
+            backup: template.backup.iter().map(kept).collect(),
+            rights: template.rights.clone(),
+            services: detail.services.into_iter().map(PlannedService::from).collect(),
+            compose: detail.compose,
+            suggested_name: detail.suggested.to_string(),
+            suggested_domain: detail.domain.map(|host| host.to_string()),
+            entry: detail.view.into(),
+        }
+    }
+}
+
+impl From<app::InstallPlan> for CatalogPlan {
+    fn from(plan: app::InstallPlan) -> CatalogPlan {
+        let port = |(listen, service, port): (types::StreamPort, String, u16)| PlannedPort {
+            listen: listen.to_string(),
+            service,
+            port,
+        };
+        CatalogPlan {
+            name: plan.name.to_string(),
+            domain: plan.domain.map(|host| host.to_string()),
+            services: plan.services.into_iter().map(PlannedService::from).collect(),
+            volumes: plan.volumes,
+            ports: plan.ports.into_iter().map(port).collect(),
+            generated: plan.generated,
+            memory_bytes: plan.memory_bytes,
+            rights: plan.rights.into_iter().map(ComposeRight::from).collect(),
+        }
+    }
+}
+
+fn wish(template: String, body: CatalogInstall) -> Result<app::InstallWish, Failure> {
+    let name = body.name.filter(|name| !name.is_empty());
+    Ok(app::InstallWish {
+        template,
+        name: name.map(|name| name.parse()).transpose()?,
+        project: body.project,
+        environment: body.environment,
+        values: body.values.unwrap_or_default(),
+    })
+}
+
+#[derive(Clone)]
+pub(crate) struct MarketplaceApi(pub Panel);
+
+#[OpenApi(tag = "Tag::Catalog")]
+impl MarketplaceApi {
+    /// List the catalog
+    #[oai(path = "/catalog", method = "get", operation_id = "catalog_list")]
+    async fn catalog_list(
+        &self,
+        who: Signed,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<CatalogEntry>>> {
+        let templates = self.0.marketplace.list(&who.actor).await?;
+        page(templates, cursor.0.as_deref(), limit.0, |view| view.template.name.clone())
+    }
+
+    /// Show a template
+    #[oai(path = "/catalog/:name", method = "get", operation_id = "catalog_show")]
+    async fn catalog_show(
+        &self,
+        who: Signed,
+        /// Its name.
+        name: Path<String>,
+    ) -> Answer<Json<CatalogDetail>> {
+        Ok(Json(self.0.marketplace.get(&who.actor, &name.0).await?.into()))
+    }
+
+    /// Plan an installation
+    ///
+    /// Nothing is made. Fails with the value that does not fit.
+    #[oai(path = "/catalog/:name/plan", method = "post", operation_id = "catalog_plan")]
+    async fn catalog_plan(
+        &self,
+        who: Signed,
+        /// The template's name.
+        name: Path<String>,
+        body: Json<CatalogInstall>,
+    ) -> Answer<Json<CatalogPlan>> {
+        let wish = wish(name.0, body.0)?;
+        Ok(Json(self.0.marketplace.plan(&who.actor, wish).await?.into()))
+    }
+
+    /// Install a template
+    ///
+    /// Makes the app with its domain, volumes and variables, and asks for its first deployment.
+    #[oai(path = "/catalog/:name/install", method = "post", operation_id = "catalog_install")]
+    async fn catalog_install(
+        &self,
+        who: Signed,
+        /// The template's name.
+        name: Path<String>,
+        body: Json<CatalogInstall>,
+    ) -> Answer<Created<App>> {
+        let wish = wish(name.0, body.0)?;
+        Ok(created(self.0.marketplace.install(&who.actor, wish).await?))
+    }
+
+    /// Read the hint for the first sign-in
+    ///
+    /// Passwords are in it, so it is told once.
+    #[oai(path = "/apps/:app/first-login", method = "post", operation_id = "app_first_login")]
+    async fn app_first_login(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Json<FirstLogin>> {
+        let text = self.0.marketplace.first_login(&who.actor, &app.0).await?;
+        Ok(Json(FirstLogin { text }))
+    }
+}

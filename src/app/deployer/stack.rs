@@ -1,0 +1,353 @@
+//! The steps of a deployment when the app has several services: images, services in order, health of all of them.
+//!
+//! A service that did not change keeps its container. One that did starts beside the old container, unless both would
+//! write to the same volume: then the old one stops first. Which it is, the log says before.
+
+use super::{Made, Next, Step};
+use crate::{containers::look, registries, stacks};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use types::{
+    ComposeSource, Container, ContainerState, EngineHealth, Error, ExecSpec, Image, LogLine, LogStream, Phase, Probe, PullPolicy, Release,
+    ReleaseService, ReleaseStack, Result, Stack, StackHealth, StackService, report,
+};
+
+const PAUSE: Duration = Duration::from_millis(300);
+
+impl Step<'_> {
+    /// Reads the file with the values of now, and brings the images here.
+    pub(super) async fn fetch_stack(&self, source: &ComposeSource) -> Result<Next> {
+        let composed = stacks::compose(self.ground, self.app)?;
+        for hint in &composed.hints {
+            self.log.note(format!("compose: {hint}")).await;
+        }
+        let stack = composed.stack;
+        let mut images: BTreeMap<String, Image> = BTreeMap::new();
+        for service in &stack.services {
+            let reference = service.image.clone().unwrap_or_default();
+            if let Entry::Vacant(place) = images.entry(reference) {
+                let image = self.service_image(service, place.key()).await?;
+                place.insert(image);
+            }
+        }
+        self.stack_released(source, stack, &images)
+    }
+
+    async fn service_image(&self, service: &StackService, reference: &str) -> Result<Image> {
+        let node = &self.ground.node;
+        self.log.note(format!("{}: getting the image {reference}", service.name)).await;
+        if service.pull == PullPolicy::Never {
+            let found = node.image_find(reference).await?;
+            return found.ok_or_else(|| Error::not_found(types::Kind::Image, reference));
+        }
+        let login = registries::login_for(self.ground, &self.app.organization, reference)?;
+        let always = service.pull == PullPolicy::Always;
+        node.image_pull(reference, login.as_ref(), always, &self.log.lines())
+            .await
+            .map_err(|error| Error::unavailable_by(format!("the image {reference} of `{}`", service.name), error))
+    }
+
+    /// The release of these services with these images.
+    fn stack_released(&self, source: &ComposeSource, stack: Stack, images: &BTreeMap<String, Image>) -> Result<Next> {
+        let app = self.ground.store.apps.get(self.app.id.as_str())?.value;
+        let main = stacks::main_of(&stack, source.main.as_deref()).ok_or_else(|| Error::invalid("compose", "no service stays running"))?;
+        let (main_name, main_port) = (main.name.clone(), stacks::port_of(main));
+        let image_of = |service: &StackService| images.get(service.image.as_deref().unwrap_or_default());
+        let main_image = image_of(main).cloned().ok_or_else(|| Error::busy("its image is gone"))?;
+        let mut services: Vec<ReleaseService> = Vec::new();
+        for service in &stack.services {
+            let image = image_of(service).ok_or_else(|| Error::busy("its image is gone"))?;
+            // What is restarted with another one is another container when that one is.
+            let followed = service.depends_on.iter().filter(|one| one.restart);
+            let others: Vec<String> = followed
+                .filter_map(|one| services.iter().find(|made| made.name == one.service))
+                .map(|made| made.hash.clone())
+                .collect();
+            services.push(ReleaseService {
+                name: service.name.clone(),
+                image: image.id.clone(),
+                image_name: service.image.clone().unwrap_or_default(),
+                replicas: service.replicas,
+                hash: stacks::hash_of(service, &image.id, &app, &source.volumes, &others.join(" "))?,
+                once: service.runs_once(),
+            });
+        }
+        let port = app.port.or(main_port);
+        let image_name = services
+            .iter()
+            .find(|service| service.name == main_name)
+            .map(|service| service.image_name.clone());
+        let mut next = self.released(main_image, image_name.unwrap_or_default())?;
+        if let Some(Made::Release(release)) = &mut next.live {
+            release.port = port.unwrap_or(release.port);
+            release.mounts = Vec::new();
+            release.stack = Some(ReleaseStack {
+                sealed: stacks::seal(self.ground, &stack)?,
+                source: source.hash.clone(),
+                main: main_name,
+                services,
+                volumes: source.volumes.clone(),
+            });
+        }
+        Ok(next)
+    }
+
+    /// Starts every service that is not there yet, in order, each when what it waits for is so.
+    pub(super) async fn start_stack(&self, release: &Release, live: &ReleaseStack) -> Result<Next> {
+        let stack = stacks::open(self.ground, live)?;
+        let seen = look(self.ground).await?;
+        for service in &stack.services {
+            if service.must_stop_first() && !self.others(release, service, &seen).is_empty() {
+                let why = "it writes to a volume, so the old container stops before the new one starts";
+                self.log.note(format!("{}: changed; {why}", service.name)).await;
+            }
+        }
+        for service in &stack.services {
+            self.wait_for(release, service).await?;
+            let replicas = live
+                .services
+                .iter()
+                .find(|made| made.name == service.name)
+                .map_or(0, |made| made.replicas);
+            for replica in 0..replicas {
+                self.start_service(release, service, replica).await?;
+            }
+        }
+        Ok(Next::to(Phase::Checking))
+    }
+
+    /// Running containers of the same service that are made of something else.
+    fn others(&self, release: &Release, service: &StackService, seen: &[Container]) -> Vec<Container> {
+        let is_other = |container: &&Container| {
+            let mark = container.owner.service.as_ref();
+            container.owner.app == self.app.id
+                && mark.is_none_or(|mark| mark.name == service.name)
+                && !release.owns(container)
+                && container.state.is_running()
+        };
+        seen.iter().filter(is_other).cloned().collect()
+    }
+
+    async fn start_service(&self, release: &Release, service: &StackService, replica: u32) -> Result<()> {
+        let seen = look(self.ground).await?;
+        let is_it = |container: &&Container| {
+            let mark = container.owner.service.as_ref();
+            release.owns(container) && mark.is_some_and(|mark| mark.name == service.name && mark.replica == replica)
+        };
+        if seen.iter().find(is_it).is_some_and(|container| stacks::is_fine(service, container)) {
+            self.log.note(format!("{}: unchanged, its container stays", service.name)).await;
+            return Ok(());
+        }
+        if service.must_stop_first() {
+            for old in self.others(release, service, &seen) {
+                self.log.note(format!("{}: stopping the old container", service.name)).await;
+                let grace = Duration::from_secs(stacks::grace_of(service, self.app).into());
+                self.ground.node.container_stop(&old.id, grace).await?;
+            }
+        }
+        self.log.note(format!("{}: starting", service.name)).await;
+        stacks::bring_up(self.ground, self.app, release, service, replica)
+            .await
+            .map_err(|error| Error::unavailable_by(format!("the service `{}`", service.name), error))
+    }
+
+    /// Until what the service depends on is so. The deployment's own limit ends it.
+    async fn wait_for(&self, release: &Release, service: &StackService) -> Result<()> {
+        let mut told = false;
+        loop {
+            let seen = self.ground.node.containers().await?;
+            let mut open = Vec::new();
+            for one in &service.depends_on {
+                match stacks::is_met(release, one, &seen) {
+                    Ok(true) => {}
+                    Ok(false) => open.push(one.service.as_str()),
+                    Err(why) if one.required => {
+                        return Err(Error::unavailable(format!("`{}` cannot start: {why}", service.name)));
+                    }
+                    Err(why) => self.log.note(format!("{}: going on without it: {why}", service.name)).await,
+                }
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
+            if !told {
+                told = true;
+                self.log.note(format!("{}: waiting for {}", service.name, open.join(", "))).await;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Until every service is as it should be; the main one also answers from outside.
+    pub(super) async fn check_stack(&self, release: &Release, live: &ReleaseStack) -> Result<Next> {
+        let stack = stacks::open(self.ground, live)?;
+        let began = tokio::time::Instant::now();
+        let own = Duration::from_secs(release.health.start_seconds.into());
+        let limit = stack.services.iter().filter_map(longest).max().unwrap_or_default().max(own);
+        loop {
+            let seen = self.ground.node.containers().await?;
+            let mut open = Vec::new();
+            for service in &stack.services {
+                let replicas = live
+                    .services
+                    .iter()
+                    .find(|made| made.name == service.name)
+                    .map_or(0, |made| made.replicas);
+                for replica in 0..replicas {
+                    open.extend(self.why_not(release, service, replica, &seen, began).await?);
+                }
+            }
+            if open.is_empty() {
+                self.log
+                    .note(format!("all services are up after {:.1} s", began.elapsed().as_secs_f64()))
+                    .await;
+                self.prepare(release).await?;
+                return Ok(Next {
+                    live: Some(Made::Live(release.id.clone())),
+                    ..Next::to(Phase::Live)
+                });
+            }
+            if began.elapsed() > limit {
+                return Err(Error::unavailable(format!(
+                    "not healthy after {} s: {}",
+                    limit.as_secs(),
+                    open.join("; ")
+                )));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Why a container is not ready yet; `Err` when it will not be.
+    async fn why_not(
+        &self,
+        release: &Release,
+        service: &StackService,
+        replica: u32,
+        seen: &[Container],
+        began: tokio::time::Instant,
+    ) -> Result<Option<String>> {
+        let name = &service.name;
+        let is_it = |container: &&Container| {
+            let mark = container.owner.service.as_ref();
+            release.owns(container) && mark.is_some_and(|mark| mark.name == *name && mark.replica == replica)
+        };
+        let Some(container) = seen.iter().find(is_it) else {
+            return Err(Error::unavailable(format!("the container of `{name}` is gone")));
+        };
+        let once = service.runs_once();
+        match &container.state {
+            ContainerState::Exited { code: 0, .. } if once => return Ok(None),
+            ContainerState::Running if once => {
+                return Ok((began.elapsed() < Duration::from_secs(2)).then(|| format!("`{name}` still works")));
+            }
+            ContainerState::Running if container.restarts > 0 && container.started_at.is_some() && self.is_new(release, container) => {
+                return Err(Error::unavailable(format!("`{name}` exited and was started again")));
+            }
+            ContainerState::Running => {}
+            ContainerState::Exited { .. } | ContainerState::Restarting { .. } => {
+                return Err(Error::unavailable(format!("`{name}` {}", container.state.words())));
+            }
+            state => return Ok(Some(format!("`{name}` is {}", state.words()))),
+        }
+        match container.health {
+            Some(EngineHealth::Unhealthy) => return Err(Error::unavailable(format!("`{name}` is unhealthy: its health check fails"))),
+            Some(EngineHealth::Starting) => return Ok(Some(format!("`{name}` is not healthy yet"))),
+            _ => {}
+        }
+        if !release.serves_with(container) {
+            return Ok(None);
+        }
+        if release.health.probe == Probe::Running {
+            return Ok((began.elapsed() < Duration::from_secs(3)).then(|| format!("`{name}` just started")));
+        }
+        let probed = self.probe(release, container, began).await;
+        Ok(probed.err().map(|error| format!("`{name}`: {}", report(&error))))
+    }
+
+    /// Whether this deployment made it; the restarts of one that was kept are history.
+    fn is_new(&self, release: &Release, container: &Container) -> bool {
+        container.owner.release == release.id
+    }
+
+    /// Runs what a template asks for once, inside the app's containers.
+    async fn prepare(&self, release: &Release) -> Result<()> {
+        let app = self.ground.store.apps.get(self.app.id.as_str())?.value;
+        let types::Source::Compose(source) = &app.source else {
+            return Ok(());
+        };
+        let Some(installed) = source.template.as_ref().filter(|installed| !installed.prepared) else {
+            return Ok(());
+        };
+        let template = catalog::template::read(&installed.template).map_err(|notice| Error::invalid("template", notice.to_string()))?;
+        if let Some(values) = stacks::template_values(self.ground, &app)? {
+            for step in &template.post_install {
+                self.log.note(step.title.clone().unwrap_or_else(|| step.command.join(" "))).await;
+                let words = step.command.iter().map(|word| values.fill(word));
+                let command = words
+                    .collect::<std::result::Result<Vec<_>, _>>()
+                    .map_err(|why| Error::invalid("post_install", why))?;
+                self.run_inside(release, &step.service, command).await?;
+            }
+        }
+        let done = |app: &mut types::App| {
+            if let types::Source::Compose(source) = &mut app.source
+                && let Some(installed) = &mut source.template
+            {
+                installed.prepared = true;
+            }
+            Ok(())
+        };
+        self.ground.store.apps.update(app.id.as_str(), done).await?;
+        Ok(())
+    }
+
+    async fn run_inside(&self, release: &Release, service: &str, command: Vec<String>) -> Result<()> {
+        let seen = self.ground.node.containers().await?;
+        let is_it =
+            |container: &&Container| release.owns(container) && container.owner.service.as_ref().is_some_and(|mark| mark.name == service);
+        let container = seen
+            .iter()
+            .find(is_it)
+            .ok_or_else(|| Error::not_found(types::Kind::Service, service))?;
+        let spec = ExecSpec {
+            command,
+            tty: false,
+            columns: 120,
+            rows: 40,
+        };
+        let exec = self.ground.node.exec(&container.id, &spec).await?;
+        drop(exec.input);
+        let mut lines = BufReader::new(exec.output).lines();
+        while let Ok(Some(text)) = lines.next_line().await {
+            let line = LogLine {
+                at: self.ground.world.now(),
+                stream: LogStream::Stdout,
+                text: self.ground.redactor.redact(&text).into_owned(),
+            };
+            let _ = self.log.lines().send(line).await;
+        }
+        loop {
+            match exec.control.exit_code().await? {
+                Some(0) => return Ok(()),
+                Some(code) => {
+                    return Err(Error::unavailable(format!(
+                        "a step after the start failed in `{service}` with code {code}"
+                    )));
+                }
+                None => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+/// How long a service's own check may take until it has decided.
+fn longest(service: &StackService) -> Option<Duration> {
+    match &service.health {
+        StackHealth::Check(check) => Some(check.longest() + Duration::from_secs(5)),
+        StackHealth::Image | StackHealth::Off => None,
+    }
+}

@@ -1,0 +1,429 @@
+//! The marketplace: templates of the catalog, and apps made from them.
+
+use crate::{
+    apps::{AppView, Apps, NewApp, NewSource, default_host, find_app},
+    edge::{EdgeService, NewStream},
+    ground::Ground,
+    projects::find_environment,
+    stacks::{self, ServiceView, compose_of},
+    trash::Trash,
+    variables::VariableChange,
+};
+use catalog::{
+    Entry, Shelf,
+    compose::Composed,
+    template::{AskedKind, Health, HealthKind, Template, Values, generated},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+use types::{
+    Action, Actor, AppName, Error, HealthCheck, Host, HostRight, Installed, Kind, Limits, Probe, Result, Secret, Slug, StreamPort,
+    VariableScope,
+};
+
+/// A template to choose from.
+#[derive(Debug, Clone)]
+pub struct TemplateView {
+    pub template: Template,
+    /// Apps of the organization that were made from it, with the version that each has.
+    pub installed: Vec<(AppName, String)>,
+}
+
+/// Everything about one template.
+#[derive(Debug, Clone)]
+pub struct TemplateDetail {
+    pub view: TemplateView,
+    pub compose: String,
+    pub services: Vec<ServiceView>,
+    /// A name that is free.
+    pub suggested: AppName,
+    /// Under which it would be reached unless another is given.
+    pub domain: Option<Host>,
+}
+
+/// What to install, and how. Names of values are those of the template's variables.
+#[derive(Debug, Clone)]
+pub struct InstallWish {
+    pub template: String,
+    /// `None`: the template's, with a number where it is taken.
+    pub name: Option<AppName>,
+    pub project: Option<String>,
+    pub environment: Option<String>,
+    pub values: BTreeMap<String, String>,
+}
+
+/// What installing would do.
+#[derive(Debug, Clone)]
+pub struct InstallPlan {
+    pub name: AppName,
+    pub domain: Option<Host>,
+    pub services: Vec<ServiceView>,
+    pub volumes: Vec<String>,
+    /// Ports of the server that are opened, and to which service and port they lead.
+    pub ports: Vec<(StreamPort, String, u16)>,
+    /// Variables whose value is made up.
+    pub generated: Vec<String>,
+    /// The sum of what its services may use.
+    pub memory_bytes: u64,
+    /// What reaches the host: an administrator must install it.
+    pub rights: Vec<HostRight>,
+}
+
+#[derive(Clone)]
+pub struct Marketplace {
+    ground: Arc<Ground>,
+    apps: Apps,
+    edge: EdgeService,
+    trash: Trash,
+    /// Unpacked when it is first asked for.
+    shelf: Arc<OnceLock<Shelf>>,
+}
+
+/// A wish with every value in it, and what its file comes to.
+struct Prepared {
+    name: AppName,
+    host: Option<Host>,
+    entry: Entry,
+    values: BTreeMap<String, String>,
+    generated: Vec<String>,
+    composed: Composed,
+}
+
+impl Marketplace {
+    pub(crate) fn new(ground: Arc<Ground>) -> Marketplace {
+        Marketplace {
+            apps: Apps::new(ground.clone()),
+            edge: EdgeService::new(ground.clone()),
+            trash: Trash::new(ground.clone()),
+            shelf: Arc::default(),
+            ground,
+        }
+    }
+
+    fn shelf(&self) -> Result<&Shelf> {
+        if let Some(shelf) = self.shelf.get() {
+            return Ok(shelf);
+        }
+        let read = Shelf::embedded()?;
+        Ok(self.shelf.get_or_init(|| read))
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry> {
+        self.shelf()?.get(name).ok_or_else(|| Error::not_found(Kind::Template, name))
+    }
+
+    /// All templates, by name.
+    pub async fn list(&self, actor: &Actor) -> Result<Vec<TemplateView>> {
+        actor.may(Action::View)?;
+        let mut installed = self.installed(actor)?;
+        let view = |entry: &Entry| TemplateView {
+            installed: installed.remove(&entry.template.name).unwrap_or_default(),
+            template: entry.template.clone(),
+        };
+        Ok(self.shelf()?.list().map(view).collect())
+    }
+
+    /// Apps by their template, those in the trash left out.
+    fn installed(&self, actor: &Actor) -> Result<BTreeMap<String, Vec<(AppName, String)>>> {
+        let mut found: BTreeMap<String, Vec<(AppName, String)>> = BTreeMap::new();
+        for app in self.ground.store.apps.list()? {
+            if app.organization != actor.organization || app.trashed_at.is_some() {
+                continue;
+            }
+            if let types::Source::Compose(source) = &app.source
+                && let Some(template) = &source.template
+            {
+                let entry = found.entry(template.name.clone()).or_default();
+                entry.push((app.name.clone(), template.version.clone()));
+            }
+        }
+        Ok(found)
+    }
+
+    pub async fn get(&self, actor: &Actor, name: &str) -> Result<TemplateDetail> {
+        actor.may(Action::View)?;
+        let entry = self.entry(name)?.clone();
+        let installed = self.installed(actor)?.remove(name).unwrap_or_default();
+        let environment = find_environment(&self.ground, actor, None, None)?;
+        let suggested = self.free_name(actor, &entry.template.name)?;
+        let domain = default_host(&self.ground, &suggested, &environment)?;
+        let wish = InstallWish {
+            template: name.to_owned(),
+            name: Some(suggested.clone()),
+            project: None,
+            environment: None,
+            values: examples(&entry.template),
+        };
+        // A pattern may ask for more than an example can know.
+        let prepared = self.prepare(actor, wish, false)?;
+        Ok(TemplateDetail {
+            services: services(&prepared),
+            compose: entry.compose,
+            view: TemplateView {
+                template: entry.template,
+                installed,
+            },
+            suggested,
+            domain,
+        })
+    }
+
+    /// What installing would do. Fails with the field that does not fit.
+    pub async fn plan(&self, actor: &Actor, wish: InstallWish) -> Result<InstallPlan> {
+        actor.may(Action::Configure)?;
+        let prepared = self.prepare(actor, wish, true)?;
+        let stack = &prepared.composed.stack;
+        let usual = Limits::default();
+        let memory = |service: &types::StackService| service.limits.or(&usual).memory_bytes * u64::from(service.replicas);
+        Ok(InstallPlan {
+            services: services(&prepared),
+            volumes: stack.volumes.iter().map(|volume| volume.name.clone()).collect(),
+            ports: ports(&prepared),
+            memory_bytes: stack.services.iter().map(memory).sum(),
+            rights: prepared.composed.rights.clone(),
+            name: prepared.name,
+            domain: prepared.host,
+            generated: prepared.generated,
+        })
+    }
+
+    /// Makes the app and asks for its first deployment.
+    pub async fn install(&self, actor: &Actor, wish: InstallWish) -> Result<AppView> {
+        actor.may(Action::Configure)?;
+        let (project, environment) = (wish.project.clone(), wish.environment.clone());
+        let prepared = self.prepare(actor, wish, true)?;
+        let ports = ports(&prepared);
+        if !ports.is_empty() {
+            // As for every port of the server, and before anything is made.
+            actor.may(Action::Administer)?;
+        }
+        for (listen, ..) in &ports {
+            if self.ground.store.streams.find(&listen.to_string())?.is_some() {
+                return Err(Error::Taken {
+                    kind: Kind::Stream,
+                    name: listen.to_string(),
+                    by: Some("another app".into()),
+                });
+            }
+        }
+        let view = self.apps.create(actor, new_app(&prepared, project, environment)?).await?;
+        for (listen, service, port) in ports {
+            let wish = NewStream {
+                listen,
+                app: view.app.id.to_string(),
+                port,
+                service: Some(service),
+                proxy_protocol: None,
+                allow: Vec::new(),
+                max_connections: 0,
+            };
+            if let Err(error) = self.edge.open(actor, wish).await {
+                // Half an app helps nobody: it goes to the trash, and the reason is told.
+                self.trash.put(actor, view.app.id.as_str()).await?;
+                return Err(error);
+            }
+        }
+        Ok(view)
+    }
+
+    /// What to know for the first sign-in. It is told once: passwords are in it.
+    pub async fn first_login(&self, actor: &Actor, app: &str) -> Result<String> {
+        actor.may(Action::RevealSecrets)?;
+        let app = find_app(&self.ground, actor, app)?;
+        let installed = compose_of(&app)?.template.clone();
+        let installed = installed.ok_or_else(|| Error::busy(format!("`{}` is not from the catalog", app.name)))?;
+        if installed.greeted {
+            return Err(Error::busy("it was shown already; the values are among the app's variables"));
+        }
+        let template = catalog::template::read(&installed.template).map_err(|notice| Error::invalid("template", notice.to_string()))?;
+        let text = match (template.first_login, stacks::template_values(&self.ground, &app)?) {
+            (Some(text), Some(values)) => values.fill(&text).map_err(|why| Error::invalid("template", why))?,
+            _ => String::new(),
+        };
+        let greeted = |app: &mut types::App| {
+            if let types::Source::Compose(source) = &mut app.source
+                && let Some(installed) = &mut source.template
+            {
+                installed.greeted = true;
+            }
+            Ok(())
+        };
+        self.ground.store.apps.update(app.id.as_str(), greeted).await?;
+        let fact = types::Fact::SecretsRevealed {
+            app: app.id,
+            name: app.name.to_string(),
+        };
+        self.ground.events.emit(actor, fact).await;
+        Ok(text)
+    }
+
+    /// `wordpress`, or `wordpress-2` where that is taken.
+    fn free_name(&self, actor: &Actor, base: &str) -> Result<AppName> {
+        let apps = self.ground.store.apps.list()?;
+        let taken = |name: &str| {
+            let own = |app: &&store::Stored<types::App>| app.organization == actor.organization && app.trashed_at.is_none();
+            apps.iter().filter(own).any(|app| app.name.as_str() == name)
+        };
+        let mut name = base.to_owned();
+        let mut number = 1;
+        while taken(&name) {
+            number += 1;
+            name = format!("{base}-{number}");
+        }
+        name.parse()
+    }
+
+    /// `strict`: every value must fit; else only the file is asked for.
+    fn prepare(&self, actor: &Actor, wish: InstallWish, strict: bool) -> Result<Prepared> {
+        let entry = self.entry(&wish.template)?.clone();
+        let template = &entry.template;
+        let environment = find_environment(&self.ground, actor, wish.project.as_deref(), wish.environment.as_deref())?;
+        let name: Slug = match wish.name {
+            Some(name) => name,
+            None => self.free_name(actor, &template.name)?,
+        };
+        let known = |name: &str| template.variables.iter().any(|asked| asked.name == name);
+        if let Some(unknown) = wish.values.keys().find(|name| !known(name)) {
+            return Err(Error::invalid(unknown, format!("`{}` has no such variable", template.name)));
+        }
+        let mut values = BTreeMap::new();
+        let mut made = Vec::new();
+        let mut host = None;
+        for asked in &template.variables {
+            let typed = wish.values.get(&asked.name).filter(|value| !value.is_empty()).cloned();
+            let value = match (typed, asked.kind) {
+                (Some(value), _) => value,
+                (None, AskedKind::Domain) => {
+                    let usual = default_host(&self.ground, &name, &environment)?;
+                    usual.map(|host| host.to_string()).unwrap_or_default()
+                }
+                (None, _) => match generated(asked, &self.ground.world) {
+                    Some(value) => {
+                        made.push(asked.name.clone());
+                        value
+                    }
+                    None => asked.default_text().unwrap_or_default(),
+                },
+            };
+            if let (Err(why), true) = (asked.accepts(&value), strict) {
+                return Err(Error::invalid(&asked.name, why));
+            }
+            if asked.kind == AskedKind::Domain {
+                host = Some(value.parse::<Host>()?);
+            }
+            values.insert(asked.name.clone(), value);
+        }
+        let url = host.as_ref().map(|host| self.ground.url_of(host)).unwrap_or_default();
+        let filled = Values::new(template, &values, &url, "plan").map_err(|why| Error::invalid("template", why))?;
+        let composed = stacks::read(&entry.compose, &[], &BTreeMap::new(), Some(&filled)).map_err(|problems| stacks::refusal(&problems))?;
+        Ok(Prepared {
+            name,
+            host,
+            entry,
+            values,
+            generated: made,
+            composed,
+        })
+    }
+}
+
+/// Values for a look at a template before anything is typed.
+fn examples(template: &Template) -> BTreeMap<String, String> {
+    let example = |kind: AskedKind| match kind {
+        AskedKind::Domain => Some("app.example.com"),
+        AskedKind::Mail => Some("you@example.com"),
+        AskedKind::Port => Some("20000"),
+        AskedKind::Boolean => Some("false"),
+        AskedKind::Enum | AskedKind::Text | AskedKind::Secret | AskedKind::Password => None,
+    };
+    let needed = template.variables.iter().filter(|asked| !asked.is_optional());
+    needed
+        .filter_map(|asked| {
+            let value = example(asked.kind).map(str::to_owned).or_else(|| asked.options.first().cloned());
+            Some((asked.name.clone(), value.or_else(|| Some("example".to_owned()))?))
+        })
+        .collect()
+}
+
+fn services(prepared: &Prepared) -> Vec<ServiceView> {
+    let main = prepared.entry.template.main.service.as_str();
+    let view = |service: &types::StackService| ServiceView::new(service, None, Some(main), Vec::new());
+    prepared.composed.stack.services.iter().map(view).collect()
+}
+
+fn ports(prepared: &Prepared) -> Vec<(StreamPort, String, u16)> {
+    let mut ports = Vec::new();
+    for service in &prepared.composed.stack.services {
+        for port in &service.ports {
+            if let Some(published) = port.published {
+                let listen = StreamPort {
+                    protocol: port.protocol,
+                    port: published,
+                };
+                ports.push((listen, service.name.clone(), port.target));
+            }
+        }
+    }
+    ports
+}
+
+fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<String>) -> Result<NewApp> {
+    let template = &prepared.entry.template;
+    let mut variables = Vec::new();
+    for asked in &template.variables {
+        variables.push(VariableChange {
+            key: asked.name.parse()?,
+            value: Some(Secret::from(prepared.values.get(&asked.name).cloned().unwrap_or_default())),
+            scope: Some(VariableScope::Run),
+            secret: Some(asked.is_secret()),
+        });
+    }
+    Ok(NewApp {
+        name: prepared.name.clone(),
+        project,
+        environment,
+        source: NewSource::Compose {
+            text: Secret::from(prepared.entry.compose.clone()),
+            profiles: Vec::new(),
+            main: Some(template.main.service.clone()),
+            template: Some(Box::new(Installed {
+                name: template.name.clone(),
+                version: template.version.clone(),
+                template: prepared.entry.text.clone(),
+                compose: prepared.entry.compose.clone(),
+                greeted: template.first_login.is_none(),
+                prepared: template.post_install.is_empty(),
+            })),
+        },
+        port: Some(template.main.port),
+        command: None,
+        domains: prepared.host.clone().map(|host| vec![host]),
+        limits: Limits::default(),
+        health: Some(health(template.main.health.as_ref())),
+        mounts: Vec::new(),
+        variables,
+        grace_seconds: None,
+        deploy_timeout_seconds: None,
+        deploy: true,
+    })
+}
+
+fn health(health: Option<&Health>) -> HealthCheck {
+    // Databases are made and filled at the first start.
+    let usual = HealthCheck {
+        start_seconds: 180,
+        ..HealthCheck::default()
+    };
+    let Some(health) = health else { return usual };
+    let probe = match (health.kind, &health.path) {
+        (HealthKind::Http, Some(path)) => Probe::Http { path: path.clone() },
+        _ => Probe::Tcp,
+    };
+    HealthCheck {
+        probe,
+        start_seconds: health.start_seconds.unwrap_or(180),
+        ..usual
+    }
+}

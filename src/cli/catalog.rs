@@ -1,0 +1,257 @@
+//! `serverkit catalog …`: ready apps, and the check of a catalog's own files.
+
+use crate::{
+    commands::Context,
+    deployments,
+    failure::{Failure, Result},
+    lists::{self, Listed},
+    output::{Facts, Output, Table, bytes},
+    variables,
+};
+use clap::{Args, Subcommand};
+use client::{
+    Client,
+    types::{CatalogDetail, CatalogEntry, CatalogInstall, CatalogPlan},
+};
+use std::{collections::HashMap, path::PathBuf};
+use types::World;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the apps of the catalog
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Find apps by what they are called or do; small mistakes in writing are forgiven
+    Search(Search),
+    /// Show an app of the catalog: what it is, needs and asks
+    Show(Show),
+    /// Install an app; what is not set is generated or has its default
+    Install(Install),
+    /// Check the templates of a folder, or those that come with this program; the exit code is 1 if one breaks a rule
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those of this category
+    #[arg(long)]
+    category: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Search {
+    /// What to look for
+    #[arg(required = true)]
+    words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Its name in the catalog
+    name: String,
+    /// Print its Compose file
+    #[arg(long)]
+    compose: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Install {
+    /// Its name in the catalog
+    template: String,
+    /// The name of the app; without it the template's, with a number where it is taken
+    #[arg(long)]
+    name: Option<String>,
+    /// Project (name or id); without it the first one
+    #[arg(long)]
+    project: Option<String>,
+    /// Environment (name or id); without it the project's first one
+    #[arg(long)]
+    environment: Option<String>,
+    /// The domain that leads to it
+    #[arg(long, short = 'd', value_name = "HOST")]
+    domain: Option<String>,
+    /// A value: KEY=VALUE, KEY@FILE, or KEY=- for standard input; may be given several times
+    #[arg(long = "set", short = 's', value_name = "KEY=VALUE", value_parser = variables::assignment)]
+    set: Vec<variables::Assignment>,
+    /// Only say what would be made
+    #[arg(long, conflicts_with = "wait")]
+    plan: bool,
+    /// Wait until it is live, showing the log
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// A folder with one folder for each app; without it the program's own catalog
+    folder: Option<PathBuf>,
+}
+
+pub async fn run(context: &Context, command: Command) -> Result {
+    match command {
+        Command::List(args) => {
+            let client = context.panel()?;
+            let wanted = args.category;
+            show_list(context, all(&client).await?, |entry| {
+                wanted.as_ref().is_none_or(|wanted| entry.categories.contains(wanted))
+            })
+        }
+        Command::Search(args) => {
+            let client = context.panel()?;
+            let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
+            show_list(context, all(&client).await?, |entry| words.iter().all(|word| fits(entry, word)))
+        }
+        Command::Show(args) => show(context, args).await,
+        Command::Install(args) => install(context, args).await,
+        Command::Check(args) => check(context, args),
+    }
+}
+
+async fn all(client: &Client) -> Result<Listed<CatalogEntry>> {
+    lists::all(async |cursor| client.ask(client.catalog_list(cursor, lists::LIMIT)).await).await
+}
+
+fn show_list(context: &Context, mut entries: Listed<CatalogEntry>, wanted: impl Fn(&CatalogEntry) -> bool) -> Result {
+    let keep: Vec<bool> = entries.items.iter().map(&wanted).collect();
+    if let Some(items) = entries.json["items"].as_array_mut() {
+        let mut flags = keep.iter();
+        items.retain(|_| flags.next().copied().unwrap_or(true));
+    }
+    let mut flags = keep.iter();
+    entries.items.retain(|_| flags.next().copied().unwrap_or(true));
+    context.out.list(&entries.json, "nothing in the catalog fits", || {
+        let mut table = Table::new(["NAME", "VERSION", "WHAT IT IS", "INSTALLED"]);
+        for entry in &entries.items {
+            let installed = entry.installed.iter().map(|one| match one.outdated {
+                true => format!("{} ({}, not the newest)", one.app, one.version),
+                false => one.app.clone(),
+            });
+            table.row([
+                entry.name.clone().into(),
+                entry.version.clone().into(),
+                entry.description.clone().into(),
+                installed.collect::<Vec<_>>().join(", ").into(),
+            ]);
+        }
+        table
+    })
+}
+
+/// Whether a word is in what an app is called, or nearly.
+fn fits(entry: &CatalogEntry, word: &str) -> bool {
+    let named = entry.categories.iter().chain(&entry.tags).chain([&entry.name, &entry.title]);
+    let mut texts: Vec<String> = named.map(|text| text.to_lowercase()).collect();
+    texts.push(entry.description.to_lowercase());
+    let near = |part: &str| word.chars().count() > 3 && strsim::damerau_levenshtein(part, word) <= 1 + word.chars().count() / 6;
+    texts
+        .iter()
+        .any(|text| text.contains(word) || text.split(|c: char| !c.is_alphanumeric()).any(near))
+}
+
+async fn show(context: &Context, args: Show) -> Result {
+    let client = context.panel()?;
+    let answer = client.ask(client.catalog_show(&args.name)).await?;
+    context.out.answer(&answer.json, || match args.compose {
+        true => answer.value.compose.clone(),
+        false => words(&answer.value, &context.out),
+    })
+}
+
+fn words(detail: &CatalogDetail, out: &Output) -> String {
+    let entry = &detail.entry;
+    let mut facts = Facts::new();
+    facts.add("Name", entry.name.clone());
+    facts.add("Version", entry.version.clone());
+    facts.add("Licence", detail.licence.clone());
+    facts.add("Needs", format!("{} MiB of memory, {} MiB of disk", entry.memory_mb, entry.disk_mb));
+    let services: Vec<String> = detail
+        .services
+        .iter()
+        .map(|service| format!("{} ({})", service.name, service.image))
+        .collect();
+    facts.add("Services", services.join(", "));
+    for link in [&detail.website, &detail.documentation, &detail.source].into_iter().flatten() {
+        facts.add("", link.clone());
+    }
+    let mut text = format!(
+        "{}: {}\n\n{}\n{}",
+        entry.title,
+        entry.description,
+        detail.details.trim(),
+        facts.print(out)
+    );
+    text.push_str("\nValues for --set:\n");
+    for variable in &detail.variables {
+        let usual = match (&variable.default, variable.required) {
+            (Some(default), _) => format!(" [{default}]"),
+            (None, true) => " (needed)".to_owned(),
+            (None, false) => String::new(),
+        };
+        text.push_str(&format!("  {:24} {}{usual}\n", variable.name, variable.title));
+    }
+    text
+}
+
+async fn install(context: &Context, args: Install) -> Result {
+    let mut values = HashMap::new();
+    for input in variables::read(args.set, false, None)? {
+        values.insert(input.key, input.value.unwrap_or_default());
+    }
+    values.extend(args.domain.map(|domain| ("domain".to_owned(), domain)));
+    let body = CatalogInstall {
+        name: args.name,
+        project: args.project,
+        environment: args.environment,
+        values: Some(values),
+    };
+    let client = context.panel()?;
+    if args.plan {
+        let plan = client.ask(client.catalog_plan(&args.template, &body)).await?;
+        return context.out.answer(&plan.json, || plan_words(&plan.value, &context.out));
+    }
+    let app = client.ask(client.catalog_install(&args.template, &body)).await?;
+    if let (true, Some(deployment)) = (args.wait, &app.value.deployment) {
+        context.out.note(format!("{} is made", app.value.name));
+        return deployments::follow(context, &client, &deployment.id).await;
+    }
+    context.out.answer(&app.json, || {
+        let name = &app.value.name;
+        format!("{name} is made and being deployed\nfollow it: serverkit logs {name} --build\nthen: serverkit app first-login {name}")
+    })
+}
+
+fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
+    let mut facts = Facts::new();
+    facts.add("App", plan.name.clone());
+    facts.add("Domain", plan.domain.clone().unwrap_or_default());
+    for service in &plan.services {
+        facts.add("Service", format!("{} from {}", service.name, service.image));
+    }
+    for volume in &plan.volumes {
+        facts.add("Volume", volume.clone());
+    }
+    for port in &plan.ports {
+        facts.add("Port", format!("{} to {}:{}", port.listen, port.service, port.port));
+    }
+    facts.add("Memory", format!("at most {}", bytes(plan.memory_bytes)));
+    facts.add("Generated", plan.generated.join(", "));
+    for right in &plan.rights {
+        facts.add("Right", format!("{} {}", right.service, right.what));
+    }
+    facts.print(out)
+}
+
+/// Needs no panel: who keeps a catalog of their own runs it before they publish.
+fn check(context: &Context, args: Check) -> Result {
+    let found = ::catalog::check_all(args.folder.as_deref(), &World::system()).map_err(|error| Failure::failed(error.to_string()))?;
+    let mut lines = Vec::new();
+    for (name, findings) in &found {
+        lines.extend(findings.iter().map(|finding| format!("{name}/{finding}")));
+    }
+    let json = serde_json::json!({ "templates": found.len(), "problems": lines });
+    context.out.answer(&json, || match lines.is_empty() {
+        true => format!("{} templates, all fine", found.len()),
+        false => lines.join("\n"),
+    })?;
+    if lines.is_empty() { Ok(()) } else { Err(Failure::exit(1)) }
+}

@@ -1,0 +1,358 @@
+//! Compose files and the marketplace, from the file to what runs: order, health, what stays when a file changes, the way
+//! back, the way out without leftovers; and every refusal in words.
+
+use crate::deploy::text;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, time::Duration};
+use testkit::{TestPanel, docker, docker_host, eventually, eventually_ok};
+
+const SOON: Duration = Duration::from_secs(90);
+
+/// Nine services: a database with data, a cache, work that is done once, a site, replicas, and what waits for them.
+const NINE: &str = r#"
+x-idle: &idle
+  image: debian:bookworm-slim
+  restart: always
+  command: [sleep, infinity]
+  stop_grace_period: 1s
+  deploy: {resources: {limits: {memory: 32m}}}
+services:
+  web:
+    image: nginx:1.22
+    restart: always
+    depends_on:
+      migrate: {condition: service_completed_successfully}
+      cache: {condition: service_healthy}
+    ports: ["8080:80"]
+    configs: [{source: page, target: /usr/share/nginx/html/index.html}]
+    deploy: {resources: {limits: {memory: 64m}}}
+  db:
+    image: postgres:15
+    restart: always
+    environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: "${PASSWORD:?needed}"}
+    volumes: [data:/var/lib/postgresql/data]
+    healthcheck: {test: [CMD, pg_isready, -U, shop], interval: 1s, timeout: 5s, retries: 30}
+    deploy: {resources: {limits: {memory: 256m}}}
+  cache:
+    image: redis:7
+    restart: always
+    healthcheck: {test: [CMD, redis-cli, ping], interval: 1s, retries: 30}
+    tmpfs: [/data]
+    deploy: {resources: {limits: {memory: 64m}}}
+  migrate:
+    image: postgres:15
+    restart: "no"
+    depends_on: {db: {condition: service_healthy}}
+    environment: {PGPASSWORD: "${PASSWORD}"}
+    command: [psql, -h, db, -U, shop, -c, "create table if not exists done (at timestamptz)"]
+  api:
+    <<: *idle
+    deploy: {replicas: 2, resources: {limits: {memory: 32m}}}
+    depends_on: [db]
+  one: *idle
+  two: *idle
+  three: *idle
+  late:
+    <<: *idle
+    depends_on: [web, one]
+volumes:
+  data:
+configs:
+  page: {content: "${GREETING:-hello} from compose\n"}
+"#;
+
+fn app(name: &str, compose: &str) -> Value {
+    json!({
+        "name": name,
+        "source": {"kind": "compose", "compose": compose},
+        "domains": [format!("{name}.test")],
+        "variables": [{"key": "PASSWORD", "value": "p$ss \"w\" {{x}}", "secret": true}],
+        "grace_seconds": 2,
+    })
+}
+
+/// Containers of an app by service: id and whether it runs.
+fn containers(app: &str) -> Vec<(String, String, String)> {
+    let filter = format!("label=serverkit.app={app}");
+    let format = r#"{{.Label "serverkit.service"}} {{.ID}} {{.State}}"#;
+    let lines = docker(&docker_host(), &["ps", "-a", "--filter", &filter, "--format", format]).unwrap();
+    let mut all: Vec<_> = lines
+        .lines()
+        .map(|line| {
+            let mut words = line.split(' ').map(str::to_owned);
+            let mut next = || words.next().unwrap_or_default();
+            (next(), next(), next())
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn id_of(all: &[(String, String, String)], service: &str) -> String {
+    let found = all.iter().find(|(name, ..)| name == service);
+    found.unwrap_or_else(|| panic!("no {service} in {all:?}")).1.clone()
+}
+
+/// Everything on the engine that belongs to an organization: another run may use the same engine.
+fn objects(organization: &str) -> BTreeSet<String> {
+    let filter = format!("label=serverkit.organization={organization}");
+    let mut all = BTreeSet::new();
+    for (what, list) in [
+        ("container", vec!["ps", "-aq", "--filter", &filter]),
+        ("network", vec!["network", "ls", "-q", "--filter", &filter]),
+        ("volume", vec!["volume", "ls", "-q", "--filter", &filter]),
+    ] {
+        let found = docker(&docker_host(), &list).unwrap();
+        all.extend(found.lines().map(|id| format!("{what} {id}")));
+    }
+    all
+}
+
+async fn says(panel: &TestPanel, host: &str, wanted: &str) {
+    eventually_ok(&format!("{host} says {wanted:?}"), SOON, || async {
+        let reply = panel.visit(host, "/").await;
+        match reply.text().contains(wanted) {
+            true => Ok(()),
+            false => Err(format!("{} {}", reply.status, reply.text())),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn docker_nine_services_come_change_go_back_and_go() {
+    let panel = TestPanel::docker().await;
+    let made = panel.create_app(app("shop", NINE)).await;
+    let id = text(&made, "id");
+    let first = panel.newest("shop").await["id"].as_str().unwrap().to_owned();
+    panel.live(&first).await;
+    says(&panel, "shop.test", "hello from compose").await;
+
+    let services = panel.list("/api/v1/apps/shop/services").await;
+    let names: Vec<String> = services.iter().map(|one| text(one, "name")).collect();
+    let place = |name: &str| names.iter().position(|one| one == name).unwrap();
+    assert_eq!(names.len(), 9);
+    assert!(
+        place("db") < place("migrate") && place("migrate") < place("web") && place("web") < place("late"),
+        "{names:?}"
+    );
+    let main: Vec<&Value> = services.iter().filter(|one| one["main"] == true).collect();
+    assert_eq!((main.len(), text(main[0], "name").as_str()), (1, "web"));
+    let old = containers(&id);
+    assert_eq!(old.len(), 10, "two of the api: {old:?}");
+    let log = panel.build_log(&first).await;
+    assert!(log.contains("migrate: waiting for db"), "{log}");
+    assert!(!log.contains("p$ss"), "no password in the log: {log}");
+    let format = r#"{{index .Config.Labels "serverkit.organization"}}"#;
+    let organization = docker(&docker_host(), &["inspect", "--format", format, &id_of(&old, "web")]).unwrap();
+    let organization = organization.trim().to_owned();
+    let kinds =
+        |objects: BTreeSet<String>| -> Vec<String> { objects.iter().map(|one| one.split(' ').next().unwrap().to_owned()).collect() };
+    let there = kinds(objects(&organization));
+    assert_eq!(
+        (
+            there.iter().filter(|one| *one == "network").count(),
+            there.iter().filter(|one| *one == "volume").count()
+        ),
+        (2, 1),
+        "{there:?}"
+    );
+    // Nothing is published, and the password came through whole.
+    let ports = docker(&docker_host(), &["port", &id_of(&old, "web")]).unwrap();
+    assert_eq!(ports.trim(), "");
+    let inside = docker(&docker_host(), &["exec", &id_of(&old, "db"), "printenv", "POSTGRES_PASSWORD"]).unwrap();
+    assert_eq!(inside.trim_end(), "p$ss \"w\" {{x}}");
+    // One service's log, and a command in one service.
+    let lines = panel.get("/api/v1/apps/shop/logs?service=db").await.expect(200).text();
+    assert!(lines.contains("database system is ready") && !lines.contains("nginx"), "{lines}");
+
+    // Only what changed is made anew.
+    panel
+        .patch(
+            "/api/v1/apps/shop/variables",
+            json!({"set": [{"key": "GREETING", "value": "good day"}]}),
+        )
+        .await
+        .expect(200);
+    let second = panel.deploy("shop").await;
+    panel.live(&second).await;
+    says(&panel, "shop.test", "good day from compose").await;
+    eventually("the old site goes", SOON, || async { (containers(&id).len() == 10).then_some(()) }).await;
+    let new = containers(&id);
+    assert_eq!(id_of(&new, "db"), id_of(&old, "db"));
+    assert_eq!(id_of(&new, "cache"), id_of(&old, "cache"));
+    assert_ne!(id_of(&new, "web"), id_of(&old, "web"));
+    let releases = panel.list("/api/v1/apps/shop/releases").await;
+    let diff = format!(
+        "/api/v1/apps/shop/diff?from={}&to={}",
+        text(&releases[1], "id"),
+        text(&releases[0], "id")
+    );
+    let diff = panel.get(&diff).await.expect(200).text();
+    assert!(diff.contains("service web files") && !diff.contains("service db"), "{diff}");
+
+    // A file that cannot come up leaves everything as it was.
+    let broken = NINE.replace("image: redis:7", "image: no-such.invalid/image:1.2");
+    let source = |text: &str| json!({"source": {"kind": "compose", "compose": text}});
+    panel.patch("/api/v1/apps/shop", source(&broken)).await.expect(200);
+    let third = panel.deploy("shop").await;
+    let why = panel.fails(&third).await;
+    assert!(why.contains("no-such.invalid/image:1.2 of `cache`"), "{why}");
+    says(&panel, "shop.test", "good day from compose").await;
+    let failing = NINE.replace("command: [psql,", "command: [psql, --no-such-option,");
+    panel.patch("/api/v1/apps/shop", source(&failing)).await.expect(200);
+    let fourth = panel.deploy("shop").await;
+    let why = panel.fails(&fourth).await;
+    assert!(why.contains("`web` cannot start") && why.contains("`migrate` exited"), "{why}");
+    says(&panel, "shop.test", "good day from compose").await;
+
+    // All of it goes back.
+    panel.patch("/api/v1/apps/shop", source(NINE)).await.expect(200);
+    let first_release = text(&releases[1], "id");
+    let back = panel
+        .post("/api/v1/apps/shop/rollback", json!({"to": first_release}))
+        .await
+        .expect(202)
+        .json();
+    panel.live(&text(&back, "id")).await;
+    says(&panel, "shop.test", "hello from compose").await;
+
+    // A container that somebody took away comes back, with its data.
+    let db = id_of(&containers(&id), "db");
+    docker(&docker_host(), &["rm", "-f", &db]).unwrap();
+    eventually("the database comes back", SOON, || async {
+        containers(&id)
+            .iter()
+            .any(|(name, own, state)| name == "db" && *own != db && state == "running")
+            .then_some(())
+    })
+    .await;
+
+    panel.delete("/api/v1/apps/shop").await.expect(204);
+    eventually("its containers stop", SOON, || async { containers(&id).is_empty().then_some(()) }).await;
+    panel
+        .post(&format!("/api/v1/apps/{id}/purge"), json!({"volumes": true}))
+        .await
+        .expect(204);
+    // The network of the environment stays for the next app.
+    assert_eq!(kinds(objects(&organization)), ["network"]);
+}
+
+#[tokio::test]
+async fn docker_the_same_file_twice_and_a_domain_of_another_service() {
+    let panel = TestPanel::docker().await;
+    let file = |words: &str| {
+        format!(
+            "services:\n  web: {{image: nginx:1.22, restart: always, ports: ['8080:80'], configs: [{{source: page, target: /usr/share/nginx/html/index.html}}]}}\n  \
+             console: {{image: nginx:1.22, restart: always, expose: [80]}}\nconfigs: {{page: {{content: '{words}'}}}}\n"
+        )
+    };
+    for name in ["one", "two"] {
+        let made = panel.create_app(app(name, &file(name))).await;
+        panel.live(&text(&made["deployment"], "id")).await;
+    }
+    says(&panel, "one.test", "one").await;
+    says(&panel, "two.test", "two").await;
+    // Each finds its own `console`, not the other's.
+    let id = text(&panel.get("/api/v1/apps/one").await.expect(200).json(), "id");
+    let web = id_of(&containers(&id), "web");
+    let found = docker(&docker_host(), &["exec", &web, "getent", "hosts", "console"]).unwrap();
+    assert_eq!(found.lines().count(), 1, "{found}");
+
+    let place = json!({"host": "console.test", "service": "console", "service_port": 80});
+    panel.post("/api/v1/apps/one/domains", place).await.expect(201);
+    says(&panel, "console.test", "nginx").await;
+    let nowhere = json!({"host": "x.test", "service": "nowhere", "service_port": 80});
+    panel.post("/api/v1/apps/one/domains", nowhere).await.expect(404);
+    panel
+        .post("/api/v1/apps/one/domains", json!({"host": "x.test", "service": "web"}))
+        .await
+        .expect(422);
+}
+
+#[tokio::test]
+async fn compose_files_are_refused_in_words() {
+    let panel = TestPanel::start().await;
+    for (compose, words) in [
+        ("", "the file is empty"),
+        ("services: [", "not YAML"),
+        ("services:\n  a: {image: x:1}\n  b: {imagee: y}\n", "line 3"),
+        (
+            "services:\n  a: {image: x:1, environment: {P: '${SECRET:?is needed}'}}\n",
+            "SECRET must be set: is needed",
+        ),
+        ("services:\n  a: {image: x:1, volumes: ['data:/data']}\n", "not among the `volumes`"),
+        ("services:\n  a: {build: .}\n", "no files to build from"),
+    ] {
+        let body = json!({"name": "bad", "source": {"kind": "compose", "compose": compose}});
+        let refused = panel.post("/api/v1/apps", body).await.expect(422).text();
+        assert!(refused.contains(words), "{compose:?}: {refused}");
+    }
+    let body = json!({"name": "bad", "source": {"kind": "compose"}});
+    panel.post("/api/v1/apps", body).await.expect(422);
+
+    // The same while it is written, with its line; nothing is kept.
+    let text = "services:\n  a: {image: x:1, restart: always}\n  b: {image: y:1, gpus: all, privileged: true}\n";
+    let report = panel
+        .post("/api/v1/compose/check", json!({"compose": text}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(report["problems"][0]["line"], 3, "{report}");
+    let fine = "services:\n  a: {image: x:1, restart: always, ports: ['8080:80'], volumes: ['/etc:/etc:ro']}\n";
+    let report = panel
+        .post("/api/v1/compose/check", json!({"compose": fine}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (report["problems"].as_array().unwrap().len(), &report["main_service"]),
+        (0, &json!("a"))
+    );
+    assert_eq!(report["rights"][0]["right"], "host_paths", "{report}");
+}
+
+#[tokio::test]
+async fn what_reaches_the_host_takes_an_administrator() {
+    let panel = TestPanel::start().await;
+    let developer = panel.member("developer", "admin").await;
+    let file = |path: &str| format!("services:\n  a: {{image: x:1, restart: always, volumes: ['{path}:/x']}}\n");
+    let body = |compose: String, deploy: bool| json!({"name": "host", "source": {"kind": "compose", "compose": compose}, "deploy": deploy});
+    developer.post("/api/v1/apps", body(file("/etc"), false)).await.expect(403);
+    panel.post("/api/v1/apps", body(file("/etc"), false)).await.expect(201);
+    // What was allowed stays allowed, more does not come with it, also not by way of a variable.
+    let change = |compose: String| json!({"source": {"kind": "compose", "compose": compose}});
+    developer.patch("/api/v1/apps/host", change(file("/etc"))).await.expect(200);
+    developer.patch("/api/v1/apps/host", change(file("/"))).await.expect(403);
+    developer
+        .patch("/api/v1/apps/host", change(file("${WHERE:-/etc}")))
+        .await
+        .expect(200);
+    developer
+        .patch("/api/v1/apps/host/variables", json!({"set": [{"key": "WHERE", "value": "/root"}]}))
+        .await
+        .expect(200);
+    let deployment = developer.post("/api/v1/apps/host/deployments", json!({})).await.expect(202).json();
+    let why = panel.fails(&text(&deployment, "id")).await;
+    assert!(why.contains("administrator") && why.contains("/root"), "{why}");
+}
+
+#[tokio::test]
+async fn the_catalog_answers() {
+    let panel = TestPanel::start().await;
+    let all = panel.list("/api/v1/catalog").await;
+    panel.get("/api/v1/catalog/no-such-thing").await.expect(404);
+    let output = panel.cli(&["catalog", "list", "--json"]).await;
+    assert_eq!(output.code, 0, "{output:?}");
+    let check = panel.cli(&["catalog", "check"]).await;
+    assert_eq!(check.code, 0, "{}", check.stdout);
+    for entry in &all {
+        let name = text(entry, "name");
+        let detail = panel.get(&format!("/api/v1/catalog/{name}")).await.expect(200).json();
+        assert!(!detail["services"].as_array().unwrap().is_empty(), "{name}");
+        let plan = panel
+            .post(&format!("/api/v1/catalog/{name}/plan"), json!({"values": {"nonsense": "1"}}))
+            .await;
+        assert!(plan.expect(422).text().contains("no such variable"), "{name}");
+    }
+}

@@ -1,0 +1,78 @@
+// The services of an app that is made from a Compose file, and the file itself.
+import { html, h, icon, useEffect, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { useResource } from '../lib/resource.js';
+import { putApp, putDeployment } from '../lib/live.js';
+import { Panel } from '../parts/page.js';
+import { Act } from '../parts/act.js';
+import { Empty, Failed, Loading } from '../parts/empty.js';
+import { ComposeField, useCompose } from '../parts/compose.js';
+import { FormProblem, Submit, useForm } from '../parts/field.js';
+import { may } from '../parts/frame.js';
+
+/** @typedef {import('../lib/api.js').S<'App'>} App */
+/** @typedef {import('../lib/api.js').S<'Service'>} Service */
+
+/** @param {{ app: App }} props */
+export default function AppServices({ app }) {
+  const { value, error, load } = useResource(`services:${app.id}`, () => api.serviceList(app.id), ['deployment_moved', 'app_state_changed'], ({ data }) => !data.app || data.app === app.id || data.app?.id === app.id);
+  const list = value.value;
+  if (app.source.kind !== 'compose') return h(Empty, { icon: 'layers', title: 'One service', text: 'This app is one container. An app from a Compose file has several.' });
+  return html`<div class="stack">
+    ${h(Panel, { title: 'Services', note: 'In the order in which they start. Each finds the others by their names.', flush: true }, error.value && !list ? h(Failed, { error: error.value, retry: load }) : !list ? h(Loading, { rows: 3 }) : html`<ul class="services">${list.map((one) => h(One, { key: one.name, one }))}</ul>`)}
+    ${may('developer') ? h(File, { app }) : null}</div>`;
+}
+
+/** @param {Service} one @returns {[tone: string, word: string]} */
+function stateOf(one) {
+  if (!one.containers.length) return ['off', one.replicas ? 'not deployed' : 'no replicas'];
+  const bad = one.containers.find((container) => !container.running && !(one.once && container.state === 'exited with code 0'));
+  if (bad) return ['bad', bad.state];
+  if (one.containers.some((container) => container.health === 'unhealthy')) return ['bad', 'unhealthy'];
+  if (one.containers.some((container) => container.health === 'starting')) return ['busy', 'starting'];
+  if (one.once && one.containers.every((container) => !container.running)) return ['off', 'done'];
+  return ['ok', one.containers.length > 1 ? `${one.containers.length} running` : 'running'];
+}
+
+/** @param {{ one: Service }} props */
+function One({ one }) {
+  const [tone, word] = stateOf(one);
+  return html`<li class="service"><div class="service-name"><b class="strong">${one.name}</b>${one.main ? html`<span class="tag accent">main</span>` : null}</div>
+    <code class="cut faint" title=${one.image}>${one.image}</code>
+    <span class="dim small">${one.ports.length ? `port ${one.ports.join(', ')}` : ''}${one.depends_on.length ? `${one.ports.length ? ' · ' : ''}after ${one.depends_on.join(', ')}` : ''}</span>
+    <span class=${`state ${tone}`}><i class="dot" aria-hidden="true"></i>${word}</span></li>`;
+}
+
+/** @param {{ app: App }} props */
+function File({ app }) {
+  const source = app.source.kind === 'compose' ? app.source : null;
+  const { value, error, load } = useResource(`compose:${app.id}`, () => api.composeShow(app.id));
+  const kept = value.value?.compose;
+  const form = useForm({ text: '' });
+  const [ready, setReady] = useState(false);
+  useEffect(() => { if (kept != null && !form.touched.peek()) { form.reset({ text: kept }); setReady(true); } }, [kept]);
+  const text = form.values.value.text;
+  const state = useCompose(ready ? text : '', app.id);
+  const dirty = ready && text !== kept;
+  const save = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => {
+      putApp(await api.appUpdate(app.id, { source: { kind: 'compose', compose: text, profiles: source?.profiles ?? [], ...(source?.main_service ? { main_service: source.main_service } : {}) } }));
+      form.touched.value = false;
+      await load();
+    });
+  };
+  if (error.value) return h(Failed, { error: error.value, retry: load });
+  return html`<form onSubmit=${save}>${h(Panel, {
+    title: 'Compose file', note: source?.template ? `From ${source.template.name} ${source.template.version}. {{ name }} stands for a variable of the app.` : '$NAME stands for a variable of the app.',
+    foot: html`<span class="faint">${dirty ? 'Not saved' : app.pending_changes ? 'Saved; deploy to apply it' : ''}</span><span class="end row">${dirty ? html`<button type="button" class="btn small" onClick=${() => form.reset({ text: kept ?? '' })}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small', disabled: Boolean(state.report?.problems.length) })}` : app.pending_changes ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</span>`,
+  }, ready ? html`<div class="stack">${h(ComposeField, { value: text, set: form.set('text'), state, error: form.error('compose', 'source') })}${h(FormProblem, { text: form.general(['compose', 'source']) })}</div>` : h(Loading, { rows: 4 }))}</form>`;
+}
+
+/** What to know for the first sign-in: told once. @param {{ app: App }} props */
+export function FirstLogin({ app }) {
+  const [text, setText] = useState('');
+  const waits = app.source.kind === 'compose' && app.source.template?.first_login;
+  if (!text && (!waits || app.state !== 'running' || !may('developer'))) return null;
+  return html`<div class="notice ok middle">${icon('key-round')}${text ? html`<pre class="grow first-login" tabindex="0">${text}</pre><button type="button" class="btn small" onClick=${() => setText('')}>Done</button>` : html`<span class="grow">It is ready. What to know for the first sign-in is shown once.</span>${h(Act, { label: 'Show', icon: 'eye', small: true, run: async () => { const answer = await api.appFirstLogin(app.id); setText(answer.text); putApp(await api.appShow(app.id)); } })}`}</div>`;
+}

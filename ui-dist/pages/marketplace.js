@@ -1,0 +1,53 @@
+// The marketplace: ready apps by category, with a search that forgives typing.
+import { html, h, icon, useMemo, useRef, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { useResource } from '../lib/resource.js';
+import { useTrail } from '../lib/trail.js';
+import { find } from '../lib/fuzzy.js';
+import { PageHead } from '../parts/page.js';
+import { Empty, Failed, Loading } from '../parts/empty.js';
+import { Monogram } from '../parts/monogram.js';
+
+/** @typedef {import('../lib/api.js').S<'CatalogEntry'>} Entry */
+
+/** What a search looks through, the name first. @param {Entry} entry */
+export const entryText = (entry) => `${entry.title} ${entry.name} ${entry.tags.join(' ')} ${entry.categories.join(' ')} ${entry.description}`;
+
+/** @param {string} word */
+const title = (word) => (word === 'ai' || word === 'cms' ? word.toUpperCase() : word[0].toUpperCase() + word.slice(1));
+
+export default function MarketplacePage() {
+  useTrail([{ label: 'Marketplace' }]);
+  const { value, error, load } = useResource('catalog', api.catalogList, ['app_created', 'app_trashed', 'app_restored', 'app_removed']);
+  const [query, setQuery] = useState('');
+  const [category, setCategory] = useState('');
+  const entries = value.value;
+  const box = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const categories = useMemo(() => {
+    /** @type {Map<string, number>} */
+    const counts = new Map();
+    for (const entry of entries ?? []) for (const one of entry.categories) counts.set(one, (counts.get(one) ?? 0) + 1);
+    return [...counts].sort(([a], [b]) => a.localeCompare(b));
+  }, [entries]);
+  const shown = useMemo(() => {
+    const some = (entries ?? []).filter((entry) => !category || entry.categories.includes(category));
+    return query.trim() ? find(query, some, entryText) : [...some].sort((a, b) => a.title.localeCompare(b.title));
+  }, [entries, query, category]);
+  const installed = (entries ?? []).flatMap((entry) => entry.installed.map((one) => ({ entry, one })));
+
+  return html`<div class="page">${h(PageHead, { title: 'Marketplace', note: entries ? `${entries.length} apps, installed with a domain, certificates, limits and passwords of their own` : 'Ready apps' })}
+    ${error.value && !entries ? h(Failed, { error: error.value, retry: load }) : !entries ? h(Loading, { rows: 4 }) : html`
+    ${installed.length ? html`<section class="installed" aria-label="Installed">${installed.map(({ entry, one }) => html`<a key=${one.app} class="installed-app" href=${`/apps/${one.app}`}>${h(Monogram, { text: entry.icon_text, color: entry.icon_color })}<span class="cell-two"><b class="strong">${one.app}</b><span>${entry.title} ${one.version}</span></span>${one.outdated ? html`<span class="tag warn">${entry.version} is out</span>` : null}</a>`)}</section>` : null}
+    <div class="market">
+      <nav class="market-side" aria-label="Categories"><button type="button" aria-pressed=${!category} onClick=${() => setCategory('')}>All<span class="count">${entries.length}</span></button>
+        ${categories.map(([one, count]) => html`<button type="button" key=${one} aria-pressed=${category === one} onClick=${() => setCategory(category === one ? '' : one)}>${title(one)}<span class="count">${count}</span></button>`)}</nav>
+      <div class="stack">
+        <label class="search market-search">${icon('search')}<span class="unseen">Search the marketplace</span><input ref=${box} class="input" type="search" placeholder="Search: a name, or what it is for" value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} autocomplete="off" spellcheck="false" /></label>
+        <p class="unseen" role="status">${shown.length} apps</p>
+        ${shown.length ? html`<ul class="market-list">${shown.map((entry) => h(Card, { key: entry.name, entry }))}</ul>` : entries.length ? h(Empty, { icon: 'search', title: 'Nothing fits', text: 'Try another word. An image or a Compose file of your own runs as well.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` }) : h(Empty, { icon: 'layers', title: 'The catalog is empty', text: 'This build of serverkit carries no templates.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` })}
+      </div></div>`}</div>`;
+}
+
+/** @param {{ entry: Entry }} props */
+const Card = ({ entry }) => html`<li class="market-card">${h(Monogram, { text: entry.icon_text, color: entry.icon_color })}
+  <div class="market-words"><h2><a class="row-link" href=${`/marketplace/${entry.name}`}>${entry.title}</a></h2><p>${entry.description}</p><p class="tiny faint">${entry.categories.map(title).join(', ')} · ${entry.memory_mb} MiB${entry.installed.length ? ` · installed${entry.installed.length > 1 ? ` ${entry.installed.length} times` : ''}` : ''}</p></div></li>`;

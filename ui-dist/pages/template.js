@@ -1,0 +1,101 @@
+// One app of the marketplace: what it is and needs, what it asks, and what will be made.
+import { html, h, icon, useEffect, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { navigate } from '../lib/router.js';
+import { useResource } from '../lib/resource.js';
+import { appPath, putApp } from '../lib/live.js';
+import { useTrail } from '../lib/trail.js';
+import { bytes, sentence } from '../lib/format.js';
+import { PageHead, Panel } from '../parts/page.js';
+import { Failed, Loading } from '../parts/empty.js';
+import { Facts } from '../parts/facts.js';
+import { Monogram } from '../parts/monogram.js';
+import { DomainCheck } from '../parts/domains.js';
+import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
+import { may } from '../parts/frame.js';
+
+/** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
+
+/** @param {{ params: Record<string, string> }} props */
+export default function TemplatePage({ params }) {
+  const { value, error, load } = useResource(`catalog:${params.template}`, () => api.catalogShow(params.template));
+  const detail = value.value;
+  useTrail([{ label: 'Marketplace', href: '/marketplace' }, { label: detail?.entry.title ?? params.template }], [detail?.entry.title]);
+  if (!detail) return html`<div class="page">${error.value ? html`${h(PageHead, { title: params.template })}${h(Failed, { error: error.value, retry: load })}` : h(Loading, { rows: 5 })}</div>`;
+  const { entry } = detail;
+  return html`<div class="page">${h(PageHead, { name: entry.title, title: html`<span class="template-title">${h(Monogram, { text: entry.icon_text, color: entry.icon_color, large: true })}<span>${entry.title}</span></span>`, note: entry.description })}
+    ${entry.installed.length ? html`<div class="notice middle">${icon('info')}<span class="grow">Installed as ${entry.installed.map((one, index) => html`${index ? ', ' : ''}<a href=${`/apps/${one.app}`}>${one.app}</a>`)}. Another one beside it works.</span></div>` : null}
+    <div class="new-grid">${may('developer') ? h(Install, { detail, key: entry.name }) : h(Panel, { title: 'About' }, h(Words, { text: detail.details }))}
+      <aside class="stack" aria-label=${`About ${entry.title}`}>
+        ${may('developer') ? h(Panel, { title: 'About' }, h(Words, { text: detail.details })) : null}
+        ${h(Panel, { title: 'Facts' }, h(Facts, { items: [
+          ['Version', entry.version], ['Licence', detail.licence], ['Needs', `${entry.memory_mb} MiB of memory, ${entry.disk_mb} MiB of disk`],
+          ['Services', html`<span class="any">${detail.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code></div>`)}</span>`],
+          detail.backup.length ? ['Worth a backup', detail.backup.join(', ')] : false,
+          detail.also.length ? ['Further ports', detail.also.map((one) => `${one.title} (${one.service}:${one.port})`).join(', ')] : false,
+          detail.rights.length ? ['Rights on the host', detail.rights.join(', ').replaceAll('_', ' ')] : false,
+          ['Links', html`<span class="links">${[[detail.website, 'Website'], [detail.documentation, 'Documentation'], [detail.source, 'Source']].filter(([href]) => href).map(([href, label]) => html`<a href=${href} target="_blank" rel="noreferrer">${label}</a>`)}</span>`],
+        ] }))}
+        ${detail.differs ? h(Panel, { title: 'Different from its own set-up' }, h(Words, { text: detail.differs })) : null}
+        <details class="more panel compose-shown"><summary>${icon('chevron-right', 'icon-small')}Compose file</summary><pre class="code" tabindex="0">${detail.compose}</pre></details>
+      </aside></div></div>`;
+}
+
+/** Paragraphs and lists. @param {{ text: string }} props */
+function Words({ text }) {
+  const blocks = text.trim().split(/\n\s*\n/);
+  return html`<div class="words">${blocks.map((block) => {
+    const lines = block.split('\n').map((line) => line.trim());
+    if (lines.every((line) => /^[-*] /.test(line))) return html`<ul>${lines.map((line) => html`<li>${line.slice(2)}</li>`)}</ul>`;
+    return html`<p>${lines.join(' ')}</p>`;
+  })}</div>`;
+}
+
+/** @param {{ detail: S<'CatalogDetail'> }} props */
+function Install({ detail }) {
+  const { entry } = detail;
+  const start = Object.fromEntries(detail.variables.map((one) => [one.name, one.kind === 'domain' ? detail.suggested_domain ?? '' : one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
+  const form = useForm({ app: detail.suggested_name, ...start });
+  const v = /** @type {Record<string, string>} */ (form.values.value);
+  const body = () => ({ name: v.app.trim(), values: Object.fromEntries(detail.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')) });
+  const [plan, setPlan] = useState(/** @type {S<'CatalogPlan'> | null} */ (null));
+  const [why, setWhy] = useState('');
+  const key = JSON.stringify(v);
+  useEffect(() => {
+    let gone = false;
+    const timer = setTimeout(async () => {
+      try { const made = await api.catalogPlan(entry.name, body()); if (!gone) { setPlan(made); setWhy(''); } } catch (failure) { if (!gone) { setPlan(null); setWhy(/** @type {Error} */ (failure).message); } }
+    }, 250);
+    return () => { gone = true; clearTimeout(timer); };
+  }, [key]);
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => { const app = await api.catalogInstall(entry.name, body()); putApp(app); navigate(appPath(app)); });
+  };
+  return html`<form class="stack" onSubmit=${submit}>
+    ${h(Panel, { title: 'Install' }, html`<div class="stack">
+      ${h(TextField, { label: 'Name', value: v.app, set: form.set('app'), mono: true, required: true, error: form.error('name') })}
+      ${detail.variables.map((one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' }))}</div>`)}
+    ${h(Panel, { title: 'What will be made' }, plan ? h(Facts, { items: [
+      ['Address', plan.domain ? html`<span class="any">https://${plan.domain}</span>` : 'no domain'],
+      ['Services', html`<span class="any">${plan.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code></div>`)}</span>`],
+      plan.volumes.length ? ['Volumes', plan.volumes.map((one) => `${plan.name}-${one}`).join(', ')] : false,
+      plan.ports.length ? ['Open ports', plan.ports.map((one) => `${one.listen} to ${one.service}:${one.port}`).join(', ')] : false,
+      ['Memory', `at most ${bytes(plan.memory_bytes)}`],
+      plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
+    ] }) : html`<p class="dim small" role="status">${why ? sentence(why) : 'Looking…'}</p>`)}
+    ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
+    ${h(FormProblem, { text: form.general(['name', ...detail.variables.map((one) => one.name)]) })}
+    <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;
+}
+
+/** One variable of the template. @param {{ one: S<'CatalogVariable'>, form: any, value: string }} props */
+function Asked({ one, form, value }) {
+  const set = form.set(one.name);
+  const around = { label: one.title, hint: one.description ?? undefined, error: form.error(one.name) };
+  if (one.kind === 'boolean') return h(Switch, { label: one.title, hint: one.description ?? undefined, on: value === 'true', set: (/** @type {boolean} */ on) => set(on ? 'true' : 'false') });
+  if (one.kind === 'enum') return h(SelectField, { ...around, value, set, options: [...(one.default ? [] : [{ value: '', label: 'Choose…' }]), ...one.options.map((option) => ({ value: option, label: option }))] });
+  if (one.kind === 'domain') return html`<div class="stack tight">${h(TextField, { ...around, value, set, mono: true, inputmode: 'url', required: one.required && !value })}${value ? h(DomainCheck, { host: value }) : null}</div>`;
+  const secret = one.kind === 'secret' || one.kind === 'password';
+  return h(TextField, { ...around, value, set, type: secret ? 'password' : one.kind === 'mail' ? 'email' : 'text', autocomplete: secret ? 'new-password' : 'off', mono: one.kind === 'port', inputmode: one.kind === 'port' ? 'numeric' : undefined, required: one.required, optional: !one.required && !secret, placeholder: secret ? 'generated' : undefined });
+}
