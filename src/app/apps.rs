@@ -13,9 +13,9 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, AppName, BuildWish, Cause, ComposeSource, ContainerPath, DeployCommands, DeployLock, Deployment, DesiredState, Domain,
-    Environment, Error, Fact, GitRef, GitSource, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Mount, Phase, Probe, Project, Release,
-    RepoPath, Result, Secret, Slug, Source, Volume,
+    Action, Actor, App, AppId, AppName, BuildWish, Cause, ComposeSource, ContainerPath, DeployCommands, DeployLock, Deployment,
+    DesiredState, Domain, Environment, Error, Fact, GitRef, GitSource, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Mount,
+    Phase, Probe, Project, Release, RepoPath, Result, Secret, Slug, Source, Volume,
 };
 
 /// What somebody wants to run.
@@ -185,6 +185,7 @@ impl Apps {
             lock: None,
             trashed_at: None,
         };
+        commands_fit(&app)?;
         let mut batch = Batch::new();
         let (mounts, made) = volumes::mounts(ground, &environment, wish.mounts)?;
         app.mounts = mounts;
@@ -270,6 +271,7 @@ impl Apps {
             stored.commands.after = after;
         }
         stored.value.commands = stored.value.commands.clone().checked()?;
+        commands_fit(&stored)?;
         if let Some(wishes) = change.mounts {
             let environment = ground.store.environments.get(stored.environment.as_str())?.value;
             let (mounts, made) = volumes::mounts(ground, &environment, wishes)?;
@@ -707,6 +709,19 @@ fn same_host(a: &GitUrl, b: &GitUrl) -> bool {
 fn deploy_key(ground: &Ground, comment: impl std::fmt::Display) -> Result<(types::Sealed, String)> {
     let key = source::DeployKey::generate(&ground.world, &format!("serverkit {comment}"))?;
     Ok((ground.store.seal(&key.private)?, key.public))
+}
+
+/// A Compose file says itself what runs before what.
+fn commands_fit(app: &App) -> Result<()> {
+    let field = match (&app.source, &app.commands.before, &app.commands.after) {
+        (Source::Compose(_), Some(_), _) => "before_deploy",
+        (Source::Compose(_), _, Some(_)) => "after_deploy",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(
+        field,
+        "an app from a Compose file has no commands of its own: make it a service, and let others wait with `service_completed_successfully`",
+    ))
 }
 
 pub(crate) fn not_trashed(app: &App) -> Result<()> {

@@ -381,6 +381,7 @@ fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<Str
         });
     }
     Ok(NewApp {
+        commands: types::DeployCommands::default(),
         name: prepared.name.clone(),
         project,
         environment,

@@ -2011,6 +2011,157 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/compose/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look at a Compose file
+         * @description Nothing is kept. Answers what it comes to, or every problem with its line.
+         */
+        post: operations["compose_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/compose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the Compose file of an app */
+        get: operations["compose_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the services of an app
+         * @description In the order in which they start, with their containers.
+         */
+        get: operations["service_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the catalog */
+        get: operations["catalog_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/catalog/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a template */
+        get: operations["catalog_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/catalog/{name}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan an installation
+         * @description Nothing is made. Fails with the value that does not fit.
+         */
+        post: operations["catalog_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/catalog/{name}/install": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Install a template
+         * @description Makes the app with its domain, volumes and variables, and asks for its first deployment.
+         */
+        post: operations["catalog_install"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/first-login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read the hint for the first sign-in
+         * @description Passwords are in it, so it is told once.
+         */
+        post: operations["app_first_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2470,6 +2621,125 @@ export interface components {
             limits?: components["schemas"]["CanaryLimits"] | null;
         };
         /**
+         * CatalogDetail
+         * @description Everything about a template.
+         */
+        CatalogDetail: {
+            entry: components["schemas"]["CatalogEntry"];
+            /** @description Paragraphs and lists, as Markdown. */
+            details: string;
+            website: string | null;
+            documentation: string | null;
+            source: string | null;
+            licence: string;
+            /** @description What differs from how the project itself sets it up. */
+            differs: string | null;
+            upgrade_notes: string | null;
+            /** @description What it asks, in the order of the form. */
+            variables: components["schemas"]["CatalogVariable"][];
+            services: components["schemas"]["PlannedService"][];
+            /** @description Further web ports, each of which may get a domain. */
+            also: components["schemas"]["CatalogPort"][];
+            /** @description What is worth backing up. */
+            backup: string[];
+            /** @description Rights on the host that it cannot do without. */
+            rights: string[];
+            /** @description The Compose file, with `{{ name }}` for variables. */
+            compose: string;
+            /** @description A name that is free. */
+            suggested_name: string;
+            /** @description Under which it would be reached unless another is given. */
+            suggested_domain: string | null;
+        };
+        /**
+         * CatalogEntry
+         * @description A template of the catalog, to choose from.
+         */
+        CatalogEntry: {
+            name: string;
+            title: string;
+            /** @description Of what is installed, then the template's own revision. */
+            version: string;
+            description: string;
+            /** @description One or two letters, and their colour. */
+            icon_text: string;
+            icon_color: string;
+            categories: string[];
+            tags: string[];
+            /** Format: uint32 */
+            memory_mb: number;
+            /** Format: uint32 */
+            disk_mb: number;
+            /** @description Apps that were made from it. */
+            installed: components["schemas"]["InstalledApp"][];
+        };
+        /**
+         * CatalogInstall
+         * @description How to install a template.
+         */
+        CatalogInstall: {
+            /** @description The app's name; left out: the template's, with a number where it is taken. */
+            name?: string | null;
+            /** @description Id or name; left out: the first one. */
+            project?: string | null;
+            /** @description Id or name; left out: the project's first one. */
+            environment?: string | null;
+            /** @description By the names of the template's variables; what is left out is generated or has its default. */
+            values?: {
+                [key: string]: string;
+            } | null;
+        };
+        /**
+         * CatalogPlan
+         * @description What installing would do.
+         */
+        CatalogPlan: {
+            name: string;
+            domain: string | null;
+            services: components["schemas"]["PlannedService"][];
+            volumes: string[];
+            /** @description Ports of the server that are opened. */
+            ports: components["schemas"]["PlannedPort"][];
+            /** @description Variables whose value is made up. */
+            generated: string[];
+            /**
+             * Format: uint64
+             * @description The sum of what its services may use.
+             */
+            memory_bytes: number;
+            /** @description What reaches the host: an administrator must install it. */
+            rights: components["schemas"]["ComposeRight"][];
+        };
+        /**
+         * CatalogPort
+         * @description A web port beside the main one.
+         */
+        CatalogPort: {
+            service: string;
+            /** Format: uint16 */
+            port: number;
+            title: string;
+        };
+        /**
+         * CatalogVariable
+         * @description A variable of a template.
+         */
+        CatalogVariable: {
+            name: string;
+            kind: components["schemas"]["CatalogVariableKind"];
+            title: string;
+            description: string | null;
+            /** @description A value has to be given. */
+            required: boolean;
+            default: string | null;
+            /** @description Of an `enum`. */
+            options: string[];
+            /** @description A regular expression that the whole value fits. */
+            pattern: string | null;
+        };
+        /** @enum {string} */
+        CatalogVariableKind: "domain" | "secret" | "password" | "mail" | "enum" | "boolean" | "port" | "text";
+        /**
          * Certificate
          * @description A certificate: of one host, or shared by all hosts that it covers.
          */
@@ -2651,6 +2921,77 @@ export interface components {
             author: string;
             /** Format: date-time */
             at: string;
+        };
+        /**
+         * ComposeCheck
+         * @description A Compose file to look at.
+         */
+        ComposeCheck: {
+            compose: string;
+            /** @description Services of these profiles run too; `*`: of all. */
+            profiles?: string[] | null;
+            /** @description Id or name of the app whose variables it is read with. */
+            app?: string | null;
+        };
+        /**
+         * ComposeNotice
+         * @description Something to say about a file, with its place.
+         */
+        ComposeNotice: {
+            /**
+             * Format: uint32
+             * @description From 1; 0: the file as a whole.
+             */
+            line: number;
+            what: string;
+        };
+        /**
+         * ComposeReport
+         * @description What a Compose file comes to.
+         */
+        ComposeReport: {
+            /** @description Why it cannot be deployed; empty: it can. */
+            problems: components["schemas"]["ComposeNotice"][];
+            /** @description What is taken differently from what the file says. */
+            hints: components["schemas"]["ComposeNotice"][];
+            /** @description What reaches the host: only an administrator may save it. */
+            rights: components["schemas"]["ComposeRight"][];
+            /** @description In the order in which they start. */
+            services: components["schemas"]["PlannedService"][];
+            volumes: string[];
+            /** @description The service that domains lead to, unless another is named. */
+            main_service: string | null;
+        };
+        /**
+         * ComposeRight
+         * @description What a service asks for that reaches the host.
+         */
+        ComposeRight: {
+            service: string;
+            /** @description Such as `docker_socket`. */
+            right: string;
+            what: string;
+            /** Format: uint32 */
+            line: number;
+        };
+        /**
+         * ComposeSource
+         * @description Several services from a Compose file. Its text is at `/apps/{app}/compose`.
+         */
+        ComposeSource: {
+            /** @description Services of these profiles run too. */
+            profiles: string[];
+            /** @description The service that domains lead to; null: the first one with a port. */
+            main_service: string | null;
+            /** @description The template of the catalog that it was made from. */
+            template: components["schemas"]["InstalledTemplate"] | null;
+        };
+        /**
+         * ComposeText
+         * @description The Compose file of an app.
+         */
+        ComposeText: {
+            compose: string;
         };
         /**
          * Confirmation
@@ -3057,6 +3398,13 @@ export interface components {
             primary: boolean;
             /** @description Plain HTTP is sent to HTTPS. */
             force_https: boolean;
+            /** @description Another service than the main one, for an app of several. */
+            service: string | null;
+            /**
+             * Format: uint16
+             * @description The port of that service.
+             */
+            service_port: number | null;
             /** @description Null: none yet. */
             certificate: components["schemas"]["DomainCertificate"] | null;
             url: string;
@@ -3069,6 +3417,13 @@ export interface components {
             host: string;
             /** @description Left out: true. */
             force_https?: boolean | null;
+            /** @description For an app of several services: the one that it leads to; left out: the main one. */
+            service?: string | null;
+            /**
+             * Format: uint16
+             * @description The port of that service; needed with `service`.
+             */
+            service_port?: number | null;
         };
         /**
          * DomainCertificate
@@ -3395,6 +3750,13 @@ export interface components {
         /** @enum {string} */
         FindingLevel: "ok" | "warning" | "problem";
         /**
+         * FirstLogin
+         * @description A hint for the first sign-in.
+         */
+        FirstLogin: {
+            text: string;
+        };
+        /**
          * @description Who sends.
          * @enum {string}
          */
@@ -3565,6 +3927,26 @@ export interface components {
             problem: string | null;
         };
         /**
+         * InstalledApp
+         * @description An app that was made from a template.
+         */
+        InstalledApp: {
+            app: string;
+            version: string;
+            /** @description The catalog has another version. */
+            outdated: boolean;
+        };
+        /**
+         * InstalledTemplate
+         * @description A template that an app was made from.
+         */
+        InstalledTemplate: {
+            name: string;
+            version: string;
+            /** @description There is a hint for the first sign-in that nobody has seen. */
+            first_login: boolean;
+        };
+        /**
          * LatencyCount
          * @description Answers up to a time.
          */
@@ -3730,6 +4112,15 @@ export interface components {
             next: string | null;
         };
         /**
+         * Page_CatalogEntry
+         * @description A part of a list.
+         */
+        CatalogEntryPage: {
+            items: components["schemas"]["CatalogEntry"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
          * Page_Certificate
          * @description A part of a list.
          */
@@ -3865,6 +4256,15 @@ export interface components {
             next: string | null;
         };
         /**
+         * Page_Service
+         * @description A part of a list.
+         */
+        ServicePage: {
+            items: components["schemas"]["Service"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
          * Page_SessionInfo
          * @description A part of a list.
          */
@@ -3977,6 +4377,33 @@ export interface components {
             /** Format: uint64 */
             bytes: number;
         };
+        /**
+         * PlannedPort
+         * @description A port of the server that leads to a service.
+         */
+        PlannedPort: {
+            /** @description Such as `tcp/22`. */
+            listen: string;
+            service: string;
+            /** Format: uint16 */
+            port: number;
+        };
+        /**
+         * PlannedService
+         * @description A service that would run.
+         */
+        PlannedService: {
+            name: string;
+            image: string;
+            /** @description Domains lead to it. */
+            main: boolean;
+            ports: number[];
+            /** Format: uint32 */
+            replicas: number;
+            /** @description It ends when its work is done. */
+            once: boolean;
+            depends_on: string[];
+        };
         /** PlannedVolume */
         PlannedVolume: {
             name: string;
@@ -4047,6 +4474,8 @@ export interface components {
              * @description In the app's container; left out: the same.
              */
             target_port?: number | null;
+            /** @description Which service of an app of several; left out: the main one. */
+            service?: string | null;
             /** @description Tells the app who the client is; for TCP only. */
             proxy_protocol?: (string & components["schemas"]["ProxyVersion"]) | null;
             /** @description Addresses or networks that may come; left out: everybody. */
@@ -4613,6 +5042,40 @@ export interface components {
             panel_memory_bytes: (number | null)[];
         };
         /**
+         * Service
+         * @description A service of an app, as it is.
+         */
+        Service: {
+            name: string;
+            image: string;
+            /** @description Domains lead to it. */
+            main: boolean;
+            ports: number[];
+            /** Format: uint32 */
+            replicas: number;
+            /** @description It ends when its work is done. */
+            once: boolean;
+            depends_on: string[];
+            containers: components["schemas"]["ServiceContainer"][];
+        };
+        /**
+         * ServiceContainer
+         * @description A container of a service.
+         */
+        ServiceContainer: {
+            id: string;
+            name: string;
+            /** @description "running", "exited with code 1". */
+            state: string;
+            running: boolean;
+            /** @description What the check inside it says; null: it has none. */
+            health: (string & components["schemas"]["ServiceHealth"]) | null;
+            /** Format: uint32 */
+            restarts: number;
+        };
+        /** @enum {string} */
+        ServiceHealth: "starting" | "healthy" | "unhealthy";
+        /**
          * Session
          * @description Somebody who is signed in.
          */
@@ -4761,10 +5224,11 @@ export interface components {
             version: string;
         };
         /** @description Where an app comes from. */
-        Source: components["schemas"]["SourceGitSource"] | components["schemas"]["SourceImageSource"];
+        Source: components["schemas"]["SourceGitSource"] | components["schemas"]["SourceImageSource"] | components["schemas"]["SourceComposeSource"];
         /**
          * SourceInput
-         * @description Where an app is to come from. With `git`: `url` and what else it needs; with `image`: `reference`.
+         * @description Where an app is to come from. With `git`: `url` and what else it needs; with `image`: `reference`; with `compose`: the
+         *     text of a Compose file.
          */
         SourceInput: {
             kind: components["schemas"]["SourceKind"];
@@ -4789,6 +5253,12 @@ export interface components {
             deploy_key?: boolean | null;
             /** @description The image, such as `nginx:1.27`. */
             reference?: string | null;
+            /** @description The Compose file; sealed. */
+            compose?: string | null;
+            /** @description Services of these profiles run too; `*`: of all. */
+            profiles?: string[] | null;
+            /** @description The service that domains lead to; left out: the first one with a port. */
+            main_service?: string | null;
         };
         /**
          * SourceInspect
@@ -4801,7 +5271,21 @@ export interface components {
             app?: string | null;
         };
         /** @enum {string} */
-        SourceKind: "git" | "image";
+        SourceKind: "git" | "image" | "compose";
+        /** @description Where an app comes from. */
+        SourceComposeSource: {
+            /**
+             * @example compose
+             * @enum {string}
+             */
+            kind: "compose";
+        } & components["schemas"]["ComposeSource"] & {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "compose";
+        };
         /** @description Where an app comes from. */
         SourceGitSource: {
             /**
@@ -17510,6 +17994,8 @@ export interface operations {
                 tail?: number;
                 /** @description Only lines that hold this text, in any case of letters. */
                 search?: string;
+                /** @description Only of this service, for an app of several. */
+                service?: string;
             };
             header?: never;
             path: {
@@ -17628,6 +18114,8 @@ export interface operations {
                 since?: string;
                 /** @description First the last so many lines; left out: 100. */
                 tail?: number;
+                /** @description Only of this service, for an app of several. */
+                service?: string;
             };
             header?: never;
             path: {
@@ -17746,6 +18234,8 @@ export interface operations {
                 rows?: number;
                 /** @description A program and its arguments, one parameter each; left out: a shell. */
                 command?: string[];
+                /** @description In this service of an app of several; left out: the main one. */
+                service?: string;
             };
             header?: never;
             path: {
@@ -20841,6 +21331,938 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Upgrade"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compose_check: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ComposeCheck"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComposeReport"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compose_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComposeText"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    service_list: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServicePage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    catalog_list: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogEntryPage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    catalog_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogDetail"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    catalog_plan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The template's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CatalogInstall"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogPlan"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    catalog_install: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The template's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CatalogInstall"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["App"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_first_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirstLogin"];
                 };
             };
             /** @description The body is not JSON. */

@@ -293,11 +293,10 @@ fn the_schema_is_the_one_checked_in() {
     if std::env::var_os("SERVERKIT_BLESS").is_some() {
         std::fs::write(path, &text).expect("written");
     }
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap_or_default(),
-        text,
-        "run again with SERVERKIT_BLESS=1 to accept"
-    );
+    // As values: the order of keys depends on what else is compiled beside it.
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    assert!(value(&kept) == value(&text), "run again with SERVERKIT_BLESS=1 to accept");
 }
 
 /// The example without its hash, which would take most of the time.
