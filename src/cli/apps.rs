@@ -142,10 +142,10 @@ struct SourceArgs {
 #[group(skip)]
 struct ComposeArgs {
     /// Services of this profile run too; may be given several times
-    #[arg(long = "profile", value_name = "NAME", requires = "compose")]
+    #[arg(long = "profile", value_name = "NAME", requires = "compose", conflicts_with_all = ["image", "git"])]
     profiles: Vec<String>,
     /// The service that domains lead to; without it the first one with a port
-    #[arg(long = "main", value_name = "SERVICE", requires = "compose")]
+    #[arg(long = "main", value_name = "SERVICE", requires = "compose", conflicts_with_all = ["image", "git"])]
     main_service: Option<String>,
 }
 
