@@ -129,7 +129,11 @@ async fn docker_websockets_live_until_the_old_release_goes() {
     // A deployment while it is open: the old container serves it on until it drains.
     repository.edit("app.py", "\"one\"", "\"two\"");
     let id = panel.deploy("hello").await;
-    panel.in_phase(&id, "checking", Duration::from_secs(60)).await;
+    eventually("it is live, and nobody was cut off on the way", Duration::from_secs(60), || async {
+        let phase = text(&panel.deployment(&id).await, "phase");
+        (phase == "live").then_some(())
+    })
+    .await;
     socket.send_text("in the middle").await;
     assert_eq!(socket.next_text().await.as_deref(), Some("in the middle"));
     // Adding a domain swaps the whole table, and must not touch it either.
