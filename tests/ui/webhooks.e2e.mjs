@@ -53,6 +53,7 @@ test('GitHub’s own examples', { skip: binary() ? false : 'SERVERKIT_BIN names 
     }
   }
   assert.ok(sent > 100, `${sent} examples`);
-  assert.equal(decisions.get('deployed'), 1, 'the one commit of the examples, once');
+  // The examples have one commit; once its deployment has failed, which may be soon, a push of it deploys again.
+  assert.ok((decisions.get('deployed') ?? 0) >= 1, [...decisions.keys()].join());
   assert.ok(decisions.has('ping') && decisions.has('deleted') && decisions.has('tag_filter') && decisions.has('other_event'), [...decisions.keys()].join());
 });
