@@ -45,13 +45,12 @@ impl ReturnPoint {
     /// `Busy` while a process still has the directory.
     pub fn restore(&self, world: &World) -> Result<Vec<PathBuf>> {
         let _lock = directory::lock(&self.dir)?;
+        // The state goes last: until then another start finds it and refuses it, and never an empty folder.
         let mut aside = Vec::new();
-        for folder in ["state", "journal", "snapshots"] {
+        for folder in ["journal", "snapshots"] {
             let folder = self.dir.join(folder);
             aside.push(move_aside(&folder, world)?);
-            if !folder.ends_with("state") {
-                fs::create_dir(&folder).doing("making the state's folders")?;
-            }
+            fs::create_dir(&folder).doing("making the state's folders")?;
         }
         let snapshots = self.dir.join("snapshots");
         fs::copy(self.dir.join(KEPT_AS), snapshots.join(&self.name)).doing("bringing the snapshot back")?;
@@ -59,7 +58,39 @@ impl ReturnPoint {
             .and_then(|file| file.sync_all())
             .doing("bringing the snapshot back")?;
         sync_dir(&snapshots)?;
+        aside.push(move_aside(&self.dir.join("state"), world)?);
         write_whole(Path::new(&self.dir.join("format")), &self.format, 0o600)?;
         Ok(aside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{Organization, OrganizationId};
+
+    #[tokio::test]
+    async fn what_was_there_is_there_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let world = World::system();
+        let id: OrganizationId = world.id();
+        let store = Store::open(folder.path(), world.clone()).expect("it opens");
+        let record = |name: &str| Organization {
+            id: id.clone(),
+            name: name.parse().expect("a name"),
+            created_at: world.now(),
+        };
+        store.organizations.insert(record("before")).await.expect("written");
+        let back = store.return_point().await.expect("a way back");
+        store.close().await;
+        drop(store);
+        fs::write(folder.path().join("format"), r#"{"format":999}"#).expect("written");
+        assert!(Store::open(folder.path(), world.clone()).is_err(), "it is newer");
+        assert_eq!(back.restore(&world).expect("restored").len(), 3);
+        let store = Store::open(folder.path(), world.clone()).expect("it opens again");
+        assert_eq!(
+            store.organizations.get(id.as_str()).expect("it is there").name.to_string(),
+            "before"
+        );
     }
 }
