@@ -1,0 +1,55 @@
+// All checks of the panel, in order: types, units, then whole ways through a real panel. A way that fails is gone once
+// more, since browsers and machines stumble; what passes only then is named. Ends with the totals that tests/run.sh adds up.
+
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+
+const TRIES = 3;
+const ways = readdirSync(".").filter((file) => file.endsWith(".e2e.mjs")).sort();
+const units = readdirSync("unit").filter((file) => file.endsWith(".test.mjs")).map((file) => `unit/${file}`);
+
+/** Runs a command, shows what it prints, and resolves to {code, text}. */
+function run(command, args) {
+    return new Promise((resolve, reject) => {
+        const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+        let text = "";
+        child.stdout.on("data", (bytes) => {
+            text += bytes;
+            // The totals of one file are not those of all.
+            process.stdout.write(String(bytes).replaceAll(/^(ℹ|#) (pass|fail) /gm, "$1 of these: $2 "));
+        });
+        child.on("error", reject);
+        child.on("close", (code) => resolve({ code, text }));
+    });
+}
+
+const total = { pass: 0, fail: 0 };
+const repeated = [];
+
+function add({ code, text }) {
+    const number = (word) => Number(text.match(new RegExp(`^(?:ℹ|#) ${word} (\\d+)`, "m"))?.[1] ?? 0);
+    total.pass += number("pass");
+    // A runner that ends before it counts has failed too.
+    total.fail += Math.max(number("fail"), code === 0 ? 0 : 1);
+}
+
+for (const check of [["npx", ["tsc", "-p", "tsconfig.json"]], ["node", ["types.mjs", "--check"]]]) {
+    const { code } = await run(...check);
+    if (code !== 0) total.fail += 1;
+}
+add(await run("node", ["--test", ...units]));
+for (const way of ways) {
+    let done;
+    for (let time = 1; time <= TRIES; time += 1) {
+        done = await run("node", ["--test", way]);
+        if (done.code === 0) {
+            if (time > 1) repeated.push(way);
+            break;
+        }
+    }
+    add(done);
+}
+
+if (repeated.length) console.log(`FLAKY: ${repeated.join(", ")}`);
+console.log(`# pass ${total.pass}\n# fail ${total.fail}`);
+process.exit(total.fail ? 1 : 0);
