@@ -133,6 +133,7 @@ const ONLY: [(&str, &[&str]); 15] = [
     ("jsonwebtoken", &["identity"]),
     ("chacha20poly1305", &["store"]),
     ("clap", &["cli", "serverkit"]),
+    ("diffy", &["catalog"]),
     ("progenitor", &["client"]),
     ("rust_embed", &["api"]),
     ("saphyr_parser", &["catalog"]),

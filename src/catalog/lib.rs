@@ -5,6 +5,7 @@
 
 pub mod compose;
 mod expand;
+pub mod merge;
 mod shelf;
 pub mod template;
 mod yaml;

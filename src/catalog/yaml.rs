@@ -3,6 +3,7 @@
 //! saphyr-parser reads the syntax (YAML 1.2). The tree is our own because the types of a Compose file are decided by
 //! the key a scalar stands under, not by how it looks: `8080:80`, `1.10` and `on` stay the text that was written.
 
+use crate::merge::unsettled;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::collections::{HashMap, HashSet};
 use types::Notice;
@@ -108,6 +109,12 @@ impl Node {
 pub fn parse(text: &str, file: u16) -> Result<Node, Notice> {
     if text.len() > MAX_BYTES {
         return Err(notice(0, "it is larger than 1 MiB"));
+    }
+    if let Some(line) = unsettled(text) {
+        return Err(notice(
+            line,
+            "a conflict is not settled: keep what should be, and take out the lines of <<<<<<<, ======= and >>>>>>>",
+        ));
     }
     let mut reader = Reader {
         events: Parser::new_from_str(text),

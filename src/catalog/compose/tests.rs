@@ -356,6 +356,11 @@ fn refusals_have_their_line() {
         4,
         "driver",
     );
+    check_refused(
+        "services:\n<<<<<<< mine\n  a: {image: x:1}\n=======\n  a: {image: x:2}\n>>>>>>> theirs\n",
+        2,
+        "a conflict is not settled",
+    );
     let circle = ask("include: [circle.yaml]\nservices: {b: {image: x:1}}", &files(), &[], |ask| {
         read(ask).expect_err("a circle")
     });
