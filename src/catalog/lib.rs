@@ -5,9 +5,10 @@
 
 pub mod compose;
 mod expand;
+pub mod index;
 pub mod merge;
 mod shelf;
 pub mod template;
 mod yaml;
 
-pub use shelf::{Entry, Shelf, check_all};
+pub use shelf::{Broken, Entry, Shelf, Texts, check_all, texts_of_tree};

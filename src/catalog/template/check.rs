@@ -1,6 +1,6 @@
 //! The rules that every template of a catalog keeps: `serverkit catalog check`.
 
-use super::{AskedKind, CATEGORIES, HealthKind, Template, Values, derived_from, generated, hashes::FUNCTIONS};
+use super::{AskedKind, CATEGORIES, HealthKind, Template, Values, derived_from, examples::examples, generated, hashes::FUNCTIONS, is_name};
 use crate::{
     compose::{self, Ask, NoFiles},
     yaml::{self, Node, Value},
@@ -28,8 +28,8 @@ impl std::fmt::Display for Finding {
     }
 }
 
-const TEMPLATE: &str = "template.yaml";
-const COMPOSE: &str = "compose.yaml";
+pub(super) const TEMPLATE: &str = "template.yaml";
+pub(super) const COMPOSE: &str = "compose.yaml";
 /// The kinds of database that a dump can be made of.
 const DUMPS: [&str; 8] = [
     "postgres",
@@ -95,11 +95,6 @@ impl Checker<'_> {
     /// What it says of itself.
     fn facts(&mut self, folder: &str) {
         let template = self.template;
-        let is_name = |name: &str| {
-            (2..=40).contains(&name.len())
-                && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-                && !name.starts_with('-')
-        };
         self.unless(template.schema == 1, "schema must be 1");
         self.unless(is_name(&template.name), "name must be 2 to 40 of a-z, 0-9 and -");
         self.unless(template.name == folder, format!("name must be that of its folder, `{folder}`"));
@@ -277,7 +272,7 @@ impl Checker<'_> {
 
     fn compose(&mut self, text: &str, world: &World) {
         let template = self.template;
-        let given = example_values(template, world);
+        let given = examples(template, |asked| generated(asked, world).unwrap_or_default());
         let domain = given.get("domain").cloned().unwrap_or_default();
         let values = match Values::new(template, &given, &format!("https://{domain}"), "check") {
             Ok(values) => values,
@@ -502,30 +497,8 @@ impl Checker<'_> {
     }
 }
 
-/// Values as somebody may give them.
-fn example_values(template: &Template, world: &World) -> BTreeMap<String, String> {
-    let mut values = BTreeMap::new();
-    let mut port = 20_000;
-    for asked in &template.variables {
-        let example = match asked.kind {
-            AskedKind::Domain => "app.example.com".to_owned(),
-            AskedKind::Mail => "ada@example.com".to_owned(),
-            AskedKind::Port => {
-                port += 1;
-                port.to_string()
-            }
-            AskedKind::Boolean => "true".to_owned(),
-            AskedKind::Enum => asked.options.first().cloned().unwrap_or_default(),
-            AskedKind::Text => "example".to_owned(),
-            AskedKind::Secret | AskedKind::Password => generated(asked, world).unwrap_or_default(),
-        };
-        values.insert(asked.name.clone(), asked.default_text().unwrap_or(example));
-    }
-    values
-}
-
 /// Names of variables in the `{{ … }}` of a text.
-fn names_in(text: &str) -> Vec<String> {
+pub(super) fn names_in(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("{{") {

@@ -1,6 +1,7 @@
 //! Templates: an app of the catalog as two files, `template.yaml` (what it is, what it asks) and `compose.yaml` (what runs).
 
 mod check;
+mod examples;
 mod generate;
 mod hashes;
 mod read;
@@ -8,8 +9,9 @@ mod schema;
 mod values;
 
 pub use check::{Finding, check};
+pub use examples::{composed, whole};
 pub use generate::generated;
-pub use read::read;
+pub use read::{is_name, read};
 pub use schema::*;
 pub use values::{Values, derived_from};
 

@@ -20,6 +20,11 @@ pub fn read(text: &str) -> Result<Template, Notice> {
     })
 }
 
+/// 2 to 40 of a-z, 0-9 and -, with no - at the front: what a template may be called, in a path too.
+pub fn is_name(name: &str) -> bool {
+    (2..=40).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) && !name.starts_with('-')
+}
+
 /// The line of the value at `path`, or of the last one above it that is there; of a key, where `why` names one.
 fn line_of(node: &Node, path: &Path, why: &str) -> u32 {
     let mut here = node;

@@ -19,19 +19,24 @@ pub struct Values {
 
 /// Names in the expressions of a text, for the checker; function names are left out.
 pub fn derived_from(expression: &str) -> Vec<String> {
+    names_of(expression).0
+}
+
+/// Its names, and whether it is an expression at all.
+pub(super) fn names_of(expression: &str) -> (Vec<String>, Result<(), String>) {
     let names = RefCell::new(Vec::new());
     let note = |name: &str| {
         names.borrow_mut().push(name.to_owned());
         Ok(String::new())
     };
-    let _ = Parser {
+    let whole = Parser {
         rest: expression,
         salt: "",
         look: &note,
         dry: true,
     }
     .whole();
-    names.into_inner()
+    (names.into_inner(), whole.map(drop))
 }
 
 impl Values {
