@@ -20,5 +20,6 @@ mod setup_and_signin;
 mod sources;
 mod tidy;
 mod upgrade;
+mod uploads;
 mod webhooks;
 mod zero_downtime;

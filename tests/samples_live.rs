@@ -61,7 +61,7 @@ async fn pushed(panel: &TestPanel, name: &str, sample: &str, source: Value, more
     (repository, server, over)
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+pub fn copy(from: &std::path::Path, to: &std::path::Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());

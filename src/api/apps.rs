@@ -1,25 +1,28 @@
 //! Apps: where they come from, how they run, the trash.
 
+mod running;
+mod source;
+
+pub use running::{Health, HealthInput, Limits, LimitsInput, Mount, MountInput};
+pub use source::{Source, SourceInput};
+
 use crate::{
     Panel,
     answers::{Accepted, Created, Done, Named, Page, accepted, created, moment, page},
     deployments::{Commit, Deployment},
     failures::Answer,
     signed::Signed,
-    sources::{Build, BuildInput},
     tags::Tag,
     variables,
     variables::VariableInput,
 };
 use poem_openapi::{
-    Enum, Object, OpenApi, Union,
+    Enum, Object, OpenApi,
     param::{Path, Query},
     payload::Json,
     types::MaybeUndefined,
 };
 use time::OffsetDateTime;
-use types::Error;
-use types::Secret;
 
 /// An app, and how it is.
 #[derive(Debug, Object)]
@@ -103,123 +106,6 @@ impl From<types::DeployLock> for DeployLock {
     }
 }
 
-// There is one in an app, so the room that an image leaves unused does not matter.
-#[allow(clippy::large_enum_variant)]
-/// Where an app comes from.
-#[derive(Debug, Union)]
-#[oai(discriminator_name = "kind", one_of)]
-pub enum Source {
-    #[oai(mapping = "git")]
-    Git(GitSource),
-    #[oai(mapping = "image")]
-    Image(ImageSource),
-    #[oai(mapping = "compose")]
-    Compose(ComposeSource),
-}
-
-/// Several services from a Compose file. Its text is at `/apps/{app}/compose`.
-#[derive(Debug, Object)]
-pub struct ComposeSource {
-    /// Services of these profiles run too.
-    pub profiles: Vec<String>,
-    /// The service that domains lead to; null: the first one with a port.
-    pub main_service: Option<String>,
-    /// The template of the catalog that it was made from.
-    pub template: Option<InstalledTemplate>,
-}
-
-/// A template that an app was made from.
-#[derive(Debug, Object)]
-pub struct InstalledTemplate {
-    pub name: String,
-    pub version: String,
-    /// There is a hint for the first sign-in that nobody has seen.
-    pub first_login: bool,
-}
-
-/// A repository.
-#[derive(Debug, Object)]
-pub struct GitSource {
-    pub url: String,
-    /// Null: the repository's default branch.
-    pub branch: Option<String>,
-    /// The folder that is the build context; `.` is the top.
-    pub folder: String,
-    /// The Dockerfile, from the folder.
-    pub dockerfile: String,
-    /// The stage to build; null: the last.
-    pub target: Option<String>,
-    /// Fetch submodules too.
-    pub submodules: bool,
-    /// What was wished of the build; what is null is found out from the repository.
-    pub build: Build,
-    /// The user name for http(s).
-    pub user: Option<String>,
-    /// A password or access token is kept for it.
-    pub has_password: bool,
-    /// The public half of the panel's key for this app: give it to the forge as a deploy key.
-    pub deploy_key_public: Option<String>,
-}
-
-/// An image from a registry.
-#[derive(Debug, Object)]
-pub struct ImageSource {
-    /// Such as `nginx:1.27`.
-    pub reference: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum SourceKind {
-    Git,
-    Image,
-    Compose,
-}
-
-/// What an app may use; always bounded.
-#[derive(Debug, Object)]
-pub struct Limits {
-    pub memory_bytes: u64,
-    /// Thousandths of a core.
-    pub cpu_millis: u32,
-    /// Processes and threads.
-    pub pids: u32,
-}
-
-/// How to tell that it serves; made from outside the container.
-#[derive(Debug, Object)]
-pub struct Health {
-    pub kind: HealthKind,
-    /// What to ask for, with `http`.
-    pub path: Option<String>,
-    /// Between two tries.
-    pub interval_seconds: u32,
-    /// Of one try.
-    pub timeout_seconds: u32,
-    /// How long a new container may take until its first success.
-    pub start_seconds: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum HealthKind {
-    /// The port takes connections.
-    Tcp,
-    /// `GET path` answers 200 to 399.
-    Http,
-    /// It need only stay up: for workers that listen on nothing.
-    Running,
-}
-
-/// A volume in a container.
-#[derive(Debug, Object)]
-pub struct Mount {
-    pub volume: Named,
-    /// Where, inside the container.
-    pub path: String,
-    pub read_only: bool,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum Desired {
@@ -286,72 +172,6 @@ pub struct AppCreate {
     pub deploy_timeout_seconds: Option<u32>,
     /// Deploy it at once; left out: true.
     pub deploy: Option<bool>,
-}
-
-/// Where an app is to come from. With `git`: `url` and what else it needs; with `image`: `reference`; with `compose`: the
-/// text of a Compose file.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct SourceInput {
-    pub kind: SourceKind,
-    /// `https://`, `http://`, `ssh://`, `git@host:path`, or (administrators only) a path on the panel's machine.
-    pub url: Option<String>,
-    /// Null: the repository's default branch.
-    pub branch: Option<String>,
-    /// The build context; left out: the top.
-    pub folder: Option<String>,
-    /// From the folder; left out: `Dockerfile`.
-    pub dockerfile: Option<String>,
-    /// The stage to build; null: the last.
-    pub target: Option<String>,
-    pub submodules: Option<bool>,
-    /// How to build it; left out in a change: as it was.
-    pub build: Option<BuildInput>,
-    /// The user name for http(s).
-    pub user: Option<String>,
-    /// A password or access token; sealed, never shown again. Left out in a change: the old one stays.
-    pub password: Option<String>,
-    /// Make a key for this app; its public half is in the answer.
-    pub deploy_key: Option<bool>,
-    /// The image, such as `nginx:1.27`.
-    pub reference: Option<String>,
-    /// The Compose file; sealed.
-    pub compose: Option<String>,
-    /// Services of these profiles run too; `*`: of all.
-    pub profiles: Option<Vec<String>>,
-    /// The service that domains lead to; left out: the first one with a port.
-    pub main_service: Option<String>,
-}
-
-/// What is left out keeps its value, or gets the usual one: 512 MiB, one core, 512 processes.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct LimitsInput {
-    pub memory_bytes: Option<u64>,
-    pub cpu_millis: Option<u32>,
-    pub pids: Option<u32>,
-}
-
-/// What is left out keeps its value, or gets the usual one: tcp, each 5 s, 60 s to start.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct HealthInput {
-    pub kind: Option<HealthKind>,
-    pub path: Option<String>,
-    pub interval_seconds: Option<u32>,
-    pub timeout_seconds: Option<u32>,
-    pub start_seconds: Option<u32>,
-}
-
-/// A volume to mount.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct MountInput {
-    /// Id or name; a name that is not there yet makes a volume.
-    pub volume: String,
-    /// Where, inside the container: absolute.
-    pub path: String,
-    pub read_only: Option<bool>,
 }
 
 /// What to change about an app; what is left out stays. It takes effect with the next deployment, except for the name.
@@ -472,74 +292,6 @@ impl From<app::AppView> for App {
     }
 }
 
-impl From<types::Source> for Source {
-    fn from(source: types::Source) -> Source {
-        match source {
-            types::Source::Git(git) => Source::Git(GitSource {
-                url: git.url.to_string(),
-                branch: git.branch.map(String::from),
-                folder: git.folder.to_string(),
-                dockerfile: git.dockerfile.to_string(),
-                target: git.target,
-                submodules: git.submodules,
-                build: git.build.into(),
-                user: git.user,
-                has_password: git.password.is_some(),
-                deploy_key_public: git.deploy_key_public,
-            }),
-            types::Source::Image { reference } => Source::Image(ImageSource {
-                reference: reference.to_string(),
-            }),
-            types::Source::Compose(source) => Source::Compose(ComposeSource {
-                profiles: source.profiles,
-                main_service: source.main,
-                template: source.template.map(|template| InstalledTemplate {
-                    name: template.name,
-                    version: template.version,
-                    first_login: !template.greeted,
-                }),
-            }),
-        }
-    }
-}
-
-impl From<types::Limits> for Limits {
-    fn from(limits: types::Limits) -> Limits {
-        Limits {
-            memory_bytes: limits.memory_bytes,
-            cpu_millis: limits.cpu_millis,
-            pids: limits.pids,
-        }
-    }
-}
-
-impl From<types::HealthCheck> for Health {
-    fn from(check: types::HealthCheck) -> Health {
-        let (kind, path) = match check.probe {
-            types::Probe::Tcp => (HealthKind::Tcp, None),
-            types::Probe::Http { path } => (HealthKind::Http, Some(path)),
-            types::Probe::Running => (HealthKind::Running, None),
-        };
-        Health {
-            kind,
-            path,
-            interval_seconds: check.interval_seconds,
-            timeout_seconds: check.timeout_seconds,
-            start_seconds: check.start_seconds,
-        }
-    }
-}
-
-impl From<(types::Mount, types::Volume)> for Mount {
-    fn from((mount, volume): (types::Mount, types::Volume)) -> Mount {
-        Mount {
-            volume: Named::new(volume.id, volume.name),
-            path: mount.path.to_string(),
-            read_only: mount.read_only,
-        }
-    }
-}
-
 impl From<app::AppState> for AppState {
     fn from(state: app::AppState) -> AppState {
         match state {
@@ -588,100 +340,13 @@ impl TryFrom<AppCreate> for app::NewApp {
                 before: body.before_deploy,
                 after: body.after_deploy,
             },
-            mounts: mounts(body.mounts.unwrap_or_default())?,
+            mounts: running::mounts(body.mounts.unwrap_or_default())?,
             variables: variables::changes(body.variables.unwrap_or_default())?,
             grace_seconds: body.grace_seconds,
             deploy_timeout_seconds: body.deploy_timeout_seconds,
             deploy: body.deploy.unwrap_or(true),
         })
     }
-}
-
-impl TryFrom<SourceInput> for app::NewSource {
-    type Error = types::Error;
-
-    fn try_from(input: SourceInput) -> types::Result<app::NewSource> {
-        let path = |text: Option<String>, usual: &str| text.unwrap_or_else(|| usual.to_owned()).parse();
-        match input.kind {
-            SourceKind::Git => Ok(app::NewSource::Git {
-                url: input.url.ok_or_else(|| Error::invalid("source.url", "is missing"))?.parse()?,
-                branch: input
-                    .branch
-                    .filter(|branch| !branch.is_empty())
-                    .map(|branch| branch.parse())
-                    .transpose()?,
-                folder: path(input.folder, ".")?,
-                dockerfile: path(input.dockerfile, "Dockerfile")?,
-                target: input.target.filter(|target| !target.is_empty()),
-                submodules: input.submodules.unwrap_or(false),
-                build: input.build.map(types::BuildWish::try_from).transpose()?,
-                user: input.user.filter(|user| !user.is_empty()),
-                password: input.password.filter(|password| !password.is_empty()).map(Secret::from),
-                deploy_key: input.deploy_key.unwrap_or(false),
-            }),
-            SourceKind::Image => Ok(app::NewSource::Image {
-                reference: input
-                    .reference
-                    .ok_or_else(|| Error::invalid("source.reference", "is missing"))?
-                    .parse()?,
-            }),
-            SourceKind::Compose => Ok(app::NewSource::Compose {
-                text: Secret::from(input.compose.ok_or_else(|| Error::invalid("source.compose", "is missing"))?),
-                profiles: input.profiles.unwrap_or_default(),
-                main: input.main_service.filter(|name| !name.is_empty()),
-                template: None,
-            }),
-        }
-    }
-}
-
-impl LimitsInput {
-    /// What is said here, and the rest from `base`.
-    fn over(self, base: types::Limits) -> types::Limits {
-        types::Limits {
-            memory_bytes: self.memory_bytes.unwrap_or(base.memory_bytes),
-            cpu_millis: self.cpu_millis.unwrap_or(base.cpu_millis),
-            pids: self.pids.unwrap_or(base.pids),
-        }
-    }
-}
-
-impl HealthInput {
-    /// What is said here, and the rest from `base`.
-    fn over(self, base: types::HealthCheck) -> types::Result<types::HealthCheck> {
-        let probe = match (self.kind, self.path, base.probe) {
-            (Some(HealthKind::Tcp), _, _) => types::Probe::Tcp,
-            (Some(HealthKind::Running), _, _) => types::Probe::Running,
-            (Some(HealthKind::Http), Some(path), _) | (None, Some(path), types::Probe::Http { .. }) => types::Probe::Http { path },
-            (Some(HealthKind::Http), None, types::Probe::Http { path }) => types::Probe::Http { path },
-            (Some(HealthKind::Http), None, _) => types::Probe::Http { path: "/".to_owned() },
-            (None, Some(_), _) => return Err(Error::invalid("health.path", "goes with the kind http only")),
-            (None, None, probe) => probe,
-        };
-        Ok(types::HealthCheck {
-            probe,
-            interval_seconds: self.interval_seconds.unwrap_or(base.interval_seconds),
-            timeout_seconds: self.timeout_seconds.unwrap_or(base.timeout_seconds),
-            start_seconds: self.start_seconds.unwrap_or(base.start_seconds),
-        })
-    }
-}
-
-fn mounts(inputs: Vec<MountInput>) -> types::Result<Vec<app::MountWish>> {
-    inputs
-        .into_iter()
-        .map(|input| {
-            let volume = match input.volume.parse() {
-                Ok(id) => app::VolumeName::Id(id),
-                Err(_) => app::VolumeName::Name(input.volume.parse()?),
-            };
-            Ok(app::MountWish {
-                volume,
-                path: input.path.parse()?,
-                read_only: input.read_only.unwrap_or(false),
-            })
-        })
-        .collect()
 }
 
 /// Left out: stays. Null: cleared.
@@ -805,7 +470,7 @@ impl AppsApi {
             health: patch.health.map(|input| input.over(health)).transpose()?,
             before_deploy: wish(patch.before_deploy),
             after_deploy: wish(patch.after_deploy),
-            mounts: patch.mounts.map(mounts).transpose()?,
+            mounts: patch.mounts.map(running::mounts).transpose()?,
             grace_seconds: patch.grace_seconds,
             deploy_timeout_seconds: patch.deploy_timeout_seconds,
             keep_releases: patch.keep_releases,

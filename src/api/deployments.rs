@@ -37,6 +37,8 @@ pub struct Deployment {
     /// What was asked for in place of the app's branch.
     pub reference: Option<String>,
     pub commit: Option<Commit>,
+    /// The upload that it builds.
+    pub upload: Option<String>,
     pub phase: Phase,
     /// The phases so far, oldest first.
     pub steps: Vec<Step>,
@@ -108,6 +110,8 @@ pub struct Commit {
 pub struct DeploymentCreate {
     /// A branch, tag or commit in place of the app's branch.
     pub reference: Option<String>,
+    /// An upload of this app, in place of what it is made from otherwise.
+    pub upload: Option<String>,
 }
 
 /// A part of a deployment's log.
@@ -176,6 +180,7 @@ impl From<app::DeploymentView> for Deployment {
             by: deployment.by,
             reference: deployment.reference.map(String::from),
             commit: deployment.commit.map(Commit::from),
+            upload: deployment.upload.map(String::from),
             phase: deployment.phase.into(),
             steps: deployment.steps.into_iter().map(Step::from).collect(),
             release: deployment.release.map(String::from),
@@ -245,8 +250,13 @@ impl DeploymentsApi {
         app: Path<String>,
         body: Json<DeploymentCreate>,
     ) -> Answer<Accepted<Deployment>> {
-        let reference = body.0.reference.map(|reference| reference.parse()).transpose()?;
-        Ok(accepted(self.0.deployments.create(&who.actor, &app.0, reference).await?))
+        let wanted = match (body.0.reference, body.0.upload) {
+            (Some(_), Some(_)) => return Err(Failure::invalid("upload", "goes without a reference")),
+            (Some(reference), None) => app::Wanted::Reference(reference.parse()?),
+            (None, Some(upload)) => app::Wanted::Upload(upload.parse().map_err(|_| types::Error::not_found(types::Kind::Upload, upload))?),
+            (None, None) => app::Wanted::Usual,
+        };
+        Ok(accepted(self.0.deployments.create(&who.actor, &app.0, wanted).await?))
     }
 
     /// List all deployments

@@ -46,6 +46,7 @@ mod tokens;
 mod traffic;
 mod ui;
 mod upgrades;
+mod uploads;
 mod users;
 mod variables;
 mod volumes;
@@ -179,7 +180,11 @@ impl Api {
         let schemas = Arc::new(Schemas::default());
         make(move |mut request: Request| {
             let (routes, world, schemas) = (routes.clone(), world.clone(), schemas.clone());
-            let most = hooks::most_bytes(&panel, request.uri().path()).unwrap_or(BODY_BYTES);
+            let path = request.uri().path();
+            let most = match uploads::flows(request.method(), path) {
+                true => None,
+                false => Some(hooks::most_bytes(&panel, path).unwrap_or(BODY_BYTES)),
+            };
             request.set_data(stop.clone());
             async move { outermost::answer(&routes, &world, &schemas, most, request).await }
         })
@@ -251,6 +256,7 @@ type Operations = (
         registries::RegistriesApi,
         webhooks::WebhooksApi,
         sources::SourcesApi,
+        uploads::UploadsApi,
     ),
     (
         servers::ServersApi,
@@ -290,6 +296,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             registries::RegistriesApi(panel()),
             webhooks::WebhooksApi(panel()),
             sources::SourcesApi(panel()),
+            uploads::UploadsApi(panel()),
         ),
         (
             servers::ServersApi(panel()),

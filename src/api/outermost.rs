@@ -24,8 +24,14 @@ const COMPRESS_FROM: usize = 1400;
 /// For half a year the browser keeps to HTTPS.
 const HSTS: &str = "max-age=15552000";
 
-/// Answers whatever happens inside. Bodies of more than `most` bytes are not taken.
-pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Schemas, most: usize, mut request: Request) -> Response {
+/// Answers whatever happens inside. Bodies of more than `most` bytes are not taken; `None`: the handler reads its body itself.
+pub(crate) async fn answer<E: Endpoint>(
+    inner: &E,
+    world: &World,
+    schemas: &Schemas,
+    most: Option<usize>,
+    mut request: Request,
+) -> Response {
     let id = world.word(20);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -35,7 +41,11 @@ pub(crate) async fn answer<E: Endpoint>(inner: &E, world: &World, schemas: &Sche
         .header(header::ACCEPT_ENCODING)
         .is_some_and(|accepted| ui::accepts(accepted, "gzip"));
 
-    let mut response = match read_body(&mut request, most).await {
+    let body = match most {
+        Some(most) => read_body(&mut request, most).await,
+        None => Ok(Bytes::new()),
+    };
+    let mut response = match body {
         Ok(body) => match AssertUnwindSafe(inner.call(request))
             .catch_unwind()
             .await

@@ -30,6 +30,8 @@ pub struct Release {
     /// By what its registry knows it, `name@sha256:…`; null for one that was built here.
     pub digest: Option<String>,
     pub commit: Option<Commit>,
+    /// The upload that it was built from; kept with it.
+    pub upload: Option<String>,
     pub port: u16,
     pub command: Option<Vec<String>>,
     pub mounts: Vec<Mount>,
@@ -84,6 +86,7 @@ impl From<app::ReleaseView> for Release {
             image_name: release.image_name,
             digest: release.digest,
             commit: release.commit.map(Commit::from),
+            upload: release.upload.map(String::from),
             port: release.port,
             command: release.command,
             mounts: view.mounts.into_iter().map(Mount::from).collect(),

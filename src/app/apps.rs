@@ -1,21 +1,28 @@
 //! Apps: made, changed, started, stopped. What becomes of a change is a deployment's business.
 
+mod checks;
+mod sources;
+mod views;
+
+pub(crate) use sources::new_source;
+pub use views::AppView;
+pub(crate) use views::views;
+
 use crate::{
-    deployments,
+    deployments::{self, Wanted},
     domains::insert_domain,
     ground::Ground,
-    observed::AppState,
     projects::{find_environment, of, owned},
-    stacks,
     variables::{VariableChange, sealed_variable},
     volumes,
 };
-use std::{collections::HashMap, sync::Arc};
+use checks::{checked_command, checked_health, checked_limits, checked_port, commands_fit, in_range};
+use sources::{deploy_key, settled};
+use std::sync::Arc;
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, AppName, BuildWish, Cause, ComposeSource, ContainerPath, DeployCommands, DeployLock, Deployment,
-    DesiredState, Domain, Environment, Error, Fact, GitRef, GitSource, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Mount,
-    Phase, Probe, Project, Release, RepoPath, Result, Secret, Slug, Source, Volume,
+    Action, Actor, App, AppId, AppName, BuildWish, Cause, ContainerPath, DeployCommands, DeployLock, DesiredState, Environment, Error,
+    Fact, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Phase, RepoPath, Result, Secret, Slug, Source,
 };
 
 /// What somebody wants to run.
@@ -62,6 +69,13 @@ pub enum NewSource {
     Image {
         reference: ImageRef,
     },
+    Upload {
+        folder: RepoPath,
+        dockerfile: RepoPath,
+        target: Option<String>,
+        /// `None` leaves it as it was.
+        build: Option<BuildWish>,
+    },
     Compose {
         text: Secret,
         profiles: Vec<String>,
@@ -101,25 +115,6 @@ pub struct AppChange {
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
     pub keep_releases: Option<u32>,
-}
-
-/// An app with what people want to see beside it.
-#[derive(Debug, Clone)]
-pub struct AppView {
-    pub app: App,
-    pub project: Project,
-    pub environment: Environment,
-    pub domains: Vec<Domain>,
-    pub mounts: Vec<(Mount, Volume)>,
-    pub state: AppState,
-    pub state_detail: Option<String>,
-    pub url: Option<String>,
-    /// What is live.
-    pub release: Option<Release>,
-    /// The newest.
-    pub deployment: Option<Deployment>,
-    /// Its configuration differs from what is live.
-    pub pending_changes: bool,
 }
 
 #[derive(Clone)]
@@ -205,8 +200,9 @@ impl Apps {
         for change in wish.variables {
             batch = batch.insert(sealed_variable(ground, actor, &app, change)?);
         }
-        if wish.deploy {
-            batch = deployments::queue(ground, actor.who.to_string(), &mut app, Cause::Created, None, batch)?;
+        // What is uploaded comes after this.
+        if wish.deploy && !matches!(app.source, Source::Upload(_)) {
+            batch = deployments::queue(ground, actor.who.to_string(), &mut app, Cause::Created, Wanted::Usual, batch)?;
         }
         ground.store.commit(batch.insert(app.clone())).await?;
         ground
@@ -438,7 +434,7 @@ impl Apps {
                     git.host_key = None;
                     Ok(())
                 }
-                Source::Image { .. } | Source::Compose(_) => Err(Error::busy("this app has no repository")),
+                Source::Image { .. } | Source::Compose(_) | Source::Upload(_) => Err(Error::busy("this app has no repository")),
             })
             .await?;
         Ok(made)
@@ -471,80 +467,6 @@ pub(crate) fn find_app(ground: &Ground, actor: &Actor, wanted: &str) -> Result<A
     }
 }
 
-/// Views of the apps that `wanted` takes, by name. Loads each collection once, so that 100 apps cost as little as one.
-pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Project, &Environment) -> bool) -> Result<Vec<AppView>> {
-    let store = &ground.store;
-    let projects: HashMap<_, _> = of(actor, store.projects.list()?, |project| &project.organization)
-        .map(|p| (p.id.clone(), p))
-        .collect();
-    let environments: HashMap<_, _> = of(actor, store.environments.list()?, |environment| &environment.organization)
-        .map(|e| (e.id.clone(), e))
-        .collect();
-    let volumes: HashMap<_, _> = of(actor, store.volumes.list()?, |volume| &volume.organization)
-        .map(|v| (v.id.clone(), v))
-        .collect();
-    let mut domains: HashMap<AppId, Vec<Domain>> = HashMap::new();
-    for domain in of(actor, store.domains.list()?, |domain| &domain.organization) {
-        domains.entry(domain.app.clone()).or_default().push(domain);
-    }
-    let observed = ground.observed.load();
-    let mut views = Vec::new();
-    for app in of(actor, store.apps.list()?, |app| &app.organization) {
-        let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else {
-            continue;
-        };
-        if !wanted(&app, project, environment) {
-            continue;
-        }
-        let deployment = match &app.last_deployment {
-            Some(id) => deployments::find(ground, id)?,
-            None => None,
-        };
-        let release = match &app.release {
-            Some(id) => crate::releases::find(ground, id)?,
-            None => None,
-        };
-        let mut domains = domains.remove(&app.id).unwrap_or_default();
-        domains.sort_by_key(|domain| !domain.primary);
-        let (state, mut state_detail) = observed.state_of(&app, release.as_ref(), deployment.as_ref().map(|deployment| deployment.phase));
-        if state == AppState::Failed {
-            state_detail = deployment.as_ref().and_then(|deployment| deployment.error.clone());
-        }
-        views.push(AppView {
-            project: project.clone(),
-            environment: environment.clone(),
-            mounts: app
-                .mounts
-                .iter()
-                .filter_map(|mount| Some((mount.clone(), volumes.get(&mount.volume)?.clone())))
-                .collect(),
-            url: domains.first().map(|domain| ground.url_of(&domain.host)),
-            pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
-            state,
-            state_detail,
-            domains,
-            release,
-            deployment,
-            app,
-        });
-    }
-    views.sort_by(|a, b| a.app.name.cmp(&b.app.name));
-    Ok(views)
-}
-
-/// Whether a deployment of the same commit would change something.
-fn differs(app: &App, release: &Release) -> bool {
-    app.variables_version != release.variables_version
-        || app.limits != release.limits
-        || app.health != release.health
-        || (release.stack.is_none() && app.mounts != release.mounts)
-        || app.command != release.command
-        || app.grace_seconds != release.grace_seconds
-        || app.port.is_some_and(|port| port != release.port)
-        || matches!(&app.source, Source::Image { reference } if reference.as_str() != release.image_name)
-        || matches!(&app.source, Source::Compose(source) if release.stack.as_ref().is_none_or(|live| live.source != source.hash))
-}
-
 /// `NAME.<apps' domain>`, or with the environment where that is taken; `None` when there is no such domain.
 pub(crate) fn default_host(ground: &Ground, name: &AppName, environment: &Environment) -> Result<Option<Host>> {
     let Some(domain) = ground.apps_domain()? else { return Ok(None) };
@@ -557,233 +479,11 @@ pub(crate) fn default_host(ground: &Ground, name: &AppName, environment: &Enviro
     Ok(None)
 }
 
-/// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
-pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Source>) -> Result<Source> {
-    let NewSource::Git {
-        url,
-        branch,
-        folder,
-        dockerfile,
-        target,
-        submodules,
-        build,
-        user,
-        password,
-        deploy_key: key,
-    } = wish
-    else {
-        return match wish {
-            NewSource::Image { reference } => Ok(Source::Image { reference }),
-            other => compose_source(ground, other, old),
-        };
-    };
-    if url.is_local() {
-        actor.may(Action::UseLocalPaths)?;
-    }
-    if target
-        .as_ref()
-        .is_some_and(|target| target.is_empty() || target.len() > 128 || target.chars().any(|c| c.is_whitespace() || c.is_control()))
-    {
-        return Err(Error::invalid("target", "must be the name of a build stage"));
-    }
-    let old = match old {
-        Some(Source::Git(git)) if same_host(&git.url, &url) => Some(git),
-        _ => None,
-    };
-    let password = match password {
-        Some(password) => {
-            ground.redactor.learn(&password);
-            Some(ground.store.seal(&password)?)
-        }
-        None => old.filter(|old| old.user == user).and_then(|old| old.password.clone()),
-    };
-    let (deploy_key, deploy_key_public) = match old.and_then(|old| Some((old.deploy_key.clone()?, old.deploy_key_public.clone()?))) {
-        Some((private, public)) => (Some(private), Some(public)),
-        None if key || url.is_ssh() => {
-            let (private, public) = self::deploy_key(ground, url.as_str())?;
-            (Some(private), Some(public))
-        }
-        None => (None, None),
-    };
-    let build = match build {
-        Some(build) => build.checked()?,
-        None => old.map(|old| old.build.clone()).unwrap_or_default(),
-    };
-    let host_key = old.and_then(|old| old.host_key.clone());
-    Ok(Source::Git(GitSource {
-        url,
-        branch,
-        folder,
-        dockerfile,
-        target,
-        submodules,
-        build,
-        user,
-        password,
-        deploy_key,
-        deploy_key_public,
-        host_key,
-    }))
-}
-
-/// Volumes, rights and the template stay with the app when its file is another.
-fn compose_source(ground: &Ground, wish: NewSource, old: Option<&Source>) -> Result<Source> {
-    let NewSource::Compose {
-        text,
-        profiles,
-        main,
-        template,
-    } = wish
-    else {
-        return Err(Error::invalid("source", "is of no kind that is known"));
-    };
-    let old = match old {
-        Some(Source::Compose(old)) => Some(old),
-        Some(_) => {
-            return Err(Error::invalid(
-                "source",
-                "an app of one container stays one; make a new app from the Compose file",
-            ));
-        }
-        None => None,
-    };
-    let bad = |profile: &String| profile.is_empty() || profile.len() > 100 || profile.chars().any(char::is_control);
-    if profiles.len() > 50 || profiles.iter().any(bad) {
-        return Err(Error::invalid("profiles", "must be names of profiles"));
-    }
-    Ok(Source::Compose(ComposeSource {
-        hash: stacks::digest(
-            &[
-                text.expose(),
-                profiles.join("\n").as_bytes(),
-                main.as_deref().unwrap_or_default().as_bytes(),
-            ]
-            .join(&0),
-        ),
-        text: ground.store.seal(&text)?,
-        profiles,
-        main,
-        volumes: old.map(|old| old.volumes.clone()).unwrap_or_default(),
-        host_allowed: old.map(|old| old.host_allowed.clone()).unwrap_or_default(),
-        template: template
-            .map(|template| *template)
-            .or_else(|| old.and_then(|old| old.template.clone())),
-    }))
-}
-
-/// Reads a Compose app with the values that it will have, and settles its volumes and rights. Answers the volumes to make.
-fn settled(
-    ground: &Ground,
-    actor: &Actor,
-    app: &mut App,
-    environment: &Environment,
-    changes: &[VariableChange],
-    host: Option<&Host>,
-) -> Result<Vec<Volume>> {
-    let Source::Compose(source) = &app.source else {
-        return Ok(Vec::new());
-    };
-    let mut values = stacks::values_of(ground, app)?;
-    for change in changes {
-        if let Some(text) = change.value.as_ref().and_then(|value| value.expose_str()) {
-            values.insert(change.key.to_string(), text.to_owned());
-        }
-    }
-    let template = stacks::template_with(ground, app, values.clone(), host)?;
-    let text = stacks::text_of(ground, source)?;
-    let composed = stacks::read(&text, &source.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))?;
-    stacks::settle(ground, actor, app, environment, &composed)
-}
-
-fn same_host(a: &GitUrl, b: &GitUrl) -> bool {
-    let host = |url: &GitUrl| {
-        let text = url.as_str();
-        match text.split_once("://") {
-            Some((_, rest)) => rest.split('/').next().unwrap_or_default().to_owned(),
-            None => text.split(':').next().unwrap_or_default().to_owned(),
-        }
-    };
-    host(a) == host(b)
-}
-
-fn deploy_key(ground: &Ground, comment: impl std::fmt::Display) -> Result<(types::Sealed, String)> {
-    let key = source::DeployKey::generate(&ground.world, &format!("serverkit {comment}"))?;
-    Ok((ground.store.seal(&key.private)?, key.public))
-}
-
-/// A Compose file says itself what runs before what.
-fn commands_fit(app: &App) -> Result<()> {
-    let field = match (&app.source, &app.commands.before, &app.commands.after) {
-        (Source::Compose(_), Some(_), _) => "before_deploy",
-        (Source::Compose(_), _, Some(_)) => "after_deploy",
-        _ => return Ok(()),
-    };
-    Err(Error::invalid(
-        field,
-        "an app from a Compose file has no commands of its own: make it a service, and let others wait with `service_completed_successfully`",
-    ))
-}
-
 pub(crate) fn not_trashed(app: &App) -> Result<()> {
     if app.trashed_at.is_some() {
         Err(Error::busy(format!("`{}` is in the trash; restore it first", app.name)))
     } else {
         Ok(())
-    }
-}
-
-fn checked_port(port: Option<u16>) -> Result<Option<u16>> {
-    if port == Some(0) {
-        Err(Error::invalid("port", "must be between 1 and 65535"))
-    } else {
-        Ok(port)
-    }
-}
-
-fn checked_command(command: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
-    match command {
-        Some(words) if words.iter().any(|word| word.contains('\0')) => Err(Error::invalid("command", "contains a zero byte")),
-        Some(words) if words.len() > 256 || words.iter().map(String::len).sum::<usize>() > 64 << 10 => {
-            Err(Error::invalid("command", "is longer than 256 words or 64 KiB"))
-        }
-        Some(words) if words.is_empty() => Ok(None),
-        other => Ok(other),
-    }
-}
-
-fn checked_limits(limits: Limits) -> Result<Limits> {
-    if limits.memory_bytes < 6 << 20 {
-        return Err(Error::invalid(
-            "memory_bytes",
-            "must be at least 6 MiB, the least that the engine takes",
-        ));
-    }
-    if limits.memory_bytes > 1 << 50 {
-        return Err(Error::invalid("memory_bytes", "is more than any machine has"));
-    }
-    in_range("cpu_millis", limits.cpu_millis, 10, 1_024_000)?;
-    in_range("pids", limits.pids, 8, 4_194_304)?;
-    Ok(limits)
-}
-
-fn checked_health(health: HealthCheck) -> Result<HealthCheck> {
-    in_range("interval_seconds", health.interval_seconds, 1, 3600)?;
-    in_range("timeout_seconds", health.timeout_seconds, 1, 300)?;
-    in_range("start_seconds", health.start_seconds, 1, 3600)?;
-    if let Probe::Http { path } = &health.probe {
-        let fits = path.starts_with('/') && path.len() <= 2048 && path.chars().all(|c| c.is_ascii_graphic());
-        if !fits {
-            return Err(Error::invalid("path", "must begin with / and have no spaces, such as /health"));
-        }
-    }
-    Ok(health)
-}
-
-fn in_range(field: &str, value: u32, least: u32, most: u32) -> Result<u32> {
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(Error::invalid(field, format!("must be between {least} and {most}")))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     containers::{self, must_stop_first, tail},
     deployments::{git_login, log_name, moved},
     ground::Ground,
-    registries, releases, routing,
+    registries, releases, routing, uploads,
     variables::variables_of,
 };
 use async_trait::async_trait;
@@ -23,8 +23,8 @@ use store::{Batch, Stored};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{
-    Actor, App, AppId, BuildSpec, Cause, Container, ContainerState, Deployment, DeploymentId, Error, GitSource, Image, LogLine, LogQuery,
-    LogStream, Phase, Probe, Purge, Release, ReleaseVariable, Result, RunEnd, Source, report,
+    Actor, App, AppId, BuildSpec, Buildable, Cause, Container, ContainerState, Deployment, DeploymentId, Error, GitSource, Image, LogLine,
+    LogQuery, LogStream, Phase, Probe, Purge, Release, ReleaseVariable, Result, RunEnd, Source, UploadId, report,
 };
 
 /// Deployments whose work is under way in this process.
@@ -221,44 +221,15 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
                 finish(ground, deployment, phase, why).await?
             }
         };
-        if deployment.phase == Phase::Live {
-            // It has its route already, unless that failed just now.
-            let routed = async {
-                containers::look(ground).await?;
-                routing::apply(ground).await
-            };
-            if let Err(error) = routed.await {
-                tracing::warn!("routes after deployment {id}: {}", report(&error));
-            }
-            purge_kept(ground, &app.id).await;
-            log.note(
-                match ground
-                    .store
-                    .domains
-                    .list()?
-                    .iter()
-                    .find(|domain| domain.app == app.id && domain.primary)
-                {
-                    Some(domain) => format!("live at {}", ground.url_of(&domain.host)),
-                    None => "live".into(),
-                },
-            )
-            .await;
-            ground.wake_reconcile();
-            let done = Step {
-                ground,
-                app: &app,
-                deployment: &deployment.value,
-                log: &log,
-            };
-            if tokio::time::timeout_at(deadline, done.after()).await.is_err() {
-                log.note(format!(
-                    "ended after {} s: the command after the deployment took too long",
-                    limit.as_secs()
-                ))
-                .await;
-            }
-        }
+    }
+    if deployment.phase == Phase::Live {
+        let step = Step {
+            ground,
+            app: &app,
+            deployment: &deployment.value,
+            log: &log,
+        };
+        step.settle(deadline).await?;
     }
     log.finish().await;
     let _ = tokio::fs::remove_dir_all(work_folder(ground, id)).await;
@@ -415,6 +386,9 @@ impl Step<'_> {
     }
 
     async fn fetch(&self) -> Result<Next> {
+        if let Some(upload) = &self.deployment.upload {
+            return self.fetch_upload(upload).await;
+        }
         match &self.app.source {
             Source::Git(git) => {
                 let commit = self.fetch_source(git).await?;
@@ -435,7 +409,17 @@ impl Step<'_> {
                 self.released(image, reference.as_str().to_owned())
             }
             Source::Compose(source) => self.fetch_stack(source).await,
+            Source::Upload(_) => Err(Error::busy("what was uploaded is gone; upload it again")),
         }
+    }
+
+    async fn fetch_upload(&self, id: &UploadId) -> Result<Next> {
+        let upload = uploads::find(self.ground, self.app, id)?;
+        self.log
+            .note(format!("unpacking {}, uploaded by {} at {}", upload.words(), upload.by, upload.at))
+            .await;
+        uploads::unpack(self.ground, &upload, work_folder(self.ground, &self.deployment.id)).await?;
+        Ok(Next::to(Phase::Building))
     }
 
     async fn fetch_source(&self, git: &GitSource) -> Result<types::Commit> {
@@ -475,7 +459,7 @@ impl Step<'_> {
     }
 
     async fn build(&self) -> Result<Next> {
-        let Source::Git(git) = &self.app.source else {
+        let Some(source) = self.app.source.buildable() else {
             return Ok(Next::to(Phase::Fetching));
         };
         let folder = work_folder(self.ground, &self.deployment.id);
@@ -501,7 +485,7 @@ impl Step<'_> {
             arguments: arguments.keys().cloned().collect(),
             secrets: secrets.keys().cloned().collect(),
         };
-        let plan = self.plan(&folder, git, keys).await?;
+        let plan = self.plan(&folder, &source, keys).await?;
         let tag = format!(
             "serverkit/{}-{}:{}",
             self.app.name,
@@ -513,7 +497,7 @@ impl Step<'_> {
             owner_app: self.app.id.clone(),
             context: plan.context,
             dockerfile: plan.dockerfile.clone(),
-            target: git.target.clone(),
+            target: source.target.clone(),
             arguments,
             secrets,
             logins: registries::logins(self.ground, &self.app.organization)?,
@@ -528,10 +512,10 @@ impl Step<'_> {
     }
 
     /// Finds out how to build, and writes the Dockerfile where there is none.
-    async fn plan(&self, folder: &std::path::Path, git: &GitSource, keys: build::BuildKeys) -> Result<build::Plan> {
-        let (folder, git) = (folder.to_owned(), git.clone());
+    async fn plan(&self, folder: &std::path::Path, source: &Buildable, keys: build::BuildKeys) -> Result<build::Plan> {
+        let (folder, source) = (folder.to_owned(), source.clone());
         let planned = tokio::task::spawn_blocking(move || {
-            let plan = build::Plan::of(&folder, &git)?;
+            let plan = build::Plan::of(&folder, &source)?;
             plan.write(&keys)?;
             Ok(plan)
         });
@@ -585,6 +569,7 @@ impl Step<'_> {
             digest: image.digest,
             image_name,
             commit: self.deployment.commit.clone(),
+            upload: self.deployment.upload.clone(),
             variables,
             variables_version: app.variables_version,
             command: app.command.clone(),
@@ -712,6 +697,32 @@ impl Step<'_> {
             .ok_or_else(|| Error::unavailable("the container has no address yet"))?;
         let timeout = Duration::from_secs(release.health.timeout_seconds.into());
         self.ground.node.probe(address, release.port, &release.health.probe, timeout).await
+    }
+
+    /// What follows once it is live: routes, kept answers, the command after the deployment.
+    async fn settle(&self, deadline: tokio::time::Instant) -> Result<()> {
+        let (ground, app) = (self.ground, self.app);
+        // It has its route already, unless that failed just now.
+        let routed = async {
+            containers::look(ground).await?;
+            routing::apply(ground).await
+        };
+        if let Err(error) = routed.await {
+            tracing::warn!("routes after deployment {}: {}", self.deployment.id, report(&error));
+        }
+        purge_kept(ground, &app.id).await;
+        let domains = ground.store.domains.list()?;
+        let words = match domains.iter().find(|domain| domain.app == app.id && domain.primary) {
+            Some(domain) => format!("live at {}", ground.url_of(&domain.host)),
+            None => "live".into(),
+        };
+        self.log.note(words).await;
+        ground.wake_reconcile();
+        if tokio::time::timeout_at(deadline, self.after()).await.is_err() {
+            let why = "the command after the deployment took too long";
+            self.log.note(format!("ended after {} s: {why}", app.deploy_timeout_seconds)).await;
+        }
+        Ok(())
     }
 
     fn is_rollback(&self) -> bool {

@@ -4,7 +4,7 @@ use crate::{
     apps::{find_app, is_active, not_trashed},
     ground::Ground,
     projects::{of, owned},
-    releases,
+    releases, uploads,
 };
 use futures::stream::BoxStream;
 use source::Login;
@@ -13,7 +13,7 @@ use store::{Batch, Stored};
 use telemetry::{Numbered, Page};
 use types::{
     Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, GitRef, GitSource, Kind, Phase, Result,
-    Source, Step,
+    Source, Step, UploadId,
 };
 
 #[derive(Debug, Clone)]
@@ -21,6 +21,24 @@ pub struct DeploymentView {
     pub deployment: Deployment,
     pub app_name: AppName,
     pub cancellable: bool,
+}
+
+/// What to deploy.
+#[derive(Debug, Clone, Default)]
+pub enum Wanted {
+    /// As the app's source says: its branch, its image, what was uploaded last.
+    #[default]
+    Usual,
+    /// In place of the app's branch.
+    Reference(GitRef),
+    /// In place of what the app is made from otherwise.
+    Upload(UploadId),
+}
+
+impl From<Option<GitRef>> for Wanted {
+    fn from(reference: Option<GitRef>) -> Wanted {
+        reference.map_or(Wanted::Usual, Wanted::Reference)
+    }
 }
 
 #[derive(Clone)]
@@ -33,20 +51,24 @@ impl Deployments {
         Deployments { ground }
     }
 
-    /// Queues a deployment of the app's branch, or of `reference`. One that still waits is superseded.
-    pub async fn create(&self, actor: &Actor, app: &str, reference: Option<GitRef>) -> Result<DeploymentView> {
+    /// Queues a deployment. One that still waits is superseded.
+    pub async fn create(&self, actor: &Actor, app: &str, wanted: Wanted) -> Result<DeploymentView> {
         actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;
         if let Some(lock) = app.locked(self.ground.world.now()) {
             return Err(Error::busy(format!("{}; unlock them first", lock.words())));
         }
-        if reference.is_some() && !matches!(app.source, Source::Git(_)) {
-            return Err(Error::invalid(
-                "reference",
-                "an app that is not from Git has no branches; change its source instead",
-            ));
+        match &wanted {
+            Wanted::Reference(_) if !matches!(app.source, Source::Git(_)) => {
+                return Err(Error::invalid(
+                    "reference",
+                    "an app that is not from Git has no branches; change its source instead",
+                ));
+            }
+            Wanted::Upload(id) => drop(uploads::find(&self.ground, &app, id)?),
+            Wanted::Reference(_) | Wanted::Usual => {}
         }
-        self.queue(actor, &app, Cause::Manual, reference).await
+        self.queue(actor, &app, Cause::Manual, wanted).await
     }
 
     /// Queues the way back to a release: of the deployment or release that is named, or the one that was live before.
@@ -71,10 +93,11 @@ impl Deployments {
         if app.release.as_ref() == Some(&target.id) {
             return Err(Error::busy(format!("release #{} is live already", target.number)));
         }
-        self.queue(actor, &app, Cause::Rollback { to: target.id.clone() }, None).await
+        self.queue(actor, &app, Cause::Rollback { to: target.id.clone() }, Wanted::Usual)
+            .await
     }
 
-    async fn queue(&self, actor: &Actor, app: &App, cause: Cause, reference: Option<GitRef>) -> Result<DeploymentView> {
+    async fn queue(&self, actor: &Actor, app: &App, cause: Cause, wanted: Wanted) -> Result<DeploymentView> {
         actor.may(Action::Deploy)?;
         let ground = &self.ground;
         loop {
@@ -86,7 +109,7 @@ impl Deployments {
                 actor.who.to_string(),
                 &mut stored.value,
                 cause.clone(),
-                reference.clone(),
+                wanted.clone(),
                 Batch::new(),
             )?;
             let id = stored.last_deployment.clone().expect("it was queued just now");
@@ -188,14 +211,17 @@ pub(crate) fn find(ground: &Ground, id: &DeploymentId) -> Result<Option<Deployme
 }
 
 /// Adds a queued deployment of `app` to the batch, and closes the ones that still wait. The caller saves `app`.
-pub(crate) fn queue(
-    ground: &Ground,
-    by: String,
-    app: &mut App,
-    cause: Cause,
-    reference: Option<GitRef>,
-    mut batch: Batch,
-) -> Result<Batch> {
+/// Fails with `Busy` when nothing was uploaded yet.
+pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wanted: Wanted, mut batch: Batch) -> Result<Batch> {
+    let (reference, upload) = match (wanted, &app.source, &cause) {
+        (Wanted::Reference(reference), ..) => (Some(reference), None),
+        (Wanted::Upload(upload), ..) => (None, Some(upload)),
+        (Wanted::Usual, Source::Upload(source), Cause::Manual | Cause::Created | Cause::Push { .. }) => {
+            let none = || Error::busy(format!("nothing was uploaded for `{}` yet; upload its source first", app.name));
+            (None, Some(source.newest.clone().ok_or_else(none)?))
+        }
+        (Wanted::Usual, ..) => (None, None),
+    };
     let now = ground.world.now();
     for mut waiting in waiting_of(ground, &app.id)? {
         waiting.enter(Phase::Superseded, now);
@@ -216,6 +242,7 @@ pub(crate) fn queue(
         by,
         reference,
         commit: None,
+        upload,
         phase: Phase::Queued,
         steps: vec![Step {
             phase: Phase::Queued,

@@ -1,7 +1,7 @@
 //! Takes away what is over: old releases and their images, old events and logs, the trash, networks of environments that
 //! are gone, work folders that a crash left. Only things that are ours, never volumes.
 
-use crate::{deployer::work_folder, deployments::log_name, ground::Ground, releases::releases_of, trash};
+use crate::{deployer::work_folder, deployments::log_name, ground::Ground, releases::releases_of, trash, uploads};
 use async_trait::async_trait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use store::Batch;
@@ -24,6 +24,7 @@ pub struct HousekeepingReport {
     pub events: usize,
     pub apps: Vec<String>,
     pub networks: usize,
+    pub uploads: usize,
     pub runs: usize,
 }
 
@@ -169,12 +170,14 @@ impl jobs::Job for Housekeeping {
             }
             done.releases += self.releases(&app).await?;
             done.deployments += self.deployments(&app, settings.log_days).await?;
+            done.uploads += uploads::sweep(&ground, &app).await?;
         }
         self.answers().await?;
         let apps: Vec<_> = ground.store.apps.list()?.into_iter().map(|app| app.value.id).collect();
         done.runs = ground.node.runs_remove(&apps).await.unwrap_or_default();
         done.networks = self.networks().await?;
         self.work_folders().await?;
+        uploads::sweep_files(&ground).await?;
         Ok(done)
     }
 }

@@ -204,7 +204,7 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
                 delivery: delivery.id.clone(),
             };
             app.desired = DesiredState::Running;
-            batch = deployments::queue(ground, by, &mut app.value, cause, reference, batch)?;
+            batch = deployments::queue(ground, by, &mut app.value, cause, reference.into(), batch)?;
             delivery.deployment = app.last_deployment.clone();
             delivery.why = format!("{} as #{}", delivery.why, app.deployments);
             batch = batch.save(app.clone());
@@ -315,6 +315,10 @@ async fn judge_one(ground: &Arc<Ground>, app: &App, webhook: &Webhook, mut push:
         ),
         Source::Image { reference } => deploy(None, format!("deploying {reference}")),
         Source::Compose(_) => deploy(None, "deploying its services".to_owned()),
+        Source::Upload(_) => Verdict::new(
+            Decision::OtherEvent,
+            "ignored: the app is made from what is uploaded, so pushes mean nothing to it",
+        ),
         Source::Git(git) => {
             if git.branch.is_none() && webhook.rules.branches.is_empty() && push.default_branch.is_none() {
                 push.default_branch = default_branch(ground, git).await;

@@ -53,6 +53,7 @@ mod tokens;
 mod traffic;
 mod trash;
 mod upgrades;
+mod uploads;
 mod users;
 mod variables;
 mod volumes;
@@ -69,7 +70,7 @@ pub use catalog::template;
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
 pub use deployer::Deployer;
-pub use deployments::{DeploymentView, Deployments};
+pub use deployments::{DeploymentView, Deployments, Wanted};
 pub use dns::{DnsProviderChange, DnsProviderView, DnsService, NewDnsProvider, ZoneView};
 pub use domains::{DomainCheck, DomainView, Domains};
 pub use edge::{EdgeService, NewStream, StreamView};
@@ -102,6 +103,7 @@ pub use tokens::*;
 pub use traffic::{PolicyWish, RuleWish, Traffic};
 pub use trash::{DeletePlan, Trash};
 pub use upgrades::{UpgradeFiles, UpgradeWish, Upgrades, VERSION};
+pub use uploads::Uploads;
 pub use users::*;
 pub use variables::{VariableChange, VariableView, Variables};
 pub use volumes::{VolumeView, Volumes};
@@ -153,6 +155,7 @@ pub struct Panel {
     pub sources: Sources,
     pub webhooks: Webhooks,
     pub inbox: Inbox,
+    pub uploads: Uploads,
     pub releases: Releases,
     pub volumes: Volumes,
     pub servers: Servers,
@@ -222,6 +225,7 @@ impl Panel {
             sources: Sources::new(ground.clone()),
             webhooks: Webhooks::new(ground.clone()),
             inbox: Inbox::new(ground.clone()),
+            uploads: Uploads::new(ground.clone()),
             releases: Releases::new(ground.clone()),
             volumes: Volumes::new(ground.clone()),
             servers: Servers::new(ground.clone()),

@@ -115,6 +115,8 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
             .map(|commit| format!("{} {}", &commit.id[..commit.id.len().min(10)], commit.subject))
     };
     compare("commit", commit(from), commit(to));
+    let upload = |release: &Release| release.upload.as_ref().map(ToString::to_string);
+    compare("upload", upload(from), upload(to));
     compare("image", Some(from.image_name.clone()), Some(to.image_name.clone()));
     match (&from.digest, &to.digest) {
         (Some(from), Some(to)) => compare("image digest", Some(from.clone()), Some(to.clone())),

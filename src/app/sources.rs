@@ -57,7 +57,7 @@ impl Sources {
             (None, None) => return Err(Error::invalid("source", "is missing; or name an app")),
         };
         let Source::Git(git) = source else {
-            return Err(Error::invalid("source", "an image is ready; there is nothing to look into"));
+            return Err(Error::invalid("source", "only a repository can be looked into"));
         };
         let looking = tokio::time::timeout(LOOKING, self.look(&git));
         looking.await.unwrap_or_else(|_| {
@@ -117,7 +117,7 @@ impl Drop for Gone {
 
 fn plan(folder: &Path, git: &GitSource) -> Result<PlanView, String> {
     let view = || {
-        let plan = Plan::of(folder, git)?;
+        let plan = Plan::of(folder, &git.buildable())?;
         let dockerfile = plan.text(&BuildKeys::default())?;
         Ok(PlanView {
             recipe: plan.recipe,

@@ -85,7 +85,7 @@ async fn a_diff_shows_values_but_no_secrets() {
     ];
     variables.update(&bench.owner, "blog", set, Vec::new()).await.expect("set");
     Deployments::new(bench.ground.clone())
-        .create(&bench.owner, "blog", None)
+        .create(&bench.owner, "blog", crate::Wanted::Usual)
         .await
         .expect("queued");
     settle(&bench, "blog").await;
@@ -152,7 +152,10 @@ async fn live_is_recorded_after_the_route_is_there() {
     settle(&bench, "blog").await;
     let before = bench.node.target_of("blog.localhost");
     order(&bench, |orders| orders.slow_edge = true);
-    deployments.create(&bench.owner, "blog", None).await.expect("queued");
+    deployments
+        .create(&bench.owner, "blog", crate::Wanted::Usual)
+        .await
+        .expect("queued");
     let seen_at_live = async {
         loop {
             if newest(&bench, "blog").await.0 == Phase::Live {
@@ -175,7 +178,10 @@ async fn a_failed_check_leaves_the_old_release_serving() {
     settle(&bench, "blog").await;
     let before = (bench.node.running(), bench.node.target_of("blog.localhost"));
     order(&bench, |orders| orders.exit = Some(3));
-    deployments.create(&bench.owner, view.app.id.as_str(), None).await.expect("queued");
+    deployments
+        .create(&bench.owner, view.app.id.as_str(), crate::Wanted::Usual)
+        .await
+        .expect("queued");
     let (phase, error) = settle(&bench, "blog").await;
     assert_eq!(phase, Phase::Failed);
     assert!(error.expect("says why").contains("exited with code 3"));
@@ -191,7 +197,10 @@ async fn a_new_release_replaces_the_old_and_rollback_brings_it_back() {
         .await
         .expect("made");
     settle(&bench, "blog").await;
-    deployments.create(&bench.owner, "blog", None).await.expect("queued");
+    deployments
+        .create(&bench.owner, "blog", crate::Wanted::Usual)
+        .await
+        .expect("queued");
     assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
     let running = bench.node.running();
     assert!(running.len() == 1 && running[0].starts_with("sk-blog-2-"), "{running:?}");
@@ -223,8 +232,18 @@ async fn one_that_waits_is_superseded_and_one_that_hangs_can_be_cancelled() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let second = deployments.create(&bench.owner, "blog", None).await.expect("queued").deployment.id;
-    let third = deployments.create(&bench.owner, "blog", None).await.expect("queued").deployment.id;
+    let second = deployments
+        .create(&bench.owner, "blog", crate::Wanted::Usual)
+        .await
+        .expect("queued")
+        .deployment
+        .id;
+    let third = deployments
+        .create(&bench.owner, "blog", crate::Wanted::Usual)
+        .await
+        .expect("queued")
+        .deployment
+        .id;
     assert_eq!(
         deployments
             .get(&bench.owner, second.as_str())
@@ -343,7 +362,7 @@ async fn writers_of_one_volume_take_turns() {
     let first = bench.node.running();
     order(&bench, |orders| orders.exit = Some(1));
     Deployments::new(bench.ground.clone())
-        .create(&bench.owner, "db", None)
+        .create(&bench.owner, "db", crate::Wanted::Usual)
         .await
         .expect("queued");
     assert_eq!(settle(&bench, "db").await.0, Phase::Failed);

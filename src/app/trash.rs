@@ -280,7 +280,14 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     for deployment in &deployments {
         batch = batch.remove(deployment);
     }
+    let uploads = store.uploads.prefix(&prefix)?;
+    for upload in &uploads {
+        batch = batch.remove(upload);
+    }
     store.commit(batch).await?;
+    for upload in &uploads {
+        crate::uploads::remove_file(ground, &upload.id).await;
+    }
     for deployment in deployments {
         if let Err(error) = ground.logs.remove(&crate::deployments::log_name(&deployment.id)).await {
             tracing::warn!("removing a log: {}", report(&error));

@@ -232,7 +232,7 @@ impl Webhooks {
 fn checked_poll(app: &App, wanted: Option<u32>) -> Result<Option<u32>> {
     let Some(seconds) = wanted else { return Ok(None) };
     if !matches!(app.source, Source::Git(_)) {
-        return Err(Error::invalid("poll_seconds", "an app from an image has no repository to ask"));
+        return Err(Error::invalid("poll_seconds", "only an app from Git has a repository to ask"));
     }
     if !POLL_SECONDS.contains(&seconds) {
         let (least, most) = (POLL_SECONDS.start(), POLL_SECONDS.end());

@@ -7,11 +7,13 @@
 
 mod ignore;
 mod pack;
+mod parcel;
 mod plan;
 mod presets;
 mod recipe;
 mod tree;
 
 pub use pack::pack;
+pub use parcel::{Parcel, parcel};
 pub use plan::Plan;
 pub use recipe::{BuildKeys, Recipe};

@@ -21,7 +21,7 @@ use types::{Doing, Error, Result};
 /// Git's: 755 for folders and what may be run, else 644, whatever the umask of the checkout was. The order is by name.
 pub fn pack(context: &Path, dockerfile: &str, out: impl Write) -> Result<u64> {
     let dockerfile = plan::dockerfile(context, dockerfile)?;
-    let (ignore, ignore_file) = ignore(context, &dockerfile)?;
+    let (ignore, ignore_file) = rules(context, &dockerfile)?;
     let above = ignore.nothing();
     let mut packer = Packer {
         context,
@@ -35,7 +35,7 @@ pub fn pack(context: &Path, dockerfile: &str, out: impl Write) -> Result<u64> {
 }
 
 /// The rules, and the file that they are from.
-fn ignore(context: &Path, dockerfile: &str) -> Result<(Ignore, Option<String>)> {
+pub(crate) fn rules(context: &Path, dockerfile: &str) -> Result<(Ignore, Option<String>)> {
     for name in [format!("{dockerfile}.dockerignore"), ".dockerignore".to_owned()] {
         let path = context.join(&name);
         match fs::symlink_metadata(&path) {
@@ -106,42 +106,43 @@ impl<W: Write> Packer<'_, W> {
     /// Adds an entry, behind the folders that waited for one.
     fn append(&mut self, path: &Path, facts: &Metadata) -> io::Result<()> {
         for (path, facts) in std::mem::take(&mut self.waiting) {
-            self.append_one(&path, &facts)?;
+            append(&mut self.archive, self.context, &path, &facts)?;
         }
-        self.append_one(path, facts)
+        append(&mut self.archive, self.context, path, facts)
     }
+}
 
-    fn append_one(&mut self, path: &Path, facts: &Metadata) -> io::Result<()> {
-        let place = self.context.join(path);
-        let mut header = Header::new_gnu();
-        header.set_mtime(u64::try_from(facts.mtime()).unwrap_or(0));
-        header.set_mode(if facts.is_dir() || facts.mode() & 0o111 != 0 {
-            0o755
-        } else {
-            0o644
-        });
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(0);
-        if facts.is_dir() {
-            header.set_entry_type(EntryType::Directory);
-            self.archive.append_data(&mut header, path, io::empty())
-        } else if facts.is_symlink() {
-            header.set_entry_type(EntryType::Symlink);
-            header.set_mode(0o777);
-            self.archive.append_link(&mut header, path, fs::read_link(place)?)
-        } else if facts.is_file() {
-            header.set_entry_type(EntryType::Regular);
-            header.set_size(facts.size());
-            let content = Whole {
-                file: File::open(place)?,
-                left: facts.size(),
-            };
-            self.archive.append_data(&mut header, path, content)
-        } else {
-            // Sockets, pipes and devices mean nothing to a build.
-            Ok(())
-        }
+/// Adds one entry: a folder, a file or a link; nothing else means something to a build.
+pub(crate) fn append(archive: &mut Builder<impl Write>, root: &Path, path: &Path, facts: &Metadata) -> io::Result<()> {
+    let place = root.join(path);
+    let mut header = Header::new_gnu();
+    header.set_mtime(u64::try_from(facts.mtime()).unwrap_or(0));
+    header.set_mode(if facts.is_dir() || facts.mode() & 0o111 != 0 {
+        0o755
+    } else {
+        0o644
+    });
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    if facts.is_dir() {
+        header.set_entry_type(EntryType::Directory);
+        archive.append_data(&mut header, path, io::empty())
+    } else if facts.is_symlink() {
+        header.set_entry_type(EntryType::Symlink);
+        header.set_mode(0o777);
+        archive.append_link(&mut header, path, fs::read_link(place)?)
+    } else if facts.is_file() {
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(facts.size());
+        let content = Whole {
+            file: File::open(place)?,
+            left: facts.size(),
+        };
+        archive.append_data(&mut header, path, content)
+    } else {
+        // Sockets, pipes and devices mean nothing to a build.
+        Ok(())
     }
 }
 

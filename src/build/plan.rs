@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use types::{Doing, Error, GitSource, Preset, Result};
+use types::{Buildable, Doing, Error, Preset, Result};
 
 /// Files and folders named when what was asked for is not there.
 const MOST_NAMED: usize = 12;
@@ -30,12 +30,12 @@ pub struct Plan {
 impl Plan {
     /// Finds what `source` names in a checkout, or finds out how to do without. Fails with `Invalid` when the folder or the
     /// Dockerfile is missing, naming what is there, or is a link that leads out.
-    pub fn of(checkout: &Path, source: &GitSource) -> Result<Plan> {
+    pub fn of(checkout: &Path, source: &Buildable) -> Result<Plan> {
         let root = checkout
             .canonicalize()
             .doing(format!("opening the checkout {}", checkout.display()))?;
         let context = context(&root, source.folder.as_str())?;
-        if let Some(own) = &source.build.dockerfile {
+        if let Some(own) = &source.wish.dockerfile {
             return Ok(Plan {
                 context,
                 dockerfile: OURS.to_owned(),
@@ -84,10 +84,10 @@ impl Plan {
 }
 
 /// `None` where the repository's own Dockerfile is to be used, or nothing is recognised.
-fn recipe(context: &Path, source: &GitSource) -> Result<Option<Recipe>> {
-    match source.build.preset {
+fn recipe(context: &Path, source: &Buildable) -> Result<Option<Recipe>> {
+    match source.wish.preset {
         Some(Preset::Dockerfile) => Ok(None),
-        Some(_) => Recipe::of(context, &source.build),
+        Some(_) => Recipe::of(context, &source.wish),
         None => {
             let named = source.dockerfile.as_str();
             let is_there = named != "Dockerfile" || fs::symlink_metadata(context.join(named)).is_ok();
@@ -95,7 +95,7 @@ fn recipe(context: &Path, source: &GitSource) -> Result<Option<Recipe>> {
             if is_there || !similar(context, context, SEARCH_DEPTH).is_empty() {
                 return Ok(None);
             }
-            Recipe::of(context, &source.build)
+            Recipe::of(context, &source.wish)
         }
     }
 }
@@ -237,20 +237,12 @@ mod tests {
         dir
     }
 
-    fn source(folder: &str, dockerfile: &str) -> GitSource {
-        GitSource {
-            url: "https://example.com/a.git".parse().unwrap(),
-            branch: None,
+    fn source(folder: &str, dockerfile: &str) -> Buildable {
+        Buildable {
             folder: folder.parse().unwrap(),
             dockerfile: dockerfile.parse().unwrap(),
             target: None,
-            submodules: false,
-            build: types::BuildWish::default(),
-            user: None,
-            password: None,
-            deploy_key: None,
-            deploy_key_public: None,
-            host_key: None,
+            wish: types::BuildWish::default(),
         }
     }
 

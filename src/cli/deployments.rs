@@ -6,13 +6,14 @@ use crate::{
     lists, logs,
     output::{Cell, Table, span, tone_of, when},
     progress::Progress,
+    uploads,
 };
 use clap::Args;
 use client::{
     Client,
     types::{Commit, Deployment, DeploymentCause, DeploymentCreate, Phase, Rollback as RollbackBody},
 };
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use types::{Clock, SystemClock};
 
 /// Between two looks at a deployment.
@@ -27,6 +28,14 @@ pub struct Deploy {
     /// A branch, tag or commit in place of the app's branch
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
+    /// A folder or an archive (tar, tar.gz, tar.zst, zip) of this machine: it is uploaded and built
+    ///
+    /// Of a folder, what .gitignore and .dockerignore name stays here. The upload is kept as long as the release.
+    #[arg(long, value_name = "PATH", conflicts_with = "reference")]
+    from: Option<PathBuf>,
+    /// An earlier upload (upl_…, see `serverkit app uploads`), to build it again
+    #[arg(long, value_name = "ID", conflicts_with_all = ["reference", "from"])]
+    upload: Option<String>,
     /// Wait until it is live, showing the log; the exit code is 1 if it does not get there
     #[arg(long, short = 'w')]
     wait: bool,
@@ -72,12 +81,28 @@ pub struct Diff {
 
 pub async fn deploy(context: &Context, args: Deploy) -> Result {
     let client = context.panel()?;
-    start(context, &client, &args.name, args.reference, args.wait).await
+    let upload = match &args.from {
+        Some(from) => Some(uploads::send(context, &client, &args.name, from).await?.value.id),
+        None => args.upload,
+    };
+    let wish = DeploymentCreate {
+        reference: args.reference,
+        upload,
+    };
+    start(context, &client, &args.name, wish, args.wait).await
+}
+
+/// Nothing said: as the app's source says.
+pub fn usual() -> DeploymentCreate {
+    DeploymentCreate {
+        reference: None,
+        upload: None,
+    }
 }
 
 /// Asks for a deployment, and waits for its end if `wait`.
-pub async fn start(context: &Context, client: &Client, app: &str, reference: Option<String>, wait: bool) -> Result {
-    let deployment = client.ask(client.deployment_create(app, &DeploymentCreate { reference })).await?;
+pub async fn start(context: &Context, client: &Client, app: &str, wish: DeploymentCreate, wait: bool) -> Result {
+    let deployment = client.ask(client.deployment_create(app, &wish)).await?;
     begun(context, client, &deployment.value, &deployment.json, wait).await
 }
 

@@ -56,6 +56,7 @@ mod terminal;
 mod tokens;
 mod trash;
 mod upgrade;
+mod uploads;
 mod users;
 mod variables;
 mod volumes;

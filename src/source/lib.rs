@@ -1,6 +1,6 @@
 //! Git: a working tree of a branch, tag or commit, from https, http, ssh or a path on this machine.
 //!
-//! Beside it, what forges send when something was pushed: [`webhooks`].
+//! Beside it, what forges send when something was pushed: [`webhooks`]; and source that people upload: [`archive`].
 //!
 //! It is libgit2, so no `git` is needed on the machine and nothing of the machine's own Git configuration has a say.
 //! libgit2 blocks, so the work runs on threads for blocking work. What to fetch, when, and where the keys are kept is
@@ -9,6 +9,7 @@
 //! Names are resolved by libc (`getaddrinfo`), not by the resolver that the rest uses, as libgit2 opens its own
 //! connections. glibc has `files` and `dns` within itself since 2.34, so that works in a static binary too.
 
+pub mod archive;
 mod branches;
 mod compare;
 mod deploy_key;

@@ -6,9 +6,9 @@ use types::{App, Kind};
 impl Record for App {
     const KIND: Kind = Kind::App;
     const TREE: &'static str = "apps";
-    const VERSION: u8 = 2;
-    type Previous = v1::App;
-    fn upgrade(previous: v1::App) -> App {
+    const VERSION: u8 = 3;
+    type Previous = v2::App;
+    fn upgrade(previous: v2::App) -> App {
         previous.0
     }
     fn key(&self) -> String {
@@ -22,6 +22,31 @@ impl Record for App {
             return Vec::new();
         }
         vec![format!("{}/{}", self.environment, self.name)]
+    }
+}
+
+mod v2 {
+    //! Before apps could be made from what is uploaded; else the same.
+
+    use crate::Record;
+    use serde::{Deserialize, Serialize};
+    use types::Kind;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct App(pub types::App);
+
+    impl Record for App {
+        const KIND: Kind = Kind::App;
+        const TREE: &'static str = "apps";
+        const VERSION: u8 = 2;
+        type Previous = super::v1::App;
+        fn upgrade(previous: super::v1::App) -> App {
+            App(previous.0)
+        }
+        fn key(&self) -> String {
+            self.0.id.to_string()
+        }
     }
 }
 

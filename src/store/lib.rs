@@ -46,6 +46,7 @@ mod second_factors;
 mod settings;
 mod streams;
 mod tenancy;
+mod uploads;
 mod users;
 mod variables;
 mod volumes;

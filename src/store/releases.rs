@@ -19,6 +19,7 @@ impl Record for Release {
             image_name: previous.image_name,
             digest: None,
             commit: previous.commit,
+            upload: None,
             variables: previous.variables,
             variables_version: previous.variables_version,
             port: previous.port,

@@ -203,6 +203,8 @@ collections! {
     authority: OwnAuthority,
     /// By the directory's address.
     acme_accounts: AcmeAccount,
+    /// By `<app>/<id>`. Claim: the id.
+    uploads: types::Upload,
     /// By app. Claim: the key in its address.
     webhooks: types::Webhook,
     /// By `<app>/<id>`. Claims: the id, and the forge's own.

@@ -1,8 +1,8 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, BuildWish, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef, OrganizationId,
-    ProjectId, ReleaseId, RepoPath, Sealed, Time, VolumeId,
+    AppId, AppName, BuildWish, Buildable, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef,
+    OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, Time, UploadSource, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,6 +90,34 @@ pub enum Source {
     Git(GitSource),
     Image { reference: ImageRef },
     Compose(ComposeSource),
+    Upload(UploadSource),
+}
+
+impl Source {
+    /// What of a source tree is built; `None` for what is not built from one.
+    pub fn buildable(&self) -> Option<Buildable> {
+        match self {
+            Source::Git(git) => Some(git.buildable()),
+            Source::Upload(upload) => Some(Buildable {
+                folder: upload.folder.clone(),
+                dockerfile: upload.dockerfile.clone(),
+                target: upload.target.clone(),
+                wish: upload.build.clone(),
+            }),
+            Source::Image { .. } | Source::Compose(_) => None,
+        }
+    }
+}
+
+impl GitSource {
+    pub fn buildable(&self) -> Buildable {
+        Buildable {
+            folder: self.folder.clone(),
+            dockerfile: self.dockerfile.clone(),
+            target: self.target.clone(),
+            wish: self.build.clone(),
+        }
+    }
 }
 
 /// Several services from one Compose file. The app's port is that of `main`; its variables are what `$NAME` and `{{ name }}`

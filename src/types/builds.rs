@@ -23,6 +23,18 @@ pub struct BuildWish {
     pub dockerfile: Option<String>,
 }
 
+/// What of a source tree is built, wherever the tree comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buildable {
+    /// The folder that is the build context.
+    pub folder: RepoPath,
+    /// The Dockerfile, from the folder.
+    pub dockerfile: RepoPath,
+    /// The stage to build; `None`: the last.
+    pub target: Option<String>,
+    pub wish: BuildWish,
+}
+
 /// Who knows how to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

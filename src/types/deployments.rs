@@ -2,7 +2,7 @@
 //!
 //! The phase is on disk before its work begins, so that after a crash the work is done again or closed in words.
 
-use crate::{AppId, DeliveryId, DeploymentId, GitRef, OrganizationId, ReleaseId, Time};
+use crate::{AppId, DeliveryId, DeploymentId, GitRef, OrganizationId, ReleaseId, Time, UploadId};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Deployment {
     /// What was asked for, in place of the app's branch.
     pub reference: Option<GitRef>,
     pub commit: Option<Commit>,
+    /// What is built, where it was uploaded.
+    #[serde(default)]
+    pub upload: Option<UploadId>,
     pub phase: Phase,
     /// The phases so far, oldest first.
     pub steps: Vec<Step>,

@@ -90,6 +90,7 @@ ids! {
     DnsProviderId = "dns";
     RegistryId = "reg";
     DeliveryId = "dlv";
+    UploadId = "upl";
 }
 
 #[cfg(test)]

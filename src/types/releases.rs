@@ -1,7 +1,8 @@
 //! A release: everything that a container of an app is made of, never changed once made.
 
 use crate::{
-    AppId, Commit, Container, DeploymentId, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Time, VariableKey, VolumeId,
+    AppId, Commit, Container, DeploymentId, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Time, UploadId, VariableKey,
+    VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ pub struct Release {
     /// By what its registry knows it, `name@sha256:…`: it can be fetched again by it. `None` for one that was built here.
     pub digest: Option<String>,
     pub commit: Option<Commit>,
+    /// What it was built from, where that was uploaded; kept as long as the release.
+    #[serde(default)]
+    pub upload: Option<UploadId>,
     pub variables: Vec<ReleaseVariable>,
     pub variables_version: u64,
     pub port: u16,

@@ -46,7 +46,7 @@ const unique = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) 
 /** Asks for the second factor when the panel wants it shown again; set by app.js. @type {{ ask: () => Promise<boolean> }} */
 export const confirmer = { ask: async () => false };
 
-/** @typedef {{ query?: Record<string, string | number | boolean | null | undefined>, body?: unknown, signal?: AbortSignal, as?: 'json' | 'text' | 'response', open?: boolean, confirmed?: boolean }} Options */
+/** @typedef {{ query?: Record<string, string | number | boolean | null | undefined>, body?: unknown, raw?: Blob, signal?: AbortSignal, as?: 'json' | 'text' | 'response', open?: boolean, confirmed?: boolean }} Options */
 
 /** @param {string} method @param {string} path @param {Options} [options] @returns {Promise<any>} */
 async function call(method, path, options = {}) {
@@ -57,9 +57,10 @@ async function call(method, path, options = {}) {
     /** @type {Record<string, string>} */
     const headers = { accept: options.as === 'text' ? 'text/plain, application/problem+json' : 'application/json, application/problem+json' };
     if (options.body !== undefined) headers['content-type'] = 'application/json';
+    if (options.raw) headers['content-type'] = 'application/octet-stream';
     if (key) headers['idempotency-key'] = key;
     if (method !== 'GET' && session.value?.csrf) headers['x-csrf-token'] = session.value.csrf;
-    return fetch(url, { method, headers, body: options.body === undefined ? undefined : JSON.stringify(options.body), signal: options.signal });
+    return fetch(url, { method, headers, body: options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body)), signal: options.signal });
   };
   // What may be sent twice is: reading, and a POST by its key.
   const twice = method === 'GET' || key !== null;
@@ -186,7 +187,9 @@ export const api = {
   catalogPlan: (/** @type {string} */ name, /** @type {S<'CatalogInstall'>} */ body) => /** @type {Promise<S<'CatalogPlan'>>} */ (post(`/catalog/${enc(name)}/plan`, body)),
   catalogInstall: (/** @type {string} */ name, /** @type {S<'CatalogInstall'>} */ body) => /** @type {Promise<S<'App'>>} */ (post(`/catalog/${enc(name)}/install`, body)),
 
-  deploymentCreate: (/** @type {string} */ app, /** @type {{ reference?: string }} */ body = {}) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/deployments`, body)),
+  uploadCreate: (/** @type {string} */ app, /** @type {import('./parcel.js').Parcel} */ parcel) => /** @type {Promise<S<'Upload'>>} */ (call('PUT', `/apps/${enc(app)}/upload`, { query: { strip_top: parcel.strip || null }, raw: parcel.body })),
+  uploadList: (/** @type {string} */ app) => /** @type {Promise<S<'Upload'>[]>} */ (all(`/apps/${enc(app)}/uploads`)),
+  deploymentCreate: (/** @type {string} */ app, /** @type {{ reference?: string, upload?: string }} */ body = {}) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/deployments`, body)),
   deploymentList: (/** @type {string} */ app) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get(`/apps/${enc(app)}/deployments`)),
   deploymentListAll: (/** @type {{ active?: boolean, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get('/deployments', { query })),
   deploymentShow: (/** @type {string} */ id) => /** @type {Promise<S<'Deployment'>>} */ (get(`/deployments/${enc(id)}`)),

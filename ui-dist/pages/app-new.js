@@ -14,6 +14,7 @@ import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValu
 import { DomainCheck } from '../parts/domains.js';
 import { ComposeField, useCompose } from '../parts/compose.js';
 import { Copy } from '../parts/copy.js';
+import { Drop } from '../parts/drop.js';
 import { Act } from '../parts/act.js';
 import { may } from '../parts/frame.js';
 
@@ -21,11 +22,12 @@ export default function AppNewPage() {
   useTrail([{ label: 'Apps', href: '/apps' }, { label: 'New' }]);
   const projects = useResource('projects', api.projectList).value.value;
   const settings = useResource('settings', () => (may('admin') ? api.settingShow() : Promise.resolve(null))).value.value;
-  const [kind, setKind] = useState(/** @type {'git' | 'image' | 'compose'} */ (['image', 'compose'].includes(route.peek().query.get('from') ?? '') ? route.peek().query.get('from') : 'git'));
+  const [kind, setKind] = useState(/** @type {'git' | 'image' | 'compose' | 'upload'} */ (['image', 'compose', 'upload'].includes(route.peek().query.get('from') ?? '') ? route.peek().query.get('from') : 'git'));
   // Kept where an effect that comes late sees what was typed meanwhile.
   const named = useRef(false);
   const addressed = useRef(false);
   const [made, setMade] = useState(/** @type {import('../lib/api.js').S<'App'> | null} */ (null));
+  const [parcel, setParcel] = useState(/** @type {import('../lib/parcel.js').Parcel | null} */ (null));
   const form = useForm({ ...sourceValues(null), ...runValues(null), name: '', host: '', place: '', env: '' });
   const v = form.values.value;
   const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
@@ -34,7 +36,7 @@ export default function AppNewPage() {
   const base = settings?.apps_domain;
 
   // The name follows the source, and the domain the name, until they are typed.
-  const source = kind === 'git' ? v.url : kind === 'image' ? v.reference : v.compose;
+  const source = kind === 'git' ? v.url : kind === 'image' ? v.reference : kind === 'upload' ? parcel?.label.replace(/\.(tar|tgz|zip|tzst).*$/i, '') ?? '' : v.compose;
   const compose = useCompose(kind === 'compose' ? v.compose : '');
   useEffect(() => { if (!named.current && kind !== 'compose') form.set('name')(nameFrom(source)); }, [source, kind]);
   useEffect(() => { if (!addressed.current) form.set('host')(base && v.name ? `${v.name}.${base}` : ''); }, [v.name, base]);
@@ -52,6 +54,10 @@ export default function AppNewPage() {
         variables: parseEnv(v.env).pairs.map((pair) => ({ ...pair, secret: looksSecret(pair.key) })), deploy: !wait,
       });
       putApp(app);
+      if (kind === 'upload' && parcel) {
+        const upload = await sent(app, parcel);
+        putDeployment(await api.deploymentCreate(app.id, { upload: upload.id }));
+      }
       if (app.deployment) putDeployment(app.deployment);
       loadApps();
       if (wait) { setMade(app); scrollTo(0, 0); } else navigate(appPath(app));
@@ -61,8 +67,8 @@ export default function AppNewPage() {
   return html`<div class="page">${h(PageHead, { title: 'New app' })}
     <div class="new-grid"><form class="stack" onSubmit=${submit}>
       <div class="pick" role="radiogroup" aria-label="Where it comes from">
-        ${[/** @type {const} */ (['git', 'Git repository', 'Built from its Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is']), /** @type {const} */ (['compose', 'Compose file', 'Several services together'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${icon({ git: 'git-branch', image: 'box', compose: 'layers' }[id])}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
-      ${h(Panel, {}, html`<div class="stack">${kind === 'compose' ? h(ComposeField, { value: v.compose, set: form.set('compose'), state: compose, error: form.error('compose', 'source.compose', 'source') }) : h(SourceFields, { form, kind })}</div>`)}
+        ${[/** @type {const} */ (['git', 'Git repository', 'Built from its Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is']), /** @type {const} */ (['compose', 'Compose file', 'Several services together']), /** @type {const} */ (['upload', 'Upload', 'A folder or an archive of yours'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${icon({ git: 'git-branch', image: 'box', compose: 'layers', upload: 'upload' }[id])}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
+      ${h(Panel, {}, html`<div class="stack">${kind === 'compose' ? h(ComposeField, { value: v.compose, set: form.set('compose'), state: compose, error: form.error('compose', 'source.compose', 'source') }) : html`${kind === 'upload' ? h(Drop, { value: parcel, set: setParcel }) : null}${h(SourceFields, { form, kind })}`}</div>`)}
       ${h(Panel, {}, html`<div class="stack">
         <div class="form-row">${h(TextField, { label: 'Name', value: v.name, set: (value) => { named.current = true; form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
         ${places.length > 1 ? h(SelectField, { label: 'Project', value: place, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}</div>
@@ -76,8 +82,17 @@ export default function AppNewPage() {
       <div class="form-foot">${h(Submit, { form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() || Boolean(compose.report?.problems.length) })}<a class="btn" href="/apps">Cancel</a></div>
     </form>
     <aside class="stack hide-phone" aria-label="What happens next">${h(Panel, { title: 'What happens next' }, html`<ol class="steps-list">
-      ${kind === 'git' ? html`<li><span><b>Fetch</b>The branch is cloned; nothing else of your forge is touched.</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}
+      ${kind === 'git' ? html`<li><span><b>Fetch</b>The branch is cloned; nothing else of your forge is touched.</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : kind === 'upload' ? html`<li><span><b>Upload</b>The files are packed in your browser, without what .gitignore names, and kept with the release.</span></li><li><span><b>Build</b>By the Dockerfile, or by what the files look like.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}
       <li><span><b>Check</b>The new container must pass its health check.</span></li><li><span><b>Live</b>Traffic moves over without a dropped request, over HTTPS.</span></li></ol>`)}</aside></div></div>`;
+}
+
+/** Uploads for an app that was just made; when that is refused, the app goes again, so that the form can be sent anew. @param {import('../lib/api.js').S<'App'>} app @param {import('../lib/parcel.js').Parcel} parcel */
+async function sent(app, parcel) {
+  try { return await api.uploadCreate(app.id, parcel); } catch (failure) {
+    await api.appDelete(app.id).catch(() => null);
+    apps.value = apps.value?.filter((other) => other.id !== app.id);
+    throw failure;
+  }
 }
 
 /** The deploy key has to reach the forge before the first deployment. @param {{ app: import('../lib/api.js').S<'App'> }} props */

@@ -19,7 +19,7 @@ import { Tabs } from '../parts/tabs.js';
 import { Timeline } from '../parts/timeline.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { may } from '../parts/frame.js';
-import { deployReference, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
+import { deployReference, deployUpload, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
 import { FirstLogin } from './app-services.js';
 import '../elements/sk-log.js';
 
@@ -59,7 +59,7 @@ export default function AppPage({ params }) {
   const entry = TABS.find(([id]) => id === tab);
   const base = (/** @type {string} */ id) => appPath(shown, id === 'overview' ? '' : id);
   return html`<div class=${`page ${['logs', 'terminal'].includes(tab) ? 'fill' : ''}`}>
-    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([id, , , role]) => (!role || may(role)) && (id !== 'services' || shown.source.kind === 'compose')).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
+    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([id, , , role]) => (!role || may(role)) && (id !== 'services' || shown.source.kind === 'compose') && (id !== 'webhook' || ['git', 'image'].includes(shown.source.kind))).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
     ${isLocked(shown) ? html`<div class="notice warn middle">${icon('lock')}<span class="grow">Deployments are locked by ${shown.lock?.by}${shown.lock?.until ? html` for ${h(Until, { at: shown.lock.until })}` : null}${shown.lock?.why ? `: ${shown.lock.why}` : '.'}</span>${may('developer') ? h(Act, { label: 'Unlock', small: true, run: async () => putApp(await api.appUnlock(shown.id)) }) : null}</div>` : null}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
     ${h(Running, { app: shown, brief: tab !== 'overview' })}
@@ -86,10 +86,12 @@ function Head({ app, children }) {
       ${commit ? html`<span class="hide-phone">${icon('git-commit-horizontal')}<code title=${commit.subject}>${shortCommit(commit.id)}</code></span>` : null}
       ${latest ? html`<span class="hide-phone">${icon('clock')}<span>${h(Ago, { at: latest.finished_at ?? latest.queued_at })} by ${latest.by}</span></span>` : null}</div>`,
     actions: app.trashed_at || !may('developer') ? null : html`
-      ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', disabled: isLocked(app), title: isLocked(app) ? 'Deployments are locked' : undefined, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}
+      ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', disabled: isLocked(app), title: isLocked(app) ? 'Deployments are locked' : undefined, run: async () => (source.kind === 'upload' ? void deployUpload(app) : putDeployment(await api.deploymentCreate(app.id))) })}
       ${stopped ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}
       ${h(Menu, { label: 'More actions', items: [
         { label: 'Deploy a branch, tag or commit…', icon: 'git-branch', run: () => deployReference(app), disabled: source.kind !== 'git' },
+        source.kind === 'git' ? { label: 'Deploy from an upload…', icon: 'upload', run: () => deployUpload(app) } : null,
+        source.kind === 'upload' && source.newest ? { label: 'Deploy the last upload again', icon: 'rotate-cw', run: async () => putDeployment(await api.deploymentCreate(app.id)) } : null,
         isLocked(app) ? null : { label: 'Lock deployments…', icon: 'lock', run: () => lockApp(app) },
         app.release ? { label: 'Roll back…', icon: 'undo-2', href: appPath(app, 'deployments') } : null,
         'line',
@@ -112,7 +114,7 @@ function Running({ app, brief }) {
     <header class="panel-head">${failed ? h(State, { state: 'failed' }) : html`<i class="spin accent-text" aria-hidden="true"></i>`}<div class="grow row"><a class="strong nowrap" href=${`/deployments/${now.id}`}>Deployment #${now.number}</a>${now.commit ? html`<span class="dim small cut">${now.commit.subject}</span>` : null}</div>
       ${now.cancellable && may('developer') ? h(Act, { label: 'Cancel', icon: 'x', small: true, run: async () => putDeployment(await api.deploymentCancel(now.id)) }) : null}
       <a class="btn small" href=${`/deployments/${now.id}`}>Log</a>${failed ? html`<button type="button" class="btn ghost small square" aria-label="Dismiss" onClick=${() => dismiss(now.id)}>${icon('x')}</button>` : null}</header>
-    ${h(Timeline, { deployment: now, builds: app.source.kind === 'git' })}
+    ${h(Timeline, { deployment: now, builds: ['git', 'upload'].includes(app.source.kind) })}
     ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${sentence(now.error) || 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}
   </section>`;
 }

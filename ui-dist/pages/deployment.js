@@ -35,7 +35,7 @@ export default function DeploymentPage({ params }) {
   const before = releases.find((other) => other.id === one?.previous);
   const failure = found.error.value;
   if (!one) return html`<div class="page">${failure ? html`${h(PageHead, { title: 'Deployment' })}${h(Failed, { error: failure, retry: found.load })}` : h(Loading, { rows: 4 })}</div>`;
-  const builds = !app || app.source.kind === 'git';
+  const builds = !app || ['git', 'upload'].includes(app.source.kind);
   return html`<div class="page fill">
     ${h(PageHead, {
       title: html`<a href=${appPath(one.app)}>${one.app.name}</a> <span class="faint num">#${one.number}</span>`, name: `${one.app.name} #${one.number}`, state: h(State, { state: one.phase, detail: one.error }),

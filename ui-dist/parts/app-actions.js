@@ -5,6 +5,7 @@ import { navigate } from '../lib/router.js';
 import { apps, putApp, putDeployment } from '../lib/live.js';
 import { plural } from '../lib/format.js';
 import { confirm, showDialog, DialogHead } from './dialog.js';
+import { Drop } from './drop.js';
 import { useForm, TextField, FormProblem, Submit } from './field.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -20,6 +21,26 @@ function ReferenceForm({ app, close }) {
     ${h(TextField, { label: 'Branch, tag or commit', value: form.values.value.reference, set: form.set('reference'), mono: true, placeholder: app.source.kind === 'git' ? app.source.branch ?? 'the default branch' : '', error: form.error('reference'), hint: 'This deployment only; the app keeps its branch.' })}
     ${h(FormProblem, { text: form.general(['reference']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Deploy', icon: 'rocket' })}</footer></form>`;
+}
+
+/** @param {App} app */
+export const deployUpload = (app) => showDialog(`Deploy ${app.name}`, (close) => h(UploadForm, { app, close }));
+
+/** @param {{ app: App, close: () => void }} props */
+function UploadForm({ app, close }) {
+  const form = useForm({});
+  const [parcel, setParcel] = useState(/** @type {import('../lib/parcel.js').Parcel | null} */ (null));
+  const deploy = async () => {
+    if (!parcel) return;
+    const upload = await api.uploadCreate(app.id, parcel);
+    const made = await api.deploymentCreate(app.id, { upload: upload.id });
+    putDeployment(made); close(); navigate(`/deployments/${made.id}`);
+  };
+  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(deploy); }}>
+    ${h(DialogHead, { title: `Deploy ${app.name} from an upload`, note: app.source.kind === 'git' ? 'This deployment only; the next one builds the repository again.' : 'It is kept with its release.', close })}
+    ${h(Drop, { value: parcel, set: setParcel, error: form.error('archive') })}
+    ${h(FormProblem, { text: form.error('archive') ? null : form.general([]) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Upload and deploy', icon: 'rocket', disabled: !parcel })}</footer></form>`;
 }
 
 /** Whether the app's deployments are locked now. @param {App} app */

@@ -26,6 +26,7 @@ function buildInput(v) {
 /** @param {App | null} app @returns {SourceValues} */
 export const sourceValues = (app) => (app?.source.kind === 'git'
   ? { url: app.source.url, branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, ...buildValues(app.source.build), user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '', compose: '' }
+  : app?.source.kind === 'upload' ? { url: '', branch: '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: false, ...buildValues(app.source.build), user: '', password: '', deploy_key: false, reference: '', compose: '' }
   : { url: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, ...buildValues(null), user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '', compose: '' });
 
 /** @param {App | null} app @returns {RunValues} */
@@ -36,12 +37,14 @@ export const runValues = (app) => ({
   grace: String(app?.grace_seconds ?? 10), deploy_timeout: String(app?.deploy_timeout_seconds ?? 1800), keep: String(app?.keep_releases ?? 5),
 });
 
-/** @param {'git' | 'image' | 'compose'} kind @param {SourceValues} v @returns {import('../lib/api.js').S<'SourceInput'>} */
+/** @param {'git' | 'image' | 'compose' | 'upload'} kind @param {SourceValues} v @returns {import('../lib/api.js').S<'SourceInput'>} */
 export function sourceInput(kind, v) {
   if (kind === 'image') return { kind, reference: v.reference.trim() };
   if (kind === 'compose') return { kind, compose: v.compose };
   const text = (/** @type {string} */ value) => value.trim() || null;
-  return { kind, url: v.url.trim(), branch: text(v.branch), ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), submodules: v.submodules, build: buildInput(v), user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
+  const built = { ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), build: buildInput(v) };
+  if (kind === 'upload') return { kind, ...built };
+  return { kind, url: v.url.trim(), branch: text(v.branch), ...built, submodules: v.submodules, user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
 }
 
 /** What is not a number, a size or a command line is found here; the rest is the API's to judge. @param {RunValues} v */
@@ -70,23 +73,26 @@ export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 
-/** @param {{ form: Form, kind: 'git' | 'image', has_password?: boolean, app?: string }} props */
+/** @param {{ form: Form, kind: 'git' | 'image' | 'upload', has_password?: boolean, app?: string }} props */
 export function SourceFields({ form, kind, has_password, app }) {
   const v = /** @type {SourceValues} */ (form.values.value);
   if (kind === 'image') return html`${h(TextField, { label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source', 'image'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
+  const dockerfile = h(TextField, { label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', hint: 'Without one it is found out how to build.', error: form.error('dockerfile', 'source.dockerfile') });
+  const place = html`<div class="form-row">${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder'), hint: 'The build context, for sources with several apps.' })}
+      ${h(TextField, { label: 'Stage', value: v.target, set: form.set('target'), mono: true, optional: true, placeholder: 'the last', error: form.error('target', 'source.target') })}</div>`;
+  if (kind === 'upload') return html`${dockerfile}<details class="more" open=${Boolean(v.folder || v.target)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">${place}${h(BuildFields, { form })}</div></details>`;
   const ssh = /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
   return html`
     ${h(TextField, { label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source', 'git'), hint: 'https, http or ssh; private addresses too. Administrators may also name a path on the server.', inputmode: 'url' })}
     <div class="form-row">${h(TextField, { label: 'Branch', value: v.branch, set: form.set('branch'), mono: true, optional: true, placeholder: 'default branch', error: form.error('branch', 'source.branch') })}
-      ${h(TextField, { label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', hint: 'Without one it is found out how to build.', error: form.error('dockerfile', 'source.dockerfile') })}</div>
+      ${dockerfile}</div>
     ${ssh || v.deploy_key ? h(Switch, { label: 'Use a deploy key', hint: 'serverkit makes a key for this app; give its public half to the repository.', on: v.deploy_key, set: form.set('deploy_key') }) : null}
     ${ssh ? null : html`<details class="more" open=${Boolean(v.user || has_password)}><summary>${icon('chevron-right', 'icon-small')}Private repository</summary><div class="stack">
       <div class="form-row">${h(TextField, { label: 'User', value: v.user, set: form.set('user'), optional: true, placeholder: 'for tokens often x-access-token', error: form.error('user', 'source.user') })}
       ${h(TextField, { label: 'Password or token', type: 'password', autocomplete: 'new-password', value: v.password, set: form.set('password'), optional: true, placeholder: has_password ? 'kept as it is' : '', error: form.error('password', 'source.password') })}</div>
       ${v.deploy_key ? null : h(Switch, { label: 'Use a deploy key instead', hint: 'Needs an ssh address.', on: v.deploy_key, set: form.set('deploy_key') })}</div></details>`}
     <details class="more" open=${Boolean(v.folder || v.target || v.submodules)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">
-      <div class="form-row">${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder'), hint: 'The build context, for repositories with several apps.' })}
-      ${h(TextField, { label: 'Stage', value: v.target, set: form.set('target'), mono: true, optional: true, placeholder: 'the last', error: form.error('target', 'source.target') })}</div>
+      ${place}
       ${h(Switch, { label: 'Fetch submodules', on: v.submodules, set: form.set('submodules') })}
       ${h(BuildFields, { form })}</div></details>
     ${h(LookInside, { form, app })}`;

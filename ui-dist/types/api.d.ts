@@ -1847,6 +1847,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Upload source
+         * @description A tar, tar.gz, tar.zst or zip archive of at most 512 MiB that grows to at most 4 GiB in 200,000 files. The next
+         *     deployment of an app with a source of the kind `upload` builds it; one of an app from Git does when it names it,
+         *     and uploading for such an app needs the right to change it. It is kept as long as a release that was built from it.
+         */
+        put: operations["upload_create"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List uploads of an app
+         * @description Those that are kept, newest first.
+         */
+        get: operations["upload_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/servers": {
         parameters: {
             query?: never;
@@ -3150,6 +3192,8 @@ export interface components {
             /** @description What was asked for in place of the app's branch. */
             reference: string | null;
             commit: components["schemas"]["Commit"] | null;
+            /** @description The upload that it builds. */
+            upload: string | null;
             phase: components["schemas"]["Phase"];
             /** @description The phases so far, oldest first. */
             steps: components["schemas"]["Step"][];
@@ -3175,6 +3219,8 @@ export interface components {
         DeploymentCreate: {
             /** @description A branch, tag or commit in place of the app's branch. */
             reference?: string | null;
+            /** @description An upload of this app, in place of what it is made from otherwise. */
+            upload?: string | null;
         };
         /** DeploymentLine */
         DeploymentLine: {
@@ -4283,6 +4329,15 @@ export interface components {
             next: string | null;
         };
         /**
+         * Page_Upload
+         * @description A part of a list.
+         */
+        UploadPage: {
+            items: components["schemas"]["Upload"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
          * Page_User
          * @description A part of a list.
          */
@@ -4682,6 +4737,8 @@ export interface components {
             /** @description By what its registry knows it, `name@sha256:…`; null for one that was built here. */
             digest: string | null;
             commit: components["schemas"]["Commit"] | null;
+            /** @description The upload that it was built from; kept with it. */
+            upload: string | null;
             /** Format: uint16 */
             port: number;
             command: string[] | null;
@@ -5224,11 +5281,11 @@ export interface components {
             version: string;
         };
         /** @description Where an app comes from. */
-        Source: components["schemas"]["SourceGitSource"] | components["schemas"]["SourceImageSource"] | components["schemas"]["SourceComposeSource"];
+        Source: components["schemas"]["SourceGitSource"] | components["schemas"]["SourceImageSource"] | components["schemas"]["SourceComposeSource"] | components["schemas"]["SourceUploadSource"];
         /**
          * SourceInput
          * @description Where an app is to come from. With `git`: `url` and what else it needs; with `image`: `reference`; with `compose`: the
-         *     text of a Compose file.
+         *     text of a Compose file; with `upload`: how to build what is uploaded later.
          */
         SourceInput: {
             kind: components["schemas"]["SourceKind"];
@@ -5271,7 +5328,7 @@ export interface components {
             app?: string | null;
         };
         /** @enum {string} */
-        SourceKind: "git" | "image" | "compose";
+        SourceKind: "git" | "image" | "compose" | "upload";
         /** @description Where an app comes from. */
         SourceComposeSource: {
             /**
@@ -5313,6 +5370,20 @@ export interface components {
              * @enum {string}
              */
             kind: "image";
+        };
+        /** @description Where an app comes from. */
+        SourceUploadSource: {
+            /**
+             * @example upload
+             * @enum {string}
+             */
+            kind: "upload";
+        } & components["schemas"]["UploadSource"] & {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "upload";
         };
         /** Step */
         Step: {
@@ -5445,6 +5516,49 @@ export interface components {
              * @default false
              */
             any_version: boolean | null;
+        };
+        /**
+         * Upload
+         * @description An archive of source, kept as it came.
+         */
+        Upload: {
+            id: string;
+            /** @description Of the archive: SHA-256 in hex. */
+            digest: string;
+            /**
+             * Format: uint64
+             * @description Of the archive.
+             */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description Files and links in it.
+             */
+            files: number;
+            /** Format: uint64 */
+            unpacked_bytes: number;
+            /** @description Everything lies in one folder, and that folder is the top. */
+            strip_top: boolean;
+            /** Format: date-time */
+            at: string;
+            /** @description Who, in words. */
+            by: string;
+        };
+        /**
+         * UploadSource
+         * @description Source that is uploaded: an archive at a time.
+         */
+        UploadSource: {
+            /** @description The folder that is the build context; `.` is the top. */
+            folder: string;
+            /** @description The Dockerfile, from the folder. */
+            dockerfile: string;
+            /** @description The stage to build; null: the last. */
+            target: string | null;
+            /** @description What was wished of the build; what is null is found out from the source. */
+            build: components["schemas"]["Build"];
+            /** @description What the next deployment builds; null: nothing was uploaded yet. */
+            newest: string | null;
         };
         /** @enum {string} */
         UpstreamKind: "http" | "h2c" | "https";
@@ -20205,6 +20319,244 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Inspection"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upload_create: {
+        parameters: {
+            query?: {
+                /** @description When everything lies in one folder, that folder is the top. */
+                strip_top?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upload_list: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadPage"];
                 };
             };
             /** @description The body is not JSON. */

@@ -1,0 +1,71 @@
+//! What an app may be: its port, command, limits, health check.
+
+use types::{App, Error, HealthCheck, Limits, Probe, Result, Source};
+
+/// A Compose file says itself what runs before what.
+pub(crate) fn commands_fit(app: &App) -> Result<()> {
+    let field = match (&app.source, &app.commands.before, &app.commands.after) {
+        (Source::Compose(_), Some(_), _) => "before_deploy",
+        (Source::Compose(_), _, Some(_)) => "after_deploy",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(
+        field,
+        "an app from a Compose file has no commands of its own: make it a service, and let others wait with `service_completed_successfully`",
+    ))
+}
+
+pub(crate) fn checked_port(port: Option<u16>) -> Result<Option<u16>> {
+    if port == Some(0) {
+        Err(Error::invalid("port", "must be between 1 and 65535"))
+    } else {
+        Ok(port)
+    }
+}
+
+pub(crate) fn checked_command(command: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
+    match command {
+        Some(words) if words.iter().any(|word| word.contains('\0')) => Err(Error::invalid("command", "contains a zero byte")),
+        Some(words) if words.len() > 256 || words.iter().map(String::len).sum::<usize>() > 64 << 10 => {
+            Err(Error::invalid("command", "is longer than 256 words or 64 KiB"))
+        }
+        Some(words) if words.is_empty() => Ok(None),
+        other => Ok(other),
+    }
+}
+
+pub(crate) fn checked_limits(limits: Limits) -> Result<Limits> {
+    if limits.memory_bytes < 6 << 20 {
+        return Err(Error::invalid(
+            "memory_bytes",
+            "must be at least 6 MiB, the least that the engine takes",
+        ));
+    }
+    if limits.memory_bytes > 1 << 50 {
+        return Err(Error::invalid("memory_bytes", "is more than any machine has"));
+    }
+    in_range("cpu_millis", limits.cpu_millis, 10, 1_024_000)?;
+    in_range("pids", limits.pids, 8, 4_194_304)?;
+    Ok(limits)
+}
+
+pub(crate) fn checked_health(health: HealthCheck) -> Result<HealthCheck> {
+    in_range("interval_seconds", health.interval_seconds, 1, 3600)?;
+    in_range("timeout_seconds", health.timeout_seconds, 1, 300)?;
+    in_range("start_seconds", health.start_seconds, 1, 3600)?;
+    if let Probe::Http { path } = &health.probe {
+        let fits = path.starts_with('/') && path.len() <= 2048 && path.chars().all(|c| c.is_ascii_graphic());
+        if !fits {
+            return Err(Error::invalid("path", "must begin with / and have no spaces, such as /health"));
+        }
+    }
+    Ok(health)
+}
+
+pub(crate) fn in_range(field: &str, value: u32, least: u32, most: u32) -> Result<u32> {
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::invalid(field, format!("must be between {least} and {most}")))
+    }
+}

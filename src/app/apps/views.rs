@@ -1,0 +1,98 @@
+//! Apps as people see them: with their domains, volumes, state, and what is live.
+
+use crate::{deployments, ground::Ground, observed::AppState, projects::of};
+use std::collections::HashMap;
+use types::{Actor, App, AppId, Deployment, Domain, Environment, Mount, Project, Release, Result, Source, Volume};
+
+/// An app with what people want to see beside it.
+#[derive(Debug, Clone)]
+pub struct AppView {
+    pub app: App,
+    pub project: Project,
+    pub environment: Environment,
+    pub domains: Vec<Domain>,
+    pub mounts: Vec<(Mount, Volume)>,
+    pub state: AppState,
+    pub state_detail: Option<String>,
+    pub url: Option<String>,
+    /// What is live.
+    pub release: Option<Release>,
+    /// The newest.
+    pub deployment: Option<Deployment>,
+    /// Its configuration differs from what is live.
+    pub pending_changes: bool,
+}
+
+/// Views of the apps that `wanted` takes, by name. Loads each collection once, so that 100 apps cost as little as one.
+pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Project, &Environment) -> bool) -> Result<Vec<AppView>> {
+    let store = &ground.store;
+    let projects: HashMap<_, _> = of(actor, store.projects.list()?, |project| &project.organization)
+        .map(|p| (p.id.clone(), p))
+        .collect();
+    let environments: HashMap<_, _> = of(actor, store.environments.list()?, |environment| &environment.organization)
+        .map(|e| (e.id.clone(), e))
+        .collect();
+    let volumes: HashMap<_, _> = of(actor, store.volumes.list()?, |volume| &volume.organization)
+        .map(|v| (v.id.clone(), v))
+        .collect();
+    let mut domains: HashMap<AppId, Vec<Domain>> = HashMap::new();
+    for domain in of(actor, store.domains.list()?, |domain| &domain.organization) {
+        domains.entry(domain.app.clone()).or_default().push(domain);
+    }
+    let observed = ground.observed.load();
+    let mut views = Vec::new();
+    for app in of(actor, store.apps.list()?, |app| &app.organization) {
+        let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else {
+            continue;
+        };
+        if !wanted(&app, project, environment) {
+            continue;
+        }
+        let deployment = match &app.last_deployment {
+            Some(id) => deployments::find(ground, id)?,
+            None => None,
+        };
+        let release = match &app.release {
+            Some(id) => crate::releases::find(ground, id)?,
+            None => None,
+        };
+        let mut domains = domains.remove(&app.id).unwrap_or_default();
+        domains.sort_by_key(|domain| !domain.primary);
+        let (state, mut state_detail) = observed.state_of(&app, release.as_ref(), deployment.as_ref().map(|deployment| deployment.phase));
+        if state == AppState::Failed {
+            state_detail = deployment.as_ref().and_then(|deployment| deployment.error.clone());
+        }
+        views.push(AppView {
+            project: project.clone(),
+            environment: environment.clone(),
+            mounts: app
+                .mounts
+                .iter()
+                .filter_map(|mount| Some((mount.clone(), volumes.get(&mount.volume)?.clone())))
+                .collect(),
+            url: domains.first().map(|domain| ground.url_of(&domain.host)),
+            pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
+            state,
+            state_detail,
+            domains,
+            release,
+            deployment,
+            app,
+        });
+    }
+    views.sort_by(|a, b| a.app.name.cmp(&b.app.name));
+    Ok(views)
+}
+
+/// Whether a deployment of the same commit would change something.
+pub(super) fn differs(app: &App, release: &Release) -> bool {
+    app.variables_version != release.variables_version
+        || app.limits != release.limits
+        || app.health != release.health
+        || (release.stack.is_none() && app.mounts != release.mounts)
+        || app.command != release.command
+        || app.grace_seconds != release.grace_seconds
+        || app.port.is_some_and(|port| port != release.port)
+        || matches!(&app.source, Source::Image { reference } if reference.as_str() != release.image_name)
+        || matches!(&app.source, Source::Compose(source) if release.stack.as_ref().is_none_or(|live| live.source != source.hash))
+}

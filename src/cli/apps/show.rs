@@ -1,0 +1,152 @@
+//! Apps as tables and facts.
+
+use super::List;
+use crate::{
+    commands::Context,
+    deployments,
+    failure::Result,
+    lists,
+    output::{Cell, Facts, Output, Table, bytes, when},
+};
+use client::types::{App, HealthKind};
+use serde_json::Value;
+use types::{Clock, SystemClock};
+
+pub(super) async fn list(context: &Context, args: List) -> Result {
+    let client = context.panel()?;
+    let apps = lists::all::<App, _>(async |cursor| {
+        let call = client.app_list(cursor, args.environment.as_deref(), lists::LIMIT, args.project.as_deref(), None);
+        client.ask(call).await
+    })
+    .await?;
+    let empty = "no apps yet; make one: serverkit app create NAME --git URL";
+    context.out.list(&apps.json, empty, || table(&apps.items))
+}
+
+/// Apps as a table, here and in `status`.
+pub fn table(apps: &[App]) -> Table {
+    let mut table = Table::new(["NAME", "STATE", "SOURCE", "RELEASE", "DEPLOYED", "URL"]);
+    let now = SystemClock.now();
+    for app in apps {
+        let state = app.state.to_string();
+        let state = if app.pending_changes { format!("{state}*") } else { state };
+        table.row([
+            app.name.clone().into(),
+            Cell::tone(state, crate::output::tone_of(&app.state.to_string())),
+            source_text(app).into(),
+            app.release
+                .as_ref()
+                .map(|release| format!("#{}", release.number))
+                .unwrap_or_default()
+                .into(),
+            app.release
+                .as_ref()
+                .map(|release| when(&release.created_at, now))
+                .unwrap_or_default()
+                .into(),
+            app.url.clone().unwrap_or_default().into(),
+        ]);
+    }
+    table
+}
+
+pub(super) fn source_json(app: &App) -> Value {
+    serde_json::to_value(&app.source).unwrap_or_default()
+}
+
+pub(super) fn public_key(app: &App) -> Option<String> {
+    source_json(app)["deploy_key_public"].as_str().map(str::to_owned)
+}
+
+/// `https://…/blog.git (main)` or `redis:7`.
+fn source_text(app: &App) -> String {
+    let source = source_json(app);
+    let text = |key: &str| source[key].as_str().unwrap_or_default().to_owned();
+    match (text("kind").as_str(), text("branch").as_str()) {
+        ("image", _) => text("reference"),
+        ("upload", _) => "what is uploaded".to_owned(),
+        ("compose", _) => "a Compose file".to_owned(),
+        (_, "") => text("url"),
+        (_, branch) => format!("{} ({branch})", text("url")),
+    }
+}
+
+pub(super) async fn show(context: &Context, name: &str) -> Result {
+    let client = context.panel()?;
+    let app = client.ask(client.app_show(name)).await?;
+    let out = context.out;
+    out.answer(&app.json, || describe(&app.value, &out))
+}
+
+fn describe(app: &App, out: &Output) -> String {
+    let source = source_json(app);
+    let now = SystemClock.now();
+    let mut facts = Facts::new();
+    facts.add("Name", app.name.clone());
+    facts.add("Id", app.id.clone());
+    facts.add("State", Cell::state(app.state.to_string()));
+    facts.maybe("Why", app.state_detail.clone());
+    facts.maybe("Address", app.url.clone());
+    facts.add("In", format!("{}, {}", app.project.name, app.environment.name));
+    facts.add("Source", source_text(app));
+    for (name, key) in [
+        ("Folder", "folder"),
+        ("Dockerfile", "dockerfile"),
+        ("Stage", "target"),
+        ("Deploy key", "deploy_key_public"),
+    ] {
+        let text = source[key].as_str().filter(|text| !matches!(*text, "." | "Dockerfile"));
+        facts.maybe(name, text);
+    }
+    facts.maybe("Port", app.port.map(|port| port.to_string()));
+    facts.maybe("Command", app.command.as_ref().map(|command| format!("{command:?}")));
+    facts.add(
+        "Limits",
+        format!(
+            "{} memory, {} cores, {} processes",
+            bytes(app.limits.memory_bytes),
+            f64::from(app.limits.cpu_millis) / 1000.0,
+            app.limits.pids
+        ),
+    );
+    let health = match &app.health.path {
+        Some(path) if app.health.kind == HealthKind::Http => format!("http {path}"),
+        _ => app.health.kind.to_string(),
+    };
+    facts.add("Health check", health);
+    for mount in &app.mounts {
+        let mode = if mount.read_only { " (read only)" } else { "" };
+        facts.add("Volume", format!("{} at {}{mode}", mount.volume.name, mount.path));
+    }
+    for domain in &app.domains {
+        facts.add("Domain", domain.clone());
+    }
+    if let Some(release) = &app.release {
+        let commit = release
+            .commit
+            .as_ref()
+            .map(deployments::commit_text)
+            .unwrap_or_else(|| release.image_name.clone());
+        facts.add(
+            "Live",
+            format!("release #{}, {commit}, {}", release.number, when(&release.created_at, now)),
+        );
+    }
+    if let Some(deployment) = &app.deployment {
+        let phase = deployment.phase.to_string();
+        facts.add(
+            "Deployment",
+            Cell::tone(format!("#{} {phase}", deployment.number), crate::output::tone_of(&phase)),
+        );
+        facts.maybe("Error", deployment.error.clone());
+    }
+    if app.pending_changes {
+        facts.add(
+            "Pending",
+            format!("changes that are not live; bring them live: serverkit deploy {}", app.name),
+        );
+    }
+    facts.add("Created", when(&app.created_at, now));
+    facts.maybe("In the trash", app.trashed_at.as_ref().map(|at| when(at, now)));
+    facts.print(out)
+}

@@ -1,0 +1,88 @@
+// A folder picked in a real browser becomes an app of a real panel: what is packed, what is refused, and how the pages look.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { launch, violations, watch } from './browser.mjs';
+import { binary, startPanel } from './panel.mjs';
+
+const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
+const shots = process.env.SERVERKIT_SHOTS;
+const folder = mkdtempSync(join(tmpdir(), 'sk-upload-'));
+
+/** @type {Awaited<ReturnType<typeof startPanel>>} */
+let panel;
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {import('playwright-core').Page} */
+let page;
+/** @type {string[]} */
+let wrong = [];
+
+before(async () => {
+  if (skip) return;
+  panel = await startPanel();
+  browser = await launch(panel.url);
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
+  page = await context.newPage();
+  wrong = watch(page, { allow: [/40[139]|422/] });
+  const password = 'seven quiet otters swim north';
+  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password } });
+  assert.equal(made.status(), 201);
+  await context.clearCookies();
+  await page.goto(`${panel.url}/sign-in`);
+  await page.getByLabel('Email').fill('ada@example.com');
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForSelector('.rail');
+}, { timeout: 90_000 });
+after(async () => { await browser?.close(); await panel?.stop(); rmSync(folder, { recursive: true, force: true }); });
+
+/** @param {string} name */
+async function look(name) {
+  for (const theme of /** @type {const} */ (['dark', 'light'])) {
+    for (const width of [1280, 390]) {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+      await page.setViewportSize({ width, height: 900 });
+      await sleep(120);
+      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
+      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+test('a folder becomes an app', { skip, timeout: 120_000 }, async () => {
+  const site = join(folder, 'my-site');
+  mkdirSync(join(site, 'node_modules'), { recursive: true });
+  for (const [path, text] of [['index.html', '<h1>hello</h1>'], ['.gitignore', 'node_modules\n'], ['node_modules/x.js', 'x']]) writeFileSync(join(site, path), text);
+  await page.goto(`${panel.url}/apps/new?from=upload`);
+  await page.waitForSelector('.drop-zone');
+  await look('upload-empty');
+  await page.setInputFiles('.drop-zone input[webkitdirectory]', site);
+  await page.waitForSelector('.drop-zone.full');
+  assert.match(await page.locator('.drop-zone').innerText(), /2\sfiles, .* packed; 1\sfile left out by \.gitignore/);
+  assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'my-site');
+  await look('upload-full');
+  await page.getByRole('button', { name: 'Create and deploy' }).click();
+  await page.waitForURL(/\/apps\/(?!new)/);
+  const uploads = await page.evaluate(async () => (await (await fetch('/api/v1/apps/my-site/uploads')).json()).items);
+  assert.equal(uploads.length, 1);
+  assert.equal(uploads[0].files, 2);
+  await page.getByRole('button', { name: 'Deploy', exact: true }).first().click();
+  await page.waitForSelector('dialog .drop-zone');
+  await look('upload-dialog');
+  // What is no archive is told at once, and by the panel when only it can know.
+  writeFileSync(join(folder, 'photo.jpg'), 'x');
+  await page.setInputFiles('dialog .drop-zone input[accept]', join(folder, 'photo.jpg'));
+  await page.getByText('Choose a folder, or an archive').waitFor();
+  writeFileSync(join(folder, 'broken.zip'), 'PK nonsense');
+  await page.setInputFiles('dialog .drop-zone input[accept]', join(folder, 'broken.zip'));
+  await page.getByRole('button', { name: 'Upload and deploy' }).click();
+  await page.getByText(/is no tar/i).waitFor();
+  assert.equal(await page.getByRole('link', { name: 'Webhook' }).count(), 0);
+  assert.deepEqual(wrong, []);
+});
