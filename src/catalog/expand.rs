@@ -113,7 +113,7 @@ fn braced(inner: &str, scope: &Scope<'_>) -> Result<String, String> {
 }
 
 /// Where the brace that closes a `${` is; inner `${…}` and `{{…}}` are passed over.
-fn closing(text: &str) -> Option<usize> {
+pub fn closing(text: &str) -> Option<usize> {
     let (mut at, mut depth) = (0, 0);
     while at < text.len() {
         let rest = &text[at..];
@@ -138,7 +138,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 /// Letters of the name at the front: `[A-Za-z_][A-Za-z0-9_]*`.
-fn name_length(text: &str) -> usize {
+pub fn name_length(text: &str) -> usize {
     let fits = |(at, byte): (usize, u8)| byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit());
     text.bytes().enumerate().take_while(|one| fits(*one)).count()
 }

@@ -5,6 +5,7 @@
 
 pub mod compose;
 mod expand;
+pub mod imports;
 pub mod index;
 pub mod merge;
 mod shelf;

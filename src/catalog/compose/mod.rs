@@ -16,6 +16,11 @@ mod tests;
 mod values;
 
 pub use files::{Files, Folder, NoFiles, within};
+pub(crate) use {
+    context::put,
+    env_file::raw as env_pairs,
+    values::{Port, ports as short_ports, words},
+};
 
 use crate::{
     expand::Evaluate,

@@ -42,6 +42,16 @@ pub fn composed(template: &Template, text: &str) -> Result<Composed, Vec<Notice>
         if let Some(value) = known.get(expression) {
             return Ok(value.clone());
         }
+        // A text in quotes is itself.
+        let quoted = |quote: char| {
+            expression
+                .strip_prefix(quote)?
+                .strip_suffix(quote)
+                .filter(|text| !text.contains(quote))
+        };
+        if let Some(text) = quoted('\'').or_else(|| quoted('"')) {
+            return Ok(text.to_owned());
+        }
         let (names, whole) = names_of(expression);
         let unknown = names.into_iter().find(|name| !known.contains_key(name));
         let whole = whole.and(unknown.map_or(Ok(()), |name| Err(format!("`{name}` is not a variable of this template"))));

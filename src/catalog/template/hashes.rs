@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Names and how many values each takes.
-pub const FUNCTIONS: [(&str, usize); 7] = [
+pub const FUNCTIONS: [(&str, usize); 8] = [
     ("base64", 1),
     ("sha256_hex", 1),
     ("bcrypt", 1),
@@ -20,6 +20,7 @@ pub const FUNCTIONS: [(&str, usize); 7] = [
     ("jwt_hs256", 2),
     ("urlencode", 1),
     ("lower", 1),
+    ("uuid", 1),
 ];
 
 /// `salt` says for whom it is, so that one password does not look the same in two apps.
@@ -41,12 +42,22 @@ pub fn call(name: &str, values: &[String], salt: &str) -> Result<String, String>
         "argon2" => argon2(value, salt)?,
         "jwt_hs256" => jwt_hs256(value, &values[1])?,
         "urlencode" => utf8_percent_encode(value, &UNRESERVED).to_string(),
+        "uuid" => uuid(value),
         _ => value.to_lowercase(),
     })
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Always the same for one value. Its form is that of version 8, which is free for such (RFC 9562).
+fn uuid(value: &str) -> String {
+    let mut bytes = Sha256::digest(value);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = hex(&bytes[..16]);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 fn salted(value: &str, salt: &str, what: &str) -> [u8; 16] {

@@ -8,6 +8,7 @@ mod read;
 mod schema;
 mod values;
 
+pub(crate) use check::findings;
 pub use check::{Finding, check};
 pub use examples::{composed, whole};
 pub use generate::generated;

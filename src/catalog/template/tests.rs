@@ -156,6 +156,7 @@ fn values_and_functions() {
     assert_eq!(is("base64('a b')"), Ok("YSBi".into()));
     assert_eq!(is("'ä/ ?' | urlencode"), Ok("%C3%A4%2F%20%3F".into()));
     assert_eq!(is("\"ABC\" | lower"), Ok("abc".into()));
+    assert_eq!(is("'abc' | uuid"), Ok("ba7816bf-8f01-8fea-8141-40de5dae2223".into()));
     assert_eq!(
         is("'' | sha256_hex"),
         Ok("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into())
