@@ -6,6 +6,7 @@
 
 mod acme;
 mod apps_bad_input;
+mod audit;
 mod cli;
 mod compose;
 mod deploy;

@@ -38,6 +38,7 @@ const PAGES = [
   ['/servers/:server', () => import('./pages/servers.js')],
   ['/activity', () => import('./pages/activity.js')],
   ['/team', () => import('./pages/team.js')],
+  ['/audit', () => import('./pages/audit.js')],
   ['/security', () => import('./pages/security.js')],
   ['/account', () => import('./pages/account.js')],
   ['/trash', () => import('./pages/trash.js')],

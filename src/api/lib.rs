@@ -6,6 +6,7 @@
 
 mod answers;
 mod apps;
+mod audit;
 mod certificates;
 mod deployments;
 mod dns;
@@ -200,7 +201,10 @@ impl Api {
             let (panel, inner) = (panel.clone(), inner.clone());
             async move {
                 signed::identify(&panel, &mut request).await;
-                once::once(&inner, &panel, request).await
+                match Signed::of(&request) {
+                    Ok(who) => app::acting((&who.actor).into(), once::once(&inner, &panel, request)).await,
+                    Err(_) => once::once(&inner, &panel, request).await,
+                }
             }
         })
     }
@@ -265,7 +269,7 @@ type Operations = (
         settings::SettingsApi,
         upgrades::UpgradesApi,
     ),
-    (stacks::StacksApi, marketplace::MarketplaceApi),
+    (stacks::StacksApi, marketplace::MarketplaceApi, audit::AuditApi),
 );
 
 fn operations(panel: &Panel, world: &World) -> Operations {
@@ -305,6 +309,10 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             settings::SettingsApi(panel()),
             upgrades::UpgradesApi(panel()),
         ),
-        (stacks::StacksApi(panel()), marketplace::MarketplaceApi(panel())),
+        (
+            stacks::StacksApi(panel()),
+            marketplace::MarketplaceApi(panel()),
+            audit::AuditApi(panel()),
+        ),
     )
 }

@@ -98,6 +98,8 @@ pub struct Security {
     pub grace_days: u32,
     /// Whether tokens of somebody who must have a second factor and has none are refused too.
     pub tokens_bound: bool,
+    /// How long entries of the audit log are kept.
+    pub audit_days: u32,
     /// Since when the rule asks for what it asks; null while it is off.
     pub since: Option<OffsetDateTime>,
 }
@@ -110,6 +112,8 @@ pub struct SecurityPatch {
     /// 0 to 90.
     pub grace_days: Option<u32>,
     pub tokens_bound: Option<bool>,
+    /// 30 to 3650.
+    pub audit_days: Option<u32>,
 }
 
 impl From<app::SecondFactorView> for SecondFactor {
@@ -165,6 +169,7 @@ impl From<types::Security> for Security {
             second_factor: security.second_factor.into(),
             grace_days: security.grace_days,
             tokens_bound: security.tokens_bound,
+            audit_days: security.audit_days,
         }
     }
 }
@@ -305,11 +310,13 @@ impl SecondFactorsApi {
             second_factor,
             grace_days,
             tokens_bound,
+            audit_days,
         } = body.0;
         let change = SecurityChange {
             second_factor: second_factor.map(Into::into),
             grace_days,
             tokens_bound,
+            audit_days,
         };
         Ok(Json(self.0.security.update(&who.actor, change).await?.into()))
     }

@@ -42,6 +42,8 @@ pub enum Tag {
     Servers,
     /// What happened and what is happening.
     Events,
+    /// Who changed what: an entry for each change, chained so that none can be altered unseen.
+    Audit,
     /// What an administrator may change while the panel runs.
     Settings,
     /// The version that runs, and the change to another one.

@@ -1,7 +1,7 @@
-//! Takes away what is over: old releases and their images, old events and logs, the trash, networks of environments that
+//! Takes away what is over: old releases and their images, old events, audit entries and logs, the trash, networks of environments that
 //! are gone, work folders that a crash left. Only things that are ours, never volumes.
 
-use crate::{deployer::work_folder, deployments::log_name, ground::Ground, releases::releases_of, trash, uploads};
+use crate::{audit, deployer::work_folder, deployments::log_name, ground::Ground, releases::releases_of, trash, uploads};
 use async_trait::async_trait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use store::Batch;
@@ -22,6 +22,8 @@ pub struct HousekeepingReport {
     pub releases: usize,
     pub deployments: usize,
     pub events: usize,
+    /// Entries of the audit log.
+    pub audit: u64,
     pub apps: Vec<String>,
     pub networks: usize,
     pub uploads: usize,
@@ -154,6 +156,7 @@ impl jobs::Job for Housekeeping {
         let settings = ground.settings()?;
         let mut done = HousekeepingReport {
             events: self.events().await?,
+            audit: audit::cut_old(&ground.store, &ground.world).await?,
             ..HousekeepingReport::default()
         };
         let limit = ground.world.now().minus(DAY * settings.trash_days);

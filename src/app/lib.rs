@@ -6,6 +6,7 @@
 
 mod access;
 mod apps;
+mod audit;
 mod certificates;
 mod certifier;
 mod challenges;
@@ -64,6 +65,7 @@ pub use acme::{
     providers::Credentials as DnsCredentials,
 };
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeName};
+pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
 /// The words of templates, for who shows them.
 pub use catalog::template;
@@ -99,6 +101,8 @@ pub use settings::{SettingsChange, SettingsService};
 pub use setup::*;
 pub use sources::{Inspection, PlanView, Sources};
 pub use stacks::{ComposeReport, ServiceView, Stacks};
+/// Says for whom something is done, to the audit log.
+pub use store::acting;
 pub use tokens::*;
 pub use traffic::{PolicyWish, RuleWish, Traffic};
 pub use trash::{DeletePlan, Trash};
@@ -162,6 +166,7 @@ pub struct Panel {
     pub logs: Logs,
     pub marketplace: Marketplace,
     pub events: Events,
+    pub audit: Audit,
     pub settings: SettingsService,
     pub stacks: Stacks,
     pub overviews: Overviews,
@@ -231,6 +236,7 @@ impl Panel {
             servers: Servers::new(ground.clone()),
             logs: Logs::new(ground.clone()),
             marketplace: Marketplace::new(ground.clone()),
+            audit: Audit::new(ground.store.clone()),
             settings: SettingsService::new(ground.clone()),
             stacks: Stacks::new(ground.clone()),
             overviews: Overviews::new(ground.clone()),

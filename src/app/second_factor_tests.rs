@@ -437,7 +437,7 @@ async fn the_policy_binds_after_its_grace() {
     let change = SecurityChange {
         second_factor: Some(SecondFactorPolicy::Administrators),
         grace_days: Some(2),
-        tokens_bound: None,
+        ..SecurityChange::default()
     };
     gate.security.update(&owner, change).await.unwrap();
     let (actor, signed) = sign_in("admin@example.com").await;

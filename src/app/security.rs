@@ -6,6 +6,9 @@ use store::SECURITY_KEY;
 use types::{Action, Actor, Error, Fact, Result, SecondFactorPolicy, Security};
 
 const GRACE_MOST: u32 = 90;
+/// Evidence cannot be cut while it is fresh.
+const AUDIT_LEAST: u32 = 30;
+const AUDIT_MOST: u32 = 3650;
 
 /// Shows and changes them.
 #[derive(Clone)]
@@ -19,6 +22,7 @@ pub struct SecurityChange {
     pub second_factor: Option<SecondFactorPolicy>,
     pub grace_days: Option<u32>,
     pub tokens_bound: Option<bool>,
+    pub audit_days: Option<u32>,
 }
 
 impl SecurityService {
@@ -37,6 +41,9 @@ impl SecurityService {
         if change.grace_days.is_some_and(|days| days > GRACE_MOST) {
             return Err(Error::invalid("grace_days", format!("must be 0 to {GRACE_MOST}")));
         }
+        if change.audit_days.is_some_and(|days| !(AUDIT_LEAST..=AUDIT_MOST).contains(&days)) {
+            return Err(Error::invalid("audit_days", format!("must be {AUDIT_LEAST} to {AUDIT_MOST}")));
+        }
         let store = &self.access.store;
         let _team = self.access.team.lock().await;
         let found = store.security.find(SECURITY_KEY)?;
@@ -45,6 +52,7 @@ impl SecurityService {
         after.second_factor = change.second_factor.unwrap_or(before.second_factor);
         after.grace_days = change.grace_days.unwrap_or(before.grace_days);
         after.tokens_bound = change.tokens_bound.unwrap_or(before.tokens_bound);
+        after.audit_days = change.audit_days.unwrap_or(before.audit_days);
         if rank(after.second_factor) > rank(before.second_factor) {
             after.since = self.access.world.now();
         }
@@ -80,6 +88,7 @@ fn changed(before: &Security, after: &Security) -> Vec<String> {
         ("second_factor", before.second_factor != after.second_factor),
         ("grace_days", before.grace_days != after.grace_days),
         ("tokens_bound", before.tokens_bound != after.tokens_bound),
+        ("audit_days", before.audit_days != after.audit_days),
     ]
     .into_iter()
     .filter(|(_, differs)| *differs)

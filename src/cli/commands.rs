@@ -1,7 +1,7 @@
 //! The commands as a list, and what leads from one to its end.
 
 use crate::{
-    account, apps, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
+    account, apps, audit, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
     logs,
     output::Output,
@@ -167,6 +167,9 @@ pub enum Command {
     /// Who must have a second factor
     #[command(subcommand)]
     Security(security::Command),
+    /// Who changed what, in a log that nobody can alter unseen
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Print completions for a shell
     Completions(completions::Completions),
 }
@@ -234,6 +237,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Export(args) => settings::export(context, args).await,
         Command::Settings(command) => settings::run(context, command).await,
         Command::Security(command) => security::run(context, command).await,
+        Command::Audit(command) => audit::run(context, command).await,
         Command::Completions(args) => completions::completions(context, args, program),
     }
 }
@@ -352,6 +356,9 @@ mod tests {
             "serverkit user reset-2fa bob@example.com --yes",
             "serverkit security show",
             "serverkit security set --second-factor administrators --grace-days 3 --bind-tokens true",
+            "serverkit audit list --by ada --what app --since 3d blog --fields",
+            "serverkit audit export --until 2026-01-31T12:00:00Z -o audit.jsonl",
+            "serverkit audit verify --known 7:ab",
             "serverkit login https://panel.example.com --email a@example.com --password-file f --code 123456",
             "serverkit trash purge blog --volumes",
             "serverkit status",

@@ -27,6 +27,7 @@
 mod account;
 mod apps;
 mod ask;
+mod audit;
 mod catalog;
 mod certificates;
 mod commands;

@@ -28,6 +28,9 @@ pub struct Set {
     /// Whether API tokens of those who must have a second factor and have none are refused too
     #[arg(long, value_name = "BOOL")]
     bind_tokens: Option<bool>,
+    /// Days that entries of the audit log are kept, 30 to 3650
+    #[arg(long, value_name = "DAYS")]
+    audit_days: Option<u32>,
 }
 
 fn rule(text: &str) -> Result<SecondFactorRule, String> {
@@ -43,8 +46,10 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 second_factor: args.second_factor,
                 grace_days: args.grace_days,
                 tokens_bound: args.bind_tokens,
+                audit_days: args.audit_days,
             };
-            if body.second_factor.is_none() && body.grace_days.is_none() && body.tokens_bound.is_none() {
+            let is_empty = body.second_factor.is_none() && body.grace_days.is_none() && body.tokens_bound.is_none();
+            if is_empty && body.audit_days.is_none() {
                 return Err(Failure::usage("nothing to change was given").hint("see `serverkit security set --help`"));
             }
             client.ask(client.security_update(&body)).await?
@@ -59,6 +64,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
         facts.maybe("Since", since);
         facts.add("Grace", format!("{} days", security.grace_days));
         facts.add("Tokens", if security.tokens_bound { "bound too" } else { "exempt" });
+        facts.add("Audit log", format!("{} days", security.audit_days));
         facts.print(&out)
     })
 }

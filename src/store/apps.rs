@@ -1,12 +1,16 @@
 //! How apps are kept: a name is free again once its app is in the trash.
 
-use crate::Record;
+use crate::{Audited, Record};
 use types::{App, Kind};
 
 impl Record for App {
     const KIND: Kind = Kind::App;
     const TREE: &'static str = "apps";
     const VERSION: u8 = 3;
+    const AUDIT: Audited = Audited {
+        quiet: &["updated_at", "deployments", "last_deployment", "variables_version"],
+        ..Audited::ALWAYS
+    };
     type Previous = v2::App;
     fn upgrade(previous: v2::App) -> App {
         previous.0

@@ -1,7 +1,7 @@
 //! Changes that happen together or not at all, over any collections.
 
-use crate::{Record, Stored};
-use types::{Error, Kind};
+use crate::{Audited, Record, Stored};
+use types::{Asker, Error, Kind};
 
 /// Bytes of a key or a claim.
 const LONGEST: usize = 4096;
@@ -12,6 +12,8 @@ pub struct Batch {
     pub(crate) steps: Vec<Step>,
     /// The first change that could not be written as JSON; told by `commit`.
     pub(crate) failed: Option<Error>,
+    /// For whom it is, for the audit log; filled by `commit`.
+    pub(crate) asker: Option<Asker>,
 }
 
 /// One change, without its type.
@@ -22,6 +24,7 @@ pub(crate) struct Step {
     pub path: String,
     /// What people call the record.
     pub name: String,
+    pub audit: Audited,
     pub verb: Verb,
 }
 
@@ -98,6 +101,7 @@ fn step<T: Record>(key: String, name: String, verb: Verb) -> Step {
         kind: T::KIND,
         path: path::<T>(&key),
         name,
+        audit: T::AUDIT,
         verb,
     }
 }

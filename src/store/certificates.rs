@@ -1,6 +1,6 @@
 //! How certificates, the own authority and ACME accounts are kept.
 
-use crate::{Never, Record};
+use crate::{Audited, Never, Record, Told};
 use types::{AcmeAccount, Certificate, Kind, OrderLog, OwnAuthority, SharedCertificate};
 
 /// The key of the one own authority.
@@ -10,6 +10,7 @@ impl Record for Certificate {
     const KIND: Kind = Kind::Certificate;
     const TREE: &'static str = "certificates";
     const VERSION: u8 = 2;
+    const AUDIT: Audited = Audited::when(Told::ByPeople);
     type Previous = v1::Certificate;
     fn upgrade(previous: v1::Certificate) -> Certificate {
         let ordered = previous.origin == types::CertificateOrigin::Acme;
@@ -97,6 +98,7 @@ impl Record for OrderLog {
     const KIND: Kind = Kind::OrderLog;
     const TREE: &'static str = "order_logs";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
     type Previous = Never;
     fn upgrade(previous: Never) -> OrderLog {
         match previous {}
@@ -123,6 +125,7 @@ impl Record for AcmeAccount {
     const KIND: Kind = Kind::Account;
     const TREE: &'static str = "acme_accounts";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::when(Told::ByPeople);
     type Previous = Never;
     fn upgrade(previous: Never) -> AcmeAccount {
         match previous {}

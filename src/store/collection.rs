@@ -135,7 +135,7 @@ impl<T: Record> Collection<T> {
     }
 }
 
-fn decode<T: Record>(path: &str, bytes: &[u8]) -> Result<Stored<T>> {
+pub(crate) fn decode<T: Record>(path: &str, bytes: &[u8]) -> Result<Stored<T>> {
     let envelope = envelope::decode(path, bytes)?;
     Ok(Stored {
         revision: envelope.revision,

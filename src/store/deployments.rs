@@ -1,12 +1,13 @@
 //! How deployments are kept: by app, so that one app's are next to each other; the id alone is a claim.
 
-use crate::Record;
+use crate::{Audited, Record, Told};
 use types::{Deployment, Kind};
 
 impl Record for Deployment {
     const KIND: Kind = Kind::Deployment;
     const TREE: &'static str = "deployments";
     const VERSION: u8 = 2;
+    const AUDIT: Audited = Audited::when(Told::Made);
     type Previous = v1::Deployment;
     fn upgrade(previous: v1::Deployment) -> Deployment {
         previous.0

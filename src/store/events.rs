@@ -1,12 +1,13 @@
 //! How events are kept: by id, so by time.
 
-use crate::{Never, Record};
+use crate::{Audited, Never, Record, Told};
 use types::{Event, Kind};
 
 impl Record for Event {
     const KIND: Kind = Kind::Event;
     const TREE: &'static str = "events";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::when(Told::Events);
     type Previous = Never;
     fn upgrade(previous: Never) -> Event {
         match previous {}

@@ -15,6 +15,7 @@
 //!     snapshots/     all records at one sequence number; the newest two
 //!     before-upgrade.snapshot   all records as the version before left them
 
+mod audit;
 mod batch;
 mod codec;
 mod collection;
@@ -55,6 +56,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{Audited, Told, acting};
 pub use batch::Batch;
 pub use certificates::AUTHORITY_KEY;
 pub use collection::{Collection, Stored};

@@ -1,12 +1,13 @@
 //! How networks are kept: one for an environment and one for each app of several services, no subnet twice.
 
-use crate::{Never, Record};
+use crate::{Audited, Never, Record};
 use types::{Kind, Network};
 
 impl Record for Network {
     const KIND: Kind = Kind::Network;
     const TREE: &'static str = "networks";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
     type Previous = Never;
     fn upgrade(previous: Never) -> Network {
         match previous {}

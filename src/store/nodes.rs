@@ -1,12 +1,13 @@
 //! How servers are kept.
 
-use crate::{Never, Record};
+use crate::{Audited, Never, Record, Told};
 use types::{Kind, NodeRecord};
 
 impl Record for NodeRecord {
     const KIND: Kind = Kind::Node;
     const TREE: &'static str = "nodes";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::when(Told::ByPeople);
     type Previous = Never;
     fn upgrade(previous: Never) -> NodeRecord {
         match previous {}

@@ -1,5 +1,6 @@
 //! What a type must say of itself to be kept: its tree, its key, its version, and how to read the version before.
 
+use crate::Audited;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use types::{Error, Kind, Result};
 
@@ -20,6 +21,8 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync
     fn name(&self) -> String {
         self.key()
     }
+    /// Whether and how the audit log tells of its changes.
+    const AUDIT: Audited = Audited::ALWAYS;
     /// Texts that only one record of this tree may hold, such as `<environment>/<name>`.
     fn claims(&self) -> Vec<String> {
         Vec::new()

@@ -1,12 +1,13 @@
 //! How releases are kept: by app, so that one app's are next to each other; the id alone is a claim.
 
-use crate::Record;
+use crate::{Audited, Record};
 use types::{Kind, Release};
 
 impl Record for Release {
     const KIND: Kind = Kind::Release;
     const TREE: &'static str = "releases";
     const VERSION: u8 = 2;
+    const AUDIT: Audited = Audited::NEVER;
     type Previous = v1::Release;
     fn upgrade(previous: v1::Release) -> Release {
         Release {

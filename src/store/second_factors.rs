@@ -1,6 +1,6 @@
 //! How second factors, remembered browsers and the rules of getting in are kept.
 
-use crate::{Never, Record};
+use crate::{Audited, Never, Record};
 use types::{Device, Kind, SecondFactor, Security};
 
 /// The key of the one record of rules.
@@ -10,6 +10,7 @@ impl Record for SecondFactor {
     const KIND: Kind = Kind::SecondFactor;
     const TREE: &'static str = "second_factors";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
     type Previous = Never;
     fn upgrade(previous: Never) -> SecondFactor {
         match previous {}
@@ -23,6 +24,7 @@ impl Record for Device {
     const KIND: Kind = Kind::Device;
     const TREE: &'static str = "devices";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
     type Previous = Never;
     fn upgrade(previous: Never) -> Device {
         match previous {}

@@ -106,14 +106,15 @@ impl Core {
 /// What all handles of a store share. When the last one goes, the writer ends and the directory is free.
 pub(crate) struct Handle {
     pub core: Arc<Core>,
-    sealer: Sealer,
+    sealer: Arc<Sealer>,
     world: World,
     inbox: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
 }
 
 impl Handle {
-    pub async fn commit(&self, batch: Batch) -> Result<u64> {
+    pub async fn commit(&self, mut batch: Batch) -> Result<u64> {
+        batch.asker = batch.asker.or_else(crate::audit::current);
         self.ask(|reply| Command::Commit(batch, reply)).await?
     }
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
@@ -219,6 +220,9 @@ collections! {
     events: Event,
     /// By [`Answer::key`].
     answers: Answer,
+    /// By number, with zeros in front. Only the store itself writes it; see [`crate::acting`].
+    audit: types::AuditEntry,
+    audit_anchor: types::AuditAnchor,
 }
 
 pub(crate) fn upgrades_of<T: Record>(state: &State, steps: &mut Vec<Step>) -> Result<()> {
@@ -250,7 +254,7 @@ impl Store {
 
     pub(crate) fn open_with(dir: &Path, world: World, tuning: Tuning, upgrades: fn(&State) -> Result<Vec<Step>>) -> Result<Store> {
         let lock = directory::lock(dir)?;
-        let sealer = directory::prepare(dir, &world)?;
+        let sealer = Arc::new(directory::prepare(dir, &world)?);
         let core = Arc::new(Core {
             dir: dir.to_owned(),
             changes: broadcast::Sender::new(CHANGES),
@@ -258,7 +262,7 @@ impl Store {
             claims: RwLock::default(),
             mended: Mutex::default(),
         });
-        let writer = begin(&core, lock, tuning, &world, upgrades)?;
+        let writer = begin(&core, &sealer, lock, tuning, &world, upgrades)?;
         let (inbox, commands) = mpsc::channel(WAITING);
         let writer = std::thread::Builder::new()
             .name("store".into())
@@ -290,6 +294,15 @@ impl Store {
     pub async fn commit(&self, batch: Batch) -> Result<()> {
         self.handle.commit(batch).await.map(drop)
     }
+    /// Cuts the entries of the audit log up to this one; the chain then hangs on an anchor. Answers how many went.
+    pub async fn cut_audit(&self, through: u64) -> Result<u64> {
+        self.handle.ask(|reply| Command::CutAudit(through, reply)).await?
+    }
+    /// Checks the chain of the audit log from end to end. `known` is an entry's number and hash as somebody noted them
+    /// before. Blocks.
+    pub fn verify_audit(&self, known: Option<(u64, &str)>) -> Result<types::AuditReport> {
+        self.handle.core.read(|state| crate::audit::verify(state, known))
+    }
     /// Writes all records to a new snapshot file; answers where.
     pub async fn snapshot(&self) -> Result<PathBuf> {
         self.handle.ask(Command::Snapshot).await?
@@ -309,9 +322,16 @@ impl Store {
     }
 }
 
-fn begin(core: &Arc<Core>, lock: Lock, tuning: Tuning, world: &World, upgrades: fn(&State) -> Result<Vec<Step>>) -> Result<Writer> {
+fn begin(
+    core: &Arc<Core>,
+    sealer: &Arc<Sealer>,
+    lock: Lock,
+    tuning: Tuning,
+    world: &World,
+    upgrades: fn(&State) -> Result<Vec<Step>>,
+) -> Result<Writer> {
     let recovered = recover(&core.dir, &tuning, world, None)?;
-    let mut writer = Writer::new(core.clone(), recovered, lock, tuning, world.clone());
+    let mut writer = Writer::new(core.clone(), sealer.clone(), recovered, lock, tuning, world.clone())?;
     let steps = core.read(upgrades)?;
     if !steps.is_empty() {
         tracing::info!("bringing {} records up to this version", steps.len());

@@ -1,6 +1,6 @@
 //! How people, and what lets them in, are kept.
 
-use crate::{Never, Record};
+use crate::{Audited, Never, Record};
 use types::{ApiToken, Kind, Session, SetupLink, User};
 
 /// The key of the one link with which a fresh panel is claimed.
@@ -10,6 +10,10 @@ impl Record for User {
     const KIND: Kind = Kind::User;
     const TREE: &'static str = "users";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited {
+        quiet: &["last_seen_at"],
+        ..Audited::ALWAYS
+    };
     type Previous = Never;
     fn upgrade(previous: Never) -> User {
         match previous {}
@@ -29,6 +33,7 @@ impl Record for Session {
     const KIND: Kind = Kind::Session;
     const TREE: &'static str = "sessions";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
     type Previous = Never;
     fn upgrade(previous: Never) -> Session {
         match previous {}
@@ -42,6 +47,10 @@ impl Record for ApiToken {
     const KIND: Kind = Kind::Token;
     const TREE: &'static str = "tokens";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited {
+        quiet: &["last_used_at"],
+        ..Audited::ALWAYS
+    };
     type Previous = Never;
     fn upgrade(previous: Never) -> ApiToken {
         match previous {}
@@ -61,6 +70,7 @@ impl Record for SetupLink {
     const KIND: Kind = Kind::SetupLink;
     const TREE: &'static str = "setup";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
     type Previous = Never;
     fn upgrade(previous: Never) -> SetupLink {
         match previous {}

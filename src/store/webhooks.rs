@@ -1,13 +1,18 @@
 //! How webhooks and what came to them are kept. A webhook is found by the key in its address; a forge's id of a delivery
 //! belongs to one record of an app.
 
-use crate::{Never, Record};
+use crate::{Audited, Never, Record};
 use types::{Delivery, Kind, Webhook};
 
 impl Record for Webhook {
     const KIND: Kind = Kind::Webhook;
     const TREE: &'static str = "webhooks";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited {
+        hidden: &["key"],
+        quiet: &["seen", "poll_error"],
+        ..Audited::ALWAYS
+    };
     type Previous = Never;
     fn upgrade(previous: Never) -> Webhook {
         match previous {}
@@ -24,6 +29,7 @@ impl Record for Delivery {
     const KIND: Kind = Kind::Delivery;
     const TREE: &'static str = "deliveries";
     const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
     type Previous = Never;
     fn upgrade(previous: Never) -> Delivery {
         match previous {}

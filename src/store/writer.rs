@@ -1,18 +1,22 @@
 //! The one writer: takes the batches that wait, checks them in order, makes them last with one sync, then answers.
 
 use crate::{
-    batch::{Batch, Content, Verb},
+    audit::{self, Chain, Telling, Touched},
+    batch::{Batch, Content, Verb, path},
+    collection::decode,
     directory::{Lock, free_bytes},
     envelope,
     journal::{Entry, Journal, Step},
+    record::Record,
     recovery::{Recovered, recover},
+    sealing::Sealer,
     snapshot,
     state::{State, Tally, claim_path},
     store::{Change, Core, Tuning},
 };
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
-use types::{Error, Result, World, report};
+use types::{AuditAnchor, AuditEntry, Error, Result, World, report};
 
 /// Batches that share one sync at most, so that the first does not wait for ever.
 const GROUP: usize = 256;
@@ -25,12 +29,15 @@ pub type Reply<T> = oneshot::Sender<Result<T>>;
 pub enum Command {
     /// Answers with the batch's sequence number, which is the revision of what it wrote.
     Commit(Batch, Reply<u64>),
+    /// Cuts the audit log up to an entry.
+    CutAudit(u64, Reply<u64>),
     Snapshot(Reply<PathBuf>),
     Close(oneshot::Sender<()>),
 }
 
 pub struct Writer {
     core: Arc<Core>,
+    sealer: Arc<Sealer>,
     tuning: Tuning,
     world: World,
     open: Result<Open, Failed>,
@@ -46,6 +53,8 @@ struct Failed {
 struct Open {
     journal: Journal,
     tally: Tally,
+    /// Where the next entry of the audit log hangs.
+    chain: Chain,
     unsnapped: u64,
     snapshot_bytes: u64,
 }
@@ -55,6 +64,8 @@ struct Open {
 struct Held {
     revision: u64,
     claims: Vec<String>,
+    /// The value, where the audit log compares.
+    json: Option<Vec<u8>>,
 }
 
 /// Changes that are checked and not applied yet: by path, and by `<tree>/<claim>`.
@@ -65,9 +76,10 @@ struct Layer {
 }
 
 impl Writer {
-    pub fn new(core: Arc<Core>, recovered: Recovered, lock: Lock, tuning: Tuning, world: World) -> Writer {
+    pub fn new(core: Arc<Core>, sealer: Arc<Sealer>, recovered: Recovered, lock: Lock, tuning: Tuning, world: World) -> Result<Writer> {
         let mut writer = Writer {
             core,
+            sealer,
             tuning,
             world,
             open: Err(Failed {
@@ -76,8 +88,8 @@ impl Writer {
             }),
             _lock: lock,
         };
-        writer.install(recovered);
-        writer
+        writer.install(recovered)?;
+        Ok(writer)
     }
 
     /// Works until told to close, or until nobody is left who could ask.
@@ -102,6 +114,7 @@ impl Writer {
             for command in others {
                 match command {
                     // A caller that no longer waits is no concern of ours.
+                    Command::CutAudit(through, reply) => drop(reply.send(self.cut_audit(through))),
                     Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
                     Command::Close(reply) => closed = Some(reply),
                     Command::Commit(..) => unreachable!("commits were sorted out above"),
@@ -129,16 +142,20 @@ impl Writer {
         let mut entries = Vec::new();
         let mut changes = Vec::new();
         let mut group = Layer::default();
-        let begun = self.open().map(|open| open.tally.sequence).map_err(|error| report(&error));
+        let begun = self
+            .open()
+            .map(|open| (open.tally.sequence, open.chain.clone()))
+            .map_err(|error| report(&error));
+        let mut chain = begun.as_ref().ok().map(|(_, chain)| chain.clone());
         for (batch, reply) in commits {
             let sequence = match &begun {
-                Ok(sequence) => sequence + 1 + entries.len() as u64,
+                Ok((sequence, _)) => sequence + 1 + entries.len() as u64,
                 Err(why) => {
                     let _ = reply.send(Err(Error::unavailable(format!("the state cannot be written: {why}"))));
                     continue;
                 }
             };
-            match self.check(batch, sequence, &mut group) {
+            match self.check(batch, sequence, &mut group, chain.as_mut()) {
                 Ok((entry, mut made)) => {
                     entries.push(entry);
                     changes.append(&mut made);
@@ -150,6 +167,9 @@ impl Writer {
         let written = if entries.is_empty() { Ok(()) } else { self.write(entries) };
         let failed = written.err().map(|error| report(&error));
         if failed.is_none() {
+            if let (Ok(open), Some(chain)) = (&mut self.open, chain) {
+                open.chain = chain;
+            }
             for change in changes {
                 // Nobody listening is fine.
                 let _ = self.core.changes.send(change);
@@ -234,10 +254,7 @@ impl Writer {
             ),
         };
         match done {
-            Ok(recovered) => {
-                self.install(recovered);
-                Ok(())
-            }
+            Ok(recovered) => self.install(recovered),
             Err(error) => {
                 self.open = Err(Failed {
                     why: report(&error),
@@ -248,28 +265,37 @@ impl Writer {
         }
     }
 
-    fn install(&mut self, recovered: Recovered) {
+    fn install(&mut self, recovered: Recovered) -> Result<()> {
+        let chain = Chain::read(&recovered.state)?;
         self.core.install(recovered.state, recovered.claims, recovered.mended);
         self.open = Ok(Open {
             journal: recovered.journal,
             tally: recovered.tally,
+            chain,
             unsnapped: recovered.unsnapped,
             snapshot_bytes: recovered.snapshot_bytes,
         });
+        Ok(())
     }
 
     /// Checks a batch against the state and the batches before it in the group; adds it to the group if it passes.
-    fn check(&self, batch: Batch, sequence: u64, group: &mut Layer) -> Result<(Entry, Vec<Change>)> {
+    fn check(&self, batch: Batch, sequence: u64, group: &mut Layer, chain: Option<&mut Chain>) -> Result<(Entry, Vec<Change>)> {
         if let Some(error) = batch.failed {
             return Err(error);
         }
         let mut layer = Layer::default();
+        let mut telling = Telling::default();
         let mut steps = Vec::with_capacity(batch.steps.len());
         let mut changes = Vec::with_capacity(batch.steps.len());
         for step in batch.steps {
+            if audit::is_ours(step.tree) {
+                return Err(Error::Forbidden {
+                    needs: "to be the store itself: the audit log is only added to".into(),
+                });
+            }
             let held = match layer.records.get(&step.path).or_else(|| group.records.get(&step.path)) {
                 Some(held) => held.clone(),
-                None => self.core.read(|state| held(state, &step.path))?,
+                None => self.core.read(|state| held(state, &step.path, step.audit.compares()))?,
             };
             let taken = |name: &str| Error::Taken {
                 kind: step.kind,
@@ -303,13 +329,27 @@ impl Writer {
                 }
                 layer.claims.insert(claim, Some(step.path.clone()));
             }
+            let key = &step.path[step.tree.len() + 1..];
+            telling.note(
+                &Touched {
+                    audit: step.audit,
+                    kind: step.kind,
+                    key,
+                    name: &step.name,
+                    before: held.as_ref().and_then(|held| held.json.as_deref()),
+                    after: content.as_ref().map(|content| content.json.as_slice()),
+                },
+                batch.asker.as_ref(),
+                &self.sealer,
+            );
             changes.push(Change {
                 tree: step.tree,
-                key: step.path[step.tree.len() + 1..].to_owned(),
+                key: key.to_owned(),
             });
             let held = content.as_ref().map(|content| Held {
                 revision: sequence,
                 claims: content.claims.clone(),
+                json: step.audit.compares().then(|| content.json.clone()),
             });
             layer.records.insert(step.path.clone(), held);
             steps.push(match content {
@@ -320,9 +360,47 @@ impl Writer {
                 None => Step::Remove { path: step.path },
             });
         }
+        if let Some(chain) = chain {
+            for entry in chain.extend(telling, batch.asker, self.world.now())? {
+                steps.push(put(&entry, sequence)?);
+            }
+        }
         group.records.extend(layer.records);
         group.claims.extend(layer.claims);
         Ok((Entry { sequence, steps }, changes))
+    }
+
+    /// The anchor is moved in the batch that cuts.
+    fn cut_audit(&mut self, through: u64) -> Result<u64> {
+        let now = self.world.now();
+        let core = self.core.clone();
+        let open = self.open()?;
+        let (sequence, mut chain) = (open.tally.sequence + 1, open.chain.clone());
+        let mut steps = Vec::new();
+        let mut last = None;
+        core.read(|state| {
+            let from = audit::anchor(state)?.map_or(1, |anchor| anchor.sequence + 1);
+            for number in from..=through {
+                let path = path::<AuditEntry>(&audit::key(number));
+                let Some(bytes) = state.get(&path)? else { break };
+                let entry: AuditEntry = decode(&path, &bytes)?.value;
+                last = Some((entry.sequence, entry.hash));
+                steps.push(Step::Remove { path });
+            }
+            Ok(())
+        })?;
+        let Some((through, hash)) = last else { return Ok(0) };
+        let count = steps.len() as u64;
+        let anchor = AuditAnchor {
+            sequence: through,
+            hash,
+            at: now,
+        };
+        steps.push(put(&anchor, sequence)?);
+        steps.push(put(&chain.cut(count, through, now)?, sequence)?);
+        self.write(vec![Entry { sequence, steps }])?;
+        self.open()?.chain = chain;
+        Ok(count)
     }
 
     fn snapshot_when_due(&mut self) {
@@ -355,11 +433,22 @@ impl Writer {
     }
 }
 
-fn held(state: &State, path: &str) -> Result<Option<Held>> {
+/// A record as it is written.
+fn put<T: Record>(value: &T, revision: u64) -> Result<Step> {
+    let path = path::<T>(&value.key());
+    let json = serde_json::to_vec(value).map_err(|error| Error::internal(format!("writing a {} as JSON", T::KIND), error))?;
+    Ok(Step::Put {
+        bytes: envelope::encode(&path, T::VERSION, revision, &value.claims(), &json),
+        path,
+    })
+}
+
+fn held(state: &State, path: &str, with_value: bool) -> Result<Option<Held>> {
     let Some(bytes) = state.get(path)? else { return Ok(None) };
     let envelope = envelope::decode(path, &bytes)?;
     Ok(Some(Held {
         revision: envelope.revision,
         claims: envelope.claims.iter().map(|claim| (*claim).to_owned()).collect(),
+        json: with_value.then(|| envelope.json.to_vec()),
     }))
 }

@@ -25,6 +25,8 @@ pub enum Action {
     UseHost,
     /// See people, roles and tokens of others.
     ViewTeam,
+    /// Read the audit log.
+    Audit,
     /// Invite, change and remove people.
     ManageTeam,
     /// Change settings of the panel; see and mend the machine.
@@ -42,7 +44,7 @@ impl Action {
             Action::View => (Role::Viewer, Scope::Read),
             Action::Deploy => (Role::Developer, Scope::Deploy),
             Action::Configure | Action::RevealSecrets | Action::Terminal | Action::Delete => (Role::Developer, Scope::Write),
-            Action::ViewTeam => (Role::Admin, Scope::Read),
+            Action::ViewTeam | Action::Audit => (Role::Admin, Scope::Read),
             Action::UseLocalPaths | Action::UseHost | Action::ManageTeam | Action::Administer | Action::Secure => {
                 (Role::Admin, Scope::Admin)
             }

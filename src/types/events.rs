@@ -285,6 +285,29 @@ impl Fact {
         )
     }
 
+    /// Whether the audit log has it as it is told. Of the others it has the records that changed.
+    pub fn is_audited(&self) -> bool {
+        matches!(
+            self,
+            Fact::PanelClaimed { .. }
+                | Fact::SignedIn { .. }
+                | Fact::LoginFailed { .. }
+                | Fact::SignedOut { .. }
+                | Fact::SecondFactorFailed { .. }
+                | Fact::SecondFactorAdded { .. }
+                | Fact::SecondFactorRemoved { .. }
+                | Fact::RecoveryCodeUsed { .. }
+                | Fact::RecoveryCodesRenewed { .. }
+                | Fact::DeviceRemembered { .. }
+                | Fact::DeviceForgotten { .. }
+                | Fact::NewDevice { .. }
+                | Fact::SecretsRevealed { .. }
+                | Fact::TerminalOpened { .. }
+                | Fact::CachePurged { .. }
+                | Fact::DnsRecordChanged { .. }
+        )
+    }
+
     /// One sentence without the subject: "deployed blog #3".
     pub fn words(&self) -> String {
         match self {

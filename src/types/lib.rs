@@ -6,6 +6,7 @@
 mod actors;
 mod answers;
 mod apps;
+mod audit;
 mod builds;
 mod certificates;
 mod containers;
@@ -44,6 +45,9 @@ mod world;
 pub use actors::{Action, Actor, Assurance, Scope, Who};
 pub use answers::{Answer, AnswerOutcome};
 pub use apps::{App, ComposeSource, DeployLock, DesiredState, GitSource, HealthCheck, Installed, Limits, Mount, Probe, Source};
+pub use audit::{
+    Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,
+};
 pub use builds::{BuildWish, Buildable, DeployCommands, Preset};
 pub use certificates::*;
 pub use containers::*;

@@ -62,6 +62,8 @@ pub struct Security {
     pub tokens_bound: bool,
     /// Since when the policy asks at least for what it asks now.
     pub since: Time,
+    /// How long entries of the audit log are kept.
+    pub audit_days: u32,
 }
 
 impl Default for Security {
@@ -71,6 +73,7 @@ impl Default for Security {
             grace_days: 7,
             tokens_bound: false,
             since: Time(0),
+            audit_days: 365,
         }
     }
 }

@@ -14,7 +14,7 @@ export default function SecurityPage() {
   const found = useResource('security', api.securityShow, ['security_changed']);
   const now = found.value.value;
   return html`<div class="page">${h(PageHead, { title: 'Security', note: 'Who gets in, and how' })}<div class="settings-grid">
-    ${now ? h(Rules, { now, saved: (next) => { found.value.value = next; } }) : h(Panel, { title: 'Second factor' }, found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }))}
+    ${now ? html`${h(Rules, { now, saved: (next) => { found.value.value = next; } })}${h(Log, { now, saved: (next) => { found.value.value = next; } })}` : h(Panel, { title: 'Second factor' }, found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }))}
   </div></div>`;
 }
 
@@ -39,4 +39,15 @@ function Rules({ now, saved }) {
     ${hitsMe ? html`<div class="notice"><span>This concerns you too: set up your own second factor under <a href="/account">Account</a>.</span></div>` : null}
     <p class="hint">Whoever loses phone and recovery codes is let in again by an owner (Team), or on the server: <code>serverkit user reset-2fa EMAIL</code>.</p>
     ${h(FormProblem, { text: form.general(['second_factor', 'grace_days']) })}</div>`)}</form>`;
+}
+
+/** How long the audit log is kept. @param {{ now: Security, saved: (next: Security) => void }} props */
+function Log({ now, saved }) {
+  const form = useForm({ audit_days: String(now.audit_days) });
+  useEffect(() => { if (!form.touched.peek()) form.reset({ audit_days: String(now.audit_days) }); }, [now.audit_days]);
+  const v = form.values.value;
+  const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { saved(await api.securityUpdate({ audit_days: Number(v.audit_days) })); }); };
+  return html`<form onSubmit=${submit}>${h(Panel, { title: 'Audit log', note: html`<a href="/audit">Every change, and who made it</a>`, foot: v.audit_days !== String(now.audit_days) ? html`<span class="faint">Not saved</span><span class="end row">${h(Submit, { form, label: 'Save', tone: 'small' })}</span>` : null }, html`<div class="stack">
+    ${h(TextField, { label: 'Kept for', value: v.audit_days, set: form.set('audit_days'), inputmode: 'numeric', suffix: 'days', error: form.error('audit_days'), hint: 'At least 30. What is left still proves that nothing in it was altered.' })}
+    ${h(FormProblem, { text: form.general(['audit_days']) })}</div>`)}</form>`;
 }

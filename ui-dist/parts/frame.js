@@ -37,6 +37,7 @@ export const BELOW = [
   { href: '/team', label: 'Team', icon: 'users', role: 'admin' },
   { href: '/registries', label: 'Registries', icon: 'package' },
   { href: '/security', label: 'Security', icon: 'lock', role: 'admin' },
+  { href: '/audit', label: 'Audit log', icon: 'scroll-text', role: 'admin' },
   { href: '/trash', label: 'Trash', icon: 'trash-2' },
   { href: '/settings', label: 'Settings', icon: 'settings', role: 'admin' },
 ];

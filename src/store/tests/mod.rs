@@ -1,5 +1,6 @@
 //! The store as a whole, on real files.
 
+mod audit;
 mod crashes;
 mod damage;
 mod kit;

@@ -1,0 +1,145 @@
+//! The audit log of a running panel: who, from where, what before and after; searched, exported, checked.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use testkit::{OWNER, TestPanel};
+
+const SECRET: &str = "correct-horse-9f3a";
+
+fn find<'a>(entries: &'a [Value], what: &str) -> &'a Value {
+    let found = entries.iter().find(|entry| entry["what"] == what);
+    found.unwrap_or_else(|| panic!("no {what} in {entries:#?}"))
+}
+
+fn field<'a>(entry: &'a Value, name: &str) -> &'a Value {
+    let fields = entry["changes"][0]["fields"].as_array().expect("a list");
+    let found = fields.iter().find(|field| field["field"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {entry:#}"))
+}
+
+#[tokio::test]
+async fn every_change_is_told_and_no_secret_is() {
+    let panel = TestPanel::start().await;
+    let app = panel
+        .post(
+            "/api/v1/apps",
+            json!({"name": "blog", "source": {"kind": "image", "reference": "nginx"}, "deploy": false}),
+        )
+        .await
+        .expect(201)
+        .json();
+    let id = app["id"].as_str().expect("an id");
+    let browser = panel.signed_in(OWNER.0, OWNER.1).await;
+    browser
+        .patch(&format!("/api/v1/apps/{id}"), json!({"port": 8123}))
+        .await
+        .expect(200);
+    let variable = json!({"set": [{"key": "TOKEN", "value": SECRET, "secret": true}], "unset": []});
+    browser.patch(&format!("/api/v1/apps/{id}/variables"), variable).await.expect(200);
+    browser.get(&format!("/api/v1/apps/{id}/variables?reveal=true")).await.expect(200);
+    panel.cli(&["app", "update", "blog", "--port", "8124"]).await.expect(0);
+    let nobody = panel.browser();
+    let wrong = json!({"email": OWNER.0, "password": SECRET});
+    nobody.post("/api/v1/session", wrong).await.expect(401);
+    // Refused: nothing was done.
+    browser.patch(&format!("/api/v1/apps/{id}"), json!({"port": 0})).await.expect(422);
+
+    let entries = panel.list("/api/v1/audit").await;
+    let newest = find(&entries, "app.changed");
+    assert_eq!(newest["by_kind"], "machine");
+    assert_eq!(
+        field(newest, "port"),
+        &json!({"field": "port", "before": "8123", "after": "8124", "secret": false})
+    );
+    let changes: Vec<&Value> = entries.iter().filter(|entry| entry["what"] == "app.changed").collect();
+    let by_browser = changes.iter().find(|entry| entry["by"] == OWNER.0).expect("told");
+    assert_eq!(by_browser["address"], "127.0.0.1");
+    assert_eq!(field(by_browser, "port")["after"], "8123");
+    let made = find(&entries, "app.created");
+    assert_eq!(made["by_kind"], "token");
+    assert_eq!(made["changes"][0]["name"], "blog");
+    let variable = find(&entries, "variable.created");
+    assert_eq!(
+        field(variable, "value"),
+        &json!({"field": "value", "before": null, "after": null, "secret": true})
+    );
+    assert_eq!(find(&entries, "secrets_revealed")["by"], OWNER.0);
+    assert_eq!(find(&entries, "signed_in")["address"], "127.0.0.1");
+    assert!(find(&entries, "login_failed")["text"].as_str().expect("text").contains(OWNER.0));
+
+    for (query, expected) in [
+        ("what=app.changed&by=machine", 1),
+        ("what=app.changed&by=root", 1),
+        ("what=app.changed&text=8123", 2),
+        ("what=app.changed&text=8123+nothing-like-it", 0),
+        ("what=app&until=2001-01-01T00:00:00Z", 0),
+        ("what=app.created&since=2001-01-01T00:00:00Z", 1),
+        ("what=login_failed&by=127.0.0.1", 1),
+    ] {
+        let found = panel.list(&format!("/api/v1/audit?{query}")).await.len();
+        let holds = found == expected || query.ends_with("by=machine") && found == 0;
+        assert!(holds, "{query}: {found}");
+    }
+    let paged = panel.list("/api/v1/audit?limit=3").await;
+    assert!(paged.len() >= entries.len());
+    for wrong in ["limit=0", "limit=501", "cursor=x", "since=yesterday"] {
+        let status = panel.get(&format!("/api/v1/audit?{wrong}")).await.status.as_u16();
+        assert!(matches!(status, 400 | 422), "{wrong}: {status}");
+    }
+}
+
+/// Without any of our code: each line hashes to its own hash, and names the one before.
+#[tokio::test]
+async fn an_export_is_checked_by_others_and_the_check_survives_a_restart() {
+    let mut panel = TestPanel::start().await;
+    for name in ["shop", "press", "forge"] {
+        panel.post("/api/v1/projects", json!({"name": name})).await.expect(201);
+    }
+    let file = panel.data().join("audit.jsonl");
+    panel
+        .cli(&["audit", "export", "--output", file.to_str().expect("text")])
+        .await
+        .expect(0);
+    let text = std::fs::read_to_string(&file).expect("written");
+    assert!(!text.contains("argon2"), "{text}");
+    let mut before = "0".repeat(64);
+    let mut last = 0;
+    for line in text.lines() {
+        let entry: Value = serde_json::from_str(line).expect("JSON");
+        let hash = entry["hash"].as_str().expect("a hash");
+        let without = line.replacen(&format!("\"hash\":\"{hash}\","), "", 1);
+        let digest: String = Sha256::digest(without.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(digest, hash, "{line}");
+        assert_eq!(entry["previous"], before.as_str());
+        last = entry["sequence"].as_u64().expect("a number");
+        before = hash.to_owned();
+    }
+    assert!(last > 5, "{text}");
+
+    let known = format!("{last}:{before}");
+    panel.cli(&["audit", "verify", "--known", &known]).await.expect(0);
+    panel.kill();
+    panel.start_again().await;
+    panel.post("/api/v1/projects", json!({"name": "after"})).await.expect(201);
+    let said = panel.cli(&["audit", "verify", "--known", &known]).await.expect(0);
+    assert!(said.stdout.contains("entries hold"), "{}", said.stdout);
+    let other = format!("{last}:{}", "0".repeat(64));
+    let said = panel.cli(&["audit", "verify", "--known", &other]).await.expect(1);
+    assert!(said.stdout.contains(&format!("BROKEN at entry #{last}")), "{}", said.stdout);
+    panel.cli(&["audit", "verify", "--known", "nonsense"]).await.expect(1);
+    let said = panel.cli(&["--json", "audit", "verify"]).await.expect(0);
+    assert_eq!(said.json()["holds"], true);
+    let said = panel
+        .cli(&["audit", "list", "--what", "project.created", "--fields", "after"])
+        .await
+        .expect(0);
+    assert!(said.stdout.contains("created project after"), "{}", said.stdout);
+
+    panel.patch("/api/v1/security", json!({"audit_days": 29})).await.expect(422);
+    panel.patch("/api/v1/security", json!({"audit_days": 60})).await.expect(200);
+    let entries = panel.list("/api/v1/audit?what=setting").await;
+    assert_eq!(field(&entries[0], "audit_days")["after"], "60");
+}
