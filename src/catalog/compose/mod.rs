@@ -3,13 +3,20 @@
 //! Source: the Compose Specification (compose-spec.io). All of a file's problems are told at once, each with its line;
 //! what is taken differently is told as a hint, and what reaches the host as a right.
 
+mod build;
+mod checks;
 mod context;
+mod engine;
 mod env_file;
+mod environment;
 mod files;
 mod limits;
 mod load;
 mod mounts;
 mod order;
+mod ports;
+mod relations;
+mod rights;
 mod services;
 #[cfg(test)]
 mod tests;

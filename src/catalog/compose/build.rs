@@ -1,0 +1,77 @@
+//! `build` of a service: how its image is made from the files beside the Compose file.
+
+use super::{context::Context, files::within};
+use crate::yaml::Node;
+use types::StackBuild;
+
+pub fn build(context: &Context<'_>, node: &Node) -> Option<StackBuild> {
+    let mut build = StackBuild::default();
+    if !context.ask.files.any() {
+        context.error(
+            node.at,
+            "there are no files to build from; take this Compose file from Git, or name an `image`",
+        );
+        return Some(build);
+    }
+    if let Some(text) = node.text() {
+        build.context = text.to_owned();
+    }
+    let map = if node.text().is_some() {
+        &[][..]
+    } else {
+        context.map("build", node)
+    };
+    for (key, node) in map {
+        let name = key.text.as_str();
+        match name {
+            "context" => build.context = context.text(name, node).unwrap_or_default(),
+            "dockerfile" => build.dockerfile = context.text(name, node),
+            "dockerfile_inline" => build.inline = context.text(name, node),
+            "target" => build.target = context.text(name, node),
+            "args" => {
+                for (key, value) in context.pairs(name, node) {
+                    if let Some(value) = value.or_else(|| (context.ask.variable)(&key)) {
+                        build.arguments.insert(key, value);
+                    }
+                }
+            }
+            "labels" => {
+                let pairs = context.pairs(name, node);
+                build
+                    .labels
+                    .extend(pairs.into_iter().map(|(key, value)| (key, value.unwrap_or_default())));
+            }
+            "cache_from" | "cache_to" | "no_cache" | "pull" | "tags" | "provenance" | "sbom" => {
+                context.hint(
+                    key.at,
+                    format!("`build.{name}` is left out: the panel keeps its own build cache and names"),
+                );
+            }
+            "additional_contexts"
+            | "entitlements"
+            | "extra_hosts"
+            | "isolation"
+            | "network"
+            | "platforms"
+            | "privileged"
+            | "secrets"
+            | "shm_size"
+            | "ssh"
+            | "ulimits" => context.error(key.at, format!("`build.{name}` is not supported")),
+            _ => context.unknown(
+                "`build`",
+                key,
+                &["context", "dockerfile", "dockerfile_inline", "target", "args", "labels"],
+            ),
+        }
+    }
+    if build.context.contains("://") || build.context.starts_with("git@") {
+        context.error(node.at, "a build context must be a folder beside the Compose file, not an address");
+    } else if within("", if build.context.is_empty() { "." } else { &build.context }).is_none() {
+        context.error(node.at, "the build context leads out of the folder of the Compose file");
+    }
+    if build.dockerfile.is_some() && build.inline.is_some() {
+        context.error(node.at, "`dockerfile` and `dockerfile_inline` exclude each other");
+    }
+    Some(build)
+}
