@@ -99,8 +99,9 @@ pub struct StackRuntime {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StackBuild {
-    /// From the folder of the Compose file.
+    /// From the top of the files that the Compose file lies in.
     pub context: String,
+    /// From the context; may lead out of it, but not out of the files.
     pub dockerfile: Option<String>,
     /// The Dockerfile itself, in place of one among the files.
     pub inline: Option<String>,

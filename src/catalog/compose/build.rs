@@ -65,13 +65,33 @@ pub fn build(context: &Context<'_>, node: &Node) -> Option<StackBuild> {
             ),
         }
     }
-    if build.context.contains("://") || build.context.starts_with("git@") {
-        context.error(node.at, "a build context must be a folder beside the Compose file, not an address");
-    } else if within("", if build.context.is_empty() { "." } else { &build.context }).is_none() {
-        context.error(node.at, "the build context leads out of the folder of the Compose file");
-    }
+    there(context, node, &build);
     if build.dockerfile.is_some() && build.inline.is_some() {
         context.error(node.at, "`dockerfile` and `dockerfile_inline` exclude each other");
     }
     Some(build)
+}
+
+/// The folder and its Dockerfile must be among the files.
+fn there(context: &Context<'_>, node: &Node, build: &StackBuild) {
+    let files = context.ask.files;
+    if build.context.contains("://") || build.context.starts_with("git@") {
+        return context.error(node.at, "a build context must be a folder beside the Compose file, not an address");
+    }
+    let Some(folder) = within("", &build.context) else {
+        return context.error(node.at, "the build context leads out of the folder of the Compose file");
+    };
+    if !files.has_folder(&folder) {
+        return context.error(node.at, format!("there is no folder `{folder}` to build from"));
+    }
+    let name = build.dockerfile.as_deref().unwrap_or("Dockerfile");
+    match within(&folder, name) {
+        _ if build.inline.is_some() => {}
+        None => context.error(node.at, format!("`{name}` leads out of the files")),
+        Some(path) => {
+            if let Ok(None) = files.read(&path) {
+                context.error(node.at, format!("there is no `{path}` to build with"));
+            }
+        }
+    }
 }

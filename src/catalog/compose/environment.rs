@@ -1,4 +1,4 @@
-//! `environment` of a service, and the files of `env_file` below it.
+//! `environment` of a service with the files of `env_file` below it, and `labels` with those of `label_file`.
 
 use super::{
     context::{Context, find},
@@ -61,5 +61,27 @@ fn env_file_of(context: &Context<'_>, service: &mut StackService, node: &Node) {
     match env_file::parse(&text, context.ask.variable) {
         Ok(pairs) => service.environment.extend(pairs),
         Err((line, why)) => context.error(node.at, format!("{path}, line {line}: {why}")),
+    }
+}
+
+/// `label_file`, below what `labels` says.
+pub fn label_files(context: &Context<'_>, service: &mut StackService, map: &[(Key, Node)]) {
+    let Some(node) = find(map, "label_file") else { return };
+    // Of two files, the later one counts.
+    for path in context.texts("label_file", node).into_iter().rev() {
+        let Some(text) = read_beside(context, node.at, "", &path) else {
+            continue;
+        };
+        match env_file::parse(&text, context.ask.variable) {
+            Ok(pairs) => {
+                for (label, value) in pairs {
+                    if label.starts_with("serverkit.") {
+                        context.error(node.at, format!("{path}: the label `{label}` is the panel's own"));
+                    }
+                    service.labels.entry(label).or_insert(value);
+                }
+            }
+            Err((line, why)) => context.error(node.at, format!("{path}, line {line}: {why}")),
+        }
     }
 }

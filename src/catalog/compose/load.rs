@@ -2,9 +2,10 @@
 //! Source: the Compose Specification, "include", "extends", "Merge".
 
 use super::{
-    context::{Context, find, put},
+    context::{Context, find},
     env_file,
     files::{folder_of, within},
+    overlay::{merge_files, merge_service},
 };
 use crate::yaml::{self, At, Key, Map, Node, Value};
 
@@ -15,16 +16,32 @@ pub const PARTS: [&str; 5] = ["services", "networks", "volumes", "configs", "sec
 
 type Look<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The whole file as one mapping, without `include` and `extends`. `None` when it is not even YAML.
-pub fn load(context: &Context<'_>) -> Option<Map> {
-    let mut model = file(context, "", context.ask.text, context.ask.variable, 0)?;
-    extend_all(context, &mut model, "", context.ask.variable);
+/// The whole file as one mapping, without `include` and `extends`; `path` is where it lies among the files. `None` when it is not even
+/// YAML.
+pub fn load(context: &Context<'_>, path: &str) -> Option<Map> {
+    let one = One {
+        path: "",
+        folder: folder_of(path),
+        text: context.ask.text,
+    };
+    let mut model = file(context, &one, context.ask.variable, 0)?;
+    extend_all(context, &mut model, context.ask.variable);
     Some(model)
 }
 
-/// Reads one file with what it includes. `path` is empty for the Compose file itself.
-fn file(context: &Context<'_>, path: &str, text: &str, look: Look<'_>, depth: usize) -> Option<Map> {
-    let number = context.enter(path);
+/// A file to read.
+struct One<'a> {
+    /// For messages; empty for the Compose file itself.
+    path: &'a str,
+    /// From which its paths go.
+    folder: &'a str,
+    text: &'a str,
+}
+
+/// Reads one file with what it includes.
+fn file(context: &Context<'_>, one: &One<'_>, look: Look<'_>, depth: usize) -> Option<Map> {
+    let number = context.enter(one.path);
+    let text = one.text;
     let mut node = match yaml::parse(text, number) {
         Ok(node) => node,
         Err(notice) => {
@@ -49,14 +66,14 @@ fn file(context: &Context<'_>, path: &str, text: &str, look: Look<'_>, depth: us
             return None;
         }
     };
-    rebase(&mut model, folder_of(path));
+    rebase(&mut model, one.folder);
     if let Some(included) = find(&model, "include").cloned() {
         model.retain(|(key, _)| key.text != "include");
         if depth >= MAX_DEPTH {
             context.error(included.at, "files include each other too deeply");
         } else {
             for node in context.list("include", &included) {
-                include(context, &mut model, node, folder_of(path), look, depth);
+                include(context, &mut model, node, one.folder, look, depth);
             }
         }
     }
@@ -78,17 +95,27 @@ fn include(context: &Context<'_>, model: &mut Map, node: &Node, folder: &str, lo
         }
         _ => return context.error(node.at, format!("`include` takes paths, not {}", node.kind())),
     };
-    if own_folder.is_some() {
-        context.hint(node.at, "`project_directory` is taken as the folder of the included file");
-    }
+    let inside = match (&own_folder, paths.first()) {
+        (Some(own), _) => within(folder, own),
+        (None, Some(first)) => within(folder, first).map(|path| folder_of(&path).to_owned()),
+        (None, None) => None,
+    };
+    let Some(inside) = inside else {
+        let what = match own_folder {
+            Some(own) => format!("`{own}` leads out of the folder of the Compose file"),
+            None if paths.is_empty() => "`include` needs a `path`".to_owned(),
+            None => format!("`{}` leads out of the folder of the Compose file", paths[0]),
+        };
+        return context.error(node.at, what);
+    };
     let mut pairs = Vec::new();
-    for path in env {
-        if let Some(text) = read_beside(context, node.at, folder, &path) {
-            match env_file::parse(&text, look) {
-                Ok(found) => pairs.extend(found),
-                Err((line, why)) => context.error(node.at, format!("{path}, line {line}: {why}")),
-            }
+    for path in &env {
+        if let Some(text) = read_beside(context, node.at, folder, path) {
+            pairs.extend(env_pairs(context, node.at, path, &text, look));
         }
+    }
+    if env.is_empty() {
+        pairs.extend(usual_env(context, &inside, look));
     }
     // What the including file knows goes before the included file's own defaults.
     let inner = |name: &str| {
@@ -101,10 +128,15 @@ fn include(context: &Context<'_>, model: &mut Map, node: &Node, folder: &str, lo
             continue;
         };
         let Some(path) = within(folder, &path) else { continue };
-        let Some(mut part) = file(context, &path, &text, &inner, depth + 1) else {
+        let one = One {
+            path: &path,
+            folder: &inside,
+            text: &text,
+        };
+        let Some(mut part) = file(context, &one, &inner, depth + 1) else {
             continue;
         };
-        extend_all(context, &mut part, folder_of(&path), &inner);
+        extend_all(context, &mut part, &inner);
         whole = Some(match whole {
             None => part,
             Some(base) => merge_files(base, part),
@@ -138,6 +170,27 @@ fn add_part(context: &Context<'_>, model: &mut Map, key: Key, part: Node) {
             None => own.push((name, thing)),
             Some(mine) if mine.json() == thing.json() => {}
             Some(mine) => context.error(mine.at, format!("`{}` is in an included file too, and different", name.text)),
+        }
+    }
+}
+
+/// The pairs of an env file; says what is wrong with it.
+fn env_pairs(context: &Context<'_>, at: At, path: &str, text: &str, look: Look<'_>) -> Vec<(String, String)> {
+    env_file::parse(text, look).unwrap_or_else(|(line, why)| {
+        context.error(at, format!("{path}, line {line}: {why}"));
+        Vec::new()
+    })
+}
+
+/// What `.env` of a folder gives, where there is one.
+pub fn usual_env(context: &Context<'_>, folder: &str, look: Look<'_>) -> Vec<(String, String)> {
+    let path = within(folder, ".env").unwrap_or_default();
+    match context.ask.files.read(&path) {
+        Ok(Some(text)) => env_pairs(context, At::default(), &path, &text, look),
+        Ok(None) => Vec::new(),
+        Err(why) => {
+            context.error(At::default(), format!("{path}: {why}"));
+            Vec::new()
         }
     }
 }
@@ -180,6 +233,10 @@ fn rebase(model: &mut Map, folder: &str) {
         }
     };
     let plain = |text: &mut String| {
+        // An address is refused where it is read.
+        if text.contains("://") || text.starts_with("git@") {
+            return;
+        }
         if let Some(path) = within(folder, text) {
             *text = format!("./{path}");
         }
@@ -238,7 +295,7 @@ fn rebase(model: &mut Map, folder: &str) {
 }
 
 /// Resolves `extends` of every service. Paths are seen from the top already.
-fn extend_all(context: &Context<'_>, model: &mut Map, _folder: &str, look: Look<'_>) {
+fn extend_all(context: &Context<'_>, model: &mut Map, look: Look<'_>) {
     let names: Vec<String> = match find(model, "services").and_then(Node::map) {
         Some(services) => services.iter().map(|(key, _)| key.text.clone()).collect(),
         None => return,
@@ -294,7 +351,12 @@ fn extended(context: &Context<'_>, model: &Map, name: &str, look: Look<'_>, abov
         Some(path) => {
             let text = read_beside(context, extends.at, "", &path)?;
             let path = within("", &path)?;
-            let foreign = file(context, &path, &text, look, above.len())?;
+            let one = One {
+                path: &path,
+                folder: folder_of(&path),
+                text: &text,
+            };
+            let foreign = file(context, &one, look, above.len())?;
             extended(context, &foreign, &other, look, above)
         }
     };
@@ -304,147 +366,5 @@ fn extended(context: &Context<'_>, model: &Map, name: &str, look: Look<'_>, abov
             context.error(extends.at, format!("`{name}` extends `{other}`, which is not there"));
             Some(own)
         }
-    }
-}
-
-/// Two files of one project: the second goes over the first.
-fn merge_files(mut base: Map, over: Map) -> Map {
-    for (key, node) in over {
-        let merged = match find(&base, &key.text) {
-            Some(old) if key.text == "services" => merge_parts(old.clone(), node, merge_service),
-            Some(old) if PARTS.contains(&key.text.as_str()) => merge_parts(old.clone(), node, merge),
-            _ => node,
-        };
-        put(&mut base, key, merged);
-    }
-    base
-}
-
-fn merge_parts(base: Node, over: Node, how: fn(Node, Node) -> Node) -> Node {
-    match (base.value, over.value) {
-        (Value::Map(mut map), Value::Map(over_map)) => {
-            for (key, node) in over_map {
-                let merged = match find(&map, &key.text) {
-                    Some(old) => how(old.clone(), node),
-                    None => node,
-                };
-                put(&mut map, key, merged);
-            }
-            Node {
-                at: over.at,
-                value: Value::Map(map),
-            }
-        }
-        (value, Value::Null) => Node { at: base.at, value },
-        (_, value) => Node { at: over.at, value },
-    }
-}
-
-/// A service over the one that it extends: mappings by key, lists added, command lines replaced.
-fn merge_service(base: Node, over: Node) -> Node {
-    merge_keys(base, over, |key, base, over| match key {
-        "command" | "entrypoint" => over,
-        "environment" | "labels" | "annotations" | "sysctls" | "extra_hosts" => merge(as_map(base, "="), as_map(over, "=")),
-        "depends_on" | "networks" => merge(as_map(base, ""), as_map(over, "")),
-        "healthcheck" => merge_keys(base, over, |key, base, over| if key == "test" { over } else { merge(base, over) }),
-        "build" => merge_keys(build(base), build(over), |key, base, over| match key {
-            "args" | "labels" => merge(as_map(base, "="), as_map(over, "=")),
-            _ => merge(base, over),
-        }),
-        _ => merge(base, over),
-    })
-}
-
-fn merge_keys(base: Node, over: Node, how: impl Fn(&str, Node, Node) -> Node) -> Node {
-    match (base.value, over.value) {
-        (Value::Map(mut map), Value::Map(over_map)) => {
-            for (key, node) in over_map {
-                let merged = match find(&map, &key.text) {
-                    Some(old) => how(&key.text, old.clone(), node),
-                    None => node,
-                };
-                put(&mut map, key, merged);
-            }
-            Node {
-                at: over.at,
-                value: Value::Map(map),
-            }
-        }
-        (value, Value::Null) => Node { at: base.at, value },
-        (_, value) => Node { at: over.at, value },
-    }
-}
-
-fn merge(base: Node, over: Node) -> Node {
-    match (base.value, over.value) {
-        (base_value @ Value::Map(_), over_value @ Value::Map(_)) => merge_keys(
-            Node {
-                at: base.at,
-                value: base_value,
-            },
-            Node {
-                at: over.at,
-                value: over_value,
-            },
-            |_, base, over| merge(base, over),
-        ),
-        (Value::List(mut list), Value::List(more)) => {
-            for node in more {
-                if !list.iter().any(|old| old.json() == node.json()) {
-                    list.push(node);
-                }
-            }
-            Node {
-                at: over.at,
-                value: Value::List(list),
-            }
-        }
-        (value, Value::Null) => Node { at: base.at, value },
-        (_, value) => Node { at: over.at, value },
-    }
-}
-
-/// `build: folder` in its long form.
-fn build(node: Node) -> Node {
-    let at = node.at;
-    match node.value {
-        Value::Text { .. } => {
-            let key = Key {
-                at,
-                text: "context".into(),
-            };
-            Node {
-                at,
-                value: Value::Map(vec![(key, node)]),
-            }
-        }
-        value => Node { at, value },
-    }
-}
-
-/// A list of `KEY=value` (or of names, with an empty sign) as the mapping that it means.
-fn as_map(node: Node, sign: &str) -> Node {
-    let at = node.at;
-    let Value::List(list) = node.value else { return node };
-    let mut map = Map::new();
-    for entry in list {
-        let Value::Text { text, .. } = entry.value else { continue };
-        let split = if sign.is_empty() { None } else { text.split_once(sign) };
-        let (key, value) = match split {
-            Some((key, value)) => (
-                key.to_owned(),
-                Value::Text {
-                    text: value.to_owned(),
-                    plain: false,
-                },
-            ),
-            None => (text, Value::Null),
-        };
-        let key = Key { at: entry.at, text: key };
-        put(&mut map, key, Node { at: entry.at, value });
-    }
-    Node {
-        at,
-        value: Value::Map(map),
     }
 }

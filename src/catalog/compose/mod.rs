@@ -14,12 +14,15 @@ mod limits;
 mod load;
 mod mounts;
 mod order;
+mod overlay;
 mod ports;
 mod relations;
 mod rights;
 mod services;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tree_tests;
 mod values;
 
 pub use files::{Files, Folder, NoFiles, within};
@@ -59,10 +62,42 @@ pub struct Composed {
     pub rights: Vec<HostRight>,
 }
 
-/// Reads a Compose file. `Err` holds every problem, by line.
+/// What a Compose file is called when nobody says it, the first that is there.
+/// Source: the Compose Specification, "Compose file".
+pub const USUAL_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+
+/// Reads a Compose file that lies on top of its files. `Err` holds every problem, by line.
 pub fn read(ask: &Ask<'_>) -> Result<Composed, Vec<Notice>> {
-    let context = Context::new(ask);
-    let stack = load::load(&context).map(|model| stack(&context, &model));
+    read_at(ask, USUAL_NAMES[0])
+}
+
+/// Reads a Compose file that lies under `path` among the files, `deploy/compose.yaml` for example: what it names is looked for from its
+/// folder, and may lie above it, but not outside of the files. `.env` of its folder gives values for names that the asker does not know.
+/// Paths of the result are from the top of the files.
+pub fn read_at(ask: &Ask<'_>, path: &str) -> Result<Composed, Vec<Notice>> {
+    let Some(path) = within("", path) else {
+        return Err(vec![Notice {
+            line: 0,
+            file: String::new(),
+            what: format!("`{path}` is no path among the files"),
+        }]);
+    };
+    let outer = Context::new(ask);
+    let pairs = load::usual_env(&outer, files::folder_of(&path), ask.variable);
+    let variable = |name: &str| {
+        let own = || pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        (ask.variable)(name).or_else(own)
+    };
+    let inner = Ask {
+        text: ask.text,
+        files: ask.files,
+        variable: &variable,
+        template: ask.template,
+        profiles: ask.profiles,
+    };
+    let context = Context::new(&inner);
+    context.problems.borrow_mut().extend(outer.problems.into_inner());
+    let stack = load::load(&context, &path).map(|model| stack(&context, &model));
     let mut problems = context.problems.into_inner();
     problems.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
     problems.dedup();

@@ -9,6 +9,9 @@ use super::{
 use crate::yaml::{At, Key, Map, Node, Value};
 use types::{MountFrom, StackFile, StackMount, StackService};
 
+/// What one mount copies at most, in bytes.
+const MAX_COPIED: usize = 4 << 20;
+
 pub fn read(context: &Context<'_>, model: &Map, service: &mut StackService, key: &Key, node: &Node) -> bool {
     match key.text.as_str() {
         "volumes" => {
@@ -138,36 +141,26 @@ fn add(service: &mut StackService, from: MountFrom, path: String, read_only: boo
     service.mounts.push(StackMount { from, path, read_only });
 }
 
-/// A volume without a name would be lost with its container, so it gets one.
-fn anonymous(context: &Context<'_>, service: &mut StackService, at: At, path: String) {
+/// A name for what has none.
+fn volume_name(service: &str, path: &str) -> String {
     let clean: String = path
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
         .collect();
-    let name = format!("{}-{}", service.name.to_ascii_lowercase(), clean.trim_matches('-'));
+    format!("{}-{}", service.to_ascii_lowercase(), clean.trim_matches('-'))
+}
+
+/// A volume without a name would be lost with its container, so it gets one.
+fn anonymous(context: &Context<'_>, service: &mut StackService, at: At, path: String) {
+    let name = volume_name(&service.name, &path);
     context.hint(at, format!("the volume at {path} has no name; it is kept as `{name}`"));
     add(service, volume(&name), path, false);
 }
 
-/// A file beside the Compose file is copied into the container; anything else of the host needs the right.
+/// What lies beside the Compose file is copied into the container; anything else of the host needs the right.
 fn bind(context: &Context<'_>, service: &mut StackService, at: At, source: &str, path: String, read_only: bool) {
     if source.starts_with('.') {
-        if !read_only {
-            context.hint(
-                at,
-                format!("`{source}` is copied into the container at each deployment; what the container writes to it is lost"),
-            );
-        }
-        if let Some(content) = read_beside(context, at, "", source) {
-            service.files.push(StackFile {
-                path,
-                content,
-                mode: 0o644,
-                uid: 0,
-                gid: 0,
-            });
-        }
-        return;
+        return beside(context, service, at, source, path, read_only);
     }
     if source.starts_with('~') || source.split('/').any(|part| part == "..") {
         return context.error(at, format!("`{source}` must be an absolute path of the host"));
@@ -183,6 +176,57 @@ fn bind(context: &Context<'_>, service: &mut StackService, at: At, source: &str,
     context.right(at, &service.name, right, what);
     let from = MountFrom::Host { path: source.to_owned() };
     add(service, from, path, read_only);
+}
+
+/// A file or a folder beside the Compose file. A folder that is not there is what the engine would make, an empty one: a volume.
+fn beside(context: &Context<'_>, service: &mut StackService, at: At, source: &str, path: String, read_only: bool) {
+    let files = context.ask.files;
+    let Some(clean) = within("", source) else {
+        return context.error(at, format!("`{source}` leads out of the folder of the Compose file"));
+    };
+    let all = match files.list(&clean) {
+        Ok(Some(inside)) => inside
+            .into_iter()
+            .map(|name| {
+                (
+                    format!("{clean}/{name}").trim_start_matches('/').to_owned(),
+                    format!("{}/{name}", path.trim_end_matches('/')),
+                )
+            })
+            .collect(),
+        Ok(None) if files.any() && matches!(files.read(&clean), Ok(None)) => {
+            let last = clean.rsplit('/').next().unwrap_or_default();
+            let name = volume_name(&service.name, last);
+            context.hint(at, format!("there is no `{clean}` among the files; it is kept as `{name}`"));
+            return add(service, volume(&name), path, read_only);
+        }
+        Ok(None) => vec![(clean, path)],
+        Err(why) => return context.error(at, format!("`{clean}`: {why}")),
+    };
+    if !read_only {
+        context.hint(
+            at,
+            format!("`{source}` is copied into the container at each deployment; what the container writes to it is lost"),
+        );
+    }
+    let mut bytes = 0;
+    for (from, path) in all {
+        let Some(content) = read_beside(context, at, "", &from) else {
+            continue;
+        };
+        bytes += content.len();
+        if bytes > MAX_COPIED {
+            return context.error(at, format!("`{source}` is more than 4 MiB; put it into an image instead"));
+        }
+        service.files.retain(|file| file.path != path);
+        service.files.push(StackFile {
+            path,
+            content,
+            mode: files.mode(&from),
+            uid: 0,
+            gid: 0,
+        });
+    }
 }
 
 /// `configs` or `secrets` of a service, as files.
