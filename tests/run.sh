@@ -67,6 +67,7 @@ apparmor_parser apparmor
 debootstrap debootstrap
 zstd zstd
 docker-registry docker-registry
+docker-compose docker-compose
 nginx nginx-light
 testssl testssl.sh
 pebble pebble

@@ -34,10 +34,11 @@ pub fn expand(text: &str, scope: &Scope<'_>) -> Result<String, String> {
             rest = &after[end + 1..];
         } else if let Some(after) = rest.strip_prefix('$') {
             let length = name_length(after);
-            if length == 0 {
-                return Err(format!("`{}`: write $$ where a $ is meant", shown(rest)));
+            // What cannot be a name leaves the sign as it is.
+            match length {
+                0 => out.push('$'),
+                _ => out.push_str(&plain(&after[..length], scope)),
             }
-            out.push_str(&plain(&after[..length], scope));
             rest = &after[length..];
         } else if let (Some(template), Some(after)) = (scope.template, rest.strip_prefix("{{")) {
             let end = after.find("}}").ok_or_else(|| format!("`{}` has no closing }}}}", shown(rest)))?;
@@ -112,18 +113,18 @@ fn braced(inner: &str, scope: &Scope<'_>) -> Result<String, String> {
     }
 }
 
-/// Where the brace that closes a `${` is; inner `${…}` and `{{…}}` are passed over.
+/// Where the brace that closes a `${` is; inner `${…}`, `{…}` and `{{…}}` are passed over.
 pub fn closing(text: &str) -> Option<usize> {
     let (mut at, mut depth) = (0, 0);
     while at < text.len() {
         let rest = &text[at..];
         if rest.starts_with("$$") {
             at += 2;
-        } else if rest.starts_with("${") {
-            depth += 1;
-            at += 2;
         } else if let Some(end) = rest.strip_prefix("{{").and_then(|inner| inner.find("}}")) {
             at += end + 4;
+        } else if rest.starts_with('{') {
+            depth += 1;
+            at += 1;
         } else if rest.starts_with('}') {
             if depth == 0 {
                 return Some(at);
@@ -226,6 +227,16 @@ mod tests {
             ("${UNSET:-http://x/?a=b}", "http://x/?a=b"),
             ("${UNSET:-$$5}", "$5"),
             ("${UNSET:-{}}", "{}"),
+            ("${A:-{}}", "a"),
+            ("${UNSET:-{\"k\":{\"l\":1}}}.", "{\"k\":{\"l\":1}}."),
+            ("${A-{\"k\":1}}.", "a."),
+            ("$", "$"),
+            ("a$", "a$"),
+            ("$}", "$}"),
+            ("$1", "$1"),
+            ("$-", "$-"),
+            ("$ A", "$ A"),
+            ("$(date) $?", "$(date) $?"),
             ("${UNSET:-ü}", "ü"),
             ("${DOLLAR}", "$A ${A} {{ x }}"),
             ("{{ x }}", "$1 \"{{ x }}\""),
@@ -242,13 +253,10 @@ mod tests {
     #[test]
     fn refusals() {
         for (text, words) in [
-            ("$", "write $$"),
-            ("a$", "write $$"),
-            ("$1", "write $$"),
-            ("$-", "write $$"),
             ("${", "no closing"),
             ("${A", "no closing"),
             ("${A:-${B}", "no closing"),
+            ("${A:-{}", "no closing"),
             ("${}", "names no variable"),
             ("${1A}", "names no variable"),
             ("${ A }", "names no variable"),

@@ -4,8 +4,8 @@
 use crate::expand::{Scope, expand};
 use std::cell::RefCell;
 
-/// The pairs in order. `variable` answers for names that the file itself has not set before; a key without `=` is taken
-/// from there. An error carries its line.
+/// The pairs in order. `variable` answers for names, and above it in the file they may be set for those that it does not know; a key
+/// without `=` is taken from there. An error carries its line.
 pub fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, (u32, String)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut lines = (1..).zip(text.lines());
@@ -29,8 +29,8 @@ pub fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Ve
         let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
         let known = pairs.clone();
         let look = |name: &str| {
-            let own = known.iter().rev().find(|(key, _)| key == name);
-            own.map(|(_, value)| value.clone()).or_else(|| variable(name))
+            let own = || known.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+            variable(name).or_else(own)
         };
         let fill = |text: &str| {
             let unset = RefCell::default();
@@ -126,6 +126,7 @@ mod tests {
             ("A=\"q\\\"q\"", vec![("A", "q\"q")]),
             ("A=\"\\$5\"", vec![("A", "$5")]),
             ("A=1\nB=${A}2$OUT", vec![("A", "1"), ("B", "12o")]),
+            ("OUT=own\nB=$OUT", vec![("OUT", "own"), ("B", "o")]),
             ("OUT\nGONE", vec![("OUT", "o")]),
             ("A='one\ntwo'\nB=3", vec![("A", "one\ntwo"), ("B", "3")]),
             ("A=", vec![("A", "")]),

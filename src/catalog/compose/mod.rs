@@ -5,6 +5,8 @@
 
 mod build;
 mod checks;
+#[cfg(test)]
+mod conformance_tests;
 mod context;
 mod engine;
 mod env_file;
@@ -16,6 +18,8 @@ mod mounts;
 mod order;
 mod overlay;
 mod ports;
+#[cfg(test)]
+mod reference_tests;
 mod relations;
 mod rights;
 mod services;

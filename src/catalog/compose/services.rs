@@ -2,8 +2,16 @@
 //! line and the reason why not.
 
 use super::{
-    build::build, checks::health, context::Context, engine::engine, environment::env_files, limits, mounts, ports::ports,
-    relations::relations, rights::host, values,
+    build::build,
+    checks::health,
+    context::Context,
+    engine::engine,
+    environment::{env_files, label_files},
+    limits, mounts,
+    ports::ports,
+    relations::relations,
+    rights::host,
+    values,
 };
 use crate::yaml::{At, Key, Map, Node};
 use types::{PullPolicy, Restart, StackPort, StackService};
@@ -129,7 +137,9 @@ pub fn service(context: &Context<'_>, model: &Map, key: &Key, node: &Node) -> Re
         );
     }
     let map = context.map(&key.text, node);
-    for (key, node) in map {
+    // `deploy` goes over the older keys that say the same, wherever it stands.
+    let is_deploy = |(key, _): &&(Key, Node)| key.text == "deploy";
+    for (key, node) in map.iter().filter(|pair| !is_deploy(pair)).chain(map.iter().filter(is_deploy)) {
         let known = image_and_process(context, &mut read, key, node)
             || relations(context, &mut read, key, node)
             || engine(context, &mut read.service, key, node)
@@ -142,6 +152,7 @@ pub fn service(context: &Context<'_>, model: &Map, key: &Key, node: &Node) -> Re
         }
     }
     env_files(context, &mut read.service, map);
+    label_files(context, &mut read.service, map);
     if read.service.image.is_none() && read.service.build.is_none() {
         context.error(key.at, format!("the service `{}` has neither `image` nor `build`", key.text));
     }
@@ -171,8 +182,8 @@ fn image_and_process(context: &Context<'_>, read: &mut Read, key: &Key, node: &N
         }
         "command" => service.command = context.command(name, node),
         "entrypoint" => service.entrypoint = context.command(name, node),
-        // Read when the files are known, which it goes over.
-        "environment" | "env_file" => {}
+        // Read when all is known: what is written here goes over what is in files.
+        "environment" | "env_file" | "label_file" => {}
         "healthcheck" => service.health = health(context, node),
         "restart" => {
             read.restart_said = true;
@@ -264,7 +275,6 @@ fn left_out(context: &Context<'_>, key: &Key, node: &Node) -> bool {
         | "credential_spec"
         | "device_cgroup_rules"
         | "isolation"
-        | "label_file"
         | "mac_address"
         | "mem_swappiness"
         | "memswap_limit"

@@ -123,6 +123,18 @@ fn limits() {
 }
 
 #[test]
+fn deploy_goes_over_the_older_keys_wherever_it_stands() {
+    let deploy = "deploy: {replicas: 3, resources: {limits: {memory: 64M}}, restart_policy: {condition: on-failure}}";
+    let older = "scale: 2\nmem_limit: 32m\nrestart: \"no\"";
+    for keys in [format!("{deploy}\n{older}"), format!("{older}\n{deploy}")] {
+        let text = one(&keys).replace("    restart: always\n", "");
+        let service = composed(&text).stack.services.remove(0);
+        assert_eq!((service.replicas, service.limits.memory_bytes), (3, Some(64 << 20)), "{keys}");
+        assert_eq!(service.restart, Restart::OnFailure { times: None }, "{keys}");
+    }
+}
+
+#[test]
 fn health_checks() {
     let StackHealth::Check(check) = web("healthcheck:\n  test: [CMD, pg_isready]\n  interval: 5s\n  retries: 4").health else {
         panic!("a check")
@@ -325,7 +337,7 @@ fn refusals_have_their_line() {
         ("network_mode: service:x", 5, "not supported"),
         ("env_file: x.env", 5, "comes alone"),
         ("build: .", 5, "no files to build from"),
-        ("environment: {A: $1}", 5, "write $$"),
+        ("environment: {A: '${1}'}", 5, "names no variable"),
         ("environment: {A: '${X:?say why}'}", 5, "say why"),
         ("volumes: ['./x:/x']", 5, "comes alone"),
         ("volumes: ['../x:/x']", 5, "leads out"),
