@@ -7,6 +7,7 @@
 mod acme;
 mod apps_bad_input;
 mod audit;
+mod catalog;
 mod cli;
 mod compose;
 mod deploy;

@@ -5,6 +5,7 @@
 #
 # The engine is the one that DOCKER_HOST names. Images that are there already stay; an engine that has none gets them
 # from the archive in DIR; only the first run (or a change in this folder) builds. Wants root, for debootstrap.
+# Those of the catalog's templates stand on these and come last: catalog/build.sh.
 # IMAGES_MIRROR: a Debian mirror in place of deb.debian.org.
 set -euo pipefail
 
@@ -41,7 +42,7 @@ needs() {
 
 # What the images are made of: when it changes, they are made again.
 inputs() {
-    (cd "$here" && find . -type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum; sha256sum <"$bundle"; uname -m) | sha256sum | cut -c1-16
+    (cd "$here" && find . -type f ! -name '*.md' ! -path './catalog/*' -print0 | sort -z | xargs -0 sha256sum; sha256sum <"$bundle"; uname -m) | sha256sum | cut -c1-16
 }
 
 # Does the engine have this tag, made from these inputs?
@@ -111,42 +112,44 @@ needs docker flock sha256sum
 docker version --format '{{.Server.Version}}' >/dev/null || die "no engine answers at ${DOCKER_HOST:-/var/run/docker.sock}"
 [ -s "$bundle" ] || die "$bundle is missing; try: apt-get install -y ca-certificates"
 key=$(inputs)
-has_all && { say "all there"; exit 0; }
-
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
-has_all && { say "all there"; exit 0; }
 
-needs zstd tar
-archive="$cache/images-$key.tar.zst"
-if [ -s "$archive" ]; then
-    say "loading from $archive"
-    zstd -dcq "$archive" | docker load -q >/dev/null
-    has_all && exit 0
-    say "the archive does not hold them all: building"
-fi
+base_images() {
+    has_all && return
+    needs zstd tar
+    local archive="$cache/images-$key.tar.zst" folder alias job jobs=()
+    if [ -s "$archive" ]; then
+        say "loading from $archive"
+        zstd -dcq "$archive" | docker load -q >/dev/null
+        has_all && return
+        say "the archive does not hold them all: building"
+    fi
 
-needs debootstrap
-[ "$(id -u)" = 0 ] || die "debootstrap needs root: run this with sudo"
-has "$base" || make_base
-say "made $base"
-jobs=()
-for folder in go python postgres ruby node php nginx redis http; do
-    has "${tags[$folder]}" && continue
-    make "$folder" "${tags[$folder]}" &
-    jobs+=($!)
-    # Two at a time: unpacking is bound by the cores.
-    ((${#jobs[@]} < 2)) || { wait "${jobs[0]}"; jobs=("${jobs[@]:1}"); }
-done
-for job in "${jobs[@]}"; do wait "$job"; done
-for alias in "${!aliases[@]}"; do docker tag "${aliases[$alias]}" "$alias"; done
-has_all || die "some images are missing after the build"
+    needs debootstrap
+    [ "$(id -u)" = 0 ] || die "debootstrap needs root: run this with sudo"
+    has "$base" || make_base
+    say "made $base"
+    for folder in go python postgres ruby node php nginx redis http; do
+        has "${tags[$folder]}" && continue
+        make "$folder" "${tags[$folder]}" &
+        jobs+=($!)
+        # Two at a time: unpacking is bound by the cores.
+        ((${#jobs[@]} < 2)) || { wait "${jobs[0]}"; jobs=("${jobs[@]:1}"); }
+    done
+    for job in "${jobs[@]}"; do wait "$job"; done
+    for alias in "${!aliases[@]}"; do docker tag "${aliases[$alias]}" "$alias"; done
+    has_all || die "some images are missing after the build"
 
-# What lost its name above: stages, and the images of earlier inputs.
-docker image prune -f --filter label=serverkit.tests.stage >/dev/null
-docker image prune -f --filter label=serverkit.tests.inputs >/dev/null
-# Older archives are of no use to this tree.
-docker save "$base" "${tags[@]}" "${!aliases[@]}" | zstd -q -1 -T0 -f -o "$archive.part" && mv "$archive.part" "$archive"
-find "$cache" -maxdepth 1 \( -name 'images-*.tar.zst' -o -name 'debian-*.tar.zst' \) ! -name "*$key*" -delete
+    # What lost its name above: stages, and the images of earlier inputs.
+    docker image prune -f --filter label=serverkit.tests.stage >/dev/null
+    docker image prune -f --filter label=serverkit.tests.inputs >/dev/null
+    # Older archives are of no use to this tree.
+    docker save "$base" "${tags[@]}" "${!aliases[@]}" | zstd -q -1 -T0 -f -o "$archive.part" && mv "$archive.part" "$archive"
+    find "$cache" -maxdepth 1 \( -name 'images-*.tar.zst' -o -name 'debian-*.tar.zst' \) ! -name "*$key*" -delete
+}
+
+base_images
+"$here/catalog/build.sh" "$cache"
 say "all there"

@@ -1,0 +1,294 @@
+//! Templates of the catalog, truly run: installed through the API, asked through the edge, removed without leftovers.
+//!
+//! No registry of images is asked. `tests/images/catalog` makes images under the names and tags that the templates pin, of what
+//! Debian, npm and PyPI have, with the variables, paths, ports and commands of the public ones. So what is proven is the
+//! template; where [`RUN`] names another version than the pinned one, that version is not.
+
+mod brokers;
+mod databases;
+mod node;
+mod python;
+mod servers;
+mod sites;
+
+use crate::deploy::text;
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use testkit::{Reply, TestPanel, docker, docker_host, eventually, eventually_ok, free_port};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Templates that are run here; the version that runs, where it is not the pinned one; and what has it.
+const RUN: [(&str, &str, &str); 21] = [
+    ("adminer", "4.8.1", "Debian"),
+    ("changedetection", "", "PyPI"),
+    ("directus", "", "npm"), // its PostgreSQL is 15, its Valkey 8.0
+    ("jupyterlab", "", "PyPI"),
+    ("mariadb", "10.11", "Debian"),
+    ("mosquitto", "2.0.11", "Debian"),
+    ("nats", "2.9.10", "Debian"),
+    ("node-red", "", "npm"),
+    ("pgadmin", "", "PyPI"),
+    ("phpmyadmin", "5.2.1", "Debian"),
+    ("postgresql", "15", "Debian"),
+    ("prometheus", "2.42.0", "Debian"),
+    ("rabbitmq", "3.10.8", "Debian"),
+    ("redis", "7.0", "Debian"),
+    ("registry", "2.8.2", "Debian"),
+    ("synapse", "", "PyPI"),
+    ("syncthing", "1.19.2", "Debian"),
+    ("unleash", "7.4.1", "npm"), // its PostgreSQL is 15
+    ("valkey", "8.0.1", "Debian's backports"),
+    ("verdaccio", "", "npm"),
+    ("wordpress", "6.1.9", "Debian"), // its PHP is 8.2, its MariaDB 10.11
+];
+
+const SOON: Duration = Duration::from_secs(60);
+/// A first start on a busy machine: databases are made, tables are filled.
+const FIRST_START: Duration = Duration::from_secs(300);
+
+/// An app from the catalog that is live.
+struct Installed<'a> {
+    panel: &'a TestPanel,
+    id: String,
+    name: String,
+    /// Every variable's value, also the generated ones.
+    values: BTreeMap<String, String>,
+    /// As shown once.
+    first_login: String,
+    /// What the deployment said.
+    log: String,
+    /// What the engine had before.
+    before: BTreeMap<String, String>,
+}
+
+impl<'a> Installed<'a> {
+    /// Installs it with `values` and a domain, and waits until it is live and its hint was read.
+    async fn new(panel: &'a TestPanel, template: &str, values: Value) -> Installed<'a> {
+        let app = Installed::begin(panel, template, values).await;
+        let deployment = panel.newest(&app.id).await;
+        let over = panel.over(&text(&deployment, "id"), FIRST_START).await;
+        let log = panel.build_log(&text(&deployment, "id")).await;
+        assert!(over["phase"] == "live", "{template}: {}\n{log}\n{}", over["error"], app.own_logs());
+        let hint = panel.post(&format!("/api/v1/apps/{}/first-login", app.id), json!({})).await;
+        let first_login = text(&hint.expect(200).json(), "text");
+        assert!(
+            !first_login.is_empty() && !first_login.contains("{{"),
+            "{template}: {first_login:?}"
+        );
+        let again = format!("/api/v1/apps/{}/first-login", app.id);
+        panel.post(&again, json!({})).await.expect(409);
+        Installed { log, first_login, ..app }
+    }
+
+    async fn begin(panel: &'a TestPanel, template: &str, mut values: Value) -> Installed<'a> {
+        assert!(RUN.iter().any(|(name, ..)| *name == template), "{template} is not in the table");
+        let entry = panel.get(&format!("/api/v1/catalog/{template}")).await.expect(200).json();
+        let name = text(&entry, "suggested_name");
+        values["domain"] = json!(format!("{name}.test"));
+        let before = objects();
+        let path = format!("/api/v1/catalog/{template}/install");
+        let app = panel.post(&path, json!({"values": values})).await.expect(201).json();
+        assert_eq!(text(&app, "name"), name);
+        let id = text(&app, "id");
+        let variables = panel.list(&format!("/api/v1/apps/{id}/variables?reveal=true")).await;
+        Installed {
+            panel,
+            values: variables.iter().map(|one| (text(one, "key"), text(one, "value"))).collect(),
+            id,
+            name,
+            first_login: String::new(),
+            log: String::new(),
+            before,
+        }
+    }
+
+    fn value(&self, name: &str) -> &str {
+        self.values
+            .get(name)
+            .unwrap_or_else(|| panic!("no variable {name} in {:?}", self.values.keys()))
+    }
+
+    fn host(&self) -> String {
+        format!("{}.test", self.name)
+    }
+
+    /// A page through the edge.
+    async fn get(&self, path: &str) -> Reply {
+        self.panel.visit(&self.host(), path).await
+    }
+
+    /// A request through the edge, to fill further; [`Installed::send`] sends it.
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.panel.anonymous().request(method, &self.panel.site(&self.host(), path))
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        self.panel.anonymous().send(request).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(self.request(reqwest::Method::POST, path).json(&body)).await
+    }
+
+    /// Waits until the page answers 200 with these words: an app may still be filling its caches.
+    async fn says(&self, path: &str, wanted: &str) -> Reply {
+        eventually_ok(&format!("{} says {wanted:?} at {path}", self.name), SOON, || async {
+            let reply = self.get(path).await;
+            let said = reply.text();
+            match reply.status.as_u16() == 200 && said.contains(wanted) {
+                true => Ok(reply),
+                false => Err(format!("{} {}", reply.status, said.chars().take(2000).collect::<String>())),
+            }
+        })
+        .await
+    }
+
+    /// Runs a command in the container of a service; the answer is what it printed.
+    fn run(&self, service: &str, command: &[&str]) -> String {
+        let container = self
+            .containers(service)
+            .pop()
+            .unwrap_or_else(|| panic!("no container of {service}"));
+        docker(&docker_host(), &[&["exec", &container], command].concat()).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Ids of the containers of a service; of all, when it is empty.
+    fn containers(&self, service: &str) -> Vec<String> {
+        let app = format!("label=serverkit.app={}", self.id);
+        let service = match service {
+            "" => "label=serverkit.service".to_owned(),
+            name => format!("label=serverkit.service={name}"),
+        };
+        let found = docker(&docker_host(), &["ps", "-aq", "--filter", &app, "--filter", &service]).unwrap();
+        found.lines().map(str::to_owned).collect()
+    }
+
+    fn own_logs(&self) -> String {
+        let log = |container: &String| docker(&docker_host(), &["logs", "--tail", "40", container]).unwrap_or_else(|error| error);
+        self.containers("").iter().map(log).collect::<Vec<_>>().join("\n---\n")
+    }
+
+    /// A port of the server that leads to the main service: for what is not HTTP.
+    async fn open_port(&self, target: u16) -> u16 {
+        let port = free_port();
+        let wish = json!({"listen": format!("tcp/{port}"), "app": self.id, "target_port": target});
+        self.panel.post("/api/v1/ports", wish).await.expect(201);
+        port
+    }
+
+    /// Deletes the app and its volumes: nothing of it may be left on the engine, and of others nothing may go with it.
+    async fn remove(self) {
+        let containers = self.containers("");
+        let volumes: BTreeSet<String> = containers.iter().flat_map(|container| mounted(container)).collect();
+        let format = r#"{{index .Config.Labels "serverkit.organization"}}"#;
+        let organization = docker(&docker_host(), &["inspect", "--format", format, &containers[0]]).unwrap();
+        self.panel.delete(&format!("/api/v1/apps/{}", self.id)).await.expect(204);
+        eventually("its containers go", SOON, || async { self.containers("").is_empty().then_some(()) }).await;
+        let purge = format!("/api/v1/apps/{}/purge", self.id);
+        self.panel.post(&purge, json!({"volumes": true})).await.expect(204);
+        let after = objects();
+        // Another run may use the same engine.
+        let ours = |all: &BTreeMap<String, String>| -> BTreeSet<String> {
+            let own = all.iter().filter(|(_, owner)| **owner == organization);
+            own.map(|(object, _)| object.clone()).collect()
+        };
+        let (before, now) = (ours(&self.before), ours(&after));
+        let lost: Vec<&String> = before.difference(&now).collect();
+        assert!(lost.is_empty(), "{}: took {lost:?} with it", self.name);
+        let left: Vec<&String> = now.difference(&before).collect();
+        // The environment's network comes with the first app and stays for the next one.
+        let network = usize::from(before.is_empty());
+        assert!(
+            left.len() == network && left.iter().all(|one| one.starts_with("network ")),
+            "{}: left {left:?}",
+            self.name
+        );
+        // Volumes that came with the image have no owner.
+        let left: Vec<&String> = volumes
+            .iter()
+            .filter(|volume| after.contains_key(&format!("volume {volume}")))
+            .collect();
+        assert!(left.is_empty(), "{}: left the volumes {left:?}", self.name);
+        self.panel.get(&format!("/api/v1/apps/{}", self.id)).await.expect(404);
+    }
+}
+
+/// Everything on the engine, such as `network 4f…`, and the organization of ours that it belongs to.
+fn objects() -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (what, id, list) in [
+        ("container", "{{.ID}}", &["ps", "-a"][..]),
+        ("network", "{{.ID}}", &["network", "ls"]),
+        ("volume", "{{.Name}}", &["volume", "ls"]),
+    ] {
+        let format = format!(r#"{what} {id}|{{{{.Label "serverkit.organization"}}}}"#);
+        let found = docker(&docker_host(), &[list, &["--format", &format]].concat()).unwrap();
+        all.extend(
+            found
+                .lines()
+                .filter_map(|line| line.split_once('|'))
+                .map(|(object, owner)| (object.to_owned(), owner.to_owned())),
+        );
+    }
+    all
+}
+
+/// Names of the volumes that a container has.
+fn mounted(container: &str) -> Vec<String> {
+    let format = r#"{{range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end}}"#;
+    let names = docker(&docker_host(), &["inspect", "--format", format, container]).unwrap();
+    names.lines().filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Sends bytes to a port of this machine and reads until the answer contains `wanted`.
+async fn speaks(port: u16, words: &[u8], wanted: &[u8]) -> Vec<u8> {
+    eventually_ok(&format!("port {port} answers {wanted:?}"), SOON, || async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(|error| error.to_string())?;
+        stream.write_all(words).await.map_err(|error| error.to_string())?;
+        let mut answer = Vec::new();
+        let read = async {
+            let mut part = [0; 4096];
+            while !contains(&answer, wanted) {
+                match stream.read(&mut part).await {
+                    Ok(0) => break,
+                    Ok(length) => answer.extend_from_slice(&part[..length]),
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+            Ok(())
+        };
+        let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+        match contains(&answer, wanted) {
+            true => Ok(answer),
+            false => Err(format!("{read:?}: {:?}", String::from_utf8_lossy(&answer))),
+        }
+    })
+    .await
+}
+
+fn contains(all: &[u8], part: &[u8]) -> bool {
+    all.windows(part.len()).any(|window| window == part)
+}
+
+/// The table, the recipes and the catalog tell the same: a template that goes is missed here, not in silence.
+#[tokio::test]
+async fn what_is_run_is_in_the_catalog() {
+    let panel = TestPanel::start().await;
+    let recipes = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/images/catalog/recipes")).unwrap();
+    for (name, version, source) in RUN {
+        let entry = panel.get(&format!("/api/v1/catalog/{name}")).await.expect(200).json();
+        let pinned = text(&entry["entry"], "version");
+        assert!(
+            version.is_empty() || !pinned.starts_with(&format!("{version}-")),
+            "{name} {pinned} is what runs"
+        );
+        let of_it = recipes.lines().find(|line| line.split_whitespace().nth(2) == Some(name));
+        assert!(of_it.is_some() && !source.is_empty(), "no recipe of {name}");
+    }
+}
