@@ -14,6 +14,7 @@ use crate::{
     template::{Alphabet, AskedKind},
     yaml::{self, Map, Node, Value},
 };
+use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use types::Notice;
 
@@ -218,6 +219,7 @@ impl Reader<'_> {
 
     fn service(&mut self, name: &str, mut one: Node) -> Node {
         let at = one.at;
+        self.keys(&mut one);
         each(&mut one, &mut |text| *text = self.filled(text));
         let Value::Map(keys) = one.value else {
             return Node { at, value: one.value };
@@ -240,6 +242,25 @@ impl Reader<'_> {
         Node {
             at,
             value: Value::Map(kept),
+        }
+    }
+
+    /// Keys may hold names of the app too; values of the form cannot stand there.
+    fn keys(&mut self, node: &mut Node) {
+        match &mut node.value {
+            Value::List(list) => list.iter_mut().for_each(|node| self.keys(node)),
+            Value::Map(map) => {
+                for (key, node) in map {
+                    if key.text.contains("$$") && !self.services.contains_key(&key.text) {
+                        let filled = self.filled(&key.text).replace("$$", "$");
+                        if !filled.contains("{{") {
+                            key.text = filled;
+                        }
+                    }
+                    self.keys(node);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -373,6 +394,15 @@ impl Reader<'_> {
             out = out.replace(ROOT, &format!("\u{1}{}\u{2}", marks.len()));
             marks.push("{{ domain }}".to_owned());
         }
+        let unknown = Regex::new(r"\$\$cap_([A-Za-z0-9_]+)").expect("a literal pattern");
+        while let Some(found) = unknown.captures(&out).filter(|found| &found[1] != "appname") {
+            let (whole, name) = (found[0].to_owned(), found[1].to_owned());
+            self.draft
+                .note(format!("{whole} is not among the variables of the source; the form asks for it"));
+            let value = self.draft.form.by_name(&name, None, false);
+            out = out.replacen(&whole, &format!("\u{1}{}\u{2}", marks.len()), 1);
+            marks.push(value);
+        }
         let app = self.draft.name.clone();
         out = out.replace(&format!("srv-captain--{APP}"), &app).replace(APP, &app);
         unmarked(&literal(&out), &marks)
@@ -443,7 +473,7 @@ fn generated(default: &str) -> Option<usize> {
 fn whole(pattern: &str, default: &str) -> Option<String> {
     let inner = pattern.strip_prefix('/')?.strip_suffix('/')?;
     let inner = inner.strip_prefix('^')?.strip_suffix('$')?;
-    let regex = regex::Regex::new(&format!("^(?:{inner})$")).ok()?;
+    let regex = Regex::new(&format!("^(?:{inner})$")).ok()?;
     (default.is_empty() || regex.is_match(default)).then(|| inner.to_owned())
 }
 

@@ -1,10 +1,16 @@
 //! Coolify's service templates: a Compose file with facts in comments on its top, and variables named `SERVICE_…` that it fills itself.
 //! Source: Coolify's documentation, "Docker Compose" and "Service templates".
 
-use super::{More, draft::Draft, form::title_of, names, prose, web};
+use super::{
+    More,
+    draft::{Draft, each},
+    form::title_of,
+    names, prose, web,
+    write::{key, list, node, text},
+};
 use crate::{
     template::{Alphabet, AskedKind},
-    yaml::{self, Map, Value},
+    yaml::{self, Map, Node, Value},
 };
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -50,13 +56,13 @@ fn facts(text: &str) -> BTreeMap<String, String> {
     facts
 }
 
-pub fn read(text: &str, more: &More) -> Result<Draft, Vec<Notice>> {
-    let tree = yaml::parse(text, 0).map_err(|error| vec![error])?;
+pub fn read(whole: &str, more: &More) -> Result<Draft, Vec<Notice>> {
+    let tree = yaml::parse(whole, 0).map_err(|error| vec![error])?;
     let at = tree.at;
     let Value::Map(mut compose) = tree.value else {
         return Err(vec![super::notice(at.line, "the file is not a mapping")]);
     };
-    let facts = facts(text);
+    let facts = facts(whole);
     let services = compose
         .iter()
         .find(|(key, _)| key.text == "services")
@@ -86,6 +92,7 @@ pub fn read(text: &str, more: &More) -> Result<Draft, Vec<Notice>> {
     draft.links.documentation = facts.get("documentation").and_then(|link| prose::https(link));
     domains(&mut draft, &marks, port);
     unmark(&mut compose);
+    inside(&mut compose);
     let main = draft.main.as_ref().map(|(service, _)| upper(service)).unwrap_or_default();
     names::compose(&mut draft, &mut compose, &mut |draft, name| given(draft, name, &main, &names));
     draft.compose = compose;
@@ -180,6 +187,47 @@ fn unmark(compose: &mut Map) {
                         let value = node.text().unwrap_or_default();
                         domain_of(&key.text).is_none() || !(value.is_empty() || value.starts_with('/'))
                     }),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Coolify gives its names to the containers too, so what a command asks its own environment for is put there.
+fn inside(compose: &mut Map) {
+    let asked = Regex::new(r"\$\$\{?(SERVICE_[A-Z0-9_]+)").expect("a literal pattern");
+    for (_, services) in compose.iter_mut().filter(|(key, _)| key.text == "services") {
+        let Value::Map(services) = &mut services.value else { continue };
+        for (_, one) in services {
+            let mut names = Vec::new();
+            each(one, &mut |text| {
+                names.extend(asked.captures_iter(text).map(|found| found[1].to_owned()))
+            });
+            names.sort();
+            names.dedup();
+            let Value::Map(keys) = &mut one.value else { continue };
+            if !names.is_empty() && !keys.iter().any(|(key, _)| key.text == "environment") {
+                keys.push((key("environment"), list([])));
+            }
+            for (_, environment) in keys.iter_mut().filter(|(key, _)| key.text == "environment") {
+                match &mut environment.value {
+                    Value::List(lines) => {
+                        let missing = |name: &&String| {
+                            !lines
+                                .iter()
+                                .any(|line| line.text().is_some_and(|line| line.split('=').next() == Some(name)))
+                        };
+                        let more: Vec<Node> = names.iter().filter(missing).map(text).collect();
+                        lines.extend(more);
+                    }
+                    Value::Map(map) => {
+                        for name in &names {
+                            if !map.iter().any(|(key, _)| key.text == *name) {
+                                map.push((key(name), node(Value::Null)));
+                            }
+                        }
+                    }
                     _ => {}
                 }
             }

@@ -81,6 +81,9 @@ impl Draft {
         for (_, node) in &mut self.compose {
             each(node, &mut |text| *text = with_url(text));
         }
+        for text in self.files.values_mut().chain(self.env.iter_mut().map(|(_, text)| text)) {
+            *text = with_url(text);
+        }
         tidy::file(&mut self);
         web::ports(&mut self);
         volumes::all(&mut self);

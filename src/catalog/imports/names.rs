@@ -10,6 +10,9 @@ use crate::{
     yaml::{Map, Node, Value},
 };
 
+/// A form with more questions than this is no help; what may stay empty is left to the app's variables.
+const MANY: usize = 24;
+
 /// What the other panel puts in for a name, in our language; may ask for more.
 pub type Given<'a> = dyn FnMut(&mut Draft, &str) -> Option<String> + 'a;
 
@@ -30,11 +33,38 @@ fn walk(draft: &mut Draft, node: &mut Node, given: &mut Given<'_>) {
             for (key, node) in map {
                 if is_mount && key.text == "content" {
                     each(node, &mut |text| *text = content(draft, text, given));
+                } else if key.text == "environment" {
+                    environment(draft, node, given);
                 } else {
                     walk(draft, node, given);
                 }
             }
         }
+    }
+}
+
+/// Names without a value get what the panel gives; the others are left to the app's variables.
+fn environment(draft: &mut Draft, node: &mut Node, given: &mut Given<'_>) {
+    match &mut node.value {
+        Value::Map(map) => {
+            for (key, node) in map {
+                match (node.is_null(), node.is_null().then(|| given(draft, &key.text)).flatten()) {
+                    (true, Some(value)) => node.value = super::write::text(value).value,
+                    (true, None) => {}
+                    (false, _) => walk(draft, node, given),
+                }
+            }
+        }
+        Value::List(list) => {
+            for node in list {
+                let name = node.text().filter(|line| !line.contains('=')).map(str::to_owned);
+                match name.and_then(|name| Some(format!("{name}={}", given(draft, name.trim())?))) {
+                    Some(line) => node.value = super::write::text(line).value,
+                    None => walk(draft, node, given),
+                }
+            }
+        }
+        _ => walk(draft, node, given),
     }
 }
 
@@ -71,6 +101,12 @@ fn answer(draft: &mut Draft, found: &Found<'_>, given: &mut Given<'_>) -> Option
         return Some(shown);
     }
     match found.sign {
+        "" if draft.form.asked.len() >= MANY && !draft.form.has(name) && (!is_secret(name) || is_foreign(name)) => {
+            draft.note(format!(
+                "{name} is not asked for, the form is long already; it can be set as a variable of the app"
+            ));
+            Some(format!("${{{name}:-}}"))
+        }
         "" => Some(draft.form.by_name(name, None, false)),
         ":?" | "?" => Some(draft.form.by_name(name, None, true)),
         _ => None,

@@ -184,11 +184,17 @@ fn caprover() {
     let shop = composed.stack.service("shop").expect("there");
     assert_eq!(shop.image.as_deref(), Some("example/shop:3.2.1"));
     assert_eq!(shop.ports[0].target, 25);
+    assert_eq!(shop.labels["shop.on"], "yes");
     assert_eq!(shop.depends_on[0].service, "db");
     let env = environment(
         &imported,
         "shop",
-        &[("domain", "a.example"), ("db_pass", "p$1"), ("admin_domain", "b.example")],
+        &[
+            ("domain", "a.example"),
+            ("db_pass", "p$1"),
+            ("admin_domain", "b.example"),
+            ("zone", "UTC"),
+        ],
     );
     for (name, value) in [
         ("DB", "mysql://root:p$1@db:3306/shop"),
@@ -198,6 +204,7 @@ fn caprover() {
         ("PRICE", "5$ and {{ more }}"),
         ("NAME", "shop"),
         ("OPEN", "false"),
+        ("ZONE", "UTC"),
         ("MODE", "shop"),
     ] {
         assert_eq!(env[name], value, "{name}");
@@ -267,6 +274,7 @@ fn coolify() {
     ] {
         assert_eq!(env[name], value, "{name}");
     }
+    assert_eq!(environment(&imported, "db", &values)["SERVICE_USER_DB"], "app");
     assert!(!env.contains_key("SERVICE_URL_NOTES_3000") && !env.contains_key("OTHER"));
     assert_eq!(template.backup[0].kind.as_deref(), Some("postgres"));
     notes(
@@ -307,6 +315,7 @@ fn dokploy() {
             ("key_seed", "k"),
             ("id_seed", "abc"),
             ("board_domain", "b.example"),
+            ("hash", "0f"),
         ],
     );
     for (name, value) in [
@@ -314,6 +323,7 @@ fn dokploy() {
         ("BOARD_HOST", "a.example"),
         ("COUNT", "3"),
         ("SECRET", "s"),
+        ("HASH", "0f"),
         ("KEY", "aw=="),
         ("ID", "ba7816bf-8f01-8fea-8141-40de5dae2223"),
         ("FULL", "pre-s-post"),
@@ -336,6 +346,20 @@ fn dokploy() {
     assert_eq!(one(&packed, &more(&[("meta.json", meta)])), imported);
     let broken = import(None, DOKPLOY, &more(&[(dokploy::TOML, "[variables]\na = \"\\q\"")])).expect_err("no TOML");
     assert_eq!((broken[0].file.as_str(), broken[0].line), ("template.toml", 2));
+}
+
+#[test]
+fn a_long_form_is_not_made_longer() {
+    let names: Vec<String> = (0..40).map(|number| format!("      - V{number}=$NAME_{number}\n")).collect();
+    let text = format!(
+        "services:\n  a:\n    image: example/a:1.0.1\n    environment:\n      - SERVICE_URL_A_80\n      - P=$DB_PASSWORD\n{}",
+        names.concat()
+    );
+    let imported = one(&text, &More::new());
+    let (template, composed) = read(&imported);
+    assert_eq!(template.variables.len(), 24);
+    assert_eq!(composed.stack.services[0].environment.len(), 41);
+    notes(&imported, &["NAME_39 is not asked for"]);
 }
 
 #[test]
