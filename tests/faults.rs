@@ -12,11 +12,6 @@ use std::{
 };
 use testkit::{GitFixture, GitServer, OWNER, Options, PrivateEngine, TestPanel, eventually, eventually_ok, run_serverkit};
 
-/// Long forms run with `SERVERKIT_LONG=1`.
-fn long() -> bool {
-    std::env::var_os("SERVERKIT_LONG").is_some()
-}
-
 fn image_app(name: &str) -> Value {
     json!({"name": name, "source": {"kind": "image", "reference": "nginx:1.22"}, "deploy": false})
 }
@@ -95,10 +90,19 @@ async fn folders_that_cannot_be_used() {
     }
 }
 
-/// Names acknowledged before each kill are there after it.
 #[tokio::test]
 async fn killed_during_writes() {
-    let cycles = if long() { 200 } else { 40 };
+    kill_during_writes(40).await;
+}
+
+#[tokio::test]
+#[ignore = "long: tests/run.sh --long"]
+async fn killed_200_times_during_writes() {
+    kill_during_writes(200).await;
+}
+
+/// Names acknowledged before each kill are there after it.
+async fn kill_during_writes(cycles: u64) {
     let mut panel = TestPanel::start().await;
     let acknowledged: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     for cycle in 0..cycles {

@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [--long] [--no-install] [FILTER…]
 #
-#   --long         the long forms too: 200 kills during writes, 20 deployments under load, testssl.sh
+#   --long         the tests marked `#[ignore]` too: 200 kills during writes, 20 deployments under load, testssl.sh
 #   --no-install   fails in words where something is missing, and installs nothing
 #   FILTER…        only the Rust tests whose names contain one of these; no linters, no UI
 #
@@ -236,12 +236,12 @@ tests() {
 
 rust_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --workspace ${long:+--profile long} --no-tests pass "${filters[@]}"
+        cargo nextest run --workspace ${long:+--profile long --run-ignored all} --no-tests pass "${filters[@]}"
         return
     fi
     local code=0
-    cargo test --workspace --no-fail-fast -- --skip docker_ "${filters[@]}" || code=1
-    cargo test --workspace --no-fail-fast docker_ -- --test-threads 1 || code=1
+    cargo test --workspace --no-fail-fast -- ${long:+--include-ignored} --skip docker_ "${filters[@]}" || code=1
+    cargo test --workspace --no-fail-fast docker_ -- ${long:+--include-ignored} --test-threads 1 || code=1
     return $code
 }
 
@@ -260,7 +260,6 @@ if [ "$(cat "$CARGO_TARGET_DIR/clone" 2>/dev/null)" != "$PWD" ]; then
     printf '%s\n' "$PWD" >"$CARGO_TARGET_DIR/clone"
 fi
 
-if [ -n "$long" ]; then export SERVERKIT_LONG=1; fi
 if ((${#filters[@]} == 0)); then
     check "formatting" cargo fmt --all --check
     check "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -1,6 +1,4 @@
 //! 500 requests a second while versions change: none fails.
-//!
-//! With `SERVERKIT_LONG=1`: 20 deployments and 5 rollbacks; else 3 and 1.
 
 use crate::deploy::{app_of, text};
 use serde_json::json;
@@ -9,11 +7,16 @@ use testkit::{GitFixture, Load, TestPanel};
 
 #[tokio::test]
 async fn docker_deployments_and_rollbacks_drop_nothing() {
-    let (deployments, rollbacks) = if std::env::var_os("SERVERKIT_LONG").is_some() {
-        (20, 5)
-    } else {
-        (3, 1)
-    };
+    change_versions(3, 1).await;
+}
+
+#[tokio::test]
+#[ignore = "long: tests/run.sh --long"]
+async fn docker_20_deployments_and_5_rollbacks_drop_nothing() {
+    change_versions(20, 5).await;
+}
+
+async fn change_versions(deployments: usize, rollbacks: usize) {
     let panel = TestPanel::docker().await;
     let repository = GitFixture::sample("hello");
     let mut body = app_of("hello", &repository);

@@ -1,7 +1,7 @@
 //! kill -9 at any instant loses nothing acknowledged.
 //!
 //! The test runs its own program again as a child that writes and says on stdout what was acknowledged, kills it,
-//! opens the directory and looks. 25 cycles; 200 with `SERVERKIT_LONG=1`.
+//! opens the directory and looks.
 
 use super::kit::{self, thing, things};
 use crate::Batch;
@@ -84,7 +84,16 @@ fn number(text: &str) -> u64 {
 
 #[test]
 fn kill_9_loses_nothing_acknowledged() {
-    let cycles = if std::env::var_os("SERVERKIT_LONG").is_some() { 200 } else { 25 };
+    kill_again_and_again(25);
+}
+
+#[test]
+#[ignore = "long: tests/run.sh --long"]
+fn kill_9_for_200_times_loses_nothing_acknowledged() {
+    kill_again_and_again(200);
+}
+
+fn kill_again_and_again(cycles: usize) {
     let dir = tempfile::tempdir().expect("a temp dir");
     let world = World::system();
     let mut acknowledged: BTreeMap<String, Slot> = BTreeMap::new();

@@ -64,11 +64,6 @@ async fn history(dir: &Path, records: usize, snapshot: bool) {
     store.close().await;
 }
 
-/// Asked for with `SERVERKIT_LONG=1`.
-fn is_long() -> bool {
-    std::env::var_os("SERVERKIT_LONG").is_some()
-}
-
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).expect("read");
     bytes[at] ^= 0x41;
@@ -85,15 +80,26 @@ fn offsets(length: usize, count: usize) -> Vec<usize> {
 
 #[tokio::test]
 async fn a_flipped_byte_in_any_file_of_sled_loses_nothing() {
+    flip_bytes_of_sled(60, 40).await;
+}
+
+#[tokio::test]
+#[ignore = "long: tests/run.sh --long"]
+async fn a_flipped_byte_at_many_places_of_much_state_loses_nothing() {
+    flip_bytes_of_sled(400, 300).await;
+}
+
+/// One byte at a time, at so many places of each file.
+async fn flip_bytes_of_sled(records: usize, places: usize) {
     let original = tempfile::tempdir().expect("a temp dir");
-    history(original.path(), if is_long() { 400 } else { 60 }, true).await;
+    history(original.path(), records, true).await;
     let store = kit::open(original.path()).expect("opens");
     let expected = kit::dump(&store);
     drop(store);
     let mut rebuilt = 0;
     for file in files(&original.path().join("state")) {
         let length = fs::metadata(&file).expect("there").len() as usize;
-        for offset in offsets(length, if is_long() { 300 } else { 40 }) {
+        for offset in offsets(length, places) {
             let broken = tempfile::tempdir().expect("a temp dir");
             copy(original.path(), broken.path());
             let relative = file.strip_prefix(original.path()).expect("below");
