@@ -491,3 +491,92 @@ async fn the_proxy_protocol_says_who_asks() {
     assert_eq!(asks("PROXY TCP4 198.51.100.9 127.0.0.1 4000 80\r\n").await, "200");
     assert_ne!(asks("").await, "200", "a trusted proxy must say it");
 }
+
+/// Several servers behind one path: each as often as its weight says, changed while it serves.
+#[tokio::test]
+async fn several_answer_by_weight() {
+    let (panel, one) = site().await;
+    let two = origin("other").await;
+    let server = |weight: u32, address: SocketAddr| json!({"weight": weight, "origin": {"kind": "host", "host": "127.0.0.1", "port": address.port()}});
+    let rule = |parts: Value| json!({"name": "both", "matches": {"path": {"kind": "prefix", "path": "/both"}}, "action": {"kind": "split", "parts": parts}});
+    let made = panel
+        .post("/api/v1/domains/a.test/rules", rule(json!([server(3, one), server(1, two)])))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(made["action"]["parts"][1]["weight"], 1, "{made}");
+    let share = async |count: usize| {
+        let mut second = 0;
+        for _ in 0..count {
+            second += usize::from(panel.visit("a.test", "/both").await.expect(200).text().starts_with("other"));
+        }
+        second
+    };
+    assert_eq!(share(20).await, 5);
+    let rules = panel.cli(&["domain", "rule", "list", "a.test"]).await.expect(0).stdout;
+    assert!(rules.contains(&format!("1 to server 127.0.0.1:{}", two.port())), "{rules}");
+    let parts = format!("action.parts={}", json!([server(0, one), server(1, two)]));
+    panel.cli(&["domain", "rule", "set", "a.test", "both", &parts]).await.expect(0);
+    assert_eq!(share(4).await, 4);
+    let told = panel.cli(&["domain", "explain", "https://a.test/both"]).await.expect(0).stdout;
+    assert!(told.contains("by weight"), "{told}");
+
+    // An app that does not run is passed over.
+    panel
+        .cli(&[
+            "domain", "rule", "add", "a.test", "own", "--exact", "/own", "--split", ".=9", "--split", "a=1",
+        ])
+        .await
+        .expect(0);
+    panel.visit("a.test", "/own").await.expect(503);
+    for (parts, field) in [
+        (json!([server(1, one)]), "parts"),
+        (json!([server(0, one), server(0, two)]), "parts"),
+        (json!([server(1, one), server(2000, two)]), "parts[1].weight"),
+        (
+            json!([{"weight": 1, "service": {"service": "", "port": 1}}, server(1, two)]),
+            "parts[0].service",
+        ),
+    ] {
+        let refused = panel.put("/api/v1/domains/a.test/rules/both", rule(parts)).await.expect(422).json();
+        assert_eq!(refused["field"], field, "{refused}");
+    }
+    let unknown = json!([{"weight": 1, "app": "nosuch"}, server(1, two)]);
+    panel.put("/api/v1/domains/a.test/rules/both", rule(unknown)).await.expect(404);
+}
+
+/// What all domains do, in one list.
+#[tokio::test]
+async fn limits_and_passthroughs_of_all_domains() {
+    let (panel, _) = site().await;
+    let limits = json!({"rate_limits": [{"name": "visitors", "key": {"kind": "address"}, "requests": 1, "period_seconds": 3600}]});
+    policy(&panel, limits).await;
+    for host in ["b.test", "c.test"] {
+        panel.post("/api/v1/apps/a/domains", json!({ "host": host })).await.expect(201);
+    }
+    panel
+        .put("/api/v1/domains/c.test/passthrough", json!({"port": 8443, "proxy_protocol": "v2"}))
+        .await
+        .expect(200);
+    panel.visit("a.test", "/").await;
+    panel.visit("a.test", "/").await.expect(429);
+    let all = panel.list("/api/v1/traffic?limit=2").await;
+    assert_eq!(
+        all.iter().map(|one| one["host"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["a.test", "b.test", "c.test"]
+    );
+    let shown = panel.cli(&["edge", "limits"]).await.expect(0).stdout;
+    let line = shown
+        .lines()
+        .find(|line| line.starts_with("a.test"))
+        .expect("a line for the domain");
+    assert!(
+        line.contains("visitors") && line.contains("1 in 60 min") && line.trim_end().ends_with('1'),
+        "{shown}"
+    );
+    let through = panel.cli(&["edge", "passthroughs"]).await.expect(0).stdout;
+    assert!(
+        through.contains("c.test") && through.contains("8443") && !through.contains("b.test"),
+        "{through}"
+    );
+}

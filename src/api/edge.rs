@@ -363,7 +363,7 @@ impl From<app::StreamView> for Port {
 }
 
 /// Addresses and networks as people write them.
-fn networks<T: FromStr>(field: &str, list: Vec<String>) -> types::Result<Vec<T>> {
+pub(crate) fn networks<T: FromStr>(field: &str, list: Vec<String>) -> types::Result<Vec<T>> {
     let mut list = Some(list);
     whole_networks(&mut list);
     let read = |text: String| {

@@ -1,6 +1,6 @@
 //! The address that forges send to, outside `/api/v1`: who asks is proven by the signature of the body.
 
-use crate::{Panel, failures::Answer, failures::Failure, listen, outermost};
+use crate::{Panel, api_limits, failures::Answer, failures::Failure, listen, outermost};
 use app::Arrival;
 use poem::{
     Endpoint, EndpointExt, Request, Response,
@@ -25,7 +25,10 @@ pub(crate) fn endpoint(panel: Panel) -> impl Endpoint<Output = Response> {
         let panel = panel.clone();
         async move {
             match *request.method() {
-                Method::POST => Ok(receive(&panel, request).await?),
+                Method::POST => {
+                    api_limits::admit_hook(&panel, &request)?;
+                    Ok(receive(&panel, request).await?)
+                }
                 _ => Err(poem::Error::from(outermost::nothing())),
             }
         }

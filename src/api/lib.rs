@@ -5,6 +5,7 @@
 //! `once` (`Idempotency-Key`).
 
 mod answers;
+mod api_limits;
 mod apps;
 mod audit;
 mod certificates;
@@ -201,6 +202,7 @@ impl Api {
             let (panel, inner) = (panel.clone(), inner.clone());
             async move {
                 signed::identify(&panel, &mut request).await;
+                api_limits::admit(&panel, &request, request.uri().path())?;
                 match Signed::of(&request) {
                     Ok(who) => app::acting((&who.actor).into(), once::once(&inner, &panel, request)).await,
                     Err(_) => once::once(&inner, &panel, request).await,
@@ -211,6 +213,7 @@ impl Api {
 
     async fn metrics(&self, mut request: Request) -> poem::Result<Response> {
         signed::identify(&self.panel, &mut request).await;
+        api_limits::admit(&self.panel, &request, "/metrics")?;
         let who = Signed::of(&request)?;
         let text = health::metrics(&self.panel, &who).await?;
         Ok(Response::builder().content_type(health::KIND).body(text))
@@ -242,7 +245,7 @@ type Operations = (
         users::UsersApi,
         tokens::TokensApi,
     ),
-    (traffic::TrafficApi, edge::EdgeApi),
+    (traffic::TrafficApi, edge::EdgeApi, api_limits::ApiLimitsApi),
     (
         projects::ProjectsApi,
         apps::AppsApi,
@@ -282,7 +285,11 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             users::UsersApi(panel()),
             tokens::TokensApi(panel()),
         ),
-        (traffic::TrafficApi(panel()), edge::EdgeApi(panel())),
+        (
+            traffic::TrafficApi(panel()),
+            edge::EdgeApi(panel()),
+            api_limits::ApiLimitsApi(panel()),
+        ),
         (
             projects::ProjectsApi(panel()),
             apps::AppsApi(panel()),

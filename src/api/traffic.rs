@@ -123,7 +123,9 @@ pub struct RuleAction {
     pub app: Option<String>,
     /// With `origin`.
     pub origin: Option<Origin>,
-    /// With `app` and `origin`: what is asked for in place of the request's path.
+    /// With `split`: 2 to 50; what does not run is passed over while another does.
+    pub parts: Option<Vec<RulePart>>,
+    /// With `app`, `origin` and `split`: what is asked for in place of the request's path.
     pub path: Option<PathChange>,
     /// With `redirect`: a pattern over the path; a request that does not fit is left to the next rule.
     pub pattern: Option<String>,
@@ -145,9 +147,33 @@ pub enum RuleActionKind {
     App,
     /// To a server that the panel does not run; needs the role admin.
     Origin,
+    /// To one of several, by weight.
+    Split,
     Redirect,
     /// An answer of the edge's own.
     Respond,
+}
+
+/// One of several that answer by turns. With the policy's balancing by cookie or by hash a client stays with one.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct RulePart {
+    /// 0 to 1000: its share of the sum of all weights.
+    pub weight: u32,
+    /// Id or name; left out: the domain's own.
+    pub app: Option<String>,
+    /// Another service of the app than its main one.
+    pub service: Option<RuleService>,
+    /// In place of an app; needs the role admin.
+    pub origin: Option<Origin>,
+}
+
+/// A port of one service of an app.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct RuleService {
+    pub service: String,
+    pub port: u16,
 }
 
 /// A server that is no container of the panel's.
@@ -294,6 +320,20 @@ pub struct ExplainStep {
     pub why: String,
 }
 
+impl From<(types::Domain, types::AppName)> for DomainTraffic {
+    fn from((domain, app): (types::Domain, types::AppName)) -> DomainTraffic {
+        DomainTraffic {
+            host: domain.host.to_string(),
+            app: Named::new(domain.app, app),
+            force_https: domain.force_https,
+            policy: domain.policy.into(),
+            rules: domain.rules.into_iter().map(Rule::from).collect(),
+            canary: domain.canary.map(Canary::from),
+            passthrough: domain.passthrough.map(Passthrough::from),
+        }
+    }
+}
+
 impl From<types::Rule> for Rule {
     fn from(rule: types::Rule) -> Rule {
         Rule {
@@ -380,18 +420,10 @@ impl TrafficApi {
     async fn shown(&self, actor: &Actor, host: &str) -> Answer<Json<DomainTraffic>> {
         let domain = self.0.traffic.domain(actor, host).await?;
         let app = self.0.apps.get(actor, domain.app.as_str()).await?;
-        Ok(Json(DomainTraffic {
-            host: domain.host.to_string(),
-            app: Named::new(app.app.id, app.app.name),
-            force_https: domain.force_https,
-            policy: domain.policy.into(),
-            rules: domain.rules.into_iter().map(Rule::from).collect(),
-            canary: domain.canary.map(Canary::from),
-            passthrough: domain.passthrough.map(Passthrough::from),
-        }))
+        Ok(Json((domain, app.app.name).into()))
     }
 
-    /// With the app's name turned into its id.
+    /// With the names of apps turned into their ids.
     async fn rule(&self, actor: &Actor, body: RuleWish) -> types::Result<app::RuleWish> {
         let RuleWish {
             name,
@@ -402,6 +434,9 @@ impl TrafficApi {
             enabled,
         } = body;
         if let Some(app) = &mut action.app {
+            *app = self.0.apps.get(actor, app).await?.app.id.to_string();
+        }
+        for app in action.parts.iter_mut().flatten().filter_map(|part| part.app.as_mut()) {
             *app = self.0.apps.get(actor, app).await?.app.id.to_string();
         }
         Ok(app::RuleWish {
@@ -417,6 +452,22 @@ impl TrafficApi {
 
 #[OpenApi(tag = "Tag::Domains")]
 impl TrafficApi {
+    /// List what the edge does for each domain
+    ///
+    /// Policies with their rate limits, rules, canaries and TLS passthroughs of all domains.
+    #[oai(path = "/traffic", method = "get", operation_id = "domain_traffic_list")]
+    async fn domain_traffic_list(
+        &self,
+        who: Signed,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<DomainTraffic>>> {
+        let all = self.0.traffic.list(&who.actor).await?;
+        page(all, cursor.0.as_deref(), limit.0, |(domain, _)| domain.host.to_string())
+    }
+
     /// Show what the edge does for a domain
     #[oai(path = "/domains/:host/traffic", method = "get", operation_id = "domain_show")]
     async fn domain_show(

@@ -5,6 +5,7 @@
 //! be and what is, and close the gap; they take no input, so a crash, a reboot and a normal change are the same case.
 
 mod access;
+mod api_limits;
 mod apps;
 mod audit;
 mod certificates;
@@ -64,6 +65,7 @@ pub use acme::{
     planner::{Forecast, Level as ForecastLevel, Note as ForecastNote},
     providers::Credentials as DnsCredentials,
 };
+pub use api_limits::{ApiLimitsChange, ApiLimitsService, Asker};
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeName};
 pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
@@ -151,6 +153,7 @@ pub struct Panel {
     pub domains: Domains,
     pub traffic: Traffic,
     pub edge: EdgeService,
+    pub api_limits: ApiLimitsService,
     pub certificates: Certificates,
     pub forecasts: Forecasts,
     pub dns: DnsService,
@@ -222,6 +225,7 @@ impl Panel {
             domains: Domains::new(ground.clone()),
             traffic: Traffic::new(ground.clone()),
             edge: EdgeService::new(ground.clone()),
+            api_limits: ApiLimitsService::new(ground.clone())?,
             certificates: Certificates::new(ground.clone()),
             forecasts: Forecasts::new(ground.clone()),
             dns: DnsService::new(ground.clone()),

@@ -7,8 +7,9 @@ use std::{
     sync::Mutex,
 };
 use types::{
-    App, AppId, Container, DesiredState, Domain, EdgeAction, EdgeCanary, EdgeCertificate, EdgeConfig, EdgePassthrough, EdgeRule,
-    EdgeStream, EngineStatus, Host, OrganizationId, Release, ReleaseId, Result, Route, Rule, RuleAction, Target, TrafficPolicy, Upstream,
+    App, AppId, Container, DesiredState, Domain, EdgeAction, EdgeCanary, EdgeCertificate, EdgeConfig, EdgePart, EdgePassthrough, EdgeRule,
+    EdgeStream, EngineStatus, Host, OrganizationId, Origin, Release, ReleaseId, Result, Route, Rule, RuleAction, ServicePort, SplitPart,
+    Target, TrafficPolicy, Upstream,
 };
 
 /// What routes need beyond the store: what was applied last, and answers to ACME challenges.
@@ -181,9 +182,9 @@ impl Finder<'_> {
         Ok(containers.filter_map(|container| upstream(container, port)).collect())
     }
 
-    /// Where a domain leads: to the app, or to one port of one of its services.
-    fn target_of(&self, domain: &Domain, app: &App) -> Result<Target> {
-        let Some(place) = &domain.service else { return self.target(app) };
+    /// To the app, or to one port of one of its services.
+    fn target_of(&self, service: Option<&ServicePort>, app: &App) -> Result<Target> {
+        let Some(place) = service else { return self.target(app) };
         let upstreams = self.upstreams(app, Some(&place.service), place.port)?;
         if upstreams.is_empty() || app.desired == DesiredState::Stopped {
             let why = format!("its service `{}` does not run", place.service);
@@ -213,10 +214,39 @@ impl Finder<'_> {
             app: Some(app.id.clone()),
             name: app.name.to_string(),
             force_https: domain.force_https,
-            target: self.target_of(domain, app)?,
+            target: self.target_of(domain.service.as_ref(), app)?,
             policy: boxed(&domain.policy),
             rules: enabled.map(|rule| self.rule(domain, app, rule)).collect::<Result<_>>()?,
             canary,
+        })
+    }
+
+    fn part(&self, domain: &Domain, own: &App, part: &SplitPart) -> Result<EdgePart> {
+        if let Some(origin) = &part.origin {
+            return Ok(EdgePart {
+                weight: part.weight,
+                app: Some(own.id.clone()),
+                name: match origin {
+                    Origin::Host { host, port } => format!("{host}:{port}"),
+                    Origin::Socket { path } => path.display().to_string(),
+                },
+                target: Target::Origin(origin.clone()),
+            });
+        }
+        let found = match &part.app {
+            Some(id) => self.app(&domain.organization, id),
+            None => Some(own),
+        };
+        Ok(EdgePart {
+            weight: part.weight,
+            app: found.map(|app| app.id.clone()),
+            name: found.map_or_else(|| "an app that is gone".to_owned(), |app| part_name(app, part.service.as_ref())),
+            target: match found {
+                Some(app) => self.target_of(part.service.as_ref(), app)?,
+                None => Target::Down {
+                    why: "the app that its rule names is gone".into(),
+                },
+            },
         })
     }
 
@@ -245,6 +275,10 @@ impl Finder<'_> {
                 target: Target::Origin(origin.clone()),
                 path: path.clone(),
             },
+            RuleAction::Split { parts, path } => EdgeAction::Split {
+                parts: parts.iter().map(|part| self.part(domain, own, part)).collect::<Result<_>>()?,
+                path: path.clone(),
+            },
             RuleAction::Redirect(redirect) => EdgeAction::Redirect(redirect.clone()),
             RuleAction::Respond {
                 status,
@@ -264,6 +298,13 @@ impl Finder<'_> {
             action,
             policy: rule.policy.clone().map(Box::new),
         })
+    }
+}
+
+fn part_name(app: &App, service: Option<&ServicePort>) -> String {
+    match service {
+        Some(place) => format!("{} {}", app.name, place.service),
+        None => app.name.to_string(),
     }
 }
 

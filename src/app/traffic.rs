@@ -3,14 +3,14 @@
 use crate::{
     apps::{find_app, not_trashed},
     ground::Ground,
-    projects::owned,
+    projects::{of, owned},
     routing,
 };
 use std::sync::Arc;
 use store::Stored;
 use types::{
-    Action, Actor, AppId, Canary, Domain, Error, Explanation, Fact, HostPattern, Kind, Passthrough, PasswordHash, Question, RequestMatch,
-    Result, Rule, RuleAction, RuleId, Secret, TrafficPolicy, in_order,
+    Action, Actor, AppId, AppName, Canary, Domain, Error, Explanation, Fact, HostPattern, Kind, Origin, Passthrough, PasswordHash,
+    Question, RequestMatch, Result, Rule, RuleAction, RuleId, Secret, TrafficPolicy, in_order,
 };
 
 /// A policy, and the passwords that become hashes in it.
@@ -50,6 +50,20 @@ impl Traffic {
         let mut domain = self.find(actor, host)?.value;
         domain.rules = ordered(&domain.rules);
         Ok(domain)
+    }
+
+    /// All domains with the names of their apps, by host; each as [`Traffic::domain`].
+    pub async fn list(&self, actor: &Actor) -> Result<Vec<(Domain, AppName)>> {
+        actor.may(Action::View)?;
+        let mut all = Vec::new();
+        for mut domain in of(actor, self.ground.store.domains.list()?, |domain| &domain.organization) {
+            let Some(app) = self.ground.store.apps.find(domain.app.as_str())? else {
+                continue;
+            };
+            domain.rules = ordered(&domain.rules);
+            all.push((domain, app.value.name));
+        }
+        Ok(all)
     }
 
     /// In place of the policy that is there. Who asks other servers at each request must be an administrator, since those
@@ -197,11 +211,12 @@ impl Traffic {
                 by: None,
             });
         }
-        let same_action = before.is_some_and(|before| before.action == wish.action);
-        match &wish.action {
-            RuleAction::Origin { .. } if !same_action => actor.may(Action::Administer)?,
-            RuleAction::App { app: Some(app), .. } => not_trashed(&find_app(&self.ground, actor, app.as_str())?)?,
-            _ => {}
+        let known: Vec<&Origin> = before.iter().flat_map(|before| before.action.origins()).collect();
+        if wish.action.origins().any(|origin| !known.contains(&origin)) {
+            actor.may(Action::Administer)?;
+        }
+        for app in wish.action.apps() {
+            not_trashed(&find_app(&self.ground, actor, app.as_str())?)?;
         }
         let own = before.and_then(|before| before.policy.clone()).unwrap_or_default();
         let rule = Rule {

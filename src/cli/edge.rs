@@ -4,7 +4,7 @@ use crate::{
     ask,
     commands::Context,
     failure::Result,
-    lists,
+    limits, lists,
     output::{Cell, Facts, Output, Table, Tone, bytes, span},
     policies::{change, facts, put},
 };
@@ -27,6 +27,13 @@ pub enum Command {
     /// http3                    HTTP/3 on the HTTPS port: true or false
     #[command(verbatim_doc_comment)]
     Options(Options),
+    /// All rate limits: of the panel's own API and of every domain, and who is being limited
+    Limits,
+    /// How often the panel's own API may be asked
+    #[command(subcommand)]
+    ApiLimit(limits::Command),
+    /// Domains whose TLS is not ended here
+    Passthroughs,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +96,9 @@ pub async fn run(context: &Context, command: Command) -> Result {
     let client = context.panel()?;
     let out = context.out;
     match command {
+        Command::Limits => limits::list(context).await,
+        Command::ApiLimit(command) => limits::change(context, command).await,
+        Command::Passthroughs => limits::passthroughs(context).await,
         Command::Status => {
             let answer = client.ask(client.edge_report()).await?;
             out.answer(&answer.json, || status(&out, &answer.value))

@@ -39,6 +39,7 @@ mod dns;
 mod domains;
 mod edge;
 mod failure;
+mod limits;
 mod lists;
 mod logs;
 mod output;

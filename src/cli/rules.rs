@@ -27,6 +27,7 @@ pub enum Command {
     ///   serverkit domain rule add a.test api --prefix /api --app api --strip
     ///   serverkit domain rule add a.test old --redirect '/new/$1' --pattern '^/old/(.*)'
     ///   serverkit domain rule add a.test beta --header x-beta=1 --app beta
+    ///   serverkit domain rule add a.test try --split .=90 --split beta=10
     ///   serverkit domain rule add a.test robots --exact /robots.txt --respond 'User-agent: *'
     #[command(verbatim_doc_comment)]
     Add(Box<Add>),
@@ -101,6 +102,11 @@ pub struct Add {
     /// Name or id of the app that answers
     #[arg(long, group = "action")]
     app: Option<String>,
+    /// One of several apps that answer by turns, and its weight; given for each of them
+    ///
+    /// `.` is the domain's own app; APP/SERVICE:PORT another service of an app than its main one.
+    #[arg(long, value_name = "APP=WEIGHT", group = "action", value_parser = part)]
+    split: Vec<Value>,
     /// A server that the panel does not run, such as 10.0.0.5:8080
     #[arg(long, value_name = "HOST:PORT", group = "action")]
     origin: Option<String>,
@@ -110,7 +116,7 @@ pub struct Add {
     /// Answer with this text
     #[arg(long, value_name = "TEXT", group = "action")]
     respond: Option<String>,
-    /// With --app and --origin: take the prefix off the path
+    /// With --app, --split and --origin: take the prefix off the path
     #[arg(long, requires = "prefix")]
     strip: bool,
     /// With --redirect: only for paths that fit this regular expression, whose captures are $1, $2 in the address
@@ -237,24 +243,66 @@ fn fits(matches: &Value) -> String {
     words.join(" ")
 }
 
+fn server(origin: &Value) -> String {
+    match origin["path"].as_str() {
+        Some(path) => format!("server at {path}"),
+        None => format!("server {}:{}", origin["host"].as_str().unwrap_or_default(), origin["port"]),
+    }
+}
+
 fn does(action: &Value) -> String {
     let text = |key: &str| action[key].as_str().unwrap_or_default();
     match action["kind"].as_str() {
         Some("redirect") => format!("{} to {}", action["status"], text("to")),
         Some("respond") => format!("{} {}", action["status"], text("content_type")),
-        Some("origin") => match action["origin"]["path"].as_str() {
-            Some(path) => format!("server at {path}"),
-            None => format!(
-                "server {}:{}",
-                action["origin"]["host"].as_str().unwrap_or_default(),
-                action["origin"]["port"]
-            ),
-        },
+        Some("origin") => server(&action["origin"]),
+        Some("split") => {
+            let parts = action["parts"].as_array().into_iter().flatten();
+            let words: Vec<String> = parts
+                .map(|part| {
+                    let place = match (part["origin"].is_object(), part["app"].as_str()) {
+                        (true, _) => server(&part["origin"]),
+                        (false, Some(app)) => app.to_owned(),
+                        (false, None) => "the domain's app".to_owned(),
+                    };
+                    let service = part["service"]["service"]
+                        .as_str()
+                        .map(|name| format!(" {name}"))
+                        .unwrap_or_default();
+                    format!("{} to {place}{service}", part["weight"])
+                })
+                .collect();
+            words.join(", ")
+        }
         _ => match action["app"].as_str() {
             Some(app) => format!("app {app}"),
             None => "the domain's app".to_owned(),
         },
     }
+}
+
+/// `blog=90`, `.=10` or `blog/admin:8080=5` as a part of a split.
+fn part(text: &str) -> Result<Value, String> {
+    let wrong = || format!("`{text}` is no part; use APP=WEIGHT, such as blog=90, or APP/SERVICE:PORT=WEIGHT");
+    let (place, weight) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let weight: u32 = weight.parse().map_err(|_| wrong())?;
+    let (app, service) = match place.split_once('/') {
+        Some((app, service)) => (app, Some(service)),
+        None => (place, None),
+    };
+    let mut part = json!({ "weight": weight });
+    if app.is_empty() {
+        return Err(wrong());
+    }
+    if app != "." {
+        part["app"] = json!(app);
+    }
+    if let Some(service) = service {
+        let (name, port) = service.rsplit_once(':').ok_or_else(wrong)?;
+        let port: u16 = port.parse().map_err(|_| wrong())?;
+        part["service"] = json!({ "service": name, "port": port });
+    }
+    Ok(part)
 }
 
 fn wish(args: &Add) -> Result<Value> {
@@ -285,6 +333,8 @@ fn wish(args: &Add) -> Result<Value> {
         let (host, port) = origin.rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().map_err(|_| wrong())?;
         json!({"kind": "origin", "origin": {"kind": "host", "host": host.trim_matches(['[', ']']), "port": port}, "path": path})
+    } else if !args.split.is_empty() {
+        json!({"kind": "split", "parts": args.split, "path": path})
     } else {
         json!({"kind": "app", "app": args.app, "path": path})
     };

@@ -49,6 +49,7 @@ mod generated {
             CanaryWish = ::serde_json::Value,
             PassthroughWish = ::serde_json::Value,
             EdgeOptionsPatch = ::serde_json::Value,
+            ApiLimitsPatch = ::serde_json::Value,
             WebhookPatch = ::serde_json::Value,
         },
         convert = {

@@ -19,6 +19,27 @@ pub(crate) struct Balanced {
     next: AtomicUsize,
 }
 
+/// A request, as far as choosing an upstream looks at it.
+pub(crate) struct Asker<'a> {
+    pub headers: &'a HeaderMap,
+    /// The normal path.
+    pub path: &'a str,
+    pub client: IpAddr,
+    /// Milliseconds of [`crate::upstream::clock`].
+    pub now: u64,
+}
+
+impl Asker<'_> {
+    pub(crate) fn hashed(&self, key: &HashKey) -> u64 {
+        match key {
+            HashKey::Address => hash(&self.client),
+            HashKey::Path => hash(&self.path),
+            HashKey::Header { name } => hash(&self.headers.get(name.as_str()).map_or(&b""[..], |value| value.as_bytes())),
+            HashKey::Cookie { name } => hash(&cookie(self.headers, name).unwrap_or_default()),
+        }
+    }
+}
+
 impl Balanced {
     pub(crate) fn new(backends: Box<[Arc<Backend>]>, how: Balancing) -> Balanced {
         Balanced {
@@ -37,8 +58,17 @@ impl Balanced {
         }
     }
 
-    /// Where this request begins, by its words. `now`: milliseconds of [`crate::upstream::clock`].
-    pub(crate) fn choose(&self, headers: &HeaderMap, path: &str, client: IpAddr, now: u64) -> usize {
+    /// Whether the client's cookie of this name brings it to one of these.
+    pub(crate) fn knows(&self, name: &str, asker: &Asker<'_>) -> bool {
+        let Some(value) = cookie(asker.headers, name) else { return false };
+        self.backends
+            .iter()
+            .any(|backend| mark(backend) == value && backend.is_usable(asker.now))
+    }
+
+    /// Where this request begins, by its words.
+    pub(crate) fn choose(&self, asker: &Asker<'_>) -> usize {
+        let (headers, now) = (asker.headers, asker.now);
         let turn = self.turn();
         if self.backends.len() == 1 {
             return turn;
@@ -58,15 +88,7 @@ impl Balanced {
                     .min_by_key(load)
                     .unwrap_or(turn)
             }
-            Balancing::ConsistentHash { key } => {
-                let hashed = match key {
-                    HashKey::Address => hash(&client),
-                    HashKey::Path => hash(&path),
-                    HashKey::Header { name } => hash(&headers.get(name.as_str()).map_or(&b""[..], |value| value.as_bytes())),
-                    HashKey::Cookie { name } => hash(&cookie(headers, name).unwrap_or_default()),
-                };
-                self.rendezvous(hashed, now).unwrap_or(turn)
-            }
+            Balancing::ConsistentHash { key } => self.rendezvous(asker.hashed(key), now).unwrap_or(turn),
             Balancing::StickyCookie { name } => cookie(headers, name)
                 .and_then(|value| {
                     self.backends

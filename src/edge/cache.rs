@@ -1,5 +1,6 @@
 //! Answers kept in memory, as a shared cache may (RFC 9111): only of GET, only those that say so or that the policy gives
-//! a time, never those that set cookies, never those to requests with credentials unless the answer allows it.
+//! a time, never those that set cookies, never those to requests with credentials unless the answer allows it. One that
+//! is too old is asked for with its validators, so that the app need not send it again.
 
 use crate::compress::{self, Coding};
 use bytes::Bytes;
@@ -76,6 +77,67 @@ pub(crate) struct Kept {
     pub refreshing: AtomicBool,
 }
 
+/// A kept answer that is too old, while the app is asked whether it still holds.
+pub(crate) struct Doubted {
+    pub share: Arc<Share>,
+    pub key: String,
+    pub entry: Arc<Entry>,
+}
+
+impl Doubted {
+    /// `None`: it has nothing by which the app could tell.
+    pub(crate) fn of(share: &Arc<Share>, key: &str, entry: &Arc<Entry>) -> Option<Doubted> {
+        let Entry::Answer(kept) = entry.as_ref() else { return None };
+        (!kept.validators().is_empty()).then(|| Doubted {
+            share: share.clone(),
+            key: key.to_owned(),
+            entry: entry.clone(),
+        })
+    }
+
+    /// The app says that it holds (304): it is kept on with what the answer says of it now (RFC 9111, 4.3.4).
+    pub(crate) fn holds(&self, policy: &CachePolicy, request: &RequestHeader, answer: &ResponseHeader) -> Option<Arc<Entry>> {
+        let Entry::Answer(kept) = self.entry.as_ref() else { return None };
+        let mut headers = kept.headers.clone();
+        for name in answer.headers.keys().filter(|name| is_renewed(name)) {
+            headers.remove(name);
+            for value in answer.headers.get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let age = age_of(&headers);
+        headers.remove(header::AGE);
+        let lifetime = lifetime(policy, request, kept.status, &headers);
+        let (stale_while, stale_error) = staleness(policy, &headers);
+        let renewed = Kept {
+            status: kept.status,
+            body: kept.body.clone(),
+            uri: kept.uri.clone(),
+            stored: Instant::now(),
+            age,
+            fresh: lifetime.unwrap_or_default(),
+            stale_while,
+            stale_error,
+            encoded: kept.encoded.clone(),
+            refreshing: AtomicBool::new(false),
+            headers,
+        };
+        match lifetime {
+            Some(_) => Some(self.share.insert(&self.key, &request.headers, renewed)),
+            // It may not be kept any more: given once.
+            None => Some(Arc::new(Entry::Answer(Box::new(renewed)))),
+        }
+    }
+}
+
+/// Headers of a 304 that replace what was kept; those about the body stay with it.
+fn is_renewed(name: &HeaderName) -> bool {
+    !matches!(
+        name.as_str(),
+        "content-length" | "content-encoding" | "content-type" | "content-range" | "transfer-encoding" | "connection" | "cache-status"
+    )
+}
+
 /// How a kept answer may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
@@ -103,6 +165,33 @@ impl Kept {
         } else {
             Freshness::Gone
         }
+    }
+    /// Status, headers and body for a client: 304 if it has it already, compressed if it likes.
+    pub(crate) fn given(&self, request: &RequestHeader, compression: bool) -> (StatusCode, HeaderMap, Bytes) {
+        let mut headers = self.headers.clone();
+        headers.insert(header::AGE, HeaderValue::from(self.age().as_secs()));
+        if self.status == StatusCode::OK && is_known(&request.headers, &self.headers) {
+            headers.remove(header::CONTENT_LENGTH);
+            return (StatusCode::NOT_MODIFIED, headers, Bytes::new());
+        }
+        if compression && compress::gains(self.status, &headers) {
+            headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+            if let Some(coding) = Coding::wanted(&request.headers)
+                && let Some(encoded) = self.encoded(coding)
+            {
+                compress::mark(&mut headers, coding);
+                return (self.status, headers, encoded);
+            }
+        }
+        (self.status, headers, self.body.clone())
+    }
+    /// Headers of a request that asks whether it still holds (RFC 9110, 13.1).
+    pub(crate) fn validators(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let of = |own: HeaderName, asked: HeaderName| Some((asked, self.headers.get(own)?.clone()));
+        let tag = of(header::ETAG, header::IF_NONE_MATCH);
+        tag.into_iter()
+            .chain(of(header::LAST_MODIFIED, header::IF_MODIFIED_SINCE))
+            .collect()
     }
     /// The body in a coding; made once.
     pub(crate) fn encoded(&self, coding: Coding) -> Option<Bytes> {
@@ -149,7 +238,7 @@ impl Share {
         }
     }
 
-    pub(crate) fn insert(&self, key: &str, request: &HeaderMap, kept: Kept) {
+    pub(crate) fn insert(&self, key: &str, request: &HeaderMap, kept: Kept) -> Arc<Entry> {
         let names: Vec<HeaderName> = kept
             .headers
             .get_all(header::VARY)
@@ -168,7 +257,9 @@ impl Share {
             full
         };
         self.stored.fetch_add(1, Relaxed);
-        self.kept.insert(full.into_boxed_str(), Arc::new(Entry::Answer(Box::new(kept))));
+        let entry = Arc::new(Entry::Answer(Box::new(kept)));
+        self.kept.insert(full.into_boxed_str(), entry.clone());
+        entry
     }
 
     pub(crate) fn set_bytes(&self, bytes: u64) {
@@ -226,19 +317,7 @@ impl Capture {
             return None;
         }
         let fresh = lifetime(policy, request, answer.status, &answer.headers)?;
-        let stale = |name: &str, default: u32| {
-            let said = directives(&answer.headers)
-                .find(|(directive, _)| directive == name)
-                .and_then(|(_, value)| value.parse().ok());
-            Duration::from_secs(said.unwrap_or(u64::from(default)))
-        };
-        let strict =
-            directives(&answer.headers).any(|(name, _)| matches!(name.as_str(), "must-revalidate" | "proxy-revalidate" | "s-maxage"));
-        let age = answer
-            .headers
-            .get(header::AGE)
-            .and_then(|age| age.to_str().ok()?.parse().ok())
-            .map_or(Duration::ZERO, Duration::from_secs);
+        let (stale_while, stale_error) = staleness(policy, &answer.headers);
         let largest = usize::try_from(policy.max_object_bytes).unwrap_or(usize::MAX);
         let mut headers = answer.headers.clone();
         headers.remove(header::AGE);
@@ -252,18 +331,10 @@ impl Capture {
                 body: Bytes::new(),
                 uri: request.uri.path_and_query().map_or("/", |uri| uri.as_str()).into(),
                 stored: Instant::now(),
-                age,
+                age: age_of(&answer.headers),
                 fresh,
-                stale_while: if strict {
-                    Duration::ZERO
-                } else {
-                    stale("stale-while-revalidate", policy.stale_while_revalidate_seconds)
-                },
-                stale_error: if strict {
-                    Duration::ZERO
-                } else {
-                    stale("stale-if-error", policy.stale_if_error_seconds)
-                },
+                stale_while,
+                stale_error,
                 encoded: Default::default(),
                 refreshing: AtomicBool::new(false),
             },
@@ -297,17 +368,41 @@ impl Capture {
     }
 }
 
-/// How long an answer is fresh; `None`: it may not be kept at all.
+/// How old an answer was when it came.
+fn age_of(headers: &HeaderMap) -> Duration {
+    let said = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+    said.map_or(Duration::ZERO, Duration::from_secs)
+}
+
+/// How long an answer may be given after its time: while a new one is fetched, and when the app fails (RFC 5861).
+fn staleness(policy: &CachePolicy, headers: &HeaderMap) -> (Duration, Duration) {
+    let strict = |name: &str| matches!(name, "must-revalidate" | "proxy-revalidate" | "s-maxage" | "no-cache");
+    if directives(headers).any(|(name, _)| strict(&name)) {
+        return (Duration::ZERO, Duration::ZERO);
+    }
+    let stale = |name: &str, default: u32| {
+        let said = directives(headers).find(|(directive, _)| directive == name);
+        let seconds = said.and_then(|(_, value)| value.parse().ok());
+        Duration::from_secs(seconds.unwrap_or(u64::from(default)))
+    };
+    (
+        stale("stale-while-revalidate", policy.stale_while_revalidate_seconds),
+        stale("stale-if-error", policy.stale_if_error_seconds),
+    )
+}
+
+/// How long an answer is fresh, zero if it must be asked for each time; `None`: it may not be kept at all.
 fn lifetime(policy: &CachePolicy, request: &RequestHeader, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     let understood = matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501);
     let several = headers.get_all(header::VARY).iter().any(|value| value.as_bytes().contains(&b'*'));
     if !understood || several || headers.contains_key(header::SET_COOKIE) || headers.contains_key(header::CONTENT_ENCODING) {
         return None;
     }
-    let (mut max_age, mut shared, mut allows) = (None, None, false);
+    let (mut max_age, mut shared, mut allows, mut asks) = (None, None, false, false);
     for (name, value) in directives(headers) {
         match name.as_str() {
-            "no-store" | "private" | "no-cache" => return None,
+            "no-store" | "private" => return None,
+            "no-cache" => asks = true,
             "max-age" => max_age = Some(value.parse().ok()?),
             "s-maxage" => (shared, allows) = (Some(value.parse().ok()?), true),
             "public" | "must-revalidate" => allows = true,
@@ -323,11 +418,15 @@ fn lifetime(policy: &CachePolicy, request: &RequestHeader, status: StatusCode, h
         let begin = date(header::DATE).unwrap_or_else(SystemTime::now);
         Some(end.duration_since(begin).unwrap_or_default().as_secs())
     };
+    let has_validator = headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
+    if asks {
+        return has_validator.then_some(Duration::ZERO);
+    }
     let said: Option<u64> = shared.or(max_age).or_else(expires);
     let default = || (policy.default_seconds > 0 && status.as_u16() == 200).then_some(u64::from(policy.default_seconds));
     let seconds = said.or_else(default)?;
     let stale = policy.stale_while_revalidate_seconds > 0 || policy.stale_if_error_seconds > 0;
-    (seconds > 0 || stale).then(|| Duration::from_secs(seconds.min(31_536_000)))
+    (seconds > 0 || stale || has_validator).then(|| Duration::from_secs(seconds.min(31_536_000)))
 }
 
 /// The directives of `Cache-Control`, in lower case.
@@ -341,6 +440,24 @@ fn directives(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
             let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
             (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"').to_owned())
         })
+}
+
+/// Keeps an answer, and gives it; for fuzzing.
+pub(crate) fn rehearse(request: &RequestHeader, answer: &ResponseHeader) {
+    let (share, policy) = (Arc::new(Share::default()), CachePolicy::default());
+    let Some(mut capture) = Capture::begin(&share, "key", &policy, request, answer) else {
+        return;
+    };
+    capture.piece(b"body");
+    capture.end();
+    if let Some(entry) = share.find("key", &request.headers)
+        && let Some(doubted) = Doubted::of(&share, "key", &entry)
+        && let Some(renewed) = doubted.holds(&policy, request, answer)
+        && let Entry::Answer(kept) = renewed.as_ref()
+    {
+        kept.given(request, true);
+        kept.freshness();
+    }
 }
 
 /// Whether the client has this answer already (RFC 9110, 13.1).
@@ -381,6 +498,11 @@ mod tests {
             (&generous, 200, &[], Some(7)),
             (&generous, 404, &[], None),
             (&generous, 200, &[("cache-control", "no-store")], None),
+            (&generous, 200, &[("cache-control", "no-cache")], None),
+            (&policy, 200, &[("cache-control", "no-cache"), ("etag", "\"a\"")], Some(0)),
+            (&policy, 200, &[("cache-control", "max-age=0"), ("etag", "\"a\"")], Some(0)),
+            (&policy, 200, &[("cache-control", "max-age=0")], None),
+            (&policy, 200, &[("etag", "\"a\"")], None),
             (&generous, 200, &[("cache-control", "Private")], None),
             (&policy, 200, &[("cache-control", "max-age=60"), ("set-cookie", "a=b")], None),
             (&policy, 200, &[("cache-control", "max-age=60"), ("vary", "*")], None),

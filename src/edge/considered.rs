@@ -3,8 +3,8 @@
 
 use crate::{
     answers::Answer,
-    cache::{self, Capture, Entry, Freshness, Kept},
-    compress::{self, Coding},
+    balance::Asker,
+    cache::{self, Capture, Doubted, Entry, Freshness, Kept},
     connection::Guest,
     fetch::fetch,
     forward::{self, Errand, Failure},
@@ -24,7 +24,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
-use types::{Asked, normal_path};
+use types::{Asked, Place as AskedAt, normal_path};
 
 pub(crate) struct Outcome {
     pub status: u16,
@@ -108,6 +108,10 @@ pub(crate) async fn serve(way: &Way<'_>, session: &mut ServerSession, alt_svc: O
     let canary = way.canary(session.req_header(), &wish, chosen.rule);
     let leads = match (chosen.rule.map(|rule| &rule.does), canary) {
         (Some(Does::Serve(leads)), _) => leads,
+        (Some(Does::Split(split)), _) => {
+            let how = policy.map(|policy| &policy.raw.balancing);
+            split.choose(how, &way.asker(session.req_header(), &wish))
+        }
         (_, Some(canary)) => &canary.leads,
         _ => &way.site.leads,
     };
@@ -149,23 +153,16 @@ impl<'a> Way<'a> {
 
     fn choose(&self, request: &RequestHeader, wish: &Wish) -> Chosen<'a> {
         let seen = Seen { request, path: &wish.path };
-        let mut location = String::new();
-        let rule = self.extras.rules.iter().find(|rule| {
-            rule.matches.fits(&seen)
-                && match &rule.does {
-                    Does::Redirect(redirect) => match redirect.location(&wish.bare, &self.extras.pattern, &wish.uri, &wish.path) {
-                        Some(to) => {
-                            location = to;
-                            true
-                        }
-                        None => false,
-                    },
-                    _ => true,
-                }
-        });
+        let place = AskedAt {
+            host: &wish.bare,
+            pattern: &self.extras.pattern,
+            uri: &wish.uri,
+            path: &wish.path,
+        };
+        let (rule, location) = types::answering(&self.extras.rules, &seen, &place, |_| {}).unzip();
         Chosen {
             rule,
-            location,
+            location: location.flatten().unwrap_or_default(),
             policy: rule.map_or(self.extras.policy.as_ref(), |rule| rule.policy.as_ref()),
         }
     }
@@ -188,6 +185,15 @@ impl<'a> Way<'a> {
         policy.gate(self.worker, &visitor, &self.site.tally).await
     }
 
+    fn asker<'r>(&self, request: &'r RequestHeader, wish: &'r Wish) -> Asker<'r> {
+        Asker {
+            headers: &request.headers,
+            path: &wish.path,
+            client: self.caller.ip,
+            now: self.worker.now(),
+        }
+    }
+
     /// The canary, when no rule answers and this request is one of its share.
     fn canary(&self, request: &RequestHeader, wish: &Wish, rule: Option<&BuiltRule>) -> Option<&'a BuiltCanary> {
         let canary = self.extras.canary.as_ref().filter(|_| rule.is_none())?;
@@ -205,7 +211,7 @@ async fn refuse(session: &mut ServerSession, own: Own, dress: Option<Dress<'_>>)
 /// The answer of a rule that passes nothing on.
 async fn own_answer(session: &mut ServerSession, chosen: &Chosen<'_>, dress: Option<Dress<'_>>) -> Option<u16> {
     Some(match &chosen.rule?.does {
-        Does::Serve(_) => return None,
+        Does::Serve(_) | Does::Split(_) => return None,
         Does::Redirect(redirect) => {
             let Ok(to) = HeaderValue::from_str(&chosen.location) else {
                 return Some(write_answer(session, &Answer::bad_request("The address cannot be redirected."), dress).await);
@@ -254,13 +260,19 @@ async fn pass(
         }
         way.site.tally.cache_misses.fetch_add(1, Relaxed);
         shape.note = Some("serverkit; fwd=miss");
+        shape.doubted = kept.as_ref().and_then(|entry| Doubted::of(share, &key, entry));
+        if let Some(Entry::Answer(found)) = shape.doubted.as_ref().map(|doubted| doubted.entry.as_ref()) {
+            shape.note = Some("serverkit; fwd=stale");
+            errand.validators = found.validators();
+        }
         if session.req_header().method == Method::GET {
             shape.keep = Some((share.clone(), key));
         }
     }
     shaper.0 = Some(Box::new(shape));
     let failure = match forward::forward(way.worker, way.guest, session, &errand, &mut shaper, place).await {
-        Ok(status) => return (status, true),
+        // What the client got: an answer of the app that something kept still holds is not its own.
+        Ok(status) => return (session.response_written().map_or(status, |head| head.status.as_u16()), true),
         Err(failure) => failure,
     };
     if let Some(Entry::Answer(found)) = kept.as_deref()
@@ -280,7 +292,7 @@ async fn pass(
 fn shape_for(way: &Way<'_>, request: &RequestHeader, wish: &Wish, policy: &Arc<Policy>, errand: &mut Errand<'_>) -> Shape {
     let mut shape = Shape::new(policy.clone(), way.caller.secure);
     if let Serves::App(balanced) = errand.serves {
-        let first = balanced.choose(&request.headers, &wish.path, way.caller.ip, way.worker.now());
+        let first = balanced.choose(&way.asker(request, wish));
         errand.first = Some(first);
         shape.cookie = balanced
             .cookie_for(first, &request.headers, way.guest)
@@ -319,26 +331,9 @@ fn recall<'k>(
 }
 
 async fn write_kept(session: &mut ServerSession, kept: &Kept, note: &'static str, policy: &Policy, secure: bool) -> u16 {
-    let request = session.req_header();
-    let mut headers = kept.headers.clone();
-    headers.insert(header::AGE, HeaderValue::from(kept.age().as_secs()));
+    let (status, mut headers, body) = kept.given(session.req_header(), policy.raw.compression);
     cache::note(&mut headers, note);
-    let dress = Some(Dress { policy, secure });
-    if cache::is_known(&request.headers, &kept.headers) {
-        headers.remove(header::CONTENT_LENGTH);
-        return write_whole(session, StatusCode::NOT_MODIFIED, headers, Bytes::new(), dress).await;
-    }
-    let mut body = kept.body.clone();
-    if policy.raw.compression && compress::gains(kept.status, &headers) {
-        headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        if let Some(coding) = Coding::wanted(&request.headers)
-            && let Some(encoded) = kept.encoded(coding)
-        {
-            compress::mark(&mut headers, coding);
-            body = encoded;
-        }
-    }
-    write_whole(session, kept.status, headers, body, dress).await
+    write_whole(session, status, headers, body, Some(Dress { policy, secure })).await
 }
 
 /// Fetches a new answer for one that is stale, while the stale one is given.
@@ -361,6 +356,11 @@ fn refresh(
     };
     let mut asked = outgoing.to_header(None, false);
     asked.set_method(Method::GET);
+    if let Entry::Answer(found) = stale.as_ref() {
+        for (name, value) in found.validators() {
+            let _ = asked.insert_header(name, value);
+        }
+    }
     let (worker, policy, key) = (worker.clone(), policy.clone(), key.to_owned());
     let original = request.clone();
     tokio::spawn(async move {
@@ -370,7 +370,11 @@ fn refresh(
         let largest = usize::try_from(rules.max_object_bytes).unwrap_or(usize::MAX);
         if let Ok((head, body)) = fetch(&worker, &backend, asked, largest, REFRESHING).await {
             let head = headers::to_client(&head, false);
-            if let Some(mut capture) = Capture::begin(share, &key, rules, &original, &head) {
+            if head.status == StatusCode::NOT_MODIFIED
+                && let Some(doubted) = Doubted::of(share, &key, &stale)
+            {
+                doubted.holds(rules, &original, &head);
+            } else if let Some(mut capture) = Capture::begin(share, &key, rules, &original, &head) {
                 capture.piece(&body);
                 capture.end();
             }

@@ -70,7 +70,7 @@ pub(crate) fn decide(request: &RequestHeader, raw: Option<&[u8]>, guest: &Guest,
 
 /// Framing on which two servers could disagree (RFC 9112, 6.1 and 11.2). pingora has refused the rest: several
 /// different lengths, lengths that are no number, codings that do not end in `chunked`, any coding in HTTP/1.0.
-fn ambiguous(headers: &HeaderMap, raw: &[u8]) -> Option<&'static str> {
+pub(crate) fn ambiguous(headers: &HeaderMap, raw: &[u8]) -> Option<&'static str> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {

@@ -85,6 +85,8 @@ pub(crate) struct Errand<'a> {
     pub more: &'a [(HeaderName, HeaderValue)],
     /// The answer may be kept: it must be whole and in no coding.
     pub for_cache: bool,
+    /// Asks whether a kept answer still holds.
+    pub validators: Vec<(HeaderName, HeaderValue)>,
     /// The upstream to begin with.
     pub first: Option<usize>,
     pub limits: Limits,
@@ -105,6 +107,7 @@ impl<'a> Errand<'a> {
             prefix: None,
             more: &[],
             for_cache: false,
+            validators: Vec::new(),
             first: None,
             limits: Limits {
                 body_bytes: limits.body_bytes,
@@ -540,8 +543,9 @@ async fn write_built_head(
         let _ = to_client.insert_header(header::ALT_SVC, alt_svc.clone());
     }
     // A page in place of the app's answer is written here, whole; what comes of the answer is dropped.
-    let page = page.filter(|_| session.req_header().method != Method::HEAD);
-    let ended = ended && page.is_none();
+    let bodiless = page.is_some() && matches!(to_client.status.as_u16(), 204 | 304);
+    let page = page.filter(|_| session.req_header().method != Method::HEAD && !bodiless);
+    let ended = bodiless || (ended && page.is_none());
     let unframed = !ended && !to_client.headers.contains_key(header::CONTENT_LENGTH);
     let written = match &mut *session {
         ServerSession::H2(session) => session.write_response_header(to_client, ended),

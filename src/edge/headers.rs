@@ -78,7 +78,7 @@ impl Caller {
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
-fn address_in(text: &str) -> Option<IpAddr> {
+pub(crate) fn address_in(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').split(']').next().unwrap_or_default();
     let parsed = bare.parse::<IpAddr>().ok().or_else(|| bare.split_once(':')?.0.parse().ok());
     parsed.map(|address| address.to_canonical())
@@ -114,7 +114,7 @@ impl Outgoing<'_> {
             }
             put(name, value);
         }
-        for (name, value) in errand.more {
+        for (name, value) in errand.more.iter().chain(&errand.validators) {
             put(name, value);
         }
         if let Some(cookies) = &cookies {

@@ -37,6 +37,8 @@ mod fetch;
 mod forward;
 mod h2c;
 mod headers;
+#[doc(hidden)]
+pub mod heads;
 mod health;
 pub mod hello;
 mod limits;
@@ -48,6 +50,7 @@ mod quic;
 mod registry;
 mod serve;
 mod shape;
+mod split;
 mod streams;
 mod table;
 mod tally;

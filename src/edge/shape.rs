@@ -2,7 +2,7 @@
 //! and its speed. A site without a policy has none of this.
 
 use crate::{
-    cache::{self, Capture, Share},
+    cache::{self, Capture, Doubted, Entry, Kept, Share},
     compress::{self, Coding, Encoder},
     headers::response_of,
     policy::Policy,
@@ -23,6 +23,8 @@ pub(crate) struct Shape {
     pub cookie: Option<HeaderValue>,
     /// Where the answer may be kept.
     pub keep: Option<(Arc<Share>, String)>,
+    /// Kept, and being asked whether it still holds.
+    pub doubted: Option<Doubted>,
     /// [`cache::note`]
     pub note: Option<&'static str>,
     capture: Option<Capture>,
@@ -43,6 +45,7 @@ impl Shape {
             secure,
             cookie: None,
             keep: None,
+            doubted: None,
             note: None,
             capture: None,
             mode: Mode::Pass,
@@ -57,6 +60,14 @@ impl Shape {
         ended: bool,
     ) -> (Box<ResponseHeader>, Option<Bytes>) {
         let status = answer.status;
+        if status == StatusCode::NOT_MODIFIED
+            && let (Some(doubted), Some(cache)) = (self.doubted.take(), &self.policy.raw.cache)
+            && let Some(entry) = doubted.holds(cache, request, &answer)
+            && let Entry::Answer(kept) = entry.as_ref()
+        {
+            self.note = Some("serverkit; hit; detail=revalidated");
+            return self.recalled(request, kept);
+        }
         if let (Some((share, key)), Some(cache)) = (self.keep.take(), &self.policy.raw.cache) {
             self.capture = Capture::begin(&share, &key, cache, request, &answer);
             if ended && let Some(capture) = self.capture.take() {
@@ -73,6 +84,14 @@ impl Shape {
             self.capture = None;
             return (response_of(status, headers), Some(body));
         }
+        if self.capture.is_some() && status == StatusCode::OK && cache::is_known(&request.headers, &answer.headers) {
+            // It was asked for whole, to be kept; the client has it already.
+            let mut headers = answer.headers.clone();
+            headers.remove(header::CONTENT_LENGTH);
+            self.finish(request, &mut headers);
+            self.mode = Mode::Discard;
+            return (response_of(StatusCode::NOT_MODIFIED, headers), Some(Bytes::new()));
+        }
         let mut headers = answer.headers.clone();
         if self.policy.raw.compression && compress::gains(status, &headers) {
             headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -87,6 +106,17 @@ impl Shape {
         }
         self.finish(request, &mut headers);
         (response_of(status, headers), None)
+    }
+
+    /// A kept answer in place of the app's.
+    fn recalled(&mut self, request: &RequestHeader, kept: &Kept) -> (Box<ResponseHeader>, Option<Bytes>) {
+        self.mode = Mode::Discard;
+        let (status, mut headers, body) = kept.given(request, self.policy.raw.compression);
+        if !matches!(status.as_u16(), 204 | 304) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        self.finish(request, &mut headers);
+        (response_of(status, headers), Some(body))
     }
 
     fn finish(&mut self, request: &RequestHeader, headers: &mut HeaderMap) {

@@ -7,6 +7,7 @@ use crate::{
     passthrough::Passthroughs,
     policy::Policy,
     registry::Registry,
+    split::Split,
     tally::Tally,
     tls::Certificates,
     traffic::{Counters, Ledger},
@@ -17,7 +18,7 @@ use http::{HeaderValue, StatusCode};
 use std::{collections::HashMap, path::Path, sync::Arc};
 use types::{
     AppId, Asked, Balancing, CompiledPathChange, CompiledRedirect, EdgeAction, EdgeConfig, EdgeOptions, EdgeRule, Error, HeaderMatch,
-    HostPattern, Origin, RequestMatch, Result, Route, Target, TrafficPolicy,
+    HostPattern, Origin, Place as AskedAt, RequestMatch, Result, Route, Ruled, Sends, Target, TrafficPolicy,
 };
 
 /// One route. Requests hold it while they are under way, so it outlives its table.
@@ -63,12 +64,25 @@ pub(crate) struct BuiltRule {
 
 pub(crate) enum Does {
     Serve(Leads),
+    Split(Split),
     Redirect(CompiledRedirect),
     Respond {
         status: StatusCode,
         kind: HeaderValue,
         body: Bytes,
     },
+}
+
+impl Ruled for BuiltRule {
+    fn matches(&self) -> &RequestMatch {
+        &self.matches
+    }
+    fn sends(&self, asked: &AskedAt<'_>) -> Sends {
+        match &self.does {
+            Does::Redirect(redirect) => redirect.sends(asked),
+            _ => Sends::Nowhere,
+        }
+    }
 }
 
 pub(crate) struct BuiltCanary {
@@ -273,6 +287,18 @@ impl Workshop<'_> {
             EdgeAction::Serve { app, name, target, path } => {
                 let change = if path.is_none() { None } else { Some(path.compile()?) };
                 Does::Serve(self.leads(app, name, target, change, policy.as_deref(), host, watched)?)
+            }
+            EdgeAction::Split { parts, path } => {
+                let mut built = Vec::new();
+                for part in parts {
+                    let change = if path.is_none() { None } else { Some(path.compile()?) };
+                    let leads = self.leads(&part.app, &part.name, &part.target, change, policy.as_deref(), host, watched)?;
+                    built.push((part.weight, leads));
+                }
+                if built.iter().all(|(weight, _)| *weight == 0) {
+                    return Err(Error::invalid("parts", "at least one must have a weight above 0"));
+                }
+                Does::Split(Split::new(built))
             }
             EdgeAction::Redirect(redirect) => Does::Redirect(redirect.compile()?),
             EdgeAction::Respond {

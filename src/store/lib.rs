@@ -32,6 +32,7 @@ mod store;
 mod writer;
 
 mod answers;
+mod api_limits;
 mod apps;
 mod certificates;
 mod deployments;
@@ -56,6 +57,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub use api_limits::API_LIMITS_KEY;
 pub use audit::{Audited, Told, acting};
 pub use batch::Batch;
 pub use certificates::AUTHORITY_KEY;

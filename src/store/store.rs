@@ -193,6 +193,8 @@ collections! {
     streams: types::Stream,
     /// The one, under [`crate::EDGE_OPTIONS_KEY`].
     edge_options: types::EdgeOptions,
+    /// The one, under [`crate::API_LIMITS_KEY`].
+    api_limits: types::ApiLimits,
     /// By host.
     certificates: Certificate,
     shared_certificates: SharedCertificate,

@@ -1,6 +1,6 @@
 //! A domain: a host, or all hosts below one, that leads to an app. Unique over the whole panel.
 
-use crate::{AppId, HeaderMatch, HostPattern, OrganizationId, ProxyVersion, Rule, RuleAction, Time, TrafficPolicy};
+use crate::{AppId, HeaderMatch, HostPattern, OrganizationId, ProxyVersion, Rule, Time, TrafficPolicy};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +36,9 @@ pub struct ServicePort {
 impl Domain {
     /// Whether some of its requests go to this app.
     pub fn leads_to(&self, app: &AppId) -> bool {
-        let by_rule = |rule: &Rule| matches!(&rule.action, RuleAction::App { app: Some(other), .. } if other == app);
-        self.app == *app || self.rules.iter().any(by_rule) || self.canary.as_ref().is_some_and(|canary| canary.app == *app)
+        self.app == *app
+            || self.rules.iter().any(|rule| rule.action.apps().any(|named| named == app))
+            || self.canary.as_ref().is_some_and(|canary| canary.app == *app)
     }
 }
 

@@ -73,12 +73,27 @@ pub enum EdgeAction {
         target: Target,
         path: PathChange,
     },
+    /// By turns, as the weights say.
+    Split {
+        parts: Vec<EdgePart>,
+        path: PathChange,
+    },
     Redirect(Redirect),
     Respond {
         status: u16,
         content_type: String,
         body: String,
     },
+}
+
+/// One of several that answer by turns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgePart {
+    pub weight: u32,
+    pub app: Option<AppId>,
+    /// For pages and the access log.
+    pub name: String,
+    pub target: Target,
 }
 
 /// A share of a route's requests that goes elsewhere, until it fails. What it has failed at stays failed until the

@@ -170,6 +170,11 @@ pub enum Fact {
     EdgeOptionsChanged {
         fields: Vec<String>,
     },
+    /// How often the panel's own API may be asked.
+    ApiLimitsChanged {
+        /// Names of rules that came, changed or went.
+        what: Vec<String>,
+    },
     CertificateIssued {
         host: Host,
         issuer: String,
@@ -357,6 +362,7 @@ impl Fact {
             Fact::CachePurged { host: Some(host), answers } => format!("threw away {answers} kept answers of {host}"),
             Fact::CachePurged { host: None, answers } => format!("threw away all {answers} kept answers"),
             Fact::EdgeOptionsChanged { fields } => format!("changed the edge's {}", fields.join(", ")),
+            Fact::ApiLimitsChanged { what } => format!("changed the rate limits of the panel's API: {}", what.join(", ")),
             Fact::CertificateIssued { host, issuer } => format!("got a certificate for {host} from {issuer}"),
             Fact::CertificateFailed { host, why } => format!("got no certificate for {host}: {why}"),
             Fact::CertificateExpiring { host, days: 0 } => format!("the certificate of {host} has ended"),

@@ -1,7 +1,10 @@
 //! "Why this?": which part of a configuration answers a request, and why not another. Pure, and over the same matching as
 //! the edge's own.
 
-use crate::{Asked, EdgeAction, EdgeConfig, EdgeRule, HostPattern, Origin, Route, RuleId, Target, TrafficPolicy, in_order, normal_path};
+use crate::{
+    Asked, EdgeAction, EdgeConfig, EdgeRule, HostPattern, Origin, PathChange, Place, RequestMatch, Route, RuleId, Ruled, Sends, Target,
+    TrafficPolicy, answering, in_order, normal_path,
+};
 use std::net::IpAddr;
 use url::{Host as UrlHost, Url};
 
@@ -135,67 +138,90 @@ impl EdgeConfig {
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes()))
                 .collect(),
         };
-        let mut policy = route.policy.as_deref();
-        let mut chosen: Option<(&EdgeRule, Option<String>)> = None;
-        for rule in in_order(&route.rules, |rule| (rule.priority, &rule.matches, &rule.id)) {
-            let what = format!("rule {}", rule.name);
-            if let Some(why) = rule.matches.why_not(&asking) {
-                told.note(what, why);
-                continue;
+        let query = question.url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let place = Place {
+            host: &host,
+            pattern,
+            uri: &format!("{}{query}", question.url.path()),
+            path: &path,
+        };
+        answer_of(route, &asking, &place, told)
+    }
+}
+
+/// What a route answers.
+fn answer_of(route: &Route, asking: &Asking<'_>, place: &Place<'_>, told: &mut Explanation) -> String {
+    let rules = in_order(&route.rules, |rule| (rule.priority, &rule.matches, &rule.id));
+    let chosen = answering(rules, asking, place, |rule| {
+        let why = rule.matches.why_not(asking);
+        let why = why.unwrap_or_else(|| format!("the path {} does not fit its pattern", place.path));
+        told.note(format!("rule {}", rule.name), why);
+    });
+    let mut policy = route.policy.as_deref();
+    if let Some((rule, _)) = &chosen {
+        told.note(format!("rule {}", rule.name), "all of it fits");
+        told.rule = Some(rule.id.clone());
+        policy = rule.policy.as_deref().or(policy);
+    }
+    if let Some(refusal) = policy.and_then(|policy| refused(policy, asking.question, told)) {
+        return refusal;
+    }
+    match chosen {
+        Some((rule, location)) => done_by(&rule.action, location, place, told),
+        None => by_the_app(route, asking, told),
+    }
+}
+
+/// What a rule that fits does.
+fn done_by(action: &EdgeAction, location: Option<String>, place: &Place<'_>, told: &mut Explanation) -> String {
+    let changed = |change: &PathChange| {
+        let written = place.uri.split('?').next().unwrap_or_default();
+        let given = change.compile().map(|change| change.apply(written, place.path)).ok();
+        let changed = given.filter(|given| given != written);
+        changed.map(|path| format!(", which sees {path}")).unwrap_or_default()
+    };
+    match action {
+        EdgeAction::Redirect(redirect) => format!("{}: to {}", redirect.status, location.unwrap_or_default()),
+        EdgeAction::Respond { status, content_type, .. } => format!("{status}: a fixed answer ({content_type})"),
+        EdgeAction::Serve { name, target, path, .. } => format!("{}{}", served(name, target), changed(path)),
+        EdgeAction::Split { parts, path } => {
+            let all: u64 = parts.iter().map(|part| u64::from(part.weight)).sum();
+            for part in parts {
+                let answer = served(&part.name, &part.target);
+                told.note(
+                    format!("part {}", part.name),
+                    format!("{} of {all} requests: {answer}", part.weight),
+                );
             }
-            let mut location = None;
-            if let EdgeAction::Redirect(redirect) = &rule.action {
-                let query = question.url.query().map(|query| format!("?{query}")).unwrap_or_default();
-                let uri = format!("{}{query}", question.url.path());
-                location = redirect
-                    .compile()
-                    .ok()
-                    .and_then(|redirect| redirect.location(&host, pattern, &uri, &path));
-                if location.is_none() {
-                    told.note(what, format!("the path {path} does not fit its pattern"));
-                    continue;
-                }
-            }
-            told.note(what, "all of it fits");
-            chosen = Some((rule, location));
-            break;
+            let names: Vec<&str> = parts.iter().filter(|part| part.weight > 0).map(|part| part.name.as_str()).collect();
+            format!("one of {} answers, by weight{}", names.join(", "), changed(path))
         }
-        if let Some((rule, _)) = &chosen {
-            told.rule = Some(rule.id.clone());
-            policy = rule.policy.as_deref().or(policy);
+    }
+}
+
+/// What no rule answers.
+fn by_the_app(route: &Route, asking: &Asking<'_>, told: &mut Explanation) -> String {
+    if let Some(canary) = &route.canary {
+        if let Some(header) = &canary.header
+            && header.test.fits(asking.values(header.name.as_str()))
+        {
+            told.note("canary", format!("the header {} asks for {}", header.name, canary.name));
+            return served(&canary.name, &canary.target);
         }
-        if let Some(refusal) = policy.and_then(|policy| refused(policy, question, told)) {
-            return refusal;
-        }
-        match chosen {
-            Some((rule, location)) => match &rule.action {
-                EdgeAction::Redirect(redirect) => format!("{}: to {}", redirect.status, location.unwrap_or_default()),
-                EdgeAction::Respond { status, content_type, .. } => format!("{status}: a fixed answer ({content_type})"),
-                EdgeAction::Serve {
-                    name,
-                    target,
-                    path: change,
-                    ..
-                } => {
-                    let given = change.compile().map(|change| change.apply(question.url.path(), &path)).ok();
-                    let changed = given.filter(|given| given != question.url.path());
-                    let at = changed.map(|path| format!(", which sees {path}")).unwrap_or_default();
-                    format!("{}{at}", served(name, target))
-                }
-            },
-            None => {
-                if let Some(canary) = &route.canary {
-                    if let Some(header) = &canary.header
-                        && header.test.fits(asking.values(header.name.as_str()))
-                    {
-                        told.note("canary", format!("the header {} asks for {}", header.name, canary.name));
-                        return served(&canary.name, &canary.target);
-                    }
-                    told.note("canary", format!("{} of 100 requests go to {}", canary.percent, canary.name));
-                }
-                told.note("app", format!("no rule answers, so {} does", route.name));
-                served(&route.name, &route.target)
-            }
+        told.note("canary", format!("{} of 100 requests go to {}", canary.percent, canary.name));
+    }
+    told.note("app", format!("no rule answers, so {} does", route.name));
+    served(&route.name, &route.target)
+}
+
+impl Ruled for EdgeRule {
+    fn matches(&self) -> &RequestMatch {
+        &self.matches
+    }
+    fn sends(&self, place: &Place<'_>) -> Sends {
+        match &self.action {
+            EdgeAction::Redirect(redirect) => redirect.compile().map_or(Sends::Past, |redirect| redirect.sends(place)),
+            _ => Sends::Nowhere,
         }
     }
 }
@@ -254,7 +280,7 @@ fn served(name: &str, target: &Target) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EdgeOptions, Redirect, RequestMatch, Upstream};
+    use crate::{EdgeOptions, Redirect, Upstream};
 
     fn config() -> EdgeConfig {
         let to = |port| {

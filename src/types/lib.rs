@@ -5,6 +5,7 @@
 
 mod actors;
 mod answers;
+mod api_limits;
 mod apps;
 mod audit;
 mod builds;
@@ -44,6 +45,7 @@ mod world;
 
 pub use actors::{Action, Actor, Assurance, Scope, Who};
 pub use answers::{Answer, AnswerOutcome};
+pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
 pub use apps::{App, ComposeSource, DeployLock, DesiredState, GitSource, HealthCheck, Installed, Limits, Mount, Probe, Source};
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,

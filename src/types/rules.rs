@@ -1,7 +1,10 @@
 //! Rules of a domain: which requests go elsewhere than to the domain's own app, and where. The matching itself is here,
 //! so that the edge and the answer to "why this?" cannot differ.
 
-use crate::{AppId, Error, HeaderField, Host, HostPattern, Result, RuleId, TrafficPolicy, encoded_path, is_below, policies::check_method};
+use crate::{
+    AppId, Error, HeaderField, Host, HostPattern, Result, RuleId, ServicePort, TrafficPolicy, encoded_path, is_below,
+    policies::check_method,
+};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -49,6 +52,58 @@ pub fn in_order<'a, T: 'a>(rules: impl IntoIterator<Item = &'a T>, of: impl Fn(&
             .then_with(|| id_a.cmp(id_b))
     });
     rules
+}
+
+/// A rule as a walk over rules sees it.
+pub trait Ruled {
+    fn matches(&self) -> &RequestMatch;
+    /// Where it sends a request that fits.
+    fn sends(&self, asked: &Place<'_>) -> Sends;
+}
+
+/// Where a request is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Lower case, without port.
+    pub host: &'a str,
+    /// The host pattern that the rules are under.
+    pub pattern: &'a HostPattern,
+    /// Path and query as they came.
+    pub uri: &'a str,
+    /// The normal path.
+    pub path: &'a str,
+}
+
+/// What a rule does with the client that made a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sends {
+    /// It answers, by itself or by an app.
+    Nowhere,
+    Elsewhere(String),
+    /// The path does not fit its pattern, so the next rule is asked.
+    Past,
+}
+
+/// The rule that answers, and where it sends the client if it is a redirect; `rules` are in the order in which they are
+/// asked, and `passed` hears of those that were asked in vain. This is the one place that decides it: the edge and the
+/// answer to "why this?" both come here.
+pub fn answering<'r, R: Ruled>(
+    rules: impl IntoIterator<Item = &'r R>,
+    asked: &impl Asked,
+    place: &Place<'_>,
+    mut passed: impl FnMut(&'r R),
+) -> Option<(&'r R, Option<String>)> {
+    for rule in rules {
+        if rule.matches().fits(asked) {
+            match rule.sends(place) {
+                Sends::Nowhere => return Some((rule, None)),
+                Sends::Elsewhere(to) => return Some((rule, Some(to))),
+                Sends::Past => {}
+            }
+        }
+        passed(rule);
+    }
+    None
 }
 
 /// All of it must fit. The default fits every request.
@@ -196,6 +251,12 @@ pub enum RuleAction {
         #[serde(default)]
         path: PathChange,
     },
+    /// To one of several, each as often as its weight says. What does not run is passed over while another does.
+    Split {
+        parts: Vec<SplitPart>,
+        #[serde(default)]
+        path: PathChange,
+    },
     Redirect(Redirect),
     /// An answer of the edge's own.
     Respond {
@@ -205,10 +266,83 @@ pub enum RuleAction {
     },
 }
 
+/// One of several that answer by turns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitPart {
+    /// Its share is this of the sum of all weights; 0: none.
+    pub weight: u32,
+    /// Of the same organization; `None`: the domain's own, or `origin`.
+    #[serde(default)]
+    pub app: Option<AppId>,
+    /// Another service of the app than its main one.
+    #[serde(default)]
+    pub service: Option<ServicePort>,
+    /// In place of an app.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+}
+
+/// Parts of one rule.
+const PARTS: usize = 50;
+/// So that shares of a thousandth can be said.
+const WEIGHT: u32 = 1000;
+
+fn check_parts(parts: &[SplitPart]) -> Result<()> {
+    if !(2..=PARTS).contains(&parts.len()) {
+        return Err(Error::invalid("parts", format!("name 2 to {PARTS}")));
+    }
+    for (at, part) in parts.iter().enumerate() {
+        let bad = |field: &str, why: String| Err(Error::invalid(format!("parts[{at}].{field}"), why));
+        if part.weight > WEIGHT {
+            return bad("weight", format!("must be from 0 to {WEIGHT}"));
+        }
+        if part.origin.is_some() && (part.app.is_some() || part.service.is_some()) {
+            return bad("origin", "a part leads to an app or to a server, not to both".into());
+        }
+        if part
+            .service
+            .as_ref()
+            .is_some_and(|place| place.service.is_empty() || place.port == 0)
+        {
+            return bad("service", "name the service and its port, 1 to 65535".into());
+        }
+    }
+    if parts.iter().all(|part| part.weight == 0) {
+        return Err(Error::invalid("parts", "at least one must have a weight above 0"));
+    }
+    Ok(())
+}
+
 impl RuleAction {
+    /// Apps that it names.
+    pub fn apps(&self) -> impl Iterator<Item = &AppId> {
+        let one = match self {
+            RuleAction::App { app, .. } => app.as_ref(),
+            _ => None,
+        };
+        one.into_iter().chain(self.parts().iter().filter_map(|part| part.app.as_ref()))
+    }
+
+    /// Servers that the panel does not run.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        let one = match self {
+            RuleAction::Origin { origin, .. } => Some(origin),
+            _ => None,
+        };
+        one.into_iter().chain(self.parts().iter().filter_map(|part| part.origin.as_ref()))
+    }
+
+    fn parts(&self) -> &[SplitPart] {
+        match self {
+            RuleAction::Split { parts, .. } => parts,
+            _ => &[],
+        }
+    }
+
     fn check(&self) -> Result<()> {
         match self {
             RuleAction::App { path, .. } | RuleAction::Origin { path, .. } => path.check(),
+            RuleAction::Split { parts, path } => check_parts(parts).and_then(|()| path.check()),
             RuleAction::Redirect(redirect) => redirect.compile().map(drop),
             RuleAction::Respond {
                 status,
@@ -355,6 +489,11 @@ impl Redirect {
 }
 
 impl CompiledRedirect {
+    pub fn sends(&self, place: &Place<'_>) -> Sends {
+        let to = self.location(place.host, place.pattern, place.uri, place.path);
+        to.map_or(Sends::Past, Sends::Elsewhere)
+    }
+
     /// Where a request goes; `None`: its path does not fit the pattern. `uri` is path and query as they came, `path` the
     /// normal one, `host` without a port, `pattern` the host pattern that the rule is under.
     pub fn location(&self, host: &str, pattern: &HostPattern, uri: &str, path: &str) -> Option<String> {

@@ -4,6 +4,7 @@ import { all, del, enc, get, patch, post, put } from './api.js';
 /** @template {keyof import('./api.js').Schemas} K @typedef {import('./api.js').S<K>} S */
 
 export const network = {
+  domainTrafficList: () => /** @type {Promise<S<'DomainTraffic'>[]>} */ (all('/traffic')),
   domainShow: (/** @type {string} */ host) => /** @type {Promise<S<'DomainTraffic'>>} */ (get(`/domains/${enc(host)}/traffic`)),
   domainPolicyShow: (/** @type {string} */ host) => /** @type {Promise<S<'TrafficPolicy'>>} */ (get(`/domains/${enc(host)}/policy`)),
   domainPolicyReplace: (/** @type {string} */ host, /** @type {S<'TrafficPolicy'>} */ body) => /** @type {Promise<S<'TrafficPolicy'>>} */ (put(`/domains/${enc(host)}/policy`, body)),
@@ -18,6 +19,8 @@ export const network = {
   edgeReport: () => /** @type {Promise<S<'EdgeReport'>>} */ (get('/edge/report')),
   edgePurge: (/** @type {S<'PurgeWish'>} */ body) => /** @type {Promise<S<'Purged'>>} */ (post('/edge/purge', body)),
   edgeOptionsShow: () => /** @type {Promise<S<'EdgeOptions'>>} */ (get('/edge/options')),
+  apiLimitsShow: () => /** @type {Promise<S<'ApiLimits'>>} */ (get('/api-limits')),
+  apiLimitsUpdate: (/** @type {S<'ApiLimitsPatch'>} */ body) => /** @type {Promise<S<'ApiLimits'>>} */ (patch('/api-limits', body)),
   edgeOptionsUpdate: (/** @type {S<'EdgeOptionsPatch'>} */ body) => /** @type {Promise<S<'EdgeOptions'>>} */ (patch('/edge/options', body)),
 
   portList: () => /** @type {Promise<S<'Port'>[]>} */ (all('/ports')),

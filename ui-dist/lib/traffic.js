@@ -115,13 +115,18 @@ export function actionWords(action, appName, own) {
   switch (action.kind) {
     case 'redirect': return `${action.status ?? 302} to ${action.to ?? ''}`;
     case 'respond': return `answers ${action.status ?? 200}`;
+    case 'split': {
+      const all = (action.parts ?? []).reduce((sum, one) => sum + one.weight, 0) || 1;
+      return (action.parts ?? []).map((one) => `${Math.round((one.weight / all) * 1000) / 10}% ${one.origin ? one.origin.path ?? `${one.origin.host}:${one.origin.port}` : `${one.app ? appName(one.app) : own}${one.service ? ` ${one.service.service}` : ''}`}`).join(', ') + after;
+    }
     case 'origin': return `${action.origin?.kind === 'socket' ? action.origin.path ?? '' : `${action.origin?.host ?? ''}:${action.origin?.port ?? ''}`}${after}`;
     default: return `${action.app ? appName(action.app) : own}${after}`;
   }
 }
 
+/** One of several apps; what leads to a server that the panel does not run is kept as it is. @typedef {{ app: string, service: string, port: string, weight: string, origin: S<'Origin'> | null }} PartRow */
 /** @typedef {{ name: string, enabled: boolean, priority: number, path_kind: 'any' | 'prefix' | 'exact', path: string, methods: string[], headers: { name: string, kind: 'present' | 'absent' | 'equals' | 'contains', value: string }[],
- *   kind: 'app' | 'origin' | 'redirect' | 'respond', app: string, origin_kind: 'host' | 'socket', origin_host: string, origin_port: string, socket: string, strip: string, rewrite_pattern: string, rewrite_to: string,
+ *   kind: 'app' | 'split' | 'origin' | 'redirect' | 'respond', app: string, parts: PartRow[], origin_kind: 'host' | 'socket', origin_host: string, origin_port: string, socket: string, strip: string, rewrite_pattern: string, rewrite_to: string,
  *   pattern: string, to: string, status: string, content_type: string, body: string }} RuleValues */
 
 /** A rule as a form holds it. @param {S<'Rule'> | null} rule @returns {RuleValues} */
@@ -132,6 +137,7 @@ export function ruleValues(rule) {
     path_kind: rule ? rule.matches.path?.kind ?? 'any' : 'prefix', path: rule?.matches.path?.path ?? '',
     methods: rule?.matches.methods ?? [], headers: (rule?.matches.headers ?? []).map(({ name, test }) => ({ name, kind: test.kind, value: test.value ?? '' })),
     kind: action?.kind ?? 'app', app: action?.app ?? '',
+    parts: (action?.parts ?? [{ weight: 90 }, { weight: 10 }]).map((one) => ({ app: one.app ?? '', service: one.service?.service ?? '', port: one.service ? String(one.service.port) : '', weight: String(one.weight), origin: one.origin ?? null })),
     origin_kind: action?.origin?.kind ?? 'host', origin_host: action?.origin?.host ?? '', origin_port: action?.origin?.port ? String(action.origin.port) : '', socket: action?.origin?.path ?? '',
     strip: action?.path?.strip_prefix ?? '', rewrite_pattern: action?.path?.rewrite?.pattern ?? '', rewrite_to: action?.path?.rewrite?.to ?? '',
     pattern: action?.pattern ?? '', to: action?.to ?? '', status: action?.status ? String(action.status) : '',
@@ -143,8 +149,10 @@ export function ruleValues(rule) {
 export function ruleWish(v, policy = null) {
   /** @type {S<'RuleAction'>} */
   const action = { kind: v.kind };
-  if (v.kind === 'app' || v.kind === 'origin') {
-    if (v.kind === 'app') { if (v.app) action.app = v.app; } else {
+  if (v.kind === 'app' || v.kind === 'split' || v.kind === 'origin') {
+    if (v.kind === 'app') { if (v.app) action.app = v.app; } else if (v.kind === 'split') {
+      action.parts = v.parts.map((one) => ({ weight: Number(one.weight), ...(one.origin ? { origin: one.origin } : { ...(one.app ? { app: one.app } : {}), ...(one.service.trim() ? { service: { service: one.service.trim(), port: Number(one.port) } } : {}) }) }));
+    } else {
       action.origin = v.origin_kind === 'socket' ? { kind: 'socket', path: v.socket.trim() } : { kind: 'host', host: v.origin_host.trim(), port: Number(v.origin_port) };
     }
     const change = { ...(v.strip.trim() ? { strip_prefix: v.strip.trim() } : {}), ...(v.rewrite_pattern.trim() ? { rewrite: { pattern: v.rewrite_pattern.trim(), to: v.rewrite_to.trim() } } : {}) };

@@ -17,8 +17,8 @@ import { toast } from '../parts/toast.js';
 import '../parts/network.js';
 
 /** @typedef {import('../lib/api.js').S<'Rule'>} Rule */
-// Named for the sprite: icon('box') icon('corner-up-right') icon('message-square-text') icon('server')
-const ICONS = { app: 'box', redirect: 'corner-up-right', respond: 'message-square-text', origin: 'server' };
+// Named for the sprite: icon('box') icon('split') icon('corner-up-right') icon('message-square-text') icon('server')
+const ICONS = { app: 'box', split: 'split', redirect: 'corner-up-right', respond: 'message-square-text', origin: 'server' };
 
 /** @param {import('./domain.js').TabProps} props */
 export default function DomainRules({ traffic, put, load }) {

@@ -1,7 +1,6 @@
 // The edge as a whole: what it does just now, its limits, and its options.
 import { html, h, icon } from '../lib/html.js';
 import { network } from '../lib/network.js';
-import { allTraffic } from '../lib/all-traffic.js';
 import { useResource } from '../lib/resource.js';
 import { findApp } from '../lib/live.js';
 import { useReport } from '../lib/report.js';
@@ -21,6 +20,7 @@ import { Switch, TextField } from '../parts/field.js';
 import { Limited } from '../parts/network.js';
 import { domainPath } from '../parts/domains.js';
 import { purge } from '../parts/purge.js';
+import { ApiLimits } from '../parts/api-limits.js';
 import { may } from '../parts/frame.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -91,10 +91,10 @@ const KEYS = { address: 'address', header: 'value of', path: 'path' };
 
 /** @param {{ report: S<'EdgeReport'> }} props */
 function Limits({ report }) {
-  const found = useResource('domains:traffic', allTraffic, ['domain_changed', 'domain_added', 'domain_removed']);
+  const found = useResource('domains:traffic', network.domainTrafficList, ['domain_changed', 'domain_added', 'domain_removed']);
   const rows = found.value.value && limitRows(found.value.value);
   const of = (/** @type {LimitRow} */ row) => report.limited.filter((one) => one.host === row.host && one.limit === row.limit.name);
-  return html`<div class="grid12"><div class="span-8 stack wide-at-1100">${h(Panel, { title: 'Rules', note: 'Of all domains. Who asks too often gets 429; on trial, a limit only counts.', flush: true }, h(/** @type {typeof Table<LimitRow>} */ (Table), {
+  return html`<div class="stack"><div class="grid12"><div class="span-8 stack wide-at-1100">${h(Panel, { title: 'Of the apps', note: 'Of all domains. Who asks too often gets 429; on trial, a limit only counts.', flush: true }, h(/** @type {typeof Table<LimitRow>} */ (Table), {
     label: 'Rate limits', rows, error: found.error.value, retry: found.load, keyOf: (row) => `${row.host}/${row.ruleId}/${row.limit.name}`, text: (row) => `${row.host} ${row.limit.name} ${row.app.name}`, filter: 'Filter rules', sort: { id: 'host' },
     href: (row) => `${domainPath(row.host, 'policy')}${row.ruleId ? `?rule=${encodeURIComponent(row.ruleId)}` : ''}#rates`,
     columns: [
@@ -105,8 +105,9 @@ function Limits({ report }) {
     ],
     empty: h(Empty, { icon: 'gauge', title: 'No rate limit yet', text: 'A limit belongs to a domain, or to one of its rules. Begin on trial, look who would be refused, then turn it on.', action: html`<a class="btn" href="/domains">Open the domains</a>` }),
   }))}
-    ${h(Panel, { title: 'The panel itself' }, html`<p class="dim small">Sign-in is limited by account and by address, and cannot be changed. Connections from one address are limited for the whole edge: ${may('admin') ? html`<a class="link" href="/edge/options">see the options</a>` : 'an administrator can change that'}; ${plural(report.refused_connections, 'connection')} ${report.refused_connections === 1 ? 'was' : 'were'} refused since the edge started.</p>`)}</div>
-    <div class="span-4 stack wide-at-1100">${h(Panel, { title: 'Being limited now', note: 'The most often refused first', flush: true }, h(Limited, { items: report.limited, text: 'Nobody asks too often.', hosts: true }))}</div></div>`;
+    ${h(Panel, { title: 'What always holds' }, html`<p class="dim small">Guessing passwords and codes is slowed down by account and by address. Connections from one address are limited for the whole edge: ${may('admin') ? html`<a class="link" href="/edge/options">see the options</a>` : 'an administrator can change that'}; ${plural(report.refused_connections, 'connection')} ${report.refused_connections === 1 ? 'was' : 'were'} refused since the edge started.</p>`)}</div>
+    <div class="span-4 stack wide-at-1100">${h(Panel, { title: 'Being limited now', note: 'The most often refused first', flush: true }, h(Limited, { items: report.limited, text: 'Nobody asks too often.', hosts: true }))}</div></div>
+    ${may('admin') ? h(ApiLimits, {}) : null}</div>`;
 }
 
 function Options() {

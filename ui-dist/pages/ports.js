@@ -3,7 +3,6 @@ import { html, h, icon, useEffect } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { network } from '../lib/network.js';
 import { route, setQuery } from '../lib/router.js';
-import { allTraffic } from '../lib/all-traffic.js';
 import { useResource } from '../lib/resource.js';
 import { apps, appPath } from '../lib/live.js';
 import { useReport } from '../lib/report.js';
@@ -52,7 +51,7 @@ export default function PortsPage() {
 }
 
 function Through() {
-  const found = useResource('domains:traffic', allTraffic, ['domain_changed', 'domain_added', 'domain_removed']);
+  const found = useResource('domains:traffic', network.domainTrafficList, ['domain_changed', 'domain_added', 'domain_removed']);
   const domains = useResource('domains', api.domainList, ['domain_added', 'domain_removed']).value.value ?? [];
   const can = may('developer');
   const list = found.value.value?.filter((one) => one.passthrough);

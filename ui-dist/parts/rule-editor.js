@@ -24,7 +24,7 @@ const STATUSES = [{ value: '301', label: '301 for good' }, { value: '302', label
 /** @param {{ host: string, app: { id: string, name: string } }} traffic @param {S<'Rule'> | null} rule @returns {Promise<S<'Rule'> | null>} */
 export const editRule = (traffic, rule) => showForm(rule ? `Rule ${rule.name}` : 'Add a rule', (close, leave) => h(RuleForm, { traffic, rule, close, leave }), { wide: true });
 
-const SHOWN = ['name', 'path', 'methods', 'headers', 'app', 'origin', 'strip_prefix', 'rewrite', 'redirect', 'status', 'content_type', 'body'];
+const SHOWN = ['parts', 'name', 'path', 'methods', 'headers', 'app', 'origin', 'strip_prefix', 'rewrite', 'redirect', 'status', 'content_type', 'body'];
 
 /** @param {{ traffic: { host: string, app: { id: string, name: string } }, rule: S<'Rule'> | null, close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function RuleForm({ traffic, rule, close, leave }) {
@@ -35,6 +35,10 @@ function RuleForm({ traffic, rule, close, leave }) {
   const save = () => form.submit(async () => {
     if (!v.name.trim()) throw new Problem({ status: 422, code: 'invalid', detail: 'Give the rule a name', field: 'name' });
     if (v.kind === 'origin' && v.origin_kind === 'host' && !/^\d+$/.test(v.origin_port)) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a port from 1 to 65535', field: 'origin' });
+    if (v.kind === 'split') v.parts.forEach((one, at) => {
+      if (!/^\d+$/.test(one.weight)) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a whole number from 0 to 1000', field: `parts[${at}].weight` });
+      if (one.service.trim() && !/^\d+$/.test(one.port)) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a port from 1 to 65535', field: `parts[${at}].service` });
+    });
     const wish = ruleWish(v, rule?.policy ?? null);
     close(rule ? await network.domainRuleReplace(traffic.host, rule.id, wish) : await network.domainRuleAdd(traffic.host, wish));
   });
@@ -52,12 +56,13 @@ function RuleForm({ traffic, rule, close, leave }) {
           ${one.kind === 'equals' || one.kind === 'contains' ? html`<input class="input mono" aria-label="Value" value=${one.value} onInput=${(/** @type {any} */ event) => change({ value: event.target.value })} />` : null}` })}${form.error('headers', 'header') ? html`<p class="field-error">${icon('circle-alert', 'icon-small')}<span>${form.error('headers', 'header')}</span></p>` : null}</div>
     </section>
     <section class="stack sub"><h3>What becomes of them</h3>
-      ${h(Choice, { label: 'Action', value: v.kind, set: set('kind'), options: [{ value: 'app', label: 'To an app' }, { value: 'redirect', label: 'Redirect' }, { value: 'respond', label: 'Fixed answer' }, ...(may('admin') || v.kind === 'origin' ? [{ value: 'origin', label: 'To a server' }] : [])] })}
+      ${h(Choice, { label: 'Action', value: v.kind, set: set('kind'), options: [{ value: 'app', label: 'To an app' }, { value: 'split', label: 'To several' }, { value: 'redirect', label: 'Redirect' }, { value: 'respond', label: 'Fixed answer' }, ...(may('admin') || v.kind === 'origin' ? [{ value: 'origin', label: 'To a server' }] : [])] })}
       ${v.kind === 'app' ? h(SelectField, { label: 'App', value: v.app, set: set('app'), options: [{ value: '', label: `${traffic.app.name} (the domain’s own)` }, ...others.map((app) => ({ value: app.id, label: `${app.name} (${app.project.name}, ${app.environment.name})` }))], error: form.error('app') }) : null}
+      ${v.kind === 'split' ? h(Parts, { v, set, form, options: [{ value: '', label: `${traffic.app.name} (the domain’s own)` }, ...others.map((app) => ({ value: app.id, label: `${app.name} (${app.project.name}, ${app.environment.name})` }))] }) : null}
       ${v.kind === 'origin' ? html`${h(Choice, { label: 'Kind of server', small: true, value: v.origin_kind, set: set('origin_kind'), options: [{ value: 'host', label: 'Name and port' }, { value: 'socket', label: 'Unix socket' }] })}
         ${v.origin_kind === 'socket' ? h(TextField, { label: 'Socket', value: v.socket, set: set('socket'), mono: true, required: true, placeholder: '/run/app.sock', error: form.error('origin') })
           : html`<div class="form-row">${h(TextField, { label: 'Host', value: v.origin_host, set: set('origin_host'), mono: true, required: true, placeholder: '10.0.0.5', error: form.error('origin') })}${h(TextField, { label: 'Port', value: v.origin_port, set: set('origin_port'), inputmode: 'numeric', required: true })}</div>`}` : null}
-      ${v.kind === 'app' || v.kind === 'origin' ? html`<details class="more" open=${Boolean(v.strip || v.rewrite_pattern)}><summary>${icon('chevron-right', 'icon-small')}Change the path on the way</summary><div class="stack">
+      ${v.kind === 'app' || v.kind === 'split' || v.kind === 'origin' ? html`<details class="more" open=${Boolean(v.strip || v.rewrite_pattern)}><summary>${icon('chevron-right', 'icon-small')}Change the path on the way</summary><div class="stack">
         ${h(TextField, { label: 'Take off the front', value: v.strip, set: set('strip'), mono: true, optional: true, placeholder: '/api', error: form.error('strip_prefix'), hint: v.strip ? html`<code>${v.strip}/users</code> reaches the app as <code>/users</code>` : 'At the border of a segment.' })}
         <div class="form-row">${h(TextField, { label: 'Then replace', value: v.rewrite_pattern, set: set('rewrite_pattern'), mono: true, optional: true, placeholder: '^/v1/(.*)$', error: form.error('rewrite') })}${h(TextField, { label: 'by', value: v.rewrite_to, set: set('rewrite_to'), mono: true, optional: true, placeholder: '/$1' })}</div></div></details>` : null}
       ${v.kind === 'redirect' ? html`<div class="row row-wrap">${REDIRECTS(traffic.host).map((one) => html`<button type="button" class="btn small" key=${one.label} onClick=${() => { form.values.value = { ...form.values.value, ...one.values }; form.touched.value = true; }}>${one.label}</button>`)}</div>
@@ -69,6 +74,18 @@ function RuleForm({ traffic, rule, close, leave }) {
     </section>
     ${h(Switch, { label: 'On', hint: 'A rule that is off is not asked.', on: v.enabled, set: set('enabled') })}
     ${rule?.policy ? html`<p class="hint">This rule has a policy of its own, which stays.</p>` : null}
-    ${h(FormProblem, { text: form.general(SHOWN) })}
+    ${h(FormProblem, { text: form.general([...SHOWN, ...v.parts.flatMap((_, at) => ['weight', 'service', 'origin'].map((name) => `parts[${at}].${name}`))]) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: rule ? 'Save' : 'Add rule' })}</footer></form>`;
+}
+
+/** The apps that answer by turns. @param {{ v: Values, set: (name: any) => (value: any) => void, form: { error: (...names: string[]) => string | undefined }, options: { value: string, label: string }[] }} props */
+function Parts({ v, set, form, options }) {
+  const all = v.parts.reduce((sum, one) => sum + (Number(one.weight) || 0), 0);
+  const share = (/** @type {string} */ weight) => (all && Number(weight) ? `${Math.round((Number(weight) / all) * 1000) / 10}% of the requests` : 'No request');
+  return html`<div class="field" role="group" aria-label="Apps by weight"><span class="label">Apps by weight <span class="faint">what does not run is passed over</span></span>${h(/** @type {typeof Rows<Values['parts'][number]>} */ (Rows), {
+    rows: v.parts, set: set('parts'), fresh: () => ({ app: '', service: '', port: '', weight: '10', origin: null }), add: 'Add an app', what: 'app',
+    row: (one, change, at) => html`<div class="form-row">${one.origin ? h(TextField, { label: 'Server', value: one.origin.path ?? `${one.origin.host}:${one.origin.port}`, set: () => {}, mono: true, disabled: true }) : h(SelectField, { label: 'App', value: one.app, set: (app) => change({ app }), options })}
+      ${h(TextField, { label: 'Weight', value: one.weight, set: (weight) => change({ weight }), inputmode: 'numeric', hint: share(one.weight), error: form.error(`parts[${at}].weight`) })}</div>
+      ${one.origin ? null : html`<div class="form-row">${h(TextField, { label: 'Service', value: one.service, set: (service) => change({ service }), optional: true, placeholder: 'the main one', error: form.error(`parts[${at}].service`) })}${one.service.trim() ? h(TextField, { label: 'Its port', value: one.port, set: (port) => change({ port }), inputmode: 'numeric' }) : html`<span></span>`}</div>`}` })}
+    ${form.error('parts') ? html`<p class="field-error">${icon('circle-alert', 'icon-small')}<span>${form.error('parts')}</span></p>` : null}</div>`;
 }

@@ -392,6 +392,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/traffic": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what the edge does for each domain
+         * @description Policies with their rate limits, rules, canaries and TLS passthroughs of all domains.
+         */
+        get: operations["domain_traffic_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/domains/{host}/traffic": {
         parameters: {
             query?: never;
@@ -637,6 +657,30 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api-limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the rate limits of the panel's own API
+         * @description And who asks too often just now. Needs the role admin.
+         */
+        get: operations["api_limits_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the rate limits of the panel's own API
+         * @description It is in force when this answers. Rules that stay as they are keep what they have counted. Needs the role admin.
+         */
+        patch: operations["api_limits_update"];
         trace?: never;
     };
     "/projects": {
@@ -2306,6 +2350,73 @@ export interface components {
              * @description Failures in a row.
              */
             unhealthy_after: number;
+        };
+        /** @enum {string} */
+        ApiCaller: "address" | "caller";
+        /** @enum {string} */
+        ApiClass: "any" | "read" | "write" | "sign_in" | "hooks";
+        /**
+         * ApiLimit
+         * @description One rule for requests to the panel.
+         */
+        ApiLimit: {
+            /** @description Unique; shown with its counters. */
+            name: string;
+            class: components["schemas"]["ApiClass"];
+            per: components["schemas"]["ApiCaller"];
+            /**
+             * Format: uint32
+             * @description Allowed in each period.
+             */
+            requests: number;
+            /** Format: uint32 */
+            period_seconds: number;
+            /**
+             * Format: uint32
+             * @description Allowed at once when nothing came before; left out or 0: as many as `requests`.
+             */
+            burst?: number | null;
+            /** @description Only count what would be refused. */
+            dry_run?: boolean | null;
+        };
+        /**
+         * ApiLimited
+         * @description Somebody that a rule refused, or would have.
+         */
+        ApiLimited: {
+            /** @description The rule's name. */
+            limit: string;
+            /** @description An address, a token's name with its id, or a person's email. */
+            key: string;
+            /** Format: uint64 */
+            refused: number;
+            dry_run: boolean;
+            /**
+             * Format: uint64
+             * @description How long ago the last was.
+             */
+            seconds_ago: number;
+        };
+        /**
+         * ApiLimits
+         * @description How often the panel's own API may be asked, and who asks too often just now.
+         */
+        ApiLimits: {
+            /** @description A request that any of these refuses gets 429 with `Retry-After`. */
+            rules: components["schemas"]["ApiLimit"][];
+            /** @description Addresses or networks that are never limited. The panel's Unix socket never is either. */
+            exempt: string[];
+            /** @description Who was refused in the last ten minutes, or would have been; the most often refused first. */
+            limited: components["schemas"]["ApiLimited"][];
+        };
+        /**
+         * ApiLimitsPatch
+         * @description What to change; what is left out stays.
+         */
+        ApiLimitsPatch: {
+            /** @description All of them; in place of those that are there. */
+            rules?: components["schemas"]["ApiLimit"][] | null;
+            exempt?: string[] | null;
         };
         /**
          * App
@@ -4396,6 +4507,15 @@ export interface components {
             next: string | null;
         };
         /**
+         * Page_DomainTraffic
+         * @description A part of a list.
+         */
+        DomainTrafficPage: {
+            items: components["schemas"]["DomainTraffic"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
          * Page_Event
          * @description A part of a list.
          */
@@ -5024,7 +5144,9 @@ export interface components {
             app?: string | null;
             /** @description With `origin`. */
             origin?: components["schemas"]["Origin"] | null;
-            /** @description With `app` and `origin`: what is asked for in place of the request's path. */
+            /** @description With `split`: 2 to 50; what does not run is passed over while another does. */
+            parts?: components["schemas"]["RulePart"][] | null;
+            /** @description With `app`, `origin` and `split`: what is asked for in place of the request's path. */
             path?: components["schemas"]["PathChange"] | null;
             /** @description With `redirect`: a pattern over the path; a request that does not fit is left to the next rule. */
             pattern?: string | null;
@@ -5044,7 +5166,7 @@ export interface components {
             body?: string | null;
         };
         /** @enum {string} */
-        RuleActionKind: "app" | "origin" | "redirect" | "respond";
+        RuleActionKind: "app" | "origin" | "split" | "redirect" | "respond";
         /**
          * RuleOrder
          * @description The order of a domain's rules.
@@ -5052,6 +5174,32 @@ export interface components {
         RuleOrder: {
             /** @description Ids or names of all rules of the domain; the first is asked first. */
             rules: string[];
+        };
+        /**
+         * RulePart
+         * @description One of several that answer by turns. With the policy's balancing by cookie or by hash a client stays with one.
+         */
+        RulePart: {
+            /**
+             * Format: uint32
+             * @description 0 to 1000: its share of the sum of all weights.
+             */
+            weight: number;
+            /** @description Id or name; left out: the domain's own. */
+            app?: string | null;
+            /** @description Another service of the app than its main one. */
+            service?: components["schemas"]["RuleService"] | null;
+            /** @description In place of an app; needs the role admin. */
+            origin?: components["schemas"]["Origin"] | null;
+        };
+        /**
+         * RuleService
+         * @description A port of one service of an app.
+         */
+        RuleService: {
+            service: string;
+            /** Format: uint16 */
+            port: number;
         };
         /**
          * RuleWish
@@ -9008,6 +9156,121 @@ export interface operations {
             };
         };
     };
+    domain_traffic_list: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DomainTrafficPage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     domain_show: {
         parameters: {
             query?: never;
@@ -10990,6 +11253,230 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    api_limits_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiLimits"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    api_limits_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiLimitsPatch"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiLimits"];
+                };
             };
             /** @description The body is not JSON. */
             400: {

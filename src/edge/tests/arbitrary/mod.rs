@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` hold of every input, on some thousands of them in each run of the tests.
+//! What holds of every input, on some hundreds of them that look like the real ones; `tests/fuzz` has the same for a fuzzer.
 
 use proptest::prelude::*;
 use serverkit_edge::{

@@ -159,3 +159,102 @@ async fn kept_answers_are_compressed_and_memory_is_bounded() {
     let cache = stand.edge.report().cache;
     assert!(cache.bytes <= 1_000_000 && cache.objects > 2 && cache.objects < 30, "{cache:?}");
 }
+
+/// An app that knows what its answers are called: what a client names in If-None-Match it does not send again.
+async fn tagged(headers: &'static str, tag: Arc<AtomicUsize>) -> Script {
+    Script::start(move |head| {
+        let own = format!("\"v{}\"", tag.load(SeqCst));
+        let headers = format!("{headers}ETag: {own}\r\nX-Seen: now\r\n");
+        if head.to_lowercase().contains(&format!("if-none-match: {own}")) {
+            return format!("HTTP/1.1 304 Not Modified\r\n{headers}\r\n");
+        }
+        reply(200, &headers, &format!("body {own}"))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_asked_for_by_its_tag_and_not_sent_again() {
+    let (stand, tag) = (Stand::start(), Arc::new(AtomicUsize::new(1)));
+    let app = tagged("Cache-Control: no-cache\r\n", tag.clone()).await;
+    stand.apply(&[("blog.test", with_policy(app.route(), json!({"cache": {}, "compression": true})))]);
+    let first = stand.get("blog.test", "/").await;
+    assert_eq!((first.status, first.body.as_str()), (200, "body \"v1\""));
+    let again = stand.get("blog.test", "/").await;
+    assert_eq!(
+        (again.status, again.body.as_str(), again.header("cache-status")),
+        (200, "body \"v1\"", Some("serverkit; hit; detail=revalidated"))
+    );
+    assert!(app.last().to_lowercase().contains("if-none-match: \"v1\""), "{}", app.last());
+    assert_eq!((app.count(), again.header("content-length")), (2, Some("9")));
+    // Two in a row on one connection: the framing is right.
+    let twice = "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\nGET / HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n";
+    let both = raw(stand.http, twice).await;
+    assert_eq!(
+        format!("{}{}", both.head, both.body).matches("body \"v1\"").count(),
+        2,
+        "{} {}",
+        both.head,
+        both.body
+    );
+    // A client that has it gets 304, whether it is kept or not.
+    for path in ["/", "/never-seen"] {
+        let known = stand.get_with("blog.test", path, "If-None-Match: \"v1\"\r\n").await;
+        assert_eq!((known.status, known.body.as_str()), (304, ""), "{path}");
+        assert_eq!(known.header("transfer-encoding"), None, "{}", known.head);
+    }
+    let head = raw(stand.http, "HEAD / HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    // By HTTP/2 too.
+    let client = stand.client();
+    for _ in 0..2 {
+        let answer = client.get(stand.https_url("/")).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
+            (200, "body \"v1\"")
+        );
+    }
+    let known = client
+        .get(stand.https_url("/else"))
+        .header("if-none-match", "\"v1\"")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(known.status(), 304);
+    tag.store(2, SeqCst);
+    let changed = stand.get("blog.test", "/").await;
+    assert_eq!(
+        (changed.body.as_str(), changed.header("cache-status")),
+        ("body \"v2\"", Some("serverkit; fwd=stale"))
+    );
+    let lines = || stand.log_lines().iter().filter(|line| line["status"] == 304).count();
+    eventually("the log tells what clients got", || lines() == 3).await;
+}
+
+#[tokio::test]
+async fn what_still_holds_is_fresh_again() {
+    let (stand, tag) = (Stand::start(), Arc::new(AtomicUsize::new(1)));
+    let app = tagged("Cache-Control: max-age=1\r\n", tag).await;
+    stand.apply(&[(
+        "blog.test",
+        with_policy(app.route(), json!({"cache": {"stale_while_revalidate_seconds": 60}})),
+    )]);
+    stand.get("blog.test", "/").await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(
+        stand.get("blog.test", "/").await.header("cache-status"),
+        Some("serverkit; hit; detail=stale")
+    );
+    eventually("it is asked for", || app.count() == 2).await;
+    assert!(app.last().to_lowercase().contains("if-none-match: \"v1\""), "{}", app.last());
+    let mut fresh = None;
+    for _ in 0..40 {
+        let answer = stand.get("blog.test", "/").await;
+        if answer.header("cache-status") == Some("serverkit; hit") {
+            fresh = Some(answer.body);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(fresh.as_deref(), Some("body \"v1\""));
+}

@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::json;
 use std::sync::atomic::Ordering::SeqCst;
-use types::{EdgeAction, EdgeConfig, Origin, PathChange, Question, Redirect, Rewrite, Route, Target};
+use types::{EdgeAction, EdgeConfig, EdgePart, Origin, PathChange, Question, Redirect, Rewrite, Route, Target};
 
 fn serve(target: Target, path: PathChange) -> EdgeAction {
     EdgeAction::Serve {
@@ -244,4 +244,108 @@ async fn the_certificate_of_a_challenge_is_for_authorities_only() {
         serial(&["acme-tls/1"]).await.is_err(),
         "without a challenge there is nothing to show"
     );
+}
+
+fn part(weight: u32, name: &str, target: Target) -> EdgePart {
+    EdgePart {
+        weight,
+        app: Some(app_id(9)),
+        name: name.into(),
+        target,
+    }
+}
+
+fn split(parts: Vec<EdgePart>) -> EdgeAction {
+    EdgeAction::Split {
+        parts,
+        path: strip("/both"),
+    }
+}
+
+#[tokio::test]
+async fn several_apps_answer_as_often_as_their_weights_say() {
+    let (stand, one, two) = (Stand::start(), App::start("one").await, App::start("two").await);
+    let to = |app: &App| Target::Upstreams(vec![app.upstream()]);
+    let config = |parts: Vec<EdgePart>, how: serde_json::Value| {
+        let mut route = with_policy(to_route(&one), how);
+        route.rules = vec![rule(1, json!({"path": {"kind": "prefix", "path": "/both"}}), split(parts))];
+        stand.config(&[("blog.test", route)])
+    };
+    fn to_route(app: &App) -> Route {
+        route(1, Target::Upstreams(vec![app.upstream()]))
+    }
+    let shares = async |count: usize, headers: &str| {
+        let mut second = 0;
+        for _ in 0..count {
+            let answer = stand.get_with("blog.test", "/both/", headers).await;
+            second += usize::from(answer.body == "two");
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+        second
+    };
+    let both = || vec![part(90, "one", to(&one)), part(10, "two", to(&two))];
+    stand.edge.apply(config(both(), json!({}))).unwrap();
+    assert_eq!(shares(100, "").await, 10);
+    // What does not run is passed over; when nothing does, its page says so.
+    let down = || Target::Down {
+        why: "it is stopped".into(),
+    };
+    stand
+        .edge
+        .apply(config(vec![part(90, "one", down()), part(10, "two", to(&two))], json!({})))
+        .unwrap();
+    assert_eq!(shares(20, "").await, 20);
+    stand
+        .edge
+        .apply(config(vec![part(1, "one", down()), part(1, "two", Target::Starting)], json!({})))
+        .unwrap();
+    assert_eq!(stand.get("blog.test", "/both/").await.status, 503);
+    // Weight 0 gets nothing.
+    stand
+        .edge
+        .apply(config(vec![part(0, "one", to(&one)), part(3, "two", to(&two))], json!({})))
+        .unwrap();
+    assert_eq!(shares(10, "").await, 10);
+    // A client stays where it is, by hash and by cookie.
+    let hashed = json!({"balancing": {"kind": "consistent_hash", "key": {"kind": "header", "name": "x-user"}}});
+    stand
+        .edge
+        .apply(config(vec![part(1, "one", to(&one)), part(1, "two", to(&two))], hashed))
+        .unwrap();
+    let mut seen = std::collections::HashSet::new();
+    for user in 0..40 {
+        let second = shares(3, &format!("X-User: {user}\r\n")).await;
+        assert!(second == 0 || second == 3, "{user}: {second}");
+        seen.insert(second);
+    }
+    assert_eq!(seen.len(), 2);
+    let sticky = json!({"balancing": {"kind": "sticky_cookie", "name": "place"}});
+    stand
+        .edge
+        .apply(config(vec![part(1, "one", to(&one)), part(1, "two", to(&two))], sticky))
+        .unwrap();
+    for _ in 0..4 {
+        let first = stand.get("blog.test", "/both/").await;
+        let cookie = first.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let same = shares(4, &format!("Cookie: {cookie}\r\n")).await;
+        assert_eq!(same, if first.body == "two" { 4 } else { 0 });
+    }
+    // As explained; and nothing without a weight is taken.
+    let told = config(both(), json!({})).explain(&Question {
+        url: "http://blog.test/both/x".parse().unwrap(),
+        method: "GET".into(),
+        headers: vec![],
+        client: None,
+    });
+    assert_eq!(told.answer, "one of one, two answers, by weight, which sees /x");
+    assert!(
+        told.steps
+            .iter()
+            .any(|step| step.what == "part two" && step.why.starts_with("10 of 100 requests")),
+        "{told:?}"
+    );
+    stand
+        .edge
+        .apply(config(vec![part(0, "one", to(&one)), part(0, "two", to(&two))], json!({})))
+        .unwrap_err();
 }
