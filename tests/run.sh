@@ -3,7 +3,8 @@
 #
 #   tests/run.sh [--long] [--no-install] [FILTER…]
 #
-#   --long         the tests marked `#[ignore]` too: 200 kills during writes, 20 deployments under load, testssl.sh
+#   --long         the tests marked `#[ignore]` too: 200 kills during writes, 20 deployments under load,
+#                  testssl.sh; and a minute of fuzzing for each parser
 #   --no-install   fails in words where something is missing, and installs nothing
 #   FILTER…        only the Rust tests whose names contain one of these; no linters, no UI
 #
@@ -269,6 +270,7 @@ export SERVERKIT_BIN=$CARGO_TARGET_DIR/debug/serverkit
 wait "$images_pid" || { tail -n 20 "$logs/images.log"; die "the test images could not be made: $logs/images.log"; }
 images_pid=''
 tests rust rust_tests
+if [ -n "$long" ] && ((${#filters[@]} == 0)); then check "fuzzing" tests/fuzz/run.sh --seconds "${SERVERKIT_FUZZ_SECONDS:-60}"; fi
 if ((${#filters[@]} == 0)) && [ -f tests/ui/package.json ]; then
     check "UI packages" npm --prefix tests/ui ci --no-audit --no-fund --loglevel error
     tests ui npm --prefix tests/ui test
