@@ -170,7 +170,7 @@ impl ApiLimitsApi {
     fn answer(&self, who: &Signed, limits: types::ApiLimits) -> Answer<Json<ApiLimits>> {
         let limited = self.0.api_limits.limited(&who.actor)?;
         Ok(Json(ApiLimits {
-            rules: limits.rules.iter().map(|rule| shown(rule)).collect(),
+            rules: limits.rules.iter().map(shown).collect(),
             exempt: limits.exempt.iter().map(ToString::to_string).collect(),
             limited: limited.into_iter().map(ApiLimited::from).collect(),
         }))

@@ -45,7 +45,7 @@ pub(crate) fn webhooks(bytes: &[u8]) {
 /// Whatever is wrong with a file is told, and one that is taken has services.
 pub(crate) fn compose(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let variable = |name: &str| (name.len() % 2 == 0).then(|| name.to_lowercase());
+    let variable = |name: &str| name.len().is_multiple_of(2).then(|| name.to_lowercase());
     let ask = Ask {
         text,
         files: &NoFiles,
