@@ -9,6 +9,7 @@ mod api_limits;
 mod apps_bad_input;
 mod audit;
 mod catalog;
+mod catalogs;
 mod cli;
 mod compose;
 mod deploy;

@@ -470,7 +470,7 @@ fn fill(path: &str) -> String {
             "domains" | "certificates" | "setup" | "zones" => "nosuch.test".to_owned(),
             "providers" => format!("dns_{nobody}"),
             "records" => "bm9ib2R5".to_owned(),
-            "catalog" => "no-such-app".to_owned(),
+            "catalog" | "catalogs" | "templates" => "no-such-app".to_owned(),
             "deployments" => format!("dep_{nobody}"),
             "projects" => format!("prj_{nobody}"),
             "environments" => format!("env_{nobody}"),

@@ -8,6 +8,7 @@ mod answers;
 mod api_limits;
 mod apps;
 mod audit;
+mod catalogs;
 mod certificates;
 mod deployments;
 mod dns;
@@ -19,6 +20,7 @@ mod events;
 mod failures;
 mod health;
 mod hooks;
+mod imports;
 mod listen;
 mod live;
 mod logs;
@@ -42,6 +44,7 @@ mod sources;
 mod stacks;
 mod stream;
 mod tags;
+mod template_updates;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -273,6 +276,7 @@ type Operations = (
         upgrades::UpgradesApi,
     ),
     (stacks::StacksApi, marketplace::MarketplaceApi, audit::AuditApi),
+    (catalogs::CatalogsApi, imports::ImportsApi, template_updates::TemplateUpdatesApi),
 );
 
 fn operations(panel: &Panel, world: &World) -> Operations {
@@ -320,6 +324,11 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             stacks::StacksApi(panel()),
             marketplace::MarketplaceApi(panel()),
             audit::AuditApi(panel()),
+        ),
+        (
+            catalogs::CatalogsApi(panel()),
+            imports::ImportsApi(panel()),
+            template_updates::TemplateUpdatesApi(panel()),
         ),
     )
 }

@@ -20,7 +20,10 @@ use std::collections::BTreeMap;
 /// A template of the catalog, to choose from.
 #[derive(Debug, Object)]
 pub struct CatalogEntry {
+    /// `wordpress`, or `acme:wiki` from the catalog `acme`.
     pub name: String,
+    /// Null: it comes with the program.
+    pub catalog: Option<String>,
     pub title: String,
     /// Of what is installed, then the template's own revision.
     pub version: String,
@@ -170,7 +173,8 @@ impl From<app::TemplateView> for CatalogEntry {
         });
         CatalogEntry {
             installed: installed.collect(),
-            name: view.template.name,
+            catalog: view.name.catalog.as_ref().map(ToString::to_string),
+            name: view.name.to_string(),
             title: view.template.title,
             version: view.template.version,
             description: view.template.description,
@@ -292,7 +296,7 @@ impl MarketplaceApi {
         limit: Query<Option<u32>>,
     ) -> Answer<Json<Page<CatalogEntry>>> {
         let templates = self.0.marketplace.list(&who.actor).await?;
-        page(templates, cursor.0.as_deref(), limit.0, |view| view.template.name.clone())
+        page(templates, cursor.0.as_deref(), limit.0, |view| view.name.to_string())
     }
 
     /// Show a template

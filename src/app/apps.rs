@@ -17,7 +17,8 @@ use crate::{
     volumes,
 };
 use checks::{checked_command, checked_health, checked_limits, checked_port, commands_fit, in_range};
-use sources::{deploy_key, settled};
+use sources::deploy_key;
+pub(crate) use sources::settled;
 use std::sync::Arc;
 use store::Batch;
 use types::{

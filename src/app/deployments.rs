@@ -55,9 +55,7 @@ impl Deployments {
     pub async fn create(&self, actor: &Actor, app: &str, wanted: Wanted) -> Result<DeploymentView> {
         actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;
-        if let Some(lock) = app.locked(self.ground.world.now()) {
-            return Err(Error::busy(format!("{}; unlock them first", lock.words())));
-        }
+        must_be_unlocked(&self.ground, &app)?;
         match &wanted {
             Wanted::Reference(_) if !matches!(app.source, Source::Git(_)) => {
                 return Err(Error::invalid(
@@ -266,15 +264,30 @@ fn waiting_of(ground: &Ground, app: &AppId) -> Result<Vec<Stored<Deployment>>> {
 }
 
 /// How to get into an app's repository.
+/// Fails with `Busy` while deployments of the app are locked.
+pub(crate) fn must_be_unlocked(ground: &Ground, app: &App) -> Result<()> {
+    match app.locked(ground.world.now()) {
+        Some(lock) => Err(Error::busy(format!("{}; unlock them first", lock.words()))),
+        None => Ok(()),
+    }
+}
+
 pub(crate) fn git_login(ground: &Ground, git: &GitSource) -> Result<Login> {
-    let unseal = |sealed: &Option<types::Sealed>| sealed.as_ref().map(|sealed| ground.store.unseal(sealed)).transpose();
-    Ok(match (unseal(&git.deploy_key)?, unseal(&git.password)?) {
-        (Some(private), _) if git.url.is_ssh() => Login::Key { private },
-        (_, Some(password)) => Login::Password {
-            user: git.user.clone().unwrap_or_else(|| "git".into()),
-            password,
-        },
-        _ => Login::None,
+    match &git.deploy_key {
+        Some(key) if git.url.is_ssh() => Ok(Login::Key {
+            private: ground.store.unseal(key)?,
+        }),
+        _ => password_login(ground, git.user.as_deref(), git.password.as_ref()),
+    }
+}
+
+/// For http(s).
+pub(crate) fn password_login(ground: &Ground, user: Option<&str>, password: Option<&types::Sealed>) -> Result<Login> {
+    let Some(password) = password else { return Ok(Login::None) };
+    Ok(Login::Password {
+        // Forges take any name, or this one, with a token.
+        user: user.unwrap_or("git").to_owned(),
+        password: ground.store.unseal(password)?,
     })
 }
 

@@ -8,6 +8,8 @@ mod access;
 mod api_limits;
 mod apps;
 mod audit;
+mod catalog_reading;
+mod catalogs;
 mod certificates;
 mod certifier;
 mod challenges;
@@ -24,6 +26,7 @@ mod ground;
 mod health;
 mod housekeeping;
 mod idempotency;
+mod imports;
 mod inbox;
 mod logs;
 mod marketplace;
@@ -45,8 +48,10 @@ mod serving;
 mod sessions;
 mod settings;
 mod setup;
+mod shelves;
 mod sources;
 mod stacks;
+mod template_updates;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -70,7 +75,9 @@ pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeNam
 pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
 /// The words of templates, for who shows them.
-pub use catalog::template;
+pub use catalog::{imports::Format as ImportFormat, merge::Conflict, template};
+pub use catalog_reading::CatalogReader;
+pub use catalogs::{Catalogs, NewCatalog, NewPlace};
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
 pub use deployer::Deployer;
@@ -84,6 +91,7 @@ pub use ground::Options;
 pub use health::HealthChecker;
 pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
+pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
 pub use logs::{AppLine, Logs};
 pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};
@@ -105,6 +113,7 @@ pub use sources::{Inspection, PlanView, Sources};
 pub use stacks::{ComposeReport, ServiceView, Stacks};
 /// Says for whom something is done, to the audit log.
 pub use store::acting;
+pub use template_updates::{TemplateUpdates, UpdatePlan, UpdateWish};
 pub use tokens::*;
 pub use traffic::{PolicyWish, RuleWish, Traffic};
 pub use trash::{DeletePlan, Trash};
@@ -118,6 +127,7 @@ pub use webhooks::{WebhookChange, WebhookView, Webhooks};
 use access::identity_parts;
 use ground::{Ground, Wakes};
 use node::Node;
+use shelves::Shelves;
 use std::{sync::Arc, time::Duration};
 use store::Store;
 use telemetry::{LogStore, Metrics, Redactor};
@@ -168,6 +178,9 @@ pub struct Panel {
     pub servers: Servers,
     pub logs: Logs,
     pub marketplace: Marketplace,
+    pub catalogs: Catalogs,
+    pub imports: Imports,
+    pub template_updates: TemplateUpdates,
     pub events: Events,
     pub audit: Audit,
     pub settings: SettingsService,
@@ -175,6 +188,7 @@ pub struct Panel {
     pub overviews: Overviews,
     pub answers: Answers,
     pub upgrades: Upgrades,
+    shelves: Shelves,
     ground: Arc<Ground>,
 }
 
@@ -211,6 +225,7 @@ impl Panel {
         variables::teach_redactor(&ground)?;
         servers::ensure_local(&ground).await?;
         let identity = identity_parts(&ground)?;
+        let shelves = Shelves::new(ground.clone());
         Ok(Panel {
             setup: Setup::new(identity.clone()),
             sessions: Sessions::new(identity.clone()),
@@ -239,7 +254,11 @@ impl Panel {
             volumes: Volumes::new(ground.clone()),
             servers: Servers::new(ground.clone()),
             logs: Logs::new(ground.clone()),
-            marketplace: Marketplace::new(ground.clone()),
+            marketplace: Marketplace::new(ground.clone(), shelves.clone()),
+            catalogs: Catalogs::new(ground.clone(), shelves.clone()),
+            template_updates: TemplateUpdates::new(ground.clone(), shelves.clone()),
+            imports: Imports,
+            shelves,
             audit: Audit::new(ground.store.clone()),
             settings: SettingsService::new(ground.clone()),
             stacks: Stacks::new(ground.clone()),
@@ -265,6 +284,7 @@ impl Panel {
             health: HealthChecker::new(ground.clone()),
             sampler: Sampler::new(ground.clone()),
             poller: Poller::new(ground.clone()),
+            catalogs: CatalogReader::new(ground.clone(), self.shelves.clone()),
             housekeeping: Housekeeping::new(ground.clone()),
         }
     }
@@ -302,5 +322,6 @@ pub struct PanelJobs {
     pub health: HealthChecker,
     pub sampler: Sampler,
     pub poller: Poller,
+    pub catalogs: CatalogReader,
     pub housekeeping: Housekeeping,
 }

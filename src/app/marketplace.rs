@@ -5,27 +5,26 @@ use crate::{
     edge::{EdgeService, NewStream},
     ground::Ground,
     projects::find_environment,
+    shelves::Shelves,
     stacks::{self, ServiceView, compose_of},
     trash::Trash,
     variables::VariableChange,
 };
 use catalog::{
-    Entry, Shelf,
+    Entry,
     compose::Composed,
-    template::{AskedKind, Health, HealthKind, Template, Values, generated},
+    template::{Asked, AskedKind, Health, HealthKind, Template, Values, generated},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 use types::{
-    Action, Actor, AppName, Error, HealthCheck, Host, HostRight, Installed, Kind, Limits, Probe, Result, Secret, Slug, StreamPort,
-    VariableScope,
+    Action, Actor, AppName, Error, HealthCheck, Host, HostRight, Installed, Kind, Limits, Probe, Result, Secret, Slug, Stack, StreamPort,
+    TemplateName, VariableScope,
 };
 
 /// A template to choose from.
 #[derive(Debug, Clone)]
 pub struct TemplateView {
+    pub name: TemplateName,
     pub template: Template,
     /// Apps of the organization that were made from it, with the version that each has.
     pub installed: Vec<(AppName, String)>,
@@ -77,12 +76,12 @@ pub struct Marketplace {
     apps: Apps,
     edge: EdgeService,
     trash: Trash,
-    /// Unpacked when it is first asked for.
-    shelf: Arc<OnceLock<Shelf>>,
+    shelves: Shelves,
 }
 
 /// A wish with every value in it, and what its file comes to.
 struct Prepared {
+    called: TemplateName,
     name: AppName,
     host: Option<Host>,
     entry: Entry,
@@ -92,37 +91,26 @@ struct Prepared {
 }
 
 impl Marketplace {
-    pub(crate) fn new(ground: Arc<Ground>) -> Marketplace {
+    pub(crate) fn new(ground: Arc<Ground>, shelves: Shelves) -> Marketplace {
         Marketplace {
             apps: Apps::new(ground.clone()),
             edge: EdgeService::new(ground.clone()),
             trash: Trash::new(ground.clone()),
-            shelf: Arc::default(),
+            shelves,
             ground,
         }
     }
 
-    fn shelf(&self) -> Result<&Shelf> {
-        if let Some(shelf) = self.shelf.get() {
-            return Ok(shelf);
-        }
-        let read = Shelf::embedded()?;
-        Ok(self.shelf.get_or_init(|| read))
-    }
-
-    fn entry(&self, name: &str) -> Result<&Entry> {
-        self.shelf()?.get(name).ok_or_else(|| Error::not_found(Kind::Template, name))
-    }
-
-    /// All templates, by name.
+    /// All templates, by name: the program's own, then those of other catalogs.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<TemplateView>> {
         actor.may(Action::View)?;
         let mut installed = self.installed(actor)?;
-        let view = |entry: &Entry| TemplateView {
-            installed: installed.remove(&entry.template.name).unwrap_or_default(),
-            template: entry.template.clone(),
+        let view = |(name, entry): (TemplateName, Entry)| TemplateView {
+            installed: installed.remove(&name.to_string()).unwrap_or_default(),
+            template: entry.template,
+            name,
         };
-        Ok(self.shelf()?.list().map(view).collect())
+        Ok(self.shelves.all(actor)?.into_iter().map(view).collect())
     }
 
     /// Apps by their template, those in the trash left out.
@@ -144,13 +132,14 @@ impl Marketplace {
 
     pub async fn get(&self, actor: &Actor, name: &str) -> Result<TemplateDetail> {
         actor.may(Action::View)?;
-        let entry = self.entry(name)?.clone();
-        let installed = self.installed(actor)?.remove(name).unwrap_or_default();
+        let name: TemplateName = name.parse()?;
+        let entry = self.shelves.entry(actor, &name)?;
+        let installed = self.installed(actor)?.remove(&name.to_string()).unwrap_or_default();
         let environment = find_environment(&self.ground, actor, None, None)?;
         let suggested = self.free_name(actor, &entry.template.name)?;
         let domain = default_host(&self.ground, &suggested, &environment)?;
         let wish = InstallWish {
-            template: name.to_owned(),
+            template: name.to_string(),
             name: Some(suggested.clone()),
             project: None,
             environment: None,
@@ -162,6 +151,7 @@ impl Marketplace {
             services: services(&prepared),
             compose: entry.compose,
             view: TemplateView {
+                name,
                 template: entry.template,
                 installed,
             },
@@ -180,7 +170,7 @@ impl Marketplace {
         Ok(InstallPlan {
             services: services(&prepared),
             volumes: stack.volumes.iter().map(|volume| volume.name.clone()).collect(),
-            ports: ports(&prepared),
+            ports: ports(stack),
             memory_bytes: stack.services.iter().map(memory).sum(),
             rights: prepared.composed.rights.clone(),
             name: prepared.name,
@@ -194,7 +184,7 @@ impl Marketplace {
         actor.may(Action::Configure)?;
         let (project, environment) = (wish.project.clone(), wish.environment.clone());
         let prepared = self.prepare(actor, wish, true)?;
-        let ports = ports(&prepared);
+        let ports = ports(&prepared.composed.stack);
         if !ports.is_empty() {
             // As for every port of the server, and before anything is made.
             actor.may(Action::Administer)?;
@@ -277,7 +267,8 @@ impl Marketplace {
 
     /// `strict`: every value must fit; else only the file is asked for.
     fn prepare(&self, actor: &Actor, wish: InstallWish, strict: bool) -> Result<Prepared> {
-        let entry = self.entry(&wish.template)?.clone();
+        let called: TemplateName = wish.template.parse()?;
+        let entry = self.shelves.entry(actor, &called)?;
         let template = &entry.template;
         let environment = find_environment(&self.ground, actor, wish.project.as_deref(), wish.environment.as_deref())?;
         let name: Slug = match wish.name {
@@ -292,20 +283,19 @@ impl Marketplace {
         let mut made = Vec::new();
         let mut host = None;
         for asked in &template.variables {
-            let typed = wish.values.get(&asked.name).filter(|value| !value.is_empty()).cloned();
-            let value = match (typed, asked.kind) {
-                (Some(value), _) => value,
-                (None, AskedKind::Domain) => {
+            let typed = wish.values.get(&asked.name);
+            let value = match asked.kind {
+                AskedKind::Domain if typed.is_none_or(String::is_empty) => {
                     let usual = default_host(&self.ground, &name, &environment)?;
                     usual.map(|host| host.to_string()).unwrap_or_default()
                 }
-                (None, _) => match generated(asked, &self.ground.world) {
-                    Some(value) => {
+                _ => {
+                    let (value, is_made) = value_of(&self.ground, asked, typed);
+                    if is_made {
                         made.push(asked.name.clone());
-                        value
                     }
-                    None => asked.default_text().unwrap_or_default(),
-                },
+                    value
+                }
             };
             if let (Err(why), true) = (asked.accepts(&value), strict) {
                 return Err(Error::invalid(&asked.name, why));
@@ -319,6 +309,7 @@ impl Marketplace {
         let filled = Values::new(template, &values, &url, "plan").map_err(|why| Error::invalid("template", why))?;
         let composed = stacks::read(&entry.compose, &[], &BTreeMap::new(), Some(&filled)).map_err(|problems| stacks::refusal(&problems))?;
         Ok(Prepared {
+            called,
             name,
             host,
             entry,
@@ -326,6 +317,17 @@ impl Marketplace {
             generated: made,
             composed,
         })
+    }
+}
+
+/// What a variable gets: what was typed, else something made up (then also `true`), else its default.
+pub(crate) fn value_of(ground: &Ground, asked: &Asked, typed: Option<&String>) -> (String, bool) {
+    if let Some(typed) = typed.filter(|typed| !typed.is_empty()) {
+        return (typed.clone(), false);
+    }
+    match generated(asked, &ground.world) {
+        Some(value) => (value, true),
+        None => (asked.default_text().unwrap_or_default(), false),
     }
 }
 
@@ -353,9 +355,10 @@ fn services(prepared: &Prepared) -> Vec<ServiceView> {
     prepared.composed.stack.services.iter().map(view).collect()
 }
 
-fn ports(prepared: &Prepared) -> Vec<(StreamPort, String, u16)> {
+/// Ports of the server that its services want, and to which service and port they lead.
+pub(crate) fn ports(stack: &Stack) -> Vec<(StreamPort, String, u16)> {
     let mut ports = Vec::new();
-    for service in &prepared.composed.stack.services {
+    for service in &stack.services {
         for port in &service.ports {
             if let Some(published) = port.published {
                 let listen = StreamPort {
@@ -390,12 +393,13 @@ fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<Str
             profiles: Vec::new(),
             main: Some(template.main.service.clone()),
             template: Some(Box::new(Installed {
-                name: template.name.clone(),
+                name: prepared.called.to_string(),
                 version: template.version.clone(),
                 template: prepared.entry.text.clone(),
                 compose: prepared.entry.compose.clone(),
                 greeted: template.first_login.is_none(),
                 prepared: template.post_install.is_empty(),
+                before: None,
             })),
         },
         port: Some(template.main.port),
@@ -411,7 +415,8 @@ fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<Str
     })
 }
 
-fn health(health: Option<&Health>) -> HealthCheck {
+/// How the edge checks the main service.
+pub(crate) fn health(health: Option<&Health>) -> HealthCheck {
     // Databases are made and filled at the first start.
     let usual = HealthCheck {
         start_seconds: 180,

@@ -105,7 +105,7 @@ impl Sources {
 }
 
 /// Removes the folder when it goes.
-struct Gone(std::path::PathBuf);
+pub(crate) struct Gone(pub std::path::PathBuf);
 
 impl Drop for Gone {
     fn drop(&mut self) {

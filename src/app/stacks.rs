@@ -352,6 +352,12 @@ fn free_name(app: &Slug, volume: &str, taken: &mut HashSet<String>) -> Result<Sl
     name.parse()
 }
 
+/// Of a file and what is chosen beside it; see [`ComposeSource::hash`].
+pub(crate) fn text_hash(text: &Secret, profiles: &[String], main: Option<&str>) -> String {
+    let profiles = profiles.join("\n");
+    digest(&[text.expose(), profiles.as_bytes(), main.unwrap_or_default().as_bytes()].join(&0))
+}
+
 /// SHA-256 in hex.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -186,7 +186,7 @@ fn read(path: &Path, field: &str) -> Result<Vec<u8>> {
 }
 
 /// Checks a minisign signature (the format of the `minisign` command) over the whole file.
-fn verify(bytes: &[u8], signature: &[u8], key: Option<&str>) -> Result<()> {
+pub(crate) fn verify(bytes: &[u8], signature: &[u8], key: Option<&str>) -> Result<()> {
     let wrong = |why: String| Error::invalid("signature", why);
     let key = key.ok_or_else(|| wrong("this program knows no release key; set `upgrade.key`, or take it unsigned as root".into()))?;
     let key = PublicKey::from_base64(key).map_err(|error| wrong(format!("the release key cannot be used: {error}")))?;

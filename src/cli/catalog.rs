@@ -1,12 +1,14 @@
 //! `serverkit catalog …`: ready apps, and the check of a catalog's own files.
 
 use crate::{
+    catalog_sources,
     commands::Context,
     deployments,
     failure::{Failure, Result},
+    imports,
     lists::{self, Listed},
     output::{Facts, Output, Table, bytes},
-    variables,
+    template_updates, variables,
 };
 use clap::{Args, Subcommand};
 use client::{
@@ -27,6 +29,13 @@ pub enum Command {
     Show(Show),
     /// Install an app; what is not set is generated or has its default
     Install(Install),
+    /// Update an app to the newest version of its template, keeping what was changed in its Compose file
+    Update(template_updates::Update),
+    /// Turn a template of Portainer, CapRover, Coolify or Dokploy into one of this
+    Import(imports::Import),
+    /// Catalogs beside the one that comes with the program
+    #[command(subcommand)]
+    Source(catalog_sources::Command),
     /// Check the templates of a folder, or those that come with this program; the exit code is 1 if one breaks a rule
     Check(Check),
 }
@@ -103,6 +112,9 @@ pub async fn run(context: &Context, command: Command) -> Result {
         }
         Command::Show(args) => show(context, args).await,
         Command::Install(args) => install(context, args).await,
+        Command::Update(args) => template_updates::run(context, args).await,
+        Command::Import(args) => imports::run(context, args).await,
+        Command::Source(command) => catalog_sources::run(context, command).await,
         Command::Check(args) => check(context, args),
     }
 }

@@ -17,5 +17,6 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start(jobs.health, seconds(1)); // checks of live apps, each at its own interval
     runner.start(jobs.sampler, seconds(2)); // machine, containers, traffic
     runner.start(jobs.poller, seconds(5)); // repositories whose forge cannot send, each at its own interval
+    runner.start(jobs.catalogs, seconds(300)); // catalogs of others, each every few hours
     runner.start(jobs.housekeeping, seconds(3600)); // trash, old releases, logs, events
 }

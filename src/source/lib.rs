@@ -13,6 +13,7 @@ pub mod archive;
 mod branches;
 mod compare;
 mod deploy_key;
+mod download;
 mod failures;
 mod fetch;
 mod progress;
@@ -30,6 +31,7 @@ pub mod webhooks;
 pub use branches::{Branch, branches};
 pub use compare::{Compare, Compared, Tip, compare, tips};
 pub use deploy_key::DeployKey;
+pub use download::Downloads;
 pub use fetch::{Fetch, Fetched, fetch};
 pub use setup::prepare;
 

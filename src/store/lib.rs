@@ -34,6 +34,7 @@ mod writer;
 mod answers;
 mod api_limits;
 mod apps;
+mod catalogs;
 mod certificates;
 mod deployments;
 mod dns;

@@ -185,6 +185,10 @@ collections! {
     variables: Variable,
     /// Claim: `<organization>/<server>`.
     registries: types::Registry,
+    /// Claim: `<organization>/<name>`.
+    catalogs: types::Catalog,
+    /// By catalog.
+    catalog_texts: types::CatalogTexts,
     releases: Release,
     deployments: Deployment,
     /// By host.

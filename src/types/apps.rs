@@ -151,6 +151,21 @@ pub struct Installed {
     pub greeted: bool,
     /// The steps after the first deployment are done.
     pub prepared: bool,
+    /// What it was before its last update, for the way back.
+    #[serde(default)]
+    pub before: Option<Box<BeforeUpdate>>,
+}
+
+/// An app's file and template before an update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeforeUpdate {
+    pub version: String,
+    pub template: String,
+    pub compose: String,
+    /// The app's own file, with its user's changes.
+    pub text: Sealed,
+    pub main: Option<String>,
+    pub updated_at: Time,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -242,6 +242,24 @@ pub enum Fact {
     RegistryRemoved {
         server: String,
     },
+    CatalogAdded {
+        name: String,
+    },
+    /// Its templates: put in, taken out, or read anew.
+    CatalogChanged {
+        name: String,
+        what: String,
+    },
+    CatalogRemoved {
+        name: String,
+    },
+    /// To another version of its template; `back`: to the one before.
+    TemplateUpdated {
+        app: AppId,
+        name: String,
+        version: String,
+        back: bool,
+    },
     SettingsChanged {
         fields: Vec<String>,
     },
@@ -274,6 +292,7 @@ impl Fact {
             | Fact::DeploymentsLocked { app, .. }
             | Fact::WebhookChanged { app, .. }
             | Fact::DeliveryDecided { app, .. }
+            | Fact::TemplateUpdated { app, .. }
             | Fact::DeploymentMoved { app, .. } => Some(app),
             _ => None,
         }
@@ -394,6 +413,16 @@ impl Fact {
             Fact::DeliveryDecided { name, why, .. } => format!("decided on a delivery to {name}: {why}"),
             Fact::RegistryAdded { server } => format!("kept a login at the registry {server}"),
             Fact::RegistryRemoved { server } => format!("forgot the login at the registry {server}"),
+            Fact::CatalogAdded { name } => format!("added the catalog {name}"),
+            Fact::CatalogChanged { name, what } => format!("{what} in the catalog {name}"),
+            Fact::CatalogRemoved { name } => format!("removed the catalog {name}"),
+            Fact::TemplateUpdated {
+                name,
+                version,
+                back: false,
+                ..
+            } => format!("updated {name} to {version} of its template"),
+            Fact::TemplateUpdated { name, version, .. } => format!("took {name} back to {version} of its template"),
             Fact::SettingsChanged { fields } => format!("changed the settings {}", fields.join(", ")),
             Fact::EngineLost { why } => format!("lost the Docker engine: {why}"),
             Fact::EngineFound { version } => format!("reached the Docker engine {version}"),

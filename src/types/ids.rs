@@ -91,6 +91,7 @@ ids! {
     RegistryId = "reg";
     DeliveryId = "dlv";
     UploadId = "upl";
+    CatalogId = "cat";
 }
 
 #[cfg(test)]

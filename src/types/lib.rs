@@ -9,6 +9,7 @@ mod api_limits;
 mod apps;
 mod audit;
 mod builds;
+mod catalogs;
 mod certificates;
 mod containers;
 mod deployments;
@@ -46,11 +47,14 @@ mod world;
 pub use actors::{Action, Actor, Assurance, Scope, Who};
 pub use answers::{Answer, AnswerOutcome};
 pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
-pub use apps::{App, ComposeSource, DeployLock, DesiredState, GitSource, HealthCheck, Installed, Limits, Mount, Probe, Source};
+pub use apps::{
+    App, BeforeUpdate, ComposeSource, DeployLock, DesiredState, GitSource, HealthCheck, Installed, Limits, Mount, Probe, Source,
+};
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,
 };
 pub use builds::{BuildWish, Buildable, DeployCommands, Preset};
+pub use catalogs::{Catalog, CatalogPlace, CatalogReading, CatalogTexts, TemplateName};
 pub use certificates::*;
 pub use containers::*;
 pub use deployments::{Cause, Commit, Deployment, Phase, Step};

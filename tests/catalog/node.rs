@@ -41,7 +41,16 @@ async fn docker_catalog_node_red_and_verdaccio() {
         .expect(200)
         .json();
     assert_eq!(me["username"], "otter");
-    // Only who signed in may read. What is published is first looked for at npm's registry, which the tests must not need.
+    let package = json!({
+        "_id": "fish", "name": "fish", "dist-tags": {"latest": "1.0.0"},
+        "versions": {"1.0.0": {"name": "fish", "version": "1.0.0", "dist": {"tarball": "https://verdaccio.test/fish/-/fish-1.0.0.tgz"}}},
+        "_attachments": {"fish-1.0.0.tgz": {"content_type": "application/octet-stream", "data": "ZmlzaA==", "length": 4}},
+    });
+    app.send(app.request(Method::PUT, "/fish").bearer_auth(token).json(&package))
+        .await
+        .expect(201);
+    let tarball = app.request(Method::GET, "/fish/-/fish-1.0.0.tgz").bearer_auth(token);
+    assert_eq!(app.send(tarball).await.expect(200).text(), "fish");
     app.get("/fish").await.expect(401);
     app.remove().await;
 }

@@ -1,6 +1,7 @@
 // The services of an app that is made from a Compose file, and the file itself.
 import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
+import { catalogs } from '../lib/catalogs.js';
 import { useResource } from '../lib/resource.js';
 import { putApp, putDeployment } from '../lib/live.js';
 import { Panel } from '../parts/page.js';
@@ -8,6 +9,7 @@ import { Act } from '../parts/act.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { ComposeField, useCompose } from '../parts/compose.js';
 import { FormProblem, Submit, useForm } from '../parts/field.js';
+import { confirm } from '../parts/dialog.js';
 import { may } from '../parts/frame.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -18,7 +20,7 @@ export default function AppServices({ app }) {
   const { value, error, load } = useResource(`services:${app.id}`, () => api.serviceList(app.id), ['deployment_moved', 'app_state_changed'], ({ data }) => !data.app || data.app === app.id || data.app?.id === app.id);
   const list = value.value;
   if (app.source.kind !== 'compose') return h(Empty, { icon: 'layers', title: 'One service', text: 'This app is one container. An app from a Compose file has several.' });
-  return html`<div class="stack">
+  return html`<div class="stack">${h(TemplateNews, { app })}
     ${h(Panel, { title: 'Services', note: 'In the order in which they start. Each finds the others by their names.', flush: true }, error.value && !list ? h(Failed, { error: error.value, retry: load }) : !list ? h(Loading, { rows: 3 }) : html`<ul class="services">${list.map((one) => h(One, { key: one.name, one }))}</ul>`)}
     ${may('developer') ? h(File, { app }) : null}</div>`;
 }
@@ -75,4 +77,16 @@ export function FirstLogin({ app }) {
   const waits = app.source.kind === 'compose' && app.source.template?.first_login;
   if (!text && (!waits || app.state !== 'running' || !may('developer'))) return null;
   return html`<div class="notice ok middle">${icon('key-round')}${text ? html`<pre class="grow first-login" tabindex="0">${text}</pre><button type="button" class="btn small" onClick=${() => setText('')}>Done</button>` : html`<span class="grow">It is ready. What to know for the first sign-in is shown once.</span>${h(Act, { label: 'Show', icon: 'eye', small: true, run: async () => { const answer = await api.appFirstLogin(app.id); setText(answer.text); putApp(await api.appShow(app.id)); } })}`}</div>`;
+}
+
+/** Whether its template has another version, and the way back from the last update. @param {{ app: App }} props */
+function TemplateNews({ app }) {
+  const template = app.source.kind === 'compose' ? app.source.template : null;
+  const entry = useResource(`catalog:${template?.name ?? ''}`, () => (template ? api.catalogShow(template.name) : Promise.resolve(null))).value.value?.entry;
+  if (!template || !may('developer')) return null;
+  const newer = entry && entry.version !== template.version;
+  if (!newer && !template.before) return null;
+  const undo = () => confirm({ title: `Back to ${template.before}?`, text: `The app gets the Compose file that it had before its update to ${template.version}, and is deployed. Its data stays as it is now.`, objects: [{ icon: 'layers', label: app.name, note: `${template.name} ${template.before}` }], action: 'Go back', run: async () => putApp(await catalogs.undo(app.id)) });
+  return html`<div class="notice middle">${icon(newer ? 'rocket' : 'info')}<span class="grow">${newer ? `${entry.title} ${entry.version} is out; this is ${template.version}.` : `Updated from ${template.before} to ${template.version}.`}</span>
+    ${template.before ? html`<button type="button" class="btn small" onClick=${undo}>Take the update back</button>` : null}${newer ? html`<a class="btn primary small" href=${`/apps/${app.id}/update`}>See the update</a>` : null}</div>`;
 }

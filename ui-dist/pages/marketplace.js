@@ -7,6 +7,7 @@ import { find } from '../lib/fuzzy.js';
 import { PageHead } from '../parts/page.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Monogram } from '../parts/monogram.js';
+import { may } from '../parts/frame.js';
 
 /** @typedef {import('../lib/api.js').S<'CatalogEntry'>} Entry */
 
@@ -18,7 +19,7 @@ const title = (word) => (word === 'ai' || word === 'cms' ? word.toUpperCase() : 
 
 export default function MarketplacePage() {
   useTrail([{ label: 'Marketplace' }]);
-  const { value, error, load } = useResource('catalog', api.catalogList, ['app_created', 'app_trashed', 'app_restored', 'app_removed']);
+  const { value, error, load } = useResource('catalog', api.catalogList, ['app_created', 'app_trashed', 'app_restored', 'app_removed', 'catalog_added', 'catalog_changed', 'catalog_removed', 'template_updated']);
   const [query, setQuery] = useState('');
   const [category, setCategory] = useState('');
   const entries = value.value;
@@ -35,9 +36,9 @@ export default function MarketplacePage() {
   }, [entries, query, category]);
   const installed = (entries ?? []).flatMap((entry) => entry.installed.map((one) => ({ entry, one })));
 
-  return html`<div class="page">${h(PageHead, { title: 'Marketplace', note: entries ? `${entries.length} apps, installed with a domain, certificates, limits and passwords of their own` : 'Ready apps' })}
+  return html`<div class="page">${h(PageHead, { title: 'Marketplace', note: entries ? `${entries.length} apps, installed with a domain, certificates, limits and passwords of their own` : 'Ready apps', actions: may('developer') ? html`<a class="btn" href="/catalogs">${icon('layers')}Catalogs</a>` : null })}
     ${error.value && !entries ? h(Failed, { error: error.value, retry: load }) : !entries ? h(Loading, { rows: 4 }) : html`
-    ${installed.length ? html`<section class="installed" aria-label="Installed">${installed.map(({ entry, one }) => html`<a key=${one.app} class="installed-app" href=${`/apps/${one.app}`}>${h(Monogram, { text: entry.icon_text, color: entry.icon_color })}<span class="cell-two"><b class="strong">${one.app}</b><span>${entry.title} ${one.version}</span></span>${one.outdated ? html`<span class="tag warn">${entry.version} is out</span>` : null}</a>`)}</section>` : null}
+    ${installed.length ? html`<section class="installed" aria-label="Installed">${installed.map(({ entry, one }) => html`<a key=${one.app} class="installed-app" href=${one.outdated && may('developer') ? `/apps/${one.app}/update` : `/apps/${one.app}`}>${h(Monogram, { text: entry.icon_text, color: entry.icon_color })}<span class="cell-two"><b class="strong">${one.app}</b><span>${entry.title} ${one.version}</span></span>${one.outdated ? html`<span class="tag warn">${entry.version} is out</span>` : null}</a>`)}</section>` : null}
     <div class="market">
       <nav class="market-side" aria-label="Categories"><button type="button" aria-pressed=${!category} onClick=${() => setCategory('')}>All<span class="count">${entries.length}</span></button>
         ${categories.map(([one, count]) => html`<button type="button" key=${one} aria-pressed=${category === one} onClick=${() => setCategory(category === one ? '' : one)}>${title(one)}<span class="count">${count}</span></button>`)}</nav>
@@ -50,4 +51,4 @@ export default function MarketplacePage() {
 
 /** @param {{ entry: Entry }} props */
 const Card = ({ entry }) => html`<li class="market-card">${h(Monogram, { text: entry.icon_text, color: entry.icon_color })}
-  <div class="market-words"><h2><a class="row-link" href=${`/marketplace/${entry.name}`}>${entry.title}</a></h2><p>${entry.description}</p><p class="tiny faint">${entry.categories.map(title).join(', ')} · ${entry.memory_mb} MiB${entry.installed.length ? ` · installed${entry.installed.length > 1 ? ` ${entry.installed.length} times` : ''}` : ''}</p></div></li>`;
+  <div class="market-words"><h2><a class="row-link" href=${`/marketplace/${entry.name}`}>${entry.title}</a></h2><p>${entry.description}</p><p class="tiny faint">${entry.catalog ? `from ${entry.catalog} · ` : ''}${entry.categories.map(title).join(', ')} · ${entry.memory_mb} MiB${entry.installed.length ? ` · installed${entry.installed.length > 1 ? ` ${entry.installed.length} times` : ''}` : ''}</p></div></li>`;

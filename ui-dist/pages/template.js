@@ -10,8 +10,8 @@ import { PageHead, Panel } from '../parts/page.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Facts } from '../parts/facts.js';
 import { Monogram } from '../parts/monogram.js';
-import { DomainCheck } from '../parts/domains.js';
-import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
+import { Asked } from '../parts/asked.js';
+import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { may } from '../parts/frame.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -87,15 +87,4 @@ function Install({ detail }) {
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
     ${h(FormProblem, { text: form.general(['name', ...detail.variables.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;
-}
-
-/** One variable of the template. @param {{ one: S<'CatalogVariable'>, form: any, value: string }} props */
-function Asked({ one, form, value }) {
-  const set = form.set(one.name);
-  const around = { label: one.title, hint: one.description ?? undefined, error: form.error(one.name) };
-  if (one.kind === 'boolean') return h(Switch, { label: one.title, hint: one.description ?? undefined, on: value === 'true', set: (/** @type {boolean} */ on) => set(on ? 'true' : 'false') });
-  if (one.kind === 'enum') return h(SelectField, { ...around, value, set, options: [...(one.default ? [] : [{ value: '', label: 'Choose…' }]), ...one.options.map((option) => ({ value: option, label: option }))] });
-  if (one.kind === 'domain') return html`<div class="stack tight">${h(TextField, { ...around, value, set, mono: true, inputmode: 'url', required: one.required && !value })}${value ? h(DomainCheck, { host: value }) : null}</div>`;
-  const secret = one.kind === 'secret' || one.kind === 'password';
-  return h(TextField, { ...around, value, set, type: secret ? 'password' : one.kind === 'mail' ? 'email' : 'text', autocomplete: secret ? 'new-password' : 'off', mono: one.kind === 'port', inputmode: one.kind === 'port' ? 'numeric' : undefined, required: one.required, optional: !one.required && !secret, placeholder: secret ? 'generated' : undefined });
 }

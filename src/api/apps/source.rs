@@ -51,6 +51,8 @@ pub struct ComposeSource {
 pub struct InstalledTemplate {
     pub name: String,
     pub version: String,
+    /// The version that it had before its last update, which can be taken back.
+    pub before: Option<String>,
     /// There is a hint for the first sign-in that nobody has seen.
     pub first_login: bool,
 }
@@ -161,6 +163,7 @@ impl From<types::Source> for Source {
                 template: source.template.map(|template| InstalledTemplate {
                     name: template.name,
                     version: template.version,
+                    before: template.before.map(|before| before.version),
                     first_login: !template.greeted,
                 }),
             }),

@@ -135,14 +135,7 @@ fn compose_source(ground: &Ground, wish: NewSource, old: Option<&Source>) -> Res
         return Err(Error::invalid("profiles", "must be names of profiles"));
     }
     Ok(Source::Compose(ComposeSource {
-        hash: stacks::digest(
-            &[
-                text.expose(),
-                profiles.join("\n").as_bytes(),
-                main.as_deref().unwrap_or_default().as_bytes(),
-            ]
-            .join(&0),
-        ),
+        hash: stacks::text_hash(&text, &profiles, main.as_deref()),
         text: ground.store.seal(&text)?,
         profiles,
         main,
@@ -155,7 +148,7 @@ fn compose_source(ground: &Ground, wish: NewSource, old: Option<&Source>) -> Res
 }
 
 /// Reads a Compose app with the values that it will have, and settles its volumes and rights. Answers the volumes to make.
-pub(super) fn settled(
+pub(crate) fn settled(
     ground: &Ground,
     actor: &Actor,
     app: &mut App,

@@ -5,16 +5,13 @@
 
 mod caprover;
 mod coolify;
-mod dockerfile;
 mod dokploy;
 mod dollars;
 mod draft;
 mod form;
-mod keys;
 mod names;
 mod portainer;
 mod prose;
-mod template_file;
 mod tidy;
 mod volumes;
 mod web;

@@ -1,0 +1,372 @@
+//! Another version of an app's template: what the template changed and what its user changed come together, and the way back.
+
+use crate::{
+    apps::{AppView, Apps, find_app, not_trashed, settled},
+    deployments::{self, Wanted},
+    edge::{EdgeService, NewStream},
+    ground::Ground,
+    marketplace::{health, ports, value_of},
+    shelves::Shelves,
+    stacks::{self, ServiceView, compose_of},
+    variables::{VariableChange, sealed_variable, variables_of},
+};
+use catalog::{
+    merge::{self, Conflict},
+    template::{self, Asked, AskedKind, Template},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use store::Batch;
+use types::{
+    Action, Actor, App, BeforeUpdate, Cause, ComposeSource, Error, Fact, HostRight, Installed, Kind, Result, Secret, Source, StreamPort,
+    TemplateName, VariableScope,
+};
+
+/// What should be updated, and how.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateWish {
+    /// Of variables that the new version asks and the old one did not.
+    pub values: BTreeMap<String, String>,
+    /// The file to take in place of the merged one: with conflicts settled.
+    pub text: Option<String>,
+}
+
+/// What an update would do.
+#[derive(Debug, Clone)]
+pub struct UpdatePlan {
+    pub template: TemplateName,
+    pub from: String,
+    pub to: String,
+    /// What to know before.
+    pub notes: Option<String>,
+    /// The app's file as it would be; with marks where both changed the same lines.
+    pub text: String,
+    /// From the app's file to `text`, as a unified diff.
+    pub diff: String,
+    pub conflicts: Vec<Conflict>,
+    /// The app's file differs from the template that it came from.
+    pub edited: bool,
+    /// What the new version asks for the first time.
+    pub asks: Vec<Asked>,
+    /// Names of those of them that are made up unless given.
+    pub generated: Vec<String>,
+    /// None while there are conflicts, or a value is needed.
+    pub services: Vec<ServiceView>,
+    pub rights: Vec<HostRight>,
+}
+
+#[derive(Clone)]
+pub struct TemplateUpdates {
+    ground: Arc<Ground>,
+    apps: Apps,
+    edge: EdgeService,
+    shelves: Shelves,
+}
+
+/// An app and the template that it would have.
+struct Step {
+    app: App,
+    installed: Installed,
+    name: TemplateName,
+    old: Template,
+    new: catalog::Entry,
+}
+
+impl TemplateUpdates {
+    pub(crate) fn new(ground: Arc<Ground>, shelves: Shelves) -> TemplateUpdates {
+        TemplateUpdates {
+            apps: Apps::new(ground.clone()),
+            edge: EdgeService::new(ground.clone()),
+            shelves,
+            ground,
+        }
+    }
+
+    /// What updating would do; nothing is changed. Fails with `Busy` when there is no other version.
+    pub async fn plan(&self, actor: &Actor, app: &str, wish: UpdateWish) -> Result<UpdatePlan> {
+        actor.may(Action::Configure)?;
+        let step = self.step(actor, app)?;
+        let mine = stacks::text_of(&self.ground, compose_of(&step.app)?)?;
+        let merged = merge::merge(&step.installed.compose, &mine, &step.new.compose);
+        let text = wish.text.clone().unwrap_or(merged.text);
+        let conflicts = if wish.text.is_some() { Vec::new() } else { merged.conflicts };
+        let (changes, generated) = self.new_variables(&step, &wish.values, false)?;
+        let (mut services, mut rights) = (Vec::new(), Vec::new());
+        if conflicts.is_empty() {
+            let mut changed = step.app.clone();
+            self.apply_to(&mut changed, &step, &text)?;
+            // A value that is needed and not given yet keeps the file from being read; the plan is still worth showing.
+            if let Ok(composed) = self.composed(&changed, &changes) {
+                let main = compose_of(&changed)?.main.clone();
+                let view = |service: &types::StackService| ServiceView::new(service, None, main.as_deref(), Vec::new());
+                services = composed.stack.services.iter().map(view).collect();
+                rights = composed.rights;
+            }
+        }
+        Ok(UpdatePlan {
+            from: step.installed.version.clone(),
+            to: step.new.template.version.clone(),
+            notes: step.new.template.upgrade_notes.clone(),
+            diff: merge::diff(&mine, &text),
+            edited: mine != step.installed.compose,
+            asks: asks(&step).cloned().collect(),
+            template: step.name,
+            text,
+            conflicts,
+            generated,
+            services,
+            rights,
+        })
+    }
+
+    /// Takes the new version over and asks for a deployment. Fails with `Invalid { field: "text" }` while both changed the
+    /// same lines and nobody settled it, and with the value that is needed.
+    pub async fn update(&self, actor: &Actor, app: &str, wish: UpdateWish) -> Result<AppView> {
+        actor.may(Action::Configure)?;
+        actor.may(Action::Deploy)?;
+        let step = self.step(actor, app)?;
+        deployments::must_be_unlocked(&self.ground, &step.app)?;
+        let text = match wish.text {
+            Some(text) => text,
+            None => {
+                let mine = stacks::text_of(&self.ground, compose_of(&step.app)?)?;
+                let merged = merge::merge(&step.installed.compose, &mine, &step.new.compose);
+                if let Some(first) = merged.conflicts.first() {
+                    return Err(Error::invalid(
+                        "text",
+                        format!(
+                            "{} and the app changed the same lines (the first is line {}); settle it in the file that the plan shows",
+                            step.new.template.version, first.line
+                        ),
+                    ));
+                }
+                merged.text
+            }
+        };
+        let (changes, _) = self.new_variables(&step, &wish.values, true)?;
+        let ground = &self.ground;
+        let mut stored = ground.store.apps.get(step.app.id.as_str())?;
+        let before = BeforeUpdate {
+            version: step.installed.version.clone(),
+            template: step.installed.template.clone(),
+            compose: step.installed.compose.clone(),
+            text: compose_of(&stored)?.text.clone(),
+            main: compose_of(&stored)?.main.clone(),
+            updated_at: ground.world.now(),
+        };
+        self.apply_to(&mut stored.value, &step, &text)?;
+        if let Source::Compose(source) = &mut stored.source
+            && let Some(installed) = &mut source.template
+        {
+            installed.before = Some(Box::new(before));
+        }
+        let opened = self.ports_to_open(actor, &stored, &changes)?;
+        let environment = ground.store.environments.get(stored.environment.as_str())?.value;
+        let mut batch = Batch::new();
+        for volume in settled(ground, actor, &mut stored.value, &environment, &changes, None)? {
+            batch = batch.insert(volume);
+        }
+        for change in changes {
+            batch = batch.insert(sealed_variable(ground, actor, &stored, change)?);
+        }
+        self.commit(actor, stored, batch, false).await?;
+        for (listen, service, port) in opened {
+            let wish = NewStream {
+                listen,
+                app: step.app.id.to_string(),
+                port,
+                service: Some(service),
+                proxy_protocol: None,
+                allow: Vec::new(),
+                max_connections: 0,
+            };
+            self.edge.open(actor, wish).await?;
+        }
+        self.apps.get(actor, step.app.id.as_str()).await
+    }
+
+    /// Takes the app back to the file and the version that it had before its last update, and asks for a deployment. Its
+    /// data is what it is now. Fails with `Busy` when it was never updated.
+    pub async fn undo(&self, actor: &Actor, app: &str) -> Result<AppView> {
+        actor.may(Action::Configure)?;
+        actor.may(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, app)?;
+        not_trashed(&app)?;
+        deployments::must_be_unlocked(&self.ground, &app)?;
+        let ground = &self.ground;
+        let mut stored = ground.store.apps.get(app.id.as_str())?;
+        let never = || Error::busy(format!("`{}` has no update to take back", app.name));
+        let mut source = compose_of(&stored)?.clone();
+        let installed = source.template.as_mut().ok_or_else(never)?;
+        let before = installed.before.take().ok_or_else(never)?;
+        let newer = template::read(&installed.template).ok();
+        installed.version = before.version;
+        installed.template = before.template;
+        installed.compose = before.compose;
+        let older = template::read(&installed.template).map_err(|notice| Error::invalid("template", notice.to_string()))?;
+        let text = ground.store.unseal(&before.text)?;
+        source.main = before.main;
+        source.text = before.text;
+        source.hash = stacks::text_hash(&text, &source.profiles, source.main.as_deref());
+        stored.source = Source::Compose(source);
+        if let Some(newer) = newer {
+            follow_main(&mut stored.value, &newer, &older);
+        }
+        let environment = ground.store.environments.get(stored.environment.as_str())?.value;
+        let mut batch = Batch::new();
+        for volume in settled(ground, actor, &mut stored.value, &environment, &[], None)? {
+            batch = batch.insert(volume);
+        }
+        self.commit(actor, stored, batch, true).await?;
+        self.apps.get(actor, app.id.as_str()).await
+    }
+
+    async fn commit(&self, actor: &Actor, mut stored: store::Stored<App>, batch: Batch, back: bool) -> Result<()> {
+        let ground = &self.ground;
+        stored.updated_at = ground.world.now();
+        let batch = deployments::queue(
+            ground,
+            actor.who.to_string(),
+            &mut stored.value,
+            Cause::Manual,
+            Wanted::Usual,
+            batch,
+        )?;
+        let version = compose_of(&stored)?.template.as_ref().map(|installed| installed.version.clone());
+        let fact = Fact::TemplateUpdated {
+            app: stored.id.clone(),
+            name: stored.name.to_string(),
+            version: version.unwrap_or_default(),
+            back,
+        };
+        ground.store.commit(batch.save(stored)).await?;
+        ground.events.emit(actor, fact).await;
+        ground.wake_deploy();
+        Ok(())
+    }
+
+    fn step(&self, actor: &Actor, app: &str) -> Result<Step> {
+        let app = find_app(&self.ground, actor, app)?;
+        not_trashed(&app)?;
+        let installed = compose_of(&app)?.template.clone();
+        let installed = installed.ok_or_else(|| Error::busy(format!("`{}` is not from the catalog", app.name)))?;
+        let name: TemplateName = installed.name.parse()?;
+        let new = self.shelves.entry(actor, &name)?;
+        if new.template.version == installed.version {
+            return Err(Error::busy(format!("`{}` has the newest version, {}", app.name, installed.version)));
+        }
+        Ok(Step {
+            old: template::read(&installed.template).map_err(|notice| Error::invalid("template", notice.to_string()))?,
+            app,
+            installed,
+            name,
+            new,
+        })
+    }
+
+    /// The app with `text` and the new template.
+    fn apply_to(&self, app: &mut App, step: &Step, text: &str) -> Result<()> {
+        let mut source: ComposeSource = compose_of(app)?.clone();
+        if source.main.as_deref() == Some(step.old.main.service.as_str()) {
+            source.main = Some(step.new.template.main.service.clone());
+        }
+        let secret = Secret::from(text.to_owned());
+        source.hash = stacks::text_hash(&secret, &source.profiles, source.main.as_deref());
+        source.text = self.ground.store.seal(&secret)?;
+        if let Some(installed) = &mut source.template {
+            installed.version = step.new.template.version.clone();
+            installed.template = step.new.text.clone();
+            installed.compose = step.new.compose.clone();
+        }
+        app.source = Source::Compose(source);
+        follow_main(app, &step.old, &step.new.template);
+        Ok(())
+    }
+
+    fn composed(&self, app: &App, changes: &[VariableChange]) -> Result<catalog::compose::Composed> {
+        let mut values = stacks::values_of(&self.ground, app)?;
+        for change in changes {
+            if let Some(text) = change.value.as_ref().and_then(|value| value.expose_str()) {
+                values.insert(change.key.to_string(), text.to_owned());
+            }
+        }
+        let template = stacks::template_with(&self.ground, app, values.clone(), None)?;
+        let source = compose_of(app)?;
+        let text = stacks::text_of(&self.ground, source)?;
+        stacks::read(&text, &source.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))
+    }
+
+    /// Variables that the new version asks first. `strict`: each value must fit.
+    fn new_variables(&self, step: &Step, given: &BTreeMap<String, String>, strict: bool) -> Result<(Vec<VariableChange>, Vec<String>)> {
+        let known: BTreeSet<String> = variables_of(&self.ground, &step.app.id)?
+            .iter()
+            .map(|variable| variable.key.to_string())
+            .collect();
+        let asked: Vec<&Asked> = asks(step).filter(|asked| !known.contains(&asked.name)).collect();
+        if let Some(unknown) = given.keys().find(|name| !asked.iter().any(|asked| asked.name == **name)) {
+            return Err(Error::invalid(
+                unknown,
+                "is not asked by the new version; change the app's variables for others",
+            ));
+        }
+        let mut changes = Vec::new();
+        let mut made = Vec::new();
+        for asked in asked {
+            let (value, generated) = value_of(&self.ground, asked, given.get(&asked.name));
+            if generated {
+                made.push(asked.name.clone());
+            }
+            if let (Err(why), true) = (asked.accepts(&value), strict) {
+                return Err(Error::invalid(&asked.name, why));
+            }
+            changes.push(VariableChange {
+                key: asked.name.parse()?,
+                value: Some(Secret::from(value)),
+                scope: Some(VariableScope::Run),
+                secret: Some(asked.is_secret()),
+            });
+        }
+        Ok((changes, made))
+    }
+
+    /// Ports of the server that the new version wants beside those that the app has.
+    fn ports_to_open(&self, actor: &Actor, app: &App, changes: &[VariableChange]) -> Result<Vec<(StreamPort, String, u16)>> {
+        let mut missing = Vec::new();
+        for (listen, service, port) in ports(&self.composed(app, changes)?.stack) {
+            match self.ground.store.streams.find(&listen.to_string())? {
+                Some(stream) if stream.app == app.id => {}
+                Some(_) => {
+                    return Err(Error::Taken {
+                        kind: Kind::Stream,
+                        name: listen.to_string(),
+                        by: Some("another app".into()),
+                    });
+                }
+                None => missing.push((listen, service, port)),
+            }
+        }
+        if !missing.is_empty() {
+            // As for every port of the server.
+            actor.may(Action::Administer)?;
+        }
+        Ok(missing)
+    }
+}
+
+/// Port and health check go with the template, unless somebody set others.
+fn follow_main(app: &mut App, old: &Template, new: &Template) {
+    if app.port == Some(old.main.port) {
+        app.port = Some(new.main.port);
+    }
+    if app.health == health(old.main.health.as_ref()) {
+        app.health = health(new.main.health.as_ref());
+    }
+}
+
+/// What the new version asks and the old one did not. The domain is the app's own business.
+fn asks(step: &Step) -> impl Iterator<Item = &Asked> {
+    let fresh = |asked: &&Asked| asked.kind != AskedKind::Domain && !step.old.variables.iter().any(|old| old.name == asked.name);
+    step.new.template.variables.iter().filter(fresh)
+}

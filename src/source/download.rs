@@ -1,0 +1,57 @@
+//! A file from the web, no larger than said.
+
+use std::time::Duration;
+use types::{Doing, Error, Result};
+use url::Url;
+
+const CONNECTING: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Reads files from one place over connections that are kept.
+#[derive(Debug, Clone)]
+pub struct Downloads {
+    client: reqwest::Client,
+}
+
+impl Downloads {
+    pub fn new() -> Result<Downloads> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECTING)
+            .timeout(LONGEST)
+            .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .doing("preparing downloads")?;
+        Ok(Downloads { client })
+    }
+
+    /// Fails with `NotFound`-like words when it is not there, with `Invalid` when it is larger than `most` bytes.
+    pub async fn get(&self, url: &Url, most: usize) -> Result<Vec<u8>> {
+        let unavailable = |why: String| Error::unavailable(format!("{url} cannot be read: {why}"));
+        let mut answer = self
+            .client
+            .get(url.clone())
+            .send()
+            .await
+            .map_err(|error| unavailable(words(&error)))?;
+        if !answer.status().is_success() {
+            return Err(unavailable(format!("it answers {}", answer.status())));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| unavailable(words(&error)))? {
+            if bytes.len() + chunk.len() > most {
+                return Err(Error::invalid("url", format!("{url} is larger than {} KiB", most >> 10)));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+}
+
+/// The innermost reason, which is the one that helps.
+fn words(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

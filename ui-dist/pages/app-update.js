@@ -1,0 +1,60 @@
+// A newer version of the template that an app was made from: what changes, what to settle, and the button.
+import { html, h, icon, useEffect, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { catalogs } from '../lib/catalogs.js';
+import { navigate } from '../lib/router.js';
+import { appPath, putApp } from '../lib/live.js';
+import { useResource } from '../lib/resource.js';
+import { useTrail } from '../lib/trail.js';
+import { PageHead, Panel } from '../parts/page.js';
+import { Empty, Failed, Loading } from '../parts/empty.js';
+import { Facts } from '../parts/facts.js';
+import { FormProblem, Submit, TextField, useForm } from '../parts/field.js';
+import { Asked } from '../parts/asked.js';
+import { UnifiedDiff } from '../parts/unified-diff.js';
+
+/** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
+
+/** @param {{ params: Record<string, string> }} props */
+export default function AppUpdatePage({ params }) {
+  const app = useResource(`app:${params.app}`, () => api.appShow(params.app)).value.value;
+  const { value, error, load } = useResource(`template-update:${params.app}`, () => catalogs.planUpdate(params.app, {}));
+  const plan = value.value;
+  useTrail([{ label: 'Apps', href: '/apps' }, { label: app?.name ?? params.app, href: `/apps/${params.app}` }, { label: 'Update' }], [app?.name]);
+  const newest = /** @type {any} */ (error.value)?.code === 'busy';
+  return html`<div class="page">${h(PageHead, { title: 'Update', note: plan ? `${app?.name ?? ''}: ${plan.template} ${plan.from} to ${plan.to}` : undefined })}
+    ${newest ? h(Empty, { icon: 'check', title: 'Nothing to update', text: error.value?.message ?? '', action: html`<a class="btn" href=${`/apps/${params.app}`}>Back to the app</a>` }) : error.value && !plan ? h(Failed, { error: error.value, retry: load }) : !plan ? h(Loading, { rows: 4 }) : h(Form, { app: params.app, plan, key: plan.to })}</div>`;
+}
+
+/** @param {{ app: string, plan: S<'TemplateUpdatePlan'> }} props */
+function Form({ app, plan: first }) {
+  const start = Object.fromEntries(first.variables.map((one) => [one.name, one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
+  const form = useForm({ ...start, compose: first.compose });
+  const v = /** @type {Record<string, string>} */ (form.values.value);
+  const [plan, setPlan] = useState(first);
+  const edited = v.compose !== first.compose;
+  const unsettled = /^(<{7}|>{7}) /m.test(v.compose);
+  const body = () => ({ values: Object.fromEntries(first.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')), ...(edited ? { compose: v.compose } : {}) });
+  const key = JSON.stringify(v);
+  useEffect(() => {
+    if (!edited || unsettled) return undefined;
+    let gone = false;
+    const timer = setTimeout(async () => { try { const next = await catalogs.planUpdate(app, body()); if (!gone) setPlan(next); } catch { /* said when it is sent */ } }, 400);
+    return () => { gone = true; clearTimeout(timer); };
+  }, [key]);
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => { const changed = await catalogs.update(app, body()); putApp(changed); navigate(appPath(changed)); });
+  };
+  return html`<form class="stack" onSubmit=${submit}>
+    ${first.notes ? html`<div class="notice warn">${icon('triangle-alert')}<span>${first.notes}</span></div>` : null}
+    ${first.conflicts.length ? html`<div class="notice warn">${icon('git-branch')}<span>${first.conflicts.length === 1 ? 'One place was' : `${first.conflicts.length} places were`} changed both here and in the template. Settle ${first.conflicts.length === 1 ? 'it' : 'them'} in the file below: keep the lines that should stay, and remove the marks.</span></div>` : first.edited ? html`<div class="notice">${icon('info')}<span>The changes that you made in the file are kept.</span></div>` : null}
+    ${first.variables.length ? h(Panel, { title: 'New in this version' }, html`<div class="stack">${first.variables.map((one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' }))}</div>`) : null}
+    ${h(Panel, { title: 'What changes', flush: true }, h(UnifiedDiff, { text: plan.diff }))}
+    ${plan.services.length ? h(Panel, { title: 'What will run' }, h(Facts, { items: plan.services.map((one) => /** @type {[string, any]} */ ([one.name, html`<code>${one.image}</code>`])) })) : null}
+    ${plan.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to take it over: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
+    <details class="more panel compose-shown" open=${first.conflicts.length > 0}><summary>${icon('chevron-right', 'icon-small')}Compose file as it will be</summary><div class="stack">${h(TextField, { label: 'Compose file', value: v.compose, set: form.set('compose'), mono: true, rows: 24, error: form.error('text', 'compose') })}</div></details>
+    ${h(FormProblem, { text: form.general(['text', 'compose', ...first.variables.map((one) => one.name)]) })}
+    <p class="dim small">The app is deployed with the new version, and can go back to this one. Its data stays as it is then: make a copy first when the notes ask for it.</p>
+    <div class="form-foot">${h(Submit, { form, label: `Update to ${first.to}`, icon: 'rocket', disabled: unsettled })}<a class="btn" href=${`/apps/${app}`}>Cancel</a></div></form>`;
+}
