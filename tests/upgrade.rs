@@ -8,6 +8,10 @@ use std::{
     fs,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 use tempfile::TempDir;
@@ -215,4 +219,50 @@ async fn what_a_failed_version_left_in_a_newer_format_is_put_aside() {
     let program = release.program("99.1.2", "exit 1");
     assert_eq!(upgrade(&panel, &program, &[]).await.code, 1);
     assert_eq!(fs::read_dir(format!("{data}/binaries")).unwrap().count(), 1);
+}
+
+/// A port without HTTP listens all the time: its sockets are handed over too, and come back from a version that fails.
+#[tokio::test]
+async fn ports_without_http_refuse_nobody_meanwhile() {
+    let release = Release::new();
+    let panel = release.panel(2, Options::default()).await;
+    let app = json!({"name": "a", "source": {"kind": "image", "reference": "nginx"}, "deploy": false});
+    panel.create_app(app).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for listen in [format!("tcp/{free}"), format!("udp/{free}")] {
+        let wish = json!({"listen": listen, "app": "a", "target_port": 1});
+        panel.post("/api/v1/ports", wish).await.expect(201);
+    }
+    let (tries, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (tried, said_no) = (tries.clone(), refused.clone());
+    let knocking = tokio::spawn(async move {
+        loop {
+            // Nobody runs behind it, so a connection is taken and closed.
+            let answer = tokio::net::TcpStream::connect(("127.0.0.1", free)).await;
+            said_no.fetch_add(usize::from(answer.is_err()), SeqCst);
+            tried.fetch_add(1, SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let fails = release.program("99.2.0", &format!("timeout -s KILL 1 {} \"$@\"\nexit 1", real()));
+    assert_eq!(upgrade(&panel, &fails, &[]).await.code, 1);
+    let ports = panel.list("/api/v1/ports").await;
+    assert!(ports.iter().all(|port| port["report"]["error"].is_null()), "{ports:?}");
+    let program = release.program("99.2.1", &format!("exec {} \"$@\"", real()));
+    let output = upgrade(&panel, &program, &[]).await;
+    assert_eq!(output.code, 0, "{}{}\n{}", output.stdout, output.stderr, panel.printed());
+    let before = tries.load(SeqCst);
+    eventually("it is knocked at in the new version too", Duration::from_secs(10), || async {
+        (tries.load(SeqCst) > before + 20).then_some(())
+    })
+    .await;
+    knocking.abort();
+    assert!(before > 100, "{before} tries");
+    assert_eq!(refused.load(SeqCst), 0, "of {before} connections\n{}", panel.printed());
+    eventually("both are open in the new version", Duration::from_secs(10), || async {
+        let ports = panel.list("/api/v1/ports").await;
+        ports.iter().all(|port| port["report"]["bound"].is_string()).then_some(())
+    })
+    .await;
+    assert!(!panel.printed().contains("the port cannot be opened"), "{}", panel.printed());
 }

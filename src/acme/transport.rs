@@ -191,6 +191,14 @@ impl Inner {
     }
 }
 
+/// Why a name has no address, for people: what resolvers say of it means nothing to them.
+fn unknown(host: &str, answered: bool) -> String {
+    match answered {
+        true => format!("DNS knows no address of {host}: is it spelled rightly?"),
+        false => format!("{host} cannot be looked up, since no name server answers this machine: check its network and /etc/resolv.conf"),
+    }
+}
+
 async fn open(host: &str, port: u16) -> Result<TcpStream, BoxError> {
     let addresses: Vec<IpAddr> = match host.parse() {
         Ok(address) => vec![address],
@@ -200,7 +208,7 @@ async fn open(host: &str, port: u16) -> Result<TcpStream, BoxError> {
             let found = resolver
                 .lookup_ip(format!("{}.", host.trim_end_matches('.')))
                 .await
-                .map_err(|error| format!("{host} is not found in DNS: {error}"))?;
+                .map_err(|error| unknown(host, error.is_nx_domain() || error.is_no_records_found()))?;
             found.iter().collect()
         }
     };

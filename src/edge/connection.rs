@@ -1,6 +1,7 @@
 //! One socket, as pingora's sessions take it: with a small write buffer, so that a head and a short body leave in one
 //! packet and one TLS record; and, towards clients, with the watch that ends it when it is idle or too slow.
 
+use crate::worker::Greeting;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use futures::task::AtomicWaker;
@@ -57,6 +58,7 @@ pub(crate) struct Guest {
     /// The name in the TLS greeting, lower case.
     pub server_name: Option<Box<str>>,
     pub watch: Watch,
+    pub greeting: Greeting,
     /// Whether bytes may still come that nobody will read; then the socket is drained before it is closed, or the
     /// client would lose our answer to the reset (RFC 9112, 9.6).
     pub linger: AtomicBool,

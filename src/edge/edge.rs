@@ -4,7 +4,7 @@ use crate::{
     access_log::AccessLog,
     connection::Port,
     decide::Rules,
-    listen::{Bound, Listeners},
+    listen::{Bound, Listeners, PortSocket},
     registry::Registry,
     streams::Streams,
     table::{Table, Workshop},
@@ -31,6 +31,9 @@ use types::{AppId, CanaryReport, Doing, EdgeConfig, EdgeReport, EdgeSettings, Pu
 
 /// Refused keys in a report.
 const LIMITED_SHOWN: usize = 200;
+
+/// How long those that have not got an answer yet are waited for, beyond the drain.
+const GREETINGS: Duration = Duration::from_secs(10);
 
 /// A running edge. When it is dropped without [`Edge::stop`], connections are cut.
 pub struct Edge {
@@ -96,6 +99,7 @@ impl Edge {
             log,
             tls,
             draining: AtomicBool::new(false),
+            greeting: AtomicUsize::new(0),
             loads: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
         });
         let (stage, _) = watch::channel(Stage::Preparing);
@@ -136,6 +140,16 @@ impl Edge {
 
     pub fn bound(&self) -> Bound {
         self.bound.clone()
+    }
+
+    /// Takes ports that another edge opened: those that the next [`Edge::apply`] names are served without being bound.
+    pub fn adopt(&self, ports: Vec<PortSocket>) {
+        self.streams.adopt(ports);
+    }
+
+    /// More handles of the open ports without HTTP, for an edge that takes over.
+    pub fn ports(&self) -> Result<Vec<PortSocket>> {
+        self.streams.sockets()
     }
 
     /// Builds all of `config`, checks it, and swaps it in; requests under way end as they began. Fails with `Invalid`
@@ -242,7 +256,17 @@ impl Edge {
         self.stage.send_replace(Stage::Leaving);
         self.streams.apply(&Default::default());
         self.connections_end(drain).await;
+        self.greetings_end().await;
         self.stop(Duration::from_secs(1)).await;
+    }
+
+    /// Clients that have not got their first answer yet, such as those in the middle of a TLS handshake: to them this edge
+    /// is the one that they reached.
+    async fn greetings_end(&self) {
+        let deadline = tokio::time::Instant::now() + GREETINGS;
+        while self.shared.greeting.load(Relaxed) > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn connections_end(&self, limit: Duration) {

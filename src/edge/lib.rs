@@ -61,4 +61,4 @@ mod worker;
 
 pub use edge::Edge;
 pub use headers::CLIENT_HEADER;
-pub use listen::{Bound, Listeners};
+pub use listen::{Bound, Listeners, PortSocket};

@@ -4,8 +4,9 @@ use std::{
     fs,
     io::ErrorKind,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::OwnedFd,
 };
-use types::{Doing, EdgeSettings, Error, Result};
+use types::{Doing, EdgeSettings, Error, Result, StreamPort};
 
 /// Where the edge listens in fact: with port 0 in the settings, the port that the system chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +23,23 @@ pub struct Listeners {
     pub http: Vec<TcpListener>,
     pub https: Vec<TcpListener>,
     pub panel: Vec<TcpListener>,
+}
+
+/// A port without HTTP, listening; one of possibly two, since each family has its own. As [`Listeners`] it can be shared.
+#[derive(Debug)]
+pub struct PortSocket {
+    pub listen: StreamPort,
+    pub socket: OwnedFd,
+}
+
+impl PortSocket {
+    /// One more handle of the same socket.
+    pub fn try_clone(&self) -> Result<PortSocket> {
+        Ok(PortSocket {
+            listen: self.listen,
+            socket: self.socket.try_clone().doing("sharing a socket")?,
+        })
+    }
 }
 
 impl Listeners {

@@ -5,7 +5,7 @@ use crate::{
     connection::{Guest, Port, Watch},
     limits::holds,
     listen, serve, tls,
-    worker::{Stage, Worker},
+    worker::{Greeting, Stage, Worker},
 };
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
@@ -129,6 +129,7 @@ async fn serve_connection(worker: &Arc<Worker>, connection: quinn::Connection, p
         local,
         server_name: server_name.map(|name| name.trim_end_matches('.').to_ascii_lowercase().into_boxed_str()),
         watch: Watch::new(worker.shared.limits.header_bytes, worker.now()),
+        greeting: Greeting::new(&worker.shared),
         linger: AtomicBool::new(false),
     });
     let built = h3::server::builder()

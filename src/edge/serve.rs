@@ -13,9 +13,11 @@ use crate::{
     policy::Policy,
     proxy_protocol,
     shape::{self, Shaper},
+    table::Site,
     tls::{ACME_ALPN, Handshake},
+    traffic::Counters,
     upstream::Place,
-    worker::{Stage, Worker},
+    worker::{Greeting, Stage, Worker},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
@@ -40,6 +42,7 @@ const MALFORMED: usize = 32;
 
 pub(crate) async fn connection(worker: &Arc<Worker>, mut stream: TcpStream, mut peer: SocketAddr, port: Port) {
     let _ = stream.set_nodelay(true);
+    let greeting = Greeting::new(&worker.shared);
     let Ok(local) = stream.local_addr() else { return };
     let limit = worker.shared.limits.header_timeout;
     let table = worker.shared.table.load_full();
@@ -61,7 +64,7 @@ pub(crate) async fn connection(worker: &Arc<Worker>, mut stream: TcpStream, mut 
     if port == Port::Https && !table.passthrough.is_empty() {
         let name = tokio::time::timeout(limit, passthrough::name_of(&stream)).await;
         if let Some(through) = name.ok().flatten().and_then(|name| table.passthrough.find(&name)) {
-            drop(table);
+            drop((table, greeting));
             return through.pass(worker, stream, between).await;
         }
     }
@@ -85,6 +88,7 @@ pub(crate) async fn connection(worker: &Arc<Worker>, mut stream: TcpStream, mut 
         local,
         server_name,
         watch: Watch::new(worker.shared.limits.header_bytes, worker.now()),
+        greeting,
         linger: AtomicBool::new(false),
     });
     let _registered = worker.register(guest.clone());
@@ -246,23 +250,7 @@ pub(crate) async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut sessi
     if worker.shared.draining.load(Relaxed) {
         session.set_keepalive(None);
     }
-    let (decision, caller, alt_svc) = {
-        let table = worker.shared.table.load();
-        let raw = session.as_http1().map(|session| session.get_headers_raw_bytes());
-        let request = session.req_header();
-        let caller = if guest.trusted {
-            Caller::told(guest, &request.headers, &table.options.trusted_proxies)
-        } else {
-            Caller::plain(guest)
-        };
-        let tells = table.options.http3 && guest.port == Port::Https && request.version != Version::HTTP_3;
-        let alt_svc = if tells { worker.shared.alt_svc.clone() } else { None };
-        (
-            decide(request, raw.as_deref(), guest, &caller, &table, worker.shared.rules),
-            caller,
-            alt_svc,
-        )
-    };
+    let (decision, caller, alt_svc) = looked_at(worker, guest, &session);
     let (mut site, mut counters, mut place, mut whole) = (None, None, None, true);
     let status = match decision {
         Decision::Serve(found, host) => {
@@ -313,24 +301,16 @@ pub(crate) async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut sessi
         },
         Decision::Answer(answer) => write_answer(&mut session, &answer, None).await,
     };
-    let (bytes_in, bytes_out, took) = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64, began.elapsed());
-    if let Some(site) = &site {
-        let counters = counters.as_ref().unwrap_or(&site.leads.counters);
-        counters.end(status, bytes_in, bytes_out, took);
-        let (client, path) = (caller.text(guest).as_bytes(), session.req_header().uri.path().as_bytes());
-        site.tally.end(status, (bytes_in, bytes_out), took, client, path);
-    }
-    log(
-        worker,
-        guest,
-        &caller,
-        &session,
+    let done = Done {
         at,
+        took: began.elapsed(),
         status,
-        (bytes_in, bytes_out, took),
-        site.as_deref().map(|site| &*site.leads.name),
-        place.as_ref(),
-    );
+        site: site.as_deref(),
+        counters: counters.as_deref(),
+        place: place.as_ref(),
+    };
+    done.account(worker, guest, &caller, &session);
+    guest.greeting.over();
     if !session.is_body_done() {
         guest.linger.store(true, Relaxed);
     }
@@ -344,49 +324,73 @@ pub(crate) async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut sessi
     session.finish().await.ok().flatten()
 }
 
-#[allow(clippy::too_many_arguments)]
-fn log(
-    worker: &Worker,
-    guest: &Guest,
-    caller: &Caller,
-    session: &ServerSession,
-    at: types::Time,
-    status: u16,
-    (bytes_in, bytes_out, took): (u64, u64, Duration),
-    site: Option<&str>,
-    upstream: Option<&Place>,
-) {
+/// What a request gets, who makes it, and how it is told of HTTP/3.
+fn looked_at(worker: &Worker, guest: &Guest, session: &ServerSession) -> (Decision, Caller, Option<HeaderValue>) {
+    let table = worker.shared.table.load();
+    let raw = session.as_http1().map(|session| session.get_headers_raw_bytes());
     let request = session.req_header();
-    let header = |name: &header::HeaderName| request.headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
-    let host = match request.headers.get(header::HOST) {
-        Some(host) => host.as_bytes(),
-        None => request.uri.authority().map_or(&b""[..], |authority| authority.as_str().as_bytes()),
+    let caller = if guest.trusted {
+        Caller::told(guest, &request.headers, &table.options.trusted_proxies)
+    } else {
+        Caller::plain(guest)
     };
-    worker.shared.log.line(
-        worker.index,
-        &Line {
-            at,
+    let tells = table.options.http3 && guest.port == Port::Https && request.version != Version::HTTP_3;
+    let alt_svc = if tells { worker.shared.alt_svc.clone() } else { None };
+    let decision = decide(request, raw.as_deref(), guest, &caller, &table, worker.shared.rules);
+    (decision, caller, alt_svc)
+}
+
+/// A request that has its answer.
+struct Done<'a> {
+    at: types::Time,
+    took: Duration,
+    status: u16,
+    site: Option<&'a Site>,
+    /// In place of the site's own.
+    counters: Option<&'a Counters>,
+    place: Option<&'a Place>,
+}
+
+impl Done<'_> {
+    /// Counts it, and writes its line.
+    fn account(&self, worker: &Worker, guest: &Guest, caller: &Caller, session: &ServerSession) {
+        let (bytes_in, bytes_out) = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
+        let request = session.req_header();
+        let (client, path) = (caller.text(guest).as_bytes(), request.uri.path().as_bytes());
+        if let Some(site) = self.site {
+            let counters = self.counters.unwrap_or(&site.leads.counters);
+            counters.end(self.status, bytes_in, bytes_out, self.took);
+            site.tally.end(self.status, (bytes_in, bytes_out), self.took, client, path);
+        }
+        let header = |name: &header::HeaderName| request.headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        let host = match request.headers.get(header::HOST) {
+            Some(host) => host.as_bytes(),
+            None => request.uri.authority().map_or(&b""[..], |authority| authority.as_str().as_bytes()),
+        };
+        let line = Line {
+            at: self.at,
             port: guest.port,
-            client: caller.text(guest).as_bytes(),
+            client,
             host,
             method: request.method.as_str(),
-            path: request.uri.path().as_bytes(),
+            path,
             protocol: match request.version {
                 Version::HTTP_2 => "h2",
                 Version::HTTP_3 => "h3",
                 Version::HTTP_11 => "http/1.1",
                 _ => "http/1.0",
             },
-            status,
+            status: self.status,
             bytes_in,
             bytes_out,
-            took,
-            site,
-            upstream,
+            took: self.took,
+            site: self.site.map(|site| &*site.leads.name),
+            upstream: self.place,
             agent: header(&header::USER_AGENT),
             referer: header(&header::REFERER),
-        },
-    );
+        };
+        worker.shared.log.line(worker.index, &line);
+    }
 }
 
 /// What a policy does to an answer of the edge's own.

@@ -1,10 +1,15 @@
 //! Ports that are passed on without HTTP: TCP connections and UDP datagrams. They have a thread of their own, so that a
 //! flood on one of them leaves the sites alone.
 
-use crate::{limits::holds, listen, proxy_protocol};
+use crate::{
+    limits::holds,
+    listen::{self, PortSocket},
+    proxy_protocol,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -29,15 +34,21 @@ const UDP_CLIENTS: usize = 10_000;
 const DATAGRAM: usize = 65_536;
 
 type Wanted = BTreeMap<StreamPort, EdgeStream>;
+type Ports = Arc<Mutex<BTreeMap<StreamPort, Arc<Port>>>>;
+/// Sockets that listen already, of the process before.
+type Given = Arc<Mutex<Vec<PortSocket>>>;
 
 /// The thread, and what it is to do.
 pub(crate) struct Streams {
     wanted: watch::Sender<Option<Arc<Wanted>>>,
-    ports: Arc<Mutex<BTreeMap<StreamPort, Arc<Port>>>>,
+    ports: Ports,
+    given: Given,
 }
 
 struct Port {
     listen: StreamPort,
+    /// More handles of its sockets, for who takes over. Empty once it is closed.
+    sockets: Mutex<Vec<OwnedFd>>,
     stream: Mutex<Arc<EdgeStream>>,
     bound: Mutex<Result<SocketAddr, String>>,
     next: AtomicUsize,
@@ -51,10 +62,11 @@ struct Port {
 impl Streams {
     pub(crate) fn start() -> Result<(Streams, std::thread::JoinHandle<()>)> {
         let (wanted, changes) = watch::channel(Some(Arc::new(Wanted::new())));
-        let ports = Arc::new(Mutex::new(BTreeMap::new()));
+        let (ports, given) = (Ports::default(), Given::default());
         let streams = Streams {
             wanted,
             ports: ports.clone(),
+            given: given.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -62,7 +74,7 @@ impl Streams {
             .doing("starting the runtime of the ports")?;
         let thread = std::thread::Builder::new()
             .name("edge-ports".into())
-            .spawn(move || runtime.block_on(follow(changes, ports)))
+            .spawn(move || runtime.block_on(follow(changes, ports, given)))
             .doing("starting the thread of the ports")?;
         Ok((streams, thread))
     }
@@ -73,6 +85,26 @@ impl Streams {
         if !same {
             self.wanted.send_replace(Some(Arc::new(wanted.clone())));
         }
+    }
+
+    /// Ports among these are not bound but taken as they are, by the next [`Streams::apply`] that wants them.
+    pub(crate) fn adopt(&self, sockets: Vec<PortSocket>) {
+        *self.given.lock().expect("no panic under this lock") = sockets;
+    }
+
+    /// More handles of all open ports.
+    pub(crate) fn sockets(&self) -> Result<Vec<PortSocket>> {
+        let mut all = Vec::new();
+        for port in self.ports.lock().expect("no panic under this lock").values() {
+            for socket in port.sockets.lock().expect("no panic under this lock").iter() {
+                let socket = socket.try_clone().doing("sharing a socket")?;
+                all.push(PortSocket {
+                    listen: port.listen,
+                    socket,
+                });
+            }
+        }
+        Ok(all)
     }
 
     pub(crate) fn end(&self) {
@@ -94,7 +126,7 @@ impl Streams {
     }
 }
 
-async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Arc<Mutex<BTreeMap<StreamPort, Arc<Port>>>>) {
+async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports, given: Given) {
     let mut open: HashMap<StreamPort, Vec<tokio::task::JoinHandle<()>>> = HashMap::new();
     loop {
         let Some(wanted) = changes.borrow_and_update().clone() else {
@@ -104,7 +136,9 @@ async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Arc<Mu
             let keep = wanted.contains_key(listen);
             if !keep {
                 tasks.iter().for_each(tokio::task::JoinHandle::abort);
-                ports.lock().expect("no panic under this lock").remove(listen);
+                if let Some(port) = ports.lock().expect("no panic under this lock").remove(listen) {
+                    port.sockets.lock().expect("no panic under this lock").clear();
+                }
             }
             keep
         });
@@ -117,17 +151,21 @@ async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Arc<Mu
                 *port.stream.lock().expect("no panic under this lock") = Arc::new(stream.clone());
             }
             if known.is_none() || failed {
-                let (port, tasks) = begin(*listen, stream, !failed);
+                let (port, tasks) = begin(*listen, stream, taken(&given, *listen), !failed);
                 ports.lock().expect("no panic under this lock").insert(*listen, port);
                 open.insert(*listen, tasks);
             }
+        }
+        if !wanted.is_empty() {
+            // What nobody wanted is closed.
+            given.lock().expect("no panic under this lock").clear();
         }
         let failed = ports
             .lock()
             .expect("no panic under this lock")
             .values()
             .any(|port| port.bound.lock().expect("no panic under this lock").is_err());
-        // A port that somebody holds may be free soon: after an upgrade it is the version before that has it.
+        // A port that somebody holds may be free soon.
         let again = async {
             match failed {
                 true => tokio::time::sleep(AGAIN).await,
@@ -141,10 +179,21 @@ async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Arc<Mu
     }
 }
 
-/// On every address of both families.
-fn begin(listen: StreamPort, stream: &EdgeStream, aloud: bool) -> (Arc<Port>, Vec<tokio::task::JoinHandle<()>>) {
+/// The sockets of a port that were handed over.
+fn taken(given: &Given, listen: StreamPort) -> Vec<OwnedFd> {
+    let mut given = given.lock().expect("no panic under this lock");
+    let (own, others) = std::mem::take(&mut *given)
+        .into_iter()
+        .partition(|one: &PortSocket| one.listen == listen);
+    *given = others;
+    own.into_iter().map(|one| one.socket).collect()
+}
+
+/// On the sockets that are given, or on every address of both families.
+fn begin(listen: StreamPort, stream: &EdgeStream, given: Vec<OwnedFd>, aloud: bool) -> (Arc<Port>, Vec<tokio::task::JoinHandle<()>>) {
     let port = Arc::new(Port {
         listen,
+        sockets: Mutex::default(),
         stream: Mutex::new(Arc::new(stream.clone())),
         bound: Mutex::new(Err("not yet".into())),
         next: AtomicUsize::new(0),
@@ -156,11 +205,17 @@ fn begin(listen: StreamPort, stream: &EdgeStream, aloud: bool) -> (Arc<Port>, Ve
     });
     let mut tasks = Vec::new();
     let mut bound = Err("no address".to_owned());
-    for ip in [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)] {
-        let address = SocketAddr::new(ip, listen.port);
-        let opened = match listen.protocol {
-            Transport::Tcp => open_tcp(address, &port),
-            Transport::Udp => open_udp(address, &port),
+    let sockets: Vec<Result<Option<OwnedFd>>> = if given.is_empty() {
+        let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+        everywhere.map(|ip| bind(SocketAddr::new(ip, listen.port), listen.protocol)).into()
+    } else {
+        given.into_iter().map(|socket| Ok(Some(socket))).collect()
+    };
+    for socket in sockets {
+        let opened = match socket {
+            Ok(Some(socket)) => open(socket, &port).map(Some).map_err(|error| error.to_string()),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error.to_string()),
         };
         match opened {
             Ok(Some((local, task))) => {
@@ -181,25 +236,29 @@ fn begin(listen: StreamPort, stream: &EdgeStream, aloud: bool) -> (Arc<Port>, Ve
     (port, tasks)
 }
 
-type Opened = Result<Option<(SocketAddr, tokio::task::JoinHandle<()>)>, String>;
-
-fn open_tcp(address: SocketAddr, port: &Arc<Port>) -> Opened {
-    let listener = listen::bind(address).map_err(|error| error.to_string())?;
-    let Some(listener) = listener else { return Ok(None) };
-    let local = listener.local_addr().map_err(|error| error.to_string())?;
-    let listener = TcpListener::from_std(listener).map_err(|error| error.to_string())?;
-    Ok(Some((local, tokio::spawn(accept(listener, port.clone())))))
+/// `Ok(None)`: this machine has no such family.
+fn bind(address: SocketAddr, protocol: Transport) -> Result<Option<OwnedFd>> {
+    Ok(match protocol {
+        Transport::Tcp => listen::bind(address)?.map(OwnedFd::from),
+        Transport::Udp => listen::bind_udp(address)?.map(OwnedFd::from),
+    })
 }
 
-fn open_udp(address: SocketAddr, port: &Arc<Port>) -> Opened {
-    let socket = match listen::bind_udp(address) {
-        Ok(Some(socket)) => socket,
-        Ok(None) => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+/// Serves a socket that listens.
+fn open(socket: OwnedFd, port: &Arc<Port>) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
+    let another = socket.as_fd().try_clone_to_owned()?;
+    let (local, task) = match port.listen.protocol {
+        Transport::Tcp => {
+            let listener = TcpListener::from_std(socket.into())?;
+            (listener.local_addr()?, tokio::spawn(accept(listener, port.clone())))
+        }
+        Transport::Udp => {
+            let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+            (socket.local_addr()?, tokio::spawn(relay(socket, port.clone())))
+        }
     };
-    let local = socket.local_addr().map_err(|error| error.to_string())?;
-    let socket = tokio::net::UdpSocket::from_std(socket).map_err(|error| error.to_string())?;
-    Ok(Some((local, tokio::spawn(relay(socket, port.clone())))))
+    port.sockets.lock().expect("no panic under this lock").push(another);
+    Ok((local, task))
 }
 
 impl Port {
@@ -271,6 +330,15 @@ struct Talker {
     socket: Arc<tokio::net::UdpSocket>,
     last: Arc<Mutex<Instant>>,
     task: tokio::task::JoinHandle<()>,
+    port: Arc<Port>,
+}
+
+impl Drop for Talker {
+    fn drop(&mut self) {
+        // It holds the socket of the port, which could not be opened again otherwise.
+        self.task.abort();
+        self.port.active.fetch_sub(1, Relaxed);
+    }
 }
 
 async fn relay(socket: tokio::net::UdpSocket, port: Arc<Port>) {
@@ -285,14 +353,7 @@ async fn relay(socket: tokio::net::UdpSocket, port: Arc<Port>) {
                 Err(_) => continue, // an answer to an answer: a client's port was closed
             },
             _ = tidy.tick() => {
-                talkers.retain(|_, talker| {
-                    let keep = talker.last.lock().expect("no panic under this lock").elapsed() < SILENT;
-                    if !keep {
-                        talker.task.abort();
-                        port.active.fetch_sub(1, Relaxed);
-                    }
-                    keep
-                });
+                talkers.retain(|_, talker| talker.last.lock().expect("no panic under this lock").elapsed() < SILENT);
                 continue;
             }
         };
@@ -306,8 +367,6 @@ async fn relay(socket: tokio::net::UdpSocket, port: Arc<Port>) {
             let Ok(talker) = talk(&socket, &port, client, upstream) else {
                 continue;
             };
-            port.connections.fetch_add(1, Relaxed);
-            port.active.fetch_add(1, Relaxed);
             talkers.insert(client, talker);
         }
         if let Some(talker) = talkers.get(&client) {
@@ -330,14 +389,14 @@ fn talk(listening: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: Socket
     socket.set_nonblocking(true)?;
     let socket = Arc::new(tokio::net::UdpSocket::from_std(socket)?);
     let last = Arc::new(Mutex::new(Instant::now()));
-    let (own, listening, port, heard) = (socket.clone(), listening.clone(), port.clone(), last.clone());
+    let (own, listening, counted, heard) = (socket.clone(), listening.clone(), port.clone(), last.clone());
     let task = tokio::spawn(async move {
         let mut datagram = vec![0; DATAGRAM];
         loop {
             match own.recv(&mut datagram).await {
                 Ok(size) => {
                     *heard.lock().expect("no panic under this lock") = Instant::now();
-                    port.bytes_out.fetch_add(size as u64, Relaxed);
+                    counted.bytes_out.fetch_add(size as u64, Relaxed);
                     let _ = listening.send_to(&datagram[..size], client).await;
                 }
                 // The upstream's port is closed just now.
@@ -345,5 +404,12 @@ fn talk(listening: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: Socket
             }
         }
     });
-    Ok(Talker { socket, last, task })
+    port.connections.fetch_add(1, Relaxed);
+    port.active.fetch_add(1, Relaxed);
+    Ok(Talker {
+        socket,
+        last,
+        task,
+        port: port.clone(),
+    })
 }

@@ -44,6 +44,41 @@ pub(crate) enum Stage {
     Ended,
 }
 
+/// A connection whose client has not got an answer yet; counted until it has, or until the connection ends.
+pub(crate) struct Greeting {
+    shared: Arc<Shared>,
+    goes_on: AtomicBool,
+}
+
+impl Greeting {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Greeting {
+        shared.greeting.fetch_add(1, Relaxed);
+        Greeting {
+            shared: shared.clone(),
+            goes_on: AtomicBool::new(true),
+        }
+    }
+
+    pub(crate) fn over(&self) {
+        // Asked after each answer, and only the first one writes.
+        if self.goes_on.load(Relaxed) && self.goes_on.swap(false, Relaxed) {
+            self.shared.greeting.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl std::fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Greeting({})", self.goes_on.load(Relaxed))
+    }
+}
+
+impl Drop for Greeting {
+    fn drop(&mut self) {
+        self.over();
+    }
+}
+
 /// What all threads share.
 pub(crate) struct Shared {
     pub table: ArcSwap<Table>,
@@ -65,6 +100,8 @@ pub(crate) struct Shared {
     pub tls: TlsAcceptor,
     /// From `Leaving` on.
     pub draining: AtomicBool,
+    /// Connections whose client has not got an answer yet.
+    pub greeting: AtomicUsize,
     /// Open connections, by thread.
     pub loads: Box<[AtomicUsize]>,
 }

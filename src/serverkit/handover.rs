@@ -7,7 +7,7 @@
 //! `Serving` or `Failed` from the new one, `Stay` from the old one before it ends.
 
 use api::Sockets;
-use edge::Listeners;
+use edge::{Listeners, PortSocket};
 use rustix::{
     fd::OwnedFd,
     io::{Errno, retry_on_intr},
@@ -28,12 +28,12 @@ use std::{
     time::Duration,
 };
 use tokio::process::{Child, Command};
-use types::{Doing, Error, Result};
+use types::{Doing, Error, Result, StreamPort};
 
 /// Tells a process that it takes over from the one at its standard input.
 const TAKES_OVER: &str = "SERVERKIT_TAKES_OVER";
 /// Sockets that one message can carry (SCM_MAX_FD of the kernel is 253).
-const SOCKETS: usize = 64;
+const SOCKETS: usize = 200;
 /// For a start until the first word, and for reading the whole state.
 const START: Duration = Duration::from_secs(20);
 const SERVE: Duration = Duration::from_secs(120);
@@ -42,18 +42,32 @@ const SERVE: Duration = Duration::from_secs(120);
 pub struct Listening {
     pub edge: Listeners,
     pub api: Sockets,
+    /// Those without HTTP. More than fit into a message are left out: who takes over binds them when they are free.
+    pub ports: Vec<PortSocket>,
 }
 
 impl Listening {
     fn handles(&self) -> Vec<BorrowedFd<'_>> {
         let edge = [&self.edge.http, &self.edge.https, &self.edge.panel];
         let edge = edge.into_iter().flatten().map(AsFd::as_fd);
-        edge.chain([self.api.panel.as_fd(), self.api.edge.as_fd()]).collect()
+        let all = edge.chain([self.api.panel.as_fd(), self.api.edge.as_fd()]);
+        all.chain(self.ports.iter().map(|port| port.socket.as_fd())).take(SOCKETS).collect()
+    }
+
+    /// What `handles` are, in words.
+    fn go(&self) -> Word {
+        let Listeners { http, https, panel } = &self.edge;
+        let sockets = [http.len(), https.len(), panel.len()];
+        let room = SOCKETS.saturating_sub(sockets.iter().sum::<usize>() + 2);
+        Word::Go {
+            sockets,
+            ports: self.ports.iter().take(room).map(|port| port.listen).collect(),
+        }
     }
 
     /// In the order of `handles`.
-    fn of(mut handles: Vec<OwnedFd>, counts: [usize; 3]) -> Result<Listening> {
-        if handles.len() != counts.iter().sum::<usize>() + 2 {
+    fn of(mut handles: Vec<OwnedFd>, counts: [usize; 3], ports: Vec<StreamPort>) -> Result<Listening> {
+        if handles.len() != counts.iter().sum::<usize>() + 2 + ports.len() {
             return Err(Error::unavailable("the old process passed another number of sockets than it said"));
         }
         let mut take = |count: usize| handles.drain(..count).collect::<Vec<_>>();
@@ -65,6 +79,11 @@ impl Listening {
                 panel: api.next().expect("there are two"),
                 edge: api.next().expect("there are two"),
             },
+            ports: ports
+                .into_iter()
+                .zip(handles)
+                .map(|(listen, socket)| PortSocket { listen, socket })
+                .collect(),
         })
     }
 }
@@ -72,9 +91,11 @@ impl Listening {
 #[derive(Debug, Serialize, Deserialize)]
 enum Word {
     Hello,
-    /// How many of the sockets are for http, https and the panel; the API's two come after them.
+    /// How many of the sockets are for http, https and the panel; the API's two come after them, then these ports.
     Go {
         sockets: [usize; 3],
+        #[serde(default)]
+        ports: Vec<StreamPort>,
     },
     Serving,
     Failed {
@@ -163,9 +184,7 @@ impl Next {
 
     /// Gives it the sockets and waits until it serves. The store must be closed.
     pub async fn go(&mut self, listening: &Listening) -> Result<()> {
-        let Listeners { http, https, panel } = &listening.edge;
-        let sockets = [http.len(), https.len(), panel.len()];
-        if let Err(error) = self.line.send(&Word::Go { sockets }, &listening.handles()) {
+        if let Err(error) = self.line.send(&listening.go(), &listening.handles()) {
             return Err(self.end_because(error.to_string()).await);
         }
         match self.line.receive_later(SERVE).await {
@@ -241,7 +260,7 @@ impl Before {
     pub fn take_over(&self) -> Result<Listening> {
         self.line.send(&Word::Hello, &[])?;
         match self.line.receive(SERVE)? {
-            (Word::Go { sockets }, handles) => Listening::of(handles, sockets),
+            (Word::Go { sockets, ports }, handles) => Listening::of(handles, sockets, ports),
             (word, _) => Err(Error::unavailable(what_it_said(word))),
         }
     }

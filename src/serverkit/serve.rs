@@ -162,14 +162,16 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     let patience = if returns { Duration::from_secs(30) } else { Duration::ZERO };
     let store = open_store(&config.data, &world, patience, back.as_ref()).await?;
     let settings = edge_settings(config);
-    let listening = match listening {
+    let mut listening = match listening {
         Some(listening) => listening,
         None => Listening {
             api: Sockets::bind(&config.data)?,
             edge: Listeners::bind(&settings)?,
+            ports: Vec::new(),
         },
     };
     let edge = Arc::new(Edge::start_on(listening.edge.try_clone()?, settings, world.clone())?);
+    edge.adopt(std::mem::take(&mut listening.ports));
     let bound = listening.edge.bound()?;
     let redactor = Redactor::default();
     let host = Host::new(config.data.clone(), world.clone());
@@ -237,6 +239,7 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     // The edge serves on, from its last configuration; who asks the panel waits until somebody serves it again.
     panel_stops.await;
     watching.abort();
+    listening.ports = edge.ports()?;
     let back = store.return_point().await;
     store.close().await;
     let (handed, back) = match back {

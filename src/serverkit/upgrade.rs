@@ -51,7 +51,8 @@ pub async fn open_store(data: &Path, world: &World, patience: Duration, back: Op
         let opened = tokio::task::spawn_blocking(move || Store::open(&dir, theirs)).await;
         match (opened.doing("opening the state")?, back) {
             (Err(Error::Busy { .. }), _) if begun.elapsed() < patience => tokio::time::sleep(Duration::from_millis(100)).await,
-            (Err(error), Some(back)) if !restored && !matches!(error, Error::Busy { .. }) => {
+            // Whatever else is wrong, such as a full disk, is not mended by another state.
+            (Err(error), Some(back)) if !restored && store::is_newer(&error) => {
                 restored = true;
                 restore(&error, back.clone(), world.clone()).await?;
             }

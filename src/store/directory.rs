@@ -1,6 +1,6 @@
 //! The directory as a whole: one process holds it, a newer version's is refused, and changes of names are synced.
 
-use crate::sealing::Sealer;
+use crate::{record, sealing::Sealer};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -113,7 +113,7 @@ fn refuse_newer(text: &str, dir: &Path) -> Result<()> {
         serverkit: String,
     }
     match serde_json::from_str::<Head>(text) {
-        Ok(head) if head.format > FORMAT => Err(Error::unavailable(format!(
+        Ok(head) if head.format > FORMAT => Err(record::refused(format!(
             "{} was written by serverkit {} in format {}; this is serverkit {}, which knows formats up to {FORMAT}: start the newer one",
             dir.display(),
             head.serverkit,

@@ -6,6 +6,7 @@
 use crate::{
     codec::{Cursor, put_bytes},
     directory::sync_dir,
+    record,
 };
 use std::{
     fs::{self, File, OpenOptions},
@@ -114,7 +115,7 @@ fn read_segment(
         }
         if bytes.starts_with(b"serverkit journal ") && bytes[..at.min(18)] == HEAD[..18] && bytes.get(18).is_some_and(|digit| *digit > b'1')
         {
-            return Err(Error::unavailable(format!(
+            return Err(record::refused(format!(
                 "the journal {name} was written by a newer serverkit; start that one"
             )));
         }

@@ -64,7 +64,7 @@ pub use batch::Batch;
 pub use certificates::AUTHORITY_KEY;
 pub use collection::{Collection, Stored};
 pub use edge_options::EDGE_OPTIONS_KEY;
-pub use record::{Never, Record};
+pub use record::{Never, Record, is_newer};
 pub use return_point::ReturnPoint;
 pub use second_factors::SECURITY_KEY;
 pub use settings::SETTINGS_KEY;

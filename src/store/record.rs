@@ -59,9 +59,40 @@ pub fn decode<T: Record>(version: u8, json: &[u8]) -> Result<T> {
 
 /// The refusal of a record from a newer binary.
 pub fn newer<T: Record>(version: u8) -> Error {
-    Error::unavailable(format!(
+    refused(format!(
         "a stored {} has version {version}, and this serverkit knows versions up to {}: it was written by a newer serverkit; start that one",
         T::KIND,
         T::VERSION
     ))
+}
+
+/// What marks errors about state that a newer binary wrote.
+#[derive(Debug)]
+struct Newer;
+
+impl std::fmt::Display for Newer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("only the newer version can read it")
+    }
+}
+
+impl std::error::Error for Newer {}
+
+/// Refuses state of a newer binary, in words.
+pub(crate) fn refused(words: String) -> Error {
+    Error::unavailable_by(words, Newer)
+}
+
+/// Whether opening failed because another version wrote what this one does not understand, and for no other reason such
+/// as a full disk.
+pub fn is_newer(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let odd = error.downcast_ref::<serde_json::Error>().is_some_and(serde_json::Error::is_data);
+        if odd || error.is::<Newer>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
