@@ -25,5 +25,6 @@ mod sources;
 mod tidy;
 mod upgrade;
 mod uploads;
+mod variables;
 mod webhooks;
 mod zero_downtime;

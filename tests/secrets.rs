@@ -40,6 +40,10 @@ async fn docker_a_secret_is_found_nowhere() {
         "print(f\"listening",
         "print(os.environ[\"KEY\"], base64.b64encode(os.environb[b\"KEY\"]).decode())\nprint(f\"listening",
     );
+    // One that every app has, and one that is hidden only because it holds another.
+    let shared = "shared-canary/91ce+&-lynx";
+    let wish = json!({"set": [{"key": "SHARED", "value": shared, "secret": true}, {"key": "SHARED_DSN", "value": "ada:${SHARED}@db", "scope": "both"}]});
+    panel.patch("/api/v1/variables?owner=organization", wish).await.expect(200);
     let mut body = app_of("hello", &repository);
     body["source"]["url"] = server.url("app.git").into();
     body["source"]["user"] = "ada".into();
@@ -47,11 +51,12 @@ async fn docker_a_secret_is_found_nowhere() {
     body["variables"] = json!([
         {"key": "KEY", "value": value, "secret": true},
         {"key": "BUILD_KEY", "value": value, "secret": true, "scope": "build"},
+        {"key": "DSN", "value": "postgres://${SHARED_DSN}/x"},
     ]);
     // Printed in every spelling that people and programs use, by a command of its own too.
     let spell = "import base64, json, os, urllib.parse as u; k = os.environ['KEY']; print(k, u.quote(k, safe=''), u.quote_plus(k), json.dumps(k), \
         base64.b64encode(k.encode()).decode(), base64.urlsafe_b64encode(k.encode()).decode(), repr(k), sep='\\n')";
-    body["before_deploy"] = format!("python3 -c \"{spell}\"").into();
+    body["before_deploy"] = format!("python3 -c \"{spell}\"; echo $DSN $SHARED; echo $DSN | base64").into();
     body["after_deploy"] = "echo after: $KEY; echo $KEY >&2; exit 3".into();
     let created = panel.post("/api/v1/apps", body).await.expect(201);
     let deployment = text(&panel.newest("hello").await, "id");
@@ -73,6 +78,18 @@ async fn docker_a_secret_is_found_nowhere() {
             .send(request.header("content-type", "application/json").body(told.clone()))
             .await;
     }
+    // Changed, looked at ahead, and restored: what it was is hidden too.
+    let wish = json!({"set": [{"key": "SHARED", "value": "another-canary-77-moth", "secret": true}, {"key": "DSN", "value": "${DSN_2}"}, {"key": "DSN_2", "value": "${DSN}"}]});
+    let circle = panel.post("/api/v1/variables/preview?owner=app:hello", wish).await.expect(422);
+    let wish = json!({"set": [{"key": "KEY", "value": "another-canary-77-moth"}]});
+    let preview = panel
+        .post("/api/v1/variables/preview?owner=app:hello", wish.clone())
+        .await
+        .expect(200);
+    panel.patch("/api/v1/variables?owner=app:hello", wish).await.expect(200);
+    let versions = panel.list("/api/v1/variables/history?owner=app:hello&key=KEY").await;
+    let first = json!({"version": versions.last().unwrap()["id"]});
+    let restored = panel.post("/api/v1/variables/restore?owner=app:hello", first).await.expect(200);
     // A failing one writes errors.
     repository.edit(
         "Dockerfile",
@@ -82,24 +99,40 @@ async fn docker_a_secret_is_found_nowhere() {
     let failing = panel.deploy("hello").await;
     let error = panel.fails(&failing).await;
 
-    let encoded = String::from_utf8(
-        std::process::Command::new("base64")
-            .args(["-w0"])
-            .stdin(pipe(value))
-            .output()
-            .unwrap()
-            .stdout,
-    )
-    .unwrap();
+    let encoded = base64_of(value);
     let encoded_tail = &encoded[..20];
     let percent = "canary%2F7d1f%2Bq%22%25%249-zebra";
     let escaped = "canary/7d1f+q\\\"%$9-zebra";
-    let canaries = [value, password, encoded_tail, percent, escaped, &hook_secret, OWNER.1];
-    let mut seen = vec![("the answer", created.text()), ("the error", error)];
+    let shared_encoded = &base64_of(shared)[..20];
+    let canaries = [
+        value,
+        password,
+        encoded_tail,
+        percent,
+        escaped,
+        &hook_secret,
+        OWNER.1,
+        shared,
+        shared_encoded,
+        "shared-canary%2F91ce%2B%26-lynx",
+        "another-canary-77-moth",
+    ];
+    let mut seen = vec![
+        ("the answer", created.text()),
+        ("the error", error),
+        ("the circle", circle.text()),
+        ("the preview", preview.text()),
+        ("the restored", restored.text()),
+    ];
     for path in [
         "/api/v1/apps",
         "/api/v1/apps/hello",
         "/api/v1/apps/hello/variables",
+        "/api/v1/variables",
+        "/api/v1/variables?owner=app:hello&inherited=true",
+        "/api/v1/variables/history?owner=organization",
+        "/api/v1/variables/history?owner=app:hello",
+        "/api/v1/apps/hello/diff?from=1&to=1",
         "/api/v1/apps/hello/releases",
         "/api/v1/apps/hello/deployments",
         "/api/v1/apps/hello/webhook",
@@ -128,6 +161,11 @@ async fn docker_a_secret_is_found_nowhere() {
     }
     let found = found_below(panel.data(), &canaries);
     assert!(found.is_empty(), "in the clear on disk: {found:?}");
+}
+
+fn base64_of(text: &str) -> String {
+    let encoded = std::process::Command::new("base64").args(["-w0"]).stdin(pipe(text)).output();
+    String::from_utf8(encoded.unwrap().stdout).unwrap()
 }
 
 fn pipe(text: &str) -> std::process::Stdio {

@@ -39,6 +39,7 @@ mod sessions;
 mod settings;
 mod setup;
 mod shape;
+mod shared_variables;
 mod signed;
 mod sources;
 mod stacks;
@@ -253,6 +254,7 @@ type Operations = (
         projects::ProjectsApi,
         apps::AppsApi,
         variables::VariablesApi,
+        shared_variables::SharedVariablesApi,
         domains::DomainsApi,
         certificates::CertificatesApi,
         dns::DnsApi,
@@ -298,6 +300,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             projects::ProjectsApi(panel()),
             apps::AppsApi(panel()),
             variables::VariablesApi(panel()),
+            shared_variables::SharedVariablesApi(panel()),
             domains::DomainsApi(panel()),
             certificates::CertificatesApi(panel()),
             dns::DnsApi(panel()),

@@ -18,7 +18,7 @@ pub enum Tag {
     Apps,
     /// Compose files, the services they make, and the catalog of apps.
     Catalog,
-    /// Environment variables of apps.
+    /// Environment variables of apps, and of what they are in.
     Variables,
     /// Hosts that lead to apps.
     Domains,

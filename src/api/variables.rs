@@ -1,9 +1,10 @@
-//! Environment variables of apps. Values are bytes: what goes in comes out.
+//! Environment variables: of apps, and of what they are in. Values are bytes: what goes in comes out.
 
 use crate::{
     Panel,
-    answers::{Page, moment, page},
+    answers::{Named, Page, moment, page},
     failures::Answer,
+    releases::Change,
     signed::Signed,
     tags::Tag,
 };
@@ -26,8 +27,58 @@ pub struct Variable {
     pub scope: VariableScope,
     /// Shown as dots unless somebody with the right asks.
     pub secret: bool,
+    /// Whose it is.
+    pub level: VariableLevel,
+    /// The same in words, such as `project shop`.
+    pub from: String,
+    /// It is not of the one that was asked for, but of something that it is in.
+    pub inherited: bool,
     pub updated_at: OffsetDateTime,
     pub updated_by: String,
+}
+
+/// From the farthest to the nearest: the nearer one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum VariableLevel {
+    Organization,
+    Project,
+    Environment,
+    App,
+    /// One service of an app from a Compose file.
+    Service,
+}
+
+/// What a variable was at some time.
+#[derive(Debug, Object)]
+pub struct VariableVersion {
+    pub id: String,
+    pub key: String,
+    /// Null when it was removed, or is secret and was not revealed.
+    pub value: Option<String>,
+    pub encoding: Encoding,
+    /// It was removed then.
+    pub removed: bool,
+    pub scope: VariableScope,
+    pub secret: bool,
+    pub at: OffsetDateTime,
+    pub by: String,
+}
+
+/// What a change would do.
+#[derive(Debug, Object)]
+pub struct VariablePreview {
+    /// By key. Secrets show as `changed`, or as `set` where they are new or gone.
+    pub changes: Vec<Change>,
+    /// The apps that have them.
+    pub apps: Vec<Named>,
+}
+
+/// Which old version to make the one that counts.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct VariableRestore {
+    pub version: String,
 }
 
 /// How `value` holds the bytes.
@@ -94,22 +145,70 @@ pub struct VariableImport {
 
 impl From<app::VariableView> for Variable {
     fn from(view: app::VariableView) -> Variable {
-        let (value, encoding) = match view.value {
-            None => (None, Encoding::Utf8),
-            Some(value) => match value.expose_str() {
-                Some(text) => (Some(text.to_owned()), Encoding::Utf8),
-                None => (Some(BASE64_STANDARD.encode(value.expose())), Encoding::Base64),
-            },
-        };
+        let (value, encoding) = written(view.value);
         Variable {
             key: view.key.to_string(),
             value,
             encoding,
             scope: view.scope.into(),
             secret: view.secret,
+            level: view.level.into(),
+            from: view.from,
+            inherited: view.inherited,
             updated_at: moment(view.updated_at),
             updated_by: view.updated_by,
         }
+    }
+}
+
+fn written(value: Option<Secret>) -> (Option<String>, Encoding) {
+    match value {
+        None => (None, Encoding::Utf8),
+        Some(value) => match value.expose_str() {
+            Some(text) => (Some(text.to_owned()), Encoding::Utf8),
+            None => (Some(BASE64_STANDARD.encode(value.expose())), Encoding::Base64),
+        },
+    }
+}
+
+impl From<types::VariableLevel> for VariableLevel {
+    fn from(level: types::VariableLevel) -> VariableLevel {
+        match level {
+            types::VariableLevel::Organization => VariableLevel::Organization,
+            types::VariableLevel::Project => VariableLevel::Project,
+            types::VariableLevel::Environment => VariableLevel::Environment,
+            types::VariableLevel::App => VariableLevel::App,
+            types::VariableLevel::Service => VariableLevel::Service,
+        }
+    }
+}
+
+impl From<app::VersionView> for VariableVersion {
+    fn from(view: app::VersionView) -> VariableVersion {
+        let (value, encoding) = written(view.value);
+        VariableVersion {
+            id: view.id.to_string(),
+            key: view.key.to_string(),
+            value,
+            encoding,
+            removed: view.removed,
+            scope: view.scope.into(),
+            secret: view.secret,
+            at: moment(view.at),
+            by: view.by,
+        }
+    }
+}
+
+impl TryFrom<VariableUpdate> for app::VariableWish {
+    type Error = types::Error;
+
+    fn try_from(body: VariableUpdate) -> types::Result<app::VariableWish> {
+        let unset: types::Result<Vec<_>> = body.unset.unwrap_or_default().iter().map(|key| key.parse()).collect();
+        Ok(app::VariableWish {
+            set: changes(body.set.unwrap_or_default())?,
+            unset: unset?,
+        })
     }
 }
 
@@ -203,9 +302,7 @@ impl VariablesApi {
         app: Path<String>,
         body: Json<VariableUpdate>,
     ) -> Answer<Json<Page<Variable>>> {
-        let set = changes(body.0.set.unwrap_or_default())?;
-        let unset: types::Result<Vec<_>> = body.0.unset.unwrap_or_default().iter().map(|key| key.parse()).collect();
-        Ok(whole(self.0.variables.update(&who.actor, &app.0, set, unset?).await?))
+        Ok(whole(self.0.variables.update(&who.actor, &app.0, body.0.try_into()?).await?))
     }
 
     /// Replace all variables
@@ -235,12 +332,9 @@ impl VariablesApi {
         body: Json<VariableImport>,
     ) -> Answer<Json<Page<Variable>>> {
         let VariableImport { text, secret, scope } = body.0;
-        let variables = self
-            .0
-            .variables
-            .import(&who.actor, &app.0, &text, scope.map(Into::into), secret)
-            .await?;
-        Ok(whole(variables))
+        who.actor.may(types::Action::Configure)?;
+        let wish = app::Variables::read_dotenv(&text, scope.map(Into::into), secret)?;
+        Ok(whole(self.0.variables.update(&who.actor, &app.0, wish).await?))
     }
 
     /// Export as a .env file
@@ -253,6 +347,6 @@ impl VariablesApi {
         /// Id or name.
         app: Path<String>,
     ) -> Answer<PlainText<String>> {
-        Ok(PlainText(self.0.variables.export(&who.actor, &app.0).await?))
+        Ok(PlainText(self.0.variables.export(&who.actor, &format!("app:{}", app.0)).await?))
     }
 }

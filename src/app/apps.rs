@@ -24,6 +24,7 @@ use store::Batch;
 use types::{
     Action, Actor, App, AppId, AppName, BuildWish, Cause, ContainerPath, DeployCommands, DeployLock, DesiredState, Environment, Error,
     Fact, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Phase, RepoPath, Result, Secret, Slug, Source,
+    VariableOwner,
 };
 
 /// What somebody wants to run.
@@ -199,7 +200,7 @@ impl Apps {
             batch = batch.insert(volume);
         }
         for change in wish.variables {
-            batch = batch.insert(sealed_variable(ground, actor, &app, change)?);
+            batch = batch.insert(sealed_variable(ground, actor, VariableOwner::App(app.id.clone()), change)?);
         }
         // What is uploaded comes after this.
         if wish.deploy && !matches!(app.source, Source::Upload(_)) {

@@ -8,7 +8,7 @@ use crate::{
     deployments::{git_login, log_name, moved},
     ground::Ground,
     registries, releases, routing, uploads,
-    variables::variables_of,
+    variables::effective,
 };
 use async_trait::async_trait;
 use node::Lines;
@@ -467,11 +467,11 @@ impl Step<'_> {
             return Ok(Next::to(Phase::Fetching));
         }
         let (mut arguments, mut secrets) = (BTreeMap::new(), BTreeMap::new());
-        for variable in variables_of(self.ground, &self.app.id)?
-            .iter()
+        for variable in effective(self.ground, self.app)?
+            .into_iter()
             .filter(|variable| variable.scope.at_build())
         {
-            let value = self.ground.store.unseal(&variable.value.value)?;
+            let value = variable.value;
             match value.expose_str() {
                 Some(text) if !variable.secret => {
                     arguments.insert(variable.key.to_string(), text.to_owned());
@@ -540,15 +540,17 @@ impl Step<'_> {
     fn released(&self, image: Image, image_name: String) -> Result<Next> {
         let ground = self.ground;
         let app = ground.store.apps.get(self.app.id.as_str())?.value;
-        let variables = variables_of(ground, &app.id)?
-            .into_iter()
-            .filter(|variable| variable.scope.at_run())
-            .map(|stored| ReleaseVariable {
-                key: stored.value.key,
-                value: stored.value.value,
-                secret: stored.value.secret,
-            })
-            .collect();
+        let mut variables = Vec::new();
+        for variable in effective(ground, &app)?.into_iter().filter(|variable| variable.scope.at_run()) {
+            variables.push(ReleaseVariable {
+                value: match variable.sealed {
+                    Some(sealed) => sealed,
+                    None => ground.store.seal(&variable.value)?,
+                },
+                key: variable.key,
+                secret: variable.secret,
+            });
+        }
         let mut domains: Vec<_> = ground
             .store
             .domains

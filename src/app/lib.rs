@@ -120,7 +120,7 @@ pub use trash::{DeletePlan, Trash};
 pub use upgrades::{UpgradeFiles, UpgradeWish, Upgrades, VERSION};
 pub use uploads::Uploads;
 pub use users::*;
-pub use variables::{VariableChange, VariableView, Variables};
+pub use variables::{VariableChange, VariablePreview, VariableView, VariableWish, Variables, VersionView};
 pub use volumes::{VolumeView, Volumes};
 pub use webhooks::{WebhookChange, WebhookView, Webhooks};
 

@@ -129,8 +129,10 @@ impl Projects {
         }
         let store = &self.ground.store;
         let mut batch = Batch::new().remove(&store.projects.get(view.project.id.as_str())?);
+        batch = crate::variables::forget(&self.ground, batch, &format!("{}/", view.project.id))?;
         for environment in &view.environments {
             batch = batch.remove(&store.environments.get(environment.id.as_str())?);
+            batch = crate::variables::forget(&self.ground, batch, &format!("{}/", environment.id))?;
         }
         store.commit(batch).await?;
         self.ground.wake_reconcile();
@@ -176,7 +178,10 @@ impl Projects {
         if environments_of(&self.ground, &environment.project)?.len() == 1 {
             return Err(Error::busy("the last environment of a project stays; delete the project instead"));
         }
-        store.environments.remove(id).await?;
+        let batch = Batch::new().remove(&store.environments.get(id)?);
+        store
+            .commit(crate::variables::forget(&self.ground, batch, &format!("{}/", environment.id))?)
+            .await?;
         self.ground.wake_reconcile();
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::{
     containers::{app_network, ensure_network, must_be_here, tail},
     ground::Ground,
     releases::Difference,
-    variables::variables_of,
+    variables,
     volumes::new_volume,
 };
 use catalog::{
@@ -173,9 +173,8 @@ pub(crate) fn text_of(ground: &Ground, source: &ComposeSource) -> Result<String>
 /// What `$NAME` stands for in this app.
 pub(crate) fn values_of(ground: &Ground, app: &App) -> Result<BTreeMap<String, String>> {
     let mut values = BTreeMap::new();
-    for variable in variables_of(ground, &app.id)? {
-        let open = ground.store.unseal(&variable.value.value)?;
-        if let Some(text) = open.expose_str() {
+    for variable in variables::effective(ground, app)? {
+        if let Some(text) = variable.value.expose_str() {
             values.insert(variable.key.to_string(), text.to_owned());
         }
     }

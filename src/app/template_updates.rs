@@ -169,7 +169,12 @@ impl TemplateUpdates {
             batch = batch.insert(volume);
         }
         for change in changes {
-            batch = batch.insert(sealed_variable(ground, actor, &stored, change)?);
+            batch = batch.insert(sealed_variable(
+                ground,
+                actor,
+                types::VariableOwner::App(stored.id.clone()),
+                change,
+            )?);
         }
         self.commit(actor, stored, batch, false).await?;
         for (listen, service, port) in opened {

@@ -83,7 +83,7 @@ async fn a_diff_shows_values_but_no_secrets() {
         change("PASSWORD", "second-4712", true),
         change("TOKEN", "third-4713", true),
     ];
-    variables.update(&bench.owner, "blog", set, Vec::new()).await.expect("set");
+    variables.update(&bench.owner, "blog", to_set(set)).await.expect("set");
     Deployments::new(bench.ground.clone())
         .create(&bench.owner, "blog", crate::Wanted::Usual)
         .await
@@ -98,6 +98,10 @@ async fn a_diff_shows_values_but_no_secrets() {
     assert_eq!(variable("COLOUR"), (Some("green"), Some("blue")));
     assert_eq!(variable("PASSWORD"), (Some("changed"), Some("changed")));
     assert_eq!(variable("TOKEN"), (None, Some("set")));
+}
+
+fn to_set(set: Vec<VariableChange>) -> crate::VariableWish {
+    crate::VariableWish { set, unset: Vec::new() }
 }
 
 #[tokio::test]
@@ -119,7 +123,7 @@ async fn bytes_that_are_no_text_fit_a_build_secret_only() {
             scope: Some(scope),
             secret: Some(secret),
         };
-        let answer = variables.update(&bench.owner, "blog", vec![change], Vec::new()).await;
+        let answer = variables.update(&bench.owner, "blog", to_set(vec![change])).await;
         assert_eq!(answer.is_ok(), taken, "{scope:?} {secret}");
     }
 }

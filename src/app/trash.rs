@@ -6,7 +6,6 @@ use crate::{
     ground::Ground,
     projects::owned,
     releases::releases_of,
-    variables::variables_of,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::Batch;
@@ -269,9 +268,7 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     }
     let mut batch = Batch::new().remove(&store.apps.get(app.id.as_str())?);
     let prefix = format!("{}/", app.id);
-    for variable in variables_of(ground, &app.id)? {
-        batch = batch.remove(&variable);
-    }
+    batch = crate::variables::forget(ground, batch, app.id.as_str())?;
     let releases = store.releases.prefix(&prefix)?;
     for release in &releases {
         batch = batch.remove(release);

@@ -114,7 +114,7 @@ pub enum Command {
     Ssh(terminal::Ssh),
     /// Open an app in the browser
     Open(apps::Open),
-    /// Environment variables of an app
+    /// Environment variables of apps, and of what they are in
     #[command(subcommand)]
     Env(variables::Command),
     /// Pushes that deploy: the address for the forge, its rules, and what came
@@ -325,6 +325,11 @@ mod tests {
             "serverkit env list blog",
             "serverkit env set blog A=1 B@file C=-",
             "serverkit env unset blog A B",
+            "serverkit env set --project shop A=1 --deploy",
+            "serverkit env set blog --service db A=1 --dry-run",
+            "serverkit env list --environment shop/staging --inherited",
+            "serverkit env history blog A",
+            "serverkit env restore --organization ver_1",
             "serverkit env import blog .env",
             "serverkit env export blog",
             "serverkit domain add blog a.test",
@@ -386,8 +391,6 @@ mod tests {
             "serverkit deploy blog --from . --ref main",
             "serverkit token create x --scope everything",
             "serverkit token create x --days 3 --never",
-            "serverkit env set blog",
-            "serverkit env set blog =x",
             "serverkit logs blog --build 3 --since 10m",
             "serverkit completions cobol",
             "serverkit nonsense",

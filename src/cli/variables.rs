@@ -9,7 +9,9 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::{Args, Subcommand};
-use client::types::{Encoding, Variable, VariableImport, VariableInput, VariableScope, VariableUpdate};
+use client::types::{
+    Encoding, Variable, VariableImport, VariableInput, VariablePreview, VariableRestore, VariableScope, VariableUpdate, VariableVersion,
+};
 use std::{
     fs,
     io::{self, Read},
@@ -19,35 +21,130 @@ use types::{Clock, SystemClock, VariableKey};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the variables of an app; secret values show as dots
+    /// List variables; secret values show as dots
     #[command(visible_alias = "ls")]
     List(List),
     /// Set variables; they take effect with the next deployment
+    ///
+    /// ${NAME} in a value stands for another variable, $${NAME} for the text itself.
     Set(Set),
     /// Remove variables
     Unset(Unset),
     /// Set the variables of a .env file; what it does not name stays
     Import(Import),
-    /// Print all variables as a .env file, secret values too
+    /// Print the variables as a .env file, secret values too
     Export(Export),
+    /// Show what variables were, who changed them and when
+    History(History),
+    /// Make a variable what it was
+    Restore(Restore),
+}
+
+/// Whose variables. What is in a project has its variables too: organization, project, environment, app, service; the
+/// nearer one wins.
+#[derive(Debug, Args)]
+#[group(skip)]
+struct Whose {
+    /// Of a project (name or id), in place of an app
+    #[arg(long, conflicts_with_all = ["environment", "organization", "service"])]
+    project: Option<String>,
+    /// Of an environment (PROJECT/NAME or id), in place of an app
+    #[arg(long, conflicts_with_all = ["organization", "service"])]
+    environment: Option<String>,
+    /// Of the organization: everything has them
+    #[arg(long, conflicts_with = "service")]
+    organization: bool,
+    /// Of one service of the app, which is from a Compose file
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<String>,
+}
+
+/// Whose they are, for the API and in words.
+struct Owner {
+    text: String,
+    words: String,
+    /// What brings a change live.
+    live: String,
+}
+
+impl Whose {
+    fn needs_app(&self) -> bool {
+        self.project.is_none() && self.environment.is_none() && !self.organization
+    }
+
+    /// The owner, and what is left of the words: the first one is the app where one is needed.
+    fn of(&self, mut words: Vec<String>) -> Result<(Owner, Vec<String>)> {
+        let shared = |text: String, words: String| Owner {
+            text,
+            words,
+            live: "with --deploy, or deploy its apps".to_owned(),
+        };
+        let owner = match (&self.project, &self.environment) {
+            (Some(project), _) => shared(format!("project:{project}"), format!("project {project}")),
+            (_, Some(environment)) => shared(format!("environment:{environment}"), format!("environment {environment}")),
+            _ if self.organization => shared("organization".to_owned(), "the organization".to_owned()),
+            _ if words.is_empty() => {
+                return Err(Failure::usage("whose variables?").hint("name an app, or give --project, --environment or --organization"));
+            }
+            _ => {
+                let app = words.remove(0);
+                let text = match &self.service {
+                    Some(service) => format!("service:{app}/{service}"),
+                    None => format!("app:{app}"),
+                };
+                Owner {
+                    text,
+                    live: format!("serverkit deploy {app}"),
+                    words: app,
+                }
+            }
+        };
+        Ok((owner, words))
+    }
+
+    /// The same where nothing else may follow.
+    fn alone(&self, name: Option<String>) -> Result<Owner> {
+        if let (false, Some(name)) = (self.needs_app(), &name) {
+            return Err(Failure::usage(format!("`{name}` is too much: leave the app or the flag out")));
+        }
+        Ok(self.of(name.into_iter().collect())?.0)
+    }
 }
 
 #[derive(Debug, Args)]
 pub struct List {
     /// Name or id of the app
-    name: String,
+    name: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
+    /// With what it inherits, and from where
+    #[arg(long, short = 'i')]
+    inherited: bool,
     /// Show secret values too; this is recorded
     #[arg(long)]
     reveal: bool,
 }
 
+/// When a change is done, and whether.
+#[derive(Debug, Args)]
+#[group(skip)]
+struct Apply {
+    /// Bring it live at once in every running app that has it
+    #[arg(long, conflicts_with = "dry_run")]
+    deploy: bool,
+    /// Only show what would change
+    #[arg(long)]
+    dry_run: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct Set {
-    /// Name or id of the app
-    name: String,
-    /// KEY=VALUE, KEY@FILE for the content of a file, or KEY=- for standard input; files and input are taken byte for byte
-    #[arg(required = true, value_name = "KEY=VALUE", value_parser = assignment)]
-    variables: Vec<Assignment>,
+    /// Name or id of the app, then KEY=VALUE, KEY@FILE for the content of a file, or KEY=- for standard input; files and input are
+    /// taken byte for byte
+    #[arg(required = true, value_name = "APP KEY=VALUE")]
+    words: Vec<String>,
+    #[command(flatten)]
+    whose: Whose,
     /// They are secret: their values are not shown in lists, and are build secrets at build time
     #[arg(long, conflicts_with = "plain")]
     secret: bool,
@@ -57,72 +154,141 @@ pub struct Set {
     /// When they are there: in the running container, while the image is built, or both
     #[arg(long, value_parser = scope)]
     scope: Option<VariableScope>,
+    #[command(flatten)]
+    apply: Apply,
 }
 
 #[derive(Debug, Args)]
 pub struct Unset {
-    /// Name or id of the app
-    name: String,
-    /// The variables to remove
-    #[arg(required = true, value_name = "KEY")]
-    keys: Vec<String>,
+    /// Name or id of the app, then the variables to remove
+    #[arg(required = true, value_name = "APP KEY")]
+    words: Vec<String>,
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    apply: Apply,
 }
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Name or id of the app
-    name: String,
-    /// The file; - for standard input
-    file: PathBuf,
+    /// Name or id of the app, then the file; - for standard input
+    #[arg(required = true, value_name = "APP FILE")]
+    words: Vec<String>,
+    #[command(flatten)]
+    whose: Whose,
     /// Mark all of them as secret
     #[arg(long)]
     secret: bool,
     /// When they are there: in the running container, while the image is built, or both
     #[arg(long, value_parser = scope)]
     scope: Option<VariableScope>,
+    /// Bring it live at once in every running app that has it
+    #[arg(long)]
+    deploy: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Export {
     /// Name or id of the app
-    name: String,
+    name: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+#[derive(Debug, Args)]
+pub struct History {
+    /// Name or id of the app, then a variable; without it all of them
+    #[arg(value_name = "APP KEY")]
+    words: Vec<String>,
+    #[command(flatten)]
+    whose: Whose,
+    /// Show secret values too; this is recorded
+    #[arg(long)]
+    reveal: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Name or id of the app, then the version (ver_…, see `serverkit env history`)
+    #[arg(required = true, value_name = "APP VERSION")]
+    words: Vec<String>,
+    #[command(flatten)]
+    whose: Whose,
 }
 
 pub async fn run(context: &Context, command: Command) -> Result {
     match command {
         Command::List(args) => list(context, args).await,
         Command::Set(args) => {
+            let (owner, words) = args.whose.of(args.words)?;
+            let given: Result<Vec<Assignment>, String> = words.iter().map(|word| assignment(word)).collect();
+            let given = given.map_err(|why| Failure::usage(format!("not a variable: {why}")))?;
+            if given.is_empty() {
+                return Err(Failure::usage("nothing to set was given; use KEY=VALUE"));
+            }
             let secret = if args.plain { Some(false) } else { args.secret.then_some(true) };
-            let set = inputs(args.variables, secret, args.scope)?;
+            let set = inputs(given, secret, args.scope)?;
             let keys = set.iter().map(|each| each.key.clone()).collect();
-            change(context, &args.name, Some(set), None, keys, "set").await
+            let body = VariableUpdate {
+                set: Some(set),
+                unset: None,
+            };
+            change(context, &owner, body, keys, "set", &args.apply).await
         }
         Command::Unset(args) => {
-            ask::confirm(
-                &format!("This removes {} from {}", args.keys.join(", "), args.name),
-                context.globals.yes || !ask::is_possible(),
-            )?;
-            change(context, &args.name, None, Some(args.keys.clone()), args.keys, "removed").await
+            let (owner, keys) = args.whose.of(args.words)?;
+            if keys.is_empty() {
+                return Err(Failure::usage("no variable to remove was given"));
+            }
+            if !args.apply.dry_run {
+                ask::confirm(
+                    &format!("This removes {} from {}", keys.join(", "), owner.words),
+                    context.globals.yes || !ask::is_possible(),
+                )?;
+            }
+            let body = VariableUpdate {
+                set: None,
+                unset: Some(keys.clone()),
+            };
+            change(context, &owner, body, keys, "removed", &args.apply).await
         }
         Command::Import(args) => import(context, args).await,
         Command::Export(args) => export(context, args).await,
+        Command::History(args) => history(context, args).await,
+        Command::Restore(args) => {
+            let (owner, words) = args.whose.of(args.words)?;
+            let [version] = <[String; 1]>::try_from(words).map_err(|_| Failure::usage("give one version (ver_…)"))?;
+            let client = context.panel()?;
+            let answer = client
+                .ask(client.variable_restore(Some(&owner.text), &VariableRestore { version }))
+                .await?;
+            context
+                .out
+                .answer(&answer.json, || format!("restored; bring it live: {}", owner.live))
+        }
     }
 }
 
 async fn list(context: &Context, args: List) -> Result {
     let client = context.panel()?;
-    let reveal = args.reveal.then_some(true);
-    let variables =
-        lists::all::<Variable, _>(async |cursor| client.ask(client.variable_list(&args.name, cursor, lists::LIMIT, reveal)).await).await?;
-    let empty = format!("{} has no variables; set one: serverkit env set {} KEY=VALUE", args.name, args.name);
+    let owner = args.whose.alone(args.name)?;
+    let (inherited, reveal) = (args.inherited.then_some(true), args.reveal.then_some(true));
+    let variables = lists::all::<Variable, _>(async |cursor| {
+        client
+            .ask(client.shared_variable_list(cursor, inherited, lists::LIMIT, Some(&owner.text), reveal))
+            .await
+    })
+    .await?;
+    let empty = format!("{} has no variables; set one: serverkit env set … KEY=VALUE", owner.words);
     context.out.list(&variables.json, &empty, || {
-        let mut table = Table::new(["KEY", "VALUE", "WHEN", "CHANGED", "BY"]);
+        let mut table = Table::new(["KEY", "VALUE", "WHEN", "FROM", "CHANGED", "BY"]);
         let now = SystemClock.now();
         for variable in &variables.items {
             table.row([
                 variable.key.clone().into(),
-                value_cell(variable),
+                value_cell(variable.value.as_deref(), variable.encoding),
                 variable.scope.to_string().into(),
+                variable.from.clone().into(),
                 when(&variable.updated_at, now).into(),
                 variable.updated_by.clone().into(),
             ]);
@@ -131,12 +297,48 @@ async fn list(context: &Context, args: List) -> Result {
     })
 }
 
+async fn history(context: &Context, args: History) -> Result {
+    let (owner, mut words) = args.whose.of(args.words)?;
+    let key = words.pop();
+    if !words.is_empty() {
+        return Err(Failure::usage("give one variable, or none for all"));
+    }
+    let client = context.panel()?;
+    let reveal = args.reveal.then_some(true);
+    let versions = lists::all::<VariableVersion, _>(async |cursor| {
+        client
+            .ask(client.variable_history(cursor, key.as_deref(), lists::LIMIT, Some(&owner.text), reveal))
+            .await
+    })
+    .await?;
+    context.out.list(&versions.json, "nothing was changed yet", || {
+        let mut table = Table::new(["VERSION", "KEY", "VALUE", "WHEN", "CHANGED", "BY"]);
+        let now = SystemClock.now();
+        for version in &versions.items {
+            let value = if version.removed {
+                Cell::tone("removed", Tone::Faint)
+            } else {
+                value_cell(version.value.as_deref(), version.encoding)
+            };
+            table.row([
+                version.id.clone().into(),
+                version.key.clone().into(),
+                value,
+                version.scope.to_string().into(),
+                when(&version.at, now).into(),
+                version.by.clone().into(),
+            ]);
+        }
+        table
+    })
+}
+
 /// A value fit for a table: long ones are cut, bytes are counted.
-fn value_cell(variable: &Variable) -> Cell {
-    let Some(value) = &variable.value else {
+fn value_cell(value: Option<&str>, encoding: Encoding) -> Cell {
+    let Some(value) = value else {
         return Cell::tone("••••••••", Tone::Faint);
     };
-    if variable.encoding == Encoding::Base64 {
+    if encoding == Encoding::Base64 {
         let count = BASE64_STANDARD.decode(value).map_or(0, |bytes| bytes.len());
         return Cell::tone(format!("({count} bytes)"), Tone::Faint);
     }
@@ -147,50 +349,84 @@ fn value_cell(variable: &Variable) -> Cell {
     Cell::from(line)
 }
 
-async fn change(
-    context: &Context,
-    name: &str,
-    set: Option<Vec<VariableInput>>,
-    unset: Option<Vec<String>>,
-    keys: Vec<String>,
-    verb: &str,
-) -> Result {
+async fn change(context: &Context, owner: &Owner, body: VariableUpdate, keys: Vec<String>, verb: &str, apply: &Apply) -> Result {
     let client = context.panel()?;
-    let answer = client.ask(client.variable_update(name, &VariableUpdate { set, unset })).await?;
-    context.out.answer(&answer.json, || {
-        format!("{verb} {}; bring it live: serverkit deploy {name}", keys.join(", "))
+    if apply.dry_run {
+        let preview = client.ask(client.shared_variable_preview(Some(&owner.text), &body)).await?;
+        return context.out.answer(&preview.json, || preview_text(&preview.value));
+    }
+    let deploy = apply.deploy.then_some(true);
+    let answer = client.ask(client.shared_variable_update(deploy, Some(&owner.text), &body)).await?;
+    context.out.answer(&answer.json, || match apply.deploy {
+        true => format!("{verb} {}; deployments are queued", keys.join(", ")),
+        false => format!("{verb} {}; bring it live: {}", keys.join(", "), owner.live),
     })
 }
 
+/// `A: 1 → 2`, a line each, and who has it.
+fn preview_text(preview: &VariablePreview) -> String {
+    if preview.changes.is_empty() {
+        return "nothing would change".to_owned();
+    }
+    let mut lines: Vec<String> = preview
+        .changes
+        .iter()
+        .map(|change| match (&change.from, &change.to) {
+            (None, Some(to)) => format!("+ {}: {to}", change.what),
+            (Some(from), None) => format!("- {}: {from}", change.what),
+            (from, to) => format!(
+                "~ {}: {} → {}",
+                change.what,
+                from.as_deref().unwrap_or_default(),
+                to.as_deref().unwrap_or_default()
+            ),
+        })
+        .collect();
+    let apps: Vec<&str> = preview.apps.iter().map(|app| app.name.as_str()).collect();
+    lines.push(format!(
+        "in: {}",
+        if apps.is_empty() {
+            "no app yet".to_owned()
+        } else {
+            apps.join(", ")
+        }
+    ));
+    lines.join("\n")
+}
+
 async fn import(context: &Context, args: Import) -> Result {
-    let bytes = read_bytes(&args.file)?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{} is not text in UTF-8", args.file.display())))?;
+    let (owner, words) = args.whose.of(args.words)?;
+    let [file] = <[String; 1]>::try_from(words).map_err(|_| Failure::usage("give one file; - for standard input"))?;
+    let file = PathBuf::from(file);
+    let bytes = read_bytes(&file)?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{} is not text in UTF-8", file.display())))?;
     let body = VariableImport {
         text,
         secret: args.secret.then_some(true),
         scope: args.scope,
     };
     let client = context.panel()?;
-    let answer = client.ask(client.variable_import(&args.name, &body)).await?;
+    let deploy = args.deploy.then_some(true);
+    let answer = client.ask(client.shared_variable_import(deploy, Some(&owner.text), &body)).await?;
     context.out.answer(&answer.json, || {
-        format!(
-            "{} has {} variables now; bring them live: serverkit deploy {}",
-            args.name,
-            answer.value.items.len(),
-            args.name
-        )
+        let count = answer.value.items.len();
+        format!("{} has {count} variables now; bring them live: {}", owner.words, owner.live)
     })
 }
 
 async fn export(context: &Context, args: Export) -> Result {
     let client = context.panel()?;
+    let owner = args.whose.alone(args.name)?;
     if context.out.json {
-        let variables =
-            lists::all::<Variable, _>(async |cursor| client.ask(client.variable_list(&args.name, cursor, lists::LIMIT, Some(true))).await)
-                .await?;
+        let variables = lists::all::<Variable, _>(async |cursor| {
+            client
+                .ask(client.shared_variable_list(cursor, None, lists::LIMIT, Some(&owner.text), Some(true)))
+                .await
+        })
+        .await?;
         return context.out.value(&variables.json);
     }
-    let stream = client.ask(client.variable_export(&args.name)).await?.value;
+    let stream = client.ask(client.shared_variable_export(Some(&owner.text))).await?.value;
     context.out.bytes(&client.read(stream).await?)
 }
 

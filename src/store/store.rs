@@ -181,8 +181,10 @@ collections! {
     setup: SetupLink,
     /// Claim: `<environment>/<name>`, unless in the trash.
     apps: App,
-    /// By `<app>/<KEY>`.
+    /// By `<owner>/<KEY>`.
     variables: Variable,
+    /// By `<owner>/<KEY>/<id>`. Claim: the id.
+    variable_versions: types::VariableVersion,
     /// Claim: `<organization>/<server>`.
     registries: types::Registry,
     /// Claim: `<organization>/<name>`.

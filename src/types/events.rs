@@ -131,6 +131,14 @@ pub enum Fact {
         name: String,
         keys: Vec<String>,
     },
+    /// Of the organization, a project or an environment.
+    SharedVariablesChanged {
+        owner: String,
+        keys: Vec<String>,
+    },
+    SharedSecretsRevealed {
+        owner: String,
+    },
     SecretsRevealed {
         app: AppId,
         name: String,
@@ -326,6 +334,7 @@ impl Fact {
                 | Fact::DeviceForgotten { .. }
                 | Fact::NewDevice { .. }
                 | Fact::SecretsRevealed { .. }
+                | Fact::SharedSecretsRevealed { .. }
                 | Fact::TerminalOpened { .. }
                 | Fact::CachePurged { .. }
                 | Fact::DnsRecordChanged { .. }
@@ -371,6 +380,8 @@ impl Fact {
             Fact::AppRestored { name, .. } => format!("restored {name}"),
             Fact::AppRemoved { name, .. } => format!("deleted {name} for good"),
             Fact::VariablesChanged { name, keys, .. } => format!("changed {} of {name}", keys.join(", ")),
+            Fact::SharedVariablesChanged { owner, keys } => format!("changed {} of {owner}", keys.join(", ")),
+            Fact::SharedSecretsRevealed { owner } => format!("looked at the secrets of {owner}"),
             Fact::SecretsRevealed { name, .. } => format!("looked at the secrets of {name}"),
             Fact::TerminalOpened { name, .. } => format!("opened a terminal in {name}"),
             Fact::DomainAdded { host, .. } => format!("added the domain {host}"),

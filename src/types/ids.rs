@@ -92,6 +92,7 @@ ids! {
     DeliveryId = "dlv";
     UploadId = "upl";
     CatalogId = "cat";
+    VersionId = "ver";
 }
 
 #[cfg(test)]

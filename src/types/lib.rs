@@ -84,7 +84,7 @@ pub use tenancy::{Environment, Organization, Project};
 pub use upgrades::{Upgrade, UpgradeState};
 pub use uploads::{Upload, UploadSource};
 pub use users::{ApiToken, Role, Session, SetupLink, User};
-pub use variables::{Variable, VariableScope};
+pub use variables::{Variable, VariableLevel, VariableOwner, VariableScope, VariableVersion};
 pub use volumes::Volume;
 pub use webhooks::{Decision, Delivery, Forge, Push, PushRules, Reference, Webhook};
 pub use world::{Chance, Clock, SystemChance, SystemClock, Time, World};

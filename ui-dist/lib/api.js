@@ -170,6 +170,12 @@ export const api = {
   variableUpdate: (/** @type {string} */ app, /** @type {{ set: S<'VariableInput'>[], unset: string[] }} */ body) => patch(`/apps/${enc(app)}/variables`, body),
   variableReplace: (/** @type {string} */ app, /** @type {S<'VariableInput'>[]} */ items) => put(`/apps/${enc(app)}/variables`, { items }),
   variableImport: (/** @type {string} */ app, /** @type {{ text: string, secret?: boolean, scope?: string }} */ body) => post(`/apps/${enc(app)}/variables/import`, body),
+  sharedVariableList: (/** @type {string} */ owner, /** @type {{ reveal?: boolean, inherited?: boolean }} */ how = {}) => /** @type {Promise<S<'Variable'>[]>} */ (all('/variables', { owner, reveal: how.reveal || null, inherited: how.inherited || null })),
+  sharedVariableUpdate: (/** @type {string} */ owner, /** @type {{ set: S<'VariableInput'>[], unset: string[] }} */ body, deploy = false) => call('PATCH', '/variables', { query: { owner, deploy: deploy || null }, body }),
+  sharedVariablePreview: (/** @type {string} */ owner, /** @type {{ set: S<'VariableInput'>[], unset: string[] }} */ body) => /** @type {Promise<S<'VariablePreview'>>} */ (post('/variables/preview', body, { query: { owner } })),
+  sharedVariableExport: (/** @type {string} */ owner) => /** @type {Promise<string>} */ (get('/variables/export', { query: { owner }, as: 'text' })),
+  variableHistory: (/** @type {string} */ owner, reveal = false) => /** @type {Promise<S<'VariableVersion'>[]>} */ (all('/variables/history', { owner, reveal: reveal || null })),
+  variableRestore: (/** @type {string} */ owner, /** @type {string} */ version) => post('/variables/restore', { version }, { query: { owner } }),
   variableExport: (/** @type {string} */ app) => /** @type {Promise<string>} */ (get(`/apps/${enc(app)}/variables/export`, { as: 'text' })),
 
   domainListApp: (/** @type {string} */ app) => /** @type {Promise<S<'Domain'>[]>} */ (all(`/apps/${enc(app)}/domains`)),

@@ -8,7 +8,7 @@ import { parseEnv, printEnv } from './dotenv.js';
 
 const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** @param {Pick<import('./api.js').Api, 'variableList' | 'variableUpdate'>} calls @param {string} app */
+/** @param {{ variableList: (owner: string, reveal?: boolean) => Promise<Variable[]>, variableUpdate: (owner: string, body: { set: import('./api.js').S<'VariableInput'>[], unset: string[] }, deploy?: boolean) => Promise<unknown> }} calls @param {string} app */
 export function environmentModel(calls, app) {
   const rows = signal(/** @type {Row[] | undefined} */ (undefined));
   const error = signal(/** @type {Error | null} */ (null));
@@ -121,8 +121,8 @@ export function environmentModel(calls, app) {
       const kept = new Set(set.map((one) => one.key));
       return { set, unset: unset.filter((key) => !kept.has(key)) };
     },
-    async save() {
-      await calls.variableUpdate(app, this.update());
+    async save(deploy = false) {
+      await calls.variableUpdate(app, this.update(), deploy);
       await this.load();
     },
     discard() { rows.value = sorted((rows.value ?? []).filter((row) => row.was).map((row) => rowOf(/** @type {Variable} */ (row.was)))); },

@@ -21,7 +21,7 @@ export default function ProjectsPage() {
   const list = found.value.value;
   const add = () => editProject(null).then((made) => { if (made) { found.load(); navigate(`/projects/${made.id}`); } });
   useEffect(() => { if (route.peek().query.has('new') && may('developer')) add(); }, []);
-  return html`<div class="page">${h(PageHead, { title: 'Projects', note: 'What belongs together. Each environment has a network of its own.', actions: may('developer') ? html`<button type="button" class="btn primary" onClick=${add}>${icon('plus')}New project</button>` : null })}
+  return html`<div class="page">${h(PageHead, { title: 'Projects', note: 'What belongs together. Each environment has a network of its own.', actions: html`<a class="btn" href="/variables">${icon('key-round')}Shared variables</a>${may('developer') ? html`<button type="button" class="btn primary" onClick=${add}>${icon('plus')}New project</button>` : null}` })}
     ${found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 4 }) : list.length === 0 ? html`<section class="panel">${h(Empty, { icon: 'folder', title: 'No projects', text: 'A project keeps apps together that talk to each other.', action: html`<button type="button" class="btn" onClick=${add}>New project</button>` })}</section>`
       : html`<div class="cards">${list.map((project) => { const mine = (apps.value ?? []).filter((app) => app.project.id === project.id); return html`<article class="panel card" key=${project.id}>
         <h2><a class="row-link" href=${`/projects/${project.id}`}>${project.name}</a></h2><p class="any">${project.description || html`<span class="faint">${plural(project.apps, 'app')}</span>`}</p>

@@ -4,16 +4,25 @@ import { api } from '../lib/api.js';
 import { guard } from '../lib/router.js';
 import { environmentModel } from '../lib/environment.js';
 import { exact, plural } from '../lib/format.js';
+import { useResource } from '../lib/resource.js';
 import { Act } from './act.js';
+import { DialogHead, showDialog } from './dialog.js';
+import { Diff } from './diff.js';
+import { Panel } from './page.js';
+import { Ago } from './time.js';
 import { Copy } from './copy.js';
 import { Choice } from './field.js';
 import { Empty, Failed, Loading } from './empty.js';
 import { may } from './frame.js';
 import { toast } from './toast.js';
 
-/** @param {{ app: import('../lib/api.js').S<'App'>, saved?: () => void }} props */
-export function EnvironmentEditor({ app, saved }) {
-  const model = useMemo(() => environmentModel(api, app.id), [app.id]);
+/** How the model reaches the variables of any owner. */
+const calls = { variableList: (/** @type {string} */ owner, reveal = false) => api.sharedVariableList(owner, { reveal }), variableUpdate: api.sharedVariableUpdate };
+
+/** @param {{ owner: string, saved?: () => void }} props `owner`: as the API names it, such as `project:shop` */
+export function EnvironmentEditor({ owner, saved }) {
+  const model = useMemo(() => environmentModel(calls, owner), [owner]);
+  const [turn, setTurn] = useState(0);
   const [mode, setMode] = useState(/** @type {'grid' | 'raw'} */ ('grid'));
   const [raw, setRaw] = useState('');
   const [rawErrors, setRawErrors] = useState(/** @type {{ line: number, message: string }[]} */ ([]));
@@ -49,10 +58,15 @@ export function EnvironmentEditor({ app, saved }) {
     model.add();
     requestAnimationFrame(() => { const fields = box.current?.querySelectorAll('input[data-key]'); /** @type {HTMLElement | undefined} */ (fields?.[fields.length - 1])?.focus(); });
   };
-  const save = async () => {
+  const done = () => { setTurn(turn + 1); saved?.(); };
+  const review = async () => {
     setFailure(null);
-    try { await model.save(); saved?.(); } catch (error) { setFailure(/** @type {Error} */ (error)); }
+    try {
+      const preview = await api.sharedVariablePreview(owner, model.update());
+      await showDialog('Review the change', (close) => h(Review, { preview, close, save: async (deploy) => { await model.save(deploy); done(); close(); } }), { wide: true });
+    } catch (error) { setFailure(/** @type {Error} */ (error)); }
   };
+  const history = () => showDialog('History', (close) => h(History, { owner, close, restored: async () => { await model.load(); done(); } }), { wide: true });
   const pasted = (/** @type {ClipboardEvent} */ event) => {
     const text = event.clipboardData?.getData('text') ?? '';
     if (!/^\s*(export\s+)?[A-Za-z_]\w*\s*=/m.test(text)) return;
@@ -62,13 +76,14 @@ export function EnvironmentEditor({ app, saved }) {
   };
   const typeRaw = (/** @type {any} */ event) => { setRaw(event.target.value); setRawErrors(model.fromRaw(event.target.value)); };
 
-  return html`<section class="panel flush env" aria-label="Environment variables" ref=${box}>
+  return html`<div class="stack"><section class="panel flush env" aria-label="Environment variables" ref=${box}>
     <div class="env-bar">
       ${mode === 'grid' ? html`<label class="search">${icon('search')}<span class="unseen">Filter variables</span><input type="search" class="input" data-search placeholder=${`Filter ${rows.length} variables`} value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} /></label>` : html`<span class="small dim">One <code>KEY=value</code> a line. Quotes and several lines work as in Docker.</span>`}
       <span class="grow"></span>
       ${h(Choice, { label: 'Editor', small: true, value: mode, set: toRaw, options: [{ value: 'grid', label: 'Grid' }, { value: 'raw', label: 'Raw' }] })}
       ${can ? hidden ? h(Act, { label: 'Reveal', icon: 'eye', small: true, title: 'Show the values of secrets; this is recorded', run: async () => { await model.reveal(); if (mode === 'raw') setRaw(model.raw()); } }) : model.revealed.value ? html`<button type="button" class="btn small" onClick=${() => { model.hide(); if (mode === 'raw') setRaw(model.raw()); }}>${icon('eye-off')}Hide</button>` : null : null}
-      ${can ? h(Copy, { text: () => api.variableExport(app.id), label: 'Copy as .env', show: true }) : null}
+      ${can ? h(Copy, { text: () => api.sharedVariableExport(owner), label: 'Copy as .env', show: true }) : null}
+      <button type="button" class="btn small" onClick=${history}>${icon('history')}History</button>
       ${can && mode === 'grid' ? html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Add</button>` : null}
     </div>
     ${mode === 'raw' ? html`<textarea class="input code env-raw" aria-label="Environment as .env text" aria-invalid=${rawErrors.length ? 'true' : undefined} spellcheck="false" readonly=${!can} value=${raw} onInput=${typeRaw}></textarea>
@@ -81,8 +96,40 @@ export function EnvironmentEditor({ app, saved }) {
     ${can && (change.all || failure) ? html`<div class="env-save" role="region" aria-label="Unsaved changes">
       ${failure ? html`<span class="bad-text row">${icon('circle-alert')}${failure.message}</span>` : html`<span>${[change.added && `${change.added} added`, change.changed && `${change.changed} changed`, change.removed && `${change.removed} removed`].filter(Boolean).join(', ')}<span class="faint hide-phone"> · live after the next deployment</span></span>`}
       <span class="grow"></span><button type="button" class="btn" onClick=${() => { model.discard(); setFailure(null); if (mode === 'raw') setRaw(model.raw()); }}>Discard</button>
-      ${h(Act, { label: 'Save', tone: 'primary', run: save, disabled: model.problems.value.size > 0 || rawErrors.length > 0 || !change.all })}</div>` : null}
-  </section>`;
+      ${h(Act, { label: 'Review and save', tone: 'primary', run: review, disabled: model.problems.value.size > 0 || rawErrors.length > 0 || !change.all })}</div>` : null}
+  </section>${owner === 'organization' ? null : h(Inherited, { key: `${owner} ${turn}`, owner, own: rows.filter((row) => !row.gone).map((row) => row.key), override: can ? (one) => { setMode('grid'); model.edit(model.add(), { key: one.key, value: one.value ?? '', scope: one.scope, secret: one.secret }); } : null })}</div>`;
+}
+
+/** @typedef {import('../lib/api.js').S<'Variable'>} Variable */
+
+/** What comes from farther away, and from where. @param {{ owner: string, own: string[], override: ((one: Variable) => void) | null }} props */
+function Inherited({ owner, own, override }) {
+  const found = useResource(`inherited:${owner}`, () => api.sharedVariableList(owner, { inherited: true }), ['shared_variables_changed']);
+  const list = found.value.value?.filter((one) => one.inherited && !own.includes(one.key));
+  if (found.error.value) return h(Failed, { error: found.error.value, retry: found.load });
+  if (!list?.length) return null;
+  return h(Panel, { title: 'Inherited', note: 'What is set here takes the place of what comes from farther away: organization, project, environment, app, service.', flush: true },
+    html`<ul class="lines inherited">${list.map((one) => html`<li key=${one.key}><code class="strong cut">${one.key}</code><span class="grow cut dim">${one.value === null ? html`<span class="masked" aria-label="hidden">••••••••</span>` : html`<code>${one.value}</code>`}</span><span class="tag">${one.from}</span>${override ? html`<button type="button" class="btn small" onClick=${() => override(one)}>Set here</button>` : null}</li>`)}</ul>`);
+}
+
+/** What a change does, before it is done. @param {{ preview: import('../lib/api.js').S<'VariablePreview'>, save: (deploy: boolean) => Promise<void>, close: () => void }} props */
+function Review({ preview, save, close }) {
+  const names = preview.apps.map((app) => app.name);
+  return html`<div class="stack">${h(DialogHead, { title: 'Review the change', note: names.length ? `It reaches ${names.length > 6 ? plural(names.length, 'app') : names.join(', ')} with the next deployment.` : 'No app has these variables yet.', close })}
+    <div class="panel flush">${h(Diff, { changes: preview.changes, from: 'Now', to: 'Then' })}</div>
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${names.length ? h(Act, { label: 'Save and deploy', icon: 'rocket', run: () => save(true) }) : null}${h(Act, { label: 'Save', tone: 'primary', run: () => save(false) })}</footer></div>`;
+}
+
+/** What variables were, who changed them and when. @param {{ owner: string, close: () => void, restored: () => Promise<void> }} props */
+function History({ owner, close, restored }) {
+  const [reveal, setReveal] = useState(false);
+  const found = useResource(`history:${owner}:${reveal}`, () => api.variableHistory(owner, reveal));
+  const list = found.value.value;
+  const hidden = list?.some((one) => one.secret && one.value === null && !one.removed);
+  return html`<div class="stack">${h(DialogHead, { title: 'History', note: 'The last 50 versions of each variable. Restoring one takes effect with the next deployment.', close })}
+    ${found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 5 }) : list.length === 0 ? h(Empty, { icon: 'history', title: 'Nothing was changed yet', small: true })
+      : html`<ul class="lines inherited history" tabindex="0" aria-label="Versions">${list.map((one, index) => html`<li key=${one.id}><code class="strong cut">${one.key}</code><span class="grow cut dim">${one.removed ? html`<span class="bad-text">removed</span>` : one.value === null ? html`<span class="masked" aria-label="hidden">••••••••</span>` : html`<code>${one.value}</code>`}</span><span class="small dim nowrap">${h(Ago, { at: one.at })} by ${one.by}</span>${may('developer') && list.findIndex((other) => other.key === one.key) !== index ? h(Act, { label: 'Restore', icon: 'undo-2', small: true, run: async () => { await api.variableRestore(owner, one.id); await found.load(); await restored(); } }) : html`<span class="tag">now</span>`}</li>`)}</ul>`}
+    <footer class="dialog-foot">${hidden && may('developer') ? h(Act, { label: 'Reveal', icon: 'eye', title: 'Show the values of secrets; this is recorded', run: () => setReveal(true) }) : null}<button type="button" class="btn" onClick=${() => close()}>Close</button></footer></div>`;
 }
 
 /** @param {{ row: import('../lib/environment.js').Row, model: ReturnType<typeof environmentModel>, can: boolean, problem: string }} props */

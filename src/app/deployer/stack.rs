@@ -4,7 +4,7 @@
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
 use super::{Made, Next, Step};
-use crate::{containers::look, registries, stacks};
+use crate::{containers::look, registries, stacks, variables};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     time::Duration,
@@ -24,7 +24,14 @@ impl Step<'_> {
         for hint in &composed.hints {
             self.log.note(format!("compose: {hint}")).await;
         }
-        let stack = composed.stack;
+        let mut stack = composed.stack;
+        for service in &mut stack.services {
+            for variable in variables::of_service(self.ground, self.app, &service.name)? {
+                if let (true, Some(text)) = (variable.scope.at_run(), variable.value.expose_str()) {
+                    service.environment.insert(variable.key.to_string(), text.to_owned());
+                }
+            }
+        }
         let mut images: BTreeMap<String, Image> = BTreeMap::new();
         for service in &stack.services {
             let reference = service.image.clone().unwrap_or_default();

@@ -1,0 +1,233 @@
+//! Whose variables an app has: from the organization down to a service, the nearer one wins.
+
+use super::references::{Given, Level, Resolved, resolve};
+use crate::{
+    apps::find_app,
+    ground::Ground,
+    projects::{find_environment, find_project},
+};
+use std::collections::BTreeMap;
+use store::Stored;
+use types::{Actor, App, AppId, Error, Kind, Result, Secret, Source, Variable, VariableKey, VariableOwner, VariableScope};
+
+/// Somebody who has variables, found by what people call it.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub owner: VariableOwner,
+    /// `project shop`
+    pub words: String,
+    /// Those that have its variables; not those in the trash.
+    pub apps: Vec<App>,
+}
+
+/// `organization`, `project:NAME`, `environment:PROJECT/NAME` or `environment:ID`, `app:NAME`, `service:APP/NAME`; ids in
+/// place of names.
+pub(crate) fn find_owner(ground: &Ground, actor: &Actor, text: &str) -> Result<Owner> {
+    let apps = |wanted: &dyn Fn(&App) -> bool| -> Result<Vec<App>> {
+        let all = ground.store.apps.list()?.into_iter().map(|stored| stored.value);
+        Ok(all
+            .filter(|app| app.organization == actor.organization && app.trashed_at.is_none() && wanted(app))
+            .collect())
+    };
+    let (level, name) = text.split_once(':').unwrap_or((text, ""));
+    match level {
+        "organization" if name.is_empty() => Ok(Owner {
+            owner: VariableOwner::Organization(actor.organization.clone()),
+            words: "the organization".into(),
+            apps: apps(&|_| true)?,
+        }),
+        "project" => {
+            let project = find_project(ground, actor, name)?;
+            Ok(Owner {
+                words: format!("project {}", project.name),
+                apps: apps(&|app| app.project == project.id)?,
+                owner: VariableOwner::Project(project.id),
+            })
+        }
+        "environment" => {
+            let environment = match name.split_once('/') {
+                Some((project, name)) => find_environment(ground, actor, Some(project), Some(name))?,
+                None => find_environment(ground, actor, None, Some(name))?,
+            };
+            Ok(Owner {
+                words: format!("environment {}", environment.name),
+                apps: apps(&|app| app.environment == environment.id)?,
+                owner: VariableOwner::Environment(environment.id),
+            })
+        }
+        "app" => Ok(of_app(find_app(ground, actor, name)?)),
+        "service" => {
+            let (app, service) = name
+                .split_once('/')
+                .ok_or_else(|| Error::invalid("owner", "must be `service:APP/SERVICE`"))?;
+            let app = find_app(ground, actor, app)?;
+            if !matches!(app.source, Source::Compose(_)) {
+                return Err(Error::busy(format!("`{}` is one container; set its own variables", app.name)));
+            }
+            let fits =
+                (1..=100).contains(&service.len()) && service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            if !fits {
+                return Err(Error::not_found(Kind::Service, service));
+            }
+            Ok(Owner {
+                owner: VariableOwner::Service {
+                    app: app.id.clone(),
+                    service: service.to_owned(),
+                },
+                words: format!("service {service} of {}", app.name),
+                apps: vec![app],
+            })
+        }
+        _ => Err(Error::invalid(
+            "owner",
+            "must be `organization`, `project:NAME`, `environment:PROJECT/NAME`, `app:NAME` or `service:APP/SERVICE`",
+        )),
+    }
+}
+
+pub(crate) fn of_app(app: App) -> Owner {
+    Owner {
+        owner: VariableOwner::App(app.id.clone()),
+        words: app.name.to_string(),
+        apps: vec![app],
+    }
+}
+
+/// Whose variables an app has, from the nearest to the farthest.
+pub(crate) fn chain(app: &App) -> Vec<VariableOwner> {
+    vec![
+        VariableOwner::App(app.id.clone()),
+        VariableOwner::Environment(app.environment.clone()),
+        VariableOwner::Project(app.project.clone()),
+        VariableOwner::Organization(app.organization.clone()),
+    ]
+}
+
+/// What somebody inherits from, from the nearest to the farthest; without itself.
+pub(crate) fn above(ground: &Ground, owner: &VariableOwner) -> Result<Vec<VariableOwner>> {
+    let of_app = |app: &AppId| -> Result<Vec<VariableOwner>> { Ok(chain(&ground.store.apps.get(app.as_str())?.value)) };
+    Ok(match owner {
+        VariableOwner::Organization(_) => Vec::new(),
+        VariableOwner::Project(project) => {
+            let project = ground.store.projects.get(project.as_str())?;
+            vec![VariableOwner::Organization(project.organization.clone())]
+        }
+        VariableOwner::Environment(environment) => {
+            let environment = ground.store.environments.get(environment.as_str())?;
+            vec![
+                VariableOwner::Project(environment.project.clone()),
+                VariableOwner::Organization(environment.organization.clone()),
+            ]
+        }
+        VariableOwner::App(app) => of_app(app)?.split_off(1),
+        VariableOwner::Service { app, .. } => of_app(app)?,
+    })
+}
+
+/// By key.
+pub(crate) fn own_variables(ground: &Ground, owner: &VariableOwner) -> Result<Vec<Stored<Variable>>> {
+    ground.store.variables.prefix(&format!("{owner}/"))
+}
+
+pub(crate) fn level_of(ground: &Ground, owner: &VariableOwner) -> Result<Level> {
+    let given = |variable: Stored<Variable>| {
+        let text = ground.store.unseal(&variable.value.value)?.expose_str().map(str::to_owned);
+        let secret = variable.secret;
+        Ok((variable.value.key, Given { text, secret }))
+    };
+    own_variables(ground, owner)?.into_iter().map(given).collect()
+}
+
+/// A variable as an app has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Effective {
+    pub key: VariableKey,
+    /// With what it refers to.
+    pub value: Secret,
+    /// As it lies on disk, where it refers to nothing.
+    pub sealed: Option<types::Sealed>,
+    pub scope: VariableScope,
+    /// It is, or something in it is.
+    pub secret: bool,
+}
+
+/// All variables of an app, of its own and inherited, by key. Fails with `Invalid` for a circle.
+pub(crate) fn effective(ground: &Ground, app: &App) -> Result<Vec<Effective>> {
+    gathered(ground, &chain(app))
+}
+
+/// Those of one service alone, which may refer to all that its app has.
+pub(crate) fn of_service(ground: &Ground, app: &App, service: &str) -> Result<Vec<Effective>> {
+    let own = VariableOwner::Service {
+        app: app.id.clone(),
+        service: service.to_owned(),
+    };
+    let keys: Vec<VariableKey> = own_variables(ground, &own)?.into_iter().map(|stored| stored.value.key).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut owners = vec![own];
+    owners.extend(chain(app));
+    let mut all = gathered(ground, &owners)?;
+    all.retain(|one| keys.contains(&one.key));
+    Ok(all)
+}
+
+fn gathered(ground: &Ground, owners: &[VariableOwner]) -> Result<Vec<Effective>> {
+    let mut nearest: BTreeMap<VariableKey, Variable> = BTreeMap::new();
+    let mut levels = Vec::new();
+    for owner in owners {
+        for stored in own_variables(ground, owner)? {
+            nearest.entry(stored.key.clone()).or_insert(stored.value);
+        }
+        levels.push(level_of(ground, owner)?);
+    }
+    let mut resolved = resolve(&levels.iter().collect::<Vec<_>>())?;
+    let mut all = Vec::new();
+    for (key, variable) in nearest {
+        let Resolved { text, secret } = resolved.remove(&key).unwrap_or(Resolved {
+            text: None,
+            secret: variable.secret,
+        });
+        let (value, sealed) = match text {
+            Some(text) => (Secret::from(text), None),
+            None => (ground.store.unseal(&variable.value)?, Some(variable.value)),
+        };
+        if secret {
+            ground.redactor.learn(&value);
+        }
+        all.push(Effective {
+            key,
+            value,
+            sealed,
+            scope: variable.scope,
+            secret,
+        });
+    }
+    Ok(all)
+}
+
+/// Fails with `Invalid` when some app would have a circle once `owner` has `next`.
+pub(crate) fn check_circles(ground: &Ground, owner: &Owner, next: &Level) -> Result<()> {
+    for app in &owner.apps {
+        let mut owners = chain(app);
+        if matches!(owner.owner, VariableOwner::Service { .. }) {
+            owners.insert(0, owner.owner.clone());
+        }
+        let mut levels = Vec::new();
+        for one in &owners {
+            levels.push(if *one == owner.owner {
+                next.clone()
+            } else {
+                level_of(ground, one)?
+            });
+        }
+        resolve(&levels.iter().collect::<Vec<_>>()).map_err(|error| match error {
+            Error::Invalid { field, why } if owner.owner.level() < types::VariableLevel::App => {
+                Error::invalid(field, format!("{why} (in `{}`)", app.name))
+            }
+            error => error,
+        })?;
+    }
+    Ok(())
+}
