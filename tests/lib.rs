@@ -15,6 +15,7 @@ mod compose;
 mod deploy;
 mod edge_live;
 mod faults;
+mod invitations;
 mod registries;
 mod routing;
 mod samples_live;

@@ -253,6 +253,95 @@ async fn sessions_end_with_their_reason_to_be() {
     script.get("/api/v1/apps").await.expect(401);
 }
 
+/// A browser ends all others of its person, and nobody else's.
+#[tokio::test]
+async fn the_other_sessions_end_together() {
+    let panel = TestPanel::start().await;
+    let body = json!({"email": "ada@example.test", "name": "Ada", "role": "developer", "password": PASSWORD});
+    panel.post("/api/v1/users", body).await.expect(201);
+    let adas = panel.signed_in("ada@example.test", PASSWORD).await;
+    let (here, there) = (panel.signed_in(OWNER.0, OWNER.1).await, panel.signed_in(OWNER.0, OWNER.1).await);
+    here.set_csrf("wrong");
+    here.delete("/api/v1/sessions").await.expect(403);
+    let csrf = here.get("/api/v1/session").await.expect(200).json()["csrf"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    here.set_csrf(&csrf);
+    here.delete("/api/v1/sessions").await.expect(204);
+    here.get("/api/v1/apps").await.expect(200);
+    adas.get("/api/v1/apps").await.expect(200);
+    there.get("/api/v1/apps").await.expect(401);
+    there.post("/api/v1/session/refresh", json!({})).await.expect(401);
+    assert_eq!(here.list("/api/v1/sessions").await.len(), 1);
+    let shown = panel.cli(&["security", "set", "--session-days", "1"]).await.expect(0).stdout;
+    assert!(shown.contains("1 days after signing in"), "{shown}");
+    panel.cli(&["security", "set", "--session-days", "0"]).await.expect(1);
+}
+
+/// Each hash takes 19 MiB: fifty at once must not take a small machine's memory.
+#[tokio::test]
+async fn fifty_sign_ins_at_once_take_the_memory_of_two() {
+    let panel = TestPanel::start().await;
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", panel.process_id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    };
+    panel.signed_in(OWNER.0, OWNER.1).await;
+    let before = peak();
+    let body = json!({"email": OWNER.0, "password": OWNER.1});
+    let tries = (0..50).map(|_| {
+        let (browser, body) = (panel.browser(), body.clone());
+        async move { browser.post("/api/v1/session", body).await.status.as_u16() }
+    });
+    let answers = futures::future::join_all(tries).await;
+    // They come from one address, so the brake may hold some back; nothing else may go wrong.
+    assert!(answers.iter().all(|status| matches!(status, 201 | 429)), "{answers:?}");
+    let taken = peak() - before;
+    assert!(taken < 150, "{taken} MiB more at the peak");
+}
+
+#[tokio::test]
+async fn passwords_are_judged_by_how_they_are_guessed() {
+    let panel = TestPanel::start().await;
+    let nobody = panel.anonymous();
+    let ask = async |password: &str, known: Value| {
+        let body = json!({"password": password, "known": known});
+        nobody.post("/api/v1/password/estimate", body).await.expect(200).json()
+    };
+    let weak = ask("P@ssword2024", json!([])).await;
+    assert_eq!(weak["accepted"], false);
+    assert!(weak["why"].as_str().unwrap().contains("too easy to guess"), "{weak}");
+    assert_eq!(ask("quillfeatherpemberton", json!([])).await["accepted"], true);
+    assert_eq!(
+        ask("quillfeatherpemberton", json!(["pemberton.quillfeather@example.test"])).await["accepted"],
+        false
+    );
+    assert_eq!(ask(PASSWORD, json!([])).await["score"], 4);
+    nobody
+        .post(
+            "/api/v1/password/estimate",
+            json!({"password": "x", "known": ["a", "b", "c", "d", "e"]}),
+        )
+        .await
+        .expect(422);
+    let body = json!({"email": "ada@example.test", "name": "Ada", "role": "developer", "password": "qwertyuiop1"});
+    let refused = panel.post("/api/v1/users", body).await.expect(422).text();
+    assert!(refused.contains("too easy to guess") && !refused.contains("qwerty"), "{refused}");
+
+    let here = panel.signed_in(OWNER.0, OWNER.1).await;
+    let said = panel.cli(&["user", "reset-password", OWNER.0, "--yes"]).await.expect(0).stdout;
+    let new = said.lines().next().unwrap();
+    here.get("/api/v1/apps").await.expect(401);
+    let old = json!({"email": OWNER.0, "password": OWNER.1});
+    panel.browser().post("/api/v1/session", old).await.expect(401);
+    panel.signed_in(OWNER.0, new).await;
+    let entries = panel.list("/api/v1/audit?what=user.changed").await;
+    assert_eq!(entries[0]["by_kind"], "machine");
+    assert!(!entries[0].to_string().contains(new));
+}
+
 #[tokio::test]
 async fn there_is_always_an_owner() {
     let panel = TestPanel::start().await;
@@ -474,6 +563,7 @@ fn fill(path: &str) -> String {
             "deployments" => format!("dep_{nobody}"),
             "projects" => format!("prj_{nobody}"),
             "environments" => format!("env_{nobody}"),
+            "invitations" => format!("inv_{nobody}"),
             "sessions" => format!("ses_{nobody}"),
             "devices" => format!("dev_{nobody}"),
             "tokens" => format!("tok_{nobody}"),

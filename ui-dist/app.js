@@ -50,6 +50,7 @@ const PAGES = [
   ['/licences', () => import('./pages/licences.js')],
   ['/setup', () => import('./pages/setup.js'), 'open'],
   ['/enrol', () => import('./pages/enrol.js'), 'bare'],
+  ['/invitation', () => import('./pages/invitation.js'), 'open'],
   ['/sign-in', () => import('./pages/sign-in.js'), 'open'],
 ];
 const missing = () => import('./pages/missing.js');
@@ -98,6 +99,10 @@ function Root() {
 
 /** What happened elsewhere is worth a word, unless one is looking at it. */
 function announce() {
+  on('new_device', ({ data }) => {
+    if (data.data?.user !== session.peek()?.user.id || route.value.path === '/account') return;
+    toast('A browser that was never here before signed in as you', { tone: 'bad', href: '/account', action: 'Look' });
+  });
   on('deployment_moved', ({ data }) => {
     const phase = data.data?.phase ?? data.phase;
     const name = data.data?.name ?? data.app?.name;

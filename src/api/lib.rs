@@ -21,6 +21,7 @@ mod failures;
 mod health;
 mod hooks;
 mod imports;
+mod invitations;
 mod listen;
 mod live;
 mod logs;
@@ -29,6 +30,7 @@ mod metrics;
 mod once;
 mod outermost;
 mod overview;
+mod passwords;
 mod policies;
 mod projects;
 mod registries;
@@ -248,6 +250,7 @@ type Operations = (
         second_factors::SecondFactorsApi,
         users::UsersApi,
         tokens::TokensApi,
+        invitations::InvitationsApi,
     ),
     (traffic::TrafficApi, edge::EdgeApi, api_limits::ApiLimitsApi),
     (
@@ -277,7 +280,12 @@ type Operations = (
         settings::SettingsApi,
         upgrades::UpgradesApi,
     ),
-    (stacks::StacksApi, marketplace::MarketplaceApi, audit::AuditApi),
+    (
+        stacks::StacksApi,
+        marketplace::MarketplaceApi,
+        audit::AuditApi,
+        passwords::PasswordsApi,
+    ),
     (catalogs::CatalogsApi, imports::ImportsApi, template_updates::TemplateUpdatesApi),
 );
 
@@ -290,6 +298,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             second_factors::SecondFactorsApi(panel()),
             users::UsersApi(panel()),
             tokens::TokensApi(panel()),
+            invitations::InvitationsApi(panel(), world.clone()),
         ),
         (
             traffic::TrafficApi(panel()),
@@ -327,6 +336,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             stacks::StacksApi(panel()),
             marketplace::MarketplaceApi(panel()),
             audit::AuditApi(panel()),
+            passwords::PasswordsApi(panel()),
         ),
         (
             catalogs::CatalogsApi(panel()),

@@ -102,6 +102,10 @@ pub struct Security {
     pub audit_days: u32,
     /// Since when the rule asks for what it asks; null while it is off.
     pub since: Option<OffsetDateTime>,
+    /// A session that is not used for this long ends.
+    pub session_idle_days: u32,
+    /// A session ends this long after signing in, used or not.
+    pub session_days: u32,
 }
 
 /// What to change; what is left out stays.
@@ -114,6 +118,10 @@ pub struct SecurityPatch {
     pub tokens_bound: Option<bool>,
     /// 30 to 3650.
     pub audit_days: Option<u32>,
+    /// 1 to 90.
+    pub session_idle_days: Option<u32>,
+    /// 1 to 365.
+    pub session_days: Option<u32>,
 }
 
 impl From<app::SecondFactorView> for SecondFactor {
@@ -170,6 +178,8 @@ impl From<types::Security> for Security {
             grace_days: security.grace_days,
             tokens_bound: security.tokens_bound,
             audit_days: security.audit_days,
+            session_idle_days: security.session_idle_days,
+            session_days: security.session_days,
         }
     }
 }
@@ -311,12 +321,16 @@ impl SecondFactorsApi {
             grace_days,
             tokens_bound,
             audit_days,
+            session_idle_days,
+            session_days,
         } = body.0;
         let change = SecurityChange {
             second_factor: second_factor.map(Into::into),
             grace_days,
             tokens_bound,
             audit_days,
+            session_idle_days,
+            session_days,
         };
         Ok(Json(self.0.security.update(&who.actor, change).await?.into()))
     }

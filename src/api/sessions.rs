@@ -66,6 +66,8 @@ pub struct SessionInfo {
     pub agent: String,
     pub created_at: OffsetDateTime,
     pub last_used_at: OffsetDateTime,
+    /// When it ends unless it is used.
+    pub expires_at: OffsetDateTime,
     /// The one that asks.
     pub current: bool,
 }
@@ -109,6 +111,7 @@ impl From<app::SessionInfo> for SessionInfo {
             agent: info.session.agent,
             created_at: moment(info.session.created_at),
             last_used_at: moment(info.session.last_used_at),
+            expires_at: moment(info.ends_at),
             current: info.current,
         }
     }
@@ -221,6 +224,15 @@ impl SessionsApi {
     ) -> Answer<Json<Page<SessionInfo>>> {
         let sessions = self.0.sessions.list(&who.known)?;
         page(sessions, cursor.0.as_deref(), limit.0, |info| info.session.id.to_string())
+    }
+
+    /// End the other sessions
+    ///
+    /// All own ones but the one that asks. A token ends all, and needs the scope admin.
+    #[oai(path = "/sessions", method = "delete", operation_id = "session_end_others")]
+    async fn session_end_others(&self, who: Signed) -> Answer<Done> {
+        self.0.sessions.end_others(&who.known).await?;
+        Ok(Done::Done)
     }
 
     /// End a session

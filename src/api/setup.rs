@@ -32,7 +32,7 @@ pub struct SetupClaim {
     pub token: String,
     pub email: String,
     pub name: String,
-    /// At least 10 characters, and not one of the commonest.
+    /// At least 10 characters, and not easy to guess.
     pub password: String,
 }
 

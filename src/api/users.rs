@@ -52,7 +52,7 @@ pub struct UserCreate {
     pub email: String,
     pub name: String,
     pub role: Role,
-    /// At least 10 characters, and not one of the commonest.
+    /// At least 10 characters, and not easy to guess.
     pub password: String,
 }
 

@@ -12,8 +12,6 @@ use types::{
 
 /// How long a signed cookie is good; then it is renewed with the refresh cookie.
 const JWT: Duration = Duration::from_secs(600);
-/// A session that is not renewed for this long ends.
-const SESSION: Duration = Duration::from_secs(30 * 86_400);
 /// Characters of a person's name.
 const NAME: usize = 100;
 /// What is kept of what a browser calls itself.
@@ -150,7 +148,7 @@ impl Access {
     }
 
     /// A new session, not saved yet, and its refresh secret.
-    pub fn new_session(&self, user: &User, visitor: &Visitor) -> (Session, String) {
+    pub fn new_session(&self, user: &User, visitor: &Visitor) -> Result<(Session, String)> {
         let now = self.world.now();
         let word = token::word(&self.world);
         let session = Session {
@@ -166,11 +164,11 @@ impl Access {
             agent: visitor.short_agent(),
             created_at: now,
             last_used_at: now,
-            expires_at: now.plus(SESSION),
+            expires_at: self.security()?.session_end(now, now),
             confirmed_at: None,
             device: None,
         };
-        (session, word)
+        Ok((session, word))
     }
 
     /// What lets a browser in with this session, whose record is saved.
@@ -194,10 +192,16 @@ impl Access {
         })
     }
 
-    /// Moves a session's end on, as at each renewal.
-    pub fn extend(&self, session: &mut Session) {
+    /// Moves a session's end on, as at each renewal, but not beyond its longest life.
+    pub fn extend(&self, session: &mut Session) -> Result<()> {
         session.last_used_at = self.world.now();
-        session.expires_at = session.last_used_at.plus(SESSION);
+        session.expires_at = self.end_of(session)?;
+        Ok(())
+    }
+
+    /// When a session ends by the rules of now: they may have become shorter since it was renewed.
+    pub fn end_of(&self, session: &Session) -> Result<Time> {
+        Ok(self.security()?.session_end(session.created_at, session.last_used_at))
     }
 
     pub fn check_jwt(&self, jwt: &str) -> Result<Claims> {
@@ -229,7 +233,10 @@ pub(crate) fn check_person(name: &str) -> Result<String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{second_factors::SecondFactors, security::SecurityService, sessions::Sessions, setup::Setup, tokens::Tokens, users::Users};
+    use crate::{
+        invitations::Invitations, second_factors::SecondFactors, security::SecurityService, sessions::Sessions, setup::Setup,
+        tokens::Tokens, users::Users,
+    };
     use std::sync::atomic::{AtomicI64, Ordering};
     use types::{Clock, Event, SystemChance};
 
@@ -262,6 +269,7 @@ pub(crate) mod tests {
         pub sessions: Sessions,
         pub users: Users,
         pub tokens: Tokens,
+        pub invitations: Invitations,
         pub second_factors: SecondFactors,
         pub security: SecurityService,
         pub access: Arc<Access>,
@@ -282,6 +290,7 @@ pub(crate) mod tests {
                 sessions: Sessions::new(access.clone()),
                 users: Users::new(access.clone()),
                 tokens: Tokens::new(access.clone()),
+                invitations: Invitations::new(access.clone()),
                 second_factors: SecondFactors::new(access.clone()),
                 security: SecurityService::new(access.clone()),
                 access,

@@ -58,6 +58,19 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
+    /// Where people reach the panel: by its domain, else by an address of this machine.
+    pub fn panel_address(&self) -> types::Result<String> {
+        if let Some(host) = &self.settings()?.panel_domain {
+            return Ok(self.url_of(host));
+        }
+        let address = self
+            .node
+            .addresses()
+            .first()
+            .map_or_else(|| "127.0.0.1".into(), ToString::to_string);
+        let bare = if address.contains(':') { format!("[{address}]") } else { address };
+        Ok(format!("https://{bare}:{}", self.options.panel_port))
+    }
     pub fn wake_reconcile(&self) {
         self.wakes.reconcile.wake();
     }

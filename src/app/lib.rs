@@ -28,6 +28,7 @@ mod housekeeping;
 mod idempotency;
 mod imports;
 mod inbox;
+mod invitations;
 mod logs;
 mod marketplace;
 mod observed;
@@ -93,6 +94,7 @@ pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
 pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
+pub use invitations::{Acceptance, Invitations, NewInvitation};
 pub use logs::{AppLine, Logs};
 pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};
 pub use observed::AppState;
@@ -154,6 +156,7 @@ pub struct Panel {
     pub sessions: Sessions,
     pub users: Users,
     pub tokens: Tokens,
+    pub invitations: Invitations,
     pub second_factors: SecondFactors,
     pub security: SecurityService,
     pub projects: Projects,
@@ -232,6 +235,7 @@ impl Panel {
             users: Users::new(identity.clone()),
             second_factors: SecondFactors::new(identity.clone()),
             security: SecurityService::new(identity.clone()),
+            invitations: Invitations::new(identity.clone()),
             tokens: Tokens::new(identity),
             projects: Projects::new(ground.clone()),
             apps: Apps::new(ground.clone()),

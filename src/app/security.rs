@@ -6,6 +6,8 @@ use store::SECURITY_KEY;
 use types::{Action, Actor, Error, Fact, Result, SecondFactorPolicy, Security};
 
 const GRACE_MOST: u32 = 90;
+const IDLE_MOST: u32 = 90;
+const SESSION_MOST: u32 = 365;
 /// Evidence cannot be cut while it is fresh.
 const AUDIT_LEAST: u32 = 30;
 const AUDIT_MOST: u32 = 3650;
@@ -23,6 +25,8 @@ pub struct SecurityChange {
     pub grace_days: Option<u32>,
     pub tokens_bound: Option<bool>,
     pub audit_days: Option<u32>,
+    pub session_idle_days: Option<u32>,
+    pub session_days: Option<u32>,
 }
 
 impl SecurityService {
@@ -44,6 +48,14 @@ impl SecurityService {
         if change.audit_days.is_some_and(|days| !(AUDIT_LEAST..=AUDIT_MOST).contains(&days)) {
             return Err(Error::invalid("audit_days", format!("must be {AUDIT_LEAST} to {AUDIT_MOST}")));
         }
+        for (field, value, most) in [
+            ("session_idle_days", change.session_idle_days, IDLE_MOST),
+            ("session_days", change.session_days, SESSION_MOST),
+        ] {
+            if value.is_some_and(|days| !(1..=most).contains(&days)) {
+                return Err(Error::invalid(field, format!("must be 1 to {most}")));
+            }
+        }
         let store = &self.access.store;
         let _team = self.access.team.lock().await;
         let found = store.security.find(SECURITY_KEY)?;
@@ -53,6 +65,8 @@ impl SecurityService {
         after.grace_days = change.grace_days.unwrap_or(before.grace_days);
         after.tokens_bound = change.tokens_bound.unwrap_or(before.tokens_bound);
         after.audit_days = change.audit_days.unwrap_or(before.audit_days);
+        after.session_idle_days = change.session_idle_days.unwrap_or(before.session_idle_days);
+        after.session_days = change.session_days.unwrap_or(before.session_days);
         if rank(after.second_factor) > rank(before.second_factor) {
             after.since = self.access.world.now();
         }
@@ -88,6 +102,8 @@ fn changed(before: &Security, after: &Security) -> Vec<String> {
         ("second_factor", before.second_factor != after.second_factor),
         ("grace_days", before.grace_days != after.grace_days),
         ("tokens_bound", before.tokens_bound != after.tokens_bound),
+        ("session_idle_days", before.session_idle_days != after.session_idle_days),
+        ("session_days", before.session_days != after.session_days),
         ("audit_days", before.audit_days != after.audit_days),
     ]
     .into_iter()

@@ -33,6 +33,11 @@ pub struct SettingsService {
 }
 
 impl SettingsService {
+    /// Where people reach the panel, for links.
+    pub fn panel_address(&self) -> Result<String> {
+        self.ground.panel_address()
+    }
+
     pub(crate) fn new(ground: Arc<Ground>) -> SettingsService {
         SettingsService { ground }
     }

@@ -72,7 +72,7 @@ impl Setup {
             });
         }
         let user = self.make(wish).await?;
-        let (session, word) = self.access.new_session(&user, visitor);
+        let (session, word) = self.access.new_session(&user, visitor)?;
         let session = self.access.store.sessions.insert(session).await?.value;
         let actor = self.access.actor(&user, visitor.address.clone());
         self.tell(&actor, &user).await;

@@ -4,10 +4,14 @@ use crate::{
     access::{Access, check_person},
     sessions::Known,
 };
-use identity::check_strength;
+use identity::{Strength, check_strength};
 use std::sync::Arc;
 use store::{Batch, Store, Stored};
 use types::{Action, Actor, Assurance, Email, Error, Fact, Result, Role, Scope, Secret, User};
+
+/// Words that an estimate takes into account, and bytes of one.
+const KNOWN: usize = 4;
+const KNOWN_BYTES: usize = 256;
 
 /// Adds, changes and removes people.
 #[derive(Clone)]
@@ -74,6 +78,17 @@ impl Users {
     fn view(&self, user: User) -> Result<UserView> {
         let second_factor = self.access.factor(&user.id)?.is_some();
         Ok(UserView { user, second_factor })
+    }
+
+    /// How strong a password is that somebody thinks of. Anybody may ask: it is for those who have no account yet too.
+    pub async fn estimate(&self, password: &Secret, known: Vec<String>) -> Result<Strength> {
+        if known.len() > KNOWN || known.iter().any(|word| word.len() > KNOWN_BYTES) {
+            return Err(Error::invalid(
+                "known",
+                format!("must be at most {KNOWN} words of {KNOWN_BYTES} bytes"),
+            ));
+        }
+        self.access.passwords.estimate(password, known).await
     }
 
     /// Adds somebody, who may sign in at once. Fails with `Taken` when the address has an account.

@@ -203,18 +203,7 @@ impl Webhooks {
     fn view(&self, webhook: Webhook, reveal: bool) -> Result<WebhookView> {
         let ground = &self.ground;
         let panel = ground.settings()?.panel_domain;
-        let base = match &panel {
-            Some(host) => ground.url_of(host),
-            None => {
-                let address = ground
-                    .node
-                    .addresses()
-                    .first()
-                    .map_or_else(|| "127.0.0.1".into(), ToString::to_string);
-                let bare = if address.contains(':') { format!("[{address}]") } else { address };
-                format!("https://{bare}:{}", ground.options.panel_port)
-            }
-        };
+        let base = ground.panel_address()?;
         let secret = if reveal {
             Some(ground.store.unseal(&webhook.secret)?)
         } else {

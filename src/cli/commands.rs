@@ -164,7 +164,7 @@ pub enum Command {
     /// Settings of the panel
     #[command(subcommand)]
     Settings(settings::Command),
-    /// Who must have a second factor
+    /// Who must have a second factor, and when sessions end
     #[command(subcommand)]
     Security(security::Command),
     /// Who changed what, in a log that nobody can alter unseen
@@ -358,6 +358,10 @@ mod tests {
             "serverkit project create shop",
             "serverkit volume create data",
             "serverkit user create bob@example.com --role developer --password-file f",
+            "serverkit user invite bob@example.com --role admin --days 3",
+            "serverkit user invitations",
+            "serverkit user uninvite bob@example.com",
+            "serverkit user reset-password bob@example.com --yes",
             "serverkit user reset-2fa bob@example.com --yes",
             "serverkit security show",
             "serverkit security set --second-factor administrators --grace-days 3 --bind-tokens true",

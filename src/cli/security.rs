@@ -31,6 +31,12 @@ pub struct Set {
     /// Days that entries of the audit log are kept, 30 to 3650
     #[arg(long, value_name = "DAYS")]
     audit_days: Option<u32>,
+    /// Days without use after which a session ends, 1 to 90
+    #[arg(long, value_name = "DAYS")]
+    session_idle_days: Option<u32>,
+    /// Days after signing in at which a session ends, used or not; 1 to 365
+    #[arg(long, value_name = "DAYS")]
+    session_days: Option<u32>,
 }
 
 fn rule(text: &str) -> Result<SecondFactorRule, String> {
@@ -47,9 +53,11 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 grace_days: args.grace_days,
                 tokens_bound: args.bind_tokens,
                 audit_days: args.audit_days,
+                session_idle_days: args.session_idle_days,
+                session_days: args.session_days,
             };
-            let is_empty = body.second_factor.is_none() && body.grace_days.is_none() && body.tokens_bound.is_none();
-            if is_empty && body.audit_days.is_none() {
+            let days = [body.grace_days, body.audit_days, body.session_idle_days, body.session_days];
+            if body.second_factor.is_none() && body.tokens_bound.is_none() && days.iter().all(Option::is_none) {
                 return Err(Failure::usage("nothing to change was given").hint("see `serverkit security set --help`"));
             }
             client.ask(client.security_update(&body)).await?
@@ -65,6 +73,13 @@ pub async fn run(context: &Context, command: Command) -> Result {
         facts.add("Grace", format!("{} days", security.grace_days));
         facts.add("Tokens", if security.tokens_bound { "bound too" } else { "exempt" });
         facts.add("Audit log", format!("{} days", security.audit_days));
+        facts.add(
+            "Sessions",
+            format!(
+                "end after {} days without use, and {} days after signing in",
+                security.session_idle_days, security.session_days
+            ),
+        );
         facts.print(&out)
     })
 }

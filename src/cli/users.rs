@@ -10,7 +10,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{Role, User, UserCreate, UserPatch},
+    types::{Invitation, InvitationCreate, Role, User, UserCreate, UserPatch},
 };
 use std::path::PathBuf;
 use types::{Clock, SystemClock};
@@ -22,11 +22,24 @@ pub enum Command {
     List,
     /// Add somebody
     Create(Create),
+    /// Invite somebody: prints a link that is good once, with which they choose their own password
+    ///
+    /// Nothing is sent: give them the link over a safe way.
+    Invite(Invite),
+    /// List invitations that were not accepted yet
+    Invitations,
+    /// Revoke an invitation: its link leads nowhere from then on
+    Uninvite(Named),
     /// Change somebody: name, role, password; disable and enable them
     Update(Update),
     /// Remove somebody; their sessions and tokens end
     #[command(visible_alias = "rm")]
     Delete(Named),
+    /// Give somebody a new password, which is printed once; their sessions end
+    ///
+    /// On the panel's machine it needs no sign-in: the way back for an owner who has forgotten theirs.
+    #[command(name = "reset-password")]
+    ResetPassword(ResetPassword),
     /// Take somebody's second factor away, when phone and recovery codes are gone; their sessions end
     #[command(name = "reset-2fa")]
     ResetSecondFactor(Named),
@@ -45,6 +58,18 @@ pub struct Create {
     /// File with the first password; - for standard input; without it, you are asked
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Invite {
+    /// Mail address, which is the name to sign in with
+    email: String,
+    /// viewer sees; developer creates, deploys and deletes apps; admin manages people and settings; owner may do everything
+    #[arg(long, default_value = "developer", value_parser = role)]
+    role: Role,
+    /// Days that the link is good, 1 to 30
+    #[arg(long, default_value_t = 7, value_name = "DAYS")]
+    days: u32,
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +94,15 @@ pub struct Update {
 }
 
 #[derive(Debug, Args)]
+pub struct ResetPassword {
+    /// Mail address or id
+    user: String,
+    /// File with the password to set; - for standard input; without it, one is made up
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct Named {
     /// Mail address or id
     user: String,
@@ -79,6 +113,9 @@ pub async fn run(context: &Context, command: Command) -> Result {
     match command {
         Command::List => list(context, &client).await,
         Command::Create(args) => create(context, &client, args).await,
+        Command::Invite(args) => invite(context, &client, args).await,
+        Command::Invitations => invitations(context, &client).await,
+        Command::Uninvite(args) => uninvite(context, &client, args).await,
         Command::Update(args) => update(context, &client, args).await,
         Command::Delete(args) => {
             let user = find(&client, &args.user).await?;
@@ -89,6 +126,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
             let done = client.ask(client.user_delete(&user.id)).await?;
             context.out.answer(&done.json, || format!("{} is removed", user.email))
         }
+        Command::ResetPassword(args) => reset_password(context, &client, args).await,
         Command::ResetSecondFactor(args) => {
             let user = find(&client, &args.user).await?;
             ask::confirm(
@@ -104,6 +142,38 @@ pub async fn run(context: &Context, command: Command) -> Result {
             })
         }
     }
+}
+
+async fn reset_password(context: &Context, client: &Client, args: ResetPassword) -> Result {
+    let user = find(client, &args.user).await?;
+    let question = format!("This gives {} another password and ends their sessions", user.email);
+    ask::confirm(&question, context.globals.yes)?;
+    let made_up = args.password_file.is_none().then(made_up);
+    let new = match &made_up {
+        Some(text) => text.clone(),
+        None => password(args.password_file.as_ref())?,
+    };
+    let body = UserPatch {
+        name: None,
+        role: None,
+        disabled: None,
+        password: Some(new),
+    };
+    let mut answer = client.ask(client.user_update(&user.id, &body)).await?;
+    if let (Some(text), Some(object)) = (&made_up, answer.json.as_object_mut()) {
+        object.insert("password".to_owned(), text.clone().into());
+    }
+    context.out.answer(&answer.json, || match &made_up {
+        Some(text) => format!("{text}\nThis is the new password of {}; it is not shown again", user.email),
+        None => format!("{} has the new password", user.email),
+    })
+}
+
+/// 125 bits, in groups that can be read out.
+fn made_up() -> String {
+    let letters = types::World::system().word(25);
+    let groups: Vec<&str> = (0..5).map(|group| &letters[group * 5..group * 5 + 5]).collect();
+    groups.join("-")
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -137,6 +207,60 @@ async fn create(context: &Context, client: &Client, args: Create) -> Result {
     context.out.answer(&answer.json, || {
         format!("{} is added with the role {}", answer.value.email, answer.value.role)
     })
+}
+
+async fn invite(context: &Context, client: &Client, args: Invite) -> Result {
+    let body = InvitationCreate {
+        email: args.email,
+        role: args.role,
+        expires_in_days: Some(args.days),
+    };
+    let answer = client.ask(client.invitation_create(&body)).await?;
+    context.out.answer(&answer.json, || {
+        let made = &answer.value;
+        format!(
+            "{}\nGive this link to {} over a safe way: it is good once, for {} days, and is not shown again",
+            made.link, made.invitation.email, args.days
+        )
+    })
+}
+
+async fn invited(client: &Client) -> Result<Listed<Invitation>> {
+    lists::all(async |cursor| client.ask(client.invitation_list(cursor, lists::LIMIT)).await).await
+}
+
+async fn invitations(context: &Context, client: &Client) -> Result {
+    let found = invited(client).await?;
+    context
+        .out
+        .list(&found.json, "nobody is invited; see: serverkit user invite --help", || {
+            let mut table = Table::new(["EMAIL", "ROLE", "BY", "INVITED", "ENDS"]);
+            let now = SystemClock.now();
+            for one in &found.items {
+                table.row([
+                    one.email.clone().into(),
+                    one.role.to_string().into(),
+                    one.by.clone().into(),
+                    when(&one.created_at, now).into(),
+                    when(&one.expires_at, now).into(),
+                ]);
+            }
+            table
+        })
+}
+
+async fn uninvite(context: &Context, client: &Client, args: Named) -> Result {
+    let found = invited(client)
+        .await?
+        .items
+        .into_iter()
+        .find(|one| one.email.eq_ignore_ascii_case(&args.user) || one.id == args.user);
+    let found =
+        found.ok_or_else(|| Failure::not_found(format!("`{}` is not invited", args.user)).hint("see: serverkit user invitations"))?;
+    let done = client.ask(client.invitation_revoke(&found.id)).await?;
+    context
+        .out
+        .answer(&done.json, || format!("the link of {} leads nowhere now", found.email))
 }
 
 async fn update(context: &Context, client: &Client, args: Update) -> Result {

@@ -2,14 +2,15 @@
 //!
 //! Nothing here knows the store: `app` keeps the records and decides. Time and chance come in through `World`.
 
-mod common;
 mod passwords;
 pub mod recovery;
 mod signer;
+mod strength;
 mod throttle;
 pub mod token;
 pub mod totp;
 
-pub use passwords::{Passwords, check_strength};
+pub use passwords::Passwords;
 pub use signer::{Claims, Signer};
+pub use strength::{Strength, check_strength, estimate};
 pub use throttle::{Attempt, Throttle};

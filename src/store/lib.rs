@@ -41,6 +41,7 @@ mod dns;
 mod domains;
 mod edge_options;
 mod events;
+mod invitations;
 mod networks;
 mod nodes;
 mod registries;

@@ -177,6 +177,8 @@ collections! {
     security: types::Security,
     /// Claim: the hash.
     tokens: ApiToken,
+    /// Claims: the hash, and `<organization>/<mail address>`.
+    invitations: types::Invitation,
     /// The one link, under [`crate::SETUP_KEY`].
     setup: SetupLink,
     /// Claim: `<environment>/<name>`, unless in the trash.

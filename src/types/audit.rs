@@ -117,7 +117,11 @@ impl AuditVerb {
 impl fmt::Display for AuditChange {
     /// `changed app blog: port, limits.memory_bytes`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.verb.word(), self.kind, self.name)?;
+        // `settings`, not `setting settings`.
+        match self.name.starts_with(&self.kind) {
+            true => write!(f, "{} {}", self.verb.word(), self.name)?,
+            false => write!(f, "{} {} {}", self.verb.word(), self.kind, self.name)?,
+        }
         if self.verb == AuditVerb::Changed && !self.fields.is_empty() {
             let names: Vec<&str> = self.fields.iter().take(4).map(|field| field.field.as_str()).collect();
             write!(f, ": {}", names.join(", "))?;

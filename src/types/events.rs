@@ -73,6 +73,17 @@ pub enum Fact {
         user: UserId,
         email: String,
     },
+    /// A link was made with which somebody can make an account.
+    UserInvited {
+        email: String,
+    },
+    InvitationRevoked {
+        email: String,
+    },
+    InvitationAccepted {
+        user: UserId,
+        email: String,
+    },
     UserChanged {
         user: UserId,
         email: String,
@@ -358,6 +369,9 @@ impl Fact {
             Fact::NewDevice { .. } => "signed in with a new browser".into(),
             Fact::SecurityChanged { fields } => format!("changed who gets in: {}", fields.join(", ")),
             Fact::UserCreated { email, .. } => format!("added {email}"),
+            Fact::UserInvited { email } => format!("invited {email}"),
+            Fact::InvitationRevoked { email } => format!("revoked the invitation of {email}"),
+            Fact::InvitationAccepted { .. } => "accepted an invitation".into(),
             Fact::UserChanged { email, .. } => format!("changed {email}"),
             Fact::UserRemoved { email, .. } => format!("removed {email}"),
             Fact::TokenCreated { name } => format!("made the token {name}"),

@@ -82,6 +82,7 @@ ids! {
     VolumeId = "vol";
     UserId = "usr";
     SessionId = "ses";
+    InvitationId = "inv";
     TokenId = "tok";
     NodeId = "srv";
     EventId = "evt";

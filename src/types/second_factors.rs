@@ -64,6 +64,10 @@ pub struct Security {
     pub since: Time,
     /// How long entries of the audit log are kept.
     pub audit_days: u32,
+    /// A session that is not used for this long ends.
+    pub session_idle_days: u32,
+    /// A session ends this long after signing in, used or not.
+    pub session_days: u32,
 }
 
 impl Default for Security {
@@ -74,6 +78,8 @@ impl Default for Security {
             tokens_bound: false,
             since: Time(0),
             audit_days: 365,
+            session_idle_days: 30,
+            session_days: 90,
         }
     }
 }
@@ -90,6 +96,12 @@ impl SecondFactorPolicy {
 }
 
 impl Security {
+    /// When a session that began and was used last at these moments ends.
+    pub fn session_end(&self, began: Time, used: Time) -> Time {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        used.plus(days(self.session_idle_days)).min(began.plus(days(self.session_days)))
+    }
+
     /// When somebody with this role, who is there since `joined`, must have a second factor; `None`: never.
     pub fn second_factor_due(&self, role: Role, joined: Time) -> Option<Time> {
         let grace = Duration::from_secs(u64::from(self.grace_days) * 86_400);

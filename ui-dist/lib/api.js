@@ -120,9 +120,18 @@ export const api = {
   setupClaim: async (body) => { const made = await post('/setup', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
   /** @param {{ email: string, password: string, code?: string, remember?: boolean }} body */
   sessionCreate: async (body) => { const made = await post('/session', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
+  /** @param {{ password: string, known: string[] }} body */
+  passwordEstimate: (body) => /** @type {Promise<S<'PasswordEstimate'>>} */ (post('/password/estimate', body, { open: true })),
+  invitationList: () => /** @type {Promise<S<'Invitation'>[]>} */ (all('/invitations')),
+  invitationCreate: (/** @type {S<'InvitationCreate'>} */ body) => /** @type {Promise<S<'InvitationCreated'>>} */ (post('/invitations', body)),
+  invitationRevoke: (/** @type {string} */ id) => del(`/invitations/${enc(id)}`),
+  invitationLook: (/** @type {string} */ token) => /** @type {Promise<S<'InvitationShown'>>} */ (post('/invitation', { token }, { open: true })),
+  /** @param {{ token: string, name: string, password: string }} body */
+  invitationAccept: async (body) => { const made = await post('/invitation/accept', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
   sessionShow: async () => { const found = await get('/session'); session.value = found; return /** @type {S<'Session'>} */ (found); },
   sessionEnd: async () => { await del('/session'); session.value = null; },
   sessionList: () => /** @type {Promise<S<'SessionInfo'>[]>} */ (all('/sessions')),
+  sessionEndOthers: () => del('/sessions'),
   sessionRevoke: (/** @type {string} */ id) => del(`/sessions/${enc(id)}`),
   accountUpdate: (/** @type {{ name?: string, password?: { current: string, new: string } }} */ body) => /** @type {Promise<S<'User'>>} */ (patch('/account', body)),
   sessionConfirm: async (/** @type {string} */ code) => { const made = await post('/session/confirm', { code }); if (session.value) session.value = { ...session.value, confirmed_until: made.confirmed_until }; return /** @type {S<'Confirmation'>} */ (made); },

@@ -42,7 +42,7 @@ function Password() {
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); setDone(false); form.submit(async () => { await api.accountUpdate({ password: { current: v.current, new: v.next } }); form.reset({ current: '', next: '' }); setDone(true); }); }}>${h(Panel, { title: 'Password' }, html`<div class="stack">
     <input class="unseen" type="text" autocomplete="username" value=${session.value?.user.email} readonly tabindex="-1" aria-hidden="true" />
     ${h(TextField, { label: 'Current password', type: 'password', autocomplete: 'current-password', value: v.current, set: form.set('current'), required: true, error: form.error('password.current', 'current') })}
-    ${h(PasswordField, { label: 'New password', value: v.next, set: form.set('next'), error: form.error('password.new', 'new', 'password') })}
+    ${h(PasswordField, { label: 'New password', value: v.next, set: form.set('next'), known: [session.value?.user.email ?? '', session.value?.user.name ?? ''], error: form.error('password.new', 'new', 'password') })}
     ${h(FormProblem, { text: form.general(['password', 'current', 'new']) })}
     <div class="row">${h(Submit, { form, label: 'Change password', tone: '', disabled: !v.current || !v.next })}${done ? html`<span class="ok-text small row" role="status">${icon('circle-check')}Changed</span>` : null}</div></div>`)}</form>`;
 }
@@ -100,6 +100,7 @@ function TokenForm({ close }) {
 function Sessions() {
   const found = useResource('sessions', api.sessionList);
   const list = found.value.value;
-  return h(Panel, { title: 'Sessions', note: 'Browsers that are signed in as you', flush: true }, found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 2 }) : html`<ul class="lines tall">${list.map((one) => html`<li key=${one.id}>${/Mobile|iPhone|Android/.test(one.agent) ? icon('smartphone') : icon('monitor')}<span class="cell-two grow"><span title=${one.agent}>${agentName(one.agent)}${one.current ? html` <span class="tag accent">this one</span>` : null}</span><span><code>${one.address}</code> · ${one.current ? 'now' : h(Ago, { at: one.last_used_at })}</span></span>
+  const others = () => confirm({ title: 'End all other sessions?', text: 'Every browser but this one is signed out at once. Your API tokens go on.', action: 'End them', run: api.sessionEndOthers }).then((done) => { if (done) found.load(); });
+  return h(Panel, { title: 'Sessions', note: 'Browsers that are signed in as you', flush: true, actions: list && list.length > 1 ? html`<button type="button" class="btn small" onClick=${others}>End all others</button>` : null }, found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 2 }) : html`<ul class="lines tall">${list.map((one) => html`<li key=${one.id}>${/Mobile|iPhone|Android/.test(one.agent) ? icon('smartphone') : icon('monitor')}<span class="cell-two grow"><span title=${one.agent}>${agentName(one.agent)}${one.current ? html` <span class="tag accent">this one</span>` : null}</span><span><code>${one.address}</code> · ${one.current ? 'now' : h(Ago, { at: one.last_used_at })}</span></span>
     ${one.current ? null : h(Act, { label: 'End', small: true, tone: 'ghost', run: async () => { await api.sessionRevoke(one.id); await found.load(); } })}</li>`)}</ul>`);
 }

@@ -20,25 +20,28 @@ export default function SecurityPage() {
 
 /** @param {{ now: Security, saved: (next: Security) => void }} props */
 function Rules({ now, saved }) {
-  const start = { second_factor: /** @type {string} */ (now.second_factor), grace_days: String(now.grace_days), tokens_bound: now.tokens_bound };
+  const start = { second_factor: /** @type {string} */ (now.second_factor), grace_days: String(now.grace_days), tokens_bound: now.tokens_bound, session_idle_days: String(now.session_idle_days), session_days: String(now.session_days) };
   const form = useForm(start);
   useEffect(() => { if (!form.touched.peek()) form.reset(start); }, [JSON.stringify(start)]);
   const [done, setDone] = useState(false);
   const v = form.values.value;
-  const dirty = v.second_factor !== now.second_factor || v.grace_days !== String(now.grace_days) || v.tokens_bound !== now.tokens_bound;
+  const dirty = v.second_factor !== now.second_factor || v.grace_days !== String(now.grace_days) || v.tokens_bound !== now.tokens_bound || v.session_idle_days !== start.session_idle_days || v.session_days !== start.session_days;
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    form.submit(async () => { const next = await api.securityUpdate({ second_factor: /** @type {Security['second_factor']} */ (v.second_factor), grace_days: Number(v.grace_days), tokens_bound: v.tokens_bound }); setDone(true); saved(next); });
+    form.submit(async () => { const next = await api.securityUpdate({ second_factor: /** @type {Security['second_factor']} */ (v.second_factor), grace_days: Number(v.grace_days), tokens_bound: v.tokens_bound, session_idle_days: Number(v.session_idle_days), session_days: Number(v.session_days) }); setDone(true); saved(next); });
   };
   const mine = session.value?.user;
   const hitsMe = mine && !mine.second_factor && (v.second_factor === 'everyone' || (v.second_factor === 'administrators' && (mine.role === 'admin' || mine.role === 'owner')));
-  return html`<form onSubmit=${submit}>${h(Panel, { title: 'Second factor', note: 'Beside the password: a code from an authenticator app', foot: dirty ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : done ? html`<span class="ok-text" role="status">Saved</span>` : null }, html`<div class="stack">
+  return html`<form onSubmit=${submit}>${h(Panel, { title: 'Getting in', note: 'The second factor: a code from an authenticator app beside the password', foot: dirty ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : done ? html`<span class="ok-text" role="status">Saved</span>` : null }, html`<div class="stack">
     <div class="form-row">${h(SelectField, { label: 'Who must have one', value: v.second_factor, set: form.set('second_factor'), options: [{ value: 'off', label: 'Nobody; everybody may' }, { value: 'administrators', label: 'Admins and owners' }, { value: 'everyone', label: 'Everyone' }], error: form.error('second_factor') })}
     ${h(TextField, { label: 'Grace period', value: v.grace_days, set: form.set('grace_days'), inputmode: 'numeric', suffix: 'days', error: form.error('grace_days'), hint: 'After it, those without one can only set one up.' })}</div>
     ${h(Switch, { label: 'Bind API tokens too', hint: 'Tokens of people who must have a second factor and have none are refused after the grace period.', on: v.tokens_bound, set: form.set('tokens_bound') })}
     ${hitsMe ? html`<div class="notice"><span>This concerns you too: set up your own second factor under <a href="/account">Account</a>.</span></div>` : null}
     <p class="hint">Whoever loses phone and recovery codes is let in again by an owner (Team), or on the server: <code>serverkit user reset-2fa EMAIL</code>.</p>
-    ${h(FormProblem, { text: form.general(['second_factor', 'grace_days']) })}</div>`)}</form>`;
+    <h3 class="small strong">Sessions</h3>
+    <div class="form-row">${h(TextField, { label: 'End without use after', value: v.session_idle_days, set: form.set('session_idle_days'), inputmode: 'numeric', suffix: 'days', error: form.error('session_idle_days') })}
+    ${h(TextField, { label: 'End in any case after', value: v.session_days, set: form.set('session_days'), inputmode: 'numeric', suffix: 'days', error: form.error('session_days'), hint: 'Counted from signing in.' })}</div>
+    ${h(FormProblem, { text: form.general(['second_factor', 'grace_days', 'session_idle_days', 'session_days']) })}</div>`)}</form>`;
 }
 
 /** How long the audit log is kept. @param {{ now: Security, saved: (next: Security) => void }} props */

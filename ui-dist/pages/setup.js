@@ -35,7 +35,7 @@ function AccountStep({ token, next }) {
   return html`<form class="panel gate-card stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { await api.setupClaim({ token, name: v.name.trim(), email: v.email.trim(), password: v.password }); next(); }); }}>
     ${h(TextField, { label: 'Name', name: 'name', autocomplete: 'name', value: v.name, set: form.set('name'), required: true, autofocus: true, error: form.error('name') })}
     ${h(TextField, { label: 'Email', type: 'email', name: 'email', autocomplete: 'username', value: v.email, set: form.set('email'), required: true, error: form.error('email') })}
-    ${h(PasswordField, { label: 'Password', value: v.password, set: form.set('password'), error: form.error('password') })}
+    ${h(PasswordField, { label: 'Password', value: v.password, set: form.set('password'), known: [v.email, v.name], error: form.error('password') })}
     ${h(FormProblem, { text: form.general(['name', 'email', 'password']) })}
     ${h(Submit, { form, label: 'Continue', class: 'wide' })}</form>`;
 }

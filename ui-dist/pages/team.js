@@ -7,6 +7,7 @@ import { PageHead, Panel } from '../parts/page.js';
 import { Table } from '../parts/table.js';
 import { State } from '../parts/state.js';
 import { Ago } from '../parts/time.js';
+import { Act } from '../parts/act.js';
 import { Menu } from '../parts/menu.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, SelectField, FormProblem, Submit } from '../parts/field.js';
@@ -20,12 +21,14 @@ export const ROLES = [{ value: 'viewer', label: 'Viewer: sees everything but sec
 
 export default function TeamPage() {
   useTrail([{ label: 'Team' }]);
-  const found = useResource('users', api.userList, ['user_created', 'user_changed', 'user_removed', 'second_factor_added', 'second_factor_removed']);
+  const found = useResource('users', api.userList, ['user_created', 'user_changed', 'invitation_accepted', 'user_removed', 'second_factor_added', 'second_factor_removed']);
   const me = session.value?.user;
   const manages = (/** @type {User} */ user) => may('admin') && (user.role !== 'owner' || may('owner'));
   const act = async (/** @type {() => Promise<unknown>} */ run) => { try { await run(); found.load(); } catch (error) { toast(/** @type {Error} */ (error).message, { tone: 'bad' }); } };
   const edit = (/** @type {User | null} */ user) => showDialog(user ? 'Change person' : 'Add a person', (close) => h(UserForm, { user, close })).then((done) => { if (done) found.load(); });
-  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`<button type="button" class="btn primary" onClick=${() => edit(null)}>${icon('user-plus')}Add person</button>` : null })}
+  const invited = useResource('invitations', api.invitationList, ['user_invited', 'invitation_revoked', 'invitation_accepted']);
+  const invite = () => showDialog('Invite somebody', (close) => h(InviteForm, { close })).then((done) => { if (done) invited.load(); });
+  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`<button type="button" class="btn" onClick=${() => edit(null)}>Add person</button><button type="button" class="btn primary" onClick=${invite}>${icon('user-plus')}Invite</button>` : null })}
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<User>} */ (Table), {
       label: 'People', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (user) => user.id, sort: { id: 'name' },
       columns: [
@@ -43,7 +46,30 @@ export default function TeamPage() {
           { label: 'Remove…', icon: 'trash-2', tone: 'danger', run: () => confirm({ title: `Remove ${user.email}?`, text: 'Sessions and tokens of this person end at once. What they did stays in the activity.', action: 'Remove', run: () => api.userDelete(user.id) }).then((done) => { if (done) found.load(); }) },
         ] })}</span>` : null) },
       ],
-    }))}</div>`;
+    }))}
+    ${invited.value.value?.length ? h(Panel, { title: 'Invited', note: 'Links that were not used yet', flush: true }, html`<ul class="lines tall">${invited.value.value.map((one) => html`<li key=${one.id}>${icon('user-plus')}<span class="cell-two grow"><span class="any">${one.email} <span class="tag">${one.role}</span></span><span class="any">by ${one.by} · ends ${h(Ago, { at: one.expires_at })}</span></span>
+      ${may('admin') && (one.role !== 'owner' || may('owner')) ? h(Act, { label: 'Revoke', small: true, tone: 'ghost', run: async () => { await api.invitationRevoke(one.id); await invited.load(); } }) : null}</li>`)}</ul>`) : null}</div>`;
+}
+
+/** @param {{ close: (done?: unknown) => void }} props */
+function InviteForm({ close }) {
+  const form = useForm({ email: '', role: /** @type {User['role']} */ ('developer'), days: '7' });
+  const v = form.values.value;
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => {
+      const made = await api.invitationCreate({ email: v.email.trim(), role: v.role, expires_in_days: Number(v.days) });
+      close(true);
+      // Where the panel is reached from here, they will reach it too.
+      revealOnce({ title: `The link for ${made.invitation.email}`, text: 'Send it over a safe way: whoever has it gets in. It works once and is not shown again.', secret: `${location.origin}/invitation#${made.link.split('#')[1]}` });
+    });
+  };
+  return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: 'Invite somebody', note: 'They choose their own password', close: () => close() })}
+    ${h(TextField, { label: 'Email', type: 'email', value: v.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
+    ${h(SelectField, { label: 'Role', value: v.role, set: (value) => form.set('role')(/** @type {User['role']} */ (value)), options: ROLES.filter((role) => role.value !== 'owner' || may('owner')), error: form.error('role') })}
+    ${h(SelectField, { label: 'The link works for', value: v.days, set: form.set('days'), options: [{ value: '1', label: 'a day' }, { value: '7', label: '7 days' }, { value: '30', label: '30 days' }], error: form.error('expires_in_days') })}
+    ${h(FormProblem, { text: form.general(['email', 'role', 'expires_in_days']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Make the link' })}</footer></form>`;
 }
 
 /** A password that is made here and shown once. */
@@ -72,7 +98,7 @@ function UserForm({ user, close }) {
     ${user ? null : h(TextField, { label: 'Email', type: 'email', value: v.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
     ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), required: true, error: form.error('name') })}
     ${h(SelectField, { label: 'Role', value: v.role, set: (value) => form.set('role')(/** @type {User['role']} */ (value)), options: ROLES.filter((role) => role.value !== 'owner' || may('owner')), error: form.error('role') })}
-    ${user ? null : h(PasswordField, { label: 'First password', value: v.password, set: form.set('password'), error: form.error('password') })}
+    ${user ? null : h(PasswordField, { label: 'First password', value: v.password, set: form.set('password'), known: [v.email, v.name], error: form.error('password') })}
     ${h(FormProblem, { text: form.general(['email', 'name', 'role', 'password']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: user ? 'Save' : 'Add person' })}</footer></form>`;
 }

@@ -1,0 +1,382 @@
+//! Inviting people: a link that is good once and for a while, with which somebody makes their own account.
+
+use crate::access::{Access, SignedIn, Visitor, check_person};
+use identity::{check_strength, token};
+use std::{sync::Arc, time::Duration};
+use store::{Batch, Stored, acting};
+use types::{Action, Actor, Asker, Email, Error, Fact, Invitation, Kind, Result, Role, Secret, User, Who};
+
+/// Days that a link is good unless said.
+const USUAL: u32 = 7;
+const MOST: u32 = 30;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Makes, shows and voids invitations; lets those who were invited in.
+#[derive(Clone)]
+pub struct Invitations {
+    access: Arc<Access>,
+}
+
+/// Somebody to invite.
+#[derive(Debug, Clone)]
+pub struct NewInvitation {
+    pub email: String,
+    pub role: Role,
+    /// 1 to 30; `None`: 7.
+    pub days: Option<u32>,
+}
+
+/// What the invited one chooses.
+#[derive(Debug, Clone)]
+pub struct Acceptance {
+    pub name: String,
+    pub password: Secret,
+}
+
+impl Invitations {
+    pub(crate) fn new(access: Arc<Access>) -> Invitations {
+        Invitations { access }
+    }
+
+    /// Those of the organization that are still good, newest first.
+    pub fn list(&self, actor: &Actor) -> Result<Vec<Invitation>> {
+        actor.may(Action::ViewTeam)?;
+        let now = self.access.world.now();
+        let mut found: Vec<Invitation> = self
+            .access
+            .store
+            .invitations
+            .list()?
+            .into_iter()
+            .map(|stored| stored.value)
+            .collect();
+        found.retain(|one| one.organization == actor.organization && now < one.expires_at);
+        found.reverse();
+        Ok(found)
+    }
+
+    /// A new invitation, and the word of its link, which is not told again. Fails with `Taken` when the address has an
+    /// account, or an invitation that is still good.
+    pub async fn create(&self, actor: &Actor, wish: NewInvitation) -> Result<(Invitation, String)> {
+        actor.may(Action::ManageTeam)?;
+        if wish.role == Role::Owner {
+            actor.may(Action::ManageOwners)?;
+        }
+        let days = wish.days.unwrap_or(USUAL);
+        if !(1..=MOST).contains(&days) {
+            return Err(Error::invalid("expires_in_days", format!("must be 1 to {MOST}")));
+        }
+        let email: Email = wish.email.parse()?;
+        let (store, world) = (&self.access.store, &self.access.world);
+        let now = world.now();
+        if store.users.claimed(email.as_str())?.is_some() {
+            return Err(Error::Taken {
+                kind: Kind::User,
+                name: email.to_string(),
+                by: None,
+            });
+        }
+        self.remove_ended().await?;
+        let word = token::word(world);
+        let invitation = Invitation {
+            id: world.id(),
+            organization: actor.organization.clone(),
+            email,
+            role: wish.role,
+            hash: token::hash(&word),
+            by: actor.who.clone(),
+            created_at: now,
+            expires_at: now.plus(DAY * days),
+        };
+        let invitation = store.invitations.insert(invitation).await?.value;
+        let fact = Fact::UserInvited {
+            email: invitation.email.to_string(),
+        };
+        self.access.events.emit(actor, fact).await;
+        Ok((invitation, word))
+    }
+
+    /// Voids a link.
+    pub async fn revoke(&self, actor: &Actor, id: &str) -> Result<()> {
+        actor.may(Action::ManageTeam)?;
+        let store = &self.access.store;
+        let found = store.invitations.find(id)?.filter(|one| one.organization == actor.organization);
+        let found = found.ok_or_else(|| Error::not_found(Kind::Invitation, id))?;
+        if found.role == Role::Owner {
+            actor.may(Action::ManageOwners)?;
+        }
+        store.invitations.remove(id).await?;
+        let fact = Fact::InvitationRevoked {
+            email: found.email.to_string(),
+        };
+        self.access.events.emit(actor, fact).await;
+        Ok(())
+    }
+
+    /// What a link is for. Anybody who has it may ask; all others get the same refusal, whatever is wrong with it.
+    pub fn look(&self, word: &str, visitor: &Visitor) -> Result<Invitation> {
+        let attempt = self
+            .access
+            .throttle
+            .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
+        let found = self.good(word)?;
+        attempt.succeeded();
+        Ok(found.value)
+    }
+
+    /// Makes the account and signs it in. The link is void from then on: of two at once, one gets in.
+    pub async fn accept(&self, word: &str, wish: Acceptance, visitor: &Visitor) -> Result<SignedIn> {
+        let access = &self.access;
+        let attempt = access
+            .throttle
+            .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
+        let invitation = self.good(word)?;
+        attempt.succeeded();
+        let name = check_person(&wish.name)?;
+        check_strength(&wish.password, &invitation.email)?;
+        let now = access.world.now();
+        let user = User {
+            id: access.world.id(),
+            organization: invitation.organization.clone(),
+            email: invitation.email.clone(),
+            name,
+            role: invitation.role,
+            password_hash: access.passwords.hash(&wish.password).await?,
+            disabled: false,
+            created_at: now,
+            last_seen_at: Some(now),
+        };
+        // Hashing took a while: who invites may have lost the right meanwhile.
+        let _team = access.team.lock().await;
+        self.good(word)?;
+        let (session, secret) = access.new_session(&user, visitor)?;
+        let batch = Batch::new().remove(&invitation).insert(user.clone()).insert(session.clone());
+        let actor = access.actor(&user, visitor.address.clone());
+        match acting(Asker::from(&actor), access.store.commit(batch)).await {
+            Ok(()) => {}
+            Err(Error::NotFound { .. } | Error::Stale { .. }) => return Err(refused()),
+            Err(error) => return Err(error),
+        }
+        let fact = Fact::InvitationAccepted {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        access.events.emit(&actor, fact).await;
+        access.let_in(user, session, &secret)
+    }
+
+    /// The invitation with this word, if it is in time and whoever made it may still make it.
+    fn good(&self, word: &str) -> Result<Stored<Invitation>> {
+        let found = self.access.store.invitations.claimed(&token::hash(word))?;
+        let found = found.filter(|one| self.access.world.now() < one.expires_at).ok_or_else(refused)?;
+        match self.may_still(&found)? {
+            true => Ok(found),
+            false => Err(refused()),
+        }
+    }
+
+    fn may_still(&self, invitation: &Invitation) -> Result<bool> {
+        let id = match &invitation.by {
+            Who::User { id, .. } | Who::Token { user: id, .. } => id,
+            Who::Machine { .. } | Who::System => return Ok(true),
+        };
+        let by = self.access.store.users.find(id.as_str())?;
+        let least = if invitation.role == Role::Owner { Role::Owner } else { Role::Admin };
+        Ok(by.is_some_and(|by| !by.disabled && by.organization == invitation.organization && by.role >= least))
+    }
+
+    /// Takes those away whose time is over, so that their addresses are free.
+    async fn remove_ended(&self) -> Result<()> {
+        let store = &self.access.store;
+        for one in store.invitations.list()? {
+            if self.access.world.now() >= one.expires_at {
+                store.invitations.remove(one.id.as_str()).await.or_else(crate::access::settled)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The same for a word that nobody has, one that was used, voided, or is too old.
+fn refused() -> Error {
+    Error::Forbidden {
+        needs: "an invitation that is still good; ask for a new one".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access::tests::{Gate, PASSWORD, visitor},
+        sessions::Further,
+        users::UserChange,
+    };
+
+    fn wish(email: &str, role: Role) -> NewInvitation {
+        NewInvitation {
+            email: email.into(),
+            role,
+            days: None,
+        }
+    }
+    fn acceptance() -> Acceptance {
+        Acceptance {
+            name: "Bob".into(),
+            password: PASSWORD.into(),
+        }
+    }
+    fn is_refused<T>(result: Result<T>) -> bool {
+        matches!(result, Err(Error::Forbidden { needs }) if needs.contains("still good"))
+    }
+
+    #[tokio::test]
+    async fn a_link_makes_one_account_once() {
+        let (gate, owner) = Gate::claimed().await;
+        let all = &gate.invitations;
+        let (invitation, word) = all.create(&owner, wish("Bob@example.com", Role::Developer)).await.expect("invited");
+        let text = serde_json::to_string(
+            &gate
+                .access
+                .store
+                .audit
+                .list()
+                .expect("lists")
+                .iter()
+                .map(|e| &e.value)
+                .collect::<Vec<_>>(),
+        )
+        .expect("JSON");
+        assert!(!text.contains(&word) && !text.contains(&invitation.hash));
+        assert!(matches!(
+            all.create(&owner, wish("bob@example.com", Role::Viewer)).await,
+            Err(Error::Taken { .. })
+        ));
+        assert!(matches!(
+            all.create(&owner, wish("ada@example.com", Role::Viewer)).await,
+            Err(Error::Taken { .. })
+        ));
+        let seen = all.look(&word, &visitor("10.0.0.9")).expect("seen");
+        assert_eq!((seen.email.as_str(), seen.role), ("bob@example.com", Role::Developer));
+        let weak = Acceptance {
+            password: "password123".into(),
+            ..acceptance()
+        };
+        assert!(matches!(
+            all.accept(&word, weak, &visitor("10.0.0.9")).await,
+            Err(Error::Invalid { .. })
+        ));
+        let signed = all.accept(&word, acceptance(), &visitor("10.0.0.9")).await.expect("in");
+        assert_eq!(
+            (signed.user.role, signed.user.organization),
+            (Role::Developer, owner.organization.clone())
+        );
+        assert!(is_refused(all.accept(&word, acceptance(), &visitor("10.0.0.9")).await));
+        assert!(is_refused(all.look(&word, &visitor("10.0.0.9"))));
+        assert!(all.list(&owner).expect("lists").is_empty());
+        let again = gate
+            .sessions
+            .create("bob@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.9"))
+            .await;
+        again.expect("signed in");
+        let entries = gate.access.store.audit.list().expect("lists");
+        let made = entries.iter().find(|entry| entry.what == "invitation.removed").expect("told");
+        assert!(made.changes.iter().any(|change| change.kind == "user"), "{made:?}");
+        assert_eq!(
+            (made.by.to_string().as_str(), made.address.as_deref()),
+            ("bob@example.com", Some("10.0.0.9"))
+        );
+    }
+
+    #[tokio::test]
+    async fn every_bad_link_gets_the_same_words() {
+        let (gate, owner) = Gate::claimed().await;
+        let all = &gate.invitations;
+        let (one, revoked) = all.create(&owner, wish("a@example.com", Role::Viewer)).await.expect("invited");
+        all.revoke(&owner, one.id.as_str()).await.expect("revoked");
+        assert!(matches!(all.revoke(&owner, one.id.as_str()).await, Err(Error::NotFound { .. })));
+        let (_, old) = all.create(&owner, wish("b@example.com", Role::Viewer)).await.expect("invited");
+        gate.clock.forward(DAY * 7);
+        let mut answers = Vec::new();
+        for word in [revoked.as_str(), old.as_str(), "", "made-up"] {
+            answers.push(all.look(word, &visitor("10.0.0.9")).expect_err("refused").to_string());
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        // Guessing is slowed down.
+        let slowed = (0..40).any(|_| matches!(all.look("guess", &visitor("10.0.0.66")), Err(Error::Throttled { .. })));
+        assert!(slowed);
+        all.create(&owner, wish("b@example.com", Role::Viewer))
+            .await
+            .expect("its address is free again");
+        for days in [0, 31] {
+            let wish = NewInvitation {
+                days: Some(days),
+                ..wish("c@example.com", Role::Viewer)
+            };
+            assert!(matches!(all.create(&owner, wish).await, Err(Error::Invalid { .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_invites_above_themselves_or_after_they_are_gone() {
+        let (gate, owner) = Gate::claimed().await;
+        let all = &gate.invitations;
+        let (bob, admin) = gate.add(&owner, "bob@example.com", Role::Admin).await;
+        let (_, developer) = gate.add(&owner, "dev@example.com", Role::Developer).await;
+        assert!(matches!(
+            all.create(&developer, wish("x@example.com", Role::Viewer)).await,
+            Err(Error::Forbidden { .. })
+        ));
+        assert!(matches!(all.list(&developer), Err(Error::Forbidden { .. })));
+        assert!(matches!(
+            all.create(&admin, wish("x@example.com", Role::Owner)).await,
+            Err(Error::Forbidden { .. })
+        ));
+        let (_, word) = all.create(&admin, wish("x@example.com", Role::Admin)).await.expect("invited");
+        let (of_owner, _) = all.create(&owner, wish("o@example.com", Role::Owner)).await.expect("invited");
+        assert!(matches!(
+            all.revoke(&admin, of_owner.id.as_str()).await,
+            Err(Error::Forbidden { .. })
+        ));
+        all.look(&word, &visitor("10.0.0.9")).expect("good");
+        let lower = UserChange {
+            role: Some(Role::Developer),
+            ..UserChange::default()
+        };
+        gate.users.update(&owner, bob.id.as_str(), lower).await.expect("lowered");
+        assert!(
+            is_refused(all.accept(&word, acceptance(), &visitor("10.0.0.9")).await),
+            "no way back in by a link of one's own"
+        );
+        let mut stranger = owner.clone();
+        stranger.organization = gate.access.world.id();
+        assert!(all.list(&stranger).expect("lists").is_empty());
+        assert!(matches!(
+            all.revoke(&stranger, of_owner.id.as_str()).await,
+            Err(Error::NotFound { .. })
+        ));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_at_once_one_gets_in() {
+        let (gate, owner) = Gate::claimed().await;
+        let (_, word) = gate
+            .invitations
+            .create(&owner, wish("bob@example.com", Role::Viewer))
+            .await
+            .expect("invited");
+        let tasks: Vec<_> = (0..8)
+            .map(|index| {
+                let (all, word) = (gate.invitations.clone(), word.clone());
+                tokio::spawn(async move { all.accept(&word, acceptance(), &visitor(&format!("10.0.2.{index}"))).await.is_ok() })
+            })
+            .collect();
+        let mut inside = 0;
+        for task in tasks {
+            inside += u32::from(task.await.expect("no panic"));
+        }
+        assert_eq!(inside, 1);
+        assert_eq!(gate.access.store.users.list().expect("lists").len(), 2);
+    }
+}

@@ -1,0 +1,382 @@
+//! Signing in and out as people and attackers do it.
+
+use super::{renewal::GRACE, *};
+use crate::{
+    access::tests::{Gate, PASSWORD, visitor},
+    users::UserChange,
+};
+
+fn jwt(signed: &SignedIn) -> &str {
+    signed.jwt.expose_str().expect("text")
+}
+fn cookie(signed: &SignedIn) -> &str {
+    signed.refresh.expose_str().expect("text")
+}
+fn is_refused<T: std::fmt::Debug>(result: Result<T>) -> bool {
+    matches!(result, Err(Error::Unauthenticated { .. }))
+}
+
+#[tokio::test]
+async fn signing_in_and_out() {
+    let (gate, owner) = Gate::claimed().await;
+    let sessions = &gate.sessions;
+    let signed = sessions
+        .create("ADA@example.com ", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
+        .await
+        .expect("signed in");
+    let known = sessions.by_cookie(jwt(&signed), Some("10.0.0.2".into())).expect("known");
+    assert_eq!(known.actor.who, owner.who);
+    assert_eq!(
+        (known.actor.role, known.actor.scope, known.actor.address.as_deref()),
+        (Role::Owner, Scope::Admin, Some("10.0.0.2"))
+    );
+    let view = sessions.show(&known).expect("shown");
+    assert_eq!(view.user.expect("a person").email.as_str(), "ada@example.com");
+    assert_eq!(view.csrf, signed.session.csrf);
+    sessions.check_csrf(&known, Some(&view.csrf)).expect("ours");
+    for wrong in [None, Some(""), Some("x"), Some(&view.csrf[1..])] {
+        assert!(
+            matches!(sessions.check_csrf(&known, wrong), Err(Error::Forbidden { .. })),
+            "{wrong:?}"
+        );
+    }
+
+    let other = sessions
+        .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.3"))
+        .await
+        .expect("signed in");
+    let list = sessions.list(&known).expect("lists");
+    assert_eq!(list.len(), 2);
+    assert_eq!(
+        list.iter()
+            .filter(|info| info.current)
+            .map(|info| &info.session.id)
+            .collect::<Vec<_>>(),
+        [&signed.session.id]
+    );
+    sessions.revoke(&known, other.session.id.as_str()).await.expect("revoked");
+    assert!(is_refused(sessions.by_cookie(jwt(&other), None)), "though the JWT has not expired");
+    assert!(matches!(
+        sessions.revoke(&known, other.session.id.as_str()).await,
+        Err(Error::NotFound { .. })
+    ));
+
+    sessions.end(&known).await.expect("signed out");
+    assert!(is_refused(sessions.by_cookie(jwt(&signed), None)));
+    assert!(is_refused(sessions.refresh(cookie(&signed), &visitor("10.0.0.1")).await));
+    sessions.end(&known).await.expect("twice is once");
+    assert_eq!(
+        gate.facts(),
+        [
+            "panel_claimed",
+            "signed_in",
+            "signed_in",
+            "new_device",
+            "signed_out",
+            "signed_out",
+            "signed_out"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_sign_in_at_once() {
+    let (gate, _) = Gate::claimed().await;
+    let tasks: Vec<_> = (0..20)
+        .map(|index| {
+            let sessions = gate.sessions.clone();
+            tokio::spawn(async move {
+                sessions
+                    .create(
+                        "ada@example.com",
+                        &PASSWORD.into(),
+                        &Further::default(),
+                        &visitor(&format!("10.0.1.{index}")),
+                    )
+                    .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("signed in");
+    }
+    assert_eq!(gate.access.store.sessions.list().expect("lists").len(), 20);
+}
+
+#[tokio::test]
+async fn wrong_password_unknown_and_disabled_look_the_same() {
+    let (gate, owner) = Gate::claimed().await;
+    let (bob, _) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+    let change = UserChange {
+        disabled: Some(true),
+        ..UserChange::default()
+    };
+    gate.users.update(&owner, bob.id.as_str(), change).await.expect("disabled");
+    let mut words = Vec::new();
+    for (email, password) in [
+        ("ada@example.com", "wrong horse battery"),
+        ("nobody@example.com", PASSWORD),
+        ("bob@example.com", PASSWORD),
+        ("hunter2", PASSWORD),
+        ("ada@example.com", ""),
+    ] {
+        let error = gate
+            .sessions
+            .create(email, &password.into(), &Further::default(), &visitor("10.0.0.1"))
+            .await
+            .expect_err("refused");
+        assert!(matches!(error, Error::Unauthenticated { .. }), "{error}");
+        words.push(error.to_string());
+    }
+    words.dedup();
+    assert_eq!(words, ["mail address or password is wrong"]);
+    let failed: Vec<String> = gate
+        .events()
+        .iter()
+        .filter_map(|event| match &event.fact {
+            Fact::LoginFailed { email } => Some(format!("{email} from {}", event.address.clone().unwrap_or_default())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failed.len(), 4, "what is no address is not kept: {failed:?}");
+    assert_eq!(failed[0], "ada@example.com from 10.0.0.1");
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_and_the_owner_is_not_locked_out() {
+    let (gate, _) = Gate::claimed().await;
+    for _ in 0..5 {
+        assert!(is_refused(
+            gate.sessions
+                .create(
+                    "ada@example.com",
+                    &"wrong password".into(),
+                    &Further::default(),
+                    &visitor("10.0.0.66")
+                )
+                .await
+        ));
+    }
+    let error = gate
+        .sessions
+        .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.66"))
+        .await
+        .expect_err("too soon");
+    assert!(matches!(error, Error::Throttled { .. }), "{error}");
+    gate.sessions
+        .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
+        .await
+        .expect("from elsewhere");
+    gate.clock.forward(Duration::from_secs(2));
+    gate.sessions
+        .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.66"))
+        .await
+        .expect("after the wait");
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_with_a_new_secret_each_time() {
+    let (gate, _) = Gate::claimed().await;
+    let first = gate
+        .sessions
+        .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
+        .await
+        .expect("signed in");
+    gate.clock.forward(Duration::from_secs(601));
+    assert!(is_refused(gate.sessions.by_cookie(jwt(&first), None)), "the JWT is short-lived");
+    let mut now = first.clone();
+    for _ in 0..40 {
+        let next = gate.sessions.refresh(cookie(&now), &visitor("10.0.0.2")).await.expect("renewed");
+        assert_ne!(cookie(&next), cookie(&now));
+        assert_eq!((&next.session.id, &next.session.csrf), (&first.session.id, &first.session.csrf));
+        gate.sessions.by_cookie(jwt(&next), None).expect("known");
+        gate.clock.forward(Duration::from_secs(600));
+        now = next;
+    }
+    assert_eq!(now.session.address, "10.0.0.2");
+    for wrong in [
+        "",
+        ".",
+        "x.y",
+        &format!("{}.", first.session.id),
+        &format!("{}.wrong", first.session.id),
+    ] {
+        assert!(is_refused(gate.sessions.refresh(wrong, &visitor("10.0.0.1")).await), "{wrong}");
+    }
+    gate.sessions
+        .refresh(cookie(&now), &visitor("10.0.0.1"))
+        .await
+        .expect("a wrong guess ends nothing");
+    gate.clock.forward(Duration::from_secs(31 * 86_400));
+    assert!(
+        is_refused(gate.sessions.refresh(cookie(&now), &visitor("10.0.0.1")).await),
+        "not used for too long"
+    );
+    assert_eq!(gate.sessions.remove_ended().await.expect("removed"), 1);
+}
+
+#[tokio::test]
+async fn a_session_ends_however_often_it_is_renewed_and_at_once_when_the_rules_say_so() {
+    let (gate, owner) = Gate::claimed().await;
+    let day = Duration::from_secs(86_400);
+    let sign_in = async || {
+        let from = visitor("10.0.0.1");
+        let answer = gate
+            .sessions
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &from)
+            .await;
+        answer.expect("signed in")
+    };
+    let mut now = sign_in().await;
+    let began = gate.access.world.now();
+    for _ in 0..89 {
+        gate.clock.forward(day);
+        now = gate.sessions.refresh(cookie(&now), &visitor("10.0.0.1")).await.expect("renewed");
+        assert!(now.session.expires_at <= began.plus(day * 90));
+    }
+    gate.clock.forward(day);
+    assert!(is_refused(gate.sessions.refresh(cookie(&now), &visitor("10.0.0.1")).await));
+
+    let now = sign_in().await;
+    gate.clock.forward(day * 2);
+    let renewed = gate.sessions.refresh(cookie(&now), &visitor("10.0.0.1")).await.expect("renewed");
+    let known = gate.sessions.by_cookie(jwt(&renewed), None).expect("known");
+    let shorter = crate::security::SecurityChange {
+        session_days: Some(2),
+        ..Default::default()
+    };
+    gate.security.update(&owner, shorter).await.expect("changed");
+    assert!(is_refused(gate.sessions.by_cookie(jwt(&renewed), None)), "at once");
+    for (idle, whole) in [(Some(0), None), (Some(91), None), (None, Some(0)), (None, Some(366))] {
+        let change = crate::security::SecurityChange {
+            session_idle_days: idle,
+            session_days: whole,
+            ..Default::default()
+        };
+        assert!(matches!(gate.security.update(&owner, change).await, Err(Error::Invalid { .. })));
+    }
+
+    let (one, _two, three) = (sign_in().await, sign_in().await, sign_in().await);
+    let (_, bob) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+    let bobs = Known {
+        actor: bob,
+        session: None,
+        expires_at: None,
+    };
+    assert_eq!(gate.sessions.end_others(&bobs).await.expect("none of his"), 0);
+    let here = gate.sessions.by_cookie(jwt(&three), None).expect("known");
+    assert!(gate.sessions.end_others(&here).await.expect("ended") >= 2);
+    assert!(is_refused(gate.sessions.by_cookie(jwt(&one), None)));
+    gate.sessions.by_cookie(jwt(&three), None).expect("this one stays");
+    let mut reader = here.clone();
+    reader.actor.scope = Scope::Write;
+    assert!(matches!(gate.sessions.end_others(&reader).await, Err(Error::Forbidden { .. })));
+    drop(known);
+}
+
+#[tokio::test]
+async fn a_stolen_secret_ends_the_session() {
+    let (gate, _) = Gate::claimed().await;
+    let first = gate
+        .sessions
+        .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
+        .await
+        .expect("signed in");
+    let second = gate.sessions.refresh(cookie(&first), &visitor("10.0.0.1")).await.expect("renewed");
+    let third = gate.sessions.refresh(cookie(&second), &visitor("10.0.0.1")).await.expect("renewed");
+    gate.clock.forward(Duration::from_secs(5));
+    gate.sessions
+        .refresh(cookie(&first), &visitor("10.0.0.1"))
+        .await
+        .expect("a slow tab, a moment later");
+    gate.clock.forward(GRACE);
+    assert!(is_refused(gate.sessions.refresh(cookie(&first), &visitor("10.0.0.66")).await));
+    assert!(
+        is_refused(gate.sessions.refresh(cookie(&third), &visitor("10.0.0.1")).await),
+        "ended for both"
+    );
+    assert!(is_refused(gate.sessions.by_cookie(jwt(&third), None)));
+}
+
+#[tokio::test]
+async fn lost_answers_and_two_tabs_do_not_sign_out() {
+    let (gate, _) = Gate::claimed().await;
+    let first = gate
+        .sessions
+        .create("ada@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
+        .await
+        .expect("signed in");
+    for _ in 0..3 {
+        // The answer never arrives; the browser comes again much later with what it has.
+        gate.sessions.refresh(cookie(&first), &visitor("10.0.0.1")).await.expect("renewed");
+        gate.clock.forward(Duration::from_secs(3600));
+    }
+    let nobody = Visitor::default();
+    let (left, right) = tokio::join!(
+        gate.sessions.refresh(cookie(&first), &nobody),
+        gate.sessions.refresh(cookie(&first), &nobody),
+    );
+    let (left, right) = (left.expect("renewed"), right.expect("renewed"));
+    gate.clock.forward(Duration::from_secs(600));
+    gate.sessions
+        .refresh(cookie(&right), &Visitor::default())
+        .await
+        .expect("whichever cookie came last");
+    gate.clock.forward(Duration::from_secs(600));
+    assert!(
+        is_refused(gate.sessions.refresh(cookie(&left), &Visitor::default()).await),
+        "the other one is retired"
+    );
+}
+
+#[tokio::test]
+async fn disabled_and_removed_people_are_out_at_once() {
+    let (gate, owner) = Gate::claimed().await;
+    for removed in [false, true] {
+        let (bob, _) = gate.add(&owner, "bob@example.com", Role::Developer).await;
+        let signed = gate
+            .sessions
+            .create("bob@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
+            .await
+            .expect("signed in");
+        gate.sessions.by_cookie(jwt(&signed), None).expect("known");
+        if removed {
+            gate.users.remove(&owner, bob.id.as_str()).await.expect("removed");
+        } else {
+            let change = UserChange {
+                role: Some(Role::Viewer),
+                ..UserChange::default()
+            };
+            gate.users.update(&owner, bob.id.as_str(), change).await.expect("lowered");
+            assert_eq!(
+                gate.sessions.by_cookie(jwt(&signed), None).expect("known").actor.role,
+                Role::Viewer,
+                "at once"
+            );
+            let change = UserChange {
+                disabled: Some(true),
+                ..UserChange::default()
+            };
+            gate.users.update(&owner, bob.id.as_str(), change).await.expect("disabled");
+        }
+        assert!(is_refused(gate.sessions.by_cookie(jwt(&signed), None)));
+        assert!(is_refused(gate.sessions.refresh(cookie(&signed), &visitor("10.0.0.1")).await));
+        if !removed {
+            gate.users.remove(&owner, bob.id.as_str()).await.expect("removed");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_machine_is_owner_once_there_is_something_to_own() {
+    let gate = Gate::open();
+    let error = gate.sessions.by_machine(0).expect_err("nobody has it");
+    assert!(error.to_string().contains("serverkit setup"), "{error}");
+    let (gate, owner) = Gate::claimed().await;
+    let known = gate.sessions.by_machine(0).expect("known");
+    assert_eq!((known.actor.role, &known.actor.organization), (Role::Owner, &owner.organization));
+    assert!(gate.sessions.show(&known).expect("shown").user.is_none());
+    assert!(gate.sessions.list(&known).expect("lists").is_empty());
+    gate.sessions.check_csrf(&known, None).expect("no browser, no need");
+    gate.sessions.end(&known).await.expect("nothing to end");
+}

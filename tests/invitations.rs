@@ -1,0 +1,86 @@
+//! Invitations: a copied link makes one account, once, and nothing else gets in by it.
+
+use serde_json::json;
+use testkit::TestPanel;
+
+const PASSWORD: &str = "eleven green kettles boil";
+
+#[tokio::test]
+async fn a_link_lets_one_person_in_once() {
+    let panel = TestPanel::start().await;
+    let wish = json!({"email": "bob@example.test", "role": "developer"});
+    let made = panel.post("/api/v1/invitations", wish.clone()).await.expect(201).json();
+    let link = made["link"].as_str().unwrap();
+    let token = link.split('#').nth(1).unwrap();
+    assert!(link.starts_with("https://") && link.contains("/invitation#"), "{link}");
+    panel.post("/api/v1/invitations", wish).await.expect(409).code("taken");
+    assert!(!panel.get("/api/v1/invitations").await.expect(200).text().contains(token));
+
+    let bob = panel.browser();
+    let shown = bob.post("/api/v1/invitation", json!({"token": token})).await.expect(200).json();
+    assert_eq!((&shown["email"], &shown["role"]), (&json!("bob@example.test"), &json!("developer")));
+    let weak = json!({"token": token, "name": "Bob", "password": "qwertyuiop1"});
+    bob.post("/api/v1/invitation/accept", weak).await.expect(422);
+    // Nobody chooses another address or role than the one that was meant.
+    let more = json!({"token": token, "name": "Bob", "password": PASSWORD, "role": "owner"});
+    bob.post("/api/v1/invitation/accept", more).await.expect(422);
+    let accept = json!({"token": token, "name": "Bob", "password": PASSWORD});
+    let made = bob.post("/api/v1/invitation/accept", accept.clone()).await.expect(201).json();
+    assert_eq!(made["user"]["role"], "developer");
+    bob.get("/api/v1/apps").await.expect(200);
+    bob.get("/api/v1/users").await.expect(403);
+
+    // Used, made up and revoked links answer alike.
+    let other = panel
+        .post("/api/v1/invitations", json!({"email": "eve@example.test", "role": "viewer"}))
+        .await
+        .expect(201)
+        .json();
+    let revoked = other["link"].as_str().unwrap().split('#').nth(1).unwrap();
+    let id = other["invitation"]["id"].as_str().unwrap();
+    panel.delete(&format!("/api/v1/invitations/{id}")).await.expect(204);
+    let mut answers = Vec::new();
+    for token in [token, revoked, "made-up", ""] {
+        let look = panel
+            .anonymous()
+            .post("/api/v1/invitation", json!({"token": token}))
+            .await
+            .expect(403)
+            .json();
+        let body = json!({"token": token, "name": "Bob", "password": PASSWORD});
+        let accept = panel.anonymous().post("/api/v1/invitation/accept", body).await.expect(403).json();
+        answers.extend([look["detail"].clone(), accept["detail"].clone()]);
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+
+    let entries = panel.list("/api/v1/audit?what=invitation").await;
+    let verbs: Vec<&str> = entries.iter().map(|entry| entry["what"].as_str().unwrap()).collect();
+    assert_eq!(
+        verbs,
+        [
+            "invitation.removed",
+            "invitation.created",
+            "invitation.removed",
+            "invitation.created"
+        ]
+    );
+    assert_eq!(entries[2]["by"], "bob@example.test");
+    assert!(!json!(entries).to_string().contains(token));
+}
+
+#[tokio::test]
+async fn invitations_by_the_command_line() {
+    let panel = TestPanel::start().await;
+    let said = panel
+        .cli(&["user", "invite", "cy@example.test", "--role", "viewer", "--days", "2"])
+        .await
+        .expect(0)
+        .stdout;
+    assert!(said.lines().next().unwrap().contains("/invitation#"), "{said}");
+    let listed = panel.cli(&["user", "invitations"]).await.expect(0).stdout;
+    assert!(listed.contains("cy@example.test"), "{listed}");
+    panel.cli(&["user", "uninvite", "cy@example.test"]).await.expect(0);
+    panel.cli(&["user", "uninvite", "cy@example.test"]).await.expect(4);
+    panel.cli(&["user", "invite", "cy@example.test", "--days", "31"]).await.expect(1);
+}

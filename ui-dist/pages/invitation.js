@@ -1,0 +1,41 @@
+// Accepting an invitation: the link's word makes an account with a name and a password of one's own.
+import { html, h, icon, useEffect, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { navigate, route } from '../lib/router.js';
+import { sentence } from '../lib/format.js';
+import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
+import { PasswordField } from '../parts/password.js';
+import { Loading } from '../parts/empty.js';
+import { Ago } from '../parts/time.js';
+import { Logo } from '../parts/frame.js';
+
+export default function InvitationPage() {
+  // The word of the link leaves the address bar, so that it is not in the history.
+  const [token] = useState(() => decodeURIComponent(route.peek().hash.replace(/^#/, '')));
+  const [found, setFound] = useState(/** @type {import('../lib/api.js').S<'InvitationShown'> | null} */ (null));
+  const [error, setError] = useState(/** @type {Error | null} */ (null));
+  useEffect(() => {
+    document.title = 'Invitation · serverkit';
+    if (location.hash) history.replaceState(history.state, '', '/invitation');
+    api.invitationLook(token).then(setFound, setError);
+  }, []);
+  return html`<div class="gate"><div class="gate-top"></div><div class="gate-box">
+    <div class="stack gate-hello">${h(Logo, {})}<div><h1>${error ? 'This link does not work' : 'You are invited'}</h1>
+      <p class="dim">${error ? 'A link works once, and for a few days.' : 'Choose a name and a password to join this panel.'}</p></div></div>
+    ${error ? html`<div class="notice warn">${icon('triangle-alert')}<span>${sentence(error.message)}</span></div><a class="btn wide" href="/sign-in">Sign in</a>` : found ? h(AcceptForm, { token, found }) : html`<div class="panel gate-card">${h(Loading, { rows: 3 })}</div>`}
+  </div><p class="gate-foot">serverkit</p></div>`;
+}
+
+/** @param {{ token: string, found: import('../lib/api.js').S<'InvitationShown'> }} props */
+function AcceptForm({ token, found }) {
+  const form = useForm({ name: '', password: '' });
+  const v = form.values.value;
+  const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { await api.invitationAccept({ token, name: v.name.trim(), password: v.password }); navigate('/', { replace: true }); }); };
+  return html`<form class="panel gate-card stack" onSubmit=${submit}>
+    <p class="small"><span class="strong any">${found.email}</span> <span class="tag">${found.role}</span><br /><span class="dim">The link ends ${h(Ago, { at: found.expires_at })}.</span></p>
+    <input class="unseen" type="text" autocomplete="username" value=${found.email} readonly tabindex="-1" aria-hidden="true" />
+    ${h(TextField, { label: 'Name', name: 'name', autocomplete: 'name', value: v.name, set: form.set('name'), required: true, autofocus: true, error: form.error('name') })}
+    ${h(PasswordField, { label: 'Password', value: v.password, set: form.set('password'), known: [found.email, v.name], error: form.error('password') })}
+    ${h(FormProblem, { text: form.general(['name', 'password']) })}
+    ${h(Submit, { form, label: 'Join', class: 'wide' })}</form>`;
+}
