@@ -117,7 +117,9 @@ step('a variable is saved, sealed, and live after the next deployment', async ()
   await page.getByLabel('Name', { exact: true }).fill('MESSAGE');
   await page.getByLabel('Value of MESSAGE').fill('changed & "quoted" $HOME ünï');
   await page.getByRole('switch', { name: 'MESSAGE is secret' }).check();
-  await button('Save').click();
+  await button('Review and save').click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.locator('.masked').waitFor();
   assert.ok(!(await page.locator('.env').innerText()).includes('quoted'));
   await button('Reveal').click();
