@@ -566,6 +566,7 @@ fn fill(path: &str) -> String {
             "invitations" => format!("inv_{nobody}"),
             "sessions" => format!("ses_{nobody}"),
             "devices" => format!("dev_{nobody}"),
+            "passkeys" => format!("pky_{nobody}"),
             "tokens" => format!("tok_{nobody}"),
             "users" => format!("usr_{nobody}"),
             "rules" => format!("rul_{nobody}"),

@@ -122,7 +122,7 @@ fn crates_use_only_those_above_them() {
 }
 
 /// What only these crates may depend on or name.
-const ONLY: [(&str, &[&str]); 16] = [
+const ONLY: [(&str, &[&str]); 17] = [
     ("sled", &["store"]),
     ("bollard", &["docker"]),
     ("pingora", &["edge"]),
@@ -133,6 +133,7 @@ const ONLY: [(&str, &[&str]); 16] = [
     ("argon2", &["identity", "catalog"]),
     ("totp_rs", &["identity"]),
     ("jsonwebtoken", &["identity"]),
+    ("webauthn_rs", &["identity"]),
     ("chacha20poly1305", &["store"]),
     ("clap", &["cli", "serverkit"]),
     ("diffy", &["catalog"]),

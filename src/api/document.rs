@@ -261,8 +261,10 @@ mod tests {
         let expected = [
             "invitation_accept",
             "invitation_look",
+            "passkey_ask",
             "password_estimate",
             "session_create",
+            "session_create_by_passkey",
             "session_refresh",
             "setup_claim",
             "setup_show",

@@ -30,6 +30,7 @@ mod metrics;
 mod once;
 mod outermost;
 mod overview;
+mod passkeys;
 mod passwords;
 mod policies;
 mod projects;
@@ -285,6 +286,7 @@ type Operations = (
         marketplace::MarketplaceApi,
         audit::AuditApi,
         passwords::PasswordsApi,
+        passkeys::PasskeysApi,
     ),
     (catalogs::CatalogsApi, imports::ImportsApi, template_updates::TemplateUpdatesApi),
 );
@@ -337,6 +339,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             marketplace::MarketplaceApi(panel()),
             audit::AuditApi(panel()),
             passwords::PasswordsApi(panel()),
+            passkeys::PasskeysApi(panel(), world.clone()),
         ),
         (
             catalogs::CatalogsApi(panel()),

@@ -20,8 +20,12 @@ use types::{SecondFactorPolicy, Secret};
 /// The own second factor.
 #[derive(Debug, Object)]
 pub struct SecondFactor {
+    /// Whether there is one: an authenticator app, or a passkey.
     pub enabled: bool,
+    /// Since when there is an authenticator app; null: there is none.
     pub since: Option<OffsetDateTime>,
+    /// How many passkeys there are.
+    pub passkeys: u32,
     /// Recovery codes that were not used yet.
     pub recovery_codes_left: u32,
     /// Whether the policy of this panel asks for one.
@@ -129,6 +133,7 @@ impl From<app::SecondFactorView> for SecondFactor {
         SecondFactor {
             enabled: view.standing.has_factor,
             since: view.since.map(moment),
+            passkeys: count(view.passkeys),
             recovery_codes_left: count(view.recovery_codes_left),
             required: view.required,
             due_at: view.standing.due_at.map(moment),
@@ -229,7 +234,7 @@ impl SecondFactorsApi {
 
     /// Make new recovery codes
     ///
-    /// Those before stop working.
+    /// Those before stop working. Who has a passkey and showed it lately may give an empty code.
     #[oai(
         path = "/account/second-factor/recovery-codes",
         method = "post",
@@ -239,9 +244,10 @@ impl SecondFactorsApi {
         Ok(codes(&self.0.second_factors.renew_codes(&who.known, &body.0.code).await?))
     }
 
-    /// Give the second factor up
+    /// Give the authenticator app up
     ///
-    /// The other sessions end, and no browser is remembered. Not possible while the policy asks for one.
+    /// Passkeys stay. The other sessions end, and no browser is remembered. Not possible when it is the only second factor
+    /// and the policy asks for one.
     #[oai(path = "/account/second-factor/remove", method = "post", operation_id = "second_factor_remove")]
     async fn second_factor_remove(&self, who: Signed, body: Json<CodeInput>) -> Answer<Done> {
         self.0.second_factors.remove(&who.known, &body.0.code).await?;
@@ -291,7 +297,7 @@ impl SecondFactorsApi {
 
     /// Take somebody's second factor away
     ///
-    /// For a phone that is lost. Their sessions end. Needs the role owner.
+    /// Their authenticator app and their passkeys, for a phone that is lost. Their sessions end. Needs the role owner.
     #[oai(path = "/users/:id/second-factor", method = "delete", operation_id = "user_reset_second_factor")]
     async fn user_reset_second_factor(
         &self,

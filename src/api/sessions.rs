@@ -14,6 +14,7 @@ use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
     payload::Json,
+    types::Any,
 };
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -45,9 +46,21 @@ pub struct SessionCreate {
     /// Of the second factor: six digits of the authenticator app, or a recovery code. Who has one and gives none gets the
     /// failure `second_factor_needed`, and asks again with it.
     pub code: Option<String>,
+    /// In place of the code: a passkey of the account.
+    pub passkey: Option<PasskeyInput>,
     /// With a code: this browser needs none for 30 days.
     #[oai(default)]
     pub remember: bool,
+}
+
+/// A passkey that is shown.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct PasskeyInput {
+    /// Of the question (`passkey_ask`).
+    pub id: String,
+    /// What the browser answered: `AuthenticationResponseJSON` of WebAuthn Level 3.
+    pub credential: Any<serde_json::Value>,
 }
 
 /// How long the second factor counts as shown.
@@ -86,6 +99,15 @@ pub struct AccountPatch {
 pub struct PasswordChange {
     pub current: String,
     pub new: String,
+}
+
+impl From<PasskeyInput> for app::PasskeyShown {
+    fn from(input: PasskeyInput) -> app::PasskeyShown {
+        app::PasskeyShown {
+            id: input.id,
+            credential: input.credential.0,
+        }
+    }
 }
 
 impl From<app::SessionView> for Session {
@@ -170,9 +192,14 @@ impl SessionsApi {
             email,
             password,
             code,
+            passkey,
             remember,
         } = body.0;
-        let further = app::Further { code, remember };
+        let further = app::Further {
+            code,
+            passkey: passkey.map(Into::into),
+            remember,
+        };
         let password = Secret::from(password);
         let signed = self.0.sessions.create(&email, &password, &further, &caller.visitor).await?;
         Ok(created(let_in(jar, signed, self.1.now())))

@@ -190,6 +190,7 @@ impl<'a> FromRequest<'a> for Caller {
             visitor: Visitor {
                 address: listen::address(request),
                 agent: request.header(header::USER_AGENT).unwrap_or_default().to_owned(),
+                origin: request.header(header::ORIGIN).map(str::to_owned),
                 device: request.cookie().get(DEVICE_COOKIE).map(|cookie| cookie.value_str().to_owned()),
             },
             machine: machine(request),

@@ -2,7 +2,7 @@
 //! sessions and of who is the last owner.
 
 use crate::{events::Events, ground::Ground, second_factors::Standing};
-use identity::{Claims, Passwords, Signer, Throttle, token};
+use identity::{Ceremonies, Claims, Passwords, Signer, Throttle, token};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
 use tokio::sync::Mutex;
@@ -23,6 +23,9 @@ pub(crate) struct Access {
     pub events: Events,
     pub passwords: Passwords,
     pub throttle: Throttle,
+    pub ceremonies: Ceremonies,
+    /// Where browsers reach the panel, beside 443.
+    pub ports: Vec<u16>,
     signer: Signer,
     /// Held while people change, so that two owners cannot stop being the last one at the same time.
     pub team: Mutex<()>,
@@ -36,6 +39,8 @@ pub struct Visitor {
     pub agent: String,
     /// The cookie by which a browser is known again.
     pub device: Option<String>,
+    /// The `Origin` header.
+    pub origin: Option<String>,
 }
 
 impl Visitor {
@@ -62,16 +67,19 @@ pub struct SignedIn {
 
 /// The parts of `identity` put together over the panel's ground.
 pub(crate) fn identity_parts(ground: &Ground) -> Result<Arc<Access>> {
-    Access::open(ground.store.clone(), ground.world.clone(), ground.events.clone()).map(Arc::new)
+    let ports = vec![ground.options.panel_port, ground.options.https_port];
+    Access::open(ground.store.clone(), ground.world.clone(), ground.events.clone(), ports).map(Arc::new)
 }
 
 impl Access {
     /// Reads the signing key beside the state, or makes it.
-    pub fn open(store: Store, world: World, events: Events) -> Result<Access> {
+    pub fn open(store: Store, world: World, events: Events, ports: Vec<u16>) -> Result<Access> {
         Ok(Access {
             signer: Signer::load_or_create(&store.dir().join("session.key"), world.clone())?,
             passwords: Passwords::new(world.clone()),
             throttle: Throttle::new(world.clone()),
+            ceremonies: Ceremonies::new(world.clone()),
+            ports,
             team: Mutex::default(),
             store,
             world,
@@ -234,8 +242,8 @@ pub(crate) fn check_person(name: &str) -> Result<String> {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        invitations::Invitations, second_factors::SecondFactors, security::SecurityService, sessions::Sessions, setup::Setup,
-        tokens::Tokens, users::Users,
+        invitations::Invitations, passkeys::Passkeys, second_factors::SecondFactors, security::SecurityService, sessions::Sessions,
+        setup::Setup, tokens::Tokens, users::Users,
     };
     use std::sync::atomic::{AtomicI64, Ordering};
     use types::{Clock, Event, SystemChance};
@@ -271,6 +279,7 @@ pub(crate) mod tests {
         pub tokens: Tokens,
         pub invitations: Invitations,
         pub second_factors: SecondFactors,
+        pub passkeys: Passkeys,
         pub security: SecurityService,
         pub access: Arc<Access>,
         pub clock: Arc<Hand>,
@@ -284,7 +293,7 @@ pub(crate) mod tests {
             let world = World::new(clock.clone(), Arc::new(SystemChance));
             let store = Store::open(dir.path(), world.clone()).expect("opens");
             let events = Events::new(store.clone(), world.clone());
-            let access = Arc::new(Access::open(store, world, events).expect("opens"));
+            let access = Arc::new(Access::open(store, world, events, vec![9443]).expect("opens"));
             Gate {
                 setup: Setup::new(access.clone()),
                 sessions: Sessions::new(access.clone()),
@@ -292,6 +301,7 @@ pub(crate) mod tests {
                 tokens: Tokens::new(access.clone()),
                 invitations: Invitations::new(access.clone()),
                 second_factors: SecondFactors::new(access.clone()),
+                passkeys: Passkeys::new(access.clone()),
                 security: SecurityService::new(access.clone()),
                 access,
                 clock,
@@ -339,6 +349,7 @@ pub(crate) mod tests {
             address: Some(address.into()),
             agent: "Test\n/1.0".into(),
             device: None,
+            origin: Some("https://localhost:9443".into()),
         }
     }
 }

@@ -33,6 +33,7 @@ mod logs;
 mod marketplace;
 mod observed;
 mod overview;
+mod passkeys;
 mod poller;
 mod projects;
 mod reconcile;
@@ -92,6 +93,7 @@ pub use ground::Options;
 pub use health::HealthChecker;
 pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
+pub use identity::Question as PasskeyQuestion;
 pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
 pub use invitations::{Acceptance, Invitations, NewInvitation};
@@ -99,6 +101,7 @@ pub use logs::{AppLine, Logs};
 pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};
 pub use observed::AppState;
 pub use overview::{Attention, Counts, Overview, Overviews};
+pub use passkeys::{PasskeyMade, PasskeyShown, Passkeys};
 pub use poller::Poller;
 pub use projects::{ProjectView, Projects};
 pub use reconcile::Reconciler;
@@ -158,6 +161,7 @@ pub struct Panel {
     pub tokens: Tokens,
     pub invitations: Invitations,
     pub second_factors: SecondFactors,
+    pub passkeys: Passkeys,
     pub security: SecurityService,
     pub projects: Projects,
     pub apps: Apps,
@@ -234,6 +238,7 @@ impl Panel {
             sessions: Sessions::new(identity.clone()),
             users: Users::new(identity.clone()),
             second_factors: SecondFactors::new(identity.clone()),
+            passkeys: Passkeys::new(identity.clone()),
             security: SecurityService::new(identity.clone()),
             invitations: Invitations::new(identity.clone()),
             tokens: Tokens::new(identity),

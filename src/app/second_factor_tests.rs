@@ -35,6 +35,7 @@ impl Phone {
 fn with(code: &str) -> Further {
     Further {
         code: Some(code.to_owned()),
+        passkey: None,
         remember: false,
     }
 }
@@ -267,6 +268,7 @@ async fn a_remembered_browser_needs_no_code_until_the_password_changes() {
     let (phone, _) = gate.enrolled().await;
     let remember = Further {
         code: Some(phone.code(&gate)),
+        passkey: None,
         remember: true,
     };
     let mut from = visitor("10.0.0.9");
@@ -312,6 +314,7 @@ async fn a_remembered_browser_needs_no_code_until_the_password_changes() {
     // Asking to remember without a code does nothing.
     let only_remember = Further {
         code: None,
+        passkey: None,
         remember: true,
     };
     assert_eq!(refused(gate.sign_in(only_remember, &visitor("10.0.0.10")).await), "needed");
@@ -340,6 +343,7 @@ async fn memory_of_browsers_ends_and_is_bounded() {
     let (phone, _) = gate.enrolled().await;
     let remember = Further {
         code: Some(phone.code(&gate)),
+        passkey: None,
         remember: true,
     };
     let mut from = visitor("10.0.0.9");
@@ -490,6 +494,7 @@ async fn only_owners_take_it_away_and_everything_ends_with_it() {
     let id = known.actor.user().unwrap().to_string();
     let remember = Further {
         code: Some(phone.code(&gate)),
+        passkey: None,
         remember: true,
     };
     let signed = gate.sign_in(remember, &visitor("10.0.0.9")).await.unwrap();

@@ -5,6 +5,7 @@
 
 use crate::{
     access::{Access, Visitor, settled},
+    passkeys::PasskeyShown,
     sessions::Known,
     users::retry,
 };
@@ -45,7 +46,9 @@ pub struct Standing {
 #[derive(Debug, Clone)]
 pub struct SecondFactorView {
     pub standing: Standing,
+    /// Since when there is an authenticator app.
     pub since: Option<Time>,
+    pub passkeys: usize,
     pub recovery_codes_left: usize,
     /// Whether the policy asks for it, so that it cannot be given up.
     pub required: bool,
@@ -80,9 +83,10 @@ impl SecondFactors {
 
     /// The own second factor.
     pub fn get(&self, known: &Known) -> Result<SecondFactorView> {
-        let user = self.person(known)?;
-        let factor = self.access.factor(&user.id)?;
+        let user = self.access.person(known)?;
+        let factor = self.access.store.second_factors.find(user.id.as_str())?;
         Ok(SecondFactorView {
+            passkeys: self.access.passkeys_of(&user.id)?.len(),
             standing: self.access.standing(&user, known.session.as_ref())?,
             since: factor.as_ref().and_then(|factor| factor.confirmed_at),
             recovery_codes_left: factor.map_or(0, |factor| factor.recovery_hashes.len()),
@@ -93,12 +97,12 @@ impl SecondFactors {
     /// Makes a new secret for the person's app; it counts once [`SecondFactors::confirm`] has seen a code of it. Asks for
     /// the password, or somebody at an open screen could lock its owner out. Fails with `Busy` when there is one already.
     pub async fn begin(&self, known: &Known, password: &Secret) -> Result<SetUp> {
-        let user = self.in_browser(known)?;
-        self.check_password(known, &user, password).await?;
+        let user = self.access.in_browser(known)?;
+        self.access.check_password(known, &user, password).await?;
         let (store, now) = (&self.access.store, self.access.world.now());
         let secret = totp::new_secret(&self.access.world);
         let made = totp::enrolment(&secret, user.email.as_str())?;
-        let record = SecondFactor {
+        let mut record = SecondFactor {
             user: user.id.clone(),
             organization: user.organization.clone(),
             secret: store.seal(&secret)?,
@@ -115,6 +119,8 @@ impl SecondFactors {
                 ));
             }
             Some(mut found) => {
+                // Those that came with a passkey.
+                record.recovery_hashes = std::mem::take(&mut found.recovery_hashes);
                 found.value = record;
                 store.second_factors.save(found).await?;
             }
@@ -130,7 +136,7 @@ impl SecondFactors {
     /// Takes the first code, which shows that the person's app has the secret, and gives ten recovery codes. The other
     /// sessions end: they began with the password alone.
     pub async fn confirm(&self, known: &Known, code: &str) -> Result<Vec<Secret>> {
-        let user = self.in_browser(known)?;
+        let user = self.access.in_browser(known)?;
         let attempt = self.access.throttle.attempt_code(user.id.as_str())?;
         let (store, now) = (&self.access.store, self.access.world.now());
         let none = || Error::busy("no second factor is being set up; begin again");
@@ -157,7 +163,7 @@ impl SecondFactors {
             Ok((batch, ()))
         })
         .await?;
-        self.note_confirmed(known).await?;
+        self.access.note_confirmed(known).await?;
         let fact = Fact::SecondFactorAdded {
             user: user.id.clone(),
             email: user.email.to_string(),
@@ -166,10 +172,15 @@ impl SecondFactors {
         Ok(codes)
     }
 
-    /// Ten new recovery codes in place of those before, against a code of the app or one of the old ones.
+    /// Ten new recovery codes in place of those before, against a code of the app or one of the old ones; without one for
+    /// who has shown a passkey lately.
     pub async fn renew_codes(&self, known: &Known, code: &str) -> Result<Vec<Secret>> {
-        let user = self.in_browser(known)?;
-        self.show(known, &user, code).await?;
+        let user = self.access.in_browser(known)?;
+        if code.is_empty() && !self.access.passkeys_of(&user.id)?.is_empty() {
+            known.actor.is_certain()?;
+        } else {
+            self.show(known, &user, code).await?;
+        }
         let codes = recovery::new(&self.access.world);
         let hashes: Vec<String> = codes.iter().map(|code| recovery::hash(&user.id, code)).collect();
         let factors = &self.access.store.second_factors;
@@ -179,7 +190,7 @@ impl SecondFactors {
                 Ok(())
             })
             .await?;
-        self.note_confirmed(known).await?;
+        self.access.note_confirmed(known).await?;
         let fact = Fact::RecoveryCodesRenewed {
             user: user.id.clone(),
             email: user.email.to_string(),
@@ -188,34 +199,46 @@ impl SecondFactors {
         Ok(codes)
     }
 
-    /// Gives the own second factor up, against a code. Fails with `Forbidden` while the policy asks for it.
+    /// Gives the authenticator app up, against a code; passkeys stay. Fails with `Forbidden` when it is the only second
+    /// factor and the policy asks for one.
     pub async fn remove(&self, known: &Known, code: &str) -> Result<()> {
-        let user = self.in_browser(known)?;
-        if self.access.security()?.second_factor.binds(user.role) {
+        let user = self.access.in_browser(known)?;
+        let is_only = self.access.passkeys_of(&user.id)?.is_empty();
+        if is_only && self.access.security()?.second_factor.binds(user.role) {
             return Err(Error::Forbidden {
                 needs: "a policy that does not ask for a second factor; this panel's does".into(),
             });
         }
         self.show(known, &user, code).await?;
-        self.take_away(&known.actor, &user, known.session.as_ref()).await
+        self.take_away(&known.actor, &user, known.session.as_ref(), false).await
     }
 
-    /// Takes somebody's second factor away, for a phone that is lost and codes that are gone too. Owners, and those on
+    /// Takes somebody's second factor away, app and passkeys, for a phone that is lost and codes that are gone too. Owners, and those on
     /// the machine. Their sessions end, and no browser is remembered.
     pub async fn reset(&self, actor: &Actor, id: &str) -> Result<()> {
         actor.may(Action::ManageOwners)?;
         let user = self.access.member(&actor.organization, id)?;
-        if self.access.store.second_factors.find(user.id.as_str())?.is_none() {
+        if self.access.store.second_factors.find(user.id.as_str())?.is_none() && self.access.passkeys_of(&user.id)?.is_empty() {
             return Err(Error::not_found(Kind::SecondFactor, &user.email));
         }
-        self.take_away(actor, &user, None).await
+        self.take_away(actor, &user, None, true).await
     }
 
     /// Shows the second factor in a session that goes on: what is dangerous may be done for a while.
     pub async fn step_up(&self, known: &Known, code: &str) -> Result<Standing> {
-        let user = self.in_browser(known)?;
+        let user = self.access.in_browser(known)?;
         self.show(known, &user, code).await?;
-        let session = self.note_confirmed(known).await?;
+        let session = self.access.note_confirmed(known).await?;
+        self.access.standing(&user, Some(&session))
+    }
+
+    /// The same with a passkey.
+    pub async fn step_up_by_passkey(&self, known: &Known, shown: PasskeyShown, visitor: &Visitor) -> Result<Standing> {
+        let user = self.access.in_browser(known)?;
+        if self.access.show_passkey(shown, visitor).await?.id != user.id {
+            return Err(Error::invalid("credential", "is a passkey of somebody else"));
+        }
+        let session = self.access.note_confirmed(known).await?;
         self.access.standing(&user, Some(&session))
     }
 
@@ -239,7 +262,7 @@ impl SecondFactors {
         let store = &self.access.store;
         let own = store.devices.find(id)?.filter(|device| known.actor.user() == Some(&device.user));
         let own = own.ok_or_else(|| Error::not_found(Kind::Device, id))?;
-        let user = self.in_browser(known)?;
+        let user = self.access.in_browser(known)?;
         store.devices.remove(own.id.as_str()).await.or_else(settled)?;
         let fact = Fact::DeviceForgotten {
             user: user.id.clone(),
@@ -263,22 +286,23 @@ impl SecondFactors {
         }
     }
 
-    async fn note_confirmed(&self, known: &Known) -> Result<Session> {
-        let own = known.session.as_ref().ok_or_else(only_browsers)?;
-        let now = self.access.world.now();
-        let saved = self.access.store.sessions.update(own.id.as_str(), |session| {
-            session.confirmed_at = Some(now);
-            Ok(())
-        });
-        Ok(saved.await?.value)
-    }
-
-    async fn take_away(&self, actor: &Actor, user: &User, kept: Option<&Session>) -> Result<()> {
+    async fn take_away(&self, actor: &Actor, user: &User, kept: Option<&Session>, with_passkeys: bool) -> Result<()> {
         let store = &self.access.store;
         retry(store, || {
             let mut batch = self.access.end_sessions(Batch::new(), &user.id, kept)?;
-            if let Some(factor) = store.second_factors.find(user.id.as_str())? {
-                batch = batch.remove(&factor);
+            let passkeys = self.access.passkeys_of(&user.id)?;
+            if let Some(mut factor) = store.second_factors.find(user.id.as_str())? {
+                batch = match with_passkeys || passkeys.is_empty() {
+                    true => batch.remove(&factor),
+                    // The recovery codes are for the passkeys then.
+                    false => {
+                        factor.confirmed_at = None;
+                        batch.save(factor)
+                    }
+                };
+            }
+            for passkey in passkeys.iter().filter(|_| with_passkeys) {
+                batch = batch.remove(passkey);
             }
             Ok((self.access.end_trust(batch, &user.id)?, ()))
         })
@@ -290,11 +314,24 @@ impl SecondFactors {
         self.access.events.emit(actor, fact).await;
         Ok(())
     }
+}
 
-    async fn check_password(&self, known: &Known, user: &User, password: &Secret) -> Result<()> {
+/// What signing in, sessions and the people's list need of it.
+impl Access {
+    pub(crate) async fn note_confirmed(&self, known: &Known) -> Result<Session> {
+        let own = known.session.as_ref().ok_or_else(only_browsers)?;
+        let now = self.world.now();
+        let saved = self.store.sessions.update(own.id.as_str(), |session| {
+            session.confirmed_at = Some(now);
+            Ok(())
+        });
+        Ok(saved.await?.value)
+    }
+
+    pub(crate) async fn check_password(&self, known: &Known, user: &User, password: &Secret) -> Result<()> {
         let address = known.actor.address.as_deref().unwrap_or_default();
-        let attempt = self.access.throttle.attempt(user.email.as_str(), address)?;
-        if !self.access.passwords.verify(password, Some(&user.password_hash)).await? {
+        let attempt = self.throttle.attempt(user.email.as_str(), address)?;
+        if !self.passwords.verify(password, Some(&user.password_hash)).await? {
             return Err(Error::invalid("password", "is not the present password"));
         }
         attempt.succeeded();
@@ -302,36 +339,33 @@ impl SecondFactors {
     }
 
     /// The person behind the session or the token.
-    fn person(&self, known: &Known) -> Result<User> {
+    pub(crate) fn person(&self, known: &Known) -> Result<User> {
         let id = known.actor.user().ok_or_else(only_browsers)?;
-        Ok(self.access.member(&known.actor.organization, id.as_str())?.value)
+        Ok(self.member(&known.actor.organization, id.as_str())?.value)
     }
 
     /// The person, if they are in a browser.
-    fn in_browser(&self, known: &Known) -> Result<User> {
+    pub(crate) fn in_browser(&self, known: &Known) -> Result<User> {
         match known.session {
             Some(_) => self.person(known),
             None => Err(only_browsers()),
         }
     }
-}
 
-/// What signing in, sessions and the people's list need of it.
-impl Access {
     /// The rules of getting in.
     pub fn security(&self) -> Result<Security> {
         let found = self.store.security.find(store::SECURITY_KEY)?;
         Ok(found.map(|stored| stored.value).unwrap_or_default())
     }
 
-    /// Somebody's second factor, if they have set one up to the end.
+    /// Somebody's authenticator app, if they have set one up to the end.
     pub fn factor(&self, user: &UserId) -> Result<Option<Stored<SecondFactor>>> {
         let found = self.store.second_factors.find(user.as_str())?;
         Ok(found.filter(|factor| factor.confirmed_at.is_some()))
     }
 
     pub fn standing(&self, user: &User, session: Option<&Session>) -> Result<Standing> {
-        let has_factor = self.factor(&user.id)?.is_some();
+        let has_factor = self.has_second_factor(&user.id)?;
         let due_at = match has_factor {
             true => None,
             false => self.security()?.second_factor_due(user.role, user.created_at),
@@ -371,7 +405,7 @@ impl Access {
         let is_due = security
             .second_factor_due(user.role, user.created_at)
             .is_some_and(|due| due <= self.world.now());
-        match security.tokens_bound && is_due && self.factor(&user.id)?.is_none() {
+        match security.tokens_bound && is_due && !self.has_second_factor(&user.id)? {
             true => Ok(Assurance::Lacking),
             false => Ok(Assurance::Full),
         }
@@ -381,7 +415,8 @@ impl Access {
     pub(crate) async fn show_code(&self, user: &User, code: &str) -> Result<Option<Shown>> {
         let attempt = self.throttle.attempt_code(user.id.as_str())?;
         for _ in 0..50 {
-            let Some(mut factor) = self.factor(&user.id)? else {
+            // Without an app there may be recovery codes that came with a passkey.
+            let Some(mut factor) = self.store.second_factors.find(user.id.as_str())? else {
                 return Ok(None);
             };
             let now = self.world.now();
@@ -391,6 +426,8 @@ impl Access {
                     None => return Ok(None),
                 }
                 Shown::ByRecovery(factor.recovery_hashes.len())
+            } else if factor.confirmed_at.is_none() {
+                return Ok(None);
             } else {
                 let secret = self.store.unseal(&factor.secret)?;
                 match totp::matching_step(&secret, code, now, factor.last_step)? {

@@ -5,7 +5,7 @@ mod renewal;
 #[cfg(test)]
 mod tests;
 
-use crate::{access::Access, second_factors::Standing};
+use crate::{access::Access, passkeys::PasskeyShown, second_factors::Standing};
 use identity::token;
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
@@ -51,6 +51,8 @@ pub struct SessionView {
 pub struct Further {
     /// Of the authenticator app, or a recovery code.
     pub code: Option<String>,
+    /// In place of the code.
+    pub passkey: Option<PasskeyShown>,
     /// Asks for no code in this browser for a while; counts only with a code.
     pub remember: bool,
 }
@@ -89,24 +91,60 @@ impl Sessions {
         };
         let known = access.device(&user.id, visitor.device.as_deref())?;
         let mut confirmed_at = None;
-        if access.factor(&user.id)?.is_some() && !access.is_trusted(known.as_ref()) {
-            let Some(code) = &further.code else {
-                attempt.withdrawn();
-                return Err(Error::SecondFactorNeeded);
-            };
-            let Some(shown) = access.show_code(&user, code).await? else {
-                access.tell_wrong_code(&user, visitor.address.clone()).await;
-                return Err(wrong_code());
-            };
-            access
-                .tell_shown(&access.actor(&user, visitor.address.clone()), &user, &shown)
-                .await;
+        if access.has_second_factor(&user.id)? && !access.is_trusted(known.as_ref()) {
+            match (&further.code, &further.passkey) {
+                (Some(code), _) => self.show_code(&user, code, visitor).await?,
+                (None, Some(shown)) => self.show_passkey(&user, shown.clone(), visitor).await?,
+                (None, None) => {
+                    attempt.withdrawn();
+                    return Err(Error::SecondFactorNeeded);
+                }
+            }
             confirmed_at = Some(access.world.now());
         }
         attempt.succeeded();
+        let remember = further.remember && confirmed_at.is_some();
+        self.enter(user, confirmed_at, remember, visitor).await
+    }
+
+    /// Signs in with a passkey alone: the authenticator has checked that it is its owner, so it is both factors. Fails with
+    /// `Unauthenticated`; what has 256 random bits behind it needs no brake on guessing.
+    pub async fn create_by_passkey(&self, shown: PasskeyShown, visitor: &Visitor) -> Result<SignedIn> {
+        let user = self.access.show_passkey(shown, visitor).await?;
+        let now = self.access.world.now();
+        self.enter(user, Some(now), false, visitor).await
+    }
+
+    async fn show_code(&self, user: &User, code: &str, visitor: &Visitor) -> Result<()> {
+        let access = &self.access;
+        let Some(shown) = access.show_code(user, code).await? else {
+            access.tell_wrong_code(user, visitor.address.clone()).await;
+            return Err(wrong_code());
+        };
+        access.tell_shown(&access.actor(user, visitor.address.clone()), user, &shown).await;
+        Ok(())
+    }
+
+    async fn show_passkey(&self, user: &User, shown: PasskeyShown, visitor: &Visitor) -> Result<()> {
+        let access = &self.access;
+        match access.show_passkey(shown, visitor).await {
+            Ok(of) if of.id == user.id => Ok(()),
+            Err(error) if !matches!(error, Error::Unauthenticated { .. }) => Err(error),
+            _ => {
+                access.tell_wrong_code(user, visitor.address.clone()).await;
+                Err(Error::Unauthenticated {
+                    why: "this is no passkey of the account; use another, or a code".into(),
+                })
+            }
+        }
+    }
+
+    /// Begins the session of somebody who has shown enough, and tells of it.
+    async fn enter(&self, user: Stored<User>, confirmed_at: Option<Time>, remember: bool, visitor: &Visitor) -> Result<SignedIn> {
+        let access = &self.access;
+        let known = access.device(&user.id, visitor.device.as_deref())?;
         let is_first = access.devices_of(&user.id)?.is_empty();
         let was_known = known.is_some();
-        let remember = further.remember && confirmed_at.is_some();
         let (mut session, word) = access.new_session(&user, visitor)?;
         session.confirmed_at = confirmed_at;
         let (device, cookie) = access.note_device(&user, known, remember, visitor).await?;

@@ -76,7 +76,7 @@ impl Users {
     }
 
     fn view(&self, user: User) -> Result<UserView> {
-        let second_factor = self.access.factor(&user.id)?.is_some();
+        let second_factor = self.access.has_second_factor(&user.id)?;
         Ok(UserView { user, second_factor })
     }
 
@@ -169,6 +169,9 @@ impl Users {
             }
             if let Some(factor) = store.second_factors.find(user.id.as_str())? {
                 batch = batch.remove(&factor);
+            }
+            for passkey in self.access.passkeys_of(&user.id)? {
+                batch = batch.remove(&passkey);
             }
             for token in store.tokens.list()?.iter().filter(|token| token.user == user.id) {
                 batch = batch.remove(token);
@@ -267,7 +270,7 @@ pub(crate) async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T
             Err(
                 Error::Stale { .. }
                 | Error::NotFound {
-                    kind: types::Kind::Session | types::Kind::Token | types::Kind::Device | types::Kind::SecondFactor,
+                    kind: types::Kind::Session | types::Kind::Token | types::Kind::Device | types::Kind::SecondFactor | types::Kind::Passkey,
                     ..
                 },
             ) => {}

@@ -121,6 +121,7 @@ async fn from_password(address: &Address, email: &str, file: Option<&PathBuf>, c
         email: email.to_owned(),
         password: password.to_owned(),
         code,
+        passkey: None,
         remember: None,
     };
     let mut answer = open.ask(open.session_create(&body)).await;

@@ -5,7 +5,8 @@ use crate::{
     failure::{Failure, Result},
     logs,
     output::Output,
-    projects, registries, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes, webhooks,
+    passkeys, projects, registries, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
+    webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -147,6 +148,9 @@ pub enum Command {
     /// People and their roles
     #[command(subcommand)]
     User(users::Command),
+    /// Your passkeys
+    #[command(subcommand)]
+    Passkey(passkeys::Command),
     /// Deleted apps, until their time is over
     #[command(subcommand)]
     Trash(trash::Command),
@@ -230,6 +234,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Volume(command) => volumes::run(context, command).await,
         Command::Registry(command) => registries::run(context, command).await,
         Command::User(command) => users::run(context, command).await,
+        Command::Passkey(command) => passkeys::run(context, command).await,
         Command::Trash(command) => trash::run(context, command).await,
         Command::Status => status::status(context).await,
         Command::Upgrade(args) => upgrade::run(context, args).await,

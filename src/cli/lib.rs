@@ -45,6 +45,7 @@ mod limits;
 mod lists;
 mod logs;
 mod output;
+mod passkeys;
 mod policies;
 mod progress;
 mod projects;

@@ -2,7 +2,9 @@
 //!
 //! Nothing here knows the store: `app` keeps the records and decides. Time and chance come in through `World`.
 
+pub mod passkeys;
 mod passwords;
+mod pending;
 pub mod recovery;
 mod signer;
 mod strength;
@@ -10,7 +12,9 @@ mod throttle;
 pub mod token;
 pub mod totp;
 
+pub use passkeys::{Ceremonies, Question, Site};
 pub use passwords::Passwords;
+pub use pending::Pending;
 pub use signer::{Claims, Signer};
 pub use strength::{Strength, check_strength, estimate};
 pub use throttle::{Attempt, Throttle};

@@ -44,6 +44,7 @@ mod events;
 mod invitations;
 mod networks;
 mod nodes;
+mod passkeys;
 mod registries;
 mod releases;
 mod second_factors;

@@ -52,6 +52,16 @@ pub enum Fact {
         user: UserId,
         email: String,
     },
+    PasskeyAdded {
+        user: UserId,
+        email: String,
+        name: String,
+    },
+    PasskeyRemoved {
+        user: UserId,
+        email: String,
+        name: String,
+    },
     DeviceRemembered {
         user: UserId,
         email: String,
@@ -341,6 +351,8 @@ impl Fact {
                 | Fact::SecondFactorRemoved { .. }
                 | Fact::RecoveryCodeUsed { .. }
                 | Fact::RecoveryCodesRenewed { .. }
+                | Fact::PasskeyAdded { .. }
+                | Fact::PasskeyRemoved { .. }
                 | Fact::DeviceRemembered { .. }
                 | Fact::DeviceForgotten { .. }
                 | Fact::NewDevice { .. }
@@ -364,6 +376,8 @@ impl Fact {
             Fact::SecondFactorRemoved { email, .. } => format!("took the second factor of {email} away"),
             Fact::RecoveryCodeUsed { left, .. } => format!("used a recovery code; {left} are left"),
             Fact::RecoveryCodesRenewed { .. } => "made new recovery codes".into(),
+            Fact::PasskeyAdded { name, .. } => format!("added the passkey {name}"),
+            Fact::PasskeyRemoved { name, .. } => format!("removed the passkey {name}"),
             Fact::DeviceRemembered { .. } => "had a browser remembered".into(),
             Fact::DeviceForgotten { .. } => "had a remembered browser forgotten".into(),
             Fact::NewDevice { .. } => "signed in with a new browser".into(),

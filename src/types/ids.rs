@@ -83,6 +83,7 @@ ids! {
     UserId = "usr";
     SessionId = "ses";
     InvitationId = "inv";
+    PasskeyId = "pky";
     TokenId = "tok";
     NodeId = "srv";
     EventId = "evt";

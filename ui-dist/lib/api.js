@@ -118,7 +118,7 @@ export const api = {
   setupShow: () => /** @type {Promise<S<'SetupState'>>} */ (get('/setup', { open: true })),
   /** @param {{ token: string, email: string, name: string, password: string }} body */
   setupClaim: async (body) => { const made = await post('/setup', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
-  /** @param {{ email: string, password: string, code?: string, remember?: boolean }} body */
+  /** @param {{ email: string, password: string, code?: string, passkey?: S<'PasskeyInput'>, remember?: boolean }} body */
   sessionCreate: async (body) => { const made = await post('/session', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
   /** @param {{ password: string, known: string[] }} body */
   passwordEstimate: (body) => /** @type {Promise<S<'PasswordEstimate'>>} */ (post('/password/estimate', body, { open: true })),

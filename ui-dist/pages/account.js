@@ -14,6 +14,8 @@ import { Choice, useForm, TextField, SelectField, FormProblem, Submit } from '..
 import { PasswordField } from '../parts/password.js';
 import { revealOnce } from '../parts/secret.js';
 import { Act } from '../parts/act.js';
+import { Passkeys } from '../parts/passkeys.js';
+import { passkeys } from '../lib/passkeys.js';
 import { askCode, Enrol, showCodes } from '../parts/second-factor.js';
 
 /** @typedef {import('../lib/api.js').S<'Token'>} Token */
@@ -23,7 +25,7 @@ export default function AccountPage() {
   const me = session.value?.user;
   if (!me) return null;
   return html`<div class="page">${h(PageHead, { title: 'Account', note: `${me.email}, ${me.role}` })}
-    <div class="grid12"><div class="span-7 stack">${h(Tokens, {})}${h(Sessions, {})}${h(Devices, {})}</div>
+    <div class="grid12"><div class="span-7 stack">${h(Tokens, {})}${h(OwnPasskeys, {})}${h(Sessions, {})}${h(Devices, {})}</div>
     <div class="span-5 stack">${h(Name, { name: me.name })}${h(Password, {})}${h(SecondFactor, {})}
       ${h(Panel, { title: 'Appearance' }, h(Choice, { label: 'Theme', value: theme.value, set: setTheme, options: [{ value: 'dark', label: 'Dark', icon: 'moon' }, { value: 'light', label: 'Light', icon: 'sun' }, { value: 'system', label: 'As the system', icon: 'monitor' }] }))}</div></div></div>`;
 }
@@ -47,18 +49,25 @@ function Password() {
     <div class="row">${h(Submit, { form, label: 'Change password', tone: '', disabled: !v.current || !v.next })}${done ? html`<span class="ok-text small row" role="status">${icon('circle-check')}Changed</span>` : null}</div></div>`)}</form>`;
 }
 
+const FACTOR_EVENTS = ['passkey_added', 'passkey_removed', 'second_factor_added', 'second_factor_removed', 'recovery_codes_renewed', 'recovery_code_used', 'security_changed'];
+
+function OwnPasskeys() {
+  const found = useResource('second-factor', api.secondFactorShow, FACTOR_EVENTS);
+  return h(Passkeys, { guarded: found.value.value?.enabled ?? null, again: async () => { await found.load(); await api.sessionShow(); } });
+}
+
 function SecondFactor() {
-  const found = useResource('second-factor', api.secondFactorShow, ['second_factor_added', 'second_factor_removed', 'recovery_codes_renewed', 'recovery_code_used', 'security_changed']);
+  const found = useResource('second-factor', api.secondFactorShow, FACTOR_EVENTS);
   const now = found.value.value;
   const again = async () => { await found.load(); await api.sessionShow(); };
   const add = () => showDialog('Set up a second factor', (close) => html`<div class="stack">${h(DialogHead, { title: 'Set up a second factor', close: () => close() })}${h(Enrol, { done: () => close(true), cancel: () => close() })}</div>`).then(again);
-  const renew = () => askCode({ title: 'New recovery codes', text: 'The codes you have stop working.', action: 'Make new codes', run: async (code) => (await api.recoveryCodesRenew(code)).codes }).then(async (codes) => { if (codes) { await showCodes(codes); await again(); } });
-  const off = () => askCode({ title: 'Turn the second factor off', text: 'From then on your password is enough. Your other sessions end.', action: 'Turn off', run: async (code) => { await api.secondFactorRemove(code); return true; } }).then((done) => { if (done) again(); });
-  return h(Panel, { title: 'Second factor', note: 'A code from your phone beside the password' }, !now ? (found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 2 })) : now.enabled ? html`<div class="stack small">
-    <p class="row ok-text">${icon('shield-check')}<span>On since ${h(Ago, { at: now.since ?? null })}</span></p>
-    <p class=${now.recovery_codes_left < 4 ? 'warn-text' : 'dim'}>${now.recovery_codes_left} of 10 recovery codes are left.</p>
-    <div class="row"><button type="button" class="btn small" onClick=${renew}>New recovery codes</button>${now.required ? html`<span class="faint tiny">This panel asks for it.</span>` : html`<button type="button" class="btn small ghost danger" onClick=${off}>Turn off</button>`}</div></div>`
-    : html`<div class="stack small"><p class="dim">${now.required ? 'This panel asks you for one.' : 'A stolen password is then not enough to get in.'}</p><div><button type="button" class="btn" onClick=${add}>${icon('smartphone')}<span>Set up</span></button></div></div>`);
+  const renew = () => askCode({ title: 'New recovery codes', text: 'The codes you have stop working.', action: 'Make new codes', run: async (code) => (await api.recoveryCodesRenew(code)).codes, passkey: now?.passkeys ? async () => { await passkeys.confirm(); return (await api.recoveryCodesRenew('')).codes; } : undefined }).then(async (codes) => { if (codes) { await showCodes(codes); await again(); } });
+  const off = () => askCode({ title: 'Turn the authenticator app off', text: now?.passkeys ? 'Your passkeys stay. Your other sessions end.' : 'From then on your password is enough. Your other sessions end.', action: 'Turn off', run: async (code) => { await api.secondFactorRemove(code); return true; } }).then((done) => { if (done) again(); });
+  return h(Panel, { title: 'Second factor', note: 'A code from your phone, or a passkey, beside the password' }, !now ? (found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 2 })) : html`<div class="stack small">
+    ${now.enabled ? html`<p class="row ok-text">${icon('shield-check')}<span>${now.since ? html`On since ${h(Ago, { at: now.since })}` : html`On by ${now.passkeys === 1 ? 'a passkey' : `${now.passkeys} passkeys`}`}</span></p>
+    <p class=${now.recovery_codes_left < 4 ? 'warn-text' : 'dim'}>${now.recovery_codes_left} of 10 recovery codes are left.</p>` : html`<p class="dim">${now.required ? 'This panel asks you for one.' : 'A stolen password is then not enough to get in.'}</p>`}
+    <div class="row">${now.enabled ? html`<button type="button" class="btn small" onClick=${renew}>New recovery codes</button>` : null}
+      ${!now.since ? html`<button type="button" class=${now.enabled ? 'btn small' : 'btn'} onClick=${add}>${icon('smartphone')}<span>${now.enabled ? 'Add an authenticator app' : 'Set up'}</span></button>` : now.required && !now.passkeys ? html`<span class="faint tiny">This panel asks for it.</span>` : html`<button type="button" class="btn small ghost danger" onClick=${off}>Turn off</button>`}</div></div>`);
 }
 
 function Devices() {

@@ -3,7 +3,8 @@ import { html, h, useEffect, useState } from '../lib/html.js';
 import { api, session, Problem } from '../lib/api.js';
 import { navigate, route } from '../lib/router.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
-import { CodeField } from '../parts/second-factor.js';
+import { CodeField, PasskeyButton } from '../parts/second-factor.js';
+import { passkeys } from '../lib/passkeys.js';
 import { Logo } from '../parts/frame.js';
 import { useResource } from '../lib/resource.js';
 
@@ -28,6 +29,12 @@ export default function SignInPage() {
       if (session.peek()) leave();
     });
   };
+  const byPasskey = async () => { await passkeys.signIn(); if (session.peek()) leave(); };
+  const passkeyToo = async () => {
+    const { email, password, remember } = form.values.value;
+    await api.sessionCreate({ email: email.trim(), password, passkey: await passkeys.show(), remember });
+    if (session.peek()) leave();
+  };
   const back = () => { setSecond(false); form.reset({ email: form.values.value.email, password: '', code: '', remember: false }); };
   return html`<div class="gate"><div class="gate-top"></div><div class="gate-box">
     <div class="stack gate-hello">${h(Logo, {})}<div><h1>Sign in</h1><p class="dim">to ${location.hostname}</p></div></div>
@@ -36,12 +43,14 @@ export default function SignInPage() {
       <label class="check"><input type="checkbox" checked=${form.values.value.remember} onChange=${(/** @type {any} */ event) => form.set('remember')(event.target.checked)} /><span>Ask for no code in this browser for 30 days</span></label>
       ${h(FormProblem, { text: form.general(['code']) })}
       ${h(Submit, { form, label: 'Sign in', class: 'wide' })}
+      ${h(PasskeyButton, { label: 'Use a passkey', form, run: passkeyToo })}
       <button type="button" class="btn ghost" onClick=${back}>Back</button>
     </form>` : html`<form key="first" class="panel gate-card stack" onSubmit=${submit}>
       ${h(TextField, { label: 'Email', type: 'email', name: 'email', autocomplete: 'username', value: form.values.value.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
       ${h(TextField, { label: 'Password', type: 'password', name: 'password', autocomplete: 'current-password', value: form.values.value.password, set: form.set('password'), required: true, error: form.error('password') })}
       ${h(FormProblem, { text: form.general(['email', 'password']) })}
       ${h(Submit, { form, label: 'Sign in', class: 'wide' })}
+      ${h(PasskeyButton, { label: 'Sign in with a passkey', form, run: byPasskey })}
     </form>`}
     ${setup && !setup.claimed ? html`<div class="notice"><span>This panel has no administrator yet. Open the one-time link that serverkit printed when it started, or run <code>serverkit setup</code> on the server.</span></div>` : null}
     </div><p class="gate-foot">serverkit${setup ? ` ${setup.version}` : ''}</p></div>`;

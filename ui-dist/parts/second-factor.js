@@ -4,13 +4,17 @@ import { api, session } from '../lib/api.js';
 import { showDialog, DialogHead } from './dialog.js';
 import { useForm, TextField, FormProblem, Submit } from './field.js';
 import { Copy } from './copy.js';
+import { passkeys, possible } from '../lib/passkeys.js';
 
 /** @typedef {import('../lib/api.js').S<'SecondFactorSetUp'>} SetUp */
 
 /** A field for six digits, or for a recovery code. @param {{ label?: string, value: string, set: (value: string) => void, error?: string, hint?: string, autofocus?: boolean }} props */
 export const CodeField = ({ label = 'Code', value, set, error, hint = 'Six digits from your authenticator app, or a recovery code.', autofocus = true }) => h(TextField, { label, value, set, error, hint, autofocus, name: 'one-time-code', autocomplete: 'one-time-code', required: true, mono: true });
 
-/** Asks for a code and does something with it; what it gives, or null. @param {{ title: string, text: string, action: string, run: (code: string) => Promise<unknown> }} question @returns {Promise<any>} */
+/** Uses a passkey. @param {{ label: string, form: { busy: { value: boolean }, submit: (act: () => unknown) => Promise<boolean> }, run: () => Promise<unknown> }} props */
+export const PasskeyButton = ({ label, form, run }) => (possible() ? html`<button type="button" class="btn wide" disabled=${form.busy.value} onClick=${() => form.submit(run)}>${icon('key-round')}<span>${label}</span></button>` : null);
+
+/** Asks for a code, or for a passkey where that will do, and does something with it; what it gives, or null. @param {{ title: string, text: string, action: string, run: (code: string) => Promise<unknown>, passkey?: () => Promise<unknown> }} question @returns {Promise<any>} */
 export const askCode = (question) => showDialog(question.title, (close) => h(AskCode, { question, close }));
 
 /** @param {{ question: Parameters<typeof askCode>[0], close: (value?: unknown) => void }} props */
@@ -19,6 +23,7 @@ function AskCode({ question, close }) {
   const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { close((await question.run(form.values.value.code)) ?? true); }); };
   return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: question.title, close: () => close(), note: question.text })}
     ${h(CodeField, { value: form.values.value.code, set: form.set('code'), error: form.error('code') })}
+    ${question.passkey ? h(PasskeyButton, { label: 'Use a passkey', form, run: async () => { close((await question.passkey?.()) ?? true); } }) : null}
     ${h(FormProblem, { text: form.general(['code']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: question.action })}</footer></form>`;
 }
@@ -27,7 +32,7 @@ function AskCode({ question, close }) {
 let asking = null;
 /** Shows the second factor again, so that what is dangerous may be done for a while. Parallel callers share one question. */
 export function stepUp() {
-  asking ??= askCode({ title: 'Confirm that it is you', text: 'What you are about to do is protected by your second factor. You are asked once in 15 minutes.', action: 'Confirm', run: async (code) => { await api.sessionConfirm(code); return true; } })
+  asking ??= askCode({ title: 'Confirm that it is you', text: 'What you are about to do is protected by your second factor. You are asked once in 15 minutes.', action: 'Confirm', run: async (code) => { await api.sessionConfirm(code); return true; }, passkey: passkeys.confirm })
     .then(Boolean).finally(() => { asking = null; });
   return asking;
 }

@@ -1,0 +1,24 @@
+//! How passkeys are kept.
+
+use crate::{Audited, Never, Record};
+use types::{Kind, Passkey};
+
+impl Record for Passkey {
+    const KIND: Kind = Kind::Passkey;
+    const TREE: &'static str = "passkeys";
+    const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> Passkey {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn claims(&self) -> Vec<String> {
+        vec![self.credential_id.clone()]
+    }
+}
