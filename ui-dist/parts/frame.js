@@ -87,7 +87,7 @@ const Due = ({ at }) => { const days = Math.ceil((Date.parse(at) - Date.now()) /
 function Marked() {
   const rank = (/** @type {string} */ state) => ({ failed: 0, crashing: 0, unhealthy: 1, deploying: 2, starting: 2 }[state] ?? 3);
   const list = [...(apps.value ?? [])].filter((app) => !app.trashed_at)
-    .sort((a, b) => rank(a.state) - rank(b.state) || ((b.deployment?.queued_at ?? b.created_at) > (a.deployment?.queued_at ?? a.created_at) ? 1 : -1)).slice(0, 7);
+    .sort((a, b) => rank(a.state) - rank(b.state) || ((b.deployment?.queued_at ?? b.created_at) > (a.deployment?.queued_at ?? a.created_at) ? 1 : -1)).slice(0, 5);
   if (!list.length) return null;
   return html`<div class="rail-apps"><h2 class="rail-heading">Recent apps</h2>${list.map((app) => html`<a key=${app.id} class="rail-link" href=${appPath(app)} title=${`${app.name}, ${app.project.name} / ${app.environment.name}`} aria-current=${route.value.path.startsWith(appPath(app)) ? 'true' : undefined}>${h(Dot, { state: app.state })}<span class="cut">${app.name}${isUnique(app) ? null : html` <small class="faint">${app.environment.name}</small>`}</span></a>`)}</div>`;
 }
