@@ -7,6 +7,8 @@ use types::{Error, LogLine, LogStream, Time};
 
 /// Lines of the failing step that the error repeats.
 const LAST_LINES: usize = 12;
+/// And of those before them, the first that speak of an error: some tools explain themselves at length after it.
+const FIRST_ERRORS: usize = 3;
 
 /// The steps of one build, as far as the engine has told of them.
 #[derive(Default)]
@@ -26,12 +28,55 @@ struct Step {
     is_done: bool,
     stdout: LineBuffer,
     stderr: LineBuffer,
-    last: VecDeque<String>,
+    printed: Excerpt,
 }
 
 struct Failed {
     name: String,
-    last: Vec<String>,
+    printed: Excerpt,
+}
+
+/// What of a step's output its error repeats.
+#[derive(Default, Clone)]
+struct Excerpt {
+    count: usize,
+    /// With their places in the output.
+    errors: Vec<(usize, String)>,
+    last: VecDeque<String>,
+}
+
+impl Excerpt {
+    fn take(&mut self, text: &str) {
+        let is_error = text.split_whitespace().count() > 2
+            && text
+                .split(|letter: char| !letter.is_alphanumeric())
+                .any(|word| matches!(word.to_ascii_lowercase().as_str(), "error" | "fatal" | "err"));
+        if is_error && self.errors.len() < FIRST_ERRORS {
+            self.errors.push((self.count, text.to_owned()));
+        }
+        if self.last.len() == LAST_LINES {
+            self.last.pop_front();
+        }
+        self.last.push_back(text.to_owned());
+        self.count += 1;
+    }
+    fn words(&self) -> String {
+        if self.last.is_empty() {
+            return "it printed nothing".to_owned();
+        }
+        let begins = self.count - self.last.len();
+        let errors: Vec<&str> = self
+            .errors
+            .iter()
+            .filter(|(at, _)| *at < begins)
+            .map(|(_, text)| text.as_str())
+            .collect();
+        let last: Vec<&str> = self.last.iter().map(String::as_str).collect();
+        match errors.as_slice() {
+            [] => format!("last lines:\n{}", last.join("\n")),
+            errors => format!("first errors:\n{}\nlast lines:\n{}", errors.join("\n"), last.join("\n")),
+        }
+    }
 }
 
 impl Progress {
@@ -94,7 +139,7 @@ impl Progress {
             lines.push(note(now, step.title()));
         }
         for text in texts {
-            step.remember(&text);
+            step.printed.take(&text);
             lines.push(LogLine { at, stream, text });
         }
         self.current = Some(log.vertex);
@@ -109,7 +154,7 @@ impl Progress {
         }
         for (rest, stream) in [(step.stdout.rest(), LogStream::Stdout), (step.stderr.rest(), LogStream::Stderr)] {
             if let Some(text) = rest {
-                step.remember(&text);
+                step.printed.take(&text);
                 lines.push(LogLine { at: now, stream, text });
             }
         }
@@ -118,7 +163,7 @@ impl Progress {
         if !vertex.error.is_empty() && !vertex.error.contains("context canceled") {
             let failed = Failed {
                 name: step.name.clone(),
-                last: step.last.iter().cloned().collect(),
+                printed: step.printed.clone(),
             };
             lines.push(note(now, format!("{label} failed: {}", plain(&vertex.error))));
             self.failed.get_or_insert(failed);
@@ -149,13 +194,8 @@ impl Progress {
             } else {
                 ""
             };
-            let last = of_step.map(|step| step.last.join("\n")).unwrap_or_default();
-            let last = if last.is_empty() {
-                "it printed nothing".to_owned()
-            } else {
-                format!("last lines:\n{last}")
-            };
-            return Error::invalid("build", format!("`{name}` failed with exit code {code}{hint}; {last}"));
+            let printed = of_step.map(|step| step.printed.clone()).unwrap_or_default().words();
+            return Error::invalid("build", format!("`{name}` failed with exit code {code}{hint}; {printed}"));
         }
         if let Some(image) = of_step.and_then(|step| step.name.split("load metadata for ").nth(1)) {
             return match registry_failure(image, 500, &message) {
@@ -180,12 +220,6 @@ impl Step {
     }
     fn title(&self) -> String {
         format!("#{} {}", self.number, self.name)
-    }
-    fn remember(&mut self, text: &str) {
-        if self.last.len() == LAST_LINES {
-            self.last.pop_front();
-        }
-        self.last.push_back(text.to_owned());
     }
 }
 
@@ -248,12 +282,32 @@ mod tests {
         assert_eq!(said, ["#1 [1/2] RUN one", "x", "#2 [2/2] RUN two", "z", "#1 [1/2] RUN one", "y"]);
     }
 
+    fn excerpt(lines: &[&str]) -> Excerpt {
+        let mut printed = Excerpt::default();
+        for line in lines {
+            printed.take(line);
+        }
+        printed
+    }
+
+    #[test]
+    fn errors_that_are_followed_by_much_are_kept() {
+        let mut lines = vec!["npm error", "npm error code EUSAGE", "0 errors in lint"];
+        lines.extend(["Usage:"; 20]);
+        let words = excerpt(&lines).words();
+        assert!(
+            words.starts_with("first errors:\nnpm error code EUSAGE\nlast lines:\nUsage:"),
+            "{words}"
+        );
+        assert_eq!(excerpt(&["make: *** error 2 in x"]).words(), "last lines:\nmake: *** error 2 in x");
+    }
+
     #[test]
     fn failures_are_words() {
         let mut progress = Progress {
             failed: Some(Failed {
                 name: "[2/2] RUN make".into(),
-                last: vec!["cc: no".into(), "make: stop".into()],
+                printed: excerpt(&["cc: no", "make: stop"]),
             }),
             ..Progress::default()
         };
@@ -267,7 +321,7 @@ mod tests {
         );
         progress.failed = Some(Failed {
             name: "[internal] load metadata for docker.io/library/none:1".into(),
-            last: vec![],
+            printed: Excerpt::default(),
         });
         check(
             &progress,
