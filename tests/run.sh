@@ -159,16 +159,35 @@ start_engine() {
 }
 
 # Containers of one network must reach each other also where another engine lets nothing be forwarded that it does not
-# know. One rule, on bridges only, while the tests run.
-containers=(FORWARD -s 10.0.0.0/8 -d 10.0.0.0/8 -m physdev --physdev-is-bridged -m comment --comment serverkit-tests -j ACCEPT)
+# know; and what is built, on the tests' own bridge, gets its packages from outside. While the tests run.
+own=(-m comment --comment serverkit-tests)
+rules=(
+    "filter FORWARD -s 10.0.0.0/8 -d 10.0.0.0/8 -m physdev --physdev-is-bridged"
+    "filter FORWARD -s 172.31.247.0/24"
+    "filter FORWARD -d 172.31.247.0/24 -m conntrack --ctstate ESTABLISHED,RELATED"
+    "nat POSTROUTING -s 172.31.247.0/24 ! -d 172.31.247.0/24"
+)
+
+# firewall -I|-D: adds or removes them.
+firewall() {
+    local rule table chain match target
+    for rule in "${rules[@]}"; do
+        read -r table chain match <<<"$rule"
+        target=ACCEPT
+        [ "$table" = filter ] || target=MASQUERADE
+        # shellcheck disable=SC2086 # the words of a rule
+        iptables -t "$table" -D "$chain" $match "${own[@]}" -j "$target" 2>/dev/null || true
+        [ "$1" = -D ] || iptables -t "$table" -I "$chain" $match "${own[@]}" -j "$target" || return
+    done
+}
 
 let_containers_talk() {
-    iptables -C "${containers[@]}" 2>/dev/null || iptables -I "${containers[@]}" || say "no firewall rule for the tests: containers may not reach each other"
+    firewall -I || say "no firewall rule for the tests: containers may not reach each other, builds not the packages"
 }
 
 stop_engine() {
     [ -n "$engine_pid" ] || return 0
-    iptables -D "${containers[@]}" 2>/dev/null || true
+    firewall -D
     local left
     left=$(docker ps -aq 2>/dev/null || true)
     [ -z "$left" ] || docker rm -fv $left >/dev/null 2>&1 || true

@@ -32,8 +32,8 @@ done
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Pushes the sample and waits until its app is live; the answer is the deployment.
-async fn pushed(panel: &TestPanel, name: &str, sample: &str, source: Value, more: Value) -> (GitFixture, GitServer, Value) {
+/// An app of an empty repository on a Git server that tells the panel of each push.
+async fn told(panel: &TestPanel, name: &str, source: Value, more: Value) -> (GitFixture, GitServer) {
     let repository = GitFixture::new();
     let server = GitServer::open(repository.root()).await;
     let mut body = app_of(name, &repository);
@@ -49,7 +49,11 @@ async fn pushed(panel: &TestPanel, name: &str, sample: &str, source: Value, more
     body["deploy"] = false.into();
     panel.create_app(body).await;
     tell(panel, name, &repository).await;
-    copy(&testkit::sample(sample), &repository.tree());
+    (repository, server)
+}
+
+/// Pushes what is in the work tree and waits until its deployment is over; the answer is the deployment.
+async fn push(panel: &TestPanel, name: &str, repository: &GitFixture) -> Value {
     repository.push("first version");
     let asked = panel.newest(name).await;
     assert_eq!(
@@ -57,7 +61,14 @@ async fn pushed(panel: &TestPanel, name: &str, sample: &str, source: Value, more
         (Some("push"), Some("ada (Gitea)")),
         "{asked}"
     );
-    let over = panel.over(&text(&asked, "id"), Duration::from_secs(240)).await;
+    panel.over(&text(&asked, "id"), Duration::from_secs(480)).await
+}
+
+/// Pushes the sample and waits until its app is live; the answer is the deployment.
+async fn pushed(panel: &TestPanel, name: &str, sample: &str, source: Value, more: Value) -> (GitFixture, GitServer, Value) {
+    let (repository, server) = told(panel, name, source, more).await;
+    copy(&testkit::sample(sample), &repository.tree());
+    let over = push(panel, name, &repository).await;
     (repository, server, over)
 }
 
@@ -85,6 +96,19 @@ async fn live(panel: &TestPanel, deployment: &Value) {
     assert!(log.contains("no Dockerfile: building it as"), "{log}");
 }
 
+/// What the app says at the path, once it answers.
+async fn answer(panel: &TestPanel, name: &str, page: &str) -> String {
+    eventually_ok(&format!("{name} answers"), Duration::from_secs(30), || async {
+        let reply = panel.visit(&format!("{name}.test"), page).await;
+        if reply.status == 200 {
+            Ok(reply.text())
+        } else {
+            Err(format!("{} {}", reply.status, reply.text()))
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn docker_samples_without_a_dockerfile_go_live() {
     let panel = TestPanel::docker().await;
@@ -106,17 +130,93 @@ async fn docker_samples_without_a_dockerfile_go_live() {
     ] {
         let (_repository, _server, deployment) = pushed(&panel, name, sample, source, json!({})).await;
         live(&panel, &deployment).await;
-        let said = eventually_ok(&format!("{name} answers"), Duration::from_secs(20), || async {
-            let reply = panel.visit(&format!("{name}.test"), page).await;
-            if reply.status == 200 {
-                Ok(reply.text())
-            } else {
-                Err(format!("{} {}", reply.status, reply.text()))
-            }
-        })
-        .await;
+        let said = answer(&panel, name, page).await;
         assert!(said.contains(wanted), "{name}: {said}");
     }
+}
+
+#[tokio::test]
+async fn docker_a_vite_site_is_built_with_its_variables() {
+    let panel = TestPanel::docker().await;
+    let more = json!({"variables": [{"key": "VITE_PLACE", "value": "the harbour", "scope": "build"}]});
+    let (_repository, _server, deployment) = pushed(&panel, "pages", "vite", json!({}), more).await;
+    live(&panel, &deployment).await;
+    let page = answer(&panel, "pages", "/").await;
+    let script = page
+        .split('"')
+        .find(|part| part.starts_with("/assets/"))
+        .unwrap_or_else(|| panic!("{page}"));
+    let script = answer(&panel, "pages", script).await;
+    assert!(script.contains("hello from vite") && script.contains("the harbour"), "{script}");
+}
+
+#[tokio::test]
+async fn docker_a_next_app_renders_with_its_variables() {
+    let panel = TestPanel::docker().await;
+    let more = json!({"variables": [{"key": "PLACE", "value": "the harbour"}]});
+    let (_repository, _server, deployment) = pushed(&panel, "shop", "next", json!({}), more).await;
+    live(&panel, &deployment).await;
+    let page = answer(&panel, "shop", "/").await;
+    assert!(page.contains("hello from next") && page.contains("the harbour"), "{page}");
+}
+
+#[tokio::test]
+async fn docker_a_rust_program_is_built_and_runs_alone() {
+    let panel = TestPanel::docker().await;
+    let (_repository, _server, deployment) = pushed(&panel, "crab", "rust", json!({}), json!({})).await;
+    live(&panel, &deployment).await;
+    assert_eq!(answer(&panel, "crab", "/claws").await, "hello from rust at /claws");
+}
+
+/// WordPress as a distribution packs it, with a configuration and a plugin of the repository's own, beside its database.
+#[tokio::test]
+async fn docker_wordpress_with_a_database_beside_it() {
+    let panel = TestPanel::docker().await;
+    let value = |key: &str, value: &str| json!({"key": key, "value": value, "secret": key.contains("PASSWORD")});
+    let database = json!({
+        "name": "db",
+        "source": {"kind": "image", "reference": "mariadb:11.8.8"},
+        "variables": [value("MARIADB_DATABASE", "blog"), value("MARIADB_USER", "blog"),
+            value("MARIADB_PASSWORD", "seven quiet otters"), value("MARIADB_RANDOM_ROOT_PASSWORD", "1")],
+        "mounts": [{"volume": "data", "path": "/var/lib/mysql"}],
+        "health": {"kind": "tcp", "interval_seconds": 1, "timeout_seconds": 2, "start_seconds": 60},
+        "port": 3306,
+    });
+    panel.live_app(database).await;
+    let more = json!({"variables": [value("DB_HOST", "db"), value("DB_NAME", "blog"), value("DB_USER", "blog"),
+        value("DB_PASSWORD", "seven quiet otters"), value("SALT", "of the sea")]});
+    let (repository, _server) = told(&panel, "blog", json!({}), more).await;
+    unpack_wordpress(&repository);
+    copy(&testkit::sample("wordpress"), &repository.tree());
+    let deployment = push(&panel, "blog", &repository).await;
+    live(&panel, &deployment).await;
+    answer(&panel, "blog", "/wp-admin/install.php").await;
+    let form = [
+        ("weblog_title", "Otters of the north"),
+        ("user_name", "otter"),
+        ("admin_password", "seven quiet otters"),
+        ("admin_password2", "seven quiet otters"),
+        ("admin_email", "otter@example.test"),
+        ("language", ""),
+    ];
+    let visitor = panel.anonymous();
+    let install = visitor.request(reqwest::Method::POST, &panel.site("blog.test", "/wp-admin/install.php?step=2"));
+    let said = visitor.send(install.form(&form)).await.expect(200).text();
+    assert!(said.contains("Success"), "{said}");
+    assert_eq!(
+        answer(&panel, "blog", "/?hello").await,
+        "hello from wordpress at Otters of the north"
+    );
+}
+
+/// The files of WordPress, out of the image that the tests make of Debian's package.
+fn unpack_wordpress(repository: &GitFixture) {
+    let (host, image) = (testkit::docker_host(), "wordpress:7.1.0-php8.4-apache");
+    let id = testkit::docker(&host, &["create", image]).unwrap();
+    let tree = repository.tree().display().to_string();
+    let copied = testkit::docker(&host, &["cp", &format!("{}:/usr/src/wordpress/.", id.trim()), &tree]);
+    testkit::docker(&host, &["rm", "-v", id.trim()]).unwrap();
+    copied.unwrap();
 }
 
 #[tokio::test]

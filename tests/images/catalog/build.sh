@@ -14,9 +14,9 @@ label=serverkit.tests.inputs
 
 say() { printf 'images: %s\n' "$*"; }
 inputs_of() { docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$1" 2>/dev/null || true; }
-# name:tag of an image as a template pins it.
+# name:tag of an image, as a template pins it or the list says.
 pinned() {
-    [ "$2" != - ] || { printf '%s:24\n' "$1"; return; }
+    case $2 in :*) printf '%s%s\n' "$1" "$2"; return ;; esac
     sed -n "s|^ *image: \\($1:[^ ]*\\)\$|\\1|p" "$here/../../../catalog/$2/compose.yaml" | head -n 1
 }
 
@@ -35,6 +35,7 @@ while read -r recipe image template; do
     name=$(pinned "$image" "$template")
     [ -n "$name" ] || { say "catalog/$template pins no $image" >&2; exit 1; }
     case $recipe in
+        =tests/node:*) key=${keys[0]} ;;
         =*) key=$(inputs_of "${recipe#=}") ;;
         *) key=$(key_of "$recipe" "$name") ;;
     esac

@@ -1,0 +1,10 @@
+use std::env::var;
+
+fn main() {
+    let at = format!("{}:{}", var("HOST").unwrap(), var("PORT").unwrap());
+    let server = tiny_http::Server::http(at).unwrap();
+    for request in server.incoming_requests() {
+        let words = format!("hello from rust at {}", request.url());
+        request.respond(tiny_http::Response::from_string(words)).ok();
+    }
+}
