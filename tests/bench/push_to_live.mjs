@@ -2,11 +2,12 @@
 //!
 //!     node tests/bench/push_to_live.mjs [ROUNDS]
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { builder, command, env } from './docker.mjs';
 import { Panel, ask, line, performance, quantile, sleep } from './panel.mjs';
 
 const rounds = Number(process.argv[2] ?? 7);
@@ -23,20 +24,11 @@ function push(text) {
   git('push', '-q', 'origin', 'HEAD:main');
 }
 
-/** Newer `docker` commands need a plug-in for BuildKit; the distribution's own has it. */
-const hasBuildKit = (command) => {
-  const version = spawnSync(command, ['version', '--format', '{{.Client.Version}}'], { encoding: 'utf8' });
-  return version.status === 0 && (Number(version.stdout.split('.')[0]) < 23 || spawnSync(command, ['buildx', 'version']).status === 0);
-};
-const docker = ['docker', '/usr/bin/docker'].find(hasBuildKit);
-const builder = docker ? '1' : '0';
-const command = docker ?? 'docker';
-
 /** What a person with a shell would do; the milliseconds until the port answers. */
 async function plain(number) {
   const begun = performance.now();
   const clone = join(folder, `clone-${number}`);
-  const quiet = { stdio: ['ignore', 'ignore', 'ignore'], env: { ...process.env, DOCKER_BUILDKIT: builder } };
+  const quiet = { stdio: ['ignore', 'ignore', 'ignore'], env };
   execFileSync('git', ['clone', '-q', '--depth', '1', `file://${bare}`, clone], quiet);
   execFileSync(command, ['build', '-q', '-t', 'bench-plain', clone], quiet);
   const id = execFileSync(command, ['run', '-d', '--rm', '-P', 'bench-plain'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
@@ -85,7 +77,7 @@ try {
     await sleep(2000);
   }
   line('push to live, serverkit (median)', quantile(ours, 0.5) / 1000, 's');
-  line(`git clone + docker build (${builder === '1' ? 'BuildKit' : 'old builder'}) + docker run (median)`, quantile(theirs, 0.5) / 1000, 's');
+  line(`git clone + docker build (${builder}) + docker run (median)`, quantile(theirs, 0.5) / 1000, 's');
   line('ratio', quantile(ours, 0.5) / quantile(theirs, 0.5), 'x', 1.1);
   line('redeploy without a change (median)', quantile(again, 0.5) / 1000, 's', 3);
 } finally {
