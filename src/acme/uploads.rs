@@ -18,34 +18,71 @@ pub struct Upload {
     pub remarks: Vec<String>,
 }
 
+/// A certificate, as it was pasted and as it was read.
+type Pasted<'a> = (&'a Pem, X509Certificate<'a>);
+
+fn bad(why: impl Into<String>) -> Error {
+    Error::invalid("chain_pem", why.into())
+}
+
 /// Checks a chain and key (PEM) as people paste them: the leaf is the one the key belongs to, the rest is put in order.
 /// Fails with `Invalid` in one sentence that says what to bring instead.
 pub fn check_upload(chain_pem: &str, key_pem: &Secret, now: Time) -> Result<Upload> {
-    let bad = |why: String| Error::invalid("chain_pem", why);
+    let pems = blocks(chain_pem)?;
+    let mut others = read(&pems)?;
+    let (leaf_pem, leaf) = take_leaf(&mut others, key_pem)?;
+    let facts = facts::inspect(&pem_text(leaf_pem))?;
+    let chain = in_order((leaf_pem, leaf), &mut others, now)?;
+    if let Some((_, stray)) = others.first() {
+        return Err(bad(format!(
+            "the certificate of {} does not belong to the chain of {}",
+            words(stray.subject()),
+            facts.names.join(", ")
+        )));
+    }
+    in_time(&chain[0].1, now).map_err(bad)?;
+    let names: Vec<CertificateName> = facts.names.iter().filter_map(|name| name.parse().ok()).collect();
+    if names.is_empty() {
+        return Err(bad(
+            "names no host: browsers read the subject alternative names, and there are none",
+        ));
+    }
+    let remarks = remark(&chain).into_iter().collect();
+    let chain_pem: String = chain.iter().map(|(pem, _)| pem_text(pem)).collect();
+    Ok(Upload {
+        issued: Issued::of(chain_pem, key_pem.clone())?,
+        names,
+        remarks,
+    })
+}
+
+/// The blocks of PEM, of which all must be certificates.
+fn blocks(chain_pem: &str) -> Result<Vec<Pem>> {
     let mut pems = Vec::new();
     for pem in Pem::iter_from_buffer(chain_pem.as_bytes()) {
-        let pem = pem.map_err(|_| bad("is not in PEM: it must hold blocks that begin with -----BEGIN CERTIFICATE-----".into()))?;
+        let pem = pem.map_err(|_| bad("is not in PEM: it must hold blocks that begin with -----BEGIN CERTIFICATE-----"))?;
         match pem.label.as_str() {
             "CERTIFICATE" | "TRUSTED CERTIFICATE" => pems.push(pem),
             label if label.contains("PRIVATE KEY") => {
-                return Err(bad("holds a private key: put it in key_pem, and only certificates here".into()));
+                return Err(bad("holds a private key: put it in key_pem, and only certificates here"));
             }
             label => return Err(bad(format!("holds a `{label}`: only certificates belong here"))),
         }
     }
     if pems.is_empty() {
-        return Err(bad("holds no certificate: it must begin with -----BEGIN CERTIFICATE-----".into()));
+        return Err(bad("holds no certificate: it must begin with -----BEGIN CERTIFICATE-----"));
     }
-    let mut certificates = Vec::new();
-    for pem in &pems {
-        certificates.push((
-            pem,
-            pem.parse_x509()
-                .map_err(|_| bad("holds a certificate that cannot be read".into()))?,
-        ));
-    }
-    let key = private_key(key_pem)?;
-    let signing = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| {
+    Ok(pems)
+}
+
+fn read(pems: &[Pem]) -> Result<Vec<Pasted<'_>>> {
+    let unreadable = |_| bad("holds a certificate that cannot be read");
+    pems.iter().map(|pem| Ok((pem, pem.parse_x509().map_err(unreadable)?))).collect()
+}
+
+/// The one that the key belongs to.
+fn take_leaf<'a>(all: &mut Vec<Pasted<'a>>, key_pem: &Secret) -> Result<Pasted<'a>> {
+    let signing = aws_lc_rs::sign::any_supported_type(&private_key(key_pem)?).map_err(|_| {
         Error::invalid(
             "key_pem",
             "this kind of key is not supported: bring RSA of at least 2048 bits, or ECDSA P-256 or P-384",
@@ -55,70 +92,52 @@ pub fn check_upload(chain_pem: &str, key_pem: &Secret, now: Time) -> Result<Uplo
         let pair = CertifiedKey::new(vec![pem.contents.clone().into()], signing.clone());
         pair.keys_match().is_ok()
     };
-    let leaf = certificates
-        .iter()
-        .position(|(pem, _)| owned(pem))
-        .ok_or_else(|| Error::invalid("key_pem", "the private key belongs to another certificate"))?;
-    let (leaf_pem, leaf) = certificates.remove(leaf);
-    if leaf.is_ca() {
-        return Err(bad("the key belongs to a certificate authority, not to a server".into()));
+    let at = all.iter().position(|(pem, _)| owned(pem));
+    let leaf = all.remove(at.ok_or_else(|| Error::invalid("key_pem", "the private key belongs to another certificate"))?);
+    if leaf.1.is_ca() {
+        return Err(bad("the key belongs to a certificate authority, not to a server"));
     }
-    let mut remarks = Vec::new();
-    let mut chain = vec![leaf_pem];
-    let mut last = leaf;
-    while last.issuer().as_raw() != last.subject().as_raw() {
-        let Some(next) = certificates
-            .iter()
-            .position(|(_, one)| one.subject().as_raw() == last.issuer().as_raw())
-        else {
-            break;
+    Ok(leaf)
+}
+
+/// The leaf, then always who issued the one before; these are taken from `others`.
+fn in_order<'a>(leaf: Pasted<'a>, others: &mut Vec<Pasted<'a>>, now: Time) -> Result<Vec<Pasted<'a>>> {
+    let mut chain = vec![leaf];
+    loop {
+        let last = &chain[chain.len() - 1].1;
+        if issued_itself(last) {
+            return Ok(chain);
+        }
+        let issuer = last.issuer().as_raw();
+        let Some(at) = others.iter().position(|(_, one)| one.subject().as_raw() == issuer) else {
+            return Ok(chain);
         };
-        let (pem, next) = certificates.remove(next);
-        if !next.is_ca() {
+        let next = others.remove(at);
+        if !next.1.is_ca() {
             return Err(bad(format!(
                 "{} is not a certificate authority, but is said to have issued",
-                words(next.subject())
+                words(next.1.subject())
             )));
         }
-        in_time(&next, now).map_err(bad)?;
-        chain.push(pem);
-        last = next;
+        in_time(&next.1, now).map_err(bad)?;
+        chain.push(next);
     }
-    if let Some((_, stray)) = certificates.first() {
-        return Err(bad(format!(
-            "the certificate of {} does not belong to the chain of {}",
-            words(stray.subject()),
-            facts::inspect(&pem_text(leaf_pem))?.names.join(", ")
-        )));
-    }
-    let facts = facts::inspect(&pem_text(leaf_pem))?;
-    in_time(
-        &leaf_pem
-            .parse_x509()
-            .map_err(|_| bad("holds a certificate that cannot be read".into()))?,
-        now,
-    )
-    .map_err(bad)?;
-    let names: Vec<CertificateName> = facts.names.iter().filter_map(|name| name.parse().ok()).collect();
-    if names.is_empty() {
-        return Err(bad(
-            "names no host: browsers read the subject alternative names, and there are none".into(),
-        ));
-    }
-    if chain.len() == 1 && last.issuer().as_raw() != last.subject().as_raw() {
-        remarks.push(format!(
+}
+
+fn issued_itself(certificate: &X509Certificate<'_>) -> bool {
+    certificate.issuer().as_raw() == certificate.subject().as_raw()
+}
+
+/// What is worth knowing of a chain of one.
+fn remark(chain: &[Pasted<'_>]) -> Option<String> {
+    let [(_, only)] = chain else { return None };
+    Some(if issued_itself(only) {
+        "it is signed by itself: only clients that were told to will trust it".into()
+    } else {
+        format!(
             "the chain holds no certificate of {}, which issued this one; unless that is a root, add it, or some clients will not trust the site",
-            words(last.issuer())
-        ));
-    }
-    if last.issuer().as_raw() == last.subject().as_raw() && chain.len() == 1 {
-        remarks.push("it is signed by itself: only clients that were told to will trust it".into());
-    }
-    let chain_pem: String = chain.iter().map(|pem| pem_text(pem)).collect();
-    Ok(Upload {
-        issued: Issued::of(chain_pem, key_pem.clone())?,
-        names,
-        remarks,
+            words(only.issuer())
+        )
     })
 }
 

@@ -1,31 +1,35 @@
 //! One socket, as pingora's sessions take it: with a small write buffer, so that a head and a short body leave in one
 //! packet and one TLS record; and, towards clients, with the watch that ends it when it is idle or too slow.
 
+mod batched;
+mod io;
+mod watch;
+
+pub(crate) use batched::Batched;
+pub(crate) use io::{Io, SharedWriter};
+pub(crate) use watch::{Over, Watch};
+
+use self::io::{ReadHalf, WriteHalf};
 use crate::worker::Greeting;
 use async_trait::async_trait;
 use bytes::BytesMut;
-use futures::task::AtomicWaker;
 use http::HeaderValue;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, raw_connect::ProxyDigest,
 };
 use std::{
     fmt,
-    io::{self, IoSlice},
+    io::{Error, ErrorKind, IoSlice, Result},
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::{TcpStream, UnixStream, tcp, unix},
-};
-use tokio_rustls::{client, server::TlsStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Writes up to this size wait in the buffer for the next one or a flush; one TLS record.
 const BUFFER: usize = 16 << 10;
@@ -67,217 +71,6 @@ pub(crate) struct Guest {
 impl Guest {
     pub(crate) fn secure(&self) -> bool {
         matches!(self.port, Port::Https | Port::Panel)
-    }
-}
-
-/// What a connection is doing, as far as its deadline goes. Swept a few times a second by the worker, so that no
-/// request sets a timer for it.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    phase: AtomicU8,
-    since: AtomicU64,
-    head_bytes: AtomicUsize,
-    head_limit: usize,
-    over: AtomicU8,
-    waker: AtomicWaker,
-}
-
-const IDLE: u8 = 0;
-const HEAD: u8 = 1;
-const BUSY: u8 = 2;
-
-/// Why a watch ended a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
-    Idle,
-    SlowHead,
-    LargeHead,
-}
-
-impl Watch {
-    pub(crate) fn new(head_limit: usize, now: u64) -> Watch {
-        Watch {
-            phase: AtomicU8::new(HEAD),
-            since: AtomicU64::new(now),
-            head_bytes: AtomicUsize::new(0),
-            head_limit,
-            over: AtomicU8::new(0),
-            waker: AtomicWaker::new(),
-        }
-    }
-    /// Waits for a next request, with nothing of it there yet.
-    pub(crate) fn idle(&self, now: u64) {
-        self.since.store(now, Relaxed);
-        self.head_bytes.store(0, Relaxed);
-        self.phase.store(IDLE, Relaxed);
-    }
-    pub(crate) fn busy(&self) {
-        self.phase.store(BUSY, Relaxed);
-    }
-    pub(crate) fn over(&self) -> Option<Over> {
-        match self.over.load(Relaxed) {
-            1 => Some(Over::Idle),
-            2 => Some(Over::SlowHead),
-            3 => Some(Over::LargeHead),
-            _ => None,
-        }
-    }
-    /// Ends it if its time is up.
-    pub(crate) fn sweep(&self, now: u64, keep_alive: Duration, header_timeout: Duration) {
-        let silent = Duration::from_millis(now.saturating_sub(self.since.load(Relaxed)));
-        match self.phase.load(Relaxed) {
-            IDLE if silent > keep_alive => self.end(Over::Idle),
-            HEAD if silent > header_timeout => self.end(Over::SlowHead),
-            _ => {}
-        }
-    }
-    /// Ends it if nothing of a request has come: the edge is stopping.
-    pub(crate) fn end_if_idle(&self) {
-        let phase = self.phase.load(Relaxed);
-        if phase == IDLE || phase == HEAD && self.head_bytes.load(Relaxed) == 0 {
-            self.end(Over::Idle);
-        }
-    }
-    pub(crate) fn end(&self, why: Over) {
-        self.over.store(
-            match why {
-                Over::Idle => 1,
-                Over::SlowHead => 2,
-                Over::LargeHead => 3,
-            },
-            Relaxed,
-        );
-        self.waker.wake();
-    }
-    fn waits_for_head(&self) -> bool {
-        self.phase.load(Relaxed) != BUSY
-    }
-    /// Bytes of a head came. The limit here bounds memory; the exact one is checked on the whole head, which may come
-    /// with the start of the body.
-    fn heard(&self, bytes: usize, now: &dyn Fn() -> u64) -> io::Result<()> {
-        if self.phase.load(Relaxed) == IDLE {
-            self.since.store(now(), Relaxed);
-            self.phase.store(HEAD, Relaxed);
-        }
-        if self.head_bytes.fetch_add(bytes, Relaxed) + bytes > 2 * self.head_limit + 4096 {
-            self.over.store(3, Relaxed);
-            return Err(io::Error::other("the head is too large"));
-        }
-        Ok(())
-    }
-}
-
-/// A socket of one kind or another.
-pub(crate) enum Io {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    /// TLS that we asked for.
-    TlsOut(Box<client::TlsStream<TcpStream>>),
-    Unix(UnixStream),
-    /// Split, so that a body can be written while the answer is read.
-    Split(ReadHalf, SharedWriter),
-    Gone,
-}
-
-pub(crate) enum ReadHalf {
-    Tcp(tcp::OwnedReadHalf),
-    Tls(tokio::io::ReadHalf<Box<client::TlsStream<TcpStream>>>),
-    Unix(unix::OwnedReadHalf),
-}
-
-pub(crate) enum WriteHalf {
-    Tcp(tcp::OwnedWriteHalf),
-    Tls(tokio::io::WriteHalf<Box<client::TlsStream<TcpStream>>>),
-    Unix(unix::OwnedWriteHalf),
-}
-
-/// The writing side of a split socket, for the session that writes the head and the task that writes the body.
-#[derive(Clone)]
-pub(crate) struct SharedWriter(Arc<Mutex<WriteHalf>>);
-
-impl AsyncWrite for SharedWriter {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self.0.lock().expect("no panic under this lock") {
-            WriteHalf::Tcp(half) => Pin::new(half).poll_write(context, data),
-            WriteHalf::Tls(half) => Pin::new(half).poll_write(context, data),
-            WriteHalf::Unix(half) => Pin::new(half).poll_write(context, data),
-        }
-    }
-    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match &mut *self.0.lock().expect("no panic under this lock") {
-            WriteHalf::Tcp(half) => Pin::new(half).poll_write_vectored(context, data),
-            WriteHalf::Tls(half) => Pin::new(half).poll_write_vectored(context, data),
-            WriteHalf::Unix(half) => Pin::new(half).poll_write_vectored(context, data),
-        }
-    }
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self.0.lock().expect("no panic under this lock") {
-            WriteHalf::Tls(half) => Pin::new(half).poll_flush(context),
-            _ => Poll::Ready(Ok(())), // sockets do not buffer
-        }
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self.0.lock().expect("no panic under this lock") {
-            WriteHalf::Tcp(half) => Pin::new(half).poll_shutdown(context),
-            WriteHalf::Tls(half) => Pin::new(half).poll_shutdown(context),
-            WriteHalf::Unix(half) => Pin::new(half).poll_shutdown(context),
-        }
-    }
-}
-
-impl Io {
-    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Io::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Io::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-            Io::TlsOut(stream) => Pin::new(stream).poll_read(context, buffer),
-            Io::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-            Io::Split(ReadHalf::Tcp(half), _) => Pin::new(half).poll_read(context, buffer),
-            Io::Split(ReadHalf::Tls(half), _) => Pin::new(half).poll_read(context, buffer),
-            Io::Split(ReadHalf::Unix(half), _) => Pin::new(half).poll_read(context, buffer),
-            Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
-    }
-    fn poll_write(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Io::Tcp(stream) => Pin::new(stream).poll_write(context, data),
-            Io::Tls(stream) => Pin::new(stream).poll_write(context, data),
-            Io::TlsOut(stream) => Pin::new(stream).poll_write(context, data),
-            Io::Unix(stream) => Pin::new(stream).poll_write(context, data),
-            Io::Split(_, writer) => Pin::new(writer).poll_write(context, data),
-            Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
-    }
-    fn poll_write_vectored(&mut self, context: &mut Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match self {
-            Io::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, data),
-            Io::Tls(stream) => Pin::new(stream).poll_write_vectored(context, data),
-            Io::TlsOut(stream) => Pin::new(stream).poll_write_vectored(context, data),
-            Io::Unix(stream) => Pin::new(stream).poll_write_vectored(context, data),
-            Io::Split(_, writer) => Pin::new(writer).poll_write_vectored(context, data),
-            Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
-    }
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Io::Tls(stream) => Pin::new(stream).poll_flush(context),
-            Io::TlsOut(stream) => Pin::new(stream).poll_flush(context),
-            Io::Split(_, writer) => Pin::new(writer).poll_flush(context),
-            _ => Poll::Ready(Ok(())), // sockets do not buffer
-        }
-    }
-    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Io::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-            Io::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-            Io::TlsOut(stream) => Pin::new(stream).poll_shutdown(context),
-            Io::Unix(stream) => Pin::new(stream).poll_shutdown(context),
-            Io::Split(_, writer) => Pin::new(writer).poll_shutdown(context),
-            Io::Gone => Poll::Ready(Ok(())),
-        }
     }
 }
 
@@ -381,13 +174,13 @@ impl Connection {
             Io::TlsOut(stream) => stream.get_ref().0.try_read(&mut byte),
             _ => return false,
         };
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
-    fn poll_empty(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_empty(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         while self.written < self.waiting.len() {
             let n = ready!(self.io.poll_write(context, &self.waiting[self.written..]))?;
             if n == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
             self.written += n;
         }
@@ -398,7 +191,7 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
         let Some((guest, ticks)) = &this.guest else {
             if !this.unread.is_empty() {
@@ -413,7 +206,7 @@ impl AsyncRead for Connection {
             return this.io.poll_read(context, buffer);
         }
         if watch.over().is_some() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
         match this.io.poll_read(context, buffer) {
@@ -428,7 +221,7 @@ impl AsyncRead for Connection {
             Poll::Pending => {
                 watch.waker.register(context.waker());
                 if watch.over().is_some() {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
                 }
                 Poll::Pending
             }
@@ -437,7 +230,7 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
         let this = self.get_mut();
         if this.sent_already {
             return Poll::Ready(Ok(data.len()));
@@ -451,7 +244,7 @@ impl AsyncWrite for Connection {
             let both = [IoSlice::new(&this.waiting[this.written..]), IoSlice::new(data)];
             let n = ready!(this.io.poll_write_vectored(context, &both))?;
             if n == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
             this.written += n.min(waiting);
             if n > waiting {
@@ -464,13 +257,13 @@ impl AsyncWrite for Connection {
         this.written = 0;
         this.io.poll_write(context, data)
     }
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
         this.sent_already = false;
         ready!(this.poll_empty(context))?;
         this.io.poll_flush(context)
     }
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_empty(context))?;
         this.io.poll_shutdown(context)
@@ -508,56 +301,6 @@ impl Drop for Connection {
             let io = std::mem::replace(&mut self.io, Io::Gone);
             tokio::spawn(drain(io));
         }
-    }
-}
-
-/// A connection of HTTP/2. The protocol's library flushes after each frame, but many streams may have an answer ready
-/// at once; so a flush is put off until all of them have written, and their answers share packets and TLS records.
-#[derive(Clone)]
-pub(crate) struct Batched(Arc<Mutex<Connection>>);
-
-impl Batched {
-    pub(crate) fn new(connection: Connection) -> Batched {
-        Batched(Arc::new(Mutex::new(connection)))
-    }
-    /// Runs `work`, which owns a clone of this, and flushes whenever it has nothing more to do for now.
-    pub(crate) async fn drive<T>(&self, work: impl Future<Output = T>) -> T {
-        tokio::pin!(work);
-        std::future::poll_fn(|context| {
-            let polled = work.as_mut().poll(context);
-            // A broken connection shows itself at the next read or write.
-            let _ = Pin::new(&mut *self.lock()).poll_flush(context);
-            polled
-        })
-        .await
-    }
-    fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.0.lock().expect("no panic under this lock")
-    }
-}
-
-impl AsyncRead for Batched {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Batched {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.lock()).poll_write(context, data)
-    }
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_shutdown(context)
-    }
-}
-
-#[async_trait]
-impl Shutdown for Batched {
-    async fn shutdown(&mut self) {
-        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 

@@ -41,7 +41,7 @@ pub enum ApiClass {
     Read,
     /// Every other method.
     Write,
-    /// What nobody needs to be signed in for: signing in, renewing a session, claiming a fresh panel.
+    /// What nobody needs to be signed in for: signing in, renewing a session, claiming a fresh panel, invitations.
     SignIn,
     /// What forges send to `/hooks/…`.
     Hooks,
