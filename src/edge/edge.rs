@@ -5,8 +5,10 @@ use crate::{
     connection::Port,
     decide::Rules,
     listen::{Bound, Listeners, PortSocket},
+    quic,
+    quic_socket::QuicSocket,
     registry::Registry,
-    streams::Streams,
+    streams::{FlowSocket, Streams},
     table::{Table, Workshop},
     tls::{self, Certificates, Resolver},
     traffic::Ledger,
@@ -34,6 +36,26 @@ const LIMITED_SHOWN: usize = 200;
 
 /// How long those that have not got an answer yet are waited for, beyond the drain.
 const GREETINGS: Duration = Duration::from_secs(10);
+
+/// Sockets beside the [`Listeners`]: see [`Edge::share`].
+#[derive(Debug, Default)]
+pub struct SharedSockets {
+    pub ports: Vec<PortSocket>,
+    /// The way of each UDP client to its app.
+    pub flows: Vec<FlowSocket>,
+    pub quic: Vec<QuicSocket>,
+}
+
+impl SharedSockets {
+    /// More handles of all of them.
+    pub fn try_clone(&self) -> Result<SharedSockets> {
+        Ok(SharedSockets {
+            ports: self.ports.iter().map(PortSocket::try_clone).collect::<Result<_>>()?,
+            flows: self.flows.iter().map(FlowSocket::try_clone).collect::<Result<_>>()?,
+            quic: self.quic.iter().map(QuicSocket::try_clone).collect::<Result<_>>()?,
+        })
+    }
+}
 
 /// A running edge. When it is dropped without [`Edge::stop`], connections are cut.
 pub struct Edge {
@@ -88,6 +110,7 @@ impl Edge {
                 .first()
                 .and_then(|address| HeaderValue::from_str(&format!("h3=\":{}\"; ma=86400", address.port())).ok()),
             https: bound.https.clone(),
+            quic: quic::Sockets::default(),
             now: AtomicU64::new(0),
             backends,
             rules: Rules {
@@ -142,14 +165,20 @@ impl Edge {
         self.bound.clone()
     }
 
-    /// Takes ports that another edge opened: those that the next [`Edge::apply`] names are served without being bound.
-    pub fn adopt(&self, ports: Vec<PortSocket>) {
-        self.streams.adopt(ports);
+    /// Takes what another edge opened: the ports that the next [`Edge::apply`] names are served without being bound.
+    pub fn adopt(&self, shared: SharedSockets) {
+        self.streams.adopt(shared.ports, shared.flows);
+        self.shared.quic.adopt(shared.quic);
     }
 
-    /// More handles of the open ports without HTTP, for an edge that takes over.
-    pub fn ports(&self) -> Result<Vec<PortSocket>> {
-        self.streams.sockets()
+    /// More handles of the sockets that carry no HTTP over TCP, for an edge that takes over. It may use them at once: what
+    /// belongs to this one reaches it until it ends.
+    pub fn share(&self) -> Result<SharedSockets> {
+        Ok(SharedSockets {
+            ports: self.streams.sockets()?,
+            flows: self.streams.flows()?,
+            quic: self.shared.quic.share()?,
+        })
     }
 
     /// Builds all of `config`, checks it, and swaps it in; requests under way end as they began. Fails with `Invalid`
@@ -167,11 +196,12 @@ impl Edge {
         let (table, certificates) = Table::build(&config, &shared.resolver.0.load(), workshop)?;
         shared.resolver.0.store(Arc::new(certificates));
         shared.table.store(Arc::new(table));
-        self.begin();
-        self.streams.apply(&config.streams);
+        // Before it begins: a socket of HTTP/3 that was handed over is closed when it begins without wishing for it.
         shared
             .http3
             .send_if_modified(|on| std::mem::replace(on, config.options.http3) != config.options.http3);
+        self.begin();
+        self.streams.apply(&config.streams);
         Ok(())
     }
 
@@ -271,7 +301,7 @@ impl Edge {
 
     async fn connections_end(&self, limit: Duration) {
         let deadline = tokio::time::Instant::now() + limit;
-        while self.shared.connections() > 0 && tokio::time::Instant::now() < deadline {
+        while self.shared.connections() + self.streams.connections() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -13,7 +13,7 @@
 //! - `listen` binds ports and says who holds one that is taken.
 //! - `connection` is a socket with a write buffer, and the watch that closes it when it is idle or slow.
 //! - `serve` runs the connections, `decide` says what a request gets, `forward` passes it to an app, `h2c` over HTTP/2.
-//! - `quic` is HTTP/3, in front of the same path.
+//! - `quic` is HTTP/3, in front of the same path; `quic_socket` lets two edges share its socket.
 //! - `considered` is for sites with rules or a policy: `policy` is the gate, with `auth` and `limits`; `shape` changes
 //!   answers, with `compress` and `cache`; `balance`, `health` and `canary` choose the upstream. `registry` keeps their
 //!   state over swaps.
@@ -47,6 +47,7 @@ mod passthrough;
 mod policy;
 pub mod proxy_protocol;
 mod quic;
+mod quic_socket;
 mod registry;
 mod serve;
 mod shape;
@@ -59,6 +60,8 @@ mod traffic;
 mod upstream;
 mod worker;
 
-pub use edge::Edge;
+pub use edge::{Edge, SharedSockets};
 pub use headers::CLIENT_HEADER;
 pub use listen::{Bound, Listeners, PortSocket};
+pub use quic_socket::QuicSocket;
+pub use streams::FlowSocket;

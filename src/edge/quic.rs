@@ -4,7 +4,9 @@
 use crate::{
     connection::{Guest, Port, Watch},
     limits::holds,
-    listen, serve, tls,
+    listen,
+    quic_socket::{self, QuicSocket},
+    serve, tls,
     worker::{Greeting, Stage, Worker},
 };
 use async_trait::async_trait;
@@ -25,11 +27,13 @@ use pingora::{
     },
 };
 use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool},
+    collections::{HashMap, HashSet},
+    net::{SocketAddr, UdpSocket},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::sync::mpsc;
+use types::{Doing, Result};
 
 /// Streams that one client may have open.
 const STREAMS: u32 = 100;
@@ -40,55 +44,139 @@ const UNSURE: Duration = Duration::from_millis(20);
 
 type Bidi = h3_quinn::BidiStream<Bytes>;
 
+/// Between tries to open a port that somebody has.
+const AGAIN: Duration = Duration::from_millis(250);
+/// How long nothing new may have been sent before a connection without requests is closed.
+const STILL: Duration = Duration::from_millis(200);
+const STILL_TIMES: u32 = 3;
+
+/// What other threads may do with the sockets of HTTP/3.
+#[derive(Default)]
+pub(crate) struct Sockets {
+    open: Mutex<Vec<(SocketAddr, Arc<quic_socket::Shared>)>>,
+    /// Those of the edge before.
+    given: Mutex<Vec<QuicSocket>>,
+}
+
+impl Sockets {
+    /// These are read from, in place of sockets of one's own, when HTTP/3 is wished for.
+    pub(crate) fn adopt(&self, sockets: Vec<QuicSocket>) {
+        *self.given.lock().expect("no panic under this lock") = sockets;
+    }
+
+    /// More handles of the open ones, each with a line to this edge.
+    pub(crate) fn share(&self) -> Result<Vec<QuicSocket>> {
+        let open = self.open.lock().expect("no panic under this lock");
+        let share = |(listen, shared): &(SocketAddr, Arc<quic_socket::Shared>)| {
+            let (socket, line) = shared.handles().doing("sharing the socket of HTTP/3")?;
+            Ok(QuicSocket {
+                listen: *listen,
+                socket,
+                line,
+            })
+        };
+        open.iter().map(share).collect()
+    }
+
+    fn taken(&self, listen: SocketAddr) -> Option<QuicSocket> {
+        let mut given = self.given.lock().expect("no panic under this lock");
+        let at = given.iter().position(|one| one.listen == listen)?;
+        Some(given.swap_remove(at))
+    }
+}
+
 /// Listens while the options say so.
 pub(crate) async fn follow(worker: Arc<Worker>, addresses: Vec<SocketAddr>) {
     let mut wanted = worker.shared.http3.subscribe();
     let mut stage = worker.stage.clone();
-    let mut open: Vec<quinn::Endpoint> = Vec::new();
+    let mut open: HashMap<SocketAddr, quinn::Endpoint> = HashMap::new();
+    let sockets = &worker.shared.quic;
+    let mut failed: HashSet<SocketAddr> = HashSet::new();
     loop {
-        let on = *wanted.borrow_and_update() && *stage.borrow() == Stage::Running;
-        if on && open.is_empty() {
-            for address in &addresses {
-                match listen_on(&worker, *address) {
-                    Ok(endpoint) => {
+        let now = *stage.borrow_and_update();
+        let on = *wanted.borrow_and_update() && now == Stage::Running;
+        if on {
+            for address in addresses
+                .iter()
+                .filter(|address| !open.contains_key(address))
+                .copied()
+                .collect::<Vec<_>>()
+            {
+                match listen_on(&worker, address) {
+                    Ok((endpoint, shared)) => {
+                        failed.remove(&address);
+                        sockets.open.lock().expect("no panic under this lock").push((address, shared));
                         tokio::spawn(accept(worker.clone(), endpoint.clone()));
-                        open.push(endpoint);
+                        open.insert(address, endpoint);
                     }
-                    Err(error) => tracing::warn!(%address, "HTTP/3 is not served: {error}"),
+                    Err(Refusal::NoFamily) => {}
+                    Err(Refusal::Words(error)) => {
+                        if failed.insert(address) {
+                            tracing::warn!(%address, "HTTP/3 is not served: {error}");
+                        }
+                    }
                 }
             }
-        } else if !on {
-            for endpoint in open.drain(..) {
+        } else {
+            for (_, endpoint) in open.drain() {
                 endpoint.set_server_config(None); // what is open goes on
             }
+            for (_, shared) in std::mem::take(&mut *sockets.open.lock().expect("no panic under this lock")) {
+                if now == Stage::Leaving {
+                    shared.leave();
+                }
+            }
+            failed.clear();
         }
+        if now == Stage::Running {
+            // What nobody wants is closed.
+            sockets.given.lock().expect("no panic under this lock").clear();
+        }
+        let again = async {
+            match on && !failed.is_empty() {
+                true => tokio::time::sleep(AGAIN).await,
+                false => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },
             changed = stage.changed() => if changed.is_err() { return },
+            () = again => {}
         }
     }
 }
 
-fn listen_on(worker: &Worker, address: SocketAddr) -> Result<quinn::Endpoint, String> {
-    let words = |error: &dyn std::fmt::Display| error.to_string();
-    let tls = tls::quic_config(worker.shared.resolver.clone()).map_err(|error| words(&error))?;
-    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).map_err(|error| words(&error))?;
+enum Refusal {
+    /// This machine has no IPv6.
+    NoFamily,
+    Words(String),
+}
+
+impl<E: std::error::Error> From<E> for Refusal {
+    fn from(error: E) -> Refusal {
+        Refusal::Words(error.to_string())
+    }
+}
+
+fn listen_on(worker: &Worker, address: SocketAddr) -> std::result::Result<(quinn::Endpoint, Arc<quic_socket::Shared>), Refusal> {
+    let tls = tls::quic_config(worker.shared.resolver.clone())?;
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls)?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     let mut transport = quinn::TransportConfig::default();
     transport.max_concurrent_bidi_streams(STREAMS.into());
-    let idle = quinn::IdleTimeout::try_from(worker.shared.limits.keep_alive).map_err(|error| words(&error))?;
-    transport.max_idle_timeout(Some(idle));
+    transport.max_idle_timeout(Some(quinn::IdleTimeout::try_from(worker.shared.limits.keep_alive)?));
     config.transport_config(Arc::new(transport));
-    let socket = listen::bind_udp(address)
-        .map_err(|error| words(&error))?
-        .ok_or("there is no IPv6")?;
-    quinn::Endpoint::new(
-        quinn::EndpointConfig::default(),
-        Some(config),
-        socket,
-        Arc::new(quinn::TokioRuntime),
-    )
-    .map_err(|error| words(&error))
+    let (socket, line) = match worker.shared.quic.taken(address) {
+        Some(given) => (UdpSocket::from(given.socket), Some(given.line)),
+        None => (listen::bind_udp(address)?.ok_or(Refusal::NoFamily)?, None),
+    };
+    let names = quic_socket::Names::new(worker.shared.world.clone());
+    let shared = quic_socket::Shared::new(socket, names.clone(), line)?;
+    let mut endpoint = quinn::EndpointConfig::default();
+    endpoint.cid_generator(move || Box::new(names.clone()));
+    let runtime = Arc::new(quinn::TokioRuntime);
+    let endpoint = quinn::Endpoint::new_with_abstract_socket(endpoint, Some(config), shared.clone(), runtime)?;
+    Ok((endpoint, shared))
 }
 
 async fn accept(worker: Arc<Worker>, endpoint: quinn::Endpoint) {
@@ -104,8 +192,9 @@ async fn accept(worker: Arc<Worker>, endpoint: quinn::Endpoint) {
             continue;
         };
         let worker = worker.clone();
+        let slot = worker.slot();
         tokio::spawn(async move {
-            let _counted = counted;
+            let _counted = (counted, slot);
             let limit = worker.shared.limits.header_timeout;
             if let Ok(Ok(connection)) = tokio::time::timeout(limit, async { incoming.await }).await {
                 serve_connection(&worker, connection, peer, local, trusted).await;
@@ -139,14 +228,16 @@ async fn serve_connection(worker: &Arc<Worker>, connection: quinn::Connection, p
     let Ok(mut streams) = built else { return };
     let mut stage = worker.stage.clone();
     let mut ending = false;
+    let under_way = Arc::new(());
     loop {
         tokio::select! {
             accepted = streams.accept() => {
                 let Ok(Some(resolver)) = accepted else { return };
                 let (worker, guest, connection) = (worker.clone(), guest.clone(), connection.clone());
+                let counted = under_way.clone();
                 tokio::spawn(async move {
                     if let Ok((request, stream)) = resolver.resolve_request().await
-                        && let Some(session) = begin(request, stream, connection).await
+                        && let Some(session) = begin(request, stream, connection, counted.clone()).await
                     {
                         serve::exchange(&worker, &guest, ServerSession::new_custom(Box::new(session))).await;
                     }
@@ -154,9 +245,26 @@ async fn serve_connection(worker: &Arc<Worker>, connection: quinn::Connection, p
             }
             () = async { drop(stage.wait_for(|stage| *stage != Stage::Running).await) }, if !ending => {
                 ending = true;
+                // The client may ask again elsewhere for what it asks from now on (RFC 9114, 5.2).
                 let _ = streams.shutdown(0).await;
             }
+            () = at_rest(&under_way, &connection), if ending => return,
         }
+    }
+}
+
+/// Until no request is under way and the last answer has been sent: nobody says so, but then nothing is sent any more.
+async fn at_rest(under_way: &Arc<()>, connection: &quinn::Connection) {
+    let (mut sent, mut times) = (0, 0);
+    while times < STILL_TIMES {
+        tokio::time::sleep(STILL).await;
+        let now = connection.stats().frame_tx.stream;
+        times = if now == sent && Arc::strong_count(under_way) == 1 {
+            times + 1
+        } else {
+            0
+        };
+        sent = now;
     }
 }
 
@@ -184,7 +292,12 @@ enum Out {
 }
 
 /// `None`: the stream broke before it was clear what it is.
-async fn begin(request: http::Request<()>, stream: RequestStream<Bidi, Bytes>, connection: quinn::Connection) -> Option<Session> {
+async fn begin(
+    request: http::Request<()>,
+    stream: RequestStream<Bidi, Bytes>,
+    connection: quinn::Connection,
+    counted: Arc<()>,
+) -> Option<Session> {
     let (mut parts, ()) = request.into_parts();
     parts.version = Version::HTTP_3;
     let declared = parts.headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
@@ -231,6 +344,7 @@ async fn begin(request: http::Request<()>, stream: RequestStream<Bidi, Bytes>, c
     });
     let (out, mut outs) = mpsc::channel(PIECES);
     tokio::spawn(async move {
+        let _counted = counted;
         while let Some(piece) = outs.recv().await {
             let sent = match piece {
                 Out::Head(head) => send.send_response(head).await,

@@ -29,31 +29,56 @@ const CONNECT: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(250);
 /// A UDP client that is silent for so long is forgotten.
 const SILENT: Duration = Duration::from_secs(60);
+/// UDP clients whose ways are handed over.
+const FLOWS: usize = 2000;
 /// UDP clients at once, where a port has no limit of its own.
 const UDP_CLIENTS: usize = 10_000;
 const DATAGRAM: usize = 65_536;
 
 type Wanted = BTreeMap<StreamPort, EdgeStream>;
 type Ports = Arc<Mutex<BTreeMap<StreamPort, Arc<Port>>>>;
-/// Sockets that listen already, of the process before.
-type Given = Arc<Mutex<Vec<PortSocket>>>;
+/// Sockets of the process before: those that listen, and those of its UDP clients.
+type Given = Arc<Mutex<(Vec<PortSocket>, Vec<FlowSocket>)>>;
+
+/// The way of one UDP client through a port: the socket on which its app knows it.
+#[derive(Debug)]
+pub struct FlowSocket {
+    pub listen: StreamPort,
+    pub client: SocketAddr,
+    pub socket: OwnedFd,
+}
+
+impl FlowSocket {
+    /// One more handle of the same socket.
+    pub fn try_clone(&self) -> Result<FlowSocket> {
+        Ok(FlowSocket {
+            listen: self.listen,
+            client: self.client,
+            socket: self.socket.try_clone().doing("sharing a socket")?,
+        })
+    }
+}
 
 /// The thread, and what it is to do.
 pub(crate) struct Streams {
     wanted: watch::Sender<Option<Arc<Wanted>>>,
     ports: Ports,
     given: Given,
+    under_way: Arc<AtomicU64>,
 }
 
 struct Port {
     listen: StreamPort,
+    /// TCP connections of all ports.
+    under_way: Arc<AtomicU64>,
     /// More handles of its sockets, for who takes over. Empty once it is closed.
     sockets: Mutex<Vec<OwnedFd>>,
     stream: Mutex<Arc<EdgeStream>>,
     bound: Mutex<Result<SocketAddr, String>>,
+    talkers: Mutex<HashMap<SocketAddr, Talker>>,
     next: AtomicUsize,
     connections: AtomicU64,
-    active: AtomicU64,
+    active: Arc<AtomicU64>,
     refused: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -62,11 +87,12 @@ struct Port {
 impl Streams {
     pub(crate) fn start() -> Result<(Streams, std::thread::JoinHandle<()>)> {
         let (wanted, changes) = watch::channel(Some(Arc::new(Wanted::new())));
-        let (ports, given) = (Ports::default(), Given::default());
+        let (ports, given, under_way) = (Ports::default(), Given::default(), Arc::<AtomicU64>::default());
         let streams = Streams {
             wanted,
             ports: ports.clone(),
             given: given.clone(),
+            under_way: under_way.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -74,7 +100,7 @@ impl Streams {
             .doing("starting the runtime of the ports")?;
         let thread = std::thread::Builder::new()
             .name("edge-ports".into())
-            .spawn(move || runtime.block_on(follow(changes, ports, given)))
+            .spawn(move || runtime.block_on(follow(changes, ports, given, under_way)))
             .doing("starting the thread of the ports")?;
         Ok((streams, thread))
     }
@@ -88,8 +114,31 @@ impl Streams {
     }
 
     /// Ports among these are not bound but taken as they are, by the next [`Streams::apply`] that wants them.
-    pub(crate) fn adopt(&self, sockets: Vec<PortSocket>) {
-        *self.given.lock().expect("no panic under this lock") = sockets;
+    pub(crate) fn adopt(&self, sockets: Vec<PortSocket>, flows: Vec<FlowSocket>) {
+        *self.given.lock().expect("no panic under this lock") = (sockets, flows);
+    }
+
+    /// More handles of the sockets of UDP clients: of those that said something last, at most so many as a process of
+    /// usual limits can have open beside everything else.
+    pub(crate) fn flows(&self) -> Result<Vec<FlowSocket>> {
+        let mut all = Vec::new();
+        for port in self.ports.lock().expect("no panic under this lock").values() {
+            for (client, talker) in port.talkers.lock().expect("no panic under this lock").iter() {
+                let last = *talker.last.lock().expect("no panic under this lock");
+                all.push((last, port.listen, *client, talker.socket.clone()));
+            }
+        }
+        all.sort_by_key(|(last, ..)| std::cmp::Reverse(*last));
+        let share = |(_, listen, client, socket): (_, _, _, Arc<tokio::net::UdpSocket>)| {
+            let socket = socket.as_fd().try_clone_to_owned().doing("sharing a socket")?;
+            Ok(FlowSocket { listen, client, socket })
+        };
+        all.into_iter().take(FLOWS).map(share).collect()
+    }
+
+    /// TCP connections under way, of ports that are still open or not any more.
+    pub(crate) fn connections(&self) -> usize {
+        usize::try_from(self.under_way.load(Relaxed)).unwrap_or(usize::MAX)
     }
 
     /// More handles of all open ports.
@@ -126,7 +175,7 @@ impl Streams {
     }
 }
 
-async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports, given: Given) {
+async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports, given: Given, under_way: Arc<AtomicU64>) {
     let mut open: HashMap<StreamPort, Vec<tokio::task::JoinHandle<()>>> = HashMap::new();
     loop {
         let Some(wanted) = changes.borrow_and_update().clone() else {
@@ -138,6 +187,7 @@ async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports,
                 tasks.iter().for_each(tokio::task::JoinHandle::abort);
                 if let Some(port) = ports.lock().expect("no panic under this lock").remove(listen) {
                     port.sockets.lock().expect("no panic under this lock").clear();
+                    port.talkers.lock().expect("no panic under this lock").clear();
                 }
             }
             keep
@@ -151,14 +201,14 @@ async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports,
                 *port.stream.lock().expect("no panic under this lock") = Arc::new(stream.clone());
             }
             if known.is_none() || failed {
-                let (port, tasks) = begin(*listen, stream, taken(&given, *listen), !failed);
+                let (port, tasks) = begin(*listen, stream, taken(&given, *listen), &under_way, !failed);
                 ports.lock().expect("no panic under this lock").insert(*listen, port);
                 open.insert(*listen, tasks);
             }
         }
         if !wanted.is_empty() {
             // What nobody wanted is closed.
-            given.lock().expect("no panic under this lock").clear();
+            *given.lock().expect("no panic under this lock") = Default::default();
         }
         let failed = ports
             .lock()
@@ -179,26 +229,38 @@ async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports,
     }
 }
 
-/// The sockets of a port that were handed over.
-fn taken(given: &Given, listen: StreamPort) -> Vec<OwnedFd> {
+/// The sockets of a port that were handed over, and those of its clients.
+fn taken(given: &Given, listen: StreamPort) -> (Vec<OwnedFd>, Vec<FlowSocket>) {
     let mut given = given.lock().expect("no panic under this lock");
-    let (own, others) = std::mem::take(&mut *given)
+    let (own, others) = std::mem::take(&mut given.0)
         .into_iter()
         .partition(|one: &PortSocket| one.listen == listen);
-    *given = others;
-    own.into_iter().map(|one| one.socket).collect()
+    given.0 = others;
+    let (flows, others) = std::mem::take(&mut given.1)
+        .into_iter()
+        .partition(|one: &FlowSocket| one.listen == listen);
+    given.1 = others;
+    (own.into_iter().map(|one| one.socket).collect(), flows)
 }
 
 /// On the sockets that are given, or on every address of both families.
-fn begin(listen: StreamPort, stream: &EdgeStream, given: Vec<OwnedFd>, aloud: bool) -> (Arc<Port>, Vec<tokio::task::JoinHandle<()>>) {
+fn begin(
+    listen: StreamPort,
+    stream: &EdgeStream,
+    (given, mut flows): (Vec<OwnedFd>, Vec<FlowSocket>),
+    under_way: &Arc<AtomicU64>,
+    aloud: bool,
+) -> (Arc<Port>, Vec<tokio::task::JoinHandle<()>>) {
     let port = Arc::new(Port {
         listen,
+        under_way: under_way.clone(),
         sockets: Mutex::default(),
         stream: Mutex::new(Arc::new(stream.clone())),
         bound: Mutex::new(Err("not yet".into())),
+        talkers: Mutex::default(),
         next: AtomicUsize::new(0),
         connections: AtomicU64::new(0),
-        active: AtomicU64::new(0),
+        active: Arc::default(),
         refused: AtomicU64::new(0),
         bytes_in: AtomicU64::new(0),
         bytes_out: AtomicU64::new(0),
@@ -213,7 +275,7 @@ fn begin(listen: StreamPort, stream: &EdgeStream, given: Vec<OwnedFd>, aloud: bo
     };
     for socket in sockets {
         let opened = match socket {
-            Ok(Some(socket)) => open(socket, &port).map(Some).map_err(|error| error.to_string()),
+            Ok(Some(socket)) => open(socket, &port, &mut flows).map(Some).map_err(|error| error.to_string()),
             Ok(None) => Ok(None),
             Err(error) => Err(error.to_string()),
         };
@@ -245,7 +307,7 @@ fn bind(address: SocketAddr, protocol: Transport) -> Result<Option<OwnedFd>> {
 }
 
 /// Serves a socket that listens.
-fn open(socket: OwnedFd, port: &Arc<Port>) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
+fn open(socket: OwnedFd, port: &Arc<Port>, flows: &mut Vec<FlowSocket>) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
     let another = socket.as_fd().try_clone_to_owned()?;
     let (local, task) = match port.listen.protocol {
         Transport::Tcp => {
@@ -253,8 +315,10 @@ fn open(socket: OwnedFd, port: &Arc<Port>) -> std::io::Result<(SocketAddr, tokio
             (listener.local_addr()?, tokio::spawn(accept(listener, port.clone())))
         }
         Transport::Udp => {
-            let socket = tokio::net::UdpSocket::from_std(socket.into())?;
-            (socket.local_addr()?, tokio::spawn(relay(socket, port.clone())))
+            let socket = Arc::new(tokio::net::UdpSocket::from_std(socket.into())?);
+            let local = socket.local_addr()?;
+            go_on(&socket, port, flows.extract_if(.., |flow| flow.client.is_ipv4() == local.is_ipv4()));
+            (local, tokio::spawn(relay(socket, port.clone())))
         }
     };
     port.sockets.lock().expect("no panic under this lock").push(another);
@@ -285,10 +349,12 @@ async fn accept(listener: TcpListener, port: Arc<Port>) {
                 }
                 port.connections.fetch_add(1, Relaxed);
                 port.active.fetch_add(1, Relaxed);
+                port.under_way.fetch_add(1, Relaxed);
                 let port = port.clone();
                 tokio::spawn(async move {
                     pass(&port, &stream, client, peer).await;
                     port.active.fetch_sub(1, Relaxed);
+                    port.under_way.fetch_sub(1, Relaxed);
                 });
             }
             Err(error) => {
@@ -330,20 +396,18 @@ struct Talker {
     socket: Arc<tokio::net::UdpSocket>,
     last: Arc<Mutex<Instant>>,
     task: tokio::task::JoinHandle<()>,
-    port: Arc<Port>,
+    active: Arc<AtomicU64>,
 }
 
 impl Drop for Talker {
     fn drop(&mut self) {
         // It holds the socket of the port, which could not be opened again otherwise.
         self.task.abort();
-        self.port.active.fetch_sub(1, Relaxed);
+        self.active.fetch_sub(1, Relaxed);
     }
 }
 
-async fn relay(socket: tokio::net::UdpSocket, port: Arc<Port>) {
-    let socket = Arc::new(socket);
-    let mut talkers: HashMap<SocketAddr, Talker> = HashMap::new();
+async fn relay(socket: Arc<tokio::net::UdpSocket>, port: Arc<Port>) {
     let mut datagram = vec![0; DATAGRAM];
     let mut tidy = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -353,32 +417,53 @@ async fn relay(socket: tokio::net::UdpSocket, port: Arc<Port>) {
                 Err(_) => continue, // an answer to an answer: a client's port was closed
             },
             _ = tidy.tick() => {
+                let mut talkers = port.talkers.lock().expect("no panic under this lock");
                 talkers.retain(|_, talker| talker.last.lock().expect("no panic under this lock").elapsed() < SILENT);
                 continue;
             }
         };
-        let stream = port.stream();
-        if !talkers.contains_key(&client) {
-            if stream.upstreams.is_empty() || talkers.len() >= UDP_CLIENTS || !port.admits(&stream, client.ip()) {
-                continue;
-            }
-            let first = port.next.fetch_add(1, Relaxed);
-            let upstream = stream.upstreams[first % stream.upstreams.len()].address;
-            let Ok(talker) = talk(&socket, &port, client, upstream) else {
-                continue;
-            };
-            talkers.insert(client, talker);
-        }
-        if let Some(talker) = talkers.get(&client) {
-            *talker.last.lock().expect("no panic under this lock") = Instant::now();
-            port.bytes_in.fetch_add(size as u64, Relaxed);
-            // UDP may lose datagrams: here when the upstream's port is closed.
-            let _ = talker.socket.send(&datagram[..size]).await;
+        let Some(way) = way_of(&socket, &port, client) else { continue };
+        port.bytes_in.fetch_add(size as u64, Relaxed);
+        // UDP may lose datagrams: here when the upstream's port is closed.
+        let _ = way.send(&datagram[..size]).await;
+    }
+}
+
+/// The socket of a client, which is made if need be; `None`: it may not come, or the machine has no more sockets.
+fn way_of(socket: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: SocketAddr) -> Option<Arc<tokio::net::UdpSocket>> {
+    let stream = port.stream();
+    let mut talkers = port.talkers.lock().expect("no panic under this lock");
+    if let Some(talker) = talkers.get(&client) {
+        *talker.last.lock().expect("no panic under this lock") = Instant::now();
+        return Some(talker.socket.clone());
+    }
+    if stream.upstreams.is_empty() || talkers.len() >= UDP_CLIENTS || !port.admits(&stream, client.ip()) {
+        return None;
+    }
+    let first = port.next.fetch_add(1, Relaxed);
+    let upstream = stream.upstreams[first % stream.upstreams.len()].address;
+    let talker = towards(upstream).and_then(|way| talk(socket, port, client, way)).ok()?;
+    let way = talker.socket.clone();
+    talkers.insert(client, talker);
+    Some(way)
+}
+
+/// Clients of the process before keep their ways, as far as these lead where the port leads still.
+fn go_on(socket: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, flows: impl Iterator<Item = FlowSocket>) {
+    let stream = port.stream();
+    let mut talkers = port.talkers.lock().expect("no panic under this lock");
+    for flow in flows {
+        let way = UdpSocket::from(flow.socket);
+        let leads = way
+            .peer_addr()
+            .is_ok_and(|to| stream.upstreams.iter().any(|upstream| upstream.address == to));
+        if let (true, Ok(talker)) = (leads, talk(socket, port, flow.client, way)) {
+            talkers.insert(flow.client, talker);
         }
     }
 }
 
-fn talk(listening: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: SocketAddr, upstream: SocketAddr) -> std::io::Result<Talker> {
+fn towards(upstream: SocketAddr) -> std::io::Result<UdpSocket> {
     let any: IpAddr = if upstream.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -387,7 +472,12 @@ fn talk(listening: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: Socket
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(upstream)?;
     socket.set_nonblocking(true)?;
-    let socket = Arc::new(tokio::net::UdpSocket::from_std(socket)?);
+    Ok(socket)
+}
+
+/// Brings answers that come on `way` to the client.
+fn talk(listening: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: SocketAddr, way: UdpSocket) -> std::io::Result<Talker> {
+    let socket = Arc::new(tokio::net::UdpSocket::from_std(way)?);
     let last = Arc::new(Mutex::new(Instant::now()));
     let (own, listening, counted, heard) = (socket.clone(), listening.clone(), port.clone(), last.clone());
     let task = tokio::spawn(async move {
@@ -410,6 +500,6 @@ fn talk(listening: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: Socket
         socket,
         last,
         task,
-        port: port.clone(),
+        active: port.active.clone(),
     })
 }

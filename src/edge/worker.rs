@@ -90,6 +90,7 @@ pub(crate) struct Shared {
     pub http3: watch::Sender<bool>,
     pub alt_svc: Option<HeaderValue>,
     pub https: Vec<SocketAddr>,
+    pub quic: quic::Sockets,
     /// Ticks of the first thread.
     pub now: AtomicU64,
     pub backends: Backends,
@@ -187,7 +188,7 @@ impl Drop for Registered<'_> {
 }
 
 /// One connection in the load of a thread.
-struct Slot(Arc<Shared>, usize);
+pub(crate) struct Slot(Arc<Shared>, usize);
 
 impl Drop for Slot {
     fn drop(&mut self) {
@@ -215,6 +216,12 @@ impl Worker {
 
     pub(crate) fn now(&self) -> u64 {
         self.ticks.load(Relaxed)
+    }
+
+    /// One more connection on this thread.
+    pub(crate) fn slot(&self) -> Slot {
+        self.shared.loads[self.index].fetch_add(1, Relaxed);
+        Slot(self.shared.clone(), self.index)
     }
 
     pub(crate) fn register(&self, guest: Arc<Guest>) -> Registered<'_> {

@@ -3,11 +3,11 @@
 //! and takes everything back when that one fails.
 //!
 //! The two talk over a pair of sockets (SOCK_SEQPACKET: one message, one read), which the new process finds as its
-//! standard input. In order: `Hello` from the new one, `Go` with the sockets (SCM_RIGHTS, unix(7)) from the old one,
-//! `Serving` or `Failed` from the new one, `Stay` from the old one before it ends.
+//! standard input. In order: `Hello` from the new one, `Go` with the sockets (SCM_RIGHTS, unix(7)) and as many `Flows` as it
+//! says from the old one, `Serving` or `Failed` from the new one, `Stay` from the old one before it ends.
 
 use api::Sockets;
-use edge::{Listeners, PortSocket};
+use edge::{FlowSocket, Listeners, PortSocket, QuicSocket, SharedSockets};
 use rustix::{
     fd::OwnedFd,
     io::{Errno, retry_on_intr},
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     io::{IoSlice, IoSliceMut},
     mem::MaybeUninit,
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
     process::Stdio,
@@ -42,48 +43,69 @@ const SERVE: Duration = Duration::from_secs(120);
 pub struct Listening {
     pub edge: Listeners,
     pub api: Sockets,
-    /// Those without HTTP. More than fit into a message are left out: who takes over binds them when they are free.
-    pub ports: Vec<PortSocket>,
+    /// What carries no HTTP over TCP. Ports that do not fit into a message are left out: who takes over binds them when they
+    /// are free.
+    pub shared: SharedSockets,
 }
 
 impl Listening {
+    /// How many sockets of ports fit beside the others.
+    fn room(&self) -> usize {
+        let Listeners { http, https, panel } = &self.edge;
+        SOCKETS.saturating_sub(http.len() + https.len() + panel.len() + 2 + 2 * self.shared.quic.len())
+    }
+
     fn handles(&self) -> Vec<BorrowedFd<'_>> {
         let edge = [&self.edge.http, &self.edge.https, &self.edge.panel];
         let edge = edge.into_iter().flatten().map(AsFd::as_fd);
-        let all = edge.chain([self.api.panel.as_fd(), self.api.edge.as_fd()]);
-        all.chain(self.ports.iter().map(|port| port.socket.as_fd())).take(SOCKETS).collect()
+        let api = [self.api.panel.as_fd(), self.api.edge.as_fd()];
+        let quic = self.shared.quic.iter().flat_map(|one| [one.socket.as_fd(), one.line.as_fd()]);
+        let ports = self.shared.ports.iter().take(self.room()).map(|port| port.socket.as_fd());
+        edge.chain(api).chain(quic).chain(ports).collect()
     }
 
     /// What `handles` are, in words.
     fn go(&self) -> Word {
         let Listeners { http, https, panel } = &self.edge;
-        let sockets = [http.len(), https.len(), panel.len()];
-        let room = SOCKETS.saturating_sub(sockets.iter().sum::<usize>() + 2);
         Word::Go {
-            sockets,
-            ports: self.ports.iter().take(room).map(|port| port.listen).collect(),
+            sockets: [http.len(), https.len(), panel.len()],
+            quic: self.shared.quic.iter().map(|one| one.listen).collect(),
+            ports: self.shared.ports.iter().take(self.room()).map(|port| port.listen).collect(),
+            flows: self.shared.flows.len(),
         }
     }
 
     /// In the order of `handles`.
-    fn of(mut handles: Vec<OwnedFd>, counts: [usize; 3], ports: Vec<StreamPort>) -> Result<Listening> {
-        if handles.len() != counts.iter().sum::<usize>() + 2 + ports.len() {
+    fn of(mut handles: Vec<OwnedFd>, counts: [usize; 3], quic: Vec<SocketAddr>, ports: Vec<StreamPort>) -> Result<Listening> {
+        if handles.len() != counts.iter().sum::<usize>() + 2 + 2 * quic.len() + ports.len() {
             return Err(Error::unavailable("the old process passed another number of sockets than it said"));
         }
         let mut take = |count: usize| handles.drain(..count).collect::<Vec<_>>();
         let [http, https, panel] = counts.map(|count| take(count).into_iter().map(Into::into).collect());
         let mut api = take(2).into_iter().map(Into::into);
+        let mut pairs = take(2 * quic.len()).into_iter();
+        let mut pair = |listen| {
+            Some(QuicSocket {
+                listen,
+                socket: pairs.next()?,
+                line: pairs.next()?,
+            })
+        };
         Ok(Listening {
             edge: Listeners { http, https, panel },
             api: Sockets {
                 panel: api.next().expect("there are two"),
                 edge: api.next().expect("there are two"),
             },
-            ports: ports
-                .into_iter()
-                .zip(handles)
-                .map(|(listen, socket)| PortSocket { listen, socket })
-                .collect(),
+            shared: SharedSockets {
+                quic: quic.into_iter().filter_map(&mut pair).collect(),
+                ports: ports
+                    .into_iter()
+                    .zip(handles)
+                    .map(|(listen, socket)| PortSocket { listen, socket })
+                    .collect(),
+                flows: Vec::new(),
+            },
         })
     }
 }
@@ -91,11 +113,20 @@ impl Listening {
 #[derive(Debug, Serialize, Deserialize)]
 enum Word {
     Hello,
-    /// How many of the sockets are for http, https and the panel; the API's two come after them, then these ports.
+    /// How many of the sockets are for http, https and the panel; the API's two come after them, then two for each of HTTP/3,
+    /// then these ports. So many ways of UDP clients follow.
     Go {
         sockets: [usize; 3],
         #[serde(default)]
+        quic: Vec<SocketAddr>,
+        #[serde(default)]
         ports: Vec<StreamPort>,
+        #[serde(default)]
+        flows: usize,
+    },
+    /// A socket for each.
+    Flows {
+        of: Vec<(StreamPort, SocketAddr)>,
     },
     Serving,
     Failed {
@@ -113,6 +144,7 @@ impl Line {
         let text = serde_json::to_vec(word).expect("a word is JSON");
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        set_socket_timeout(&*self.0, Timeout::Send, Some(START)).doing("telling the other process")?;
         if !handles.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(handles)) {
             return Err(Error::invalid("sockets", format!("more than {SOCKETS} cannot be handed over")));
         }
@@ -124,7 +156,7 @@ impl Line {
     /// The next word within `limit`; an error when the other process is gone or silent.
     fn receive(&self, limit: Duration) -> Result<(Word, Vec<OwnedFd>)> {
         set_socket_timeout(&*self.0, Timeout::Recv, Some(limit)).doing("listening to the other process")?;
-        let mut text = vec![0; 8192];
+        let mut text = vec![0; 64 << 10];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = retry_on_intr(|| recvmsg(&*self.0, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC));
@@ -184,7 +216,7 @@ impl Next {
 
     /// Gives it the sockets and waits until it serves. The store must be closed.
     pub async fn go(&mut self, listening: &Listening) -> Result<()> {
-        if let Err(error) = self.line.send(&listening.go(), &listening.handles()) {
+        if let Err(error) = self.give(listening).await {
             return Err(self.end_because(error.to_string()).await);
         }
         match self.line.receive_later(SERVE).await {
@@ -192,6 +224,21 @@ impl Next {
             Ok((word, _)) => Err(self.end_because(what_it_said(word)).await),
             Err(error) => Err(self.end_because(error.to_string()).await),
         }
+    }
+
+    async fn give(&self, listening: &Listening) -> Result<()> {
+        self.line.send(&listening.go(), &listening.handles())?;
+        let line = self.line.clone();
+        let flows = listening.shared.try_clone()?.flows;
+        // The other one reads while this writes: only so many messages wait in between.
+        let sent = tokio::task::spawn_blocking(move || {
+            flows.chunks(SOCKETS).try_for_each(|some| {
+                let of = some.iter().map(|flow| (flow.listen, flow.client)).collect();
+                let handles: Vec<_> = some.iter().map(|flow| flow.socket.as_fd()).collect();
+                line.send(&Word::Flows { of }, &handles)
+            })
+        });
+        sent.await.doing("telling the other process")?
     }
 
     /// Watches it: for `window` it must run, and `is_well` must say so within three tries.
@@ -260,9 +307,36 @@ impl Before {
     pub fn take_over(&self) -> Result<Listening> {
         self.line.send(&Word::Hello, &[])?;
         match self.line.receive(SERVE)? {
-            (Word::Go { sockets, ports }, handles) => Listening::of(handles, sockets, ports),
+            (
+                Word::Go {
+                    sockets,
+                    quic,
+                    ports,
+                    flows,
+                },
+                handles,
+            ) => {
+                let mut listening = Listening::of(handles, sockets, quic, ports)?;
+                listening.shared.flows = self.flows(flows)?;
+                Ok(listening)
+            }
             (word, _) => Err(Error::unavailable(what_it_said(word))),
         }
+    }
+
+    fn flows(&self, count: usize) -> Result<Vec<FlowSocket>> {
+        let mut flows = Vec::with_capacity(count);
+        while flows.len() < count {
+            match self.line.receive(START)? {
+                (Word::Flows { of }, handles) if !of.is_empty() && of.len() == handles.len() => {
+                    let both = of.into_iter().zip(handles);
+                    flows.extend(both.map(|((listen, client), socket)| FlowSocket { listen, client, socket }));
+                }
+                (Word::Flows { .. }, _) => return Err(Error::unavailable("the old process passed another number of sockets than it said")),
+                (word, _) => return Err(Error::unavailable(what_it_said(word))),
+            }
+        }
+        Ok(flows)
     }
 
     pub fn failed(&self, error: &Error) {

@@ -13,7 +13,7 @@ use api::{Api, Sockets};
 use app::{Options, Panel, Parts, UpgradeFiles};
 use clap::Args;
 use docker::Docker;
-use edge::{Bound, Edge, Listeners};
+use edge::{Bound, Edge, Listeners, SharedSockets};
 use host::{Builds, Host};
 use node::{LocalNode, Node};
 use rustix::{
@@ -167,11 +167,11 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
         None => Listening {
             api: Sockets::bind(&config.data)?,
             edge: Listeners::bind(&settings)?,
-            ports: Vec::new(),
+            shared: SharedSockets::default(),
         },
     };
     let edge = Arc::new(Edge::start_on(listening.edge.try_clone()?, settings, world.clone())?);
-    edge.adopt(std::mem::take(&mut listening.ports));
+    edge.adopt(std::mem::take(&mut listening.shared));
     let bound = listening.edge.bound()?;
     let redactor = Redactor::default();
     let host = Host::new(config.data.clone(), world.clone());
@@ -239,7 +239,7 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     // The edge serves on, from its last configuration; who asks the panel waits until somebody serves it again.
     panel_stops.await;
     watching.abort();
-    listening.ports = edge.ports()?;
+    listening.shared = edge.share()?;
     let back = store.return_point().await;
     store.close().await;
     let (handed, back) = match back {

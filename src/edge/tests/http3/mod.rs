@@ -123,3 +123,60 @@ async fn http_3_is_served_only_when_it_is_wished_for() {
     stand.edge.stop(Duration::from_secs(5)).await;
     assert!(std::net::UdpSocket::bind(stand.https).is_ok(), "the port is free again");
 }
+
+/// Connections stay where they began until their requests are answered; the next edge takes new ones meanwhile.
+#[tokio::test]
+async fn another_edge_takes_the_socket_over() {
+    let (stand, listeners) = Stand::on_shared_sockets();
+    let (app, newer) = (App::start("one").await, App::start("two").await);
+    let config = on(&stand, &app);
+    stand.edge.apply(config.clone()).unwrap();
+    let mut moved = config.clone();
+    moved.routes.insert("blog.test".parse().unwrap(), to(&newer));
+    let (_endpoint, mut sender) = connect(&stand, "blog.test").await.unwrap();
+    assert_eq!(ask(&mut sender, get("/"), None).await.1, b"one");
+    // An answer that takes its time, begun before.
+    let (mut out, mut back) = sender.send_request(get("/big")).await.unwrap().split();
+    out.finish().await.unwrap();
+    back.recv_response().await.unwrap();
+    let next = stand.next(listeners);
+    next.apply(moved).unwrap();
+    // Whoever of the two gets a datagram, each client is answered by the one that it knows.
+    for _ in 0..20 {
+        assert_eq!(ask(&mut sender, get("/"), None).await.1, b"one");
+    }
+    let (_endpoint, mut early) = connect(&stand, "blog.test").await.unwrap();
+    assert_eq!(ask(&mut early, get("/"), None).await.0.status(), 200);
+    let newcomers = async {
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let (endpoint, mut sender) = connect(&stand, "blog.test").await.unwrap();
+            assert_eq!(ask(&mut sender, get("/"), None).await.1, b"two");
+            endpoint.close(0u32.into(), b"");
+        }
+        let mut size = 0;
+        while let Some(piece) = back.recv_data().await.unwrap() {
+            size += piece.remaining();
+        }
+        size
+    };
+    let ((), size) = tokio::join!(stand.edge.leave(Duration::from_secs(60)), newcomers);
+    assert_eq!(size, 64 << 20, "what was under way is answered whole");
+    let again = sender.send_request(get("/")).await;
+    assert!(again.is_err(), "the old one has said goodbye");
+    for _ in 0..3 {
+        let (_endpoint, mut sender) = connect(&stand, "blog.test").await.unwrap();
+        assert_eq!(ask(&mut sender, get("/"), None).await.1, b"two");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_somebody_has_is_taken_when_it_is_free() {
+    let (stand, app) = (Stand::start(), App::start("blog").await);
+    let holder = std::net::UdpSocket::bind(stand.https).unwrap();
+    stand.edge.apply(on(&stand, &app)).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(holder);
+    let (_endpoint, mut sender) = connect(&stand, "blog.test").await.unwrap();
+    assert_eq!(ask(&mut sender, get("/"), None).await.0.status(), 200);
+}

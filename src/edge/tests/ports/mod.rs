@@ -218,6 +218,85 @@ async fn udp_ports_are_passed_on() {
     assert_eq!((report.connections, report.active), (3, 3));
 }
 
+/// The app knows a client by the socket on which it came: that one is handed over too.
+#[tokio::test]
+async fn udp_clients_keep_their_ways_when_another_edge_takes_over() {
+    let (stand, listeners) = Stand::on_shared_sockets();
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let upstream = server.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut bytes = [0; 2048];
+        while let Ok((_, from)) = server.recv_from(&mut bytes).await {
+            server.send_to(from.port().to_string().as_bytes(), from).await.unwrap();
+        }
+    });
+    let port: StreamPort = format!("udp/{}", free_port()).parse().unwrap();
+    let mut config = stand.config(&[]);
+    config.streams.insert(port, stream_to(vec![upstream]));
+    stand.edge.apply(config.clone()).unwrap();
+    eventually("it listens", || {
+        stand.edge.report().streams.iter().any(|stream| stream.bound.is_ok())
+    })
+    .await;
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.connect(("127.0.0.1", port.port)).await.unwrap();
+    let way = async || {
+        client.send(b"which?").await.unwrap();
+        let mut bytes = [0; 64];
+        let size = tokio::time::timeout(Duration::from_secs(5), client.recv(&mut bytes))
+            .await
+            .unwrap()
+            .unwrap();
+        String::from_utf8_lossy(&bytes[..size]).into_owned()
+    };
+    let before = way().await;
+    let next = stand.next(listeners);
+    next.apply(config.clone()).unwrap();
+    eventually("the next one listens", || {
+        next.report().streams.iter().any(|stream| stream.bound.is_ok())
+    })
+    .await;
+    for _ in 0..10 {
+        assert_eq!(way().await, before, "both have the port");
+    }
+    stand.edge.leave(Duration::from_secs(5)).await;
+    for _ in 0..3 {
+        assert_eq!(way().await, before);
+    }
+    assert_eq!(next.report().streams[0].active, 1);
+    // One that leads elsewhere than the port does now begins anew.
+    config.streams.insert(port, stream_to(vec![]));
+    next.apply(config).unwrap();
+}
+
+/// Connections to a port live on until the drain is over, as those to sites do.
+#[tokio::test]
+async fn tcp_connections_of_ports_end_with_the_drain() {
+    let stand = Stand::start();
+    let port: StreamPort = format!("tcp/{}", free_port()).parse().unwrap();
+    let mut config = stand.config(&[]);
+    config.streams.insert(port, stream_to(vec![echo("one").await]));
+    stand.edge.apply(config).unwrap();
+    eventually("it listens", || {
+        stand.edge.report().streams.iter().any(|stream| stream.bound.is_ok())
+    })
+    .await;
+    let mut stream = TcpStream::connect(("127.0.0.1", port.port)).await.unwrap();
+    let mut seen = [0; 3];
+    stream.read_exact(&mut seen).await.unwrap();
+    let client = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stream.write_all(b"still here").await.unwrap();
+        let mut seen = [0; 10];
+        stream.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"still here");
+        drop(stream);
+    };
+    let begun = std::time::Instant::now();
+    tokio::join!(stand.edge.stop(Duration::from_secs(30)), client);
+    assert!(begun.elapsed() < Duration::from_secs(20), "it ends when the last connection does");
+}
+
 #[tokio::test]
 async fn tls_is_passed_on_by_its_name() {
     let (stand, inner, app) = (Stand::start(), Stand::start(), App::start("inner").await);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use bytes::Bytes;
-use edge::Edge;
+use edge::{Edge, Listeners};
 use futures::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{Request, Response, body::Frame, body::Incoming, service::service_fn};
@@ -193,26 +193,43 @@ pub struct Stand {
     authority: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
 }
 
+fn settings(folder: &tempfile::TempDir, limits: EdgeLimits) -> EdgeSettings {
+    let any: Vec<SocketAddr> = vec!["127.0.0.1:0".parse().unwrap()];
+    EdgeSettings {
+        http: any.clone(),
+        https: any.clone(),
+        panel: any,
+        panel_socket: folder.path().join("api.sock"),
+        access_log: folder.path().join("access.log"),
+        limits,
+        threads: 2,
+    }
+}
+
 impl Stand {
     pub fn start() -> Stand {
         Stand::with_limits(EdgeLimits::default())
     }
     pub fn with_limits(limits: EdgeLimits) -> Stand {
         let folder = tempfile::tempdir().unwrap();
-        let any: Vec<SocketAddr> = vec!["127.0.0.1:0".parse().unwrap()];
-        let edge = Edge::start(
-            EdgeSettings {
-                http: any.clone(),
-                https: any.clone(),
-                panel: any,
-                panel_socket: folder.path().join("api.sock"),
-                access_log: folder.path().join("access.log"),
-                limits,
-                threads: 2,
-            },
-            World::system(),
-        )
-        .unwrap();
+        let edge = Edge::start(settings(&folder, limits), World::system()).unwrap();
+        Stand::around(edge, folder)
+    }
+    /// It serves from its first configuration on, and another edge can be started on its sockets.
+    pub fn on_shared_sockets() -> (Stand, Listeners) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder, EdgeLimits::default());
+        let listeners = Listeners::bind(&settings).unwrap();
+        let edge = Edge::start_on(listeners.try_clone().unwrap(), settings, World::system()).unwrap();
+        (Stand::around(edge, folder), listeners)
+    }
+    /// One that takes over from this one.
+    pub fn next(&self, listeners: Listeners) -> Edge {
+        let next = Edge::start_on(listeners, settings(&self.folder, EdgeLimits::default()), World::system()).unwrap();
+        next.adopt(self.edge.share().unwrap());
+        next
+    }
+    fn around(edge: Edge, folder: tempfile::TempDir) -> Stand {
         let bound = edge.bound();
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
