@@ -17,8 +17,9 @@ use poem::{
 use poem_openapi::{Enum, Object, OpenApi, payload::Json};
 use types::ApiClass as Class;
 
-/// Operations that nobody needs to be signed in for, beside reading `/setup`.
-const OPEN: [&str; 3] = ["/setup", "/session", "/session/refresh"];
+/// Operations that nobody needs to be signed in for and that could be tried until they work. Reading `/setup` and estimating
+/// a password, which is done at every letter of it, are not among them.
+const OPEN: [&str; 5] = ["/setup", "/session", "/session/refresh", "/invitation", "/invitation/accept"];
 
 /// Counts a request to an operation, whose asker has been looked for. `path` is without `/api/v1`.
 pub(crate) fn admit(panel: &Panel, request: &Request, path: &str) -> Answer<()> {
@@ -99,7 +100,7 @@ pub enum ApiClass {
     Read,
     /// Every other method.
     Write,
-    /// What nobody needs to be signed in for: signing in, renewing a session, claiming a fresh panel.
+    /// What nobody needs to be signed in for: signing in, renewing a session, claiming a fresh panel, invitations.
     SignIn,
     /// What forges send.
     Hooks,
