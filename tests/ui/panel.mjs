@@ -10,8 +10,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** @param {number} count @returns {Promise<number[]>} */
 export async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((done) => { const server = createServer().listen(0, '127.0.0.1', () => done(server)); })));
-  const ports = servers.map((server) => server.address().port);
+  // Below those that the system gives out by itself, so that none is taken before it is used.
+  const servers = /** @type {import('node:net').Server[]} */ ([]);
+  while (servers.length < count) {
+    const server = await new Promise((done) => { const made = createServer(); made.on('error', () => done(null)); made.listen(12_000 + Math.floor(Math.random() * 20_000), '127.0.0.1', () => done(made)); });
+    if (server) servers.push(server);
+  }
+  const ports = servers.map((server) => /** @type {import('node:net').AddressInfo} */ (server.address()).port);
   await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
   return ports;
 }

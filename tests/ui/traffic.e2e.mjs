@@ -64,6 +64,17 @@ const step = (/** @type {string} */ name, /** @type {() => Promise<void>} */ run
   assert.deepEqual(wrong.slice(seen), [], 'the page reported errors');
   assert.deepEqual(await violations(page), [], 'axe finds nothing where the step ends');
 });
+/** Pictures for people, where they are asked for: both themes, and a phone. @param {string} name */
+async function look(name) {
+  if (!process.env.SERVERKIT_PICTURES) return;
+  const before = page.viewportSize();
+  for (const [kind, width, scheme] of /** @type {const} */ ([['dark', 1440, 'dark'], ['light', 1440, 'light'], ['phone', 390, 'dark']])) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    await page.screenshot({ path: new URL(`./shots/traffic-${name}-${kind}.png`, import.meta.url).pathname, fullPage: true });
+  }
+  if (before) await page.setViewportSize(before);
+}
 const button = (/** @type {string | RegExp} */ name) => page.getByRole('button', { name, exact: typeof name === 'string' });
 const dialog = () => page.getByRole('dialog');
 const tab = async (/** @type {string} */ name) => { await page.locator('.tabs a', { hasText: name }).first().click(); await page.locator('.tabs a[aria-current=page]', { hasText: name }).waitFor(); };
@@ -141,6 +152,37 @@ step('a redirect with a capture, and the order of rules', async () => {
   await page.locator('.rule').first().filter({ hasText: 'moved' }).waitFor();
   await eventually(async () => (await request(HOST, '/api/old/a')).headers.location === '/new/a');
 });
+step('requests are split by weight', async () => {
+  await button('Add rule').click();
+  await dialog().getByLabel('Name', { exact: true }).fill('both');
+  await dialog().getByLabel('Path and all below it').fill('/both');
+  await dialog().getByRole('radio', { name: 'To several' }).click();
+  await dialog().getByLabel('App', { exact: true }).nth(1).selectOption({ label: 'api (default, production)' });
+  await dialog().getByLabel('Weight', { exact: true }).nth(0).fill('3');
+  await dialog().getByLabel('Weight', { exact: true }).nth(1).fill('one');
+  await dialog().getByText('Change the path on the way').click();
+  await dialog().getByLabel('Take off the front').fill('/both');
+  await dialog().getByRole('button', { name: 'Add rule' }).click();
+  await dialog().locator('.field-error', { hasText: 'whole number' }).waitFor();
+  await dialog().getByLabel('Weight', { exact: true }).nth(1).fill('1');
+  await dialog().getByText('75% of the requests').waitFor();
+  await dialog().getByText('25% of the requests').waitFor();
+  await look('split');
+  await dialog().getByRole('button', { name: 'Add rule' }).click();
+  await page.locator('.rule', { hasText: '75% shop' }).filter({ hasText: '25% api' }).waitFor();
+  await eventually(async () => (await request(HOST, '/both/')).status === 200);
+  const said = [];
+  for (let i = 0; i < 8; i += 1) said.push((await request(HOST, '/both/')).text.trim());
+  assert.deepEqual([said.filter((text) => text === 'I am shop').length, said.filter((text) => text === 'I am api').length], [6, 2]);
+  // Shown again as it was written, then all of it to one.
+  await page.locator('.rule', { hasText: '75% shop' }).locator('.rule-open').click();
+  assert.equal(await dialog().getByLabel('Weight', { exact: true }).nth(0).inputValue(), '3');
+  await dialog().getByLabel('Weight', { exact: true }).nth(0).fill('0');
+  await dialog().getByText('No request').waitFor();
+  await dialog().getByRole('button', { name: 'Save' }).click();
+  await page.locator('.rule', { hasText: '100% api' }).waitFor();
+  await eventually(async () => (await request(HOST, '/both/')).text.trim() === 'I am api');
+});
 step('what was written is not lost by turning away', async () => {
   await button('Add rule').click();
   await dialog().getByLabel('Name', { exact: true }).fill('unsaved');
@@ -210,6 +252,38 @@ step('a rate limit on trial shows whom it would refuse, then refuses', async () 
   await form.getByRole('button', { name: 'Save' }).click();
   await form.locator('.panel-foot').waitFor({ state: 'detached' });
   assert.equal((await request(HOST)).status, 200);
+});
+step('the panel’s own API has limits, and shows who meets them', async () => {
+  await page.goto(`${panel.url}/edge/limits`);
+  const form = page.getByRole('form', { name: 'The panel’s own API' });
+  await form.getByRole('button', { name: 'Remove limit 1' }).waitFor();
+  const rows = await form.getByRole('button', { name: /^Remove limit/ }).count();
+  const exempt = await form.getByLabel('Never limited').inputValue();
+  await form.getByRole('button', { name: 'Add a limit' }).click();
+  const last = (/** @type {string} */ label) => form.getByLabel(label, { exact: true }).last();
+  await last('Name').fill('looks');
+  await last('Of').selectOption('read');
+  await last('For each').selectOption('address');
+  await last('Requests').fill('1');
+  await last('In').fill('soon');
+  await form.getByLabel('Never limited').fill('');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await form.locator('.field-error', { hasText: '15m' }).waitFor();
+  await last('In').fill('10m');
+  await look('api-limits');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await form.locator('.panel-foot').waitFor({ state: 'detached' });
+  // It is on trial: this page itself asks more often than it allows, and goes on.
+  const who = page.locator('section, .panel', { hasText: 'Asking the panel too often' }).last();
+  await who.locator('.limited li', { hasText: 'looks' }).filter({ hasText: 'would be' }).waitFor();
+  await who.locator('.limited li', { hasText: '127.0.0.1' }).first().waitFor();
+  await look('api-limited');
+  await form.getByRole('button', { name: `Remove limit ${rows + 1}` }).click();
+  await form.getByLabel('Never limited').fill(exempt);
+  await form.getByRole('button', { name: 'Save' }).click();
+  await form.locator('.panel-foot').waitFor({ state: 'detached' });
+  await page.goto(`${panel.url}/domains/${HOST}/traffic`);
+  await page.locator('.frequent li').first().waitFor();
 });
 step('a canary gets its share, and ends', async () => {
   await tab('Canary');

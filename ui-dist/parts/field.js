@@ -17,8 +17,10 @@ export function formModel(start) {
     set: (name) => (/** @type {V[K]} */ value) => {
       values.value = { ...values.value, [name]: value };
       touched.value = true;
-      if (problem.value instanceof Problem && problem.value.fields[String(name)]) {
-        const { [String(name)]: gone, ...rest } = problem.value.fields;
+      // Also of what is in it: `parts[1].weight` is gone when `parts` changes.
+      const gone = (/** @type {string} */ field) => field === name || field.startsWith(`${String(name)}.`) || field.startsWith(`${String(name)}[`);
+      if (problem.value instanceof Problem && Object.keys(problem.value.fields).some(gone)) {
+        const rest = Object.fromEntries(Object.entries(problem.value.fields).filter(([field]) => !gone(field)));
         const next = new Problem({ detail: problem.value.message, status: problem.value.status, code: problem.value.code });
         next.fields = rest;
         problem.value = Object.keys(rest).length ? next : null;

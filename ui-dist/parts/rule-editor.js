@@ -82,10 +82,12 @@ function RuleForm({ traffic, rule, close, leave }) {
 function Parts({ v, set, form, options }) {
   const all = v.parts.reduce((sum, one) => sum + (Number(one.weight) || 0), 0);
   const share = (/** @type {string} */ weight) => (all && Number(weight) ? `${Math.round((Number(weight) / all) * 1000) / 10}% of the requests` : 'No request');
+  // What belongs to one of them stands there.
+  const general = v.parts.some((_, at) => form.error(`parts[${at}].weight`, `parts[${at}].service`)) ? undefined : form.error('parts');
   return html`<div class="field" role="group" aria-label="Apps by weight"><span class="label">Apps by weight <span class="faint">what does not run is passed over</span></span>${h(/** @type {typeof Rows<Values['parts'][number]>} */ (Rows), {
     rows: v.parts, set: set('parts'), fresh: () => ({ app: '', service: '', port: '', weight: '10', origin: null }), add: 'Add an app', what: 'app',
     row: (one, change, at) => html`<div class="form-row">${one.origin ? h(TextField, { label: 'Server', value: one.origin.path ?? `${one.origin.host}:${one.origin.port}`, set: () => {}, mono: true, disabled: true }) : h(SelectField, { label: 'App', value: one.app, set: (app) => change({ app }), options })}
       ${h(TextField, { label: 'Weight', value: one.weight, set: (weight) => change({ weight }), inputmode: 'numeric', hint: share(one.weight), error: form.error(`parts[${at}].weight`) })}</div>
       ${one.origin ? null : html`<div class="form-row">${h(TextField, { label: 'Service', value: one.service, set: (service) => change({ service }), optional: true, placeholder: 'the main one', error: form.error(`parts[${at}].service`) })}${one.service.trim() ? h(TextField, { label: 'Its port', value: one.port, set: (port) => change({ port }), inputmode: 'numeric' }) : html`<span></span>`}</div>`}` })}
-    ${form.error('parts') ? html`<p class="field-error">${icon('circle-alert', 'icon-small')}<span>${form.error('parts')}</span></p>` : null}</div>`;
+    ${general ? html`<p class="field-error">${icon('circle-alert', 'icon-small')}<span>${general}</span></p>` : null}</div>`;
 }
