@@ -70,6 +70,22 @@ async fn what_needs_no_sign_in_counts_by_address() {
     stranger.post("/hooks/nosuch", json!({})).await.expect(429);
 }
 
+/// Whoever tries words of invitations is held up as whoever tries passwords.
+#[tokio::test]
+async fn invitations_count_as_signing_in() {
+    let panel = limited(json!([rule("doors", "sign_in", "address", 2)])).await;
+    let stranger = panel.anonymous();
+    let guess = json!({"token": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"});
+    for path in ["/api/v1/invitation", "/api/v1/invitation/accept"] {
+        assert_ne!(stranger.post(path, guess.clone()).await.status, 429, "{path}");
+    }
+    for path in ["/api/v1/invitation", "/api/v1/invitation/accept"] {
+        stranger.post(path, guess.clone()).await.expect(429);
+    }
+    let estimate = json!({"password": "seven quiet otters swim north"});
+    assert_ne!(stranger.post("/api/v1/password/estimate", estimate).await.status, 429);
+}
+
 #[tokio::test]
 async fn a_rule_on_trial_counts_and_lets_pass_and_who_is_exempt_is_not_counted() {
     let mut trial = rule("all", "any", "address", 1);

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use testkit::{Load, Options, TestPanel, eventually, serverkit_binary};
+use testkit::{Http3, Load, Options, TestPanel, eventually, eventually_ok, serverkit_binary};
 
 struct Release {
     folder: TempDir,
@@ -51,6 +51,15 @@ impl Release {
         let config = format!("drain_seconds = 2\n[upgrade]\nkey = \"{key}\"\nwindow_seconds = {window}\n");
         options.config(&config).start().await
     }
+}
+
+/// A panel with a site of its own at `a.test`, over HTTP/3 too.
+async fn over_http3(panel: &TestPanel) {
+    let app = json!({"name": "a", "source": {"kind": "image", "reference": "nginx"}, "domains": ["a.test"], "deploy": false});
+    panel.create_app(app).await;
+    let respond = json!({"name": "say", "action": {"kind": "respond", "status": 200, "content_type": "text/plain", "body": "here"}});
+    panel.post("/api/v1/domains/a.test/rules", respond).await.expect(201);
+    panel.patch("/api/v1/edge/options", json!({"http3": true})).await.expect(200);
 }
 
 fn real() -> String {
@@ -265,4 +274,79 @@ async fn ports_without_http_refuse_nobody_meanwhile() {
     })
     .await;
     assert!(!panel.printed().contains("the port cannot be opened"), "{}", panel.printed());
+}
+
+/// The socket of HTTP/3 is handed over: while one version goes and the other comes, and when one fails, clients that connect
+/// are answered, and those that are connected are until they are told to go.
+#[tokio::test]
+async fn http_3_is_answered_all_the_time() {
+    let release = Release::new();
+    let panel = release.panel(3, Options::default()).await;
+    over_http3(&panel).await;
+    let port = panel.https_port;
+    let first = || Http3::connect(port, "a.test");
+    let mut kept = eventually_ok("HTTP/3 answers", Duration::from_secs(20), first).await;
+    let (tries, wrong) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let (tried, found) = (tries.clone(), wrong.clone());
+    let knocking = tokio::spawn(async move {
+        loop {
+            let answer = async { Http3::connect(port, "a.test").await?.get("/").await }.await;
+            if answer != Ok((200, "here".to_owned())) {
+                found.lock().unwrap().push(answer);
+            }
+            tried.fetch_add(1, SeqCst);
+            // One that is answered after the goodbye is told to come again.
+            if kept.get("/").await.is_err() {
+                kept = match Http3::connect(port, "a.test").await {
+                    Ok(again) => again,
+                    Err(why) => {
+                        found.lock().unwrap().push(Err(why));
+                        return;
+                    }
+                };
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let fails = release.program("99.3.0", &format!("timeout -s KILL 1 {} \"$@\"\nexit 1", real()));
+    assert_eq!(upgrade(&panel, &fails, &[]).await.code, 1);
+    let program = release.program("99.3.1", &format!("exec {} \"$@\"", real()));
+    let output = upgrade(&panel, &program, &[]).await;
+    assert_eq!(output.code, 0, "{}{}\n{}", output.stdout, output.stderr, panel.printed());
+    let before = tries.load(SeqCst);
+    eventually("the new version answers", Duration::from_secs(20), || async {
+        (tries.load(SeqCst) > before + 20).then_some(())
+    })
+    .await;
+    knocking.abort();
+    // One that was killed while it served took its connections with it; no other client may notice.
+    let wrong = std::mem::take(&mut *wrong.lock().unwrap());
+    assert!(before > 20 && wrong.len() <= 3, "of {before}: {wrong:?}\n{}", panel.printed());
+    assert!(!panel.printed().contains("HTTP/3 is not served"), "{}", panel.printed());
+    let process = panel.get("/api/v1/version").await.expect(200).json();
+    assert_eq!(process["upgrade"]["state"], "done", "{process}");
+}
+
+/// A UDP client keeps its way to the app: the app knows it by the same port before and after.
+#[tokio::test]
+async fn docker_udp_clients_keep_their_ways() {
+    let release = Release::new();
+    let panel = release.panel(2, Options::docker()).await;
+    let repository = crate::ports::sample();
+    panel.live_app(crate::deploy::app_of("wires", &repository)).await;
+    let port = testkit::free_port();
+    let wish = json!({"listen": format!("udp/{port}"), "app": "wires", "target_port": 9001});
+    panel.post("/api/v1/ports", wish).await.expect(201);
+    let client = crate::ports::udp_client(port).await;
+    let way = async || {
+        let ask = || crate::ports::datagram(&client, "ping");
+        eventually_ok("the app answers", Duration::from_secs(20), ask).await
+    };
+    let before = way().await;
+    let program = release.program("99.4.0", &format!("exec {} \"$@\"", real()));
+    let output = upgrade(&panel, &program, &[]).await;
+    assert_eq!(output.code, 0, "{}{}\n{}", output.stdout, output.stderr, panel.printed());
+    for _ in 0..3 {
+        assert_eq!(way().await, before);
+    }
 }

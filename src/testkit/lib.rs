@@ -1,6 +1,6 @@
 //! What the black-box tests are written with: a real panel per test ([`TestPanel`]), a client of its API
 //! ([`Api`]), Git repositories ([`GitFixture`]) and a server for them, an ACME server ([`Pebble`]), a name server ([`NameServer`]), an engine that
-//! may be stopped ([`PrivateEngine`]), WebSockets, load, and polling ([`eventually`]).
+//! may be stopped ([`PrivateEngine`]), WebSockets, HTTP/3 ([`Http3`]), load, and polling ([`eventually`]).
 //!
 //! It uses nothing of serverkit's own code: what it checks is what a user would see.
 #![allow(clippy::print_stdout)]
@@ -11,6 +11,7 @@ mod cli;
 mod engine;
 mod git;
 mod git_server;
+mod http3;
 mod load;
 mod name_server;
 mod network;
@@ -25,9 +26,10 @@ pub use cli::{Output, run_serverkit};
 pub use engine::{PrivateEngine, docker, docker_host};
 pub use git::GitFixture;
 pub use git_server::{GitServer, SshServer};
+pub use http3::Http3;
 pub use load::{Load, LoadReport};
 pub use name_server::NameServer;
-pub use network::{free_port, insecure_tls, reserve_ports};
+pub use network::{Tls, free_port, insecure_tls, reserve_ports, tls, tls_as};
 pub use panel::{OWNER, Options, TestPanel, serverkit_binary};
 pub use polling::{eventually, eventually_ok};
 pub use registry::Registry;

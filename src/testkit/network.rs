@@ -8,23 +8,33 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    hash::{BuildHasher, RandomState},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::Arc,
 };
 
-/// A TCP port on the loopback address that nobody listens on now.
+/// A port on the loopback address that nobody has now, neither for TCP nor for UDP.
 pub fn free_port() -> u16 {
     reserve_ports(1)[0]
 }
 
+/// Below those that the system itself gives out (`net.ipv4.ip_local_port_range`, from 32768 on): a port that a test has
+/// chosen and not yet bound is not taken by a connection of somebody else meanwhile.
+const RANGE: std::ops::Range<u16> = 12_000..32_000;
+
 /// So many different free ports.
 pub fn reserve_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface has a free port"))
-        .collect();
-    held.iter()
-        .map(|listener| listener.local_addr().expect("a bound socket has an address").port())
-        .collect()
+    let mut held: Vec<(u16, TcpListener, UdpSocket)> = Vec::new();
+    while held.len() < count {
+        // Each has random keys.
+        let chance = RandomState::new().hash_one(held.len());
+        let port = RANGE.start + u16::try_from(chance % u64::from(RANGE.end - RANGE.start)).expect("it is below the length of the range");
+        let both = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|tcp| Ok((tcp, UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?)));
+        if let Ok((tcp, udp)) = both {
+            held.push((port, tcp, udp));
+        }
+    }
+    held.into_iter().map(|(port, ..)| port).collect()
 }
 
 /// Resolves every name to the loopback address.
@@ -46,6 +56,25 @@ pub fn insecure_tls() -> Arc<ClientConfig> {
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
     Arc::new(config)
+}
+
+/// TLS to a port of the loopback address, taking any certificate: the stream, and the certificate that is shown.
+pub async fn tls(port: u16, name: &str) -> std::io::Result<(Tls, Vec<u8>)> {
+    tls_as(port, name, &["http/1.1"]).await
+}
+
+pub type Tls = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
+
+/// The same, offering these protocols.
+pub async fn tls_as(port: u16, name: &str, protocols: &[&str]) -> std::io::Result<(Tls, Vec<u8>)> {
+    let stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
+    let mut config = (*insecure_tls()).clone();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let shown = shown.map(|certificate| certificate.to_vec()).unwrap_or_default();
+    Ok((stream, shown))
 }
 
 #[derive(Debug)]

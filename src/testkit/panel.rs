@@ -51,6 +51,7 @@ pub struct Options {
     arguments: Vec<String>,
     clock: Option<String>,
     config: String,
+    everywhere: bool,
 }
 
 impl Default for Options {
@@ -63,6 +64,7 @@ impl Default for Options {
             arguments: Vec::new(),
             clock: None,
             config: String::new(),
+            everywhere: false,
         }
     }
 }
@@ -97,6 +99,11 @@ impl Options {
     /// With the clock off by this much, such as `+3d` or `-20y` (libfaketime's words); `None` for the right time.
     pub fn clock(mut self, shift: Option<&str>) -> Options {
         self.clock = shift.map(str::to_owned);
+        self
+    }
+    /// Listens on every address of both families, not on 127.0.0.1 alone.
+    pub fn everywhere(mut self) -> Options {
+        self.everywhere = true;
         self
     }
     /// More lines of its configuration.
@@ -207,15 +214,16 @@ impl TestPanel {
         let mut command = Command::new(serverkit_binary());
         let none = self._folder.path().join("no-engine.sock");
         let engine = self.options.engine.clone().unwrap_or_else(|| format!("unix://{}", none.display()));
+        let here = if self.options.everywhere { "" } else { "127.0.0.1" };
         command
             .arg("serve")
             .arg("--data")
             .arg(&self.data)
             .arg("--config")
             .arg(self._folder.path().join("config.toml"))
-            .args(["--http", &format!("127.0.0.1:{}", self.http_port)])
-            .args(["--https", &format!("127.0.0.1:{}", self.https_port)])
-            .args(["--panel", &format!("127.0.0.1:{}", self.panel_port)])
+            .args(["--http", &format!("{here}:{}", self.http_port)])
+            .args(["--https", &format!("{here}:{}", self.https_port)])
+            .args(["--panel", &format!("{here}:{}", self.panel_port)])
             .args(&self.options.arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
