@@ -19,7 +19,15 @@ use types::ApiClass as Class;
 
 /// Operations that nobody needs to be signed in for and that could be tried until they work. Reading `/setup` and estimating
 /// a password, which is done at every letter of it, are not among them.
-const OPEN: [&str; 5] = ["/setup", "/session", "/session/refresh", "/invitation", "/invitation/accept"];
+const OPEN: [&str; 7] = [
+    "/setup",
+    "/session",
+    "/session/passkey/question",
+    "/session/passkey",
+    "/session/refresh",
+    "/invitation",
+    "/invitation/accept",
+];
 
 /// Counts a request to an operation, whose asker has been looked for. `path` is without `/api/v1`.
 pub(crate) fn admit(panel: &Panel, request: &Request, path: &str) -> Answer<()> {
