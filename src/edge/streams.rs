@@ -1,20 +1,25 @@
 //! Ports that are passed on without HTTP: TCP connections and UDP datagrams. They have a thread of their own, so that a
 //! flood on one of them leaves the sites alone.
 
+mod datagrams;
+
+pub use datagrams::FlowSocket;
+
 use crate::{
     limits::holds,
     listen::{self, PortSocket},
     proxy_protocol,
 };
+use datagrams::{Talker, go_on, relay};
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -27,37 +32,13 @@ use types::{Doing, EdgeStream, Result, StreamPort, StreamReport, Transport};
 const CONNECT: Duration = Duration::from_secs(5);
 /// Between tries to open a port.
 const AGAIN: Duration = Duration::from_millis(250);
-/// A UDP client that is silent for so long is forgotten.
-const SILENT: Duration = Duration::from_secs(60);
 /// UDP clients whose ways are handed over.
 const FLOWS: usize = 2000;
-/// UDP clients at once, where a port has no limit of its own.
-const UDP_CLIENTS: usize = 10_000;
-const DATAGRAM: usize = 65_536;
 
 type Wanted = BTreeMap<StreamPort, EdgeStream>;
 type Ports = Arc<Mutex<BTreeMap<StreamPort, Arc<Port>>>>;
 /// Sockets of the process before: those that listen, and those of its UDP clients.
 type Given = Arc<Mutex<(Vec<PortSocket>, Vec<FlowSocket>)>>;
-
-/// The way of one UDP client through a port: the socket on which its app knows it.
-#[derive(Debug)]
-pub struct FlowSocket {
-    pub listen: StreamPort,
-    pub client: SocketAddr,
-    pub socket: OwnedFd,
-}
-
-impl FlowSocket {
-    /// One more handle of the same socket.
-    pub fn try_clone(&self) -> Result<FlowSocket> {
-        Ok(FlowSocket {
-            listen: self.listen,
-            client: self.client,
-            socket: self.socket.try_clone().doing("sharing a socket")?,
-        })
-    }
-}
 
 /// The thread, and what it is to do.
 pub(crate) struct Streams {
@@ -389,117 +370,4 @@ async fn pass(port: &Port, stream: &EdgeStream, mut client: TcpStream, peer: Soc
         }
         return;
     }
-}
-
-/// One UDP client: a socket of its own towards the upstream, so that answers find their way back.
-struct Talker {
-    socket: Arc<tokio::net::UdpSocket>,
-    last: Arc<Mutex<Instant>>,
-    task: tokio::task::JoinHandle<()>,
-    active: Arc<AtomicU64>,
-}
-
-impl Drop for Talker {
-    fn drop(&mut self) {
-        // It holds the socket of the port, which could not be opened again otherwise.
-        self.task.abort();
-        self.active.fetch_sub(1, Relaxed);
-    }
-}
-
-async fn relay(socket: Arc<tokio::net::UdpSocket>, port: Arc<Port>) {
-    let mut datagram = vec![0; DATAGRAM];
-    let mut tidy = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        let (size, client) = tokio::select! {
-            received = socket.recv_from(&mut datagram) => match received {
-                Ok(received) => received,
-                Err(_) => continue, // an answer to an answer: a client's port was closed
-            },
-            _ = tidy.tick() => {
-                let mut talkers = port.talkers.lock().expect("no panic under this lock");
-                talkers.retain(|_, talker| talker.last.lock().expect("no panic under this lock").elapsed() < SILENT);
-                continue;
-            }
-        };
-        let Some(way) = way_of(&socket, &port, client) else { continue };
-        port.bytes_in.fetch_add(size as u64, Relaxed);
-        // UDP may lose datagrams: here when the upstream's port is closed.
-        let _ = way.send(&datagram[..size]).await;
-    }
-}
-
-/// The socket of a client, which is made if need be; `None`: it may not come, or the machine has no more sockets.
-fn way_of(socket: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: SocketAddr) -> Option<Arc<tokio::net::UdpSocket>> {
-    let stream = port.stream();
-    let mut talkers = port.talkers.lock().expect("no panic under this lock");
-    if let Some(talker) = talkers.get(&client) {
-        *talker.last.lock().expect("no panic under this lock") = Instant::now();
-        return Some(talker.socket.clone());
-    }
-    if stream.upstreams.is_empty() || talkers.len() >= UDP_CLIENTS || !port.admits(&stream, client.ip()) {
-        return None;
-    }
-    let first = port.next.fetch_add(1, Relaxed);
-    let upstream = stream.upstreams[first % stream.upstreams.len()].address;
-    let talker = towards(upstream).and_then(|way| talk(socket, port, client, way)).ok()?;
-    let way = talker.socket.clone();
-    talkers.insert(client, talker);
-    Some(way)
-}
-
-/// Clients of the process before keep their ways, as far as these lead where the port leads still.
-fn go_on(socket: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, flows: impl Iterator<Item = FlowSocket>) {
-    let stream = port.stream();
-    let mut talkers = port.talkers.lock().expect("no panic under this lock");
-    for flow in flows {
-        let way = UdpSocket::from(flow.socket);
-        let leads = way
-            .peer_addr()
-            .is_ok_and(|to| stream.upstreams.iter().any(|upstream| upstream.address == to));
-        if let (true, Ok(talker)) = (leads, talk(socket, port, flow.client, way)) {
-            talkers.insert(flow.client, talker);
-        }
-    }
-}
-
-fn towards(upstream: SocketAddr) -> std::io::Result<UdpSocket> {
-    let any: IpAddr = if upstream.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.connect(upstream)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// Brings answers that come on `way` to the client.
-fn talk(listening: &Arc<tokio::net::UdpSocket>, port: &Arc<Port>, client: SocketAddr, way: UdpSocket) -> std::io::Result<Talker> {
-    let socket = Arc::new(tokio::net::UdpSocket::from_std(way)?);
-    let last = Arc::new(Mutex::new(Instant::now()));
-    let (own, listening, counted, heard) = (socket.clone(), listening.clone(), port.clone(), last.clone());
-    let task = tokio::spawn(async move {
-        let mut datagram = vec![0; DATAGRAM];
-        loop {
-            match own.recv(&mut datagram).await {
-                Ok(size) => {
-                    *heard.lock().expect("no panic under this lock") = Instant::now();
-                    counted.bytes_out.fetch_add(size as u64, Relaxed);
-                    let _ = listening.send_to(&datagram[..size], client).await;
-                }
-                // The upstream's port is closed just now.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-    });
-    port.connections.fetch_add(1, Relaxed);
-    port.active.fetch_add(1, Relaxed);
-    Ok(Talker {
-        socket,
-        last,
-        task,
-        active: port.active.clone(),
-    })
 }
