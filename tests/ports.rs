@@ -21,13 +21,18 @@ pub fn sample() -> GitFixture {
     repository
 }
 
-/// What a UDP port answers; asked again when it is lost, as UDP may.
+/// What a UDP port answers to this text, which stands at its end; asked again when it is lost, as UDP may.
 pub async fn datagram(socket: &UdpSocket, text: &str) -> Result<String, String> {
     socket.send(text.as_bytes()).await.map_err(|error| error.to_string())?;
-    let mut bytes = [0; 2048];
-    let size = timeout(Duration::from_secs(2), socket.recv(&mut bytes)).await;
-    let size = size.map_err(|_| "silence".to_owned())?.map_err(|error| error.to_string())?;
-    Ok(String::from_utf8_lossy(&bytes[..size]).into_owned())
+    let mut bytes = vec![0; 65_536];
+    loop {
+        let size = timeout(Duration::from_secs(2), socket.recv(&mut bytes)).await;
+        let size = size.map_err(|_| "silence".to_owned())?.map_err(|error| error.to_string())?;
+        let answer = String::from_utf8_lossy(&bytes[..size]).into_owned();
+        if answer.ends_with(text) {
+            return Ok(answer);
+        }
+    }
 }
 
 pub async fn udp_client(port: u16) -> UdpSocket {
