@@ -19,7 +19,7 @@ use pingora::protocols::{
 };
 use std::{
     fmt,
-    io::{Error, ErrorKind, IoSlice, Result},
+    io::{ErrorKind, IoSlice, Result},
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
