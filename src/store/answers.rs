@@ -1,6 +1,6 @@
 //! How answers under an `Idempotency-Key` are kept.
 
-use crate::{Audited, Never, Record};
+use crate::{Audited, Record};
 use types::{Answer, Kind};
 
 impl Record for Answer {
@@ -8,10 +8,7 @@ impl Record for Answer {
     const TREE: &'static str = "answers";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Answer {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.key.clone()
     }

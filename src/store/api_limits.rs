@@ -1,6 +1,6 @@
 //! How the limits of the panel's own API are kept: one record, or none for the defaults.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{ApiLimits, Kind};
 
 /// The key of the one record.
@@ -10,10 +10,7 @@ impl Record for ApiLimits {
     const KIND: Kind = Kind::Setting;
     const TREE: &'static str = "api_limits";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> ApiLimits {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         API_LIMITS_KEY.into()
     }

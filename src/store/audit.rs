@@ -4,7 +4,7 @@
 //! that is done for somebody. So no service has to remember to tell. Entries are chained by hash; cutting old ones leaves
 //! an anchor behind, to which what is left is chained.
 
-use crate::{Never, Record, batch::path, envelope, sealing::Sealer, state::State};
+use crate::{Record, batch::path, envelope, sealing::Sealer, state::State};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, future::Future};
@@ -439,10 +439,7 @@ impl Record for AuditEntry {
     const TREE: &'static str = "audit";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> AuditEntry {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         key(self.sequence)
     }
@@ -453,10 +450,7 @@ impl Record for AuditAnchor {
     const TREE: &'static str = "audit_anchor";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> AuditAnchor {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         ANCHOR_KEY.into()
     }

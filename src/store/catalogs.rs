@@ -1,6 +1,6 @@
 //! How catalogs beside the program's own are kept, and their templates' files.
 
-use crate::{Audited, Never, Record, Told};
+use crate::{Audited, Record, Told};
 use types::{Catalog, CatalogTexts, Kind};
 
 impl Record for Catalog {
@@ -9,10 +9,7 @@ impl Record for Catalog {
     const VERSION: u8 = 1;
     /// Reading it again and again is nobody's doing.
     const AUDIT: Audited = Audited::when(Told::ByPeople);
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Catalog {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -30,10 +27,7 @@ impl Record for CatalogTexts {
     const VERSION: u8 = 1;
     /// The catalog itself is told of, and the texts are long.
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> CatalogTexts {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.catalog.to_string()
     }

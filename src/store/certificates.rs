@@ -1,6 +1,6 @@
 //! How certificates, the own authority and ACME accounts are kept.
 
-use crate::{Audited, Never, Record, Told};
+use crate::{Audited, Record, Told};
 use types::{AcmeAccount, Certificate, Kind, OrderLog, OwnAuthority, SharedCertificate};
 
 /// The key of the one own authority.
@@ -42,7 +42,7 @@ impl Record for Certificate {
 
 /// Until 0.1: one host, always by HTTP-01.
 mod v1 {
-    use crate::{Never, Record};
+    use crate::Record;
     use serde::{Deserialize, Serialize};
     use types::{CertificateOrigin, CertificateState, Host, Kind, Sealed, Time};
 
@@ -68,10 +68,7 @@ mod v1 {
         const KIND: Kind = Kind::Certificate;
         const TREE: &'static str = "certificates";
         const VERSION: u8 = 1;
-        type Previous = Never;
-        fn upgrade(previous: Never) -> Certificate {
-            match previous {}
-        }
+        first_version!();
         fn key(&self) -> String {
             self.host.to_string()
         }
@@ -82,10 +79,7 @@ impl Record for SharedCertificate {
     const KIND: Kind = Kind::Certificate;
     const TREE: &'static str = "shared_certificates";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> SharedCertificate {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -99,10 +93,7 @@ impl Record for OrderLog {
     const TREE: &'static str = "order_logs";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> OrderLog {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.domain.clone()
     }
@@ -112,10 +103,7 @@ impl Record for OwnAuthority {
     const KIND: Kind = Kind::Authority;
     const TREE: &'static str = "authority";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> OwnAuthority {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         AUTHORITY_KEY.into()
     }
@@ -126,10 +114,7 @@ impl Record for AcmeAccount {
     const TREE: &'static str = "acme_accounts";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::when(Told::ByPeople);
-    type Previous = Never;
-    fn upgrade(previous: Never) -> AcmeAccount {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.directory.clone()
     }

@@ -26,7 +26,7 @@ impl Record for Deployment {
 mod v1 {
     //! Before pushes were a cause; else the same.
 
-    use crate::{Never, Record};
+    use crate::Record;
     use serde::{Deserialize, Serialize};
     use types::Kind;
 
@@ -38,10 +38,7 @@ mod v1 {
         const KIND: Kind = Kind::Deployment;
         const TREE: &'static str = "deployments";
         const VERSION: u8 = 1;
-        type Previous = Never;
-        fn upgrade(previous: Never) -> Deployment {
-            match previous {}
-        }
+        first_version!();
         fn key(&self) -> String {
             format!("{}/{}", self.0.app, self.0.id)
         }

@@ -1,16 +1,13 @@
 //! How DNS providers are kept.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{DnsProvider, Kind};
 
 impl Record for DnsProvider {
     const KIND: Kind = Kind::DnsProvider;
     const TREE: &'static str = "dns_providers";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> DnsProvider {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }

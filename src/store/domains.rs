@@ -58,7 +58,7 @@ mod v2 {
 mod v1 {
     //! Before domains had rules and policies.
 
-    use crate::{Never, Record};
+    use crate::Record;
     use serde::{Deserialize, Serialize};
     use types::{AppId, Host, Kind, OrganizationId, Time};
 
@@ -76,10 +76,7 @@ mod v1 {
         const KIND: Kind = Kind::Domain;
         const TREE: &'static str = "domains";
         const VERSION: u8 = 1;
-        type Previous = Never;
-        fn upgrade(previous: Never) -> Domain {
-            match previous {}
-        }
+        first_version!();
         fn key(&self) -> String {
             self.host.to_string()
         }

@@ -1,6 +1,6 @@
 //! How the options of the edge are kept: one record, or none for the defaults.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{EdgeOptions, Kind};
 
 /// The key of the one record.
@@ -10,10 +10,7 @@ impl Record for EdgeOptions {
     const KIND: Kind = Kind::Setting;
     const TREE: &'static str = "edge_options";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> EdgeOptions {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         EDGE_OPTIONS_KEY.into()
     }

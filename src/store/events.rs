@@ -1,6 +1,6 @@
 //! How events are kept: by id, so by time.
 
-use crate::{Audited, Never, Record, Told};
+use crate::{Audited, Record, Told};
 use types::{Event, Kind};
 
 impl Record for Event {
@@ -8,10 +8,7 @@ impl Record for Event {
     const TREE: &'static str = "events";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::when(Told::Events);
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Event {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }

@@ -1,16 +1,13 @@
 //! How invitations are kept.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{Invitation, Kind};
 
 impl Record for Invitation {
     const KIND: Kind = Kind::Invitation;
     const TREE: &'static str = "invitations";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Invitation {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }

@@ -15,6 +15,9 @@
 //!     snapshots/     all records at one sequence number; the newest two
 //!     before-upgrade.snapshot   all records as the version before left them
 
+#[macro_use]
+mod record;
+
 mod audit;
 mod batch;
 mod codec;
@@ -22,7 +25,6 @@ mod collection;
 mod directory;
 mod envelope;
 mod journal;
-mod record;
 mod recovery;
 mod return_point;
 mod sealing;

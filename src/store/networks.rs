@@ -1,6 +1,6 @@
 //! How networks are kept: one for an environment and one for each app of several services, no subnet twice.
 
-use crate::{Audited, Never, Record};
+use crate::{Audited, Record};
 use types::{Kind, Network};
 
 impl Record for Network {
@@ -8,10 +8,7 @@ impl Record for Network {
     const TREE: &'static str = "networks";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Network {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         match &self.app {
             Some(app) => app.to_string(),

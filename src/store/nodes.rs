@@ -1,6 +1,6 @@
 //! How servers are kept.
 
-use crate::{Audited, Never, Record, Told};
+use crate::{Audited, Record, Told};
 use types::{Kind, NodeRecord};
 
 impl Record for NodeRecord {
@@ -8,10 +8,7 @@ impl Record for NodeRecord {
     const TREE: &'static str = "nodes";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::when(Told::ByPeople);
-    type Previous = Never;
-    fn upgrade(previous: Never) -> NodeRecord {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }

@@ -1,6 +1,6 @@
 //! How passkeys are kept.
 
-use crate::{Audited, Never, Record};
+use crate::{Audited, Record};
 use types::{Kind, Passkey};
 
 impl Record for Passkey {
@@ -8,10 +8,7 @@ impl Record for Passkey {
     const TREE: &'static str = "passkeys";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Passkey {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }

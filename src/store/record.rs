@@ -46,6 +46,16 @@ impl Record for Never {
     }
 }
 
+/// For the first shape of a record: none came before it.
+macro_rules! first_version {
+    () => {
+        type Previous = $crate::Never;
+        fn upgrade(previous: $crate::Never) -> Self {
+            match previous {}
+        }
+    };
+}
+
 /// Reads a value written as `version`, through every shape in between.
 pub fn decode<T: Record>(version: u8, json: &[u8]) -> Result<T> {
     if version > T::VERSION {

@@ -1,16 +1,13 @@
 //! How logins at registries are kept.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{Kind, Registry};
 
 impl Record for Registry {
     const KIND: Kind = Kind::Registry;
     const TREE: &'static str = "registries";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Registry {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }

@@ -48,7 +48,7 @@ impl Record for Release {
 mod v1 {
     //! Before releases kept the digest of a pulled image.
 
-    use crate::{Never, Record};
+    use crate::Record;
     use serde::{Deserialize, Serialize};
     use types::{AppId, Commit, DeploymentId, HealthCheck, Kind, Limits, Mount, OrganizationId, ReleaseId, ReleaseVariable, Time};
 
@@ -78,10 +78,7 @@ mod v1 {
         const KIND: Kind = Kind::Release;
         const TREE: &'static str = "releases";
         const VERSION: u8 = 1;
-        type Previous = Never;
-        fn upgrade(previous: Never) -> Release {
-            match previous {}
-        }
+        first_version!();
         fn key(&self) -> String {
             format!("{}/{}", self.app, self.id)
         }

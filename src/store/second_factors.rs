@@ -1,6 +1,6 @@
 //! How second factors, remembered browsers and the rules of getting in are kept.
 
-use crate::{Audited, Never, Record};
+use crate::{Audited, Record};
 use types::{Device, Kind, SecondFactor, Security};
 
 /// The key of the one record of rules.
@@ -11,10 +11,7 @@ impl Record for SecondFactor {
     const TREE: &'static str = "second_factors";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> SecondFactor {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.user.to_string()
     }
@@ -25,10 +22,7 @@ impl Record for Device {
     const TREE: &'static str = "devices";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Device {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -38,10 +32,7 @@ impl Record for Security {
     const KIND: Kind = Kind::Setting;
     const TREE: &'static str = "security";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Security {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         SECURITY_KEY.into()
     }

@@ -31,7 +31,7 @@ impl Record for Settings {
 
 /// Before there was more to say of certificates.
 mod v1 {
-    use crate::{Never, Record};
+    use crate::Record;
     use serde::{Deserialize, Serialize};
     use types::{Email, Host, Kind};
 
@@ -51,10 +51,7 @@ mod v1 {
         const KIND: Kind = Kind::Setting;
         const TREE: &'static str = "settings";
         const VERSION: u8 = 1;
-        type Previous = Never;
-        fn upgrade(previous: Never) -> Settings {
-            match previous {}
-        }
+        first_version!();
         fn key(&self) -> String {
             super::SETTINGS_KEY.into()
         }

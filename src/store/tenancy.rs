@@ -1,16 +1,13 @@
 //! How organizations, projects and environments are kept.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{Environment, Kind, Organization, Project};
 
 impl Record for Organization {
     const KIND: Kind = Kind::Organization;
     const TREE: &'static str = "organizations";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Organization {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -26,10 +23,7 @@ impl Record for Project {
     const KIND: Kind = Kind::Project;
     const TREE: &'static str = "projects";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Project {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -45,10 +39,7 @@ impl Record for Environment {
     const KIND: Kind = Kind::Environment;
     const TREE: &'static str = "environments";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Environment {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }

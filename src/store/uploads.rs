@@ -1,16 +1,13 @@
 //! How uploads are kept: by app, so that one app's are next to each other; the id alone is a claim.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{Kind, Upload};
 
 impl Record for Upload {
     const KIND: Kind = Kind::Upload;
     const TREE: &'static str = "uploads";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Upload {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         format!("{}/{}", self.app, self.id)
     }

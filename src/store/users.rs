@@ -1,6 +1,6 @@
 //! How people, and what lets them in, are kept.
 
-use crate::{Audited, Never, Record};
+use crate::{Audited, Record};
 use types::{ApiToken, Kind, Session, SetupLink, User};
 
 /// The key of the one link with which a fresh panel is claimed.
@@ -14,10 +14,7 @@ impl Record for User {
         quiet: &["last_seen_at"],
         ..Audited::ALWAYS
     };
-    type Previous = Never;
-    fn upgrade(previous: Never) -> User {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -34,10 +31,7 @@ impl Record for Session {
     const TREE: &'static str = "sessions";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Session {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -51,10 +45,7 @@ impl Record for ApiToken {
         quiet: &["last_used_at"],
         ..Audited::ALWAYS
     };
-    type Previous = Never;
-    fn upgrade(previous: Never) -> ApiToken {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -71,10 +62,7 @@ impl Record for SetupLink {
     const TREE: &'static str = "setup";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> SetupLink {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         SETUP_KEY.into()
     }

@@ -1,6 +1,6 @@
 //! How variables and what they were are kept: by owner and name.
 
-use crate::{Audited, Never, Record};
+use crate::{Audited, Record};
 use types::{Kind, Variable, VariableVersion};
 
 impl Record for Variable {
@@ -38,10 +38,7 @@ impl Record for VariableVersion {
     const VERSION: u8 = 1;
     // The change of the variable itself is told.
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> VariableVersion {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         format!("{}/{}/{}", self.owner, self.key, self.id)
     }
@@ -56,7 +53,7 @@ impl Record for VariableVersion {
 mod v1 {
     //! Before anything but apps had variables.
 
-    use crate::{Never, Record};
+    use crate::Record;
     use serde::{Deserialize, Serialize};
     use types::{AppId, Kind, OrganizationId, Sealed, Time, VariableKey, VariableScope};
 
@@ -76,10 +73,7 @@ mod v1 {
         const KIND: Kind = Kind::Variable;
         const TREE: &'static str = "variables";
         const VERSION: u8 = 1;
-        type Previous = Never;
-        fn upgrade(previous: Never) -> Variable {
-            match previous {}
-        }
+        first_version!();
         fn key(&self) -> String {
             format!("{}/{}", self.app, self.key)
         }

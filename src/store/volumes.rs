@@ -1,16 +1,13 @@
 //! How volumes are kept.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{Kind, Volume};
 
 impl Record for Volume {
     const KIND: Kind = Kind::Volume;
     const TREE: &'static str = "volumes";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Volume {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }

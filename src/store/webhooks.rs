@@ -1,7 +1,7 @@
 //! How webhooks and what came to them are kept. A webhook is found by the key in its address; a forge's id of a delivery
 //! belongs to one record of an app.
 
-use crate::{Audited, Never, Record};
+use crate::{Audited, Record};
 use types::{Delivery, Kind, Webhook};
 
 impl Record for Webhook {
@@ -13,10 +13,7 @@ impl Record for Webhook {
         quiet: &["seen", "poll_error"],
         ..Audited::ALWAYS
     };
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Webhook {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.app.to_string()
     }
@@ -30,10 +27,7 @@ impl Record for Delivery {
     const TREE: &'static str = "deliveries";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Delivery {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         format!("{}/{}", self.app, self.id)
     }

@@ -1,6 +1,6 @@
 //! A record type for tests, and small openings of a store over it.
 
-use crate::{Audited, Collection, Never, Record, Store, store::Tuning};
+use crate::{Audited, Collection, Record, Store, store::Tuning};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use types::{Kind, Organization, Result, Role, Time, User, World};
@@ -18,10 +18,7 @@ impl Record for Thing {
     const TREE: &'static str = "things";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Thing {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.clone()
     }
