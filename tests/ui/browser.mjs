@@ -1,6 +1,6 @@
 // Chromium for the checks: where it is, the flags that keep it quiet, and a network of its own.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import net from 'node:net';
@@ -8,6 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startPanel } from './panel.mjs';
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
@@ -57,3 +60,38 @@ export async function violations(page) {
   await inspector.detach();
   return JSON.parse(result.value ?? '[]').map((/** @type {[string, string[]]} */ [id, nodes]) => `axe ${id}:\n      ${nodes.join('\n      ')}`);
 }
+
+/** A panel of its own with a page on it. `allow`: what the page may report as an error. @param {RegExp[]} allow @param {{ acceptDownloads?: boolean }} [more] */
+export async function openPanel(allow, more = {}) {
+  const panel = await startPanel();
+  const browser = await launch(panel.url);
+  const fresh = async () => {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce', ...more });
+    const page = await context.newPage();
+    return { context, page, wrong: watch(page, { allow }) };
+  };
+  return { panel, browser, fresh, ...await fresh(), close: async () => { await browser.close(); await panel.stop(); } };
+}
+
+/** The page by axe, in both themes, at a desk's and a phone's width; pictures of it go where SERVERKIT_SHOTS says. @param {import('playwright-core').Page} page @param {string} name */
+export async function look(page, name) {
+  const shots = process.env.SERVERKIT_SHOTS;
+  for (const theme of /** @type {const} */ (['dark', 'light'])) {
+    for (const width of [1280, 390]) {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+      await page.setViewportSize({ width, height: 900 });
+      await sleep(120);
+      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
+      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+/** A request of the API as whom the page is signed in. @param {import('playwright-core').Page} page @param {string} method @param {string} path @param {unknown} body @returns {Promise<{ status: number, text: string }>} */
+export const send = (page, method, path, body) => page.evaluate(async ([method, path, body]) => {
+  const csrf = (await (await fetch('/api/v1/session')).json()).csrf;
+  const answer = await fetch(`/api/v1${path}`, { method, headers: { 'content-type': 'application/json', 'x-csrf-token': csrf }, body: JSON.stringify(body) });
+  return { status: answer.status, text: await answer.text() };
+}, /** @type {[string, string, unknown]} */ ([method, path, body]));

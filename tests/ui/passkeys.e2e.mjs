@@ -1,16 +1,13 @@
 // Passkeys in a real browser with Chromium's virtual authenticator: made, used alone, beside the password and to confirm,
 // named, removed; refused where the panel has no name, without user verification, and when the question is an old one.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
+import { launch, look as looked, watch } from './browser.mjs';
 import { binary, startPanel } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
 /** @type {Awaited<ReturnType<typeof startPanel>>} */
 let panel;
@@ -55,18 +52,8 @@ after(async () => { await browser?.close(); await panel?.stop(); });
 /** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
 async function look(name) {
   const kept = await credentials();
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
-    }
-  }
+  await looked(page, name);
   await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
-  await page.setViewportSize({ width: 1280, height: 900 });
   // What axe is put in with takes the authenticator along when it goes.
   await device.send('WebAuthn.enable');
   await plugIn();

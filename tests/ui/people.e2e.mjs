@@ -2,21 +2,18 @@
 // invitation from the link to the new account, ending the other sessions, and the rules of sessions. The pages by axe, in both
 // themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { look, openPanel } from './browser.mjs';
+import { binary } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openPanel>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').Page} */
 let page;
 /** @type {import('playwright-core').Page} */
@@ -26,35 +23,20 @@ const wrong = [];
 /** @type {string[][]} */
 const watched = [];
 
-const fresh = async () => {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  const made = await context.newPage();
-  watched.push(watch(made, { allow: [/40[13]|422/] }));
-  return made;
+/** A browser that was never here. */
+const another = async () => {
+  const made = await opened.fresh();
+  watched.push(made.wrong);
+  return made.page;
 };
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  page = await fresh();
-  other = await fresh();
+  opened = await openPanel([/40[13]|422/]);
+  ({ panel, page } = opened);
+  watched.push(opened.wrong);
+  other = await another();
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
-
-/** @param {import('playwright-core').Page} at @param {string} name */
-async function look(at, name) {
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await at.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await at.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(at), [], `${name} ${theme} ${width}`);
-      assert.ok(await at.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await at.screenshot({ path: `${shots}/${name}-${theme}-${width}.png` }); }
-    }
-  }
-  await at.setViewportSize({ width: 1280, height: 900 });
-}
+after(async () => { await opened?.close(); });
 
 test('a password is judged while it is typed', { skip, timeout: 60_000 }, async () => {
   await page.goto(panel.link);
@@ -93,16 +75,15 @@ test('somebody is invited, and comes in', { skip, timeout: 90_000 }, async () =>
   await other.waitForSelector('.rail');
   await page.getByRole('cell', { name: 'Bob bob@example.com' }).waitFor();
   // Once.
-  const late = await fresh();
+  const late = await another();
   await late.goto(link);
   await late.getByText('This link does not work').waitFor();
   await look(late, 'invitation-used');
 });
 
 test('the other sessions end together, and by rules', { skip, timeout: 60_000 }, async () => {
-  /** A browser that was never here. */
   const signIn = async () => {
-    const made = await fresh();
+    const made = await another();
     await made.goto(`${panel.url}/sign-in`);
     await made.getByLabel('Email').fill(EMAIL);
     await made.getByLabel('Password', { exact: true }).fill(PASSWORD);

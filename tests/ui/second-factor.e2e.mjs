@@ -2,16 +2,13 @@
 // browser, confirming what is dangerous, and the one way that a policy leaves. The codes are made here, by RFC 6238.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { look, openPanel, send } from './browser.mjs';
+import { binary } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
 /** @param {string} key in base 32 @param {number} [steps] from now */
 function code(key, steps = 0) {
@@ -24,10 +21,10 @@ function code(key, steps = 0) {
   return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, '0');
 }
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openPanel>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').BrowserContext} */
 let context;
 /** @type {import('playwright-core').Page} */
@@ -40,29 +37,10 @@ let codes = [];
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[139]|422/] });
+  opened = await openPanel([/40[139]|422/]);
+  ({ panel, context, page, wrong } = opened);
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
-
-/** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
-async function look(name) {
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
-    }
-  }
-  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
+after(async () => { await opened?.close(); });
 
 /** @param {string} path */
 const go = async (path) => { await page.goto(`${panel.url}${path}`); await page.waitForSelector('h1'); };
@@ -85,7 +63,7 @@ test('setting it up', { skip, timeout: 60_000 }, async () => {
   await page.waitForSelector('.rail');
   await go('/account');
   await page.getByRole('button', { name: 'Set up' }).waitFor();
-  await look('account-without');
+  await look(page, 'account-without');
   await page.getByRole('button', { name: 'Set up' }).click();
   await page.getByLabel('Your password').fill('wrong wrong wrong');
   await page.getByRole('button', { name: 'Go on' }).click();
@@ -94,7 +72,7 @@ test('setting it up', { skip, timeout: 60_000 }, async () => {
   await page.getByRole('button', { name: 'Go on' }).click();
   await page.getByAltText(/QR code/).waitFor();
   assert.ok(await page.getByAltText(/QR code/).evaluate((/** @type {HTMLImageElement} */ image) => image.complete && image.naturalWidth > 0), 'the picture is drawn');
-  await look('enrol-dialog');
+  await look(page, 'enrol-dialog');
   key = (await page.locator('.key-box code').innerText()).replace(/\s/g, '');
   assert.equal(key.length, 32);
   await page.getByLabel('Code').fill('000000');
@@ -105,17 +83,17 @@ test('setting it up', { skip, timeout: 60_000 }, async () => {
   await page.getByText('Your second factor is on').waitFor();
   codes = await page.locator('.codes code').allInnerTexts();
   assert.equal(codes.length, 10);
-  await look('recovery-codes');
+  await look(page, 'recovery-codes');
   await page.getByRole('button', { name: 'I have stored them' }).click();
   await page.getByText('10 of 10 recovery codes are left').waitFor();
-  await look('account-with');
+  await look(page, 'account-with');
 });
 
 test('signing in with a code, and being remembered', { skip, timeout: 60_000 }, async () => {
   await signOut();
   await signIn();
   await page.getByText('Six digits from your authenticator app').waitFor();
-  await look('sign-in-code');
+  await look(page, 'sign-in-code');
   await page.getByLabel('Code', { exact: true }).fill('000000');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('The code is wrong, or was used already').waitFor();
@@ -137,7 +115,7 @@ test('what is dangerous asks for a code, and goes on with it', { skip, timeout: 
   await page.getByLabel('Name', { exact: true }).last().fill('ci');
   await page.getByRole('button', { name: 'Create token' }).click();
   await page.getByText('Confirm that it is you').waitFor();
-  await look('confirm');
+  await look(page, 'confirm');
   await page.getByLabel('Code', { exact: true }).fill(codes[1]);
   await page.getByRole('button', { name: 'Confirm' }).click();
   await page.getByText('Your new token').waitFor();
@@ -146,27 +124,24 @@ test('what is dangerous asks for a code, and goes on with it', { skip, timeout: 
   await go('/security');
   await page.getByLabel('Who must have one').selectOption('everyone');
   await page.getByLabel('Grace period', { exact: true }).fill('0');
-  await look('security');
+  await look(page, 'security');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('Saved', { exact: true }).first().waitFor();
   await go('/team');
   await page.getByText('Second factor').first().waitFor();
-  await look('team');
+  await look(page, 'team');
 });
 
 test('a policy leaves one way', { skip, timeout: 60_000 }, async () => {
-  const made = await page.evaluate(async (password) => {
-    const { csrf } = await (await fetch('/api/v1/session')).json();
-    return (await fetch('/api/v1/users', { method: 'POST', headers: { 'content-type': 'application/json', 'x-csrf-token': csrf }, body: JSON.stringify({ email: 'bob@example.com', name: 'Bob', role: 'developer', password }) })).status;
-  }, PASSWORD);
-  assert.equal(made, 201);
+  const made = await send(page, 'POST', '/users', { email: 'bob@example.com', name: 'Bob', role: 'developer', password: PASSWORD });
+  assert.equal(made.status, 201);
   await context.clearCookies();
   await go('/sign-in');
   await page.getByLabel('Email').fill('bob@example.com');
   await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('This panel asks for one before you go on').waitFor();
-  await look('enrol');
+  await look(page, 'enrol');
   await go('/apps');
   await page.waitForURL(/enrol/);
   await page.getByLabel('Your password').fill(PASSWORD);

@@ -10,7 +10,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
-import { launch, violations, watch } from './browser.mjs';
+import { launch, send, violations, watch } from './browser.mjs';
 import { ask, binary, freePorts, hasEngine, startPanel } from './panel.mjs';
 
 const IMAGE = process.env.SERVERKIT_TEST_IMAGE ?? 'tests/http:latest';
@@ -82,12 +82,7 @@ const tab = async (/** @type {string} */ name) => { await page.locator('.tabs a'
 async function eventually(is, limit = 30_000) { for (const begun = Date.now(); ; await page.waitForTimeout(150)) { if (await is().catch(() => false)) return; if (Date.now() - begun > limit) assert.fail('it did not come about'); } }
 /** Makes an app from the image, with a sentence of its own, and waits until it answers. */
 async function app(/** @type {string} */ name) {
-  const made = await page.evaluate(async ([name_, image]) => {
-    const { csrf } = await (await fetch('/api/v1/session')).json();
-    const send = (/** @type {string} */ method, /** @type {string} */ path, /** @type {unknown} */ body) => fetch(`/api/v1${path}`, { method, headers: { 'content-type': 'application/json', 'x-csrf-token': csrf }, body: JSON.stringify(body) });
-    const answer = await send('POST', '/apps', { name: name_, source: { kind: 'image', reference: image }, domains: [`${name_}.localhost`], variables: [{ key: 'MESSAGE', value: `I am ${name_}` }] });
-    return { status: answer.status, text: await answer.text() };
-  }, [name, IMAGE]);
+  const made = await send(page, 'POST', '/apps', { name, source: { kind: 'image', reference: IMAGE }, domains: [`${name}.localhost`], variables: [{ key: 'MESSAGE', value: `I am ${name}` }] });
   assert.equal(made.status, 201, made.text);
   await eventually(async () => (await ask(panel.https, `${name}.localhost`)).text.trim() === `I am ${name}`, 120_000);
 }

@@ -4,18 +4,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { look, openPanel } from './browser.mjs';
+import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 const folder = mkdtempSync(join(tmpdir(), 'sk-upload-'));
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openPanel>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').Page} */
 let page;
 /** @type {string[]} */
@@ -23,11 +21,9 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[139]|422/] });
+  opened = await openPanel([/40[139]|422/]);
+  const { context } = opened;
+  ({ panel, page, wrong } = opened);
   const password = 'seven quiet otters swim north';
   const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password } });
   assert.equal(made.status(), 201);
@@ -38,22 +34,7 @@ before(async () => {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForSelector('.rail');
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); await panel?.stop(); rmSync(folder, { recursive: true, force: true }); });
-
-/** @param {string} name */
-async function look(name) {
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
+after(async () => { await opened?.close(); rmSync(folder, { recursive: true, force: true }); });
 
 test('a folder becomes an app', { skip, timeout: 120_000 }, async () => {
   const site = join(folder, 'my-site');
@@ -61,12 +42,12 @@ test('a folder becomes an app', { skip, timeout: 120_000 }, async () => {
   for (const [path, text] of [['index.html', '<h1>hello</h1>'], ['.gitignore', 'node_modules\n'], ['node_modules/x.js', 'x']]) writeFileSync(join(site, path), text);
   await page.goto(`${panel.url}/apps/new?from=upload`);
   await page.waitForSelector('.drop-zone');
-  await look('upload-empty');
+  await look(page, 'upload-empty');
   await page.setInputFiles('.drop-zone input[webkitdirectory]', site);
   await page.waitForSelector('.drop-zone.full');
   assert.match(await page.locator('.drop-zone').innerText(), /2\sfiles, .* packed; 1\sfile left out by \.gitignore/);
   assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'my-site');
-  await look('upload-full');
+  await look(page, 'upload-full');
   await page.getByRole('button', { name: 'Create and deploy' }).click();
   await page.waitForURL(/\/apps\/(?!new)/);
   const uploads = await page.evaluate(async () => (await (await fetch('/api/v1/apps/my-site/uploads')).json()).items);
@@ -74,7 +55,7 @@ test('a folder becomes an app', { skip, timeout: 120_000 }, async () => {
   assert.equal(uploads[0].files, 2);
   await page.getByRole('button', { name: 'Deploy', exact: true }).first().click();
   await page.waitForSelector('dialog .drop-zone');
-  await look('upload-dialog');
+  await look(page, 'upload-dialog');
   // What is no archive is told at once, and by the panel when only it can know.
   writeFileSync(join(folder, 'photo.jpg'), 'x');
   await page.setInputFiles('dialog .drop-zone input[accept]', join(folder, 'photo.jpg'));

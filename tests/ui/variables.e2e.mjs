@@ -1,18 +1,15 @@
 // Shared variables in a real browser against a real panel: where a value comes from, setting it nearer, review, history, restore.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { look, openPanel, send } from './browser.mjs';
+import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openPanel>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').Page} */
 let page;
 /** @type {string[]} */
@@ -20,11 +17,9 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[139]|422/] });
+  opened = await openPanel([/40[139]|422/]);
+  const { context } = opened;
+  ({ panel, page, wrong } = opened);
   const password = 'seven quiet otters swim north';
   const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password } });
   assert.equal(made.status(), 201);
@@ -35,22 +30,7 @@ before(async () => {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForSelector('.rail');
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
-
-/** @param {string} name */
-async function look(name) {
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
+after(async () => { await opened?.close(); });
 
 /** Adds a variable in the grid. @param {string} key @param {string} value */
 async function add(key, value) {
@@ -67,20 +47,16 @@ async function save() {
 }
 
 test('shared variables', { skip, timeout: 150_000 }, async () => {
-  const created = await page.evaluate(async () => {
-    const session = await (await fetch('/api/v1/session')).json();
-    const answer = await fetch('/api/v1/apps', { method: 'POST', headers: { 'content-type': 'application/json', 'x-csrf-token': session.csrf }, body: JSON.stringify({ name: 'shop', source: { kind: 'image', reference: 'redis:7' }, deploy: false }) });
-    return answer.json();
-  });
+  const created = JSON.parse((await send(page, 'POST', '/apps', { name: 'shop', source: { kind: 'image', reference: 'redis:7' }, deploy: false })).text);
   await page.goto(`${panel.url}/projects`);
   await page.getByRole('link', { name: 'Shared variables' }).click();
   await page.waitForSelector('.env');
-  await look('variables-organization-empty');
+  await look(page, 'variables-organization-empty');
   await add('REGION', 'eu-1');
   await add('LEVEL', 'info');
   await page.getByRole('button', { name: 'Review and save' }).click();
   await page.getByRole('dialog').getByText('It reaches shop').waitFor();
-  await look('variables-review');
+  await look(page, 'variables-review');
   await page.getByRole('dialog').getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByRole('dialog').waitFor({ state: 'detached' });
 
@@ -89,14 +65,14 @@ test('shared variables', { skip, timeout: 150_000 }, async () => {
   await page.getByText('the organization').first().waitFor();
   await add('LEVEL', 'warn');
   await save();
-  await look('variables-project');
+  await look(page, 'variables-project');
   await page.goto(`${panel.url}/apps/${created.id}/environment`);
   await page.locator('.inherited li', { hasText: 'LEVEL' }).getByText(/^project /).waitFor();
   await page.locator('.inherited li', { hasText: 'REGION' }).getByRole('button', { name: 'Set here' }).click();
   await page.getByLabel('Value of REGION').fill('us-${LEVEL}');
   await save();
   await page.locator('.inherited li', { hasText: 'REGION' }).waitFor({ state: 'detached' });
-  await look('variables-app');
+  await look(page, 'variables-app');
 
   // A circle is told before anything is saved.
   await add('ROUND', '${REGION} ${AGAIN}');
@@ -110,7 +86,7 @@ test('shared variables', { skip, timeout: 150_000 }, async () => {
   await save();
   await page.getByRole('button', { name: 'History' }).click();
   await page.getByRole('dialog').locator('li').nth(1).waitFor();
-  await look('variables-history');
+  await look(page, 'variables-history');
   await page.getByRole('dialog').getByRole('button', { name: 'Restore' }).first().click();
   await page.waitForFunction(() => document.querySelectorAll('.history li').length === 3);
   await page.getByRole('dialog').getByRole('button', { name: 'Close' }).last().click();
