@@ -3,8 +3,8 @@
 
 use crate::deploy::text;
 use serde_json::{Value, json};
-use std::{fs, path::Path};
-use testkit::{GitFixture, TestPanel};
+use std::{fs, path::Path, time::Duration};
+use testkit::{GitFixture, TestPanel, docker, docker_host, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn template(version: &str, more: &str) -> String {
@@ -220,12 +220,12 @@ async fn a_signed_catalog_is_taken_only_as_its_publisher_signed_it() {
     let output = panel.cli(&["catalog", "source", "index", folder.path().to_str().unwrap()]).await;
     assert_eq!(output.code, 0, "{output:?}");
     let keys = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
-    let sign = || {
+    let sign = |comment: &str| {
         let index = fs::read(folder.path().join("index.json")).unwrap();
-        let signature = minisign::sign(None, &keys.sk, index.as_slice(), None, None).unwrap();
+        let signature = minisign::sign(None, &keys.sk, index.as_slice(), Some(comment), None).unwrap();
         fs::write(folder.path().join("index.json.minisig"), signature.to_string()).unwrap();
     };
-    sign();
+    sign("timestamp:1700000000\tfile:index.json");
     let url = format!("{}/index.json", serve(folder.path()).await);
     let create = |name: &str, key: Option<String>| json!({"name": name, "kind": "web", "url": url, "key": key});
     let plain = panel.post("/api/v1/catalogs", create("plain", None)).await;
@@ -246,6 +246,27 @@ async fn a_signed_catalog_is_taken_only_as_its_publisher_signed_it() {
     assert!(text(&listed[0], "problem").contains("compose.yaml"), "{listed:?}");
     let kept = panel.get("/api/v1/catalog/signed:wiki").await.expect(200).json();
     assert!(text(&kept, "compose").contains("64m"));
+
+    // A newer one is taken; the old one is signed as rightly as ever, and is refused when it is shown again.
+    let files = ["wiki/compose.yaml", "index.json", "index.json.minisig"].map(|name| folder.path().join(name));
+    fs::write(wiki.join("compose.yaml"), compose("nginx:1.22", "64m", "")).unwrap();
+    let old: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+    fs::write(wiki.join("compose.yaml"), compose("nginx:1.22", "66m", "")).unwrap();
+    let output = panel.cli(&["catalog", "source", "index", folder.path().to_str().unwrap()]).await;
+    assert_eq!(output.code, 0, "{output:?}");
+    sign("timestamp:1700000100\tfile:index.json");
+    let read = panel.post("/api/v1/catalogs/signed/refresh", json!({})).await.expect(200).json();
+    assert_eq!(read["signed_at"], "2023-11-14T22:15:00Z", "{read}");
+    for (path, bytes) in files.iter().zip(&old) {
+        fs::write(path, bytes).unwrap();
+    }
+    let refused = panel.post("/api/v1/catalogs/signed/refresh", json!({})).await.expect(422).text();
+    assert!(refused.contains("an old one is shown again"), "{refused}");
+    let kept = panel.get("/api/v1/catalog/signed:wiki").await.expect(200).json();
+    assert!(text(&kept, "compose").contains("66m"));
+    sign("by hand");
+    let refused = panel.post("/api/v1/catalogs/signed/refresh", json!({})).await.expect(422).text();
+    assert!(refused.contains("does not say when"), "{refused}");
     panel.delete("/api/v1/catalogs/signed").await.expect(204);
     panel.get("/api/v1/catalog/signed:wiki").await.expect(404);
 }
@@ -295,4 +316,189 @@ async fn a_catalog_filled_by_hand() {
     fs::write(&file, "no template at all").unwrap();
     let nonsense = panel.cli(&["catalog", "import", path]).await;
     assert!(nonsense.code != 0 && nonsense.stderr.contains("text"), "{nonsense:?}");
+}
+
+#[tokio::test]
+async fn what_an_import_needs_from_elsewhere() {
+    let panel = TestPanel::start().await;
+    panel
+        .post("/api/v1/catalogs", json!({"name": "ours", "kind": "own"}))
+        .await
+        .expect(201);
+    let folder = tempfile::tempdir().unwrap();
+    let url = serve(folder.path()).await;
+    fs::write(
+        folder.path().join("stack.yml"),
+        "services:\n  web: {image: 'nginx:1.22', ports: ['8080:80'], restart: always}\n",
+    )
+    .unwrap();
+    let stack = |file: &str| {
+        let repository = json!({"stackfile": format!("{url}/{file}")});
+        json!({"type": 3, "title": "Hello", "name": "hello", "description": "Says hello.", "repository": repository})
+    };
+    let body = |file: &str, more: Value| {
+        let text = json!({"version": "2", "templates": [stack(file)]}).to_string();
+        let mut body = json!({"text": text});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let convert = async |body: Value| {
+        let found = panel.post("/api/v1/catalog-imports", body).await.expect(200).json();
+        found["templates"][0].clone()
+    };
+    // Nothing is got unless it is asked for.
+    let asks = convert(body("stack.yml", json!({}))).await;
+    let address = asks["fetch"][0].as_str().expect("it is named").to_owned();
+    assert!(asks["template"] == "" && address.starts_with(&url), "{asks}");
+    let given = convert(body(
+        "stack.yml",
+        json!({"files": {address.clone(): "services: {web: {image: 'nginx:1.22', restart: always}}"}}),
+    ))
+    .await;
+    assert!(
+        given["fetch"] == json!([]) && text(&given, "compose").contains("nginx:1.22"),
+        "{given}"
+    );
+    let got = convert(body("stack.yml", json!({"fetch": true}))).await;
+    assert!(got["fetch"] == json!([]) && text(&got, "compose").contains("nginx:1.22"), "{got}");
+    let gone = convert(body("none.yml", json!({"fetch": true}))).await;
+    assert!(gone["notes"].to_string().contains("404"), "{gone}");
+
+    let file = folder.path().join("templates.json");
+    fs::write(&file, text(&body("stack.yml", json!({})), "text")).unwrap();
+    let path = file.to_str().unwrap();
+    let import = panel.cli(&["catalog", "import", path, "--fetch", "--into", "ours"]).await;
+    assert!(import.code == 0 && import.stdout.contains("hello"), "{import:?}");
+    panel.get("/api/v1/catalog/ours:hello").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_update_whose_ports_cannot_be_had_changes_nothing() {
+    let panel = TestPanel::start().await;
+    let git = GitFixture::of(&[("README.md", "a catalog")]);
+    publish(&git, "1.0-1", "", &compose("nginx:1.22", "64m", ""));
+    add(&panel, &git).await;
+    let values = json!({"values": {"domain": "wiki.example.test"}});
+    panel.post("/api/v1/catalog/acme:wiki/install", values).await.expect(201);
+    let mine = own_file(&panel).await;
+    let taken = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let free = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let (taken_port, free_port) = (taken.local_addr().unwrap().port(), free.local_addr().unwrap().port());
+    drop(free);
+    let asked =
+        "  - { name: first, type: port, title: First, default: 20001 }\n  - { name: second, type: port, title: Second, default: 20002 }\n";
+    let newer = compose("nginx:1.22", "64m", "").replace(
+        "    configs:\n      -",
+        "    ports: ['{{ first }}:81', '{{ second }}:82']\n    configs:\n      -",
+    );
+    publish(&git, "1.1-1", asked, &newer);
+    panel.post("/api/v1/catalogs/acme/refresh", json!({})).await.expect(200);
+    let update = |first: u16, second: u16| json!({"values": {"first": first.to_string(), "second": second.to_string()}});
+    let refused = panel
+        .post("/api/v1/apps/wiki/template/update", update(free_port, taken_port))
+        .await
+        .expect(409)
+        .text();
+    assert!(refused.contains(&taken_port.to_string()), "{refused}");
+    let shown = panel.get("/api/v1/apps/wiki").await.expect(200).json();
+    assert_eq!(shown["source"]["template"]["version"], "1.0-1", "{shown}");
+    assert_eq!(own_file(&panel).await, mine);
+    assert_eq!(
+        panel.list("/api/v1/ports").await,
+        Vec::<Value>::new(),
+        "the first one is closed again"
+    );
+    let variables = panel.list("/api/v1/apps/wiki/variables").await;
+    assert!(!variables.iter().any(|one| one["key"] == "second"), "{variables:?}");
+
+    // With the port free it goes through, and going back gives the ports back.
+    drop(taken);
+    panel
+        .post("/api/v1/apps/wiki/template/update", update(free_port, taken_port))
+        .await
+        .expect(200);
+    assert_eq!(panel.list("/api/v1/ports").await.len(), 2);
+    panel.post("/api/v1/apps/wiki/template/undo", json!({})).await.expect(200);
+    assert_eq!(panel.list("/api/v1/ports").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn docker_data_is_copied_before_an_update_and_comes_back_with_it() {
+    let panel = TestPanel::docker().await;
+    let git = GitFixture::of(&[("README.md", "a catalog")]);
+    let with_data = |image: &str, more: &str| {
+        let file = compose(image, "64m", more).replace("    configs:\n      -", "    volumes: ['data:/data']\n    configs:\n      -");
+        format!("{file}volumes:\n  data:\n")
+    };
+    publish(&git, "1.0-1", "", &with_data("nginx:1.22", ""));
+    add(&panel, &git).await;
+    let made = panel
+        .post(
+            "/api/v1/catalog/acme:wiki/install",
+            json!({"values": {"domain": "wiki.example.test"}}),
+        )
+        .await
+        .expect(201)
+        .json();
+    panel.live(&text(&made["deployment"], "id")).await;
+    let id = text(&made, "id");
+    let inside = |command: &str| {
+        let all = crate::compose::containers(&id);
+        let running: Vec<_> = all.iter().filter(|(_, _, state)| state == "running").collect();
+        let [web] = running[..] else { panic!("not one: {all:?}") };
+        let said = docker(&docker_host(), &["exec", &web.1, "sh", "-c", command]).unwrap();
+        said.trim_end().to_owned()
+    };
+    inside("echo first >/data/page && chown 101:101 /data/page && head -c 2000000 /dev/zero | tr '\\0' x >/data/large");
+
+    publish(&git, "2.0-1", KEY, &with_data("nginx:1.22", "      KEY: \"{{ key }}\"\n"));
+    panel.post("/api/v1/catalogs/acme/refresh", json!({})).await.expect(200);
+    let plan = panel.post("/api/v1/apps/wiki/template/plan", json!({})).await.expect(200).json();
+    assert_eq!(plan["data"]["volumes"][0]["name"], "data", "{plan}");
+    assert!(
+        plan["data"]["bytes"].as_u64().unwrap() > 2_000_000 && plan["data"]["problem"].is_null(),
+        "{plan}"
+    );
+    let output = panel.cli(&["catalog", "update", "wiki", "--wait"]).await;
+    assert!(output.code == 0 && output.stdout.contains("copied the volume data"), "{output:?}");
+    let shown = panel.get("/api/v1/apps/wiki").await.expect(200).json();
+    let copy = shown["source"]["template"]["copies"][0].clone();
+    assert!(copy["name"] == "data" && copy["bytes"].as_u64().unwrap() > 2_000_000, "{shown}");
+    assert_eq!(inside("cat /data/page"), "first", "the new version has the data");
+    inside("echo second >/data/page");
+
+    // Back with the data of then; what was written since is kept beside it.
+    let output = panel.cli(&["catalog", "update", "wiki", "--undo", "--with-data", "--wait"]).await;
+    assert_eq!(output.code, 0, "{output:?}");
+    crate::compose::says(&panel, "wiki.example.test", "greeting").await;
+    eventually("the newer one goes", Duration::from_secs(60), || async {
+        (crate::compose::containers(&id).len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(inside("cat /data/page && stat -c %u /data/page"), "first\n101");
+    let volumes = panel.list("/api/v1/volumes").await;
+    let apart = volumes.iter().filter(|volume| volume["apps"] == json!([])).count();
+    assert_eq!((volumes.len(), apart), (2, 1), "{volumes:?}");
+
+    // Once more, and forward again: the copy is replaced, and goes with the app.
+    for _ in 0..2 {
+        let updated = panel.post("/api/v1/apps/wiki/template/update", json!({})).await.expect(200).json();
+        panel.live(&text(&updated["deployment"], "id")).await;
+        let undone = panel.post("/api/v1/apps/wiki/template/undo", json!({})).await.expect(200).json();
+        panel.live(&text(&undone["deployment"], "id")).await;
+    }
+    let none = panel
+        .post("/api/v1/apps/wiki/template/update", json!({"without_copy": true}))
+        .await
+        .expect(200)
+        .json();
+    panel.live(&text(&none["deployment"], "id")).await;
+    let refused = panel
+        .post("/api/v1/apps/wiki/template/undo", json!({"data": true}))
+        .await
+        .expect(409)
+        .text();
+    assert!(refused.contains("no copy of the data"), "{refused}");
+    let left = docker(&docker_host(), &["ps", "-aq", "--filter", "label=serverkit.copy"]).unwrap();
+    assert_eq!(left.trim(), "", "no container of a copy is left");
 }

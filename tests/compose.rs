@@ -72,7 +72,7 @@ fn app(name: &str, compose: &str) -> Value {
 }
 
 /// Containers of an app by service: id and whether it runs.
-fn containers(app: &str) -> Vec<(String, String, String)> {
+pub fn containers(app: &str) -> Vec<(String, String, String)> {
     let filter = format!("label=serverkit.app={app}");
     let format = r#"{{.Label "serverkit.service"}} {{.ID}} {{.State}}"#;
     let lines = docker(&docker_host(), &["ps", "-a", "--filter", &filter, "--format", format]).unwrap();
@@ -88,7 +88,7 @@ fn containers(app: &str) -> Vec<(String, String, String)> {
     all
 }
 
-fn id_of(all: &[(String, String, String)], service: &str) -> String {
+pub fn id_of(all: &[(String, String, String)], service: &str) -> String {
     let found = all.iter().find(|(name, ..)| name == service);
     found.unwrap_or_else(|| panic!("no {service} in {all:?}")).1.clone()
 }
@@ -108,7 +108,7 @@ fn objects(organization: &str) -> BTreeSet<String> {
     all
 }
 
-async fn says(panel: &TestPanel, host: &str, wanted: &str) {
+pub async fn says(panel: &TestPanel, host: &str, wanted: &str) {
     eventually_ok(&format!("{host} says {wanted:?}"), SOON, || async {
         let reply = panel.visit(host, "/").await;
         match reply.text().contains(wanted) {
@@ -165,6 +165,20 @@ async fn docker_nine_services_come_change_go_back_and_go() {
     // One service's log, and a command in one service.
     let lines = panel.get("/api/v1/apps/shop/logs?service=db").await.expect(200).text();
     assert!(lines.contains("database system is ready") && !lines.contains("nginx"), "{lines}");
+
+    let said = panel
+        .cli(&["ssh", "shop", "--service", "db", "--", "printenv", "POSTGRES_USER"])
+        .await;
+    assert!(said.code == 0 && said.stdout.trim() == "shop", "{said:?}");
+    // Each with its own limits.
+    for (service, bytes) in [("web", 64 << 20), ("db", 256 << 20), ("one", 32 << 20)] {
+        let limit = docker(
+            &docker_host(),
+            &["inspect", "--format", "{{.HostConfig.Memory}}", &id_of(&old, service)],
+        )
+        .unwrap();
+        assert_eq!(limit.trim(), bytes.to_string(), "{service}");
+    }
 
     // Only what changed is made anew.
     panel

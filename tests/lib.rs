@@ -13,6 +13,7 @@ mod catalog;
 mod catalogs;
 mod cli;
 mod compose;
+mod compose_source;
 mod deploy;
 mod edge_live;
 mod faults;

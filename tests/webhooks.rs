@@ -11,7 +11,7 @@ const OLD: &str = "1111111111111111111111111111111111111111";
 const ZERO: &str = "0000000000000000000000000000000000000000";
 
 /// An app's webhook as a forge has it in its settings.
-struct Hook {
+pub struct Hook {
     path: String,
     secret: String,
     /// Where the app's repository is, if it must be there.
@@ -19,7 +19,7 @@ struct Hook {
 }
 
 impl Hook {
-    async fn of(panel: &TestPanel, app: &str) -> Hook {
+    pub async fn of(panel: &TestPanel, app: &str) -> Hook {
         let made = panel
             .post(&format!("/api/v1/apps/{app}/webhook/rotate"), json!({}))
             .await
@@ -49,7 +49,7 @@ impl Hook {
         }
         api.send(request.body(body.into())).await
     }
-    async fn github(&self, panel: &TestPanel, event: &str, id: &str, body: &Value) -> Reply {
+    pub async fn github(&self, panel: &TestPanel, event: &str, id: &str, body: &Value) -> Reply {
         let body = body.to_string();
         let signature = format!("sha256={}", self.signed(body.as_bytes()));
         let headers = [
@@ -61,7 +61,7 @@ impl Hook {
     }
 }
 
-fn pushed(branch: &str, after: &str, files: &[&str], message: &str) -> Value {
+pub fn pushed(branch: &str, after: &str, files: &[&str], message: &str) -> Value {
     json!({
         "ref": format!("refs/heads/{branch}"), "before": OLD, "after": after, "deleted": after == ZERO,
         "repository": {"default_branch": "main"}, "pusher": {"name": "ada"},

@@ -16,6 +16,37 @@ async fn docker_20_deployments_and_5_rollbacks_drop_nothing() {
     change_versions(20, 5).await;
 }
 
+#[tokio::test]
+async fn docker_a_service_that_changes_drops_nothing() {
+    let panel = TestPanel::docker().await;
+    let file = |words: &str| {
+        format!(
+            "services:\n  web:\n    image: nginx:1.22\n    restart: always\n    ports: ['8080:80']\n    stop_grace_period: 10s\n    \
+             configs: [{{source: page, target: /usr/share/nginx/html/index.html}}]\n  \
+             worker: {{image: 'redis:7', restart: always, stop_grace_period: 1s}}\nconfigs: {{page: {{content: '{words}'}}}}\n"
+        )
+    };
+    let body = json!({"name": "duo", "source": {"kind": "compose", "compose": file("0")}, "domains": ["duo.test"]});
+    panel.live_app(body).await;
+    let load = Load::start(&panel.site("duo.test", "/"), 300);
+    for number in 1..4 {
+        let source = json!({"source": {"kind": "compose", "compose": file(&number.to_string())}});
+        panel.patch("/api/v1/apps/duo", source).await.expect(200);
+        let id = panel.deploy("duo").await;
+        panel.live(&id).await;
+    }
+    assert_eq!(panel.visit("duo.test", "/").await.text(), "3");
+    // The last old container still drains.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let report = load.finish().await;
+    assert!(
+        report.per_second > 250.0,
+        "only {:.0} requests a second were sent",
+        report.per_second
+    );
+    assert_eq!(report.failed, 0, "{:?}", report.reasons);
+}
+
 async fn change_versions(deployments: usize, rollbacks: usize) {
     let panel = TestPanel::docker().await;
     let repository = GitFixture::sample("hello");

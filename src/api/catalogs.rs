@@ -42,6 +42,8 @@ pub struct Catalog {
     pub version: Option<String>,
     /// When it was read last.
     pub read_at: Option<OffsetDateTime>,
+    /// When its publisher signed what was read; what was signed earlier is refused.
+    pub signed_at: Option<OffsetDateTime>,
     /// Why the last look failed; the templates are those from before.
     pub problem: Option<String>,
     pub created_at: OffsetDateTime,
@@ -111,6 +113,7 @@ impl From<types::Catalog> for Catalog {
             left_out: Vec::new(),
             version: None,
             read_at: None,
+            signed_at: None,
             problem: catalog.problem,
             created_at: moment(catalog.created_at),
         };
@@ -139,6 +142,7 @@ impl From<types::Catalog> for Catalog {
             made.templates = read.templates;
             made.version = Some(read.version).filter(|version| !version.is_empty());
             made.read_at = Some(moment(read.at));
+            made.signed_at = read.signed_at.map(moment);
             let left_out = |(name, why)| LeftOutTemplate { name, why };
             made.left_out = read.left_out.into_iter().map(left_out).collect();
         }

@@ -15,6 +15,8 @@ pub struct CatalogImport {
     /// Files that belong to it, by name or address: `docker-compose.yml` beside a Dokploy template. Under `name`: what it
     /// is to be called.
     pub files: Option<BTreeMap<String, String>>,
+    /// Let the panel get what lies elsewhere and is not among `files`.
+    pub fetch: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -37,7 +39,7 @@ pub struct ImportedTemplate {
     pub compose: String,
     /// What differs from how it was there, and what is guessed.
     pub notes: Vec<String>,
-    /// Addresses whose texts it needs first: send them in `files`, by address.
+    /// Addresses whose texts it needs first: send them in `files`, by address, or ask for `fetch`.
     pub fetch: Vec<String>,
     /// What keeps it from being carried over; it has no files then.
     pub problems: Vec<String>,
@@ -68,6 +70,7 @@ impl ImportsApi {
             }),
             text: body.0.text,
             files: body.0.files.unwrap_or_default(),
+            fetch: body.0.fetch.unwrap_or(false),
         };
         let imported = self.0.imports.convert(&who.actor, wish).await?;
         let templates = imported.into_iter().map(|one| ImportedTemplate {

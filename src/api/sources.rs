@@ -1,6 +1,6 @@
 //! How a repository is built, and a look into it beforehand.
 
-use crate::{Panel, apps::SourceInput, deployments::Commit, failures::Answer, signed::Signed, tags::Tag};
+use crate::{Panel, apps::SourceInput, deployments::Commit, failures::Answer, signed::Signed, stacks::ComposeReport, tags::Tag};
 use poem_openapi::{Enum, Object, OpenApi, payload::Json};
 
 /// Who knows how to build.
@@ -77,10 +77,22 @@ pub struct Inspection {
     pub branches: Vec<Branch>,
     /// Folders that an app may be in; `.` is the top.
     pub folders: Vec<String>,
-    /// How it would be built.
+    /// How it would be built; null for an app of several services.
     pub plan: Option<BuildPlan>,
     /// Why it could not be built.
     pub problem: Option<String>,
+    /// Files that look like Compose files, from the top.
+    pub compose_files: Vec<String>,
+    /// Of an app of several services: what they come to.
+    pub services: Option<InspectedServices>,
+}
+
+/// What a Compose file in a repository comes to.
+#[derive(Debug, Object)]
+pub struct InspectedServices {
+    /// From the top.
+    pub compose_file: String,
+    pub report: ComposeReport,
 }
 
 #[derive(Debug, Object)]
@@ -198,8 +210,9 @@ impl From<app::PlanView> for BuildPlan {
 impl From<app::Inspection> for Inspection {
     fn from(seen: app::Inspection) -> Inspection {
         let (plan, problem) = match seen.plan {
-            Ok(plan) => (Some(plan.into()), None),
-            Err(why) => (None, Some(why)),
+            Some(Ok(plan)) => (Some(plan.into()), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
         };
         Inspection {
             commit: seen.commit.into(),
@@ -215,6 +228,11 @@ impl From<app::Inspection> for Inspection {
             folders: seen.folders,
             plan,
             problem,
+            compose_files: seen.compose_files,
+            services: seen.compose.map(|(compose_file, report)| InspectedServices {
+                compose_file,
+                report: report.into(),
+            }),
         }
     }
 }

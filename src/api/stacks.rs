@@ -124,6 +124,19 @@ impl From<types::Notice> for ComposeNotice {
     }
 }
 
+impl From<app::ComposeReport> for ComposeReport {
+    fn from(report: app::ComposeReport) -> ComposeReport {
+        ComposeReport {
+            problems: report.problems.into_iter().map(ComposeNotice::from).collect(),
+            hints: report.hints.into_iter().map(ComposeNotice::from).collect(),
+            rights: report.rights.into_iter().map(ComposeRight::from).collect(),
+            services: report.services.into_iter().map(PlannedService::from).collect(),
+            volumes: report.volumes,
+            main_service: report.main,
+        }
+    }
+}
+
 impl From<types::HostRight> for ComposeRight {
     fn from(right: types::HostRight) -> ComposeRight {
         ComposeRight {
@@ -194,14 +207,7 @@ impl StacksApi {
         let ComposeCheck { compose, profiles, app } = body.0;
         let profiles = profiles.unwrap_or_default();
         let report = self.0.stacks.check(&who.actor, &compose, &profiles, app.as_deref()).await?;
-        Ok(Json(ComposeReport {
-            problems: report.problems.into_iter().map(ComposeNotice::from).collect(),
-            hints: report.hints.into_iter().map(ComposeNotice::from).collect(),
-            rights: report.rights.into_iter().map(ComposeRight::from).collect(),
-            services: report.services.into_iter().map(PlannedService::from).collect(),
-            volumes: report.volumes,
-            main_service: report.main,
-        }))
+        Ok(Json(report.into()))
     }
 
     /// Show the Compose file of an app

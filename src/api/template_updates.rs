@@ -20,6 +20,51 @@ pub struct TemplateUpdate {
     pub values: Option<BTreeMap<String, String>>,
     /// The Compose file to take; left out: what the template changed and what the app changed, together.
     pub compose: Option<String>,
+    /// Update without a copy of the app's data; left out: a copy is made first.
+    pub without_copy: Option<bool>,
+}
+
+/// Back to what was before an update.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct TemplateUndo {
+    /// Also bring the copy of the data back; what was written since stays in volumes of their own. Left out: the data stays as it is.
+    pub data: Option<bool>,
+}
+
+/// What of an app's data is copied before an update.
+#[derive(Debug, Object)]
+pub struct DataCopyPlan {
+    pub volumes: Vec<DataCopyVolume>,
+    pub bytes: u64,
+    /// What the disk that they lie on has left; null: not known.
+    pub free_bytes: Option<u64>,
+    /// Why there is no room for it.
+    pub problem: Option<String>,
+}
+
+/// A volume of an app.
+#[derive(Debug, Object)]
+pub struct DataCopyVolume {
+    /// As the Compose file calls it.
+    pub name: String,
+    /// Null: not measured.
+    pub bytes: Option<u64>,
+}
+
+impl From<app::DataPlan> for DataCopyPlan {
+    fn from(plan: app::DataPlan) -> DataCopyPlan {
+        DataCopyPlan {
+            bytes: plan.bytes(),
+            problem: plan.problem(),
+            free_bytes: plan.free_bytes,
+            volumes: plan
+                .volumes
+                .into_iter()
+                .map(|(name, bytes)| DataCopyVolume { name, bytes })
+                .collect(),
+        }
+    }
 }
 
 /// What an update would do.
@@ -48,6 +93,8 @@ pub struct TemplateUpdatePlan {
     pub services: Vec<PlannedService>,
     /// What reaches the host: only an administrator may take it over.
     pub rights: Vec<ComposeRight>,
+    /// The copy of the app's data that is made first. What writes to it is stopped for as long as that takes.
+    pub data: DataCopyPlan,
 }
 
 /// Lines that both changed.
@@ -81,6 +128,7 @@ impl From<app::UpdatePlan> for TemplateUpdatePlan {
             generated: plan.generated,
             services: plan.services.into_iter().map(PlannedService::from).collect(),
             rights: plan.rights.into_iter().map(ComposeRight::from).collect(),
+            data: plan.data.into(),
         }
     }
 }
@@ -90,6 +138,7 @@ impl From<TemplateUpdate> for app::UpdateWish {
         app::UpdateWish {
             values: body.values.unwrap_or_default(),
             text: body.compose,
+            without_copy: body.without_copy.unwrap_or(false),
         }
     }
 }
@@ -132,14 +181,16 @@ impl TemplateUpdatesApi {
 
     /// Take the last update of an app's template back
     ///
-    /// The app gets the file and version from before, and is deployed. Its data stays as it is now.
+    /// The app gets the file and version from before, and is deployed. With `data` also its data from before.
     #[oai(path = "/apps/:app/template/undo", method = "post", operation_id = "app_template_undo")]
     async fn app_template_undo(
         &self,
         who: Signed,
         /// Id or name.
         app: Path<String>,
+        body: Json<TemplateUndo>,
     ) -> Answer<Json<App>> {
-        Ok(Json(self.0.template_updates.undo(&who.actor, &app.0).await?.into()))
+        let data = body.0.data.unwrap_or(false);
+        Ok(Json(self.0.template_updates.undo(&who.actor, &app.0, data).await?.into()))
     }
 }

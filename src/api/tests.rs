@@ -65,6 +65,12 @@ impl Node for Bare {
     async fn volume_bytes(&self, _: &str) -> Result<Option<u64>> {
         none()
     }
+    async fn volume_room(&self, _: &str) -> Result<Option<u64>> {
+        Ok(None)
+    }
+    async fn volume_copy(&self, _: &str, _: &str, _: &str) -> Result<u64> {
+        Ok(0)
+    }
     async fn volume_remove(&self, _: &str) -> Result<()> {
         none()
     }

@@ -16,7 +16,7 @@ use crate::{
     variables::{VariableChange, sealed_variable},
     volumes,
 };
-use checks::{checked_command, checked_health, checked_limits, checked_port, commands_fit, in_range};
+use checks::{checked_command, checked_health, checked_limits, checked_port, commands_fit, in_range, volumes_fit};
 use sources::deploy_key;
 pub(crate) use sources::settled;
 use std::sync::Arc;
@@ -63,6 +63,7 @@ pub enum NewSource {
         submodules: bool,
         /// `None` leaves it as it was.
         build: Option<BuildWish>,
+        compose: Option<TreeWish>,
         user: Option<String>,
         password: Option<Secret>,
         /// Make a key for ssh.
@@ -77,6 +78,7 @@ pub enum NewSource {
         target: Option<String>,
         /// `None` leaves it as it was.
         build: Option<BuildWish>,
+        compose: Option<TreeWish>,
     },
     Compose {
         text: Secret,
@@ -86,6 +88,18 @@ pub enum NewSource {
         /// From which template it is.
         template: Option<Box<Installed>>,
     },
+}
+
+/// Services from a Compose file of the source tree, in place of one image.
+#[derive(Debug, Clone, Default)]
+pub struct TreeWish {
+    /// From the folder; `None`: the first of the usual names that is there.
+    pub file: Option<RepoPath>,
+    pub profiles: Vec<String>,
+    /// The service that domains lead to.
+    pub main: Option<String>,
+    /// What may reach the host, in the words of a deployment that was refused; `None` leaves it as it was.
+    pub host_allowed: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -183,6 +197,7 @@ impl Apps {
             trashed_at: None,
         };
         commands_fit(&app)?;
+        volumes_fit(&app, &wish.mounts)?;
         let mut batch = Batch::new();
         let (mounts, made) = volumes::mounts(ground, &environment, wish.mounts)?;
         app.mounts = mounts;
@@ -271,6 +286,7 @@ impl Apps {
         stored.value.commands = stored.value.commands.clone().checked()?;
         commands_fit(&stored)?;
         if let Some(wishes) = change.mounts {
+            volumes_fit(&stored, &wishes)?;
             let environment = ground.store.environments.get(stored.environment.as_str())?.value;
             let (mounts, made) = volumes::mounts(ground, &environment, wishes)?;
             stored.mounts = mounts;

@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use types::{Catalog, CatalogPlace, Doing, Error, Result};
+use types::{Catalog, CatalogPlace, Doing, Error, Result, Time};
 use url::Url;
 
 /// A catalog is read this often, and a failed look is repeated after a quarter of it.
@@ -36,6 +36,8 @@ pub(crate) struct Looked {
     pub texts: Texts,
     /// Templates that could not be read.
     pub broken: Broken,
+    /// Of its signature.
+    pub signed_at: Option<Time>,
 }
 
 /// Fails when the place cannot be reached, or when a signature is asked for and is not right.
@@ -48,12 +50,38 @@ pub(crate) async fn look(ground: &Ground, catalog: &Catalog) -> Result<Looked> {
         }
     };
     let looked = tokio::time::timeout(LOOKING, looking).await;
-    looked.unwrap_or_else(|_| {
+    let looked = looked.unwrap_or_else(|_| {
         Err(Error::unavailable(format!(
             "the catalog was not read within {} s",
             LOOKING.as_secs()
         )))
-    })
+    })?;
+    let before = catalog.read.as_ref().and_then(|read| read.signed_at);
+    not_older(before, looked.signed_at)?;
+    Ok(looked)
+}
+
+/// Who stands between could show an old index again, which was signed rightly, and so keep a mended template away.
+fn not_older(before: Option<Time>, now: Option<Time>) -> Result<()> {
+    match (before, now) {
+        (Some(before), Some(now)) if now < before => Err(Error::invalid(
+            "index.json",
+            format!("was signed at {now}, and one that was signed at {before} was read already: an old one is shown again"),
+        )),
+        (Some(before), None) => Err(Error::invalid(
+            "index.json",
+            format!(
+                "does not say when it was signed, and one that was signed at {before} was read already; keep minisign's usual trusted comment"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// From minisign's usual trusted comment, `timestamp:1700000000` and more after a tab; `None` where the publisher wrote another.
+fn signed_at(comment: &str) -> Option<Time> {
+    let seconds = comment.split(['\t', ' ']).find_map(|word| word.strip_prefix("timestamp:"))?;
+    seconds.parse::<i64>().ok()?.checked_mul(1000).map(Time)
 }
 
 async fn from_git(ground: &Ground, catalog: &Catalog) -> Result<Looked> {
@@ -87,11 +115,10 @@ async fn from_git(ground: &Ground, catalog: &Catalog) -> Result<Looked> {
     let fetched = source::fetch(fetch, words, cancel).await?;
     let (folder, key) = (folder.clone(), catalog.key.clone());
     let read = tokio::task::spawn_blocking(move || from_folder(&within(&into, folder.as_str())?, key.as_deref())).await;
-    let (texts, broken) = read.doing("reading a catalog")??;
+    let looked = read.doing("reading a catalog")??;
     Ok(Looked {
         version: fetched.commit.id,
-        texts,
-        broken,
+        ..looked
     })
 }
 
@@ -106,21 +133,27 @@ fn within(top: &Path, folder: &str) -> Result<PathBuf> {
     }
 }
 
-fn from_folder(folder: &Path, key: Option<&str>) -> Result<(Texts, Broken)> {
+fn from_folder(folder: &Path, key: Option<&str>) -> Result<Looked> {
     let (texts, broken) = catalog::texts_of_tree(folder)?;
     bounded(&texts)?;
+    let mut signed = None;
     if let Some(key) = key {
         let read = |name: &str| {
             fs::read(folder.join(name)).map_err(|_| Error::invalid("key", format!("the catalog has no {name}, so it is not signed")))
         };
         let index = read("index.json")?;
-        verify(&index, &read("index.json.minisig")?, Some(key))?;
+        signed = signed_at(&verify(&index, &read("index.json.minisig")?, Some(key))?);
         as_listed(&index_of(&index)?, &texts)?;
     }
     if texts.is_empty() && broken.is_empty() {
         return Err(Error::invalid("folder", "has no folder with a template.yaml in it"));
     }
-    Ok((texts, broken))
+    Ok(Looked {
+        version: String::new(),
+        texts,
+        broken,
+        signed_at: signed,
+    })
 }
 
 fn index_of(bytes: &[u8]) -> Result<Index> {
@@ -139,10 +172,11 @@ fn as_listed(index: &Index, texts: &Texts) -> Result<()> {
 async fn from_web(url: &Url, key: Option<&str>) -> Result<Looked> {
     let downloads = Downloads::new()?;
     let bytes = downloads.get(url, MAX_CATALOG).await?;
+    let mut signed = None;
     if key.is_some() {
         let mut signature = url.clone();
         signature.set_path(&format!("{}.minisig", url.path()));
-        verify(&bytes, &downloads.get(&signature, 16 << 10).await?, key)?;
+        signed = signed_at(&verify(&bytes, &downloads.get(&signature, 16 << 10).await?, key)?);
     }
     let index = index_of(&bytes)?;
     let mut texts = Texts::new();
@@ -161,6 +195,7 @@ async fn from_web(url: &Url, key: Option<&str>) -> Result<Looked> {
         version: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
         texts,
         broken: Broken::new(),
+        signed_at: signed,
     })
 }
 
@@ -216,5 +251,30 @@ impl jobs::Job for CatalogReader {
             self.shelves.forget(&catalog.id);
         }
         Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_signatures_are_refused() {
+        let first = signed_at("timestamp:1700000000\tfile:index.json\thashed");
+        assert_eq!(first, Some(Time(1_700_000_000_000)));
+        assert_eq!(
+            (
+                signed_at("of ada"),
+                signed_at("timestamp:x"),
+                signed_at("timestamp:9223372036854775807")
+            ),
+            (None, None, None)
+        );
+        let later = signed_at("timestamp:1700000001");
+        assert!(not_older(None, None).is_ok() && not_older(None, first).is_ok());
+        assert!(not_older(first, first).is_ok() && not_older(first, later).is_ok());
+        let why = not_older(later, first).expect_err("older").to_string();
+        assert!(why.contains("2023-11-14T22:13:20"), "{why}");
+        assert!(not_older(first, None).is_err());
     }
 }

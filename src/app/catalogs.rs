@@ -6,7 +6,7 @@ use crate::{
     projects::{of, owned},
     shelves::{MAX_TEXT, Shelves},
 };
-use catalog::{Broken, Shelf, template::Finding};
+use catalog::{Shelf, template::Finding};
 use minisign_verify::PublicKey;
 use std::{collections::BTreeMap, sync::Arc};
 use store::Batch;
@@ -221,7 +221,7 @@ impl Catalogs {
         let looked = Looked {
             version: String::new(),
             texts: texts.texts.clone(),
-            broken: Broken::new(),
+            ..Looked::default()
         };
         record.read = Some(judged(&self.ground, catalog, looked).0);
         store.commit(Batch::new().save(texts).save(record)).await?;
@@ -263,6 +263,7 @@ pub(crate) fn judged(ground: &Ground, catalog: &Catalog, looked: Looked) -> (Cat
         at: ground.world.now(),
         version: looked.version,
         templates: u32::try_from(shelf.len()).unwrap_or(u32::MAX),
+        signed_at: looked.signed_at,
         left_out,
     };
     let texts = CatalogTexts {

@@ -466,6 +466,24 @@ impl Step<'_> {
         if !folder.exists() {
             return Ok(Next::to(Phase::Fetching));
         }
+        if let Some(tree) = self.app.source.tree_stack() {
+            return self.build_stack(&folder, &source.folder, tree).await;
+        }
+        let tag = self.tag("");
+        let image = self.image_built(&folder, &source, BTreeMap::new(), &tag).await?;
+        self.released(image, tag)
+    }
+
+    /// `serverkit/blog-1a2b3c4d:7`, for a service `serverkit/blog-1a2b3c4d-web:7`.
+    fn tag(&self, service: &str) -> String {
+        let clean = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let name = format!("{}-{}-{service}", self.app.name, tail(self.app.id.as_str(), 8));
+        let name: String = name.chars().map(clean).collect();
+        format!("serverkit/{}:{}", name.trim_end_matches('-'), self.deployment.number)
+    }
+
+    /// Builds what `source` names in the tree, with the app's variables for builds; `given` goes before those.
+    async fn image_built(&self, tree: &std::path::Path, source: &Buildable, given: BTreeMap<String, String>, tag: &str) -> Result<Image> {
         let (mut arguments, mut secrets) = (BTreeMap::new(), BTreeMap::new());
         for variable in effective(self.ground, self.app)?
             .into_iter()
@@ -481,19 +499,15 @@ impl Step<'_> {
                 }
             }
         }
+        secrets.retain(|key, _| !given.contains_key(key));
+        arguments.extend(given);
         let keys = build::BuildKeys {
             arguments: arguments.keys().cloned().collect(),
             secrets: secrets.keys().cloned().collect(),
         };
-        let plan = self.plan(&folder, &source, keys).await?;
-        let tag = format!(
-            "serverkit/{}-{}:{}",
-            self.app.name,
-            tail(self.app.id.as_str(), 8),
-            self.deployment.number
-        );
+        let plan = self.plan(tree, source, keys).await?;
         let spec = BuildSpec {
-            tag: tag.clone(),
+            tag: tag.to_owned(),
             owner_app: self.app.id.clone(),
             context: plan.context,
             dockerfile: plan.dockerfile.clone(),
@@ -507,8 +521,7 @@ impl Step<'_> {
             ]),
         };
         self.log.note(format!("building {} as {tag}", plan.dockerfile)).await;
-        let image = self.ground.node.image_build(&spec, &self.log.lines()).await?;
-        self.released(image, tag)
+        self.ground.node.image_build(&spec, &self.log.lines()).await
     }
 
     /// Finds out how to build, and writes the Dockerfile where there is none.

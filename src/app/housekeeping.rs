@@ -55,8 +55,8 @@ impl Housekeeping {
             if let Some(stored) = ground.store.releases.claimed(release.id.as_str())? {
                 ground.store.commit(Batch::new().remove(&stored)).await?;
             }
-            if release.image_name.starts_with("serverkit/") {
-                trash::remove_image(ground, &release.image).await;
+            for (image, _) in trash::built_images(release) {
+                trash::remove_image(ground, &image).await;
             }
         }
         Ok(over)

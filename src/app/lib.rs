@@ -14,6 +14,7 @@ mod certificates;
 mod certifier;
 mod challenges;
 mod containers;
+mod data_copies;
 mod deployer;
 mod deployments;
 mod dns;
@@ -73,7 +74,7 @@ pub use acme::{
     providers::Credentials as DnsCredentials,
 };
 pub use api_limits::{ApiLimitsChange, ApiLimitsService, Asker};
-pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, VolumeName};
+pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, TreeWish, VolumeName};
 pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
 /// The words of templates, for who shows them.
@@ -82,6 +83,7 @@ pub use catalog_reading::CatalogReader;
 pub use catalogs::{Catalogs, NewCatalog, NewPlace};
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
+pub use data_copies::DataPlan;
 pub use deployer::Deployer;
 pub use deployments::{DeploymentView, Deployments, Wanted};
 pub use dns::{DnsProviderChange, DnsProviderView, DnsService, NewDnsProvider, ZoneView};

@@ -4,10 +4,11 @@ use crate::{
     apps::{NewSource, find_app, new_source},
     deployments::git_login,
     ground::Ground,
+    stacks::{self, ComposeReport},
 };
 use build::{BuildKeys, Plan, Recipe};
 use source::{Branch, Fetch};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{Action, Actor, Commit, Error, GitSource, Result, Source};
@@ -25,8 +26,12 @@ pub struct Inspection {
     pub branches: Vec<Branch>,
     /// From the top; `.` first.
     pub folders: Vec<String>,
-    /// How it would be built; else why not.
-    pub plan: Result<PlanView, String>,
+    /// How it would be built, else why not; `None`: its services are, each in its own way.
+    pub plan: Option<Result<PlanView, String>>,
+    /// Files that look like Compose files, from the top.
+    pub compose_files: Vec<String>,
+    /// Of an app of several services: the file, and what it comes to with the app's variables.
+    pub compose: Option<(String, ComposeReport)>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,7 +55,9 @@ impl Sources {
     /// Fetches what `wish` names and looks at it; with `app`, by the login that is kept for that. Fails as a deployment would.
     pub async fn inspect(&self, actor: &Actor, app: Option<&str>, wish: Option<NewSource>) -> Result<Inspection> {
         actor.may(Action::Configure)?;
-        let old = app.map(|app| find_app(&self.ground, actor, app)).transpose()?.map(|app| app.source);
+        let app = app.map(|app| find_app(&self.ground, actor, app)).transpose()?;
+        let values = app.as_ref().map(|app| stacks::values_of(&self.ground, app)).transpose()?;
+        let old = app.map(|app| app.source);
         let source = match (wish, old) {
             (Some(wish), old) => new_source(&self.ground, actor, wish, old.as_ref())?,
             (None, Some(old)) => old,
@@ -59,7 +66,7 @@ impl Sources {
         let Source::Git(git) = source else {
             return Err(Error::invalid("source", "only a repository can be looked into"));
         };
-        let looking = tokio::time::timeout(LOOKING, self.look(&git));
+        let looking = tokio::time::timeout(LOOKING, self.look(&git, values.unwrap_or_default()));
         looking.await.unwrap_or_else(|_| {
             Err(Error::unavailable(format!(
                 "{} did not answer within {} s",
@@ -69,7 +76,7 @@ impl Sources {
         })
     }
 
-    async fn look(&self, git: &GitSource) -> Result<Inspection> {
+    async fn look(&self, git: &GitSource, values: BTreeMap<String, String>) -> Result<Inspection> {
         let login = git_login(&self.ground, git)?;
         let branches = source::branches(&git.url, &login, git.host_key.as_deref()).await?;
         // Begins like what a fetch leaves behind, so that it is swept like that after a crash.
@@ -93,14 +100,9 @@ impl Sources {
         let (words, _nobody) = mpsc::channel(64);
         let fetched = source::fetch(fetch, words, cancel).await?;
         let git = git.clone();
-        let seen = tokio::task::spawn_blocking(move || (folders(&folder), plan(&folder, &git))).await;
-        let (folders, plan) = seen.map_err(|error| Error::internal("looking into a repository", error))?;
-        Ok(Inspection {
-            commit: fetched.commit,
-            branches,
-            folders,
-            plan,
-        })
+        let commit = fetched.commit;
+        let seen = tokio::task::spawn_blocking(move || inspected(&folder, &git, commit, branches, &values)).await;
+        seen.map_err(|error| Error::internal("looking into a repository", error))
     }
 }
 
@@ -112,6 +114,27 @@ impl Drop for Gone {
         let folder = self.0.clone();
         // Whoever waits for the answer need not wait for this.
         std::thread::spawn(move || drop(std::fs::remove_dir_all(folder)));
+    }
+}
+
+fn inspected(folder: &Path, git: &GitSource, commit: Commit, branches: Vec<Branch>, values: &BTreeMap<String, String>) -> Inspection {
+    let (plan, compose) = match &git.compose {
+        None => (Some(plan(folder, git)), None),
+        Some(stack) => match stacks::read_tree(folder, &git.folder, stack, values) {
+            Err(error) => (Some(Err(types::report(&error))), None),
+            Ok((path, read)) => {
+                let report = ComposeReport::of(read, stack.setup.main.as_deref());
+                (None, Some((path, report)))
+            }
+        },
+    };
+    Inspection {
+        commit,
+        branches,
+        folders: folders(folder),
+        plan,
+        compose_files: stacks::compose_files(folder),
+        compose,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     apps::{AppView, Apps, find_app, not_trashed, settled},
+    data_copies::{self, DataPlan},
     deployments::{self, Wanted},
     edge::{EdgeService, NewStream},
     ground::Ground,
@@ -21,7 +22,7 @@ use std::{
 use store::Batch;
 use types::{
     Action, Actor, App, BeforeUpdate, Cause, ComposeSource, Error, Fact, HostRight, Installed, Kind, Result, Secret, Source, StreamPort,
-    TemplateName, VariableScope,
+    TemplateName, VariableScope, VolumeId,
 };
 
 /// What should be updated, and how.
@@ -31,6 +32,8 @@ pub struct UpdateWish {
     pub values: BTreeMap<String, String>,
     /// The file to take in place of the merged one: with conflicts settled.
     pub text: Option<String>,
+    /// Do without a copy of the data.
+    pub without_copy: bool,
 }
 
 /// What an update would do.
@@ -55,6 +58,8 @@ pub struct UpdatePlan {
     /// None while there are conflicts, or a value is needed.
     pub services: Vec<ServiceView>,
     pub rights: Vec<HostRight>,
+    /// What is copied before.
+    pub data: DataPlan,
 }
 
 #[derive(Clone)]
@@ -99,7 +104,7 @@ impl TemplateUpdates {
             self.apply_to(&mut changed, &step, &text)?;
             // A value that is needed and not given yet keeps the file from being read; the plan is still worth showing.
             if let Ok(composed) = self.composed(&changed, &changes) {
-                let main = compose_of(&changed)?.main.clone();
+                let main = compose_of(&changed)?.setup.main.clone();
                 let view = |service: &types::StackService| ServiceView::new(service, None, main.as_deref(), Vec::new());
                 services = composed.stack.services.iter().map(view).collect();
                 rights = composed.rights;
@@ -112,12 +117,13 @@ impl TemplateUpdates {
             diff: merge::diff(&mine, &text),
             edited: mine != step.installed.compose,
             asks: asks(&step).cloned().collect(),
-            template: step.name,
+            template: step.name.clone(),
             text,
             conflicts,
             generated,
             services,
             rights,
+            data: data_copies::plan(&self.ground, &step.app).await?,
         })
     }
 
@@ -146,23 +152,34 @@ impl TemplateUpdates {
             }
         };
         let (changes, _) = self.new_variables(&step, &wish.values, true)?;
+        let data = data_copies::plan(&self.ground, &step.app).await?;
+        let copy_wanted = !wish.without_copy && !data.volumes.is_empty();
+        if let (true, Some(why)) = (copy_wanted, data.problem()) {
+            return Err(Error::busy(why));
+        }
         let ground = &self.ground;
         let mut stored = ground.store.apps.get(step.app.id.as_str())?;
-        let before = BeforeUpdate {
+        let mut before = BeforeUpdate {
             version: step.installed.version.clone(),
             template: step.installed.template.clone(),
             compose: step.installed.compose.clone(),
             text: compose_of(&stored)?.text.clone(),
-            main: compose_of(&stored)?.main.clone(),
+            main: compose_of(&stored)?.setup.main.clone(),
+            opened: Vec::new(),
+            copies: Vec::new(),
+            copy_wanted,
+            stale: stale(&step.installed),
             updated_at: ground.world.now(),
         };
         self.apply_to(&mut stored.value, &step, &text)?;
+        let wanted = self.ports_to_open(actor, &stored, &changes)?;
+        before.opened = wanted.iter().map(|(listen, ..)| *listen).collect();
+        let opened = before.opened.clone();
         if let Source::Compose(source) = &mut stored.source
             && let Some(installed) = &mut source.template
         {
             installed.before = Some(Box::new(before));
         }
-        let opened = self.ports_to_open(actor, &stored, &changes)?;
         let environment = ground.store.environments.get(stored.environment.as_str())?.value;
         let mut batch = Batch::new();
         for volume in settled(ground, actor, &mut stored.value, &environment, &changes, None)? {
@@ -176,25 +193,65 @@ impl TemplateUpdates {
                 change,
             )?);
         }
-        self.commit(actor, stored, batch, false).await?;
-        for (listen, service, port) in opened {
+        // Before anything of the app is changed: a port that cannot be had leaves it as it was.
+        self.open(actor, &step.app, wanted).await?;
+        if let Err(error) = self.commit(actor, stored, batch, false).await {
+            self.close(actor, &opened).await?;
+            return Err(error);
+        }
+        self.apps.get(actor, step.app.id.as_str()).await
+    }
+
+    /// All of these ports, or none of them.
+    async fn open(&self, actor: &Actor, app: &App, wanted: Vec<(StreamPort, String, u16)>) -> Result<()> {
+        let mut opened = Vec::new();
+        for (listen, service, port) in wanted {
             let wish = NewStream {
                 listen,
-                app: step.app.id.to_string(),
+                app: app.id.to_string(),
                 port,
                 service: Some(service),
                 proxy_protocol: None,
                 allow: Vec::new(),
                 max_connections: 0,
             };
-            self.edge.open(actor, wish).await?;
+            if let Err(error) = self.edge.open(actor, wish).await {
+                self.close(actor, &opened).await?;
+                return Err(error);
+            }
+            opened.push(listen);
         }
-        self.apps.get(actor, step.app.id.as_str()).await
+        Ok(())
     }
 
-    /// Takes the app back to the file and the version that it had before its last update, and asks for a deployment. Its
-    /// data is what it is now. Fails with `Busy` when it was never updated.
-    pub async fn undo(&self, actor: &Actor, app: &str) -> Result<AppView> {
+    async fn close(&self, actor: &Actor, opened: &[StreamPort]) -> Result<()> {
+        for listen in opened {
+            self.edge.close(actor, *listen).await?;
+        }
+        Ok(())
+    }
+
+    /// Ports that the last update opened and that lead to the app still.
+    fn opened_by(&self, app: &App, before: &BeforeUpdate) -> Result<Vec<StreamPort>> {
+        let mut still = Vec::new();
+        for listen in &before.opened {
+            if self
+                .ground
+                .store
+                .streams
+                .find(&listen.to_string())?
+                .is_some_and(|stream| stream.app == app.id)
+            {
+                still.push(*listen);
+            }
+        }
+        Ok(still)
+    }
+
+    /// Takes the app back to the file and the version that it had before its last update, and asks for a deployment. `data`: also to the
+    /// copy of its data; what was written since stays in volumes of their own. Without it the data is what it is now, and the copy stays
+    /// as volumes that nobody mounts. Fails with `Busy` when it was never updated, or has no copy.
+    pub async fn undo(&self, actor: &Actor, app: &str, data: bool) -> Result<AppView> {
         actor.may(Action::Configure)?;
         actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;
@@ -206,15 +263,34 @@ impl TemplateUpdates {
         let mut source = compose_of(&stored)?.clone();
         let installed = source.template.as_mut().ok_or_else(never)?;
         let before = installed.before.take().ok_or_else(never)?;
+        let opened = self.opened_by(&app, &before)?;
+        if !opened.is_empty() {
+            // As for every port of the server.
+            actor.may(Action::Administer)?;
+        }
         let newer = template::read(&installed.template).ok();
         installed.version = before.version;
         installed.template = before.template;
         installed.compose = before.compose;
         let older = template::read(&installed.template).map_err(|notice| Error::invalid("template", notice.to_string()))?;
         let text = ground.store.unseal(&before.text)?;
-        source.main = before.main;
+        // What was only begun is of no use to anybody.
+        let partial = if before.copy_wanted { before.copies.clone() } else { Vec::new() };
+        if data {
+            if before.copies.is_empty() || before.copy_wanted {
+                return Err(Error::busy(format!(
+                    "there is no copy of the data of `{}` from before its update",
+                    app.name
+                )));
+            }
+            data_copies::must_be_there(ground, &before.copies)?;
+            for copy in before.copies {
+                source.setup.volumes.insert(copy.name, copy.volume);
+            }
+        }
+        source.setup.main = before.main;
         source.text = before.text;
-        source.hash = stacks::text_hash(&text, &source.profiles, source.main.as_deref());
+        source.hash = stacks::text_hash(&text, &source.setup.profiles, source.setup.main.as_deref());
         stored.source = Source::Compose(source);
         if let Some(newer) = newer {
             follow_main(&mut stored.value, &newer, &older);
@@ -225,6 +301,10 @@ impl TemplateUpdates {
             batch = batch.insert(volume);
         }
         self.commit(actor, stored, batch, true).await?;
+        self.close(actor, &opened).await?;
+        for copy in partial {
+            data_copies::remove(ground, &copy.volume).await;
+        }
         self.apps.get(actor, app.id.as_str()).await
     }
 
@@ -274,11 +354,11 @@ impl TemplateUpdates {
     /// The app with `text` and the new template.
     fn apply_to(&self, app: &mut App, step: &Step, text: &str) -> Result<()> {
         let mut source: ComposeSource = compose_of(app)?.clone();
-        if source.main.as_deref() == Some(step.old.main.service.as_str()) {
-            source.main = Some(step.new.template.main.service.clone());
+        if source.setup.main.as_deref() == Some(step.old.main.service.as_str()) {
+            source.setup.main = Some(step.new.template.main.service.clone());
         }
         let secret = Secret::from(text.to_owned());
-        source.hash = stacks::text_hash(&secret, &source.profiles, source.main.as_deref());
+        source.hash = stacks::text_hash(&secret, &source.setup.profiles, source.setup.main.as_deref());
         source.text = self.ground.store.seal(&secret)?;
         if let Some(installed) = &mut source.template {
             installed.version = step.new.template.version.clone();
@@ -300,7 +380,7 @@ impl TemplateUpdates {
         let template = stacks::template_with(&self.ground, app, values.clone(), None)?;
         let source = compose_of(app)?;
         let text = stacks::text_of(&self.ground, source)?;
-        stacks::read(&text, &source.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))
+        stacks::read(&text, &source.setup.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))
     }
 
     /// Variables that the new version asks first. `strict`: each value must fit.
@@ -358,6 +438,15 @@ impl TemplateUpdates {
         }
         Ok(missing)
     }
+}
+
+/// Copies of the update before this one, which had the way back until now.
+fn stale(installed: &Installed) -> Vec<VolumeId> {
+    let before = installed.before.as_deref();
+    let copies = before
+        .iter()
+        .flat_map(|before| before.copies.iter().map(|copy| copy.volume.clone()));
+    copies.chain(before.iter().flat_map(|before| before.stale.clone())).collect()
 }
 
 /// Port and health check go with the template, unless somebody set others.

@@ -137,6 +137,12 @@ impl Node for FakeNode {
     async fn volume_bytes(&self, _: &str) -> Result<Option<u64>> {
         Ok(None)
     }
+    async fn volume_room(&self, _: &str) -> Result<Option<u64>> {
+        Ok(None)
+    }
+    async fn volume_copy(&self, _: &str, _: &str, _: &str) -> Result<u64> {
+        Ok(0)
+    }
     async fn volume_remove(&self, name: &str) -> Result<()> {
         self.volumes.lock().expect("test").retain(|volume| volume != name);
         Ok(())

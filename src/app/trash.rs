@@ -7,9 +7,9 @@ use crate::{
     projects::owned,
     releases::releases_of,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 use store::Batch;
-use types::{Action, Actor, App, Error, Fact, HostPattern, Kind, Phase, Removal, Result, report};
+use types::{Action, Actor, App, Error, Fact, HostPattern, Kind, Phase, Release, Removal, Result, Source, VolumeId, report};
 
 /// What deleting an app would do.
 #[derive(Debug, Clone)]
@@ -55,21 +55,9 @@ impl Trash {
             .map(|c| (c.id.clone(), c.name.clone()))
             .collect();
         let mut images = Vec::new();
-        for id in releases
-            .iter()
-            .filter(|release| release.stack.is_none())
-            .map(|release| release.image.clone())
-            .collect::<BTreeSet<_>>()
-        {
-            let built = releases
-                .iter()
-                .any(|release| release.image == id && release.image_name.starts_with("serverkit/"));
-            if built && let Ok(Some(image)) = ground.node.image_find(&id).await {
-                let name = releases
-                    .iter()
-                    .find(|release| release.image == id)
-                    .map(|release| release.image_name.clone())
-                    .unwrap_or_default();
+        let built: BTreeMap<String, String> = releases.iter().flat_map(built_images).collect();
+        for (id, name) in built {
+            if let Ok(Some(image)) = ground.node.image_find(&id).await {
                 images.push(Removal {
                     kind: Kind::Image,
                     id,
@@ -79,8 +67,8 @@ impl Trash {
             }
         }
         let mut volumes = Vec::new();
-        for mount in &app.mounts {
-            if let Some(volume) = ground.store.volumes.find(mount.volume.as_str())? {
+        for id in mounted_and_copied(&app) {
+            if let Some(volume) = ground.store.volumes.find(id.as_str())? {
                 let bytes = ground.node.volume_bytes(&volume.engine_name).await.ok().flatten().unwrap_or(0);
                 volumes.push(Removal {
                     kind: Kind::Volume,
@@ -256,11 +244,11 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     }
     if volumes {
         let others = store.apps.list()?;
-        for mount in &app.mounts {
+        for id in mounted_and_copied(app) {
             let shared = others
                 .iter()
-                .any(|other| other.id != app.id && other.mounts.iter().any(|theirs| theirs.volume == mount.volume));
-            if let (false, Some(volume)) = (shared, store.volumes.find(mount.volume.as_str())?) {
+                .any(|other| other.id != app.id && other.mounts.iter().any(|theirs| theirs.volume == id));
+            if let (false, Some(volume)) = (shared, store.volumes.find(id.as_str())?) {
                 ground.node.volume_remove(&volume.engine_name).await?;
                 store.volumes.remove(volume.id.as_str()).await?;
             }
@@ -290,12 +278,31 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
             tracing::warn!("removing a log: {}", report(&error));
         }
     }
-    for release in releases.iter().filter(|release| release.image_name.starts_with("serverkit/")) {
-        remove_image(ground, &release.image).await;
+    let built: BTreeMap<String, String> = releases.iter().flat_map(|release| built_images(release)).collect();
+    for image in built.keys() {
+        remove_image(ground, image).await;
     }
     ground.metrics.forget(&format!("app/{}/", app.id));
     ground.wake_reconcile();
     Ok(())
+}
+
+/// Volumes of an app, and copies of them from before its last update.
+fn mounted_and_copied(app: &App) -> Vec<VolumeId> {
+    let mut ids: Vec<VolumeId> = app.mounts.iter().map(|mount| mount.volume.clone()).collect();
+    if let Source::Compose(source) = &app.source
+        && let Some(before) = source.template.as_ref().and_then(|template| template.before.as_ref())
+    {
+        ids.extend(before.copies.iter().map(|copy| copy.volume.clone()));
+        ids.extend(before.stale.clone());
+    }
+    ids
+}
+
+/// Images of a release that were built here, with their names.
+pub(crate) fn built_images(release: &Release) -> Vec<(String, String)> {
+    let built = release.images().into_iter().filter(|(_, name)| name.starts_with("serverkit/"));
+    built.map(|(id, name)| (id.to_owned(), name.to_owned())).collect()
 }
 
 /// Removes an image that we built, unless another release has it.
@@ -304,7 +311,7 @@ pub(crate) async fn remove_image(ground: &Ground, image: &str) {
         .store
         .releases
         .list()
-        .map(|all| all.iter().any(|release| release.image == image))
+        .map(|all| all.iter().any(|release| release.images().iter().any(|(id, _)| *id == image)))
         .unwrap_or(true);
     if !used && let Err(error) = ground.node.image_remove(image).await {
         tracing::warn!("removing image {image}: {}", report(&error));

@@ -185,15 +185,17 @@ fn read(path: &Path, field: &str) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| Error::invalid(field, format!("cannot read {}: {error}", path.display())))
 }
 
-/// Checks a minisign signature (the format of the `minisign` command) over the whole file.
-pub(crate) fn verify(bytes: &[u8], signature: &[u8], key: Option<&str>) -> Result<()> {
+/// Checks a minisign signature (the format of the `minisign` command) over the whole file. Answers its trusted comment, which is
+/// signed too.
+pub(crate) fn verify(bytes: &[u8], signature: &[u8], key: Option<&str>) -> Result<String> {
     let wrong = |why: String| Error::invalid("signature", why);
     let key = key.ok_or_else(|| wrong("this program knows no release key; set `upgrade.key`, or take it unsigned as root".into()))?;
     let key = PublicKey::from_base64(key).map_err(|error| wrong(format!("the release key cannot be used: {error}")))?;
     let text = String::from_utf8_lossy(signature);
     let signature = Signature::decode(&text).map_err(|error| wrong(format!("it is no minisign signature: {error}")))?;
     key.verify(bytes, &signature, false)
-        .map_err(|_| wrong("it is not that of the release key over this file".into()))
+        .map_err(|_| wrong("it is not that of the release key over this file".into()))?;
+    Ok(signature.trusted_comment().to_owned())
 }
 
 /// What `PROGRAM --version` says after the name.
@@ -266,7 +268,7 @@ mod tests {
         let signed = minisign::sign(None, &keys.sk, &b"new"[..], None, None).expect("signed").to_string();
         let key = keys.pk.to_base64();
         verify(b"new", signed.as_bytes(), Some(&key)).expect("it is right");
-        let why = |result: Result<()>| result.expect_err("it is wrong").to_string();
+        let why = |result: Result<String>| result.expect_err("it is wrong").to_string();
         assert!(why(verify(b"New", signed.as_bytes(), Some(&key))).contains("not that of the release key"));
         let other = minisign::KeyPair::generate_unencrypted_keypair().expect("keys").pk.to_base64();
         assert!(why(verify(b"new", signed.as_bytes(), Some(&other))).contains("not that of the release key"));

@@ -255,11 +255,14 @@ async fn create(context: &Context, args: Create) -> Result {
             ..nothing(SourceKind::Image)
         },
         (_, _, Some(file)) => args.services.source(&file)?,
-        (url, None, None) => args.details.applied_to(SourceInput {
-            url,
-            build: args.build.input(None)?,
-            ..nothing(if from.is_some() { SourceKind::Upload } else { SourceKind::Git })
-        })?,
+        (url, None, None) => {
+            let source = args.details.applied_to(SourceInput {
+                url,
+                build: args.build.input(None)?,
+                ..nothing(if from.is_some() { SourceKind::Upload } else { SourceKind::Git })
+            })?;
+            args.services.applied_to(source, &Value::Null)?
+        }
     };
     let body = AppCreate {
         name: args.name,
@@ -374,7 +377,7 @@ async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceI
     if let Some(file) = &args.compose {
         return args.services.source(file).map(Some);
     }
-    if args.git.is_none() && !args.no_branch && args.details.is_empty() && args.build.is_empty() {
+    if args.git.is_none() && !args.no_branch && args.details.is_empty() && args.build.is_empty() && args.services.is_empty() {
         return Ok(None);
     }
     let app = client.ask(client.app_show(&args.name)).await?;
@@ -397,7 +400,8 @@ async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceI
         build: args.build.input(Some(&old["build"]))?,
         ..nothing(if is_upload { SourceKind::Upload } else { SourceKind::Git })
     };
-    args.details.applied_to(new).map(Some)
+    let new = args.details.applied_to(new)?;
+    args.services.applied_to(new, &old["services"]).map(Some)
 }
 
 async fn services(context: &Context, app: &str) -> Result {
@@ -449,6 +453,8 @@ pub fn nothing(kind: SourceKind) -> SourceInput {
         deploy_key: None,
         reference: None,
         compose: None,
+        compose_file: None,
+        allow_host: None,
         profiles: None,
         main_service: None,
     }

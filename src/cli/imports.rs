@@ -21,6 +21,9 @@ pub struct Import {
     /// Of which panel it is; without it, it is recognised
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// Let the panel get what it needs from elsewhere
+    #[arg(long)]
+    fetch: bool,
     /// Put what comes out into this catalog of your own
     #[arg(long, value_name = "CATALOG")]
     into: Option<String>,
@@ -58,6 +61,7 @@ pub async fn run(context: &Context, args: Import) -> Result {
         }),
         text: read(&args.file)?,
         files: Some(files),
+        fetch: args.fetch.then_some(true),
     };
     let client = context.panel()?;
     let answer = client.ask(client.catalog_import(&body)).await?;
@@ -84,7 +88,7 @@ pub async fn run(context: &Context, args: Import) -> Result {
                 .for_each(|why| text.push_str(&format!("  cannot be carried over: {why}\n")));
             one.fetch
                 .iter()
-                .for_each(|address| text.push_str(&format!("  needs {address}: download it and add {address}=FILE\n")));
+                .for_each(|address| text.push_str(&format!("  needs {address}: add --fetch, or download it and add {address}=FILE\n")));
         }
         if args.into.is_none() && args.out.is_none() {
             text.push_str("nothing is kept: give --into CATALOG or --out DIR\n");

@@ -7,7 +7,7 @@ use crate::{
     output::Facts,
 };
 use clap::Args;
-use client::types::{BuildInput, Inspection, Preset, SourceInput, SourceInspect, SourceKind};
+use client::types::{BuildInput, ComposeNotice, Inspection, Preset, SourceInput, SourceInspect, SourceKind};
 use serde_json::Value;
 use std::{fs, path::PathBuf};
 
@@ -100,6 +100,9 @@ pub struct Inspect {
     /// The folder to look at
     #[arg(long, value_name = "PATH")]
     folder: Option<String>,
+    /// Look at the services of its Compose file, seen from the folder; without PATH of compose.yaml or what else is usual
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "")]
+    compose_file: Option<String>,
     /// Print the Dockerfile alone
     #[arg(long)]
     dockerfile: bool,
@@ -108,17 +111,23 @@ pub struct Inspect {
 pub async fn inspect(context: &Context, args: Inspect) -> Result {
     let client = context.panel()?;
     let is_address = args.what.contains([':', '/']);
-    let source = (is_address || args.branch.is_some() || args.folder.is_some()).then(|| SourceInput {
+    let is_own = args.branch.is_none() && args.folder.is_none() && args.compose_file.is_none();
+    let source = (is_address || !is_own).then(|| SourceInput {
         url: Some(args.what.clone()),
         branch: args.branch.clone(),
         folder: args.folder.clone(),
+        compose_file: args.compose_file.clone(),
         ..apps::nothing(SourceKind::Git)
     });
     let mut body = SourceInspect { app: None, source };
     if !is_address {
         if let Some(source) = &mut body.source {
             let app = client.ask(client.app_show(&args.what)).await?;
-            source.url = app.json["source"]["url"].as_str().map(str::to_owned);
+            let own = &app.json["source"];
+            source.url = own["url"].as_str().map(str::to_owned);
+            if source.compose_file.is_none() && !own["services"].is_null() {
+                source.compose_file = Some(own["services"]["compose_file"].as_str().unwrap_or_default().to_owned());
+            }
         }
         body.app = Some(args.what.clone());
     }
@@ -139,6 +148,34 @@ fn words(context: &Context, seen: &Inspection) -> String {
     let branches: Vec<&str> = seen.branches.iter().map(|branch| branch.name.as_str()).collect();
     facts.add("Branches", branches.join(", "));
     facts.maybe("Problem", seen.problem.clone());
+    if !seen.compose_files.is_empty() {
+        facts.add("Compose files", seen.compose_files.join(", "));
+    }
+    if let Some(services) = &seen.services {
+        let place = |notice: &ComposeNotice| match notice.line {
+            0 => notice.what.clone(),
+            line => format!("line {line}: {}", notice.what),
+        };
+        facts.add("Services of", services.compose_file.clone());
+        for problem in &services.report.problems {
+            facts.add("Problem", place(problem));
+        }
+        for service in &services.report.services {
+            let image = if service.image.is_empty() {
+                "built from the source"
+            } else {
+                &service.image
+            };
+            let main = if service.main { " (main)" } else { "" };
+            facts.add("Service", format!("{}{main}: {image}", service.name));
+        }
+        for hint in &services.report.hints {
+            facts.add("Hint", place(hint));
+        }
+        for right in &services.report.rights {
+            facts.add("Reaches the host", format!("{} {}", right.service, right.what));
+        }
+    }
     if let Some(plan) = &seen.plan {
         facts
             .add(

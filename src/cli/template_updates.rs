@@ -4,11 +4,11 @@ use crate::{
     commands::Context,
     deployments,
     failure::{Failure, Result},
-    output::{Facts, Output},
+    output::{Facts, Output, bytes},
     variables,
 };
 use clap::Args;
-use client::types::{App, TemplateUpdate, TemplateUpdatePlan};
+use client::types::{App, TemplateUndo, TemplateUpdate, TemplateUpdatePlan};
 use std::{collections::HashMap, fs, io::Read, path::PathBuf};
 
 #[derive(Debug, Args)]
@@ -27,9 +27,15 @@ pub struct Update {
     /// With --plan: print the Compose file as it would be, to be edited and given to --file
     #[arg(long, requires = "plan")]
     compose: bool,
+    /// Update without a copy of the app's data; else one is made first, for the way back
+    #[arg(long, conflicts_with = "undo")]
+    no_copy: bool,
     /// Take the last update back; the data stays as it is now
     #[arg(long, conflicts_with_all = ["set", "file"])]
     undo: bool,
+    /// With --undo: bring the data from before back too; what was written since stays in volumes of their own
+    #[arg(long, requires = "undo")]
+    with_data: bool,
     /// Wait until it is live, showing the log
     #[arg(long)]
     wait: bool,
@@ -38,7 +44,10 @@ pub struct Update {
 pub async fn run(context: &Context, args: Update) -> Result {
     let client = context.panel()?;
     if args.undo {
-        let app = client.ask(client.app_template_undo(&args.app)).await?;
+        let body = TemplateUndo {
+            data: args.with_data.then_some(true),
+        };
+        let app = client.ask(client.app_template_undo(&args.app, &body)).await?;
         return finish(context, &args, &app.value, &app.json).await;
     }
     let mut values = HashMap::new();
@@ -48,6 +57,7 @@ pub async fn run(context: &Context, args: Update) -> Result {
     let body = TemplateUpdate {
         values: Some(values),
         compose: args.file.as_ref().map(read).transpose()?,
+        without_copy: args.no_copy.then_some(true),
     };
     if args.plan {
         let plan = client.ask(client.app_template_plan(&args.app, &body)).await?;
@@ -95,6 +105,11 @@ fn words(plan: &TemplateUpdatePlan, out: &Output) -> String {
         };
         facts.add("Asks", format!("{}: {}{made}", variable.name, variable.title));
     }
+    for volume in &plan.data.volumes {
+        let size = volume.bytes.map(bytes).unwrap_or_default();
+        facts.add("Copied before", format!("{} {size}", volume.name));
+    }
+    facts.maybe("No room", plan.data.problem.clone());
     for right in &plan.rights {
         facts.add("Right", format!("{} {}", right.service, right.what));
     }

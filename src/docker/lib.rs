@@ -7,6 +7,7 @@
 mod builds;
 mod connect;
 mod containers;
+mod copies;
 mod events;
 mod exec;
 mod failures;

@@ -34,10 +34,7 @@ impl Docker {
                 Refused::NameTaken => return Err(Error::busy(format!("a container named {} is there already", spec.name))),
             },
         };
-        let ends = Removed {
-            docker: self.clone(),
-            id: Some(id.clone()),
-        };
+        let ends = Removed::new(self, id.clone());
         let started = self.client().start_container(&id, None).await;
         started.map_err(|refusal| crate::containers::start_failure(&spec.name, refusal))?;
         let query = LogQuery {
@@ -113,13 +110,22 @@ fn as_a_run(body: &mut ContainerCreateBody, spec: &ContainerSpec) {
 }
 
 /// Removes the container when it goes.
-struct Removed {
+pub(crate) struct Removed {
     docker: Docker,
     id: Option<String>,
 }
 
 impl Removed {
-    async fn now(mut self) -> Result<()> {
+    pub(crate) fn new(docker: &Docker, id: String) -> Removed {
+        Removed {
+            docker: docker.clone(),
+            id: Some(id),
+        }
+    }
+    pub(crate) fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or_default()
+    }
+    pub(crate) async fn now(mut self) -> Result<()> {
         match self.id.take() {
             Some(id) => self.docker.container_remove(&id).await,
             None => Ok(()),

@@ -30,6 +30,12 @@ pub fn folder_bytes(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
+/// What programs without the administrator's reserve may still write where `folder` lies. Source: `statvfs(3)`.
+pub fn free_bytes(folder: &Path) -> Result<u64> {
+    let found = rustix::fs::statvfs(folder).doing(format!("asking for the disk of {}", folder.display()))?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +52,6 @@ mod tests {
         let full = folder_bytes(folder.path()).expect("it is readable");
         assert!((100_000..200_000).contains(&(full - empty)), "{}", full - empty);
         assert!(folder_bytes(Path::new("/nonexistent")).is_err());
+        assert!(free_bytes(folder.path()).is_ok_and(|bytes| bytes > 0) && free_bytes(Path::new("/nonexistent")).is_err());
     }
 }

@@ -16,6 +16,6 @@ mod probes;
 
 pub use build_steps::Excess;
 pub use builds::{BuildPermit, Builds, hold_builds};
-pub use folders::folder_bytes;
+pub use folders::{folder_bytes, free_bytes};
 pub use machine::Host;
 pub use probes::probe;

@@ -62,6 +62,10 @@ pub trait Node: Send + Sync {
     async fn volume_ensure(&self, name: &str, labels: &[(String, String)]) -> Result<()>;
     async fn volume_exists(&self, name: &str) -> Result<bool>;
     async fn volume_bytes(&self, name: &str) -> Result<Option<u64>>;
+    /// What the disk that it lies on has left; `None` when there is no such volume or nobody can say.
+    async fn volume_room(&self, name: &str) -> Result<Option<u64>>;
+    /// Copies what is in `from` into `to`, through containers of `image` that are never started. Answers the bytes that went over.
+    async fn volume_copy(&self, from: &str, to: &str, image: &str) -> Result<u64>;
     async fn volume_remove(&self, name: &str) -> Result<()>;
 
     /// All of ours, running or not.

@@ -175,6 +175,13 @@ impl Node for LocalNode {
         let counted = tokio::task::spawn_blocking(move || host::folder_bytes(&folder)).await;
         Ok(counted.doing("measuring a volume")?.ok())
     }
+    async fn volume_room(&self, name: &str) -> Result<Option<u64>> {
+        let folder = self.docker.volume_folder(name).await?;
+        Ok(folder.and_then(|folder| host::free_bytes(&folder).ok()))
+    }
+    async fn volume_copy(&self, from: &str, to: &str, image: &str) -> Result<u64> {
+        self.docker.volume_copy(from, to, image).await
+    }
     async fn volume_remove(&self, name: &str) -> Result<()> {
         self.docker.volume_remove(name).await
     }

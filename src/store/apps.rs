@@ -6,13 +6,13 @@ use types::{App, Kind};
 impl Record for App {
     const KIND: Kind = Kind::App;
     const TREE: &'static str = "apps";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const AUDIT: Audited = Audited {
         quiet: &["updated_at", "deployments", "last_deployment", "variables_version"],
         ..Audited::ALWAYS
     };
-    type Previous = v2::App;
-    fn upgrade(previous: v2::App) -> App {
+    type Previous = v3::App;
+    fn upgrade(previous: v3::App) -> App {
         previous.0
     }
     fn key(&self) -> String {
@@ -26,6 +26,31 @@ impl Record for App {
             return Vec::new();
         }
         vec![format!("{}/{}", self.environment, self.name)]
+    }
+}
+
+mod v3 {
+    //! Before a source tree could have a Compose file; else the same.
+
+    use crate::Record;
+    use serde::{Deserialize, Serialize};
+    use types::Kind;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct App(pub types::App);
+
+    impl Record for App {
+        const KIND: Kind = Kind::App;
+        const TREE: &'static str = "apps";
+        const VERSION: u8 = 3;
+        type Previous = super::v2::App;
+        fn upgrade(previous: super::v2::App) -> App {
+            App(previous.0)
+        }
+        fn key(&self) -> String {
+            self.0.id.to_string()
+        }
     }
 }
 
@@ -57,7 +82,7 @@ mod v2 {
 mod v1 {
     //! Before apps had commands around a deployment and wishes for a build, which are none where they are missing.
 
-    use crate::{Never, Record};
+    use crate::Record;
     use serde::{Deserialize, Serialize};
     use types::Kind;
 
@@ -69,10 +94,7 @@ mod v1 {
         const KIND: Kind = Kind::App;
         const TREE: &'static str = "apps";
         const VERSION: u8 = 1;
-        type Previous = Never;
-        fn upgrade(previous: Never) -> App {
-            match previous {}
-        }
+        first_version!();
         fn key(&self) -> String {
             self.0.id.to_string()
         }
@@ -98,5 +120,27 @@ mod tests {
         });
         let app: App = decode(1, old.to_string().as_bytes()).expect("read");
         assert_eq!((app.name.as_str(), &app.commands), ("blog", &types::DeployCommands::default()));
+    }
+
+    #[test]
+    fn an_app_of_services_of_version_3_is_read() {
+        let old = serde_json::json!({
+            "id": "app_00000000000000000000000000", "organization": "org_00000000000000000000000000",
+            "project": "prj_00000000000000000000000000", "environment": "env_00000000000000000000000000", "name": "shop",
+            "source": {"kind": "compose", "text": "x", "hash": "00", "profiles": ["debug"], "main": "web",
+                "volumes": {"data": "vol_00000000000000000000000000"}, "host_allowed": [], "template": null},
+            "port": null, "command": null, "limits": {"memory_bytes": 1, "cpu_millis": 1, "pids": 1},
+            "health": {"probe": {"kind": "tcp"}, "interval_seconds": 5, "timeout_seconds": 5, "start_seconds": 60}, "mounts": [],
+            "grace_seconds": 15, "deploy_timeout_seconds": 1800, "keep_releases": 5, "desired": "running", "release": null,
+            "last_deployment": null, "deployments": 0, "variables_version": 0, "created_at": 0, "updated_at": 0, "trashed_at": null
+        });
+        let app: App = decode(3, old.to_string().as_bytes()).expect("read");
+        let setup = app.source.stack().expect("services");
+        assert_eq!(
+            (setup.main.as_deref(), setup.volumes.len(), setup.profiles.len()),
+            (Some("web"), 1, 1)
+        );
+        let written = serde_json::to_value(&app.source).expect("written");
+        assert_eq!(written["main"], "web", "beside the text, as ever");
     }
 }

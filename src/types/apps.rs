@@ -2,7 +2,7 @@
 
 use crate::{
     AppId, AppName, BuildWish, Buildable, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef,
-    OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, Time, UploadSource, VolumeId,
+    OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -94,6 +94,34 @@ pub enum Source {
 }
 
 impl Source {
+    /// Of an app of several services; `None`: it is one container.
+    pub fn stack(&self) -> Option<&StackSetup> {
+        match self {
+            Source::Compose(source) => Some(&source.setup),
+            _ => self.tree_stack().map(|tree| &tree.setup),
+        }
+    }
+    pub fn stack_mut(&mut self) -> Option<&mut StackSetup> {
+        match self {
+            Source::Compose(source) => Some(&mut source.setup),
+            _ => self.tree_stack_mut().map(|tree| &mut tree.setup),
+        }
+    }
+    /// Of an app whose Compose file lies in a repository or in what is uploaded.
+    pub fn tree_stack(&self) -> Option<&TreeStack> {
+        match self {
+            Source::Git(git) => git.compose.as_ref(),
+            Source::Upload(upload) => upload.compose.as_ref(),
+            Source::Image { .. } | Source::Compose(_) => None,
+        }
+    }
+    pub fn tree_stack_mut(&mut self) -> Option<&mut TreeStack> {
+        match self {
+            Source::Git(git) => git.compose.as_mut(),
+            Source::Upload(upload) => upload.compose.as_mut(),
+            Source::Image { .. } | Source::Compose(_) => None,
+        }
+    }
     /// What of a source tree is built; `None` for what is not built from one.
     pub fn buildable(&self) -> Option<Buildable> {
         match self {
@@ -128,6 +156,14 @@ pub struct ComposeSource {
     pub text: Sealed,
     /// Of the text: says whether two are the same without opening them. SHA-256 in hex.
     pub hash: String,
+    #[serde(flatten)]
+    pub setup: StackSetup,
+    pub template: Option<Installed>,
+}
+
+/// What is chosen of an app's services, and what stays the same over its deployments.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackSetup {
     /// Services of these profiles run too.
     pub profiles: Vec<String>,
     /// The service that domains lead to; `None`: the first one with a port.
@@ -136,7 +172,17 @@ pub struct ComposeSource {
     pub volumes: BTreeMap<String, VolumeId>,
     /// What reaches the host and was allowed by an administrator, in words: it must be the very same to be deployed.
     pub host_allowed: Vec<String>,
-    pub template: Option<Installed>,
+}
+
+/// A Compose file in a source tree. It is read at each deployment, with the files beside it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeStack {
+    /// From the folder of the source; `None`: the first of the usual names that is there.
+    pub file: Option<RepoPath>,
+    #[serde(flatten)]
+    pub setup: StackSetup,
+    /// What reaches the host in what was to be deployed last, and is not allowed yet.
+    pub host_wanted: Vec<String>,
 }
 
 /// From which template of the catalog it was installed.
@@ -165,7 +211,28 @@ pub struct BeforeUpdate {
     /// The app's own file, with its user's changes.
     pub text: Sealed,
     pub main: Option<String>,
+    /// Ports of the server that the update opened.
+    #[serde(default)]
+    pub opened: Vec<StreamPort>,
+    /// The app's data of before it.
+    #[serde(default)]
+    pub copies: Vec<VolumeCopy>,
+    /// The copies are still to be made, by the deployment of the update.
+    #[serde(default)]
+    pub copy_wanted: bool,
+    /// Copies of an update before; they go when those of this one are made.
+    #[serde(default)]
+    pub stale: Vec<VolumeId>,
     pub updated_at: Time,
+}
+
+/// A volume as it was at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeCopy {
+    /// Under which the file speaks of it.
+    pub name: String,
+    pub volume: VolumeId,
+    pub bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +250,9 @@ pub struct GitSource {
     /// How an image is made of it.
     #[serde(default)]
     pub build: BuildWish,
+    /// Its services, where it is not built into one image.
+    #[serde(default)]
+    pub compose: Option<TreeStack>,
     /// User name and password or token for http(s).
     pub user: Option<String>,
     pub password: Option<Sealed>,

@@ -47,6 +47,9 @@ pub struct CatalogReading {
     /// The commit, or the index's SHA-256 in hex.
     pub version: String,
     pub templates: u32,
+    /// When its publisher signed it, where it is signed and says so. What was signed before that is not taken any more.
+    #[serde(default)]
+    pub signed_at: Option<Time>,
     /// Templates that cannot be used, and why.
     pub left_out: Vec<(String, String)>,
 }

@@ -54,6 +54,7 @@ pub use answers::{Answer, AnswerOutcome};
 pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
 pub use apps::{
     App, BeforeUpdate, ComposeSource, DeployLock, DesiredState, GitSource, HealthCheck, Installed, Limits, Mount, Probe, Source,
+    StackSetup, TreeStack, VolumeCopy,
 };
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,

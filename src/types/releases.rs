@@ -46,7 +46,7 @@ pub struct Release {
 pub struct ReleaseStack {
     /// The [`crate::Stack`] as JSON, sealed: passwords are in it.
     pub sealed: Sealed,
-    /// [`crate::ComposeSource::hash`] of the file it was made from.
+    /// [`crate::ComposeSource::hash`] of the file it was made from; of one in a source tree, of which file it is.
     pub source: String,
     /// The service that the release's port is of.
     pub main: String,

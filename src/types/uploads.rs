@@ -1,6 +1,6 @@
 //! Source that somebody uploaded: an archive that is kept as it came.
 
-use crate::{AppId, BuildWish, OrganizationId, RepoPath, Time, UploadId};
+use crate::{AppId, BuildWish, OrganizationId, RepoPath, Time, TreeStack, UploadId};
 use serde::{Deserialize, Serialize};
 
 /// One upload. The archive itself is a file of the panel, named by the id.
@@ -34,6 +34,9 @@ pub struct UploadSource {
     pub target: Option<String>,
     /// How an image is made of it.
     pub build: BuildWish,
+    /// Its services, where it is not built into one image.
+    #[serde(default)]
+    pub compose: Option<TreeStack>,
     /// What the next deployment builds; `None`: nothing was uploaded yet.
     pub newest: Option<UploadId>,
 }

@@ -1,19 +1,16 @@
 // The marketplace in a real browser against a real panel: a catalog of one's own, an import, an app from it, a newer version
 // with a place to settle, and the way back. And the pages by axe, in both themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { look, openPanel, send } from './browser.mjs';
+import { binary, hasEngine } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openPanel>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').Page} */
 let page;
 /** @type {string[]} */
@@ -21,35 +18,10 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/401|404|409|422/] });
+  opened = await openPanel([/401|404|409|422/]);
+  ({ panel, page, wrong } = opened);
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
-
-/** @param {string} name */
-async function look(name) {
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png` }); }
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
-
-/** @param {string} method @param {string} path @param {unknown} body */
-const send = (method, path, body) => page.evaluate(async ([method, path, body]) => {
-  const csrf = (await (await fetch('/api/v1/session')).json()).csrf;
-  const answer = await fetch(`/api/v1${path}`, { method, headers: { 'content-type': 'application/json', 'x-csrf-token': csrf }, body: JSON.stringify(body) });
-  return { status: answer.status, text: await answer.text() };
-}, /** @type {[string, string, unknown]} */ ([method, path, body]));
+after(async () => { await opened?.close(); });
 
 /** @param {string} version @param {string} memory */
 const files = (version, memory) => ({
@@ -90,11 +62,11 @@ test('a catalog of one’s own, filled by an import', { skip, timeout: 120_000 }
   await page.goto(`${panel.url}/marketplace`);
   await page.getByRole('link', { name: 'Catalogs' }).click();
   await page.getByText('No catalogs but the program’s own').waitFor();
-  await look('catalogs-none');
+  await look(page, 'catalogs-none');
   await page.getByRole('button', { name: 'Add catalog' }).first().click();
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Name').fill('ours');
-  await look('catalog-add');
+  await look(page, 'catalog-add');
   await dialog.getByLabel('From').selectOption('own');
   await dialog.getByRole('button', { name: 'Add catalog' }).click();
   await page.getByText('filled by hand').waitFor();
@@ -103,7 +75,7 @@ test('a catalog of one’s own, filled by an import', { skip, timeout: 120_000 }
   await dialog.getByLabel('Template').fill(JSON.stringify({ version: '2', templates: [hello] }));
   await dialog.getByRole('button', { name: 'Convert' }).click();
   await dialog.getByText('ours:hello').waitFor();
-  await look('catalog-import');
+  await look(page, 'catalog-import');
   await dialog.getByRole('button', { name: 'Keep 1' }).click();
   await dialog.waitFor({ state: 'detached' });
   await page.goto(`${panel.url}/marketplace/ours:hello`);
@@ -111,20 +83,69 @@ test('a catalog of one’s own, filled by an import', { skip, timeout: 120_000 }
   assert.deepEqual(wrong, []);
 });
 
+test('what an import needs from elsewhere is given', { skip, timeout: 60_000 }, async () => {
+  await page.goto(`${panel.url}/marketplace`);
+  await page.getByRole('link', { name: 'Catalogs' }).click();
+  await page.getByText('filled by hand').waitFor();
+  await page.getByRole('button', { name: 'Import' }).click();
+  const dialog = page.getByRole('dialog');
+  const far = { type: 3, title: 'Far', name: 'far', description: 'Lies elsewhere.', repository: { stackfile: 'http://127.0.0.1:9/stack.yml' } };
+  await dialog.getByLabel('Template').fill(JSON.stringify({ version: '2', templates: [far] }));
+  await dialog.getByRole('button', { name: 'Convert' }).click();
+  await dialog.getByText('One file lies elsewhere').waitFor();
+  await look(page, 'catalog-import-far');
+  await dialog.getByRole('button', { name: 'Get them' }).click();
+  await dialog.getByText(/not got: /).waitFor();
+  await dialog.getByLabel('http://127.0.0.1:9/stack.yml').fill('services: {web: {image: "nginx:1.22", ports: ["8080:80"], restart: always}}');
+  await dialog.getByRole('button', { name: 'Convert with these' }).click();
+  await dialog.getByRole('button', { name: 'Keep 1' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.goto(`${panel.url}/marketplace/ours:far`);
+  await page.getByRole('heading', { name: 'Far' }).waitFor();
+  assert.deepEqual(wrong, []);
+});
+
+test('a search answers while one types', { skip, timeout: 60_000 }, async () => {
+  await page.goto(`${panel.url}/marketplace`);
+  await page.locator('.market-list li').first().waitFor();
+  const all = await page.locator('.market-list li').count();
+  assert.ok(all > 100, `${all} templates`);
+  const slowest = [];
+  for (const [words, first] of [['wordpress', 'WordPress'], ['wordpres', 'WordPress'], ['vaultwraden', 'Vaultwarden'], ['photos', ''], ['databse', ''], ['e', '']]) {
+    /** Of three tries the best: the machine has other work too. */
+    const tries = [];
+    for (let one = 0; one < 3; one += 1) {
+      tries.push(await page.evaluate((text) => new Promise((done) => {
+        const box = /** @type {HTMLInputElement} */ (document.querySelector('.market-search input'));
+        box.value = text;
+        const begun = performance.now();
+        box.dispatchEvent(new InputEvent('input', { bubbles: true }));
+        // Behind the frame that was asked for in between: its layout and painting are over.
+        requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun), 0));
+      }), words));
+    }
+    slowest.push({ words, took: Math.min(...tries) });
+    if (first) assert.equal(await page.locator('.market-list li').first().locator('b, h2, h3').first().innerText(), first, words);
+    assert.ok(await page.locator('.market-list li').count() < all || words === 'e', `${words} finds less than everything`);
+  }
+  assert.ok(slowest.every(({ took }) => took <= 50), JSON.stringify(slowest));
+  assert.deepEqual(wrong, []);
+});
+
 test('a newer version, with a place to settle, and back', { skip, timeout: 120_000 }, async () => {
-  assert.equal((await send('PUT', '/catalogs/ours/templates/wiki', files('1.0-1', '64m'))).status, 204);
-  const made = await send('POST', '/catalog/ours:wiki/install', { values: { domain: 'wiki.example.test' } });
+  assert.equal((await send(page, 'PUT', '/catalogs/ours/templates/wiki', files('1.0-1', '64m'))).status, 204);
+  const made = await send(page, 'POST', '/catalog/ours:wiki/install', { values: { domain: 'wiki.example.test' } });
   assert.equal(made.status, 201, made.text);
-  const changed = await send('PATCH', '/apps/wiki', { source: { kind: 'compose', compose: files('', '96m').compose, main_service: 'web' } });
+  const changed = await send(page, 'PATCH', '/apps/wiki', { source: { kind: 'compose', compose: files('', '96m').compose, main_service: 'web' } });
   assert.equal(changed.status, 200, changed.text);
-  assert.equal((await send('PUT', '/catalogs/ours/templates/wiki', files('2.0-1', '128m'))).status, 204);
+  assert.equal((await send(page, 'PUT', '/catalogs/ours/templates/wiki', files('2.0-1', '128m'))).status, 204);
   await page.goto(`${panel.url}/marketplace`);
   await page.getByText('2.0-1 is out').waitFor();
-  await look('marketplace');
+  await look(page, 'marketplace');
   await page.goto(`${panel.url}/apps/wiki/services`);
   await page.getByRole('link', { name: 'See the update' }).click();
   await page.getByText('One place was changed both here and in the template').waitFor();
-  await look('app-update');
+  await look(page, 'app-update');
   const update = page.getByRole('button', { name: 'Update to 2.0-1' });
   assert.ok(await update.isDisabled(), 'nothing is taken over while a place is not settled');
   await page.getByLabel('Compose file').fill(files('', '128m').compose);
@@ -132,9 +153,38 @@ test('a newer version, with a place to settle, and back', { skip, timeout: 120_0
   await page.waitForURL(/\/apps\/[^/]+$/);
   await page.goto(`${panel.url}/apps/wiki/services`);
   await page.getByText('Updated from 1.0-1 to 2.0-1.').waitFor();
-  await look('app-updated');
+  await look(page, 'app-updated');
   await page.getByRole('button', { name: 'Take the update back' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Go back' }).click();
+  await page.getByRole('link', { name: 'See the update' }).waitFor();
+  assert.deepEqual(wrong, []);
+});
+
+test('data is copied before an update, and comes back', { skip: skip || (hasEngine('nginx:1.22') ? false : 'the engine has no image nginx:1.22'), timeout: 180_000 }, async () => {
+  const kept = (/** @type {string} */ version, /** @type {string} */ memory) => {
+    const { template, compose } = files(version, memory);
+    return { template: template.replace('name: wiki', 'name: notes'), compose: `${compose.replace('    deploy:', "    volumes: ['data:/data']\n    deploy:")}volumes:\n  data:\n` };
+  };
+  const put = await send(page, 'PUT', '/catalogs/ours/templates/notes', kept('1.0-1', '64m'));
+  assert.equal(put.status, 204, put.text);
+  const made = await send(page, 'POST', '/catalog/ours:notes/install', { values: { domain: 'notes.example.test' } });
+  assert.equal(made.status, 201, made.text);
+  await page.goto(`${panel.url}/apps/notes/services`);
+  await page.locator('.service .state.ok').waitFor({ timeout: 90_000 });
+  assert.equal((await send(page, 'PUT', '/catalogs/ours/templates/notes', kept('2.0-1', '96m'))).status, 204);
+  await page.goto(`${panel.url}/apps/notes/update`);
+  await page.getByText('Copy of the data').waitFor();
+  assert.ok(await page.getByLabel('Copy the data first').isChecked());
+  await look(page, 'app-update-data');
+  await page.getByRole('button', { name: 'Update to 2.0-1' }).click();
+  await page.waitForURL(/\/apps\/[^/]+$/);
+  await page.goto(`${panel.url}/apps/notes/services`);
+  await page.getByText('A copy of its data from before is kept').waitFor({ timeout: 90_000 });
+  await page.getByRole('button', { name: 'Take the update back' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel(/Bring its data from before back too/).check();
+  await look(page, 'app-undo-data');
+  await dialog.getByRole('button', { name: 'Go back' }).click();
   await page.getByRole('link', { name: 'See the update' }).waitFor();
   assert.deepEqual(wrong, []);
 });

@@ -188,7 +188,7 @@ export const api = {
   variableExport: (/** @type {string} */ app) => /** @type {Promise<string>} */ (get(`/apps/${enc(app)}/variables/export`, { as: 'text' })),
 
   domainListApp: (/** @type {string} */ app) => /** @type {Promise<S<'Domain'>[]>} */ (all(`/apps/${enc(app)}/domains`)),
-  domainAdd: (/** @type {string} */ app, /** @type {{ host: string, force_https?: boolean }} */ body) => /** @type {Promise<S<'Domain'>>} */ (post(`/apps/${enc(app)}/domains`, body)),
+  domainAdd: (/** @type {string} */ app, /** @type {{ host: string, force_https?: boolean, service?: string, service_port?: number }} */ body) => /** @type {Promise<S<'Domain'>>} */ (post(`/apps/${enc(app)}/domains`, body)),
   domainRemove: (/** @type {string} */ host) => del(`/domains/${enc(host)}`),
   domainList: () => /** @type {Promise<S<'Domain'>[]>} */ (all('/domains')),
   domainCheck: (/** @type {string} */ host, /** @type {AbortSignal} */ signal = /** @type {any} */ (undefined)) => /** @type {Promise<S<'DomainCheck'>>} */ (get(`/domains/${enc(host)}/check`, { signal })),

@@ -13,5 +13,5 @@ export const catalogs = {
   convert: (/** @type {S<'CatalogImport'>} */ body) => /** @type {Promise<S<'CatalogImported'>>} */ (post('/catalog-imports', body)),
   planUpdate: (/** @type {string} */ app, /** @type {S<'TemplateUpdate'>} */ body) => /** @type {Promise<S<'TemplateUpdatePlan'>>} */ (post(`/apps/${enc(app)}/template/plan`, body)),
   update: (/** @type {string} */ app, /** @type {S<'TemplateUpdate'>} */ body) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/template/update`, body)),
-  undo: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/template/undo`)),
+  undo: (/** @type {string} */ app, data = false) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/template/undo`, { data })),
 };

@@ -3,6 +3,7 @@ import { html, h, icon, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { putDeployment, refreshApp } from '../lib/live.js';
 import { useResource } from '../lib/resource.js';
+import { hasServices } from '../parts/source.js';
 import { EnvironmentEditor } from '../parts/environment.js';
 import { Act } from '../parts/act.js';
 import { may } from '../parts/frame.js';
@@ -13,7 +14,7 @@ export default function AppEnvironment({ app }) {
   const owner = service ? `service:${app.id}/${service}` : `app:${app.id}`;
   return html`<div class="stack">
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">Saved changes are not live yet.</span>${may('developer') ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</div>` : null}
-    ${app.source.kind === 'compose' ? h(Services, { app, value: service, set: setService }) : null}
+    ${hasServices(app.source) ? h(Services, { app, value: service, set: setService }) : null}
     ${h(EnvironmentEditor, { key: owner, owner, saved: () => refreshApp(app.id) })}</div>`;
 }
 

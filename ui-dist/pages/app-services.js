@@ -11,6 +11,10 @@ import { ComposeField, useCompose } from '../parts/compose.js';
 import { FormProblem, Submit, useForm } from '../parts/field.js';
 import { confirm } from '../parts/dialog.js';
 import { may } from '../parts/frame.js';
+import { bytes } from '../lib/format.js';
+import { Facts } from '../parts/facts.js';
+import { sourceInput, sourceValues } from '../parts/app-form.js';
+import { hasServices } from '../parts/source.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {import('../lib/api.js').S<'Service'>} Service */
@@ -19,10 +23,10 @@ import { may } from '../parts/frame.js';
 export default function AppServices({ app }) {
   const { value, error, load } = useResource(`services:${app.id}`, () => api.serviceList(app.id), ['deployment_moved', 'app_state_changed'], ({ data }) => !data.app || data.app === app.id || data.app?.id === app.id);
   const list = value.value;
-  if (app.source.kind !== 'compose') return h(Empty, { icon: 'layers', title: 'One service', text: 'This app is one container. An app from a Compose file has several.' });
+  if (!hasServices(app.source)) return h(Empty, { icon: 'layers', title: 'One service', text: 'This app is one container. An app from a Compose file has several.' });
   return html`<div class="stack">${h(TemplateNews, { app })}
-    ${h(Panel, { title: 'Services', note: 'In the order in which they start. Each finds the others by their names.', flush: true }, error.value && !list ? h(Failed, { error: error.value, retry: load }) : !list ? h(Loading, { rows: 3 }) : html`<ul class="services">${list.map((one) => h(One, { key: one.name, one }))}</ul>`)}
-    ${may('developer') ? h(File, { app }) : null}</div>`;
+    ${h(Panel, { title: 'Services', note: 'In the order in which they start. Each finds the others by their names.', flush: true }, error.value && !list ? h(Failed, { error: error.value, retry: load }) : !list ? h(Loading, { rows: 3 }) : list.length ? html`<ul class="services">${list.map((one) => h(One, { key: one.name, one }))}</ul>` : h(Empty, { icon: 'layers', title: 'Not known yet', text: 'The Compose file is read at a deployment; the services of the first one that goes live are shown here.', small: true }))}
+    ${!may('developer') ? null : app.source.kind === 'compose' ? h(File, { app }) : h(InSource, { app })}</div>`;
 }
 
 /** @param {Service} one @returns {[tone: string, word: string]} */
@@ -43,6 +47,21 @@ function One({ one }) {
     <code class="cut faint" title=${one.image}>${one.image}</code>
     <span class="dim small">${one.ports.length ? `port ${one.ports.join(', ')}` : ''}${one.depends_on.length ? `${one.ports.length ? ' · ' : ''}after ${one.depends_on.join(', ')}` : ''}</span>
     <span class=${`state ${tone}`}><i class="dot" aria-hidden="true"></i>${word}</span></li>`;
+}
+
+/** Of an app whose Compose file lies in its source: where, and what it wants of the host. @param {{ app: App }} props */
+function InSource({ app }) {
+  const source = app.source.kind === 'git' || app.source.kind === 'upload' ? app.source : null;
+  const services = source?.services;
+  if (!source || !services) return null;
+  const folder = source.folder === '.' ? 'the top' : source.folder;
+  const allow = async () => {
+    putApp(await api.appUpdate(app.id, { source: { ...sourceInput(source.kind, sourceValues(app)), allow_host: [...services.allow_host, ...services.host_wanted] } }));
+    putDeployment(await api.deploymentCreate(app.id));
+  };
+  const ask = () => confirm({ title: `Let ${app.name} have this of the host?`, text: 'It holds for this app from now on, until its file asks for something else. Then it is deployed.', objects: services.host_wanted.map((one) => ({ icon: 'shield-alert', label: one })), action: 'Allow and deploy', danger: true, run: allow });
+  return html`${services.host_wanted.length ? html`<div class="notice warn middle">${icon('shield-alert')}<span class="grow any">The Compose file asks for what reaches the host: ${services.host_wanted.join('; ')}. ${may('admin') ? '' : 'An administrator has to allow it.'}</span>${may('admin') ? html`<button type="button" class="btn small" onClick=${ask}>Allow…</button>` : null}</div>` : null}
+    ${h(Panel, { title: 'Compose file', note: 'Read at each deployment, at its commit, with the files beside it.' }, html`<div class="stack">${h(Facts, { items: [['File', services.compose_file ? html`<code>${services.compose_file}</code>` : 'whichever has a usual name'], ['Folder', html`<code>${folder}</code>`], services.main_service ? ['Main service', services.main_service] : null, services.profiles.length ? ['Profiles', services.profiles.join(', ')] : null, services.allow_host.length ? ['Allowed of the host', services.allow_host.join('; ')] : null] })}<div class="row"><a class="btn small" href=${`/apps/${app.id}/settings`}>Change it</a></div></div>`)}`;
 }
 
 /** @param {{ app: App }} props */
@@ -86,7 +105,22 @@ function TemplateNews({ app }) {
   if (!template || !may('developer')) return null;
   const newer = entry && entry.version !== template.version;
   if (!newer && !template.before) return null;
-  const undo = () => confirm({ title: `Back to ${template.before}?`, text: `The app gets the Compose file that it had before its update to ${template.version}, and is deployed. Its data stays as it is now.`, objects: [{ icon: 'layers', label: app.name, note: `${template.name} ${template.before}` }], action: 'Go back', run: async () => putApp(await catalogs.undo(app.id)) });
-  return html`<div class="notice middle">${icon(newer ? 'rocket' : 'info')}<span class="grow">${newer ? `${entry.title} ${entry.version} is out; this is ${template.version}.` : `Updated from ${template.before} to ${template.version}.`}</span>
+  const size = template.copies.reduce((sum, one) => sum + one.bytes, 0);
+  const undo = () => {
+    let data = false;
+    return confirm({
+      title: `Back to ${template.before}?`, text: `The app gets the Compose file that it had before its update to ${template.version}, and is deployed.${template.copies.length ? '' : ' Its data stays as it is now.'}`,
+      objects: [{ icon: 'layers', label: app.name, note: `${template.name} ${template.before}` }, ...template.copies.map((one) => ({ icon: 'hard-drive', label: one.name, note: `copy of ${bytes(one.bytes)}`, kept: true }))],
+      extra: template.copies.length ? h(BringBack, { set: (on) => { data = on; } }) : null,
+      action: 'Go back', run: async () => putApp(await catalogs.undo(app.id, data)),
+    });
+  };
+  return html`<div class="notice middle">${icon(newer ? 'rocket' : 'info')}<span class="grow">${newer ? `${entry.title} ${entry.version} is out; this is ${template.version}.` : `Updated from ${template.before} to ${template.version}.${size ? ` A copy of its data from before is kept (${bytes(size)}).` : ''}`}</span>
     ${template.before ? html`<button type="button" class="btn small" onClick=${undo}>Take the update back</button>` : null}${newer ? html`<a class="btn primary small" href=${`/apps/${app.id}/update`}>See the update</a>` : null}</div>`;
+}
+
+/** @param {{ set: (on: boolean) => void }} props */
+function BringBack({ set }) {
+  const [on, setOn] = useState(false);
+  return html`<label class="row small"><input class="check" type="checkbox" checked=${on} onChange=${(/** @type {any} */ event) => { setOn(event.target.checked); set(event.target.checked); }} />Bring its data from before back too; what was written since stays in volumes of its own</label>`;
 }

@@ -11,6 +11,7 @@ import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValues, sourceInput, sourceValues } from '../parts/app-form.js';
 import { deleteApp } from '../parts/app-actions.js';
 import { confirm } from '../parts/dialog.js';
+import { hasServices } from '../parts/source.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 
@@ -18,6 +19,7 @@ import { confirm } from '../parts/dialog.js';
 export default function AppSettings({ app }) {
   const git = app.source.kind === 'git' ? app.source : null;
   const kind = app.source.kind;
+  const several = hasServices(app.source);
   const save = (/** @type {(v: any) => Record<string, unknown>} */ of) => async (/** @type {any} */ v) => {
     const made = await api.appUpdate(app.id, of(v));
     putApp(made);
@@ -28,14 +30,14 @@ export default function AppSettings({ app }) {
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
     ${h(Part, { title: 'Name', start: { name: app.name }, save: save((v) => ({ name: v.name.trim() })), body: (form) => h(TextField, { label: 'Name', value: form.values.value.name, set: form.set('name'), mono: true, required: true, error: form.error('name'), hint: 'Addresses that were made from the old name stay.' }) })}
     ${kind === 'compose' ? html`<div class="notice middle">${icon('layers')}<span class="grow">Images, commands, volumes and limits of its services are in the Compose file.</span><a class="btn small" href=${appPath(app, 'services')}>Open it</a></div>` : h(Part, { title: 'Source', start: sourceValues(app), save: save((v) => ({ source: sourceInput(kind, v) })), body: (form) => html`${h(SourceFields, { form, kind, has_password: git?.has_password, app: app.id })}${git ? h(DeployKey, { app, shown: git.deploy_key_public }) : null}` })}
-    ${h(Part, { title: 'Run', start: run, save: save((v) => { const { port, command, grace_seconds } = runInput(v); return { port, command, grace_seconds }; }), body: (form) => html`
+    ${h(Part, { title: 'Run', start: run, save: save((v) => { const { port, command, grace_seconds } = runInput(v); return several ? { port, grace_seconds } : { port, command, grace_seconds }; }), body: (form) => html`
       <div class="form-row">${h(TextField, { label: 'Port', value: form.values.value.port, set: form.set('port'), inputmode: 'numeric', optional: true, placeholder: 'as the image says', hint: 'Where it listens inside its container. It gets PORT if the image names none.', error: form.error('port') })}${h(TextField, { label: 'Time to stop', value: form.values.value.grace, set: form.set('grace'), inputmode: 'numeric', suffix: 's', hint: 'From the signal to the kill.', error: form.error('grace_seconds') })}</div>
-      ${h(TextField, { label: 'Command', value: form.values.value.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', hint: 'Words, no shell: quotes keep spaces together.', error: form.error('command') })}` })}
-    ${h(Part, { title: 'Commands around a deployment', note: 'Of a shell in the new image, with the app’s variables and volumes.', start: { before: app.before_deploy ?? '', after: app.after_deploy ?? '' }, save: save((v) => ({ before_deploy: v.before.trim() || null, after_deploy: v.after.trim() || null })), body: (form) => html`
+      ${several ? null : h(TextField, { label: 'Command', value: form.values.value.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', hint: 'Words, no shell: quotes keep spaces together.', error: form.error('command') })}` })}
+    ${several ? null : h(Part, { title: 'Commands around a deployment', note: 'Of a shell in the new image, with the app’s variables and volumes.', start: { before: app.before_deploy ?? '', after: app.after_deploy ?? '' }, save: save((v) => ({ before_deploy: v.before.trim() || null, after_deploy: v.after.trim() || null })), body: (form) => html`
       ${h(TextField, { label: 'Before the start', value: form.values.value.before, set: form.set('before'), mono: true, optional: true, placeholder: 'python manage.py migrate', hint: 'When it fails, the deployment fails and what is live stays.', error: form.error('before_deploy') })}
       ${h(TextField, { label: 'Once it is live', value: form.values.value.after, set: form.set('after'), mono: true, optional: true, placeholder: 'python manage.py warm_cache', error: form.error('after_deploy') })}` })}
     ${h(Part, { title: 'Health check', note: 'Made from outside the container. A new release goes live only after it passed.', start: run, save: save((v) => ({ health: runInput(v).health })), body: (form) => h(HealthFields, { form }) })}
-    ${h(Part, { title: 'Limits', note: 'So that one app cannot take the server down.', start: run, save: save((v) => ({ limits: runInput(v).limits })), body: (form) => h(LimitFields, { form }) })}
+    ${h(Part, { title: 'Limits', note: several ? 'Of each service whose Compose file says nothing else.' : 'So that one app cannot take the server down.', start: run, save: save((v) => ({ limits: runInput(v).limits })), body: (form) => h(LimitFields, { form }) })}
     ${h(Part, { title: 'Deployments', start: run, save: save((v) => { const { deploy_timeout_seconds, keep_releases } = runInput(v); return { deploy_timeout_seconds, keep_releases }; }), body: (form) => html`<div class="form-row">${h(TextField, { label: 'Fails after', value: form.values.value.deploy_timeout, set: form.set('deploy_timeout'), inputmode: 'numeric', suffix: 's', error: form.error('deploy_timeout_seconds') })}${h(TextField, { label: 'Releases kept', value: form.values.value.keep, set: form.set('keep'), inputmode: 'numeric', hint: 'Beside the live one, for rollbacks.', error: form.error('keep_releases') })}</div>` })}
     <section class="panel danger-zone flush"><header class="panel-head"><h2>Danger</h2></header>
       <div class="danger-row"><div class="grow"><b class="strong">Stop</b><p class="hint">Visitors see that the app is down until it is started again.</p></div>${app.desired === 'stopped' ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Stop', icon: 'square', run: () => confirm({ title: `Stop ${app.name}?`, text: 'Its container stops; nothing is deleted.', action: 'Stop', run: async () => putApp(await api.appStop(app.id)) }) })}</div>

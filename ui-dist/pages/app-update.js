@@ -9,7 +9,8 @@ import { useTrail } from '../lib/trail.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Facts } from '../parts/facts.js';
-import { FormProblem, Submit, TextField, useForm } from '../parts/field.js';
+import { FormProblem, Submit, Switch, TextField, useForm } from '../parts/field.js';
+import { bytes, sentence } from '../lib/format.js';
 import { Asked } from '../parts/asked.js';
 import { UnifiedDiff } from '../parts/unified-diff.js';
 
@@ -30,11 +31,12 @@ export default function AppUpdatePage({ params }) {
 function Form({ app, plan: first }) {
   const start = Object.fromEntries(first.variables.map((one) => [one.name, one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
   const form = useForm({ ...start, compose: first.compose });
+  const [copy, setCopy] = useState(!first.data.problem);
   const v = /** @type {Record<string, string>} */ (form.values.value);
   const [plan, setPlan] = useState(first);
   const edited = v.compose !== first.compose;
   const unsettled = /^(<{7}|>{7}) /m.test(v.compose);
-  const body = () => ({ values: Object.fromEntries(first.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')), ...(edited ? { compose: v.compose } : {}) });
+  const body = () => ({ values: Object.fromEntries(first.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')), ...(edited ? { compose: v.compose } : {}), ...(copy ? {} : { without_copy: true }) });
   const key = JSON.stringify(v);
   useEffect(() => {
     if (!edited || unsettled) return undefined;
@@ -55,6 +57,10 @@ function Form({ app, plan: first }) {
     ${plan.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to take it over: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
     <details class="more panel compose-shown" open=${first.conflicts.length > 0}><summary>${icon('chevron-right', 'icon-small')}Compose file as it will be</summary><div class="stack">${h(TextField, { label: 'Compose file', value: v.compose, set: form.set('compose'), mono: true, rows: 24, error: form.error('text', 'compose') })}</div></details>
     ${h(FormProblem, { text: form.general(['text', 'compose', ...first.variables.map((one) => one.name)]) })}
-    <p class="dim small">The app is deployed with the new version, and can go back to this one. Its data stays as it is then: make a copy first when the notes ask for it.</p>
+    ${first.data.volumes.length ? h(Panel, { title: 'Copy of the data', note: 'Made after what writes to it was stopped, and before the new version starts. The way back can bring it back.' }, html`<div class="stack">
+      ${h(Switch, { label: 'Copy the data first', hint: first.data.free_bytes == null ? undefined : `${bytes(first.data.bytes)} of ${bytes(first.data.free_bytes)} that are free`, on: copy, set: setCopy, disabled: Boolean(first.data.problem) })}
+      ${first.data.problem ? html`<p class="notice warn">${icon('triangle-alert')}<span>${sentence(first.data.problem)}</span></p>` : null}
+      ${h(Facts, { items: first.data.volumes.map((one) => /** @type {[string, any]} */ ([one.name, one.bytes == null ? 'not measured' : bytes(one.bytes)])) })}</div>`) : null}
+    <p class="dim small">The app is deployed with the new version, and can go back to this one.${copy && first.data.volumes.length ? ' It is down for as long as the copy takes.' : ''}</p>
     <div class="form-foot">${h(Submit, { form, label: `Update to ${first.to}`, icon: 'rocket', disabled: unsettled })}<a class="btn" href=${`/apps/${app}`}>Cancel</a></div></form>`;
 }

@@ -30,7 +30,7 @@ export default function CatalogsPage() {
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<Catalog>} */ (Table), {
       label: 'Catalogs', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (one) => one.id, sort: { id: 'name' },
       columns: [
-        { id: 'name', label: 'Catalog', width: '24%', card: 'head', sort: (one) => one.name, cell: (one) => html`<span class="cell-two"><b class="strong">${one.name}</b>${one.key ? html`<span>signed</span>` : null}</span>` },
+        { id: 'name', label: 'Catalog', width: '24%', card: 'head', sort: (one) => one.name, cell: (one) => html`<span class="cell-two"><b class="strong">${one.name}</b>${one.key ? html`<span>${one.signed_at ? html`signed ${h(Ago, { at: one.signed_at })}` : 'signed'}</span>` : null}</span>` },
         { id: 'from', label: 'From', cell: (one) => html`<span class="dim cut" title=${one.url ?? ''}>${one.url ? html`<code>${one.url}${one.branch ? ` ${one.branch}` : ''}${one.folder && one.folder !== '.' ? ` ${one.folder}` : ''}</code>` : 'filled by hand'}</span>${one.problem ? html`<span class="tag bad" title=${one.problem}>cannot be read</span>` : null}` },
         { id: 'templates', label: 'Templates', width: '130px', sort: (one) => one.templates, cell: (one) => html`<span>${one.templates}${one.left_out.length ? html` <span class="tag warn" title=${one.left_out.map((left) => `${left.name}: ${left.why}`).join('\n')}>${one.left_out.length} left out</span>` : null}</span>` },
         { id: 'read', label: 'Read', width: '120px', sort: (one) => one.read_at ?? '', cell: (one) => html`<span class="dim">${one.read_at ? h(Ago, { at: one.read_at }) : ''}</span>` },
@@ -66,7 +66,7 @@ function AddForm({ close, leave }) {
 /** @param {S<'ImportedTemplate'>} one */
 const isReady = (one) => !one.fetch.length && !one.problems.length;
 /** @param {S<'ImportedTemplate'>} one */
-const notesOf = (one) => [...one.problems.map((why) => `Cannot be carried over: ${why}`), ...one.fetch.map((address) => `Needs the file at ${address}; the command line takes it: serverkit catalog import.`), ...one.notes];
+const notesOf = (one) => [...one.problems.map((why) => `Cannot be carried over: ${why}`), ...one.fetch.map((address) => `Needs the file at ${address}.`), ...one.notes];
 
 /** @param {{ own: string[], close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function ImportForm({ own, close, leave }) {
@@ -75,11 +75,13 @@ function ImportForm({ own, close, leave }) {
   const [found, setFound] = useState(/** @type {S<'ImportedTemplate'>[] | null} */ (null));
   const [picked, setPicked] = useState(/** @type {Set<string>} */ (new Set()));
   const v = form.values.value;
-  const convert = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    form.submit(async () => {
+  const [pasted, setPasted] = useState(/** @type {Record<string, string>} */ ({}));
+  const convert = (/** @type {Event | null} */ event, get = false) => {
+    event?.preventDefault();
+    return form.submit(async () => {
       const format = /** @type {S<'CatalogFormat'> | null} */ (v.format || null);
-      const { templates } = await catalogs.convert({ format, text: v.text, ...(v.compose.trim() ? { files: { 'docker-compose.yml': v.compose } } : {}) });
+      const given = Object.fromEntries(Object.entries(pasted).filter(([, text]) => text.trim()));
+      const { templates } = await catalogs.convert({ format, text: v.text, fetch: get, files: { ...given, ...(v.compose.trim() ? { 'docker-compose.yml': v.compose } : {}) } });
       setFound(templates);
       setPicked(new Set(templates.filter(isReady).map((one) => one.name)));
     });
@@ -94,8 +96,12 @@ function ImportForm({ own, close, leave }) {
   const toggle = (/** @type {string} */ name) => setPicked((before) => { const next = new Set(before); if (!next.delete(name)) next.add(name); return next; });
   if (!own.length) return html`<div class="stack">${h(DialogHead, { title: 'Import a template', close: cancel })}<p>An import goes into a catalog of your own. Add one first: Add catalog, From: Nowhere: my own.</p><footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Close</button></footer></div>`;
   if (found) {
+    const missing = [...new Set(found.flatMap((one) => one.fetch))];
     return html`<form class="stack" onSubmit=${keep}>${h(DialogHead, { title: 'Import a template', note: 'What comes out, and what differs from how it was there.', close: cancel })}
       <ul class="import-list">${found.map((one) => html`<li key=${one.name}><label class="row import-pick"><input class="check" type="checkbox" disabled=${!isReady(one)} checked=${picked.has(one.name)} onChange=${() => toggle(one.name)} /><span class="cell-two"><b class="strong">${one.title}</b><span class="mono">${v.into}:${one.name}</span></span></label>${notesOf(one).length ? html`<ul class="dim small">${notesOf(one).map((note) => html`<li>${note}</li>`)}</ul>` : null}</li>`)}</ul>
+      ${missing.length ? html`<div class="notice middle">${icon('globe')}<span class="grow">${missing.length === 1 ? 'One file lies' : `${missing.length} files lie`} elsewhere. The panel can get ${missing.length === 1 ? 'it' : 'them'}, or paste ${missing.length === 1 ? 'it' : 'them'} here.</span>${h(Act, { label: 'Get them', icon: 'download', small: true, run: () => convert(null, true) })}</div>
+        ${missing.slice(0, 5).map((address) => h(TextField, { key: address, label: address, value: pasted[address] ?? '', set: (text) => setPasted((before) => ({ ...before, [address]: text })), mono: true, rows: 4, optional: true }))}
+        ${missing.some((address) => pasted[address]?.trim()) ? html`<div class="row">${h(Act, { label: 'Convert with these', icon: 'refresh-cw', small: true, run: () => convert(null) })}</div>` : null}` : null}
       ${h(FormProblem, { text: form.general([]) })}
       <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => setFound(null)}>Back</button>${h(Submit, { form, label: `Keep ${picked.size}`, disabled: !picked.size })}</footer></form>`;
   }

@@ -8,7 +8,7 @@ import { Act } from './act.js';
 import { Facts } from './facts.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
-/** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, user: string, password: string, deploy_key: boolean, reference: string, compose: string }} SourceValues */
+/** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, user: string, password: string, deploy_key: boolean, reference: string, compose: string, several: boolean, compose_file: string, main_service: string, profiles: string }} SourceValues */
 /** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'tcp' | 'http' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string }} RunValues */
 
 const NONE = '(none)';
@@ -23,8 +23,13 @@ function buildInput(v) {
   return { preset: /** @type {any} */ (v.preset || undefined), version: text(v.version), packages: v.packages.trim() ? v.packages.trim().split(/[\s,]+/) : undefined, install: line(v.install), build: line(v.build), start: line(v.start_command), output: text(v.output), dockerfile_text: v.dockerfile_text.trim() ? v.dockerfile_text : undefined };
 }
 
+/** Services of a source tree, as fields. @param {import('../lib/api.js').S<'TreeServices'> | null | undefined} services */
+const servicesValues = (services) => ({ several: Boolean(services), compose_file: services?.compose_file ?? '', main_service: services?.main_service ?? '', profiles: (services?.profiles ?? []).join(' ') });
+
 /** @param {App | null} app @returns {SourceValues} */
-export const sourceValues = (app) => (app?.source.kind === 'git'
+export const sourceValues = (app) => ({ ...placeValues(app), ...servicesValues(app?.source.kind === 'git' || app?.source.kind === 'upload' ? app.source.services : null) });
+/** @param {App | null} app */
+const placeValues = (app) => (app?.source.kind === 'git'
   ? { url: app.source.url, branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, ...buildValues(app.source.build), user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '', compose: '' }
   : app?.source.kind === 'upload' ? { url: '', branch: '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: false, ...buildValues(app.source.build), user: '', password: '', deploy_key: false, reference: '', compose: '' }
   : { url: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, ...buildValues(null), user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '', compose: '' });
@@ -42,7 +47,7 @@ export function sourceInput(kind, v) {
   if (kind === 'image') return { kind, reference: v.reference.trim() };
   if (kind === 'compose') return { kind, compose: v.compose };
   const text = (/** @type {string} */ value) => value.trim() || null;
-  const built = { ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), build: buildInput(v) };
+  const built = { ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), build: buildInput(v), ...(v.several ? { compose_file: v.compose_file.trim(), main_service: text(v.main_service), profiles: v.profiles.trim() ? v.profiles.trim().split(/[\s,]+/) : [] } : {}) };
   if (kind === 'upload') return { kind, ...built };
   return { kind, url: v.url.trim(), branch: text(v.branch), ...built, submodules: v.submodules, user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
 }
@@ -69,7 +74,7 @@ class FieldWrong extends Problem {
 }
 
 /** The names of the fields below, for `form.general`. */
-export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
+export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 
@@ -80,21 +85,27 @@ export function SourceFields({ form, kind, has_password, app }) {
   const dockerfile = h(TextField, { label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', hint: 'Without one it is found out how to build.', error: form.error('dockerfile', 'source.dockerfile') });
   const place = html`<div class="form-row">${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder'), hint: 'The build context, for sources with several apps.' })}
       ${h(TextField, { label: 'Stage', value: v.target, set: form.set('target'), mono: true, optional: true, placeholder: 'the last', error: form.error('target', 'source.target') })}</div>`;
-  if (kind === 'upload') return html`${dockerfile}<details class="more" open=${Boolean(v.folder || v.target)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">${place}${h(BuildFields, { form })}</div></details>`;
+  const made = app ? null : h(SelectField, { label: 'Made of', value: v.several ? 'several' : 'one', set: (one) => form.set('several')(one === 'several'), options: [{ value: 'one', label: 'One container' }, { value: 'several', label: 'Services of its Compose file' }] });
+  const services = v.several ? html`<div class="form-row">${h(TextField, { label: 'Compose file', value: v.compose_file, set: form.set('compose_file'), mono: true, optional: true, placeholder: 'compose.yaml, docker-compose.yml, …', error: form.error('compose_file', 'source.compose_file'), hint: 'Seen from the folder. Read at each deployment, with the files beside it.' })}
+      ${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder') })}</div>
+    <div class="form-row">${h(TextField, { label: 'Main service', value: v.main_service, set: form.set('main_service'), mono: true, optional: true, placeholder: 'the first with a port', error: form.error('main_service'), hint: 'Domains lead to it.' })}
+      ${h(TextField, { label: 'Profiles', value: v.profiles, set: form.set('profiles'), mono: true, optional: true, error: form.error('profiles') })}</div>` : null;
+  if (kind === 'upload') return v.several ? html`${made}${services}` : html`${made}${dockerfile}<details class="more" open=${Boolean(v.folder || v.target)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">${place}${h(BuildFields, { form })}</div></details>`;
   const ssh = /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
   return html`
     ${h(TextField, { label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source', 'git'), hint: 'https, http or ssh; private addresses too. Administrators may also name a path on the server.', inputmode: 'url' })}
     <div class="form-row">${h(TextField, { label: 'Branch', value: v.branch, set: form.set('branch'), mono: true, optional: true, placeholder: 'default branch', error: form.error('branch', 'source.branch') })}
-      ${dockerfile}</div>
+      ${v.several ? made : dockerfile}</div>
+    ${v.several ? services : made}
     ${ssh || v.deploy_key ? h(Switch, { label: 'Use a deploy key', hint: 'serverkit makes a key for this app; give its public half to the repository.', on: v.deploy_key, set: form.set('deploy_key') }) : null}
     ${ssh ? null : html`<details class="more" open=${Boolean(v.user || has_password)}><summary>${icon('chevron-right', 'icon-small')}Private repository</summary><div class="stack">
       <div class="form-row">${h(TextField, { label: 'User', value: v.user, set: form.set('user'), optional: true, placeholder: 'for tokens often x-access-token', error: form.error('user', 'source.user') })}
       ${h(TextField, { label: 'Password or token', type: 'password', autocomplete: 'new-password', value: v.password, set: form.set('password'), optional: true, placeholder: has_password ? 'kept as it is' : '', error: form.error('password', 'source.password') })}</div>
       ${v.deploy_key ? null : h(Switch, { label: 'Use a deploy key instead', hint: 'Needs an ssh address.', on: v.deploy_key, set: form.set('deploy_key') })}</div></details>`}
-    <details class="more" open=${Boolean(v.folder || v.target || v.submodules)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">
-      ${place}
+    <details class="more" open=${Boolean((v.folder && !v.several) || v.target || v.submodules)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">
+      ${v.several ? null : place}
       ${h(Switch, { label: 'Fetch submodules', on: v.submodules, set: form.set('submodules') })}
-      ${h(BuildFields, { form })}</div></details>
+      ${v.several ? null : h(BuildFields, { form })}</div></details>
     ${h(LookInside, { form, app })}`;
 }
 
@@ -112,6 +123,16 @@ function BuildFields({ form }) {
 
 /** @typedef {import('../lib/api.js').S<'Inspection'>} Inspection */
 
+/** What its Compose file comes to. @param {{ services: import('../lib/api.js').S<'InspectedServices'> }} props */
+function Inspected({ services: { compose_file: file, report } }) {
+  const said = (/** @type {{ line: number, what: string }} */ one) => `${one.line ? `Line ${one.line}: ` : ''}${one.what}`;
+  return html`<p><b class="strong">${report.problems.length ? 'Cannot be deployed' : report.services.length === 1 ? 'One service' : `${report.services.length} services`}</b> <span class="dim">of ${file}</span></p>
+    ${report.problems.map((one) => html`<p class="notice bad">${icon('circle-alert')}<span class="any">${said(one)}</span></p>`)}
+    ${report.services.length ? h(Facts, { items: report.services.map((one) => /** @type {[string, any]} */ ([one.main ? `${one.name} (main)` : one.name, one.image ? html`<code class="any">${one.image}</code>` : 'built from the source'])) }) : null}
+    ${report.rights.map((one) => html`<p class="notice warn">${icon('shield-alert')}<span class="any">${one.service} ${one.what}: an administrator has to allow it</span></p>`)}
+    ${report.hints.map((one) => html`<p class="notice">${icon('info')}<span class="any">${said(one)}</span></p>`)}`;
+}
+
 /** Shows how the repository would be built, before anything is saved. @param {{ form: Form, app?: string }} props */
 function LookInside({ form, app }) {
   const [seen, setSeen] = useState(/** @type {Inspection | null} */ (null));
@@ -121,10 +142,21 @@ function LookInside({ form, app }) {
   const look = async () => { setSeen(await api.sourceInspect({ source: sourceInput('git', v), app })); setOf(key); };
   const plan = of === key ? seen?.plan : null;
   const problem = of === key ? seen?.problem : null;
+  const services = of === key ? seen?.services : null;
+  const front = v.folder.trim() && v.folder.trim() !== '.' ? `${v.folder.trim().replace(/^\.\/|\/$/g, '')}/` : '';
+  /** A file of another folder takes the folder with it. @param {string} path */
+  const take = (path) => {
+    form.set('several')(true);
+    if (path.startsWith(front)) { form.set('compose_file')(path.slice(front.length)); return; }
+    form.set('folder')(path.split('/').slice(0, -1).join('/'));
+    form.set('compose_file')(path.split('/').at(-1));
+  };
   const code = (/** @type {string} */ label, /** @type {string | null | undefined} */ text) => /** @type {[string, any] | null} */ (text ? [label, html`<code class="any">${text}</code>`] : null);
   return html`<div class="stack"><div class="row">${h(Act, { label: 'Look inside', icon: 'search', small: true, disabled: !v.url.trim(), run: look })}<span class="hint">Shows how it would be built, with its branches and folders.</span></div>
     ${problem ? html`<p class="notice warn">${icon('triangle-alert')}<span class="any">${problem}</span></p>` : null}
     ${seen ? html`<div class="inside stack">
+      ${services ? h(Inspected, { services }) : null}
+      ${!v.several && !app && seen.compose_files.length ? html`<div class="row">${seen.compose_files.slice(0, 6).map((path) => html`<button type="button" class="btn small" onClick=${() => take(path)}>${icon('layers')}Use ${path}</button>`)}<span class="hint">Its services, in place of one container.</span></div>` : null}
       ${plan ? html`<p><b class="strong">${plan.framework}${plan.version ? ` ${plan.version}` : ''}</b> <span class="dim">${plan.why}</span></p>${h(Facts, { items: [code('Install', plan.install), code('Build', plan.build), code('Start', plan.start), code('Serves', plan.output), plan.packages.length ? code('Packages', plan.packages.join(' ')) : null, plan.port ? ['Port', String(plan.port)] : null] })}` : null}
       <div class="form-row">${h(SelectField, { label: 'Branch in the repository', value: v.branch, set: form.set('branch'), options: [{ value: '', label: 'the default branch' }, ...seen.branches.map((one) => ({ value: one.name, label: one.default ? `${one.name} (default)` : one.name }))] })}
       ${h(SelectField, { label: 'Folder in the repository', value: v.folder || '.', set: (folder) => form.set('folder')(folder === '.' ? '' : folder), options: seen.folders.map((one) => ({ value: one, label: one === '.' ? 'the top' : one })) })}</div>

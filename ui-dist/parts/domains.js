@@ -12,6 +12,9 @@ import { State } from './state.js';
 import { Ago } from './time.js';
 import { Copy } from './copy.js';
 import { may } from './frame.js';
+import { hasServices } from './source.js';
+import { portOf } from './passthrough.js';
+import { useResource } from '../lib/resource.js';
 
 /** @typedef {import('../lib/api.js').S<'Domain'>} Domain */
 
@@ -38,7 +41,7 @@ export function DomainCheck({ host }) {
 
 /** @param {boolean} withApp @param {() => void} reload @param {((host: string) => any) | null} [live] a cell with the requests of a host @returns {import('./table.js').Column<Domain>[]} */
 export const domainColumns = (withApp, reload, live = null) => [
-  { id: 'host', label: 'Domain', width: withApp ? '32%' : '40%', card: 'head', sort: (one) => one.host, cell: (one) => html`<span class="cell-name"><a class="cut strong ext" href=${domainPath(one.host)}>${one.host}</a>${one.primary ? html`<span class="tag">primary</span>` : null}${h(Copy, { text: one.host, label: `Copy ${one.host}` })}</span>` },
+  { id: 'host', label: 'Domain', width: withApp ? '32%' : '40%', card: 'head', sort: (one) => one.host, cell: (one) => html`<span class="cell-name"><a class="cut strong ext" href=${domainPath(one.host)}>${one.host}</a>${one.primary ? html`<span class="tag">primary</span>` : null}${one.service ? html`<span class="tag">${one.service}:${one.service_port}</span>` : null}${h(Copy, { text: one.host, label: `Copy ${one.host}` })}</span>` },
   ...(withApp ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'app', label: 'App', width: '16%', sort: (one) => one.app.name, cell: (one) => html`<a class="ext" href=${appPath(one.app, 'domains')}>${one.app.name}</a>` })] : []),
   ...(live ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'live', label: 'Requests', width: '150px', cell: (one) => live(one.host) })] : []),
   { id: 'certificate', label: 'Certificate', sort: (one) => one.certificate?.not_after ?? '', cell: (one) => (one.certificate ? html`<span class="cell-name"><a href=${domainPath(one.host, 'certificate')}>${h(State, { state: certificateState(one.certificate, moment.value), detail: one.certificate.last_error })}</a>${one.certificate.last_error ? html`<span class="faint cut hide-phone" title=${one.certificate.last_error}>${sentence(one.certificate.last_error)}</span>` : one.certificate.not_after ? html`<span class="faint cut hide-phone">ends ${h(Ago, { at: one.certificate.not_after })}</span>` : null}</span>` : html`<span class="faint">none yet</span>`) },
@@ -52,22 +55,39 @@ export const domainPath = (host, tab = 'traffic') => `/domains/${encodeURICompon
 /** @param {Domain} one */
 export const removeDomain = (one) => confirm({ title: `Remove ${one.host}?`, text: `Visitors of this address no longer reach ${one.app.name}.`, objects: [{ icon: 'globe', label: one.host, note: 'domain' }, ...(one.certificate ? [{ icon: 'shield-check', label: one.certificate.issuer || 'certificate', note: 'certificate' }] : [])], action: 'Remove', run: () => api.domainRemove(one.host) });
 
-/** @param {{ id: string, name: string }[]} apps the app, or those to choose from */
+/** @typedef {{ id: string, name: string, source?: import('../lib/api.js').S<'App'>['source'] }} Target */
+
+/** @param {Target[]} apps the app, or those to choose from */
 export const addDomain = (apps) => showDialog('Add a domain', (close) => h(AddDomain, { apps, close }));
 
-/** @param {{ apps: { id: string, name: string }[], close: (done?: unknown) => void }} props */
+/** @param {{ apps: Target[], close: (done?: unknown) => void }} props */
 function AddDomain({ apps, close }) {
-  const form = useForm({ host: '', app: apps[0]?.id ?? '', force: true });
+  const form = useForm({ host: '', app: apps[0]?.id ?? '', force: true, service: '', port: '' });
   const [added, setAdded] = useState(/** @type {Domain | null} */ (null));
   const values = form.values.value;
   if (added) return h(Added, { domain: added, close: () => close(true) });
-  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.domainAdd(values.app, { host: values.host.trim(), force_https: values.force }); if (isPublic(made.host)) setAdded(made); else close(true); }); }}>
+  const source = apps.find((one) => one.id === values.app)?.source;
+  const place = () => (values.service ? { service: values.service, service_port: portOf(values.port, 'service_port') } : {});
+  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.domainAdd(values.app, { host: values.host.trim(), force_https: values.force, ...place() }); if (isPublic(made.host)) setAdded(made); else close(true); }); }}>
     ${h(DialogHead, { title: 'Add a domain', close: () => close() })}
     <div class="stack tight">${h(TextField, { label: 'Domain', value: values.host, set: form.set('host'), mono: true, placeholder: 'blog.example.com', required: true, autofocus: true, error: form.error('host', 'domain'), inputmode: 'url', hint: 'With *. before it: all names below it.' })}${h(DomainCheck, { host: values.host.replace(/^\s*\*\./, '') })}</div>
     ${apps.length > 1 ? h(SelectField, { label: 'App', value: values.app, set: form.set('app'), options: apps.map((one) => ({ value: one.id, label: one.name })) }) : null}
+    ${source && hasServices(source) ? h(Place, { key: values.app, app: values.app, form }) : null}
     ${h(Switch, { label: 'Send plain HTTP to HTTPS', on: values.force, set: form.set('force') })}
-    ${h(FormProblem, { text: form.general(['host', 'domain']) })}
+    ${h(FormProblem, { text: form.general(['host', 'domain', 'service', 'service_port']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Add domain', disabled: !values.host.trim() || !values.app })}</footer></form>`;
+}
+
+/** Which service of an app of several, and on which port. @param {{ app: string, form: any }} props */
+function Place({ app, form }) {
+  const services = useResource(`services:${app}`, () => api.serviceList(app)).value.value ?? [];
+  const { service, port } = form.values.value;
+  const pick = (/** @type {string} */ name) => {
+    form.set('service')(name);
+    form.set('port')(String(services.find((one) => one.name === name)?.ports[0] ?? ''));
+  };
+  return html`<div class="form-row">${h(SelectField, { label: 'Leads to', value: service, set: pick, options: [{ value: '', label: 'the main service' }, ...services.map((one) => ({ value: one.name, label: one.name }))], error: form.error('service') })}
+    ${service ? h(TextField, { label: 'Port of the service', value: port, set: form.set('port'), inputmode: 'numeric', required: true, error: form.error('service_port') }) : null}</div>`;
 }
 
 /** What the name needs in DNS, watched until it is there. @param {{ domain: Domain, close: () => void }} props */

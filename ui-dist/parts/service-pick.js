@@ -2,10 +2,11 @@
 import { html, h } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
+import { hasServices } from './source.js';
 
 /** @param {{ app: import('../lib/api.js').S<'App'>, value: string, set: (value: string) => void, every?: boolean }} props `every`: none chosen means all, else the main one */
 export function ServicePick({ app, ...rest }) {
-  return app.source.kind === 'compose' ? h(Pick, { app, ...rest }) : null;
+  return hasServices(app.source) ? h(Pick, { app, ...rest }) : null;
 }
 
 /** @param {{ app: import('../lib/api.js').S<'App'>, value: string, set: (value: string) => void, every?: boolean }} props */

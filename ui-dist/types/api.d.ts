@@ -2821,7 +2821,7 @@ export interface paths {
         put?: never;
         /**
          * Take the last update of an app's template back
-         * @description The app gets the file and version from before, and is deployed. Its data stays as it is now.
+         * @description The app gets the file and version from before, and is deployed. With `data` also its data from before.
          */
         post: operations["app_template_undo"];
         delete?: never;
@@ -3475,6 +3475,11 @@ export interface components {
              * @description When it was read last.
              */
             read_at: string | null;
+            /**
+             * Format: date-time
+             * @description When its publisher signed what was read; what was signed earlier is refused.
+             */
+            signed_at: string | null;
             /** @description Why the last look failed; the templates are those from before. */
             problem: string | null;
             /** Format: date-time */
@@ -3583,6 +3588,8 @@ export interface components {
             files?: {
                 [key: string]: string;
             } | null;
+            /** @description Let the panel get what lies elsewhere and is not among `files`. */
+            fetch?: boolean | null;
         };
         /**
          * CatalogImported
@@ -3951,6 +3958,47 @@ export interface components {
             failed: number;
             /** Format: uint32 */
             projects: number;
+        };
+        /**
+         * DataCopy
+         * @description A volume as it was before an update.
+         */
+        DataCopy: {
+            /** @description As the Compose file calls it. */
+            name: string;
+            /** @description Its id: it is a volume like any other. */
+            volume: string;
+            /** Format: uint64 */
+            bytes: number;
+        };
+        /**
+         * DataCopyPlan
+         * @description What of an app's data is copied before an update.
+         */
+        DataCopyPlan: {
+            volumes: components["schemas"]["DataCopyVolume"][];
+            /** Format: uint64 */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description What the disk that they lie on has left; null: not known.
+             */
+            free_bytes: number | null;
+            /** @description Why there is no room for it. */
+            problem: string | null;
+        };
+        /**
+         * DataCopyVolume
+         * @description A volume of an app.
+         */
+        DataCopyVolume: {
+            /** @description As the Compose file calls it. */
+            name: string;
+            /**
+             * Format: uint64
+             * @description Null: not measured.
+             */
+            bytes: number | null;
         };
         /**
          * @description What became of a delivery.
@@ -4722,6 +4770,8 @@ export interface components {
             submodules: boolean;
             /** @description What was wished of the build; what is null is found out from the repository. */
             build: components["schemas"]["Build"];
+            /** @description Its services, where it is not built into one image. */
+            services: components["schemas"]["TreeServices"] | null;
             /** @description The user name for http(s). */
             user: string | null;
             /** @description A password or access token is kept for it. */
@@ -4848,10 +4898,19 @@ export interface components {
             compose: string;
             /** @description What differs from how it was there, and what is guessed. */
             notes: string[];
-            /** @description Addresses whose texts it needs first: send them in `files`, by address. */
+            /** @description Addresses whose texts it needs first: send them in `files`, by address, or ask for `fetch`. */
             fetch: string[];
             /** @description What keeps it from being carried over; it has no files then. */
             problems: string[];
+        };
+        /**
+         * InspectedServices
+         * @description What a Compose file in a repository comes to.
+         */
+        InspectedServices: {
+            /** @description From the top. */
+            compose_file: string;
+            report: components["schemas"]["ComposeReport"];
         };
         /**
          * Inspection
@@ -4863,10 +4922,14 @@ export interface components {
             branches: components["schemas"]["Branch"][];
             /** @description Folders that an app may be in; `.` is the top. */
             folders: string[];
-            /** @description How it would be built. */
+            /** @description How it would be built; null for an app of several services. */
             plan: components["schemas"]["BuildPlan"] | null;
             /** @description Why it could not be built. */
             problem: string | null;
+            /** @description Files that look like Compose files, from the top. */
+            compose_files: string[];
+            /** @description Of an app of several services: what they come to. */
+            services: components["schemas"]["InspectedServices"] | null;
         };
         /**
          * InstalledApp
@@ -4887,6 +4950,8 @@ export interface components {
             version: string;
             /** @description The version that it had before its last update, which can be taken back. */
             before: string | null;
+            /** @description Copies of the app's data from before that update. */
+            copies: components["schemas"]["DataCopy"][];
             /** @description There is a hint for the first sign-in that nobody has seen. */
             first_login: boolean;
         };
@@ -6516,6 +6581,16 @@ export interface components {
             reference?: string | null;
             /** @description The Compose file; sealed. */
             compose?: string | null;
+            /**
+             * @description With `git` and `upload`: its services are in this Compose file, from the folder; empty: in the one that has a usual name. Left out: it
+             *     is built into one image.
+             */
+            compose_file?: string | null;
+            /**
+             * @description What its services may have of the host, in the words of a deployment that was refused for it; an administrator must say so. Left out
+             *     in a change: as it was.
+             */
+            allow_host?: string[] | null;
             /** @description Services of these profiles run too; `*`: of all. */
             profiles?: string[] | null;
             /** @description The service that domains lead to; left out: the first one with a port. */
@@ -6613,6 +6688,14 @@ export interface components {
             theirs: string;
         };
         /**
+         * TemplateUndo
+         * @description Back to what was before an update.
+         */
+        TemplateUndo: {
+            /** @description Also bring the copy of the data back; what was written since stays in volumes of their own. Left out: the data stays as it is. */
+            data?: boolean | null;
+        };
+        /**
          * TemplateUpdate
          * @description How to update an app to another version of its template.
          */
@@ -6623,6 +6706,8 @@ export interface components {
             } | null;
             /** @description The Compose file to take; left out: what the template changed and what the app changed, together. */
             compose?: string | null;
+            /** @description Update without a copy of the app's data; left out: a copy is made first. */
+            without_copy?: boolean | null;
         };
         /**
          * TemplateUpdatePlan
@@ -6652,6 +6737,8 @@ export interface components {
             services: components["schemas"]["PlannedService"][];
             /** @description What reaches the host: only an administrator may take it over. */
             rights: components["schemas"]["ComposeRight"][];
+            /** @description The copy of the app's data that is made first. What writes to it is stopped for as long as that takes. */
+            data: components["schemas"]["DataCopyPlan"];
         };
         /**
          * Token
@@ -6739,6 +6826,22 @@ export interface components {
             bandwidth?: number | null;
         };
         /**
+         * TreeServices
+         * @description Services from a Compose file among the source. It is read at each deployment.
+         */
+        TreeServices: {
+            /** @description From the folder; null: the first of the usual names that is there. */
+            compose_file: string | null;
+            /** @description Services of these profiles run too. */
+            profiles: string[];
+            /** @description The service that domains lead to; null: the first one with a port. */
+            main_service: string | null;
+            /** @description What may reach the host. */
+            allow_host: string[];
+            /** @description What reaches the host in what was to be deployed last, and must be allowed first. */
+            host_wanted: string[];
+        };
+        /**
          * Upgrade
          * @description A change of the running program.
          */
@@ -6817,6 +6920,8 @@ export interface components {
             target: string | null;
             /** @description What was wished of the build; what is null is found out from the source. */
             build: components["schemas"]["Build"];
+            /** @description Its services, where it is not built into one image. */
+            services: components["schemas"]["TreeServices"] | null;
             /** @description What the next deployment builds; null: nothing was uploaded yet. */
             newest: string | null;
         };
@@ -28321,7 +28426,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateUndo"];
+            };
+        };
         responses: {
             /** @description The answer. */
             200: {

@@ -31,6 +31,8 @@ pub struct UploadSource {
     pub target: Option<String>,
     /// What was wished of the build; what is null is found out from the source.
     pub build: Build,
+    /// Its services, where it is not built into one image.
+    pub services: Option<TreeServices>,
     /// What the next deployment builds; null: nothing was uploaded yet.
     pub newest: Option<String>,
 }
@@ -46,6 +48,21 @@ pub struct ComposeSource {
     pub template: Option<InstalledTemplate>,
 }
 
+/// Services from a Compose file among the source. It is read at each deployment.
+#[derive(Debug, Object)]
+pub struct TreeServices {
+    /// From the folder; null: the first of the usual names that is there.
+    pub compose_file: Option<String>,
+    /// Services of these profiles run too.
+    pub profiles: Vec<String>,
+    /// The service that domains lead to; null: the first one with a port.
+    pub main_service: Option<String>,
+    /// What may reach the host.
+    pub allow_host: Vec<String>,
+    /// What reaches the host in what was to be deployed last, and must be allowed first.
+    pub host_wanted: Vec<String>,
+}
+
 /// A template that an app was made from.
 #[derive(Debug, Object)]
 pub struct InstalledTemplate {
@@ -53,8 +70,20 @@ pub struct InstalledTemplate {
     pub version: String,
     /// The version that it had before its last update, which can be taken back.
     pub before: Option<String>,
+    /// Copies of the app's data from before that update.
+    pub copies: Vec<DataCopy>,
     /// There is a hint for the first sign-in that nobody has seen.
     pub first_login: bool,
+}
+
+/// A volume as it was before an update.
+#[derive(Debug, Object)]
+pub struct DataCopy {
+    /// As the Compose file calls it.
+    pub name: String,
+    /// Its id: it is a volume like any other.
+    pub volume: String,
+    pub bytes: u64,
 }
 
 /// A repository.
@@ -73,6 +102,8 @@ pub struct GitSource {
     pub submodules: bool,
     /// What was wished of the build; what is null is found out from the repository.
     pub build: Build,
+    /// Its services, where it is not built into one image.
+    pub services: Option<TreeServices>,
     /// The user name for http(s).
     pub user: Option<String>,
     /// A password or access token is kept for it.
@@ -126,10 +157,28 @@ pub struct SourceInput {
     pub reference: Option<String>,
     /// The Compose file; sealed.
     pub compose: Option<String>,
+    /// With `git` and `upload`: its services are in this Compose file, from the folder; empty: in the one that has a usual name. Left out: it
+    /// is built into one image.
+    pub compose_file: Option<String>,
+    /// What its services may have of the host, in the words of a deployment that was refused for it; an administrator must say so. Left out
+    /// in a change: as it was.
+    pub allow_host: Option<Vec<String>>,
     /// Services of these profiles run too; `*`: of all.
     pub profiles: Option<Vec<String>>,
     /// The service that domains lead to; left out: the first one with a port.
     pub main_service: Option<String>,
+}
+
+impl From<types::TreeStack> for TreeServices {
+    fn from(tree: types::TreeStack) -> TreeServices {
+        TreeServices {
+            compose_file: tree.file.map(|file| file.to_string()),
+            profiles: tree.setup.profiles,
+            main_service: tree.setup.main,
+            allow_host: tree.setup.host_allowed,
+            host_wanted: tree.host_wanted,
+        }
+    }
 }
 
 impl From<types::Source> for Source {
@@ -143,6 +192,7 @@ impl From<types::Source> for Source {
                 target: git.target,
                 submodules: git.submodules,
                 build: git.build.into(),
+                services: git.compose.map(TreeServices::from),
                 user: git.user,
                 has_password: git.password.is_some(),
                 deploy_key_public: git.deploy_key_public,
@@ -155,14 +205,16 @@ impl From<types::Source> for Source {
                 dockerfile: source.dockerfile.to_string(),
                 target: source.target,
                 build: source.build.into(),
+                services: source.compose.map(TreeServices::from),
                 newest: source.newest.map(String::from),
             }),
             types::Source::Compose(source) => Source::Compose(ComposeSource {
-                profiles: source.profiles,
-                main_service: source.main,
+                profiles: source.setup.profiles,
+                main_service: source.setup.main,
                 template: source.template.map(|template| InstalledTemplate {
                     name: template.name,
                     version: template.version,
+                    copies: copies_of(template.before.as_deref()),
                     before: template.before.map(|before| before.version),
                     first_login: !template.greeted,
                 }),
@@ -171,11 +223,34 @@ impl From<types::Source> for Source {
     }
 }
 
+/// Those that are there whole.
+fn copies_of(before: Option<&types::BeforeUpdate>) -> Vec<DataCopy> {
+    let made = before.filter(|before| !before.copy_wanted);
+    let copies = made.into_iter().flat_map(|before| &before.copies);
+    let shown = copies.map(|copy| DataCopy {
+        name: copy.name.clone(),
+        volume: copy.volume.to_string(),
+        bytes: copy.bytes,
+    });
+    shown.collect()
+}
+
 impl TryFrom<SourceInput> for app::NewSource {
     type Error = types::Error;
 
     fn try_from(input: SourceInput) -> types::Result<app::NewSource> {
         let path = |text: Option<String>, usual: &str| text.unwrap_or_else(|| usual.to_owned()).parse();
+        let main = input.main_service.filter(|name| !name.is_empty());
+        let profiles = input.profiles.unwrap_or_default();
+        let compose = match input.compose_file {
+            None => None,
+            Some(file) => Some(app::TreeWish {
+                file: Some(file).filter(|file| !file.is_empty()).map(|file| file.parse()).transpose()?,
+                profiles: profiles.clone(),
+                main: main.clone(),
+                host_allowed: input.allow_host,
+            }),
+        };
         match input.kind {
             SourceKind::Git => Ok(app::NewSource::Git {
                 url: input.url.ok_or_else(|| Error::invalid("source.url", "is missing"))?.parse()?,
@@ -189,6 +264,7 @@ impl TryFrom<SourceInput> for app::NewSource {
                 target: input.target.filter(|target| !target.is_empty()),
                 submodules: input.submodules.unwrap_or(false),
                 build: input.build.map(types::BuildWish::try_from).transpose()?,
+                compose,
                 user: input.user.filter(|user| !user.is_empty()),
                 password: input.password.filter(|password| !password.is_empty()).map(Secret::from),
                 deploy_key: input.deploy_key.unwrap_or(false),
@@ -204,11 +280,12 @@ impl TryFrom<SourceInput> for app::NewSource {
                 dockerfile: path(input.dockerfile, "Dockerfile")?,
                 target: input.target.filter(|target| !target.is_empty()),
                 build: input.build.map(types::BuildWish::try_from).transpose()?,
+                compose,
             }),
             SourceKind::Compose => Ok(app::NewSource::Compose {
                 text: Secret::from(input.compose.ok_or_else(|| Error::invalid("source.compose", "is missing"))?),
-                profiles: input.profiles.unwrap_or_default(),
-                main: input.main_service.filter(|name| !name.is_empty()),
+                profiles,
+                main,
                 template: None,
             }),
         }

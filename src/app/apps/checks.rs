@@ -1,18 +1,26 @@
 //! What an app may be: its port, command, limits, health check.
 
-use types::{App, Error, HealthCheck, Limits, Probe, Result, Source};
+use types::{App, Error, HealthCheck, Limits, Probe, Result};
 
 /// A Compose file says itself what runs before what.
 pub(crate) fn commands_fit(app: &App) -> Result<()> {
-    let field = match (&app.source, &app.commands.before, &app.commands.after) {
-        (Source::Compose(_), Some(_), _) => "before_deploy",
-        (Source::Compose(_), _, Some(_)) => "after_deploy",
+    let field = match (app.source.stack(), &app.commands.before, &app.commands.after) {
+        (Some(_), Some(_), _) => "before_deploy",
+        (Some(_), _, Some(_)) => "after_deploy",
         _ => return Ok(()),
     };
     Err(Error::invalid(
         field,
         "an app from a Compose file has no commands of its own: make it a service, and let others wait with `service_completed_successfully`",
     ))
+}
+
+/// A Compose file says itself what is mounted where.
+pub(crate) fn volumes_fit(app: &App, wishes: &[super::MountWish]) -> Result<()> {
+    match app.source.stack() {
+        Some(_) if !wishes.is_empty() => Err(Error::invalid("mounts", "the volumes of a Compose app are in its file")),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn checked_port(port: Option<u16>) -> Result<Option<u16>> {

@@ -1,10 +1,10 @@
 //! Where an app comes from: from the wish to what is kept, with secrets sealed.
 
-use super::NewSource;
+use super::{NewSource, TreeWish};
 use crate::{ground::Ground, stacks, variables::VariableChange};
 use types::{
-    Action, Actor, App, BuildWish, ComposeSource, Environment, Error, GitSource, GitUrl, Host, RepoPath, Result, Source, UploadSource,
-    Volume,
+    Action, Actor, App, BuildWish, ComposeSource, Environment, Error, GitSource, GitUrl, Host, RepoPath, Result, Source, StackSetup,
+    TreeStack, UploadSource, Volume,
 };
 
 /// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
@@ -17,6 +17,7 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
         target,
         submodules,
         build,
+        compose,
         user,
         password,
         deploy_key: key,
@@ -29,7 +30,11 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
                 dockerfile,
                 target,
                 build,
-            } => upload_source(folder, dockerfile, target, build, old),
+                compose,
+            } => {
+                let compose = tree_stack(actor, compose, old)?;
+                upload_source(folder, dockerfile, target, build, compose, old)
+            }
             other => compose_source(ground, other, old),
         };
     };
@@ -37,6 +42,7 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
         actor.may(Action::UseLocalPaths)?;
     }
     let target = checked_stage(target)?;
+    let compose = tree_stack(actor, compose, old)?;
     let old = match old {
         Some(Source::Git(git)) if same_host(&git.url, &url) => Some(git),
         _ => None,
@@ -69,6 +75,7 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
         target,
         submodules,
         build,
+        compose,
         user,
         password,
         deploy_key,
@@ -85,12 +92,59 @@ fn checked_stage(target: Option<String>) -> Result<Option<String>> {
     Ok(target)
 }
 
+/// Services of the source tree. Volumes and what is allowed stay with the app; to allow more takes an administrator.
+fn tree_stack(actor: &Actor, wish: Option<TreeWish>, old: Option<&Source>) -> Result<Option<TreeStack>> {
+    let before = old.map(Source::stack);
+    if before.is_some_and(|before| before.is_some() != wish.is_some()) {
+        return Err(Error::invalid(
+            "compose_file",
+            "an app of one container stays one, and one of several services too; make a new app",
+        ));
+    }
+    let Some(wish) = wish else { return Ok(None) };
+    let before = before.flatten().cloned().unwrap_or_default();
+    let allowed = wish.host_allowed.unwrap_or_else(|| before.host_allowed.clone());
+    if allowed.len() > 100 || allowed.iter().any(|right| right.len() > 1000) {
+        return Err(Error::invalid(
+            "allow_host",
+            "must be what a deployment was refused for, in its words",
+        ));
+    }
+    if allowed.iter().any(|right| !before.host_allowed.contains(right)) {
+        actor.may(Action::UseHost)?;
+    }
+    let wanted = old.and_then(|old| old.tree_stack()).map(|tree| tree.host_wanted.clone());
+    Ok(Some(TreeStack {
+        file: wish.file,
+        host_wanted: wanted
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|right| !allowed.contains(right))
+            .collect(),
+        setup: StackSetup {
+            profiles: checked_profiles(wish.profiles)?,
+            main: wish.main,
+            volumes: before.volumes,
+            host_allowed: allowed,
+        },
+    }))
+}
+
+fn checked_profiles(profiles: Vec<String>) -> Result<Vec<String>> {
+    let bad = |profile: &String| profile.is_empty() || profile.len() > 100 || profile.chars().any(char::is_control);
+    if profiles.len() > 50 || profiles.iter().any(bad) {
+        return Err(Error::invalid("profiles", "must be names of profiles"));
+    }
+    Ok(profiles)
+}
+
 /// What was uploaded stays when it is to be built in another way.
 fn upload_source(
     folder: RepoPath,
     dockerfile: RepoPath,
     target: Option<String>,
     build: Option<BuildWish>,
+    compose: Option<TreeStack>,
     old: Option<&Source>,
 ) -> Result<Source> {
     let old = match old {
@@ -105,6 +159,7 @@ fn upload_source(
             Some(build) => build.checked()?,
             None => old.map(|old| old.build.clone()).unwrap_or_default(),
         },
+        compose,
         newest: old.and_then(|old| old.newest.clone()),
     }))
 }
@@ -120,9 +175,9 @@ fn compose_source(ground: &Ground, wish: NewSource, old: Option<&Source>) -> Res
     else {
         return Err(Error::invalid("source", "is of no kind that is known"));
     };
-    let old = match old {
-        Some(Source::Compose(old)) => Some(old),
-        Some(_) => {
+    let old = match old.map(|old| (old, old.stack())) {
+        Some((old, Some(setup))) => Some((old, setup)),
+        Some((_, None)) => {
             return Err(Error::invalid(
                 "source",
                 "an app of one container stays one; make a new app from the Compose file",
@@ -130,20 +185,17 @@ fn compose_source(ground: &Ground, wish: NewSource, old: Option<&Source>) -> Res
         }
         None => None,
     };
-    let bad = |profile: &String| profile.is_empty() || profile.len() > 100 || profile.chars().any(char::is_control);
-    if profiles.len() > 50 || profiles.iter().any(bad) {
-        return Err(Error::invalid("profiles", "must be names of profiles"));
-    }
+    let kept = old.and_then(|(old, _)| match old {
+        Source::Compose(old) => old.template.clone(),
+        _ => None,
+    });
+    let setup = old.map(|(_, setup)| setup.clone()).unwrap_or_default();
+    let profiles = checked_profiles(profiles)?;
     Ok(Source::Compose(ComposeSource {
         hash: stacks::text_hash(&text, &profiles, main.as_deref()),
         text: ground.store.seal(&text)?,
-        profiles,
-        main,
-        volumes: old.map(|old| old.volumes.clone()).unwrap_or_default(),
-        host_allowed: old.map(|old| old.host_allowed.clone()).unwrap_or_default(),
-        template: template
-            .map(|template| *template)
-            .or_else(|| old.and_then(|old| old.template.clone())),
+        setup: StackSetup { profiles, main, ..setup },
+        template: template.map(|template| *template).or(kept),
     }))
 }
 
@@ -167,7 +219,8 @@ pub(crate) fn settled(
     }
     let template = stacks::template_with(ground, app, values.clone(), host)?;
     let text = stacks::text_of(ground, source)?;
-    let composed = stacks::read(&text, &source.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))?;
+    let composed =
+        stacks::read(&text, &source.setup.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))?;
     stacks::settle(ground, actor, app, environment, &composed)
 }
 

@@ -1,6 +1,6 @@
 //! Apps as people see them: with their domains, volumes, state, and what is live.
 
-use crate::{deployments, ground::Ground, observed::AppState, projects::of};
+use crate::{deployments, ground::Ground, observed::AppState, projects::of, stacks};
 use std::collections::HashMap;
 use types::{Actor, App, AppId, Deployment, Domain, Environment, Mount, Project, Release, Result, Source, Volume};
 
@@ -94,5 +94,5 @@ pub(super) fn differs(app: &App, release: &Release) -> bool {
         || app.grace_seconds != release.grace_seconds
         || app.port.is_some_and(|port| port != release.port)
         || matches!(&app.source, Source::Image { reference } if reference.as_str() != release.image_name)
-        || matches!(&app.source, Source::Compose(source) if release.stack.as_ref().is_none_or(|live| live.source != source.hash))
+        || stacks::source_hash(&app.source).as_deref() != release.stack.as_ref().map(|live| live.source.as_str())
 }

@@ -4,15 +4,19 @@
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
 use super::{Made, Next, Step};
-use crate::{containers::look, registries, stacks, variables};
+use crate::{containers::look, data_copies, registries, releases, stacks, variables};
+use catalog::compose::{Composed, Files, Folder, within};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    path::Path,
     time::Duration,
 };
+use store::Batch;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use types::{
-    ComposeSource, Container, ContainerState, EngineHealth, Error, ExecSpec, Image, LogLine, LogStream, Phase, Probe, PullPolicy, Release,
-    ReleaseService, ReleaseStack, Result, Stack, StackHealth, StackService, report,
+    BuildWish, Buildable, ComposeSource, Container, ContainerState, Doing, EngineHealth, Error, ExecSpec, Image, LogLine, LogStream,
+    MountFrom, Phase, Preset, Probe, PullPolicy, Release, ReleaseService, ReleaseStack, RepoPath, Result, Stack, StackBuild, StackHealth,
+    StackService, TreeStack, report,
 };
 
 const PAUSE: Duration = Duration::from_millis(300);
@@ -24,7 +28,109 @@ impl Step<'_> {
         for hint in &composed.hints {
             self.log.note(format!("compose: {hint}")).await;
         }
-        let mut stack = composed.stack;
+        let stack = self.with_variables(composed.stack)?;
+        let mut images: BTreeMap<String, Image> = BTreeMap::new();
+        self.pull(&stack, &mut images).await?;
+        self.stack_released(source.hash.clone(), stack, &images)
+    }
+
+    /// Reads the Compose file of the tree that was fetched, builds what its services are built from, and brings the other images.
+    pub(super) async fn build_stack(&self, tree: &Path, folder: &RepoPath, stack: &TreeStack) -> Result<Next> {
+        let composed = self.read_tree(tree, folder, stack).await?;
+        self.settle_tree(&composed).await?;
+        let mut stack = self.with_variables(composed.stack)?;
+        let mut images: BTreeMap<String, Image> = BTreeMap::new();
+        // Services that are built from the same have one image.
+        let mut built: Vec<(StackBuild, String)> = Vec::new();
+        for service in &mut stack.services {
+            let Some(build) = service.build.take() else { continue };
+            let found = built.iter().find(|(known, _)| *known == build).map(|(_, tag)| tag.clone());
+            let tag = match found {
+                Some(tag) => tag,
+                None => {
+                    let mut tag = self.tag(&service.name);
+                    if images.contains_key(&tag) {
+                        tag = self.tag(&format!("{}-{}", service.name, images.len()));
+                    }
+                    let image = self.service_built(&service.name, &build, tree, &tag).await?;
+                    images.insert(tag.clone(), image);
+                    built.push((build, tag.clone()));
+                    tag
+                }
+            };
+            service.image = Some(tag);
+        }
+        self.pull(&stack, &mut images).await?;
+        let hash = stacks::source_hash(&self.app.source).unwrap_or_default();
+        self.stack_released(hash, stack, &images)
+    }
+
+    async fn read_tree(&self, tree: &Path, folder: &RepoPath, stack: &TreeStack) -> Result<Composed> {
+        let values = stacks::values_of(self.ground, self.app)?;
+        let (tree, folder, stack) = (tree.to_owned(), folder.clone(), stack.clone());
+        let read = tokio::task::spawn_blocking(move || stacks::read_tree(&tree, &folder, &stack, &values)).await;
+        let (path, composed) = read.doing("reading a Compose file")??;
+        self.log.note(format!("services of {path}")).await;
+        let composed = composed.map_err(|problems| stacks::refusal(&problems))?;
+        for hint in &composed.hints {
+            self.log.note(format!("compose: {hint}")).await;
+        }
+        Ok(composed)
+    }
+
+    /// Gives new volumes their place. Fails with `Forbidden` for what reaches the host and is not allowed; that is noted at the app, so that
+    /// an administrator can allow it.
+    async fn settle_tree(&self, composed: &Composed) -> Result<()> {
+        let store = &self.ground.store;
+        loop {
+            let mut stored = store.apps.get(self.app.id.as_str())?;
+            let before = stored.value.clone();
+            let environment = store.environments.get(stored.environment.as_str())?.value;
+            let Some(tree) = stored.source.tree_stack_mut() else {
+                return Err(Error::busy("the source of the app was changed meanwhile; deploy again"));
+            };
+            let refused: Vec<String> = stacks::refused(&tree.setup, &composed.rights)
+                .into_iter()
+                .map(stacks::right_key)
+                .collect();
+            tree.host_wanted.clone_from(&refused);
+            let made = match refused.is_empty() {
+                true => stacks::place(self.ground, &mut stored.value, &environment, &composed.stack)?,
+                false => Vec::new(),
+            };
+            if stored.value != before {
+                let batch = made.into_iter().fold(Batch::new(), Batch::insert);
+                match store.commit(batch.save(stored)).await {
+                    Err(Error::Stale { .. }) => continue,
+                    other => other?,
+                }
+            }
+            return match refused.is_empty() {
+                true => Ok(()),
+                false => Err(Error::Forbidden {
+                    needs: format!("an administrator who allows it: {}", refused.join("; ")),
+                }),
+            };
+        }
+    }
+
+    async fn service_built(&self, name: &str, build: &StackBuild, tree: &Path, tag: &str) -> Result<Image> {
+        let place = if build.context.is_empty() { "." } else { &build.context };
+        self.log.note(format!("{name}: building from {place}")).await;
+        let source = buildable(build, tree)?;
+        self.image_built(tree, &source, build.arguments.clone(), tag)
+            .await
+            .map_err(|error| match error {
+                Error::Invalid { field, why } => Error::Invalid {
+                    field,
+                    why: format!("`{name}`: {why}"),
+                },
+                other => other,
+            })
+    }
+
+    /// The services with the variables that are theirs alone.
+    fn with_variables(&self, mut stack: Stack) -> Result<Stack> {
         for service in &mut stack.services {
             for variable in variables::of_service(self.ground, self.app, &service.name)? {
                 if let (true, Some(text)) = (variable.scope.at_run(), variable.value.expose_str()) {
@@ -32,7 +138,11 @@ impl Step<'_> {
                 }
             }
         }
-        let mut images: BTreeMap<String, Image> = BTreeMap::new();
+        Ok(stack)
+    }
+
+    /// Brings the images that are not among `images` yet.
+    async fn pull(&self, stack: &Stack, images: &mut BTreeMap<String, Image>) -> Result<()> {
         for service in &stack.services {
             let reference = service.image.clone().unwrap_or_default();
             if let Entry::Vacant(place) = images.entry(reference) {
@@ -40,7 +150,7 @@ impl Step<'_> {
                 place.insert(image);
             }
         }
-        self.stack_released(source, stack, &images)
+        Ok(())
     }
 
     async fn service_image(&self, service: &StackService, reference: &str) -> Result<Image> {
@@ -58,9 +168,10 @@ impl Step<'_> {
     }
 
     /// The release of these services with these images.
-    fn stack_released(&self, source: &ComposeSource, stack: Stack, images: &BTreeMap<String, Image>) -> Result<Next> {
+    fn stack_released(&self, source: String, stack: Stack, images: &BTreeMap<String, Image>) -> Result<Next> {
         let app = self.ground.store.apps.get(self.app.id.as_str())?.value;
-        let main = stacks::main_of(&stack, source.main.as_deref()).ok_or_else(|| Error::invalid("compose", "no service stays running"))?;
+        let setup = app.source.stack().cloned().unwrap_or_default();
+        let main = stacks::main_of(&stack, setup.main.as_deref()).ok_or_else(|| Error::invalid("compose", "no service stays running"))?;
         let (main_name, main_port) = (main.name.clone(), stacks::port_of(main));
         let image_of = |service: &StackService| images.get(service.image.as_deref().unwrap_or_default());
         let main_image = image_of(main).cloned().ok_or_else(|| Error::busy("its image is gone"))?;
@@ -78,7 +189,7 @@ impl Step<'_> {
                 image: image.id.clone(),
                 image_name: service.image.clone().unwrap_or_default(),
                 replicas: service.replicas,
-                hash: stacks::hash_of(service, &image.id, &app, &source.volumes, &others.join(" "))?,
+                hash: stacks::hash_of(service, &image.id, &app, &setup.volumes, &others.join(" "))?,
                 once: service.runs_once(),
             });
         }
@@ -93,10 +204,10 @@ impl Step<'_> {
             release.mounts = Vec::new();
             release.stack = Some(ReleaseStack {
                 sealed: stacks::seal(self.ground, &stack)?,
-                source: source.hash.clone(),
+                source,
                 main: main_name,
                 services,
-                volumes: source.volumes.clone(),
+                volumes: setup.volumes,
             });
         }
         Ok(next)
@@ -105,6 +216,7 @@ impl Step<'_> {
     /// Starts every service that is not there yet, in order, each when what it waits for is so.
     pub(super) async fn start_stack(&self, release: &Release, live: &ReleaseStack) -> Result<Next> {
         let stack = stacks::open(self.ground, live)?;
+        self.keep_data(release).await?;
         let seen = look(self.ground).await?;
         for service in &stack.services {
             if service.must_stop_first() && !self.others(release, service, &seen).is_empty() {
@@ -124,6 +236,43 @@ impl Step<'_> {
             }
         }
         Ok(Next::to(Phase::Checking))
+    }
+
+    /// Before an update of the template runs on the app's data: stops what may write to it, and copies it.
+    async fn keep_data(&self, release: &Release) -> Result<()> {
+        let app = self.ground.store.apps.get(self.app.id.as_str())?.value;
+        if self.is_rollback() || data_copies::wanted(&app).is_none() {
+            return Ok(());
+        }
+        let live = app
+            .release
+            .as_ref()
+            .map(|id| releases::find(self.ground, id))
+            .transpose()?
+            .flatten();
+        let live = live
+            .and_then(|release| release.stack)
+            .map(|live| stacks::open(self.ground, &live))
+            .transpose()?;
+        let mounts = |name: &str| {
+            let service = live.as_ref().and_then(|stack| stack.service(name));
+            service.is_none_or(|service| service.mounts.iter().any(|mount| matches!(mount.from, MountFrom::Volume { .. })))
+        };
+        for container in look(self.ground).await? {
+            let writes = container.owner.service.as_ref().is_none_or(|mark| mounts(&mark.name));
+            if container.owner.app == app.id && container.state.is_running() && writes {
+                self.log
+                    .note(format!("stopping {}, so that its data can be copied", container.name))
+                    .await;
+                let grace = Duration::from_secs(app.grace_seconds.into());
+                self.ground.node.container_stop(&container.id, grace).await?;
+            }
+        }
+        for copy in data_copies::make(self.ground, &app, release).await? {
+            let words = format!("copied the volume {}: {} KiB, for the way back", copy.name, copy.bytes >> 10);
+            self.log.note(words).await;
+        }
+        Ok(())
     }
 
     /// Running containers of the same service that are made of something else.
@@ -349,6 +498,38 @@ impl Step<'_> {
             }
         }
     }
+}
+
+/// How a service's `build` is done. A Dockerfile outside of the context is taken over by its text.
+fn buildable(build: &StackBuild, tree: &Path) -> Result<Buildable> {
+    let out = || Error::invalid("compose", "the build context leads out of the repository");
+    let folder = within("", &build.context).ok_or_else(out)?;
+    let name = build.dockerfile.as_deref().unwrap_or("Dockerfile");
+    let path = within(&folder, name).ok_or_else(out)?;
+    let inside = match folder.as_str() {
+        "" => Some(path.as_str()),
+        folder => path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')),
+    };
+    let own = match (&build.inline, inside) {
+        (Some(text), _) => Some(text.clone()),
+        (None, Some(_)) => None,
+        (None, None) => {
+            let read = Folder(tree.to_owned())
+                .read(&path)
+                .map_err(|why| Error::invalid("dockerfile", why))?;
+            Some(read.ok_or_else(|| Error::invalid("dockerfile", format!("there is no `{path}`")))?)
+        }
+    };
+    Ok(Buildable {
+        folder: folder.parse()?,
+        dockerfile: inside.unwrap_or("Dockerfile").parse()?,
+        target: build.target.clone(),
+        wish: BuildWish {
+            preset: Some(Preset::Dockerfile),
+            dockerfile: own,
+            ..BuildWish::default()
+        },
+    })
 }
 
 /// How long a service's own check may take until it has decided.

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 use store::Stored;
-use types::{Actor, App, AppId, Error, Kind, Result, Secret, Source, Variable, VariableKey, VariableOwner, VariableScope};
+use types::{Actor, App, AppId, Error, Kind, Result, Secret, Variable, VariableKey, VariableOwner, VariableScope};
 
 /// Somebody who has variables, found by what people call it.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub(crate) fn find_owner(ground: &Ground, actor: &Actor, text: &str) -> Result<O
                 .split_once('/')
                 .ok_or_else(|| Error::invalid("owner", "must be `service:APP/SERVICE`"))?;
             let app = find_app(ground, actor, app)?;
-            if !matches!(app.source, Source::Compose(_)) {
+            if app.source.stack().is_none() {
                 return Err(Error::busy(format!("`{}` is one container; set its own variables", app.name)));
             }
             let fits =

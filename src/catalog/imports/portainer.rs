@@ -232,7 +232,7 @@ fn stack(draft: &mut Draft, one: &Json, more: &More, given: &BTreeMap<String, St
     let file = said(repository, "stackfile").or_else(|| said(Some(one), "stackfile"));
     let url = said(repository, "url");
     let address = match (&url, &file) {
-        (None, Some(file)) if file.starts_with("https://") => Some(file.clone()),
+        (None, Some(file)) if file.starts_with("https://") || file.starts_with("http://") => Some(file.clone()),
         (Some(url), Some(file)) => raw(url, file),
         _ => None,
     };

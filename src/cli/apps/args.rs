@@ -8,6 +8,7 @@ use crate::{
 };
 use clap::Args;
 use client::types::{HealthInput, HealthKind, LimitsInput, MountInput, SourceInput, SourceKind};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// Where an app comes from.
@@ -32,12 +33,20 @@ pub struct SourceArgs {
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct ComposeArgs {
+    /// With --git or --from: its services are in a Compose file of the source, seen from the folder; without PATH in compose.yaml or what
+    /// else is usual
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["image", "compose"])]
+    pub(super) compose_file: Option<String>,
     /// Services of this profile run too; may be given several times
-    #[arg(long = "profile", value_name = "NAME", requires = "compose", conflicts_with_all = ["image", "git"])]
+    #[arg(long = "profile", value_name = "NAME", conflicts_with = "image")]
     pub(super) profiles: Vec<String>,
     /// The service that domains lead to; without it the first one with a port
-    #[arg(long = "main", value_name = "SERVICE", requires = "compose", conflicts_with_all = ["image", "git"])]
+    #[arg(long = "main", value_name = "SERVICE", conflicts_with = "image")]
     pub(super) main_service: Option<String>,
+    /// Let its services have this of the host, in the words of the deployment that was refused; administrators only; may be given several
+    /// times
+    #[arg(long = "allow-host", value_name = "WORDS", conflicts_with_all = ["image", "compose"])]
+    pub(super) allow_host: Vec<String>,
 }
 
 /// How to get at a repository.
@@ -120,6 +129,35 @@ impl ComposeArgs {
             profiles: some(self.profiles.clone()),
             main_service: self.main_service.clone(),
             ..nothing(SourceKind::Compose)
+        })
+    }
+    pub(super) fn is_empty(&self) -> bool {
+        self.compose_file.is_none() && self.profiles.is_empty() && self.main_service.is_none() && self.allow_host.is_empty()
+    }
+    /// `source`, a repository or what is uploaded, with its services; `old` is what there is of them (the API's `TreeServices`).
+    pub(super) fn applied_to(&self, source: SourceInput, old: &Value) -> Result<SourceInput> {
+        let before = |key: &str| old[key].as_str().map(str::to_owned);
+        let kept = (!old.is_null()).then(|| before("compose_file").unwrap_or_default());
+        let Some(file) = self.compose_file.clone().or(kept) else {
+            return match self.is_empty() {
+                true => Ok(source),
+                false => Err(Failure::usage(
+                    "--profile, --main and --allow-host are for services: give --compose-file, or --compose",
+                )),
+            };
+        };
+        let profiles = match self.profiles.is_empty() {
+            true => serde_json::from_value(old["profiles"].clone()).unwrap_or_default(),
+            false => self.profiles.clone(),
+        };
+        let mut allowed: Vec<String> = serde_json::from_value(old["allow_host"].clone()).unwrap_or_default();
+        allowed.extend(self.allow_host.iter().cloned());
+        Ok(SourceInput {
+            compose_file: Some(file),
+            profiles: some(profiles),
+            main_service: self.main_service.clone().or_else(|| before("main_service")),
+            allow_host: some(allowed).filter(|_| !self.allow_host.is_empty()),
+            ..source
         })
     }
 }

@@ -98,6 +98,24 @@ fn describe(app: &App, out: &Output) -> String {
         let text = source[key].as_str().filter(|text| !matches!(*text, "." | "Dockerfile"));
         facts.maybe(name, text);
     }
+    let services = &source["services"];
+    if !services.is_null() {
+        facts.add(
+            "Services",
+            services["compose_file"].as_str().unwrap_or("of its Compose file").to_owned(),
+        );
+        for wanted in services["host_wanted"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            facts.add(
+                "Wants of the host",
+                format!("{wanted}; allow it: serverkit app update {} --allow-host \"{wanted}\"", app.name),
+            );
+        }
+    }
+    for copy in source["template"]["copies"].as_array().into_iter().flatten() {
+        let size = bytes(copy["bytes"].as_u64().unwrap_or(0));
+        let name = copy["name"].as_str().unwrap_or_default();
+        facts.add("Copy of its data", format!("{name}, {size}: from before the last update"));
+    }
     facts.maybe("Port", app.port.map(|port| port.to_string()));
     facts.maybe("Command", app.command.as_ref().map(|command| format!("{command:?}")));
     facts.add(
