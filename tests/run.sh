@@ -79,6 +79,8 @@ sshd openssh-server
 ssh-keygen openssh-client
 chromium chromium
 oathtool oathtool
+slapd slapd
+ldapmodify ldap-utils
 node nodejs
 npm npm
 LIST
@@ -288,6 +290,7 @@ check "binary" cargo build --locked -p serverkit
 export SERVERKIT_BIN=$CARGO_TARGET_DIR/debug/serverkit
 wait "$images_pid" || { tail -n 20 "$logs/images.log"; die "the test images could not be made: $logs/images.log"; }
 images_pid=''
+check "peers" npm --prefix tests/peers ci --no-audit --no-fund --loglevel error
 tests rust rust_tests
 if [ -n "$long" ] && ((${#filters[@]} == 0)); then check "fuzzing" tests/fuzz/run.sh --seconds "${SERVERKIT_FUZZ_SECONDS:-60}"; fi
 if ((${#filters[@]} == 0)) && [ -f tests/ui/package.json ]; then

@@ -122,7 +122,7 @@ fn crates_use_only_those_above_them() {
 }
 
 /// What only these crates may depend on or name.
-const ONLY: [(&str, &[&str]); 17] = [
+const ONLY: [(&str, &[&str]); 18] = [
     ("sled", &["store"]),
     ("bollard", &["docker"]),
     ("pingora", &["edge"]),
@@ -134,6 +134,7 @@ const ONLY: [(&str, &[&str]); 17] = [
     ("totp_rs", &["identity"]),
     ("jsonwebtoken", &["identity"]),
     ("webauthn_rs", &["identity"]),
+    ("ldap3", &["identity"]),
     ("chacha20poly1305", &["store"]),
     ("clap", &["cli", "serverkit"]),
     ("diffy", &["catalog"]),

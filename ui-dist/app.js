@@ -44,6 +44,7 @@ const PAGES = [
   ['/team', () => import('./pages/team.js')],
   ['/audit', () => import('./pages/audit.js')],
   ['/security', () => import('./pages/security.js')],
+  ['/identity-providers', () => import('./pages/identity-providers.js')],
   ['/account', () => import('./pages/account.js')],
   ['/trash', () => import('./pages/trash.js')],
   ['/settings', () => import('./pages/settings.js')],
@@ -51,6 +52,7 @@ const PAGES = [
   ['/setup', () => import('./pages/setup.js'), 'open'],
   ['/enrol', () => import('./pages/enrol.js'), 'bare'],
   ['/invitation', () => import('./pages/invitation.js'), 'open'],
+  ['/sso', () => import('./pages/sso.js'), 'open'],
   ['/sign-in', () => import('./pages/sign-in.js'), 'open'],
 ];
 const missing = () => import('./pages/missing.js');

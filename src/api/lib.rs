@@ -20,6 +20,7 @@ mod events;
 mod failures;
 mod health;
 mod hooks;
+mod identity_providers;
 mod imports;
 mod invitations;
 mod listen;
@@ -287,6 +288,7 @@ type Operations = (
         audit::AuditApi,
         passwords::PasswordsApi,
         passkeys::PasskeysApi,
+        identity_providers::IdentityProvidersApi,
     ),
     (catalogs::CatalogsApi, imports::ImportsApi, template_updates::TemplateUpdatesApi),
 );
@@ -340,6 +342,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             audit::AuditApi(panel()),
             passwords::PasswordsApi(panel()),
             passkeys::PasskeysApi(panel(), world.clone()),
+            identity_providers::IdentityProvidersApi(panel(), world.clone()),
         ),
         (
             catalogs::CatalogsApi(panel()),

@@ -162,6 +162,11 @@ pub(crate) fn let_in(jar: &CookieJar, signed: app::SignedIn, now: Time) -> Sessi
     }
 }
 
+/// For as long as somebody may take at an identity provider.
+pub(crate) fn short_cookie(name: &str, value: String) -> Cookie {
+    cookie(name, value, REFRESH_PATH, Duration::from_secs(600))
+}
+
 /// Takes the cookies away.
 fn let_out(jar: &CookieJar) {
     jar.add(cookie(SESSION_COOKIE, String::new(), "/", Duration::ZERO));

@@ -26,6 +26,8 @@ pub(crate) const REFRESH_COOKIE: &str = "serverkit_refresh";
 pub(crate) const REFRESH_PATH: &str = "/api/v1/session";
 /// Tells a browser from one that was never here; sent to `REFRESH_PATH` only.
 pub(crate) const DEVICE_COOKIE: &str = "serverkit_device";
+/// Binds a sign-in at an identity provider to the browser that began it; sent to `REFRESH_PATH` only.
+pub(crate) const SIGN_IN_COOKIE: &str = "serverkit_sign_in";
 const CSRF_HEADER: &str = "x-csrf-token";
 /// How long a stream may go on after its session or token was ended.
 const RECHECK: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 15_000 });

@@ -1,8 +1,8 @@
 //! What the services around signing in share: the store, passwords, the signing key, the brake, and the rules of
 //! sessions and of who is the last owner.
 
-use crate::{events::Events, ground::Ground, second_factors::Standing};
-use identity::{Ceremonies, Claims, Passwords, Signer, Throttle, token};
+use crate::{events::Events, ground::Ground, second_factors::Standing, sessions::Away};
+use identity::{Ceremonies, Claims, Passwords, Pending, Signer, Throttle, token};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
 use tokio::sync::Mutex;
@@ -12,6 +12,8 @@ use types::{
 
 /// How long a signed cookie is good; then it is renewed with the refresh cookie.
 const JWT: Duration = Duration::from_secs(600);
+/// How long somebody may take at an identity provider.
+const AWAY: Duration = Duration::from_secs(600);
 /// Characters of a person's name.
 const NAME: usize = 100;
 /// What is kept of what a browser calls itself.
@@ -24,6 +26,8 @@ pub(crate) struct Access {
     pub passwords: Passwords,
     pub throttle: Throttle,
     pub ceremonies: Ceremonies,
+    /// Sign-ins at identity providers, by their state.
+    pub away: Pending<Away>,
     /// Where browsers reach the panel, beside 443.
     pub ports: Vec<u16>,
     signer: Signer,
@@ -79,6 +83,7 @@ impl Access {
             passwords: Passwords::new(world.clone()),
             throttle: Throttle::new(world.clone()),
             ceremonies: Ceremonies::new(world.clone()),
+            away: Pending::new(world.clone(), AWAY),
             ports,
             team: Mutex::default(),
             store,
@@ -175,6 +180,7 @@ impl Access {
             expires_at: self.security()?.session_end(now, now),
             confirmed_at: None,
             device: None,
+            provider: None,
         };
         Ok((session, word))
     }
@@ -242,8 +248,8 @@ pub(crate) fn check_person(name: &str) -> Result<String> {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        invitations::Invitations, passkeys::Passkeys, second_factors::SecondFactors, security::SecurityService, sessions::Sessions,
-        setup::Setup, tokens::Tokens, users::Users,
+        identity_providers::IdentityProviders, invitations::Invitations, passkeys::Passkeys, second_factors::SecondFactors,
+        security::SecurityService, sessions::Sessions, setup::Setup, tokens::Tokens, users::Users,
     };
     use std::sync::atomic::{AtomicI64, Ordering};
     use types::{Clock, Event, SystemChance};
@@ -280,6 +286,7 @@ pub(crate) mod tests {
         pub invitations: Invitations,
         pub second_factors: SecondFactors,
         pub passkeys: Passkeys,
+        pub identity_providers: IdentityProviders,
         pub security: SecurityService,
         pub access: Arc<Access>,
         pub clock: Arc<Hand>,
@@ -302,6 +309,7 @@ pub(crate) mod tests {
                 invitations: Invitations::new(access.clone()),
                 second_factors: SecondFactors::new(access.clone()),
                 passkeys: Passkeys::new(access.clone()),
+                identity_providers: IdentityProviders::new(access.clone()),
                 security: SecurityService::new(access.clone()),
                 access,
                 clock,

@@ -27,6 +27,7 @@ mod ground;
 mod health;
 mod housekeeping;
 mod idempotency;
+mod identity_providers;
 mod imports;
 mod inbox;
 mod invitations;
@@ -95,7 +96,8 @@ pub use ground::Options;
 pub use health::HealthChecker;
 pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
-pub use identity::Question as PasskeyQuestion;
+pub use identity::{Finding, Question as PasskeyQuestion};
+pub use identity_providers::{IdentityProviders, ProtocolWish, ProviderWish};
 pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
 pub use invitations::{Acceptance, Invitations, NewInvitation};
@@ -164,6 +166,7 @@ pub struct Panel {
     pub invitations: Invitations,
     pub second_factors: SecondFactors,
     pub passkeys: Passkeys,
+    pub identity_providers: IdentityProviders,
     pub security: SecurityService,
     pub projects: Projects,
     pub apps: Apps,
@@ -241,6 +244,7 @@ impl Panel {
             users: Users::new(identity.clone()),
             second_factors: SecondFactors::new(identity.clone()),
             passkeys: Passkeys::new(identity.clone()),
+            identity_providers: IdentityProviders::new(identity.clone()),
             security: SecurityService::new(identity.clone()),
             invitations: Invitations::new(identity.clone()),
             tokens: Tokens::new(identity),

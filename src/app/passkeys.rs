@@ -4,6 +4,7 @@
 
 use crate::{
     access::{Access, Visitor, check_name},
+    second_factors::CONFIRMED,
     sessions::Known,
     users::retry,
 };
@@ -66,7 +67,7 @@ impl Passkeys {
         let site = self.access.site(visitor)?;
         if self.access.has_second_factor(&user.id)? {
             known.actor.is_certain()?;
-        } else {
+        } else if !self.is_fresh(known) {
             let password = password.ok_or_else(|| Error::invalid("password", "is needed: the present one"))?;
             self.access.check_password(known, &user, password).await?;
         }
@@ -76,6 +77,13 @@ impl Passkeys {
         }
         let ids: Vec<String> = there.iter().map(|one| one.credential_id.clone()).collect();
         self.access.ceremonies.make(&site, &user.id, user.email.as_str(), &user.name, &ids)
+    }
+
+    /// Whether they signed in by an identity provider a moment ago: they may have no password here.
+    fn is_fresh(&self, known: &Known) -> bool {
+        let now = self.access.world.now();
+        let session = known.session.as_ref().filter(|session| session.provider.is_some());
+        session.is_some_and(|session| now.since(session.created_at) < CONFIRMED)
     }
 
     /// Takes the new passkey. When it is the first second factor, the other sessions end, and there are ten recovery

@@ -366,7 +366,9 @@ impl Access {
 
     pub fn standing(&self, user: &User, session: Option<&Session>) -> Result<Standing> {
         let has_factor = self.has_second_factor(&user.id)?;
-        let due_at = match has_factor {
+        // Who signed in by an identity provider has shown there what it asks for.
+        let is_external = session.is_some_and(|session| session.provider.is_some());
+        let due_at = match has_factor || is_external {
             true => None,
             false => self.security()?.second_factor_due(user.role, user.created_at),
         };
@@ -405,7 +407,7 @@ impl Access {
         let is_due = security
             .second_factor_due(user.role, user.created_at)
             .is_some_and(|due| due <= self.world.now());
-        match security.tokens_bound && is_due && !self.has_second_factor(&user.id)? {
+        match security.tokens_bound && is_due && !self.has_second_factor(&user.id)? && !self.is_external(&user.id)? {
             true => Ok(Assurance::Lacking),
             false => Ok(Assurance::Full),
         }

@@ -1,5 +1,6 @@
 //! Signing in and out, and telling who somebody is: by cookie, by token, or by being on the machine.
 
+mod external;
 mod own;
 mod renewal;
 #[cfg(test)]
@@ -12,6 +13,8 @@ use store::{Batch, Stored};
 use types::{Actor, Assurance, Error, Fact, Result, Role, Scope, Secret, Session, Time, User, Who, report};
 
 pub use crate::access::{SignedIn, Visitor};
+pub(crate) use external::Away;
+pub use external::Back;
 
 /// A token's `last_used_at` is not written more often.
 const USE_NOTED: Duration = Duration::from_secs(60);
@@ -55,6 +58,16 @@ pub struct Further {
     pub passkey: Option<PasskeyShown>,
     /// Asks for no code in this browser for a while; counts only with a code.
     pub remember: bool,
+}
+
+/// How somebody got in.
+#[derive(Default)]
+struct Entry {
+    /// When a second factor was shown.
+    confirmed_at: Option<Time>,
+    /// The browser needs no code for a while.
+    remember: bool,
+    provider: Option<types::IdentityProviderId>,
 }
 
 /// A signed-in browser of the one who asks.
@@ -103,16 +116,23 @@ impl Sessions {
             confirmed_at = Some(access.world.now());
         }
         attempt.succeeded();
-        let remember = further.remember && confirmed_at.is_some();
-        self.enter(user, confirmed_at, remember, visitor).await
+        let entry = Entry {
+            remember: further.remember && confirmed_at.is_some(),
+            confirmed_at,
+            provider: None,
+        };
+        self.enter(user, entry, visitor).await
     }
 
     /// Signs in with a passkey alone: the authenticator has checked that it is its owner, so it is both factors. Fails with
     /// `Unauthenticated`; what has 256 random bits behind it needs no brake on guessing.
     pub async fn create_by_passkey(&self, shown: PasskeyShown, visitor: &Visitor) -> Result<SignedIn> {
         let user = self.access.show_passkey(shown, visitor).await?;
-        let now = self.access.world.now();
-        self.enter(user, Some(now), false, visitor).await
+        let entry = Entry {
+            confirmed_at: Some(self.access.world.now()),
+            ..Entry::default()
+        };
+        self.enter(user, entry, visitor).await
     }
 
     async fn show_code(&self, user: &User, code: &str, visitor: &Visitor) -> Result<()> {
@@ -140,13 +160,19 @@ impl Sessions {
     }
 
     /// Begins the session of somebody who has shown enough, and tells of it.
-    async fn enter(&self, user: Stored<User>, confirmed_at: Option<Time>, remember: bool, visitor: &Visitor) -> Result<SignedIn> {
+    async fn enter(&self, user: Stored<User>, entry: Entry, visitor: &Visitor) -> Result<SignedIn> {
+        let Entry {
+            confirmed_at,
+            remember,
+            provider,
+        } = entry;
         let access = &self.access;
         let known = access.device(&user.id, visitor.device.as_deref())?;
         let is_first = access.devices_of(&user.id)?.is_empty();
         let was_known = known.is_some();
         let (mut session, word) = access.new_session(&user, visitor)?;
         session.confirmed_at = confirmed_at;
+        session.provider = provider;
         let (device, cookie) = access.note_device(&user, known, remember, visitor).await?;
         session.device = Some(device.id.clone());
         let user = self.begin(user, &session).await?;
@@ -303,7 +329,7 @@ impl Sessions {
 
     /// The person of a session that still stands.
     fn holder(&self, session: &Session) -> Result<User> {
-        if self.is_over(session)? {
+        if self.is_over(session)? || !self.access.stands(session) {
             return Err(ended());
         }
         let user = self.access.store.users.find(session.user.as_str())?.filter(|user| !user.disabled);

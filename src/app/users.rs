@@ -170,6 +170,9 @@ impl Users {
             if let Some(factor) = store.second_factors.find(user.id.as_str())? {
                 batch = batch.remove(&factor);
             }
+            for identity in store.external_identities.list()?.iter().filter(|one| one.user == user.id) {
+                batch = batch.remove(identity);
+            }
             for passkey in self.access.passkeys_of(&user.id)? {
                 batch = batch.remove(&passkey);
             }
@@ -270,7 +273,13 @@ pub(crate) async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T
             Err(
                 Error::Stale { .. }
                 | Error::NotFound {
-                    kind: types::Kind::Session | types::Kind::Token | types::Kind::Device | types::Kind::SecondFactor | types::Kind::Passkey,
+                    kind:
+                        types::Kind::Session
+                        | types::Kind::Token
+                        | types::Kind::Device
+                        | types::Kind::SecondFactor
+                        | types::Kind::Passkey
+                        | types::Kind::ExternalIdentity,
                     ..
                 },
             ) => {}

@@ -3,7 +3,7 @@
 use crate::{
     account, apps, audit, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
-    logs,
+    identity_providers, logs,
     output::Output,
     passkeys, projects, registries, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
     webhooks,
@@ -148,6 +148,9 @@ pub enum Command {
     /// People and their roles
     #[command(subcommand)]
     User(users::Command),
+    /// Single sign-on: where people are known who need no password here
+    #[command(subcommand, visible_alias = "idp")]
+    IdentityProvider(identity_providers::Command),
     /// Your passkeys
     #[command(subcommand)]
     Passkey(passkeys::Command),
@@ -234,6 +237,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Volume(command) => volumes::run(context, command).await,
         Command::Registry(command) => registries::run(context, command).await,
         Command::User(command) => users::run(context, command).await,
+        Command::IdentityProvider(command) => identity_providers::run(context, command).await,
         Command::Passkey(command) => passkeys::run(context, command).await,
         Command::Trash(command) => trash::run(context, command).await,
         Command::Status => status::status(context).await,

@@ -40,6 +40,7 @@ mod dns;
 mod domains;
 mod edge;
 mod failure;
+mod identity_providers;
 mod imports;
 mod limits;
 mod lists;

@@ -1,7 +1,11 @@
-//! What proves who somebody is: passwords, second factors, signed sessions, tokens, and a brake on guessing.
+//! What proves who somebody is: passwords, second factors, passkeys, identity providers, signed sessions, tokens, and a
+//! brake on guessing.
 //!
 //! Nothing here knows the store: `app` keeps the records and decides. Time and chance come in through `World`.
 
+mod external;
+pub mod ldap;
+pub mod oidc;
 pub mod passkeys;
 mod passwords;
 mod pending;
@@ -11,7 +15,9 @@ mod strength;
 mod throttle;
 pub mod token;
 pub mod totp;
+mod web;
 
+pub use external::{Finding, Person, check_authority};
 pub use passkeys::{Ceremonies, Question, Site};
 pub use passwords::Passwords;
 pub use pending::Pending;

@@ -43,6 +43,7 @@ mod dns;
 mod domains;
 mod edge_options;
 mod events;
+mod identity_providers;
 mod invitations;
 mod networks;
 mod nodes;

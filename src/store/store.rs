@@ -179,6 +179,10 @@ collections! {
     security: types::Security,
     /// Claim: the hash.
     tokens: ApiToken,
+    /// Claim: `<organization>/<name in small letters>`.
+    identity_providers: types::IdentityProvider,
+    /// By `<provider>/<subject>`.
+    external_identities: types::ExternalIdentity,
     /// Claims: the hash, and `<organization>/<mail address>`.
     invitations: types::Invitation,
     /// The one link, under [`crate::SETUP_KEY`].

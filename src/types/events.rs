@@ -83,6 +83,12 @@ pub enum Fact {
         user: UserId,
         email: String,
     },
+    /// Somebody got an account by signing in by an identity provider.
+    UserProvisioned {
+        user: UserId,
+        email: String,
+        provider: String,
+    },
     /// A link was made with which somebody can make an account.
     UserInvited {
         email: String,
@@ -383,6 +389,7 @@ impl Fact {
             Fact::NewDevice { .. } => "signed in with a new browser".into(),
             Fact::SecurityChanged { fields } => format!("changed who gets in: {}", fields.join(", ")),
             Fact::UserCreated { email, .. } => format!("added {email}"),
+            Fact::UserProvisioned { provider, .. } => format!("got an account by {provider}"),
             Fact::UserInvited { email } => format!("invited {email}"),
             Fact::InvitationRevoked { email } => format!("revoked the invitation of {email}"),
             Fact::InvitationAccepted { .. } => "accepted an invitation".into(),

@@ -84,6 +84,7 @@ ids! {
     SessionId = "ses";
     InvitationId = "inv";
     PasskeyId = "pky";
+    IdentityProviderId = "idp";
     TokenId = "tok";
     NodeId = "srv";
     EventId = "evt";

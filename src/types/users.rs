@@ -1,6 +1,6 @@
 //! People and what lets them in.
 
-use crate::{DeviceId, Email, OrganizationId, Scope, SessionId, Time, TokenId, UserId};
+use crate::{DeviceId, Email, IdentityProviderId, OrganizationId, Scope, SessionId, Time, TokenId, UserId};
 use serde::{Deserialize, Serialize};
 
 /// What a person may do in an organization; each includes the ones before it.
@@ -54,6 +54,9 @@ pub struct Session {
     /// The browser.
     #[serde(default)]
     pub device: Option<DeviceId>,
+    /// The identity provider that let them in; `None`: a password or passkey of the panel's own.
+    #[serde(default)]
+    pub provider: Option<IdentityProviderId>,
 }
 
 /// A token for scripts: `sk_` and 52 letters, shown once.

@@ -16,7 +16,7 @@ import { SelectField, TextField } from '../parts/field.js';
 /** @typedef {import('../lib/api.js').S<'AuditEntry'>} Entry */
 const KINDS = [
   ['', 'Everything'], ['signed_in', 'Sign-ins'], ['login_failed', 'Failed sign-ins'], ['signed_out', 'Sign-outs'], ['new_device', 'New browsers'], ['secrets_revealed', 'Secrets looked at'], ['terminal_opened', 'Terminals'],
-  ['app', 'Apps'], ['variable', 'Variables'], ['deployment', 'Deployments'], ['domain', 'Domains'], ['port', 'Ports'], ['certificate', 'Certificates'], ['dns_provider', 'DNS providers'], ['dns_record_changed', 'DNS records'], ['webhook', 'Webhooks'], ['registry_login', 'Registry logins'], ['volume', 'Volumes'], ['project', 'Projects'], ['user', 'People'], ['invitation', 'Invitations'], ['token', 'API tokens'], ['setting', 'Settings and rules'], ['audit', 'The log itself'],
+  ['app', 'Apps'], ['variable', 'Variables'], ['deployment', 'Deployments'], ['domain', 'Domains'], ['port', 'Ports'], ['certificate', 'Certificates'], ['dns_provider', 'DNS providers'], ['dns_record_changed', 'DNS records'], ['webhook', 'Webhooks'], ['registry_login', 'Registry logins'], ['volume', 'Volumes'], ['project', 'Projects'], ['user', 'People'], ['invitation', 'Invitations'], ['identity_provider', 'Identity providers'], ['token', 'API tokens'], ['setting', 'Settings and rules'], ['audit', 'The log itself'],
 ].map(([value, label]) => ({ value, label }));
 const MARKS = /** @type {Record<string, string>} */ ({ created: 'plus', changed: 'pencil', removed: 'minus' });
 const SIGNS = /** @type {Record<string, string>} */ ({ signed_in: 'log-in', signed_out: 'log-out', login_failed: 'shield-alert', secrets_revealed: 'eye', terminal_opened: 'terminal', new_device: 'monitor' });

@@ -1,5 +1,5 @@
 // Who gets in, and how.
-import { html, h, useEffect, useState } from '../lib/html.js';
+import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api, session } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
@@ -13,7 +13,7 @@ export default function SecurityPage() {
   useTrail([{ label: 'Security' }]);
   const found = useResource('security', api.securityShow, ['security_changed']);
   const now = found.value.value;
-  return html`<div class="page">${h(PageHead, { title: 'Security', note: 'Who gets in, and how' })}<div class="settings-grid">
+  return html`<div class="page">${h(PageHead, { title: 'Security', note: 'Who gets in, and how', actions: html`<a class="btn" href="/identity-providers">${icon('key-round')}<span>Single sign-on</span></a>` })}<div class="settings-grid">
     ${now ? html`${h(Rules, { now, saved: (next) => { found.value.value = next; } })}${h(Log, { now, saved: (next) => { found.value.value = next; } })}` : h(Panel, { title: 'Second factor' }, found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }))}
   </div></div>`;
 }

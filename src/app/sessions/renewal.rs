@@ -21,6 +21,12 @@ impl Sessions {
         let (id, word) = refresh.split_once('.').ok_or_else(ended)?;
         let id: SessionId = id.parse().map_err(|_| ended())?;
         let hash = token::hash(word);
+        if let Some(session) = access.store.sessions.find(id.as_str())? {
+            // Only who has its secret may have the directory asked.
+            if place(&session, &hash, access.world.now()) != Place::Unknown {
+                self.check_external(&session).await?;
+            }
+        }
         // Others may renew the same session at the same moment: look and save again until both fit.
         for _ in 0..20 {
             let mut session = access.store.sessions.find(id.as_str())?.ok_or_else(ended)?;

@@ -1,0 +1,525 @@
+//! Identity providers: setting them up, testing them, taking them away. Signing in by one is `sessions/external.rs`.
+
+use crate::{
+    access::{Access, Visitor, check_name},
+    users::retry,
+};
+use identity::{Finding, ldap, oidc};
+use std::sync::Arc;
+use store::{Batch, Stored};
+use types::{
+    Action, Actor, Error, GroupRole, IdentityProvider, IdentityProviderId, Kind, LdapSettings, OidcSettings, Protocol, Result, Role,
+    Sealed, Secret,
+};
+use url::Url;
+
+/// Of an organization.
+const MOST: usize = 20;
+const NAME: usize = 40;
+const RULES: usize = 200;
+/// Bytes of a text in the settings, and of certificates.
+const TEXT: usize = 1024;
+const AUTHORITY: usize = 64 << 10;
+
+/// Sets up, tests and removes identity providers.
+#[derive(Clone)]
+pub struct IdentityProviders {
+    access: Arc<Access>,
+}
+
+/// A provider as it should be.
+#[derive(Debug, Clone)]
+pub struct ProviderWish {
+    pub name: String,
+    pub enabled: bool,
+    pub protocol: ProtocolWish,
+    pub domains: Vec<String>,
+    pub provision: bool,
+    pub default_role: Option<Role>,
+    pub groups: Vec<GroupRole>,
+}
+
+/// Secrets that are `None` stay as they are, as long as they go to the same place; empty ones are taken away.
+#[derive(Debug, Clone)]
+pub enum ProtocolWish {
+    Oidc {
+        issuer: String,
+        client_id: String,
+        client_secret: Option<Secret>,
+        scopes: Vec<String>,
+        groups_claim: String,
+        trusts_emails: bool,
+        authority: Option<String>,
+    },
+    Ldap {
+        settings: Box<LdapSettings>,
+        bind_password: Option<Secret>,
+    },
+}
+
+impl IdentityProviders {
+    pub(crate) fn new(access: Arc<Access>) -> IdentityProviders {
+        IdentityProviders { access }
+    }
+
+    /// Those of the organization, oldest first.
+    pub fn list(&self, actor: &Actor) -> Result<Vec<IdentityProvider>> {
+        actor.may(Action::ViewTeam)?;
+        let mut all = self.access.store.identity_providers.list()?;
+        all.retain(|one| one.organization == actor.organization);
+        Ok(all.into_iter().map(|one| one.value).collect())
+    }
+
+    /// Those that somebody may sign in by now. Anybody may ask.
+    pub fn offered(&self) -> Result<Vec<IdentityProvider>> {
+        let mut all = self.access.store.identity_providers.list()?;
+        all.retain(|one| one.enabled);
+        Ok(all.into_iter().map(|one| one.value).collect())
+    }
+
+    pub fn get(&self, actor: &Actor, id: &str) -> Result<IdentityProvider> {
+        actor.may(Action::ViewTeam)?;
+        Ok(self.own(actor, id)?.value)
+    }
+
+    pub async fn create(&self, actor: &Actor, wish: ProviderWish) -> Result<IdentityProvider> {
+        actor.may(Action::Secure)?;
+        if self.list(actor)?.len() >= MOST {
+            return Err(Error::busy(format!("there are {MOST} identity providers; remove one first")));
+        }
+        let provider = self.made(actor, self.access.world.id(), wish, None)?;
+        Ok(self.access.store.identity_providers.insert(provider).await?.value)
+    }
+
+    /// Puts another in its place; who it is for stays. Turned off, its sessions end.
+    pub async fn replace(&self, actor: &Actor, id: &str, wish: ProviderWish) -> Result<IdentityProvider> {
+        actor.may(Action::Secure)?;
+        let before = self.own(actor, id)?;
+        let mut after = self.made(actor, before.id.clone(), wish, Some(&before))?;
+        after.created_at = before.created_at;
+        let ends = !after.enabled || place(&after.protocol) != place(&before.protocol);
+        self.end(&before, ends, |batch, mut stored| {
+            stored.value = after.clone();
+            batch.save(stored)
+        })
+        .await?;
+        Ok(after)
+    }
+
+    /// Removes it: its sessions end, and nobody is known by it any more. Their accounts stay.
+    pub async fn remove(&self, actor: &Actor, id: &str) -> Result<()> {
+        actor.may(Action::Secure)?;
+        let before = self.own(actor, id)?;
+        self.end(&before, true, |batch, stored| batch.remove(&stored)).await?;
+        for identity in self.access.store.external_identities.prefix(&format!("{id}/"))? {
+            let removed = self.access.store.commit(Batch::new().remove(&identity)).await;
+            removed.or_else(crate::access::settled)?;
+        }
+        Ok(())
+    }
+
+    /// Changes the record, with the end of the sessions that began by it.
+    async fn end(&self, before: &IdentityProvider, ends: bool, change: impl Fn(Batch, Stored<IdentityProvider>) -> Batch) -> Result<()> {
+        let store = &self.access.store;
+        retry(store, || {
+            let mut batch = change(Batch::new(), store.identity_providers.get(before.id.as_str())?);
+            for session in store.sessions.list()?.iter().filter(|_| ends) {
+                if session.provider.as_ref() == Some(&before.id) {
+                    batch = batch.remove(session);
+                }
+            }
+            Ok((batch, ()))
+        })
+        .await
+    }
+
+    /// Tries it, and says what is wrong; `user`: somebody of a directory to look for.
+    pub async fn test(&self, actor: &Actor, id: &str, user: Option<&str>, visitor: &Visitor) -> Result<Vec<Finding>> {
+        actor.may(Action::Secure)?;
+        let provider = self.own(actor, id)?;
+        Ok(match &provider.protocol {
+            Protocol::Oidc(settings) => {
+                let nowhere = || Url::parse("https://localhost/sso").expect("it is one");
+                let redirect = redirect(visitor).unwrap_or_else(|_| nowhere());
+                self.access.relying(settings)?.test(&redirect).await
+            }
+            Protocol::Ldap(settings) => self.access.directory(settings)?.test(user).await,
+        })
+    }
+
+    fn own(&self, actor: &Actor, id: &str) -> Result<Stored<IdentityProvider>> {
+        let found = self.access.store.identity_providers.find(id)?;
+        let own = found.filter(|one| one.organization == actor.organization);
+        own.ok_or_else(|| Error::not_found(Kind::IdentityProvider, id))
+    }
+
+    fn made(
+        &self,
+        actor: &Actor,
+        id: IdentityProviderId,
+        wish: ProviderWish,
+        before: Option<&IdentityProvider>,
+    ) -> Result<IdentityProvider> {
+        let highest = wish.groups.iter().map(|rule| rule.role).chain(wish.default_role).max();
+        if highest == Some(Role::Owner) {
+            return Err(Error::invalid(
+                "groups",
+                "cannot make owners: owners have a password of the panel's own, so that one always gets in",
+            ));
+        }
+        if wish.groups.len() > RULES {
+            return Err(Error::invalid("groups", format!("must be at most {RULES}")));
+        }
+        for rule in &wish.groups {
+            line("groups", &rule.group)?;
+        }
+        let mut domains = Vec::new();
+        for domain in wish
+            .domains
+            .iter()
+            .map(|domain| domain.trim().trim_start_matches('@').to_lowercase())
+        {
+            let host: types::Host = domain
+                .parse()
+                .map_err(|_| Error::invalid("domains", format!("`{domain}` is no domain")))?;
+            domains.push(host.to_string());
+        }
+        Ok(IdentityProvider {
+            id,
+            organization: actor.organization.clone(),
+            name: check_name("name", &wish.name, NAME)?,
+            enabled: wish.enabled,
+            protocol: self.protocol(wish.protocol, before.map(|before| &before.protocol))?,
+            domains,
+            provision: wish.provision,
+            default_role: wish.default_role,
+            groups: wish.groups,
+            created_at: self.access.world.now(),
+        })
+    }
+
+    fn protocol(&self, wish: ProtocolWish, before: Option<&Protocol>) -> Result<Protocol> {
+        let kept = match before {
+            Some(Protocol::Oidc(before)) => before.client_secret.as_ref(),
+            Some(Protocol::Ldap(before)) => before.bind_password.as_ref(),
+            None => None,
+        };
+        let was = before.map(place);
+        match wish {
+            ProtocolWish::Oidc {
+                issuer,
+                client_id,
+                client_secret,
+                scopes,
+                groups_claim,
+                trusts_emails,
+                authority,
+            } => {
+                let mut settings = OidcSettings {
+                    issuer: line("issuer", &issuer)?,
+                    client_id: line("client_id", &client_id)?,
+                    client_secret: None,
+                    scopes: scopes.iter().map(|scope| word("scopes", scope)).collect::<Result<_>>()?,
+                    groups_claim: line("groups_claim", &groups_claim)?,
+                    trusts_emails,
+                    authority: pem(authority)?,
+                };
+                check_issuer(&settings.issuer)?;
+                let is_same = was == Some(format!("oidc {} {}", settings.issuer, settings.client_id));
+                settings.client_secret = self.secret("client_secret", client_secret, kept, is_same)?;
+                Ok(Protocol::Oidc(settings))
+            }
+            ProtocolWish::Ldap {
+                mut settings,
+                bind_password,
+            } => {
+                for (field, text) in [
+                    ("base", &settings.base),
+                    ("filter", &settings.filter),
+                    ("email_attribute", &settings.email_attribute),
+                    ("name_attribute", &settings.name_attribute),
+                ] {
+                    line(field, text)?;
+                }
+                settings.authority = pem(settings.authority.take())?;
+                if settings.group_base.is_some() != settings.group_filter.is_some() {
+                    return Err(Error::invalid("group_filter", "and group_base are given together, or neither"));
+                }
+                let protocol = Protocol::Ldap((*settings).clone());
+                let is_same = was == Some(place(&protocol));
+                settings.bind_password = self.secret("bind_password", bind_password, kept, is_same)?;
+                if settings.bind_dn.is_some() && settings.bind_password.is_none() {
+                    return Err(Error::invalid("bind_password", "is needed with bind_dn"));
+                }
+                self.access.directory(&settings)?.check()?;
+                Ok(Protocol::Ldap(*settings))
+            }
+        }
+    }
+
+    /// A secret that was typed, or the one from before if it goes to where it went: whoever may change the address must
+    /// not learn it.
+    fn secret(&self, field: &str, typed: Option<Secret>, kept: Option<&Sealed>, is_same: bool) -> Result<Option<Sealed>> {
+        match typed {
+            Some(secret) if secret.expose().is_empty() => Ok(None),
+            Some(secret) if secret.expose().len() > TEXT => Err(Error::invalid(field, format!("must be at most {TEXT} bytes"))),
+            Some(secret) => Ok(Some(self.access.store.seal(&secret)?)),
+            None if kept.is_some() && !is_same => Err(Error::invalid(field, "is needed again: it would go elsewhere than before")),
+            None => Ok(kept.cloned()),
+        }
+    }
+}
+
+/// What a provider's secret is for: as long as it is the same, it goes to the same place, and people are the same ones.
+fn place(protocol: &Protocol) -> String {
+    match protocol {
+        Protocol::Oidc(settings) => format!("oidc {} {}", settings.issuer, settings.client_id),
+        Protocol::Ldap(settings) => format!(
+            "ldap {} {} {}",
+            settings.url,
+            settings.start_tls,
+            settings.bind_dn.as_deref().unwrap_or_default()
+        ),
+    }
+}
+
+/// Where providers send the browser back to: the panel's page at the address that it was opened by.
+pub(crate) fn redirect(visitor: &Visitor) -> Result<Url> {
+    let origin = visitor.origin.as_deref().and_then(|origin| Url::parse(origin).ok());
+    let mut url = origin
+        .filter(|origin| origin.scheme() == "https")
+        .ok_or_else(|| Error::invalid("origin", "sign-ins by an identity provider begin in a browser"))?;
+    url.set_path("/sso");
+    Ok(url)
+}
+
+fn check_issuer(issuer: &str) -> Result<()> {
+    let wrong = |why: &str| Error::invalid("issuer", why.to_owned());
+    let url = Url::parse(issuer).map_err(|_| wrong("must be an address, such as https://id.example.com/realms/team"))?;
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if is_local => {}
+        _ => return Err(wrong("must begin with https://")),
+    }
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("must have no user, question mark or # in it"));
+    }
+    Ok(())
+}
+
+fn line(field: &str, text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > TEXT || text.chars().any(char::is_control) {
+        return Err(Error::invalid(field, format!("must be 1 to {TEXT} bytes on one line")));
+    }
+    Ok(text.to_owned())
+}
+
+fn word(field: &str, text: &str) -> Result<String> {
+    let text = line(field, text)?;
+    match text.contains(char::is_whitespace) {
+        true => Err(Error::invalid(field, "must be single words")),
+        false => Ok(text),
+    }
+}
+
+fn pem(authority: Option<String>) -> Result<Option<String>> {
+    let Some(text) = authority.filter(|text| !text.trim().is_empty()) else {
+        return Ok(None);
+    };
+    if text.len() > AUTHORITY {
+        return Err(Error::invalid("authority", "must be at most 64 KiB"));
+    }
+    identity::check_authority(&text)?;
+    Ok(Some(text))
+}
+
+impl Access {
+    pub(crate) fn relying(&self, settings: &OidcSettings) -> Result<oidc::Relying> {
+        Ok(oidc::Relying {
+            issuer: settings.issuer.clone(),
+            client_id: settings.client_id.clone(),
+            client_secret: settings
+                .client_secret
+                .as_ref()
+                .map(|sealed| self.store.unseal(sealed))
+                .transpose()?,
+            scopes: settings.scopes.clone(),
+            groups_claim: settings.groups_claim.clone(),
+            authority: settings.authority.clone(),
+        })
+    }
+
+    pub(crate) fn directory(&self, settings: &LdapSettings) -> Result<ldap::Directory> {
+        let password = settings
+            .bind_password
+            .as_ref()
+            .map(|sealed| self.store.unseal(sealed))
+            .transpose()?;
+        Ok(ldap::Directory {
+            url: Url::parse(&settings.url).map_err(|_| Error::invalid("url", "must be an address, such as ldaps://ldap.example.com"))?,
+            start_tls: settings.start_tls,
+            authority: settings.authority.clone(),
+            bind: settings.bind_dn.clone().zip(password),
+            base: settings.base.clone(),
+            filter: settings.filter.clone(),
+            email_attribute: settings.email_attribute.clone(),
+            name_attribute: settings.name_attribute.clone(),
+            groups_attribute: settings.groups_attribute.clone(),
+            groups: settings.group_base.clone().zip(settings.group_filter.clone()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Signing in by a provider is tried with real ones: `tests/identity_providers.rs` and `tests/ldap.rs`.
+    use super::*;
+    use crate::{
+        access::tests::{Gate, visitor},
+        security::SecurityChange,
+        sessions::Back,
+    };
+    use types::{Assurance, ExternalIdentity, SecondFactorPolicy};
+
+    fn wish(name: &str) -> ProviderWish {
+        ProviderWish {
+            name: name.into(),
+            enabled: true,
+            protocol: ProtocolWish::Oidc {
+                issuer: "https://id.example.com".into(),
+                client_id: "panel".into(),
+                client_secret: Some("secret".into()),
+                scopes: vec!["email".into()],
+                groups_claim: "groups".into(),
+                trusts_emails: false,
+                authority: None,
+            },
+            domains: vec!["@Example.com".into()],
+            provision: true,
+            default_role: Some(Role::Viewer),
+            groups: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_may_and_whose_they_are() {
+        let (gate, owner) = Gate::claimed().await;
+        let all = &gate.identity_providers;
+        let (_, developer) = gate.add(&owner, "dev@example.com", Role::Developer).await;
+        let here = visitor("10.0.0.1");
+        let one = all.create(&owner, wish("Example")).await.expect("made");
+        let id = one.id.as_str();
+        assert_eq!(one.domains, ["example.com"]);
+        let Protocol::Oidc(settings) = &one.protocol else {
+            panic!("it is OpenID Connect")
+        };
+        let sealed = settings.client_secret.as_ref().expect("kept");
+        assert!(!format!("{one:?}").contains("\"secret\"") && sealed.0 != "secret");
+        assert!(matches!(all.create(&owner, wish("example")).await, Err(Error::Taken { .. })));
+        for refused in [
+            all.list(&developer).err(),
+            all.get(&developer, id).err(),
+            all.create(&developer, wish("x")).await.err(),
+            all.replace(&developer, id, wish("x")).await.err(),
+            all.remove(&developer, id).await.err(),
+            all.test(&developer, id, None, &here).await.err(),
+        ] {
+            assert!(matches!(refused, Some(Error::Forbidden { .. })), "{refused:?}");
+        }
+        let mut stranger = owner.clone();
+        stranger.organization = gate.access.world.id();
+        assert!(all.list(&stranger).expect("lists").is_empty());
+        for missing in [
+            all.get(&stranger, id).err(),
+            all.replace(&stranger, id, wish("x")).await.err(),
+            all.remove(&stranger, id).await.err(),
+            all.test(&stranger, id, None, &here).await.err(),
+        ] {
+            assert!(matches!(missing, Some(Error::NotFound { .. })), "{missing:?}");
+        }
+        let mut kept = wish("Example");
+        let ProtocolWish::Oidc { client_secret, .. } = &mut kept.protocol else {
+            panic!("it is OpenID Connect")
+        };
+        *client_secret = None;
+        let same = all.replace(&owner, id, kept.clone()).await.expect("replaced");
+        assert_eq!(same.protocol, one.protocol, "the secret stays");
+        let ProtocolWish::Oidc { issuer, .. } = &mut kept.protocol else {
+            panic!("it is OpenID Connect")
+        };
+        *issuer = "https://evil.example.com".into();
+        assert!(matches!(all.replace(&owner, id, kept).await, Err(Error::Invalid { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_session_stands_and_falls_with_its_provider() {
+        let (gate, owner) = Gate::claimed().await;
+        let all = &gate.identity_providers;
+        let one = all.create(&owner, wish("Example")).await.expect("made");
+        let (bob, _) = gate.add(&owner, "bob@example.com", Role::Developer).await;
+        let store = &gate.access.store;
+        let now = gate.access.world.now();
+        let identity = ExternalIdentity {
+            provider: one.id.clone(),
+            subject: "1".into(),
+            organization: owner.organization.clone(),
+            user: bob.id.clone(),
+            login: None,
+            created_at: now,
+            last_used_at: now,
+            checked_at: now,
+        };
+        store.external_identities.insert(identity).await.expect("kept");
+        let begin = async || {
+            let (mut session, word) = gate.access.new_session(&bob, &visitor("10.0.0.9")).expect("begun");
+            session.provider = Some(one.id.clone());
+            let session = store.sessions.insert(session).await.expect("kept").value;
+            let signed = gate.access.let_in(bob.clone(), session, &word).expect("in");
+            signed.jwt.expose_str().expect("text").to_owned()
+        };
+        let jwt = begin().await;
+        // The provider has asked for what it asks for: the panel's policy binds those with a password here.
+        let everyone = SecurityChange {
+            second_factor: Some(SecondFactorPolicy::Everyone),
+            grace_days: Some(0),
+            tokens_bound: Some(true),
+            ..SecurityChange::default()
+        };
+        gate.security.update(&owner, everyone).await.expect("changed");
+        assert_eq!(gate.sessions.by_cookie(&jwt, None).expect("known").actor.assurance, Assurance::Full);
+        assert_eq!(gate.access.token_assurance(&bob).expect("read"), Assurance::Full);
+        let off = ProviderWish {
+            enabled: false,
+            ..wish("Example")
+        };
+        all.replace(&owner, one.id.as_str(), off).await.expect("turned off");
+        assert!(gate.sessions.by_cookie(&jwt, None).is_err(), "at once");
+        assert!(all.offered().expect("lists").is_empty());
+        let late = begin().await;
+        assert!(
+            gate.sessions.by_cookie(&late, None).is_err(),
+            "also one that was begun in that moment"
+        );
+        all.replace(&owner, one.id.as_str(), wish("Example")).await.expect("turned on");
+        let again = begin().await;
+        gate.sessions.by_cookie(&again, None).expect("known");
+        all.remove(&owner, one.id.as_str()).await.expect("removed");
+        assert!(gate.sessions.by_cookie(&again, None).is_err());
+        assert!(store.external_identities.list().expect("lists").is_empty());
+        let back = Back {
+            state: "made-up".into(),
+            code: "x".into(),
+            issuer: None,
+            cookie: None,
+        };
+        let refused = gate.sessions.create_by_oidc(back, &visitor("10.0.0.9")).await;
+        assert!(matches!(refused, Err(Error::Unauthenticated { .. })));
+    }
+}

@@ -1,0 +1,347 @@
+//! Signing in by an identity provider, and whether those who did are still there.
+//!
+//! Owners are the panel's own people: no provider lets one in, so a provider that is broken or taken over neither locks
+//! the panel nor owns it.
+
+use super::{Entry, Sessions};
+use crate::{
+    access::{Access, SignedIn, Visitor, check_person, settled},
+    identity_providers::redirect,
+};
+use identity::{Person, ldap, oidc, token};
+use std::time::Duration;
+use store::{Batch, Stored, acting};
+use types::{
+    Actor, Asker, Email, Error, ExternalIdentity, Fact, IdentityProvider, IdentityProviderId, Protocol, Result, Role, Secret, Session,
+    User, report,
+};
+
+/// A directory is not asked more often whether somebody is still there.
+const CHECKED: Duration = Duration::from_secs(30);
+
+/// A sign-in that a browser was sent away for.
+pub(crate) struct Away {
+    provider: IdentityProviderId,
+    started: oidc::Started,
+    /// SHA-256 of the word in the browser's cookie: nobody is signed in as another by being sent to the way back.
+    cookie_hash: String,
+}
+
+/// What the browser brings back from OpenID Connect.
+#[derive(Debug, Clone)]
+pub struct Back {
+    pub state: String,
+    pub code: String,
+    pub issuer: Option<String>,
+    /// The value of the cookie that [`Sessions::send_away`] gave.
+    pub cookie: Option<String>,
+}
+
+impl Sessions {
+    /// Where the browser goes to sign in, and the value of the cookie that it shows when it comes back.
+    pub async fn send_away(&self, provider: &str, visitor: &Visitor) -> Result<(String, Secret)> {
+        let access = &self.access;
+        let provider = access.offered(provider)?;
+        let Protocol::Oidc(settings) = &provider.protocol else {
+            return Err(Error::invalid("provider", "asks for name and password here"));
+        };
+        let relying = access.relying(settings)?;
+        let (mut address, started) = relying.start(&access.world, redirect(visitor)?).await?;
+        let cookie = token::word(&access.world);
+        let away = Away {
+            provider: provider.id.clone(),
+            started,
+            cookie_hash: token::hash(&cookie),
+        };
+        let state = access.away.insert(visitor.address.as_deref().unwrap_or_default(), away);
+        address.query_pairs_mut().append_pair("state", &state);
+        Ok((address.into(), cookie.into()))
+    }
+
+    /// Signs in with what the browser brought back: once, in time, and in the browser that was sent away.
+    pub async fn create_by_oidc(&self, back: Back, visitor: &Visitor) -> Result<SignedIn> {
+        let access = &self.access;
+        let lost = || no("this sign-in took too long, was used already, or began in another browser; begin again");
+        let away = access.away.take(&back.state).ok_or_else(lost)?;
+        if !back.cookie.is_some_and(|cookie| token::matches(&cookie, &away.cookie_hash)) {
+            return Err(lost());
+        }
+        let provider = access.offered(away.provider.as_str())?;
+        let Protocol::Oidc(settings) = &provider.protocol else {
+            return Err(lost());
+        };
+        let returned = oidc::Returned {
+            code: back.code,
+            issuer: back.issuer,
+        };
+        let relying = access.relying(settings)?;
+        let mut person = relying.finish(&access.world, &away.started, &returned).await?;
+        person.email_verified |= settings.trusts_emails;
+        self.let_person_in(&provider, person, None, visitor).await
+    }
+
+    /// Signs in with the name and the password of a directory. What is wrong is not told apart; guessing is slowed down.
+    pub async fn create_by_ldap(&self, provider: &str, login: &str, password: &Secret, visitor: &Visitor) -> Result<SignedIn> {
+        let access = &self.access;
+        let provider = access.offered(provider)?;
+        let Protocol::Ldap(settings) = &provider.protocol else {
+            return Err(Error::invalid("provider", "does not ask for a password here"));
+        };
+        let account = format!("{}/{}", provider.id, login);
+        let attempt = access.throttle.attempt(&account, visitor.address.as_deref().unwrap_or_default())?;
+        match access.directory(settings)?.show(login, password).await {
+            Ok(ldap::Shown::Right(person)) => {
+                attempt.succeeded();
+                self.let_person_in(&provider, person, Some(login.trim()), visitor).await
+            }
+            Ok(ldap::Shown::Wrong) => Err(no("name or password is wrong")),
+            Err(error) => {
+                attempt.withdrawn();
+                Err(error)
+            }
+        }
+    }
+
+    async fn let_person_in(&self, provider: &IdentityProvider, person: Person, login: Option<&str>, visitor: &Visitor) -> Result<SignedIn> {
+        let access = &self.access;
+        let key = format!("{}/{}", provider.id, person.subject);
+        let known = access.store.external_identities.find(&key)?;
+        let email = address(provider, &person)?;
+        let Some(role) = access.role_of(provider, &person) else {
+            if let Some(known) = &known {
+                access.end_provider_sessions(known).await?;
+            }
+            return Err(no("none of your groups may use this panel; ask its administrator"));
+        };
+        let user = match known {
+            Some(known) => self.known_person(provider, known, role, login).await?,
+            None => None,
+        };
+        let user = match user {
+            Some(user) => user,
+            None => self.new_person(provider, &person, email, role, login, visitor).await?,
+        };
+        let entry = Entry {
+            provider: Some(provider.id.clone()),
+            ..Entry::default()
+        };
+        self.enter(user, entry, visitor).await
+    }
+
+    /// Somebody who was here before; `None` when their account is gone.
+    async fn known_person(
+        &self,
+        provider: &IdentityProvider,
+        mut known: Stored<ExternalIdentity>,
+        role: Role,
+        login: Option<&str>,
+    ) -> Result<Option<Stored<User>>> {
+        let access = &self.access;
+        let Some(user) = access.store.users.find(known.user.as_str())? else {
+            access.store.commit(Batch::new().remove(&known)).await.or_else(settled)?;
+            return Ok(None);
+        };
+        may_enter(&user)?;
+        let now = access.world.now();
+        known.last_used_at = now;
+        known.checked_at = now;
+        known.login = login.map(str::to_owned);
+        match access.store.external_identities.save(known).await {
+            // Another sign-in of theirs noted the same.
+            Ok(_) | Err(Error::Stale { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        access.follow_role(provider, user, role).await.map(Some)
+    }
+
+    /// Somebody who was never here: an account with their verified address, or a new one.
+    async fn new_person(
+        &self,
+        provider: &IdentityProvider,
+        person: &Person,
+        email: Email,
+        role: Role,
+        login: Option<&str>,
+        visitor: &Visitor,
+    ) -> Result<Stored<User>> {
+        let access = &self.access;
+        if !person.email_verified {
+            return Err(no(
+                "the identity provider does not say that your mail address is yours (email_verified)",
+            ));
+        }
+        let now = access.world.now();
+        let identity = |user: &User| ExternalIdentity {
+            provider: provider.id.clone(),
+            subject: person.subject.clone(),
+            organization: user.organization.clone(),
+            user: user.id.clone(),
+            login: login.map(str::to_owned),
+            created_at: now,
+            last_used_at: now,
+            checked_at: now,
+        };
+        if let Some(user) = access.store.users.claimed(email.as_str())? {
+            if user.organization != provider.organization {
+                return Err(no("your mail address has an account elsewhere"));
+            }
+            may_enter(&user)?;
+            access.store.external_identities.insert(identity(&user)).await?;
+            return access.follow_role(provider, user, role).await;
+        }
+        if !provider.provision {
+            return Err(no("you have no account here; ask an administrator for one"));
+        }
+        let name = person
+            .name
+            .as_deref()
+            .unwrap_or_else(|| email.as_str().split('@').next().unwrap_or("Somebody"));
+        let user = User {
+            id: access.world.id(),
+            organization: provider.organization.clone(),
+            name: check_person(&name.chars().take(100).collect::<String>()).unwrap_or_else(|_| "Somebody".into()),
+            email,
+            role,
+            // Of a word that nobody knows: they have no password here until somebody gives them one.
+            password_hash: access.passwords.hash(&Secret::from(token::word(&access.world))).await?,
+            disabled: false,
+            created_at: now,
+            last_seen_at: None,
+        };
+        let batch = Batch::new().insert(user.clone()).insert(identity(&user));
+        let actor = access.actor(&user, visitor.address.clone());
+        acting(Asker::from(&actor), access.store.commit(batch)).await?;
+        let fact = Fact::UserProvisioned {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+            provider: provider.name.clone(),
+        };
+        access.events.emit(&actor, fact).await;
+        access.store.users.get(user.id.as_str())
+    }
+
+    /// Whether somebody who signed in by a directory is still there, with the role that they have there now. A directory
+    /// that does not answer takes nothing from anybody. Asked when a session is renewed.
+    pub(super) async fn check_external(&self, session: &Session) -> Result<()> {
+        let access = &self.access;
+        let Some(id) = &session.provider else { return Ok(()) };
+        let Ok(provider) = access.offered(id.as_str()) else {
+            return Err(super::ended());
+        };
+        let Protocol::Ldap(settings) = &provider.protocol else {
+            return Ok(());
+        };
+        let now = access.world.now();
+        let of_user = |one: &Stored<ExternalIdentity>| one.user == session.user;
+        let all = access.store.external_identities.prefix(&format!("{id}/"))?;
+        let Some(mut known) = all.into_iter().find(of_user) else {
+            return Err(super::ended());
+        };
+        let Some(login) = known.login.clone().filter(|_| now.since(known.checked_at) >= CHECKED) else {
+            return Ok(());
+        };
+        let found = match access.directory(settings)?.look_up(&login).await {
+            Ok(found) => found.filter(|person| person.subject == known.subject),
+            Err(error) => {
+                tracing::warn!("whether {login} is still in {} is not known: {}", provider.name, report(&error));
+                return Ok(());
+            }
+        };
+        let role = found.and_then(|person| access.role_of(&provider, &person));
+        let Some(role) = role else {
+            access.end_provider_sessions(&known).await?;
+            return Err(super::ended());
+        };
+        known.checked_at = now;
+        access.store.external_identities.save(known).await.map(drop).or_else(settled)?;
+        if let Some(user) = access.store.users.find(session.user.as_str())? {
+            access.follow_role(&provider, user, role).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Access {
+    /// A provider that somebody may sign in by now.
+    fn offered(&self, id: &str) -> Result<IdentityProvider> {
+        let found = self.store.identity_providers.find(id)?.filter(|one| one.enabled);
+        found
+            .map(|one| one.value)
+            .ok_or_else(|| no("this identity provider is not there, or is turned off"))
+    }
+
+    /// Whether a session may go on: the provider that it began by is there and on.
+    pub(crate) fn stands(&self, session: &Session) -> bool {
+        session.provider.as_ref().is_none_or(|id| self.offered(id.as_str()).is_ok())
+    }
+
+    fn role_of(&self, provider: &IdentityProvider, person: &Person) -> Option<Role> {
+        match provider.protocol {
+            Protocol::Ldap(_) => provider.role(&person.groups, ldap::is_group),
+            Protocol::Oidc(_) => provider.role(&person.groups, |group, written| group == written),
+        }
+    }
+
+    /// Gives somebody the role that their groups give them; without rules for groups they keep what they have.
+    async fn follow_role(&self, provider: &IdentityProvider, mut user: Stored<User>, role: Role) -> Result<Stored<User>> {
+        if provider.groups.is_empty() || user.role == role || user.role == Role::Owner {
+            return Ok(user);
+        }
+        let _team = self.team.lock().await;
+        let set = |user: &mut User| {
+            if user.role != Role::Owner {
+                user.role = role;
+            }
+            Ok(())
+        };
+        let actor = Actor::system(user.organization.clone());
+        user = acting(Asker::from(&actor), self.store.users.update(user.id.as_str(), set)).await?;
+        let fact = Fact::UserChanged {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.events.emit(&actor, fact).await;
+        Ok(user)
+    }
+
+    /// Ends what somebody began by this provider: they are not to be there any more.
+    async fn end_provider_sessions(&self, known: &ExternalIdentity) -> Result<()> {
+        for session in self.sessions_of(&known.user)? {
+            if session.provider.as_ref() == Some(&known.provider) {
+                self.store.sessions.remove(session.id.as_str()).await.or_else(settled)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody's second factor is their provider's business: they signed in by one.
+    pub(crate) fn is_external(&self, user: &types::UserId) -> Result<bool> {
+        Ok(self.store.external_identities.list()?.iter().any(|one| one.user == *user))
+    }
+}
+
+/// The mail address, if the provider may speak for it.
+fn address(provider: &IdentityProvider, person: &Person) -> Result<Email> {
+    let given = person.email.as_deref().unwrap_or_default();
+    let email: Email = given
+        .parse()
+        .map_err(|_| no("the identity provider tells no mail address of yours"))?;
+    match provider.takes(email.as_str()) {
+        true => Ok(email),
+        false => Err(no("mail addresses of your domain may not sign in here")),
+    }
+}
+
+fn may_enter(user: &User) -> Result<()> {
+    if user.disabled {
+        return Err(no("your account here is disabled; ask an administrator"));
+    }
+    if user.role == Role::Owner {
+        return Err(no("owners sign in with their password or passkey, not by an identity provider"));
+    }
+    Ok(())
+}
+
+fn no(why: &str) -> Error {
+    Error::Unauthenticated { why: why.into() }
+}

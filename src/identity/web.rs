@@ -1,0 +1,79 @@
+//! JSON over HTTP from an identity provider: bounded in time and size, and never redirected elsewhere.
+
+use crate::external::{innermost, is_this_machine, tls};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use std::time::Duration;
+use types::{Error, Result, Secret};
+use url::{Url, form_urlencoded};
+
+const CONNECTING: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(15);
+const BYTES: usize = 1 << 20;
+
+pub(crate) struct Web(reqwest::Client);
+
+/// A client's name and password at a token endpoint, by the `Authorization` header.
+pub(crate) struct Basic<'a>(pub &'a str, pub &'a Secret);
+
+impl Web {
+    pub fn new(authority: Option<&str>) -> Result<Web> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECTING)
+            .timeout(LONGEST)
+            .tls_backend_preconfigured(tls(authority)?)
+            .build()
+            .map_err(|error| Error::internal("preparing to ask an identity provider", error))?;
+        Ok(Web(client))
+    }
+
+    /// A document. Fails with `Unavailable` in words that name the address.
+    pub async fn get(&self, url: &Url, bearer: Option<&Secret>) -> Result<Value> {
+        let mut request = self.0.get(url.clone()).header("accept", "application/json");
+        if let Some(bearer) = bearer {
+            request = request.bearer_auth(bearer.expose_str().unwrap_or_default());
+        }
+        match self.send(url, request).await? {
+            (200, value) => Ok(value),
+            (status, _) => Err(unavailable(url, format!("it answers {status}"))),
+        }
+    }
+
+    /// Posts a form; the status and what came back.
+    pub async fn post(&self, url: &Url, form: &[(&str, &str)], basic: Option<Basic<'_>>) -> Result<(u16, Value)> {
+        let mut request = self.0.post(url.clone()).header("accept", "application/json").form(form);
+        if let Some(Basic(name, password)) = basic {
+            // Both are encoded as in a form before they are joined (RFC 6749, section 2.3.1).
+            let encoded = |bytes: &[u8]| form_urlencoded::byte_serialize(bytes).collect::<String>();
+            let pair = format!("{}:{}", encoded(name.as_bytes()), encoded(password.expose()));
+            request = request.header("authorization", format!("Basic {}", BASE64_STANDARD.encode(pair)));
+        }
+        self.send(url, request).await
+    }
+
+    async fn send(&self, url: &Url, request: reqwest::RequestBuilder) -> Result<(u16, Value)> {
+        if url.scheme() != "https" && !is_this_machine(url) {
+            return Err(unavailable(url, "it must begin with https://"));
+        }
+        let mut answer = request.send().await.map_err(|error| unavailable(url, innermost(&error)))?;
+        let status = answer.status().as_u16();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| unavailable(url, innermost(&error)))? {
+            if bytes.len() + chunk.len() > BYTES {
+                return Err(unavailable(url, "its answer is larger than 1 MiB"));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok((status, value)),
+            Err(_) if status == 200 => Err(unavailable(url, "its answer is not JSON")),
+            Err(_) => Ok((status, Value::Null)),
+        }
+    }
+}
+
+fn unavailable(url: &Url, why: impl std::fmt::Display) -> Error {
+    Error::unavailable(format!("{url} cannot be used: {why}"))
+}

@@ -1,0 +1,67 @@
+// A real OpenID Connect provider (oidc-provider) on a loopback port, with people that the test sets, and somebody who
+// clicks through its pages: `POST /walk {url, account}` goes the way of a browser and answers where it was sent back to.
+//
+//   node provider.mjs REDIRECT_URI     prints its issuer when it is ready
+import { createServer } from 'node:http';
+import { Provider } from 'oidc-provider';
+
+const [redirect] = process.argv.slice(2);
+/** @type {Record<string, object>} claims by account */
+const people = {};
+/** Who is at the browser. */
+let account = '';
+
+const server = createServer();
+await new Promise((done) => server.listen(0, '127.0.0.1', done));
+const issuer = `http://127.0.0.1:${server.address().port}`;
+
+const provider = new Provider(issuer, {
+  clients: [
+    { client_id: 'panel', client_secret: 'a secret: with % and +', redirect_uris: [redirect], response_types: ['code'], grant_types: ['authorization_code'] },
+    { client_id: 'posting', client_secret: 'posted', token_endpoint_auth_method: 'client_secret_post', redirect_uris: [redirect], response_types: ['code'], grant_types: ['authorization_code'] },
+  ],
+  pkce: { required: () => true },
+  scopes: ['openid', 'email', 'profile', 'groups'],
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
+  cookies: { keys: ['of these tests'] },
+  features: { devInteractions: { enabled: false } },
+  interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+  findAccount: (_, id) => (people[id] ? { accountId: id, claims: () => ({ sub: id, ...people[id] }) } : undefined),
+});
+
+/** Signs the one at the browser in and agrees to everything. */
+async function interact(request, answer) {
+  const { params, prompt, grantId, session } = await provider.interactionDetails(request, answer);
+  if (prompt.name === 'login' || session?.accountId !== account) return provider.interactionFinished(request, answer, { login: { accountId: account } }, { mergeWithLastSubmission: false });
+  const grant = grantId ? await provider.Grant.find(grantId) : new provider.Grant({ accountId: account, clientId: params.client_id });
+  grant.addOIDCScope(params.scope);
+  return provider.interactionFinished(request, answer, { consent: { grantId: await grant.save() } }, { mergeWithLastSubmission: true });
+}
+
+/** @param {string} url @returns {Promise<string>} */
+async function walk(url) {
+  /** @type {Record<string, string>} */
+  const jar = {};
+  for (let step = 0; step < 20; step += 1) {
+    const found = await fetch(url, { redirect: 'manual', headers: { cookie: Object.entries(jar).map(([name, value]) => `${name}=${value}`).join('; ') } });
+    for (const line of found.headers.getSetCookie()) { const [pair] = line.split(';'); const at = pair.indexOf('='); jar[pair.slice(0, at)] = pair.slice(at + 1); }
+    const next = found.headers.get('location');
+    if (!next) throw new Error(`${found.status} at ${url}: ${(await found.text()).slice(0, 500)}`);
+    url = new URL(next, url).href;
+    if (url.startsWith(redirect)) return url;
+  }
+  throw new Error('too many steps');
+}
+
+const body = async (request) => { let text = ''; for await (const part of request) text += part; return JSON.parse(text); };
+const callback = provider.callback();
+server.on('request', async (request, answer) => {
+  const say = (status, value) => { answer.writeHead(status, { 'content-type': 'application/json' }); answer.end(JSON.stringify(value)); };
+  try {
+    if (request.url === '/people') { const { account: id, claims } = await body(request); people[id] = claims; return say(200, {}); }
+    if (request.url === '/walk') { const wish = await body(request); account = wish.account; return say(200, { location: await walk(wish.url) }); }
+    if (request.url.startsWith('/interaction/')) return await interact(request, answer);
+    return callback(request, answer);
+  } catch (error) { return say(500, { error: String(error) }); }
+});
+console.log(issuer);

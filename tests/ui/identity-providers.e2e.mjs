@@ -1,0 +1,175 @@
+// Single sign-on in a real browser: a real OpenID Connect provider set up by the form, tested by its button, signed in by,
+// and turned off; a directory's form; and what the pages say when something is wrong. The browser reaches only the panel,
+// so the way through the provider's own pages is gone by `tests/peers/provider.mjs`.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { launch, violations, watch } from './browser.mjs';
+import { binary, startPanel } from './panel.mjs';
+
+const PASSWORD = 'seven quiet otters swim north';
+const EMAIL = 'ada@example.com';
+const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
+const shots = process.env.SERVERKIT_SHOTS;
+
+/** @type {Awaited<ReturnType<typeof startPanel>>} */
+let panel;
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {import('playwright-core').BrowserContext} */
+let context;
+/** @type {import('playwright-core').Page} */
+let page;
+/** @type {import('node:child_process').ChildProcess} */
+let peer;
+let issuer = '';
+/** @type {string[]} */
+let wrong = [];
+
+/** @param {string} path @param {unknown} body */
+const tell = async (path, body) => (await fetch(`${issuer}${path}`, { method: 'POST', body: JSON.stringify(body) })).json();
+
+before(async () => {
+  if (skip) return;
+  panel = await startPanel();
+  peer = spawn(process.execPath, ['provider.mjs', `${panel.url}/sso`], { cwd: new URL('../peers', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] });
+  issuer = await new Promise((done) => { let text = ''; peer.stdout?.on('data', (piece) => { text += piece; const found = text.match(/http:\/\/\S+/); if (found) done(found[0]); }); });
+  await tell('/people', { account: 'bob', claims: { email: 'bob@example.com', email_verified: true, name: 'Bob Builder', groups: ['dev'] } });
+  browser = await launch(panel.url);
+  context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
+  page = await context.newPage();
+  wrong = watch(page, { allow: [/40[139]|422|503/] });
+  // What the browser would do at the provider.
+  await page.route(`${issuer}/**`, async (route) => { const { location } = await tell('/walk', { url: route.request().url(), account: 'bob' }); await route.fulfill({ status: 303, headers: { location } }); });
+}, { timeout: 90_000 });
+after(async () => { await browser?.close(); peer?.kill(); await panel?.stop(); });
+
+/** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
+async function look(name) {
+  await page.mouse.move(0, 0);
+  for (const theme of /** @type {const} */ (['dark', 'light'])) {
+    for (const width of [1280, 390]) {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+      await page.setViewportSize({ width, height: 900 });
+      await sleep(120);
+      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
+      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+/** @param {string} path */
+const go = async (path) => { await page.goto(`${panel.url}${path}`); await page.waitForSelector('h1'); };
+const signOut = async () => { await page.getByRole('button', { name: 'Account' }).click(); await page.getByText('Sign out').click(); await page.waitForURL(/sign-in/); };
+
+test('setting one up, and testing it', { skip, timeout: 90_000 }, async () => {
+  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: EMAIL, name: 'Ada Lovelace', password: PASSWORD } });
+  assert.equal(made.status(), 201);
+  await go('/security');
+  await page.getByRole('link', { name: 'Single sign-on' }).click();
+  await page.getByText('No identity providers').waitFor();
+  await look('sso-none');
+  await page.getByRole('button', { name: 'Add provider' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Example');
+  await page.getByLabel('Issuer').fill('http://id.example.com');
+  await page.getByLabel('Client id').fill('panel');
+  await page.getByLabel('Client secret').fill('guessed');
+  await page.getByRole('button', { name: 'Add group' }).click();
+  await page.getByLabel('Group 1', { exact: true }).fill('dev');
+  await page.getByLabel('Role of group 1').selectOption('developer');
+  await page.getByLabel('Only mail addresses at').fill('example.com');
+  await look('sso-form');
+  await page.getByRole('button', { name: 'Add provider' }).last().click();
+  await page.getByText('Must begin with https://').waitFor();
+  await page.getByLabel('Issuer').fill(issuer);
+  await page.getByRole('button', { name: 'Add provider' }).last().click();
+  await page.getByText('dev: developer').waitFor();
+  await page.getByRole('button', { name: 'Test' }).click();
+  await page.getByRole('button', { name: 'Test', exact: true }).last().click();
+  await page.getByText('client: wrong').waitFor();
+  await look('sso-test-wrong');
+  await page.getByRole('button', { name: 'Close' }).last().click();
+  await page.getByRole('button', { name: 'Change Example' }).click();
+  await page.getByLabel('Client secret').fill('a secret: with % and +');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Test' }).click();
+  await page.getByRole('button', { name: 'Test', exact: true }).last().click();
+  await page.getByText('Its id and secret are taken').waitFor();
+  assert.equal(await page.getByText(': wrong').count(), 0);
+  await page.getByRole('button', { name: 'Close' }).last().click();
+  await look('sso-list');
+});
+
+test('a directory is set up by the same form', { skip, timeout: 90_000 }, async () => {
+  await page.getByRole('button', { name: 'Add provider' }).click();
+  await page.getByRole('radio', { name: /LDAP/ }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Directory');
+  await page.getByLabel('Address', { exact: true }).fill('ldap://ldap.example.com');
+  await page.getByLabel('People are below').fill('ou=people,dc=example,dc=com');
+  await look('sso-form-ldap');
+  await page.getByRole('button', { name: 'Add provider' }).last().click();
+  await page.getByText('passwords do not travel without TLS').waitFor();
+  await page.getByLabel('Address', { exact: true }).fill('ldap://127.0.0.1:1');
+  await page.getByRole('button', { name: 'Add provider' }).last().click();
+  await page.getByText('ldap://127.0.0.1:1').waitFor();
+});
+
+test('signing in by it', { skip, timeout: 90_000 }, async () => {
+  await signOut();
+  await page.getByRole('button', { name: 'Sign in with Example' }).waitFor();
+  await look('sign-in-sso');
+  await page.getByRole('button', { name: 'Sign in with Directory' }).click();
+  await page.getByText('With your name and password of Directory').waitFor();
+  await page.getByLabel('Name', { exact: true }).fill('bob');
+  await page.getByLabel('Password', { exact: true }).fill('x');
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await page.getByText(/cannot be used/).waitFor();
+  await look('sign-in-directory');
+  await page.getByRole('button', { name: 'Back' }).click();
+  await go('/sign-in?next=%2Faccount');
+  await page.getByRole('button', { name: 'Sign in with Example' }).click();
+  await page.waitForSelector('.rail');
+  await page.waitForURL(/\/account$/);
+  const shown = await page.evaluate(async () => (await fetch('/api/v1/session')).json());
+  assert.equal(shown.user.email, 'bob@example.com');
+  assert.equal(shown.user.role, 'developer');
+});
+
+test('what the way back says when nothing comes of it', { skip, timeout: 90_000 }, async () => {
+  await signOut();
+  for (const [query, words] of [['', 'There is nothing to sign in with here'], ['?error=access_denied&error_description=Not+today', 'Not today'], ['?code=x&state=made-up', 'This sign-in took too long']]) {
+    await go(`/sso${query}`);
+    await page.getByText(words).waitFor();
+    assert.equal(new URL(page.url()).search, '');
+  }
+  await look('sso-refused');
+  await page.getByRole('link', { name: 'Back to signing in' }).click();
+  await page.getByRole('button', { name: 'Sign in with Example' }).waitFor();
+});
+
+test('turned off, nobody is offered it, and the owner is in as ever', { skip, timeout: 90_000 }, async () => {
+  await go('/sign-in');
+  await page.getByLabel('Email').fill(EMAIL);
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await page.waitForSelector('.rail');
+  await go('/identity-providers');
+  await page.getByRole('button', { name: 'Change Example' }).click();
+  await page.getByText('On', { exact: true }).click();
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('off', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Remove Directory' }).click();
+  await page.getByRole('button', { name: 'Remove', exact: true }).click();
+  await page.getByText('Directory', { exact: true }).waitFor({ state: 'detached' });
+  await signOut();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+  await sleep(300);
+  assert.equal(await page.getByRole('button', { name: /Sign in with (Example|Directory)/ }).count(), 0);
+  assert.deepEqual(wrong, []);
+});
