@@ -25,6 +25,9 @@ use types::{
     TemplateName, VariableScope, VolumeId,
 };
 
+/// A deployment that waits or moves on meanwhile makes what was read old; then all of it is looked at anew.
+const TRIES: usize = 5;
+
 /// What should be updated, and how.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateWish {
@@ -130,6 +133,16 @@ impl TemplateUpdates {
     /// Takes the new version over and asks for a deployment. Fails with `Invalid { field: "text" }` while both changed the
     /// same lines and nobody settled it, and with the value that is needed.
     pub async fn update(&self, actor: &Actor, app: &str, wish: UpdateWish) -> Result<AppView> {
+        let mut tries = 0;
+        loop {
+            match self.update_once(actor, app, wish.clone()).await {
+                Err(Error::Stale { .. }) if tries < TRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn update_once(&self, actor: &Actor, app: &str, wish: UpdateWish) -> Result<AppView> {
         actor.may(Action::Configure)?;
         actor.may(Action::Deploy)?;
         let step = self.step(actor, app)?;
@@ -252,6 +265,16 @@ impl TemplateUpdates {
     /// copy of its data; what was written since stays in volumes of their own. Without it the data is what it is now, and the copy stays
     /// as volumes that nobody mounts. Fails with `Busy` when it was never updated, or has no copy.
     pub async fn undo(&self, actor: &Actor, app: &str, data: bool) -> Result<AppView> {
+        let mut tries = 0;
+        loop {
+            match self.undo_once(actor, app, data).await {
+                Err(Error::Stale { .. }) if tries < TRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn undo_once(&self, actor: &Actor, app: &str, data: bool) -> Result<AppView> {
         actor.may(Action::Configure)?;
         actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;

@@ -288,6 +288,13 @@ impl Step<'_> {
     }
 
     async fn start_service(&self, release: &Release, service: &StackService, replica: u32) -> Result<()> {
+        let live = release.stack.as_ref();
+        let made = live.and_then(|live| live.services.iter().find(|made| made.name == service.name));
+        if let Some(made) = made {
+            // Who goes back soon finds its container on its way out: one that still drains stays, one that is removed is waited for.
+            let name = stacks::container_name(self.app, made, replica);
+            self.ground.retiring.take_back_named(&name).await;
+        }
         let seen = look(self.ground).await?;
         let is_it = |container: &&Container| {
             let mark = container.owner.service.as_ref();
