@@ -561,6 +561,7 @@ fn fill(path: &str) -> String {
             "records" => "bm9ib2R5".to_owned(),
             "catalog" | "catalogs" | "templates" => "no-such-app".to_owned(),
             "deployments" => format!("dep_{nobody}"),
+            "releases" => format!("rel_{nobody}"),
             "projects" => format!("prj_{nobody}"),
             "environments" => format!("env_{nobody}"),
             "invitations" => format!("inv_{nobody}"),

@@ -50,6 +50,12 @@ pub struct App {
     pub deploy_timeout_seconds: u32,
     /// Releases kept beside the live one.
     pub keep_releases: u32,
+    /// They go when they are older than this; null: at any age. The newest of them always stays.
+    pub keep_release_days: Option<u32>,
+    /// They go when their images together are larger; null: at any size.
+    pub keep_release_bytes: Option<u64>,
+    /// A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
+    pub restart_limit: u32,
     /// What it should be.
     pub desired: Desired,
     /// What it is.
@@ -142,6 +148,8 @@ pub struct LiveRelease {
     pub number: u64,
     pub commit: Option<Commit>,
     pub image_name: String,
+    /// By what its registry knows it, `name@sha256:…`; null for one that was built here.
+    pub digest: Option<String>,
     pub created_at: OffsetDateTime,
     /// The deployment that made it.
     pub deployment: String,
@@ -196,6 +204,12 @@ pub struct AppPatch {
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
     pub keep_releases: Option<u32>,
+    /// Null: at any age.
+    pub keep_release_days: MaybeUndefined<u32>,
+    /// Null: at any size.
+    pub keep_release_bytes: MaybeUndefined<u64>,
+    /// 0: it is always started again.
+    pub restart_limit: Option<u32>,
 }
 
 /// What deleting would do, in objects and bytes. Volumes are kept.
@@ -267,6 +281,9 @@ impl From<app::AppView> for App {
             grace_seconds: app.grace_seconds,
             deploy_timeout_seconds: app.deploy_timeout_seconds,
             keep_releases: app.keep_releases,
+            keep_release_days: app.keep_release_days,
+            keep_release_bytes: app.keep_release_bytes,
+            restart_limit: app.restart_limit,
             desired: match app.desired {
                 types::DesiredState::Running => Desired::Running,
                 types::DesiredState::Stopped => Desired::Stopped,
@@ -315,6 +332,7 @@ impl From<types::Release> for LiveRelease {
             number: release.number,
             commit: release.commit.map(Commit::from),
             image_name: release.image_name,
+            digest: release.digest,
             created_at: moment(release.created_at),
             deployment: release.deployment.to_string(),
         }
@@ -474,6 +492,9 @@ impl AppsApi {
             grace_seconds: patch.grace_seconds,
             deploy_timeout_seconds: patch.deploy_timeout_seconds,
             keep_releases: patch.keep_releases,
+            keep_release_days: wish(patch.keep_release_days),
+            keep_release_bytes: wish(patch.keep_release_bytes),
+            restart_limit: patch.restart_limit,
         };
         Ok(Json(self.0.apps.update(&who.actor, &app.0, change).await?.into()))
     }

@@ -30,6 +30,8 @@ pub struct Deployment {
     pub cause: DeploymentCause,
     /// With the cause `rollback`: the release it goes back to.
     pub rollback_to: Option<String>,
+    /// With the cause `promotion`: the release whose image it takes.
+    pub promoted: Option<String>,
     /// With the cause `push`: what told of it.
     pub delivery: Option<String>,
     /// Who asked, in words.
@@ -65,6 +67,8 @@ pub enum DeploymentCause {
     Rollback,
     /// Something was pushed.
     Push,
+    /// The image of another app's release.
+    Promotion,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -164,10 +168,15 @@ impl From<types::Phase> for Phase {
 impl From<app::DeploymentView> for Deployment {
     fn from(view: app::DeploymentView) -> Deployment {
         let deployment = view.deployment;
+        let mut promoted = None;
         let (cause, rollback_to, delivery) = match deployment.cause {
             types::Cause::Manual => (DeploymentCause::Manual, None, None),
             types::Cause::Created => (DeploymentCause::Created, None, None),
-            types::Cause::Rollback { to } => (DeploymentCause::Rollback, Some(to.to_string()), None),
+            types::Cause::Promotion { release, .. } => {
+                promoted = Some(release.to_string());
+                (DeploymentCause::Promotion, None, None)
+            }
+            types::Cause::Rollback { to, .. } => (DeploymentCause::Rollback, Some(to.to_string()), None),
             types::Cause::Push { delivery } => (DeploymentCause::Push, None, Some(delivery.to_string())),
         };
         Deployment {
@@ -176,6 +185,7 @@ impl From<app::DeploymentView> for Deployment {
             number: deployment.number,
             cause,
             rollback_to,
+            promoted,
             delivery,
             by: deployment.by,
             reference: deployment.reference.map(String::from),

@@ -18,6 +18,7 @@ mod domains;
 mod edge;
 mod events;
 mod failures;
+mod files;
 mod health;
 mod hooks;
 mod identity_providers;
@@ -260,6 +261,7 @@ type Operations = (
         apps::AppsApi,
         variables::VariablesApi,
         shared_variables::SharedVariablesApi,
+        files::FilesApi,
         domains::DomainsApi,
         certificates::CertificatesApi,
         dns::DnsApi,
@@ -314,6 +316,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             apps::AppsApi(panel()),
             variables::VariablesApi(panel()),
             shared_variables::SharedVariablesApi(panel()),
+            files::FilesApi(panel()),
             domains::DomainsApi(panel()),
             certificates::CertificatesApi(panel()),
             dns::DnsApi(panel()),

@@ -30,11 +30,14 @@ pub struct Release {
     /// By what its registry knows it, `name@sha256:…`; null for one that was built here.
     pub digest: Option<String>,
     pub commit: Option<Commit>,
+    /// Where the forge shows the commit.
+    pub commit_page: Option<String>,
     /// The upload that it was built from; kept with it.
     pub upload: Option<String>,
     pub port: u16,
     pub command: Option<Vec<String>>,
     pub mounts: Vec<Mount>,
+    pub files: Vec<ReleaseFile>,
     /// The hosts it was made live under.
     pub domains: Vec<String>,
     pub limits: Limits,
@@ -42,6 +45,10 @@ pub struct Release {
     pub variables: Vec<ReleaseVariable>,
     pub variables_version: u64,
     pub live: bool,
+    /// It is kept until it is unpinned.
+    pub pinned: bool,
+    /// Of its image, with what that shares with others; 0: not known.
+    pub bytes: u64,
     pub created_at: OffsetDateTime,
 }
 
@@ -51,12 +58,34 @@ pub struct ReleaseVariable {
     pub secret: bool,
 }
 
+/// A configuration file of a release, without what is in it.
+#[derive(Debug, Object)]
+pub struct ReleaseFile {
+    pub path: String,
+    /// Permission bits in octal.
+    pub mode: String,
+    pub secret: bool,
+}
+
 /// Where to go back to.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub struct Rollback {
     /// The id of a release or of the deployment that made it, or its number; left out: what was live before.
     pub to: Option<String>,
+    /// Leave domains as they are now, in place of giving them the rules and policies that the release had; left out: false.
+    /// Domains that came since always stay.
+    pub keep_routes: Option<bool>,
+}
+
+/// What to bring where.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct Promotion {
+    /// An app of the same project, or an environment of it that has an app of the same name.
+    pub to: String,
+    /// The id of a release or of the deployment that made it, or its number; left out: what is live.
+    pub release: Option<String>,
 }
 
 /// What differs between two releases.
@@ -73,6 +102,10 @@ pub struct Change {
     pub from: Option<String>,
     /// Null: is gone.
     pub to: Option<String>,
+    /// Of a commit: where the forge shows the one before.
+    pub from_page: Option<String>,
+    /// Of a commit: where the forge shows it.
+    pub to_page: Option<String>,
 }
 
 impl From<app::ReleaseView> for Release {
@@ -86,16 +119,20 @@ impl From<app::ReleaseView> for Release {
             image_name: release.image_name,
             digest: release.digest,
             commit: release.commit.map(Commit::from),
+            commit_page: view.commit_page,
             upload: release.upload.map(String::from),
             port: release.port,
             command: release.command,
             mounts: view.mounts.into_iter().map(Mount::from).collect(),
+            files: release.files.into_iter().map(ReleaseFile::from).collect(),
             domains: release.domains,
             limits: release.limits.into(),
             health: release.health.into(),
             variables: release.variables.into_iter().map(ReleaseVariable::from).collect(),
             variables_version: release.variables_version,
             live: view.live,
+            pinned: release.pinned,
+            bytes: release.bytes,
             created_at: moment(release.created_at),
         }
     }
@@ -110,9 +147,22 @@ impl From<types::ReleaseVariable> for ReleaseVariable {
     }
 }
 
+impl From<types::ConfigFile> for ReleaseFile {
+    fn from(file: types::ConfigFile) -> ReleaseFile {
+        ReleaseFile {
+            path: file.path.to_string(),
+            mode: format!("{:o}", file.mode),
+            secret: file.secret,
+        }
+    }
+}
+
 impl From<app::Difference> for Change {
     fn from(difference: app::Difference) -> Change {
+        let [from_page, to_page] = difference.pages;
         Change {
+            from_page,
+            to_page,
             what: difference.what,
             from: difference.from,
             to: difference.to,
@@ -145,7 +195,7 @@ impl ReleasesApi {
 
     /// Go back to an earlier release
     ///
-    /// All of it: image, variables, mounts, limits, health check.
+    /// All of it: image, variables, files, mounts, routes, limits, health check.
     #[oai(path = "/apps/:app/rollback", method = "post", operation_id = "app_rollback")]
     async fn app_rollback(
         &self,
@@ -155,11 +205,61 @@ impl ReleasesApi {
         body: Json<Rollback>,
     ) -> Answer<Accepted<Deployment>> {
         Ok(accepted(
-            self.0.deployments.roll_back(&who.actor, &app.0, body.0.to.as_deref()).await?,
+            self.0
+                .deployments
+                .roll_back(&who.actor, &app.0, body.0.to.as_deref(), body.0.keep_routes.unwrap_or(false))
+                .await?,
         ))
     }
 
+    /// Promote a release
+    ///
+    /// Deploys its image, as it is, to another app of the project, with that app's own variables, limits and all else.
+    #[oai(path = "/apps/:app/promote", method = "post", operation_id = "release_promote")]
+    async fn release_promote(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        body: Json<Promotion>,
+    ) -> Answer<Accepted<Deployment>> {
+        let Promotion { to, release } = body.0;
+        Ok(accepted(
+            self.0.deployments.promote(&who.actor, &app.0, release.as_deref(), &to).await?,
+        ))
+    }
+
+    /// Pin a release
+    ///
+    /// It is kept until it is unpinned, whatever its age.
+    #[oai(path = "/apps/:app/releases/:release/pin", method = "put", operation_id = "release_pin")]
+    async fn release_pin(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        /// The id of a release or a deployment, or its number.
+        release: Path<String>,
+    ) -> Answer<Json<Release>> {
+        Ok(Json(self.0.releases.pin(&who.actor, &app.0, &release.0, true).await?.into()))
+    }
+
+    /// Unpin a release
+    #[oai(path = "/apps/:app/releases/:release/pin", method = "delete", operation_id = "release_unpin")]
+    async fn release_unpin(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        /// The id of a release or a deployment, or its number.
+        release: Path<String>,
+    ) -> Answer<Json<Release>> {
+        Ok(Json(self.0.releases.pin(&who.actor, &app.0, &release.0, false).await?.into()))
+    }
+
     /// Compare two releases
+    ///
+    /// Of one app, or of two of the same project. Values of secrets are never shown.
     #[oai(path = "/apps/:app/diff", method = "get", operation_id = "release_diff")]
     async fn release_diff(
         &self,
@@ -168,10 +268,16 @@ impl ReleasesApi {
         app: Path<String>,
         /// The id of a release or a deployment, or its number.
         from: Query<String>,
-        /// The id of a release or a deployment, or its number.
+        /// The id of a release or a deployment, its number, or `live`.
         to: Query<String>,
+        /// The app that `to` is of, or an environment of the project that has an app of the same name; left out: the same.
+        to_app: Query<Option<String>>,
     ) -> Answer<Json<Diff>> {
-        let changes = self.0.releases.diff(&who.actor, &app.0, &from.0, &to.0).await?;
+        let changes = self
+            .0
+            .releases
+            .diff(&who.actor, &app.0, &from.0, &to.0, to_app.0.as_deref())
+            .await?;
         Ok(Json(Diff {
             changes: changes.into_iter().map(Change::from).collect(),
         }))

@@ -11,6 +11,7 @@ pub(crate) use views::views;
 use crate::{
     deployments::{self, Wanted},
     domains::insert_domain,
+    files::files_fit,
     ground::Ground,
     projects::{find_environment, of, owned},
     variables::{VariableChange, sealed_variable},
@@ -131,6 +132,9 @@ pub struct AppChange {
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
     pub keep_releases: Option<u32>,
+    pub keep_release_days: Option<Option<u32>>,
+    pub keep_release_bytes: Option<Option<u64>>,
+    pub restart_limit: Option<u32>,
 }
 
 #[derive(Clone)]
@@ -183,9 +187,14 @@ impl Apps {
             health: checked_health(wish.health.unwrap_or_default())?,
             commands: wish.commands.checked()?,
             mounts: Vec::new(),
+            files: Vec::new(),
             grace_seconds: in_range("grace_seconds", wish.grace_seconds.unwrap_or(15), 0, 3600)?,
             deploy_timeout_seconds: in_range("deploy_timeout_seconds", wish.deploy_timeout_seconds.unwrap_or(1800), 10, 86_400)?,
             keep_releases: 5,
+            keep_release_days: None,
+            keep_release_bytes: None,
+            restart_limit: types::restart_limit(),
+            halted: None,
             desired: DesiredState::Running,
             release: None,
             last_deployment: None,
@@ -290,6 +299,7 @@ impl Apps {
             let environment = ground.store.environments.get(stored.environment.as_str())?.value;
             let (mounts, made) = volumes::mounts(ground, &environment, wishes)?;
             stored.mounts = mounts;
+            files_fit(&stored)?;
             for volume in made {
                 batch = batch.insert(volume);
             }
@@ -302,6 +312,15 @@ impl Apps {
         }
         if let Some(keep) = change.keep_releases {
             stored.keep_releases = in_range("keep_releases", keep, 1, 100)?;
+        }
+        if let Some(days) = change.keep_release_days {
+            stored.keep_release_days = days.map(|days| in_range("keep_release_days", days, 1, 36_500)).transpose()?;
+        }
+        if let Some(bytes) = change.keep_release_bytes {
+            stored.keep_release_bytes = bytes;
+        }
+        if let Some(limit) = change.restart_limit {
+            stored.restart_limit = in_range("restart_limit", limit, 0, 1000)?;
         }
         stored.updated_at = ground.world.now();
         let (id, name) = (stored.id.clone(), stored.name.to_string());
@@ -370,12 +389,13 @@ impl Apps {
         if desired == DesiredState::Running && app.release.is_none() {
             return Err(Error::busy(format!("`{}` has no release to start; deploy it", app.name)));
         }
-        let changed = app.desired != desired;
+        let changed = app.desired != desired || app.halted.is_some();
         self.ground
             .store
             .apps
             .update(app.id.as_str(), |app| {
                 app.desired = desired;
+                app.halted = None;
                 Ok(())
             })
             .await?;
@@ -414,6 +434,7 @@ impl Apps {
             .apps
             .update(id.as_str(), |app| {
                 app.desired = DesiredState::Running;
+                app.halted = None;
                 Ok(())
             })
             .await?;
@@ -471,16 +492,31 @@ impl Apps {
     }
 }
 
-/// The app, by id or by a name that only one app of the organization has. Apps in the trash only by id.
+/// The app, by id, by a name that only one app of the organization has, or as `NAME@ENVIRONMENT`. Apps in the trash only by
+/// id.
 pub(crate) fn find_app(ground: &Ground, actor: &Actor, wanted: &str) -> Result<App> {
     if wanted.starts_with("app_") {
         return owned(actor, ground.store.apps.find(wanted)?, Kind::App, wanted, |app| &app.organization);
     }
-    let mut named =
-        of(actor, ground.store.apps.list()?, |app| &app.organization).filter(|app| app.name.as_str() == wanted && app.trashed_at.is_none());
+    let (name, place) = wanted.split_once('@').map_or((wanted, None), |(name, place)| (name, Some(place)));
+    let environments = match place {
+        Some(_) => ground.store.environments.list()?,
+        None => Vec::new(),
+    };
+    let is_there = |app: &App| {
+        place.is_none_or(|place| {
+            environments
+                .iter()
+                .any(|one| one.id == app.environment && one.name.as_str() == place)
+        })
+    };
+    let mut named = of(actor, ground.store.apps.list()?, |app| &app.organization)
+        .filter(|app| app.name.as_str() == name && app.trashed_at.is_none() && is_there(app));
     match (named.next(), named.next()) {
         (Some(app), None) => Ok(app),
-        (Some(_), Some(_)) => Err(Error::busy(format!("several environments have an app `{wanted}`; use its id"))),
+        (Some(_), Some(_)) => Err(Error::busy(format!(
+            "several environments have an app `{wanted}`; use its id, or {wanted}@ENVIRONMENT"
+        ))),
         (None, _) => Err(Error::not_found(Kind::App, wanted)),
     }
 }

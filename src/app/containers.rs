@@ -1,6 +1,6 @@
 //! Containers of releases: how they are made, looked at, and taken away.
 
-use crate::{ground::Ground, registries, releases, routing};
+use crate::{files, ground::Ground, registries, releases, routing};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
@@ -187,6 +187,7 @@ async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<Container
         mounts,
         limits: release.limits.clone(),
         grace_seconds: release.grace_seconds,
+        files: files::opened(ground, release)?,
         service: None,
     })
 }

@@ -275,7 +275,11 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
             Some(Made::Live(release)) => {
                 let mut stored = ground.store.apps.get(app.id.as_str())?;
                 stored.release = Some(release.clone());
+                stored.halted = None;
                 batch = batch.save(stored);
+                if let Cause::Rollback { keep_routes: false, .. } = &deployment.cause {
+                    batch = releases::routes_back(ground, release, batch)?;
+                }
             }
             _ => {}
         }
@@ -377,6 +381,7 @@ impl Step<'_> {
         match (self.deployment.phase, &self.deployment.cause) {
             (Phase::Queued, Cause::Rollback { .. }) => Ok(Next::to(Phase::Starting)),
             (Phase::Queued, _) => Ok(Next::to(Phase::Fetching)),
+            (Phase::Fetching, Cause::Promotion { release, .. }) => self.fetch_promoted(release).await,
             (Phase::Fetching, _) => self.fetch().await,
             (Phase::Building, _) => self.build().await,
             (Phase::Starting, _) => self.start().await,
@@ -406,11 +411,45 @@ impl Step<'_> {
                     .node
                     .image_pull(reference.as_str(), login.as_ref(), true, &self.log.lines())
                     .await?;
-                self.released(image, reference.as_str().to_owned())
+                self.released(image, reference.as_str().to_owned(), self.app.health.probe.settled(false))
             }
             Source::Compose(source) => self.fetch_stack(source).await,
             Source::Upload(_) => Err(Error::busy("what was uploaded is gone; upload it again")),
         }
+    }
+
+    /// The image of another app's release, as it is; from its registry if the engine has it no more.
+    async fn fetch_promoted(&self, id: &types::ReleaseId) -> Result<Next> {
+        let gone = || Error::busy("the release to promote is gone");
+        let from = releases::find(self.ground, id)?.ok_or_else(gone)?;
+        let node = &self.ground.node;
+        self.log
+            .note(format!("taking the image of release #{}: {}", from.number, from.image_name))
+            .await;
+        let image = match (node.image_find(&from.image).await?, &from.digest) {
+            (Some(image), _) => image,
+            (None, Some(digest)) => {
+                let login = registries::login_for(self.ground, &self.app.organization, digest)?;
+                node.image_pull(digest, login.as_ref(), false, &self.log.lines()).await?
+            }
+            (None, None) => {
+                return Err(Error::busy(format!(
+                    "the image of release #{} is gone from this server",
+                    from.number
+                )));
+            }
+        };
+        let probe = match self.app.health.probe {
+            Probe::Auto => from.health.probe.clone(),
+            _ => self.app.health.probe.clone(),
+        };
+        let mut next = self.released(image, from.image_name.clone(), probe)?;
+        if let Some(Made::Release(release)) = &mut next.live {
+            release.commit.clone_from(&from.commit);
+            release.digest.clone_from(&from.digest);
+        }
+        next.commit = from.commit;
+        Ok(next)
     }
 
     async fn fetch_upload(&self, id: &UploadId) -> Result<Next> {
@@ -470,8 +509,8 @@ impl Step<'_> {
             return self.build_stack(&folder, &source.folder, tree).await;
         }
         let tag = self.tag("");
-        let image = self.image_built(&folder, &source, BTreeMap::new(), &tag).await?;
-        self.released(image, tag)
+        let (image, web) = self.image_built(&folder, &source, BTreeMap::new(), &tag).await?;
+        self.released(image, tag, self.app.health.probe.settled(web))
     }
 
     /// `serverkit/blog-1a2b3c4d:7`, for a service `serverkit/blog-1a2b3c4d-web:7`.
@@ -482,8 +521,15 @@ impl Step<'_> {
         format!("serverkit/{}:{}", name.trim_end_matches('-'), self.deployment.number)
     }
 
-    /// Builds what `source` names in the tree, with the app's variables for builds; `given` goes before those.
-    async fn image_built(&self, tree: &std::path::Path, source: &Buildable, given: BTreeMap<String, String>, tag: &str) -> Result<Image> {
+    /// Builds what `source` names in the tree, with the app's variables for builds; `given` goes before those. Answers also
+    /// whether it is known to serve pages.
+    async fn image_built(
+        &self,
+        tree: &std::path::Path,
+        source: &Buildable,
+        given: BTreeMap<String, String>,
+        tag: &str,
+    ) -> Result<(Image, bool)> {
         let (mut arguments, mut secrets) = (BTreeMap::new(), BTreeMap::new());
         for variable in effective(self.ground, self.app)?
             .into_iter()
@@ -506,6 +552,7 @@ impl Step<'_> {
             secrets: secrets.keys().cloned().collect(),
         };
         let plan = self.plan(tree, source, keys).await?;
+        let web = plan.recipe.as_ref().is_some_and(build::Recipe::is_web);
         let spec = BuildSpec {
             tag: tag.to_owned(),
             owner_app: self.app.id.clone(),
@@ -521,7 +568,8 @@ impl Step<'_> {
             ]),
         };
         self.log.note(format!("building {} as {tag}", plan.dockerfile)).await;
-        self.ground.node.image_build(&spec, &self.log.lines()).await
+        let image = self.ground.node.image_build(&spec, &self.log.lines()).await?;
+        Ok((image, web))
     }
 
     /// Finds out how to build, and writes the Dockerfile where there is none.
@@ -550,7 +598,7 @@ impl Step<'_> {
     }
 
     /// Makes the release of this image with the app's configuration of now.
-    fn released(&self, image: Image, image_name: String) -> Result<Next> {
+    fn released(&self, image: Image, image_name: String, probe: Probe) -> Result<Next> {
         let ground = self.ground;
         let app = ground.store.apps.get(self.app.id.as_str())?.value;
         let mut variables = Vec::new();
@@ -564,15 +612,7 @@ impl Step<'_> {
                 secret: variable.secret,
             });
         }
-        let mut domains: Vec<_> = ground
-            .store
-            .domains
-            .list()?
-            .iter()
-            .filter(|domain| domain.app == app.id)
-            .map(|domain| domain.host.to_string())
-            .collect();
-        domains.sort();
+        let routes = releases::routes_of(ground, &app.id)?;
         let release = Release {
             id: ground.world.id(),
             organization: app.organization.clone(),
@@ -589,11 +629,18 @@ impl Step<'_> {
             variables_version: app.variables_version,
             command: app.command.clone(),
             mounts: app.mounts.clone(),
-            domains,
+            files: app.files.clone(),
+            domains: routes.iter().map(|domain| domain.host.to_string()).collect(),
+            routes: Some(routes),
             limits: app.limits.clone(),
-            health: app.health.clone(),
+            health: types::HealthCheck {
+                probe,
+                ..app.health.clone()
+            },
             grace_seconds: app.grace_seconds,
             created_at: ground.world.now(),
+            bytes: image.bytes,
+            pinned: false,
             stack: None,
         };
         let id = release.id.clone();
@@ -647,13 +694,9 @@ impl Step<'_> {
             return self.check_stack(&release, stack).await;
         }
         let health = &release.health;
-        let what = match &health.probe {
-            Probe::Tcp => format!("port {} to take connections", release.port),
-            Probe::Http { path } => format!("GET {path} on port {} to answer 200 to 399", release.port),
-            Probe::Running => "it to stay up".to_owned(),
-        };
+        let what = health.probe.words(release.port);
         self.log
-            .note(format!("waiting for {what}, at most {} s", health.start_seconds))
+            .note(format!("waiting until {what}, at most {} s", health.start_seconds))
             .await;
         let began = tokio::time::Instant::now();
         let limit = Duration::from_secs(health.start_seconds.into());
@@ -664,7 +707,7 @@ impl Step<'_> {
                 return Err(Error::unavailable("the new container is gone; somebody removed it"));
             };
             let why = match &container.state {
-                ContainerState::Exited { out_of_memory: true, .. } => {
+                ContainerState::Exited { out_of_memory: true, .. } | ContainerState::Restarting { out_of_memory: true, .. } => {
                     return Err(Error::unavailable(format!(
                         "the container was killed: out of memory, limit {} MiB",
                         release.limits.memory_bytes >> 20
@@ -733,6 +776,7 @@ impl Step<'_> {
         };
         self.log.note(words).await;
         ground.wake_reconcile();
+        ground.wake_certificates();
         if tokio::time::timeout_at(deadline, self.after()).await.is_err() {
             let why = "the command after the deployment took too long";
             self.log.note(format!("ended after {} s: {why}", app.deploy_timeout_seconds)).await;

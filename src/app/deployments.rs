@@ -70,18 +70,13 @@ impl Deployments {
     }
 
     /// Queues the way back to a release: of the deployment or release that is named, or the one that was live before.
-    pub async fn roll_back(&self, actor: &Actor, app: &str, to: Option<&str>) -> Result<DeploymentView> {
+    /// Its domains get their rules and policies back too, unless `keep_routes`.
+    pub async fn roll_back(&self, actor: &Actor, app: &str, to: Option<&str>, keep_routes: bool) -> Result<DeploymentView> {
         actor.may(Action::Deploy)?;
         let app = find_app(&self.ground, actor, app)?;
         let releases = releases::releases_of(&self.ground, &app.id)?;
         let target = match to {
-            Some(to) => {
-                let number = to.trim_start_matches('#').parse::<u64>().ok();
-                releases
-                    .iter()
-                    .find(|release| release.id.as_str() == to || release.deployment.as_str() == to || number == Some(release.number))
-                    .ok_or_else(|| Error::not_found(Kind::Release, to))?
-            }
+            Some(to) => releases::named(&releases, to)?,
             None => releases
                 .iter()
                 .rev()
@@ -91,8 +86,40 @@ impl Deployments {
         if app.release.as_ref() == Some(&target.id) {
             return Err(Error::busy(format!("release #{} is live already", target.number)));
         }
-        self.queue(actor, &app, Cause::Rollback { to: target.id.clone() }, Wanted::Usual)
-            .await
+        let cause = Cause::Rollback {
+            to: target.id.clone(),
+            keep_routes,
+        };
+        self.queue(actor, &app, cause, Wanted::Usual).await
+    }
+
+    /// Queues a deployment of `to` with the image of a release of `app`: the live one, unless another is named. `to` is an
+    /// app of the same project, or an environment in which there is an app of the same name. Variables, limits and all else
+    /// are the target's own.
+    pub async fn promote(&self, actor: &Actor, app: &str, release: Option<&str>, to: &str) -> Result<DeploymentView> {
+        actor.may(Action::Deploy)?;
+        let ground = &self.ground;
+        let from = find_app(ground, actor, app)?;
+        let releases = releases::releases_of(ground, &from.id)?;
+        let release = match (release, &from.release) {
+            (Some(named), _) => releases::named(&releases, named)?,
+            (None, Some(live)) => releases::named(&releases, live.as_str())?,
+            (None, None) => return Err(Error::busy(format!("`{}` has no live release to promote", from.name))),
+        };
+        let target = releases::other_place(ground, actor, &from, to)?;
+        not_trashed(&target)?;
+        must_be_unlocked(ground, &target)?;
+        if release.stack.is_some() || matches!(target.source, Source::Compose(_)) {
+            return Err(Error::invalid(
+                "to",
+                "an app of several services has no single image to promote; copy its Compose file instead",
+            ));
+        }
+        let cause = Cause::Promotion {
+            app: from.id.clone(),
+            release: release.id.clone(),
+        };
+        self.queue(actor, &target, cause, Wanted::Usual).await
     }
 
     async fn queue(&self, actor: &Actor, app: &App, cause: Cause, wanted: Wanted) -> Result<DeploymentView> {
@@ -228,8 +255,8 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
     }
     app.deployments += 1;
     let release = match &cause {
-        Cause::Rollback { to } => Some(to.clone()),
-        Cause::Manual | Cause::Created | Cause::Push { .. } => None,
+        Cause::Rollback { to, .. } => Some(to.clone()),
+        Cause::Manual | Cause::Created | Cause::Push { .. } | Cause::Promotion { .. } => None,
     };
     let deployment = Deployment {
         id: ground.world.id(),

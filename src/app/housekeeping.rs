@@ -5,7 +5,7 @@ use crate::{audit, deployer::work_folder, deployments::log_name, ground::Ground,
 use async_trait::async_trait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use store::Batch;
-use types::{Actor, App, Fact, Result};
+use types::{Actor, App, Fact, Release, Result, Time};
 
 /// Events kept.
 const EVENTS: usize = 20_000;
@@ -35,7 +35,8 @@ impl Housekeeping {
         Housekeeping { ground }
     }
 
-    /// Releases beyond the number that the app keeps, oldest first; never the live one or one that is being deployed.
+    /// Releases beyond what the app keeps, by number, age and bytes; never the live one, one that is being deployed, a pinned
+    /// one, or the newest of the others: it is the way back.
     async fn releases(&self, app: &App) -> Result<usize> {
         let ground = &self.ground;
         let active: HashSet<_> = ground
@@ -48,9 +49,9 @@ impl Housekeeping {
             .collect();
         let spare: Vec<_> = releases_of(ground, &app.id)?
             .into_iter()
-            .filter(|release| app.release.as_ref() != Some(&release.id) && !active.contains(&release.id))
+            .filter(|release| app.release.as_ref() != Some(&release.id) && !active.contains(&release.id) && !release.pinned)
             .collect();
-        let over = spare.len().saturating_sub(usize::try_from(app.keep_releases).unwrap_or(usize::MAX));
+        let over = over(app, &spare, ground.world.now());
         for release in &spare[..over] {
             if let Some(stored) = ground.store.releases.claimed(release.id.as_str())? {
                 ground.store.commit(Batch::new().remove(&stored)).await?;
@@ -144,6 +145,21 @@ impl Housekeeping {
         }
         Ok(())
     }
+}
+
+/// How many of these releases go, oldest first.
+fn over(app: &App, spare: &[Release], now: Time) -> usize {
+    let most = usize::try_from(app.keep_releases).unwrap_or(usize::MAX);
+    let oldest = app.keep_release_days.map(|days| now.minus(DAY * days));
+    let mut bytes = 0_u64;
+    let kept = spare.iter().rev().enumerate().take_while(|(place, release)| {
+        bytes = bytes.saturating_add(release.bytes);
+        let fits = *place < most
+            && oldest.is_none_or(|oldest| release.created_at >= oldest)
+            && app.keep_release_bytes.is_none_or(|limit| bytes <= limit);
+        fits || *place == 0
+    });
+    spare.len() - kept.count()
 }
 
 #[async_trait]

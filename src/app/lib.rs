@@ -15,6 +15,7 @@ mod certifier;
 mod challenges;
 mod containers;
 mod data_copies;
+mod crash_loops;
 mod deployer;
 mod deployments;
 mod dns;
@@ -22,6 +23,7 @@ mod domains;
 mod dotenv;
 mod edge;
 mod events;
+mod files;
 mod forecasts;
 mod ground;
 mod health;
@@ -91,6 +93,7 @@ pub use dns::{DnsProviderChange, DnsProviderView, DnsService, NewDnsProvider, Zo
 pub use domains::{DomainCheck, DomainView, Domains};
 pub use edge::{EdgeService, NewStream, StreamView};
 pub use events::Events;
+pub use files::{FileView, FileWish, Files};
 pub use forecasts::{DnsSetup, DnsSetupRecord, Forecasts};
 pub use ground::Options;
 pub use health::HealthChecker;
@@ -172,6 +175,7 @@ pub struct Panel {
     pub apps: Apps,
     pub trash: Trash,
     pub variables: Variables,
+    pub files: Files,
     pub domains: Domains,
     pub traffic: Traffic,
     pub edge: EdgeService,
@@ -252,6 +256,7 @@ impl Panel {
             apps: Apps::new(ground.clone()),
             trash: Trash::new(ground.clone()),
             variables: Variables::new(ground.clone()),
+            files: Files::new(ground.clone()),
             domains: Domains::new(ground.clone()),
             traffic: Traffic::new(ground.clone()),
             edge: EdgeService::new(ground.clone()),

@@ -11,6 +11,8 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// By the engine's container id: what the last checks said.
     pub health: HashMap<String, Health>,
+    /// By the engine's container id: how it ended last.
+    pub deaths: HashMap<String, String>,
     /// Why an app's container could not be brought up.
     pub problems: HashMap<AppId, String>,
 }
@@ -120,6 +122,9 @@ impl Observed {
             Some(EngineStatus::Down { why, .. }) => return (AppState::Unknown, Some(why.clone())),
             Some(EngineStatus::Up { .. }) => {}
         }
+        if let Some(halt) = app.halted.as_ref().filter(|halt| halt.release == release.id) {
+            return (AppState::Crashing, Some(halt.words()));
+        }
         if let Some((state, why)) = self.ailing(release) {
             let why = self.problems.get(&app.id).cloned().unwrap_or(why);
             return (
@@ -141,7 +146,8 @@ impl Observed {
             ContainerState::Running => match self.health.get(&container.id) {
                 Some(health) if health.failures >= PATIENCE => (AppState::Unhealthy, health.why.clone()),
                 _ if container.restarts > 2 && self.is_unproven(container) => {
-                    (AppState::Crashing, Some(format!("restarted {} times", container.restarts)))
+                    let death = self.deaths.get(&container.id).map(|why| format!("; {why}")).unwrap_or_default();
+                    (AppState::Crashing, Some(format!("restarted {} times{death}", container.restarts)))
                 }
                 _ => (AppState::Running, None),
             },

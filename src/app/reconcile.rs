@@ -4,6 +4,7 @@
 use crate::{
     apps::is_active,
     containers::{self, must_stop_first},
+    crash_loops::CrashLoops,
     deployments,
     ground::Ground,
     observed::{AppState, Observed},
@@ -23,6 +24,7 @@ use types::{
 pub struct Reconciler {
     ground: Arc<Ground>,
     states: HashMap<AppId, AppState>,
+    loops: CrashLoops,
     engine_up: Option<bool>,
 }
 
@@ -57,6 +59,7 @@ impl Reconciler {
         Reconciler {
             ground,
             states: HashMap::new(),
+            loops: CrashLoops::default(),
             engine_up: None,
         }
     }
@@ -118,6 +121,9 @@ impl Reconciler {
                 continue;
             }
             let found = containers.iter().find(|container| container.owner.release == release.id);
+            if app.halted.as_ref().is_some_and(|halt| halt.release == release.id) {
+                continue;
+            }
             let fine = found.is_some_and(|container| !matches!(container.state, ContainerState::Created | ContainerState::Exited { .. }));
             if fine || wanted.deploying.contains(&release.id) {
                 continue;
@@ -215,7 +221,8 @@ impl jobs::Job for Reconciler {
         if let EngineStatus::Up { .. } = status {
             // The look comes first: what a deployment starts after it is not in it, and what is in it has its record.
             let seen = containers::look(&self.ground).await?;
-            let wanted = self.wanted()?;
+            let mut wanted = self.wanted()?;
+            self.loops.end(&self.ground, &mut wanted.live, &seen).await?;
             let problems = self.start_missing(&wanted, &seen, &mut report_).await;
             self.ground.observed.rcu(|observed| {
                 let mut observed = (**observed).clone();

@@ -2,12 +2,15 @@
 
 use crate::{apps::find_app, ground::Ground};
 use std::{collections::BTreeMap, sync::Arc};
-use types::{Action, Actor, App, AppId, Error, Kind, Phase, Release, ReleaseId, ReleaseVariable, Result, Secret};
+use store::Batch;
+use types::{Action, Actor, App, AppId, Domain, Error, Fact, Kind, Phase, Release, ReleaseId, ReleaseVariable, Result, Secret, Source};
 
 #[derive(Debug, Clone)]
 pub struct ReleaseView {
     pub release: Release,
     pub live: bool,
+    /// Where a forge shows its commit.
+    pub commit_page: Option<String>,
     pub mounts: Vec<(types::Mount, types::Volume)>,
 }
 
@@ -18,6 +21,19 @@ pub struct Difference {
     pub what: String,
     pub from: Option<String>,
     pub to: Option<String>,
+    /// Where a forge shows them, of a commit.
+    pub pages: [Option<String>; 2],
+}
+
+impl Difference {
+    pub fn new(what: impl Into<String>, from: Option<String>, to: Option<String>) -> Difference {
+        Difference {
+            what: what.into(),
+            from,
+            to,
+            pages: [None, None],
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -46,6 +62,7 @@ impl Releases {
                     }
                 }
                 Ok(ReleaseView {
+                    commit_page: commit_page(&app, &release),
                     live: app.release.as_ref() == Some(&release.id),
                     mounts,
                     release,
@@ -54,20 +71,49 @@ impl Releases {
             .collect()
     }
 
-    /// What changed from one to the other; each is the id of a release or deployment, or a number.
-    pub async fn diff(&self, actor: &Actor, app: &str, from: &str, to: &str) -> Result<Vec<Difference>> {
+    /// Keeps a release until it is unpinned.
+    pub async fn pin(&self, actor: &Actor, app: &str, release: &str, pinned: bool) -> Result<ReleaseView> {
+        actor.may(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, app)?;
+        let found = named(&releases_of(&self.ground, &app.id)?, release)?.id.clone();
+        let set = |release: &mut Release| {
+            release.pinned = pinned;
+            Ok(())
+        };
+        let stored = self.ground.store.releases.update(&format!("{}/{found}", app.id), set).await?;
+        let fact = Fact::ReleasePinned {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            number: stored.number,
+            pinned,
+        };
+        self.ground.events.emit(actor, fact).await;
+        let mut all = self.list(actor, app.id.as_str()).await?.into_iter();
+        all.find(|view| view.release.id == found)
+            .ok_or_else(|| Error::not_found(Kind::Release, release))
+    }
+
+    /// What changed from one to the other; each is the id of a release or deployment, a number, or `live`. `to` is of
+    /// `to_app`, when that is given: another app of the project, or an environment with one of the same name.
+    pub async fn diff(&self, actor: &Actor, app: &str, from: &str, to: &str, to_app: Option<&str>) -> Result<Vec<Difference>> {
         actor.may(Action::View)?;
         let app = find_app(&self.ground, actor, app)?;
-        let releases = releases_of(&self.ground, &app.id)?;
-        let find = |wanted: &str| {
-            let number = wanted.trim_start_matches('#').parse::<u64>().ok();
-            releases
-                .iter()
-                .find(|release| release.id.as_str() == wanted || release.deployment.as_str() == wanted || Some(release.number) == number)
-                .ok_or_else(|| Error::not_found(Kind::Release, wanted))
+        let other = match to_app {
+            Some(to_app) => other_place(&self.ground, actor, &app, to_app)?,
+            None => app.clone(),
         };
-        let (from, to) = (find(from)?, find(to)?);
+        let find = |app: &App, wanted: &str| match (wanted, &app.release) {
+            ("live", None) => Err(Error::busy(format!("nothing of `{}` is live", app.name))),
+            ("live", Some(live)) => named(&releases_of(&self.ground, &app.id)?, live.as_str()).cloned(),
+            _ => named(&releases_of(&self.ground, &app.id)?, wanted).cloned(),
+        };
+        let (from, to) = (&find(&app, from)?, &find(&other, to)?);
         let mut differences = differences(from, to);
+        if let Some(commit) = differences.iter_mut().find(|one| one.what == "commit") {
+            commit.pages = [commit_page(&app, from), commit_page(&other, to)];
+        }
+        differences.extend(route_differences(from, to));
+        differences.extend(self.files(from, to)?);
         if let (Some(from), Some(to)) = (&from.stack, &to.stack) {
             let found = crate::stacks::differences(&self.ground, from, to)?;
             differences.extend(found);
@@ -81,14 +127,34 @@ impl Releases {
                     true => hidden.to_owned(),
                     false => String::from_utf8_lossy(value.expose()).into_owned(),
                 };
-                differences.push(Difference {
-                    what: format!("variable {key}"),
-                    from: before.map(shown),
-                    to: after.map(shown),
-                });
+                differences.push(Difference::new(format!("variable {key}"), before.map(shown), after.map(shown)));
             }
         }
         Ok(differences)
+    }
+
+    /// Files by what they are, not what is in them.
+    fn files(&self, from: &Release, to: &Release) -> Result<Vec<Difference>> {
+        let mut found = Vec::new();
+        for (path, a, b) in paired(&from.files, &to.files, |file| file.path.to_string()) {
+            let same = match (a, b) {
+                (Some(a), Some(b)) => a.mode == b.mode && self.ground.store.unseal(&a.content)? == self.ground.store.unseal(&b.content)?,
+                _ => false,
+            };
+            if !same {
+                let words = |file: Option<&types::ConfigFile>| file.map(|file| self.file_words(file)).transpose();
+                found.push(Difference::new(format!("file {path}"), words(a)?, words(b)?));
+            }
+        }
+        Ok(found)
+    }
+
+    fn file_words(&self, file: &types::ConfigFile) -> Result<String> {
+        let content = self.ground.store.unseal(&file.content)?;
+        Ok(match content.expose_str().filter(|text| !file.secret && text.len() <= 2000) {
+            Some(text) => format!("mode {:o}\n{text}", file.mode),
+            None => format!("mode {:o}, changed", file.mode),
+        })
     }
 
     fn value(&self, variable: Option<&ReleaseVariable>) -> Result<Option<Secret>> {
@@ -101,11 +167,7 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut compare = |what: &str, a: Option<String>, b: Option<String>| {
         if a != b {
-            found.push(Difference {
-                what: what.to_owned(),
-                from: a,
-                to: b,
-            });
+            found.push(Difference::new(what, a, b));
         }
     };
     let commit = |release: &Release| {
@@ -139,11 +201,7 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
         Some(format!("{} m", to.limits.cpu_millis)),
     );
     compare("pids", Some(from.limits.pids.to_string()), Some(to.limits.pids.to_string()));
-    compare(
-        "health check",
-        Some(format!("{:?}", from.health.probe)),
-        Some(format!("{:?}", to.health.probe)),
-    );
+    compare("health check", Some(health_words(from)), Some(health_words(to)));
     compare(
         "grace period",
         Some(format!("{} s", from.grace_seconds)),
@@ -155,6 +213,127 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
         compare(&format!("mount {path}"), a.map(mount), b.map(mount));
     }
     found
+}
+
+fn health_words(release: &Release) -> String {
+    let health = &release.health;
+    format!(
+        "{}; each {} s, within {} s, {} s to start",
+        health.probe.words(release.port),
+        health.interval_seconds,
+        health.timeout_seconds,
+        health.start_seconds
+    )
+}
+
+/// Of the hosts that both have: which parts of their routes differ.
+fn route_differences(from: &Release, to: &Release) -> Vec<Difference> {
+    let (Some(from), Some(to)) = (&from.routes, &to.routes) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (host, a, b) in paired(from, to, |domain| domain.host.to_string()) {
+        let (Some(a), Some(b)) = (a, b) else { continue };
+        let parts = [
+            ("HTTPS", a.force_https != b.force_https),
+            ("policy", a.policy != b.policy),
+            ("rules", a.rules != b.rules),
+            ("canary", a.canary != b.canary),
+            ("passthrough", a.passthrough != b.passthrough),
+            ("service", a.service != b.service),
+            ("primary", a.primary != b.primary),
+        ];
+        let changed: Vec<_> = parts.iter().filter(|(_, differs)| *differs).map(|(what, _)| *what).collect();
+        if !changed.is_empty() {
+            let words = format!("changed {}", changed.join(", "));
+            found.push(Difference::new(format!("route {host}"), Some("before".into()), Some(words)));
+        }
+    }
+    found
+}
+
+/// An app's hosts with their rules and policies, as they are now.
+pub(crate) fn routes_of(ground: &Ground, app: &AppId) -> Result<Vec<Domain>> {
+    let mut routes: Vec<Domain> = ground
+        .store
+        .domains
+        .list()?
+        .into_iter()
+        .map(|stored| stored.value)
+        .filter(|domain| domain.app == *app)
+        .collect();
+    routes.sort_by(|a, b| a.host.as_str().cmp(b.host.as_str()));
+    Ok(routes)
+}
+
+/// Adds to the batch what brings a release's routes back. Hosts that came since stay, and so does one that leads to another
+/// app by now.
+pub(crate) fn routes_back(ground: &Ground, id: &ReleaseId, mut batch: Batch) -> Result<Batch> {
+    let Some(release) = find(ground, id)? else { return Ok(batch) };
+    let now = routes_of(ground, &release.app)?;
+    let routes = release.routes.unwrap_or_default();
+    let has_primary = routes.iter().any(|route| route.primary);
+    for route in &routes {
+        match ground.store.domains.find(route.host.as_str())? {
+            Some(stored) if stored.app == release.app && stored.value != *route => {
+                let mut stored = stored;
+                stored.value = route.clone();
+                batch = batch.save(stored);
+            }
+            Some(_) => {}
+            None => batch = batch.insert(route.clone()),
+        }
+    }
+    // One is the primary one.
+    for newer in now
+        .iter()
+        .filter(|newer| newer.primary && has_primary && !routes.iter().any(|route| route.host == newer.host))
+    {
+        let mut stored = ground.store.domains.get(newer.host.as_str())?;
+        stored.primary = false;
+        batch = batch.save(stored);
+    }
+    Ok(batch)
+}
+
+fn commit_page(app: &App, release: &Release) -> Option<String> {
+    match (&app.source, &release.commit) {
+        (Source::Git(git), Some(commit)) => git.url.commit_page(&commit.id),
+        _ => None,
+    }
+}
+
+/// By the id of a release or of the deployment that made it, or by number.
+pub(crate) fn named<'r>(releases: &'r [Release], wanted: &str) -> Result<&'r Release> {
+    let number = wanted.trim_start_matches('#').parse::<u64>().ok();
+    releases
+        .iter()
+        .find(|release| release.id.as_str() == wanted || release.deployment.as_str() == wanted || Some(release.number) == number)
+        .ok_or_else(|| Error::not_found(Kind::Release, wanted))
+}
+
+/// Another app of the same project: by id or name, or by an environment in which one has the same name.
+pub(crate) fn other_place(ground: &Ground, actor: &Actor, from: &App, wanted: &str) -> Result<App> {
+    let apps = ground.store.apps.list()?;
+    let environments = ground.store.environments.list()?;
+    let named = environments
+        .iter()
+        .find(|one| one.project == from.project && (one.id.as_str() == wanted || one.name.as_str() == wanted));
+    let twin = named.and_then(|environment| {
+        apps.iter()
+            .find(|app| app.environment == environment.id && app.name == from.name && app.trashed_at.is_none())
+    });
+    let other = match twin {
+        Some(twin) => twin.value.clone(),
+        None => find_app(ground, actor, wanted)?,
+    };
+    if other.id == from.id {
+        return Err(Error::invalid("to", "is the same app"));
+    }
+    if other.project != from.project {
+        return Err(Error::invalid("to", format!("`{}` is in another project", other.name)));
+    }
+    Ok(other)
 }
 
 /// Items of two lists by a key, in the key's order.

@@ -89,7 +89,7 @@ async fn a_diff_shows_values_but_no_secrets() {
         .await
         .expect("queued");
     settle(&bench, "blog").await;
-    let found = releases.diff(&bench.owner, "blog", "1", "2").await.expect("both are there");
+    let found = releases.diff(&bench.owner, "blog", "1", "2", None).await.expect("both are there");
     let variable = |key: &str| {
         let what = format!("variable {key}");
         let one = found.iter().find(|one| one.what == what).expect("it changed");
@@ -208,12 +208,12 @@ async fn a_new_release_replaces_the_old_and_rollback_brings_it_back() {
     assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
     let running = bench.node.running();
     assert!(running.len() == 1 && running[0].starts_with("sk-blog-2-"), "{running:?}");
-    deployments.roll_back(&bench.owner, "blog", None).await.expect("queued");
+    deployments.roll_back(&bench.owner, "blog", None, false).await.expect("queued");
     assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
     let running = bench.node.running();
     assert!(running.len() == 1 && running[0].starts_with("sk-blog-1-"), "{running:?}");
     assert!(matches!(
-        deployments.roll_back(&bench.owner, "blog", Some("1")).await,
+        deployments.roll_back(&bench.owner, "blog", Some("1"), false).await,
         Err(Error::Busy { .. })
     ));
 }

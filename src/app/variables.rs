@@ -152,11 +152,7 @@ impl Variables {
                 let value = self.ground.store.unseal(&one.value)?;
                 Ok(Some(String::from_utf8_lossy(value.expose()).into_owned()))
             };
-            changes.push(Difference {
-                what: key.to_string(),
-                from: shown(before)?,
-                to: shown(next.as_ref())?,
-            });
+            changes.push(Difference::new(key.to_string(), shown(before)?, shown(next.as_ref())?));
         }
         Ok(VariablePreview {
             changes,
@@ -580,6 +576,9 @@ pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
         }
     }
     for app in ground.store.apps.list()? {
+        for file in app.files.iter().filter(|file| file.secret) {
+            ground.redactor.learn(&ground.store.unseal(&file.content)?);
+        }
         if let Source::Git(git) = &app.source
             && let Some(password) = &git.password
         {

@@ -75,6 +75,12 @@ impl Recipe {
         Ok(Some(recipe))
     }
 
+    /// A framework that answers HTTP; a program in one of the languages alone may do anything.
+    pub fn is_web(&self) -> bool {
+        let bare = ["Go", "Rust", "Java", "Maven", "Gradle", ".NET", "Python", "Node", "Node.js", "Ruby"];
+        !bare.contains(&self.framework.as_str())
+    }
+
     fn follow(&mut self, wish: &BuildWish) {
         let command = |mine: &mut Option<String>, wished: &Option<String>| {
             if let Some(text) = wished {

@@ -155,6 +155,15 @@ pub struct Update {
     /// Releases to keep for going back to
     #[arg(long, value_name = "COUNT")]
     keep_releases: Option<u32>,
+    /// Keep releases at most so many days; the newest to go back to always stays; 0: at any age
+    #[arg(long, value_name = "DAYS")]
+    keep_days: Option<u32>,
+    /// Keep releases while their images together are not larger, such as 5g; 0: at any size
+    #[arg(long, value_name = "BYTES", value_parser = spans::memory)]
+    keep_size: Option<u64>,
+    /// A container that exits this often without staying up is not started again; 0: it always is
+    #[arg(long, value_name = "COUNT")]
+    restart_limit: Option<u32>,
     /// Use the repository's default branch again
     #[arg(long, conflicts_with_all = ["branch", "image"])]
     no_branch: bool,
@@ -337,6 +346,9 @@ async fn update(context: &Context, args: Update) -> Result {
     set("grace_seconds", json!(args.run.grace));
     set("deploy_timeout_seconds", json!(args.run.deploy_timeout));
     set("keep_releases", json!(args.keep_releases));
+    set("keep_release_days", json!(args.keep_days.filter(|days| *days > 0)));
+    set("keep_release_bytes", json!(args.keep_size.filter(|bytes| *bytes > 0)));
+    set("restart_limit", json!(args.restart_limit));
     set("before_deploy", json!(args.run.before_deploy));
     set("after_deploy", json!(args.run.after_deploy));
     set("command", json!(some(args.run.command)));
@@ -344,7 +356,12 @@ async fn update(context: &Context, args: Update) -> Result {
     if args.no_volumes {
         set("mounts", json!([]));
     }
-    for (given, key) in [(args.no_port, "port"), (args.no_command, "command")] {
+    for (given, key) in [
+        (args.no_port, "port"),
+        (args.no_command, "command"),
+        (args.keep_days == Some(0), "keep_release_days"),
+        (args.keep_size == Some(0), "keep_release_bytes"),
+    ] {
         if given {
             body.insert(key.to_owned(), Value::Null);
         }

@@ -3,10 +3,10 @@
 use crate::{
     account, apps, audit, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
-    identity_providers, logs,
+    files, identity_providers, logs,
     output::Output,
-    passkeys, projects, registries, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables, volumes,
-    webhooks,
+    passkeys, projects, registries, releases, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables,
+    volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -109,6 +109,11 @@ pub enum Command {
     Rollback(deployments::Rollback),
     /// Show what differs between two releases
     Diff(deployments::Diff),
+    /// Releases: what is kept to go back to
+    #[command(subcommand, visible_alias = "releases")]
+    Release(releases::Command),
+    /// Bring the image of a release live in another environment, with the variables there
+    Promote(releases::Promote),
     /// Show what an app prints, or the log of a deployment
     Logs(logs::Logs),
     /// Open a terminal in an app's container, or run a command there
@@ -118,6 +123,9 @@ pub enum Command {
     /// Environment variables of apps, and of what they are in
     #[command(subcommand)]
     Env(variables::Command),
+    /// Configuration files of an app: text that is put into its container
+    #[command(subcommand, visible_alias = "files")]
+    File(files::Command),
     /// Pushes that deploy: the address for the forge, its rules, and what came
     #[command(subcommand, visible_alias = "hook")]
     Webhook(webhooks::Command),
@@ -223,10 +231,13 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Cancel(args) => deployments::cancel(context, args).await,
         Command::Rollback(args) => deployments::rollback(context, args).await,
         Command::Diff(args) => deployments::diff(context, args).await,
+        Command::Release(command) => releases::run(context, command).await,
+        Command::Promote(args) => releases::promote(context, args).await,
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Ssh(args) => terminal::ssh(context, args).await,
         Command::Open(args) => apps::open(context, args).await,
         Command::Env(command) => variables::run(context, command).await,
+        Command::File(command) => files::run(context, command).await,
         Command::Webhook(command) => webhooks::run(context, command).await,
         Command::Domain(command) => domains::run(context, command).await,
         Command::Edge(command) => edge::run(context, command).await,
@@ -325,12 +336,25 @@ mod tests {
             "serverkit rollback blog",
             "serverkit rollback blog 3",
             "serverkit diff blog 1 2",
+            "serverkit diff blog@staging live live --with production",
+            "serverkit rollback blog 3 --keep-routes",
+            "serverkit release list blog",
+            "serverkit release pin blog 3",
+            "serverkit release unpin blog 3",
+            "serverkit promote blog@staging 3 --to production --wait",
+            "serverkit promote blog --to production --dry-run",
+            "serverkit app update blog --keep-releases 10 --keep-days 30 --keep-size 5g --restart-limit 3",
+            "serverkit app update blog --health web:/",
             "serverkit logs blog --follow --since 10m --tail 5",
             "serverkit logs blog --build 3",
             "serverkit logs blog --build",
             "serverkit ssh blog",
             "serverkit ssh blog -- ls -la /",
             "serverkit open blog",
+            "serverkit file list blog",
+            "serverkit file set blog /etc/app.ini app.ini --mode 640 --secret",
+            "serverkit file show blog /etc/app.ini --reveal",
+            "serverkit file remove blog /etc/app.ini",
             "serverkit env list blog",
             "serverkit env set blog A=1 B@file C=-",
             "serverkit env unset blog A B",

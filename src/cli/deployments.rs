@@ -64,6 +64,9 @@ pub struct Rollback {
     name: String,
     /// Number or id of the deployment to go back to (see `serverkit deployments`); without it, what was live before
     deployment: Option<String>,
+    /// Leave domains as they are now, in place of giving them the rules and policies that the release had
+    #[arg(long)]
+    keep_routes: bool,
     /// Wait until it is live, showing the log; the exit code is 1 if it does not get there
     #[arg(long, short = 'w')]
     wait: bool,
@@ -73,10 +76,13 @@ pub struct Rollback {
 pub struct Diff {
     /// Name or id of the app
     name: String,
-    /// Number or id of a deployment
+    /// Number or id of a release, or `live`
     from: String,
-    /// Number or id of another
+    /// Number or id of another, or `live`
     to: String,
+    /// The other one is of this app of the project, or of the app with the same name in this environment
+    #[arg(long = "with", value_name = "APP|ENVIRONMENT")]
+    other: Option<String>,
 }
 
 pub async fn deploy(context: &Context, args: Deploy) -> Result {
@@ -106,7 +112,8 @@ pub async fn start(context: &Context, client: &Client, app: &str, wish: Deployme
     begun(context, client, &deployment.value, &deployment.json, wait).await
 }
 
-async fn begun(context: &Context, client: &Client, deployment: &Deployment, json: &serde_json::Value, wait: bool) -> Result {
+/// Says that it was asked for, or waits for its end.
+pub async fn begun(context: &Context, client: &Client, deployment: &Deployment, json: &serde_json::Value, wait: bool) -> Result {
     if wait {
         return follow(context, client, &deployment.id).await;
     }
@@ -263,6 +270,7 @@ fn table(deployments: &[Deployment], live: Option<&str>) -> Table {
         };
         let source = match (&deployment.commit, &deployment.reference) {
             _ if deployment.cause == DeploymentCause::Rollback => "rollback".to_owned(),
+            (None, _) if deployment.cause == DeploymentCause::Promotion => "promotion".to_owned(),
             (Some(commit), _) => commit_text(commit),
             (None, reference) => reference.clone().unwrap_or_default(),
         };
@@ -322,15 +330,24 @@ pub async fn rollback(context: &Context, args: Rollback) -> Result {
         Some(called) => Some(find(&client, &args.name, called).await?),
         None => None,
     };
-    let answer = client.ask(client.app_rollback(&args.name, &RollbackBody { to })).await?;
+    let body = RollbackBody {
+        to,
+        keep_routes: args.keep_routes.then_some(true),
+    };
+    let answer = client.ask(client.app_rollback(&args.name, &body)).await?;
     begun(context, &client, &answer.value, &answer.json, args.wait).await
 }
 
 pub async fn diff(context: &Context, args: Diff) -> Result {
     let client = context.panel()?;
-    let from = find(&client, &args.name, &args.from).await?;
-    let to = find(&client, &args.name, &args.to).await?;
-    let answer = client.ask(client.release_diff(&args.name, &from, &to)).await?;
+    let from = args.from.trim_start_matches('#');
+    let to = args.to.trim_start_matches('#');
+    let answer = client.ask(client.release_diff(&args.name, from, to, args.other.as_deref())).await?;
+    show_changes(context, &answer)
+}
+
+/// Changes as a table.
+pub fn show_changes(context: &Context, answer: &client::Answer<client::types::Diff>) -> Result {
     if context.out.json {
         return context.out.value(&answer.json);
     }

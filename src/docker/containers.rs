@@ -65,14 +65,21 @@ impl Docker {
     /// Fails with `NotFound` for a missing image, network or volume, and with `Invalid` when its command cannot run; then
     /// nothing of it is left.
     pub async fn container_start(&self, spec: &ContainerSpec) -> Result<String> {
-        let (id, is_new) = match self.container_make(spec).await {
+        let mut made = self.container_make(spec).await;
+        // One that never started may lack its files: a crash came between.
+        if matches!(made, Err(Refused::NameTaken)) && !spec.files.is_empty() {
+            let there = self.container_find(&spec.name).await?;
+            if there.is_some_and(|there| there.state == ContainerState::Created) {
+                self.container_remove(&spec.name).await?;
+                made = self.container_make(spec).await;
+            }
+        }
+        let (id, is_new) = match made {
             Ok(id) => (id, true),
             Err(Refused::NameTaken) => (self.ours_named(&spec.name).await?, false),
             Err(Refused::Other(error)) => return Err(error),
         };
-        if let (true, Some(service)) = (is_new, &spec.service)
-            && let Err(error) = services::furnish(self, &id, service).await
-        {
+        if is_new && let Err(error) = services::furnish(self, &id, spec).await {
             self.container_remove(&id).await?;
             return Err(error);
         }

@@ -9,7 +9,7 @@ use bollard::{
     },
     query_parameters::UploadToContainerOptionsBuilder,
 };
-use types::{Doing, EngineCheck, EngineHealth, Restart, Result, ServiceSpec, StackFile, StackHealth, StackRuntime};
+use types::{ContainerSpec, Doing, EngineCheck, EngineHealth, Restart, Result, ServiceSpec, StackFile, StackHealth, StackRuntime};
 
 /// Puts what the service says over what every container gets.
 pub(crate) fn apply(body: &mut ContainerCreateBody, service: &ServiceSpec) {
@@ -143,8 +143,10 @@ pub(crate) fn health_of(health: &Health) -> Option<EngineHealth> {
 }
 
 /// Between making and starting: its second network, and its files.
-pub(crate) async fn furnish(docker: &Docker, id: &str, service: &ServiceSpec) -> Result<()> {
-    if let (Some((network, aliases)), false) = (&service.also, service.runtime.host_network) {
+pub(crate) async fn furnish(docker: &Docker, id: &str, spec: &ContainerSpec) -> Result<()> {
+    if let Some(service) = &spec.service
+        && let (Some((network, aliases)), false) = (&service.also, service.runtime.host_network)
+    {
         let request = NetworkConnectRequest {
             container: id.to_owned(),
             endpoint_config: Some(EndpointSettings {
@@ -155,10 +157,15 @@ pub(crate) async fn furnish(docker: &Docker, id: &str, service: &ServiceSpec) ->
         let joined = docker.client().connect_network(network, request).await;
         joined.map_err(words("joining a network"))?;
     }
-    if service.files.is_empty() {
+    put_files(docker, id, &spec.files).await
+}
+
+/// Puts files into a container that has not started yet.
+pub(crate) async fn put_files(docker: &Docker, id: &str, files: &[StackFile]) -> Result<()> {
+    if files.is_empty() {
         return Ok(());
     }
-    let archive = packed(&service.files)?;
+    let archive = packed(files)?;
     let options = UploadToContainerOptionsBuilder::default().path("/").build();
     let sent = docker
         .client()

@@ -106,6 +106,7 @@ pub fn spec(name: &str, image: &str, network: &str) -> ContainerSpec {
         mounts: vec![],
         limits: Limits::default(),
         grace_seconds: 10,
+        files: Vec::new(),
         service: None,
     }
 }

@@ -18,8 +18,9 @@ pub async fn probe(address: IpAddr, port: u16, probe: &Probe, timeout: Duration)
     let tried = async {
         match probe {
             Probe::Running => Ok(()),
-            Probe::Tcp => connect(at).await.map(|_| ()),
-            Probe::Http { path } => get(at, path).await,
+            Probe::Tcp | Probe::Auto => connect(at).await.map(|_| ()),
+            Probe::Http { path } => get(at, path, 400).await,
+            Probe::Web { path } => get(at, path, 500).await,
         }
     };
     match tokio::time::timeout(timeout, tried).await {
@@ -38,7 +39,8 @@ async fn connect(at: SocketAddr) -> Result<TcpStream> {
     })
 }
 
-async fn get(at: SocketAddr, path: &str) -> Result<()> {
+/// `GET path` answers with a status from 200 to less than `below`.
+async fn get(at: SocketAddr, path: &str, below: u16) -> Result<()> {
     let uri: Uri = path
         .parse()
         .ok()
@@ -68,12 +70,12 @@ async fn get(at: SocketAddr, path: &str) -> Result<()> {
         _ = connection => answering.await,
     };
     let answer = answer.map_err(broke)?;
-    judge(answer.status(), path)
+    judge(answer.status(), path, below)
 }
 
-fn judge(status: StatusCode, path: &str) -> Result<()> {
+fn judge(status: StatusCode, path: &str, below: u16) -> Result<()> {
     match status.as_u16() {
-        200..=399 => Ok(()),
+        status if (200..below).contains(&status) => Ok(()),
         status => Err(Error::unavailable(format!("answered {status} on {path}"))),
     }
 }
@@ -149,6 +151,11 @@ mod tests {
             Some("health: the path `no slash` must begin with `/` and hold no spaces"),
         )
         .await;
+        let lost = server(Some("HTTP/1.1 404 Not Found\r\n\r\n")).await;
+        let broken = server(Some("HTTP/1.1 500 No\r\n\r\n")).await;
+        let web = Probe::Web { path: "/".into() };
+        check(&web, lost, None).await;
+        check(&web, broken, Some("answered 500 on /")).await;
         for (answer, expected) in [
             ("HTTP/1.1 200 OK\r\n\r\nhello", None),
             ("HTTP/1.1 204 No Content\r\n\r\n", None),

@@ -8,7 +8,7 @@ impl Record for App {
     const TREE: &'static str = "apps";
     const VERSION: u8 = 4;
     const AUDIT: Audited = Audited {
-        quiet: &["updated_at", "deployments", "last_deployment", "variables_version"],
+        quiet: &["updated_at", "deployments", "last_deployment", "variables_version", "halted"],
         ..Audited::ALWAYS
     };
     type Previous = v3::App;
@@ -30,7 +30,8 @@ impl Record for App {
 }
 
 mod v3 {
-    //! Before a source tree could have a Compose file; else the same.
+    //! Before a source tree could have a Compose file, and apps files and health checks that are made up from how they are
+    //! built; else the same.
 
     use crate::Record;
     use serde::{Deserialize, Serialize};
@@ -120,6 +121,7 @@ mod tests {
         });
         let app: App = decode(1, old.to_string().as_bytes()).expect("read");
         assert_eq!((app.name.as_str(), &app.commands), ("blog", &types::DeployCommands::default()));
+        assert_eq!((app.restart_limit, app.files.len(), app.health.probe), (10, 0, types::Probe::Tcp));
     }
 
     #[test]

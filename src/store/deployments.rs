@@ -6,10 +6,10 @@ use types::{Deployment, Kind};
 impl Record for Deployment {
     const KIND: Kind = Kind::Deployment;
     const TREE: &'static str = "deployments";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const AUDIT: Audited = Audited::when(Told::Made);
-    type Previous = v1::Deployment;
-    fn upgrade(previous: v1::Deployment) -> Deployment {
+    type Previous = v2::Deployment;
+    fn upgrade(previous: v2::Deployment) -> Deployment {
         previous.0
     }
     fn key(&self) -> String {
@@ -20,6 +20,31 @@ impl Record for Deployment {
     }
     fn claims(&self) -> Vec<String> {
         vec![self.id.to_string()]
+    }
+}
+
+mod v2 {
+    //! Before a promotion was a cause; else the same.
+
+    use crate::Record;
+    use serde::{Deserialize, Serialize};
+    use types::Kind;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct Deployment(pub types::Deployment);
+
+    impl Record for Deployment {
+        const KIND: Kind = Kind::Deployment;
+        const TREE: &'static str = "deployments";
+        const VERSION: u8 = 2;
+        type Previous = super::v1::Deployment;
+        fn upgrade(previous: super::v1::Deployment) -> Deployment {
+            Deployment(previous.0)
+        }
+        fn key(&self) -> String {
+            format!("{}/{}", self.0.app, self.0.id)
+        }
     }
 }
 

@@ -6,33 +6,11 @@ use types::{Kind, Release};
 impl Record for Release {
     const KIND: Kind = Kind::Release;
     const TREE: &'static str = "releases";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = v1::Release;
-    fn upgrade(previous: v1::Release) -> Release {
-        Release {
-            id: previous.id,
-            organization: previous.organization,
-            app: previous.app,
-            deployment: previous.deployment,
-            number: previous.number,
-            image: previous.image,
-            image_name: previous.image_name,
-            digest: None,
-            commit: previous.commit,
-            upload: None,
-            variables: previous.variables,
-            variables_version: previous.variables_version,
-            port: previous.port,
-            command: previous.command,
-            mounts: previous.mounts,
-            domains: previous.domains,
-            limits: previous.limits,
-            health: previous.health,
-            grace_seconds: previous.grace_seconds,
-            created_at: previous.created_at,
-            stack: None,
-        }
+    type Previous = v2::Release;
+    fn upgrade(previous: v2::Release) -> Release {
+        previous.0
     }
     fn key(&self) -> String {
         format!("{}/{}", self.app, self.id)
@@ -42,6 +20,62 @@ impl Record for Release {
     }
     fn claims(&self) -> Vec<String> {
         vec![self.id.to_string()]
+    }
+}
+
+mod v2 {
+    //! Before releases kept files and routes, and had checks that are made up from how they were built; else the same.
+
+    use super::v1;
+    use crate::Record;
+    use serde::{Deserialize, Serialize};
+    use types::Kind;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct Release(pub types::Release);
+
+    impl Record for Release {
+        const KIND: Kind = Kind::Release;
+        const TREE: &'static str = "releases";
+        const VERSION: u8 = 2;
+        type Previous = v1::Release;
+        fn upgrade(previous: v1::Release) -> Release {
+            Release(super::from_v1(previous))
+        }
+        fn key(&self) -> String {
+            format!("{}/{}", self.0.app, self.0.id)
+        }
+    }
+}
+
+fn from_v1(previous: v1::Release) -> Release {
+    Release {
+        id: previous.id,
+        organization: previous.organization,
+        app: previous.app,
+        deployment: previous.deployment,
+        number: previous.number,
+        image: previous.image,
+        image_name: previous.image_name,
+        digest: None,
+        commit: previous.commit,
+        upload: None,
+        variables: previous.variables,
+        variables_version: previous.variables_version,
+        port: previous.port,
+        command: previous.command,
+        mounts: previous.mounts,
+        files: Vec::new(),
+        domains: previous.domains,
+        routes: None,
+        limits: previous.limits,
+        health: previous.health,
+        grace_seconds: previous.grace_seconds,
+        created_at: previous.created_at,
+        bytes: 0,
+        pinned: false,
+        stack: None,
     }
 }
 

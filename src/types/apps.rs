@@ -1,11 +1,11 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, BuildWish, Buildable, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef,
+    AppId, AppName, BuildWish, Buildable, ConfigFile, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef,
     OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource, VolumeId,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What should be. A deployment turns it into a [`crate::Release`]; until then a change has no effect on what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +27,27 @@ pub struct App {
     #[serde(default)]
     pub commands: DeployCommands,
     pub mounts: Vec<Mount>,
+    /// By path.
+    #[serde(default)]
+    pub files: Vec<ConfigFile>,
     /// From the signal to stop to the kill.
     pub grace_seconds: u32,
     /// A deployment that takes longer fails.
     pub deploy_timeout_seconds: u32,
     /// Releases kept beside the live one.
     pub keep_releases: u32,
+    /// They go when they are older than this; `None`: at any age.
+    #[serde(default)]
+    pub keep_release_days: Option<u32>,
+    /// And when their images together are larger; `None`: at any size.
+    #[serde(default)]
+    pub keep_release_bytes: Option<u64>,
+    /// A container that exits this often, never staying up for [`STEADY`], is not started again; 0: it always is.
+    #[serde(default = "restart_limit")]
+    pub restart_limit: u32,
+    /// What was given up on.
+    #[serde(default)]
+    pub halted: Option<Halt>,
     pub desired: DesiredState,
     /// What is live.
     pub release: Option<ReleaseId>,
@@ -49,6 +64,34 @@ pub struct App {
     pub lock: Option<DeployLock>,
     /// In the trash since; its containers are stopped, its domains are free, its volumes stay.
     pub trashed_at: Option<Time>,
+}
+
+/// A container that has run so long has started well.
+pub const STEADY: Duration = Duration::from_secs(300);
+
+/// As an app has it unless it says otherwise.
+pub fn restart_limit() -> u32 {
+    10
+}
+
+/// A container that kept exiting and is not started again until somebody asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    pub release: ReleaseId,
+    /// Which of a stack's services.
+    pub service: Option<String>,
+    /// `killed: out of memory, limit 256 MiB`
+    pub why: String,
+    pub restarts: u32,
+    pub at: Time,
+}
+
+impl Halt {
+    /// `web exited with code 1; not started again after 10 restarts`
+    pub fn words(&self) -> String {
+        let service = self.service.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        format!("{service}{}; not started again after {} restarts", self.why, self.restarts)
+    }
 }
 
 /// Somebody wants no deployments for a while. Rolling back stays possible.
@@ -304,7 +347,7 @@ pub struct HealthCheck {
 impl Default for HealthCheck {
     fn default() -> HealthCheck {
         HealthCheck {
-            probe: Probe::Tcp,
+            probe: Probe::Auto,
             interval_seconds: 5,
             timeout_seconds: 5,
             start_seconds: 60,
@@ -315,12 +358,47 @@ impl Default for HealthCheck {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Probe {
+    /// As it is made: [`Probe::Web`] at `/` for what a web framework's preset builds, else [`Probe::Tcp`]. A release has one
+    /// of the others.
+    Auto,
+    /// `GET path` answers, and not with a failure of the app: below 500.
+    Web { path: String },
     /// The port takes connections.
     Tcp,
     /// `GET path` answers 200 to 399.
     Http { path: String },
     /// It need only stay up: for workers that listen on nothing.
     Running,
+}
+
+impl Probe {
+    /// What an app's wish means for one release. `web`: a web framework's preset built it.
+    pub fn settled(&self, web: bool) -> Probe {
+        match self {
+            Probe::Auto if web => Probe::Web { path: "/".into() },
+            Probe::Auto => Probe::Tcp,
+            probe => probe.clone(),
+        }
+    }
+
+    /// Whether a release with the probe `made` is what this asks for.
+    pub fn is_met_by(&self, made: &Probe) -> bool {
+        match self {
+            Probe::Auto => *made == Probe::Tcp || *made == Probe::Web { path: "/".into() },
+            probe => probe == made,
+        }
+    }
+
+    /// `port 80 takes connections`, `GET /up on port 80 answers 200 to 399`.
+    pub fn words(&self, port: u16) -> String {
+        match self {
+            Probe::Tcp => format!("port {port} takes connections"),
+            Probe::Http { path } => format!("GET {path} on port {port} answers 200 to 399"),
+            Probe::Web { path } => format!("GET {path} on port {port} answers below 500"),
+            Probe::Running => "it stays up".to_owned(),
+            Probe::Auto => format!("port {port} serves"),
+        }
+    }
 }
 
 /// A volume in a container.

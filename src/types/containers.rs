@@ -35,6 +35,8 @@ pub struct ContainerSpec {
     pub mounts: Vec<MountSpec>,
     pub limits: Limits,
     pub grace_seconds: u32,
+    /// Put into it before it starts.
+    pub files: Vec<StackFile>,
     /// What only a service of a stack has.
     pub service: Option<Box<ServiceSpec>>,
 }
@@ -47,8 +49,6 @@ pub struct ServiceSpec {
     pub health: StackHealth,
     pub restart: Restart,
     pub runtime: StackRuntime,
-    /// Put into it before it starts.
-    pub files: Vec<StackFile>,
     /// Paths of the host: source, target, read only.
     pub host_paths: Vec<(String, String, bool)>,
     /// A second network, and the names on it.

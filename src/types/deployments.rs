@@ -88,7 +88,14 @@ pub enum Cause {
     /// The app's first.
     Created,
     /// Back to a release that was live before.
-    Rollback { to: ReleaseId },
+    Rollback {
+        to: ReleaseId,
+        /// Domains stay as they are now.
+        #[serde(default)]
+        keep_routes: bool,
+    },
+    /// The image of another app's release, with this app's own configuration.
+    Promotion { app: AppId, release: ReleaseId },
     /// Something was pushed.
     Push { delivery: DeliveryId },
 }

@@ -158,6 +158,19 @@ pub enum Fact {
         name: String,
         keys: Vec<String>,
     },
+    /// A configuration file of an app came, changed or went.
+    FileChanged {
+        app: AppId,
+        name: String,
+        path: String,
+    },
+    /// It is kept until that is taken back.
+    ReleasePinned {
+        app: AppId,
+        name: String,
+        number: u64,
+        pinned: bool,
+    },
     /// Of the organization, a project or an environment.
     SharedVariablesChanged {
         owner: String,
@@ -317,6 +330,8 @@ impl Fact {
             | Fact::AppRestored { app, .. }
             | Fact::AppRemoved { app, .. }
             | Fact::VariablesChanged { app, .. }
+            | Fact::FileChanged { app, .. }
+            | Fact::ReleasePinned { app, .. }
             | Fact::SecretsRevealed { app, .. }
             | Fact::TerminalOpened { app, .. }
             | Fact::DomainAdded { app, .. }
@@ -365,6 +380,7 @@ impl Fact {
                 | Fact::SecretsRevealed { .. }
                 | Fact::SharedSecretsRevealed { .. }
                 | Fact::TerminalOpened { .. }
+                | Fact::ReleasePinned { .. }
                 | Fact::CachePurged { .. }
                 | Fact::DnsRecordChanged { .. }
         )
@@ -415,6 +431,14 @@ impl Fact {
             Fact::AppRestored { name, .. } => format!("restored {name}"),
             Fact::AppRemoved { name, .. } => format!("deleted {name} for good"),
             Fact::VariablesChanged { name, keys, .. } => format!("changed {} of {name}", keys.join(", ")),
+            Fact::FileChanged { name, path, .. } => format!("changed the file {path} of {name}"),
+            Fact::ReleasePinned {
+                name,
+                number,
+                pinned: true,
+                ..
+            } => format!("pinned release #{number} of {name}"),
+            Fact::ReleasePinned { name, number, .. } => format!("unpinned release #{number} of {name}"),
             Fact::SharedVariablesChanged { owner, keys } => format!("changed {} of {owner}", keys.join(", ")),
             Fact::SharedSecretsRevealed { owner } => format!("looked at the secrets of {owner}"),
             Fact::SecretsRevealed { name, .. } => format!("looked at the secrets of {name}"),

@@ -21,6 +21,7 @@ mod edge_report;
 mod errors;
 mod events;
 mod explain;
+mod files;
 mod identity_providers;
 mod ids;
 mod invitations;
@@ -54,8 +55,8 @@ pub use actors::{Action, Actor, Assurance, Scope, Who};
 pub use answers::{Answer, AnswerOutcome};
 pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
 pub use apps::{
-    App, BeforeUpdate, ComposeSource, DeployLock, DesiredState, GitSource, HealthCheck, Installed, Limits, Mount, Probe, Source,
-    StackSetup, TreeStack, VolumeCopy,
+    App, BeforeUpdate, ComposeSource, DeployLock, DesiredState, GitSource, Halt, HealthCheck, Installed, Limits, Mount, Probe, STEADY,
+    Source, StackSetup, TreeStack, VolumeCopy, restart_limit,
 };
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,
@@ -73,6 +74,7 @@ pub use edge_report::*;
 pub use errors::{BoxError, Doing, Error, Kind, Result, report};
 pub use events::{Event, Fact};
 pub use explain::{Explanation, Question, Step as ExplainStep};
+pub use files::ConfigFile;
 pub use identity_providers::*;
 pub use ids::*;
 pub use invitations::Invitation;

@@ -292,6 +292,30 @@ impl GitUrl {
     pub fn is_ssh(&self) -> bool {
         !self.is_local() && !self.0.starts_with("http")
     }
+    /// Where a forge shows a commit of it; `None` for a path on this machine. GitHub, GitLab, Gitea and Forgejo have it at
+    /// `/commit/`, Bitbucket at `/commits/`.
+    pub fn commit_page(&self, commit: &str) -> Option<String> {
+        let (base, path) = match self.0.split_once("://") {
+            Some((scheme, rest)) => {
+                let rest = rest
+                    .split_once('@')
+                    .filter(|(user, _)| !user.contains('/'))
+                    .map_or(rest, |(_, rest)| rest);
+                let (host, path) = rest.split_once('/')?;
+                match scheme {
+                    "ssh" => (format!("https://{}", host.split(':').next()?), path),
+                    _ => (format!("{scheme}://{host}"), path),
+                }
+            }
+            None => {
+                let (front, path) = self.0.split_once(':')?;
+                (format!("https://{}", front.split_once('@')?.1), path)
+            }
+        };
+        let path = path.trim_matches('/').trim_end_matches(".git");
+        let place = if base.ends_with("//bitbucket.org") { "commits" } else { "commit" };
+        (!path.is_empty()).then(|| format!("{base}/{path}/{place}/{commit}"))
+    }
 }
 
 name!(
@@ -368,6 +392,21 @@ name!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_commits() {
+        for (url, page) in [
+            ("https://github.com/a/b.git", Some("https://github.com/a/b/commit/c1")),
+            ("https://ada@bitbucket.org/a/b", Some("https://bitbucket.org/a/b/commits/c1")),
+            ("http://git.test:3000/a/b/", Some("http://git.test:3000/a/b/commit/c1")),
+            ("git@git.test:a/b.git", Some("https://git.test/a/b/commit/c1")),
+            ("ssh://git@git.test:2222/a/b.git", Some("https://git.test/a/b/commit/c1")),
+            ("/srv/git/b.git", None),
+        ] {
+            let url: GitUrl = url.parse().expect("an address");
+            assert_eq!(url.commit_page("c1").as_deref(), page, "{url}");
+        }
+    }
 
     fn check<T: FromStr>(good: &[&str], bad: &[&str]) {
         for text in good {

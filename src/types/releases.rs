@@ -1,8 +1,8 @@
 //! A release: everything that a container of an app is made of, never changed once made.
 
 use crate::{
-    AppId, Commit, Container, DeploymentId, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Time, UploadId, VariableKey,
-    VolumeId,
+    AppId, Commit, ConfigFile, Container, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Time,
+    UploadId, VariableKey, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,12 +30,23 @@ pub struct Release {
     pub port: u16,
     pub command: Option<Vec<String>>,
     pub mounts: Vec<Mount>,
+    #[serde(default)]
+    pub files: Vec<ConfigFile>,
     /// The hosts it was made live under.
     pub domains: Vec<String>,
+    /// The same with their rules and policies, for the way back. `None`: from before this was kept.
+    #[serde(default)]
+    pub routes: Option<Vec<Domain>>,
     pub limits: Limits,
     pub health: HealthCheck,
     pub grace_seconds: u32,
     pub created_at: Time,
+    /// Of its image, with what that shares with others.
+    #[serde(default)]
+    pub bytes: u64,
+    /// It is kept until somebody says otherwise.
+    #[serde(default)]
+    pub pinned: bool,
     /// What runs, when it is more than one container.
     #[serde(default)]
     pub stack: Option<ReleaseStack>,

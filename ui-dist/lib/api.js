@@ -185,6 +185,9 @@ export const api = {
   sharedVariableExport: (/** @type {string} */ owner) => /** @type {Promise<string>} */ (get('/variables/export', { query: { owner }, as: 'text' })),
   variableHistory: (/** @type {string} */ owner, reveal = false) => /** @type {Promise<S<'VariableVersion'>[]>} */ (all('/variables/history', { owner, reveal: reveal || null })),
   variableRestore: (/** @type {string} */ owner, /** @type {string} */ version) => post('/variables/restore', { version }, { query: { owner } }),
+  fileList: (/** @type {string} */ app, reveal = false) => /** @type {Promise<S<'File'>[]>} */ (get(`/apps/${enc(app)}/files`, { query: { reveal: reveal || null } }).then((page) => page.items)),
+  filePut: (/** @type {string} */ app, /** @type {S<'FilePut'>} */ body) => put(`/apps/${enc(app)}/files`, body),
+  fileRemove: (/** @type {string} */ app, /** @type {string} */ path) => call('DELETE', `/apps/${enc(app)}/files`, { query: { path } }),
   variableExport: (/** @type {string} */ app) => /** @type {Promise<string>} */ (get(`/apps/${enc(app)}/variables/export`, { as: 'text' })),
 
   domainListApp: (/** @type {string} */ app) => /** @type {Promise<S<'Domain'>[]>} */ (all(`/apps/${enc(app)}/domains`)),
@@ -212,8 +215,10 @@ export const api = {
   deploymentLog: (/** @type {string} */ id, /** @type {number} */ after = 0, limit = 5000) => /** @type {Promise<S<'DeploymentLog'>>} */ (get(`/deployments/${enc(id)}/log`, { query: { after, limit } })),
   deploymentLogText: (/** @type {string} */ id) => `${BASE}/deployments/${enc(id)}/log.txt`,
   releaseList: (/** @type {string} */ app) => /** @type {Promise<S<'Release'>[]>} */ (all(`/apps/${enc(app)}/releases`)),
-  appRollback: (/** @type {string} */ app, /** @type {string | undefined} */ to = undefined) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/rollback`, to ? { to } : {})),
-  releaseDiff: (/** @type {string} */ app, /** @type {string} */ from, /** @type {string} */ to) => /** @type {Promise<{ changes: S<'Change'>[] }>} */ (get(`/apps/${enc(app)}/diff`, { query: { from, to } })),
+  appRollback: (/** @type {string} */ app, /** @type {string | undefined} */ to = undefined, keep_routes = false) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/rollback`, { ...(to ? { to } : {}), ...(keep_routes ? { keep_routes } : {}) })),
+  releaseDiff: (/** @type {string} */ app, /** @type {string} */ from, /** @type {string} */ to, /** @type {string | null} */ to_app = null) => /** @type {Promise<{ changes: S<'Change'>[] }>} */ (get(`/apps/${enc(app)}/diff`, { query: { from, to, to_app } })),
+  releasePin: (/** @type {string} */ app, /** @type {string} */ release, /** @type {boolean} */ pinned) => /** @type {Promise<S<'Release'>>} */ (call(pinned ? 'PUT' : 'DELETE', `/apps/${enc(app)}/releases/${enc(release)}/pin`)),
+  releasePromote: (/** @type {string} */ app, /** @type {S<'Promotion'>} */ body) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/promote`, body)),
 
   appLogs: (/** @type {string} */ app, /** @type {{ since?: string, tail?: number, search?: string }} */ query = {}) => /** @type {Promise<{ lines: S<'AppLine'>[] }>} */ (get(`/apps/${enc(app)}/logs`, { query })),
   appMetrics: (/** @type {string} */ app, minutes = 60) => /** @type {Promise<S<'AppMetrics'>>} */ (get(`/apps/${enc(app)}/metrics`, { query: { minutes } })),

@@ -1,5 +1,5 @@
 // An app's deployments, with the way back to any kept release.
-import { html, h, icon } from '../lib/html.js';
+import { html, h, icon, signal } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { putDeployment } from '../lib/live.js';
@@ -9,6 +9,7 @@ import { Panel } from '../parts/page.js';
 import { Table } from '../parts/table.js';
 import { Empty } from '../parts/empty.js';
 import { confirm } from '../parts/dialog.js';
+import { Switch } from '../parts/field.js';
 import { may } from '../parts/frame.js';
 import { deploymentColumns, deploymentText, withLive } from './deployments.js';
 
@@ -17,16 +18,25 @@ import { deploymentColumns, deploymentText, withLive } from './deployments.js';
 /** @typedef {import('../lib/api.js').S<'Deployment'>} Deployment */
 
 /** @param {App} app @param {Release} release */
-export const rollBack = (app, release) => confirm({
+export function rollBack(app, release) {
+  const keep = signal(false);
+  return confirm({
   title: `Roll ${app.name} back to release ${release.number}?`, danger: false, action: 'Roll back',
-  text: 'Its image, variables, mounts, limits and health check go live again, without a new build. The release that serves now keeps serving until the check has passed.',
+  text: 'All of it goes live again, without a new build. The release that serves now keeps serving until the check has passed. Domains that came since stay.',
   objects: [
     { icon: 'layers', label: release.image_name, note: 'image' },
     ...(release.commit ? [{ icon: 'git-commit-horizontal', label: `${shortCommit(release.commit.id)} ${release.commit.subject}`, note: release.commit.author }] : []),
     { icon: 'key-round', label: plural(release.variables.length, 'variable'), note: `version ${release.variables_version}` },
+    ...release.files.map((file) => ({ icon: 'file-text', label: file.path, note: 'file' })),
+    ...release.domains.map((host) => ({ icon: 'globe', label: host, note: 'its rules and policy of then' })),
   ],
-  run: async () => { const made = await api.appRollback(app.id, release.id); putDeployment(made); navigate(`/deployments/${made.id}`); },
-});
+  extra: release.domains.length ? h(KeepRoutes, { keep }) : null,
+  run: async () => { const made = await api.appRollback(app.id, release.id, keep.value); putDeployment(made); navigate(`/deployments/${made.id}`); },
+  });
+}
+
+/** @param {{ keep: import('@preact/signals-core').Signal<boolean> }} props */
+const KeepRoutes = ({ keep }) => h(Switch, { label: 'Leave domains as they are now', hint: 'Else they get the rules, policies and sign-ins back that they had then.', on: keep.value, set: (on) => { keep.value = on; } });
 
 /** @param {{ app: App }} props */
 export default function AppDeployments({ app }) {

@@ -58,7 +58,7 @@ export default function AppOverview({ app }) {
             source.kind === 'git' && ['Dockerfile', html`<code>${[source.folder, source.dockerfile].filter((part) => part && part !== '.').join('/') || 'Dockerfile'}</code>`],
             ['Port', app.port ?? 'as the image says'],
             ['Command', app.command ? html`<code class="any">${app.command.join(' ')}</code>` : 'the image’s own'],
-            ['Health', health.kind === 'http' ? html`GET <code>${health.path}</code>` : health.kind === 'tcp' ? 'port takes connections' : 'stays up'],
+            ['Health', health.kind === 'http' ? html`GET <code>${health.path}</code>` : health.kind === 'web' ? html`GET <code>${health.path}</code> answers` : health.kind === 'tcp' ? 'port takes connections' : health.kind === 'auto' ? 'as it is built' : 'stays up'],
             ['Limits', `${bytes(app.limits.memory_bytes)}, ${plural(app.limits.cpu_millis / 1000, 'core')}, ${app.limits.pids} processes`],
             ['Volumes', app.mounts.length ? plural(app.mounts.length, 'volume') : 'none'],
             ['Id', html`<span class="code-line"><code>${app.id}</code>${h(Copy, { text: app.id, label: 'Copy id' })}</span>`],
@@ -71,6 +71,7 @@ export default function AppOverview({ app }) {
           app.release.commit && ['Commit', html`<span class="commit"><code>${shortCommit(app.release.commit.id)}</code><span class="any">${app.release.commit.subject}</span></span>`],
           app.release.commit && ['Author', app.release.commit.author],
           ['Image', html`<code class="any">${app.release.image_name}</code>`],
+          Boolean(app.release.digest) && ['Digest', html`<code class="any">${app.release.digest?.split('@').at(-1)}</code>`],
           ['Since', h(Ago, { at: app.release.created_at })],
         ] }) : html`<p class="dim small">Nothing is live yet.</p>`)}
         ${h(Panel, { title: 'Domains', flush: true, actions: html`<a class="btn ghost small" href=${appPath(app, 'domains')}>Manage</a>` }, app.domains.length ? html`<ul class="lines">${app.domains.map((host) => html`<li>${icon('globe')}<a class="cut grow" href=${`https://${host}`} target="_blank" rel="noreferrer">${host}</a>${h(Copy, { text: host, label: `Copy ${host}` })}</li>`)}</ul>` : html`<p class="dim small inset">No domain leads here. <a class="link" href=${appPath(app, 'domains')}>Add one</a></p>`)}

@@ -1,4 +1,4 @@
-// The volumes of an app.
+// The volumes and the files of an app.
 import { html, h, icon } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
@@ -11,6 +11,7 @@ import { Act } from '../parts/act.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from '../parts/field.js';
 import { may } from '../parts/frame.js';
+import { Files } from '../parts/files.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {App['mounts'][number]} Mount */
@@ -43,6 +44,7 @@ export default function AppStorage({ app }) {
         ],
         empty: h(Empty, { icon: 'hard-drive', title: 'No volumes', text: 'What the app writes into its container is gone with the next deployment. Keep uploads and databases in a volume.', small: true, action: may('developer') ? html`<button type="button" class="btn" onClick=${add}>${icon('plus')}Add volume</button>` : null }),
       }))}
+    ${app.source.kind === 'compose' ? null : h(Files, { app })}
     ${loose.length ? h(Panel, { title: 'Not attached', note: `Volumes of ${app.environment.name} that no app uses`, flush: true }, html`<ul class="lines">${loose.map((one) => html`<li>${icon('hard-drive')}<span class="grow cut">${one.name}</span><span class="faint num">${bytes(one.bytes)}</span>
       ${may('developer') ? html`<button type="button" class="btn ghost small danger" onClick=${() => confirm({ title: `Delete ${one.name}?`, text: 'The data in it is lost for good.', typed: one.name, action: 'Delete volume', objects: [{ icon: 'hard-drive', label: one.name, note: 'volume', bytes: one.bytes ?? undefined }], run: () => api.volumeDelete(one.id) }).then((done) => { if (done) volumes.load(); })}>Delete</button>` : null}</li>`)}</ul>`) : null}
   </div>`;

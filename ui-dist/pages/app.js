@@ -29,6 +29,7 @@ import '../elements/sk-log.js';
 const TABS = [
   ['overview', 'Overview', () => import('./app-overview.js')],
   ['deployments', 'Deployments', () => import('./app-deployments.js')],
+  ['releases', 'Releases', () => import('./app-releases.js')],
   ['logs', 'Logs', () => import('./app-logs.js')],
   ['services', 'Services', () => import('./app-services.js')],
   ['metrics', 'Metrics', () => import('./app-metrics.js')],
@@ -93,7 +94,7 @@ function Head({ app, children }) {
         source.kind === 'git' ? { label: 'Deploy from an upload…', icon: 'upload', run: () => deployUpload(app) } : null,
         source.kind === 'upload' && source.newest ? { label: 'Deploy the last upload again', icon: 'rotate-cw', run: async () => putDeployment(await api.deploymentCreate(app.id)) } : null,
         isLocked(app) ? null : { label: 'Lock deployments…', icon: 'lock', run: () => lockApp(app) },
-        app.release ? { label: 'Roll back…', icon: 'undo-2', href: appPath(app, 'deployments') } : null,
+        app.release ? { label: 'Roll back…', icon: 'undo-2', href: appPath(app, 'releases') } : null,
         'line',
         stopped ? null : { label: 'Stop', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },
         app.url ? { label: 'Open', icon: 'external-link', href: app.url, external: true } : null,

@@ -9,7 +9,7 @@ import { Facts } from './facts.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, user: string, password: string, deploy_key: boolean, reference: string, compose: string, several: boolean, compose_file: string, main_service: string, profiles: string }} SourceValues */
-/** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'tcp' | 'http' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string }} RunValues */
+/** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'auto' | 'tcp' | 'http' | 'web' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string, keep_days: string, keep_bytes: string, restarts: string }} RunValues */
 
 const NONE = '(none)';
 /** @param {string | null | undefined} text */
@@ -38,8 +38,8 @@ const placeValues = (app) => (app?.source.kind === 'git'
 export const runValues = (app) => ({
   port: app?.port ? String(app.port) : '', command: app?.command ? joinWords(app.command) : '',
   memory: app ? bytes(app.limits.memory_bytes).replace('\u00a0', ' ') : '512 MiB', cpus: app ? String(app.limits.cpu_millis / 1000) : '1', pids: app ? String(app.limits.pids) : '512',
-  health: app?.health.kind ?? 'tcp', health_path: app?.health.path ?? '/', interval: String(app?.health.interval_seconds ?? 5), timeout: String(app?.health.timeout_seconds ?? 5), start: String(app?.health.start_seconds ?? 60),
-  grace: String(app?.grace_seconds ?? 10), deploy_timeout: String(app?.deploy_timeout_seconds ?? 1800), keep: String(app?.keep_releases ?? 5),
+  health: app?.health.kind ?? 'auto', health_path: app?.health.path ?? '/', interval: String(app?.health.interval_seconds ?? 5), timeout: String(app?.health.timeout_seconds ?? 5), start: String(app?.health.start_seconds ?? 60),
+  grace: String(app?.grace_seconds ?? 10), deploy_timeout: String(app?.deploy_timeout_seconds ?? 1800), keep: String(app?.keep_releases ?? 5), keep_days: app?.keep_release_days ? String(app.keep_release_days) : '', keep_bytes: app?.keep_release_bytes ? bytes(app.keep_release_bytes).replace('\u00a0', ' ') : '', restarts: String(app?.restart_limit ?? 10),
 });
 
 /** @param {'git' | 'image' | 'compose' | 'upload'} kind @param {SourceValues} v @returns {import('../lib/api.js').S<'SourceInput'>} */
@@ -57,6 +57,7 @@ export function runInput(v) {
   const memory = parseBytes(v.memory);
   const command = v.command.trim() ? splitWords(v.command) : null;
   const whole = (/** @type {string} */ text, /** @type {string} */ name) => { if (!/^\d+$/.test(text.trim())) throw new FieldWrong(name, 'Use a whole number'); return Number(text); };
+  const size = (/** @type {string} */ text, /** @type {string} */ name) => { const found = parseBytes(text); if (found == null) throw new FieldWrong(name, 'Use a size such as 5 GiB'); return found; };
   if (memory == null) throw new FieldWrong('limits.memory_bytes', 'Use a size such as 512 MiB or 2 GiB');
   if (v.command.trim() && !command) throw new FieldWrong('command', 'A quote is never closed');
   const cpus = Number(v.cpus.replace(',', '.'));
@@ -64,8 +65,9 @@ export function runInput(v) {
   return {
     port: v.port.trim() ? whole(v.port, 'port') : null, command,
     limits: { memory_bytes: memory, cpu_millis: Math.round(cpus * 1000), pids: whole(v.pids, 'limits.pids') },
-    health: { kind: v.health, path: v.health === 'http' ? v.health_path.trim() || '/' : null, interval_seconds: whole(v.interval, 'health.interval_seconds'), timeout_seconds: whole(v.timeout, 'health.timeout_seconds'), start_seconds: whole(v.start, 'health.start_seconds') },
+    health: { kind: v.health, path: v.health === 'http' || v.health === 'web' ? v.health_path.trim() || '/' : null, interval_seconds: whole(v.interval, 'health.interval_seconds'), timeout_seconds: whole(v.timeout, 'health.timeout_seconds'), start_seconds: whole(v.start, 'health.start_seconds') },
     grace_seconds: whole(v.grace, 'grace_seconds'), deploy_timeout_seconds: whole(v.deploy_timeout, 'deploy_timeout_seconds'), keep_releases: whole(v.keep, 'keep_releases'),
+    keep_release_days: v.keep_days.trim() ? whole(v.keep_days, 'keep_release_days') : null, keep_release_bytes: v.keep_bytes.trim() ? size(v.keep_bytes, 'keep_release_bytes') : null, restart_limit: whole(v.restarts, 'restart_limit'),
   };
 }
 class FieldWrong extends Problem {
@@ -74,7 +76,7 @@ class FieldWrong extends Problem {
 }
 
 /** The names of the fields below, for `form.general`. */
-export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'domains', 'host', 'domain'];
+export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'keep_release_days', 'keep_release_bytes', 'restart_limit', 'domains', 'host', 'domain'];
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 
@@ -167,8 +169,8 @@ function LookInside({ form, app }) {
 /** @param {{ form: Form }} props */
 export function HealthFields({ form }) {
   const v = /** @type {RunValues} */ (form.values.value);
-  return html`<div class="form-row">${h(SelectField, { label: 'Health check', value: v.health, set: form.set('health'), options: [{ value: 'tcp', label: 'The port takes connections' }, { value: 'http', label: 'An address answers' }, { value: 'running', label: 'It stays up (workers)' }], error: form.error('health.kind') })}
-    ${v.health === 'http' ? h(TextField, { label: 'Path', value: v.health_path, set: form.set('health_path'), mono: true, placeholder: '/healthz', hint: 'Good is 200 to 399.', error: form.error('health.path', 'health') }) : null}</div>
+  return html`<div class="form-row">${h(SelectField, { label: 'Health check', value: v.health, set: form.set('health'), options: [{ value: 'auto', label: 'As it is built' }, { value: 'tcp', label: 'The port takes connections' }, { value: 'http', label: 'An address answers well' }, { value: 'web', label: 'An address answers' }, { value: 'running', label: 'It stays up (workers)' }], error: form.error('health.kind') })}
+    ${v.health === 'http' || v.health === 'web' ? h(TextField, { label: 'Path', value: v.health_path, set: form.set('health_path'), mono: true, placeholder: '/healthz', hint: v.health === 'web' ? 'Good is all below 500.' : 'Good is 200 to 399.', error: form.error('health.path', 'health') }) : v.health === 'auto' ? html`<p class="hint self-end">An address that answers below 500 for web frameworks, else the port.</p>` : null}</div>
     <div class="form-row">${h(TextField, { label: 'Every', value: v.interval, set: form.set('interval'), inputmode: 'numeric', suffix: 's', error: form.error('health.interval_seconds') })}${h(TextField, { label: 'Time for one try', value: v.timeout, set: form.set('timeout'), inputmode: 'numeric', suffix: 's', error: form.error('health.timeout_seconds') })}${h(TextField, { label: 'Time to start', value: v.start, set: form.set('start'), inputmode: 'numeric', suffix: 's', error: form.error('health.start_seconds') })}</div>`;
 }
 

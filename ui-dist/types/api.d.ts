@@ -1250,6 +1250,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the files of an app */
+        get: operations["file_list"];
+        /**
+         * Write a file of an app
+         * @description New, or in place of the one with its path. It is there with the next deployment, and part of its release. Answers all.
+         */
+        put: operations["file_put"];
+        post?: never;
+        /**
+         * Remove a file of an app
+         * @description It is gone with the next deployment.
+         */
+        delete: operations["file_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apps/{app}/domains": {
         parameters: {
             query?: never;
@@ -1763,10 +1788,51 @@ export interface paths {
         put?: never;
         /**
          * Go back to an earlier release
-         * @description All of it: image, variables, mounts, limits, health check.
+         * @description All of it: image, variables, files, mounts, routes, limits, health check.
          */
         post: operations["app_rollback"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Promote a release
+         * @description Deploys its image, as it is, to another app of the project, with that app's own variables, limits and all else.
+         */
+        post: operations["release_promote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/releases/{release}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Pin a release
+         * @description It is kept until it is unpinned, whatever its age.
+         */
+        put: operations["release_pin"];
+        post?: never;
+        /** Unpin a release */
+        delete: operations["release_unpin"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1779,7 +1845,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Compare two releases */
+        /**
+         * Compare two releases
+         * @description Of one app, or of two of the same project. Values of secrets are never shown.
+         */
         get: operations["release_diff"];
         put?: never;
         post?: never;
@@ -3124,6 +3193,21 @@ export interface components {
              * @description Releases kept beside the live one.
              */
             keep_releases: number;
+            /**
+             * Format: uint32
+             * @description They go when they are older than this; null: at any age. The newest of them always stays.
+             */
+            keep_release_days: number | null;
+            /**
+             * Format: uint64
+             * @description They go when their images together are larger; null: at any size.
+             */
+            keep_release_bytes: number | null;
+            /**
+             * Format: uint32
+             * @description A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
+             */
+            restart_limit: number;
             /** @description What it should be. */
             desired: components["schemas"]["Desired"];
             /** @description What it is. */
@@ -3241,6 +3325,21 @@ export interface components {
             deploy_timeout_seconds?: number | null;
             /** Format: uint32 */
             keep_releases?: number | null;
+            /**
+             * Format: uint32
+             * @description Null: at any age.
+             */
+            keep_release_days?: number | null;
+            /**
+             * Format: uint64
+             * @description Null: at any size.
+             */
+            keep_release_bytes?: number | null;
+            /**
+             * Format: uint32
+             * @description 0: it is always started again.
+             */
+            restart_limit?: number | null;
         };
         /**
          * AppPurge
@@ -3942,6 +4041,10 @@ export interface components {
             from: string | null;
             /** @description Null: is gone. */
             to: string | null;
+            /** @description Of a commit: where the forge shows the one before. */
+            from_page: string | null;
+            /** @description Of a commit: where the forge shows it. */
+            to_page: string | null;
         };
         /**
          * @description `not_found`: Nothing has this name or id, or you may not see it.
@@ -4257,6 +4360,8 @@ export interface components {
             cause: components["schemas"]["DeploymentCause"];
             /** @description With the cause `rollback`: the release it goes back to. */
             rollback_to: string | null;
+            /** @description With the cause `promotion`: the release whose image it takes. */
+            promoted: string | null;
             /** @description With the cause `push`: what told of it. */
             delivery: string | null;
             /** @description Who asked, in words. */
@@ -4283,7 +4388,7 @@ export interface components {
             finished_at: string | null;
         };
         /** @enum {string} */
-        DeploymentCause: "manual" | "created" | "rollback" | "push";
+        DeploymentCause: "manual" | "created" | "rollback" | "push" | "promotion";
         /**
          * DeploymentCreate
          * @description What to deploy.
@@ -4855,6 +4960,39 @@ export interface components {
             field: string;
             message: string;
         };
+        /**
+         * File
+         * @description A file that is put into each new container of an app.
+         */
+        File: {
+            /** @description Where, inside the container. */
+            path: string;
+            /** @description Permission bits in octal, such as `644`; its owner is root. */
+            mode: string;
+            /** Format: uint64 */
+            bytes: number;
+            /** @description Null when it is secret and was not revealed. */
+            content: string | null;
+            /** @description Not shown unless somebody with the right asks. */
+            secret: boolean;
+            /** Format: date-time */
+            updated_at: string;
+            updated_by: string;
+        };
+        /**
+         * FilePut
+         * @description A file to write.
+         */
+        FilePut: {
+            /** @description Where, inside the container: absolute, and in no volume. */
+            path: string;
+            /** @description Text of at most 1 MiB. Left out: as before. */
+            content?: string | null;
+            /** @description Permission bits in octal. Left out: as before, else 644. */
+            mode?: string | null;
+            /** @description Left out: as before, else false. */
+            secret?: boolean | null;
+        };
         /** Finding */
         Finding: {
             /** @description `engine`, `ports`, `disk`, `clock`, `dns`, `memory`. */
@@ -4971,7 +5109,7 @@ export interface components {
          */
         Health: {
             kind: components["schemas"]["HealthKind"];
-            /** @description What to ask for, with `http`. */
+            /** @description What to ask for, with `http` and `web`. */
             path: string | null;
             /**
              * Format: uint32
@@ -4991,7 +5129,7 @@ export interface components {
         };
         /**
          * HealthInput
-         * @description What is left out keeps its value, or gets the usual one: tcp, each 5 s, 60 s to start.
+         * @description What is left out keeps its value, or gets the usual one: auto, each 5 s, 60 s to start.
          */
         HealthInput: {
             kind?: (string & components["schemas"]["HealthKind"]) | null;
@@ -5004,7 +5142,7 @@ export interface components {
             start_seconds?: number | null;
         };
         /** @enum {string} */
-        HealthKind: "tcp" | "http" | "running";
+        HealthKind: "auto" | "web" | "tcp" | "http" | "running";
         /**
          * HealthProbe
          * @description One question to an upstream.
@@ -5354,6 +5492,8 @@ export interface components {
             number: number;
             commit: components["schemas"]["Commit"] | null;
             image_name: string;
+            /** @description By what its registry knows it, `name@sha256:…`; null for one that was built here. */
+            digest: string | null;
             /** Format: date-time */
             created_at: string;
             /** @description The deployment that made it. */
@@ -5641,11 +5781,11 @@ export interface components {
             next: string | null;
         };
         /**
-         * Page_IdentityProvider
+         * Page_File
          * @description A part of a list.
          */
-        IdentityProviderPage: {
-            items: components["schemas"]["IdentityProvider"][];
+        FilePage: {
+            items: components["schemas"]["File"][];
             /** @description Give it as `cursor` for the part behind this one; null at the end. */
             next: string | null;
         };
@@ -6138,36 +6278,14 @@ export interface components {
             description?: string | null;
         };
         /**
-         * ProviderFinding
-         * @description A step of a test.
+         * Promotion
+         * @description What to bring where.
          */
-        ProviderFinding: {
-            what: string;
-            ok: boolean;
-            /** @description What was found, or what is wrong. */
-            detail: string;
-        };
-        /**
-         * @description How a provider is spoken to.
-         * @enum {string}
-         */
-        ProviderKind: "oidc" | "ldap";
-        /**
-         * ProviderReport
-         * @description What a test found.
-         */
-        ProviderReport: {
-            /** @description Nothing is wrong, as far as can be seen without somebody signing in. */
-            ok: boolean;
-            findings: components["schemas"]["ProviderFinding"][];
-        };
-        /**
-         * ProviderTest
-         * @description What to try.
-         */
-        ProviderTest: {
-            /** @description Somebody to look for in a directory. */
-            user?: string | null;
+        Promotion: {
+            /** @description An app of the same project, or an environment of it that has an app of the same name. */
+            to: string;
+            /** @description The id of a release or of the deployment that made it, or its number; left out: what is live. */
+            release?: string | null;
         };
         /**
          * @description A version of haproxy's PROXY protocol.
@@ -6301,12 +6419,15 @@ export interface components {
             /** @description By what its registry knows it, `name@sha256:…`; null for one that was built here. */
             digest: string | null;
             commit: components["schemas"]["Commit"] | null;
+            /** @description Where the forge shows the commit. */
+            commit_page: string | null;
             /** @description The upload that it was built from; kept with it. */
             upload: string | null;
             /** Format: uint16 */
             port: number;
             command: string[] | null;
             mounts: components["schemas"]["Mount"][];
+            files: components["schemas"]["ReleaseFile"][];
             /** @description The hosts it was made live under. */
             domains: string[];
             limits: components["schemas"]["Limits"];
@@ -6315,8 +6436,25 @@ export interface components {
             /** Format: uint64 */
             variables_version: number;
             live: boolean;
+            /** @description It is kept until it is unpinned. */
+            pinned: boolean;
+            /**
+             * Format: uint64
+             * @description Of its image, with what that shares with others; 0: not known.
+             */
+            bytes: number;
             /** Format: date-time */
             created_at: string;
+        };
+        /**
+         * ReleaseFile
+         * @description A configuration file of a release, without what is in it.
+         */
+        ReleaseFile: {
+            path: string;
+            /** @description Permission bits in octal. */
+            mode: string;
+            secret: boolean;
         };
         /** ReleaseVariable */
         ReleaseVariable: {
@@ -6402,6 +6540,11 @@ export interface components {
         Rollback: {
             /** @description The id of a release or of the deployment that made it, or its number; left out: what was live before. */
             to?: string | null;
+            /**
+             * @description Leave domains as they are now, in place of giving them the rules and policies that the release had; left out: false.
+             *     Domains that came since always stay.
+             */
+            keep_routes?: boolean | null;
         };
         /**
          * Rule
@@ -17563,6 +17706,353 @@ export interface operations {
             };
         };
     };
+    file_list: {
+        parameters: {
+            query?: {
+                /** @description Show secret contents too; needs a right of its own and is recorded. */
+                reveal?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilePage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilePut"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilePage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_remove: {
+        parameters: {
+            query?: {
+                /** @description Which one. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     domain_list_app: {
         parameters: {
             query?: {
@@ -21615,13 +22105,365 @@ export interface operations {
             };
         };
     };
+    release_promote: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
+        responses: {
+            /** @description Begun; the record shows how it goes on. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+                /** @description The id of a release or a deployment, or its number. */
+                release: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_unpin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+                /** @description The id of a release or a deployment, or its number. */
+                release: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     release_diff: {
         parameters: {
             query: {
                 /** @description The id of a release or a deployment, or its number. */
                 from: string;
-                /** @description The id of a release or a deployment, or its number. */
+                /** @description The id of a release or a deployment, its number, or `live`. */
                 to: string;
+                /** @description The app that `to` is of, or an environment of the project that has an app of the same name; left out: the same. */
+                to_app?: string;
             };
             header?: never;
             path: {

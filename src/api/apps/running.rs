@@ -18,7 +18,7 @@ pub struct Limits {
 #[derive(Debug, Object)]
 pub struct Health {
     pub kind: HealthKind,
-    /// What to ask for, with `http`.
+    /// What to ask for, with `http` and `web`.
     pub path: Option<String>,
     /// Between two tries.
     pub interval_seconds: u32,
@@ -31,6 +31,10 @@ pub struct Health {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum HealthKind {
+    /// As it is made: `web` at `/` for what a web framework's preset builds, else `tcp`.
+    Auto,
+    /// `GET path` answers, and not with a failure of the app: below 500.
+    Web,
     /// The port takes connections.
     Tcp,
     /// `GET path` answers 200 to 399.
@@ -57,7 +61,7 @@ pub struct LimitsInput {
     pub pids: Option<u32>,
 }
 
-/// What is left out keeps its value, or gets the usual one: tcp, each 5 s, 60 s to start.
+/// What is left out keeps its value, or gets the usual one: auto, each 5 s, 60 s to start.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub struct HealthInput {
@@ -92,6 +96,8 @@ impl From<types::Limits> for Limits {
 impl From<types::HealthCheck> for Health {
     fn from(check: types::HealthCheck) -> Health {
         let (kind, path) = match check.probe {
+            types::Probe::Auto => (HealthKind::Auto, None),
+            types::Probe::Web { path } => (HealthKind::Web, Some(path)),
             types::Probe::Tcp => (HealthKind::Tcp, None),
             types::Probe::Http { path } => (HealthKind::Http, Some(path)),
             types::Probe::Running => (HealthKind::Running, None),
@@ -131,12 +137,16 @@ impl HealthInput {
     /// What is said here, and the rest from `base`.
     pub(super) fn over(self, base: types::HealthCheck) -> types::Result<types::HealthCheck> {
         let probe = match (self.kind, self.path, base.probe) {
+            (Some(HealthKind::Auto), _, _) => types::Probe::Auto,
+            (Some(HealthKind::Web), Some(path), _) | (None, Some(path), types::Probe::Web { .. }) => types::Probe::Web { path },
+            (Some(HealthKind::Web), None, types::Probe::Web { path }) => types::Probe::Web { path },
+            (Some(HealthKind::Web), None, _) => types::Probe::Web { path: "/".to_owned() },
             (Some(HealthKind::Tcp), _, _) => types::Probe::Tcp,
             (Some(HealthKind::Running), _, _) => types::Probe::Running,
             (Some(HealthKind::Http), Some(path), _) | (None, Some(path), types::Probe::Http { .. }) => types::Probe::Http { path },
             (Some(HealthKind::Http), None, types::Probe::Http { path }) => types::Probe::Http { path },
             (Some(HealthKind::Http), None, _) => types::Probe::Http { path: "/".to_owned() },
-            (None, Some(_), _) => return Err(Error::invalid("health.path", "goes with the kind http only")),
+            (None, Some(_), _) => return Err(Error::invalid("health.path", "goes with the kinds http and web only")),
             (None, None, probe) => probe,
         };
         Ok(types::HealthCheck {

@@ -61,7 +61,7 @@ pub(crate) fn checked_health(health: HealthCheck) -> Result<HealthCheck> {
     in_range("interval_seconds", health.interval_seconds, 1, 3600)?;
     in_range("timeout_seconds", health.timeout_seconds, 1, 300)?;
     in_range("start_seconds", health.start_seconds, 1, 3600)?;
-    if let Probe::Http { path } = &health.probe {
+    if let Probe::Http { path } | Probe::Web { path } = &health.probe {
         let fits = path.starts_with('/') && path.len() <= 2048 && path.chars().all(|c| c.is_ascii_graphic());
         if !fits {
             return Err(Error::invalid("path", "must begin with / and have no spaces, such as /health"));

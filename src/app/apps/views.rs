@@ -2,7 +2,7 @@
 
 use crate::{deployments, ground::Ground, observed::AppState, projects::of, stacks};
 use std::collections::HashMap;
-use types::{Actor, App, AppId, Deployment, Domain, Environment, Mount, Project, Release, Result, Source, Volume};
+use types::{Actor, App, AppId, Deployment, Domain, Environment, HealthCheck, Mount, Project, Release, Result, Source, Volume};
 
 /// An app with what people want to see beside it.
 #[derive(Debug, Clone)]
@@ -84,12 +84,18 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
     Ok(views)
 }
 
+/// Whether a release's check is what the app asks for.
+fn health_is(wish: &HealthCheck, made: &HealthCheck) -> bool {
+    let times = |health: &HealthCheck| (health.interval_seconds, health.timeout_seconds, health.start_seconds);
+    wish.probe.is_met_by(&made.probe) && times(wish) == times(made)
+}
+
 /// Whether a deployment of the same commit would change something.
 pub(super) fn differs(app: &App, release: &Release) -> bool {
     app.variables_version != release.variables_version
         || app.limits != release.limits
-        || app.health != release.health
-        || (release.stack.is_none() && app.mounts != release.mounts)
+        || !health_is(&app.health, &release.health)
+        || (release.stack.is_none() && (app.mounts != release.mounts || app.files != release.files))
         || app.command != release.command
         || app.grace_seconds != release.grace_seconds
         || app.port.is_some_and(|port| port != release.port)

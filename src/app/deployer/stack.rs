@@ -120,6 +120,7 @@ impl Step<'_> {
         let source = buildable(build, tree)?;
         self.image_built(tree, &source, build.arguments.clone(), tag)
             .await
+            .map(|(image, _)| image)
             .map_err(|error| match error {
                 Error::Invalid { field, why } => Error::Invalid {
                     field,
@@ -198,7 +199,8 @@ impl Step<'_> {
             .iter()
             .find(|service| service.name == main_name)
             .map(|service| service.image_name.clone());
-        let mut next = self.released(main_image, image_name.unwrap_or_default())?;
+        let probe = self.app.health.probe.settled(false);
+        let mut next = self.released(main_image, image_name.unwrap_or_default(), probe)?;
         if let Some(Made::Release(release)) = &mut next.live {
             release.port = port.unwrap_or(release.port);
             release.mounts = Vec::new();

@@ -7,7 +7,7 @@ use types::{ReleaseService, ReleaseStack, Result, StackService};
 /// What differs between the services of two releases; values are not shown.
 pub(crate) fn differences(ground: &Ground, from: &ReleaseStack, to: &ReleaseStack) -> Result<Vec<Difference>> {
     let mut found = Vec::new();
-    let mut say = |what: String, from: Option<String>, to: Option<String>| found.push(Difference { what, from, to });
+    let mut say = |what: String, from: Option<String>, to: Option<String>| found.push(Difference::new(what, from, to));
     let (old, new) = (open(ground, from)?, open(ground, to)?);
     let names: std::collections::BTreeSet<&str> = from
         .services

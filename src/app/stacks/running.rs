@@ -125,13 +125,13 @@ async fn spec(ground: &Ground, app: &App, release: &Release, service: &StackServ
         mounts,
         limits: service.limits.or(&app.limits),
         grace_seconds: grace_of(service, app),
+        files: service.files.clone(),
         service: Some(Box::new(ServiceSpec {
             entrypoint: service.entrypoint.clone(),
             labels: service.labels.clone(),
             health: service.health.clone(),
             restart: service.restart,
             runtime: service.runtime.clone(),
-            files: service.files.clone(),
             host_paths,
             also: Some((shared, outside)),
         })),
@@ -191,15 +191,24 @@ pub(crate) async fn start_missing(ground: &Ground, app: &App, release: &Release,
             release.owns(container) && mark.is_some_and(|mark| mark.name == service.name && mark.replica == replica)
         })
     };
-    let all_run = live.services.iter().all(|service| {
-        (0..service.replicas).all(|replica| {
-            there(service, replica).is_some_and(|container| match container.state {
-                ContainerState::Exited { code: 0, .. } => service.once,
-                ContainerState::Created | ContainerState::Exited { .. } => false,
-                _ => true,
+    let given_up = app
+        .halted
+        .as_ref()
+        .filter(|halt| halt.release == release.id)
+        .and_then(|halt| halt.service.as_deref());
+    let all_run = live
+        .services
+        .iter()
+        .filter(|service| given_up != Some(service.name.as_str()))
+        .all(|service| {
+            (0..service.replicas).all(|replica| {
+                there(service, replica).is_some_and(|container| match container.state {
+                    ContainerState::Exited { code: 0, .. } => service.once,
+                    ContainerState::Created | ContainerState::Exited { .. } => false,
+                    _ => true,
+                })
             })
-        })
-    });
+        });
     if all_run {
         return Ok(false);
     }
@@ -213,6 +222,9 @@ pub(crate) async fn start_missing(ground: &Ground, app: &App, release: &Release,
         let Some(made) = live.services.iter().find(|made| made.name == service.name) else {
             continue;
         };
+        if given_up == Some(service.name.as_str()) {
+            continue;
+        }
         for replica in 0..made.replicas {
             let found = there(made, replica);
             let failed_once =

@@ -98,7 +98,8 @@ pub struct RunArgs {
     /// Processes and threads it may have
     #[arg(long, value_name = "COUNT")]
     pub(super) pids: Option<u32>,
-    /// How to tell that it serves: tcp (the port answers), http:/path (2xx or 3xx), running (it stays up)
+    /// How to tell that it serves: auto (web for web frameworks, else tcp), tcp (the port answers), http:/path (2xx or 3xx),
+    /// web:/path (below 500), running (it stays up)
     #[arg(long, value_name = "CHECK", value_parser = health)]
     health: Option<(HealthKind, Option<String>)>,
     /// How long it may take until it serves, such as 60s
@@ -240,14 +241,19 @@ fn mount(text: &str) -> Result<MountInput, String> {
     })
 }
 
-/// `tcp`, `running`, `http` or `http:/path`
+/// `auto`, `tcp`, `running`, `http`, `http:/path`, `web` or `web:/path`
 fn health(text: &str) -> Result<(HealthKind, Option<String>), String> {
     match text.split_once(':').unwrap_or((text, "")) {
+        ("auto", "") => Ok((HealthKind::Auto, None)),
+        ("web", "") => Ok((HealthKind::Web, Some("/".to_owned()))),
+        ("web", path) if path.starts_with('/') => Ok((HealthKind::Web, Some(path.to_owned()))),
         ("tcp", "") => Ok((HealthKind::Tcp, None)),
         ("running", "") => Ok((HealthKind::Running, None)),
         ("http", "") => Ok((HealthKind::Http, Some("/".to_owned()))),
         ("http", path) if path.starts_with('/') => Ok((HealthKind::Http, Some(path.to_owned()))),
-        _ => Err(format!("`{text}` is no health check; use tcp, http:/path or running")),
+        _ => Err(format!(
+            "`{text}` is no health check; use auto, tcp, http:/path, web:/path or running"
+        )),
     }
 }
 
@@ -280,6 +286,8 @@ mod tests {
         assert_eq!(health("http:/up"), Ok((HealthKind::Http, Some("/up".into()))));
         assert_eq!(health("http"), Ok((HealthKind::Http, Some("/".into()))));
         assert_eq!(health("tcp"), Ok((HealthKind::Tcp, None)));
+        assert_eq!(health("auto"), Ok((HealthKind::Auto, None)));
+        assert_eq!(health("web:/up"), Ok((HealthKind::Web, Some("/up".into()))));
         for wrong in ["", "http:up", "tcp:80", "https:/up"] {
             assert!(health(wrong).is_err(), "{wrong}");
         }

@@ -128,7 +128,7 @@ fn describe(app: &App, out: &Output) -> String {
         ),
     );
     let health = match &app.health.path {
-        Some(path) if app.health.kind == HealthKind::Http => format!("http {path}"),
+        Some(path) if matches!(app.health.kind, HealthKind::Http | HealthKind::Web) => format!("{} {path}", app.health.kind),
         _ => app.health.kind.to_string(),
     };
     facts.add("Health check", health);
@@ -149,6 +149,7 @@ fn describe(app: &App, out: &Output) -> String {
             "Live",
             format!("release #{}, {commit}, {}", release.number, when(&release.created_at, now)),
         );
+        facts.maybe("Digest", release.digest.clone());
     }
     if let Some(deployment) = &app.deployment {
         let phase = deployment.phase.to_string();

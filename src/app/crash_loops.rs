@@ -1,0 +1,114 @@
+//! Containers that keep exiting: the engine starts them again and again; here it is counted, and given up on when the app's
+//! limit is reached. Somebody who starts the app, or a new release, begins anew.
+
+use crate::ground::Ground;
+use std::{collections::HashMap, time::Duration};
+use types::{Actor, App, Container, ContainerState, Fact, Halt, Release, Result, STEADY, Time, report};
+
+/// The restarts in a row of each container.
+#[derive(Default)]
+pub(crate) struct CrashLoops {
+    rows: HashMap<String, Row>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Row {
+    /// What the engine counted when it was last seen.
+    counted: u32,
+    /// Without a time in between in which it ran well.
+    restarts: u32,
+    /// How it ended last.
+    why: Option<String>,
+}
+
+impl CrashLoops {
+    /// Counts, and stops what has reached its limit; that is recorded in the app first, so that a crash in between is no way
+    /// around it.
+    pub async fn end(&mut self, ground: &Ground, live: &mut [(App, Release)], seen: &[Container]) -> Result<()> {
+        let now = ground.world.now();
+        self.rows.retain(|id, _| seen.iter().any(|container| container.id == *id));
+        for (app, release) in live {
+            for container in seen.iter().filter(|container| release.owns(container)) {
+                let row = self.rows.entry(container.id.clone()).or_default();
+                row.look(container, release, now);
+                let service = container.owner.service.as_ref().map(|mark| mark.name.clone());
+                let halted = app
+                    .halted
+                    .as_ref()
+                    .is_some_and(|halt| halt.release == release.id && halt.service == service);
+                if app.restart_limit == 0 || (!halted && row.restarts < app.restart_limit) {
+                    continue;
+                }
+                if !halted {
+                    let halt = Halt {
+                        release: release.id.clone(),
+                        service,
+                        why: row.why.clone().unwrap_or_else(|| "it keeps exiting".into()),
+                        restarts: row.restarts,
+                        at: now,
+                    };
+                    *app = record(ground, app, halt).await?;
+                }
+                row.restarts = 0;
+                if !matches!(container.state, ContainerState::Exited { .. } | ContainerState::Created) {
+                    let grace = Duration::from_secs(release.grace_seconds.into());
+                    if let Err(error) = ground.node.container_stop(&container.id, grace).await {
+                        tracing::warn!("giving up on {}: {}", container.name, report(&error));
+                    }
+                }
+            }
+        }
+        let deaths: HashMap<String, String> = self
+            .rows
+            .iter()
+            .filter_map(|(id, row)| Some((id.clone(), row.why.clone()?)))
+            .collect();
+        ground.observed.rcu(|observed| {
+            let mut observed = (**observed).clone();
+            observed.deaths.clone_from(&deaths);
+            observed
+        });
+        Ok(())
+    }
+}
+
+async fn record(ground: &Ground, app: &App, halt: Halt) -> Result<App> {
+    let words = halt.words();
+    let set = |app: &mut App| {
+        app.halted = Some(halt.clone());
+        Ok(())
+    };
+    let stored = ground.store.apps.update(app.id.as_str(), set).await?;
+    let fact = Fact::AppStateChanged {
+        app: app.id.clone(),
+        name: app.name.to_string(),
+        state: "given up on".into(),
+        why: Some(words),
+    };
+    ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
+    Ok(stored.value)
+}
+
+impl Row {
+    fn look(&mut self, container: &Container, release: &Release, now: Time) {
+        let steady = container.state.is_running() && container.started_at.is_some_and(|at| now.since(at) >= STEADY);
+        self.restarts = match steady {
+            true => 0,
+            // The engine counts anew when somebody starts it.
+            false => self.restarts + container.restarts.saturating_sub(self.counted),
+        };
+        self.counted = container.restarts;
+        if let ContainerState::Exited { code, out_of_memory } | ContainerState::Restarting { code, out_of_memory } = container.state {
+            self.why = Some(died(code, out_of_memory, release));
+        }
+    }
+}
+
+/// `killed: out of memory, limit 256 MiB`, `exited with code 1`.
+fn died(code: i64, out_of_memory: bool, release: &Release) -> String {
+    match (out_of_memory, &release.stack) {
+        (true, None) => format!("killed: out of memory, limit {} MiB", release.limits.memory_bytes >> 20),
+        (true, Some(_)) => "killed: out of memory".into(),
+        (false, _) => format!("exited with code {code}"),
+    }
+}

@@ -1,0 +1,127 @@
+//! `serverkit release …` and `serverkit promote`.
+
+use crate::{
+    commands::Context,
+    deployments,
+    failure::Result,
+    lists,
+    output::{Cell, Table, Tone, bytes, when},
+};
+use clap::{Args, Subcommand};
+use client::types::{Promotion, Release};
+use types::{Clock, SystemClock};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the releases of an app that are kept
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Keep a release until it is unpinned, whatever its age
+    Pin(Named),
+    /// Let a release go when its time comes
+    Unpin(Named),
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Name or id of the app
+    name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Named {
+    /// Name or id of the app
+    name: String,
+    /// Number or id of the release
+    release: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Promote {
+    /// Name or id of the app that has the release; blog@staging where several environments have a blog
+    name: String,
+    /// Number or id of the release; without it what is live
+    release: Option<String>,
+    /// An app of the same project, or an environment of it that has an app of the same name
+    #[arg(long, value_name = "APP|ENVIRONMENT")]
+    to: String,
+    /// Show what would differ from what is live there, and deploy nothing
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
+    /// Wait until it is live, showing the log; the exit code is 1 if it does not get there
+    #[arg(long, short = 'w')]
+    wait: bool,
+}
+
+pub async fn run(context: &Context, command: Command) -> Result {
+    let client = context.panel()?;
+    match command {
+        Command::List(args) => {
+            let app = &args.name;
+            let releases =
+                lists::all::<Release, _>(async |cursor| client.ask(client.release_list(app, cursor, lists::LIMIT)).await).await?;
+            let empty = format!("{app} was never deployed; deploy it: serverkit deploy {app}");
+            context.out.list(&releases.json, &empty, || table(&releases.items))
+        }
+        Command::Pin(args) => {
+            let release = client.ask(client.release_pin(&args.name, number(&args.release))).await?;
+            context.out.answer(&release.json, || {
+                format!("release #{} is kept until it is unpinned", release.value.number)
+            })
+        }
+        Command::Unpin(args) => {
+            let release = client.ask(client.release_unpin(&args.name, number(&args.release))).await?;
+            context.out.answer(&release.json, || {
+                format!("release #{} goes when its time comes", release.value.number)
+            })
+        }
+    }
+}
+
+pub async fn promote(context: &Context, args: Promote) -> Result {
+    let client = context.panel()?;
+    if args.dry_run {
+        let from = args.release.as_deref().map_or("live", number);
+        let answer = client.ask(client.release_diff(&args.name, from, "live", Some(&args.to))).await?;
+        return deployments::show_changes(context, &answer);
+    }
+    let body = Promotion {
+        to: args.to,
+        release: args.release,
+    };
+    let answer = client.ask(client.release_promote(&args.name, &body)).await?;
+    deployments::begun(context, &client, &answer.value, &answer.json, args.wait).await
+}
+
+/// `#` would end the path of an address.
+fn number(release: &str) -> &str {
+    release.trim_start_matches('#')
+}
+
+fn table(releases: &[Release]) -> Table {
+    let mut table = Table::new(["NUMBER", "", "IMAGE", "DIGEST", "COMMIT", "VARIABLES", "FILES", "SIZE", "MADE"]);
+    let now = SystemClock.now();
+    for release in releases {
+        let mark = match (release.live, release.pinned) {
+            (true, _) => Cell::tone("live", Tone::Good),
+            (false, true) => Cell::from("pinned"),
+            (false, false) => Cell::from(""),
+        };
+        let digest = release.digest.as_deref().and_then(|digest| digest.split_once("@sha256:"));
+        table.row([
+            format!("#{}", release.number).into(),
+            mark,
+            release.image_name.clone().into(),
+            digest
+                .map(|(_, hex)| hex.chars().take(12).collect::<String>())
+                .unwrap_or_default()
+                .into(),
+            release.commit.as_ref().map(deployments::commit_text).unwrap_or_default().into(),
+            release.variables.len().to_string().into(),
+            release.files.len().to_string().into(),
+            if release.bytes > 0 { bytes(release.bytes) } else { String::new() }.into(),
+            when(&release.created_at, now).into(),
+        ]);
+    }
+    table
+}

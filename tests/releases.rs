@@ -1,0 +1,337 @@
+//! Releases: that the way back brings all of one back, how two differ, which are kept, and how one gets elsewhere.
+
+use crate::deploy::{app_of, containers, text};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+use testkit::{GitFixture, TestPanel, docker, docker_host, eventually_ok};
+
+const SOON: Duration = Duration::from_secs(90);
+
+/// What the app's one container is made of and what its hosts do, without ids, names, dates and addresses.
+async fn effective(panel: &TestPanel, app: &Value, host: &str) -> String {
+    let name = eventually_ok("one container is left", SOON, || async {
+        match containers(app).as_slice() {
+            [one] => Ok(one.clone()),
+            several => Err(format!("{several:?}")),
+        }
+    })
+    .await;
+    let found: Value = serde_json::from_str(&docker(&docker_host(), &["inspect", &name]).unwrap()).unwrap();
+    let found = &found[0];
+    let mut config = found["Config"].clone();
+    config.as_object_mut().unwrap().remove("Hostname");
+    config["Env"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
+    let mut labels: BTreeMap<String, Value> = serde_json::from_value(config["Labels"].clone()).unwrap();
+    labels.remove("serverkit.release");
+    config["Labels"] = json!(labels);
+    let networks = found["NetworkSettings"]["Networks"].as_object().unwrap();
+    // The engine adds the container's short id.
+    let aliases = |network: &Value| -> Vec<Value> {
+        let short = &text(found, "Id")[..12];
+        network["Aliases"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|alias| *alias != short)
+            .cloned()
+            .collect()
+    };
+    let networks: BTreeMap<&String, Vec<Value>> = networks.iter().map(|(name, network)| (name, aliases(network))).collect();
+    let mut files = Vec::new();
+    for path in ["/etc/app/one.ini", "/etc/app/two.ini"] {
+        files.push(docker(&docker_host(), &["exec", &name, "stat", "-c", "%a %u %s", path]).ok());
+        files.push(docker(&docker_host(), &["exec", &name, "cat", path]).ok());
+    }
+    let mut routes = panel.list("/api/v1/apps/hello/domains").await;
+    routes.retain(|route| route["host"] == host);
+    let mut edge = Vec::new();
+    for part in ["policy", "rules"] {
+        edge.push(panel.get(&format!("/api/v1/domains/{host}/{part}")).await.expect(200).json());
+    }
+    let answers = [panel.visit(host, "/").await, panel.visit(host, "/old").await];
+    let answers: Vec<_> = answers
+        .iter()
+        .map(|answer| json!([answer.status.as_u16(), answer.header("x-place"), answer.text()]))
+        .collect();
+    let all = json!({
+        "image": found["Image"], "config": config, "host": found["HostConfig"], "networks": json!(networks), "files": files,
+        "routes": routes, "edge": edge, "answers": answers,
+    });
+    serde_json::to_string_pretty(&all).unwrap()
+}
+
+#[tokio::test]
+async fn docker_the_way_back_is_byte_equal() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let mut body = app_of("hello", &repository);
+    body["variables"] = json!([{"key": "COLOUR", "value": "green \"q\" $x\t"}, {"key": "PASSWORD", "value": "first-4711", "secret": true}]);
+    body["limits"] = json!({"memory_bytes": 134217728, "cpu_millis": 500, "pids": 77});
+    body["mounts"] = json!([{"volume": "data", "path": "/data", "read_only": true}]);
+    let app = panel
+        .create_app({
+            body["deploy"] = json!(false);
+            body
+        })
+        .await;
+    let file = |path: &str, content: &str, mode: &str| json!({"path": path, "content": content, "mode": mode});
+    let put = async |body: Value| panel.put("/api/v1/apps/hello/files", body).await.expect(200);
+    put(file("/etc/app/one.ini", "[a]\r\nb = ü\n", "640")).await;
+    let policy = |place: &str| json!({"response_headers": {"set": {"x-place": place}}});
+    panel.put("/api/v1/domains/hello.test/policy", policy("first")).await.expect(200);
+    let rule = json!({"name": "old", "matches": {"path": {"kind": "exact", "path": "/old"}}, "action": {"kind": "respond", "status": 410, "content_type": "text/plain", "body": "gone"}});
+    let rule = panel.post("/api/v1/domains/hello.test/rules", rule).await.expect(201).json();
+    let first = panel.deploy("hello").await;
+    panel.live(&first).await;
+    let before = effective(&panel, &app, "hello.test").await;
+    assert!(
+        before.contains("first") && before.contains("410") && before.contains("gone"),
+        "{before}"
+    );
+
+    // All of it becomes something else, some of it at once.
+    repository.edit("app.py", "\"one\"", "\"two\"");
+    let set = json!({"set": [{"key": "COLOUR", "value": "blue"}, {"key": "NEW", "value": "x"}, {"key": "PASSWORD", "value": "second-4712", "secret": true}], "unset": []});
+    panel.patch("/api/v1/apps/hello/variables", set).await.expect(200);
+    let change = json!({
+        "limits": {"memory_bytes": 268435456, "cpu_millis": 700, "pids": 88}, "grace_seconds": 9,
+        "mounts": [{"volume": "data", "path": "/elsewhere"}, {"volume": "more", "path": "/more", "read_only": true}],
+        "health": {"kind": "http", "path": "/"},
+    });
+    panel.patch("/api/v1/apps/hello", change).await.expect(200);
+    put(file("/etc/app/one.ini", "other", "600")).await;
+    put(file("/etc/app/two.ini", "new", "644")).await;
+    panel.put("/api/v1/domains/hello.test/policy", policy("second")).await.expect(200);
+    panel
+        .delete(&format!("/api/v1/domains/hello.test/rules/{}", text(&rule, "id")))
+        .await
+        .expect(204);
+    panel
+        .post("/api/v1/apps/hello/domains", json!({"host": "later.test"}))
+        .await
+        .expect(201);
+    let second = panel.deploy("hello").await;
+    panel.live(&second).await;
+    let changed = effective(&panel, &app, "hello.test").await;
+    assert_ne!(changed, before);
+    let diff = panel.get("/api/v1/apps/hello/diff?from=1&to=live").await.expect(200).json();
+    let whats: Vec<String> = diff["changes"].as_array().unwrap().iter().map(|one| text(one, "what")).collect();
+    for what in [
+        "commit",
+        "variable COLOUR",
+        "variable NEW",
+        "variable PASSWORD",
+        "file /etc/app/one.ini",
+        "file /etc/app/two.ini",
+        "mount /data",
+        "mount /elsewhere",
+        "memory",
+        "cpu",
+        "pids",
+        "health check",
+        "domains",
+        "route hello.test",
+    ] {
+        assert!(whats.iter().any(|one| one == what), "{what} in {whats:?}");
+    }
+    assert!(!diff.to_string().contains("471"), "{diff}");
+
+    panel.cli(&["rollback", "hello", "1", "--wait"]).await.expect(0);
+    let after = effective(&panel, &app, "hello.test").await;
+    assert_eq!(after, before);
+    // What came since is not taken away, and leads to what is live.
+    let later = panel.visit("later.test", "/").await.expect(200);
+    assert_eq!(later.text(), "hello one");
+    // Forward again, with the routes as they are.
+    panel.cli(&["rollback", "hello", "2", "--keep-routes", "--wait"]).await.expect(0);
+    let kept = panel.visit("hello.test", "/").await.expect(200);
+    assert_eq!(
+        (kept.text(), kept.header("x-place").as_deref()),
+        ("hello two".into(), Some("first"))
+    );
+}
+
+#[tokio::test]
+async fn docker_a_release_is_promoted_and_pinned() {
+    let mut panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let project = text(&panel.list("/api/v1/projects").await[0], "id");
+    let made = panel
+        .post(&format!("/api/v1/projects/{project}/environments"), json!({"name": "staging"}))
+        .await
+        .expect(201)
+        .json();
+    let mut body = app_of("hello", &repository);
+    body["variables"] = json!([{"key": "PLACE", "value": "production"}]);
+    let mut staging = app_of("hello", &repository);
+    staging["domains"] = json!(["staging.test"]);
+    staging["environment"] = json!(text(&made, "id"));
+    staging["variables"] = json!([{"key": "PLACE", "value": "staging"}]);
+    let production = panel.live_app(body).await;
+    let production = text(&production, "id");
+    repository.edit("app.py", "\"one\"", "\"two\"");
+    let staged = panel.create_app(staging).await;
+    let staged = text(&staged, "id");
+    panel.live(&text(&panel.newest(&staged).await, "id")).await;
+    assert_eq!(panel.visit("staging.test", "/").await.expect(200).text(), "hello two");
+    assert_eq!(panel.visit("hello.test", "/").await.expect(200).text(), "hello one");
+
+    // One name in two environments: the name alone is not enough, with the environment it is.
+    panel.cli(&["release", "list", "hello"]).await.expect(1);
+    let preview = panel
+        .cli(&["promote", "hello@staging", "--to", "production", "--dry-run"])
+        .await
+        .expect(0)
+        .stdout;
+    assert!(preview.contains("commit") && preview.contains("variable PLACE"), "{preview}");
+    panel
+        .cli(&["promote", "hello@staging", "--to", "production", "--wait"])
+        .await
+        .expect(0);
+    assert_eq!(panel.visit("hello.test", "/").await.expect(200).text(), "hello two");
+    let environment = panel.visit("hello.test", "/environment").await.expect(200).json();
+    assert_eq!(environment["PLACE"], "cHJvZHVjdGlvbg==", "its own variables");
+    let release = async |app: &str| panel.list(&format!("/api/v1/apps/{app}/releases")).await[0].clone();
+    let (from, to) = (release(&staged).await, release(&production).await);
+    assert_eq!((&to["image"], &to["commit"]), (&from["image"], &from["commit"]));
+    let newest = panel.newest(&production).await;
+    assert_eq!(
+        (text(&newest, "cause"), text(&newest, "promoted")),
+        ("promotion".into(), text(&from, "id"))
+    );
+
+    // What it must not be done with.
+    let promote = async |body: Value| panel.post(&format!("/api/v1/apps/{staged}/promote"), body).await;
+    promote(json!({"to": "nowhere"})).await.expect(404);
+    promote(json!({"to": production, "release": "77"})).await.expect(404);
+    let same = promote(json!({"to": staged})).await.expect(422);
+    assert!(same.detail().contains("the same app"), "{}", same.detail());
+
+    // The first one is pinned, so that the limit of one does not reach it.
+    panel.cli(&["release", "pin", &production, "1"]).await.expect(0);
+    let limits = [
+        "app",
+        "update",
+        &production,
+        "--keep-releases",
+        "1",
+        "--keep-days",
+        "30",
+        "--keep-size",
+        "100g",
+    ];
+    panel.cli(&limits).await.expect(0);
+    for _ in 0..3 {
+        let deployed = panel.deploy(&production).await;
+        panel.live(&deployed).await;
+    }
+    // Each start tidies up.
+    panel.stop().await;
+    panel.start_again().await;
+    eventually_ok("old releases go", SOON, || async {
+        let left = panel.list(&format!("/api/v1/apps/{production}/releases")).await;
+        let numbers: Vec<u64> = left.iter().filter_map(|one| one["number"].as_u64()).collect();
+        match numbers == [5, 4, 1] {
+            true => Ok(()),
+            false => Err(format!("{numbers:?}")),
+        }
+    })
+    .await;
+    let listed = panel.cli(&["release", "list", &production]).await.expect(0).stdout;
+    assert!(listed.contains("pinned") && listed.contains("live"), "{listed}");
+    panel.cli(&["release", "unpin", &production, "1"]).await.expect(0);
+}
+
+/// Serves until somebody asks for `/eat`; from then on it takes too much memory whenever it starts.
+const HUNGRY: &str = r#"
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+def eat():
+    kept = []
+    while True:
+        kept.append(b"x" * (8 << 20))
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/eat":
+            open("/tmp/hungry", "w").close()
+            eat()
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *_):
+        pass
+
+if os.path.exists("/tmp/hungry"):
+    eat()
+HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"#;
+
+#[tokio::test]
+async fn docker_a_crash_loop_is_given_up_on_with_the_reason() {
+    let panel = TestPanel::docker().await;
+    let dockerfile = "FROM python:3.11-slim\nCOPY app.py .\nEXPOSE 8000\nCMD [\"python3\", \"app.py\"]\n";
+    let repository = GitFixture::of(&[("Dockerfile", dockerfile), ("app.py", HUNGRY)]);
+    let mut body = app_of("hungry", &repository);
+    body["limits"] = json!({"memory_bytes": 67108864});
+    let app = panel.live_app(body).await;
+    panel.cli(&["app", "update", "hungry", "--restart-limit", "3"]).await.expect(0);
+    assert_eq!(panel.get("/api/v1/apps/hungry").await.json()["pending_changes"], false);
+    panel.visit("hungry.test", "/eat").await;
+    let why = eventually_ok("it is given up on", SOON, || async {
+        let app = panel.get("/api/v1/apps/hungry").await.expect(200).json();
+        let why = app["state_detail"].as_str().unwrap_or_default().to_owned();
+        match app["state"] == "crashing" && why.contains("not started again") {
+            true => Ok(why),
+            false => Err(app.to_string()),
+        }
+    })
+    .await;
+    assert!(why.contains("killed: out of memory, limit 64 MiB"), "{why}");
+    let shown = panel.cli(&["app", "show", "hungry"]).await.expect(0).stdout;
+    assert!(shown.contains("killed: out of memory, limit 64 MiB"), "{shown}");
+    eventually_ok("nothing runs", SOON, || async {
+        match containers(&app).is_empty() {
+            true => Ok(()),
+            false => Err(format!("{:?}", containers(&app))),
+        }
+    })
+    .await;
+    // Another turn of the reconciler changes nothing; a person does.
+    panel.cli(&["app", "start", "hungry"]).await.expect(0);
+    eventually_ok("it is tried again, and given up on again", SOON, || async {
+        let app = panel.get("/api/v1/apps/hungry").await.expect(200).json();
+        match app["state_detail"].as_str().is_some_and(|why| why.contains("not started again")) {
+            true => Ok(()),
+            false => Err(app.to_string()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_web_frameworks_are_asked_for_an_answer() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("static");
+    let mut body = app_of("site", &repository);
+    body.as_object_mut().unwrap().remove("health");
+    let app = panel.live_app(body).await;
+    assert_eq!(app["health"]["kind"], "auto", "{app}");
+    assert_eq!(app["pending_changes"], false, "{app}");
+    let release = panel.list("/api/v1/apps/site/releases").await[0].clone();
+    assert_eq!(
+        (&release["health"]["kind"], &release["health"]["path"]),
+        (&json!("web"), &json!("/"))
+    );
+    let log = panel.build_log(&text(&app["deployment"], "id")).await;
+    assert!(log.contains("answers below 500"), "{log}");
+    // With a Dockerfile nobody knows what it is.
+    let repository = GitFixture::sample("hello");
+    let mut body = app_of("hello", &repository);
+    body.as_object_mut().unwrap().remove("health");
+    panel.live_app(body).await;
+    let release = panel.list("/api/v1/apps/hello/releases").await[0].clone();
+    assert_eq!(release["health"]["kind"], "tcp", "{release}");
+}
