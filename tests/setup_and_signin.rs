@@ -440,7 +440,7 @@ fn rights() -> BTreeMap<String, Right> {
         .collect()
 }
 
-const ROLES: [&str; 4] = ["viewer", "developer", "admin", "owner"];
+const ROLES: [&str; 5] = ["member", "viewer", "developer", "admin", "owner"];
 const SCOPES: [&str; 4] = ["read", "deploy", "write", "admin"];
 
 fn reaches(order: &[&str], has: &str, needs: &str) -> bool {
@@ -480,6 +480,27 @@ async fn every_operation_by_everybody() {
     }
     for scope in &SCOPES[..3] {
         somebody.push((format!("scope {scope}"), "owner", scope, panel.member("owner", scope).await));
+    }
+    // Roles that people made, with the rights of a built-in one: they reach exactly as far.
+    let developer = ["view", "view_servers", "deploy", "configure", "secrets", "terminal", "delete"];
+    let admin = [
+        "view_team",
+        "audit",
+        "manage_team",
+        "administer",
+        "operate",
+        "secure",
+        "use_host",
+        "use_local_paths",
+    ];
+    for (role, of) in [
+        ("viewer", developer[..2].to_vec()),
+        ("developer", developer.to_vec()),
+        ("admin", [&developer[..], &admin[..]].concat()),
+    ] {
+        let name = format!("like a {role}");
+        let api = panel.custom_member(&name, &of).await;
+        somebody.push((format!("somebody with a role {name}"), role, "admin", api));
     }
     let mut wrong = Vec::new();
     for (id, method, path) in &operations {
@@ -576,6 +597,9 @@ fn fill(path: &str) -> String {
             "volumes" => format!("vol_{nobody}"),
             "servers" => format!("srv_{nobody}"),
             "registries" => format!("reg_{nobody}"),
+            "roles" => format!("rol_{nobody}"),
+            "teams" => format!("tea_{nobody}"),
+            "grants" => format!("gra_{nobody}"),
             "deliveries" => format!("dlv_{nobody}"),
             other => panic!("what is in {path} after {other}?"),
         });

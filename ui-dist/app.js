@@ -42,6 +42,7 @@ const PAGES = [
   ['/servers/:server', () => import('./pages/servers.js')],
   ['/activity', () => import('./pages/activity.js')],
   ['/team', () => import('./pages/team.js')],
+  ['/team/roles', () => import('./pages/roles.js')],
   ['/audit', () => import('./pages/audit.js')],
   ['/security', () => import('./pages/security.js')],
   ['/identity-providers', () => import('./pages/identity-providers.js')],

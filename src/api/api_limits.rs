@@ -167,7 +167,7 @@ impl ApiLimitsApi {
     /// It is in force when this answers. Rules that stay as they are keep what they have counted. Needs the role admin.
     #[oai(path = "/api-limits", method = "patch", operation_id = "api_limits_update")]
     async fn api_limits_update(&self, who: Signed, body: Json<ApiLimitsPatch>) -> Answer<Json<ApiLimits>> {
-        who.actor.may(types::Action::Administer)?;
+        who.actor.may(types::Action::Operate)?;
         let rules = body.0.rules.map(|rules| rules.iter().map(typed).collect()).transpose()?;
         let exempt = body.0.exempt.map(|list| networks("exempt", list)).transpose()?;
         let limits = self.0.api_limits.update(&who.actor, ApiLimitsChange { rules, exempt }).await?;

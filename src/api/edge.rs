@@ -395,7 +395,7 @@ impl EdgeApi {
     /// Throw kept answers away
     #[oai(path = "/edge/purge", method = "post", operation_id = "edge_purge")]
     async fn edge_purge(&self, who: Signed, body: Json<PurgeWish>) -> Answer<Json<Purged>> {
-        who.actor.may(types::Action::Configure)?;
+        who.actor.may_somewhere(types::Action::Configure)?;
         let purge = types::Purge {
             host: body.0.host.map(|host| host.parse()).transpose()?,
             path: body.0.path,
@@ -457,7 +457,7 @@ impl EdgeApi {
     /// TCP connections or UDP datagrams, passed on as they are.
     #[oai(path = "/ports", method = "post", operation_id = "port_open")]
     async fn port_open(&self, who: Signed, body: Json<PortWish>) -> Answer<Created<Port>> {
-        who.actor.may(types::Action::Configure)?;
+        who.actor.may_somewhere(types::Action::Configure)?;
         let listen = port("listen", &body.0.listen)?;
         let wish = app::NewStream {
             listen,
@@ -479,7 +479,7 @@ impl EdgeApi {
         /// Such as `tcp-5432`.
         listen: Path<String>,
     ) -> Answer<Done> {
-        who.actor.may(types::Action::Configure)?;
+        who.actor.may_somewhere(types::Action::Configure)?;
         self.0.edge.close(&who.actor, port("listen", &listen.0)?).await?;
         Ok(Done::Done)
     }

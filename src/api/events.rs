@@ -145,7 +145,7 @@ impl EventsApi {
         #[oai(name = "Last-Event-ID")]
         last: Header<Option<String>>,
     ) -> Answer<EventStream<BoxStream<'static, Sent>>> {
-        who.actor.may(types::Action::View)?;
+        who.actor.may_somewhere(types::Action::View)?;
         let messages = stream::messages(self.0.clone(), who, last.0, stop.0.0.clone()).await?;
         Ok(EventStream::new(messages).to_event(|sent| sent.0).keep_alive(stream::PING))
     }

@@ -386,13 +386,14 @@ impl From<Failure> for poem::Error {
 }
 
 /// The failures that the document lists at every operation.
-const LISTED: [(u16, &str); 10] = [
+const LISTED: [(u16, &str); 11] = [
     (400, "The body is not JSON."),
     (401, "Not signed in, or the session or token has ended (`unauthenticated`)."),
     (403, "The role or the token's scope does not suffice (`forbidden`)."),
     (404, "No such thing (`not_found`)."),
     (409, "Not possible as things are (`taken`, `stale`, `busy`, `cancelled`)."),
     (413, "The body is too large."),
+    (415, "The body is not of the type that is asked for (`invalid`)."),
     (422, "A value cannot be used (`invalid`)."),
     (429, "Too many attempts (`throttled`); see `Retry-After`."),
     (500, "A bug or a broken disk (`internal`)."),

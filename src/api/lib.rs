@@ -30,6 +30,7 @@ mod logs;
 mod marketplace;
 mod metrics;
 mod once;
+mod organizations;
 mod outermost;
 mod overview;
 mod passkeys;
@@ -38,6 +39,7 @@ mod policies;
 mod projects;
 mod registries;
 mod releases;
+mod rights;
 mod second_factors;
 mod servers;
 mod sessions;
@@ -254,6 +256,8 @@ type Operations = (
         users::UsersApi,
         tokens::TokensApi,
         invitations::InvitationsApi,
+        rights::RightsApi,
+        organizations::OrganizationsApi,
     ),
     (traffic::TrafficApi, edge::EdgeApi, api_limits::ApiLimitsApi),
     (
@@ -305,6 +309,8 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             users::UsersApi(panel()),
             tokens::TokensApi(panel()),
             invitations::InvitationsApi(panel(), world.clone()),
+            rights::RightsApi(panel()),
+            organizations::OrganizationsApi(panel(), world.clone()),
         ),
         (
             traffic::TrafficApi(panel()),

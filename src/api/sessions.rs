@@ -2,8 +2,9 @@
 
 use crate::{
     Panel,
-    answers::{Created, Done, Page, created, moment, page},
+    answers::{Created, Done, Named, Page, created, moment, page},
     failures::{Answer, Code, Failure},
+    rights::Right,
     signed::{Caller, DEVICE_COOKIE, REFRESH_COOKIE, REFRESH_PATH, SESSION_COOKIE, Signed},
     tags::Tag,
     users::User,
@@ -35,6 +36,10 @@ pub struct Session {
     pub confirmed_until: Option<OffsetDateTime>,
     /// When a second factor must be set up; null: there is one, or need not be. After it nothing else is allowed.
     pub second_factor_due_at: Option<OffsetDateTime>,
+    /// The organization in which they act.
+    pub organization: Named,
+    /// What they may do, in the whole or in some place.
+    pub rights: Vec<Right>,
 }
 
 /// Who wants in.
@@ -119,6 +124,8 @@ impl From<app::SessionView> for Session {
                 Some(user) => User::of(user, view.standing.is_some_and(|standing| standing.has_factor)),
                 None => User::machine(&view.actor),
             },
+            organization: Named::new(view.organization.id, view.organization.name),
+            rights: view.actor.rights().into_iter().map(Right::from).collect(),
             csrf: view.csrf,
             expires_at: view.expires_at.map(moment),
         }
@@ -156,6 +163,8 @@ pub(crate) fn let_in(jar: &CookieJar, signed: app::SignedIn, now: Time) -> Sessi
     Session {
         confirmed_until: signed.standing.confirmed_until.map(moment),
         second_factor_due_at: signed.standing.due_at.map(moment),
+        organization: Named::new(signed.organization.id, signed.organization.name),
+        rights: signed.rights.into_iter().map(Right::from).collect(),
         user: User::of(signed.user, signed.standing.has_factor),
         csrf: signed.session.csrf,
         expires_at: Some(moment(signed.session.expires_at)),

@@ -69,12 +69,10 @@ impl SetupApi {
         // Being on the machine is proof enough; the browser there does not come through the socket.
         if let (Some(uid), true) = (caller.machine, token.is_empty()) {
             let user = self.0.setup.claim_on_machine(uid, wish).await?;
+            let view = self.0.sessions.show(&self.0.sessions.by_machine(uid)?)?;
             return Ok(created(Session {
                 user: User::of(user, false),
-                confirmed_until: None,
-                second_factor_due_at: None,
-                csrf: String::new(),
-                expires_at: None,
+                ..Session::from(view)
             }));
         }
         let signed = self.0.setup.claim(&token, wish, &caller.visitor).await?;

@@ -107,7 +107,7 @@ impl SharedVariablesApi {
         deploy: Query<Option<bool>>,
         body: Json<VariableImport>,
     ) -> Answer<Json<Page<Variable>>> {
-        who.actor.may(types::Action::Configure)?;
+        who.actor.may_somewhere(types::Action::Configure)?;
         let VariableImport { text, secret, scope } = body.0;
         let wish = app::Variables::read_dotenv(&text, scope.map(Into::into), secret)?;
         let deploy = deploy.0.unwrap_or(false);

@@ -17,7 +17,7 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 use std::time::Duration;
-use types::{Actor, Secret, SessionId};
+use types::{Actor, Secret};
 
 /// Holds the JWT.
 pub(crate) const SESSION_COOKIE: &str = "serverkit_session";
@@ -44,7 +44,7 @@ pub(crate) struct Signed {
 #[derive(Clone)]
 enum Proof {
     /// While it stands; its JWT may have expired since.
-    Session(SessionId),
+    Session,
     Token(Secret),
     Machine,
 }
@@ -75,9 +75,7 @@ async fn find(panel: &Panel, request: &Request) -> Answer<Signed> {
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         panel.sessions.check_csrf(&known, request.header(CSRF_HEADER))?;
     }
-    let session = known.session.as_ref().map(|session| session.id.clone());
-    let session = session.ok_or_else(|| Failure::new(Code::Unauthenticated, "sign in first"))?;
-    Ok(Signed::new(known, Proof::Session(session)))
+    Ok(Signed::new(known, Proof::Session))
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -105,15 +103,13 @@ impl Signed {
     /// Whether it would be let in now too: streams ask from time to time.
     pub async fn still_holds(&self, panel: &Panel) -> bool {
         match &self.proof {
-            Proof::Session(id) => {
-                let is_open = |sessions: Vec<app::SessionInfo>| sessions.iter().any(|info| info.session.id == *id);
-                let has_role = |view: app::SessionView| view.user.is_some_and(|user| user.role == self.actor.role && !user.disabled);
-                panel.sessions.list(&self.known).is_ok_and(is_open) && panel.sessions.show(&self.known).is_ok_and(has_role)
+            Proof::Session => panel.sessions.still_holds(&self.known).await.unwrap_or(false),
+            Proof::Token(token) => {
+                let again = panel
+                    .sessions
+                    .by_token(token.expose_str().unwrap_or_default(), self.actor.address.clone());
+                again.await.is_ok_and(|known| app::same_rights(&known.actor, &self.actor))
             }
-            Proof::Token(token) => match panel.sessions.by_token(token.expose_str().unwrap_or_default(), None).await {
-                Ok(known) => known.actor.role == self.actor.role,
-                Err(_) => false,
-            },
             Proof::Machine => true,
         }
     }

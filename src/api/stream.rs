@@ -113,7 +113,7 @@ impl Listener {
     }
 
     async fn event(&mut self, event: &types::Event) -> std::result::Result<(), Gone> {
-        if event.organization != self.who.actor.organization || event.id.as_str() <= self.last.as_str() {
+        if event.id.as_str() <= self.last.as_str() || !self.panel.events.is_for(&self.who.actor, event) {
             return Ok(());
         }
         self.last = event.id.to_string();
@@ -145,11 +145,12 @@ impl Listener {
     }
 
     async fn metrics(&self) -> Result<Value> {
-        let servers: Vec<Value> = self
-            .panel
-            .servers
-            .list(&self.who.actor)
-            .await?
+        // Who may not see the machines, learns of their apps all the same.
+        let servers = match self.panel.servers.list(&self.who.actor).await {
+            Err(types::Error::Forbidden { .. }) => Vec::new(),
+            found => found?,
+        };
+        let servers: Vec<Value> = servers
             .into_iter()
             .map(|view| json!({ "id": view.server.id, "sample": view.sample.map(ServerSample::from).to_json() }))
             .collect();

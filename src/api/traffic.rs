@@ -501,7 +501,7 @@ impl TrafficApi {
         host: Path<String>,
         body: Json<TrafficPolicy>,
     ) -> Answer<Json<TrafficPolicy>> {
-        who.actor.may(types::Action::Configure)?;
+        who.actor.may_somewhere(types::Action::Configure)?;
         let policy = self.0.traffic.set_policy(&who.actor, &host.0, body.0.wish()?).await?;
         Ok(Json(policy.into()))
     }
@@ -533,7 +533,7 @@ impl TrafficApi {
         host: Path<String>,
         body: Json<RuleWish>,
     ) -> Answer<Created<Rule>> {
-        who.actor.may(types::Action::Configure)?;
+        who.actor.may_somewhere(types::Action::Configure)?;
         let wish = self.rule(&who.actor, body.0).await?;
         Ok(created(self.0.traffic.add_rule(&who.actor, &host.0, wish).await?))
     }
@@ -549,7 +549,7 @@ impl TrafficApi {
         rule: Path<String>,
         body: Json<RuleWish>,
     ) -> Answer<Json<Rule>> {
-        who.actor.may(types::Action::Configure)?;
+        who.actor.may_somewhere(types::Action::Configure)?;
         let wish = self.rule(&who.actor, body.0).await?;
         Ok(Json(self.0.traffic.change_rule(&who.actor, &host.0, &rule.0, wish).await?.into()))
     }
@@ -638,7 +638,7 @@ impl TrafficApi {
     /// Explain which rule answers a request, and why
     #[oai(path = "/domains/explain", method = "post", operation_id = "domain_explain")]
     async fn domain_explain(&self, who: Signed, body: Json<ExplainQuestion>) -> Answer<Json<Explanation>> {
-        who.actor.may(types::Action::View)?;
+        who.actor.may_somewhere(types::Action::View)?;
         let question = body.0.read()?;
         Ok(Json(self.0.traffic.explain(&who.actor, &question).await?.into()))
     }

@@ -29,12 +29,26 @@ pub struct User {
     pub second_factor: bool,
     pub created_at: OffsetDateTime,
     pub last_seen_at: Option<OffsetDateTime>,
+    /// Nobody: an account for scripts, without a password.
+    pub service: bool,
+    /// The account belongs to another organization; only the role is of this one.
+    pub guest: bool,
+}
+
+/// An account for scripts to add.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct ServiceAccountCreate {
+    pub name: String,
+    pub role: Role,
 }
 
 /// What a person may do; each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum Role {
+    /// Only what is granted.
+    Member,
     /// See.
     Viewer,
     /// Create, change, deploy and delete apps.
@@ -79,13 +93,18 @@ impl User {
             second_factor: false,
             created_at: OffsetDateTime::UNIX_EPOCH,
             last_seen_at: None,
+            service: false,
+            guest: false,
         }
     }
 }
 
 impl From<app::UserView> for User {
     fn from(view: app::UserView) -> User {
-        User::of(view.user, view.second_factor)
+        User {
+            guest: view.guest,
+            ..User::of(view.user, view.second_factor)
+        }
     }
 }
 
@@ -100,6 +119,8 @@ impl User {
             disabled: user.disabled,
             created_at: moment(user.created_at),
             last_seen_at: user.last_seen_at.map(moment),
+            service: user.service,
+            guest: false,
         }
     }
 }
@@ -107,6 +128,7 @@ impl User {
 impl From<types::Role> for Role {
     fn from(role: types::Role) -> Role {
         match role {
+            types::Role::Member => Role::Member,
             types::Role::Viewer => Role::Viewer,
             types::Role::Developer => Role::Developer,
             types::Role::Admin => Role::Admin,
@@ -118,6 +140,7 @@ impl From<types::Role> for Role {
 impl From<Role> for types::Role {
     fn from(role: Role) -> types::Role {
         match role {
+            Role::Member => types::Role::Member,
             Role::Viewer => types::Role::Viewer,
             Role::Developer => types::Role::Developer,
             Role::Admin => types::Role::Admin,
@@ -165,6 +188,16 @@ impl UsersApi {
             password: Secret::from(password),
         };
         Ok(created(self.0.users.create(&who.actor, wish).await?))
+    }
+
+    /// Add a service account
+    ///
+    /// For scripts: it has no password, and its tokens are made with `user` in `POST /tokens`. It is changed and removed like
+    /// a person. Needs the right to manage people.
+    #[oai(path = "/service-accounts", method = "post", operation_id = "service_account_create")]
+    async fn service_account_create(&self, who: Signed, body: Json<ServiceAccountCreate>) -> Answer<Created<User>> {
+        let ServiceAccountCreate { name, role } = body.0;
+        Ok(created(self.0.users.create_service(&who.actor, &name, role.into()).await?))
     }
 
     /// Change somebody

@@ -332,7 +332,7 @@ impl VariablesApi {
         body: Json<VariableImport>,
     ) -> Answer<Json<Page<Variable>>> {
         let VariableImport { text, secret, scope } = body.0;
-        who.actor.may(types::Action::Configure)?;
+        who.actor.may_somewhere(types::Action::Configure)?;
         let wish = app::Variables::read_dotenv(&text, scope.map(Into::into), secret)?;
         Ok(whole(self.0.variables.update(&who.actor, &app.0, wish).await?))
     }

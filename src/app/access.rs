@@ -3,11 +3,12 @@
 
 use crate::{events::Events, ground::Ground, second_factors::Standing, sessions::Away};
 use identity::{Ceremonies, Claims, Passwords, Pending, Signer, Throttle, token};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
 use tokio::sync::Mutex;
 use types::{
-    Actor, Assurance, Error, Kind, Organization, OrganizationId, Result, Role, Scope, Secret, Session, Time, User, UserId, Who, World,
+    Action, Actor, Assurance, Error, Grant, GrantedRole, Grantee, Held, Kind, Organization, OrganizationId, Result, Role, Scopes, Secret,
+    Session, Site, Time, User, UserId, Who, World,
 };
 
 /// How long a signed cookie is good; then it is renewed with the refresh cookie.
@@ -67,6 +68,10 @@ pub struct SignedIn {
     /// For the cookie `serverkit_device`, when the browser was not known.
     pub device: Option<Secret>,
     pub standing: Standing,
+    /// The one they act in.
+    pub organization: Organization,
+    /// What they may do somewhere in it.
+    pub rights: Vec<Action>,
 }
 
 /// The parts of `identity` put together over the panel's ground.
@@ -92,13 +97,15 @@ impl Access {
         })
     }
 
-    /// The organization, once the panel is claimed. There is one.
+    /// The organization that claimed the panel, once one has.
     pub fn organization(&self) -> Result<Option<Organization>> {
-        Ok(self.store.organizations.list()?.into_iter().next().map(|stored| stored.value))
+        Ok(crate::organizations::host(&self.store)?.map(|stored| stored.value))
     }
 
-    /// Somebody who is signed in with this record, as they are now, and of whom no more is asked.
+    /// Somebody who is signed in with this record in its own organization, of whom no more is asked; without what was
+    /// granted to them beside their role.
     pub fn actor(&self, user: &User, address: Option<String>) -> Actor {
+        let hosts = self.organization().ok().flatten().is_some_and(|own| own.id == user.organization);
         Actor {
             who: Who::User {
                 id: user.id.clone(),
@@ -106,27 +113,115 @@ impl Access {
             },
             organization: user.organization.clone(),
             role: user.role,
-            scope: Scope::Admin,
+            held: Vec::new(),
+            scopes: Scopes::all(),
+            spots: None,
+            hosts,
             assurance: Assurance::Full,
             address,
         }
     }
 
-    /// A person of the actor's organization.
-    pub fn member(&self, organization: &OrganizationId, id: &str) -> Result<Stored<User>> {
-        let found = self.store.users.find(id)?.filter(|user| user.organization == *organization);
-        found.ok_or_else(|| Error::not_found(Kind::User, id))
+    /// The same in any organization, with all rights; `None` when they are not in it.
+    pub fn actor_in(&self, user: &User, organization: &OrganizationId, address: Option<String>) -> Result<Option<Actor>> {
+        let Some(role) = self.role_in(user, organization)? else {
+            return Ok(None);
+        };
+        let hosts = self.organization()?.is_some_and(|own| own.id == *organization);
+        Ok(Some(Actor {
+            organization: organization.clone(),
+            role,
+            held: self.held(&user.id, organization)?,
+            hosts,
+            ..self.actor(user, address)
+        }))
     }
 
-    /// Fails with `Busy` unless somebody else is left who can sign in as an owner. Call with `team` held.
-    pub fn keep_an_owner(&self, user: &User) -> Result<()> {
-        let others = self.store.users.list()?;
-        let is_other = |other: &User| other.organization == user.organization && other.id != user.id;
-        if others
-            .iter()
-            .any(|other| is_other(other) && other.role == Role::Owner && !other.disabled)
-        {
+    /// Their role in an organization, their own or another; `None`: they are not in it.
+    pub fn role_in(&self, user: &User, organization: &OrganizationId) -> Result<Option<Role>> {
+        if user.organization == *organization {
+            return Ok(Some(user.role));
+        }
+        let found = self.store.memberships.find(&format!("{organization}/{}", user.id))?;
+        Ok(found.map(|membership| membership.role))
+    }
+
+    /// What was granted to somebody and to their teams.
+    pub fn held(&self, user: &UserId, organization: &OrganizationId) -> Result<Vec<Held>> {
+        let grants = self.store.grants.list()?;
+        if grants.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut teams = self.store.teams.list()?;
+        teams.retain(|team| team.organization == *organization && team.members.contains(user));
+        let is_theirs = |grant: &Grant| match &grant.to {
+            Grantee::User(id) => id == user,
+            Grantee::Team(id) => teams.iter().any(|team| team.id == *id),
+        };
+        let mut held = Vec::new();
+        for grant in grants {
+            if grant.organization == *organization && is_theirs(&grant) {
+                held.push(Held {
+                    rights: self.rights_of(&grant.role)?,
+                    spot: grant.value.spot,
+                });
+            }
+        }
+        Ok(held)
+    }
+
+    /// The rights that a granted role has; none when the role is gone.
+    pub fn rights_of(&self, role: &GrantedRole) -> Result<BTreeSet<Action>> {
+        Ok(match role {
+            GrantedRole::BuiltIn(role) => Action::ALL.into_iter().filter(|action| action.needs().0 <= *role).collect(),
+            GrantedRole::Custom(id) => self
+                .store
+                .roles
+                .find(id.as_str())?
+                .map(|role| role.value.rights)
+                .unwrap_or_default(),
+        })
+    }
+
+    /// Fails with `Forbidden` unless the actor may all that somebody may: who manages people gains nothing by it.
+    pub fn covers(&self, actor: &Actor, user: &User) -> Result<()> {
+        let role = self.role_in(user, &actor.organization)?.unwrap_or(Role::Member);
+        let held = self.held(&user.id, &actor.organization)?;
+        let may = |right: &Action| !right.is_grantable() || actor.is_permitted(*right, &Site::organization());
+        if actor.covers(role) && held.iter().flat_map(|held| &held.rights).all(may) {
             return Ok(());
+        }
+        Err(Error::Forbidden {
+            needs: "all the rights that this person has".into(),
+        })
+    }
+
+    /// Somebody who is in the organization.
+    pub fn member(&self, organization: &OrganizationId, id: &str) -> Result<Stored<User>> {
+        let missing = || Error::not_found(Kind::User, id);
+        let found = self.store.users.find(id)?.ok_or_else(missing)?;
+        self.role_in(&found, organization)?.ok_or_else(missing)?;
+        Ok(found)
+    }
+
+    /// Fails with `Forbidden` when the account belongs to another organization, which alone changes it.
+    pub fn must_be_at_home(&self, actor: &Actor, user: &User) -> Result<()> {
+        if user.organization == actor.organization {
+            return Ok(());
+        }
+        Err(Error::Forbidden {
+            needs: "the organization that the account belongs to; here only the role can be changed".into(),
+        })
+    }
+
+    /// Fails with `Busy` unless somebody else is left who can sign in as an owner of the organization. Call with `team`
+    /// held.
+    pub fn keep_an_owner(&self, user: &User, organization: &OrganizationId) -> Result<()> {
+        for other in self.store.users.list()? {
+            let is_other = other.id != user.id && !other.disabled && !other.service;
+            if is_other && self.role_in(&other, organization)? == Some(Role::Owner) {
+                return Ok(());
+            }
         }
         Err(Error::busy(format!(
             "{} is the last owner; make somebody else an owner first",
@@ -186,17 +281,23 @@ impl Access {
     }
 
     /// What lets a browser in with this session, whose record is saved.
-    pub fn let_in(&self, user: User, session: Session, word: &str) -> Result<SignedIn> {
+    pub fn let_in(&self, mut user: User, session: Session, word: &str) -> Result<SignedIn> {
+        user.role = self.role_in(&user, &session.organization)?.unwrap_or(Role::Member);
         let jwt_expires_at = self.world.now().plus(JWT);
         let claims = Claims {
             session: session.id.clone(),
             user: user.id.clone(),
-            organization: user.organization.clone(),
+            organization: session.organization.clone(),
             role: user.role,
             expires: jwt_expires_at,
         };
         Ok(SignedIn {
             standing: self.standing(&user, Some(&session))?,
+            organization: self.store.organizations.get(session.organization.as_str())?.value,
+            rights: self
+                .actor_in(&user, &session.organization, None)?
+                .map(|actor| actor.rights())
+                .unwrap_or_default(),
             device: None,
             jwt: self.signer.jwt(&claims)?,
             jwt_expires_at,
@@ -248,8 +349,8 @@ pub(crate) fn check_person(name: &str) -> Result<String> {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        identity_providers::IdentityProviders, invitations::Invitations, passkeys::Passkeys, second_factors::SecondFactors,
-        security::SecurityService, sessions::Sessions, setup::Setup, tokens::Tokens, users::Users,
+        identity_providers::IdentityProviders, invitations::Invitations, passkeys::Passkeys, rights::Rights,
+        second_factors::SecondFactors, security::SecurityService, sessions::Sessions, setup::Setup, tokens::Tokens, users::Users,
     };
     use std::sync::atomic::{AtomicI64, Ordering};
     use types::{Clock, Event, SystemChance};
@@ -283,6 +384,8 @@ pub(crate) mod tests {
         pub sessions: Sessions,
         pub users: Users,
         pub tokens: Tokens,
+        pub rights: Rights,
+        pub organizations: crate::organizations::Organizations,
         pub invitations: Invitations,
         pub second_factors: SecondFactors,
         pub passkeys: Passkeys,
@@ -306,6 +409,8 @@ pub(crate) mod tests {
                 sessions: Sessions::new(access.clone()),
                 users: Users::new(access.clone()),
                 tokens: Tokens::new(access.clone()),
+                rights: Rights::new(access.clone()),
+                organizations: crate::organizations::Organizations::new(access.clone()),
                 invitations: Invitations::new(access.clone()),
                 second_factors: SecondFactors::new(access.clone()),
                 passkeys: Passkeys::new(access.clone()),

@@ -83,13 +83,13 @@ impl ApiLimitsService {
     }
 
     pub fn show(&self, actor: &Actor) -> Result<ApiLimits> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         Ok(self.now.load().limits.clone())
     }
 
     /// Who was refused in the last ten minutes, or would have been; the most often refused first.
     pub fn limited(&self, actor: &Actor) -> Result<Vec<ApiLimited>> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         let mut all: Vec<ApiLimited> = self.now.load().counters.iter().flat_map(|counter| counter.report()).collect();
         all.sort_by(|one, other| other.refused.cmp(&one.refused).then_with(|| one.key.cmp(&other.key)));
         all.truncate(SHOWN);
@@ -98,7 +98,7 @@ impl ApiLimitsService {
 
     /// Rules that stay as they are keep their counters. Fails with `Invalid`.
     pub async fn update(&self, actor: &Actor, change: ApiLimitsChange) -> Result<ApiLimits> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         let _one_at_a_time = self.changing.lock().await;
         let collection = &self.ground.store.api_limits;
         let found = collection.find(store::API_LIMITS_KEY)?;

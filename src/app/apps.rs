@@ -13,7 +13,8 @@ use crate::{
     domains::insert_domain,
     files::files_fit,
     ground::Ground,
-    projects::{find_environment, of, owned},
+    projects::find_environment,
+    sight::{of, owned},
     variables::{VariableChange, sealed_variable},
     volumes,
 };
@@ -149,7 +150,7 @@ impl Apps {
 
     /// Apps of the organization by name, without those in the trash, or only those.
     pub async fn list(&self, actor: &Actor, project: Option<&str>, environment: Option<&str>, trashed: bool) -> Result<Vec<AppView>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         views(&self.ground, actor, |app, project_found, environment_found| {
             app.trashed_at.is_some() == trashed
                 && project.is_none_or(|wanted| wanted == app.project.as_str() || wanted == project_found.name.as_str())
@@ -159,20 +160,29 @@ impl Apps {
 
     /// By id or name.
     pub async fn get(&self, actor: &Actor, app: &str) -> Result<AppView> {
-        actor.may(Action::View)?;
-        let id = find_app(&self.ground, actor, app)?.id;
+        actor.may_somewhere(Action::View)?;
+        let id = find_app(&self.ground, actor, Action::View, app)?.id;
         self.view(actor, &id)
     }
 
     /// Records the app, its domains, volumes and variables in one step, and asks for its first deployment.
     /// Fails with `Taken` when the name or a domain is.
     pub async fn create(&self, actor: &Actor, wish: NewApp) -> Result<AppView> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         if wish.deploy {
-            actor.may(Action::Deploy)?;
+            actor.may_somewhere(Action::Deploy)?;
         }
         let ground = &self.ground;
-        let environment = find_environment(ground, actor, wish.project.as_deref(), wish.environment.as_deref())?;
+        let environment = find_environment(
+            ground,
+            actor,
+            Action::Configure,
+            wish.project.as_deref(),
+            wish.environment.as_deref(),
+        )?;
+        if wish.deploy {
+            actor.may_in(Action::Deploy, &environment.place())?;
+        }
         let now = ground.world.now();
         let mut app = App {
             id: ground.world.id(),
@@ -208,7 +218,7 @@ impl Apps {
         commands_fit(&app)?;
         volumes_fit(&app, &wish.mounts)?;
         let mut batch = Batch::new();
-        let (mounts, made) = volumes::mounts(ground, &environment, wish.mounts)?;
+        let (mounts, made) = volumes::mounts(ground, actor, &environment, &[], wish.mounts)?;
         app.mounts = mounts;
         for volume in made {
             batch = batch.insert(volume);
@@ -259,9 +269,12 @@ impl Apps {
 
     /// Changes what should be. It takes effect with the next deployment.
     pub async fn update(&self, actor: &Actor, app: &str, change: AppChange) -> Result<AppView> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
-        let mut stored = ground.store.apps.get(find_app(ground, actor, app)?.id.as_str())?;
+        let mut stored = ground
+            .store
+            .apps
+            .get(find_app(ground, actor, Action::Configure, app)?.id.as_str())?;
         not_trashed(&stored)?;
         let mut batch = Batch::new();
         if let Some(name) = change.name {
@@ -297,7 +310,7 @@ impl Apps {
         if let Some(wishes) = change.mounts {
             volumes_fit(&stored, &wishes)?;
             let environment = ground.store.environments.get(stored.environment.as_str())?.value;
-            let (mounts, made) = volumes::mounts(ground, &environment, wishes)?;
+            let (mounts, made) = volumes::mounts(ground, actor, &environment, &stored.mounts, wishes)?;
             stored.mounts = mounts;
             files_fit(&stored)?;
             for volume in made {
@@ -332,8 +345,8 @@ impl Apps {
 
     /// Lets nothing be deployed, for some minutes or until it is unlocked. Rolling back stays possible.
     pub async fn lock(&self, actor: &Actor, app: &str, why: String, minutes: Option<u32>) -> Result<AppView> {
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         not_trashed(&app)?;
         if why.chars().count() > 200 || why.chars().any(char::is_control) {
             return Err(Error::invalid("why", "must be one line of at most 200 letters"));
@@ -352,8 +365,8 @@ impl Apps {
     }
 
     pub async fn unlock(&self, actor: &Actor, app: &str) -> Result<AppView> {
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         self.set_lock(actor, &app, None).await
     }
 
@@ -383,8 +396,8 @@ impl Apps {
     }
 
     async fn want(&self, actor: &Actor, app: &str, desired: DesiredState) -> Result<AppView> {
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         not_trashed(&app)?;
         if desired == DesiredState::Running && app.release.is_none() {
             return Err(Error::busy(format!("`{}` has no release to start; deploy it", app.name)));
@@ -415,8 +428,8 @@ impl Apps {
 
     /// Stops the container of the live release with its grace period and starts it again.
     pub async fn restart(&self, actor: &Actor, app: &str) -> Result<AppView> {
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         not_trashed(&app)?;
         let release = app
             .release
@@ -459,8 +472,8 @@ impl Apps {
 
     /// Makes the app's key for ssh, or a new one in its place; answers the public half.
     pub async fn renew_deploy_key(&self, actor: &Actor, app: &str) -> Result<String> {
-        actor.may(Action::Configure)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        let app = find_app(&self.ground, actor, Action::Configure, app)?;
         let (private, public) = deploy_key(&self.ground, &app.name)?;
         let made = public.clone();
         self.ground
@@ -493,11 +506,12 @@ impl Apps {
 }
 
 /// The app, by id, by a name that only one app of the organization has, or as `NAME@ENVIRONMENT`. Apps in the trash only by
-/// id.
-pub(crate) fn find_app(ground: &Ground, actor: &Actor, wanted: &str) -> Result<App> {
+/// id. Fails as [`owned`] does where the actor may not do this to it.
+pub(crate) fn find_app(ground: &Ground, actor: &Actor, action: Action, wanted: &str) -> Result<App> {
     if wanted.starts_with("app_") {
-        return owned(actor, ground.store.apps.find(wanted)?, Kind::App, wanted, |app| &app.organization);
+        return owned(ground, actor, action, ground.store.apps.find(wanted)?, Kind::App, wanted);
     }
+    actor.may_somewhere(action)?;
     let (name, place) = wanted.split_once('@').map_or((wanted, None), |(name, place)| (name, Some(place)));
     let environments = match place {
         Some(_) => ground.store.environments.list()?,
@@ -510,10 +524,13 @@ pub(crate) fn find_app(ground: &Ground, actor: &Actor, wanted: &str) -> Result<A
                 .any(|one| one.id == app.environment && one.name.as_str() == place)
         })
     };
-    let mut named = of(actor, ground.store.apps.list()?, |app| &app.organization)
-        .filter(|app| app.name.as_str() == name && app.trashed_at.is_none() && is_there(app));
+    let all = of(ground, actor, ground.store.apps.list()?)?.into_iter();
+    let mut named = all.filter(|app| app.name.as_str() == name && app.trashed_at.is_none() && is_there(app));
     match (named.next(), named.next()) {
-        (Some(app), None) => Ok(app),
+        (Some(app), None) => {
+            actor.may_in(action, &app.place())?;
+            Ok(app)
+        }
         (Some(_), Some(_)) => Err(Error::busy(format!(
             "several environments have an app `{wanted}`; use its id, or {wanted}@ENVIRONMENT"
         ))),

@@ -282,6 +282,7 @@ mod tests {
             id: stranger.organization.clone(),
             name: "other".parse().expect("a slug"),
             created_at: gate.access.world.now(),
+            hosts: false,
         };
         acting(Asker::from(&stranger), gate.access.store.organizations.insert(other))
             .await

@@ -3,8 +3,8 @@
 use crate::{
     catalog_reading::{Looked, look},
     ground::Ground,
-    projects::{of, owned},
     shelves::{MAX_TEXT, Shelves},
+    sight::{of, owned},
 };
 use catalog::{Shelf, template::Finding};
 use minisign_verify::PublicKey;
@@ -54,7 +54,7 @@ impl Catalogs {
     /// By name.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<Catalog>> {
         actor.may(Action::View)?;
-        let mut found: Vec<_> = of(actor, self.ground.store.catalogs.list()?, |catalog| &catalog.organization).collect();
+        let mut found: Vec<_> = of(&self.ground, actor, self.ground.store.catalogs.list()?)?;
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
@@ -247,9 +247,14 @@ impl Catalogs {
         if let Some(found) = store.catalogs.claimed(&format!("{}/{called}", actor.organization))? {
             return Ok(found.value);
         }
-        owned(actor, store.catalogs.find(called)?, Kind::Catalog, called, |catalog| {
-            &catalog.organization
-        })
+        owned(
+            &self.ground,
+            actor,
+            Action::View,
+            store.catalogs.find(called)?,
+            Kind::Catalog,
+            called,
+        )
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::{
     ground::Ground,
-    projects::owned,
     serving::{Choice, organizations},
+    sight::owned,
 };
 use acme::{Authority, Issued, check_upload};
 use std::sync::Arc;
@@ -60,20 +60,28 @@ impl Certificates {
 
     /// Of the organization's domains, by host, then the shared ones; administrators also see the panel's own.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<InventoryEntry>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let store = &self.ground.store;
         let mut found = Vec::new();
         for certificate in store.certificates.list()? {
             let visible = match store.domains.find(certificate.host.as_str())? {
-                Some(domain) => domain.organization == actor.organization,
-                None => self.is_the_panels(&certificate.host)? && actor.may(Action::Administer).is_ok(),
+                Some(domain) => owned(
+                    &self.ground,
+                    actor,
+                    Action::View,
+                    Some(domain),
+                    Kind::Domain,
+                    certificate.host.as_str(),
+                )
+                .is_ok(),
+                None => self.is_the_panels(&certificate.host)? && actor.may(Action::Operate).is_ok(),
             };
             if visible {
                 found.push(self.single(certificate.value)?);
             }
         }
         for shared in store.shared_certificates.list()? {
-            if shared.organization == actor.organization {
+            if shared.organization == actor.organization && actor.sees_all() {
                 found.push(self.shared(shared.value)?);
             }
         }
@@ -217,7 +225,7 @@ impl Certificates {
 
     /// Asks for a new one now, whatever the age of the old.
     pub async fn renew(&self, actor: &Actor, id: &str) -> Result<InventoryEntry> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         let store = &self.ground.store;
         let now = self.ground.world.now();
         let again = |certificate: &mut Certificate| {
@@ -239,6 +247,7 @@ impl Certificates {
             }
             _ => {
                 let stored = self.find_shared(actor, id)?;
+                actor.may(Action::Configure)?;
                 if stored.certificate.origin == CertificateOrigin::Uploaded {
                     return Err(Error::busy("an uploaded certificate is renewed by uploading another"));
                 }
@@ -258,7 +267,7 @@ impl Certificates {
 
     /// The certificate of the panel's own authority, in PEM, for people who want their browser to trust it.
     pub async fn authority_pem(&self, actor: &Actor) -> Result<String> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         Ok(ensure_authority(&self.ground).await?.certificate_pem.clone())
     }
 
@@ -320,22 +329,22 @@ impl Certificates {
             Some(found) => Some(found),
             None => store.claimed(&format!("{}/{wanted}", actor.organization))?,
         };
-        let provider = owned(actor, found, Kind::DnsProvider, wanted, |provider| &provider.organization)?;
+        let provider = owned(&self.ground, actor, Action::Configure, found, Kind::DnsProvider, wanted)?;
         Ok(provider.id)
     }
 
     fn find_shared(&self, actor: &Actor, id: &str) -> Result<Stored<SharedCertificate>> {
         let found = self.ground.store.shared_certificates.find(id)?;
-        let found = found.filter(|shared| shared.organization == actor.organization);
+        let found = found.filter(|shared| shared.organization == actor.organization && actor.sees_all());
         found.ok_or_else(|| Error::not_found(Kind::Certificate, id))
     }
 
     fn visible_host(&self, actor: &Actor, host: &Host) -> Result<()> {
         if self.is_the_panels(host)? {
-            return actor.may(Action::Administer);
+            return actor.may(Action::Operate);
         }
         let domain = self.ground.store.domains.find(host.as_str())?;
-        owned(actor, domain, Kind::Certificate, host.as_str(), |domain| &domain.organization).map(drop)
+        owned(&self.ground, actor, Action::Configure, domain, Kind::Certificate, host.as_str()).map(drop)
     }
 
     fn single(&self, certificate: Certificate) -> Result<InventoryEntry> {

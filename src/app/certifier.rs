@@ -180,7 +180,7 @@ impl Certifier {
         let store = &self.ground.store;
         let organization = match store.domains.find(host.as_str())? {
             Some(domain) => Some(domain.organization.clone()),
-            None => store.organizations.list()?.first().map(|organization| organization.id.clone()),
+            None => crate::organizations::host(store)?.map(|organization| organization.value.id),
         };
         if let Some(organization) = organization {
             self.ground.events.emit(&Actor::system(organization), fact).await;

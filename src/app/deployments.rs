@@ -3,8 +3,9 @@
 use crate::{
     apps::{find_app, is_active, not_trashed},
     ground::Ground,
-    projects::{of, owned},
-    releases, uploads,
+    releases,
+    sight::{of, owned},
+    uploads,
 };
 use futures::stream::BoxStream;
 use source::Login;
@@ -53,8 +54,8 @@ impl Deployments {
 
     /// Queues a deployment. One that still waits is superseded.
     pub async fn create(&self, actor: &Actor, app: &str, wanted: Wanted) -> Result<DeploymentView> {
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         must_be_unlocked(&self.ground, &app)?;
         match &wanted {
             Wanted::Reference(_) if !matches!(app.source, Source::Git(_)) => {
@@ -72,8 +73,8 @@ impl Deployments {
     /// Queues the way back to a release: of the deployment or release that is named, or the one that was live before.
     /// Its domains get their rules and policies back too, unless `keep_routes`.
     pub async fn roll_back(&self, actor: &Actor, app: &str, to: Option<&str>, keep_routes: bool) -> Result<DeploymentView> {
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         let releases = releases::releases_of(&self.ground, &app.id)?;
         let target = match to {
             Some(to) => releases::named(&releases, to)?,
@@ -123,7 +124,7 @@ impl Deployments {
     }
 
     async fn queue(&self, actor: &Actor, app: &App, cause: Cause, wanted: Wanted) -> Result<DeploymentView> {
-        actor.may(Action::Deploy)?;
+        actor.may_in(Action::Deploy, &app.place())?;
         let ground = &self.ground;
         loop {
             let mut stored = ground.store.apps.get(app.id.as_str())?;
@@ -151,8 +152,8 @@ impl Deployments {
 
     /// Asks the deployment to end. What is live stays live.
     pub async fn cancel(&self, actor: &Actor, id: &str) -> Result<DeploymentView> {
-        actor.may(Action::Deploy)?;
-        let (deployment, app) = self.find(actor, id)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let (deployment, app) = self.find(actor, Action::Deploy, id)?;
         if deployment.phase.is_final() {
             return Err(Error::busy(format!(
                 "#{} is {} already",
@@ -176,13 +177,17 @@ impl Deployments {
 
     /// Newest first: of one app, or of all; only unfinished ones if `active`.
     pub async fn list(&self, actor: &Actor, app: Option<&str>, active: bool) -> Result<Vec<DeploymentView>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let ground = &self.ground;
-        let names: HashMap<AppId, AppName> = of(actor, ground.store.apps.list()?, |app| &app.organization)
+        let names: HashMap<AppId, AppName> = of(ground, actor, ground.store.apps.list()?)?
+            .into_iter()
             .map(|app| (app.id.clone(), app.name))
             .collect();
         let all = match app {
-            Some(app) => ground.store.deployments.prefix(&format!("{}/", find_app(ground, actor, app)?.id))?,
+            Some(app) => ground
+                .store
+                .deployments
+                .prefix(&format!("{}/", find_app(ground, actor, Action::View, app)?.id))?,
             None => ground.store.deployments.list()?,
         };
         let mut views: Vec<_> = all
@@ -196,28 +201,28 @@ impl Deployments {
     }
 
     pub async fn get(&self, actor: &Actor, id: &str) -> Result<DeploymentView> {
-        actor.may(Action::View)?;
-        let (deployment, app) = self.find(actor, id)?;
+        actor.may_somewhere(Action::View)?;
+        let (deployment, app) = self.find(actor, Action::View, id)?;
         Ok(view(app.name, deployment))
     }
 
     /// Lines of its log after line `after`, at most `limit`.
     pub async fn log(&self, actor: &Actor, id: &str, after: u64, limit: usize) -> Result<Page> {
-        actor.may(Action::View)?;
-        let (deployment, _) = self.find(actor, id)?;
+        actor.may_somewhere(Action::View)?;
+        let (deployment, _) = self.find(actor, Action::View, id)?;
         self.ground.logs.read(&log_name(&deployment.id), after, limit).await
     }
 
     /// Lines of its log after line `after`, and those to come; ends with the deployment.
     pub async fn follow(&self, actor: &Actor, id: &str, after: u64) -> Result<BoxStream<'static, Numbered>> {
-        actor.may(Action::View)?;
-        let (deployment, _) = self.find(actor, id)?;
+        actor.may_somewhere(Action::View)?;
+        let (deployment, _) = self.find(actor, Action::View, id)?;
         Ok(self.ground.logs.follow(&log_name(&deployment.id), after))
     }
 
-    fn find(&self, actor: &Actor, id: &str) -> Result<(Deployment, App)> {
+    fn find(&self, actor: &Actor, action: Action, id: &str) -> Result<(Deployment, App)> {
         let stored = self.ground.store.deployments.claimed(id)?;
-        let deployment = owned(actor, stored, Kind::Deployment, id, |deployment| &deployment.organization)?;
+        let deployment = owned(&self.ground, actor, action, stored, Kind::Deployment, id)?;
         let app = self.ground.store.apps.get(deployment.app.as_str())?.value;
         Ok((deployment, app))
     }

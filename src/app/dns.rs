@@ -2,7 +2,7 @@
 
 use crate::{
     ground::Ground,
-    projects::{of, owned},
+    sight::{of, owned},
 };
 use acme::providers::{self, Credentials, Provider};
 use std::{collections::BTreeMap, sync::Arc};
@@ -59,7 +59,8 @@ impl DnsService {
     /// Of the organization, by age.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<DnsProviderView>> {
         actor.may(Action::View)?;
-        of(actor, self.ground.store.dns_providers.list()?, |provider| &provider.organization)
+        of(&self.ground, actor, self.ground.store.dns_providers.list()?)?
+            .into_iter()
             .map(|provider| self.view(provider))
             .collect()
     }
@@ -153,7 +154,7 @@ impl DnsService {
     pub async fn zones(&self, actor: &Actor) -> Result<Vec<ZoneView>> {
         actor.may(Action::View)?;
         let mut zones = Vec::new();
-        for provider in of(actor, self.ground.store.dns_providers.list()?, |provider| &provider.organization) {
+        for provider in of(&self.ground, actor, self.ground.store.dns_providers.list()?)? {
             let lists_records = lists_records(provider.kind);
             for zone in zones_of(&provider) {
                 zones.push(ZoneView {
@@ -224,7 +225,7 @@ impl DnsService {
 
     fn zone(&self, actor: &Actor, zone: &str) -> Result<(Box<dyn Provider>, String)> {
         let zone = zone.trim().trim_end_matches('.').to_ascii_lowercase();
-        let mut providers = of(actor, self.ground.store.dns_providers.list()?, |provider| &provider.organization);
+        let mut providers = of(&self.ground, actor, self.ground.store.dns_providers.list()?)?.into_iter();
         let found = providers.find(|provider| zones_of(provider).contains(&zone));
         let found = found.ok_or_else(|| Error::not_found(Kind::DnsZone, &zone))?;
         Ok((open(&self.ground, &found)?, zone))
@@ -236,7 +237,7 @@ impl DnsService {
             Some(found) => Some(found),
             None => store.claimed(&format!("{}/{id}", actor.organization))?,
         };
-        owned(actor, found.clone(), Kind::DnsProvider, id, |provider| &provider.organization)?;
+        owned(&self.ground, actor, Action::View, found.clone(), Kind::DnsProvider, id)?;
         found.ok_or_else(|| Error::not_found(Kind::DnsProvider, id))
     }
 

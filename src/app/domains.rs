@@ -3,8 +3,8 @@
 use crate::{
     apps::{find_app, not_trashed},
     ground::Ground,
-    projects::{of, owned},
     routing,
+    sight::{of, owned},
 };
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use store::Batch;
@@ -45,8 +45,8 @@ impl Domains {
 
     /// Of one app, or of all apps of the organization, by host.
     pub async fn list(&self, actor: &Actor, app: Option<&str>) -> Result<Vec<DomainView>> {
-        actor.may(Action::View)?;
-        let app = app.map(|app| find_app(&self.ground, actor, app)).transpose()?;
+        actor.may_somewhere(Action::View)?;
+        let app = app.map(|app| find_app(&self.ground, actor, Action::View, app)).transpose()?;
         let names: HashMap<AppId, AppName> = self
             .ground
             .store
@@ -55,7 +55,8 @@ impl Domains {
             .into_iter()
             .map(|app| (app.id.clone(), app.name.clone()))
             .collect();
-        of(actor, self.ground.store.domains.list()?, |domain| &domain.organization)
+        of(&self.ground, actor, self.ground.store.domains.list()?)?
+            .into_iter()
             .filter(|domain| app.as_ref().is_none_or(|app| app.id == domain.app))
             .filter_map(|domain| {
                 let name = names.get(&domain.app)?.clone();
@@ -74,8 +75,8 @@ impl Domains {
         force_https: bool,
         place: Option<ServicePort>,
     ) -> Result<DomainView> {
-        actor.may(Action::Configure)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        let app = find_app(&self.ground, actor, Action::Configure, app)?;
         not_trashed(&app)?;
         if let Some(place) = &place {
             if place.port == 0 {
@@ -116,12 +117,11 @@ impl Domains {
     }
 
     pub async fn remove(&self, actor: &Actor, host: &str) -> Result<()> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         let store = &self.ground.store;
         let host: HostPattern = host.parse()?;
-        let domain = owned(actor, store.domains.find(host.as_str())?, Kind::Domain, host.as_str(), |domain| {
-            &domain.organization
-        })?;
+        let found = store.domains.find(host.as_str())?;
+        let domain = owned(&self.ground, actor, Action::Configure, found, Kind::Domain, host.as_str())?;
         let mut batch = Batch::new().remove(&store.domains.get(host.as_str())?);
         let heir = store
             .domains
@@ -140,7 +140,7 @@ impl Domains {
 
     /// Resolves the host and compares it with this machine's addresses.
     pub async fn check(&self, actor: &Actor, host: &str) -> Result<DomainCheck> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let pattern: HostPattern = host.parse()?;
         // Any name below a wildcard will do; nobody has this one by accident.
         let host: Host = match pattern.as_str().strip_prefix("*.") {

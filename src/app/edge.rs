@@ -3,8 +3,8 @@
 use crate::{
     apps::{find_app, not_trashed},
     ground::Ground,
-    projects::{of, owned},
     routing,
+    sight::{of, owned},
 };
 use ipnet::IpNet;
 use std::{collections::HashSet, sync::Arc};
@@ -48,12 +48,14 @@ impl EdgeService {
 
     /// Of the organization's domains and ports; what is the whole server's, administrators see.
     pub async fn report(&self, actor: &Actor) -> Result<EdgeReport> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let store = &self.ground.store;
-        let hosts: HashSet<HostPattern> = of(actor, store.domains.list()?, |domain| &domain.organization)
+        let hosts: HashSet<HostPattern> = of(&self.ground, actor, store.domains.list()?)?
+            .into_iter()
             .map(|domain| domain.host)
             .collect();
-        let ports: HashSet<StreamPort> = of(actor, store.streams.list()?, |stream| &stream.organization)
+        let ports: HashSet<StreamPort> = of(&self.ground, actor, store.streams.list()?)?
+            .into_iter()
             .map(|stream| stream.listen)
             .collect();
         let mut report = self.ground.node.edge_report().await?;
@@ -66,13 +68,13 @@ impl EdgeService {
 
     /// Throws kept answers away; answers how many. Of all domains: administrators only.
     pub async fn purge(&self, actor: &Actor, purge: Purge) -> Result<u64> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         match &purge.host {
             Some(host) => {
                 let found = self.ground.store.domains.find(host.as_str())?;
-                owned(actor, found, Kind::Domain, host.as_str(), |domain| &domain.organization)?;
+                owned(&self.ground, actor, Action::Configure, found, Kind::Domain, host.as_str())?;
             }
-            None => actor.may(Action::Administer)?,
+            None => actor.may(Action::Operate)?,
         }
         if purge.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
             return Err(Error::invalid("path", "must begin with /"));
@@ -84,14 +86,14 @@ impl EdgeService {
     }
 
     pub async fn options(&self, actor: &Actor) -> Result<EdgeOptions> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         let found = self.ground.store.edge_options.find(store::EDGE_OPTIONS_KEY)?;
         Ok(found.map(|stored| stored.value).unwrap_or_default())
     }
 
     /// Fails with `Invalid` when the PROXY protocol is wanted and nobody is trusted to speak it: then nobody could connect.
     pub async fn set_options(&self, actor: &Actor, options: EdgeOptions) -> Result<EdgeOptions> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         if options.proxy_protocol && options.trusted_proxies.is_empty() {
             return Err(Error::invalid("proxy_protocol", "name the trusted proxies that speak it first"));
         }
@@ -120,17 +122,18 @@ impl EdgeService {
 
     /// Ports that lead to apps, and how they do.
     pub async fn streams(&self, actor: &Actor) -> Result<Vec<StreamView>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let reports = self.ground.node.edge_report().await?.streams;
-        of(actor, self.ground.store.streams.list()?, |stream| &stream.organization)
+        of(&self.ground, actor, self.ground.store.streams.list()?)?
+            .into_iter()
             .filter_map(|stream| self.view(stream, &reports).transpose())
             .collect()
     }
 
     /// For administrators: the port is the whole machine's. Fails with `Taken` when the port leads somewhere already or is the panel's own, with `Busy` when another program has it.
     pub async fn open(&self, actor: &Actor, wish: NewStream) -> Result<StreamView> {
-        actor.may(Action::Administer)?;
-        let app = find_app(&self.ground, actor, &wish.app)?;
+        actor.may(Action::Operate)?;
+        let app = find_app(&self.ground, actor, Action::Configure, &wish.app)?;
         not_trashed(&app)?;
         let taken = |by: String| Error::Taken {
             kind: Kind::Stream,
@@ -190,10 +193,10 @@ impl EdgeService {
     }
 
     pub async fn close(&self, actor: &Actor, listen: StreamPort) -> Result<()> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         let streams = &self.ground.store.streams;
         let key = listen.to_string();
-        let stream = owned(actor, streams.find(&key)?, Kind::Stream, &key, |stream| &stream.organization)?;
+        let stream = owned(&self.ground, actor, Action::Operate, streams.find(&key)?, Kind::Stream, &key)?;
         streams.remove(&key).await?;
         self.apply().await?;
         let closed = Fact::PortClosed {

@@ -1,5 +1,6 @@
 //! What happened, kept for the activity page and sent to whoever listens.
 
+use crate::sight::sees_event;
 use std::sync::Arc;
 use store::Store;
 use tokio::sync::broadcast;
@@ -44,15 +45,23 @@ impl Events {
         let _ = self.live.send(Arc::new(event));
     }
 
-    /// What happens from now on, in the actor's organization and in others: filter by `event.organization`.
+    /// Whether somebody learns of it: it is about what they see. One that cannot be told is told to nobody.
+    pub fn is_for(&self, actor: &Actor, event: &Event) -> bool {
+        sees_event(&self.store, actor, event).unwrap_or_else(|error| {
+            tracing::warn!("who sees an event: {}", report(&error));
+            false
+        })
+    }
+
+    /// What happens from now on, in all organizations: ask [`Events::is_for`] of each.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.live.subscribe()
     }
 
     /// What happened, newest first, of one app or of all; at most `limit`, before `before` if that is given.
     pub async fn list(&self, actor: &Actor, app: Option<&AppId>, before: Option<&str>, limit: usize) -> Result<Vec<Event>> {
-        actor.may(Action::View)?;
-        let mine = |event: &Event| event.organization == actor.organization && app.is_none_or(|app| event.fact.app() == Some(app));
+        actor.may_somewhere(Action::View)?;
+        let mine = |event: &Event| self.is_for(actor, event) && app.is_none_or(|app| event.fact.app() == Some(app));
         let mut found = Vec::new();
         let mut before = before.map(str::to_owned);
         while found.len() < limit {
@@ -70,10 +79,8 @@ impl Events {
 
     /// What happened after the event with this id, oldest first: for a listener that comes back.
     pub async fn since(&self, actor: &Actor, id: &str) -> Result<Vec<Event>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let events = self.store.events.list()?.into_iter().map(|event| event.value);
-        Ok(events
-            .filter(|event| event.organization == actor.organization && event.id.as_str() > id)
-            .collect())
+        Ok(events.filter(|event| event.id.as_str() > id && self.is_for(actor, event)).collect())
     }
 }

@@ -37,7 +37,7 @@ impl Imports {
     /// Fails with `Invalid { field: "text" }` when it is of no format that is known, or cannot be read. What cannot be got is told with the
     /// template that needs it.
     pub async fn convert(&self, actor: &Actor, wish: ImportWish) -> Result<Vec<Imported>> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         let mut files = wish.files;
         let mut imported = read(wish.format, &wish.text, &files).await?;
         if !wish.fetch {

@@ -4,7 +4,7 @@ use crate::{
     apps::find_app,
     deployments::{self, git_login, moved},
     ground::Ground,
-    projects::owned,
+    sight::owned,
 };
 use source::{
     Compare,
@@ -70,21 +70,21 @@ impl Inbox {
 
     /// Newest first.
     pub async fn list(&self, actor: &Actor, app: &str) -> Result<Vec<Delivery>> {
-        actor.may(Action::View)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         let all = self.ground.store.deliveries.prefix(&format!("{}/", app.id))?;
         Ok(all.into_iter().rev().map(|stored| stored.value).collect())
     }
 
     pub async fn get(&self, actor: &Actor, id: &str) -> Result<Delivery> {
-        actor.may(Action::View)?;
-        self.find(actor, id)
+        actor.may_somewhere(Action::View)?;
+        self.find(actor, Action::View, id)
     }
 
     /// Decides on a delivery anew, by the rules of now. Fails with `Busy` for one that was never proven or says nothing to deploy.
     pub async fn replay(&self, actor: &Actor, id: &str) -> Result<Delivery> {
-        actor.may(Action::Deploy)?;
-        let old = self.find(actor, id)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let old = self.find(actor, Action::Deploy, id)?;
         let Some(push) = old.push.clone().filter(|_| !old.decision.is_refused()) else {
             return Err(Error::busy(match old.decision {
                 Decision::BadSignature => "it was not signed with the secret, so nothing in it is believed",
@@ -139,10 +139,9 @@ impl Inbox {
         keep(ground, delivery, heard.forge.name(), saying).await
     }
 
-    fn find(&self, actor: &Actor, id: &str) -> Result<Delivery> {
-        owned(actor, self.ground.store.deliveries.claimed(id)?, Kind::Delivery, id, |delivery| {
-            &delivery.organization
-        })
+    fn find(&self, actor: &Actor, action: Action, id: &str) -> Result<Delivery> {
+        let found = self.ground.store.deliveries.claimed(id)?;
+        owned(&self.ground, actor, action, found, Kind::Delivery, id)
     }
 }
 

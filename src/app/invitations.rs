@@ -1,10 +1,11 @@
 //! Inviting people: a link that is good once and for a while, with which somebody makes their own account.
 
 use crate::access::{Access, SignedIn, Visitor, check_person};
+use crate::users::may_give;
 use identity::{check_strength, token};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored, acting};
-use types::{Action, Actor, Asker, Email, Error, Fact, Invitation, Kind, Result, Role, Secret, User, Who};
+use types::{Action, Actor, Asker, Email, Error, Fact, Invitation, Kind, Result, Role, Secret, Site, User, Who};
 
 /// Days that a link is good unless said.
 const USUAL: u32 = 7;
@@ -59,9 +60,7 @@ impl Invitations {
     /// account, or an invitation that is still good.
     pub async fn create(&self, actor: &Actor, wish: NewInvitation) -> Result<(Invitation, String)> {
         actor.may(Action::ManageTeam)?;
-        if wish.role == Role::Owner {
-            actor.may(Action::ManageOwners)?;
-        }
+        may_give(actor, wish.role)?;
         let days = wish.days.unwrap_or(USUAL);
         if !(1..=MOST).contains(&days) {
             return Err(Error::invalid("expires_in_days", format!("must be 1 to {MOST}")));
@@ -145,6 +144,7 @@ impl Invitations {
             disabled: false,
             created_at: now,
             last_seen_at: Some(now),
+            service: false,
         };
         // Hashing took a while: who invites may have lost the right meanwhile.
         let _team = access.team.lock().await;
@@ -181,8 +181,10 @@ impl Invitations {
             Who::Machine { .. } | Who::System => return Ok(true),
         };
         let by = self.access.store.users.find(id.as_str())?;
-        let least = if invitation.role == Role::Owner { Role::Owner } else { Role::Admin };
-        Ok(by.is_some_and(|by| !by.disabled && by.organization == invitation.organization && by.role >= least))
+        let Some(by) = by.filter(|by| !by.disabled) else { return Ok(false) };
+        let actor = self.access.actor_in(&by, &invitation.organization, None)?;
+        let everywhere = Site::organization();
+        Ok(actor.is_some_and(|actor| actor.is_permitted(Action::ManageTeam, &everywhere) && actor.covers(invitation.role)))
     }
 
     /// Takes those away whose time is over, so that their addresses are free.

@@ -36,6 +36,7 @@ mod invitations;
 mod logs;
 mod marketplace;
 mod observed;
+mod organizations;
 mod overview;
 mod passkeys;
 mod poller;
@@ -43,6 +44,7 @@ mod projects;
 mod reconcile;
 mod registries;
 mod releases;
+mod rights;
 mod routing;
 mod sampler;
 #[cfg(test)]
@@ -55,6 +57,7 @@ mod sessions;
 mod settings;
 mod setup;
 mod shelves;
+mod sight;
 mod sources;
 mod stacks;
 mod template_updates;
@@ -107,6 +110,7 @@ pub use invitations::{Acceptance, Invitations, NewInvitation};
 pub use logs::{AppLine, Logs};
 pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};
 pub use observed::AppState;
+pub use organizations::{OrganizationView, Organizations};
 pub use overview::{Attention, Counts, Overview, Overviews};
 pub use passkeys::{PasskeyMade, PasskeyShown, Passkeys};
 pub use poller::Poller;
@@ -114,6 +118,7 @@ pub use projects::{ProjectView, Projects};
 pub use reconcile::Reconciler;
 pub use registries::Registries;
 pub use releases::{Difference, ReleaseView, Releases};
+pub use rights::{GrantView, GrantWish, Rights, RoleChange, RoleView, TeamChange, TeamView};
 pub use sampler::Sampler;
 pub use second_factors::{DEVICE as DEVICE_COOKIE_LASTS, DeviceInfo, SecondFactorView, SecondFactors, SetUp, Standing};
 pub use security::{SecurityChange, SecurityService};
@@ -166,6 +171,8 @@ pub struct Panel {
     pub sessions: Sessions,
     pub users: Users,
     pub tokens: Tokens,
+    pub rights: Rights,
+    pub organizations: Organizations,
     pub invitations: Invitations,
     pub second_factors: SecondFactors,
     pub passkeys: Passkeys,
@@ -251,6 +258,8 @@ impl Panel {
             identity_providers: IdentityProviders::new(identity.clone()),
             security: SecurityService::new(identity.clone()),
             invitations: Invitations::new(identity.clone()),
+            rights: Rights::new(identity.clone()),
+            organizations: Organizations::new(identity.clone()),
             tokens: Tokens::new(identity),
             projects: Projects::new(ground.clone()),
             apps: Apps::new(ground.clone()),

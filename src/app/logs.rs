@@ -37,8 +37,8 @@ impl Logs {
         search: Option<&str>,
         service: Option<&str>,
     ) -> Result<Vec<AppLine>> {
-        actor.may(Action::View)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         let tail = tail.unwrap_or(1000).min(MOST);
         let search = search.map(str::to_lowercase);
         // With a search, all lines are looked through.
@@ -78,8 +78,8 @@ impl Logs {
         tail: Option<u32>,
         service: Option<String>,
     ) -> Result<BoxStream<'static, AppLine>> {
-        actor.may(Action::View)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(256);
         tokio::spawn(self.clone().follow_all(
             app,
@@ -159,8 +159,8 @@ impl Logs {
         columns: u16,
         rows: u16,
     ) -> Result<Exec> {
-        actor.may(Action::Terminal)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Terminal)?;
+        let app = find_app(&self.ground, actor, Action::Terminal, app)?;
         let live = match &app.release {
             Some(id) => crate::releases::find(&self.ground, id)?,
             None => None,

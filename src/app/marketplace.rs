@@ -103,7 +103,7 @@ impl Marketplace {
 
     /// All templates, by name: the program's own, then those of other catalogs.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<TemplateView>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let mut installed = self.installed(actor)?;
         let view = |(name, entry): (TemplateName, Entry)| TemplateView {
             installed: installed.remove(&name.to_string()).unwrap_or_default(),
@@ -117,7 +117,8 @@ impl Marketplace {
     fn installed(&self, actor: &Actor) -> Result<BTreeMap<String, Vec<(AppName, String)>>> {
         let mut found: BTreeMap<String, Vec<(AppName, String)>> = BTreeMap::new();
         for app in self.ground.store.apps.list()? {
-            if app.organization != actor.organization || app.trashed_at.is_some() {
+            let is_mine = app.organization == actor.organization && actor.is_permitted(Action::View, &app.place());
+            if !is_mine || app.trashed_at.is_some() {
                 continue;
             }
             if let types::Source::Compose(source) = &app.source
@@ -131,11 +132,11 @@ impl Marketplace {
     }
 
     pub async fn get(&self, actor: &Actor, name: &str) -> Result<TemplateDetail> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let name: TemplateName = name.parse()?;
         let entry = self.shelves.entry(actor, &name)?;
         let installed = self.installed(actor)?.remove(&name.to_string()).unwrap_or_default();
-        let environment = find_environment(&self.ground, actor, None, None)?;
+        let environment = find_environment(&self.ground, actor, Action::View, None, None)?;
         let suggested = self.free_name(actor, &entry.template.name)?;
         let domain = default_host(&self.ground, &suggested, &environment)?;
         let wish = InstallWish {
@@ -146,7 +147,7 @@ impl Marketplace {
             values: examples(&entry.template),
         };
         // A pattern may ask for more than an example can know.
-        let prepared = self.prepare(actor, wish, false)?;
+        let prepared = self.prepare(actor, Action::View, wish, false)?;
         Ok(TemplateDetail {
             services: services(&prepared),
             compose: entry.compose,
@@ -162,8 +163,8 @@ impl Marketplace {
 
     /// What installing would do. Fails with the field that does not fit.
     pub async fn plan(&self, actor: &Actor, wish: InstallWish) -> Result<InstallPlan> {
-        actor.may(Action::Configure)?;
-        let prepared = self.prepare(actor, wish, true)?;
+        actor.may_somewhere(Action::Configure)?;
+        let prepared = self.prepare(actor, Action::Configure, wish, true)?;
         let stack = &prepared.composed.stack;
         let usual = Limits::default();
         let memory = |service: &types::StackService| service.limits.or(&usual).memory_bytes * u64::from(service.replicas);
@@ -181,13 +182,13 @@ impl Marketplace {
 
     /// Makes the app and asks for its first deployment.
     pub async fn install(&self, actor: &Actor, wish: InstallWish) -> Result<AppView> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         let (project, environment) = (wish.project.clone(), wish.environment.clone());
-        let prepared = self.prepare(actor, wish, true)?;
+        let prepared = self.prepare(actor, Action::Configure, wish, true)?;
         let ports = ports(&prepared.composed.stack);
         if !ports.is_empty() {
             // As for every port of the server, and before anything is made.
-            actor.may(Action::Administer)?;
+            actor.may(Action::Operate)?;
         }
         for (listen, ..) in &ports {
             if self.ground.store.streams.find(&listen.to_string())?.is_some() {
@@ -220,8 +221,8 @@ impl Marketplace {
 
     /// What to know for the first sign-in. It is told once: passwords are in it.
     pub async fn first_login(&self, actor: &Actor, app: &str) -> Result<String> {
-        actor.may(Action::RevealSecrets)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::RevealSecrets)?;
+        let app = find_app(&self.ground, actor, Action::RevealSecrets, app)?;
         let installed = compose_of(&app)?.template.clone();
         let installed = installed.ok_or_else(|| Error::busy(format!("`{}` is not from the catalog", app.name)))?;
         if installed.greeted {
@@ -266,11 +267,11 @@ impl Marketplace {
     }
 
     /// `strict`: every value must fit; else only the file is asked for.
-    fn prepare(&self, actor: &Actor, wish: InstallWish, strict: bool) -> Result<Prepared> {
+    fn prepare(&self, actor: &Actor, action: Action, wish: InstallWish, strict: bool) -> Result<Prepared> {
         let called: TemplateName = wish.template.parse()?;
         let entry = self.shelves.entry(actor, &called)?;
         let template = &entry.template;
-        let environment = find_environment(&self.ground, actor, wish.project.as_deref(), wish.environment.as_deref())?;
+        let environment = find_environment(&self.ground, actor, action, wish.project.as_deref(), wish.environment.as_deref())?;
         let name: Slug = match wish.name {
             Some(name) => name,
             None => self.free_name(actor, &template.name)?,

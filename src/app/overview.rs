@@ -6,9 +6,10 @@ use crate::{
     ground::Ground,
     observed::AppState,
     servers::{ServerView, Servers},
+    sight::{of, owned},
 };
 use std::{sync::Arc, time::Duration};
-use types::{Action, Actor, Certificate, CertificateState, EngineStatus, Event, Result, Time};
+use types::{Action, Actor, Certificate, CertificateState, EngineStatus, Event, Kind, Result, Time};
 
 #[derive(Debug, Clone)]
 pub struct Overview {
@@ -52,10 +53,13 @@ impl Overviews {
     }
 
     pub async fn get(&self, actor: &Actor) -> Result<Overview> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let ground = &self.ground;
         let apps = views(ground, actor, |app, _, _| app.trashed_at.is_none())?;
-        let servers = Servers::new(ground.clone()).list(actor).await?;
+        let servers = match actor.may(Action::ViewServers) {
+            Ok(()) => Servers::new(ground.clone()).list(actor).await?,
+            Err(_) => Vec::new(),
+        };
         let mut deployments: Vec<_> = crate::Deployments::new(ground.clone()).list(actor, None, false).await?;
         deployments.truncate(10);
         let is_bad = |app: &&AppView| matches!(app.state, AppState::Failed | AppState::Crashing | AppState::Unhealthy);
@@ -63,13 +67,7 @@ impl Overviews {
             apps: apps.len(),
             running: apps.iter().filter(|app| app.state == AppState::Running).count(),
             failed: apps.iter().filter(is_bad).count(),
-            projects: ground
-                .store
-                .projects
-                .list()?
-                .iter()
-                .filter(|project| project.organization == actor.organization)
-                .count(),
+            projects: of(ground, actor, ground.store.projects.list()?)?.len(),
         };
         let mut attention = engine_attention(&servers);
         attention.extend(apps.iter().filter_map(app_attention));
@@ -92,13 +90,15 @@ impl Overviews {
         let mut found = Vec::new();
         for certificate in store.certificates.list()? {
             let domain = store.domains.find(certificate.host.as_str())?;
-            if domain.is_some_and(|domain| domain.organization == actor.organization) {
+            let host = certificate.host.as_str();
+            if owned(&self.ground, actor, Action::View, domain, Kind::Domain, host).is_ok() {
                 let link = format!("/domains/{}/certificate", certificate.host);
                 found.extend(certificate_attention(&certificate, certificate.host.as_str(), link, now));
             }
         }
         for shared in store.shared_certificates.list()? {
             if shared.organization == actor.organization
+                && actor.sees_all()
                 && let Some(name) = shared.names.first()
             {
                 let link = "/certificates".to_owned();

@@ -1,6 +1,9 @@
 //! Projects and their environments.
 
-use crate::ground::Ground;
+use crate::{
+    ground::Ground,
+    sight::{of, owned},
+};
 use std::sync::Arc;
 use store::Batch;
 use types::{Action, Actor, Environment, Error, Fact, Kind, Project, Result, Slug};
@@ -25,17 +28,18 @@ impl Projects {
 
     /// All projects of the organization, by name.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<ProjectView>> {
-        actor.may(Action::View)?;
-        let mut views: Vec<_> = of(actor, self.ground.store.projects.list()?, |project| &project.organization)
-            .map(|project| self.view(project))
+        actor.may_somewhere(Action::View)?;
+        let mut views: Vec<_> = of(&self.ground, actor, self.ground.store.projects.list()?)?
+            .into_iter()
+            .map(|project| self.view(actor, project))
             .collect::<Result<_>>()?;
         views.sort_by(|a, b| a.project.name.cmp(&b.project.name));
         Ok(views)
     }
 
     pub async fn get(&self, actor: &Actor, project: &str) -> Result<ProjectView> {
-        actor.may(Action::View)?;
-        self.view(find_project(&self.ground, actor, project)?)
+        actor.may_somewhere(Action::View)?;
+        self.view(actor, find_project(&self.ground, actor, Action::View, project)?)
     }
 
     /// Makes a project with an environment `production`.
@@ -72,15 +76,15 @@ impl Projects {
                 },
             )
             .await;
-        self.view(project)
+        self.view(actor, project)
     }
 
     pub async fn update(&self, actor: &Actor, project: &str, name: Option<Slug>, description: Option<String>) -> Result<ProjectView> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         if let Some(description) = &description {
             check_description(description)?;
         }
-        let project = find_project(&self.ground, actor, project)?;
+        let project = find_project(&self.ground, actor, Action::Configure, project)?;
         let stored = self
             .ground
             .store
@@ -105,13 +109,13 @@ impl Projects {
                 },
             )
             .await;
-        self.view(stored.value)
+        self.view(actor, stored.value)
     }
 
     /// Removes an empty project. Fails with `Busy` while it has apps or volumes, in the trash or not.
     pub async fn remove(&self, actor: &Actor, project: &str) -> Result<()> {
-        actor.may(Action::Delete)?;
-        let view = self.view(find_project(&self.ground, actor, project)?)?;
+        actor.may_somewhere(Action::Delete)?;
+        let view = self.view(actor, find_project(&self.ground, actor, Action::Delete, project)?)?;
         if self
             .ground
             .store
@@ -124,13 +128,14 @@ impl Projects {
         {
             return Err(Error::busy("the last project stays: new apps need one"));
         }
-        for environment in &view.environments {
+        let environments = environments_of(&self.ground, &view.project.id)?;
+        for environment in &environments {
             check_empty(&self.ground, environment)?;
         }
         let store = &self.ground.store;
         let mut batch = Batch::new().remove(&store.projects.get(view.project.id.as_str())?);
         batch = crate::variables::forget(&self.ground, batch, &format!("{}/", view.project.id))?;
-        for environment in &view.environments {
+        for environment in &environments {
             batch = batch.remove(&store.environments.get(environment.id.as_str())?);
             batch = crate::variables::forget(&self.ground, batch, &format!("{}/", environment.id))?;
         }
@@ -145,8 +150,8 @@ impl Projects {
     }
 
     pub async fn add_environment(&self, actor: &Actor, project: &str, name: Slug) -> Result<Environment> {
-        actor.may(Action::Configure)?;
-        let project = find_project(&self.ground, actor, project)?;
+        actor.may_somewhere(Action::Configure)?;
+        let project = find_project(&self.ground, actor, Action::Configure, project)?;
         let environment = Environment {
             id: self.ground.world.id(),
             organization: actor.organization.clone(),
@@ -169,11 +174,16 @@ impl Projects {
     }
 
     pub async fn remove_environment(&self, actor: &Actor, id: &str) -> Result<()> {
-        actor.may(Action::Delete)?;
+        actor.may_somewhere(Action::Delete)?;
         let store = &self.ground.store;
-        let environment = owned(actor, store.environments.find(id)?, Kind::Environment, id, |environment| {
-            &environment.organization
-        })?;
+        let environment = owned(
+            &self.ground,
+            actor,
+            Action::Delete,
+            store.environments.find(id)?,
+            Kind::Environment,
+            id,
+        )?;
         check_empty(&self.ground, &environment)?;
         if environments_of(&self.ground, &environment.project)?.len() == 1 {
             return Err(Error::busy("the last environment of a project stays; delete the project instead"));
@@ -186,14 +196,19 @@ impl Projects {
         Ok(())
     }
 
-    fn view(&self, project: Project) -> Result<ProjectView> {
-        let apps = self.ground.store.apps.list()?;
+    fn view(&self, actor: &Actor, project: Project) -> Result<ProjectView> {
+        let store = &self.ground.store;
+        let apps = of(&self.ground, actor, store.apps.list()?)?;
         let apps = apps
             .iter()
             .filter(|app| app.project == project.id && app.trashed_at.is_none())
             .count();
         Ok(ProjectView {
-            environments: environments_of(&self.ground, &project.id)?,
+            environments: {
+                let mut seen = of(&self.ground, actor, store.environments.list()?)?;
+                seen.retain(|environment| environment.project == project.id);
+                seen
+            },
             apps,
             project,
         })
@@ -242,58 +257,53 @@ pub(crate) fn environments_of(ground: &Ground, project: &types::ProjectId) -> Re
 }
 
 /// By id or by name.
-pub(crate) fn find_project(ground: &Ground, actor: &Actor, wanted: &str) -> Result<Project> {
-    let projects = of(actor, ground.store.projects.list()?, |project| &project.organization);
-    projects
-        .into_iter()
-        .find(|project| project.id.as_str() == wanted || project.name.as_str() == wanted)
-        .ok_or_else(|| Error::not_found(Kind::Project, wanted))
+pub(crate) fn find_project(ground: &Ground, actor: &Actor, action: Action, wanted: &str) -> Result<Project> {
+    let mut projects = ground.store.projects.list()?.into_iter();
+    let found = projects
+        .find(|project| project.organization == actor.organization && (project.id.as_str() == wanted || project.name.as_str() == wanted));
+    owned(ground, actor, action, found, Kind::Project, wanted)
 }
 
-/// The environment that is meant: of the project (its only or first one where none is named), else the first of all.
-pub(crate) fn find_environment(ground: &Ground, actor: &Actor, project: Option<&str>, environment: Option<&str>) -> Result<Environment> {
+/// The environment that is meant, where the actor may do this: of the project (its only or first one where none is
+/// named), else the first of all.
+pub(crate) fn find_environment(
+    ground: &Ground,
+    actor: &Actor,
+    action: Action,
+    project: Option<&str>,
+    environment: Option<&str>,
+) -> Result<Environment> {
+    actor.may_somewhere(action)?;
     if let Some(id) = environment.filter(|text| text.starts_with("env_")) {
-        return owned(actor, ground.store.environments.find(id)?, Kind::Environment, id, |environment| {
-            &environment.organization
-        });
+        return owned(ground, actor, action, ground.store.environments.find(id)?, Kind::Environment, id);
     }
-    let project = match project {
-        Some(project) => find_project(ground, actor, project)?,
-        None => of(actor, ground.store.projects.list()?, |project| &project.organization)
-            .next()
-            .ok_or_else(|| Error::not_found(Kind::Project, "default"))?,
-    };
-    let mut environments = environments_of(ground, &project.id)?.into_iter();
+    let project = project
+        .map(|project| find_project(ground, actor, Action::View, project))
+        .transpose()?;
+    let mut all = of(ground, actor, ground.store.environments.list()?)?;
+    // The first project is the first that was made.
+    all.sort_by(|a, b| (&a.project, &a.id).cmp(&(&b.project, &b.id)));
+    all.retain(|one| project.as_ref().is_none_or(|project| one.project == project.id));
     match environment {
-        Some(name) => environments
-            .find(|environment| environment.name.as_str() == name)
-            .ok_or_else(|| Error::not_found(Kind::Environment, name)),
-        None => environments.next().ok_or_else(|| Error::not_found(Kind::Environment, "production")),
+        Some(name) => {
+            let first = all.first().map(|one| one.project.clone());
+            let found = all
+                .into_iter()
+                .find(|one| one.name.as_str() == name && Some(&one.project) == first.as_ref());
+            let found = found.ok_or_else(|| Error::not_found(Kind::Environment, name))?;
+            actor.may_in(action, &found.place())?;
+            Ok(found)
+        }
+        None => {
+            let at = all.iter().position(|one| actor.is_permitted(action, &one.place()));
+            match (at, all.first()) {
+                (Some(at), _) => Ok(all.swap_remove(at)),
+                (None, Some(first)) => Err(actor
+                    .may_in(action, &first.place())
+                    .err()
+                    .unwrap_or_else(|| Error::not_found(Kind::Environment, "production"))),
+                (None, None) => Err(Error::not_found(Kind::Environment, "production")),
+            }
+        }
     }
-}
-
-/// The records of the actor's organization.
-pub(crate) fn of<T>(
-    actor: &Actor,
-    all: Vec<store::Stored<T>>,
-    organization: fn(&T) -> &types::OrganizationId,
-) -> impl Iterator<Item = T> + use<T> {
-    let mine = actor.organization.clone();
-    all.into_iter()
-        .map(|stored| stored.value)
-        .filter(move |value| *organization(value) == mine)
-}
-
-/// The record, if it is the actor's organization's; else `NotFound`, as if it were not there.
-pub(crate) fn owned<T>(
-    actor: &Actor,
-    found: Option<store::Stored<T>>,
-    kind: Kind,
-    name: &str,
-    organization: fn(&T) -> &types::OrganizationId,
-) -> Result<T> {
-    found
-        .map(|stored| stored.value)
-        .filter(|value| *organization(value) == actor.organization)
-        .ok_or_else(|| Error::not_found(kind, name))
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     ground::Ground,
-    projects::{of, owned},
+    sight::{of, owned},
 };
 use std::sync::Arc;
 use types::{Action, Actor, Error, Fact, Kind, OrganizationId, Registry, RegistryLogin, RegistryServer, Result, Secret};
@@ -20,7 +20,7 @@ impl Registries {
     /// By server. The passwords stay sealed.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<Registry>> {
         actor.may(Action::View)?;
-        let mut found: Vec<_> = of(actor, self.ground.store.registries.list()?, |registry| &registry.organization).collect();
+        let mut found: Vec<_> = of(&self.ground, actor, self.ground.store.registries.list()?)?;
         found.sort_by(|a, b| a.server.cmp(&b.server));
         Ok(found)
     }
@@ -93,9 +93,14 @@ impl Registries {
         {
             return Ok(found.value);
         }
-        owned(actor, store.registries.find(called)?, Kind::Registry, called, |registry| {
-            &registry.organization
-        })
+        owned(
+            &self.ground,
+            actor,
+            Action::View,
+            store.registries.find(called)?,
+            Kind::Registry,
+            called,
+        )
     }
 }
 

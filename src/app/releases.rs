@@ -48,8 +48,8 @@ impl Releases {
 
     /// Newest first.
     pub async fn list(&self, actor: &Actor, app: &str) -> Result<Vec<ReleaseView>> {
-        actor.may(Action::View)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         let releases = releases_of(&self.ground, &app.id)?;
         releases
             .into_iter()
@@ -73,8 +73,8 @@ impl Releases {
 
     /// Keeps a release until it is unpinned.
     pub async fn pin(&self, actor: &Actor, app: &str, release: &str, pinned: bool) -> Result<ReleaseView> {
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         let found = named(&releases_of(&self.ground, &app.id)?, release)?.id.clone();
         let set = |release: &mut Release| {
             release.pinned = pinned;
@@ -96,8 +96,8 @@ impl Releases {
     /// What changed from one to the other; each is the id of a release or deployment, a number, or `live`. `to` is of
     /// `to_app`, when that is given: another app of the project, or an environment with one of the same name.
     pub async fn diff(&self, actor: &Actor, app: &str, from: &str, to: &str, to_app: Option<&str>) -> Result<Vec<Difference>> {
-        actor.may(Action::View)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         let other = match to_app {
             Some(to_app) => other_place(&self.ground, actor, &app, to_app)?,
             None => app.clone(),

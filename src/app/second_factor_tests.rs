@@ -13,7 +13,7 @@ use crate::{
 };
 use identity::totp;
 use std::time::Duration;
-use types::{Action, Actor, Error, Result, Role, Scope, SecondFactorPolicy, Secret};
+use types::{Action, Actor, Error, Result, Role, SecondFactorPolicy, Secret};
 
 const ADA: &str = "ada@example.com";
 
@@ -223,7 +223,10 @@ async fn a_stale_session_does_nothing_dangerous_until_it_is_confirmed() {
     // A token would not be asked again, so none is made.
     let wish = NewToken {
         name: "way around".into(),
-        scope: Scope::Admin,
+        scopes: types::Scopes::all(),
+        places: None,
+        networks: Vec::new(),
+        user: None,
         lasts: Lasts::Default,
     };
     assert_eq!(refused(gate.tokens.create(&stale.actor, wish.clone()).await), "unconfirmed");
@@ -427,7 +430,10 @@ async fn the_policy_binds_after_its_grace() {
     };
     let wish = NewToken {
         name: "ci".into(),
-        scope: Scope::Admin,
+        scopes: types::Scopes::all(),
+        places: None,
+        networks: Vec::new(),
+        user: None,
         lasts: Lasts::Default,
     };
     let (actor, _) = sign_in("admin@example.com").await;

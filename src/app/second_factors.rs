@@ -218,6 +218,7 @@ impl SecondFactors {
     pub async fn reset(&self, actor: &Actor, id: &str) -> Result<()> {
         actor.may(Action::ManageOwners)?;
         let user = self.access.member(&actor.organization, id)?;
+        self.access.must_be_at_home(actor, &user)?;
         if self.access.store.second_factors.find(user.id.as_str())?.is_none() && self.access.passkeys_of(&user.id)?.is_empty() {
             return Err(Error::not_found(Kind::SecondFactor, &user.email));
         }
@@ -407,7 +408,7 @@ impl Access {
         let is_due = security
             .second_factor_due(user.role, user.created_at)
             .is_some_and(|due| due <= self.world.now());
-        match security.tokens_bound && is_due && !self.has_second_factor(&user.id)? && !self.is_external(&user.id)? {
+        match security.tokens_bound && !user.service && is_due && !self.has_second_factor(&user.id)? && !self.is_external(&user.id)? {
             true => Ok(Assurance::Lacking),
             false => Ok(Assurance::Full),
         }

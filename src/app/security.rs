@@ -35,7 +35,7 @@ impl SecurityService {
     }
 
     pub fn get(&self, actor: &Actor) -> Result<Security> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         self.access.security()
     }
 

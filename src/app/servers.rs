@@ -1,6 +1,6 @@
 //! Servers: what they are, how they fare, what their doctor says.
 
-use crate::{apps::find_app, ground::Ground};
+use crate::{apps::find_app, ground::Ground, sight::of};
 use std::{sync::Arc, time::Duration};
 use types::{
     Action, Actor, AppId, EngineStatus, Error, Finding, FindingLevel, Kind, MachineFacts, MachineSample, NodeId, NodeRecord, Result, Time,
@@ -48,7 +48,7 @@ impl Servers {
     }
 
     pub async fn list(&self, actor: &Actor) -> Result<Vec<ServerView>> {
-        actor.may(Action::View)?;
+        actor.may(Action::ViewServers)?;
         let ground = &self.ground;
         let view = |server: NodeRecord| ServerView {
             server,
@@ -61,7 +61,7 @@ impl Servers {
 
     /// What the machine was like in the last `span`.
     pub async fn metrics(&self, actor: &Actor, server: &str, span: Duration) -> Result<Chart> {
-        actor.may(Action::View)?;
+        actor.may(Action::ViewServers)?;
         let server: NodeId = server.parse().map_err(|_| Error::not_found(Kind::Node, server))?;
         self.ground.store.nodes.get(server.as_str())?;
         self.chart(&format!("server/{server}"), &SERVER_SERIES, span)
@@ -69,29 +69,30 @@ impl Servers {
 
     /// What an app was like in the last `span`.
     pub async fn app_metrics(&self, actor: &Actor, app: &str, span: Duration) -> Result<Chart> {
-        actor.may(Action::View)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         self.chart(&format!("app/{}", app.id), &APP_SERIES, span)
     }
 
     /// The last measured cores and bytes of each app of the organization.
     pub async fn app_usage(&self, actor: &Actor) -> Result<Vec<(AppId, Option<f64>, Option<f64>)>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let usage = |app: &AppId| {
             let last = |name: &str| self.ground.metrics.last(&format!("app/{app}/{name}")).map(|(_, value)| value);
             (app.clone(), last("cpu_cores"), last("memory_bytes"))
         };
         let apps = self.ground.store.apps.list()?;
-        Ok(apps
+        let seen = of(&self.ground, actor, apps)?;
+        Ok(seen
             .iter()
-            .filter(|app| app.organization == actor.organization && app.trashed_at.is_none())
+            .filter(|app| app.trashed_at.is_none())
             .map(|app| usage(&app.id))
             .collect())
     }
 
     /// What is wrong with this machine, and how to mend it.
     pub async fn doctor(&self, actor: &Actor) -> Result<Vec<Finding>> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         let settings = self.ground.settings()?;
         let directory = self.ground.options.acme_directory.clone().unwrap_or(settings.acme_directory);
         let mut findings = self.ground.node.doctor(directory.domain()).await;

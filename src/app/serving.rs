@@ -24,7 +24,7 @@ impl Choice {
                 .map(|stored| (stored.host.clone(), stored.value))
                 .collect(),
             shared: store.shared_certificates.list()?.into_iter().map(|stored| stored.value).collect(),
-            first: store.organizations.list()?.first().map(|organization| organization.id.clone()),
+            first: crate::organizations::host(store)?.map(|organization| organization.value.id),
             now: ground.world.now(),
         })
     }

@@ -8,9 +8,14 @@ mod tests;
 
 use crate::{access::Access, passkeys::PasskeyShown, second_factors::Standing};
 use identity::token;
-use std::{sync::Arc, time::Duration};
+use ipnet::IpNet;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 use store::{Batch, Stored};
-use types::{Actor, Assurance, Error, Fact, Result, Role, Scope, Secret, Session, Time, User, Who, report};
+use types::{Actor, Error, Fact, Kind, Organization, ReplacedSecret, Result, Secret, Session, Time, User, Who, report};
 
 pub use crate::access::{SignedIn, Visitor};
 pub(crate) use external::Away;
@@ -40,6 +45,8 @@ pub struct Known {
 pub struct SessionView {
     /// The person, or the person behind the token; `None` on the machine itself.
     pub user: Option<User>,
+    /// The one they act in.
+    pub organization: Organization,
     pub actor: Actor,
     /// Empty for tokens and on the machine.
     pub csrf: String,
@@ -96,9 +103,9 @@ impl Sessions {
             Some(email) => access.store.users.claimed(email)?,
             None => None,
         };
-        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let hash = user.as_ref().filter(|user| !user.service).map(|user| user.password_hash.as_str());
         let is_right = access.passwords.verify(password, hash).await?;
-        let Some(user) = user.filter(|user| is_right && !user.disabled) else {
+        let Some(user) = user.filter(|user| is_right && !user.disabled && !user.service) else {
             self.note_failure(email, visitor).await?;
             return Err(wrong());
         };
@@ -209,11 +216,13 @@ impl Sessions {
     pub fn by_cookie(&self, jwt: &str, address: Option<String>) -> Result<Known> {
         let claims = self.access.check_jwt(jwt)?;
         let session = self.access.store.sessions.find(claims.session.as_str())?.ok_or_else(ended)?.value;
-        let user = self.holder(&session)?;
-        if user.id != claims.user || user.organization != claims.organization {
+        let mut user = self.holder(&session)?;
+        if user.id != claims.user || session.organization != claims.organization {
             return Err(ended());
         }
-        let mut actor = self.access.actor(&user, address);
+        let actor = self.access.actor_in(&user, &session.organization, address)?;
+        let mut actor = actor.ok_or_else(ended)?;
+        user.role = actor.role;
         actor.assurance = self.access.assurance(&user, &session)?;
         Ok(Known {
             actor,
@@ -222,20 +231,72 @@ impl Sessions {
         })
     }
 
-    /// Who has this API token. Fails with `Unauthenticated` when there is none such, it has expired, or its person is
-    /// disabled or gone.
+    /// Acts in another organization from now on. Fails with `NotFound` when they are not in it, with `Forbidden` for who is
+    /// not in a browser.
+    pub async fn switch(&self, known: &Known, organization: &str) -> Result<SignedIn> {
+        let access = &self.access;
+        let (Some(session), Some(id)) = (&known.session, known.actor.user()) else {
+            return Err(Error::Forbidden {
+                needs: "a browser; a token acts in the organization that it was made in".into(),
+            });
+        };
+        let missing = || Error::not_found(Kind::Organization, organization);
+        let user = access.store.users.get(id.as_str())?.value;
+        let found = match access.store.organizations.find(organization)? {
+            Some(found) => found,
+            None => access.store.organizations.claimed(organization)?.ok_or_else(missing)?,
+        };
+        access.role_in(&user, &found.id)?.ok_or_else(missing)?;
+        let next = token::word(&access.world);
+        let moved = |session: &mut Session| {
+            session.organization = found.id.clone();
+            session.next_hashes.push(token::hash(&next));
+            Ok(())
+        };
+        let session = access.store.sessions.update(session.id.as_str(), moved).await?.value;
+        access.let_in(user, session, &next)
+    }
+
+    /// Whether somebody who was known before would be known now as the same, with the same rights: streams ask from time
+    /// to time.
+    pub async fn still_holds(&self, known: &Known) -> Result<bool> {
+        let Some(session) = &known.session else { return Ok(true) };
+        let Some(session) = self.access.store.sessions.find(session.id.as_str())? else {
+            return Ok(false);
+        };
+        let Ok(user) = self.holder(&session) else { return Ok(false) };
+        let now = self.access.actor_in(&user, &session.organization, None)?;
+        Ok(now.is_some_and(|now| same_rights(&now, &known.actor)))
+    }
+
+    /// Who has this API token. Fails with `Unauthenticated` when there is none such, it has expired, it comes from where it
+    /// may not, or its person is disabled or gone.
     pub async fn by_token(&self, secret: &str, address: Option<String>) -> Result<Known> {
         let (store, now) = (&self.access.store, self.access.world.now());
         let refused = |why: &str| Error::Unauthenticated { why: why.into() };
-        let found = store.tokens.claimed(&token::hash(secret))?;
+        let hash = token::hash(secret);
+        let found = store.tokens.claimed(&hash)?;
         let mut api_token = found.ok_or_else(|| refused("the API token is not valid; it may have been revoked"))?;
+        let is_over = |replaced: &ReplacedSecret| replaced.hash == hash && now >= replaced.until;
+        if api_token.replaced.as_ref().is_some_and(is_over) {
+            return Err(refused("the API token has another secret now"));
+        }
+        if !comes_from(&api_token.networks, address.as_deref()) {
+            return Err(refused("the API token is not valid from this address"));
+        }
         if api_token.expires_at.is_some_and(|end| now >= end) {
             return Err(refused("the API token has expired; make a new one"));
         }
         let user = store.users.find(api_token.user.as_str())?.filter(|user| !user.disabled);
-        let user = user.ok_or_else(|| refused("the API token is not valid; its owner may not sign in"))?;
-        if api_token.last_used_at.is_none_or(|last| now.since(last) >= USE_NOTED) {
+        let of_nobody = || refused("the API token is not valid; its owner may not sign in");
+        let mut user = user.ok_or_else(of_nobody)?;
+        let actor = self.access.actor_in(&user, &api_token.organization, address.clone())?;
+        let actor = actor.ok_or_else(of_nobody)?;
+        user.role = actor.role;
+        let moved = address.is_some() && api_token.last_used_address != address;
+        if moved || api_token.last_used_at.is_none_or(|last| now.since(last) >= USE_NOTED) {
             api_token.last_used_at = Some(now);
+            api_token.last_used_address.clone_from(&address);
             // Somebody else noting it at the same time is as good, and a full disk is no reason to refuse.
             if let Err(error) = store.tokens.save(api_token.clone()).await {
                 tracing::debug!("the use of a token was not noted: {}", report(&error));
@@ -248,11 +309,10 @@ impl Sessions {
                     user: user.id.clone(),
                     name: api_token.name.clone(),
                 },
-                organization: user.organization.clone(),
-                role: user.role,
-                scope: api_token.scope,
+                scopes: api_token.scopes.clone(),
+                spots: api_token.spots.clone(),
                 assurance: self.access.token_assurance(&user)?,
-                address,
+                ..actor
             },
             session: None,
             expires_at: api_token.expires_at,
@@ -268,11 +328,7 @@ impl Sessions {
         Ok(Known {
             actor: Actor {
                 who: Who::Machine { uid },
-                organization: organization.id,
-                role: Role::Owner,
-                scope: Scope::Admin,
-                assurance: Assurance::Full,
-                address: None,
+                ..Actor::system(organization.id)
             },
             session: None,
             expires_at: None,
@@ -282,14 +338,19 @@ impl Sessions {
     /// Who is asking.
     pub fn show(&self, known: &Known) -> Result<SessionView> {
         let user = match known.actor.user() {
-            Some(id) => Some(self.access.member(&known.actor.organization, id.as_str())?.value),
+            Some(id) => Some(User {
+                role: known.actor.role,
+                ..self.access.member(&known.actor.organization, id.as_str())?.value
+            }),
             None => None,
         };
         let standing = match &user {
             Some(user) => Some(self.access.standing(user, known.session.as_ref())?),
             None => None,
         };
+        let organization = self.access.store.organizations.get(known.actor.organization.as_str())?;
         Ok(SessionView {
+            organization: organization.value,
             standing,
             user,
             actor: known.actor.clone(),
@@ -345,6 +406,21 @@ impl Sessions {
         }
         Ok(())
     }
+}
+
+/// Whether an address is among those that a token is for. On the machine itself there is none: that is the loopback.
+fn comes_from(networks: &[IpNet], address: Option<&str>) -> bool {
+    let address = match address {
+        None => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        Some(text) => text.parse::<IpAddr>().ok().map(|address| address.to_canonical()),
+    };
+    networks.is_empty() || address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
+}
+
+/// Whether two may the same; what they have shown of themselves may differ.
+pub fn same_rights(one: &Actor, other: &Actor) -> bool {
+    (one.role, &one.organization, &one.held, &one.scopes, &one.spots)
+        == (other.role, &other.organization, &other.held, &other.scopes, &other.spots)
 }
 
 fn wrong() -> Error {

@@ -43,12 +43,12 @@ impl SettingsService {
     }
 
     pub async fn get(&self, actor: &Actor) -> Result<Settings> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         self.ground.settings()
     }
 
     pub async fn update(&self, actor: &Actor, change: SettingsChange) -> Result<Settings> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         self.check(&change)?;
         let store = &self.ground.store;
         let before = store.settings.list()?.into_iter().next();

@@ -4,7 +4,7 @@ use crate::access::{Access, SignedIn, Visitor, check_person};
 use identity::{check_strength, token};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, SETUP_KEY};
-use types::{Actor, Assurance, Email, Environment, Error, Fact, Organization, Project, Result, Role, Scope, Secret, SetupLink, User, Who};
+use types::{Actor, Email, Environment, Error, Fact, Organization, Project, Result, Role, Secret, SetupLink, User, Who};
 
 /// How long the link is good.
 const LINK: Duration = Duration::from_secs(86_400);
@@ -84,11 +84,7 @@ impl Setup {
         let user = self.make(wish).await?;
         let actor = Actor {
             who: Who::Machine { uid },
-            organization: user.organization.clone(),
-            role: Role::Owner,
-            scope: Scope::Admin,
-            assurance: Assurance::Full,
-            address: None,
+            ..Actor::system(user.organization.clone())
         };
         self.tell(&actor, &user).await;
         Ok(user)
@@ -115,6 +111,7 @@ impl Setup {
             id: world.id(),
             name: "default".parse()?,
             created_at: now,
+            hosts: true,
         };
         let project = Project {
             id: world.id(),
@@ -140,6 +137,7 @@ impl Setup {
             disabled: false,
             created_at: now,
             last_seen_at: Some(now),
+            service: false,
         };
         let mut batch = Batch::new()
             .insert(organization)

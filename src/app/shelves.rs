@@ -1,6 +1,6 @@
 //! All templates that an organization can install: those of the program, and those of its own catalogs, unpacked once.
 
-use crate::{ground::Ground, projects::of};
+use crate::ground::Ground;
 use catalog::{Entry, Shelf};
 use std::{
     collections::HashMap,
@@ -42,7 +42,10 @@ impl Shelves {
     pub fn all(&self, actor: &Actor) -> Result<Vec<(TemplateName, Entry)>> {
         let embedded = self.embedded()?;
         let mut found = named(None, &embedded);
-        let mut catalogs: Vec<Catalog> = of(actor, self.ground.store.catalogs.list()?, |catalog| &catalog.organization).collect();
+        let mut catalogs: Vec<Catalog> = {
+            let all = self.ground.store.catalogs.list()?.into_iter().map(|stored| stored.value);
+            all.filter(|catalog| catalog.organization == actor.organization).collect()
+        };
         catalogs.sort_by(|a, b| a.name.cmp(&b.name));
         for catalog in catalogs {
             let shelf = self.of(&catalog)?;

@@ -66,8 +66,8 @@ impl Stacks {
 
     /// What a Compose file comes to, with the variables of `app` where one is named.
     pub async fn check(&self, actor: &Actor, text: &str, profiles: &[String], app: Option<&str>) -> Result<ComposeReport> {
-        actor.may(Action::Configure)?;
-        let app = app.map(|app| crate::apps::find_app(&self.ground, actor, app)).transpose()?;
+        actor.may_somewhere(Action::Configure)?;
+        let app = app.map(|app| find_app(&self.ground, actor, Action::Configure, app)).transpose()?;
         let (variables, template) = match &app {
             Some(app) if app.source.stack().is_some() => (values_of(&self.ground, app)?, template_values(&self.ground, app)?),
             _ => (BTreeMap::new(), None),
@@ -81,15 +81,15 @@ impl Stacks {
 
     /// The file as it was written. Passwords may be in it, so seeing it takes the right to change it.
     pub async fn text(&self, actor: &Actor, app: &str) -> Result<String> {
-        actor.may(Action::Configure)?;
-        let app = crate::apps::find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        let app = find_app(&self.ground, actor, Action::Configure, app)?;
         text_of(&self.ground, compose_of(&app)?)
     }
 
     /// The services of what is live, or of the file when nothing was deployed yet; of one in a repository nothing is known then.
     pub async fn services(&self, actor: &Actor, app: &str) -> Result<Vec<ServiceView>> {
-        actor.may(Action::View)?;
-        let app = crate::apps::find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let app = crate::apps::find_app(&self.ground, actor, Action::View, app)?;
         let setup = app.source.stack().ok_or_else(|| one_container(&app))?;
         let release = match &app.release {
             Some(id) => crate::releases::find(&self.ground, id)?,

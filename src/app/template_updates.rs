@@ -94,8 +94,8 @@ impl TemplateUpdates {
 
     /// What updating would do; nothing is changed. Fails with `Busy` when there is no other version.
     pub async fn plan(&self, actor: &Actor, app: &str, wish: UpdateWish) -> Result<UpdatePlan> {
-        actor.may(Action::Configure)?;
-        let step = self.step(actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        let step = self.step(actor, Action::Configure, app)?;
         let mine = stacks::text_of(&self.ground, compose_of(&step.app)?)?;
         let merged = merge::merge(&step.installed.compose, &mine, &step.new.compose);
         let text = wish.text.clone().unwrap_or(merged.text);
@@ -143,9 +143,10 @@ impl TemplateUpdates {
     }
 
     async fn update_once(&self, actor: &Actor, app: &str, wish: UpdateWish) -> Result<AppView> {
-        actor.may(Action::Configure)?;
-        actor.may(Action::Deploy)?;
-        let step = self.step(actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let step = self.step(actor, Action::Configure, app)?;
+        actor.may_in(Action::Deploy, &step.app.place())?;
         deployments::must_be_unlocked(&self.ground, &step.app)?;
         let text = match wish.text {
             Some(text) => text,
@@ -275,9 +276,10 @@ impl TemplateUpdates {
     }
 
     async fn undo_once(&self, actor: &Actor, app: &str, data: bool) -> Result<AppView> {
-        actor.may(Action::Configure)?;
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Configure, app)?;
+        actor.may_in(Action::Deploy, &app.place())?;
         not_trashed(&app)?;
         deployments::must_be_unlocked(&self.ground, &app)?;
         let ground = &self.ground;
@@ -355,8 +357,8 @@ impl TemplateUpdates {
         Ok(())
     }
 
-    fn step(&self, actor: &Actor, app: &str) -> Result<Step> {
-        let app = find_app(&self.ground, actor, app)?;
+    fn step(&self, actor: &Actor, action: Action, app: &str) -> Result<Step> {
+        let app = find_app(&self.ground, actor, action, app)?;
         not_trashed(&app)?;
         let installed = compose_of(&app)?.template.clone();
         let installed = installed.ok_or_else(|| Error::busy(format!("`{}` is not from the catalog", app.name)))?;
@@ -457,7 +459,7 @@ impl TemplateUpdates {
         }
         if !missing.is_empty() {
             // As for every port of the server.
-            actor.may(Action::Administer)?;
+            actor.may(Action::Operate)?;
         }
         Ok(missing)
     }

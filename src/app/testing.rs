@@ -322,6 +322,7 @@ async fn seed(store: &Store, world: &World) -> OrganizationId {
         id: world.id(),
         name: "default".parse().expect("a name"),
         created_at,
+        hosts: true,
     };
     let project = Project {
         id: world.id(),

@@ -1,15 +1,23 @@
 //! API tokens for scripts. A token acts for its person: with their present role, and no further than its scope.
 
-use crate::access::{Access, check_name};
+use crate::{
+    access::{Access, check_name},
+    rights::{find_spot, spot_words},
+};
 use identity::token;
+use ipnet::IpNet;
 use std::{sync::Arc, time::Duration};
-use types::{Action, Actor, ApiToken, Error, Fact, Kind, Result, Role, Scope, Secret, TokenId, User, Who};
+use types::{Action, Actor, ApiToken, Error, Fact, Kind, ReplacedSecret, Result, Role, Scope, Scopes, Secret, Spot, TokenId, User, Who};
 
 const DEFAULT_DAYS: u32 = 90;
 const LONGEST_DAYS: u32 = 3650;
 const NAME: usize = 60;
 /// Of one person.
 const MOST: usize = 200;
+/// Places and networks of one token.
+const MOST_BOUNDS: usize = 50;
+/// How long an old secret may still be good, in minutes.
+const LONGEST_GRACE: u32 = 30 * 24 * 60;
 
 /// Makes, lists and revokes tokens.
 #[derive(Clone)]
@@ -21,8 +29,14 @@ pub struct Tokens {
 #[derive(Debug, Clone)]
 pub struct NewToken {
     pub name: String,
-    pub scope: Scope,
+    pub scopes: Scopes,
+    /// Where it is of use, as [`find_spot`] reads it; `None`: everywhere.
+    pub places: Option<Vec<String>>,
+    /// Where it may come from; empty: from anywhere.
+    pub networks: Vec<IpNet>,
     pub lasts: Lasts,
+    /// A service account, by id, in place of the one who asks.
+    pub user: Option<String>,
 }
 
 /// How long a token is good.
@@ -41,6 +55,8 @@ pub enum Lasts {
 pub struct TokenView {
     pub token: ApiToken,
     pub user: User,
+    /// Where it is of use: each place as it is written and in words; `None`: everywhere.
+    pub places: Option<Vec<(String, String)>>,
 }
 
 impl Tokens {
@@ -66,17 +82,37 @@ impl Tokens {
     pub async fn create(&self, actor: &Actor, wish: NewToken) -> Result<(TokenView, Secret)> {
         // A token is not asked for a second factor: whoever makes one has shown theirs.
         actor.is_certain()?;
-        if wish.scope > actor.scope || actor.scope < Scope::Write {
-            let least = wish.scope.max(Scope::Write);
+        // A token makes none that reaches further than itself.
+        actor.reaches(Scope::Write)?;
+        if !actor.scopes.includes(&wish.scopes) {
             return Err(Error::Forbidden {
-                needs: format!("a token with the scope {}", format!("{least:?}").to_lowercase()),
+                needs: "a token with all these scopes".into(),
             });
+        }
+        let store = &self.access.store;
+        let spots = match &wish.places {
+            Some(places) if places.is_empty() || places.len() > MOST_BOUNDS => {
+                return Err(Error::invalid("places", format!("name 1 to {MOST_BOUNDS}, or leave it out")));
+            }
+            Some(places) => Some(
+                places
+                    .iter()
+                    .map(|text| find_spot(store, actor, text))
+                    .collect::<Result<Vec<_>>>()?,
+            ),
+            None => None,
+        };
+        if wish.networks.len() > MOST_BOUNDS {
+            return Err(Error::invalid("networks", format!("must be at most {MOST_BOUNDS}")));
         }
         let name = check_name("name", &wish.name, NAME)?;
         // Nobody is removed while a token is made for them.
         let _team = self.access.team.lock().await;
-        let user = self.owner_of_new(actor)?;
-        let (store, world) = (&self.access.store, &self.access.world);
+        let user = match &wish.user {
+            Some(id) => self.service_account(actor, id)?,
+            None => self.owner_of_new(actor)?,
+        };
+        let world = &self.access.world;
         let now = world.now();
         let days = match wish.lasts {
             Lasts::Default => Some(DEFAULT_DAYS),
@@ -91,10 +127,12 @@ impl Tokens {
         };
         let asked = days.map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400)));
         // A token cannot prolong itself.
-        let bound = match &actor.who {
-            Who::Token { id, .. } => store.tokens.get(id.as_str())?.expires_at,
+        let parent = match &actor.who {
+            Who::Token { id, .. } => Some(store.tokens.get(id.as_str())?),
             _ => None,
         };
+        let bound = parent.as_ref().and_then(|parent| parent.expires_at);
+        let networks = within(parent.as_ref().map_or(&[], |parent| &parent.networks), wish.networks)?;
         let expires_at = match (asked, bound) {
             (Some(asked), Some(bound)) => Some(asked.min(bound)),
             (asked, bound) => asked.or(bound),
@@ -105,22 +143,78 @@ impl Tokens {
         let made = token::new(world);
         let record = ApiToken {
             id: world.id(),
-            organization: user.organization.clone(),
+            organization: actor.organization.clone(),
             user: user.id.clone(),
             name,
             hash: made.hash,
             hint: made.hint,
-            scope: wish.scope,
+            scopes: wish.scopes,
+            spots,
+            networks,
             created_at: now,
             expires_at,
             last_used_at: None,
+            last_used_address: None,
+            replaced: None,
         };
         let record = store.tokens.insert(record).await?.value;
         self.access
             .events
             .emit(actor, Fact::TokenCreated { name: record.name.clone() })
             .await;
-        Ok((TokenView { token: record, user }, made.secret))
+        Ok((self.view(record)?, made.secret))
+    }
+
+    /// Gives a token another secret; the old one stays good for some minutes. An own token, a service account's for those
+    /// who manage people, and a token itself.
+    pub async fn rotate(&self, actor: &Actor, id: &str, grace_minutes: u32) -> Result<(TokenView, Secret)> {
+        let store = &self.access.store;
+        let missing = || Error::not_found(Kind::Token, id);
+        let found = store.tokens.find(id)?.filter(|token| token.organization == actor.organization);
+        let mut token = found.ok_or_else(missing)?;
+        let is_itself = matches!(&actor.who, Who::Token { id, .. } if *id == token.id);
+        if !is_itself {
+            if actor.user() == Some(&token.user) {
+                actor.is_certain()?;
+                actor.reaches(Scope::Write)?;
+                if !actor.scopes.includes(&token.scopes) {
+                    return Err(Error::Forbidden {
+                        needs: "a token with all the scopes of this one".into(),
+                    });
+                }
+            } else {
+                actor.may(Action::ViewTeam).map_err(|_| missing())?;
+                self.service_account(actor, token.user.as_str())?;
+            }
+        }
+        if grace_minutes > LONGEST_GRACE {
+            return Err(Error::invalid("grace_minutes", format!("must be 0 to {LONGEST_GRACE}")));
+        }
+        let world = &self.access.world;
+        let made = token::new(world);
+        let old = std::mem::replace(&mut token.hash, made.hash);
+        token.hint = made.hint;
+        token.replaced = (grace_minutes > 0).then(|| ReplacedSecret {
+            hash: old,
+            until: world.now().plus(Duration::from_secs(u64::from(grace_minutes) * 60)),
+        });
+        let saved = store.tokens.save(token).await?.value;
+        let fact = Fact::TokenRotated { name: saved.name.clone() };
+        self.access.events.emit(actor, fact).await;
+        Ok((self.view(saved)?, made.secret))
+    }
+
+    /// A service account whose tokens the actor may make: they may all that it may.
+    fn service_account(&self, actor: &Actor, id: &str) -> Result<User> {
+        actor.may(Action::ManageTeam)?;
+        let user = self.access.member(&actor.organization, id)?.value;
+        if !user.service {
+            return Err(Error::Forbidden {
+                needs: "a service account; people make their own tokens".into(),
+            });
+        }
+        self.access.covers(actor, &user)?;
+        Ok(user)
     }
 
     /// Ends a token: an own one, or anybody's for those who manage the team. A token may always end itself.
@@ -140,10 +234,8 @@ impl Tokens {
             if store.users.get(found.user.as_str())?.role == Role::Owner {
                 actor.may(Action::ManageOwners)?;
             }
-        } else if !is_itself && actor.scope < Scope::Write {
-            return Err(Error::Forbidden {
-                needs: "a token with the scope write".into(),
-            });
+        } else if !is_itself {
+            actor.reaches(Scope::Write)?;
         }
         store.tokens.remove(id).await?;
         self.access
@@ -166,8 +258,11 @@ impl Tokens {
     }
 
     fn view(&self, token: ApiToken) -> Result<TokenView> {
-        let user = self.access.store.users.get(token.user.as_str())?.value;
-        Ok(TokenView { token, user })
+        let store = &self.access.store;
+        let user = store.users.get(token.user.as_str())?.value;
+        let told = |spots: &Vec<Spot>| spots.iter().map(|spot| spot_words(store, spot)).collect::<Result<Vec<_>>>();
+        let places = token.spots.as_ref().map(told).transpose()?;
+        Ok(TokenView { token, user, places })
     }
 
     /// A token by its id, for those who come with one.
@@ -175,6 +270,23 @@ impl Tokens {
         let views = self.list(actor)?;
         let found = views.into_iter().find(|view| view.token.id == *id);
         found.ok_or_else(|| Error::not_found(Kind::Token, id))
+    }
+}
+
+/// Where a token may come from that another made: from nowhere that the other may not.
+fn within(parent: &[IpNet], wished: Vec<IpNet>) -> Result<Vec<IpNet>> {
+    if parent.is_empty() {
+        return Ok(wished);
+    }
+    if wished.is_empty() {
+        return Ok(parent.to_vec());
+    }
+    let fits = |network: &IpNet| parent.iter().any(|parent| parent.contains(network));
+    match wished.iter().all(fits) {
+        true => Ok(wished),
+        false => Err(Error::Forbidden {
+            needs: "a token that may come from all these networks".into(),
+        }),
     }
 }
 
@@ -186,8 +298,11 @@ mod tests {
     fn wish(name: &str, scope: Scope) -> NewToken {
         NewToken {
             name: name.into(),
-            scope,
+            scopes: Scopes::up_to(scope),
+            places: None,
+            networks: Vec::new(),
             lasts: Lasts::Default,
+            user: None,
         }
     }
 
@@ -213,7 +328,10 @@ mod tests {
         );
 
         let known = gate.with(&secret).await.expect("known");
-        assert_eq!((known.actor.role, known.actor.scope), (Role::Developer, Scope::Write));
+        assert_eq!(
+            (known.actor.role, known.actor.scopes.clone()),
+            (Role::Developer, Scopes::up_to(Scope::Write))
+        );
         assert_eq!(known.actor.who.to_string(), "token ci");
         assert_eq!(known.actor.user(), Some(&bob.id));
         assert_eq!(gate.sessions.show(&known).expect("shown").user.expect("a person").id, bob.id);
@@ -409,5 +527,127 @@ mod tests {
         let (view, _) = gate.tokens.create(&machine, wish("made here", Scope::Admin)).await.expect("made");
         assert_eq!(view.user.email.as_str(), "ada@example.com");
         assert_eq!(gate.tokens.get(&machine, &view.token.id).expect("there").token.name, "made here");
+    }
+
+    #[tokio::test]
+    async fn a_token_is_bound_to_places_and_networks() {
+        let (gate, owner) = Gate::claimed().await;
+        let project = gate.access.store.projects.list().expect("lists")[0].id.clone();
+        let bound = NewToken {
+            places: Some(vec!["project:default".into()]),
+            networks: vec!["10.0.0.0/24".parse().expect("a network")],
+            ..wish("bound", Scope::Admin)
+        };
+        let (view, secret) = gate.tokens.create(&owner, bound).await.expect("made");
+        assert_eq!(view.places, Some(vec![(format!("project:{project}"), "project default".into())]));
+        let known = gate.with(&secret).await.expect("from 10.0.0.9");
+        assert_eq!(known.actor.spots, Some(vec![Spot::Project(project.clone())]));
+        assert!(known.actor.may(Action::View).is_err() && known.actor.may(Action::ManageTeam).is_err());
+        assert!(known.actor.may_in(Action::Terminal, &types::Site::project(project)).is_ok());
+        assert!(
+            gate.tokens.create(&known.actor, wish("child", Scope::Read)).await.is_err(),
+            "it makes none"
+        );
+        let text = secret.expose_str().expect("text");
+        for (address, lets_in) in [
+            (Some("10.0.0.9"), true),
+            (Some("::ffff:10.0.0.9"), true),
+            (Some("10.0.1.9"), false),
+            (Some("nonsense"), false),
+            (None, false),
+        ] {
+            let known = gate.sessions.by_token(text, address.map(str::to_owned)).await;
+            assert_eq!(known.is_ok(), lets_in, "{address:?}");
+        }
+        let seen = gate.tokens.list(&owner).expect("lists").remove(0).token;
+        assert_eq!(seen.last_used_address.as_deref(), Some("::ffff:10.0.0.9"));
+        for places in [
+            vec![],
+            vec!["project:nosuch".into()],
+            vec!["app:nosuch".into()],
+            vec!["moon".into()],
+        ] {
+            let odd = NewToken {
+                places: Some(places),
+                ..wish("odd", Scope::Read)
+            };
+            assert!(gate.tokens.create(&owner, odd).await.is_err());
+        }
+        let whole = "10.0.0.0/8".parse::<IpNet>().expect("a network");
+        let part = "10.1.0.0/16".parse::<IpNet>().expect("a network");
+        assert_eq!(within(&[whole], vec![]).expect("inherits"), [whole]);
+        assert_eq!(within(&[whole], vec![part]).expect("fits"), [part]);
+        assert!(within(&[part], vec![whole]).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_rotated_token_has_a_grace_time() {
+        let (gate, owner) = Gate::claimed().await;
+        let (view, old) = gate.tokens.create(&owner, wish("ci", Scope::Deploy)).await.expect("made");
+        let id = view.token.id.as_str();
+        assert!(gate.tokens.rotate(&owner, id, LONGEST_GRACE + 1).await.is_err());
+        let (_, new) = gate.tokens.rotate(&owner, id, 60).await.expect("rotated");
+        let itself = gate.with(&new).await.expect("new").actor;
+        gate.with(&old).await.expect("the old one is still good");
+        gate.clock.forward(Duration::from_secs(3600));
+        let told = gate.with(&old).await.err().map(|error| error.to_string()).expect("refused");
+        assert!(told.contains("another secret"), "{told}");
+        let (_, newest) = gate.tokens.rotate(&itself, id, 0).await.expect("a token rotates itself");
+        assert!(gate.with(&new).await.is_err() && gate.with(&old).await.is_err());
+        gate.with(&newest).await.expect("newest");
+        let (_, other) = gate.add(&owner, "bob@example.com", Role::Admin).await;
+        assert!(gate.tokens.rotate(&other, id, 0).await.is_err(), "not another person's");
+    }
+
+    #[tokio::test]
+    async fn service_accounts_have_tokens_and_no_password() {
+        let (gate, owner) = Gate::claimed().await;
+        let (_, admin) = gate.add(&owner, "admin@example.com", Role::Admin).await;
+        let made = gate
+            .users
+            .create_service(&admin, "CI of the shop", Role::Developer)
+            .await
+            .expect("made");
+        assert!(made.user.service && made.user.email.as_str().starts_with("ci-of-the-shop."));
+        let email = made.user.email.as_str();
+        let signed = gate
+            .sessions
+            .create(
+                email,
+                &"".into(),
+                &crate::Further::default(),
+                &crate::access::tests::visitor("10.0.0.1"),
+            )
+            .await;
+        assert!(matches!(signed, Err(Error::Unauthenticated { .. })), "nobody signs in as it");
+        let password = UserChange {
+            password: Some("correct horse battery".into()),
+            ..UserChange::default()
+        };
+        assert!(gate.users.update(&admin, made.user.id.as_str(), password).await.is_err());
+        let for_it = |scope| NewToken {
+            user: Some(made.user.id.to_string()),
+            ..wish("deploys", scope)
+        };
+        let (view, secret) = gate.tokens.create(&admin, for_it(Scope::Deploy)).await.expect("made");
+        let known = gate.with(&secret).await.expect("known");
+        assert_eq!((view.user.id, known.actor.role), (made.user.id.clone(), Role::Developer));
+        gate.tokens
+            .rotate(&admin, view.token.id.as_str(), 0)
+            .await
+            .expect("admins rotate it");
+        let (bob, developer) = gate.add(&owner, "bob@example.com", Role::Developer).await;
+        assert!(gate.tokens.create(&developer, for_it(Scope::Read)).await.is_err());
+        let for_bob = NewToken {
+            user: Some(bob.id.to_string()),
+            ..wish("as bob", Scope::Read)
+        };
+        assert!(gate.tokens.create(&admin, for_bob).await.is_err(), "people make their own");
+        assert!(gate.users.create_service(&admin, "above", Role::Owner).await.is_err());
+        gate.users
+            .remove(&admin, made.user.id.as_str())
+            .await
+            .expect("removed with its tokens");
+        assert!(gate.with(&secret).await.is_err());
     }
 }

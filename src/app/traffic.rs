@@ -3,8 +3,8 @@
 use crate::{
     apps::{find_app, not_trashed},
     ground::Ground,
-    projects::{of, owned},
     routing,
+    sight::{of, owned},
 };
 use std::sync::Arc;
 use store::Stored;
@@ -46,17 +46,17 @@ impl Traffic {
 
     /// The domain with its policy, rules, canary and passthrough. The rules are in the order in which they are asked.
     pub async fn domain(&self, actor: &Actor, host: &str) -> Result<Domain> {
-        actor.may(Action::View)?;
-        let mut domain = self.find(actor, host)?.value;
+        actor.may_somewhere(Action::View)?;
+        let mut domain = self.find(actor, Action::View, host)?.value;
         domain.rules = ordered(&domain.rules);
         Ok(domain)
     }
 
     /// All domains with the names of their apps, by host; each as [`Traffic::domain`].
     pub async fn list(&self, actor: &Actor) -> Result<Vec<(Domain, AppName)>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let mut all = Vec::new();
-        for mut domain in of(actor, self.ground.store.domains.list()?, |domain| &domain.organization) {
+        for mut domain in of(&self.ground, actor, self.ground.store.domains.list()?)? {
             let Some(app) = self.ground.store.apps.find(domain.app.as_str())? else {
                 continue;
             };
@@ -69,8 +69,8 @@ impl Traffic {
     /// In place of the policy that is there. Who asks other servers at each request must be an administrator, since those
     /// may lie in an inner network.
     pub async fn set_policy(&self, actor: &Actor, host: &str, wish: PolicyWish) -> Result<TrafficPolicy> {
-        actor.may(Action::Configure)?;
-        let mut domain = self.find(actor, host)?;
+        actor.may_somewhere(Action::Configure)?;
+        let mut domain = self.find(actor, Action::Configure, host)?;
         let policy = self.finish(actor, wish, &domain.policy)?;
         let what = changed_fields(&domain.policy, &policy);
         if what.is_empty() {
@@ -83,8 +83,8 @@ impl Traffic {
 
     /// Fails with `Taken` when the domain has a rule of this name.
     pub async fn add_rule(&self, actor: &Actor, host: &str, wish: RuleWish) -> Result<Rule> {
-        actor.may(Action::Configure)?;
-        let mut domain = self.find(actor, host)?;
+        actor.may_somewhere(Action::Configure)?;
+        let mut domain = self.find(actor, Action::Configure, host)?;
         let rule = self.rule(actor, &domain, self.ground.world.id(), wish, None)?;
         if domain.rules.len() >= RULES {
             return Err(Error::busy(format!("a domain has at most {RULES} rules")));
@@ -96,8 +96,8 @@ impl Traffic {
 
     /// In place of the rule, which is named by id or name.
     pub async fn change_rule(&self, actor: &Actor, host: &str, called: &str, wish: RuleWish) -> Result<Rule> {
-        actor.may(Action::Configure)?;
-        let mut domain = self.find(actor, host)?;
+        actor.may_somewhere(Action::Configure)?;
+        let mut domain = self.find(actor, Action::Configure, host)?;
         let place = place_of(&domain, called)?;
         let before = domain.rules[place].clone();
         let rule = self.rule(actor, &domain, before.id.clone(), wish, Some(&before))?;
@@ -110,8 +110,8 @@ impl Traffic {
     }
 
     pub async fn remove_rule(&self, actor: &Actor, host: &str, called: &str) -> Result<()> {
-        actor.may(Action::Configure)?;
-        let mut domain = self.find(actor, host)?;
+        actor.may_somewhere(Action::Configure)?;
+        let mut domain = self.find(actor, Action::Configure, host)?;
         let place = place_of(&domain, called)?;
         let rule = domain.rules.remove(place);
         self.save(actor, domain, format!("removed the rule {}", rule.name)).await
@@ -119,8 +119,8 @@ impl Traffic {
 
     /// Gives the rules priorities so that they are asked in this order. Fails with `Invalid` unless each is named once.
     pub async fn order_rules(&self, actor: &Actor, host: &str, order: &[String]) -> Result<Vec<Rule>> {
-        actor.may(Action::Configure)?;
-        let mut domain = self.find(actor, host)?;
+        actor.may_somewhere(Action::Configure)?;
+        let mut domain = self.find(actor, Action::Configure, host)?;
         let mut places = order.iter().map(|called| place_of(&domain, called)).collect::<Result<Vec<_>>>()?;
         let sequence = places.clone();
         places.sort_unstable();
@@ -138,15 +138,15 @@ impl Traffic {
 
     /// Sends a share of the requests to another app, or to the domain's own again.
     pub async fn set_canary(&self, actor: &Actor, host: &str, app: Option<&str>, canary: impl FnOnce(AppId) -> Canary) -> Result<Domain> {
-        actor.may(Action::Configure)?;
-        let mut domain = self.find(actor, host)?;
+        actor.may_somewhere(Action::Configure)?;
+        let mut domain = self.find(actor, Action::Configure, host)?;
         let what = match app {
             None => {
                 domain.canary = None;
                 "removed the canary".to_owned()
             }
             Some(app) => {
-                let app = find_app(&self.ground, actor, app)?;
+                let app = find_app(&self.ground, actor, Action::Configure, app)?;
                 not_trashed(&app)?;
                 if app.id == domain.app {
                     return Err(Error::invalid("app", "must be another app than the domain's own"));
@@ -168,8 +168,8 @@ impl Traffic {
 
     /// Lets the app end TLS, or the edge again.
     pub async fn set_passthrough(&self, actor: &Actor, host: &str, passthrough: Option<Passthrough>) -> Result<Domain> {
-        actor.may(Action::Configure)?;
-        let mut domain = self.find(actor, host)?;
+        actor.may_somewhere(Action::Configure)?;
+        let mut domain = self.find(actor, Action::Configure, host)?;
         if passthrough.as_ref().is_some_and(|passthrough| passthrough.port == 0) {
             return Err(Error::invalid("port", "must be from 1 to 65535"));
         }
@@ -185,21 +185,20 @@ impl Traffic {
 
     /// Which rule answers a request, and why.
     pub async fn explain(&self, actor: &Actor, question: &Question) -> Result<Explanation> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let told = routing::compute(&self.ground, None)?.explain(question);
         if let Some(host) = &told.host
             && let Some(domain) = self.ground.store.domains.find(host.as_str())?
-            && domain.organization != actor.organization
         {
-            return Err(Error::not_found(Kind::Domain, host));
+            owned(&self.ground, actor, Action::View, Some(domain), Kind::Domain, host.as_str())?;
         }
         Ok(told)
     }
 
-    fn find(&self, actor: &Actor, host: &str) -> Result<Stored<Domain>> {
+    fn find(&self, actor: &Actor, action: Action, host: &str) -> Result<Stored<Domain>> {
         let host: HostPattern = host.parse()?;
         let found = self.ground.store.domains.find(host.as_str())?;
-        owned(actor, found.clone(), Kind::Domain, host.as_str(), |domain| &domain.organization)?;
+        owned(&self.ground, actor, action, found.clone(), Kind::Domain, host.as_str())?;
         found.ok_or_else(|| Error::not_found(Kind::Domain, host))
     }
 
@@ -213,10 +212,10 @@ impl Traffic {
         }
         let known: Vec<&Origin> = before.iter().flat_map(|before| before.action.origins()).collect();
         if wish.action.origins().any(|origin| !known.contains(&origin)) {
-            actor.may(Action::Administer)?;
+            actor.may(Action::Operate)?;
         }
         for app in wish.action.apps() {
-            not_trashed(&find_app(&self.ground, actor, app.as_str())?)?;
+            not_trashed(&find_app(&self.ground, actor, Action::Configure, app.as_str())?)?;
         }
         let own = before.and_then(|before| before.policy.clone()).unwrap_or_default();
         let rule = Rule {
@@ -236,7 +235,7 @@ impl Traffic {
     fn finish(&self, actor: &Actor, wish: PolicyWish, before: &TrafficPolicy) -> Result<TrafficPolicy> {
         let PolicyWish { mut policy, passwords } = wish;
         if policy.forward_auth.is_some() && policy.forward_auth != before.forward_auth {
-            actor.may(Action::Administer)?;
+            actor.may(Action::Operate)?;
         }
         for user in policy.basic_auth.iter_mut().flat_map(|auth| &mut auth.users) {
             let kept = before

@@ -4,8 +4,8 @@
 use crate::{
     apps::{AppView, find_app, not_trashed, views},
     ground::Ground,
-    projects::owned,
     releases::releases_of,
+    sight::owned,
 };
 use std::{collections::BTreeMap, sync::Arc};
 use store::Batch;
@@ -36,15 +36,15 @@ impl Trash {
 
     /// Apps in the trash, by name.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<AppView>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         views(&self.ground, actor, |app, _, _| app.trashed_at.is_some())
     }
 
     /// What would go and what would stay, in objects and bytes.
     pub async fn plan(&self, actor: &Actor, app: &str) -> Result<DeletePlan> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let ground = &self.ground;
-        let app = find_app(ground, actor, app)?;
+        let app = find_app(ground, actor, Action::View, app)?;
         let releases = releases_of(ground, &app.id)?;
         let containers = ground
             .observed
@@ -99,9 +99,9 @@ impl Trash {
 
     /// Moves the app to the trash. Its deployments end.
     pub async fn put(&self, actor: &Actor, app: &str) -> Result<()> {
-        actor.may(Action::Delete)?;
+        actor.may_somewhere(Action::Delete)?;
         let ground = &self.ground;
-        let app = find_app(ground, actor, app)?;
+        let app = find_app(ground, actor, Action::Delete, app)?;
         not_trashed(&app)?;
         let mut stored = ground.store.apps.get(app.id.as_str())?;
         stored.trashed_at = Some(ground.world.now());
@@ -141,9 +141,9 @@ impl Trash {
 
     /// Takes the app out of the trash. Its name must be free again; its domains were given up and are added anew.
     pub async fn restore(&self, actor: &Actor, app: &str) -> Result<AppView> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
-        let app = self.find(actor, app)?;
+        let app = self.find(actor, Action::Configure, app)?;
         ground
             .store
             .apps
@@ -187,8 +187,8 @@ impl Trash {
     /// Deletes the app for good: containers, built images, variables, releases, deployments and their logs; its volumes
     /// only if `volumes`, and only those that no other app has.
     pub async fn purge(&self, actor: &Actor, app: &str, volumes: bool) -> Result<()> {
-        actor.may(Action::Delete)?;
-        let app = self.find(actor, app)?;
+        actor.may_somewhere(Action::Delete)?;
+        let app = self.find(actor, Action::Delete, app)?;
         purge(&self.ground, &app, volumes).await?;
         self.ground
             .events
@@ -204,7 +204,7 @@ impl Trash {
     }
 
     /// In the trash, by id or name.
-    fn find(&self, actor: &Actor, wanted: &str) -> Result<App> {
+    fn find(&self, actor: &Actor, action: Action, wanted: &str) -> Result<App> {
         let store = &self.ground.store;
         let found = match store.apps.find(wanted)? {
             Some(app) => Some(app),
@@ -214,7 +214,7 @@ impl Trash {
                 .into_iter()
                 .find(|app| app.trashed_at.is_some() && app.organization == actor.organization && app.name.as_str() == wanted),
         };
-        let app = owned(actor, found, Kind::App, wanted, |app| &app.organization)?;
+        let app = owned(&self.ground, actor, action, found, Kind::App, wanted)?;
         if app.trashed_at.is_none() {
             Err(Error::busy(format!("`{}` is not in the trash", app.name)))
         } else {

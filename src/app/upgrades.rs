@@ -107,14 +107,14 @@ impl Upgrades {
 
     /// The newest one, if there ever was one.
     pub async fn last(&self, actor: &Actor) -> Result<Option<Upgrade>> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         self.files.read()
     }
 
     /// Checks the binary and orders the change. Fails with `Invalid` when the binary cannot be taken, with `Busy` while
     /// another upgrade is under way.
     pub async fn start(&self, actor: &Actor, wish: UpgradeWish) -> Result<Upgrade> {
-        actor.may(Action::Administer)?;
+        actor.may(Action::Operate)?;
         let Who::Machine { uid } = actor.who else {
             return Err(Error::Forbidden {
                 needs: "root on the panel's own machine: `serverkit upgrade` there".into(),

@@ -34,8 +34,8 @@ impl Uploads {
 
     /// Newest first; those that are kept.
     pub async fn list(&self, actor: &Actor, app: &str) -> Result<Vec<Upload>> {
-        actor.may(Action::View)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         let all = self.ground.store.uploads.prefix(&format!("{}/", app.id))?;
         Ok(all.into_iter().rev().map(|stored| stored.value).collect())
     }
@@ -49,13 +49,13 @@ impl Uploads {
         strip_top: bool,
         body: impl Stream<Item = io::Result<impl AsRef<[u8]>>> + Send,
     ) -> Result<Upload> {
-        actor.may(Action::Deploy)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         not_trashed(&app)?;
         match app.source {
             Source::Upload(_) => {}
             // It runs what its repository says; something else is a change of what it is.
-            Source::Git(_) => actor.may(Action::Configure)?,
+            Source::Git(_) => actor.may_in(Action::Configure, &app.place())?,
             Source::Image { .. } | Source::Compose(_) => {
                 return Err(Error::busy(format!(
                     "`{}` is not built from source, so nothing can be uploaded for it",

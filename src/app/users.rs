@@ -22,8 +22,24 @@ pub struct Users {
 /// A person, and whether they have a second factor.
 #[derive(Debug, Clone)]
 pub struct UserView {
+    /// With the role in the organization that asks.
     pub user: User,
     pub second_factor: bool,
+    /// The account belongs to another organization.
+    pub guest: bool,
+}
+
+/// Fails with `Forbidden` unless the actor has every right of a role: who manages people gives no more than they have.
+pub(crate) fn may_give(actor: &Actor, role: Role) -> Result<()> {
+    if role == Role::Owner {
+        actor.may(Action::ManageOwners)?;
+    }
+    if actor.covers(role) {
+        return Ok(());
+    }
+    Err(Error::Forbidden {
+        needs: "all the rights of the role that is given".into(),
+    })
 }
 
 /// Somebody to add.
@@ -68,16 +84,69 @@ impl Users {
     /// Everybody in the organization, oldest first.
     pub fn list(&self, actor: &Actor) -> Result<Vec<UserView>> {
         actor.may(Action::ViewTeam)?;
-        let users = self.access.store.users.list()?.into_iter().map(|user| user.value);
-        users
-            .filter(|user| user.organization == actor.organization)
-            .map(|user| self.view(user))
-            .collect()
+        let mut views = Vec::new();
+        for user in self.access.store.users.list()? {
+            if self.access.role_in(&user, &actor.organization)?.is_some() {
+                views.push(self.view(actor, user.value)?);
+            }
+        }
+        Ok(views)
     }
 
-    fn view(&self, user: User) -> Result<UserView> {
+    fn view(&self, actor: &Actor, mut user: User) -> Result<UserView> {
         let second_factor = self.access.has_second_factor(&user.id)?;
-        Ok(UserView { user, second_factor })
+        user.role = self.access.role_in(&user, &actor.organization)?.unwrap_or(user.role);
+        Ok(UserView {
+            guest: user.organization != actor.organization,
+            user,
+            second_factor,
+        })
+    }
+
+    /// Adds an account for scripts: it has no password, and administrators make its tokens.
+    pub async fn create_service(&self, actor: &Actor, name: &str, role: Role) -> Result<UserView> {
+        actor.may(Action::ManageTeam)?;
+        if role == Role::Owner {
+            return Err(Error::invalid("role", "an owner is somebody who can sign in"));
+        }
+        may_give(actor, role)?;
+        let name = check_person(name)?;
+        let world = &self.access.world;
+        let plain: String = name
+            .chars()
+            .map(|letter| {
+                if letter.is_ascii_alphanumeric() {
+                    letter.to_ascii_lowercase()
+                } else {
+                    '-'
+                }
+            })
+            .take(30)
+            .collect();
+        let plain = match plain.trim_matches('-') {
+            "" => "service",
+            plain => plain,
+        };
+        let user = User {
+            id: world.id(),
+            organization: actor.organization.clone(),
+            // RFC 2606: no mail ever goes there.
+            email: format!("{plain}.{}@service.invalid", world.word(6)).parse()?,
+            name,
+            role,
+            password_hash: String::new(),
+            disabled: false,
+            created_at: world.now(),
+            last_seen_at: None,
+            service: true,
+        };
+        let user = self.access.store.users.insert(user).await?.value;
+        let fact = Fact::UserCreated {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.access.events.emit(actor, fact).await;
+        self.view(actor, user)
     }
 
     /// How strong a password is that somebody thinks of. Anybody may ask: it is for those who have no account yet too.
@@ -94,9 +163,7 @@ impl Users {
     /// Adds somebody, who may sign in at once. Fails with `Taken` when the address has an account.
     pub async fn create(&self, actor: &Actor, wish: NewUser) -> Result<UserView> {
         actor.may(Action::ManageTeam)?;
-        if wish.role == Role::Owner {
-            actor.may(Action::ManageOwners)?;
-        }
+        may_give(actor, wish.role)?;
         let email: Email = wish.email.parse()?;
         let name = check_person(&wish.name)?;
         check_strength(&wish.password, &email)?;
@@ -110,6 +177,7 @@ impl Users {
             disabled: false,
             created_at: self.access.world.now(),
             last_seen_at: None,
+            service: false,
         };
         let user = self.access.store.users.insert(user).await?.value;
         let fact = Fact::UserCreated {
@@ -117,7 +185,7 @@ impl Users {
             email: user.email.to_string(),
         };
         self.access.events.emit(actor, fact).await;
-        self.view(user)
+        self.view(actor, user)
     }
 
     /// Changes somebody. Owners are changed by owners only; the last one stays an owner and may sign in.
@@ -125,12 +193,23 @@ impl Users {
         actor.may(Action::ManageTeam)?;
         let _team = self.access.team.lock().await;
         let mut user = self.access.member(&actor.organization, id)?;
-        if user.role == Role::Owner || change.role == Some(Role::Owner) {
+        let role = self.access.role_in(&user, &actor.organization)?;
+        if role == Some(Role::Owner) {
             actor.may(Action::ManageOwners)?;
         }
+        self.access.covers(actor, &user)?;
+        if let Some(new) = change.role {
+            may_give(actor, new)?;
+        }
         let loses_owner = change.role.is_some_and(|role| role != Role::Owner) || change.disabled == Some(true);
-        if user.role == Role::Owner && loses_owner {
-            self.access.keep_an_owner(&user)?;
+        if role == Some(Role::Owner) && loses_owner {
+            self.access.keep_an_owner(&user, &actor.organization)?;
+        }
+        if user.organization != actor.organization {
+            return self.update_guest(actor, user.value, change).await;
+        }
+        if user.service && (change.password.is_some() || change.role == Some(Role::Owner)) {
+            return Err(Error::invalid("password", "a service account has none; make a token for it"));
         }
         let before = user.value.clone();
         if let Some(name) = &change.name {
@@ -143,12 +222,29 @@ impl Users {
             user.password_hash = self.access.passwords.hash(password).await?;
         }
         if user.value == before {
-            return self.view(before);
+            return self.view(actor, before);
         }
         let ends_sessions = user.disabled || change.password.is_some();
         let user = self.save(user, ends_sessions, None).await?;
         self.tell_changed(actor, &user).await;
-        self.view(user)
+        self.view(actor, user)
+    }
+
+    /// Of an account that belongs elsewhere, only the role here changes.
+    async fn update_guest(&self, actor: &Actor, user: User, change: UserChange) -> Result<UserView> {
+        if change.name.is_some() || change.disabled.is_some() || change.password.is_some() {
+            self.access.must_be_at_home(actor, &user)?;
+        }
+        if let Some(role) = change.role {
+            let key = format!("{}/{}", actor.organization, user.id);
+            let set = |membership: &mut types::Membership| {
+                membership.role = role;
+                Ok(())
+            };
+            self.access.store.memberships.update(&key, set).await?;
+            self.tell_changed(actor, &user).await;
+        }
+        self.view(actor, user)
     }
 
     /// Removes somebody with their sessions and tokens. What they made stays.
@@ -156,14 +252,32 @@ impl Users {
         actor.may(Action::ManageTeam)?;
         let _team = self.access.team.lock().await;
         let user = self.access.member(&actor.organization, id)?;
-        if user.role == Role::Owner {
-            actor.may(Action::ManageOwners)?;
-            self.access.keep_an_owner(&user)?;
+        let organizations = self.access.store.organizations.list()?;
+        let leaves = |organization: &types::OrganizationId| user.organization == actor.organization || *organization == actor.organization;
+        for organization in organizations.iter().filter(|organization| leaves(&organization.id)) {
+            if self.access.role_in(&user, &organization.id)? == Some(Role::Owner) {
+                actor.may(Action::ManageOwners)?;
+                self.access.keep_an_owner(&user, &organization.id)?;
+            }
         }
+        self.access.covers(actor, &user)?;
         let store = &self.access.store;
+        if user.organization != actor.organization {
+            self.remove_guest(actor, &user).await?;
+            let fact = Fact::UserRemoved {
+                user: user.id.clone(),
+                email: user.email.to_string(),
+            };
+            self.access.events.emit(actor, fact).await;
+            return Ok(());
+        }
         retry(store, || {
             let mut batch = Batch::new().remove(&store.users.get(id)?);
             batch = self.access.end_sessions(batch, &user.id, None)?;
+            batch = self.forget_rights(batch, &user.id, None)?;
+            for membership in store.memberships.list()?.iter().filter(|membership| membership.user == user.id) {
+                batch = batch.remove(membership);
+            }
             for device in self.access.devices_of(&user.id)? {
                 batch = batch.remove(&device);
             }
@@ -190,6 +304,45 @@ impl Users {
         Ok(())
     }
 
+    /// Takes somebody whose account belongs elsewhere out of this organization.
+    async fn remove_guest(&self, actor: &Actor, user: &User) -> Result<()> {
+        let store = &self.access.store;
+        retry(store, || {
+            let key = format!("{}/{}", actor.organization, user.id);
+            let mut batch = Batch::new().remove(&store.memberships.get(&key)?);
+            batch = self.forget_rights(batch, &user.id, Some(&actor.organization))?;
+            for session in self.access.sessions_of(&user.id)? {
+                if session.organization == actor.organization {
+                    batch = batch.remove(&session);
+                }
+            }
+            for token in store.tokens.list()? {
+                if token.user == user.id && token.organization == actor.organization {
+                    batch = batch.remove(&token);
+                }
+            }
+            Ok((batch, ()))
+        })
+        .await
+    }
+
+    /// Takes somebody out of teams and grants, of one organization or of all.
+    fn forget_rights(&self, mut batch: Batch, user: &types::UserId, only: Option<&types::OrganizationId>) -> Result<Batch> {
+        let store = &self.access.store;
+        let is_here = |organization: &types::OrganizationId| only.is_none_or(|only| only == organization);
+        for grant in store.grants.list()? {
+            if is_here(&grant.organization) && grant.to == types::Grantee::User(user.clone()) {
+                batch = batch.remove(&grant);
+            }
+        }
+        for mut team in store.teams.list()? {
+            if is_here(&team.organization) && team.members.remove(user) {
+                batch = batch.save(team);
+            }
+        }
+        Ok(batch)
+    }
+
     /// Changes the own account. The present password must be right; guessing is slowed down as at signing in.
     pub async fn update_account(&self, known: &Known, change: AccountChange) -> Result<UserView> {
         let actor = &known.actor;
@@ -197,9 +350,7 @@ impl Users {
         let id = actor
             .user()
             .ok_or_else(|| forbidden("somebody who is signed in; on the machine use `serverkit user`"))?;
-        if actor.scope < Scope::Admin {
-            return Err(forbidden("a token with the scope admin"));
-        }
+        actor.reaches(Scope::Admin)?;
         // Who knows the password and has a stolen session must not lock the owner out.
         if change.password.is_some() && actor.assurance == Assurance::Stale {
             return Err(Error::Unconfirmed);
@@ -224,11 +375,11 @@ impl Users {
             user.password_hash = self.access.passwords.hash(&password.new).await?;
         }
         if user.value == before {
-            return self.view(before);
+            return self.view(actor, before);
         }
         let user = self.save(user, change.password.is_some(), Some(known)).await?;
         self.tell_changed(actor, &user).await;
-        self.view(user)
+        self.view(actor, user)
     }
 
     /// Saves somebody, and with it ends their sessions but the one of `keep`.
@@ -276,6 +427,8 @@ pub(crate) async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T
                     kind:
                         types::Kind::Session
                         | types::Kind::Token
+                        | types::Kind::Grant
+                        | types::Kind::Team
                         | types::Kind::Device
                         | types::Kind::SecondFactor
                         | types::Kind::Passkey
@@ -363,7 +516,7 @@ mod tests {
         }
         assert!(matches!(gate.users.remove(&admin, owner_id).await, Err(Error::Forbidden { .. })));
         let mut token = owner.clone();
-        token.scope = Scope::Write;
+        token.scopes = types::Scopes::up_to(Scope::Write);
         assert!(matches!(
             gate.users.create(&token, wish("x@example.com", Role::Viewer)).await,
             Err(Error::Forbidden { .. })

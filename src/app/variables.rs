@@ -96,17 +96,15 @@ impl Variables {
 
     /// Of an app alone, by key. `reveal` needs the right to see secrets, and is recorded.
     pub async fn list(&self, actor: &Actor, app: &str, reveal: bool) -> Result<Vec<VariableView>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         self.list_of(actor, &format!("app:{app}"), reveal, false).await
     }
 
     /// Of whoever is named (see [`levels::find_owner`]), by key; with what it inherits and has no own one of if `inherited`.
     pub async fn list_of(&self, actor: &Actor, owner: &str, reveal: bool, inherited: bool) -> Result<Vec<VariableView>> {
-        actor.may(Action::View)?;
-        if reveal {
-            actor.may(Action::RevealSecrets)?;
-        }
-        let owner = find_owner(&self.ground, actor, owner)?;
+        actor.may_somewhere(Action::View)?;
+        let action = if reveal { Action::RevealSecrets } else { Action::View };
+        let owner = find_owner(&self.ground, actor, action, owner)?;
         let views = self.views(&owner, reveal, inherited)?;
         if reveal && views.iter().any(|view| view.secret) {
             self.tell_revealed(actor, &owner).await;
@@ -116,17 +114,20 @@ impl Variables {
 
     /// Sets some, unsets others, in one step.
     pub async fn update(&self, actor: &Actor, app: &str, wish: VariableWish) -> Result<Vec<VariableView>> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         self.update_of(actor, &format!("app:{app}"), wish, false).await
     }
 
     /// The same for whoever is named; then, with `deploy`, brings it live in every running app that has them.
     pub async fn update_of(&self, actor: &Actor, owner: &str, wish: VariableWish, deploy: bool) -> Result<Vec<VariableView>> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
+        let owner = find_owner(&self.ground, actor, Action::Configure, owner)?;
         if deploy {
-            actor.may(Action::Deploy)?;
+            actor.may_somewhere(Action::Deploy)?;
+            for app in &owner.apps {
+                actor.may_in(Action::Deploy, &app.place())?;
+            }
         }
-        let owner = find_owner(&self.ground, actor, owner)?;
         self.write(actor, &owner, wish).await?;
         if deploy {
             self.deploy(actor, &owner).await?;
@@ -136,8 +137,8 @@ impl Variables {
 
     /// What a change would do; changes nothing.
     pub async fn preview(&self, actor: &Actor, owner: &str, wish: VariableWish) -> Result<VariablePreview> {
-        actor.may(Action::Configure)?;
-        let owner = find_owner(&self.ground, actor, owner)?;
+        actor.may_somewhere(Action::Configure)?;
+        let owner = find_owner(&self.ground, actor, Action::Configure, owner)?;
         let old = self.old(&owner)?;
         let plan = self.plan(actor, &owner, &old, wish)?;
         let mut changes = Vec::new();
@@ -162,8 +163,8 @@ impl Variables {
 
     /// Makes them exactly these.
     pub async fn replace(&self, actor: &Actor, app: &str, items: Vec<VariableChange>) -> Result<Vec<VariableView>> {
-        actor.may(Action::Configure)?;
-        let owner = of_app(find_app(&self.ground, actor, app)?);
+        actor.may_somewhere(Action::Configure)?;
+        let owner = of_app(find_app(&self.ground, actor, Action::Configure, app)?);
         let unset = own_variables(&self.ground, &owner.owner)?
             .into_iter()
             .map(|stored| stored.value.key)
@@ -190,7 +191,7 @@ impl Variables {
     /// All of its own as a `.env` file, which [`Variables::read_dotenv`] reads back to the same bytes.
     /// Fails with `Invalid` when a value is not UTF-8.
     pub async fn export(&self, actor: &Actor, owner: &str) -> Result<String> {
-        actor.may(Action::RevealSecrets)?;
+        actor.may_somewhere(Action::RevealSecrets)?;
         let mut pairs = Vec::new();
         for view in self.list_of(actor, owner, true, false).await? {
             let value = view.value.unwrap_or_default();
@@ -204,11 +205,9 @@ impl Variables {
 
     /// What they were, newest first: of one key, or of all. `reveal` needs the right to see secrets, and is recorded.
     pub async fn history(&self, actor: &Actor, owner: &str, key: Option<&VariableKey>, reveal: bool) -> Result<Vec<VersionView>> {
-        actor.may(Action::View)?;
-        if reveal {
-            actor.may(Action::RevealSecrets)?;
-        }
-        let owner = find_owner(&self.ground, actor, owner)?;
+        actor.may_somewhere(Action::View)?;
+        let action = if reveal { Action::RevealSecrets } else { Action::View };
+        let owner = find_owner(&self.ground, actor, action, owner)?;
         let prefix = match key {
             Some(key) => format!("{}/{key}/", owner.owner),
             None => format!("{}/", owner.owner),
@@ -237,8 +236,8 @@ impl Variables {
 
     /// Makes a variable what it was: value, scope, whether it is secret, or that there was none.
     pub async fn restore(&self, actor: &Actor, owner: &str, version: &str) -> Result<Vec<VariableView>> {
-        actor.may(Action::Configure)?;
-        let owner = find_owner(&self.ground, actor, owner)?;
+        actor.may_somewhere(Action::Configure)?;
+        let owner = find_owner(&self.ground, actor, Action::Configure, owner)?;
         let found = self.ground.store.variable_versions.claimed(version)?.map(|stored| stored.value);
         let found = found
             .filter(|found| found.owner == owner.owner)

@@ -3,7 +3,8 @@
 use crate::{
     apps::{MountWish, VolumeName},
     ground::Ground,
-    projects::{find_environment, of, owned},
+    projects::find_environment,
+    sight::{of, owned},
 };
 use std::sync::Arc;
 use types::{Action, Actor, App, AppName, ContainerPath, Environment, Error, Kind, Mount, Result, Slug, Volume, VolumeId};
@@ -29,9 +30,9 @@ impl Volumes {
     }
 
     pub async fn list(&self, actor: &Actor) -> Result<Vec<VolumeView>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
         let mut views = Vec::new();
-        for volume in of(actor, self.ground.store.volumes.list()?, |volume| &volume.organization) {
+        for volume in of(&self.ground, actor, self.ground.store.volumes.list()?)? {
             views.push(self.view(volume).await?);
         }
         views.sort_by(|a, b| a.volume.name.cmp(&b.volume.name));
@@ -39,8 +40,8 @@ impl Volumes {
     }
 
     pub async fn create(&self, actor: &Actor, name: Slug, project: Option<&str>, environment: Option<&str>) -> Result<VolumeView> {
-        actor.may(Action::Configure)?;
-        let environment = find_environment(&self.ground, actor, project, environment)?;
+        actor.may_somewhere(Action::Configure)?;
+        let environment = find_environment(&self.ground, actor, Action::Configure, project, environment)?;
         let volume = self
             .ground
             .store
@@ -52,9 +53,9 @@ impl Volumes {
 
     /// Deletes the volume with its data. Fails with `Busy` while an app has it, in the trash or not.
     pub async fn remove(&self, actor: &Actor, id: &str) -> Result<()> {
-        actor.may(Action::Delete)?;
+        actor.may_somewhere(Action::Delete)?;
         let store = &self.ground.store;
-        let volume = owned(actor, store.volumes.find(id)?, Kind::Volume, id, |volume| &volume.organization)?;
+        let volume = owned(&self.ground, actor, Action::Delete, store.volumes.find(id)?, Kind::Volume, id)?;
         if let Some(app) = users(&self.ground, &volume.id)?.first() {
             let place = if app.trashed_at.is_some() { " in the trash" } else { "" };
             return Err(Error::busy(format!(
@@ -108,8 +109,16 @@ pub(crate) fn new_volume(ground: &Ground, environment: &Environment, name: Slug)
 }
 
 /// The mounts that are wished for, and the volumes that must be made for them.
-pub(crate) fn mounts(ground: &Ground, environment: &Environment, wishes: Vec<MountWish>) -> Result<(Vec<Mount>, Vec<Volume>)> {
-    let known: Vec<Volume> = ground
+/// Who has rights in one app only, mounts nothing that the app does not have already: it may be another's.
+pub(crate) fn mounts(
+    ground: &Ground,
+    actor: &Actor,
+    environment: &Environment,
+    own: &[Mount],
+    wishes: Vec<MountWish>,
+) -> Result<(Vec<Mount>, Vec<Volume>)> {
+    let has_all = actor.is_permitted(Action::Configure, &environment.place());
+    let mut known: Vec<Volume> = ground
         .store
         .volumes
         .list()?
@@ -117,6 +126,7 @@ pub(crate) fn mounts(ground: &Ground, environment: &Environment, wishes: Vec<Mou
         .map(|stored| stored.value)
         .filter(|volume| volume.environment == environment.id)
         .collect();
+    known.retain(|volume| has_all || own.iter().any(|mount| mount.volume == volume.id));
     let mut made: Vec<Volume> = Vec::new();
     let mut mounts: Vec<Mount> = Vec::new();
     for wish in wishes {

@@ -51,11 +51,9 @@ impl Webhooks {
 
     /// The app's webhook; `None` if it has none yet. `reveal` needs the right to see secrets, and is recorded.
     pub async fn find(&self, actor: &Actor, app: &str, reveal: bool) -> Result<Option<WebhookView>> {
-        actor.may(Action::View)?;
-        if reveal {
-            actor.may(Action::RevealSecrets)?;
-        }
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::View)?;
+        let action = if reveal { Action::RevealSecrets } else { Action::View };
+        let app = find_app(&self.ground, actor, action, app)?;
         let Some(stored) = self.ground.store.webhooks.find(app.id.as_str())? else {
             return Ok(None);
         };
@@ -71,9 +69,9 @@ impl Webhooks {
 
     /// Changes the app's webhook; makes one first if there is none. Fails with `Invalid` for a pattern that is none.
     pub async fn update(&self, actor: &Actor, app: &str, change: WebhookChange) -> Result<WebhookView> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
-        let app = find_app(ground, actor, app)?;
+        let app = find_app(ground, actor, Action::Configure, app)?;
         not_trashed(&app)?;
         let mut changed = Vec::new();
         let mut stored = self.existing_or_new(&app).await?;
@@ -124,8 +122,8 @@ impl Webhooks {
 
     /// A new address and a new secret; the old ones stop to work at once. The answer shows the secret.
     pub async fn rotate(&self, actor: &Actor, app: &str) -> Result<WebhookView> {
-        actor.may(Action::Configure)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        let app = find_app(&self.ground, actor, Action::Configure, app)?;
         not_trashed(&app)?;
         self.existing_or_new(&app).await?;
         let key = self.ground.world.word(KEY);
@@ -143,8 +141,8 @@ impl Webhooks {
 
     /// Takes the address away. The inbox stays.
     pub async fn remove(&self, actor: &Actor, app: &str) -> Result<()> {
-        actor.may(Action::Configure)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        let app = find_app(&self.ground, actor, Action::Configure, app)?;
         match self.ground.store.webhooks.remove(app.id.as_str()).await {
             Err(Error::NotFound { .. }) => return Err(Error::not_found(Kind::Webhook, &app.name)),
             other => other?,

@@ -3,9 +3,9 @@
 use crate::{
     account, apps, audit, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
-    files, identity_providers, logs,
+    files, identity_providers, logs, organizations,
     output::Output,
-    passkeys, projects, registries, releases, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables,
+    passkeys, projects, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables,
     volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
@@ -93,6 +93,15 @@ pub enum Command {
     /// API tokens for scripts
     #[command(subcommand)]
     Token(tokens::Command),
+    /// Roles that people make, and who has which where
+    #[command(subcommand)]
+    Role(rights::Role),
+    /// Teams: people who are given rights together
+    #[command(subcommand)]
+    Team(rights::TeamCommand),
+    /// Organizations: nothing crosses from one to another
+    #[command(subcommand)]
+    Organization(organizations::Command),
     /// Apps: create, show, change, start, stop, delete
     #[command(subcommand, visible_alias = "apps")]
     App(apps::Command),
@@ -224,6 +233,9 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Logout(args) => account::logout(context, args).await,
         Command::Whoami => account::whoami(context).await,
         Command::Token(command) => tokens::run(context, command).await,
+        Command::Role(command) => rights::role(context, command).await,
+        Command::Team(command) => rights::team(context, command).await,
+        Command::Organization(command) => organizations::run(context, command).await,
         Command::App(command) => apps::run(context, command).await,
         Command::Catalog(command) => catalog::run(context, command).await,
         Command::Deploy(args) => deployments::deploy(context, args).await,
@@ -392,6 +404,15 @@ mod tests {
             "serverkit volume create data",
             "serverkit user create bob@example.com --role developer --password-file f",
             "serverkit user invite bob@example.com --role admin --days 3",
+            "serverkit user create-service ci --role developer",
+            "serverkit role create captain --rights deploy,terminal --description x",
+            "serverkit role grant captain --to team:web --in project:shop",
+            "serverkit role take gra_1 --yes",
+            "serverkit team create web ada@example.com",
+            "serverkit team update web --add bob@example.com --remove ada@example.com",
+            "serverkit organization create acme --owner ada@example.com",
+            "serverkit token create ci --scopes deploy,secrets --in app:blog --from 10.0.0.0/8 --for ci",
+            "serverkit token rotate ci --grace 10",
             "serverkit user invitations",
             "serverkit user uninvite bob@example.com",
             "serverkit user reset-password bob@example.com --yes",

@@ -8,7 +8,7 @@ use crate::{
     output::{Table, when},
 };
 use clap::{Args, Subcommand};
-use client::types::{Scope, Token};
+use client::types::{Scope, Token, TokenRotate, User};
 use serde_json::{Value, json};
 use types::{Clock, SystemClock};
 
@@ -19,6 +19,8 @@ pub enum Command {
     /// List tokens; administrators see everybody's
     #[command(visible_alias = "ls")]
     List,
+    /// Give a token another secret, which is shown once; the old one is good a little longer
+    Rotate(Rotate),
     /// Revoke a token; it is of no use from then on
     Revoke(Revoke),
 }
@@ -30,12 +32,33 @@ pub struct Create {
     /// How far it reaches: read sees; deploy deploys, starts and stops too; write creates, changes and deletes too; admin is all that you may do
     #[arg(long, default_value = "deploy", value_parser = scope)]
     scope: Scope,
+    /// Exactly these in place of --scope, and read; with commas between: deploy, write, secrets, terminal, admin
+    #[arg(long, value_delimiter = ',', value_parser = scope, conflicts_with = "scope")]
+    scopes: Option<Vec<Scope>>,
+    /// Only in this place: project:NAME, environment:PROJECT/NAME or app:NAME; may be given again
+    #[arg(long = "in", value_name = "PLACE")]
+    places: Vec<String>,
+    /// Only from this address or network; may be given again
+    #[arg(long = "from", value_name = "NETWORK")]
+    networks: Vec<String>,
+    /// For a service account, by name or id, in place of yourself
+    #[arg(long = "for", value_name = "ACCOUNT")]
+    account: Option<String>,
     /// Days until it ends; without it 90
     #[arg(long, conflicts_with = "never", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
     /// It does not end by itself
     #[arg(long)]
     never: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Rotate {
+    /// Id or name of the token
+    token: String,
+    /// Minutes that the old secret is good too
+    #[arg(long, default_value_t = 60, value_name = "MINUTES")]
+    grace: u32,
 }
 
 #[derive(Debug, Args)]
@@ -48,7 +71,20 @@ pub async fn run(context: &Context, command: Command) -> Result {
     let client = context.panel()?;
     match command {
         Command::Create(args) => {
-            let body = body(&args.name, args.scope, if args.never { Some(None) } else { args.days.map(Some) });
+            let mut body = body(&args.name, args.scope, if args.never { Some(None) } else { args.days.map(Some) });
+            if let Some(scopes) = args.scopes {
+                body["scopes"] = json!(scopes);
+                body.as_object_mut().map(|fields| fields.remove("scope"));
+            }
+            if !args.places.is_empty() {
+                body["places"] = json!(args.places);
+            }
+            if !args.networks.is_empty() {
+                body["networks"] = json!(args.networks);
+            }
+            if let Some(account) = &args.account {
+                body["user"] = json!(service_account(&client, account).await?);
+            }
             let answer = client.ask(client.token_create(&body)).await?;
             context.out.note(format!(
                 "token {} is made; keep it well, it is not shown again",
@@ -64,6 +100,18 @@ pub async fn run(context: &Context, command: Command) -> Result {
                     table(&tokens.items)
                 })
         }
+        Command::Rotate(args) => {
+            let token = find(&client, &args.token).await?;
+            let body = TokenRotate {
+                grace_minutes: Some(args.grace),
+            };
+            let answer = client.ask(client.token_rotate(&token.id, &body)).await?;
+            context.out.note(format!(
+                "token {} has a new secret, which is not shown again; the old one ends in {} minutes",
+                token.name, args.grace
+            ));
+            context.out.answer(&answer.json, || answer.value.secret.clone())
+        }
         Command::Revoke(args) => revoke(context, &client, &args.token).await,
     }
 }
@@ -78,19 +126,38 @@ pub fn body(name: &str, scope: Scope, days: Option<Option<u32>>) -> Value {
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
-    text.parse().map_err(|_| "use read, deploy, write or admin".to_owned())
+    text.parse()
+        .map_err(|_| "use read, deploy, write, secrets, terminal or admin".to_owned())
 }
 
-async fn revoke(context: &Context, client: &client::Client, called: &str) -> Result {
+/// The id of a service account.
+async fn service_account(client: &client::Client, called: &str) -> Result<String> {
+    let users = lists::all::<User, _>(async |cursor| client.ask(client.user_list(cursor, lists::LIMIT)).await).await?;
+    let mut found = users
+        .items
+        .into_iter()
+        .filter(|user| user.service && (user.name == called || user.id == called));
+    match (found.next(), found.next()) {
+        (Some(user), None) => Ok(user.id),
+        (None, _) => Err(Failure::not_found(format!("no service account named `{called}`")).hint("see: serverkit user list")),
+        (Some(_), Some(_)) => Err(Failure::usage(format!("several service accounts are named `{called}`")).hint("give the id")),
+    }
+}
+
+async fn find(client: &client::Client, called: &str) -> Result<Token> {
     let mut found = lists::all::<Token, _>(async |cursor| client.ask(client.token_list(cursor, lists::LIMIT)).await)
         .await?
         .items;
     found.retain(|token| token.id == called || token.name == called);
-    let token = match found.as_slice() {
-        [token] => token,
-        [] => return Err(Failure::not_found(format!("no token named `{called}`")).hint("see: serverkit token list")),
-        _ => return Err(Failure::usage(format!("several tokens are named `{called}`")).hint("give the id; see: serverkit token list")),
-    };
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Failure::not_found(format!("no token named `{called}`")).hint("see: serverkit token list")),
+        _ => Err(Failure::usage(format!("several tokens are named `{called}`")).hint("give the id; see: serverkit token list")),
+    }
+}
+
+async fn revoke(context: &Context, client: &client::Client, called: &str) -> Result {
+    let token = find(client, called).await?;
     ask::confirm(
         &format!("This revokes the token {} ({}…) of {}", token.name, token.hint, token.user.name),
         context.globals.yes,
@@ -100,20 +167,45 @@ async fn revoke(context: &Context, client: &client::Client, called: &str) -> Res
 }
 
 fn table(tokens: &[Token]) -> Table {
-    let mut table = Table::new(["ID", "NAME", "BEGINS", "SCOPE", "OF", "ENDS", "LAST USED"]);
+    let mut table = Table::new(["ID", "NAME", "BEGINS", "FOR", "WHERE", "OF", "ENDS", "LAST USED"]);
     let now = SystemClock.now();
     for token in tokens {
         table.row([
             token.id.clone().into(),
             token.name.clone().into(),
             format!("{}…", token.hint).into(),
-            token.scope.to_string().into(),
+            scopes(token).into(),
+            places(token).into(),
             token.user.name.clone().into(),
             token.expires_at.as_deref().map_or("never".to_owned(), |at| when(at, now)).into(),
-            token.last_used_at.as_deref().map_or("never".to_owned(), |at| when(at, now)).into(),
+            used(token, now).into(),
         ]);
     }
     table
+}
+
+/// What it is for; all of it is `admin`.
+fn scopes(token: &Token) -> String {
+    if token.scopes.contains(&Scope::Admin) {
+        return "admin".to_owned();
+    }
+    let words: Vec<String> = token.scopes.iter().map(ToString::to_string).collect();
+    words.join(", ")
+}
+
+/// Where it is of use and where it may come from.
+fn places(token: &Token) -> String {
+    let mut words: Vec<String> = token.places.iter().flatten().map(|place| place.name.clone()).collect();
+    words.extend(token.networks.iter().map(|network| format!("from {network}")));
+    words.join(", ")
+}
+
+fn used(token: &Token, now: types::Time) -> String {
+    let at = token.last_used_at.as_deref().map_or("never".to_owned(), |at| when(at, now));
+    match &token.last_used_address {
+        Some(address) => format!("{at} from {address}"),
+        None => at,
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{Invitation, InvitationCreate, Role, User, UserCreate, UserPatch},
+    types::{Invitation, InvitationCreate, Role, ServiceAccountCreate, User, UserCreate, UserPatch},
 };
 use std::path::PathBuf;
 use types::{Clock, SystemClock};
@@ -22,6 +22,9 @@ pub enum Command {
     List,
     /// Add somebody
     Create(Create),
+    /// Add a service account: for scripts, without a password; its tokens are made with `token create --for`
+    #[command(name = "create-service")]
+    CreateService(CreateService),
     /// Invite somebody: prints a link that is good once, with which they choose their own password
     ///
     /// Nothing is sent: give them the link over a safe way.
@@ -52,7 +55,7 @@ pub struct Create {
     /// What to call them; without it the part of the address before the @
     #[arg(long)]
     name: Option<String>,
-    /// viewer sees; developer creates, deploys and deletes apps; admin manages people and settings; owner may do everything
+    /// member may only what is granted; viewer sees; developer creates, deploys and deletes apps; admin manages people and settings; owner may do everything
     #[arg(long, default_value = "developer", value_parser = role)]
     role: Role,
     /// File with the first password; - for standard input; without it, you are asked
@@ -61,10 +64,19 @@ pub struct Create {
 }
 
 #[derive(Debug, Args)]
+pub struct CreateService {
+    /// What it is for, such as ci
+    name: String,
+    /// member may only what is granted; viewer sees; developer creates, deploys and deletes apps; admin manages people and settings
+    #[arg(long, default_value = "member", value_parser = role)]
+    role: Role,
+}
+
+#[derive(Debug, Args)]
 pub struct Invite {
     /// Mail address, which is the name to sign in with
     email: String,
-    /// viewer sees; developer creates, deploys and deletes apps; admin manages people and settings; owner may do everything
+    /// member may only what is granted; viewer sees; developer creates, deploys and deletes apps; admin manages people and settings; owner may do everything
     #[arg(long, default_value = "developer", value_parser = role)]
     role: Role,
     /// Days that the link is good, 1 to 30
@@ -79,7 +91,7 @@ pub struct Update {
     /// What to call them
     #[arg(long)]
     name: Option<String>,
-    /// viewer, developer, admin or owner
+    /// member, viewer, developer, admin or owner
     #[arg(long, value_parser = role)]
     role: Option<Role>,
     /// File with a new password, which ends their sessions; - for standard input
@@ -113,6 +125,20 @@ pub async fn run(context: &Context, command: Command) -> Result {
     match command {
         Command::List => list(context, &client).await,
         Command::Create(args) => create(context, &client, args).await,
+        Command::CreateService(args) => {
+            let body = ServiceAccountCreate {
+                name: args.name,
+                role: args.role,
+            };
+            let answer = client.ask(client.service_account_create(&body)).await?;
+            context.out.answer(&answer.json, || {
+                let made = &answer.value;
+                format!(
+                    "the service account {} is made; give it a token: serverkit token create NAME --for {:?}",
+                    made.name, made.name
+                )
+            })
+        }
         Command::Invite(args) => invite(context, &client, args).await,
         Command::Invitations => invitations(context, &client).await,
         Command::Uninvite(args) => uninvite(context, &client, args).await,
@@ -177,7 +203,7 @@ fn made_up() -> String {
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    text.parse().map_err(|_| "use viewer, developer, admin or owner".to_owned())
+    text.parse().map_err(|_| "use member, viewer, developer, admin or owner".to_owned())
 }
 
 /// A password as text: from a file, or asked for at the terminal.

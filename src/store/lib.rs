@@ -50,6 +50,7 @@ mod nodes;
 mod passkeys;
 mod registries;
 mod releases;
+mod rights;
 mod second_factors;
 mod settings;
 mod streams;

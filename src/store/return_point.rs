@@ -79,6 +79,7 @@ mod tests {
             id: id.clone(),
             name: name.parse().expect("a name"),
             created_at: world.now(),
+            hosts: false,
         };
         store.organizations.insert(record("before")).await.expect("written");
         let back = store.return_point().await.expect("a way back");

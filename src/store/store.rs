@@ -177,7 +177,7 @@ collections! {
     passkeys: types::Passkey,
     /// The one, under [`crate::SECURITY_KEY`].
     security: types::Security,
-    /// Claim: the hash.
+    /// Claims: the hash, and that of the secret before.
     tokens: ApiToken,
     /// Claim: `<organization>/<name in small letters>`.
     identity_providers: types::IdentityProvider,
@@ -185,6 +185,14 @@ collections! {
     external_identities: types::ExternalIdentity,
     /// Claims: the hash, and `<organization>/<mail address>`.
     invitations: types::Invitation,
+    /// Claim: `<organization>/<name>`.
+    roles: types::CustomRole,
+    /// Claim: `<organization>/<name>`.
+    teams: types::Team,
+    /// Claim: what it grants to whom.
+    grants: types::Grant,
+    /// By `<organization>/<user>`, beside the one that a user record names.
+    memberships: types::Membership,
     /// The one link, under [`crate::SETUP_KEY`].
     setup: SetupLink,
     /// Claim: `<environment>/<name>`, unless in the trash.

@@ -1,7 +1,7 @@
 //! How people, and what lets them in, are kept.
 
 use crate::{Audited, Record};
-use types::{ApiToken, Kind, Session, SetupLink, User};
+use types::{ApiToken, Kind, Scopes, Session, SetupLink, User};
 
 /// The key of the one link with which a fresh panel is claimed.
 pub const SETUP_KEY: &str = "setup";
@@ -40,12 +40,30 @@ impl Record for Session {
 impl Record for ApiToken {
     const KIND: Kind = Kind::Token;
     const TREE: &'static str = "tokens";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const AUDIT: Audited = Audited {
-        quiet: &["last_used_at"],
+        quiet: &["last_used_at", "last_used_address"],
         ..Audited::ALWAYS
     };
-    first_version!();
+    type Previous = v1::ApiToken;
+    fn upgrade(previous: v1::ApiToken) -> ApiToken {
+        ApiToken {
+            id: previous.id,
+            organization: previous.organization,
+            user: previous.user,
+            name: previous.name,
+            hash: previous.hash,
+            hint: previous.hint,
+            scopes: Scopes::up_to(previous.scope),
+            spots: None,
+            networks: Vec::new(),
+            created_at: previous.created_at,
+            expires_at: previous.expires_at,
+            last_used_at: previous.last_used_at,
+            last_used_address: None,
+            replaced: None,
+        }
+    }
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -53,7 +71,57 @@ impl Record for ApiToken {
         self.name.clone()
     }
     fn claims(&self) -> Vec<String> {
-        vec![self.hash.clone()]
+        let replaced = self.replaced.iter().map(|replaced| replaced.hash.clone());
+        std::iter::once(self.hash.clone()).chain(replaced).collect()
+    }
+}
+
+mod v1 {
+    //! When a token had one scope of four, and reached everything.
+    use super::{Kind, Record};
+    use serde::{Deserialize, Serialize};
+    use types::{OrganizationId, Scope, Time, TokenId, UserId};
+
+    #[derive(Clone, PartialEq, Serialize, Deserialize)]
+    pub struct ApiToken {
+        pub id: TokenId,
+        pub organization: OrganizationId,
+        pub user: UserId,
+        pub name: String,
+        pub hash: String,
+        pub hint: String,
+        pub scope: Scope,
+        pub created_at: Time,
+        pub expires_at: Option<Time>,
+        pub last_used_at: Option<Time>,
+    }
+
+    impl Record for ApiToken {
+        const KIND: Kind = Kind::Token;
+        const TREE: &'static str = "tokens";
+        const VERSION: u8 = 1;
+        first_version!();
+        fn key(&self) -> String {
+            self.id.to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use types::Scope;
+
+    #[test]
+    fn tokens_of_before_keep_what_they_could() {
+        let old = br#"{"id":"tok_00000000000000000000000000","organization":"org_00000000000000000000000000",
+            "user":"usr_00000000000000000000000000","name":"ci","hash":"ab","hint":"sk_a","scope":"write","created_at":1,
+            "expires_at":null,"last_used_at":5}"#;
+        let token: ApiToken = crate::record::decode(1, old).unwrap();
+        let has: Vec<Scope> = token.scopes.iter().collect();
+        assert_eq!(has, [Scope::Read, Scope::Deploy, Scope::Write, Scope::Secrets, Scope::Terminal]);
+        assert_eq!((token.spots, token.networks.len(), token.replaced), (None, 0, None));
     }
 }
 

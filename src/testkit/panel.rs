@@ -486,6 +486,22 @@ impl TestPanel {
         browser.with_token(made["secret"].as_str().expect("a new token is shown"))
     }
 
+    /// A person who has nothing but a role that is made for them, as an API client with a token of all scopes.
+    pub async fn custom_member(&self, role: &str, rights: &[&str]) -> Api {
+        let body = json!({"name": role, "rights": rights});
+        self.owner.post("/api/v1/roles", body).await.expect(201);
+        let email = format!("{}@custom.test", role.replace(' ', "-"));
+        let password = format!("thirteen {role} lanterns");
+        let body = json!({"email": email, "name": role, "role": "member", "password": password});
+        self.owner.post("/api/v1/users", body).await.expect(201);
+        let body = json!({"role": role, "to": format!("user:{email}"), "place": "organization"});
+        self.owner.post("/api/v1/grants", body).await.expect(201);
+        let browser = self.owner.signed_in(&email, &password).await;
+        let body = json!({"name": "test", "scope": "admin", "expires_in_days": 1});
+        let made = browser.post("/api/v1/tokens", body).await.expect(201).json();
+        browser.with_token(made["secret"].as_str().expect("a new token is shown"))
+    }
+
     /// Ends a process that took over and that the test did not get to adopt: it holds the data folder.
     fn kill_holder(&self) {
         let lock = std::fs::read_to_string(self.data.join("lock")).unwrap_or_default();

@@ -1,11 +1,13 @@
 //! Who acts, and what they may do. Every service method begins by asking.
 
-use crate::{Error, OrganizationId, Result, Role, TokenId, UserId};
+use crate::{Error, OrganizationId, Result, Role, Site, Spot, TokenId, UserId};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
-/// What somebody wants to do. The least role and scope for each is in [`Action::needs`], the one table of rights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What somebody wants to do, and so also a right. The least role and the scope for each is in [`Action::needs`], the one
+/// table of rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// See projects, apps, deployments, logs, metrics, certificates.
     View,
@@ -14,6 +16,7 @@ pub enum Action {
     /// Create and change apps, domains, variables, projects.
     Configure,
     /// Read the values of variables marked secret.
+    #[serde(rename = "secrets")]
     RevealSecrets,
     /// Open a terminal in a container.
     Terminal,
@@ -23,32 +26,60 @@ pub enum Action {
     UseLocalPaths,
     /// Run services that reach the host itself: privileged, its network, its paths, the engine's socket.
     UseHost,
+    /// See the panel's own machines, and how they fare.
+    ViewServers,
     /// See people, roles and tokens of others.
     ViewTeam,
     /// Read the audit log.
     Audit,
-    /// Invite, change and remove people.
+    /// Invite, change and remove people; roles, teams and service accounts.
     ManageTeam,
-    /// Change settings of the panel; see and mend the machine.
+    /// Change what is the organization's as a whole: DNS providers, catalogs.
     Administer,
+    /// Change settings of the panel; see and mend the machine.
+    Operate,
     /// Change what guards the panel: who must have a second factor, how sessions end.
     Secure,
     /// Make somebody an owner, or stop them being one; take a second factor away.
     ManageOwners,
+    /// Make organizations.
+    ManageOrganizations,
 }
 
 impl Action {
-    /// The least role and the least token scope.
+    pub const ALL: [Action; 17] = [
+        Action::View,
+        Action::Deploy,
+        Action::Configure,
+        Action::RevealSecrets,
+        Action::Terminal,
+        Action::Delete,
+        Action::UseLocalPaths,
+        Action::UseHost,
+        Action::ViewServers,
+        Action::ViewTeam,
+        Action::Audit,
+        Action::ManageTeam,
+        Action::Administer,
+        Action::Operate,
+        Action::Secure,
+        Action::ManageOwners,
+        Action::ManageOrganizations,
+    ];
+
+    /// The least role, and the scope that a token must have.
     pub fn needs(self) -> (Role, Scope) {
         match self {
-            Action::View => (Role::Viewer, Scope::Read),
+            Action::View | Action::ViewServers => (Role::Viewer, Scope::Read),
             Action::Deploy => (Role::Developer, Scope::Deploy),
-            Action::Configure | Action::RevealSecrets | Action::Terminal | Action::Delete => (Role::Developer, Scope::Write),
+            Action::Configure | Action::Delete => (Role::Developer, Scope::Write),
+            Action::RevealSecrets => (Role::Developer, Scope::Secrets),
+            Action::Terminal => (Role::Developer, Scope::Terminal),
             Action::ViewTeam | Action::Audit => (Role::Admin, Scope::Read),
-            Action::UseLocalPaths | Action::UseHost | Action::ManageTeam | Action::Administer | Action::Secure => {
+            Action::UseLocalPaths | Action::UseHost | Action::ManageTeam | Action::Administer | Action::Operate | Action::Secure => {
                 (Role::Admin, Scope::Admin)
             }
-            Action::ManageOwners => (Role::Owner, Scope::Admin),
+            Action::ManageOwners | Action::ManageOrganizations => (Role::Owner, Scope::Admin),
         }
     }
 
@@ -57,19 +88,87 @@ impl Action {
     pub fn is_dangerous(self) -> bool {
         matches!(
             self,
-            Action::RevealSecrets | Action::Terminal | Action::Delete | Action::ManageTeam | Action::Secure | Action::ManageOwners
+            Action::RevealSecrets
+                | Action::Terminal
+                | Action::Delete
+                | Action::ManageTeam
+                | Action::Secure
+                | Action::ManageOwners
+                | Action::ManageOrganizations
         )
+    }
+
+    /// Whether it is done to something that lies somewhere, so that it can be allowed in one project, environment or app.
+    pub fn is_placed(self) -> bool {
+        matches!(
+            self,
+            Action::View | Action::Deploy | Action::Configure | Action::RevealSecrets | Action::Terminal | Action::Delete
+        )
+    }
+
+    /// Whether it reaches what all organizations share: the panel and its machines. Only the first organization, which
+    /// claimed the panel, may.
+    pub fn is_the_panels(self) -> bool {
+        matches!(
+            self,
+            Action::UseLocalPaths | Action::UseHost | Action::ViewServers | Action::Operate | Action::Secure | Action::ManageOrganizations
+        )
+    }
+
+    /// Whether a role that people make may have it.
+    pub fn is_grantable(self) -> bool {
+        !matches!(self, Action::ManageOwners | Action::ManageOrganizations)
     }
 }
 
-/// How far a token reaches; each includes the ones before it. Its user's role still bounds it.
+/// What a token is for. Its user's role still bounds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     Read,
     Deploy,
     Write,
+    /// Reveal secrets.
+    Secrets,
+    /// Open terminals.
+    Terminal,
+    /// All that the person may do.
     Admin,
+}
+
+/// The scopes of a token; `Read` is always among them, and `Admin` is all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scopes(BTreeSet<Scope>);
+
+impl Scopes {
+    pub fn of(scopes: impl IntoIterator<Item = Scope>) -> Scopes {
+        let mut all: BTreeSet<Scope> = scopes.into_iter().collect();
+        all.insert(Scope::Read);
+        if all.contains(&Scope::Admin) {
+            all.extend([Scope::Deploy, Scope::Write, Scope::Secrets, Scope::Terminal]);
+        }
+        Scopes(all)
+    }
+    pub fn all() -> Scopes {
+        Scopes::of([Scope::Admin])
+    }
+    /// The short way to say it: read, deploy, write and admin each include the ones before, and write includes secrets
+    /// and terminals.
+    pub fn up_to(scope: Scope) -> Scopes {
+        match scope {
+            Scope::Write => Scopes::of([Scope::Deploy, Scope::Write, Scope::Secrets, Scope::Terminal]),
+            scope => Scopes::of([scope]),
+        }
+    }
+    pub fn has(&self, scope: Scope) -> bool {
+        self.0.contains(&scope)
+    }
+    pub fn includes(&self, other: &Scopes) -> bool {
+        self.0.is_superset(&other.0)
+    }
+    pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
+        self.0.iter().copied()
+    }
 }
 
 /// How well somebody has shown who they are.
@@ -116,14 +215,27 @@ impl fmt::Display for Who {
     }
 }
 
+/// Rights that somebody has beside their role, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub rights: BTreeSet<Action>,
+    pub spot: Spot,
+}
+
 /// Somebody who acts in an organization with a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     pub who: Who,
     pub organization: OrganizationId,
     pub role: Role,
-    /// The token's reach; `Admin` for people and the machine.
-    pub scope: Scope,
+    /// What was granted to them and to their teams.
+    pub held: Vec<Held>,
+    /// The token's; all for people and the machine.
+    pub scopes: Scopes,
+    /// Where the token is of use; `None`: everywhere, as for people and the machine.
+    pub spots: Option<Vec<Spot>>,
+    /// The organization is the one that claimed the panel.
+    pub hosts: bool,
     pub assurance: Assurance,
     /// The address of the request, for the audit log and for throttling.
     pub address: Option<String>,
@@ -136,31 +248,95 @@ impl Actor {
             who: Who::System,
             organization,
             role: Role::Owner,
-            scope: Scope::Admin,
+            held: Vec::new(),
+            scopes: Scopes::all(),
+            spots: None,
+            hosts: true,
             assurance: Assurance::Full,
             address: None,
         }
     }
-    /// Fails with `Forbidden` unless role and scope suffice, then with `Unenrolled` or `Unconfirmed` where a second
-    /// factor is asked for. That the thing is in the actor's organization is
-    /// asked where it is loaded: a thing of another organization is `NotFound`, not `Forbidden`.
+    /// Whether they may do it in the whole organization. Fails with `Forbidden` unless role or grants, and the token,
+    /// suffice, then with `Unenrolled` or `Unconfirmed` where a second factor is asked for. That the thing is in the
+    /// actor's organization is asked where it is loaded: a thing of another organization is `NotFound`, not `Forbidden`.
     pub fn may(&self, action: Action) -> Result<()> {
+        self.may_in(action, &Site::organization())
+    }
+    /// The same in one place: a right for the whole counts in all of its parts.
+    pub fn may_in(&self, action: Action, place: &Site) -> Result<()> {
+        self.permitted(action, Some(place))?;
+        self.assured(action)
+    }
+    /// Whether there is some place where they may: asked before looking for a thing, so that who may nowhere learns
+    /// nothing of what is there.
+    pub fn may_somewhere(&self, action: Action) -> Result<()> {
+        self.permitted(action, None)?;
+        self.assured(action)
+    }
+    /// The same as [`Actor::may_in`] without asking for a second factor: for what lists show.
+    pub fn is_permitted(&self, action: Action, place: &Site) -> bool {
+        self.permitted(action, Some(place)).is_ok()
+    }
+    /// Whether it holds for the whole organization, so that no place needs to be looked at.
+    pub fn sees_all(&self) -> bool {
+        self.is_permitted(Action::View, &Site::organization())
+    }
+    /// The rights that they have somewhere, for what they are shown.
+    pub fn rights(&self) -> Vec<Action> {
+        Action::ALL
+            .into_iter()
+            .filter(|action| self.permitted(*action, None).is_ok())
+            .collect()
+    }
+    /// Whether they have all rights that this role has in the place; for giving the role to others.
+    pub fn covers(&self, role: Role) -> bool {
+        let rights = Action::ALL.into_iter().filter(|action| action.needs().0 <= role);
+        rights
+            .filter(|action| self.hosts || !action.is_the_panels())
+            .all(|action| self.is_permitted(action, &Site::organization()))
+    }
+
+    fn permitted(&self, action: Action, place: Option<&Site>) -> Result<()> {
         let (role, scope) = action.needs();
-        if self.role < role {
-            return Err(Error::Forbidden {
-                needs: format!("the role {}", word(role)),
-            });
+        let lacks = |needs: String| Err(Error::Forbidden { needs });
+        let at = |spot: &Spot| match place {
+            _ if !action.is_placed() => *spot == Spot::Organization,
+            Some(place) => spot.covers(place),
+            None => true,
+        };
+        let is_held = |held: &Held| action.is_grantable() && held.rights.contains(&action) && at(&held.spot);
+        if self.role < role && !self.held.iter().any(is_held) {
+            return lacks(format!("the role {}, or another with the right {}", word(role), action.word()));
         }
-        if self.scope < scope {
-            return Err(Error::Forbidden {
-                needs: format!("a token with the scope {}", word(scope)),
-            });
+        if action.is_the_panels() && !self.hosts {
+            return lacks("the organization that runs this panel".into());
         }
+        if !self.scopes.has(scope) {
+            return lacks(format!("a token with the scope {}", word(scope)));
+        }
+        match &self.spots {
+            Some(spots) if !spots.iter().any(at) => lacks("a token that reaches further".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn assured(&self, action: Action) -> Result<()> {
         match self.assurance {
             Assurance::Lacking => Err(Error::Unenrolled),
             Assurance::Stale if action.is_dangerous() => Err(Error::Unconfirmed),
             Assurance::Full | Assurance::Stale => Ok(()),
         }
+    }
+    /// Fails with `Forbidden` for a token without the scope; for what everybody may do to their own account.
+    pub fn reaches(&self, scope: Scope) -> Result<()> {
+        if self.scopes.has(scope) && self.spots.is_none() {
+            return Ok(());
+        }
+        let needs = match self.spots {
+            None => format!("a token with the scope {}", word(scope)),
+            Some(_) => "a token that is not bound to some places".into(),
+        };
+        Err(Error::Forbidden { needs })
     }
     /// For what is dangerous and open to every role, such as making a token that acts for oneself.
     pub fn is_certain(&self) -> Result<()> {
@@ -179,6 +355,15 @@ impl Actor {
     }
 }
 
+impl Action {
+    /// As the API says it.
+    pub fn word(self) -> String {
+        let value = serde_json::to_value(self).ok();
+        let text = value.as_ref().and_then(|value| value.as_str());
+        text.unwrap_or_default().to_owned()
+    }
+}
+
 fn word(value: impl fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
 }
@@ -186,24 +371,83 @@ fn word(value: impl fmt::Debug) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::World;
+    use crate::{AppId, EnvironmentId, ProjectId, World};
 
     #[test]
     fn rights_grow_with_role_and_scope() {
         let mut actor = Actor::system(World::system().id());
         for (role, scope, action, allowed) in [
+            (Role::Member, Scope::Admin, Action::View, false),
             (Role::Viewer, Scope::Admin, Action::View, true),
             (Role::Viewer, Scope::Admin, Action::Deploy, false),
             (Role::Developer, Scope::Admin, Action::Delete, true),
             (Role::Developer, Scope::Read, Action::Deploy, false),
             (Role::Developer, Scope::Deploy, Action::Deploy, true),
+            (Role::Developer, Scope::Secrets, Action::RevealSecrets, true),
+            (Role::Developer, Scope::Secrets, Action::Deploy, false),
+            (Role::Developer, Scope::Terminal, Action::Configure, false),
+            (Role::Developer, Scope::Write, Action::Terminal, true),
             (Role::Developer, Scope::Admin, Action::UseLocalPaths, false),
             (Role::Admin, Scope::Admin, Action::ManageOwners, false),
             (Role::Owner, Scope::Admin, Action::ManageOwners, true),
         ] {
-            (actor.role, actor.scope) = (role, scope);
+            (actor.role, actor.scopes) = (role, Scopes::up_to(scope));
             assert_eq!(actor.may(action).is_ok(), allowed, "{role:?} {scope:?} {action:?}");
         }
+    }
+
+    #[test]
+    fn grants_hold_where_they_were_given() {
+        let world = World::system();
+        let (project, environment, app): (ProjectId, EnvironmentId, AppId) = (world.id(), world.id(), world.id());
+        let here = Site::app(project.clone(), environment.clone(), app.clone());
+        let beside = Site::app(project.clone(), environment.clone(), world.id());
+        let mut actor = Actor::system(world.id());
+        actor.role = Role::Member;
+        for (spot, in_app, in_next, in_project, in_all) in [
+            (Spot::App(app.clone()), true, false, false, false),
+            (Spot::Environment(environment.clone()), true, true, false, false),
+            (Spot::Project(project.clone()), true, true, true, false),
+            (Spot::Organization, true, true, true, true),
+            (Spot::Project(world.id()), false, false, false, false),
+        ] {
+            actor.held = vec![Held {
+                rights: [Action::View, Action::Deploy, Action::ManageTeam, Action::ManageOwners].into(),
+                spot: spot.clone(),
+            }];
+            let may = |action, place: &Site| actor.may_in(action, place).is_ok();
+            assert_eq!(may(Action::Deploy, &here), in_app, "{spot:?}");
+            assert_eq!(may(Action::Deploy, &beside), in_next, "{spot:?}");
+            assert_eq!(may(Action::View, &Site::project(project.clone())), in_project, "{spot:?}");
+            assert_eq!(actor.may(Action::View).is_ok(), in_all, "{spot:?}");
+            assert_eq!(
+                actor.may(Action::ManageTeam).is_ok(),
+                in_all,
+                "an administrative right is for the whole: {spot:?}"
+            );
+            assert!(!may(Action::Terminal, &here) && actor.may(Action::ManageOwners).is_err());
+            assert!(actor.may_somewhere(Action::Deploy).is_ok() && actor.may_somewhere(Action::Terminal).is_err());
+        }
+        // A token bounds what its person may, and gives nothing.
+        actor.role = Role::Owner;
+        actor.spots = Some(vec![Spot::App(app)]);
+        assert!(actor.may_in(Action::Terminal, &here).is_ok() && actor.may_in(Action::View, &beside).is_err());
+        assert!(actor.may(Action::View).is_err() && actor.may(Action::ManageTeam).is_err() && !actor.sees_all());
+        actor.role = Role::Member;
+        actor.held.clear();
+        assert!(actor.may_in(Action::View, &here).is_err());
+    }
+
+    #[test]
+    fn only_the_panels_organization_runs_the_panel() {
+        let mut actor = Actor::system(World::system().id());
+        actor.hosts = false;
+        for action in Action::ALL {
+            assert_eq!(actor.may(action).is_ok(), !action.is_the_panels(), "{action:?}");
+        }
+        assert!(actor.covers(Role::Owner), "who runs an organization may give its roles");
+        actor.role = Role::Developer;
+        assert!(actor.covers(Role::Developer) && actor.covers(Role::Member) && !actor.covers(Role::Admin));
     }
 
     #[test]

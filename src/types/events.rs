@@ -114,6 +114,35 @@ pub enum Fact {
     TokenRevoked {
         name: String,
     },
+    /// It has another secret now.
+    TokenRotated {
+        name: String,
+    },
+    /// A role that people made.
+    RoleChanged {
+        name: String,
+        /// `made`, `changed` or `removed`.
+        what: String,
+    },
+    TeamChanged {
+        name: String,
+        /// `made`, `changed` or `removed`.
+        what: String,
+    },
+    /// `to` got `role` in `place`.
+    RightsGranted {
+        to: String,
+        role: String,
+        place: String,
+    },
+    RightsTaken {
+        to: String,
+        role: String,
+        place: String,
+    },
+    OrganizationCreated {
+        name: String,
+    },
     ProjectCreated {
         project: ProjectId,
         name: String,
@@ -348,6 +377,16 @@ impl Fact {
         }
     }
 
+    /// The project it is about, where it is about no app.
+    pub fn project(&self) -> Option<&ProjectId> {
+        match self {
+            Fact::ProjectCreated { project, .. } | Fact::ProjectChanged { project, .. } | Fact::ProjectRemoved { project, .. } => {
+                Some(project)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it is worth keeping. The steps of a deployment are in its own record, deliveries in their inbox; listeners hear of them all the same.
     pub fn is_lasting(&self) -> bool {
         !matches!(
@@ -413,6 +452,12 @@ impl Fact {
             Fact::UserRemoved { email, .. } => format!("removed {email}"),
             Fact::TokenCreated { name } => format!("made the token {name}"),
             Fact::TokenRevoked { name } => format!("revoked the token {name}"),
+            Fact::TokenRotated { name } => format!("gave the token {name} a new secret"),
+            Fact::RoleChanged { name, what } => format!("{what} the role {name}"),
+            Fact::TeamChanged { name, what } => format!("{what} the team {name}"),
+            Fact::RightsGranted { to, role, place } => format!("gave {to} the role {role} in {place}"),
+            Fact::RightsTaken { to, role, place } => format!("took the role {role} in {place} from {to}"),
+            Fact::OrganizationCreated { name } => format!("made the organization {name}"),
             Fact::ProjectCreated { name, .. } => format!("created the project {name}"),
             Fact::ProjectChanged { name, .. } => format!("changed the project {name}"),
             Fact::ProjectRemoved { name, .. } => format!("deleted the project {name}"),

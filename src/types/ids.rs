@@ -96,6 +96,9 @@ ids! {
     UploadId = "upl";
     CatalogId = "cat";
     VersionId = "ver";
+    CustomRoleId = "rol";
+    TeamId = "tea";
+    GrantId = "gra";
 }
 
 #[cfg(test)]

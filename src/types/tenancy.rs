@@ -1,6 +1,6 @@
 //! Organization > Project > Environment. A fresh panel has one of each, so that a single user never meets the words.
 
-use crate::{EnvironmentId, OrganizationId, ProjectId, Slug, Time};
+use crate::{App, EnvironmentId, OrganizationId, ProjectId, Site, Slug, Time};
 use serde::{Deserialize, Serialize};
 
 /// Who owns things. Nothing crosses from one to another.
@@ -9,6 +9,9 @@ pub struct Organization {
     pub id: OrganizationId,
     pub name: Slug,
     pub created_at: Time,
+    /// It claimed the panel and runs it. Older state has one organization and does not say so.
+    #[serde(default)]
+    pub hosts: bool,
 }
 
 /// Things that belong together.
@@ -31,4 +34,22 @@ pub struct Environment {
     /// Unique in the project.
     pub name: Slug,
     pub created_at: Time,
+}
+
+impl Project {
+    pub fn place(&self) -> Site {
+        Site::project(self.id.clone())
+    }
+}
+
+impl Environment {
+    pub fn place(&self) -> Site {
+        Site::environment(self.project.clone(), self.id.clone())
+    }
+}
+
+impl App {
+    pub fn place(&self) -> Site {
+        Site::app(self.project.clone(), self.environment.clone(), self.id.clone())
+    }
 }

@@ -1,12 +1,15 @@
 //! People and what lets them in.
 
-use crate::{DeviceId, Email, IdentityProviderId, OrganizationId, Scope, SessionId, Time, TokenId, UserId};
+use crate::{DeviceId, Email, IdentityProviderId, OrganizationId, Scopes, SessionId, Spot, Time, TokenId, UserId};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// What a person may do in an organization; each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Nothing but what is granted.
+    Member,
     Viewer,
     Developer,
     Admin,
@@ -20,11 +23,14 @@ pub struct User {
     pub email: Email,
     pub name: String,
     pub role: Role,
-    /// PHC string of Argon2id (RFC 9106).
+    /// PHC string of Argon2id (RFC 9106); empty: no password lets in.
     pub password_hash: String,
     pub disabled: bool,
     pub created_at: Time,
     pub last_seen_at: Option<Time>,
+    /// Nobody: an account for scripts, without a password, whose tokens administrators make.
+    #[serde(default)]
+    pub service: bool,
 }
 
 /// A signed-in browser. Deleting the record ends it.
@@ -70,10 +76,25 @@ pub struct ApiToken {
     pub hash: String,
     /// The first letters, to tell tokens apart in a list.
     pub hint: String,
-    pub scope: Scope,
+    pub scopes: Scopes,
+    /// Where it is of use; `None`: wherever its user may.
+    pub spots: Option<Vec<Spot>>,
+    /// Where it may come from; empty: from anywhere.
+    pub networks: Vec<IpNet>,
     pub created_at: Time,
     pub expires_at: Option<Time>,
     pub last_used_at: Option<Time>,
+    pub last_used_address: Option<String>,
+    /// The secret before, which is good a little longer.
+    pub replaced: Option<ReplacedSecret>,
+}
+
+/// What a token was before it was rotated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplacedSecret {
+    pub hash: String,
+    /// The last moment at which it is good.
+    pub until: Time,
 }
 
 /// The one-time link with which the first administrator takes a fresh panel. There is at most one.

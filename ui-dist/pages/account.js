@@ -16,6 +16,8 @@ import { revealOnce } from '../parts/secret.js';
 import { Act } from '../parts/act.js';
 import { Passkeys } from '../parts/passkeys.js';
 import { passkeys } from '../lib/passkeys.js';
+import { Menu } from '../parts/menu.js';
+import { boundWords, makeToken, revokeToken, rotateToken, scopeWords, TokenUse } from '../parts/tokens.js';
 import { askCode, Enrol, showCodes } from '../parts/second-factor.js';
 
 /** @typedef {import('../lib/api.js').S<'Token'>} Token */
@@ -78,32 +80,23 @@ function Devices() {
 }
 
 function Tokens() {
-  const found = useResource('tokens', api.tokenList, ['token_created', 'token_revoked']);
-  const add = () => showDialog('New API token', (close) => h(TokenForm, { close })).then((made) => { if (made) { found.load(); revealOnce({ title: 'Your new token', text: 'Store it now: it is not shown again.', secret: made, hint: html`<p class="hint">Use it as <code>Authorization: Bearer …</code>, or run <code>serverkit login ${location.origin}</code>.</p>` }); } });
-  return h(Panel, { title: 'API tokens', note: 'For scripts, CI and the command line', flush: true, actions: html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}New token</button>` }, h(/** @type {typeof Table<Token>} */ (Table), {
-    label: 'API tokens', small: true, rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (token) => token.id,
+  const found = useResource('tokens', api.tokenList, ['token_created', 'token_revoked', 'token_rotated']);
+  const again = (/** @type {Promise<boolean>} */ done) => done.then((changed) => { if (changed) found.load(); });
+  const mine = found.value.value?.filter((token) => token.user.id === session.value?.user.id);
+  return h(Panel, { title: 'API tokens', note: 'For scripts, CI and the command line', flush: true, actions: html`<button type="button" class="btn small" onClick=${() => again(makeToken())}>${icon('plus')}New token</button>` }, h(/** @type {typeof Table<Token>} */ (Table), {
+    label: 'API tokens', small: true, rows: mine, error: found.error.value, retry: found.load, keyOf: (token) => token.id,
     columns: [
-      { id: 'name', label: 'Token', width: '34%', card: 'head', cell: (token) => html`<span class="cell-two"><b class="strong">${token.name}</b><code>${token.hint}…</code></span>` },
-      { id: 'scope', label: 'May', width: '84px', cell: (token) => html`<span class="tag">${token.scope}</span>` },
-      { id: 'used', label: 'Last used', cell: (token) => html`<span class="dim">${h(Ago, { at: token.last_used_at })}</span>` },
-      { id: 'ends', label: 'Ends', cell: (token) => html`<span class=${token.expires_at && Date.parse(token.expires_at) - Date.now() < 7 * 86_400_000 ? 'warn-text' : 'dim'}>${h(Ago, { at: token.expires_at, never: 'never' })}</span>` },
-      { id: 'actions', label: '', width: '96px', align: 'right', card: 'plain', cell: (token) => html`<button type="button" class="btn small ghost danger" onClick=${() => confirm({ title: `Revoke ${token.name}?`, text: 'What uses it stops working at once.', action: 'Revoke', run: () => api.tokenRevoke(token.id) }).then((done) => { if (done) found.load(); })}>Revoke</button>` },
+      { id: 'name', label: 'Token', width: '30%', card: 'head', cell: (token) => html`<span class="cell-two"><b class="strong">${token.name}</b><span><code>${token.hint}…</code> ${scopeWords(token)}</span></span>` },
+      { id: 'where', label: 'Where', cell: (token) => html`<span class=${boundWords(token) ? '' : 'faint'}>${boundWords(token) || 'everywhere'}</span>` },
+      { id: 'used', label: 'Last used', cell: (token) => h(TokenUse, { token }) },
+      { id: 'ends', label: 'Ends', width: '96px', cell: (token) => html`<span class=${token.expires_at && Date.parse(token.expires_at) - Date.now() < 7 * 86_400_000 ? 'warn-text' : 'dim'}>${h(Ago, { at: token.expires_at, never: 'never' })}</span>` },
+      { id: 'actions', label: '', width: '64px', align: 'right', card: 'plain', cell: (token) => html`<span class="cell-actions">${h(Menu, { label: `Actions for ${token.name}`, class: 'btn ghost small square', items: [
+        { label: 'New secret…', icon: 'refresh-cw', run: () => again(rotateToken(token)) },
+        { label: 'Revoke…', icon: 'trash-2', tone: 'danger', run: () => again(revokeToken(token)) },
+      ] })}</span>` },
     ],
-    empty: h(Empty, { icon: 'key-round', title: 'No tokens', text: 'A token lets a script deploy, or read, in your name.', small: true, action: html`<button type="button" class="btn" onClick=${add}>New token</button>` }),
+    empty: h(Empty, { icon: 'key-round', title: 'No tokens', text: 'A token lets a script deploy, or read, in your name.', small: true, action: html`<button type="button" class="btn" onClick=${() => again(makeToken())}>New token</button>` }),
   }));
-}
-
-/** @param {{ close: (secret?: unknown) => void }} props */
-function TokenForm({ close }) {
-  const form = useForm({ name: '', scope: 'deploy', days: '90' });
-  const v = form.values.value;
-  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.tokenCreate({ name: v.name.trim(), scope: v.scope, expires_in_days: v.days === 'never' ? null : Number(v.days) }); close(made.secret); }); }}>
-    ${h(DialogHead, { title: 'New API token', close: () => close() })}
-    ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), required: true, autofocus: true, placeholder: 'ci', hint: 'What it is for.', error: form.error('name') })}
-    <div class="form-row">${h(SelectField, { label: 'May', value: v.scope, set: form.set('scope'), options: [{ value: 'read', label: 'Read' }, { value: 'deploy', label: 'Deploy' }, { value: 'write', label: 'Write' }, { value: 'admin', label: 'Everything you may' }], error: form.error('scope') })}
-    ${h(SelectField, { label: 'Ends', value: v.days, set: form.set('days'), options: [{ value: '7', label: 'in 7 days' }, { value: '30', label: 'in 30 days' }, { value: '90', label: 'in 90 days' }, { value: '365', label: 'in a year' }, { value: 'never', label: 'never' }], error: form.error('expires_in_days') })}</div>
-    ${h(FormProblem, { text: form.general(['name', 'scope', 'expires_in_days']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Create token' })}</footer></form>`;
 }
 
 function Sessions() {

@@ -11,7 +11,7 @@ import { Failed, Loading } from '../parts/empty.js';
 import { exact } from '../lib/format.js';
 
 /** @typedef {import('../lib/api.js').S<'Event'>} Event_ */
-const GROUPS = /** @type {Record<string, RegExp>} */ ({ all: /./, deployments: /^deployment_/, access: /^(signed|login|user|token|secrets|terminal|panel)_/, changes: /^(app|variables|domain|project|settings)_/, machine: /^(engine|certificate)_/ });
+const GROUPS = /** @type {Record<string, RegExp>} */ ({ all: /./, deployments: /^deployment_/, access: /^(signed|login|user|token|role|team|rights|organization|secrets|terminal|panel)_/, changes: /^(app|variables|domain|project|settings)_/, machine: /^(engine|certificate)_/ });
 
 export default function ActivityPage() {
   useTrail([{ label: 'Activity' }]);

@@ -15,9 +15,14 @@ import { PasswordField } from '../parts/password.js';
 import { revealOnce } from '../parts/secret.js';
 import { may } from '../parts/frame.js';
 import { toast } from '../parts/toast.js';
+import { Tabs } from '../parts/tabs.js';
+import { makeToken } from '../parts/tokens.js';
 
 /** @typedef {import('../lib/api.js').S<'User'>} User */
-export const ROLES = [{ value: 'viewer', label: 'Viewer: sees everything but secrets' }, { value: 'developer', label: 'Developer: makes, deploys and deletes apps' }, { value: 'admin', label: 'Admin: also people, settings and the server' }, { value: 'owner', label: 'Owner: also makes owners' }];
+export const ROLES = [{ value: 'member', label: 'Member: only what is granted' }, { value: 'viewer', label: 'Viewer: sees everything but secrets' }, { value: 'developer', label: 'Developer: makes, deploys and deletes apps' }, { value: 'admin', label: 'Admin: also people, settings and the server' }, { value: 'owner', label: 'Owner: also makes owners' }];
+
+/** People, and the rights beside their roles. @param {{ at: string }} props */
+export const TeamTabs = ({ at }) => h(Tabs, { label: 'Team', at, items: [{ id: 'people', label: 'People', href: '/team' }, { id: 'roles', label: 'Roles and teams', href: '/team/roles' }] });
 
 export default function TeamPage() {
   useTrail([{ label: 'Team' }]);
@@ -27,19 +32,21 @@ export default function TeamPage() {
   const act = async (/** @type {() => Promise<unknown>} */ run) => { try { await run(); found.load(); } catch (error) { toast(/** @type {Error} */ (error).message, { tone: 'bad' }); } };
   const edit = (/** @type {User | null} */ user) => showDialog(user ? 'Change person' : 'Add a person', (close) => h(UserForm, { user, close })).then((done) => { if (done) found.load(); });
   const invited = useResource('invitations', api.invitationList, ['user_invited', 'invitation_revoked', 'invitation_accepted']);
+  const service = () => showDialog('Add a service account', (close) => h(ServiceForm, { close })).then((done) => { if (done) found.load(); });
   const invite = () => showDialog('Invite somebody', (close) => h(InviteForm, { close })).then((done) => { if (done) invited.load(); });
-  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`<button type="button" class="btn" onClick=${() => edit(null)}>Add person</button><button type="button" class="btn primary" onClick=${invite}>${icon('user-plus')}Invite</button>` : null })}
+  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`<button type="button" class="btn" onClick=${service}>Add service account</button><button type="button" class="btn" onClick=${() => edit(null)}>Add person</button><button type="button" class="btn primary" onClick=${invite}>${icon('user-plus')}Invite</button>` : null })}
+    ${h(TeamTabs, { at: 'people' })}
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<User>} */ (Table), {
       label: 'People', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (user) => user.id, sort: { id: 'name' },
       columns: [
-        { id: 'name', label: 'Person', width: '42%', card: 'head', sort: (user) => user.name || user.email, cell: (user) => html`<span class="cell-two"><b class="strong">${user.name || user.email}${user.id === me?.id ? html` <span class="faint">you</span>` : null}</b><span>${user.email}</span></span>` },
-        { id: 'role', label: 'Role', width: '120px', sort: (user) => ['viewer', 'developer', 'admin', 'owner'].indexOf(user.role), cell: (user) => html`<span class="tag">${user.role}</span>` },
-        { id: 'second', label: 'Second factor', width: '120px', sort: (user) => String(user.second_factor), cell: (user) => (user.second_factor ? html`<span class="ok-text row tight">${icon('shield-check', 'icon-small')}on</span>` : html`<span class="faint">off</span>`) },
+        { id: 'name', label: 'Person', width: '42%', card: 'head', sort: (user) => user.name || user.email, cell: (user) => html`<span class="cell-two"><b class="strong">${user.name || user.email}${user.id === me?.id ? html` <span class="faint">you</span>` : null}${user.service ? html` <span class="tag">service account</span>` : user.guest ? html` <span class="tag">guest</span>` : null}</b><span>${user.service ? 'for scripts; signs in by token only' : user.email}</span></span>` },
+        { id: 'role', label: 'Role', width: '120px', sort: (user) => ['member', 'viewer', 'developer', 'admin', 'owner'].indexOf(user.role), cell: (user) => html`<span class="tag">${user.role}</span>` },
+        { id: 'second', label: 'Second factor', width: '120px', sort: (user) => String(user.second_factor), cell: (user) => (user.service ? html`<span class="faint">—</span>` : user.second_factor ? html`<span class="ok-text row tight">${icon('shield-check', 'icon-small')}on</span>` : html`<span class="faint">off</span>`) },
         { id: 'state', label: 'State', width: '120px', card: 'tail', sort: (user) => String(user.disabled), cell: (user) => h(State, { state: user.disabled ? 'disabled' : 'active' }) },
         { id: 'seen', label: 'Last seen', align: 'right', sort: (user) => user.last_seen_at ?? '', cell: (user) => html`<span class="dim">${h(Ago, { at: user.last_seen_at })}</span>` },
         { id: 'actions', label: '', width: '64px', align: 'right', card: 'plain', cell: (user) => (manages(user) && user.id !== me?.id ? html`<span class="cell-actions">${h(Menu, { label: `Actions for ${user.email}`, class: 'btn ghost small square', items: [
           { label: 'Name and role…', icon: 'pencil', run: () => edit(user) },
-          { label: 'New password…', icon: 'key-round', run: () => newPassword(user) },
+          ...(user.service ? [{ label: 'New token…', icon: 'key-round', run: () => makeToken({ id: user.id, name: user.name }) }] : user.guest ? [] : [{ label: 'New password…', icon: 'key-round', run: () => newPassword(user) }]),
           user.disabled ? { label: 'Let in again', icon: 'check', run: () => act(() => api.userUpdate(user.id, { disabled: false })) } : { label: 'Lock out', icon: 'lock', run: () => confirm({ title: `Lock out ${user.email}?`, text: 'All sessions and tokens of this person end at once.', action: 'Lock out', run: () => api.userUpdate(user.id, { disabled: true }) }).then((done) => { if (done) found.load(); }) },
           ...(user.second_factor && may('owner') ? [{ label: 'Take second factor away…', icon: 'smartphone', run: () => confirm({ title: `Take the second factor of ${user.email} away?`, text: 'For a phone that is lost. From then on the password is enough, until a new one is set up; all their sessions end. Make sure that it is really they who ask.', action: 'Take away', run: () => api.userResetSecondFactor(user.id) }).then((done) => { if (done) found.load(); }) }] : []),
           'line',
@@ -49,6 +56,25 @@ export default function TeamPage() {
     }))}
     ${invited.value.value?.length ? h(Panel, { title: 'Invited', note: 'Links that were not used yet', flush: true }, html`<ul class="lines tall">${invited.value.value.map((one) => html`<li key=${one.id}>${icon('user-plus')}<span class="cell-two grow"><span class="any">${one.email} <span class="tag">${one.role}</span></span><span class="any">by ${one.by} · ends ${h(Ago, { at: one.expires_at })}</span></span>
       ${may('admin') && (one.role !== 'owner' || may('owner')) ? h(Act, { label: 'Revoke', small: true, tone: 'ghost', run: async () => { await api.invitationRevoke(one.id); await invited.load(); } }) : null}</li>`)}</ul>`) : null}</div>`;
+}
+
+/** @param {{ close: (done?: unknown) => void }} props */
+function ServiceForm({ close }) {
+  const form = useForm({ name: '', role: /** @type {User['role']} */ ('member') });
+  const v = form.values.value;
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    form.submit(async () => {
+      const made = await api.serviceAccountCreate({ name: v.name.trim(), role: v.role });
+      close(true);
+      await makeToken({ id: made.id, name: made.name });
+    });
+  };
+  return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: 'Add a service account', note: 'For scripts: it has no password, and outlives whoever made it', close: () => close() })}
+    ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), required: true, autofocus: true, placeholder: 'ci', error: form.error('name') })}
+    ${h(SelectField, { label: 'Role', value: v.role, set: (value) => form.set('role')(/** @type {User['role']} */ (value)), options: ROLES.filter((role) => role.value !== 'owner'), hint: 'A member may only what is granted under Roles and teams.', error: form.error('role') })}
+    ${h(FormProblem, { text: form.general(['name', 'role']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Add' })}</footer></form>`;
 }
 
 /** @param {{ close: (done?: unknown) => void }} props */

@@ -1,5 +1,5 @@
 // What is around every page: the rail, the top line with the trail, search, running work and the account.
-import { html, h, icon, cx, useEffect, useState } from '../lib/html.js';
+import { html, h, icon, cx, signal, useEffect, useState } from '../lib/html.js';
 import { route, navigate } from '../lib/router.js';
 import { api, session } from '../lib/api.js';
 import { apps, running, appPath, isUnique } from '../lib/live.js';
@@ -12,11 +12,15 @@ import { Took } from './time.js';
 import { openPalette } from './palette.js';
 import { trail } from '../lib/trail.js';
 
-const RANK = { viewer: 0, developer: 1, admin: 2, owner: 3 };
-/** Whether the one signed in has at least this role. @param {keyof typeof RANK} role */
-export const may = (role) => RANK[/** @type {keyof typeof RANK} */ (session.value?.user.role ?? 'viewer')] >= RANK[role];
+/** @typedef {import('../lib/api.js').S<'Session'>['rights'][number]} Right */
+/** What tells a role, whether it is built in or made. @type {Record<'viewer' | 'developer' | 'admin' | 'owner', Right[]>} */
+const TELLS = { viewer: ['view'], developer: ['configure', 'deploy'], admin: ['manage_team'], owner: ['manage_owners'] };
+/** Whether the one signed in has a right, in the whole or somewhere. @param {Right} right */
+export const has = (right) => Boolean(session.value?.rights?.includes(right));
+/** Whether the one signed in has at least what this role is about. @param {keyof typeof TELLS} role */
+export const may = (role) => TELLS[role].some(has);
 
-/** @typedef {{ href: string, label: string, icon: string, role?: 'admin', group?: string }} Place `group`: it begins one */
+/** @typedef {{ href: string, label: string, icon: string, right?: Right, group?: string }} Place `group`: it begins one */
 /** @type {Place[]} */
 export const PLACES = [
   { href: '/', label: 'Overview', icon: 'layout-dashboard' },
@@ -24,7 +28,7 @@ export const PLACES = [
   { href: '/marketplace', label: 'Marketplace', icon: 'compass' },
   { href: '/projects', label: 'Projects', icon: 'folder' },
   { href: '/deployments', label: 'Deployments', icon: 'rocket' },
-  { href: '/servers', label: 'Servers', icon: 'server' },
+  { href: '/servers', label: 'Servers', icon: 'server', right: 'view_servers' },
   { href: '/activity', label: 'Activity', icon: 'activity' },
   { href: '/domains', label: 'Domains', icon: 'globe', group: 'Network' },
   { href: '/certificates', label: 'Certificates', icon: 'shield-check' },
@@ -34,13 +38,15 @@ export const PLACES = [
 ];
 /** @type {Place[]} */
 export const BELOW = [
-  { href: '/team', label: 'Team', icon: 'users', role: 'admin' },
+  { href: '/team', label: 'Team', icon: 'users', right: 'view_team' },
   { href: '/registries', label: 'Registries', icon: 'package' },
-  { href: '/security', label: 'Security', icon: 'lock', role: 'admin' },
-  { href: '/audit', label: 'Audit log', icon: 'scroll-text', role: 'admin' },
+  { href: '/security', label: 'Security', icon: 'lock', right: 'operate' },
+  { href: '/audit', label: 'Audit log', icon: 'scroll-text', right: 'audit' },
   { href: '/trash', label: 'Trash', icon: 'trash-2' },
-  { href: '/settings', label: 'Settings', icon: 'settings', role: 'admin' },
+  { href: '/settings', label: 'Settings', icon: 'settings', right: 'operate' },
 ];
+/** @param {Place} place */
+export const isOpen = (place) => !place.right || has(place.right);
 const PHONE = ['/', '/apps', '/deployments', '/servers'];
 
 /** @param {string} href */
@@ -62,10 +68,10 @@ export function Frame({ children }) {
   return html`<a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>Skip to the content</a>
     <aside class="rail" aria-label="Navigation">
       <div class="rail-top"><a class="brand" href="/" aria-label="serverkit, overview">${h(Logo, {})}<span>serverkit</span></a></div>
-      <nav class="rail-nav" aria-label="Main">${PLACES.map((place) => html`${place.group ? html`<h2 class="rail-heading">${place.group}</h2>` : null}${h(RailLink, { key: place.href, place })}`)}
+      <nav class="rail-nav" aria-label="Main">${PLACES.filter(isOpen).map((place) => html`${place.group ? html`<h2 class="rail-heading">${place.group}</h2>` : null}${h(RailLink, { key: place.href, place })}`)}
         ${h(Marked, {})}
       </nav>
-      <nav class="rail-nav below" aria-label="Administration">${BELOW.filter((place) => !place.role || may(place.role)).map((place) => h(RailLink, { key: place.href, place }))}
+      <nav class="rail-nav below" aria-label="Administration">${BELOW.filter(isOpen).map((place) => h(RailLink, { key: place.href, place }))}
         <button type="button" class="rail-link collapse" onClick=${collapse} aria-expanded=${!small} title=${small ? 'Widen' : 'Collapse'}>${small ? icon('panel-left-open') : icon('panel-left-close')}<span>Collapse</span></button></nav>
     </aside>
     <div class="frame">
@@ -76,8 +82,8 @@ export function Frame({ children }) {
       ${session.value?.second_factor_due_at ? html`<div class="lost" role="status">${icon('lock')}<span>This panel asks for a second factor. <a href="/account">Set it up</a> ${h(Due, { at: session.value.second_factor_due_at })}.</span></div>` : null}
       <main id="main" tabindex="-1">${children}</main>
     </div>
-    <nav class="bar" aria-label="Main">${PLACES.filter((place) => PHONE.includes(place.href)).map((place) => h(RailLink, { key: place.href, place }))}
-      ${h(Menu, { label: 'More', class: 'rail-link', text: html`${icon('menu')}<span>More</span>`, items: [...PLACES.filter((place) => !PHONE.includes(place.href)), 'line', ...BELOW.filter((place) => !place.role || may(place.role))].map((place) => (typeof place === 'string' ? 'line' : place)) })}</nav>`;
+    <nav class="bar" aria-label="Main">${PLACES.filter((place) => PHONE.includes(place.href) && isOpen(place)).map((place) => h(RailLink, { key: place.href, place }))}
+      ${h(Menu, { label: 'More', class: 'rail-link', text: html`${icon('menu')}<span>More</span>`, items: [...PLACES.filter((place) => !PHONE.includes(place.href) && isOpen(place)), 'line', ...BELOW.filter(isOpen)].map((place) => (typeof place === 'string' ? 'line' : place)) })}</nav>`;
 }
 
 /** @param {{ at: string }} props */
@@ -110,15 +116,26 @@ function Work() {
   });
 }
 
+/** Those that the one signed in is in; asked for once. @type {import('../vendor/signals-2.11.4.js').Signal<import('../lib/api.js').S<'Organization'>[]>} */
+const organizations = signal([]);
+/** Everything on the page is the other's: so it is loaded anew. @param {import('../lib/api.js').S<'Organization'>} one */
+async function actIn(one) {
+  if (one.current) return;
+  await api.sessionSwitch(one.id);
+  location.assign('/');
+}
+
 function Account() {
+  useEffect(() => { api.organizationList().then((found) => { organizations.value = found; }, () => {}); }, [session.value?.user.id]);
   const user = session.value?.user;
   if (!user) return null;
   const letters = (user.name || user.email).split(/[\s@.]+/).slice(0, 2).map((/** @type {string} */ word) => word[0]?.toUpperCase() ?? '').join('');
   return h(Menu, {
     label: 'Account', class: 'avatar', text: html`<span aria-hidden="true">${letters}</span><span class="unseen">Account of ${user.name || user.email}</span>`,
-    heading: html`<b>${user.name || user.email}</b><span class="tiny faint">${user.email} · ${user.role}</span>`,
+    heading: html`<b>${user.name || user.email}</b><span class="tiny faint">${user.email} · ${user.role}${organizations.value.length > 1 ? ` in ${session.value?.organization.name}` : ''}</span>`,
     items: [
       { label: 'Account and tokens', icon: 'user', href: '/account' },
+      ...(organizations.value.length > 1 ? [/** @type {'line'} */ ('line'), ...organizations.value.map((one) => ({ label: one.name, icon: 'users', checked: one.current, run: () => actIn(one) })), /** @type {'line'} */ ('line')] : []),
       { label: 'API documentation', icon: 'book-open', href: '/api/docs', external: true },
       { label: 'Open source licences', icon: 'scale', href: '/licences' },
       ...(install.value ? [{ label: 'Install as an app', icon: 'download', run: install.value }] : []),

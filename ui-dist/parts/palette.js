@@ -8,7 +8,7 @@ import { sourceIcon } from './source.js';
 import { setTheme, theme } from '../lib/theme.js';
 import { showDialog } from './dialog.js';
 import { toast } from './toast.js';
-import { PLACES, BELOW, may } from './frame.js';
+import { PLACES, BELOW, isOpen as isAllowed, may } from './frame.js';
 
 /** @typedef {{ id: string, label: string, more?: string, kind: string, icon: string, href?: string, run?: () => unknown }} Command */
 
@@ -17,7 +17,7 @@ const isOpen = signal(false);
 /** @returns {Command[]} */
 function commands() {
   /** @type {Command[]} */
-  const list = [...PLACES, ...BELOW.filter((place) => !place.role || may(place.role))].map((place) => ({ id: `go:${place.href}`, label: place.label, more: 'go to', kind: 'Page', icon: place.icon, href: place.href }));
+  const list = [...PLACES, ...BELOW].filter(isAllowed).map((place) => ({ id: `go:${place.href}`, label: place.label, more: 'go to', kind: 'Page', icon: place.icon, href: place.href }));
   list.push(
     { id: 'go:/account', label: 'Account, sessions and API tokens', kind: 'Page', icon: 'user', href: '/account' },
     { id: 'new:app', label: 'New app', more: 'create deploy', kind: 'Action', icon: 'plus', href: '/apps/new' },

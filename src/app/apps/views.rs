@@ -1,6 +1,6 @@
 //! Apps as people see them: with their domains, volumes, state, and what is live.
 
-use crate::{deployments, ground::Ground, observed::AppState, projects::of, stacks};
+use crate::{deployments, ground::Ground, observed::AppState, sight::of, stacks};
 use std::collections::HashMap;
 use types::{Actor, App, AppId, Deployment, Domain, Environment, HealthCheck, Mount, Project, Release, Result, Source, Volume};
 
@@ -26,22 +26,25 @@ pub struct AppView {
 /// Views of the apps that `wanted` takes, by name. Loads each collection once, so that 100 apps cost as little as one.
 pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Project, &Environment) -> bool) -> Result<Vec<AppView>> {
     let store = &ground.store;
-    let projects: HashMap<_, _> = of(actor, store.projects.list()?, |project| &project.organization)
+    let projects: HashMap<_, _> = of(ground, actor, store.projects.list()?)?
+        .into_iter()
         .map(|p| (p.id.clone(), p))
         .collect();
-    let environments: HashMap<_, _> = of(actor, store.environments.list()?, |environment| &environment.organization)
+    let environments: HashMap<_, _> = of(ground, actor, store.environments.list()?)?
+        .into_iter()
         .map(|e| (e.id.clone(), e))
         .collect();
-    let volumes: HashMap<_, _> = of(actor, store.volumes.list()?, |volume| &volume.organization)
+    let volumes: HashMap<_, _> = of(ground, actor, store.volumes.list()?)?
+        .into_iter()
         .map(|v| (v.id.clone(), v))
         .collect();
     let mut domains: HashMap<AppId, Vec<Domain>> = HashMap::new();
-    for domain in of(actor, store.domains.list()?, |domain| &domain.organization) {
+    for domain in of(ground, actor, store.domains.list()?)? {
         domains.entry(domain.app.clone()).or_default().push(domain);
     }
     let observed = ground.observed.load();
     let mut views = Vec::new();
-    for app in of(actor, store.apps.list()?, |app| &app.organization) {
+    for app in of(ground, actor, store.apps.list()?)? {
         let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else {
             continue;
         };

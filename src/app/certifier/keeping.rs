@@ -63,7 +63,7 @@ impl Certifier {
     ) -> Result<()> {
         let ground = &self.ground;
         let store = &ground.store;
-        let first = store.organizations.list()?.first().map(|organization| organization.id.clone());
+        let first = crate::organizations::host(store)?.map(|organization| organization.value.id);
         let mut wanted: BTreeMap<HostPattern, OrganizationId> = BTreeMap::new();
         for host in hosts.iter().filter(|host| host.is_wildcard()) {
             wanted.extend(organizations.get(host).map(|organization| (host.clone(), organization.clone())));

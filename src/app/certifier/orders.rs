@@ -78,8 +78,7 @@ impl Certifier {
         if let Some(organization) = &wanted.organization {
             return Ok(Some(organization.clone()));
         }
-        let organizations = self.ground.store.organizations.list()?;
-        Ok(organizations.first().map(|organization| organization.id.clone()))
+        Ok(crate::organizations::host(&self.ground.store)?.map(|organization| organization.value.id))
     }
 
     /// The registered domains of its names.

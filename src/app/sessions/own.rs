@@ -27,11 +27,7 @@ impl Sessions {
         let store = &self.access.store;
         let own = store.sessions.find(id)?.filter(|session| known.actor.user() == Some(&session.user));
         let own = own.ok_or_else(|| Error::not_found(Kind::Session, id))?;
-        if known.actor.scope < Scope::Admin {
-            return Err(Error::Forbidden {
-                needs: "a token with the scope admin".into(),
-            });
-        }
+        known.actor.reaches(Scope::Admin)?;
         self.remove(&own).await?;
         let fact = Fact::SignedOut { user: own.user.clone() };
         self.access.events.emit(&known.actor, fact).await;
@@ -41,11 +37,7 @@ impl Sessions {
     /// Ends all own sessions but the one that asks; how many. A token ends all, and needs the scope admin.
     pub async fn end_others(&self, known: &Known) -> Result<usize> {
         let Some(user) = known.actor.user() else { return Ok(0) };
-        if known.actor.scope < Scope::Admin {
-            return Err(Error::Forbidden {
-                needs: "a token with the scope admin".into(),
-            });
-        }
+        known.actor.reaches(Scope::Admin)?;
         let mut ended = 0;
         for session in self.access.sessions_of(user)? {
             if known.session.as_ref().is_none_or(|own| own.id != session.id) {

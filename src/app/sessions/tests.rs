@@ -5,6 +5,7 @@ use crate::{
     access::tests::{Gate, PASSWORD, visitor},
     users::UserChange,
 };
+use types::Role;
 
 fn jwt(signed: &SignedIn) -> &str {
     signed.jwt.expose_str().expect("text")
@@ -27,8 +28,8 @@ async fn signing_in_and_out() {
     let known = sessions.by_cookie(jwt(&signed), Some("10.0.0.2".into())).expect("known");
     assert_eq!(known.actor.who, owner.who);
     assert_eq!(
-        (known.actor.role, known.actor.scope, known.actor.address.as_deref()),
-        (Role::Owner, Scope::Admin, Some("10.0.0.2"))
+        (known.actor.role, known.actor.scopes.clone(), known.actor.address.as_deref()),
+        (Role::Owner, types::Scopes::all(), Some("10.0.0.2"))
     );
     let view = sessions.show(&known).expect("shown");
     assert_eq!(view.user.expect("a person").email.as_str(), "ada@example.com");
@@ -269,7 +270,7 @@ async fn a_session_ends_however_often_it_is_renewed_and_at_once_when_the_rules_s
     assert!(is_refused(gate.sessions.by_cookie(jwt(&one), None)));
     gate.sessions.by_cookie(jwt(&three), None).expect("this one stays");
     let mut reader = here.clone();
-    reader.actor.scope = Scope::Write;
+    reader.actor.scopes = types::Scopes::up_to(types::Scope::Write);
     assert!(matches!(gate.sessions.end_others(&reader).await, Err(Error::Forbidden { .. })));
     drop(known);
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 use store::Stored;
-use types::{Actor, App, AppId, Error, Kind, Result, Secret, Variable, VariableKey, VariableOwner, VariableScope};
+use types::{Action, Actor, App, AppId, Error, Kind, Result, Secret, Variable, VariableKey, VariableOwner, VariableScope};
 
 /// Somebody who has variables, found by what people call it.
 #[derive(Debug, Clone)]
@@ -21,8 +21,8 @@ pub(crate) struct Owner {
 }
 
 /// `organization`, `project:NAME`, `environment:PROJECT/NAME` or `environment:ID`, `app:NAME`, `service:APP/NAME`; ids in
-/// place of names.
-pub(crate) fn find_owner(ground: &Ground, actor: &Actor, text: &str) -> Result<Owner> {
+/// place of names. Fails where the actor may not do this there.
+pub(crate) fn find_owner(ground: &Ground, actor: &Actor, action: Action, text: &str) -> Result<Owner> {
     let apps = |wanted: &dyn Fn(&App) -> bool| -> Result<Vec<App>> {
         let all = ground.store.apps.list()?.into_iter().map(|stored| stored.value);
         Ok(all
@@ -31,13 +31,18 @@ pub(crate) fn find_owner(ground: &Ground, actor: &Actor, text: &str) -> Result<O
     };
     let (level, name) = text.split_once(':').unwrap_or((text, ""));
     match level {
-        "organization" if name.is_empty() => Ok(Owner {
-            owner: VariableOwner::Organization(actor.organization.clone()),
-            words: "the organization".into(),
-            apps: apps(&|_| true)?,
-        }),
+        "organization" if name.is_empty() => {
+            actor.may(action)?;
+            Ok(Owner {
+                owner: VariableOwner::Organization(actor.organization.clone()),
+                words: "the organization".into(),
+                apps: apps(&|_| true)?,
+            })
+        }
         "project" => {
-            let project = find_project(ground, actor, name)?;
+            let project = find_project(ground, actor, action, name)?;
+            // Who sees only an app in it, does not see what all of it has.
+            actor.may_in(action, &project.place())?;
             Ok(Owner {
                 words: format!("project {}", project.name),
                 apps: apps(&|app| app.project == project.id)?,
@@ -46,21 +51,22 @@ pub(crate) fn find_owner(ground: &Ground, actor: &Actor, text: &str) -> Result<O
         }
         "environment" => {
             let environment = match name.split_once('/') {
-                Some((project, name)) => find_environment(ground, actor, Some(project), Some(name))?,
-                None => find_environment(ground, actor, None, Some(name))?,
+                Some((project, name)) => find_environment(ground, actor, action, Some(project), Some(name))?,
+                None => find_environment(ground, actor, action, None, Some(name))?,
             };
+            actor.may_in(action, &environment.place())?;
             Ok(Owner {
                 words: format!("environment {}", environment.name),
                 apps: apps(&|app| app.environment == environment.id)?,
                 owner: VariableOwner::Environment(environment.id),
             })
         }
-        "app" => Ok(of_app(find_app(ground, actor, name)?)),
+        "app" => Ok(of_app(find_app(ground, actor, action, name)?)),
         "service" => {
             let (app, service) = name
                 .split_once('/')
                 .ok_or_else(|| Error::invalid("owner", "must be `service:APP/SERVICE`"))?;
-            let app = find_app(ground, actor, app)?;
+            let app = find_app(ground, actor, action, app)?;
             if app.source.stack().is_none() {
                 return Err(Error::busy(format!("`{}` is one container; set its own variables", app.name)));
             }

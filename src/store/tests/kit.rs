@@ -56,6 +56,7 @@ pub fn things(store: &Store) -> Collection<Thing> {
 
 pub fn user(world: &World, email: &str) -> User {
     User {
+        service: false,
         id: world.id(),
         organization: world.id(),
         email: email.parse().expect("a mail address"),
@@ -73,6 +74,7 @@ pub fn organization(world: &World, name: &str) -> Organization {
         id: world.id(),
         name: name.parse().expect("a slug"),
         created_at: Time(0),
+        hosts: false,
     }
 }
 

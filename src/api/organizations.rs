@@ -1,0 +1,100 @@
+//! Organizations: which ones there are for somebody, making one, and acting in another.
+
+use crate::{
+    Panel,
+    answers::{Created, Page, created, moment, page},
+    failures::Answer,
+    sessions::{Session, let_in},
+    signed::Signed,
+    tags::Tag,
+    users::Role,
+};
+use poem::web::cookie::CookieJar;
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use time::OffsetDateTime;
+use types::World;
+
+/// Who owns things. Nothing crosses from one to another.
+#[derive(Debug, Object)]
+pub struct Organization {
+    pub id: String,
+    pub name: String,
+    /// Of the one who asks.
+    pub role: Role,
+    /// The one in which they act.
+    pub current: bool,
+    /// It runs the panel: only its people change settings, and see the machine.
+    pub hosts: bool,
+    pub created_at: OffsetDateTime,
+}
+
+/// An organization to make.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct OrganizationCreate {
+    /// Small letters, digits and hyphens.
+    pub name: String,
+    /// The mail address of its first owner, who is in the organization that asks; left out: who asks.
+    pub owner: Option<String>,
+}
+
+/// Where to act.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct SessionSwitch {
+    /// The id or name of an organization.
+    pub organization: String,
+}
+
+impl From<app::OrganizationView> for Organization {
+    fn from(view: app::OrganizationView) -> Organization {
+        Organization {
+            id: view.organization.id.to_string(),
+            name: view.organization.name.to_string(),
+            role: view.role.into(),
+            current: view.current,
+            hosts: view.hosts,
+            created_at: moment(view.organization.created_at),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct OrganizationsApi(pub Panel, pub World);
+
+#[OpenApi(tag = "Tag::Users")]
+impl OrganizationsApi {
+    /// List the own organizations
+    #[oai(path = "/organizations", method = "get", operation_id = "organization_list")]
+    async fn organization_list(
+        &self,
+        who: Signed,
+        /// The `next` of the part before.
+        cursor: Query<Option<String>>,
+        /// Items in one part: 1 to 500; left out: 100.
+        limit: Query<Option<u32>>,
+    ) -> Answer<Json<Page<Organization>>> {
+        let found = self.0.organizations.list(&who.actor)?;
+        page(found, cursor.0.as_deref(), limit.0, |view| view.organization.id.to_string())
+    }
+
+    /// Make an organization
+    ///
+    /// With a project and an environment. Only owners in the organization that runs the panel may.
+    #[oai(path = "/organizations", method = "post", operation_id = "organization_create")]
+    async fn organization_create(&self, who: Signed, body: Json<OrganizationCreate>) -> Answer<Created<Organization>> {
+        let OrganizationCreate { name, owner } = body.0;
+        Ok(created(
+            self.0.organizations.create(&who.actor, name.parse()?, owner.as_deref()).await?,
+        ))
+    }
+
+    /// Act in another organization
+    ///
+    /// The session goes on there; its cookies change.
+    #[oai(path = "/session/switch", method = "post", operation_id = "session_switch")]
+    async fn session_switch(&self, who: Signed, jar: &CookieJar, body: Json<SessionSwitch>) -> Answer<Json<Session>> {
+        let signed = self.0.sessions.switch(&who.known, &body.0.organization).await?;
+        Ok(Json(let_in(jar, signed, self.1.now())))
+    }
+}

@@ -1,0 +1,529 @@
+//! Who sees and does what beyond the four roles: other organizations, tokens bound to places, roles that people make.
+//! `setup_and_signin.rs` walks every operation by role and scope; this walks them with things that are there.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+use testkit::{Api, OWNER, Options, Socket, TestPanel};
+
+const PASSWORD: &str = "eleven green kettles boil";
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().expect("an id").to_owned()
+}
+
+fn image(name: &str, project: Option<&str>) -> Value {
+    json!({"name": name, "project": project, "source": {"kind": "image", "reference": "nginx"}, "deploy": false,
+           "domains": [format!("{name}.test")], "variables": [{"key": "WORD", "value": format!("word-of-{name}"), "secret": true}],
+           "mounts": [{"volume": format!("{name}-data"), "path": "/data"}]})
+}
+
+/// A token of the one who asks.
+async fn token(browser: &Api, wish: Value) -> Api {
+    let made = browser.post("/api/v1/tokens", wish).await.expect(201).json();
+    browser.with_token(made["secret"].as_str().expect("shown once"))
+}
+
+/// The owner of a second organization, as a browser.
+async fn stranger(panel: &TestPanel) -> Api {
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let browser = panel.signed_in(OWNER.0, OWNER.1).await;
+    let session = browser
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(session["organization"]["name"], "acme");
+    browser
+}
+
+/// Two projects with an app each, and what belongs to them: everything by which one could be found.
+struct Things {
+    blog: String,
+    wiki: String,
+    project: String,
+    environment: String,
+    volume: String,
+    token: String,
+    user: String,
+    secrets: Vec<String>,
+}
+
+async fn things(panel: &TestPanel) -> Things {
+    let project = panel
+        .post("/api/v1/projects", json!({"name": "zqatelier"}))
+        .await
+        .expect(201)
+        .json();
+    let blog = panel
+        .post("/api/v1/apps", image("zqjournal", Some("zqatelier")))
+        .await
+        .expect(201)
+        .json();
+    let wiki = panel.post("/api/v1/apps", image("zqalmanac", None)).await.expect(201).json();
+    panel
+        .patch(
+            "/api/v1/variables?owner=project:zqatelier",
+            json!({"set": [{"key": "SHARED", "value": "of-the-shop"}]}),
+        )
+        .await
+        .expect(200);
+    let user = json!({"email": "bob@example.test", "name": "Bob", "role": "developer", "password": PASSWORD});
+    let user = panel.post("/api/v1/users", user).await.expect(201).json();
+    let made = panel
+        .post("/api/v1/tokens", json!({"name": "secret-name", "scope": "read"}))
+        .await
+        .expect(201)
+        .json();
+    let volumes = panel.list("/api/v1/volumes").await;
+    let volume = volumes
+        .iter()
+        .find(|volume| volume["name"] == "zqjournal-data")
+        .expect("it was made");
+    Things {
+        blog: id(&blog),
+        wiki: id(&wiki),
+        environment: id(&project["environments"][0]),
+        project: id(&project),
+        volume: id(volume),
+        token: id(&made["token"]),
+        user: id(&user),
+        secrets: ["zqjournal", "zqalmanac", "zqatelier", "word-of", "bob@example.test", "secret-name"]
+            .map(str::to_owned)
+            .to_vec(),
+    }
+}
+
+impl Things {
+    /// The path of an operation with what is there in the places of its parameters; `None` where there is no such thing.
+    fn fill(&self, path: &str) -> Option<String> {
+        let mut filled = Vec::new();
+        let mut before = "";
+        for part in path.split('/') {
+            let is_place = part.starts_with('{');
+            filled.push(match before {
+                _ if !is_place => part.to_owned(),
+                "apps" => self.blog.clone(),
+                "projects" => self.project.clone(),
+                "environments" => self.environment.clone(),
+                "volumes" => self.volume.clone(),
+                "tokens" => self.token.clone(),
+                "users" => self.user.clone(),
+                "domains" | "certificates" => "zqjournal.test".to_owned(),
+                _ => return None,
+            });
+            if !is_place {
+                before = part;
+            }
+        }
+        Some(filled.join("/"))
+    }
+}
+
+/// Every operation of the document: id, method, path.
+async fn operations(panel: &TestPanel) -> Vec<(String, String, String)> {
+    let document = panel.anonymous().get("/api/openapi.json").await.expect(200).json();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            if let Some(id) = operation["operationId"].as_str() {
+                operations.push((id.to_owned(), method.to_uppercase(), path.clone()));
+            }
+        }
+    }
+    operations
+}
+
+/// A body that would do something.
+fn body(operation: &str) -> Value {
+    let rights = include_str!("rights.txt");
+    let line = rights
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(operation))
+        .unwrap_or_default();
+    let start = line.find('{');
+    start.map_or(json!({}), |start| serde_json::from_str(&line[start..]).expect("JSON"))
+}
+
+fn is_stream(operation: &str) -> bool {
+    operation.ends_with("_stream") || operation.ends_with("_terminal")
+}
+
+/// Asks an operation; what WebSockets answer is their status alone.
+async fn ask(panel: &TestPanel, api: &Api, operation: &str, method: &str, path: &str) -> (u16, String) {
+    if is_stream(operation) {
+        let url = format!("wss://127.0.0.1:{}{path}", panel.panel_port);
+        let request = api.request(Method::GET, "/").build().expect("a request");
+        let signed: Vec<(&str, String)> = ["authorization", "cookie"]
+            .into_iter()
+            .filter_map(|name| Some((name, request.headers().get(name)?.to_str().ok()?.to_owned())))
+            .collect();
+        let headers: Vec<(&str, &str)> = signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let status = Socket::open(&url, &headers).await.err().map_or(101, |(status, _)| status);
+        return (status, String::new());
+    }
+    let request = api.request(method.parse().expect("a method"), path);
+    let request = if method == "GET" { request } else { request.json(&body(operation)) };
+    let reply = api.try_send(request).await.expect("an answer");
+    (reply.status.as_u16(), reply.text())
+}
+
+/// What the event stream says until the first measurement, beginning with everything that was recorded.
+async fn streamed(api: &Api) -> String {
+    let request = api
+        .request(Method::GET, "/api/v1/events")
+        .header("Last-Event-ID", "evt_00000000000000000000000000");
+    let mut answer = request.send().await.expect("an answer");
+    let mut text = String::new();
+    let read = async {
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            text.push_str(&String::from_utf8_lossy(&chunk));
+            if text.contains("event: metrics") && text.ends_with("\n\n") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), read).await.expect("a measurement");
+    text
+}
+
+/// By id, name, list, event stream, WebSocket and time: nothing of another organization shows, and nothing changes.
+#[tokio::test]
+async fn an_organization_finds_nothing_of_another() {
+    let panel = TestPanel::start().await;
+    let things = things(&panel).await;
+    let browser = stranger(&panel).await;
+    let script = token(&browser, json!({"name": "probe", "scope": "admin"})).await;
+    let mut wrong = Vec::new();
+    for (operation, method, path) in operations(&panel).await {
+        if operation == "event_stream" || operation.starts_with("session_") || operation.starts_with("setup_") {
+            continue;
+        }
+        let Some(filled) = things.fill(&path) else { continue };
+        let (status, text) = ask(&panel, &script, &operation, &method, &format!("/api/v1{filled}")).await;
+        let is_named = path.contains('{');
+        if is_named && (200..400).contains(&status) || status == 101 || status >= 500 && status != 503 {
+            wrong.push(format!("{operation}: {status}"));
+        }
+        // What it asked for by id comes back in the words of a refusal.
+        let told = things
+            .secrets
+            .iter()
+            .find(|secret| !is_named && method == "GET" && text.contains(*secret));
+        if let Some(told) = told {
+            wrong.push(format!("{operation} tells of {told}"));
+        }
+    }
+    for name in [
+        "/api/v1/apps/zqjournal",
+        "/api/v1/projects/zqatelier",
+        "/api/v1/apps/zqjournal/logs",
+        "/api/v1/roles/any",
+    ] {
+        let status = script.get(name).await.status.as_u16();
+        if status != 404 && status != 405 {
+            wrong.push(format!("{name}: {status}"));
+        }
+    }
+    let owners = ["project:zqatelier", "app:zqjournal", &format!("environment:{}", things.environment)];
+    for owner in owners {
+        script.get(&format!("/api/v1/variables?owner={owner}")).await.expect(404);
+        script
+            .post(
+                "/api/v1/grants",
+                json!({"role": "viewer", "to": format!("user:{}", OWNER.0), "place": owner}),
+            )
+            .await
+            .expect(404);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let heard = streamed(&script).await;
+    for secret in &things.secrets {
+        assert!(!heard.contains(secret.as_str()), "the event stream tells of {secret}");
+    }
+    assert!(!heard.contains(&things.blog) && !heard.contains(&things.wiki));
+    // The machine and the panel are the first organization's.
+    for path in [
+        "/api/v1/servers",
+        "/api/v1/settings",
+        "/api/v1/security",
+        "/api/v1/edge/options",
+        "/api/v1/doctor",
+    ] {
+        script.get(path).await.expect(403);
+    }
+    let overview = script.get("/api/v1/overview").await.expect(200).json();
+    assert_eq!((&overview["servers"], &overview["counts"]["apps"]), (&json!([]), &json!(0)));
+    // Both have an app and a project of the same name, without knowing.
+    script.post("/api/v1/projects", json!({"name": "zqatelier"})).await.expect(201);
+    let mut own = image("zqjournal", Some("zqatelier"));
+    own["domains"] = json!([]);
+    script.post("/api/v1/apps", own).await.expect(201);
+    let taken = script
+        .post("/api/v1/apps/zqjournal/domains", json!({"host": "zqalmanac.test"}))
+        .await
+        .expect(409)
+        .text();
+    assert!(!taken.contains("app `zqalmanac`"), "{taken}");
+    assert_eq!(panel.list("/api/v1/apps").await.len(), 2, "nothing was changed");
+    assert!(
+        panel
+            .list("/api/v1/users")
+            .await
+            .iter()
+            .any(|user| user["id"] == things.user.as_str())
+    );
+}
+
+/// What is another's and what is nowhere take the same time: medians of many, in turns, far closer than the network's noise.
+#[tokio::test]
+async fn what_is_anothers_answers_like_what_is_nowhere() {
+    let panel = TestPanel::start().await;
+    let things = things(&panel).await;
+    let browser = stranger(&panel).await;
+    let script = token(&browser, json!({"name": "probe", "scope": "admin"})).await;
+    let there = format!("/api/v1/apps/{}", things.blog);
+    let nowhere = "/api/v1/apps/app_00000000000000000000000000".to_owned();
+    let mut times: [Vec<Duration>; 2] = Default::default();
+    let mut texts = [String::new(), String::new()];
+    for _ in 0..60 {
+        for (index, path) in [&there, &nowhere].into_iter().enumerate() {
+            let begun = std::time::Instant::now();
+            let reply = script.get(path).await.expect(404);
+            times[index].push(begun.elapsed());
+            texts[index] = reply.detail().replace(path.rsplit('/').next().unwrap_or_default(), "ID");
+        }
+    }
+    assert_eq!(texts[0], texts[1], "the words are the same");
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    };
+    let [there, nowhere] = times;
+    let (there, nowhere) = (median(&mut there.clone()), median(&mut nowhere.clone()));
+    let apart = there.abs_diff(nowhere);
+    assert!(apart < Duration::from_millis(3), "{there:?} and {nowhere:?}");
+}
+
+/// A token bound to one app, with every scope, walks all operations with things of another app.
+#[tokio::test]
+async fn a_token_of_one_app_reaches_no_other() {
+    let panel = TestPanel::start().await;
+    let things = things(&panel).await;
+    let bound = json!({"name": "ci", "scope": "admin", "places": [format!("app:{}", things.wiki)]});
+    let script = token(&panel.signed_in(OWNER.0, OWNER.1).await, bound).await;
+    let mut wrong = Vec::new();
+    for (operation, method, path) in operations(&panel).await {
+        let open = operation.starts_with("session_") || operation.starts_with("setup_") || operation == "event_stream";
+        let Some(filled) = things.fill(&path).filter(|_| !open) else {
+            continue;
+        };
+        let (status, text) = ask(&panel, &script, &operation, &method, &format!("/api/v1{filled}")).await;
+        let is_named = path.contains('{');
+        let own_lists = ["token_list", "device_list", "organization_list"].contains(&operation.as_str());
+        if is_named && ((200..400).contains(&status) || status == 101) {
+            wrong.push(format!("{operation}: {status}"));
+        }
+        let told = ["zqjournal", "of-the-shop", "bob@example.test"]
+            .into_iter()
+            .find(|word| !is_named && text.contains(word));
+        if let (Some(word), "GET", false) = (told, method.as_str(), own_lists) {
+            wrong.push(format!("{operation} tells of {word}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Its own is all it sees, and it may all there.
+    let names = |items: Vec<Value>| {
+        items
+            .iter()
+            .map(|item| item["name"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(script.list("/api/v1/apps").await), ["zqalmanac"]);
+    assert_eq!(names(script.list("/api/v1/projects").await), ["default"]);
+    assert_eq!(names(script.list("/api/v1/volumes").await), ["zqalmanac-data"]);
+    assert_eq!(script.list("/api/v1/domains").await.len(), 1);
+    assert_eq!(script.get("/api/v1/overview").await.expect(200).json()["counts"]["apps"], 1);
+    script.patch("/api/v1/apps/zqalmanac", json!({"port": 8080})).await.expect(200);
+    let shown = script.get("/api/v1/apps/zqalmanac/variables?reveal=true").await.expect(200).text();
+    assert!(shown.contains("word-of-zqalmanac"));
+    // Not by way of its own app either: another's volume, another's app behind its domain, what all of the project has.
+    let mount = json!({"mounts": [{"volume": things.volume, "path": "/theirs"}]});
+    script.patch("/api/v1/apps/zqalmanac", mount).await.expect(404);
+    script
+        .put("/api/v1/domains/zqalmanac.test/canary", json!({"app": "zqjournal", "percent": 50}))
+        .await
+        .expect(404);
+    script.get("/api/v1/variables?owner=project:default").await.expect(403);
+    script.post("/api/v1/apps", image("third", None)).await.expect(403);
+    script
+        .post("/api/v1/tokens", json!({"name": "more", "scope": "read"}))
+        .await
+        .expect(403);
+    let heard = streamed(&script).await;
+    assert!(
+        heard.contains(&things.wiki) && !heard.contains(&things.blog) && !heard.contains("bob@example.test"),
+        "{heard}"
+    );
+}
+
+/// Scopes are verbs of their own: each reaches what it names and no more.
+#[tokio::test]
+async fn scopes_are_separate() {
+    let panel = TestPanel::start().await;
+    let app = panel.post("/api/v1/apps", image("zqjournal", None)).await.expect(201).json();
+    let app = id(&app);
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    for (scopes, write, deploy, secrets, terminal) in [
+        (json!(["read"]), false, false, false, false),
+        (json!(["write"]), true, false, false, false),
+        (json!(["deploy"]), false, true, false, false),
+        (json!(["secrets"]), false, false, true, false),
+        (json!(["terminal"]), false, false, false, true),
+        (json!(["deploy", "secrets"]), false, true, true, false),
+        (json!(["admin"]), true, true, true, true),
+    ] {
+        let script = token(&owner, json!({"name": "x", "scopes": scopes})).await;
+        let base = format!("/api/v1/apps/{app}");
+        let may = async |method: &str, path: &str, body: Value| {
+            let request = script
+                .request(method.parse().expect("a method"), &format!("{base}{path}"))
+                .json(&body);
+            script.try_send(request).await.expect("an answer").status.as_u16() != 403
+        };
+        assert!(may("GET", "", json!({})).await, "every token sees: {scopes}");
+        assert_eq!(may("PATCH", "", json!({"port": 80})).await, write, "write by {scopes}");
+        assert_eq!(may("POST", "/stop", json!({})).await, deploy, "deploy by {scopes}");
+        assert_eq!(
+            may("GET", "/variables?reveal=true", json!({})).await,
+            secrets,
+            "secrets by {scopes}"
+        );
+        let (status, _) = ask(&panel, &script, "app_terminal", "GET", &format!("{base}/terminal")).await;
+        assert_eq!(status != 403, terminal, "terminal by {scopes}");
+    }
+    for wrong in [
+        json!({"name": "x"}),
+        json!({"name": "x", "scope": "read", "scopes": ["read"]}),
+        json!({"name": "x", "scope": "read", "networks": ["10.0.0.0/33"]}),
+        json!({"name": "x", "scope": "read", "places": []}),
+    ] {
+        owner.post("/api/v1/tokens", wrong).await.expect(422).code("invalid");
+    }
+    let far = token(&owner, json!({"name": "far", "scope": "read", "networks": ["192.0.2.7"]})).await;
+    let refused = far.get("/api/v1/apps").await.expect(401).detail();
+    assert!(refused.contains("not valid from this address"), "{refused}");
+    let near = token(&owner, json!({"name": "near", "scope": "read", "networks": ["127.0.0.0/8", "::1"]})).await;
+    near.get("/api/v1/apps").await.expect(200);
+    let listed = owner.list("/api/v1/tokens").await;
+    let seen = listed.iter().find(|token| token["name"] == "near").expect("listed");
+    assert_eq!(seen["last_used_address"], "127.0.0.1");
+}
+
+/// Over the command line: a token that is rotated, a service account with rights in one place, and everything as it shows.
+#[tokio::test]
+async fn roles_teams_and_service_accounts() {
+    let panel = TestPanel::start().await;
+    let things = things(&panel).await;
+    for line in [
+        "user create-service ci",
+        "role create captain --rights deploy,terminal --description releases",
+        "team create web bob@example.test",
+        "role grant captain --to team:web --in project:zqatelier",
+    ] {
+        panel.cli(&line.split(' ').collect::<Vec<_>>()).await.expect(0);
+    }
+    let users = panel.list("/api/v1/users").await;
+    let ci = users.iter().find(|user| user["service"] == true).expect("a service account");
+    let to = format!("user:{}", ci["id"].as_str().expect("an id"));
+    panel
+        .post("/api/v1/grants", json!({"role": "developer", "to": to, "place": "app:zqalmanac"}))
+        .await
+        .expect(201);
+    let twice = panel
+        .post("/api/v1/grants", json!({"role": "developer", "to": to, "place": "app:zqalmanac"}))
+        .await
+        .expect(409);
+    assert!(twice.detail().contains("app zqalmanac"), "{}", twice.detail());
+    let made = panel
+        .cli(&["token", "create", "deploys", "--for", "ci", "--scopes", "deploy"])
+        .await
+        .expect(0)
+        .stdout;
+    let script = panel.with_token(made.trim());
+    script.post("/api/v1/apps/zqalmanac/stop", json!({})).await.expect(202);
+    script.patch("/api/v1/apps/zqalmanac", json!({"port": 80})).await.expect(403);
+    script.post("/api/v1/apps/zqjournal/stop", json!({})).await.expect(404);
+    // The old secret goes on for a while, or not at all.
+    let next = panel.cli(&["token", "rotate", "deploys", "--grace", "5"]).await.expect(0).stdout;
+    script.get("/api/v1/apps").await.expect(200);
+    panel.with_token(next.trim()).get("/api/v1/apps").await.expect(200);
+    let last = panel.cli(&["token", "rotate", "deploys", "--grace", "0"]).await.expect(0).stdout;
+    script.get("/api/v1/apps").await.expect(401);
+    panel.with_token(next.trim()).get("/api/v1/apps").await.expect(401);
+    let script = panel.with_token(last.trim());
+    // Bob is a developer everywhere already; as a member he has what his team has.
+    panel
+        .patch(&format!("/api/v1/users/{}", things.user), json!({"role": "member"}))
+        .await
+        .expect(200);
+    let bob = panel.signed_in("bob@example.test", PASSWORD).await;
+    let session = bob.get("/api/v1/session").await.expect(200).json();
+    assert_eq!(session["rights"], json!(["view", "deploy", "terminal"]));
+    assert_eq!(bob.list("/api/v1/apps").await.len(), 1);
+    bob.post("/api/v1/apps/zqjournal/stop", json!({})).await.expect(202);
+    bob.get("/api/v1/apps/zqjournal/variables?reveal=true").await.expect(403);
+    bob.post("/api/v1/apps/zqalmanac/stop", json!({})).await.expect(404);
+    // A role that changes counts at once, also for streams that are open; and one that is granted stays.
+    panel.cli(&["role", "update", "captain", "--rights", "view"]).await.expect(0);
+    bob.post("/api/v1/apps/zqjournal/stop", json!({})).await.expect(403);
+    panel.cli(&["role", "delete", "captain", "--yes"]).await.expect(1);
+    let shown = panel.cli(&["role", "grants"]).await.expect(0).stdout;
+    assert!(
+        shown.contains("team web") && shown.contains("project zqatelier") && shown.contains("app zqalmanac"),
+        "{shown}"
+    );
+    panel.cli(&["team", "delete", "web", "--yes"]).await.expect(0);
+    assert_eq!(bob.list("/api/v1/events/history").await.len(), 0);
+    bob.get("/api/v1/apps/zqjournal").await.expect(403);
+    panel
+        .delete(&format!("/api/v1/users/{}", ci["id"].as_str().expect("an id")))
+        .await
+        .expect(204);
+    script.get("/api/v1/apps").await.expect(401);
+    assert_eq!(panel.list("/api/v1/grants").await.len(), 0);
+}
+
+/// A token whose time is over is nobody, whatever it asks.
+#[tokio::test]
+async fn an_expired_token_reaches_nothing() {
+    let mut panel = Options::default().start().await;
+    let things = things(&panel).await;
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let script = token(&owner, json!({"name": "short", "scope": "admin", "expires_in_days": 1})).await;
+    script.get("/api/v1/apps").await.expect(200);
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+2d"))).await;
+    let mut wrong = Vec::new();
+    let rights = include_str!("rights.txt");
+    for (operation, method, path) in operations(&panel).await {
+        let line = rights
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(operation.as_str()));
+        let is_open = line.is_some_and(|line| line.split_whitespace().nth(1) == Some("open"));
+        let Some(filled) = things.fill(&path).filter(|_| !is_open) else {
+            continue;
+        };
+        if operation == "event_stream" {
+            continue;
+        }
+        let (status, _) = ask(&panel, &script, &operation, &method, &format!("/api/v1{filled}")).await;
+        if status != 401 {
+            wrong.push(format!("{operation}: {status}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,145 @@
+// Rights in a real browser against a real panel: a service account and its token, a role of one's own, a team, a grant in one
+// project, and what somebody with only that sees; another organization. The pages by axe, in both themes, at a desk's and a phone's width.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { launch, violations, watch } from './browser.mjs';
+import { binary, startPanel } from './panel.mjs';
+
+const PASSWORD = 'seven quiet otters swim north';
+const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
+const shots = process.env.SERVERKIT_SHOTS;
+
+/** @type {Awaited<ReturnType<typeof startPanel>>} */
+let panel;
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {import('playwright-core').Page} */
+let page;
+/** @type {string[][]} */
+const watched = [];
+
+const fresh = async () => {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
+  const made = await context.newPage();
+  watched.push(watch(made, { allow: [/40[1349]|422/] }));
+  return made;
+};
+/** Through the panel's own API, as the page that is signed in. @param {import('playwright-core').Page} at @param {string} method @param {string} path @param {unknown} [body] @returns {Promise<any>} */
+const call = (at, method, path, body) => at.evaluate(async ([method_, path_, body_]) => {
+  const { csrf } = await (await fetch('/api/v1/session')).json();
+  const answer = await fetch(`/api/v1${path_}`, { method: /** @type {string} */ (method_), headers: { 'content-type': 'application/json', 'x-csrf-token': csrf }, body: body_ ? JSON.stringify(body_) : undefined });
+  return answer.status === 204 ? null : answer.json();
+}, /** @type {const} */ ([method, path, body]));
+
+before(async () => {
+  if (skip) return;
+  panel = await startPanel();
+  browser = await launch(panel.url);
+  page = await fresh();
+  await page.goto(panel.link);
+  await page.getByLabel('Name', { exact: true }).fill('Ada');
+  await page.getByLabel('Email').fill('ada@example.com');
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByLabel('Panel domain').waitFor();
+  await call(page, 'POST', '/projects', { name: 'shop' });
+  for (const [name, project] of [['storefront', 'shop'], ['wiki', 'default']]) await call(page, 'POST', '/apps', { name, project, source: { kind: 'image', reference: 'nginx' }, deploy: false });
+  await call(page, 'POST', '/users', { email: 'bob@example.com', name: 'Bob', role: 'member', password: 'nine brown foxes at dusk' });
+}, { timeout: 90_000 });
+after(async () => { await browser?.close(); await panel?.stop(); });
+
+/** @param {import('playwright-core').Page} at @param {string} name */
+async function look(at, name) {
+  for (const theme of /** @type {const} */ (['dark', 'light'])) {
+    for (const width of [1280, 390]) {
+      await at.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+      await at.setViewportSize({ width, height: 900 });
+      await sleep(120);
+      assert.deepEqual(await violations(at), [], `${name} ${theme} ${width}`);
+      assert.ok(await at.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
+      if (shots) { mkdirSync(shots, { recursive: true }); await at.screenshot({ path: `${shots}/${name}-${theme}-${width}.png` }); }
+    }
+  }
+  await at.setViewportSize({ width: 1280, height: 900 });
+}
+
+test('a service account gets a token that is bound', { skip, timeout: 90_000 }, async () => {
+  await page.goto(`${panel.url}/team`);
+  await page.getByRole('button', { name: 'Add service account' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('ci');
+  await look(page, 'service-dialog');
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByText('For ci').waitFor();
+  await page.getByLabel('Name', { exact: true }).fill('deploys');
+  await page.getByLabel('Where').selectOption({ label: 'App storefront' });
+  await page.getByLabel('Only from').fill('10.0.0.0/33');
+  await page.getByRole('button', { name: 'Create token' }).click();
+  await page.getByText(/no address or network/).waitFor();
+  await page.getByLabel('Only from').fill('10.0.0.0/8');
+  await look(page, 'token-dialog');
+  await page.getByRole('button', { name: 'Create token' }).click();
+  assert.match(await page.getByText(/^sk_/).innerText(), /^sk_/);
+  await page.keyboard.press('Escape');
+  await page.getByText('service account', { exact: true }).waitFor();
+  await look(page, 'team-service');
+});
+
+test('a role and a team are made and granted in one project', { skip, timeout: 120_000 }, async () => {
+  await page.getByRole('link', { name: 'Roles and teams' }).click();
+  await page.getByText('Nothing is granted').waitFor();
+  await look(page, 'roles-empty');
+  await page.getByRole('button', { name: 'New role' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Release captain');
+  // By keyboard alone.
+  await page.getByRole('switch', { name: /^Deploy/ }).focus();
+  await page.keyboard.press('Space');
+  await look(page, 'role-dialog');
+  await page.getByRole('button', { name: 'Make role' }).click();
+  await page.getByText('Release captain').waitFor();
+  await page.getByRole('button', { name: 'New team' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('web');
+  await page.getByRole('switch', { name: /^Bob/ }).check();
+  await page.getByRole('button', { name: 'Make team' }).click();
+  await page.getByText('web', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Give rights' }).click();
+  await page.getByLabel('To', { exact: true }).selectOption({ label: 'Team web' });
+  await page.getByLabel('Role').selectOption({ label: 'Release captain' });
+  await page.getByLabel('In', { exact: true }).selectOption({ label: 'Project shop' });
+  await look(page, 'grant-dialog');
+  await page.getByRole('button', { name: 'Give', exact: true }).click();
+  await page.getByText('in project shop').waitFor();
+  await look(page, 'roles');
+});
+
+test('who has rights in one project sees that and no more', { skip, timeout: 90_000 }, async () => {
+  const bob = await fresh();
+  await bob.goto(`${panel.url}/sign-in`);
+  await bob.getByLabel('Email').fill('bob@example.com');
+  await bob.getByLabel('Password', { exact: true }).fill('nine brown foxes at dusk');
+  await bob.getByRole('button', { name: 'Sign in' }).click();
+  await bob.waitForSelector('.rail');
+  await bob.getByText('storefront').first().waitFor();
+  await look(bob, 'overview-of-one-project');
+  await bob.goto(`${panel.url}/apps`);
+  await bob.getByText('storefront').first().waitFor();
+  assert.equal(await bob.getByText('wiki').count(), 0);
+  for (const hidden of ['Team', 'Settings', 'Servers', 'Audit log']) assert.equal(await bob.getByRole('link', { name: hidden, exact: true }).count(), 0, hidden);
+  await bob.goto(`${panel.url}/projects`);
+  await bob.getByText('shop').first().waitFor();
+  assert.equal(await bob.getByText('default', { exact: true }).count(), 0);
+});
+
+test('another organization is another world', { skip, timeout: 90_000 }, async () => {
+  await call(page, 'POST', '/organizations', { name: 'acme' });
+  await page.goto(`${panel.url}/apps`);
+  await page.getByText('storefront').first().waitFor();
+  await page.getByRole('button', { name: /Account of Ada/ }).click();
+  await page.getByRole('menuitemradio', { name: 'acme' }).or(page.getByRole('menuitem', { name: 'acme' })).or(page.getByRole('menuitemcheckbox', { name: 'acme' })).first().click();
+  await page.waitForURL(`${panel.url}/`);
+  await page.getByText(/first app|No apps|nothing/i).first().waitFor();
+  assert.equal(await page.getByText('storefront').count(), 0);
+  await look(page, 'overview-of-another');
+  for (const found of watched) assert.deepEqual(found, []);
+});
