@@ -5,7 +5,7 @@ import { api, confirmer, session, Problem } from './lib/api.js';
 import { startEvents, stopEvents, on } from './lib/events.js';
 import { startLive, loadLive, forgetLive, appPath } from './lib/live.js';
 import './lib/theme.js';
-import { Frame } from './parts/frame.js';
+import { Frame, has } from './parts/frame.js';
 import { Dialogs } from './parts/dialog.js';
 import { Toasts, toast } from './parts/toast.js';
 import { Failed } from './parts/empty.js';
@@ -106,6 +106,13 @@ function announce() {
     if (data.data?.user !== session.peek()?.user.id || route.value.path === '/account') return;
     toast('A browser that was never here before signed in as you', { tone: 'bad', href: '/account', action: 'Look' });
   });
+  for (const [kind, tone] of /** @type {const} */ ([['role_raised', 'info'], ['second_factor_removed', 'bad'], ['audit_broken', 'bad']])) {
+    on(kind, ({ data }) => {
+      // Who did it has seen it; others who guard the panel are told.
+      if (!has('operate') || data.by === session.peek()?.user.email || route.value.path === '/security') return;
+      toast(`${data.by} ${data.text}`, { tone, href: '/security', action: 'Look' });
+    });
+  }
   on('deployment_moved', ({ data }) => {
     const phase = data.data?.phase ?? data.phase;
     const name = data.data?.name ?? data.app?.name;

@@ -109,6 +109,8 @@ impl EventsApi {
         who: Signed,
         /// Only about this app: id or name.
         app: Query<Option<String>>,
+        /// Only what whoever guards the panel should look at: failed sign-ins, new browsers, tokens, rights.
+        security: Query<Option<bool>>,
         /// The `next` of the part before.
         cursor: Query<Option<String>>,
         /// Items in one part: 1 to 500; left out: 100.
@@ -123,7 +125,13 @@ impl EventsApi {
             Some(app) => Some(self.0.apps.get(&who.actor, app).await?.app.id),
             None => None,
         };
-        let mut events = self.0.events.list(&who.actor, app.as_ref(), cursor.0.as_deref(), limit + 1).await?;
+        let mut events = {
+            let security = security.0.unwrap_or(false);
+            self.0
+                .events
+                .list(&who.actor, app.as_ref(), security, cursor.0.as_deref(), limit + 1)
+                .await?
+        };
         let more = events.len() > limit;
         events.truncate(limit);
         let next = events.last().filter(|_| more).map(|event| event.id.to_string());

@@ -155,6 +155,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     tokio::task::spawn_blocking(work).await.doing("reading the audit log")?
 }
 
+/// Why the chain of the log does not hold; `None`: it does.
+pub(crate) async fn broken(store: &Store) -> Result<Option<String>> {
+    let store = store.clone();
+    let report = blocking(move || store.verify_audit(None)).await?;
+    Ok(report.broken.map(|(number, why)| format!("entry {number}: {why}")))
+}
+
 /// Cuts what is older than the settings say, and what is too much; how many entries went.
 pub(crate) async fn cut_old(store: &Store, world: &World) -> Result<u64> {
     let security = store.security.find(SECURITY_KEY)?.map(|stored| stored.value).unwrap_or_default();

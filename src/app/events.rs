@@ -58,10 +58,13 @@ impl Events {
         self.live.subscribe()
     }
 
-    /// What happened, newest first, of one app or of all; at most `limit`, before `before` if that is given.
-    pub async fn list(&self, actor: &Actor, app: Option<&AppId>, before: Option<&str>, limit: usize) -> Result<Vec<Event>> {
+    /// What happened, newest first, of one app or of all, or only what concerns security; at most `limit`, before `before` if
+    /// that is given.
+    pub async fn list(&self, actor: &Actor, app: Option<&AppId>, security: bool, before: Option<&str>, limit: usize) -> Result<Vec<Event>> {
         actor.may_somewhere(Action::View)?;
-        let mine = |event: &Event| self.is_for(actor, event) && app.is_none_or(|app| event.fact.app() == Some(app));
+        let mine = |event: &Event| {
+            (!security || event.fact.is_security()) && self.is_for(actor, event) && app.is_none_or(|app| event.fact.app() == Some(app))
+        };
         let mut found = Vec::new();
         let mut before = before.map(str::to_owned);
         while found.len() < limit {

@@ -14,6 +14,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// See the module.
 pub struct Housekeeping {
     ground: Arc<Ground>,
+    /// When the audit log was looked through last, and what was told of it.
+    audited: Option<(Time, Option<String>)>,
 }
 
 /// What one turn removed.
@@ -32,7 +34,26 @@ pub struct HousekeepingReport {
 
 impl Housekeeping {
     pub(crate) fn new(ground: Arc<Ground>) -> Housekeeping {
-        Housekeeping { ground }
+        Housekeeping { ground, audited: None }
+    }
+
+    /// Looks through the chain of the audit log once a day, and tells once of each break.
+    async fn audit(&mut self) -> Result<()> {
+        let (ground, now) = (&self.ground, self.ground.world.now());
+        let known = match &self.audited {
+            Some((at, _)) if now.since(*at) < DAY => return Ok(()),
+            Some((_, known)) => known.clone(),
+            None => None,
+        };
+        let broken = audit::broken(&ground.store).await?;
+        if let (Some(why), true) = (&broken, broken != known)
+            && let Some(host) = crate::organizations::host(&ground.store)?
+        {
+            let fact = Fact::AuditBroken { why: why.clone() };
+            ground.events.emit(&Actor::system(host.id.clone()), fact).await;
+        }
+        self.audited = Some((now, broken));
+        Ok(())
     }
 
     /// Releases beyond what the app keeps, by number, age and bytes; never the live one, one that is being deployed, a pinned
@@ -192,6 +213,7 @@ impl jobs::Job for Housekeeping {
             done.uploads += uploads::sweep(&ground, &app).await?;
         }
         self.answers().await?;
+        self.audit().await?;
         let apps: Vec<_> = ground.store.apps.list()?.into_iter().map(|app| app.value.id).collect();
         done.runs = ground.node.runs_remove(&apps).await.unwrap_or_default();
         done.networks = self.networks().await?;

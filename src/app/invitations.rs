@@ -162,7 +162,16 @@ impl Invitations {
             email: user.email.to_string(),
         };
         access.events.emit(&actor, fact).await;
-        access.let_in(user, session, &secret)
+        // The first browser is known: a sign-in from any other is told as new.
+        let (device, cookie) = access.note_device(&user, None, false, visitor).await?;
+        let from_here = |session: &mut types::Session| {
+            session.device = Some(device.id.clone());
+            Ok(())
+        };
+        let session = access.store.sessions.update(session.id.as_str(), from_here).await?.value;
+        let mut signed = access.let_in(user, session, &secret)?;
+        signed.device = cookie;
+        Ok(signed)
     }
 
     /// The invitation with this word, if it is in time and whoever made it may still make it.

@@ -73,7 +73,7 @@ impl Overviews {
         attention.extend(apps.iter().filter_map(app_attention));
         attention.extend(self.certificates(actor)?);
         attention.extend(servers.iter().filter_map(disk_attention));
-        let events = ground.events.list(actor, None, None, 20).await?;
+        let events = ground.events.list(actor, None, false, None, 20).await?;
         Ok(Overview {
             servers,
             attention,

@@ -72,11 +72,16 @@ impl Setup {
             });
         }
         let user = self.make(wish).await?;
-        let (session, word) = self.access.new_session(&user, visitor)?;
+        let (mut session, word) = self.access.new_session(&user, visitor)?;
+        // The first browser is known: a sign-in from any other is told as new.
+        let (device, cookie) = self.access.note_device(&user, None, false, visitor).await?;
+        session.device = Some(device.id);
         let session = self.access.store.sessions.insert(session).await?.value;
         let actor = self.access.actor(&user, visitor.address.clone());
         self.tell(&actor, &user).await;
-        self.access.let_in(user, session, &word)
+        let mut signed = self.access.let_in(user, session, &word)?;
+        signed.device = cookie;
+        Ok(signed)
     }
 
     /// The same for somebody on the machine, whose right to it is that they are there. Fails with `Busy` once claimed.

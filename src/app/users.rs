@@ -227,7 +227,20 @@ impl Users {
         let ends_sessions = user.disabled || change.password.is_some();
         let user = self.save(user, ends_sessions, None).await?;
         self.tell_changed(actor, &user).await;
+        self.tell_raised(actor, &user, before.role, user.role).await;
         self.view(actor, user)
+    }
+
+    /// A higher role is worth a notice of its own.
+    async fn tell_raised(&self, actor: &Actor, user: &User, before: Role, role: Role) {
+        if role > before {
+            let fact = Fact::RoleRaised {
+                user: user.id.clone(),
+                email: user.email.to_string(),
+                role: format!("{role:?}").to_lowercase(),
+            };
+            self.access.events.emit(actor, fact).await;
+        }
     }
 
     /// Of an account that belongs elsewhere, only the role here changes.
@@ -241,8 +254,10 @@ impl Users {
                 membership.role = role;
                 Ok(())
             };
+            let before = self.access.role_in(&user, &actor.organization)?.unwrap_or(Role::Member);
             self.access.store.memberships.update(&key, set).await?;
             self.tell_changed(actor, &user).await;
+            self.tell_raised(actor, &user, before, role).await;
         }
         self.view(actor, user)
     }

@@ -143,6 +143,16 @@ pub enum Fact {
     OrganizationCreated {
         name: String,
     },
+    /// Somebody has a higher built-in role than before.
+    RoleRaised {
+        user: UserId,
+        email: String,
+        role: String,
+    },
+    /// The audit log was changed by somebody else than the panel, or the disk.
+    AuditBroken {
+        why: String,
+    },
     ProjectCreated {
         project: ProjectId,
         name: String,
@@ -387,6 +397,28 @@ impl Fact {
         }
     }
 
+    /// Whether whoever guards the panel should look at it.
+    pub fn is_security(&self) -> bool {
+        matches!(
+            self,
+            Fact::PanelClaimed { .. }
+                | Fact::LoginFailed { .. }
+                | Fact::SecondFactorFailed { .. }
+                | Fact::SecondFactorRemoved { .. }
+                | Fact::RecoveryCodeUsed { .. }
+                | Fact::NewDevice { .. }
+                | Fact::SecurityChanged { .. }
+                | Fact::UserCreated { .. }
+                | Fact::InvitationAccepted { .. }
+                | Fact::TokenCreated { .. }
+                | Fact::TokenRotated { .. }
+                | Fact::RoleRaised { .. }
+                | Fact::RoleChanged { .. }
+                | Fact::RightsGranted { .. }
+                | Fact::AuditBroken { .. }
+        )
+    }
+
     /// Whether it is worth keeping. The steps of a deployment are in its own record, deliveries in their inbox; listeners hear of them all the same.
     pub fn is_lasting(&self) -> bool {
         !matches!(
@@ -416,6 +448,7 @@ impl Fact {
                 | Fact::DeviceRemembered { .. }
                 | Fact::DeviceForgotten { .. }
                 | Fact::NewDevice { .. }
+                | Fact::AuditBroken { .. }
                 | Fact::SecretsRevealed { .. }
                 | Fact::SharedSecretsRevealed { .. }
                 | Fact::TerminalOpened { .. }
@@ -457,6 +490,8 @@ impl Fact {
             Fact::TeamChanged { name, what } => format!("{what} the team {name}"),
             Fact::RightsGranted { to, role, place } => format!("gave {to} the role {role} in {place}"),
             Fact::RightsTaken { to, role, place } => format!("took the role {role} in {place} from {to}"),
+            Fact::RoleRaised { email, role, .. } => format!("raised {email} to the role {role}"),
+            Fact::AuditBroken { why } => format!("found the chain of the audit log broken: {why}"),
             Fact::OrganizationCreated { name } => format!("made the organization {name}"),
             Fact::ProjectCreated { name, .. } => format!("created the project {name}"),
             Fact::ProjectChanged { name, .. } => format!("changed the project {name}"),

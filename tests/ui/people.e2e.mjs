@@ -93,7 +93,7 @@ test('the other sessions end together, and by rules', { skip, timeout: 60_000 },
   };
   await signIn();
   const second = await signIn();
-  await page.getByText(/never here before signed in as you/).waitFor();
+  await page.getByText(/never here before signed in as you/).first().waitFor();
   await page.goto(`${panel.url}/account`);
   await page.getByRole('button', { name: 'End all others' }).click();
   await look(page, 'end-others');

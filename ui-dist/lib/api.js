@@ -256,7 +256,7 @@ export const api = {
   serverMetrics: (/** @type {string} */ id, minutes = 60) => /** @type {Promise<S<'ServerMetrics'>>} */ (get(`/servers/${enc(id)}/metrics`, { query: { minutes } })),
   doctor: () => /** @type {Promise<{ findings: S<'Finding'>[] }>} */ (get('/doctor')),
   overview: () => /** @type {Promise<S<'Overview'>>} */ (get('/overview')),
-  eventList: (/** @type {{ app?: string, cursor?: string | null, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Event'>>>} */ (get('/events/history', { query })),
+  eventList: (/** @type {{ app?: string, security?: boolean, cursor?: string | null, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Event'>>>} */ (get('/events/history', { query })),
   auditList: (/** @type {Record<string, string | number | null>} */ query = {}) => /** @type {Promise<Page<S<'AuditEntry'>>>} */ (get('/audit', { query })),
   auditExport: (/** @type {Record<string, string | number | null>} */ query = {}) => /** @type {Promise<string>} */ (get('/audit/export', { query, as: 'text' })),
   auditVerify: () => /** @type {Promise<S<'AuditReport'>>} */ (get('/audit/verification')),
