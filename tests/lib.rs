@@ -19,6 +19,7 @@ mod edge_live;
 mod faults;
 mod identity_providers;
 mod files;
+mod guards;
 mod invitations;
 mod policies;
 mod ports;
