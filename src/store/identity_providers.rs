@@ -1,16 +1,13 @@
 //! How identity providers and those who are known there are kept.
 
-use crate::{Audited, Never, Record};
+use crate::{Audited, Record};
 use types::{ExternalIdentity, IdentityProvider, Kind};
 
 impl Record for IdentityProvider {
     const KIND: Kind = Kind::IdentityProvider;
     const TREE: &'static str = "identity_providers";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> IdentityProvider {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -27,10 +24,7 @@ impl Record for ExternalIdentity {
     const TREE: &'static str = "external_identities";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> ExternalIdentity {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         format!("{}/{}", self.provider, self.subject)
     }

@@ -1,16 +1,13 @@
 //! How roles, teams, grants and memberships are kept.
 
-use crate::{Never, Record};
+use crate::Record;
 use types::{CustomRole, Grant, Kind, Membership, Team};
 
 impl Record for CustomRole {
     const KIND: Kind = Kind::Role;
     const TREE: &'static str = "roles";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> CustomRole {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -26,10 +23,7 @@ impl Record for Team {
     const KIND: Kind = Kind::Team;
     const TREE: &'static str = "teams";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Team {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -45,10 +39,7 @@ impl Record for Grant {
     const KIND: Kind = Kind::Grant;
     const TREE: &'static str = "grants";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Grant {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -63,10 +54,7 @@ impl Record for Membership {
     const KIND: Kind = Kind::Membership;
     const TREE: &'static str = "memberships";
     const VERSION: u8 = 1;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> Membership {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         format!("{}/{}", self.organization, self.user)
     }

@@ -76,6 +76,20 @@ impl Record for ApiToken {
     }
 }
 
+impl Record for SetupLink {
+    const KIND: Kind = Kind::SetupLink;
+    const TREE: &'static str = "setup";
+    const VERSION: u8 = 1;
+    const AUDIT: Audited = Audited::NEVER;
+    type Previous = Never;
+    fn upgrade(previous: Never) -> SetupLink {
+        match previous {}
+    }
+    fn key(&self) -> String {
+        SETUP_KEY.into()
+    }
+}
+
 mod v1 {
     //! When a token had one scope of four, and reached everything.
     use super::{Kind, Record};
@@ -124,6 +138,7 @@ mod tests {
         assert_eq!((token.spots, token.networks.len(), token.replaced), (None, 0, None));
     }
 }
+<<<<<<< HEAD
 
 impl Record for SetupLink {
     const KIND: Kind = Kind::SetupLink;
@@ -135,3 +150,5 @@ impl Record for SetupLink {
         SETUP_KEY.into()
     }
 }
+=======
+>>>>>>> f7ad776 (store: tests last)
