@@ -349,8 +349,8 @@ pub(crate) fn check_person(name: &str) -> Result<String> {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        identity_providers::IdentityProviders, invitations::Invitations, passkeys::Passkeys, rights::Rights,
-        second_factors::SecondFactors, security::SecurityService, sessions::Sessions, setup::Setup, tokens::Tokens, users::Users,
+        identity_providers::IdentityProviders, invitations::Invitations, passkeys::Passkeys, rights::Rights, second_factors::SecondFactors,
+        security::SecurityService, sessions::Sessions, setup::Setup, tokens::Tokens, users::Users,
     };
     use std::sync::atomic::{AtomicI64, Ordering};
     use types::{Clock, Event, SystemChance};

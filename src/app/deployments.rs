@@ -98,19 +98,19 @@ impl Deployments {
     /// app of the same project, or an environment in which there is an app of the same name. Variables, limits and all else
     /// are the target's own.
     pub async fn promote(&self, actor: &Actor, app: &str, release: Option<&str>, to: &str) -> Result<DeploymentView> {
-        actor.may(Action::Deploy)?;
+        actor.may_somewhere(Action::Deploy)?;
         let ground = &self.ground;
-        let from = find_app(ground, actor, app)?;
+        let from = find_app(ground, actor, Action::View, app)?;
         let releases = releases::releases_of(ground, &from.id)?;
         let release = match (release, &from.release) {
             (Some(named), _) => releases::named(&releases, named)?,
             (None, Some(live)) => releases::named(&releases, live.as_str())?,
             (None, None) => return Err(Error::busy(format!("`{}` has no live release to promote", from.name))),
         };
-        let target = releases::other_place(ground, actor, &from, to)?;
+        let target = releases::other_place(ground, actor, Action::Deploy, &from, to)?;
         not_trashed(&target)?;
         must_be_unlocked(ground, &target)?;
-        if release.stack.is_some() || matches!(target.source, Source::Compose(_)) {
+        if release.stack.is_some() || target.source.stack().is_some() {
             return Err(Error::invalid(
                 "to",
                 "an app of several services has no single image to promote; copy its Compose file instead",

@@ -5,7 +5,7 @@ use crate::{
     ground::Ground,
 };
 use std::sync::Arc;
-use types::{Action, Actor, App, ConfigFile, ContainerPath, Error, Fact, Kind, Release, Result, Secret, Source, StackFile, Time};
+use types::{Action, Actor, App, ConfigFile, ContainerPath, Error, Fact, Kind, Release, Result, Secret, StackFile, Time};
 
 /// Of one file, and how many an app may have.
 const BYTES: usize = 1 << 20;
@@ -45,11 +45,11 @@ impl Files {
 
     /// By path. `reveal` needs the right to see secrets, and is recorded.
     pub async fn list(&self, actor: &Actor, app: &str, reveal: bool) -> Result<Vec<FileView>> {
-        actor.may(Action::View)?;
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         if reveal {
-            actor.may(Action::RevealSecrets)?;
+            actor.may_in(Action::RevealSecrets, &app.place())?;
         }
-        let app = find_app(&self.ground, actor, app)?;
         let views = self.views(&app, reveal)?;
         if reveal && views.iter().any(|view| view.secret) {
             let fact = Fact::SecretsRevealed {
@@ -63,11 +63,11 @@ impl Files {
 
     /// Writes a file, new or in place of the one with its path. It is there with the next deployment.
     pub async fn put(&self, actor: &Actor, app: &str, wish: FileWish) -> Result<Vec<FileView>> {
-        actor.may(Action::Configure)?;
+        actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
-        let app = find_app(ground, actor, app)?;
+        let app = find_app(ground, actor, Action::Configure, app)?;
         not_trashed(&app)?;
-        if matches!(app.source, Source::Compose(_)) {
+        if app.source.stack().is_some() {
             return Err(Error::busy(format!(
                 "the files of `{}` are the configs in its Compose file",
                 app.name
@@ -110,8 +110,8 @@ impl Files {
 
     /// It is gone with the next deployment.
     pub async fn remove(&self, actor: &Actor, app: &str, path: &ContainerPath) -> Result<()> {
-        actor.may(Action::Configure)?;
-        let app = find_app(&self.ground, actor, app)?;
+        actor.may_somewhere(Action::Configure)?;
+        let app = find_app(&self.ground, actor, Action::Configure, app)?;
         not_trashed(&app)?;
         let now = self.ground.world.now();
         let change = |app: &mut App| {

@@ -99,7 +99,7 @@ impl Releases {
         actor.may_somewhere(Action::View)?;
         let app = find_app(&self.ground, actor, Action::View, app)?;
         let other = match to_app {
-            Some(to_app) => other_place(&self.ground, actor, &app, to_app)?,
+            Some(to_app) => other_place(&self.ground, actor, Action::View, &app, to_app)?,
             None => app.clone(),
         };
         let find = |app: &App, wanted: &str| match (wanted, &app.release) {
@@ -313,7 +313,7 @@ pub(crate) fn named<'r>(releases: &'r [Release], wanted: &str) -> Result<&'r Rel
 }
 
 /// Another app of the same project: by id or name, or by an environment in which one has the same name.
-pub(crate) fn other_place(ground: &Ground, actor: &Actor, from: &App, wanted: &str) -> Result<App> {
+pub(crate) fn other_place(ground: &Ground, actor: &Actor, action: Action, from: &App, wanted: &str) -> Result<App> {
     let apps = ground.store.apps.list()?;
     let environments = ground.store.environments.list()?;
     let named = environments
@@ -324,8 +324,8 @@ pub(crate) fn other_place(ground: &Ground, actor: &Actor, from: &App, wanted: &s
             .find(|app| app.environment == environment.id && app.name == from.name && app.trashed_at.is_none())
     });
     let other = match twin {
-        Some(twin) => twin.value.clone(),
-        None => find_app(ground, actor, wanted)?,
+        Some(twin) => find_app(ground, actor, action, twin.id.as_str())?,
+        None => find_app(ground, actor, action, wanted)?,
     };
     if other.id == from.id {
         return Err(Error::invalid("to", "is the same app"));

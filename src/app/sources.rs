@@ -55,9 +55,7 @@ impl Sources {
     /// Fetches what `wish` names and looks at it; with `app`, by the login that is kept for that. Fails as a deployment would.
     pub async fn inspect(&self, actor: &Actor, app: Option<&str>, wish: Option<NewSource>) -> Result<Inspection> {
         actor.may_somewhere(Action::Configure)?;
-        let app = app
-            .map(|app| find_app(&self.ground, actor, Action::Configure, app))
-            .transpose()?;
+        let app = app.map(|app| find_app(&self.ground, actor, Action::Configure, app)).transpose()?;
         let values = app.as_ref().map(|app| stacks::values_of(&self.ground, app)).transpose()?;
         let old = app.map(|app| app.source);
         let source = match (wish, old) {

@@ -10,7 +10,7 @@ pub(crate) use compare::differences;
 pub(crate) use reading::*;
 pub(crate) use running::*;
 
-use crate::ground::Ground;
+use crate::{apps::find_app, ground::Ground};
 use catalog::compose::Composed;
 use std::{collections::BTreeMap, sync::Arc};
 use types::{Action, Actor, App, ComposeSource, Container, Error, HostRight, Kind, Notice, ReleaseService, Result, StackService};
@@ -89,7 +89,7 @@ impl Stacks {
     /// The services of what is live, or of the file when nothing was deployed yet; of one in a repository nothing is known then.
     pub async fn services(&self, actor: &Actor, app: &str) -> Result<Vec<ServiceView>> {
         actor.may_somewhere(Action::View)?;
-        let app = crate::apps::find_app(&self.ground, actor, Action::View, app)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
         let setup = app.source.stack().ok_or_else(|| one_container(&app))?;
         let release = match &app.release {
             Some(id) => crate::releases::find(&self.ground, id)?,

@@ -5,8 +5,8 @@ use crate::{
     failure::{Failure, Result},
     files, identity_providers, logs, organizations,
     output::Output,
-    passkeys, projects, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users, variables,
-    volumes, webhooks,
+    passkeys, projects, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
+    variables, volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};

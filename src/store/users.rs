@@ -81,10 +81,7 @@ impl Record for SetupLink {
     const TREE: &'static str = "setup";
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited::NEVER;
-    type Previous = Never;
-    fn upgrade(previous: Never) -> SetupLink {
-        match previous {}
-    }
+    first_version!();
     fn key(&self) -> String {
         SETUP_KEY.into()
     }
@@ -138,17 +135,3 @@ mod tests {
         assert_eq!((token.spots, token.networks.len(), token.replaced), (None, 0, None));
     }
 }
-<<<<<<< HEAD
-
-impl Record for SetupLink {
-    const KIND: Kind = Kind::SetupLink;
-    const TREE: &'static str = "setup";
-    const VERSION: u8 = 1;
-    const AUDIT: Audited = Audited::NEVER;
-    first_version!();
-    fn key(&self) -> String {
-        SETUP_KEY.into()
-    }
-}
-=======
->>>>>>> f7ad776 (store: tests last)

@@ -207,6 +207,7 @@ impl Sessions {
             disabled: false,
             created_at: now,
             last_seen_at: None,
+            service: false,
         };
         let batch = Batch::new().insert(user.clone()).insert(identity(&user));
         let actor = access.actor(&user, visitor.address.clone());

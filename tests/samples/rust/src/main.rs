@@ -1,3 +1,5 @@
+//! Answers every request with its path: a program whose build is a compiler's work.
+
 use std::env::var;
 
 fn main() {
