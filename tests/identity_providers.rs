@@ -33,6 +33,8 @@ impl Peer {
         while !issuer.starts_with("http://") {
             issuer = lines.next_line().await.expect("it talks").expect("it starts");
         }
+        // It goes on talking, and ends when nobody listens.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Peer { issuer, _process: process }
     }
     async fn tell(&self, api: &Api, path: &str, body: Value) -> Value {

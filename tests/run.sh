@@ -85,6 +85,7 @@ node nodejs
 npm npm
 LIST
     [ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [ -d /usr/share/keyrings ] && ls /usr/share/keyrings/debian-archive-* >/dev/null 2>&1 || missing+=(debian-archive-keyring)
     ((${#missing[@]})) || return 0
     [ -n "$install" ] || die "missing: ${missing[*]}"

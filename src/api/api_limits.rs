@@ -19,9 +19,12 @@ use types::ApiClass as Class;
 
 /// Operations that nobody needs to be signed in for and that could be tried until they work. Reading `/setup` and estimating
 /// a password, which is done at every letter of it, are not among them.
-const OPEN: [&str; 7] = [
+const OPEN: [&str; 10] = [
     "/setup",
     "/session",
+    "/session/oidc/begin",
+    "/session/oidc",
+    "/session/ldap",
     "/session/passkey/question",
     "/session/passkey",
     "/session/refresh",
