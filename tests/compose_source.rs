@@ -141,6 +141,7 @@ async fn docker_services_of_a_repository_from_a_push_to_the_way_out() {
         .cli(&["app", "update", "shop", "--allow-host", &wanted, "--deploy", "--wait"])
         .await;
     assert_eq!(allowed.code, 0, "{allowed:?}");
+    eventually("the one before goes", SOON, || async { (containers(&id).len() == 3).then_some(()) }).await;
     let web = id_of(&containers(&id), "web");
     assert!(!inside(&web, &["cat", "/host/hostname"]).is_empty());
 

@@ -71,10 +71,10 @@ async fn through(port: u16, name: &str) -> Result<(String, SocketAddr, Vec<u8>),
         .write_all(format!("GET / HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n\r\n").as_bytes())
         .await
         .map_err(words)?;
-    let mut page = String::new();
+    let mut page = Vec::new();
     // An app that closes without a goodbye has said all the same.
-    let _ = stream.read_to_string(&mut page).await;
-    Ok((page, local, shown))
+    let _ = stream.read_to_end(&mut page).await;
+    Ok((String::from_utf8_lossy(&page).into_owned(), local, shown))
 }
 
 #[tokio::test]

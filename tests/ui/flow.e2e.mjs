@@ -77,7 +77,7 @@ step('the first link makes an owner', async () => {
 });
 step('an image becomes an app that is live over HTTPS', async () => {
   await page.getByRole('link', { name: /From an image/ }).click();
-  await page.getByLabel('Image').fill(IMAGE);
+  await page.getByLabel('Image', { exact: true }).fill(IMAGE);
   await eventually(async () => (await page.getByLabel('Name', { exact: true }).inputValue()) === 'http');
   await page.getByLabel('Name', { exact: true }).fill('Bad Name');
   await page.getByLabel('Domain').fill('hello.localhost');
@@ -139,13 +139,13 @@ step('a rollback brings the first release back', async () => {
 });
 step('a deployment that fails says why, and the old release still serves', async () => {
   await page.goto(`${panel.url}/apps/hello/settings`);
-  await page.getByLabel('Image').fill('tests/nothing-here:1');
+  await page.getByLabel('Image', { exact: true }).fill('tests/nothing-here:1');
   await button('Save').click();
   await button('Deploy').click();
   await page.locator('.deploying .notice.bad').waitFor({ timeout: 90_000 });
   assert.match(await page.locator('.deploying .notice.bad').innerText(), /still serves/);
   assert.equal((await ask(panel.https, 'hello.localhost')).status, 200);
-  await page.getByLabel('Image').fill(IMAGE);
+  await page.getByLabel('Image', { exact: true }).fill(IMAGE);
   await button('Save').click();
   await page.locator('.panel-foot', { hasText: 'Not saved' }).waitFor({ state: 'detached' });
 });

@@ -99,7 +99,7 @@ step('certificates come from the authority of their choice', async () => {
 step('Redis, from an image', async () => {
   await page.goto(`${panel.url}/apps/new`);
   await page.getByRole('radio', { name: /image/i }).click();
-  await page.getByLabel('Image').fill('redis:7');
+  await page.getByLabel('Image', { exact: true }).fill('redis:7');
   await eventually(async () => (await page.getByLabel('Name', { exact: true }).inputValue()) === 'redis');
   await button('Create and deploy').click();
   await page.waitForURL(/\/apps\/redis$/);
