@@ -166,7 +166,7 @@ test('turned off, nobody is offered it, and the owner is in as ever', { skip, ti
   await page.getByText('off', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Remove Directory' }).click();
   await page.getByRole('button', { name: 'Remove', exact: true }).click();
-  await page.getByText('Directory', { exact: true }).waitFor({ state: 'detached' });
+  await page.getByRole('table', { name: 'Identity providers' }).getByText('Directory', { exact: true }).waitFor({ state: 'detached' });
   await signOut();
   await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
   await sleep(300);
