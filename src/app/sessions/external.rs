@@ -334,7 +334,8 @@ fn address(provider: &IdentityProvider, person: &Person) -> Result<Email> {
 }
 
 fn may_enter(user: &User) -> Result<()> {
-    if user.disabled {
+    // Nobody is a service account, whatever address a provider tells.
+    if user.disabled || user.service {
         return Err(no("your account here is disabled; ask an administrator"));
     }
     if user.role == Role::Owner {
