@@ -67,7 +67,8 @@ test('somebody is invited, and comes in', { skip, timeout: 90_000 }, async () =>
 
   await other.goto(link);
   await other.getByText('You are invited').waitFor();
-  assert.ok(!other.url().includes('#'), 'the word leaves the address bar');
+  // The word leaves the address bar.
+  await other.waitForURL((url) => !url.href.includes('#'));
   await other.getByLabel('Name', { exact: true }).fill('Bob');
   await other.getByLabel('Password', { exact: true }).fill('nine brown foxes at dusk');
   await look(other, 'invitation');
