@@ -13,7 +13,7 @@ async fn every_answer_has_the_headers() {
         "/",
         "/sign-in",
         "/nowhere",
-        "/app.js",
+        "/first.js",
         "/api/docs",
         "/api/docs/errors",
         "/api/openapi.json",

@@ -3,6 +3,8 @@
 //! A file of text `x` becomes `x.br` and `x.gz`, everything else stays as it is. Debug builds read `ui-dist` from disk at
 //! each request and make the documentation then, so that there is nothing to build for them.
 
+#[path = "bundle.rs"]
+mod bundle;
 #[path = "docs.rs"]
 #[allow(dead_code)] // the panel itself uses the rest
 mod docs;
@@ -32,10 +34,16 @@ fn main() {
 
     let mut files = Vec::new();
     find(&top.join("ui-dist"), "", &mut files);
+    let first =
+        bundle::Bundle::read(&|name| fs::read_to_string(top.join("ui-dist").join(name)).ok()).unwrap_or_else(|why| panic!("ui-dist/{why}"));
+    put(&out, bundle::NAME, first.script().as_bytes());
     for (name, path) in files {
-        put(&out, &name, &fs::read(&path).expect("a file of the UI is readable"));
+        match first.stand_in(&name) {
+            Some(text) => put(&out, &name, text.as_bytes()),
+            None => put(&out, &name, &fs::read(&path).expect("a file of the UI is readable")),
+        }
     }
-    for source in ["ui-dist", "openapi.json", "src/api/docs.rs"] {
+    for source in ["ui-dist", "openapi.json", "src/api/bundle.rs", "src/api/docs.rs"] {
         println!("cargo::rerun-if-changed={}", top.join(source).display());
     }
     let text = fs::read(top.join("openapi.json")).expect("openapi.json is checked in");

@@ -8,6 +8,7 @@ mod answers;
 mod api_limits;
 mod apps;
 mod audit;
+mod bundle;
 mod catalogs;
 mod certificates;
 mod deployments;

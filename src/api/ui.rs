@@ -4,7 +4,11 @@
 //! Names with a version in them never change; all others are checked by their `ETag` at each use, so that a page never
 //! mixes two versions.
 
-use crate::{docs, document::document};
+use crate::{
+    bundle::{self, Bundle},
+    docs,
+    document::document,
+};
 use bytes::Bytes;
 use poem::{
     Request, Response,
@@ -90,6 +94,12 @@ struct Found {
 
 impl Found {
     fn by_name(name: &str) -> Option<Found> {
+        if !cfg!(embedded)
+            && name.ends_with(".js")
+            && let Some(text) = bundled(name)
+        {
+            return Some(Found::made(text));
+        }
         if let Some((plain, etag)) = stored(name) {
             return Some(Found::plain(plain, etag));
         }
@@ -110,8 +120,12 @@ impl Found {
             REFERENCE => docs::reference(&openapi()),
             _ => return None,
         };
-        let etag = tag(&Sha256::digest(&made));
-        Some(Found::plain(made.into(), etag))
+        Some(Found::made(made))
+    }
+
+    fn made(text: String) -> Found {
+        let etag = tag(&Sha256::digest(&text));
+        Found::plain(text.into(), etag)
     }
 
     fn plain(plain: Bytes, etag: String) -> Found {
@@ -131,6 +145,17 @@ impl Found {
             Found { gzip: Some(bytes), .. } if accepts(accepted, "gzip") => (Some("gzip"), bytes),
             Found { gzip, .. } => (None, unzip(&gzip.unwrap_or_default()).into()),
         }
+    }
+}
+
+/// The script of the first view, or what is served for a file that is in it. What cannot be put together says so in the browser's console.
+fn bundled(name: &str) -> Option<String> {
+    let read = |name: &str| String::from_utf8(stored(name)?.0.into()).ok();
+    match (Bundle::read(&read), name) {
+        (Ok(bundle), bundle::NAME) => Some(bundle.script()),
+        (Ok(bundle), name) => bundle.stand_in(name),
+        (Err(why), bundle::NAME) => Some(format!("throw new Error({});", Value::String(why))),
+        (Err(_), _) => None,
     }
 }
 

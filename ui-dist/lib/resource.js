@@ -1,5 +1,5 @@
 // Something loaded from the API: value, failure and whether it is on its way, each a signal. What was there stays visible while it loads again.
-import { signal, useEffect, useMemo } from './html.js';
+import { signal, useLayoutEffect, useMemo } from './html.js';
 import { on } from './events.js';
 
 /** @template T @typedef {{ value: import('@preact/signals').Signal<T | undefined>, error: import('@preact/signals').Signal<Error | null>, loading: import('@preact/signals').Signal<boolean>, load: () => Promise<T | undefined> }} Resource */
@@ -41,7 +41,8 @@ export function useResource(key, fetcher, kinds = [], wanted = () => true) {
     if (!made) kept.set(key, (made = resource(fetcher)));
     return /** @type {Resource<T>} */ (made);
   }, [key]);
-  useEffect(() => {
+  // Not behind the first painting of the page, as `useEffect`: asking and painting go side by side.
+  useLayoutEffect(() => {
     found.load();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let soon;

@@ -10,7 +10,7 @@ import { Table } from '../parts/table.js';
 import { Empty } from '../parts/empty.js';
 import { confirm } from '../parts/dialog.js';
 import { Switch } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { deploymentColumns, deploymentText, withLive } from './deployments.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */

@@ -7,7 +7,7 @@ import { Panel } from '../parts/page.js';
 import { Table } from '../parts/table.js';
 import { Empty } from '../parts/empty.js';
 import { addDomain, domainColumns } from '../parts/domains.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Domain'>} Domain */
 

@@ -6,7 +6,7 @@ import { useResource } from '../lib/resource.js';
 import { hasServices } from '../parts/source.js';
 import { EnvironmentEditor } from '../parts/environment.js';
 import { Act } from '../parts/act.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @param {{ app: import('../lib/api.js').S<'App'> }} props */
 export default function AppEnvironment({ app }) {

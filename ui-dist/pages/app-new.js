@@ -16,7 +16,7 @@ import { ComposeField, useCompose } from '../parts/compose.js';
 import { Copy } from '../parts/copy.js';
 import { Drop } from '../parts/drop.js';
 import { Act } from '../parts/act.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 export default function AppNewPage() {
   useTrail([{ label: 'Apps', href: '/apps' }, { label: 'New' }]);

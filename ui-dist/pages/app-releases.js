@@ -13,7 +13,7 @@ import { Diff } from '../parts/diff.js';
 import { Menu } from '../parts/menu.js';
 import { DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, SelectField, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { rollBack } from './app-deployments.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */

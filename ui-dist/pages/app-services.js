@@ -10,7 +10,7 @@ import { Empty, Failed, Loading } from '../parts/empty.js';
 import { ComposeField, useCompose } from '../parts/compose.js';
 import { FormProblem, Submit, useForm } from '../parts/field.js';
 import { confirm } from '../parts/dialog.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { bytes } from '../lib/format.js';
 import { Facts } from '../parts/facts.js';
 import { sourceInput, sourceValues } from '../parts/app-form.js';

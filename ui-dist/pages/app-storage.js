@@ -10,7 +10,7 @@ import { Empty } from '../parts/empty.js';
 import { Act } from '../parts/act.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { Files } from '../parts/files.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */

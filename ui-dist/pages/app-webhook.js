@@ -15,7 +15,7 @@ import { Copy } from '../parts/copy.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from '../parts/field.js';
 import { revealOnce } from '../parts/secret.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {import('../lib/api.js').S<'Webhook'>} Webhook */

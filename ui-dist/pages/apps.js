@@ -9,7 +9,7 @@ import { Table } from '../parts/table.js';
 import { State, Dot } from '../parts/state.js';
 import { Ago } from '../parts/time.js';
 import { Empty } from '../parts/empty.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 

@@ -21,7 +21,7 @@ import { ORIGINS, orderCertificate, uploadCertificate } from '../parts/certifica
 import { domainPath } from '../parts/domains.js';
 import { Choice } from '../parts/field.js';
 import { Empty } from '../parts/empty.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Certificate'>} Certificate */
 

@@ -15,7 +15,7 @@ import { Act } from '../parts/act.js';
 import { Copy } from '../parts/copy.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { showDialog, DialogHead } from '../parts/dialog.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { rollBack } from './app-deployments.js';
 import '../elements/sk-log.js';
 

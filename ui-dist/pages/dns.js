@@ -14,7 +14,7 @@ import { Empty } from '../parts/empty.js';
 import { confirm } from '../parts/dialog.js';
 import { toast } from '../parts/toast.js';
 import { editProvider, KINDS } from '../parts/dns-provider.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @typedef {import('../lib/api.js').S<'DnsProvider'>} Provider */

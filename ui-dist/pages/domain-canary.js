@@ -13,7 +13,7 @@ import { State } from '../parts/state.js';
 import { confirm } from '../parts/dialog.js';
 import { Empty } from '../parts/empty.js';
 import { SelectField, TextField } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @param {string} text @param {string} field @param {number | null} top */

@@ -16,7 +16,7 @@ import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Notes } from '../parts/network.js';
 import { DnsSetup } from '../parts/dns-setup.js';
 import { CHALLENGES, ORIGINS, uploadCertificate } from '../parts/certificates.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @param {import('./domain.js').TabProps} props */
 export default function DomainCertificate({ traffic }) {

@@ -11,7 +11,7 @@ import { SelectField } from '../parts/field.js';
 import { confirm } from '../parts/dialog.js';
 import { purge } from '../parts/purge.js';
 import * as fields from '../parts/policy.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @typedef {import('../lib/policy.js').Policy} Policy */

@@ -12,7 +12,7 @@ import { confirm } from '../parts/dialog.js';
 import { Explain } from '../parts/explain.js';
 import { editRule } from '../parts/rule-editor.js';
 import { domainPath } from '../parts/domains.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { toast } from '../parts/toast.js';
 import '../parts/network.js';
 

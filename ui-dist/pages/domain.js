@@ -18,7 +18,7 @@ import { Tabs } from '../parts/tabs.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { domainPath, removeDomain } from '../parts/domains.js';
 import { setPassthrough } from '../parts/passthrough.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'DomainTraffic'>} Traffic */
 /** What each tab gets. @typedef {{ traffic: Traffic, domain: import('../lib/api.js').S<'Domain'> | undefined, put: (next: Traffic) => void, load: () => Promise<unknown> }} TabProps */

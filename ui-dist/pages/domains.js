@@ -14,7 +14,7 @@ import { Spark } from '../parts/tile.js';
 import { Empty } from '../parts/empty.js';
 import { addDomain, domainColumns } from '../parts/domains.js';
 import { DnsSetup } from '../parts/dns-setup.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Domain'>} Domain */
 

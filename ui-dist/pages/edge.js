@@ -21,7 +21,7 @@ import { Limited } from '../parts/network.js';
 import { domainPath } from '../parts/domains.js';
 import { purge } from '../parts/purge.js';
 import { ApiLimits } from '../parts/api-limits.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 

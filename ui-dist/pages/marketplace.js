@@ -7,12 +7,15 @@ import { find } from '../lib/fuzzy.js';
 import { PageHead } from '../parts/page.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Monogram } from '../parts/monogram.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'CatalogEntry'>} Entry */
 
 /** What a search looks through, the name first. @param {Entry} entry */
 export const entryText = (entry) => `${entry.title} ${entry.name} ${entry.tags.join(' ')} ${entry.categories.join(' ')} ${entry.description}`;
+
+/** A collator made once: `localeCompare` makes one for every comparison. */
+const { compare } = new Intl.Collator();
 
 /** @param {string} word */
 const title = (word) => (word === 'ai' || word === 'cms' ? word.toUpperCase() : word[0].toUpperCase() + word.slice(1));
@@ -28,11 +31,11 @@ export default function MarketplacePage() {
     /** @type {Map<string, number>} */
     const counts = new Map();
     for (const entry of entries ?? []) for (const one of entry.categories) counts.set(one, (counts.get(one) ?? 0) + 1);
-    return [...counts].sort(([a], [b]) => a.localeCompare(b));
+    return [...counts].sort(([a], [b]) => compare(a, b));
   }, [entries]);
   const shown = useMemo(() => {
     const some = (entries ?? []).filter((entry) => !category || entry.categories.includes(category));
-    return query.trim() ? find(query, some, entryText) : [...some].sort((a, b) => a.title.localeCompare(b.title));
+    return query.trim() ? find(query, some, entryText) : [...some].sort((a, b) => compare(a.title, b.title));
   }, [entries, query, category]);
   const installed = (entries ?? []).flatMap((entry) => entry.installed.map((one) => ({ entry, one })));
 

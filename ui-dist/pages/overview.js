@@ -13,7 +13,7 @@ import { Ago } from '../parts/time.js';
 import { Empty, Failed } from '../parts/empty.js';
 import { Feed } from '../parts/feed.js';
 import { FirstApp } from '../parts/first-app.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 

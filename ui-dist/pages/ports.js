@@ -17,7 +17,7 @@ import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { Choice, FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
 import { PROXY, portOf, setPassthrough } from '../parts/passthrough.js';
 import { domainPath } from '../parts/domains.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @typedef {import('../lib/api.js').S<'Port'>} Port */

@@ -12,7 +12,7 @@ import { Menu } from '../parts/menu.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { appColumns } from './apps.js';
 import { editProject } from './projects.js';
 

@@ -11,7 +11,7 @@ import { Dot } from '../parts/state.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Project'>} Project */
 

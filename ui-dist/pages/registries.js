@@ -12,7 +12,7 @@ import { Empty } from '../parts/empty.js';
 import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { toast } from '../parts/toast.js';
 import { FormProblem, Submit, Switch, TextField, useForm } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Registry'>} Registry */
 

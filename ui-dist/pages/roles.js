@@ -9,7 +9,7 @@ import { Act } from '../parts/act.js';
 import { Ago } from '../parts/time.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { usePlaces } from '../parts/tokens.js';
 import { TeamTabs } from './team.js';
 

@@ -14,7 +14,7 @@ import { Copy } from '../parts/copy.js';
 import { Act } from '../parts/act.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Chart, RANGES } from '../parts/chart.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Server'>} Server */
 

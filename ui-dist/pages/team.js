@@ -13,7 +13,7 @@ import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, SelectField, FormProblem, Submit } from '../parts/field.js';
 import { PasswordField } from '../parts/password.js';
 import { revealOnce } from '../parts/secret.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { toast } from '../parts/toast.js';
 import { Tabs } from '../parts/tabs.js';
 import { makeToken } from '../parts/tokens.js';

@@ -12,7 +12,7 @@ import { Facts } from '../parts/facts.js';
 import { Monogram } from '../parts/monogram.js';
 import { Asked } from '../parts/asked.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 

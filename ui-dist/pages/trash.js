@@ -13,7 +13,7 @@ import { Ago } from '../parts/time.js';
 import { Act } from '../parts/act.js';
 import { Empty } from '../parts/empty.js';
 import { purgeApp } from '../parts/app-actions.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 

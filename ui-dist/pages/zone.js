@@ -11,7 +11,7 @@ import { Copy } from '../parts/copy.js';
 import { Empty } from '../parts/empty.js';
 import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @typedef {import('../lib/api.js').S<'DnsRecord'>} DnsRecord */

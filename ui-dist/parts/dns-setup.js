@@ -5,7 +5,7 @@ import { isPublic } from '../lib/traffic.js';
 import { sentence } from '../lib/format.js';
 import { Act } from './act.js';
 import { Copy } from './copy.js';
-import { may } from './frame.js';
+import { may } from '../lib/rights.js';
 import './network.js';
 
 const EVERY = 5000;

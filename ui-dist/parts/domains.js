@@ -11,7 +11,7 @@ import { useForm, TextField, Switch, FormProblem, Submit, SelectField } from './
 import { State } from './state.js';
 import { Ago } from './time.js';
 import { Copy } from './copy.js';
-import { may } from './frame.js';
+import { may } from '../lib/rights.js';
 import { hasServices } from './source.js';
 import { portOf } from './passthrough.js';
 import { useResource } from '../lib/resource.js';

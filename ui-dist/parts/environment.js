@@ -13,7 +13,7 @@ import { Ago } from './time.js';
 import { Copy } from './copy.js';
 import { Choice } from './field.js';
 import { Empty, Failed, Loading } from './empty.js';
-import { may } from './frame.js';
+import { may } from '../lib/rights.js';
 import { toast } from './toast.js';
 
 /** How the model reaches the variables of any owner. */

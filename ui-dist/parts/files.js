@@ -10,7 +10,7 @@ import { Empty } from './empty.js';
 import { Ago } from './time.js';
 import { confirm, DialogHead, leaving, showForm } from './dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from './field.js';
-import { may } from './frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {import('../lib/api.js').S<'File'>} File */

@@ -10,43 +10,10 @@ import { Menu } from './menu.js';
 import { Dot, State } from './state.js';
 import { Took } from './time.js';
 import { openPalette } from './palette.js';
+import { BELOW, PLACES, isOpen } from './places.js';
 import { trail } from '../lib/trail.js';
 
-/** @typedef {import('../lib/api.js').S<'Session'>['rights'][number]} Right */
-/** What tells a role, whether it is built in or made. @type {Record<'viewer' | 'developer' | 'admin' | 'owner', Right[]>} */
-const TELLS = { viewer: ['view'], developer: ['configure', 'deploy'], admin: ['manage_team'], owner: ['manage_owners'] };
-/** Whether the one signed in has a right, in the whole or somewhere. @param {Right} right */
-export const has = (right) => Boolean(session.value?.rights?.includes(right));
-/** Whether the one signed in has at least what this role is about. @param {keyof typeof TELLS} role */
-export const may = (role) => TELLS[role].some(has);
-
-/** @typedef {{ href: string, label: string, icon: string, right?: Right, group?: string }} Place `group`: it begins one */
-/** @type {Place[]} */
-export const PLACES = [
-  { href: '/', label: 'Overview', icon: 'layout-dashboard' },
-  { href: '/apps', label: 'Apps', icon: 'box' },
-  { href: '/marketplace', label: 'Marketplace', icon: 'compass' },
-  { href: '/projects', label: 'Projects', icon: 'folder' },
-  { href: '/deployments', label: 'Deployments', icon: 'rocket' },
-  { href: '/servers', label: 'Servers', icon: 'server', right: 'view_servers' },
-  { href: '/activity', label: 'Activity', icon: 'activity' },
-  { href: '/domains', label: 'Domains', icon: 'globe', group: 'Network' },
-  { href: '/certificates', label: 'Certificates', icon: 'shield-check' },
-  { href: '/dns', label: 'DNS', icon: 'waypoints' },
-  { href: '/ports', label: 'Ports', icon: 'ethernet-port' },
-  { href: '/edge', label: 'Edge', icon: 'gauge' },
-];
-/** @type {Place[]} */
-export const BELOW = [
-  { href: '/team', label: 'Team', icon: 'users', right: 'view_team' },
-  { href: '/registries', label: 'Registries', icon: 'package' },
-  { href: '/security', label: 'Security', icon: 'lock', right: 'operate' },
-  { href: '/audit', label: 'Audit log', icon: 'scroll-text', right: 'audit' },
-  { href: '/trash', label: 'Trash', icon: 'trash-2' },
-  { href: '/settings', label: 'Settings', icon: 'settings', right: 'operate' },
-];
-/** @param {Place} place */
-export const isOpen = (place) => !place.right || has(place.right);
+/** @typedef {import('./places.js').Place} Place */
 const PHONE = ['/', '/apps', '/deployments', '/servers'];
 
 /** @param {string} href */

@@ -8,7 +8,8 @@ import { sourceIcon } from './source.js';
 import { setTheme, theme } from '../lib/theme.js';
 import { showDialog } from './dialog.js';
 import { toast } from './toast.js';
-import { PLACES, BELOW, isOpen as isAllowed, may } from './frame.js';
+import { may } from '../lib/rights.js';
+import { PLACES, BELOW, isOpen as isAllowed } from './places.js';
 
 /** @typedef {{ id: string, label: string, more?: string, kind: string, icon: string, href?: string, run?: () => unknown }} Command */
 

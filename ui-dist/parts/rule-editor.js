@@ -7,7 +7,7 @@ import { apps } from '../lib/live.js';
 import { DialogHead, leaving, showForm } from './dialog.js';
 import { Choice, Field, FormProblem, SelectField, Submit, Switch, TextField, useForm } from './field.js';
 import { Rows } from './network.js';
-import { may } from './frame.js';
+import { may } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 /** @typedef {import('../lib/traffic.js').RuleValues} Values */

@@ -31,7 +31,6 @@ test('every icon that is named is in the sprite', () => {
 test('only api.js and the worker fetch', () => {
   for (const file of ours) if (!['lib/api.js', 'sw.js'].includes(file)) assert.ok(!/\bfetch\(|new WebSocket|EventSource/.test(read(file)), file);
 });
-test('index.html names the modules of the first view', () => { execFileSync(process.execPath, [fileURLToPath(new URL('../preload.mjs', import.meta.url)), '--check']); });
 test('each file of ours says what it is for', () => { for (const file of ours) assert.match(read(file), /^\/\/ \S/, file); });
 test('components are not called as functions: their hooks would become the caller’s', () => {
   const parts = new Set(ours.filter((file) => /^(parts|pages)/.test(file)).flatMap((file) => [...read(file).matchAll(/export (?:default )?(?:function|const) ([A-Z][A-Za-z]+)/g)].map((found) => found[1])));
