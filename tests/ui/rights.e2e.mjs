@@ -1,15 +1,12 @@
 // Rights in a real browser against a real panel: a service account and its token, a role of one's own, a team, a grant in one
 // project, and what somebody with only that sees; another organization. The pages by axe, in both themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
+import { launch, look, watch } from './browser.mjs';
 import { binary, startPanel } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
 /** @type {Awaited<ReturnType<typeof startPanel>>} */
 let panel;
@@ -49,21 +46,6 @@ before(async () => {
   await call(page, 'POST', '/users', { email: 'bob@example.com', name: 'Bob', role: 'member', password: 'nine brown foxes at dusk' });
 }, { timeout: 90_000 });
 after(async () => { await browser?.close(); await panel?.stop(); });
-
-/** @param {import('playwright-core').Page} at @param {string} name */
-async function look(at, name) {
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await at.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await at.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(at), [], `${name} ${theme} ${width}`);
-      assert.ok(await at.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await at.screenshot({ path: `${shots}/${name}-${theme}-${width}.png` }); }
-    }
-  }
-  await at.setViewportSize({ width: 1280, height: 900 });
-}
 
 test('a service account gets a token that is bound', { skip, timeout: 90_000 }, async () => {
   await page.goto(`${panel.url}/team`);
