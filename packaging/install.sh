@@ -306,6 +306,7 @@ write_config() {
 # memory_mib = 2048     half of the machine's memory, between 256 and 8192
 # processes = 4096
 # cpu_weight = 25       its share of busy cores; an app has 100
+# cache_gib = 8         what all builds keep for the next ones: a tenth of the disk, between 2 and 50
 
 # [network]
 # range = "10.201.0.0/16"   networks of environments are cut from it

@@ -9,6 +9,7 @@ mod api_limits;
 mod apps_bad_input;
 mod audit;
 mod balancing;
+mod build_cache;
 mod catalog;
 mod catalogs;
 mod cli;

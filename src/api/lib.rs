@@ -8,6 +8,7 @@ mod answers;
 mod api_limits;
 mod apps;
 mod audit;
+mod build_cache;
 mod bundle;
 mod catalogs;
 mod certificates;
@@ -283,6 +284,7 @@ type Operations = (
         uploads::UploadsApi,
     ),
     (
+        build_cache::BuildCacheApi,
         servers::ServersApi,
         overview::OverviewApi,
         events::EventsApi,
@@ -340,6 +342,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             uploads::UploadsApi(panel()),
         ),
         (
+            build_cache::BuildCacheApi(panel()),
             servers::ServersApi(panel()),
             overview::OverviewApi(panel()),
             events::EventsApi(panel()),

@@ -62,6 +62,12 @@ impl Node for Bare {
     async fn volume_exists(&self, _: &str) -> Result<bool> {
         none()
     }
+    async fn build_cache(&self) -> Result<types::BuildCache> {
+        Ok(types::BuildCache::default())
+    }
+    async fn build_cache_trim(&self, _: u64) -> Result<u64> {
+        Ok(0)
+    }
     async fn volume_bytes(&self, _: &str) -> Result<Option<u64>> {
         none()
     }
@@ -169,6 +175,7 @@ impl Served {
                 acme_ca_pem: None,
                 release_key: None,
                 dns_servers: vec![],
+                build_cache_bytes: None,
             },
             upgrades: tokio::sync::mpsc::channel(1).0,
         })

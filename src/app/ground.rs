@@ -30,6 +30,8 @@ pub struct Options {
     pub release_key: Option<String>,
     /// Asked whether an order would work, when the settings name none; empty: public ones.
     pub dns_servers: Vec<std::net::SocketAddr>,
+    /// What the engine may keep of builds; `None`: a share of the disk.
+    pub build_cache_bytes: Option<u64>,
 }
 
 /// Wakes the loops that close gaps.

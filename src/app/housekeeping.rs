@@ -1,7 +1,7 @@
-//! Takes away what is over: old releases and their images, old events, audit entries and logs, the trash, networks of environments that
+//! Takes away what is over: what the build cache has beyond its budget, old releases and their images, old events, audit entries and logs, the trash, networks of environments that
 //! are gone, work folders that a crash left. Only things that are ours, never volumes.
 
-use crate::{audit, deployer::work_folder, deployments::log_name, ground::Ground, releases::releases_of, trash, uploads};
+use crate::{audit, build_cache, deployer::work_folder, deployments::log_name, ground::Ground, releases::releases_of, trash, uploads};
 use async_trait::async_trait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use store::Batch;
@@ -30,6 +30,8 @@ pub struct HousekeepingReport {
     pub networks: usize,
     pub uploads: usize,
     pub runs: usize,
+    /// Of the build cache, that came free.
+    pub build_cache_bytes: u64,
 }
 
 impl Housekeeping {
@@ -216,6 +218,8 @@ impl jobs::Job for Housekeeping {
         self.audit().await?;
         let apps: Vec<_> = ground.store.apps.list()?.into_iter().map(|app| app.value.id).collect();
         done.runs = ground.node.runs_remove(&apps).await.unwrap_or_default();
+        // An engine that is away keeps nobody from the rest.
+        done.build_cache_bytes = build_cache::keep_within(&ground).await.unwrap_or_default();
         done.networks = self.networks().await?;
         self.work_folders().await?;
         uploads::sweep_files(&ground).await?;

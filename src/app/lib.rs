@@ -8,6 +8,7 @@ mod access;
 mod api_limits;
 mod apps;
 mod audit;
+mod build_cache;
 mod catalog_reading;
 mod catalogs;
 mod certificates;
@@ -83,6 +84,7 @@ pub use api_limits::{ApiLimitsChange, ApiLimitsService, Asker};
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, TreeWish, VolumeName};
 pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
+pub use build_cache::{BuildCacheView, BuildCaches};
 /// The words of templates, for who shows them.
 pub use catalog::{imports::Format as ImportFormat, merge::Conflict, template};
 pub use catalog_reading::CatalogReader;
@@ -198,6 +200,7 @@ pub struct Panel {
     pub uploads: Uploads,
     pub releases: Releases,
     pub volumes: Volumes,
+    pub build_caches: BuildCaches,
     pub servers: Servers,
     pub logs: Logs,
     pub marketplace: Marketplace,
@@ -282,6 +285,7 @@ impl Panel {
             releases: Releases::new(ground.clone()),
             volumes: Volumes::new(ground.clone()),
             servers: Servers::new(ground.clone()),
+            build_caches: BuildCaches::new(ground.clone()),
             logs: Logs::new(ground.clone()),
             marketplace: Marketplace::new(ground.clone(), shelves.clone()),
             catalogs: Catalogs::new(ground.clone(), shelves.clone()),

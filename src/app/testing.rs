@@ -134,6 +134,12 @@ impl Node for FakeNode {
     async fn volume_exists(&self, name: &str) -> Result<bool> {
         Ok(self.volumes.lock().expect("test").iter().any(|volume| volume == name))
     }
+    async fn build_cache(&self) -> Result<types::BuildCache> {
+        Ok(types::BuildCache::default())
+    }
+    async fn build_cache_trim(&self, _: u64) -> Result<u64> {
+        Ok(0)
+    }
     async fn volume_bytes(&self, _: &str) -> Result<Option<u64>> {
         Ok(None)
     }
@@ -299,6 +305,7 @@ impl Bench {
                 acme_ca_pem: None,
                 release_key: None,
                 dns_servers: vec![],
+                build_cache_bytes: None,
             },
             observed: Default::default(),
             last_sample: Default::default(),

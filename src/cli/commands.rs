@@ -1,7 +1,7 @@
 //! The commands as a list, and what leads from one to its end.
 
 use crate::{
-    account, apps, audit, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
+    account, apps, audit, build_cache, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
     files, identity_providers, logs, organizations,
     output::Output,
@@ -178,6 +178,9 @@ pub enum Command {
     Status,
     /// Examine the panel's machine, and say what to do
     Doctor,
+    /// What the engine keeps of builds
+    #[command(subcommand)]
+    BuildCache(build_cache::Command),
     /// Change to the newest version, without a request lost; on the panel's machine
     ///
     /// The new program must be signed by the release key. It takes the listening sockets over and is watched for a while
@@ -266,6 +269,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Status => status::status(context).await,
         Command::Upgrade(args) => upgrade::run(context, args).await,
         Command::Doctor => diagnosis::doctor(context).await,
+        Command::BuildCache(command) => build_cache::run(context, command).await,
         Command::Export(args) => settings::export(context, args).await,
         Command::Settings(command) => settings::run(context, command).await,
         Command::Security(command) => security::run(context, command).await,
@@ -426,6 +430,8 @@ mod tests {
             "serverkit trash purge blog --volumes",
             "serverkit status",
             "serverkit doctor",
+            "serverkit build-cache show",
+            "serverkit build-cache trim --keep 2g",
             "serverkit export",
             "serverkit settings show",
             "serverkit settings set apps_domain=apps.example.com",

@@ -28,6 +28,7 @@ mod account;
 mod apps;
 mod ask;
 mod audit;
+mod build_cache;
 mod catalog;
 mod catalog_sources;
 mod certificates;

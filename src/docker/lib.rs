@@ -4,6 +4,7 @@
 //! not there yet, stops or is upgraded is a failed call and not a broken client. What should run is decided elsewhere;
 //! everything here may be called again after a crash: what exists already is left as it is.
 
+mod build_cache;
 mod builds;
 mod connect;
 mod containers;

@@ -167,6 +167,12 @@ impl Node for LocalNode {
     async fn volume_exists(&self, name: &str) -> Result<bool> {
         self.docker.volume_exists(name).await
     }
+    async fn build_cache(&self) -> Result<BuildCache> {
+        self.docker.build_cache().await
+    }
+    async fn build_cache_trim(&self, keep: u64) -> Result<u64> {
+        self.docker.build_cache_trim(keep).await
+    }
     async fn volume_bytes(&self, name: &str) -> Result<Option<u64>> {
         let Some(folder) = self.docker.volume_folder(name).await? else {
             return Ok(None);

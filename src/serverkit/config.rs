@@ -80,6 +80,8 @@ struct RawBuilds {
     processes: Option<u32>,
     /// Its share of the cores when all are busy; an app has 100: 25.
     cpu_weight: Option<u32>,
+    /// What the engine may keep of builds: a tenth of the disk, between 2 and 50.
+    cache_gib: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -168,6 +170,7 @@ pub struct Config {
     pub edge_threads: usize,
     pub docker_host: Option<String>,
     pub builds: WantedBuildLimits,
+    pub build_cache_bytes: Option<u64>,
     pub network_range: Ipv4Net,
     pub acme_directory: Option<Url>,
     pub acme_ca_pem: Option<String>,
@@ -245,6 +248,7 @@ impl Config {
             edge_threads: raw.edge_threads.unwrap_or(0),
             docker_host: raw.docker.host,
             builds: builds_of(&raw.builds, &mut problems),
+            build_cache_bytes: raw.builds.cache_gib.map(|gib| gib.saturating_mul(1 << 30)),
             network_range: problems.keep("network.range", range_of(&range)).unwrap_or_default(),
             acme_directory: raw
                 .acme
@@ -304,6 +308,7 @@ fn builds_of(raw: &RawBuilds, problems: &mut Problems) -> WantedBuildLimits {
     within("builds.memory_mib", raw.memory_mib, 64, 1 << 24);
     within("builds.processes", raw.processes.map(u64::from), 16, 1 << 22);
     within("builds.cpu_weight", raw.cpu_weight.map(u64::from), 1, 10_000);
+    within("builds.cache_gib", raw.cache_gib, 1, 1 << 20);
     WantedBuildLimits {
         memory_bytes: raw.memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         pids: raw.processes,

@@ -302,6 +302,7 @@ fn options(config: &Config, bound: &Bound) -> Options {
         acme_ca_pem: config.acme_ca_pem.clone(),
         release_key: config.release_key.clone(),
         dns_servers: config.dns_servers.clone(),
+        build_cache_bytes: config.build_cache_bytes,
     }
 }
 

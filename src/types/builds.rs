@@ -35,6 +35,14 @@ pub struct Buildable {
     pub wish: BuildWish,
 }
 
+/// What the engine keeps of builds, so that the next ones are quick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BuildCache {
+    /// Layers, cache mounts and sources.
+    pub records: u64,
+    pub bytes: u64,
+}
+
 /// Who knows how to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -254,6 +254,10 @@ pub enum Fact {
         host: Option<HostPattern>,
         answers: u64,
     },
+    BuildCacheTrimmed {
+        /// That came free.
+        bytes: u64,
+    },
     EdgeOptionsChanged {
         fields: Vec<String>,
     },
@@ -454,6 +458,7 @@ impl Fact {
                 | Fact::TerminalOpened { .. }
                 | Fact::ReleasePinned { .. }
                 | Fact::CachePurged { .. }
+                | Fact::BuildCacheTrimmed { .. }
                 | Fact::DnsRecordChanged { .. }
         )
     }
@@ -529,6 +534,7 @@ impl Fact {
             Fact::PortOpened { port, .. } => format!("opened the port {port}"),
             Fact::PortClosed { port, .. } => format!("closed the port {port}"),
             Fact::CachePurged { host: Some(host), answers } => format!("threw away {answers} kept answers of {host}"),
+            Fact::BuildCacheTrimmed { bytes } => format!("freed {} MiB of the build cache", bytes >> 20),
             Fact::CachePurged { host: None, answers } => format!("threw away all {answers} kept answers"),
             Fact::EdgeOptionsChanged { fields } => format!("changed the edge's {}", fields.join(", ")),
             Fact::ApiLimitsChanged { what } => format!("changed the rate limits of the panel's API: {}", what.join(", ")),

@@ -62,7 +62,7 @@ pub use apps::{
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,
 };
-pub use builds::{BuildWish, Buildable, DeployCommands, Preset};
+pub use builds::{BuildCache, BuildWish, Buildable, DeployCommands, Preset};
 pub use catalogs::{Catalog, CatalogPlace, CatalogReading, CatalogTexts, TemplateName};
 pub use certificates::*;
 pub use containers::*;

@@ -254,6 +254,8 @@ export const api = {
   trashList: () => /** @type {Promise<S<'App'>[]>} */ (all('/trash')),
   serverList: () => /** @type {Promise<S<'Server'>[]>} */ (all('/servers')),
   serverMetrics: (/** @type {string} */ id, minutes = 60) => /** @type {Promise<S<'ServerMetrics'>>} */ (get(`/servers/${enc(id)}/metrics`, { query: { minutes } })),
+  buildCache: () => /** @type {Promise<S<'BuildCache'>>} */ (get('/build-cache')),
+  buildCacheTrim: (/** @type {number} */ keep_bytes) => /** @type {Promise<S<'BuildCacheTrimmed'>>} */ (post('/build-cache/trim', { keep_bytes })),
   doctor: () => /** @type {Promise<{ findings: S<'Finding'>[] }>} */ (get('/doctor')),
   overview: () => /** @type {Promise<S<'Overview'>>} */ (get('/overview')),
   eventList: (/** @type {{ app?: string, security?: boolean, cursor?: string | null, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Event'>>>} */ (get('/events/history', { query })),

@@ -5,13 +5,14 @@ import { route, setQuery } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { machines } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { bytes, duration, percent, sentence } from '../lib/format.js';
+import { bytes, duration, percent, plural, sentence } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Facts } from '../parts/facts.js';
 import { State } from '../parts/state.js';
 import { Choice } from '../parts/field.js';
 import { Copy } from '../parts/copy.js';
 import { Act } from '../parts/act.js';
+import { confirm } from '../parts/dialog.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Chart, RANGES } from '../parts/chart.js';
 import { may } from '../lib/rights.js';
@@ -51,7 +52,20 @@ function ServerView({ server }) {
         ['Host name', html`<code>${facts.hostname}</code>`], ['System', facts.os], ['Kernel', html`<code>${facts.kernel}</code>`], ['Processor', `${facts.cores} cores, ${facts.architecture}`], ['Memory', `${bytes(facts.memory_bytes)}${now ? `, ${bytes(now.swap_total_bytes)} swap` : ''}`], ['Disk', now ? `${bytes(now.disk_used_bytes)} of ${bytes(now.disk_total_bytes)} (${percent(now.disk_used_bytes / (now.disk_total_bytes || 1))})` : '–'], ['Engine', server.engine.version ? `Docker ${server.engine.version}` : 'none'], ['Panel', now ? `${bytes(now.panel_memory_bytes)} of memory` : '–'],
       ] }))}
     </div>
-    ${may('admin') ? h(Doctor, {}) : null}</div>`;
+    ${may('admin') ? html`${h(BuildCache, {})}${h(Doctor, {})}` : null}</div>`;
+}
+
+/** What the engine keeps of builds, and throwing it away. */
+function BuildCache() {
+  const found = useResource('build-cache', api.buildCache, ['engine_found']);
+  const cache = found.value.value;
+  const clear = async () => {
+    if (!await confirm({ title: 'Clear the build cache?', text: 'Nothing that runs is touched. The next build of each app begins anew, and takes longer.', action: 'Clear', danger: false, run: () => api.buildCacheTrim(0) })) return;
+    await found.load();
+  };
+  return h(Panel, { title: 'Build cache', note: 'Layers and downloads of earlier builds, which make the next ones quick', actions: cache?.bytes ? h(Act, { label: 'Clear', icon: 'eraser', small: true, run: clear }) : null },
+    found.error.value && !cache ? h(Failed, { error: found.error.value, retry: found.load }) : !cache ? h(Loading, { rows: 1 }) : html`<div class="stack tight"><p>${bytes(cache.bytes)} of ${bytes(cache.limit_bytes)} <span class="dim">in ${plural(cache.records, 'part')}; what is over goes once an hour, the longest unused first</span></p>
+      <div class=${`meter ${cache.bytes > cache.limit_bytes ? 'warn' : ''}`} role="img" aria-label=${`${percent(cache.bytes / cache.limit_bytes)} of what it may take`}><i style=${{ width: `${Math.min(100, (cache.bytes / cache.limit_bytes) * 100).toFixed(1)}%` }}></i></div></div>`);
 }
 
 function Doctor() {
