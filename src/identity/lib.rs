@@ -10,6 +10,7 @@ pub mod passkeys;
 mod passwords;
 mod pending;
 pub mod recovery;
+pub mod saml;
 mod signer;
 mod strength;
 mod throttle;

@@ -1,4 +1,4 @@
-//! JSON over HTTP from an identity provider: bounded in time and size, and never redirected elsewhere.
+//! JSON and other documents over HTTP from an identity provider: bounded in time and size, and never redirected elsewhere.
 
 use crate::external::{innermost, is_this_machine, tls};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -41,6 +41,14 @@ impl Web {
         }
     }
 
+    /// A document that is text. Fails with `Unavailable` in words that name the address.
+    pub async fn text(&self, url: &Url) -> Result<String> {
+        match self.bytes(url, self.0.get(url.clone())).await? {
+            (200, bytes) => String::from_utf8(bytes).map_err(|_| unavailable(url, "its answer is not UTF-8")),
+            (status, _) => Err(unavailable(url, format!("it answers {status}"))),
+        }
+    }
+
     /// Posts a form; the status and what came back.
     pub async fn post(&self, url: &Url, form: &[(&str, &str)], basic: Option<Basic<'_>>) -> Result<(u16, Value)> {
         let mut request = self.0.post(url.clone()).header("accept", "application/json").form(form);
@@ -54,6 +62,15 @@ impl Web {
     }
 
     async fn send(&self, url: &Url, request: reqwest::RequestBuilder) -> Result<(u16, Value)> {
+        let (status, bytes) = self.bytes(url, request).await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok((status, value)),
+            Err(_) if status == 200 => Err(unavailable(url, "its answer is not JSON")),
+            Err(_) => Ok((status, Value::Null)),
+        }
+    }
+
+    async fn bytes(&self, url: &Url, request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>)> {
         if url.scheme() != "https" && !is_this_machine(url) {
             return Err(unavailable(url, "it must begin with https://"));
         }
@@ -66,11 +83,7 @@ impl Web {
             }
             bytes.extend_from_slice(&chunk);
         }
-        match serde_json::from_slice(&bytes) {
-            Ok(value) => Ok((status, value)),
-            Err(_) if status == 200 => Err(unavailable(url, "its answer is not JSON")),
-            Err(_) => Ok((status, Value::Null)),
-        }
+        Ok((status, bytes))
     }
 }
 
