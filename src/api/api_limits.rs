@@ -19,11 +19,13 @@ use types::ApiClass as Class;
 
 /// Operations that nobody needs to be signed in for and that could be tried until they work. Reading `/setup` and estimating
 /// a password, which is done at every letter of it, are not among them.
-const OPEN: [&str; 10] = [
+const OPEN: [&str; 12] = [
     "/setup",
     "/session",
     "/session/oidc/begin",
     "/session/oidc",
+    "/session/saml/begin",
+    "/session/saml",
     "/session/ldap",
     "/session/passkey/question",
     "/session/passkey",
@@ -41,6 +43,11 @@ pub(crate) fn admit(panel: &Panel, request: &Request, path: &str) -> Answer<()> 
         false => Class::Write,
     };
     count(panel, class, request)
+}
+
+/// Counts what comes of a sign-in elsewhere, outside of the operations.
+pub(crate) fn admit_sign_in(panel: &Panel, request: &Request) -> Answer<()> {
+    count(panel, Class::SignIn, request)
 }
 
 /// Counts what a forge sends.

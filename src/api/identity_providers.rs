@@ -4,6 +4,7 @@ use crate::{
     Panel,
     answers::{Created, Done, Page, created, moment, page},
     failures::Answer,
+    saml::{SamlInput, SamlProvider},
     sessions::{Session, let_in, short_cookie},
     signed::{Caller, SIGN_IN_COOKIE, Signed},
     tags::Tag,
@@ -27,6 +28,8 @@ pub enum ProviderKind {
     Oidc,
     /// A directory: name and password are typed here.
     Ldap,
+    /// SAML 2.0: the browser goes there and comes back.
+    Saml,
 }
 
 /// A provider that one may sign in by.
@@ -137,7 +140,7 @@ pub struct LdapInput {
     pub group_filter: Option<String>,
 }
 
-/// A provider as it should be; with `oidc` or `ldap`.
+/// A provider as it should be; with `oidc`, `ldap` or `saml`.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub struct IdentityProviderInput {
@@ -147,6 +150,7 @@ pub struct IdentityProviderInput {
     pub enabled: Option<bool>,
     pub oidc: Option<OidcInput>,
     pub ldap: Option<LdapInput>,
+    pub saml: Option<SamlInput>,
     /// Mail addresses must end so; left out or empty: any.
     pub domains: Option<Vec<String>>,
     /// Whether somebody who was never here gets an account. Left out: true.
@@ -195,6 +199,7 @@ pub struct IdentityProvider {
     pub kind: ProviderKind,
     pub oidc: Option<OidcSettings>,
     pub ldap: Option<LdapProvider>,
+    pub saml: Option<SamlProvider>,
     pub domains: Vec<String>,
     pub provision: bool,
     pub default_role: Option<Role>,
@@ -231,6 +236,7 @@ fn kind(protocol: &Protocol) -> ProviderKind {
     match protocol {
         Protocol::Oidc(_) => ProviderKind::Oidc,
         Protocol::Ldap(_) => ProviderKind::Ldap,
+        Protocol::Saml(_) => ProviderKind::Saml,
     }
 }
 
@@ -247,10 +253,12 @@ impl From<types::IdentityProvider> for OfferedProvider {
 impl From<types::IdentityProvider> for IdentityProvider {
     fn from(provider: types::IdentityProvider) -> IdentityProvider {
         let kind = kind(&provider.protocol);
-        let (oidc, ldap) = match provider.protocol {
-            Protocol::Oidc(settings) => (Some(settings.into()), None),
-            Protocol::Ldap(settings) => (None, Some(settings.into())),
-        };
+        let (mut oidc, mut ldap, mut saml) = (None, None, None);
+        match provider.protocol {
+            Protocol::Oidc(settings) => oidc = Some(settings.into()),
+            Protocol::Ldap(settings) => ldap = Some(settings.into()),
+            Protocol::Saml(settings) => saml = Some(SamlProvider::of(&provider.id, settings)),
+        }
         let groups = provider.groups.into_iter().map(|rule| GroupRole {
             group: rule.group,
             role: rule.role.into(),
@@ -262,6 +270,7 @@ impl From<types::IdentityProvider> for IdentityProvider {
             kind,
             oidc,
             ldap,
+            saml,
             domains: provider.domains,
             provision: provider.provision,
             default_role: provider.default_role.map(Into::into),
@@ -308,7 +317,7 @@ fn or(given: Option<String>, usual: &str) -> String {
     given.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| usual.to_owned())
 }
 
-fn some(given: Option<String>) -> Option<String> {
+pub(crate) fn some(given: Option<String>) -> Option<String> {
     given.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
@@ -352,10 +361,11 @@ impl From<LdapInput> for ProtocolWish {
 impl TryFrom<IdentityProviderInput> for ProviderWish {
     type Error = types::Error;
     fn try_from(input: IdentityProviderInput) -> types::Result<ProviderWish> {
-        let protocol = match (input.oidc, input.ldap) {
-            (Some(oidc), None) => oidc.into(),
-            (None, Some(ldap)) => ldap.into(),
-            _ => return Err(types::Error::invalid("oidc", "or `ldap` must be there, and not both")),
+        let protocol = match (input.oidc, input.ldap, input.saml) {
+            (Some(oidc), None, None) => oidc.into(),
+            (None, Some(ldap), None) => ldap.into(),
+            (None, None, Some(saml)) => saml.into(),
+            _ => return Err(types::Error::invalid("oidc", "`ldap` or `saml` must be there, and one only")),
         };
         let groups = input.groups.unwrap_or_default().into_iter().map(|rule| types::GroupRole {
             group: rule.group,

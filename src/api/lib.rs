@@ -42,6 +42,7 @@ mod projects;
 mod registries;
 mod releases;
 mod rights;
+mod saml;
 mod second_factors;
 mod servers;
 mod sessions;
@@ -179,6 +180,8 @@ impl Api {
                 })),
             )
             .at("/hooks/:key", hooks::endpoint(self.panel.clone()))
+            .at("/saml/:id/acs", saml::consumer(self.panel.clone()))
+            .at("/saml/:id/metadata", saml::own_metadata(self.panel.clone()))
             .at(
                 "/api/*",
                 make(|_| async { Err::<Response, _>(poem::Error::from(outermost::nothing())) }),
@@ -298,6 +301,7 @@ type Operations = (
         passwords::PasswordsApi,
         passkeys::PasskeysApi,
         identity_providers::IdentityProvidersApi,
+        saml::SamlApi,
     ),
     (catalogs::CatalogsApi, imports::ImportsApi, template_updates::TemplateUpdatesApi),
 );
@@ -356,6 +360,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             passwords::PasswordsApi(panel()),
             passkeys::PasskeysApi(panel(), world.clone()),
             identity_providers::IdentityProvidersApi(panel(), world.clone()),
+            saml::SamlApi(panel(), world.clone()),
         ),
         (
             catalogs::CatalogsApi(panel()),

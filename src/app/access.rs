@@ -1,7 +1,7 @@
 //! What the services around signing in share: the store, passwords, the signing key, the brake, and the rules of
 //! sessions and of who is the last owner.
 
-use crate::{events::Events, ground::Ground, second_factors::Standing, sessions::Away};
+use crate::{events::Events, ground::Ground, second_factors::Standing, sessions::{Away, Landed}};
 use identity::{Ceremonies, Claims, Passwords, Pending, Signer, Throttle, token};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
@@ -15,6 +15,8 @@ use types::{
 const JWT: Duration = Duration::from_secs(600);
 /// How long somebody may take at an identity provider.
 const AWAY: Duration = Duration::from_secs(600);
+/// What a browser does at once: from the answer of a SAML provider to the page that signs in with it.
+const LANDED: Duration = Duration::from_secs(120);
 /// Characters of a person's name.
 const NAME: usize = 100;
 /// What is kept of what a browser calls itself.
@@ -29,6 +31,8 @@ pub(crate) struct Access {
     pub ceremonies: Ceremonies,
     /// Sign-ins at identity providers, by their state.
     pub away: Pending<Away>,
+    /// Answers of SAML whose browser has not come for them yet.
+    pub landed: Pending<Landed>,
     /// Where browsers reach the panel, beside 443.
     pub ports: Vec<u16>,
     signer: Signer,
@@ -89,6 +93,7 @@ impl Access {
             throttle: Throttle::new(world.clone()),
             ceremonies: Ceremonies::new(world.clone()),
             away: Pending::new(world.clone(), AWAY),
+            landed: Pending::new(world.clone(), LANDED),
             ports,
             team: Mutex::default(),
             store,

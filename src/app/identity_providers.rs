@@ -2,6 +2,7 @@
 
 use crate::{
     access::{Access, Visitor, check_name},
+    saml::{SamlWish, nowhere},
     users::retry,
 };
 use identity::{Finding, ldap, oidc};
@@ -24,7 +25,7 @@ const AUTHORITY: usize = 64 << 10;
 /// Sets up, tests and removes identity providers.
 #[derive(Clone)]
 pub struct IdentityProviders {
-    access: Arc<Access>,
+    pub(crate) access: Arc<Access>,
 }
 
 /// A provider as it should be.
@@ -55,6 +56,7 @@ pub enum ProtocolWish {
         settings: Box<LdapSettings>,
         bind_password: Option<Secret>,
     },
+    Saml(Box<SamlWish>),
 }
 
 impl IdentityProviders {
@@ -87,7 +89,7 @@ impl IdentityProviders {
         if self.list(actor)?.len() >= MOST {
             return Err(Error::busy(format!("there are {MOST} identity providers; remove one first")));
         }
-        let provider = self.made(actor, self.access.world.id(), wish, None)?;
+        let provider = self.made(actor, self.access.world.id(), wish, None).await?;
         Ok(self.access.store.identity_providers.insert(provider).await?.value)
     }
 
@@ -95,7 +97,7 @@ impl IdentityProviders {
     pub async fn replace(&self, actor: &Actor, id: &str, wish: ProviderWish) -> Result<IdentityProvider> {
         actor.may(Action::Secure)?;
         let before = self.own(actor, id)?;
-        let mut after = self.made(actor, before.id.clone(), wish, Some(&before))?;
+        let mut after = self.made(actor, before.id.clone(), wish, Some(&before)).await?;
         after.created_at = before.created_at;
         let ends = !after.enabled || place(&after.protocol) != place(&before.protocol);
         self.end(&before, ends, |batch, mut stored| {
@@ -139,11 +141,11 @@ impl IdentityProviders {
         let provider = self.own(actor, id)?;
         Ok(match &provider.protocol {
             Protocol::Oidc(settings) => {
-                let nowhere = || Url::parse("https://localhost/sso").expect("it is one");
                 let redirect = redirect(visitor).unwrap_or_else(|_| nowhere());
                 self.access.relying(settings)?.test(&redirect).await
             }
             Protocol::Ldap(settings) => self.access.directory(settings)?.test(user).await,
+            Protocol::Saml(settings) => self.access.peer(settings)?.test(self.access.world.now()).await,
         })
     }
 
@@ -153,7 +155,7 @@ impl IdentityProviders {
         own.ok_or_else(|| Error::not_found(Kind::IdentityProvider, id))
     }
 
-    fn made(
+    async fn made(
         &self,
         actor: &Actor,
         id: IdentityProviderId,
@@ -189,7 +191,7 @@ impl IdentityProviders {
             organization: actor.organization.clone(),
             name: check_name("name", &wish.name, NAME)?,
             enabled: wish.enabled,
-            protocol: self.protocol(wish.protocol, before.map(|before| &before.protocol))?,
+            protocol: self.protocol(wish.protocol, before.map(|before| &before.protocol)).await?,
             domains,
             provision: wish.provision,
             default_role: wish.default_role,
@@ -198,11 +200,11 @@ impl IdentityProviders {
         })
     }
 
-    fn protocol(&self, wish: ProtocolWish, before: Option<&Protocol>) -> Result<Protocol> {
+    async fn protocol(&self, wish: ProtocolWish, before: Option<&Protocol>) -> Result<Protocol> {
         let kept = match before {
             Some(Protocol::Oidc(before)) => before.client_secret.as_ref(),
             Some(Protocol::Ldap(before)) => before.bind_password.as_ref(),
-            None => None,
+            Some(Protocol::Saml(_)) | None => None,
         };
         let was = before.map(place);
         match wish {
@@ -254,6 +256,7 @@ impl IdentityProviders {
                 self.access.directory(&settings)?.check()?;
                 Ok(Protocol::Ldap(*settings))
             }
+            ProtocolWish::Saml(wish) => self.saml(*wish, before).await.map(Protocol::Saml),
         }
     }
 
@@ -273,6 +276,7 @@ impl IdentityProviders {
 /// What a provider's secret is for: as long as it is the same, it goes to the same place, and people are the same ones.
 fn place(protocol: &Protocol) -> String {
     match protocol {
+        Protocol::Saml(settings) => crate::saml::place(settings),
         Protocol::Oidc(settings) => format!("oidc {} {}", settings.issuer, settings.client_id),
         Protocol::Ldap(settings) => format!(
             "ldap {} {} {}",
@@ -313,7 +317,7 @@ fn check_issuer(issuer: &str) -> Result<()> {
     Ok(())
 }
 
-fn line(field: &str, text: &str) -> Result<String> {
+pub(crate) fn line(field: &str, text: &str) -> Result<String> {
     let text = text.trim();
     if text.is_empty() || text.len() > TEXT || text.chars().any(char::is_control) {
         return Err(Error::invalid(field, format!("must be 1 to {TEXT} bytes on one line")));
@@ -329,7 +333,7 @@ fn word(field: &str, text: &str) -> Result<String> {
     }
 }
 
-fn pem(authority: Option<String>) -> Result<Option<String>> {
+pub(crate) fn pem(authority: Option<String>) -> Result<Option<String>> {
     let Some(text) = authority.filter(|text| !text.trim().is_empty()) else {
         return Ok(None);
     };

@@ -3,6 +3,7 @@
 mod external;
 mod own;
 mod renewal;
+mod saml;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use types::{Actor, Error, Fact, Kind, Organization, ReplacedSecret, Result, Secr
 pub use crate::access::{SignedIn, Visitor};
 pub(crate) use external::Away;
 pub use external::Back;
+pub(crate) use saml::Landed;
 
 /// A token's `last_used_at` is not written more often.
 const USE_NOTED: Duration = Duration::from_secs(60);

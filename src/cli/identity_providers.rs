@@ -1,4 +1,4 @@
-//! `serverkit identity-provider …`: single sign-on by OpenID Connect and LDAP.
+//! `serverkit identity-provider …`: single sign-on by OpenID Connect, SAML and LDAP.
 
 use crate::{
     ask,
@@ -6,11 +6,14 @@ use crate::{
     failure::{Failure, Result},
     lists,
     output::Table,
+    saml::{self, AddSaml},
 };
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{GroupRole, IdentityProvider, IdentityProviderInput, LdapInput, LdapProvider, OidcInput, OidcSettings, ProviderTest, Role},
+    types::{
+        GroupRole, IdentityProvider, IdentityProviderInput, LdapInput, LdapProvider, OidcInput, OidcSettings, ProviderTest, Role, SamlInput,
+    },
 };
 use std::path::PathBuf;
 
@@ -23,6 +26,8 @@ pub enum Command {
     AddOidc(AddOidc),
     /// Sign people in by LDAP or Active Directory
     AddLdap(Box<AddLdap>),
+    /// Sign people in by SAML 2.0; register https://YOUR-PANEL/saml/ID/metadata there, as it says afterwards
+    AddSaml(Box<AddSaml>),
     /// Try a provider, and say what is wrong
     Test(Test),
     /// Let people sign in by it again
@@ -38,10 +43,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Common {
     /// What its button says
-    name: String,
+    pub name: String,
     /// Put it in the place of the one with this name; secrets that are not given stay
     #[arg(long)]
-    replace: bool,
+    pub replace: bool,
     /// Who is in the group has the role: ops=admin; the highest counts; as often as needed
     #[arg(long = "group", value_name = "GROUP=ROLE", value_parser = rule)]
     groups: Vec<(String, Role)>,
@@ -56,7 +61,7 @@ pub struct Common {
     no_accounts: bool,
     /// File with more authorities to believe, in PEM
     #[arg(long, value_name = "FILE")]
-    authority_file: Option<PathBuf>,
+    pub authority_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -162,7 +167,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 authority: text(args.common.authority_file.as_ref())?,
             };
             let replace = args.common.replace;
-            keep(context, &client, replace, input(args.common, Some(oidc), None)).await
+            keep(context, &client, replace, input(args.common, Some(oidc), None, None)).await
         }
         Command::AddLdap(args) => {
             let ldap = LdapInput {
@@ -180,7 +185,12 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 group_filter: args.group_filter,
             };
             let replace = args.common.replace;
-            keep(context, &client, replace, input(args.common, None, Some(ldap))).await
+            keep(context, &client, replace, input(args.common, None, Some(ldap), None)).await
+        }
+        Command::AddSaml(args) => {
+            let (common, saml) = saml::input(*args)?;
+            let replace = common.replace;
+            keep(context, &client, replace, input(common, None, None, Some(saml))).await
         }
         Command::Test(args) => test(context, &client, args).await,
         Command::Enable(args) => turn(context, &client, &args.provider, true).await,
@@ -195,13 +205,14 @@ pub async fn run(context: &Context, command: Command) -> Result {
     }
 }
 
-fn input(common: Common, oidc: Option<OidcInput>, ldap: Option<LdapInput>) -> IdentityProviderInput {
+fn input(common: Common, oidc: Option<OidcInput>, ldap: Option<LdapInput>, saml: Option<SamlInput>) -> IdentityProviderInput {
     let groups = common.groups.into_iter().map(|(group, role)| GroupRole { group, role });
     IdentityProviderInput {
         name: common.name,
         enabled: Some(true),
         oidc,
         ldap,
+        saml,
         domains: Some(common.domains),
         provision: Some(!common.no_accounts),
         default_role: common.default_role,
@@ -219,7 +230,11 @@ async fn keep(context: &Context, client: &Client, replace: bool, input: Identity
     };
     context.out.answer(&answer.json, || {
         let name = &answer.value.name;
-        format!("people may sign in by {name}; see what it says: serverkit identity-provider test \"{name}\"")
+        let told = format!("people may sign in by {name}; see what it says: serverkit identity-provider test \"{name}\"");
+        match &answer.value.saml {
+            Some(saml) => format!("{told}\n{}", saml::register(saml)),
+            None => told,
+        }
     })
 }
 
@@ -243,6 +258,7 @@ async fn list(context: &Context, client: &Client) -> Result {
         for one in &found.items {
             let at = one.oidc.as_ref().map(|oidc| oidc.issuer.clone());
             let at = at.or_else(|| one.ldap.as_ref().map(|ldap| ldap.url.clone()));
+            let at = at.or_else(|| one.saml.as_ref().map(saml::at));
             let mut roles: Vec<String> = one.groups.iter().map(|rule| format!("{}={}", rule.group, rule.role)).collect();
             roles.extend(one.default_role.map(|role| format!("others {role}")));
             table.row([
@@ -283,6 +299,7 @@ async fn turn(context: &Context, client: &Client, called: &str, enabled: bool) -
         enabled: Some(enabled),
         oidc: one.oidc.map(oidc),
         ldap: one.ldap.map(ldap),
+        saml: one.saml.map(saml::again),
         domains: Some(one.domains),
         provision: Some(one.provision),
         default_role: one.default_role,
@@ -331,7 +348,7 @@ fn secret(file: Option<&PathBuf>) -> Result<Option<String>> {
     text.map(Some).ok_or_else(|| Failure::usage("the secret is not text in UTF-8"))
 }
 
-fn text(file: Option<&PathBuf>) -> Result<Option<String>> {
+pub fn text(file: Option<&PathBuf>) -> Result<Option<String>> {
     let Some(path) = file else { return Ok(None) };
     let read = std::fs::read_to_string(path);
     read.map(Some)

@@ -57,6 +57,7 @@ mod registries;
 mod releases;
 mod rights;
 mod rules;
+mod saml;
 mod security;
 mod settings;
 mod sources;

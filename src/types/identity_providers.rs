@@ -1,4 +1,4 @@
-//! Where people are known who sign in without a password of the panel's own: OpenID Connect, LDAP.
+//! Where people are known who sign in without a password of the panel's own: OpenID Connect, SAML, LDAP.
 
 use crate::{IdentityProviderId, OrganizationId, Role, Sealed, Time, UserId};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ pub struct GroupRole {
 pub enum Protocol {
     Oidc(OidcSettings),
     Ldap(LdapSettings),
+    Saml(SamlSettings),
 }
 
 /// See `identity::oidc`.
@@ -71,6 +72,28 @@ pub struct LdapSettings {
     pub group_filter: Option<String>,
 }
 
+/// See `identity::saml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SamlSettings {
+    /// Where the provider's metadata is read at each sign-in; else `metadata` is there.
+    pub metadata_url: Option<String>,
+    pub metadata: Option<String>,
+    /// Which provider, where the metadata tells of several.
+    pub entity_id: Option<String>,
+    /// The attribute that names people for ever; `None`: the NameID.
+    pub subject_attribute: Option<String>,
+    /// `None`: what they are usually called.
+    pub email_attribute: Option<String>,
+    pub name_attribute: Option<String>,
+    pub groups_attribute: Option<String>,
+    /// More authorities to believe, in PEM.
+    pub authority: Option<String>,
+    /// The panel's own key for this provider.
+    pub key: Sealed,
+    /// Its certificate: DER, in base64.
+    pub certificate: String,
+}
+
 /// That somebody here is somebody there. Deleting it lets them sign in by the provider no more, unless anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExternalIdentity {
@@ -79,7 +102,7 @@ pub struct ExternalIdentity {
     pub subject: String,
     pub organization: OrganizationId,
     pub user: UserId,
-    /// What they typed as their name, to look them up again; of OpenID Connect there is none.
+    /// What they typed as their name, to look them up again; of OpenID Connect and SAML there is none.
     pub login: Option<String>,
     pub created_at: Time,
     pub last_used_at: Time,
@@ -106,6 +129,7 @@ impl Protocol {
         match self {
             Protocol::Oidc(_) => "oidc",
             Protocol::Ldap(_) => "ldap",
+            Protocol::Saml(_) => "saml",
         }
     }
 }

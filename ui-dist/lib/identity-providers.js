@@ -12,14 +12,16 @@ export const providers = {
   replace: (/** @type {string} */ id, /** @type {S<'IdentityProviderInput'>} */ body) => /** @type {Promise<S<'IdentityProvider'>>} */ (put(`/identity-providers/${enc(id)}`, body)),
   remove: (/** @type {string} */ id) => del(`/identity-providers/${enc(id)}`),
   test: (/** @type {string} */ id, /** @type {string | null} */ user) => /** @type {Promise<S<'ProviderReport'>>} */ (post(`/identity-providers/${enc(id)}/test`, { user })),
-  /** Leaves for the provider; `next` is where to go afterwards. @param {string} provider @param {string | null} next */
-  leave: async (provider, next) => {
-    const { url } = /** @type {S<'OidcAway'>} */ (await post('/session/oidc/begin', { provider }, { open: true }));
+  /** Leaves for the provider; `next` is where to go afterwards. @param {string} provider @param {'oidc' | 'saml'} kind @param {string | null} next */
+  leave: async (provider, kind, next) => {
+    const { url } = /** @type {S<'OidcAway'>} */ (await post(`/session/${kind}/begin`, { provider }, { open: true }));
     try { sessionStorage.setItem(NEXT, next ?? '/'); } catch { /* to the first page then */ }
     location.assign(url);
   },
   /** @param {{ state: string, code: string, iss?: string }} body */
   comeBack: async (body) => { const made = await post('/session/oidc', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
+  /** @param {string} answer */
+  landed: async (answer) => { const made = await post('/session/saml', { answer }, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },
   /** Where somebody wanted to go before they left. */
   next: () => { try { const next = sessionStorage.getItem(NEXT); sessionStorage.removeItem(NEXT); return next && /^\/(?![/\\])/.test(next) ? next : '/'; } catch { return '/'; } },
   /** @param {{ provider: string, user: string, password: string }} body */

@@ -15,29 +15,42 @@ import { Choice, FormProblem, SelectField, Submit, Switch, TextField, useForm } 
 /** @typedef {S<'IdentityProvider'>} Provider */
 
 const ROLES = [{ value: 'viewer', label: 'Viewer' }, { value: 'developer', label: 'Developer' }, { value: 'admin', label: 'Admin' }];
-const FIELDS = ['name', 'issuer', 'client_id', 'client_secret', 'scopes', 'groups_claim', 'authority', 'url', 'start_tls', 'bind_dn', 'bind_password', 'base', 'filter', 'email_attribute', 'name_attribute', 'groups_attribute', 'group_base', 'group_filter', 'domains', 'groups'];
+const FIELDS = ['name', 'issuer', 'client_id', 'client_secret', 'scopes', 'groups_claim', 'authority', 'url', 'start_tls', 'bind_dn', 'bind_password', 'base', 'filter', 'email_attribute', 'name_attribute', 'groups_attribute', 'group_base', 'group_filter', 'metadata', 'metadata_url', 'entity_id', 'subject_attribute', 'domains', 'groups'];
+const KINDS = { oidc: 'OpenID Connect', saml: 'SAML', ldap: 'LDAP' };
+const at = (/** @type {Provider} */ one) => one.oidc?.issuer ?? one.ldap?.url ?? one.saml?.metadata_url ?? one.saml?.entity_id ?? 'metadata that was pasted';
 
 export default function IdentityProvidersPage() {
   useTrail([{ label: 'Security', href: '/security' }, { label: 'Single sign-on' }]);
   const found = useResource('identity-providers', providers.list);
   const again = (/** @type {unknown} */ done) => { if (done) found.load(); };
-  const edit = (/** @type {Provider | null} */ one) => showForm(one ? `Change ${one.name}` : 'Add an identity provider', (close, leave) => h(ProviderForm, { one, close, leave }), { wide: true }).then(again);
-  const remove = (/** @type {Provider} */ one) => confirm({ title: `Remove ${one.name}?`, text: 'Whoever signed in by it is signed out. The accounts stay, and need a password or another provider.', objects: [{ icon: 'key-round', label: one.name, note: one.oidc?.issuer ?? one.ldap?.url }], action: 'Remove', run: () => providers.remove(one.id) }).then(again);
+  const edit = (/** @type {Provider | null} */ one) => showForm(one ? `Change ${one.name}` : 'Add an identity provider', (close, leave) => h(ProviderForm, { one, close, leave }), { wide: true }).then((done) => { again(done); const made = /** @type {Provider | undefined} */ (done); if (!one && made?.saml) register(made); });
+  // A provider of SAML is told of the panel once there is something to tell.
+  const register = (/** @type {Provider} */ one) => showDialog(`Register the panel at ${one.name}`, (close) => h(RegisterPanel, { one, close }));
+  const remove = (/** @type {Provider} */ one) => confirm({ title: `Remove ${one.name}?`, text: 'Whoever signed in by it is signed out. The accounts stay, and need a password or another provider.', objects: [{ icon: 'key-round', label: one.name, note: at(one) }], action: 'Remove', run: () => providers.remove(one.id) }).then(again);
   const test = (/** @type {Provider} */ one) => showDialog(`Test ${one.name}`, (close) => h(TestForm, { one, close }));
   const add = html`<button type="button" class="btn primary" onClick=${() => edit(null)}>${icon('plus')}Add provider</button>`;
   return html`<div class="page">${h(PageHead, { title: 'Single sign-on', note: 'People sign in where they are known already', actions: found.value.value?.length ? add : null })}
     <div class="stack">${h(Panel, { flush: true }, h(/** @type {typeof Table<Provider>} */ (Table), {
       label: 'Identity providers', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (one) => one.id, sort: { id: 'name' },
       columns: [
-        { id: 'name', label: 'Provider', width: '26%', card: 'head', sort: (one) => one.name, cell: (one) => html`<span class="cell-two"><b class="strong">${one.name}${one.enabled ? null : html` <span class="tag warn">off</span>`}</b><span>${one.kind === 'oidc' ? 'OpenID Connect' : 'LDAP'}</span></span>` },
-        { id: 'at', label: 'At', cell: (one) => html`<span class="dim cut" title=${one.oidc?.issuer ?? one.ldap?.url}><code>${one.oidc?.issuer ?? one.ldap?.url}</code></span>` },
+        { id: 'name', label: 'Provider', width: '26%', card: 'head', sort: (one) => one.name, cell: (one) => html`<span class="cell-two"><b class="strong">${one.name}${one.enabled ? null : html` <span class="tag warn">off</span>`}</b><span>${KINDS[one.kind]}</span></span>` },
+        { id: 'at', label: 'At', cell: (one) => html`<span class="dim cut" title=${at(one)}><code>${at(one)}</code></span>` },
         { id: 'roles', label: 'Roles', width: '24%', cell: (one) => html`<span class="dim">${[...one.groups.map((rule) => `${rule.group}: ${rule.role}`), one.default_role ? `others: ${one.default_role}` : 'others: refused'].join(', ')}</span>` },
         { id: 'actions', label: '', width: '190px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions"><button type="button" class="btn small" onClick=${() => test(one)}>${icon('plug-zap')}<span>Test</span></button><button type="button" class="btn ghost small square" aria-label=${`Change ${one.name}`} title="Change" onClick=${() => edit(one)}>${icon('pencil')}</button><button type="button" class="btn ghost small square" aria-label=${`Remove ${one.name}`} title="Remove" onClick=${() => remove(one)}>${icon('trash-2')}</button></span>` },
       ],
-      empty: h(Empty, { icon: 'key-round', title: 'No identity providers', text: 'Let your team sign in by Keycloak, Authentik, Entra, Google or another OpenID Connect provider, or by LDAP and Active Directory.', action: add }),
+      empty: h(Empty, { icon: 'key-round', title: 'No identity providers', text: 'Let your team sign in by Keycloak, Authentik, Entra, Google or another OpenID Connect or SAML provider, or by LDAP and Active Directory.', action: add }),
     }))}
     <p class="hint">Owners sign in with a password or a passkey of the panel’s own, never by a provider: so one always gets in.</p></div></div>`;
 }
+
+/** @param {{ one: Provider }} props */
+const OwnAddresses = ({ one }) => (one.saml ? html`${[['The panel’s metadata, and its entity ID', one.saml.own_metadata], ['Where answers go (ACS, HTTP-POST)', one.saml.consumer]].map(([label, path]) => html`<div class="stack tight" key=${path}><span class="label">${label}</span><div class="key-box"><code class="any">${location.origin}${path}</code>${h(Copy, { text: `${location.origin}${path}`, label: `Copy: ${label}` })}</div></div>`)}` : null);
+
+/** @param {{ one: Provider, close: () => void }} props */
+const RegisterPanel = ({ one, close }) => html`<div class="stack">${h(DialogHead, { title: `Register the panel at ${one.name}`, note: 'Give it the metadata’s address, or type both in.', close })}
+  ${h(OwnAddresses, { one })}
+  <p class="hint">Let it send a persistent name (NameID), the attributes mail, displayName and groups, and sign its assertions with SHA-256. It may encrypt them. <a href=${one.saml?.own_metadata} download="serverkit-metadata.xml">Download the metadata</a></p>
+  <footer class="dialog-foot"><button type="button" class="btn primary" onClick=${close}>Done</button></footer></div>`;
 
 /** @param {{ one: Provider, close: () => void }} props */
 function TestForm({ one, close }) {
@@ -56,7 +69,8 @@ const start = (one) => ({
   kind: /** @type {string} */ (one?.kind ?? 'oidc'), name: one?.name ?? '', enabled: one?.enabled ?? true,
   issuer: one?.oidc?.issuer ?? '', client_id: one?.oidc?.client_id ?? '', client_secret: '', scopes: (one?.oidc?.scopes ?? ['profile', 'email', 'groups']).join(' '), groups_claim: one?.oidc?.groups_claim ?? 'groups', trusts_emails: one?.oidc?.trusts_emails ?? false,
   url: one?.ldap?.url ?? '', start_tls: one?.ldap?.start_tls ?? false, bind_dn: one?.ldap?.bind_dn ?? '', bind_password: '', base: one?.ldap?.base ?? '', filter: one?.ldap?.filter ?? '(&(objectClass=person)(uid={user}))', email_attribute: one?.ldap?.email_attribute ?? 'mail', name_attribute: one?.ldap?.name_attribute ?? 'cn', groups_attribute: one?.ldap?.groups_attribute ?? '', group_base: one?.ldap?.group_base ?? '', group_filter: one?.ldap?.group_filter ?? '',
-  authority: one?.oidc?.authority ?? one?.ldap?.authority ?? '', domains: (one?.domains ?? []).join(' '), provision: one?.provision ?? true, default_role: /** @type {string} */ (one?.default_role ?? ''), groups: (one?.groups ?? []).map((rule) => ({ group: rule.group, role: /** @type {string} */ (rule.role) })),
+  metadata_url: one?.saml?.metadata_url ?? '', metadata: one?.saml?.metadata ?? '', entity_id: one?.saml?.entity_id ?? '', subject_attribute: one?.saml?.subject_attribute ?? '', saml_email: one?.saml?.email_attribute ?? '', saml_name: one?.saml?.name_attribute ?? '', saml_groups: one?.saml?.groups_attribute ?? '',
+  authority: one?.oidc?.authority ?? one?.ldap?.authority ?? one?.saml?.authority ?? '', domains: (one?.domains ?? []).join(' '), provision: one?.provision ?? true, default_role: /** @type {string} */ (one?.default_role ?? ''), groups: (one?.groups ?? []).map((rule) => ({ group: rule.group, role: /** @type {string} */ (rule.role) })),
 });
 
 /** @param {ReturnType<typeof start>} v @returns {S<'IdentityProviderInput'>} */
@@ -65,6 +79,7 @@ function wish(v) {
   const some = (/** @type {string} */ text) => text.trim() || null;
   const shared = { name: v.name.trim(), enabled: v.enabled, domains: words(v.domains), provision: v.provision, default_role: /** @type {S<'Role'> | null} */ (v.default_role || null), groups: v.groups.filter((rule) => rule.group.trim()).map((rule) => ({ group: rule.group.trim(), role: /** @type {S<'Role'>} */ (rule.role) })) };
   if (v.kind === 'oidc') return { ...shared, oidc: { issuer: v.issuer.trim(), client_id: v.client_id.trim(), ...(v.client_secret ? { client_secret: v.client_secret } : {}), scopes: words(v.scopes), groups_claim: some(v.groups_claim), trusts_emails: v.trusts_emails, authority: some(v.authority) } };
+  if (v.kind === 'saml') return { ...shared, saml: { metadata_url: some(v.metadata_url), metadata: some(v.metadata), entity_id: some(v.entity_id), subject_attribute: some(v.subject_attribute), email_attribute: some(v.saml_email), name_attribute: some(v.saml_name), groups_attribute: some(v.saml_groups), authority: some(v.authority) } };
   return { ...shared, ldap: { url: v.url.trim(), start_tls: v.start_tls, bind_dn: some(v.bind_dn), ...(v.bind_password ? { bind_password: v.bind_password } : {}), base: v.base.trim(), filter: some(v.filter), email_attribute: some(v.email_attribute), name_attribute: some(v.name_attribute), groups_attribute: some(v.groups_attribute), group_base: some(v.group_base), group_filter: some(v.group_filter), authority: some(v.authority) } };
 }
 
@@ -74,9 +89,9 @@ function ProviderForm({ one, close, leave }) {
   const cancel = leaving(form, close, leave);
   const v = form.values.value;
   const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => close(await (one ? providers.replace(one.id, wish(v)) : providers.create(wish(v))))); };
-  const text = (/** @type {keyof typeof v & string} */ field, /** @type {string} */ label, /** @type {object} */ more = {}) => h(TextField, { label, value: /** @type {string} */ (v[field]), set: /** @type {any} */ (form.set(field)), error: form.error(field, `oidc.${field}`, `ldap.${field}`), ...more });
+  const text = (/** @type {keyof typeof v & string} */ field, /** @type {string} */ label, /** @type {object} */ more = {}) => h(TextField, { label, value: /** @type {string} */ (v[field]), set: /** @type {any} */ (form.set(field)), error: form.error(field, `oidc.${field}`, `ldap.${field}`, `saml.${field}`), ...more });
   return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: one ? `Change ${one.name}` : 'Add an identity provider', close: cancel })}
-    ${one ? null : h(Choice, { label: 'Kind', value: v.kind, set: form.set('kind'), options: [{ value: 'oidc', label: 'OpenID Connect' }, { value: 'ldap', label: 'LDAP, Active Directory' }] })}
+    ${one ? null : h(Choice, { label: 'Kind', value: v.kind, set: form.set('kind'), options: [{ value: 'oidc', label: 'OpenID Connect' }, { value: 'saml', label: 'SAML 2.0' }, { value: 'ldap', label: 'LDAP, Active Directory' }] })}
     ${text('name', 'Name', { required: true, autofocus: true, placeholder: 'Example', hint: 'The button says: Sign in with Example.' })}
     ${v.kind === 'oidc' ? html`
       <div class="stack tight"><span class="label">Address to come back to</span><div class="key-box"><code class="any">${location.origin}/sso</code>${h(Copy, { text: `${location.origin}/sso`, label: 'Copy the address' })}</div><p class="hint">Register it at the provider, for the authorization code flow.</p></div>
@@ -84,6 +99,13 @@ function ProviderForm({ one, close, leave }) {
       <div class="form-row">${text('client_id', 'Client id', { mono: true, required: true })}${text('client_secret', 'Client secret', { type: 'password', autocomplete: 'new-password', optional: true, placeholder: one?.oidc?.has_secret ? 'as it was' : '' })}</div>
       <div class="form-row">${text('scopes', 'Scopes', { mono: true, hint: 'Beside openid.' })}${text('groups_claim', 'Claim with the groups', { mono: true, hint: 'Dots go into objects: realm_access.roles.' })}</div>
       ${h(Switch, { label: 'Believe its mail addresses', hint: 'For providers that check addresses themselves and say nothing of it (email_verified), such as Entra for one organization.', on: v.trusts_emails, set: form.set('trusts_emails') })}`
+    : v.kind === 'saml' ? html`
+      ${one ? h(OwnAddresses, { one }) : null}
+      ${text('metadata_url', 'Address of its metadata', { mono: true, optional: true, inputmode: 'url', placeholder: 'https://id.example.com/saml/metadata', hint: 'Read at each sign-in, so its keys may change. Or paste the metadata:' })}
+      ${text('metadata', 'Its metadata', { mono: true, rows: 4, optional: true, placeholder: '<EntityDescriptor …>', hint: 'The address or the metadata, not both.' })}
+      ${text('entity_id', 'Its entity ID', { mono: true, optional: true, hint: 'Only where the metadata tells of several providers.' })}
+      <div class="form-row">${text('saml_email', 'Mail attribute', { mono: true, optional: true, placeholder: 'mail', error: form.error('email_attribute') })}${text('saml_name', 'Name attribute', { mono: true, optional: true, placeholder: 'displayName', error: form.error('name_attribute') })}</div>
+      <div class="form-row">${text('saml_groups', 'Attribute with groups', { mono: true, optional: true, placeholder: 'groups', error: form.error('groups_attribute') })}${text('subject_attribute', 'Attribute that names people', { mono: true, optional: true, placeholder: 'NameID', hint: 'Never another person’s.' })}</div>`
     : html`
       ${text('url', 'Address', { mono: true, required: true, inputmode: 'url', placeholder: 'ldaps://ldap.example.com' })}
       ${h(Switch, { label: 'StartTLS', hint: 'For ldap:// addresses. Passwords never travel without TLS.', on: v.start_tls, set: form.set('start_tls') })}
@@ -102,6 +124,6 @@ function ProviderForm({ one, close, leave }) {
     ${h(Switch, { label: 'Make accounts', hint: 'Somebody who was never here gets one at the first sign-in.', on: v.provision, set: form.set('provision') })}
     ${one ? h(Switch, { label: 'On', hint: 'Turned off, whoever signed in by it is signed out.', on: v.enabled, set: form.set('enabled') }) : null}
     ${text('authority', 'Its own authority', { mono: true, rows: 3, optional: true, placeholder: '-----BEGIN CERTIFICATE-----', hint: 'When its certificate is from an authority that this server does not know.' })}
-    ${h(FormProblem, { text: form.general([...FIELDS, 'oidc', 'ldap']) })}
+    ${h(FormProblem, { text: form.general([...FIELDS, 'oidc', 'ldap', 'saml']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: one ? 'Save' : 'Add provider' })}</footer></form>`;
 }

@@ -32,7 +32,7 @@ export default function SignInPage() {
   };
   const offered = useResource('provider-offers', providers.offered).value.value?.items ?? [];
   const [directory, setDirectory] = useState(/** @type {import('../lib/api.js').S<'OfferedProvider'> | null} */ (null));
-  const byProvider = (/** @type {import('../lib/api.js').S<'OfferedProvider'>} */ one) => (one.kind === 'ldap' ? setDirectory(one) : form.submit(() => providers.leave(one.id, route.peek().query.get('next'))));
+  const byProvider = (/** @type {import('../lib/api.js').S<'OfferedProvider'>} */ one) => (one.kind === 'ldap' ? setDirectory(one) : form.submit(() => providers.leave(one.id, one.kind === 'saml' ? 'saml' : 'oidc', route.peek().query.get('next'))));
   const byPasskey = async () => { await passkeys.signIn(); if (session.peek()) leave(); };
   const passkeyToo = async () => {
     const { email, password, remember } = form.values.value;

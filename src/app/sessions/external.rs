@@ -8,7 +8,7 @@ use crate::{
     access::{Access, SignedIn, Visitor, check_person, settled},
     identity_providers::redirect,
 };
-use identity::{Person, ldap, oidc, token};
+use identity::{Person, ldap, oidc, saml, token};
 use std::time::Duration;
 use store::{Batch, Stored, acting};
 use types::{
@@ -21,10 +21,16 @@ const CHECKED: Duration = Duration::from_secs(30);
 
 /// A sign-in that a browser was sent away for.
 pub(crate) struct Away {
-    provider: IdentityProviderId,
-    started: oidc::Started,
+    pub(super) provider: IdentityProviderId,
+    pub(super) started: Started,
     /// SHA-256 of the word in the browser's cookie: nobody is signed in as another by being sent to the way back.
-    cookie_hash: String,
+    pub(super) cookie_hash: String,
+}
+
+/// What its answer is checked with.
+pub(super) enum Started {
+    Oidc(oidc::Started),
+    Saml(Box<saml::Started>),
 }
 
 /// What the browser brings back from OpenID Connect.
@@ -43,31 +49,36 @@ impl Sessions {
         let access = &self.access;
         let provider = access.offered(provider)?;
         let Protocol::Oidc(settings) = &provider.protocol else {
-            return Err(Error::invalid("provider", "asks for name and password here"));
+            return Err(Error::invalid("provider", "does not speak OpenID Connect"));
         };
         let relying = access.relying(settings)?;
         let (mut address, started) = relying.start(&access.world, redirect(visitor)?).await?;
-        let cookie = token::word(&access.world);
+        let (state, cookie) = self.note(&provider, Started::Oidc(started), visitor);
+        address.query_pairs_mut().append_pair("state", &state);
+        Ok((address.into(), cookie))
+    }
+
+    /// Remembers a browser that goes away: the word that it brings back, and the one in its cookie.
+    pub(super) fn note(&self, provider: &IdentityProvider, started: Started, visitor: &Visitor) -> (String, Secret) {
+        let cookie = token::word(&self.access.world);
         let away = Away {
             provider: provider.id.clone(),
             started,
             cookie_hash: token::hash(&cookie),
         };
-        let state = access.away.insert(visitor.address.as_deref().unwrap_or_default(), away);
-        address.query_pairs_mut().append_pair("state", &state);
-        Ok((address.into(), cookie.into()))
+        let state = self.access.away.insert(visitor.address.as_deref().unwrap_or_default(), away);
+        (state, cookie.into())
     }
 
     /// Signs in with what the browser brought back: once, in time, and in the browser that was sent away.
     pub async fn create_by_oidc(&self, back: Back, visitor: &Visitor) -> Result<SignedIn> {
         let access = &self.access;
-        let lost = || no("this sign-in took too long, was used already, or began in another browser; begin again");
         let away = access.away.take(&back.state).ok_or_else(lost)?;
         if !back.cookie.is_some_and(|cookie| token::matches(&cookie, &away.cookie_hash)) {
             return Err(lost());
         }
         let provider = access.offered(away.provider.as_str())?;
-        let Protocol::Oidc(settings) = &provider.protocol else {
+        let (Protocol::Oidc(settings), Started::Oidc(started)) = (&provider.protocol, &away.started) else {
             return Err(lost());
         };
         let returned = oidc::Returned {
@@ -75,7 +86,7 @@ impl Sessions {
             issuer: back.issuer,
         };
         let relying = access.relying(settings)?;
-        let mut person = relying.finish(&access.world, &away.started, &returned).await?;
+        let mut person = relying.finish(&access.world, started, &returned).await?;
         person.email_verified |= settings.trusts_emails;
         self.let_person_in(&provider, person, None, visitor).await
     }
@@ -102,7 +113,13 @@ impl Sessions {
         }
     }
 
-    async fn let_person_in(&self, provider: &IdentityProvider, person: Person, login: Option<&str>, visitor: &Visitor) -> Result<SignedIn> {
+    pub(super) async fn let_person_in(
+        &self,
+        provider: &IdentityProvider,
+        person: Person,
+        login: Option<&str>,
+        visitor: &Visitor,
+    ) -> Result<SignedIn> {
         let access = &self.access;
         let key = format!("{}/{}", provider.id, person.subject);
         let known = access.store.external_identities.find(&key)?;
@@ -264,7 +281,7 @@ impl Sessions {
 
 impl Access {
     /// A provider that somebody may sign in by now.
-    fn offered(&self, id: &str) -> Result<IdentityProvider> {
+    pub(super) fn offered(&self, id: &str) -> Result<IdentityProvider> {
         let found = self.store.identity_providers.find(id)?.filter(|one| one.enabled);
         found
             .map(|one| one.value)
@@ -279,7 +296,7 @@ impl Access {
     fn role_of(&self, provider: &IdentityProvider, person: &Person) -> Option<Role> {
         match provider.protocol {
             Protocol::Ldap(_) => provider.role(&person.groups, ldap::is_group),
-            Protocol::Oidc(_) => provider.role(&person.groups, |group, written| group == written),
+            Protocol::Oidc(_) | Protocol::Saml(_) => provider.role(&person.groups, |group, written| group == written),
         }
     }
 
@@ -342,6 +359,11 @@ fn may_enter(user: &User) -> Result<()> {
         return Err(no("owners sign in with their password or passkey, not by an identity provider"));
     }
     Ok(())
+}
+
+/// Nothing is told apart: whoever sent the browser learns nothing.
+pub(super) fn lost() -> Error {
+    no("this sign-in took too long, was used already, or began in another browser; begin again")
 }
 
 fn no(why: &str) -> Error {
