@@ -161,12 +161,16 @@ async fn a_real_provider_lets_people_in_and_out() {
         .await
         .expect(401);
 
-    // In no group any more: refused, and what they had ends.
+    // In no group any more: refused, and what they had ends, tokens too.
+    let made = again.post("/api/v1/tokens", json!({"name": "ci", "scope": "read"})).await.expect(201).json();
+    let script = panel.with_token(made["secret"].as_str().expect("shown once"));
+    script.get("/api/v1/apps").await.expect(200);
     stand.person("bob", claims("bob@example.com", &["staff"])).await;
     let refused = stand.sign_in(&panel.browser(), "bob").await.expect(401).json();
     assert!(refused["detail"].as_str().expect("words").contains("groups"), "{refused}");
     browser.get("/api/v1/apps").await.expect(401);
     again.get("/api/v1/apps").await.expect(401);
+    script.get("/api/v1/apps").await.expect(401);
 
     // Who may not come in, and in which words.
     for (account, claims, words) in [

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 use store::{Batch, Stored};
-use types::{Actor, Error, Fact, Kind, Organization, ReplacedSecret, Result, Secret, Session, Time, User, Who, report};
+use types::{Actor, Error, Fact, Kind, Organization, ReplacedSecret, Result, Role, Secret, Session, Time, User, Who, report};
 
 pub use crate::access::{SignedIn, Visitor};
 pub(crate) use external::Away;
@@ -297,6 +297,9 @@ impl Sessions {
         user.role = actor.role;
         let moved = address.is_some() && api_token.last_used_address != address;
         if moved || api_token.last_used_at.is_none_or(|last| now.since(last) >= USE_NOTED) {
+            if user.role != Role::Owner {
+                self.check_directories(&user.id).await.map_err(|_| of_nobody())?;
+            }
             api_token.last_used_at = Some(now);
             api_token.last_used_address.clone_from(&address);
             // Somebody else noting it at the same time is as good, and a full disk is no reason to refuse.

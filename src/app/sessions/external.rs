@@ -13,7 +13,7 @@ use std::time::Duration;
 use store::{Batch, Stored, acting};
 use types::{
     Actor, Asker, Email, Error, ExternalIdentity, Fact, IdentityProvider, IdentityProviderId, Protocol, Result, Role, Secret, Session,
-    User, report,
+    User, UserId, report,
 };
 
 /// A directory is not asked more often whether somebody is still there.
@@ -126,7 +126,7 @@ impl Sessions {
         let email = address(provider, &person)?;
         let Some(role) = access.role_of(provider, &person) else {
             if let Some(known) = &known {
-                access.end_provider_sessions(known).await?;
+                access.end_what_began(known).await?;
             }
             return Err(no("none of your groups may use this panel; ask its administrator"));
         };
@@ -246,15 +246,35 @@ impl Sessions {
         let Ok(provider) = access.offered(id.as_str()) else {
             return Err(super::ended());
         };
+        if !matches!(provider.protocol, Protocol::Ldap(_)) {
+            return Ok(());
+        }
+        let of_user = |one: &Stored<ExternalIdentity>| one.user == session.user;
+        let all = access.store.external_identities.prefix(&format!("{id}/"))?;
+        match all.into_iter().find(of_user) {
+            Some(known) => self.still_there(&provider, known).await,
+            None => Err(super::ended()),
+        }
+    }
+
+    /// The same of somebody who comes by a token, which lasts longer than sessions do.
+    pub(super) async fn check_directories(&self, user: &UserId) -> Result<()> {
+        for known in self.access.store.external_identities.list()? {
+            if known.user == *user
+                && let Ok(provider) = self.access.offered(known.provider.as_str())
+            {
+                self.still_there(&provider, known).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn still_there(&self, provider: &IdentityProvider, mut known: Stored<ExternalIdentity>) -> Result<()> {
+        let access = &self.access;
         let Protocol::Ldap(settings) = &provider.protocol else {
             return Ok(());
         };
         let now = access.world.now();
-        let of_user = |one: &Stored<ExternalIdentity>| one.user == session.user;
-        let all = access.store.external_identities.prefix(&format!("{id}/"))?;
-        let Some(mut known) = all.into_iter().find(of_user) else {
-            return Err(super::ended());
-        };
         let Some(login) = known.login.clone().filter(|_| now.since(known.checked_at) >= CHECKED) else {
             return Ok(());
         };
@@ -265,15 +285,16 @@ impl Sessions {
                 return Ok(());
             }
         };
-        let role = found.and_then(|person| access.role_of(&provider, &person));
+        let role = found.and_then(|person| access.role_of(provider, &person));
         let Some(role) = role else {
-            access.end_provider_sessions(&known).await?;
+            access.end_what_began(&known).await?;
             return Err(super::ended());
         };
         known.checked_at = now;
+        let user = known.user.clone();
         access.store.external_identities.save(known).await.map(drop).or_else(settled)?;
-        if let Some(user) = access.store.users.find(session.user.as_str())? {
-            access.follow_role(&provider, user, role).await?;
+        if let Some(user) = access.store.users.find(user.as_str())? {
+            access.follow_role(provider, user, role).await?;
         }
         Ok(())
     }
@@ -322,18 +343,26 @@ impl Access {
         Ok(user)
     }
 
-    /// Ends what somebody began by this provider: they are not to be there any more.
-    async fn end_provider_sessions(&self, known: &ExternalIdentity) -> Result<()> {
+    /// Ends what somebody began by this provider, and their tokens: they are not to be there any more.
+    async fn end_what_began(&self, known: &ExternalIdentity) -> Result<()> {
         for session in self.sessions_of(&known.user)? {
             if session.provider.as_ref() == Some(&known.provider) {
                 self.store.sessions.remove(session.id.as_str()).await.or_else(settled)?;
             }
         }
+        // Owners are the panel's own people, whoever else knows them.
+        let user = self.store.users.find(known.user.as_str())?;
+        if user.is_some_and(|user| user.role == Role::Owner) {
+            return Ok(());
+        }
+        for token in self.store.tokens.list()?.iter().filter(|token| token.user == known.user) {
+            self.store.tokens.remove(token.id.as_str()).await.or_else(settled)?;
+        }
         Ok(())
     }
 
     /// Whether somebody's second factor is their provider's business: they signed in by one.
-    pub(crate) fn is_external(&self, user: &types::UserId) -> Result<bool> {
+    pub(crate) fn is_external(&self, user: &UserId) -> Result<bool> {
         Ok(self.store.external_identities.list()?.iter().any(|one| one.user == *user))
     }
 }
