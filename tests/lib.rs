@@ -30,6 +30,7 @@ mod releases;
 mod rights;
 mod routing;
 mod samples_live;
+mod saml;
 mod schemathesis;
 mod second_factor;
 mod secrets;

@@ -81,10 +81,12 @@ chromium chromium
 oathtool oathtool
 slapd slapd
 ldapmodify ldap-utils
+php php-cli
 node nodejs
 npm npm
 LIST
     [ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+    [ -d /usr/share/simplesamlphp ] || missing+=(simplesamlphp php-xml php-mbstring)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [ -d /usr/share/keyrings ] && ls /usr/share/keyrings/debian-archive-* >/dev/null 2>&1 || missing+=(debian-archive-keyring)
     ((${#missing[@]})) || return 0

@@ -1,5 +1,5 @@
 // Single sign-on in a real browser: a real OpenID Connect provider set up by the form, tested by its button, signed in by,
-// and turned off; a directory's form; and what the pages say when something is wrong. The browser reaches only the panel,
+// and turned off; a SAML provider, whose answer comes by a form from another site; a directory's form; and what the pages say when something is wrong. The browser reaches only the panel,
 // so the way through the provider's own pages is gone by `tests/peers/provider.mjs`.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -25,6 +25,9 @@ let page;
 /** @type {import('node:child_process').ChildProcess} */
 let peer;
 let issuer = '';
+/** @type {import('node:child_process').ChildProcess} */
+let forger;
+let saml = '';
 /** @type {string[]} */
 let wrong = [];
 
@@ -36,6 +39,8 @@ before(async () => {
   panel = await startPanel();
   peer = spawn(process.execPath, ['provider.mjs', `${panel.url}/sso`], { cwd: new URL('../peers', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] });
   issuer = await new Promise((done) => { let text = ''; peer.stdout?.on('data', (piece) => { text += piece; const found = text.match(/http:\/\/\S+/); if (found) done(found[0]); }); });
+  forger = spawn(process.execPath, ['saml-forger.mjs'], { cwd: new URL('../peers', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] });
+  saml = await new Promise((done) => forger.stdout?.once('data', (piece) => done(String(piece).trim())));
   await tell('/people', { account: 'bob', claims: { email: 'bob@example.com', email_verified: true, name: 'Bob Builder', groups: ['dev'] } });
   browser = await launch(panel.url);
   context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
@@ -43,8 +48,13 @@ before(async () => {
   wrong = watch(page, { allow: [/40[139]|422|503/] });
   // What the browser would do at the provider.
   await page.route(`${issuer}/**`, async (route) => { const { location } = await tell('/walk', { url: route.request().url(), account: 'bob' }); await route.fulfill({ status: 303, headers: { location } }); });
+  await page.route(`${saml}/sso**`, async (route) => {
+    const told = await (await fetch(`${saml}/answer`, { method: 'POST', body: JSON.stringify({ how: 'good', url: route.request().url() }) })).json();
+    const field = (/** @type {string} */ name) => `<input type="hidden" name="${name}" value="${told[name]}">`;
+    await route.fulfill({ contentType: 'text/html', body: `<form method="post" action="${told.acs}">${field('RelayState')}${field('SAMLResponse')}</form><script>document.forms[0].submit()</script>` });
+  });
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); peer?.kill(); await panel?.stop(); });
+after(async () => { await browser?.close(); peer?.kill(); forger?.kill(); await panel?.stop(); });
 
 /** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
 async function look(name) {
@@ -120,6 +130,35 @@ test('a directory is set up by the same form', { skip, timeout: 90_000 }, async 
   await page.getByText('ldap://127.0.0.1:1').waitFor();
 });
 
+test('SAML is set up, registered and signed in by', { skip, timeout: 90_000 }, async () => {
+  await page.getByRole('button', { name: 'Add provider' }).click();
+  await page.getByRole('radio', { name: /SAML/ }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Forge');
+  await page.getByLabel('Address of its metadata').fill('http://id.example.com/metadata');
+  await page.getByRole('button', { name: 'Add group' }).click();
+  await page.getByLabel('Group 1', { exact: true }).fill('dev');
+  await look('sso-form-saml');
+  await page.getByRole('button', { name: 'Add provider' }).last().click();
+  await page.getByText('Must be an address that begins with https://').waitFor();
+  await page.getByLabel('Address of its metadata').fill(`${saml}/metadata`);
+  await page.getByRole('button', { name: 'Add provider' }).last().click();
+  await page.getByText('Register the panel at Forge').first().waitFor();
+  assert.match(await page.getByRole('dialog').innerText(), /https:\/\/127\.0\.0\.1:\d+\/saml\/idp_\w+\/acs/);
+  await look('sso-saml-register');
+  await page.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('row', { name: /Forge/ }).getByRole('button', { name: 'Test' }).click();
+  await page.getByRole('button', { name: 'Test', exact: true }).last().click();
+  await page.getByText(`The provider calls itself ${saml}/metadata`).waitFor();
+  await look('sso-saml-test');
+  await page.getByRole('button', { name: 'Close' }).last().click();
+  await signOut();
+  await page.getByRole('button', { name: 'Sign in with Forge' }).click();
+  await page.waitForSelector('.rail');
+  const shown = await page.evaluate(async () => (await fetch('/api/v1/session')).json());
+  assert.equal(shown.user.email, 'mallory@example.com');
+  assert.equal(shown.user.role, 'developer');
+});
+
 test('signing in by it', { skip, timeout: 90_000 }, async () => {
   await signOut();
   await page.getByRole('button', { name: 'Sign in with Example' }).waitFor();
@@ -143,7 +182,7 @@ test('signing in by it', { skip, timeout: 90_000 }, async () => {
 
 test('what the way back says when nothing comes of it', { skip, timeout: 90_000 }, async () => {
   await signOut();
-  for (const [query, words] of [['', 'There is nothing to sign in with here'], ['?error=access_denied&error_description=Not+today', 'Not today'], ['?code=x&state=made-up', 'This sign-in took too long']]) {
+  for (const [query, words] of [['', 'There is nothing to sign in with here'], ['?error=access_denied&error_description=Not+today', 'Not today'], ['?code=x&state=made-up', 'This sign-in took too long'], ['?saml=made-up', 'This sign-in took too long']]) {
     await go(`/sso${query}`);
     await page.getByText(words).waitFor();
     assert.equal(new URL(page.url()).search, '');
