@@ -13,21 +13,32 @@ export function score(query, text) {
   return total - text.length * 0.02;
 }
 
-/** The items that fit a search, the best first. Letters that are left out, doubled or swapped are forgiven.
+/** The items that fit a search, the best first. Letters that are left out, doubled or swapped are forgiven, as is a name written as one word.
+ * Where nothing has all the words, what has most of them.
  * @template T @param {string} query @param {T[]} items @param {(item: T) => string} text what is looked through, the most important words first @returns {T[]} */
 export function find(query, items, text) {
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  return items.flatMap((item) => {
+  const words = query.toLowerCase().split(/\s+/).map((word) => word.replace(/[^\p{L}\p{N}]+/gu, '')).filter(Boolean);
+  const found = items.flatMap((item) => {
     const parts = text(item).toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
     let total = 0;
+    let fitting = 0;
     for (const word of words) {
       let best = 0;
-      parts.forEach((part, at) => { best = Math.max(best, likeness(word, part) - at * 0.004); });
-      if (best <= 0) return [];
+      parts.forEach((part, at) => {
+        best = Math.max(best, likeness(word, part) - at * 0.004);
+        // "uptimekuma" is Uptime Kuma.
+        for (let next = at + 1, joined = part; next < parts.length && joined.length < word.length && word.startsWith(joined); next += 1) {
+          joined += parts[next];
+          best = Math.max(best, likeness(word, joined) - at * 0.004);
+        }
+      });
+      if (best > 0) fitting += 1;
       total += best;
     }
-    return [{ item, total }];
-  }).sort((a, b) => b.total - a.total).map((one) => one.item);
+    return fitting ? [{ item, total, fitting }] : [];
+  });
+  const most = Math.max(...found.map((one) => one.fitting), 0);
+  return found.filter((one) => one.fitting === most).sort((a, b) => b.total - a.total).map((one) => one.item);
 }
 
 /** How well a typed word fits another one, 0 to 1: whole, from its beginning, within it, or with few mistakes. @param {string} word @param {string} part */
