@@ -3,6 +3,7 @@ import { html, h, icon, useMemo, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
+import { bytes } from '../lib/format.js';
 import { find } from '../lib/fuzzy.js';
 import { PageHead } from '../parts/page.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
@@ -54,4 +55,4 @@ export default function MarketplacePage() {
 
 /** @param {{ entry: Entry }} props */
 const Card = ({ entry }) => html`<li class="market-card">${h(Monogram, { text: entry.icon_text, color: entry.icon_color })}
-  <div class="market-words"><h2><a class="row-link" href=${`/marketplace/${entry.name}`}>${entry.title}</a></h2><p>${entry.description}</p><p class="tiny faint">${entry.catalog ? `from ${entry.catalog} · ` : ''}${entry.categories.map(title).join(', ')} · ${entry.memory_mb} MiB${entry.installed.length ? ` · installed${entry.installed.length > 1 ? ` ${entry.installed.length} times` : ''}` : ''}</p></div></li>`;
+  <div class="market-words"><h2><a class="row-link" href=${`/marketplace/${entry.name}`}>${entry.title}</a></h2><p>${entry.description}</p><p class="tiny faint">${entry.catalog ? `from ${entry.catalog} · ` : ''}${entry.categories.map(title).join(', ')} · ${bytes(entry.memory_mb * 1024 * 1024)}${entry.installed.length ? ` · installed${entry.installed.length > 1 ? ` ${entry.installed.length} times` : ''}` : ''}</p></div></li>`;

@@ -5,14 +5,15 @@ import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, putApp } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { bytes, sentence } from '../lib/format.js';
+import { bytes, plural, sentence } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Facts } from '../parts/facts.js';
 import { Monogram } from '../parts/monogram.js';
+import { Sketch } from '../parts/sketch.js';
 import { Asked } from '../parts/asked.js';
-import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { useForm, SelectField, TextField, FormProblem, Submit } from '../parts/field.js';
+import { may } from '../parts/frame.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 
@@ -28,9 +29,9 @@ export default function TemplatePage({ params }) {
     <div class="new-grid">${may('developer') ? h(Install, { detail, key: entry.name }) : h(Panel, { title: 'About' }, h(Words, { text: detail.details }))}
       <aside class="stack" aria-label=${`About ${entry.title}`}>
         ${may('developer') ? h(Panel, { title: 'About' }, h(Words, { text: detail.details })) : null}
+        ${h(Panel, { title: 'How it stands' }, h(Sketch, { services: detail.services, mark: { text: entry.icon_text, color: entry.icon_color } }))}
         ${h(Panel, { title: 'Facts' }, h(Facts, { items: [
-          ['Version', entry.version], ['Licence', detail.licence], ['Needs', `${entry.memory_mb} MiB of memory, ${entry.disk_mb} MiB of disk`],
-          ['Services', html`<span class="any">${detail.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code></div>`)}</span>`],
+          ['Version', entry.version], ['Licence', detail.licence], ['Needs', `${bytes(entry.memory_mb * 1024 * 1024)} of memory, ${bytes(entry.disk_mb * 1024 * 1024)} of disk`],
           detail.backup.length ? ['Worth a backup', detail.backup.join(', ')] : false,
           detail.also.length ? ['Further ports', detail.also.map((one) => `${one.title} (${one.service}:${one.port})`).join(', ')] : false,
           detail.rights.length ? ['Rights on the host', detail.rights.join(', ').replaceAll('_', ' ')] : false,
@@ -55,13 +56,21 @@ function Words({ text }) {
 function Install({ detail }) {
   const { entry } = detail;
   const start = Object.fromEntries(detail.variables.map((one) => [one.name, one.kind === 'domain' ? detail.suggested_domain ?? '' : one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
-  const form = useForm({ app: detail.suggested_name, ...start });
+  const form = useForm({ app: detail.suggested_name, place: '', ...start });
+  const projects = useResource('projects', api.projectList).value.value;
+  const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
   const v = /** @type {Record<string, string>} */ (form.values.value);
-  const body = () => ({ name: v.app.trim(), values: Object.fromEntries(detail.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')) });
+  const [project, environment] = (v.place || places[0]?.value || '').split('/');
+  const body = () => ({ name: v.app.trim(), project: project || null, environment: environment || null, values: Object.fromEntries(detail.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')) });
   const [plan, setPlan] = useState(/** @type {S<'CatalogPlan'> | null} */ (null));
   const [why, setWhy] = useState('');
   const key = JSON.stringify(v);
+  // What people type stands first; what is generated anyway is folded away.
+  const [secrets, asked] = [detail.variables.filter((one) => one.kind === 'secret'), detail.variables.filter((one) => one.kind !== 'secret')];
+  const field = (/** @type {S<'CatalogVariable'>} */ one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' });
+  const missing = asked.filter((one) => one.required && one.kind !== 'password' && !(v[one.name] ?? '').trim()).map((one) => one.title);
   useEffect(() => {
+    if (missing.length) { setPlan(null); setWhy(''); return undefined; }
     let gone = false;
     const timer = setTimeout(async () => {
       try { const made = await api.catalogPlan(entry.name, body()); if (!gone) { setPlan(made); setWhy(''); } } catch (failure) { if (!gone) { setPlan(null); setWhy(/** @type {Error} */ (failure).message); } }
@@ -75,7 +84,9 @@ function Install({ detail }) {
   return html`<form class="stack" onSubmit=${submit}>
     ${h(Panel, { title: 'Install' }, html`<div class="stack">
       ${h(TextField, { label: 'Name', value: v.app, set: form.set('app'), mono: true, required: true, error: form.error('name') })}
-      ${detail.variables.map((one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' }))}</div>`)}
+      ${places.length > 1 ? h(SelectField, { label: 'Project', value: v.place || places[0].value, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}
+      ${asked.map(field)}
+      ${secrets.length ? html`<details class="more" open=${secrets.some((one) => form.error(one.name))}><summary>${icon('chevron-right', 'icon-small')}${plural(secrets.length, 'secret')}, generated</summary><div class="stack">${secrets.map(field)}</div></details>` : null}</div>`)}
     ${h(Panel, { title: 'What will be made' }, plan ? h(Facts, { items: [
       ['Address', plan.domain ? html`<span class="any">https://${plan.domain}</span>` : 'no domain'],
       ['Services', html`<span class="any">${plan.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code></div>`)}</span>`],
@@ -83,7 +94,7 @@ function Install({ detail }) {
       plan.ports.length ? ['Open ports', plan.ports.map((one) => `${one.listen} to ${one.service}:${one.port}`).join(', ')] : false,
       ['Memory', `at most ${bytes(plan.memory_bytes)}`],
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
-    ] }) : html`<p class="dim small" role="status">${why ? sentence(why) : 'Looking…'}</p>`)}
+    ] }) : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : why ? sentence(why) : 'Looking…'}</p>`)}
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
     ${h(FormProblem, { text: form.general(['name', ...detail.variables.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;

@@ -99,6 +99,15 @@ test('a search forgives what is mistyped', async () => {
   assert.equal(mistakes('ab', 'ba', 2), 1);
   assert.equal(mistakes('abc', 'abcdefg', 2), Infinity);
 });
+test('a sketch goes from who answers to what that one needs', async () => {
+  const { rowsOf } = await part('parts/sketch');
+  const service = (/** @type {string} */ name, /** @type {string[]} */ depends_on, main = false) => ({ name, image: 'a:1', main, ports: [], replicas: 1, once: false, depends_on });
+  const names = (/** @type {{ name: string }[]} */ row) => row.map((one) => one.name).join(' ');
+  const { rows, beside } = rowsOf([service('db', []), service('cache', ['db']), service('web', ['db', 'cache'], true), service('cron', ['web'])]);
+  assert.deepEqual([rows.map(names), names(beside)], [['web', 'db cache'], 'cron']);
+  assert.deepEqual(rowsOf([service('a', ['b'], true), service('b', ['a'])]).rows.map(names), ['a', 'b']);
+  assert.deepEqual(rowsOf([]), { rows: [], beside: [] });
+});
 test('letters on a colour can be read', async () => {
   const { inkOn } = await part('parts/monogram');
   assert.equal(inkOn('#ffffff'), '#000');
