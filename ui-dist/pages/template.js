@@ -67,6 +67,8 @@ function Install({ detail }) {
   const key = JSON.stringify(v);
   // What people type stands first; what is generated anyway is folded away.
   const [secrets, asked] = [detail.variables.filter((one) => one.kind === 'secret'), detail.variables.filter((one) => one.kind !== 'secret')];
+  // The API calls a variable by its name, the form by its title.
+  const titled = (/** @type {string} */ text) => { const one = detail.variables.find(({ name }) => text.startsWith(`${name}: `)); return one ? one.title + text.slice(one.name.length) : text; };
   const field = (/** @type {S<'CatalogVariable'>} */ one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' });
   const missing = asked.filter((one) => one.required && one.kind !== 'password' && !(v[one.name] ?? '').trim()).map((one) => one.title);
   useEffect(() => {
@@ -94,7 +96,7 @@ function Install({ detail }) {
       plan.ports.length ? ['Open ports', plan.ports.map((one) => `${one.listen} to ${one.service}:${one.port}`).join(', ')] : false,
       ['Memory', `at most ${bytes(plan.memory_bytes)}`],
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
-    ] }) : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : why ? sentence(why) : 'Looking…'}</p>`)}
+    ] }) : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : why ? sentence(titled(why)) : 'Looking…'}</p>`)}
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
     ${h(FormProblem, { text: form.general(['name', ...detail.variables.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;
