@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod acme;
+mod allow_lists;
 mod api_limits;
 mod apps_bad_input;
 mod audit;

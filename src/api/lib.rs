@@ -4,6 +4,7 @@
 //! answers. Around the handlers, from the outside in: `outermost` (ids, problems, headers), `signed` (who asks),
 //! `once` (`Idempotency-Key`).
 
+mod allow_lists;
 mod answers;
 mod api_limits;
 mod apps;
@@ -264,7 +265,12 @@ type Operations = (
         rights::RightsApi,
         organizations::OrganizationsApi,
     ),
-    (traffic::TrafficApi, edge::EdgeApi, api_limits::ApiLimitsApi),
+    (
+        traffic::TrafficApi,
+        edge::EdgeApi,
+        allow_lists::AllowListsApi,
+        api_limits::ApiLimitsApi,
+    ),
     (
         projects::ProjectsApi,
         apps::AppsApi,
@@ -322,6 +328,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
         (
             traffic::TrafficApi(panel()),
             edge::EdgeApi(panel()),
+            allow_lists::AllowListsApi(panel()),
             api_limits::ApiLimitsApi(panel()),
         ),
         (

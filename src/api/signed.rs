@@ -102,6 +102,9 @@ impl Signed {
 
     /// Whether it would be let in now too: streams ask from time to time.
     pub async fn still_holds(&self, panel: &Panel) -> bool {
+        if !panel.allow_lists.admits(&self.actor).unwrap_or(false) {
+            return false;
+        }
         match &self.proof {
             Proof::Session => panel.sessions.still_holds(&self.known).await.unwrap_or(false),
             Proof::Token(token) => {

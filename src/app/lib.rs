@@ -5,6 +5,7 @@
 //! be and what is, and close the gap; they take no input, so a crash, a reboot and a normal change are the same case.
 
 mod access;
+mod allow_lists;
 mod api_limits;
 mod apps;
 mod audit;
@@ -81,6 +82,7 @@ pub use acme::{
     planner::{Forecast, Level as ForecastLevel, Note as ForecastNote},
     providers::Credentials as DnsCredentials,
 };
+pub use allow_lists::{AllowListWatch, AllowListsChange, AllowListsService, AllowListsView};
 pub use api_limits::{ApiLimitsChange, ApiLimitsService, Asker};
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, TreeWish, VolumeName};
 pub use audit::{Audit, AuditPage};
@@ -190,6 +192,7 @@ pub struct Panel {
     pub domains: Domains,
     pub traffic: Traffic,
     pub edge: EdgeService,
+    pub allow_lists: AllowListsService,
     pub api_limits: ApiLimitsService,
     pub certificates: Certificates,
     pub forecasts: Forecasts,
@@ -274,6 +277,7 @@ impl Panel {
             domains: Domains::new(ground.clone()),
             traffic: Traffic::new(ground.clone()),
             edge: EdgeService::new(ground.clone()),
+            allow_lists: AllowListsService::new(ground.clone()),
             api_limits: ApiLimitsService::new(ground.clone())?,
             certificates: Certificates::new(ground.clone()),
             forecasts: Forecasts::new(ground.clone()),
@@ -316,6 +320,7 @@ impl Panel {
             deploy: ground.wakes.deploy.clone(),
             certifier: Certifier::new(ground.clone()),
             certify: ground.wakes.certificates.clone(),
+            allow_lists: AllowListWatch(self.allow_lists.clone()),
             health: HealthChecker::new(ground.clone()),
             sampler: Sampler::new(ground.clone()),
             poller: Poller::new(ground.clone()),
@@ -354,6 +359,7 @@ pub struct PanelJobs {
     pub deploy: jobs::Wake,
     pub certifier: Certifier,
     pub certify: jobs::Wake,
+    pub allow_lists: AllowListWatch,
     pub health: HealthChecker,
     pub sampler: Sampler,
     pub poller: Poller,

@@ -100,6 +100,7 @@ pub(crate) fn compute(ground: &Ground, changed: Option<&Domain>) -> Result<EdgeC
         challenges: ground.routing.challenges.lock().expect("no panic while held").clone(),
         alpn_challenges: ground.routing.alpn_challenges.lock().expect("no panic while held").clone(),
         options: options.map(|stored| stored.value).unwrap_or_default(),
+        gate: crate::allow_lists::gate(ground)?,
         ..EdgeConfig::default()
     };
     for stored in store.domains.list()? {

@@ -177,7 +177,11 @@ impl Webhooks {
         match ground.store.webhooks.insert(webhook).await {
             // Somebody else made it just now.
             Err(Error::Taken { .. }) => ground.store.webhooks.get(app.id.as_str()),
-            made => made,
+            made => {
+                // The panel's own port is closed to strangers only while no forge sends there.
+                ground.wake_reconcile();
+                made
+            }
         }
     }
 

@@ -25,6 +25,7 @@
 //! hints are in [`failure`], tables and JSON in [`output`].
 
 mod account;
+mod allow_lists;
 mod apps;
 mod ask;
 mod audit;

@@ -1,6 +1,7 @@
 //! `serverkit security …`: the rules of getting in.
 
 use crate::{
+    allow_lists,
     commands::Context,
     failure::{Failure, Result},
     output::{Facts, when},
@@ -15,6 +16,9 @@ pub enum Command {
     Show,
     /// Change the rules of getting in
     Set(Set),
+    /// From which addresses the panel and its API are reached
+    #[command(subcommand)]
+    AllowList(allow_lists::Command),
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +50,7 @@ fn rule(text: &str) -> Result<SecondFactorRule, String> {
 pub async fn run(context: &Context, command: Command) -> Result {
     let client = context.panel()?;
     let answer = match command {
+        Command::AllowList(command) => return allow_lists::run(context, command).await,
         Command::Show => client.ask(client.security_show()).await?,
         Command::Set(args) => {
             let body = SecurityPatch {

@@ -73,6 +73,9 @@ impl Answer {
     pub(crate) fn denied() -> Answer {
         Answer::new(403, "Forbidden", "This site may not be visited from your address.")
     }
+    pub(crate) fn not_from_here() -> Answer {
+        Answer::new(403, "Forbidden", "This panel may not be reached from your address.")
+    }
     pub(crate) fn unauthorized() -> Answer {
         Answer::new(401, "Sign in", "This site needs a user name and a password.")
     }

@@ -3,8 +3,9 @@
 use crate::{
     answers::Answer,
     connection::{Guest, Port},
+    gate,
     headers::Caller,
-    table::{Site, Table},
+    table::{Serves, Site, Table},
 };
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 use pingora::http::RequestHeader;
@@ -54,7 +55,7 @@ pub(crate) fn decide(request: &RequestHeader, raw: Option<&[u8]>, guest: &Guest,
     }
     let host = normal_host(written.to_str().unwrap_or_default());
     match guest.port {
-        Port::Panel => return Decision::Serve(table.panel.clone(), written),
+        Port::Panel => return to_panel(&table.panel, request, caller, table, written),
         Port::Mistaken => return redirect(request, &host, guest.local.port()),
         Port::Https if guest.server_name.as_deref().is_some_and(|name| name != host) => return Decision::Answer(Answer::misdirected()),
         Port::Https | Port::Http => {}
@@ -64,7 +65,16 @@ pub(crate) fn decide(request: &RequestHeader, raw: Option<&[u8]>, guest: &Guest,
     };
     match rules.https_port {
         Some(port) if guest.port == Port::Http && !caller.secure && site.force_https => redirect(request, &host, port),
+        _ if matches!(site.leads.serves, Serves::Panel(_)) => to_panel(site, request, caller, table, written),
         _ => Decision::Serve(site.clone(), written),
+    }
+}
+
+/// To the panel itself, for those who may reach it from where they are.
+fn to_panel(site: &Arc<Site>, request: &RequestHeader, caller: &Caller, table: &Table, written: HeaderValue) -> Decision {
+    match gate::admits(&table.gate, caller.ip, &request.method, request.uri.path(), &request.headers) {
+        true => Decision::Serve(site.clone(), written),
+        false => Decision::Answer(Answer::not_from_here()),
     }
 }
 

@@ -17,6 +17,7 @@
 //! - `considered` is for sites with rules or a policy: `policy` is the gate, with `auth` and `limits`; `shape` changes
 //!   answers, with `compress` and `cache`; `balance`, `health` and `canary` choose the upstream. `registry` keeps their
 //!   state over swaps.
+//! - `gate` says who may reach the panel itself, by address.
 //! - `streams` passes on ports without HTTP, `passthrough` TLS that is not ended here (`hello` reads its name), and
 //!   `proxy_protocol` tells and hears who a connection is from.
 //! - `table` is a built configuration; `tls` the certificates in it.
@@ -35,6 +36,7 @@ mod decide;
 mod edge;
 mod fetch;
 mod forward;
+mod gate;
 mod h2c;
 mod headers;
 #[doc(hidden)]

@@ -61,6 +61,9 @@ pub(crate) async fn connection(worker: &Arc<Worker>, mut stream: TcpStream, mut 
     let Some(_counted) = worker.shared.addresses.admit(peer.ip(), cap) else {
         return;
     };
+    if port == Port::Panel && !trusted && !table.gate.opens_to(peer.ip()) {
+        return; // no request of theirs could be let through: they see no certificate
+    }
     if port == Port::Https && !table.passthrough.is_empty() {
         let name = tokio::time::timeout(limit, passthrough::name_of(&stream)).await;
         if let Some(through) = name.ok().flatten().and_then(|name| table.passthrough.find(&name)) {

@@ -18,7 +18,7 @@ use http::{HeaderValue, StatusCode};
 use std::{collections::HashMap, path::Path, sync::Arc};
 use types::{
     AppId, Asked, Balancing, CompiledPathChange, CompiledRedirect, EdgeAction, EdgeConfig, EdgeOptions, EdgeRule, Error, HeaderMatch,
-    HostPattern, Origin, Place as AskedAt, RequestMatch, Result, Route, Ruled, Sends, Target, TrafficPolicy,
+    HostPattern, Origin, PanelGate, Place as AskedAt, RequestMatch, Result, Route, Ruled, Sends, Target, TrafficPolicy,
 };
 
 /// One route. Requests hold it while they are under way, so it outlives its table.
@@ -115,6 +115,7 @@ pub(crate) struct Table {
     pub watched: Arc<[Watched]>,
     pub passthrough: Passthroughs,
     pub options: EdgeOptions,
+    pub gate: PanelGate,
     /// Of sites with one: for reports.
     pub canaries: Vec<(HostPattern, Arc<Site>)>,
 }
@@ -143,6 +144,7 @@ impl Table {
             watched: Arc::default(),
             passthrough: Passthroughs::default(),
             options: EdgeOptions::default(),
+            gate: PanelGate::default(),
             canaries: Vec::new(),
         }
     }
@@ -176,6 +178,7 @@ impl Table {
             watched: watched.into(),
             passthrough: Passthroughs::build(config, workshop.backends, workshop.ledger),
             options: config.options.clone(),
+            gate: config.gate.clone(),
             canaries,
             ..Table::empty(workshop)
         };

@@ -14,6 +14,7 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start_with(jobs.reconciler, seconds(60), &jobs.reconcile); // containers and routes as they should be
     runner.start_with(jobs.deployer, seconds(60), &jobs.deploy); // the queue of deployments
     runner.start_with(jobs.certifier, seconds(600), &jobs.certify); // ordering and renewing
+    runner.start(jobs.allow_lists, seconds(1)); // takes back changes of the allow-lists that nobody confirmed
     runner.start(jobs.health, seconds(1)); // checks of live apps, each at its own interval
     runner.start(jobs.sampler, seconds(2)); // machine, containers, traffic
     runner.start(jobs.poller, seconds(5)); // repositories whose forge cannot send, each at its own interval

@@ -33,6 +33,7 @@ mod state;
 mod store;
 mod writer;
 
+mod allow_lists;
 mod answers;
 mod api_limits;
 mod apps;
@@ -64,6 +65,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub use allow_lists::ALLOW_LISTS_KEY;
 pub use api_limits::API_LIMITS_KEY;
 pub use audit::{Audited, Told, acting};
 pub use batch::Batch;

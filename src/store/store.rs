@@ -215,6 +215,8 @@ collections! {
     streams: types::Stream,
     /// The one, under [`crate::EDGE_OPTIONS_KEY`].
     edge_options: types::EdgeOptions,
+    /// The one, under [`crate::ALLOW_LISTS_KEY`].
+    allow_lists: types::AllowLists,
     /// The one, under [`crate::API_LIMITS_KEY`].
     api_limits: types::ApiLimits,
     /// By host.

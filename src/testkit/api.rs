@@ -5,6 +5,7 @@ use reqwest::{Client, Method, StatusCode, header::HeaderMap, redirect::Policy};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -34,7 +35,18 @@ pub struct Api {
 
 impl Api {
     pub(crate) fn nobody(base: String) -> Api {
+        Api::dialling(base, None)
+    }
+
+    /// The same panel and the same proof, from another address of this machine, such as 127.0.0.2.
+    pub fn from_address(&self, address: IpAddr) -> Api {
+        let client = Api::dialling(String::new(), Some(address)).client;
+        Api { client, ..self.clone() }
+    }
+
+    fn dialling(base: String, from: Option<IpAddr>) -> Api {
         let client = Client::builder()
+            .local_address(from)
             .dns_resolver(Loopback)
             .tls_danger_accept_invalid_certs(true)
             .redirect(Policy::none())

@@ -1,8 +1,8 @@
 //! What one server's edge should do. The panel computes it, the edge builds it whole, checks it, and swaps it in.
 
 use crate::{
-    AppId, CanaryLimits, EdgeOptions, HeaderMatch, Host, HostPattern, Origin, PathChange, ProxyVersion, Redirect, RequestMatch, RuleId,
-    Secret, StreamPort, TrafficPolicy,
+    AppId, CanaryLimits, EdgeOptions, HeaderMatch, Host, HostPattern, Origin, PanelGate, PathChange, ProxyVersion, Redirect, RequestMatch,
+    RuleId, Secret, StreamPort, TrafficPolicy,
 };
 use ipnet::IpNet;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -21,6 +21,8 @@ pub struct EdgeConfig {
     pub passthrough: BTreeMap<HostPattern, EdgePassthrough>,
     pub streams: BTreeMap<StreamPort, EdgeStream>,
     pub options: EdgeOptions,
+    /// Who may reach the panel itself, by address.
+    pub gate: PanelGate,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

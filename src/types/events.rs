@@ -261,6 +261,17 @@ pub enum Fact {
     EdgeOptionsChanged {
         fields: Vec<String>,
     },
+    /// From where people and programs reach the panel.
+    AllowListsChanged {
+        /// Such as `the panel: 192.0.2.0/24`.
+        what: Vec<String>,
+        /// Taken back then unless it is confirmed.
+        until: Option<Time>,
+    },
+    AllowListsConfirmed,
+    AllowListsReverted {
+        why: String,
+    },
     /// How often the panel's own API may be asked.
     ApiLimitsChanged {
         /// Names of rules that came, changed or went.
@@ -412,6 +423,8 @@ impl Fact {
                 | Fact::RecoveryCodeUsed { .. }
                 | Fact::NewDevice { .. }
                 | Fact::SecurityChanged { .. }
+                | Fact::AllowListsChanged { .. }
+                | Fact::AllowListsReverted { .. }
                 | Fact::UserCreated { .. }
                 | Fact::InvitationAccepted { .. }
                 | Fact::TokenCreated { .. }
@@ -537,6 +550,12 @@ impl Fact {
             Fact::BuildCacheTrimmed { bytes } => format!("freed {} MiB of the build cache", bytes >> 20),
             Fact::CachePurged { host: None, answers } => format!("threw away all {answers} kept answers"),
             Fact::EdgeOptionsChanged { fields } => format!("changed the edge's {}", fields.join(", ")),
+            Fact::AllowListsChanged { what, until: None } => format!("changed from where the panel is reached: {}", what.join("; ")),
+            Fact::AllowListsChanged { what, until: Some(until) } => {
+                format!("changed from where the panel is reached, until {until} unless confirmed: {}", what.join("; "))
+            }
+            Fact::AllowListsConfirmed => "confirmed from where the panel is reached".into(),
+            Fact::AllowListsReverted { why } => format!("took back from where the panel is reached: {why}"),
             Fact::ApiLimitsChanged { what } => format!("changed the rate limits of the panel's API: {}", what.join(", ")),
             Fact::CertificateIssued { host, issuer } => format!("got a certificate for {host} from {issuer}"),
             Fact::CertificateFailed { host, why } => format!("got no certificate for {host}: {why}"),

@@ -4,6 +4,7 @@
 //! look as JSON on the wire is `api`'s. Time and chance come in through [`World`].
 
 mod actors;
+mod allow_lists;
 mod answers;
 mod api_limits;
 mod apps;
@@ -53,6 +54,7 @@ mod webhooks;
 mod world;
 
 pub use actors::{Action, Actor, Assurance, Held, Scope, Scopes, Who};
+pub use allow_lists::{AllowLists, AllowTrial, Allowed, PanelGate};
 pub use answers::{Answer, AnswerOutcome};
 pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
 pub use apps::{

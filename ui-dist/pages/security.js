@@ -5,6 +5,7 @@ import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Failed, Loading } from '../parts/empty.js';
+import { AllowLists } from '../parts/allow-lists.js';
 import { Feed } from '../parts/feed.js';
 import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
 
@@ -17,6 +18,7 @@ export default function SecurityPage() {
   return html`<div class="page">${h(PageHead, { title: 'Security', note: 'Who gets in, and how', actions: html`<a class="btn" href="/identity-providers">${icon('key-round')}<span>Single sign-on</span></a>` })}<div class="settings-grid">
     ${h(Happened, {})}
     ${now ? html`${h(Rules, { now, saved: (next) => { found.value.value = next; } })}${h(Log, { now, saved: (next) => { found.value.value = next; } })}` : h(Panel, { title: 'Second factor' }, found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }))}
+    ${h(AllowLists, {})}
   </div></div>`;
 }
 
@@ -26,7 +28,7 @@ function Happened() {
   const page = found.value.value;
   return h(Panel, { title: 'Security events', note: 'Failed sign-ins, new browsers, tokens, rights, the audit log', flush: true, foot: html`<a class="small" href="/audit">All in the audit log</a>` }, !page ? found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }) : html`<div class="panel-body">${h(Feed, { events: page.items, small: true })}</div>`);
 }
-const SECURITY = new Set(['login_failed', 'second_factor_failed', 'second_factor_removed', 'recovery_code_used', 'new_device', 'security_changed', 'user_created', 'invitation_accepted', 'token_created', 'token_rotated', 'role_raised', 'role_changed', 'rights_granted', 'audit_broken']);
+const SECURITY = new Set(['login_failed', 'second_factor_failed', 'second_factor_removed', 'recovery_code_used', 'new_device', 'security_changed', 'allow_lists_changed', 'allow_lists_reverted', 'user_created', 'invitation_accepted', 'token_created', 'token_rotated', 'role_raised', 'role_changed', 'rights_granted', 'audit_broken']);
 
 /** @param {{ now: Security, saved: (next: Security) => void }} props */
 function Rules({ now, saved }) {
