@@ -3,7 +3,7 @@
 use crate::access::Access;
 use std::sync::Arc;
 use store::{Batch, Store, Stored};
-use types::{Action, Actor, Environment, Error, Fact, Membership, Organization, Project, Result, Role, Slug, User, Who};
+use types::{Action, Actor, Environment, Error, Fact, Membership, Organization, Project, Result, Role, Slug, User, Who, World};
 
 /// An organization, and what somebody is in it.
 #[derive(Debug, Clone)]
@@ -26,6 +26,33 @@ pub(crate) fn host(store: &Store) -> Result<Option<Stored<Organization>>> {
         (None, false) => Some(all.swap_remove(0)),
         (None, true) => None,
     })
+}
+
+/// A new organization, and what makes it: with a project `default` and its environment `production`.
+pub(crate) fn founded(world: &World, name: Slug, hosts: bool) -> Result<(Organization, Batch)> {
+    let created_at = world.now();
+    let organization = Organization {
+        id: world.id(),
+        name,
+        created_at,
+        hosts,
+    };
+    let project = Project {
+        id: world.id(),
+        organization: organization.id.clone(),
+        name: "default".parse()?,
+        description: String::new(),
+        created_at,
+    };
+    let environment = Environment {
+        id: world.id(),
+        organization: organization.id.clone(),
+        project: project.id.clone(),
+        name: "production".parse()?,
+        created_at,
+    };
+    let batch = Batch::new().insert(organization.clone()).insert(project).insert(environment);
+    Ok((organization, batch))
 }
 
 #[derive(Clone)]
@@ -67,44 +94,19 @@ impl Organizations {
         let _team = self.access.team.lock().await;
         let user = self.owner(actor, owner)?;
         let now = world.now();
-        let organization = Organization {
-            id: world.id(),
-            name,
-            created_at: now,
-            hosts: false,
-        };
-        let project = Project {
-            id: world.id(),
-            organization: organization.id.clone(),
-            name: "default".parse()?,
-            description: String::new(),
-            created_at: now,
-        };
-        let environment = Environment {
-            id: world.id(),
-            organization: organization.id.clone(),
-            project: project.id.clone(),
-            name: "production".parse()?,
-            created_at: now,
-        };
+        let (organization, mut batch) = founded(world, name, false)?;
         let membership = Membership {
             organization: organization.id.clone(),
             user: user.id.clone(),
             role: Role::Owner,
             created_at: now,
         };
-        let mut batch = Batch::new();
         // While there was one, nothing had to say which runs the panel.
         if let Some(mut host) = host(store)?.filter(|host| !host.hosts) {
             host.hosts = true;
             batch = batch.save(host);
         }
-        let batch = batch
-            .insert(organization.clone())
-            .insert(project)
-            .insert(environment)
-            .insert(membership);
-        store.commit(batch).await?;
+        store.commit(batch.insert(membership)).await?;
         let fact = Fact::OrganizationCreated {
             name: organization.name.to_string(),
         };

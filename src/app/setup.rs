@@ -1,10 +1,13 @@
 //! The first administrator: through the one-time link that `serve` prints, or on the machine itself.
 
-use crate::access::{Access, SignedIn, Visitor, check_person};
+use crate::{
+    access::{Access, SignedIn, Visitor, check_person},
+    organizations::founded,
+};
 use identity::{check_strength, token};
 use std::{sync::Arc, time::Duration};
-use store::{Batch, SETUP_KEY};
-use types::{Actor, Email, Environment, Error, Fact, Organization, Project, Result, Role, Secret, SetupLink, User, Who};
+use store::SETUP_KEY;
+use types::{Actor, Email, Error, Fact, Result, Role, Secret, SetupLink, User, Who};
 
 /// How long the link is good.
 const LINK: Duration = Duration::from_secs(86_400);
@@ -112,26 +115,7 @@ impl Setup {
             return Err(claimed());
         }
         let now = world.now();
-        let organization = Organization {
-            id: world.id(),
-            name: "default".parse()?,
-            created_at: now,
-            hosts: true,
-        };
-        let project = Project {
-            id: world.id(),
-            organization: organization.id.clone(),
-            name: "default".parse()?,
-            description: String::new(),
-            created_at: now,
-        };
-        let environment = Environment {
-            id: world.id(),
-            organization: organization.id.clone(),
-            project: project.id.clone(),
-            name: "production".parse()?,
-            created_at: now,
-        };
+        let (organization, batch) = founded(world, "default".parse()?, true)?;
         let user = User {
             id: world.id(),
             organization: organization.id.clone(),
@@ -144,11 +128,7 @@ impl Setup {
             last_seen_at: Some(now),
             service: false,
         };
-        let mut batch = Batch::new()
-            .insert(organization)
-            .insert(project)
-            .insert(environment)
-            .insert(user.clone());
+        let mut batch = batch.insert(user.clone());
         if let Some(link) = store.setup.find(SETUP_KEY)? {
             batch = batch.remove(&link);
         }
