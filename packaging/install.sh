@@ -308,6 +308,9 @@ write_config() {
 # cpu_weight = 25       its share of busy cores; an app has 100
 # cache_gib = 8         what all builds keep for the next ones: a tenth of the disk, between 2 and 50
 
+# [passwords]
+# breached = "/var/lib/pwned-passwords.txt"   passwords that leaked and that nobody may choose: a file or folder of haveibeenpwned.com
+
 # [network]
 # range = "10.201.0.0/16"   networks of environments are cut from it
 TEXT

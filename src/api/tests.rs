@@ -174,6 +174,7 @@ impl Served {
                 acme_directory: None,
                 acme_ca_pem: None,
                 release_key: None,
+                breached_passwords: None,
                 dns_servers: vec![],
                 build_cache_bytes: None,
             },

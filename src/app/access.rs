@@ -2,7 +2,7 @@
 //! sessions and of who is the last owner.
 
 use crate::{events::Events, ground::Ground, second_factors::Standing, sessions::{Away, Landed}};
-use identity::{Ceremonies, Claims, Passwords, Pending, Signer, Throttle, token};
+use identity::{Breached, Ceremonies, Claims, Passwords, Pending, Signer, Throttle, token};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
 use tokio::sync::Mutex;
@@ -81,7 +81,10 @@ pub struct SignedIn {
 /// The parts of `identity` put together over the panel's ground.
 pub(crate) fn identity_parts(ground: &Ground) -> Result<Arc<Access>> {
     let ports = vec![ground.options.panel_port, ground.options.https_port];
-    Access::open(ground.store.clone(), ground.world.clone(), ground.events.clone(), ports).map(Arc::new)
+    let mut access = Access::open(ground.store.clone(), ground.world.clone(), ground.events.clone(), ports)?;
+    let breached = ground.options.breached_passwords.as_deref().map(Breached::open).transpose()?;
+    access.passwords = access.passwords.against(breached);
+    Ok(Arc::new(access))
 }
 
 impl Access {

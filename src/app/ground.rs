@@ -32,6 +32,8 @@ pub struct Options {
     pub dns_servers: Vec<std::net::SocketAddr>,
     /// What the engine may keep of builds; `None`: a share of the disk.
     pub build_cache_bytes: Option<u64>,
+    /// A list of passwords that nobody may choose, as a file or a folder; `None`: none is looked through.
+    pub breached_passwords: Option<PathBuf>,
 }
 
 /// Wakes the loops that close gaps.

@@ -2,7 +2,7 @@
 
 use crate::access::{Access, SignedIn, Visitor, check_person};
 use crate::users::may_give;
-use identity::{check_strength, token};
+use identity::token;
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored, acting};
 use types::{Action, Actor, Asker, Email, Error, Fact, Invitation, Kind, Result, Role, Secret, Site, User, Who};
@@ -132,7 +132,7 @@ impl Invitations {
         let invitation = self.good(word)?;
         attempt.succeeded();
         let name = check_person(&wish.name)?;
-        check_strength(&wish.password, &invitation.email)?;
+        access.passwords.check(&wish.password, &invitation.email).await?;
         let now = access.world.now();
         let user = User {
             id: access.world.id(),

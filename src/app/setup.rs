@@ -4,7 +4,7 @@ use crate::{
     access::{Access, SignedIn, Visitor, check_person},
     organizations::founded,
 };
-use identity::{check_strength, token};
+use identity::token;
 use std::{sync::Arc, time::Duration};
 use store::SETUP_KEY;
 use types::{Actor, Email, Error, Fact, Result, Role, Secret, SetupLink, User, Who};
@@ -103,7 +103,7 @@ impl Setup {
         let (store, world) = (&self.access.store, &self.access.world);
         let email: Email = wish.email.parse()?;
         let name = check_person(&wish.name)?;
-        check_strength(&wish.password, &email)?;
+        self.access.passwords.check(&wish.password, &email).await?;
         if self.is_claimed()? {
             return Err(claimed());
         }

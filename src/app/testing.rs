@@ -306,6 +306,7 @@ impl Bench {
                 release_key: None,
                 dns_servers: vec![],
                 build_cache_bytes: None,
+                breached_passwords: None,
             },
             observed: Default::default(),
             last_sample: Default::default(),

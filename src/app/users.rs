@@ -4,7 +4,7 @@ use crate::{
     access::{Access, check_person},
     sessions::Known,
 };
-use identity::{Strength, check_strength};
+use identity::Strength;
 use std::sync::Arc;
 use store::{Batch, Store, Stored};
 use types::{Action, Actor, Assurance, Email, Error, Fact, Result, Role, Scope, Secret, User};
@@ -166,7 +166,7 @@ impl Users {
         may_give(actor, wish.role)?;
         let email: Email = wish.email.parse()?;
         let name = check_person(&wish.name)?;
-        check_strength(&wish.password, &email)?;
+        self.access.passwords.check(&wish.password, &email).await?;
         let user = User {
             id: self.access.world.id(),
             organization: actor.organization.clone(),
@@ -218,7 +218,7 @@ impl Users {
         user.role = change.role.unwrap_or(user.role);
         user.disabled = change.disabled.unwrap_or(user.disabled);
         if let Some(password) = &change.password {
-            check_strength(password, &user.email)?;
+            self.access.passwords.check(password, &user.email).await?;
             user.password_hash = self.access.passwords.hash(password).await?;
         }
         if user.value == before {
@@ -377,7 +377,8 @@ impl Users {
             user.name = check_person(name)?;
         }
         if let Some(password) = &change.password {
-            check_strength(&password.new, &user.email).map_err(|error| match error {
+            let checked = self.access.passwords.check(&password.new, &user.email).await;
+            checked.map_err(|error| match error {
                 Error::Invalid { why, .. } => Error::invalid("password.new", why),
                 other => other,
             })?;

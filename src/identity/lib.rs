@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows the store: `app` keeps the records and decides. Time and chance come in through `World`.
 
+mod breached;
 mod external;
 pub mod ldap;
 pub mod oidc;
@@ -18,6 +19,7 @@ pub mod token;
 pub mod totp;
 mod web;
 
+pub use breached::Breached;
 pub use external::{Finding, Person, check_authority};
 pub use passkeys::{Ceremonies, Question, Site};
 pub use passwords::Passwords;

@@ -1,14 +1,18 @@
 //! Passwords: Argon2id with the parameters that OWASP recommends (19 MiB, 2 passes, 1 lane), two at a time.
 
-use crate::strength::{LONGEST, Strength, estimate};
+use crate::{
+    breached::Breached,
+    strength::{LONGEST, Strength, check_strength, estimate},
+};
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash::SaltString};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use types::{Doing, Error, Result, Secret, World};
+use types::{Doing, Email, Error, Result, Secret, World};
 
 /// Hashes that are worked on at once: each takes 19 MiB and a core.
 const AT_ONCE: usize = 2;
 const SALT_BYTES: usize = 16;
+const LEAKED: &str = "has leaked somewhere, and is among those that are tried first; choose another";
 
 /// Verified in place of the hash of an unknown user, so that both take as long. No password has it.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2VydmVya2l0LW5vYm9keQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -20,6 +24,8 @@ pub struct Passwords {
     slots: Arc<Semaphore>,
     /// Strangers may ask for estimates: one at a time, and never in the way of hashes.
     estimates: Arc<Semaphore>,
+    /// Those that nobody may choose.
+    breached: Option<Breached>,
 }
 
 impl Passwords {
@@ -28,7 +34,33 @@ impl Passwords {
             world,
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             estimates: Arc::new(Semaphore::new(1)),
+            breached: None,
         }
+    }
+
+    /// From then on passwords in this list are refused.
+    pub fn against(self, breached: Option<Breached>) -> Passwords {
+        Passwords { breached, ..self }
+    }
+
+    /// Fails with `Invalid`, saying why, when somebody with this address may not choose it. A list that cannot be read
+    /// refuses nobody.
+    pub async fn check(&self, password: &Secret, email: &Email) -> Result<()> {
+        check_strength(password, email)?;
+        match self.has_leaked(password).await? {
+            true => Err(Error::invalid("password", LEAKED)),
+            false => Ok(()),
+        }
+    }
+
+    async fn has_leaked(&self, password: &Secret) -> Result<bool> {
+        let Some(breached) = self.breached.clone() else { return Ok(false) };
+        let password = password.clone();
+        let found = tokio::task::spawn_blocking(move || breached.has(&password)).await;
+        Ok(found.doing("looking through leaked passwords")?.unwrap_or_else(|error| {
+            tracing::warn!("the list of leaked passwords cannot be read: {error}");
+            false
+        }))
     }
 
     /// The PHC string to keep. What may be a password is [`crate::check_strength`]'s business.
@@ -60,10 +92,13 @@ impl Passwords {
     /// [`crate::estimate`], off the async threads.
     pub async fn estimate(&self, password: &Secret, known: Vec<String>) -> Result<Strength> {
         let _slot = self.estimates.acquire().await.doing("waiting to look at a password")?;
-        let password = password.clone();
-        tokio::task::spawn_blocking(move || estimate(&password, &known.iter().map(String::as_str).collect::<Vec<_>>()))
-            .await
-            .doing("looking at a password")
+        let text = password.clone();
+        let found = tokio::task::spawn_blocking(move || estimate(&text, &known.iter().map(String::as_str).collect::<Vec<_>>()));
+        let mut strength = found.await.doing("looking at a password")?;
+        if strength.refused.is_none() && self.has_leaked(password).await? {
+            strength.refused = Some(LEAKED.into());
+        }
+        Ok(strength)
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {

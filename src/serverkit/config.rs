@@ -61,6 +61,7 @@ pub struct RawConfig {
     builds: RawBuilds,
     network: RawNetwork,
     acme: RawAcme,
+    passwords: RawPasswords,
     upgrade: RawUpgrade,
 }
 
@@ -100,6 +101,14 @@ struct RawAcme {
     ca_file: Option<PathBuf>,
     /// The name servers that are asked whether an order would work, when the settings name none: public ones.
     dns_servers: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawPasswords {
+    /// Passwords that leaked, which nobody may choose: a file of SHA-1 hashes ordered by hash, or a folder of ranges, as
+    /// haveibeenpwned.com offers both for download. Looked through on this machine; without it nothing is.
+    breached: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -177,6 +186,7 @@ pub struct Config {
     pub release_key: Option<String>,
     pub upgrade_window: Duration,
     pub dns_servers: Vec<SocketAddr>,
+    pub breached_passwords: Option<PathBuf>,
 }
 
 /// What the file says of the limits of builds; the rest follows from the machine.
@@ -261,6 +271,10 @@ impl Config {
                 .filter_map(|word| problems.keep("acme.dns_servers", name_server(word)))
                 .collect(),
             acme_ca_pem: raw.acme.ca_file.and_then(|path| problems.keep("acme.ca_file", pem_of(&path))),
+            breached_passwords: raw
+                .passwords
+                .breached
+                .and_then(|path| problems.keep("passwords.breached", there(path))),
             release_key: raw.upgrade.key.or_else(|| option_env!("SERVERKIT_RELEASE_KEY").map(str::to_owned)),
             upgrade_window: Duration::from_secs(raw.upgrade.window_seconds.unwrap_or(30)),
         };
@@ -314,6 +328,13 @@ fn builds_of(raw: &RawBuilds, problems: &mut Problems) -> WantedBuildLimits {
         pids: raw.processes,
         cpu_weight: raw.cpu_weight,
     }
+}
+
+/// A file or folder that is there; absolute.
+fn there(path: PathBuf) -> std::result::Result<PathBuf, String> {
+    let words = |error: std::io::Error| format!("{}: {error}", path.display());
+    std::fs::metadata(&path).map_err(words)?;
+    std::path::absolute(&path).map_err(words)
 }
 
 /// An address, with or without a port.
