@@ -24,6 +24,7 @@ mod guards;
 mod identity_providers;
 mod invitations;
 mod ldap;
+mod mail;
 mod passwords;
 mod policies;
 mod ports;

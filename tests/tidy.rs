@@ -63,7 +63,7 @@ fn uses(package: &Package) -> (BTreeSet<String>, BTreeSet<String>) {
     )
 }
 
-const ADAPTERS: [&str; 9] = [
+const ADAPTERS: [&str; 10] = [
     "docker",
     "host",
     "edge",
@@ -73,6 +73,7 @@ const ADAPTERS: [&str; 9] = [
     "catalog",
     "telemetry",
     "identity",
+    "notify",
 ];
 
 #[test]
@@ -103,6 +104,7 @@ fn crates_use_only_those_above_them() {
                 "catalog",
                 "telemetry",
                 "identity",
+                "notify",
                 "node",
                 "jobs",
             ],
@@ -122,7 +124,7 @@ fn crates_use_only_those_above_them() {
 }
 
 /// What only these crates may depend on or name.
-const ONLY: [(&str, &[&str]); 18] = [
+const ONLY: [(&str, &[&str]); 19] = [
     ("sled", &["store"]),
     ("bollard", &["docker"]),
     ("pingora", &["edge"]),
@@ -135,6 +137,7 @@ const ONLY: [(&str, &[&str]); 18] = [
     ("jsonwebtoken", &["identity"]),
     ("webauthn_rs", &["identity"]),
     ("ldap3", &["identity"]),
+    ("lettre", &["notify"]),
     ("chacha20poly1305", &["store"]),
     ("clap", &["cli", "serverkit"]),
     ("diffy", &["catalog"]),

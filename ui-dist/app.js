@@ -54,6 +54,7 @@ const PAGES = [
   ['/setup', () => import('./pages/setup.js'), 'open'],
   ['/enrol', () => import('./pages/enrol.js'), 'bare'],
   ['/invitation', () => import('./pages/invitation.js'), 'open'],
+  ['/new-password', () => import('./pages/new-password.js'), 'open'],
   ['/sso', () => import('./pages/sso.js'), 'open'],
   ['/sign-in', () => import('./pages/sign-in.js'), 'open'],
 ];

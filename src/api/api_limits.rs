@@ -32,6 +32,8 @@ const OPEN: [&str; 12] = [
     "/session/refresh",
     "/invitation",
     "/invitation/accept",
+    "/password/forgotten",
+    "/password/reset",
 ];
 
 /// Counts a request to an operation, whose asker has been looked for. `path` is without `/api/v1`.

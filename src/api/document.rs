@@ -263,6 +263,8 @@ mod tests {
             "invitation_look",
             "passkey_ask",
             "password_estimate",
+            "password_forgotten",
+            "password_reset",
             "provider_offers",
             "session_begin_by_oidc",
             "session_create",

@@ -39,6 +39,8 @@ pub struct InvitationCreate {
     pub role: Role,
     /// Days that the link is good, 1 to 30; left out: 7.
     pub expires_in_days: Option<u32>,
+    /// Send the link by mail too, where the panel sends mail; left out: no.
+    pub mail: Option<bool>,
 }
 
 /// A new invitation, with its link for the only time.
@@ -112,23 +114,34 @@ impl InvitationsApi {
 
     /// Invite somebody
     ///
-    /// The answer has a link that is good once; nothing is sent. Needs the role admin, and owner to invite one.
+    /// The answer has a link that is good once; it is sent by mail where that is wished for. Needs the role admin, and owner to invite one.
     #[oai(path = "/invitations", method = "post", operation_id = "invitation_create")]
     async fn invitation_create(&self, who: Signed, body: Json<InvitationCreate>) -> Answer<Created<InvitationCreated>> {
         let InvitationCreate {
             email,
             role,
             expires_in_days,
+            mail,
         } = body.0;
+        let mail = mail.unwrap_or(false);
+        if mail {
+            who.actor.may(types::Action::ManageTeam)?;
+            self.0.mail.must_send()?;
+        }
         let wish = app::NewInvitation {
             email,
             role: role.into(),
             days: expires_in_days,
         };
         let (invitation, word) = self.0.invitations.create(&who.actor, wish).await?;
+        let panel = self.0.settings.panel_address()?;
+        let link = format!("{panel}/invitation#{word}");
+        if mail {
+            self.0.mail.invite(&invitation, &link, &panel).await?;
+        }
         Ok(created(InvitationCreated {
             invitation: invitation.into(),
-            link: format!("{}/invitation#{word}", self.0.settings.panel_address()?),
+            link,
         }))
     }
 

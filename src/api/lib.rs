@@ -30,6 +30,7 @@ mod invitations;
 mod listen;
 mod live;
 mod logs;
+mod mail;
 mod marketplace;
 mod metrics;
 mod once;
@@ -298,6 +299,7 @@ type Operations = (
         overview::OverviewApi,
         events::EventsApi,
         settings::SettingsApi,
+        mail::MailApi,
         upgrades::UpgradesApi,
     ),
     (
@@ -358,6 +360,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             overview::OverviewApi(panel()),
             events::EventsApi(panel()),
             settings::SettingsApi(panel()),
+            mail::MailApi(panel()),
             upgrades::UpgradesApi(panel()),
         ),
         (

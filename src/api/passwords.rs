@@ -1,8 +1,10 @@
-//! How strong a password is, while somebody types it.
+//! How strong a password is, while somebody types it; and one that was forgotten.
 
 use crate::{
     Panel,
+    answers::Done,
     failures::{Answer, Failure},
+    signed::Caller,
     tags::Tag,
 };
 use poem_openapi::{Object, OpenApi, payload::Json};
@@ -34,6 +36,23 @@ pub struct PasswordEstimate {
     pub suggestions: Vec<String>,
 }
 
+/// Who forgot a password.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct PasswordForgotten {
+    pub email: String,
+}
+
+/// A new password in place of a forgotten one.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct PasswordReset {
+    /// What is behind the `#` of the link.
+    pub token: String,
+    /// At least 10 characters, and not easy to guess.
+    pub password: String,
+}
+
 #[derive(Clone)]
 pub(crate) struct PasswordsApi(pub Panel);
 
@@ -55,5 +74,25 @@ impl PasswordsApi {
             why: found.refused.or(found.warning),
             suggestions: found.suggestions,
         }))
+    }
+
+    /// Ask for a link to replace a forgotten password
+    ///
+    /// It goes by mail to whoever has an account with a password. The answer is the same for everybody; it fails with `busy`
+    /// while the panel sends no mail.
+    #[oai(path = "/password/forgotten", method = "post", operation_id = "password_forgotten")]
+    async fn password_forgotten(&self, caller: Caller, body: Json<PasswordForgotten>) -> Answer<Done> {
+        self.0.password_resets.ask(&body.0.email, &caller.visitor).await?;
+        Ok(Done::Done)
+    }
+
+    /// Choose a new password by such a link
+    ///
+    /// The link is void from then on, and all sessions of the person end. Nobody is signed in by it.
+    #[oai(path = "/password/reset", method = "post", operation_id = "password_reset")]
+    async fn password_reset(&self, caller: Caller, body: Json<PasswordReset>) -> Answer<Done> {
+        let password = Secret::from(body.0.password);
+        self.0.password_resets.complete(&body.0.token, &password, &caller.visitor).await?;
+        Ok(Done::Done)
     }
 }

@@ -22,6 +22,8 @@ pub struct SetupState {
     pub claimed: bool,
     /// Of serverkit.
     pub version: String,
+    /// The panel sends mail: who forgot their password can ask for a link.
+    pub mail: bool,
 }
 
 /// The first administrator.
@@ -47,6 +49,7 @@ impl SetupApi {
         Ok(Json(SetupState {
             claimed: self.0.setup.is_claimed()?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            mail: self.0.mail.is_on()?,
         }))
     }
 

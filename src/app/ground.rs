@@ -42,6 +42,7 @@ pub(crate) struct Wakes {
     pub reconcile: Wake,
     pub deploy: Wake,
     pub certificates: Wake,
+    pub mail: Wake,
 }
 
 pub(crate) struct Ground {

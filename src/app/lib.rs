@@ -36,11 +36,14 @@ mod imports;
 mod inbox;
 mod invitations;
 mod logs;
+mod mail;
 mod marketplace;
+mod notices;
 mod observed;
 mod organizations;
 mod overview;
 mod passkeys;
+mod password_resets;
 mod poller;
 mod projects;
 mod reconcile;
@@ -113,11 +116,14 @@ pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
 pub use invitations::{Acceptance, Invitations, NewInvitation};
 pub use logs::{AppLine, Logs};
+pub use mail::{MailService, MailView, MailWish, Postman};
 pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};
+pub use notices::Notices;
 pub use observed::AppState;
 pub use organizations::{OrganizationView, Organizations};
 pub use overview::{Attention, Counts, Overview, Overviews};
 pub use passkeys::{PasskeyMade, PasskeyShown, Passkeys};
+pub use password_resets::PasswordResets;
 pub use poller::Poller;
 pub use projects::{ProjectView, Projects};
 pub use reconcile::Reconciler;
@@ -147,7 +153,7 @@ pub use variables::{VariableChange, VariablePreview, VariableView, VariableWish,
 pub use volumes::{VolumeView, Volumes};
 pub use webhooks::{WebhookChange, WebhookView, Webhooks};
 
-use access::identity_parts;
+use access::{Access, identity_parts};
 use ground::{Ground, Wakes};
 use node::Node;
 use shelves::Shelves;
@@ -182,6 +188,8 @@ pub struct Panel {
     pub invitations: Invitations,
     pub second_factors: SecondFactors,
     pub passkeys: Passkeys,
+    pub password_resets: PasswordResets,
+    pub mail: MailService,
     pub identity_providers: IdentityProviders,
     pub security: SecurityService,
     pub projects: Projects,
@@ -220,6 +228,7 @@ pub struct Panel {
     pub answers: Answers,
     pub upgrades: Upgrades,
     shelves: Shelves,
+    access: Arc<Access>,
     ground: Arc<Ground>,
 }
 
@@ -263,12 +272,15 @@ impl Panel {
             users: Users::new(identity.clone()),
             second_factors: SecondFactors::new(identity.clone()),
             passkeys: Passkeys::new(identity.clone()),
+            password_resets: PasswordResets::new(identity.clone(), ground.clone()),
+            mail: MailService::new(ground.clone()),
             identity_providers: IdentityProviders::new(identity.clone()),
             security: SecurityService::new(identity.clone()),
             invitations: Invitations::new(identity.clone()),
             rights: Rights::new(identity.clone()),
             organizations: Organizations::new(identity.clone()),
-            tokens: Tokens::new(identity),
+            tokens: Tokens::new(identity.clone()),
+            access: identity,
             projects: Projects::new(ground.clone()),
             apps: Apps::new(ground.clone()),
             trash: Trash::new(ground.clone()),
@@ -309,7 +321,7 @@ impl Panel {
         })
     }
 
-    /// The loops that keep things as they should be, and what wakes three of them; `serverkit` starts each with its own
+    /// The loops that keep things as they should be, and what wakes some of them; `serverkit` starts each with its own
     /// interval.
     pub fn jobs(&self) -> PanelJobs {
         let ground = &self.ground;
@@ -325,6 +337,9 @@ impl Panel {
             sampler: Sampler::new(ground.clone()),
             poller: Poller::new(ground.clone()),
             catalogs: CatalogReader::new(ground.clone(), self.shelves.clone()),
+            notices: Notices::new(self.access.clone(), ground.clone()),
+            postman: Postman::new(ground.clone()),
+            post: ground.wakes.mail.clone(),
             housekeeping: Housekeeping::new(ground.clone()),
         }
     }
@@ -364,5 +379,8 @@ pub struct PanelJobs {
     pub sampler: Sampler,
     pub poller: Poller,
     pub catalogs: CatalogReader,
+    pub notices: Notices,
+    pub postman: Postman,
+    pub post: jobs::Wake,
     pub housekeeping: Housekeeping,
 }

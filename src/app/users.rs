@@ -299,6 +299,9 @@ impl Users {
             if let Some(factor) = store.second_factors.find(user.id.as_str())? {
                 batch = batch.remove(&factor);
             }
+            if let Some(reset) = store.password_resets.find(user.id.as_str())? {
+                batch = batch.remove(&reset);
+            }
             for identity in store.external_identities.list()?.iter().filter(|one| one.user == user.id) {
                 batch = batch.remove(identity);
             }
@@ -448,6 +451,7 @@ pub(crate) async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T
                         | types::Kind::Device
                         | types::Kind::SecondFactor
                         | types::Kind::Passkey
+                        | types::Kind::PasswordReset
                         | types::Kind::ExternalIdentity,
                     ..
                 },

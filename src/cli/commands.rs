@@ -3,7 +3,7 @@
 use crate::{
     account, apps, audit, build_cache, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
-    files, identity_providers, logs, organizations,
+    files, identity_providers, logs, mail, organizations,
     output::Output,
     passkeys, projects, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
     variables, volumes, webhooks,
@@ -191,6 +191,9 @@ pub enum Command {
     /// Settings of the panel
     #[command(subcommand)]
     Settings(settings::Command),
+    /// The server through which the panel sends mail
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Who must have a second factor, and when sessions end
     #[command(subcommand)]
     Security(security::Command),
@@ -272,6 +275,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::BuildCache(command) => build_cache::run(context, command).await,
         Command::Export(args) => settings::export(context, args).await,
         Command::Settings(command) => settings::run(context, command).await,
+        Command::Mail(command) => mail::run(context, command).await,
         Command::Security(command) => security::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Completions(args) => completions::completions(context, args, program),

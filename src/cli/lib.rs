@@ -48,6 +48,7 @@ mod imports;
 mod limits;
 mod lists;
 mod logs;
+mod mail;
 mod organizations;
 mod output;
 mod passkeys;

@@ -82,6 +82,9 @@ pub struct Invite {
     /// Days that the link is good, 1 to 30
     #[arg(long, default_value_t = 7, value_name = "DAYS")]
     days: u32,
+    /// Send the link by mail too
+    #[arg(long)]
+    mail: bool,
 }
 
 #[derive(Debug, Args)]
@@ -240,13 +243,21 @@ async fn invite(context: &Context, client: &Client, args: Invite) -> Result {
         email: args.email,
         role: args.role,
         expires_in_days: Some(args.days),
+        mail: Some(args.mail),
     };
     let answer = client.ask(client.invitation_create(&body)).await?;
     context.out.answer(&answer.json, || {
         let made = &answer.value;
         format!(
-            "{}\nGive this link to {} over a safe way: it is good once, for {} days, and is not shown again",
-            made.link, made.invitation.email, args.days
+            "{}\n{} {} over a safe way: it is good once, for {} days, and is not shown again",
+            made.link,
+            if args.mail {
+                "It goes by mail too. Give this link to"
+            } else {
+                "Give this link to"
+            },
+            made.invitation.email,
+            args.days
         )
     })
 }

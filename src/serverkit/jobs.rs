@@ -19,5 +19,7 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start(jobs.sampler, seconds(2)); // machine, containers, traffic
     runner.start(jobs.poller, seconds(5)); // repositories whose forge cannot send, each at its own interval
     runner.start(jobs.catalogs, seconds(300)); // catalogs of others, each every few hours
+    runner.start(jobs.notices, seconds(5)); // mails about security events
+    runner.start_with(jobs.postman, seconds(30), &jobs.post); // mails that wait to be sent
     runner.start(jobs.housekeeping, seconds(3600)); // trash, old releases, logs, events
 }

@@ -244,6 +244,13 @@ collections! {
     /// The one, under [`crate::SETTINGS_KEY`].
     settings: Settings,
     events: Event,
+    /// The one, under [`crate::MAIL_KEY`].
+    mail: types::MailServer,
+    letters: types::Letter,
+    /// By person. Claim: the hash of its word.
+    password_resets: types::PasswordReset,
+    /// The one, under [`crate::NOTICE_MARK_KEY`].
+    notice_mark: types::NoticeMark,
     /// By [`Answer::key`].
     answers: Answer,
     /// By number, with zeros in front. Only the store itself writes it; see [`crate::acting`].

@@ -62,6 +62,16 @@ pub enum Fact {
         email: String,
         name: String,
     },
+    /// Somebody asked for a link with which the password is replaced; it was sent.
+    PasswordForgotten {
+        user: UserId,
+        email: String,
+    },
+    /// By such a link.
+    PasswordReset {
+        user: UserId,
+        email: String,
+    },
     DeviceRemembered {
         user: UserId,
         email: String,
@@ -422,6 +432,7 @@ impl Fact {
                 | Fact::SecondFactorRemoved { .. }
                 | Fact::RecoveryCodeUsed { .. }
                 | Fact::NewDevice { .. }
+                | Fact::PasswordReset { .. }
                 | Fact::SecurityChanged { .. }
                 | Fact::AllowListsChanged { .. }
                 | Fact::AllowListsReverted { .. }
@@ -465,6 +476,8 @@ impl Fact {
                 | Fact::DeviceRemembered { .. }
                 | Fact::DeviceForgotten { .. }
                 | Fact::NewDevice { .. }
+                | Fact::PasswordForgotten { .. }
+                | Fact::PasswordReset { .. }
                 | Fact::AuditBroken { .. }
                 | Fact::SecretsRevealed { .. }
                 | Fact::SharedSecretsRevealed { .. }
@@ -490,6 +503,8 @@ impl Fact {
             Fact::RecoveryCodesRenewed { .. } => "made new recovery codes".into(),
             Fact::PasskeyAdded { name, .. } => format!("added the passkey {name}"),
             Fact::PasskeyRemoved { name, .. } => format!("removed the passkey {name}"),
+            Fact::PasswordForgotten { .. } => "asked for a link to choose a new password".into(),
+            Fact::PasswordReset { .. } => "chose a new password by a link".into(),
             Fact::DeviceRemembered { .. } => "had a browser remembered".into(),
             Fact::DeviceForgotten { .. } => "had a remembered browser forgotten".into(),
             Fact::NewDevice { .. } => "signed in with a new browser".into(),
@@ -552,7 +567,10 @@ impl Fact {
             Fact::EdgeOptionsChanged { fields } => format!("changed the edge's {}", fields.join(", ")),
             Fact::AllowListsChanged { what, until: None } => format!("changed from where the panel is reached: {}", what.join("; ")),
             Fact::AllowListsChanged { what, until: Some(until) } => {
-                format!("changed from where the panel is reached, until {until} unless confirmed: {}", what.join("; "))
+                format!(
+                    "changed from where the panel is reached, until {until} unless confirmed: {}",
+                    what.join("; ")
+                )
             }
             Fact::AllowListsConfirmed => "confirmed from where the panel is reached".into(),
             Fact::AllowListsReverted { why } => format!("took back from where the panel is reached: {why}"),

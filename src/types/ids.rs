@@ -83,6 +83,7 @@ ids! {
     UserId = "usr";
     SessionId = "ses";
     InvitationId = "inv";
+    LetterId = "let";
     PasskeyId = "pky";
     IdentityProviderId = "idp";
     TokenId = "tok";

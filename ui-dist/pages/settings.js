@@ -14,6 +14,7 @@ import { useForm, TextField, FormProblem, Submit, Field, SelectField, Switch } f
 import { Saved } from '../parts/saved.js';
 import { linesOf, listOf } from '../lib/traffic.js';
 import { DomainCheck } from '../parts/domains.js';
+import { Mail } from '../parts/mail.js';
 
 /** @typedef {import('../lib/api.js').S<'Settings'>} Settings */
 const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
@@ -47,6 +48,7 @@ export default function SettingsPage() {
       ${h(TextField, { label: 'Deployments at once', value: f.v.deployments_at_once, set: f.set('deployments_at_once'), inputmode: 'numeric', error: f.error('deployments_at_once'), hint: 'Others wait in the queue.' })}
       ${h(TextField, { label: 'Trash', value: f.v.trash_days, set: f.set('trash_days'), inputmode: 'numeric', suffix: 'days', error: f.error('trash_days') })}
       ${h(TextField, { label: 'Logs', value: f.v.log_days, set: f.set('log_days'), inputmode: 'numeric', suffix: 'days', error: f.error('log_days') })}</div>` })}
+    ${h(Mail, {})}
     ${h(Running, {})}
     ${h(Panel, { title: 'Export', note: 'All projects, apps, domains and settings as one file, without secrets' }, h(Act, { label: 'Download', icon: 'download', run: async () => { const link = document.createElement('a'); link.href = URL.createObjectURL(new Blob([await api.stateExport()], { type: 'application/json' })); link.download = 'serverkit-state.json'; link.click(); } }))}
   </div></div>`;

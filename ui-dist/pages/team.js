@@ -79,22 +79,24 @@ function ServiceForm({ close }) {
 
 /** @param {{ close: (done?: unknown) => void }} props */
 function InviteForm({ close }) {
-  const form = useForm({ email: '', role: /** @type {User['role']} */ ('developer'), days: '7' });
+  const form = useForm({ email: '', role: /** @type {User['role']} */ ('developer'), days: '7', mail: true });
   const v = form.values.value;
+  const sends = useResource('setup', api.setupShow).value.value?.mail ?? false;
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     form.submit(async () => {
-      const made = await api.invitationCreate({ email: v.email.trim(), role: v.role, expires_in_days: Number(v.days) });
+      const made = await api.invitationCreate({ email: v.email.trim(), role: v.role, expires_in_days: Number(v.days), mail: sends && v.mail });
       close(true);
       // Where the panel is reached from here, they will reach it too.
-      revealOnce({ title: `The link for ${made.invitation.email}`, text: 'Send it over a safe way: whoever has it gets in. It works once and is not shown again.', secret: `${location.origin}/invitation#${made.link.split('#')[1]}` });
+      revealOnce({ title: `The link for ${made.invitation.email}`, text: sends && v.mail ? 'It goes by mail too. Whoever has it gets in; it works once and is not shown again.' : 'Send it over a safe way: whoever has it gets in. It works once and is not shown again.', secret: `${location.origin}/invitation#${made.link.split('#')[1]}` });
     });
   };
   return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: 'Invite somebody', note: 'They choose their own password', close: () => close() })}
     ${h(TextField, { label: 'Email', type: 'email', value: v.email, set: form.set('email'), required: true, autofocus: true, error: form.error('email') })}
     ${h(SelectField, { label: 'Role', value: v.role, set: (value) => form.set('role')(/** @type {User['role']} */ (value)), options: ROLES.filter((role) => role.value !== 'owner' || may('owner')), error: form.error('role') })}
     ${h(SelectField, { label: 'The link works for', value: v.days, set: form.set('days'), options: [{ value: '1', label: 'a day' }, { value: '7', label: '7 days' }, { value: '30', label: '30 days' }], error: form.error('expires_in_days') })}
-    ${h(FormProblem, { text: form.general(['email', 'role', 'expires_in_days']) })}
+    ${sends ? html`<label class="check"><input type="checkbox" checked=${v.mail} onChange=${(/** @type {any} */ event) => form.set('mail')(event.target.checked)} /><span>Send the link by mail</span></label>` : null}
+    ${h(FormProblem, { text: form.general(['email', 'role', 'expires_in_days', 'mail']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Make the link' })}</footer></form>`;
 }
 
