@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{Api, TestPanel};
+use testkit::{Api, OWNER, TestPanel};
 
 const PASSWORD: &str = "eleven green kettles boil";
 
@@ -91,4 +91,70 @@ async fn invitations_by_the_command_line() {
     panel.cli(&["user", "uninvite", "cy@example.test"]).await.expect(0);
     panel.cli(&["user", "uninvite", "cy@example.test"]).await.expect(4);
     panel.cli(&["user", "invite", "cy@example.test", "--days", "31"]).await.expect(1);
+}
+
+/// Whoever invites an address learns nothing of accounts in other organizations; who has one joins with it.
+#[tokio::test]
+async fn an_account_is_invited_into_a_second_organization() {
+    let panel = TestPanel::start().await;
+    let body = json!({"email": "bob@example.test", "name": "Bob", "role": "viewer", "password": PASSWORD});
+    panel.post("/api/v1/users", body).await.expect(201);
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    owner
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    let mut words = Vec::new();
+    for email in ["bob@example.test", "nobody@example.test"] {
+        let wish = json!({"email": email, "role": "developer"});
+        let made = owner.post("/api/v1/invitations", wish.clone()).await.expect(201).json();
+        words.push(made["link"].as_str().unwrap().split('#').nth(1).unwrap().to_owned());
+        owner.post("/api/v1/invitations", wish).await.expect(409);
+    }
+    let stranger = panel.anonymous();
+    let look = async |word: &str| stranger.post("/api/v1/invitation", json!({"token": word})).await.expect(200).json();
+    let shown = look(&words[0]).await;
+    assert_eq!((&shown["organization"], &shown["has_account"]), (&json!("acme"), &json!(true)));
+    assert_eq!(look(&words[1]).await["has_account"], false);
+    // The link alone is no way into the account.
+    let accept = json!({"token": words[0], "name": "Eve", "password": "nine brown foxes at dusk"});
+    stranger.post("/api/v1/invitation/accept", accept).await.expect(409);
+    stranger
+        .post("/api/v1/invitation/join", json!({"token": words[0]}))
+        .await
+        .expect(401);
+    panel.post("/api/v1/invitation/join", json!({"token": words[0]})).await.expect(404);
+    let bob = panel.signed_in("bob@example.test", PASSWORD).await;
+    bob.post("/api/v1/invitation/join", json!({"token": words[1]})).await.expect(404);
+    let joined = bob
+        .post("/api/v1/invitation/join", json!({"token": words[0]}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(joined["name"], "acme");
+    bob.post("/api/v1/invitation/join", json!({"token": words[0]})).await.expect(404);
+    assert_eq!(bob.list("/api/v1/organizations").await.len(), 2);
+    bob.post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    let session = bob.get("/api/v1/session").await.expect(200).json();
+    assert_eq!(session["user"]["role"], "developer", "{session}");
+    owner.patch("/api/v1/organizations/acme", json!({"name": "lab"})).await.expect(200);
+    bob.patch("/api/v1/organizations/lab", json!({"name": "mine"})).await.expect(403);
+    owner
+        .patch("/api/v1/organizations/default", json!({"name": "mine"}))
+        .await
+        .expect(404);
+    // Neither organization's log tells of what is in the other.
+    let entries = panel.list("/api/v1/audit").await;
+    assert!(
+        !entries
+            .iter()
+            .any(|entry| entry["what"] == "membership.created" && entry.to_string().contains("bob")),
+        "{entries:?}"
+    );
 }

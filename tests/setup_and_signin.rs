@@ -592,6 +592,7 @@ fn fill(path: &str) -> String {
             "projects" => format!("prj_{nobody}"),
             "environments" => format!("env_{nobody}"),
             "invitations" => format!("inv_{nobody}"),
+            "organizations" => format!("org_{nobody}"),
             "sessions" => format!("ses_{nobody}"),
             "devices" => format!("dev_{nobody}"),
             "passkeys" => format!("pky_{nobody}"),

@@ -2,7 +2,7 @@
 
 use crate::{
     Panel,
-    answers::{Created, Done, Page, created, moment, page},
+    answers::{Created, Done, Named, Page, created, moment, page},
     failures::Answer,
     sessions::{Session, let_in},
     signed::{Caller, Signed},
@@ -63,6 +63,10 @@ pub struct InvitationLook {
 #[derive(Debug, Object)]
 pub struct InvitationShown {
     pub email: String,
+    /// The name of the organization.
+    pub organization: String,
+    /// The address has an account here: sign in with it and join; else accept makes one.
+    pub has_account: bool,
     pub role: Role,
     pub expires_at: OffsetDateTime,
 }
@@ -164,10 +168,22 @@ impl InvitationsApi {
     async fn invitation_look(&self, caller: Caller, body: Json<InvitationLook>) -> Answer<Json<InvitationShown>> {
         let found = self.0.invitations.look(&body.0.token, &caller.visitor)?;
         Ok(Json(InvitationShown {
-            email: found.email.to_string(),
-            role: found.role.into(),
-            expires_at: moment(found.expires_at),
+            organization: found.organization.to_string(),
+            has_account: found.has_account,
+            email: found.invitation.email.to_string(),
+            role: found.invitation.role.into(),
+            expires_at: moment(found.invitation.expires_at),
         }))
+    }
+
+    /// Join an organization by an invitation
+    ///
+    /// For whoever has an account here with the invited address, signed in with it. The link is void from then on; the
+    /// session goes on where it is (see `POST /session/switch`).
+    #[oai(path = "/invitation/join", method = "post", operation_id = "invitation_join")]
+    async fn invitation_join(&self, who: Signed, body: Json<InvitationLook>) -> Answer<Json<Named>> {
+        let joined = self.0.invitations.join(&who.actor, &body.0.token).await?;
+        Ok(Json(Named::new(joined.id, joined.name)))
     }
 
     /// Accept an invitation

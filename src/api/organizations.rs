@@ -10,7 +10,11 @@ use crate::{
     users::Role,
 };
 use poem::web::cookie::CookieJar;
-use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
 use time::OffsetDateTime;
 use types::World;
 
@@ -36,6 +40,14 @@ pub struct OrganizationCreate {
     pub name: String,
     /// The mail address of its first owner, who is in the organization that asks; left out: who asks.
     pub owner: Option<String>,
+}
+
+/// Another name for an organization.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct OrganizationPatch {
+    /// Small letters, digits and hyphens.
+    pub name: String,
 }
 
 /// Where to act.
@@ -87,6 +99,22 @@ impl OrganizationsApi {
         Ok(created(
             self.0.organizations.create(&who.actor, name.parse()?, owner.as_deref()).await?,
         ))
+    }
+
+    /// Rename an organization
+    ///
+    /// The one in which who asks acts. Needs the role owner.
+    #[oai(path = "/organizations/:organization", method = "patch", operation_id = "organization_rename")]
+    async fn organization_rename(
+        &self,
+        who: Signed,
+        /// Its id or name.
+        organization: Path<String>,
+        body: Json<OrganizationPatch>,
+    ) -> Answer<Json<Organization>> {
+        who.actor.may(types::Action::ManageOwners)?;
+        let name = body.0.name.parse()?;
+        Ok(Json(self.0.organizations.rename(&who.actor, &organization.0, name).await?.into()))
     }
 
     /// Act in another organization

@@ -5,7 +5,10 @@ use crate::users::may_give;
 use identity::token;
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored, acting};
-use types::{Action, Actor, Asker, Email, Error, Fact, Invitation, Kind, Result, Role, Secret, Site, User, Who};
+use types::{
+    Action, Actor, Asker, Email, Error, Fact, Invitation, Kind, Membership, Organization, Result, Role, Scope, Secret, Site, Slug, User,
+    Who,
+};
 
 /// Days that a link is good unless said.
 const USUAL: u32 = 7;
@@ -25,6 +28,16 @@ pub struct NewInvitation {
     pub role: Role,
     /// 1 to 30; `None`: 7.
     pub days: Option<u32>,
+}
+
+/// What a link is for.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub invitation: Invitation,
+    /// Its name.
+    pub organization: Slug,
+    /// Who is invited signs in and joins; all others make their account.
+    pub has_account: bool,
 }
 
 /// What the invited one chooses.
@@ -56,8 +69,9 @@ impl Invitations {
         Ok(found)
     }
 
-    /// A new invitation, and the word of its link, which is not told again. Fails with `Taken` when the address has an
-    /// account, or an invitation that is still good.
+    /// A new invitation, and the word of its link, which is not told again. Fails with `Taken` when the address is somebody's
+    /// in the organization, or has an invitation that is still good. Whether it has an account elsewhere is not told: who
+    /// has one joins with it.
     pub async fn create(&self, actor: &Actor, wish: NewInvitation) -> Result<(Invitation, String)> {
         actor.may(Action::ManageTeam)?;
         may_give(actor, wish.role)?;
@@ -68,7 +82,9 @@ impl Invitations {
         let email: Email = wish.email.parse()?;
         let (store, world) = (&self.access.store, &self.access.world);
         let now = world.now();
-        if store.users.claimed(email.as_str())?.is_some() {
+        let known = store.users.claimed(email.as_str())?;
+        let role = known.map(|user| self.access.role_in(&user, &actor.organization)).transpose()?;
+        if role.flatten().is_some() {
             return Err(Error::Taken {
                 kind: Kind::User,
                 name: email.to_string(),
@@ -113,14 +129,61 @@ impl Invitations {
     }
 
     /// What a link is for. Anybody who has it may ask; all others get the same refusal, whatever is wrong with it.
-    pub fn look(&self, word: &str, visitor: &Visitor) -> Result<Invitation> {
+    pub fn look(&self, word: &str, visitor: &Visitor) -> Result<Shown> {
         let attempt = self
             .access
             .throttle
             .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
         let found = self.good(word)?;
         attempt.succeeded();
-        Ok(found.value)
+        let store = &self.access.store;
+        Ok(Shown {
+            organization: store.organizations.get(found.organization.as_str())?.value.name,
+            has_account: store.users.claimed(found.email.as_str())?.is_some(),
+            invitation: found.value,
+        })
+    }
+
+    /// Lets somebody who has an account into the organization of an invitation to their own address. The link is void from
+    /// then on. Fails with `NotFound` for whatever is wrong with it, also when it is somebody else's.
+    pub async fn join(&self, actor: &Actor, word: &str) -> Result<Organization> {
+        actor.reaches(Scope::Admin)?;
+        let missing = || Error::not_found(Kind::Invitation, "of yours that is still good");
+        let store = &self.access.store;
+        let attempt = self
+            .access
+            .throttle
+            .attempt("invitation", actor.address.as_deref().unwrap_or_default())?;
+        let _team = self.access.team.lock().await;
+        let invitation = self.good(word).map_err(|_| missing())?;
+        let id = actor.user().ok_or_else(missing)?;
+        let user = store.users.get(id.as_str())?;
+        if user.email != invitation.email || user.service || self.access.role_in(&user, &invitation.organization)?.is_some() {
+            return Err(missing());
+        }
+        attempt.succeeded();
+        let membership = Membership {
+            organization: invitation.organization.clone(),
+            user: user.id.clone(),
+            role: invitation.role,
+            created_at: self.access.world.now(),
+        };
+        // It is told where it happened.
+        let there = Actor {
+            organization: invitation.organization.clone(),
+            ..actor.clone()
+        };
+        let batch = Batch::new().remove(&invitation).insert(membership);
+        match acting(Asker::from(&there), store.commit(batch)).await {
+            Err(Error::NotFound { .. } | Error::Stale { .. }) => return Err(missing()),
+            done => done?,
+        }
+        let fact = Fact::InvitationAccepted {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.access.events.emit(&there, fact).await;
+        Ok(store.organizations.get(invitation.organization.as_str())?.value)
     }
 
     /// Makes the account and signs it in. The link is void from then on: of two at once, one gets in.
@@ -131,6 +194,11 @@ impl Invitations {
             .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
         let invitation = self.good(word)?;
         attempt.succeeded();
+        if access.store.users.claimed(invitation.email.as_str())?.is_some() {
+            return Err(Error::busy(
+                "this address has an account here: sign in with it, then open the link again",
+            ));
+        }
         let name = check_person(&wish.name)?;
         access.passwords.check(&wish.password, &invitation.email).await?;
         let now = access.world.now();
@@ -242,6 +310,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_an_account_elsewhere_joins_with_it() {
+        let (gate, owner) = Gate::claimed().await;
+        gate.organizations
+            .create(&owner, "acme".parse().expect("a name"), Some("ada@example.com"))
+            .await
+            .expect("made");
+        let found = gate.access.store.organizations.claimed("acme").expect("reads").expect("made");
+        let ada = gate.access.store.users.claimed("ada@example.com").expect("reads").expect("claimed");
+        let there = gate.access.actor_in(&ada, &found.id, None).expect("reads").expect("its owner");
+        let (_, bob) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+        let (_, eve) = gate.add(&owner, "eve@example.com", Role::Viewer).await;
+        let all = &gate.invitations;
+        // An address that is known elsewhere is answered like any other.
+        let (_, word) = all
+            .create(&there, wish("bob@example.com", Role::Developer))
+            .await
+            .expect("nothing is told");
+        let shown = all.look(&word, &visitor("10.0.0.9")).expect("seen");
+        assert_eq!((shown.organization.as_str(), shown.has_account), ("acme", true));
+        let refused = all.accept(&word, acceptance(), &visitor("10.0.0.9")).await;
+        assert!(matches!(refused, Err(Error::Busy { .. })), "no second account, and no new password");
+        assert!(matches!(all.join(&eve, &word).await, Err(Error::NotFound { .. })), "it is bob's");
+        assert_eq!(all.join(&bob, &word).await.expect("in").id, found.id);
+        assert!(matches!(all.join(&bob, &word).await, Err(Error::NotFound { .. })), "once");
+        let user = gate.access.store.users.claimed("bob@example.com").expect("reads").expect("there");
+        assert_eq!(gate.access.role_in(&user, &found.id).expect("reads"), Some(Role::Developer));
+        assert_eq!(user.role, Role::Viewer, "at home nothing changed");
+        let again = all.create(&there, wish("bob@example.com", Role::Viewer)).await;
+        assert!(matches!(again, Err(Error::Taken { .. })), "of one's own people it is told");
+    }
+
+    #[tokio::test]
     async fn a_link_makes_one_account_once() {
         let (gate, owner) = Gate::claimed().await;
         let all = &gate.invitations;
@@ -268,7 +368,10 @@ mod tests {
             Err(Error::Taken { .. })
         ));
         let seen = all.look(&word, &visitor("10.0.0.9")).expect("seen");
-        assert_eq!((seen.email.as_str(), seen.role), ("bob@example.com", Role::Developer));
+        assert_eq!(
+            (seen.invitation.email.as_str(), seen.invitation.role, seen.has_account),
+            ("bob@example.com", Role::Developer, false)
+        );
         let weak = Acceptance {
             password: "password123".into(),
             ..acceptance()

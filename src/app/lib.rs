@@ -114,7 +114,7 @@ pub use identity::{Finding, Question as PasskeyQuestion};
 pub use identity_providers::{IdentityProviders, ProtocolWish, ProviderWish};
 pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
-pub use invitations::{Acceptance, Invitations, NewInvitation};
+pub use invitations::{Acceptance, Invitations, NewInvitation, Shown as InvitationShown};
 pub use logs::{AppLine, Logs};
 pub use mail::{MailService, MailView, MailWish, Postman};
 pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};

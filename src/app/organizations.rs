@@ -3,7 +3,7 @@
 use crate::access::Access;
 use std::sync::Arc;
 use store::{Batch, Store, Stored};
-use types::{Action, Actor, Environment, Error, Fact, Membership, Organization, Project, Result, Role, Slug, User, Who, World};
+use types::{Action, Actor, Environment, Error, Fact, Kind, Membership, Organization, Project, Result, Role, Slug, User, Who, World};
 
 /// An organization, and what somebody is in it.
 #[derive(Debug, Clone)]
@@ -114,12 +114,31 @@ impl Organizations {
         self.view(organization, Role::Owner, false)
     }
 
+    /// Gives the organization in which they act another name; for its owners. Fails with `Taken`.
+    pub async fn rename(&self, actor: &Actor, organization: &str, name: Slug) -> Result<OrganizationView> {
+        actor.may(Action::ManageOwners)?;
+        let store = &self.access.store;
+        let mut found = store.organizations.get(actor.organization.as_str())?;
+        if organization != found.id.as_str() && organization != found.name.as_str() {
+            return Err(Error::not_found(Kind::Organization, organization));
+        }
+        if found.name != name {
+            found.name = name;
+            found = store.organizations.save(found).await?;
+            let fact = Fact::OrganizationRenamed {
+                name: found.name.to_string(),
+            };
+            self.access.events.emit(actor, fact).await;
+        }
+        self.view(found.value, actor.role, true)
+    }
+
     /// Somebody of the actor's organization who can sign in.
     fn owner(&self, actor: &Actor, named: Option<&str>) -> Result<User> {
         let store = &self.access.store;
         let can = |user: &User| !user.disabled && !user.service;
         if let Some(email) = named {
-            let missing = || Error::not_found(types::Kind::User, email);
+            let missing = || Error::not_found(Kind::User, email);
             let email = email.parse::<types::Email>()?;
             let found = store.users.claimed(email.as_str())?.ok_or_else(missing)?.value;
             return match self.access.role_in(&found, &actor.organization)? {
@@ -175,6 +194,12 @@ mod tests {
         all.create(&owner, "older".parse().unwrap(), None).await.unwrap();
         gate.clock.forward(std::time::Duration::from_secs(3 * 365 * 86_400));
         assert_eq!(host(&gate.access.store).unwrap().unwrap().id, owner.organization);
+
+        let lab: Slug = "lab".parse().unwrap();
+        assert!(all.rename(&admin, "default", lab.clone()).await.is_err(), "for owners");
+        assert!(all.rename(&owner, "acme", lab.clone()).await.is_err(), "for those who act in it");
+        assert!(all.rename(&owner, "default", "acme".parse().unwrap()).await.is_err(), "taken");
+        assert_eq!(all.rename(&owner, "default", lab.clone()).await.unwrap().organization.name, lab);
 
         let signed = gate
             .sessions

@@ -2,7 +2,7 @@
 
 use crate::{commands::Context, failure::Result, lists, output::Table};
 use clap::{Args, Subcommand};
-use client::types::{Organization, OrganizationCreate};
+use client::types::{Organization, OrganizationCreate, OrganizationPatch};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -13,6 +13,8 @@ pub enum Command {
     ///
     /// Its owner switches to it in the browser, invites people there, and makes tokens for it.
     Create(Create),
+    /// Give the organization that you act in another name; for its owners
+    Rename(Rename),
 }
 
 #[derive(Debug, Args)]
@@ -22,6 +24,14 @@ pub struct Create {
     /// Mail address of its first owner; without it you, or on the machine the first owner of the panel
     #[arg(long, value_name = "EMAIL")]
     owner: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Rename {
+    /// Its name or id
+    organization: String,
+    /// The new name: a-z, 0-9 and -
+    name: String,
 }
 
 pub async fn run(context: &Context, command: Command) -> Result {
@@ -42,6 +52,13 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 }
                 table
             })
+        }
+        Command::Rename(args) => {
+            let body = OrganizationPatch { name: args.name };
+            let answer = client.ask(client.organization_rename(&args.organization, &body)).await?;
+            context
+                .out
+                .answer(&answer.json, || format!("the organization is named {}", answer.value.name))
         }
         Command::Create(args) => {
             let body = OrganizationCreate {

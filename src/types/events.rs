@@ -163,6 +163,9 @@ pub enum Fact {
     AuditBroken {
         why: String,
     },
+    OrganizationRenamed {
+        name: String,
+    },
     ProjectCreated {
         project: ProjectId,
         name: String,
@@ -526,6 +529,7 @@ impl Fact {
             Fact::RoleRaised { email, role, .. } => format!("raised {email} to the role {role}"),
             Fact::AuditBroken { why } => format!("found the chain of the audit log broken: {why}"),
             Fact::OrganizationCreated { name } => format!("made the organization {name}"),
+            Fact::OrganizationRenamed { name } => format!("gave the organization the name {name}"),
             Fact::ProjectCreated { name, .. } => format!("created the project {name}"),
             Fact::ProjectChanged { name, .. } => format!("changed the project {name}"),
             Fact::ProjectRemoved { name, .. } => format!("deleted the project {name}"),
