@@ -218,3 +218,23 @@ test('naming and removing', { skip, timeout: 60_000 }, async () => {
   await page.waitForSelector('.rail');
   assert.deepEqual(wrong, []);
 });
+
+test('who must have a second factor may begin with a passkey', { skip, timeout: 60_000 }, async () => {
+  const changed = await page.evaluate(async () => {
+    const csrf = (await (await fetch('/api/v1/session')).json()).csrf;
+    return (await fetch('/api/v1/security', { method: 'PATCH', headers: { 'content-type': 'application/json', 'x-csrf-token': csrf }, body: JSON.stringify({ second_factor: 'everyone', grace_days: 0 }) })).status;
+  });
+  assert.equal(changed, 200);
+  await page.goto(`${url}/`);
+  await page.waitForURL(/enrol/);
+  await page.getByRole('button', { name: 'Use a passkey instead' }).click();
+  await look('enrol-passkey');
+  await device.send('WebAuthn.clearCredentials', { authenticatorId: authenticator });
+  await page.getByLabel('Your password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Make the passkey' }).click();
+  await page.getByText('Your passkey is your second factor now.').waitFor();
+  await look('enrol-passkey-codes');
+  await page.getByRole('button', { name: 'I have stored them' }).click();
+  await page.waitForSelector('.rail');
+  assert.deepEqual(wrong, []);
+});
