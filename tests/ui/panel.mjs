@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get as httpGet } from 'node:http';
 import https from 'node:https';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +19,15 @@ export async function freePorts(count) {
   const ports = servers.map((server) => /** @type {import('node:net').AddressInfo} */ (server.address()).port);
   await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
   return ports;
+}
+
+/** Waits until something takes connections there. @param {number} port @param {string} hint what to think of when nothing does */
+export async function listens(port, hint) {
+  for (const begun = Date.now(); ; await sleep(50)) {
+    const open = await new Promise((done) => { const line = connect(port, '127.0.0.1', () => { line.destroy(); done(true); }).on('error', () => done(false)); });
+    if (open) return;
+    if (Date.now() - begun > 15_000) throw new Error(`nothing listens on port ${port}; ${hint}`);
+  }
 }
 
 /** Whether an engine answers, with the image that the tests deploy. */

@@ -2,11 +2,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { freePorts } from './panel.mjs';
+import { freePorts, listens } from './panel.mjs';
 
 /** Starts it; it looks for HTTP-01 answers at `httpPort`. @param {number} httpPort */
 export async function startPebble(httpPort) {
@@ -18,7 +16,7 @@ export async function startPebble(httpPort) {
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ pebble: { listenAddress: `127.0.0.1:${directory}`, managementListenAddress: `127.0.0.1:${management}`, certificate: join(folder, 'certificate.pem'), privateKey: join(folder, 'key.pem'), httpPort, tlsPort: 1, ocspResponderURL: '', externalAccountBindingRequired: false } }));
   const names = spawn('pebble-challtestsrv', ['-defaultIPv6', '', '-defaultIPv4', '127.0.0.1', '-http01', '', '-https01', '', '-tlsalpn01', '', '-dns01', `127.0.0.1:${dns}`, '-management', `127.0.0.1:${dnsManagement}`], { stdio: 'ignore' });
   const pebble = spawn('pebble', ['-strict', '-config', join(folder, 'config.json'), '-dnsserver', `127.0.0.1:${dns}`], { stdio: 'ignore', env: { ...process.env, PEBBLE_VA_NOSLEEP: '1' } });
-  for (const port of [directory, management, dnsManagement]) await listens(port);
+  for (const port of [directory, management, dnsManagement]) await listens(port, 'is the Debian package pebble installed?');
   return {
     directory: `https://localhost:${directory}/dir`,
     /** Who signed Pebble's own certificate, PEM. */
@@ -29,13 +27,4 @@ export async function startPebble(httpPort) {
     root: () => new Promise((done, fail) => { https.get({ host: '127.0.0.1', port: management, path: '/roots/0', rejectUnauthorized: false }, (answer) => { let text = ''; answer.on('data', (part) => { text += part; }); answer.on('end', () => done(text)); }).on('error', fail); }),
     stop() { names.kill(); pebble.kill(); rmSync(folder, { recursive: true, force: true }); },
   };
-}
-
-/** @param {number} port */
-async function listens(port) {
-  for (const begun = Date.now(); ; await sleep(50)) {
-    const open = await new Promise((done) => { const line = connect(port, '127.0.0.1', () => { line.destroy(); done(true); }).on('error', () => done(false)); });
-    if (open) return;
-    if (Date.now() - begun > 15_000) throw new Error(`nothing listens on port ${port}; is the Debian package pebble installed?`);
-  }
 }
