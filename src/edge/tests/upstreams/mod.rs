@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use types::{EdgeCanary, Route, Target, Upstream, UpstreamState};
@@ -122,6 +122,30 @@ async fn upstreams_that_fail_their_checks_get_nothing() {
     well.store(true, SeqCst);
     eventually("it is well again", || state(&stand) == UpstreamState::Well).await;
     assert_eq!(counts(&stand, 10, "/", "").await.len(), 2);
+}
+
+/// Checks by TCP ask only for a connection.
+#[tokio::test]
+async fn upstreams_that_take_no_connection_get_nothing() {
+    let stand = Stand::start();
+    let (fine, closed) = (App::start("fine").await, dead());
+    let policy = json!({"active_health": {"probe": {"kind": "tcp"}, "interval_seconds": 1, "timeout_seconds": 1, "healthy_after": 1,
+        "unhealthy_after": 1}});
+    stand.apply(&[("blog.test", over(vec![closed.clone(), fine.upstream()], policy))]);
+    let state = |stand: &Stand| {
+        let report = stand.edge.report();
+        let found = report.upstreams.into_iter().find(|one| one.place == closed.address.to_string());
+        found.unwrap().state
+    };
+    eventually(
+        "it is unhealthy",
+        || matches!(state(&stand), UpstreamState::Unhealthy { why } if why.starts_with("no connection: ")),
+    )
+    .await;
+    assert_eq!(counts(&stand, 6, "/", "").await, HashMap::from([("fine".to_owned(), 6)]));
+    let _back = App::start_on("back", closed.address).await;
+    eventually("it is well again", || state(&stand) == UpstreamState::Well).await;
+    assert_eq!(counts(&stand, 6, "/", "").await["back"], 3);
 }
 
 #[tokio::test]
@@ -255,15 +279,137 @@ async fn https_upstreams_must_have_the_right_name() {
     );
 }
 
-/// A server of HTTP/2 without TLS that echoes messages and ends with trailers, as gRPC does.
-async fn grpc_server() -> std::net::SocketAddr {
+/// One that is slow fails as well, by the p95 of its answers.
+#[tokio::test]
+async fn a_canary_that_is_slow_is_taken_back() {
+    let stand = Stand::start();
+    let (stable, slow) = (App::start("stable").await, App::start("canary").await);
+    let site = |p95: u32| {
+        let mut site = to(&stable);
+        site.canary = Some(Box::new(EdgeCanary {
+            app: app_id(2),
+            name: "next".into(),
+            target: Target::Upstreams(vec![slow.upstream()]),
+            percent: 100,
+            header: None,
+            limits: serde_json::from_value(json!({"min_requests": 4, "max_p95_millis": p95})).unwrap(),
+        }));
+        site
+    };
+    // The slow path takes 700 ms: within a limit of ten seconds.
+    stand.apply(&[("blog.test", site(10_000))]);
+    for _ in 0..4 {
+        assert_eq!(stand.get("blog.test", "/slow").await.body, "slow");
+    }
+    assert_eq!(stand.get("blog.test", "/").await.body, "canary");
+    assert_eq!(stand.edge.report().canaries[0].failed, None);
+    stand.apply(&[("blog.test", site(300))]);
+    for n in 0..4 {
+        assert_eq!(stand.edge.report().canaries[0].failed, None, "after {n} requests");
+        assert_eq!(stand.get("blog.test", "/slow").await.status, 200);
+    }
+    eventually("it has failed", || stand.edge.report().canaries[0].failed.is_some()).await;
+    let report = stand.edge.report();
+    let why = report.canaries[0].failed.clone().unwrap();
+    assert!(why.contains("and 300 ms is the limit"), "{why}");
+    assert_eq!(report.canaries[0].errors, 0);
+    assert_eq!(counts(&stand, 10, "/", "").await, HashMap::from([("stable".to_owned(), 10)]));
+}
+
+/// One that is new gets its full share only after a while, the others theirs meanwhile.
+#[tokio::test]
+async fn a_new_upstream_starts_slowly() {
+    const SPAN: Duration = Duration::from_secs(4);
+    let stand = Stand::start();
+    let (one, two, new) = (App::start("one").await, App::start("two").await, App::start("new").await);
+    let slowly = |balancing: &str| json!({"balancing": {"kind": balancing}, "slow_start_seconds": SPAN.as_secs()});
+    let even = async |n: usize| {
+        let found = counts(&stand, 3 * n, "/", "").await;
+        found.len() == 3 && found.values().all(|count| *count == n)
+    };
+    stand.apply(&[("blog.test", over(vec![one.upstream(), two.upstream()], slowly("round_robin")))]);
+    // Both are new: between them it is even at once.
+    counts(&stand, 2, "/", "").await;
+    tokio::time::sleep(SPAN + Duration::from_millis(200)).await;
+    assert_eq!(counts(&stand, 20, "/", "").await["one"], 10);
+    let all = vec![one.upstream(), two.upstream(), new.upstream()];
+    stand.apply(&[("blog.test", over(all.clone(), slowly("round_robin")))]);
+    let began = Instant::now();
+    let found = counts(&stand, 60, "/", "").await;
+    // As much of its 20 as it is warm by then, and some, since shares are rough.
+    let warm = began.elapsed().as_secs_f64() / SPAN.as_secs_f64();
+    let few = found.get("new").copied().unwrap_or_default();
+    assert!((few as f64) <= 20.0 * warm + 4.0, "{few} of 60 at {warm:.2} of its time: {found:?}");
+    tokio::time::sleep((SPAN + Duration::from_millis(200)).saturating_sub(began.elapsed())).await;
+    assert!(even(10).await, "its share is full");
+    // By who has least to do, a new one counts as busier than it is.
+    let newer = App::start("newer").await;
+    let four = [all, vec![newer.upstream()]].concat();
+    stand.apply(&[("blog.test", over(four.clone(), slowly("least_connections")))]);
+    let began = Instant::now();
+    let found = counts(&stand, 40, "/", "").await;
+    assert!(
+        began.elapsed() > SPAN || !found.contains_key("newer"),
+        "all others have nothing to do: {found:?}"
+    );
+    // Without slow start it takes part at once.
+    stand.apply(&[("blog.test", over(four, json!({})))]);
+    assert_eq!(counts(&stand, 40, "/", "").await["newer"], 10);
+}
+
+/// A health check of gRPC asks the service by its own protocol, and believes its status.
+#[tokio::test]
+async fn a_grpc_service_says_how_it_is() {
+    let stand = Stand::start();
+    let serving = Arc::new(AtomicBool::new(true));
+    let (one, two) = (
+        grpc_server(serving.clone()).await,
+        grpc_server(Arc::new(AtomicBool::new(true))).await,
+    );
+    let policy = json!({"upstream": {"kind": "h2c"}, "active_health": {"probe": {"kind": "grpc", "service": "blog"}, "interval_seconds": 1,
+        "timeout_seconds": 1, "healthy_after": 1, "unhealthy_after": 1}});
+    let both = [one, two].map(|address| Upstream { address }).to_vec();
+    stand.apply(&[("blog.test", over(both, policy.clone()))]);
+    let state = |stand: &Stand, place: std::net::SocketAddr| {
+        let report = stand.edge.report();
+        report
+            .upstreams
+            .into_iter()
+            .find(|one| one.place == place.to_string())
+            .unwrap()
+            .state
+    };
+    serving.store(false, SeqCst);
+    let not_serving = |why: &str| why == "its status is 2, not SERVING";
+    eventually(
+        "it is known not to serve",
+        || matches!(state(&stand, one), UpstreamState::Unhealthy { why } if not_serving(&why)),
+    )
+    .await;
+    assert_eq!(state(&stand, two), UpstreamState::Well);
+    serving.store(true, SeqCst);
+    eventually("it serves again", || state(&stand, one) == UpstreamState::Well).await;
+    // What speaks no HTTP/2 is not well either.
+    let plain = App::start("plain").await;
+    stand.apply(&[("blog.test", over(vec![plain.upstream()], policy))]);
+    eventually("it is no gRPC service", || {
+        matches!(state(&stand, plain.address), UpstreamState::Unhealthy { .. })
+    })
+    .await;
+}
+
+/// A server of HTTP/2 without TLS that echoes messages and ends with trailers, as gRPC does. To health checks it says
+/// whether it is serving.
+async fn grpc_server(serving: Arc<AtomicBool>) -> std::net::SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            let serving = serving.clone();
             tokio::spawn(async move {
                 let mut connection = h2::server::handshake(stream).await.unwrap();
                 while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    let status = if serving.load(SeqCst) { 1 } else { 2 };
                     tokio::spawn(async move {
                         let te = request.headers().get("te").cloned();
                         let path = request.uri().path().to_owned();
@@ -273,7 +419,7 @@ async fn grpc_server() -> std::net::SocketAddr {
                             .header("x-te", te.unwrap_or(http::HeaderValue::from_static("none")));
                         let mut answer = respond.send_response(head.body(()).unwrap(), false).unwrap();
                         if path.ends_with("/Check") {
-                            answer.send_data(vec![0, 0, 0, 0, 2, 8, 1].into(), false).unwrap();
+                            answer.send_data(vec![0, 0, 0, 0, 2, 8, status].into(), false).unwrap();
                         }
                         while let Some(Ok(data)) = body.data().await {
                             let _ = body.flow_control().release_capacity(data.len());
@@ -296,11 +442,9 @@ async fn grpc_server() -> std::net::SocketAddr {
 async fn grpc_passes_with_its_trailers() {
     let stand = Stand::start();
     let upstream = Upstream {
-        address: grpc_server().await,
+        address: grpc_server(Arc::new(AtomicBool::new(true))).await,
     };
-    let policy = json!({"upstream": {"kind": "h2c"}, "active_health": {"probe": {"kind": "grpc", "service": "blog"}, "interval_seconds": 1,
-        "timeout_seconds": 1, "healthy_after": 1, "unhealthy_after": 1}});
-    stand.apply(&[("blog.test", over(vec![upstream], policy))]);
+    stand.apply(&[("blog.test", over(vec![upstream], json!({"upstream": {"kind": "h2c"}})))]);
     let tls = stand.tls(stand.https, "blog.test", &["h2"]).await.unwrap();
     let (sender, connection) = h2::client::handshake(tls).await.unwrap();
     tokio::spawn(async move {
@@ -329,8 +473,6 @@ async fn grpc_passes_with_its_trailers() {
     let post = "POST /x HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     let answer = raw(stand.http, post).await;
     assert!(answer.status == 200 && answer.body.contains("hello"), "{answer:?}");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(stand.edge.report().upstreams[0].state, UpstreamState::Well);
 }
 
 #[tokio::test]
