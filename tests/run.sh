@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs every check of the project. On a fresh Debian machine it first installs what the checks need (apt, npm, crates).
 #
-#   tests/run.sh [--long] [--no-install] [FILTER…]
+#   tests/run.sh [--long] [--bench] [--no-install] [FILTER…]
 #
 #   --long         the tests marked `#[ignore]` too: 200 kills during writes, 20 deployments under load,
 #                  testssl.sh; and a minute of fuzzing for each parser
+#   --bench        the table of the edge beside nginx, HAProxy and Caddy too: a release build, then ten minutes
 #   --no-install   fails in words where something is missing, and installs nothing
 #   FILTER…        only the Rust tests whose names contain one of these; no linters, no UI
 #
@@ -16,10 +17,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-long= install=yes filters=()
+long= bench= install=yes filters=()
 while (($#)); do
     case $1 in
         --long) long=yes ;;
+        --bench) bench=yes ;;
         --no-install) install= ;;
         -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
         -*) echo "tests: no such option: $1" >&2; exit 2 ;;
@@ -35,7 +37,7 @@ export PATH="$HOME/.cargo/bin:$PATH"
 if [ "$(id -u)" != 0 ]; then
     # The engine, small disks and sshd need root.
     command -v sudo >/dev/null || die "run this as root: it starts a container engine, mounts small disks and starts sshd"
-    exec sudo env "PATH=$PATH" "HOME=$HOME" ${SERVERKIT_CACHE:+"SERVERKIT_CACHE=$SERVERKIT_CACHE"} bash tests/run.sh ${long:+--long} "${filters[@]}"
+    exec sudo env "PATH=$PATH" "HOME=$HOME" ${SERVERKIT_CACHE:+"SERVERKIT_CACHE=$SERVERKIT_CACHE"} bash tests/run.sh ${long:+--long} ${bench:+--bench} "${filters[@]}"
 fi
 
 cache=${SERVERKIT_CACHE:-$HOME/.cache/serverkit}
@@ -300,6 +302,8 @@ if ((${#filters[@]} == 0)) && [ -f tests/ui/package.json ]; then
     check "UI packages" npm --prefix tests/ui ci --no-audit --no-fund --loglevel error
     tests ui npm --prefix tests/ui test
 fi
+# Last, since nothing else may run beside it.
+if [ -n "$bench" ]; then check "edge benchmark" tests/bench/edge/run.sh table; fi
 
 say "results"
 ((${#broken[@]} == 0)) || printf 'failed: %s\n' "${broken[@]}"
