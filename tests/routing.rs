@@ -208,6 +208,11 @@ async fn rules_and_why() {
     assert_eq!(says("/robots.txt").await, "go away");
     let moved = panel.visit("a.test", "/old/a?b").await.expect(308);
     assert_eq!(moved.header("location").as_deref(), Some("/new/a"));
+    for status in ["301", "302", "307", "308"] {
+        let change = format!("action.status={status}");
+        panel.cli(&["domain", "rule", "set", "a.test", "old", &change]).await.expect(0);
+        panel.visit("a.test", "/old/a").await.expect(status.parse().unwrap());
+    }
 
     // Why this?
     let why = async |method: &str, url: &str| {
@@ -324,6 +329,24 @@ async fn docker_ports_rules_and_canaries_to_other_apps() {
         (panel.visit("one.test", "/").await.text() == "hello one").then_some(())
     })
     .await;
+    panel.cli(&["domain", "canary", "one.test", "--off"]).await.expect(0);
+    // So does one that is slow.
+    panel.post("/api/v1/apps/two/start", json!({})).await.expect(202);
+    eventually("it runs again", Duration::from_secs(60), || async {
+        (panel.visit("one.test", "/two/").await.text() == "hello two").then_some(())
+    })
+    .await;
+    let canary = json!({"app": "two", "percent": 100, "limits": {"min_requests": 3, "max_p95_millis": 400}});
+    panel.put("/api/v1/domains/one.test/canary", canary).await.expect(200);
+    for _ in 0..3 {
+        assert_eq!(panel.visit("one.test", "/slow?seconds=1").await.expect(200).text(), "hello two");
+    }
+    eventually("the canary is taken back", Duration::from_secs(20), || async {
+        (panel.visit("one.test", "/").await.text() == "hello one").then_some(())
+    })
+    .await;
+    let status = panel.cli(&["edge", "status"]).await.expect(0).stdout;
+    assert!(status.contains("and 400 ms is the limit"), "{status}");
     panel.cli(&["domain", "canary", "one.test", "--off"]).await.expect(0);
 
     // TCP: the app's own HTTP, on a port of its own.

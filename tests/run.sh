@@ -65,6 +65,8 @@ ip iproute2
 iptables iptables
 pgrep procps
 mount mount
+unshare util-linux
+mkfs.ext4 e2fsprogs
 dockerd docker.io
 apparmor_parser apparmor
 debootstrap debootstrap
