@@ -1,10 +1,12 @@
 //! Certificates: at once from the panel's own authority, then from Pebble by HTTP-01, TLS-ALPN-01 and DNS-01 (with BIND),
-//! renewed, and kept when it fails; no order where it would fail; certificates of one's own; DNS providers.
+//! renewed when the authority says so (RFC 9773), and kept when it fails; no order where it would fail; certificates of one's own; DNS providers.
 
 use crate::deploy::text;
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{EXTERNAL_ACCOUNT, NameServer, Pebble, TestAuthority, TestPanel, eventually_ok};
+use testkit::{
+    AcmeFront, Advice, EXTERNAL_ACCOUNT, NameServer, Options, Pebble, TestAuthority, TestPanel, eventually_ok, moment, renewal_id, tls,
+};
 
 const ORDERED: Duration = Duration::from_secs(90);
 
@@ -294,6 +296,167 @@ async fn a_lost_account_is_made_again_and_kept() {
     panel.post(renew, json!({})).await.expect(202);
     in_state(&panel, "shop.example.com", other(second)).await;
     assert!(!pebble.log().contains("There are now 2 accounts"), "{}", pebble.log());
+}
+
+/// RFC 9773: the panel asks when to renew, keeps to when it may ask again, renews as early as it is told, and says what
+/// the order replaces.
+#[tokio::test]
+async fn the_authority_says_when_to_renew() {
+    let mut panel = TestPanel::start().await;
+    let pebble = Pebble::start(panel.http_port, 0).await;
+    let front = AcmeFront::start(&pebble, ([127, 0, 0, 1], 0).into(), &["localhost"]).await;
+    let settings = json!({"acme_directory": front.directory(), "acme_ca_pem": front.ca_pem()});
+    panel.patch("/api/v1/settings", settings).await.expect(200);
+    let host = "shop.example.com";
+    panel.create_app(app(host)).await;
+    in_state(&panel, host, |now| now["state"] == "valid" && now["origin"] == "acme").await;
+    let shown = async |port: u16| renewal_id(&tls(port, host).await.unwrap().1);
+    let first = shown(panel.https_port).await;
+    assert_eq!(front.replaced(), [None], "the first replaces nothing");
+    let asks = async |times: usize| {
+        eventually_ok("it asks", ORDERED, || async {
+            let asked = front.asked(&first);
+            if asked >= times {
+                Ok(())
+            } else {
+                Err(format!("asked {asked} times"))
+            }
+        })
+        .await;
+    };
+    // A new domain wakes the certifier: two turns of it, the first of which has ended.
+    let mut made = 0;
+    let mut turns = async |panel: &TestPanel| {
+        for _ in 0..2 {
+            made += 1;
+            let host = format!("turn{made}.test");
+            panel.post("/api/v1/apps/shop/domains", json!({ "host": host })).await.expect(201);
+            in_state(panel, &host, |now| now["state"] == "valid").await;
+        }
+    };
+
+    // Nothing is known of the first: what fails is asked again only after hours, and not in each turn.
+    turns(&panel).await;
+    asks(1).await;
+    turns(&panel).await;
+    assert_eq!(front.asked(&first), 1);
+    let (from, to) = (moment(30), moment(31));
+    let later = Advice::Window {
+        from: from.clone(),
+        to: to.clone(),
+        ask_after: 4 * 3600,
+    };
+    front.advise(&first, later);
+    panel.stop().await;
+    panel.start_again().await;
+    let told = in_state(&panel, host, |now| !now["renew_from"].is_null()).await;
+    assert_eq!(
+        (&text(&told, "renew_from")[..19], &text(&told, "renew_to")[..19]),
+        (&from[..19], &to[..19])
+    );
+    let next = text(&told, "next_try_at");
+    assert!(
+        from[..19] <= next[..19] && next[..19] <= to[..19],
+        "{next} is between {from} and {to}"
+    );
+    // Retry-After holds over a restart.
+    let asked = front.asked(&first);
+    panel.stop().await;
+    panel.start_again().await;
+    turns(&panel).await;
+    assert_eq!(front.asked(&first), asked, "it may ask again in four hours");
+
+    // Five hours later it may; a server that is broken then, or says nonsense, changes nothing.
+    for (advice, clock) in [(Advice::Broken, "+5h"), (Advice::Nonsense, "+12h")] {
+        front.advise(&first, advice);
+        let asked = front.asked(&first);
+        panel.stop().await;
+        panel.start_again_with(|options| options.clock(Some(clock))).await;
+        asks(asked + 1).await;
+        turns(&panel).await;
+        assert_eq!(front.asked(&first), asked + 1, "nor is it asked in each turn");
+        assert_eq!(text(&certificate(&panel, host).await, "next_try_at"), next);
+    }
+
+    // Now it is to be renewed at once.
+    let now = Advice::Window {
+        from: moment(-2),
+        to: moment(-1),
+        ask_after: 3600,
+    };
+    front.advise(&first, now);
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+19h"))).await;
+    turns(&panel).await;
+    let second = eventually_ok("it is renewed early", ORDERED, || async {
+        let id = shown(panel.https_port).await;
+        if id == first { Err("still the first".to_owned()) } else { Ok(id) }
+    })
+    .await;
+    assert_eq!(
+        front.replaced(),
+        [None, Some(first.clone())],
+        "the order says which one it replaces"
+    );
+    let renewed = in_state(&panel, host, |now| now["state"] == "valid" && now["renew_from"].is_null()).await;
+    assert!(text(&renewed, "next_try_at") > next, "the new one is not renewed early: {renewed}");
+
+    // Somebody replaced it already: then the order goes without that.
+    front.refuse_replacements();
+    panel
+        .post(&format!("/api/v1/certificates/{host}/renew"), json!({}))
+        .await
+        .expect(202);
+    eventually_ok("it is renewed all the same", ORDERED, || async {
+        let id = shown(panel.https_port).await;
+        if id == second { Err("still the second".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    assert_eq!(front.replaced(), [None, Some(first), Some(second), None]);
+}
+
+/// Let's Encrypt's staging directory in place of its real one, by a switch. Both names are this machine, as the panel
+/// sees it: it has an `/etc/hosts` of its own, and no name server.
+#[tokio::test]
+async fn the_staging_switch() {
+    const REAL: &str = "acme-v02.api.letsencrypt.org";
+    const STAGING: &str = "acme-staging-v02.api.letsencrypt.org";
+    // All of 127.0.0.0/8 is loopback: an address on which nobody else has port 443.
+    let [.., a, b] = std::process::id().to_be_bytes();
+    let address = std::net::SocketAddr::from(([127, 77, a, b.max(1)], 443));
+    let folder = tempfile::tempdir().unwrap();
+    let (hosts, resolv) = (folder.path().join("hosts"), folder.path().join("resolv.conf"));
+    std::fs::write(&hosts, format!("127.0.0.1 localhost\n{} {REAL} {STAGING}\n", address.ip())).unwrap();
+    std::fs::write(&resolv, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n").unwrap();
+    let (hosts, resolv) = (hosts.display().to_string(), resolv.display().to_string());
+    let inside = "mount --bind \"$0\" /etc/hosts && mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$@\"";
+    let panel = Options::default()
+        .through(&["unshare", "--mount", "sh", "-c", inside, &hosts, &resolv])
+        .start()
+        .await;
+    let pebble = Pebble::start(panel.http_port, 0).await;
+    let front = AcmeFront::start(&pebble, address, &[REAL, STAGING]).await;
+    let settings = json!({
+        "acme_ca_pem": front.ca_pem(),
+        "acme_staging": true,
+        "dns_servers": [pebble.name_server()],
+        "public_addresses": ["127.0.0.1"],
+    });
+    let changed = panel.patch("/api/v1/settings", settings).await.expect(200).json();
+    assert_eq!(changed["acme_staging"], true);
+    panel.create_app(app("shop.example.com")).await;
+    let first = in_state(&panel, "shop.example.com", |now| now["origin"] == "acme").await;
+    assert_eq!(front.hosts(), [STAGING.to_owned()].into(), "the real one hears nothing");
+    panel.cli(&["settings", "set", "acme_staging=false"]).await.expect(0);
+    panel
+        .post("/api/v1/certificates/shop.example.com/renew", json!({}))
+        .await
+        .expect(202);
+    in_state(&panel, "shop.example.com", |now| {
+        now["state"] == "valid" && now["fingerprint"] != first["fingerprint"]
+    })
+    .await;
+    assert_eq!(front.hosts(), [REAL.to_owned(), STAGING.to_owned()].into());
 }
 
 /// A wildcard by DNS-01 through RFC 2136 at a real BIND: it serves what it covers, and apps below it need no orders.

@@ -122,6 +122,9 @@ impl Pebble {
         self.log().lines().filter(|line| line.contains("Added order")).count()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.directory_port
+    }
     /// For the setting `acme_directory`.
     pub fn directory(&self) -> String {
         format!("https://localhost:{}/dir", self.directory_port)

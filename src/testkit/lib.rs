@@ -1,11 +1,12 @@
 //! What the black-box tests are written with: a real panel per test ([`TestPanel`]), a client of its API
-//! ([`Api`]), Git repositories ([`GitFixture`]) and a server for them, an ACME server ([`Pebble`]), a name server ([`NameServer`]), an engine that
+//! ([`Api`]), Git repositories ([`GitFixture`]) and a server for them, an ACME server ([`Pebble`], and [`AcmeFront`] before it), a name server ([`NameServer`]), an engine that
 //! may be stopped ([`PrivateEngine`]), WebSockets, HTTP/3 ([`Http3`]), load, and polling ([`eventually`]).
 //!
 //! It uses nothing of serverkit's own code: what it checks is what a user would see.
 #![allow(clippy::print_stdout)]
 
 mod acme;
+mod acme_front;
 mod api;
 mod cli;
 mod engine;
@@ -21,6 +22,7 @@ mod registry;
 mod socket;
 
 pub use acme::{EXTERNAL_ACCOUNT, Pebble, TestAuthority};
+pub use acme_front::{AcmeFront, Advice, moment, renewal_id};
 pub use api::{Api, Reply};
 pub use cli::{Output, run_serverkit};
 pub use engine::{PrivateEngine, docker, docker_host};

@@ -11,6 +11,7 @@ use crate::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -52,6 +53,7 @@ pub struct Options {
     clock: Option<String>,
     config: String,
     everywhere: bool,
+    through: Vec<String>,
 }
 
 impl Default for Options {
@@ -65,6 +67,7 @@ impl Default for Options {
             clock: None,
             config: String::new(),
             everywhere: false,
+            through: Vec::new(),
         }
     }
 }
@@ -104,6 +107,11 @@ impl Options {
     /// Listens on every address of both families, not on 127.0.0.1 alone.
     pub fn everywhere(mut self) -> Options {
         self.everywhere = true;
+        self
+    }
+    /// Started by this command, which gets the program and its arguments and must become it (`exec`).
+    pub fn through(mut self, command: &[&str]) -> Options {
+        self.through = command.iter().map(|word| (*word).to_owned()).collect();
         self
     }
     /// More lines of its configuration.
@@ -211,7 +219,10 @@ impl TestPanel {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(serverkit_binary());
+        let mut words: Vec<OsString> = self.options.through.iter().map(OsString::from).collect();
+        words.push(serverkit_binary().into());
+        let mut command = Command::new(words.remove(0));
+        command.args(words);
         let none = self._folder.path().join("no-engine.sock");
         let engine = self.options.engine.clone().unwrap_or_else(|| format!("unix://{}", none.display()));
         let here = if self.options.everywhere { "" } else { "127.0.0.1" };

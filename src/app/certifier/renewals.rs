@@ -4,7 +4,7 @@ use super::{Certifier, Wanted, account::Authority};
 use std::time::Duration;
 use types::{CertificateOrigin, CertificateState, Renewal, Result, Time};
 
-/// How often the authority is asked when to renew, where it says nothing of that.
+/// How often the authority is asked when to renew, where it says nothing of that, or nothing of use (RFC 9773, 4.3.3).
 const ASK_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 impl Certifier {
@@ -24,13 +24,19 @@ impl Certifier {
     pub(super) async fn ask(&mut self, wanted: &Wanted, authority: &Authority) -> Result<()> {
         let (now, share) = (self.ground.world.now(), self.ground.world.share());
         self.asked.insert(wanted.slot.clone(), now);
-        let window = match authority.client.renewal(&wanted.certificate.chain_pem).await {
-            Ok(Some(window)) => window,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                tracing::warn!("asking when to renew {}: {error}", wanted.words());
-                return Ok(());
-            }
+        let answered = authority.client.renewal(&wanted.certificate.chain_pem).await;
+        if let Err(error) = &answered {
+            tracing::warn!("asking when to renew {}: {error}", wanted.words());
+        }
+        let Ok(Some(window)) = answered else {
+            // What it said before holds, and it is not asked in every turn.
+            return self
+                .change(&wanted.slot, |certificate| {
+                    if let Some(known) = &mut certificate.renewal {
+                        known.ask_at = now.plus(ASK_EVERY);
+                    }
+                })
+                .await;
         };
         self.change(&wanted.slot, |certificate| {
             let known = certificate
