@@ -10,13 +10,13 @@ use tokio::{
 };
 
 /// A server of `tests/peers`; it stops when this is dropped.
-struct Peer {
-    issuer: String,
+pub struct Peer {
+    pub issuer: String,
     _process: Child,
 }
 
 impl Peer {
-    async fn start(script: &str, arguments: &[&str]) -> Peer {
+    pub async fn start(script: &str, arguments: &[&str]) -> Peer {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         assert!(folder.join("node_modules").is_dir(), "run: npm ci in tests/peers");
         let mut process = Command::new("node")
@@ -37,7 +37,7 @@ impl Peer {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Peer { issuer, _process: process }
     }
-    async fn tell(&self, api: &Api, path: &str, body: Value) -> Value {
+    pub async fn tell(&self, api: &Api, path: &str, body: Value) -> Value {
         let client = api.anonymous();
         let request = client.request(Method::POST, &format!("{}{path}", self.issuer)).json(&body);
         client.send(request).await.expect(200).json()

@@ -20,6 +20,7 @@ mod deploy;
 mod edge_live;
 mod faults;
 mod files;
+mod forges;
 mod guards;
 mod identity_providers;
 mod invitations;

@@ -603,6 +603,7 @@ fn fill(path: &str) -> String {
             "ports" => "tcp-5432".to_owned(),
             "volumes" => format!("vol_{nobody}"),
             "servers" => format!("srv_{nobody}"),
+            "forges" => format!("frg_{nobody}"),
             "registries" => format!("reg_{nobody}"),
             "roles" => format!("rol_{nobody}"),
             "teams" => format!("tea_{nobody}"),

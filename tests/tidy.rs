@@ -134,7 +134,7 @@ const ONLY: [(&str, &[&str]); 19] = [
     ("instant_acme", &["acme"]),
     ("argon2", &["identity", "catalog"]),
     ("totp_rs", &["identity"]),
-    ("jsonwebtoken", &["identity"]),
+    ("jsonwebtoken", &["identity", "source"]),
     ("webauthn_rs", &["identity"]),
     ("ldap3", &["identity"]),
     ("lettre", &["notify"]),

@@ -22,6 +22,7 @@ mod edge;
 mod events;
 mod failures;
 mod files;
+mod forges;
 mod health;
 mod hooks;
 mod identity_providers;
@@ -311,7 +312,12 @@ type Operations = (
         identity_providers::IdentityProvidersApi,
         saml::SamlApi,
     ),
-    (catalogs::CatalogsApi, imports::ImportsApi, template_updates::TemplateUpdatesApi),
+    (
+        catalogs::CatalogsApi,
+        forges::ForgesApi,
+        imports::ImportsApi,
+        template_updates::TemplateUpdatesApi,
+    ),
 );
 
 fn operations(panel: &Panel, world: &World) -> Operations {
@@ -374,6 +380,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
         ),
         (
             catalogs::CatalogsApi(panel()),
+            forges::ForgesApi(panel()),
             imports::ImportsApi(panel()),
             template_updates::TemplateUpdatesApi(panel()),
         ),

@@ -12,7 +12,7 @@ use crate::{
 use bytes::Bytes;
 use poem::{
     Request, Response,
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 use rust_embed::RustEmbed;
 use serde_json::Value;
@@ -35,6 +35,9 @@ pub(crate) const DOCUMENT: &str = "api/openapi.json";
 /// The documentation of the API.
 pub(crate) const REFERENCE: &str = "api/docs.html";
 
+/// The one page that sends a form elsewhere: to GitHub, or to an Enterprise Server wherever that is.
+const APP_PAGE: &str = "forges/app";
+
 /// What pages may load: their own origin and nothing else. No script and no style stands in a page itself.
 pub(crate) const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
      connect-src 'self'; worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -45,7 +48,13 @@ pub(crate) fn answer(request: &Request) -> Option<Response> {
         return None;
     }
     let path = request.uri().path().trim_start_matches('/');
-    file(if is_page(path) { "index.html" } else { path }, request.headers())
+    let mut answer = file(if is_page(path) { "index.html" } else { path }, request.headers());
+    if let (APP_PAGE, Some(answer)) = (path, &mut answer) {
+        let policy = POLICY.replace("form-action 'self'", "form-action 'self' https: http:");
+        let policy = HeaderValue::from_str(&policy).expect("it is made of letters and signs");
+        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
 }
 
 fn is_page(path: &str) -> bool {

@@ -37,6 +37,8 @@ pub struct Webhook {
     pub poll_seconds: Option<u32>,
     /// Why the repository could not be asked the last time.
     pub poll_error: Option<String>,
+    /// The panel has made it at the forge itself, in this repository.
+    pub registered: Option<String>,
     pub created_at: Option<OffsetDateTime>,
 }
 
@@ -236,6 +238,7 @@ impl From<app::WebhookView> for Webhook {
             paths: webhook.rules.paths,
             poll_seconds: webhook.poll_seconds,
             poll_error: webhook.poll_error,
+            registered: webhook.registered.map(|hook| hook.repository.path.to_string()),
             created_at: Some(moment(webhook.created_at)),
         }
     }
@@ -253,6 +256,7 @@ fn none() -> Webhook {
         paths: Vec::new(),
         poll_seconds: None,
         poll_error: None,
+        registered: None,
         created_at: None,
     }
 }
@@ -318,6 +322,20 @@ impl WebhooksApi {
     ) -> Answer<Done> {
         self.0.webhooks.remove(&who.actor, &app.0).await?;
         Ok(Done::Done)
+    }
+
+    /// Make an app's webhook at its forge
+    ///
+    /// For an app from a connected forge: the panel gives the address and the secret to the forge itself. Again, it mends what
+    /// somebody changed there.
+    #[oai(path = "/apps/:app/webhook/register", method = "post", operation_id = "webhook_register")]
+    async fn webhook_register(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Json<Webhook>> {
+        Ok(Json(self.0.webhooks.register(&who.actor, &app.0).await?.into()))
     }
 
     /// Make a new address and secret

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use store::Batch;
 use types::{
     Action, Actor, App, AppId, AppName, BuildWish, Cause, ContainerPath, DeployCommands, DeployLock, DesiredState, Environment, Error,
-    Fact, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Phase, RepoPath, Result, Secret, Slug, Source,
-    VariableOwner,
+    Fact, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Phase, RepoPath, RepositoryPath, Result, Secret, Slug,
+    Source, VariableOwner,
 };
 
 /// What somebody wants to run.
@@ -57,7 +57,10 @@ pub struct NewApp {
 #[derive(Debug, Clone)]
 pub enum NewSource {
     Git {
-        url: GitUrl,
+        /// Left out with `forge`.
+        url: Option<GitUrl>,
+        /// A repository at a connected forge, by whose id or name; in place of `url`, `user` and `password`.
+        forge: Option<(String, RepositoryPath)>,
         branch: Option<GitRef>,
         folder: RepoPath,
         dockerfile: RepoPath,

@@ -6,6 +6,7 @@ mod stack;
 use crate::{
     containers::{self, must_stop_first, tail},
     deployments::{git_login, log_name, moved},
+    forge_reports,
     ground::Ground,
     registries, releases, routing, uploads,
     variables::effective,
@@ -283,10 +284,12 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
             }
             _ => {}
         }
+        batch = forge_reports::note(ground, app, &deployment.value, batch)?;
         match ground.store.commit(batch).await {
             Err(Error::Stale { .. }) => continue,
             other => other?,
         }
+        ground.wake_forge_reports();
         let saved = load(ground, &id)?;
         ground
             .events
@@ -464,7 +467,7 @@ impl Step<'_> {
     async fn fetch_source(&self, git: &GitSource) -> Result<types::Commit> {
         let folder = work_folder(self.ground, &self.deployment.id);
         let _ = tokio::fs::remove_dir_all(&folder).await;
-        let login = git_login(self.ground, git)?;
+        let login = git_login(self.ground, git).await?;
         let reference = self.deployment.reference.clone().or_else(|| git.branch.clone());
         let wanted = reference
             .as_ref()

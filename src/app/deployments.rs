@@ -2,6 +2,7 @@
 
 use crate::{
     apps::{find_app, is_active, not_trashed},
+    forge_reports, forges,
     ground::Ground,
     releases,
     sight::{of, owned},
@@ -13,8 +14,8 @@ use std::{collections::HashMap, sync::Arc};
 use store::{Batch, Stored};
 use telemetry::{Numbered, Page};
 use types::{
-    Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, GitRef, GitSource, Kind, Phase, Result,
-    Source, Step, UploadId,
+    Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, ForgeReport, GitRef, GitSource, Kind,
+    Phase, Result, Source, Step, UploadId,
 };
 
 #[derive(Debug, Clone)]
@@ -220,6 +221,33 @@ impl Deployments {
         Ok(self.ground.logs.follow(&log_name(&deployment.id), after))
     }
 
+    /// What the app's forge was told of it; `None`: the app is from no connected forge, or there was no commit yet.
+    pub async fn forge_report(&self, actor: &Actor, id: &str) -> Result<Option<ForgeReport>> {
+        actor.may_somewhere(Action::View)?;
+        let (deployment, _) = self.find(actor, Action::View, id)?;
+        let known = self.ground.store.forge_reports.find(deployment.id.as_str())?;
+        Ok(known.map(|stored| stored.value))
+    }
+
+    /// Tells the forge again, now. Fails with `Busy` when there is nothing to tell.
+    pub async fn report_again(&self, actor: &Actor, id: &str) -> Result<ForgeReport> {
+        actor.may_somewhere(Action::Deploy)?;
+        let (deployment, _) = self.find(actor, Action::Deploy, id)?;
+        let now = self.ground.world.now();
+        let again = |known: &mut ForgeReport| {
+            known.next_at = Some(now);
+            known.failures = 0;
+            Ok(())
+        };
+        match self.ground.store.forge_reports.update(deployment.id.as_str(), again).await {
+            Err(Error::NotFound { .. }) => Err(Error::busy("there is no forge to tell of this deployment")),
+            other => {
+                self.ground.wake_forge_reports();
+                other.map(|stored| stored.value)
+            }
+        }
+    }
+
     fn find(&self, actor: &Actor, action: Action, id: &str) -> Result<(Deployment, App)> {
         let stored = self.ground.store.deployments.claimed(id)?;
         let deployment = owned(&self.ground, actor, action, stored, Kind::Deployment, id)?;
@@ -256,6 +284,7 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
     for mut waiting in waiting_of(ground, &app.id)? {
         waiting.enter(Phase::Superseded, now);
         waiting.error = Some(format!("#{} came before this one began", app.deployments + 1));
+        batch = forge_reports::note(ground, app, &waiting, batch)?;
         batch = batch.save(waiting);
     }
     app.deployments += 1;
@@ -295,7 +324,6 @@ fn waiting_of(ground: &Ground, app: &AppId) -> Result<Vec<Stored<Deployment>>> {
     Ok(all.into_iter().filter(|deployment| deployment.phase == Phase::Queued).collect())
 }
 
-/// How to get into an app's repository.
 /// Fails with `Busy` while deployments of the app are locked.
 pub(crate) fn must_be_unlocked(ground: &Ground, app: &App) -> Result<()> {
     match app.locked(ground.world.now()) {
@@ -304,7 +332,11 @@ pub(crate) fn must_be_unlocked(ground: &Ground, app: &App) -> Result<()> {
     }
 }
 
-pub(crate) fn git_login(ground: &Ground, git: &GitSource) -> Result<Login> {
+/// How to get into an app's repository. Of one at a connected forge this may ask the forge for a token.
+pub(crate) async fn git_login(ground: &Ground, git: &GitSource) -> Result<Login> {
+    if let Some(repository) = &git.forge {
+        return forges::access::login(ground, repository).await;
+    }
     match &git.deploy_key {
         Some(key) if git.url.is_ssh() => Ok(Login::Key {
             private: ground.store.unseal(key)?,

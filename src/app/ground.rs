@@ -1,6 +1,6 @@
 //! What every service stands on: the store, the world, the node, and what was last seen of it.
 
-use crate::{containers::Retiring, deployer::Running, events::Events, observed::Observed, routing::Routing};
+use crate::{containers::Retiring, deployer::Running, events::Events, forges::access::Known, observed::Observed, routing::Routing};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use jobs::Wake;
@@ -43,6 +43,7 @@ pub(crate) struct Wakes {
     pub deploy: Wake,
     pub certificates: Wake,
     pub mail: Wake,
+    pub forge_reports: Wake,
 }
 
 pub(crate) struct Ground {
@@ -59,6 +60,7 @@ pub(crate) struct Ground {
     pub routing: Routing,
     pub running: Running,
     pub retiring: Retiring,
+    pub forges: Known,
     pub wakes: Wakes,
 }
 
@@ -81,6 +83,9 @@ impl Ground {
     }
     pub fn wake_deploy(&self) {
         self.wakes.deploy.wake();
+    }
+    pub fn wake_forge_reports(&self) {
+        self.wakes.forge_reports.wake();
     }
     pub fn wake_certificates(&self) {
         self.wakes.certificates.wake();

@@ -1,7 +1,7 @@
 //! Takes away what is over: what the build cache has beyond its budget, old releases and their images, old events, audit entries and logs, the trash, networks of environments that
 //! are gone, work folders that a crash left. Only things that are ours, never volumes.
 
-use crate::{audit, build_cache, deployer::work_folder, deployments::log_name, ground::Ground, releases::releases_of, trash, uploads};
+use crate::{audit, build_cache, deployer::work_folder, deployments::log_name, forge_reports, ground::Ground, releases::releases_of, trash, uploads};
 use async_trait::async_trait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use store::Batch;
@@ -100,7 +100,8 @@ impl Housekeeping {
             .filter(|deployment| deployment.finished_at.is_some_and(|at| at < limit) && !releases.contains(&deployment.id));
         let mut removed = 0;
         for deployment in old {
-            ground.store.commit(Batch::new().remove(deployment)).await?;
+            let batch = forge_reports::forget(ground, &deployment.id, Batch::new())?;
+            ground.store.commit(batch.remove(deployment)).await?;
             ground.logs.remove(&log_name(&deployment.id)).await?;
             removed += 1;
         }

@@ -380,7 +380,7 @@ pub(crate) fn refused_by_name(git: &GitSource, webhook: &Webhook, push: &Push) -
 
 /// As the repository itself says.
 async fn default_branch(ground: &Ground, git: &GitSource) -> Option<String> {
-    let login = git_login(ground, git).ok()?;
+    let login = git_login(ground, git).await.ok()?;
     let tips = tokio::time::timeout(COMPARING, source::tips(&git.url, &login, git.host_key.as_deref()));
     let tip = tips.await.ok()?.ok()?.into_iter().find(|tip| tip.default)?;
     tip.reference.strip_prefix("refs/heads/").map(str::to_owned)
@@ -453,7 +453,7 @@ async fn changed_files(ground: &Ground, app: &App, push: &mut Push) -> Result<Op
     }
     let compare = source::compare(Compare {
         url: git.url.clone(),
-        login: git_login(ground, git)?,
+        login: git_login(ground, git).await?,
         host_key: git.host_key.clone(),
         before: push.before.clone(),
         after,

@@ -27,6 +27,8 @@ mod edge;
 mod events;
 mod files;
 mod forecasts;
+mod forge_reports;
+mod forges;
 mod ground;
 mod health;
 mod housekeeping;
@@ -106,6 +108,8 @@ pub use edge::{EdgeService, NewStream, StreamView};
 pub use events::Events;
 pub use files::{FileView, FileWish, Files};
 pub use forecasts::{DnsSetup, DnsSetupRecord, Forecasts};
+pub use forge_reports::ForgeReporter;
+pub use forges::{AccessWish, AppPage, AppWish, ForgeChange, Forges, NewForge};
 pub use ground::Options;
 pub use health::HealthChecker;
 pub use housekeeping::Housekeeping;
@@ -138,6 +142,8 @@ pub use saml::SamlWish;
 pub use sessions::*;
 pub use settings::{SettingsChange, SettingsService};
 pub use setup::*;
+/// Of a forge, as its API tells.
+pub use source::forges::{ForgeBranch, Found as ForgeFound, Repository as FoundRepository};
 pub use sources::{Inspection, PlanView, Sources};
 pub use stacks::{ComposeReport, ServiceView, Stacks};
 /// Says for whom something is done, to the audit log.
@@ -204,6 +210,7 @@ pub struct Panel {
     pub api_limits: ApiLimitsService,
     pub certificates: Certificates,
     pub forecasts: Forecasts,
+    pub forges: Forges,
     pub dns: DnsService,
     pub deployments: Deployments,
     pub registries: Registries,
@@ -250,6 +257,7 @@ impl Panel {
             routing: Default::default(),
             running: Default::default(),
             retiring: Default::default(),
+            forges: Default::default(),
             observed: Default::default(),
             last_sample: Default::default(),
             wakes: Wakes::default(),
@@ -293,6 +301,7 @@ impl Panel {
             api_limits: ApiLimitsService::new(ground.clone())?,
             certificates: Certificates::new(ground.clone()),
             forecasts: Forecasts::new(ground.clone()),
+            forges: Forges::new(ground.clone()),
             dns: DnsService::new(ground.clone()),
             deployments: Deployments::new(ground.clone()),
             registries: Registries::new(ground.clone()),
@@ -335,6 +344,8 @@ impl Panel {
             allow_lists: AllowListWatch(self.allow_lists.clone()),
             health: HealthChecker::new(ground.clone()),
             sampler: Sampler::new(ground.clone()),
+            forge_reporter: ForgeReporter::new(ground.clone()),
+            forge_reports: ground.wakes.forge_reports.clone(),
             poller: Poller::new(ground.clone()),
             catalogs: CatalogReader::new(ground.clone(), self.shelves.clone()),
             notices: Notices::new(self.access.clone(), ground.clone()),
@@ -377,6 +388,8 @@ pub struct PanelJobs {
     pub allow_lists: AllowListWatch,
     pub health: HealthChecker,
     pub sampler: Sampler,
+    pub forge_reporter: ForgeReporter,
+    pub forge_reports: jobs::Wake,
     pub poller: Poller,
     pub catalogs: CatalogReader,
     pub notices: Notices,

@@ -103,7 +103,7 @@ impl jobs::Job for Poller {
 
 /// Asks once; answers how many branches and tags have moved. The first time it only looks.
 async fn poll(ground: &Arc<Ground>, app: &App, git: &GitSource, webhook: &Webhook) -> Result<usize> {
-    let tips = source::tips(&git.url, &git_login(ground, git)?, git.host_key.as_deref()).await?;
+    let tips = source::tips(&git.url, &git_login(ground, git).await?, git.host_key.as_deref()).await?;
     let now: BTreeMap<String, String> = tips.iter().map(|tip| (tip.reference.clone(), tip.commit.clone())).collect();
     let default = tips
         .iter()
@@ -140,7 +140,7 @@ async fn describe(ground: &Ground, git: &GitSource, webhook: &Webhook, tip: &Tip
     let before = webhook.seen.get(&tip.reference).cloned();
     let compare = Compare {
         url: git.url.clone(),
-        login: git_login(ground, git)?,
+        login: git_login(ground, git).await?,
         host_key: git.host_key.clone(),
         before: before.clone(),
         after: tip.commit.clone(),

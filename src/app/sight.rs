@@ -3,8 +3,8 @@
 use crate::ground::Ground;
 use store::{Store, Stored};
 use types::{
-    Action, Actor, App, AppId, Catalog, Delivery, Deployment, DnsProvider, Domain, Environment, EnvironmentId, Error, Event, Kind,
-    OrganizationId, Project, Registry, Result, Site, Stream, Volume,
+    Action, Actor, App, AppId, Catalog, Delivery, Deployment, DnsProvider, Domain, Environment, EnvironmentId, Error, Event,
+    ForgeConnection, Kind, OrganizationId, Project, Registry, Result, Site, Stream, Volume,
 };
 
 /// A record that lies somewhere in an organization.
@@ -174,4 +174,4 @@ macro_rules! of_the_whole {
         }
     )*};
 }
-of_the_whole!(Catalog, DnsProvider, Registry);
+of_the_whole!(Catalog, DnsProvider, ForgeConnection, Registry);

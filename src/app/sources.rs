@@ -77,7 +77,7 @@ impl Sources {
     }
 
     async fn look(&self, git: &GitSource, values: BTreeMap<String, String>) -> Result<Inspection> {
-        let login = git_login(&self.ground, git)?;
+        let login = git_login(&self.ground, git).await?;
         let branches = source::branches(&git.url, &login, git.host_key.as_deref()).await?;
         // Begins like what a fetch leaves behind, so that it is swept like that after a crash.
         let folder = self

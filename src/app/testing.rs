@@ -313,6 +313,7 @@ impl Bench {
             routing: Default::default(),
             running: Default::default(),
             retiring: Default::default(),
+            forges: Default::default(),
             wakes: Default::default(),
         });
         Bench {

@@ -263,6 +263,7 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     }
     let deployments = store.deployments.prefix(&prefix)?;
     for deployment in &deployments {
+        batch = crate::forge_reports::forget(ground, &deployment.id, batch)?;
         batch = batch.remove(deployment);
     }
     let uploads = store.uploads.prefix(&prefix)?;

@@ -587,6 +587,7 @@ pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
     for webhook in ground.store.webhooks.list()? {
         ground.redactor.learn(&ground.store.unseal(&webhook.secret)?);
     }
+    crate::forges::teach_redactor(ground)?;
     for registry in ground.store.registries.list()? {
         ground.redactor.learn(&ground.store.unseal(&registry.password)?);
     }

@@ -2,12 +2,13 @@
 
 use crate::{
     apps::{find_app, not_trashed},
+    forges::{access, connection_of, repository_of},
     ground::Ground,
 };
 use source::webhooks::Filter;
 use std::{collections::BTreeMap, sync::Arc};
 use store::Stored;
-use types::{Action, Actor, App, Error, Fact, Kind, PushRules, Result, Secret, Source, Webhook};
+use types::{Action, Actor, App, Error, Fact, ForgeRepository, Kind, PushRules, RegisteredHook, Result, Secret, Source, Webhook, report};
 
 /// Letters of 5 bits: 160 bits in an address, 200 in a secret.
 const KEY: usize = 32;
@@ -134,8 +135,11 @@ impl Webhooks {
             webhook.secret = sealed.clone();
             Ok(())
         };
-        let stored = self.ground.store.webhooks.update(app.id.as_str(), renew).await?;
+        let mut stored = self.ground.store.webhooks.update(app.id.as_str(), renew).await?;
         self.tell(actor, &app, "made a new address and secret".into()).await;
+        if let Some(registered) = stored.registered.clone() {
+            stored = self.register_at(stored, registered.repository).await?;
+        }
         self.view(stored.value, true)
     }
 
@@ -143,12 +147,68 @@ impl Webhooks {
     pub async fn remove(&self, actor: &Actor, app: &str) -> Result<()> {
         actor.may_somewhere(Action::Configure)?;
         let app = find_app(&self.ground, actor, Action::Configure, app)?;
+        let registered = self
+            .ground
+            .store
+            .webhooks
+            .find(app.id.as_str())?
+            .and_then(|stored| stored.value.registered);
         match self.ground.store.webhooks.remove(app.id.as_str()).await {
             Err(Error::NotFound { .. }) => return Err(Error::not_found(Kind::Webhook, &app.name)),
             other => other?,
         }
-        self.tell(actor, &app, "took away the address".into()).await;
+        let mut what = "took away the address".to_owned();
+        if let Some(registered) = registered
+            && let Err(error) = unregister(&self.ground, &registered).await
+        {
+            what = format!("{what}; the forge still has it: {}", self.ground.redactor.redact(&report(&error)));
+        }
+        self.tell(actor, &app, what).await;
         Ok(())
+    }
+
+    /// Makes the webhook at the forge that the app is from; one that sends here already is changed. Fails with `Busy` for an app
+    /// that is not from a connected forge.
+    pub async fn register(&self, actor: &Actor, app: &str) -> Result<WebhookView> {
+        actor.may_somewhere(Action::Configure)?;
+        let app = find_app(&self.ground, actor, Action::Configure, app)?;
+        not_trashed(&app)?;
+        let repository = repository_of(&app).cloned().ok_or_else(|| {
+            Error::busy("the app is not from a connected forge: choose its repository there, or give the address to the forge yourself")
+        })?;
+        let stored = self.existing_or_new(&app).await?;
+        if let Some(old) = &stored.registered
+            && old.repository != repository
+            && let Err(error) = unregister(&self.ground, old).await
+        {
+            tracing::warn!("the webhook of {} at {}: {}", app.name, old.repository.path, report(&error));
+        }
+        let stored = self.register_at(stored, repository).await?;
+        self.tell(actor, &app, "made it at the forge".into()).await;
+        self.view(stored.value, false)
+    }
+
+    async fn register_at(&self, stored: Stored<Webhook>, repository: ForgeRepository) -> Result<Stored<Webhook>> {
+        let ground = &self.ground;
+        let url = self.view(stored.value.clone(), false)?.url;
+        let secret = ground.store.unseal(&stored.secret)?;
+        let connection = connection_of(ground, &repository)?;
+        let api = access::api(ground, &connection, &repository.path).await?;
+        let known = stored.registered.as_ref().filter(|known| known.repository == repository);
+        let hook = api
+            .hook_save(&repository.path, known.map(|known| known.hook.as_str()), &url, &secret)
+            .await?;
+        let registered = RegisteredHook {
+            repository,
+            hook,
+            url,
+            at: ground.world.now(),
+        };
+        let note = |webhook: &mut Webhook| {
+            webhook.registered = Some(registered.clone());
+            Ok(())
+        };
+        ground.store.webhooks.update(stored.app.as_str(), note).await
     }
 
     /// Whether something is listening at this address: only then a large body is read.
@@ -172,6 +232,7 @@ impl Webhooks {
             poll_seconds: None,
             seen: BTreeMap::new(),
             poll_error: None,
+            registered: None,
             created_at: ground.world.now(),
         };
         match ground.store.webhooks.insert(webhook).await {
@@ -218,6 +279,15 @@ impl Webhooks {
             webhook,
         })
     }
+}
+
+async fn unregister(ground: &Ground, registered: &RegisteredHook) -> Result<()> {
+    let connection = connection_of(ground, &registered.repository)?;
+    let path = &registered.repository.path;
+    access::api(ground, &connection, path)
+        .await?
+        .hook_remove(path, &registered.hook)
+        .await
 }
 
 fn checked_poll(app: &App, wanted: Option<u32>) -> Result<Option<u32>> {

@@ -10,7 +10,7 @@ use crate::{
     commands::Context,
     deployments,
     failure::{Failure, Result},
-    lists,
+    forges, lists,
     output::{Table, bytes},
     sources::{self, BuildArgs},
     spans, uploads, variables,
@@ -138,6 +138,9 @@ pub struct Update {
     /// The repository
     #[arg(long, value_name = "URL", conflicts_with = "image")]
     git: Option<String>,
+    /// The repository at a connected forge: OWNER/NAME
+    #[arg(long, value_name = "REPOSITORY", conflicts_with_all = ["image", "git"])]
+    repository: Option<String>,
     /// The image, such as redis:7.4
     #[arg(long, value_name = "REF")]
     image: Option<String>,
@@ -265,8 +268,14 @@ async fn create(context: &Context, args: Create) -> Result {
         },
         (_, _, Some(file)) => args.services.source(&file)?,
         (url, None, None) => {
+            let forge = match &args.source.repository {
+                Some(_) => Some(forges::only(context, args.details.forge.as_deref()).await?),
+                None => None,
+            };
             let source = args.details.applied_to(SourceInput {
                 url,
+                forge,
+                repository: args.source.repository,
                 build: args.build.input(None)?,
                 ..nothing(if from.is_some() { SourceKind::Upload } else { SourceKind::Git })
             })?;
@@ -331,7 +340,7 @@ async fn create(context: &Context, args: Create) -> Result {
 
 async fn update(context: &Context, args: Update) -> Result {
     let client = context.panel()?;
-    let source = changed_source(&client, &args).await?;
+    let source = changed_source(context, &client, &args).await?;
     let mut body = Map::new();
     let mut set = |key: &str, value: Value| {
         if !value.is_null() {
@@ -384,7 +393,7 @@ async fn update(context: &Context, args: Update) -> Result {
 }
 
 /// A change of the source is sent whole: what the flags leave out is taken from what is there.
-async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceInput>> {
+async fn changed_source(context: &Context, client: &Client, args: &Update) -> Result<Option<SourceInput>> {
     if let Some(reference) = &args.image {
         return Ok(Some(SourceInput {
             reference: Some(reference.clone()),
@@ -394,20 +403,34 @@ async fn changed_source(client: &Client, args: &Update) -> Result<Option<SourceI
     if let Some(file) = &args.compose {
         return args.services.source(file).map(Some);
     }
-    if args.git.is_none() && !args.no_branch && args.details.is_empty() && args.build.is_empty() && args.services.is_empty() {
+    let is_other = args.git.is_some() || args.repository.is_some();
+    if !is_other && !args.no_branch && args.details.is_empty() && args.build.is_empty() && args.services.is_empty() {
         return Ok(None);
     }
     let app = client.ask(client.app_show(&args.name)).await?;
     let old = &app.json["source"];
     let text = |key: &str| old[key].as_str().map(str::to_owned);
-    let is_upload = args.git.is_none() && text("kind").as_deref() == Some("upload");
-    if args.git.is_none() && !is_upload && text("kind").as_deref() != Some("git") {
+    let is_upload = !is_other && text("kind").as_deref() == Some("upload");
+    if !is_other && !is_upload && text("kind").as_deref() != Some("git") {
         return Err(
             Failure::usage(format!("{} comes from an image, not from a repository", app.value.name)).hint("give --git URL to change that"),
         );
     }
     let new = SourceInput {
-        url: args.git.clone().or_else(|| text("url")),
+        url: args
+            .git
+            .clone()
+            .or_else(|| text("url"))
+            .filter(|_| args.repository.is_none() && (args.git.is_some() || text("forge").is_none())),
+        forge: match (&args.git, &args.repository) {
+            (Some(_), _) => None,
+            (None, None) => text("forge"),
+            (None, Some(_)) => Some(match (&args.details.forge, text("forge")) {
+                (None, Some(old)) => old,
+                (wanted, _) => forges::only(context, wanted.as_deref()).await?,
+            }),
+        },
+        repository: args.repository.clone().or_else(|| text("repository")),
         branch: text("branch").filter(|_| !args.no_branch),
         folder: text("folder"),
         dockerfile: text("dockerfile"),
@@ -459,6 +482,8 @@ pub fn nothing(kind: SourceKind) -> SourceInput {
     SourceInput {
         kind,
         url: None,
+        forge: None,
+        repository: None,
         branch: None,
         folder: None,
         dockerfile: None,

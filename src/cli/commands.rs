@@ -3,7 +3,7 @@
 use crate::{
     account, apps, audit, build_cache, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
-    files, identity_providers, logs, mail, organizations,
+    files, forges, identity_providers, logs, mail, organizations,
     output::Output,
     passkeys, projects, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
     variables, volumes, webhooks,
@@ -159,6 +159,9 @@ pub enum Command {
     /// Volumes: data that outlives containers
     #[command(subcommand)]
     Volume(volumes::Command),
+    /// Connections to forges: GitHub, GitLab, Bitbucket, Gitea, Forgejo
+    #[command(subcommand)]
+    Forge(forges::Command),
     /// Logins at registries of private images
     #[command(subcommand)]
     Registry(registries::Command),
@@ -264,6 +267,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Dns(command) => dns::run(context, command).await,
         Command::Project(command) => projects::run(context, command).await,
         Command::Volume(command) => volumes::run(context, command).await,
+        Command::Forge(command) => forges::run(context, command).await,
         Command::Registry(command) => registries::run(context, command).await,
         Command::User(command) => users::run(context, command).await,
         Command::IdentityProvider(command) => identity_providers::run(context, command).await,

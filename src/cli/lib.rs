@@ -43,6 +43,7 @@ mod domains;
 mod edge;
 mod failure;
 mod files;
+mod forges;
 mod identity_providers;
 mod imports;
 mod limits;

@@ -124,7 +124,10 @@ pub async fn inspect(context: &Context, args: Inspect) -> Result {
         if let Some(source) = &mut body.source {
             let app = client.ask(client.app_show(&args.what)).await?;
             let own = &app.json["source"];
-            source.url = own["url"].as_str().map(str::to_owned);
+            let text = |key: &str| own[key].as_str().map(str::to_owned);
+            source.forge = text("forge");
+            source.repository = text("repository");
+            source.url = text("url").filter(|_| source.forge.is_none());
             if source.compose_file.is_none() && !own["services"].is_null() {
                 source.compose_file = Some(own["services"]["compose_file"].as_str().unwrap_or_default().to_owned());
             }

@@ -22,6 +22,8 @@ pub enum Command {
     /// Patterns have * (within a part), ** (any parts), ?, [a-z] and {a,b}; ! in front takes out again, and the last that
     /// fits decides. A folder stands for what is in it. A commit that says [skip deploy] is not deployed.
     Set(Set),
+    /// Make it at the forge, for an app from a connected one; again, to mend it there
+    Register(Named),
     /// Make a new address and secret; the old ones stop to work at once
     Rotate(Named),
     /// Take the address away; the inbox stays
@@ -85,6 +87,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
     match command {
         Command::Show(args) => show(context, args).await,
         Command::Set(args) => set(context, args).await,
+        Command::Register(args) => register(context, &args.name).await,
         Command::Rotate(args) => rotate(context, &args.name).await,
         Command::Remove(args) => remove(context, &args.name).await,
         Command::Inbox(args) => inbox(context, &args.name).await,
@@ -127,6 +130,12 @@ async fn set(context: &Context, args: Set) -> Result {
     }
     let answer = client.ask(client.webhook_update(&args.name, &Value::Object(body))).await?;
     context.out.answer(&answer.json, || words(context, &args.name, &answer.value))
+}
+
+async fn register(context: &Context, name: &str) -> Result {
+    let client = context.panel()?;
+    let answer = client.ask(client.webhook_register(name)).await?;
+    context.out.answer(&answer.json, || words(context, name, &answer.value))
 }
 
 async fn rotate(context: &Context, name: &str) -> Result {
@@ -205,6 +214,7 @@ fn words(context: &Context, name: &str, webhook: &Webhook) -> String {
         .add("Tags", list(&webhook.tags, "none"))
         .add("Paths", list(&webhook.paths, "any"))
         .maybe("Polls", webhook.poll_seconds.map(|seconds| format!("each {seconds} s")))
+        .maybe("Registered", webhook.registered.clone())
         .maybe("Problem", webhook.poll_error.clone());
     let mut text = facts.print(&context.out);
     if !webhook.is_public {

@@ -14,7 +14,7 @@
 //! `openapi.json`. Which panel to call and whom to believe is [`Address`] and [`Login`]; how an answer and its JSON
 //! stay together is [`Client::ask`].
 //!
-//! Bodies in which null says "clear it" are plain JSON here (`AppPatch`, `SettingsPatch`, `WebhookPatch`, `TokenCreate`), and
+//! Bodies in which null says "clear it" are plain JSON here (`AppPatch`, `SettingsPatch`, `ForgePatch`, `WebhookPatch`, `TokenCreate`), and
 //! so are those that people write as JSON (`TrafficPolicy`, `RuleWish`), because
 //! generated types leave out what is `None`. Moments are RFC 3339 texts.
 
@@ -50,6 +50,7 @@ mod generated {
             PassthroughWish = ::serde_json::Value,
             EdgeOptionsPatch = ::serde_json::Value,
             ApiLimitsPatch = ::serde_json::Value,
+            ForgePatch = ::serde_json::Value,
             WebhookPatch = ::serde_json::Value,
         },
         convert = {

@@ -17,6 +17,7 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start(jobs.allow_lists, seconds(1)); // takes back changes of the allow-lists that nobody confirmed
     runner.start(jobs.health, seconds(1)); // checks of live apps, each at its own interval
     runner.start(jobs.sampler, seconds(2)); // machine, containers, traffic
+    runner.start_with(jobs.forge_reporter, seconds(5), &jobs.forge_reports); // states beside commits, at forges
     runner.start(jobs.poller, seconds(5)); // repositories whose forge cannot send, each at its own interval
     runner.start(jobs.catalogs, seconds(300)); // catalogs of others, each every few hours
     runner.start(jobs.notices, seconds(5)); // mails about security events

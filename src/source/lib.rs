@@ -1,6 +1,6 @@
 //! Git: a working tree of a branch, tag or commit, from https, http, ssh or a path on this machine.
 //!
-//! Beside it, what forges send when something was pushed: [`webhooks`]; and source that people upload: [`archive`].
+//! Beside it, the APIs of forges: [`forges`]; what they send when something was pushed: [`webhooks`]; and source that people upload: [`archive`].
 //!
 //! It is libgit2, so no `git` is needed on the machine and nothing of the machine's own Git configuration has a say.
 //! libgit2 blocks, so the work runs on threads for blocking work. What to fetch, when, and where the keys are kept is
@@ -16,6 +16,7 @@ mod deploy_key;
 mod download;
 mod failures;
 mod fetch;
+pub mod forges;
 mod progress;
 mod references;
 mod remote;

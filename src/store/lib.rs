@@ -44,6 +44,7 @@ mod dns;
 mod domains;
 mod edge_options;
 mod events;
+mod forges;
 mod identity_providers;
 mod invitations;
 mod mail;

@@ -203,6 +203,10 @@ collections! {
     variable_versions: types::VariableVersion,
     /// Claim: `<organization>/<server>`.
     registries: types::Registry,
+    /// Claim: `<organization>/<name in small letters>`.
+    forges: types::ForgeConnection,
+    /// By deployment.
+    forge_reports: types::ForgeReport,
     /// Claim: `<organization>/<name>`.
     catalogs: types::Catalog,
     /// By catalog.

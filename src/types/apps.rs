@@ -1,8 +1,8 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, BuildWish, Buildable, ConfigFile, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, GitRef, GitUrl, ImageRef,
-    OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource, VolumeId,
+    AppId, AppName, BuildWish, Buildable, ConfigFile, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, ForgeRepository, GitRef,
+    GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -304,6 +304,9 @@ pub struct GitSource {
     pub deploy_key_public: Option<String>,
     /// The SSH host key seen first (SHA-256, base64), which must stay.
     pub host_key: Option<String>,
+    /// Where it was found: its connection lets the panel in.
+    #[serde(default)]
+    pub forge: Option<ForgeRepository>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

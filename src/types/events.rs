@@ -351,6 +351,26 @@ pub enum Fact {
         delivery: DeliveryId,
         why: String,
     },
+    ForgeConnected {
+        name: String,
+    },
+    ForgeChanged {
+        name: String,
+        /// Such as `changed the token`.
+        what: String,
+    },
+    ForgeRemoved {
+        name: String,
+    },
+    /// A forge shows what became of a deployment, or could not be told.
+    ForgeTold {
+        app: AppId,
+        name: String,
+        deployment: DeploymentId,
+        number: u64,
+        /// Why not.
+        problem: Option<String>,
+    },
     RegistryAdded {
         server: String,
     },
@@ -391,6 +411,7 @@ impl Fact {
     pub fn app(&self) -> Option<&AppId> {
         match self {
             Fact::AppCreated { app, .. }
+            | Fact::ForgeTold { app, .. }
             | Fact::AppChanged { app, .. }
             | Fact::AppStateChanged { app, .. }
             | Fact::AppTrashed { app, .. }
@@ -608,6 +629,16 @@ impl Fact {
             Fact::DeploymentsLocked { name, why: None, .. } => format!("unlocked deployments of {name}"),
             Fact::WebhookChanged { name, what, .. } => format!("{what} of the webhook of {name}"),
             Fact::DeliveryDecided { name, why, .. } => format!("decided on a delivery to {name}: {why}"),
+            Fact::ForgeTold {
+                name,
+                number,
+                problem: Some(why),
+                ..
+            } => format!("could not tell the forge of {name} #{number}: {why}"),
+            Fact::ForgeTold { name, number, .. } => format!("told the forge of {name} #{number}"),
+            Fact::ForgeConnected { name } => format!("connected the forge {name}"),
+            Fact::ForgeChanged { name, what } => format!("{what} of the forge {name}"),
+            Fact::ForgeRemoved { name } => format!("removed the connection to the forge {name}"),
             Fact::RegistryAdded { server } => format!("kept a login at the registry {server}"),
             Fact::RegistryRemoved { server } => format!("forgot the login at the registry {server}"),
             Fact::CatalogAdded { name } => format!("added the catalog {name}"),

@@ -93,6 +93,7 @@ ids! {
     CertificateId = "crt";
     DnsProviderId = "dns";
     RegistryId = "reg";
+    ForgeId = "frg";
     DeliveryId = "dlv";
     UploadId = "upl";
     CatalogId = "cat";

@@ -1,7 +1,7 @@
 //! Webhooks: an address of its own for each app, rules for which pushes deploy, and an inbox of everything that came, each
 //! with what was decided and why.
 
-use crate::{AppId, DeliveryId, DeploymentId, OrganizationId, Sealed, Time};
+use crate::{AppId, DeliveryId, DeploymentId, OrganizationId, RegisteredHook, Sealed, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,6 +23,9 @@ pub struct Webhook {
     pub seen: BTreeMap<String, String>,
     /// Why the repository could not be asked the last time.
     pub poll_error: Option<String>,
+    /// What the panel has made at the forge itself.
+    #[serde(default)]
+    pub registered: Option<RegisteredHook>,
     pub created_at: Time,
 }
 

@@ -110,6 +110,10 @@ pub struct GitSource {
     pub has_password: bool,
     /// The public half of the panel's key for this app: give it to the forge as a deploy key.
     pub deploy_key_public: Option<String>,
+    /// The connection to the forge that it is from.
+    pub forge: Option<String>,
+    /// `owner/name` there.
+    pub repository: Option<String>,
 }
 
 /// An image from a registry.
@@ -136,6 +140,10 @@ pub struct SourceInput {
     pub kind: SourceKind,
     /// `https://`, `http://`, `ssh://`, `git@host:path`, or (administrators only) a path on the panel's machine.
     pub url: Option<String>,
+    /// In place of `url`: the id or name of a connection to a forge, which lets the panel in.
+    pub forge: Option<String>,
+    /// With `forge`: `owner/name` there.
+    pub repository: Option<String>,
     /// Null: the repository's default branch.
     pub branch: Option<String>,
     /// The build context; left out: the top.
@@ -196,6 +204,8 @@ impl From<types::Source> for Source {
                 user: git.user,
                 has_password: git.password.is_some(),
                 deploy_key_public: git.deploy_key_public,
+                forge: git.forge.as_ref().map(|forge| forge.connection.to_string()),
+                repository: git.forge.map(|forge| forge.path.to_string()),
             }),
             types::Source::Image { reference } => Source::Image(ImageSource {
                 reference: reference.to_string(),
@@ -253,7 +263,12 @@ impl TryFrom<SourceInput> for app::NewSource {
         };
         match input.kind {
             SourceKind::Git => Ok(app::NewSource::Git {
-                url: input.url.ok_or_else(|| Error::invalid("source.url", "is missing"))?.parse()?,
+                url: input.url.filter(|url| !url.is_empty()).map(|url| url.parse()).transpose()?,
+                forge: match (input.forge.filter(|forge| !forge.is_empty()), input.repository) {
+                    (None, _) => None,
+                    (Some(forge), Some(path)) => Some((forge, path.parse()?)),
+                    (Some(_), None) => return Err(Error::invalid("source.repository", "is missing")),
+                },
                 branch: input
                     .branch
                     .filter(|branch| !branch.is_empty())

@@ -1,10 +1,10 @@
 //! Where an app comes from: from the wish to what is kept, with secrets sealed.
 
 use super::{NewSource, TreeWish};
-use crate::{ground::Ground, stacks, variables::VariableChange};
+use crate::{forges, ground::Ground, stacks, variables::VariableChange};
 use types::{
-    Action, Actor, App, BuildWish, ComposeSource, Environment, Error, GitSource, GitUrl, Host, RepoPath, Result, Source, StackSetup,
-    TreeStack, UploadSource, Volume,
+    Action, Actor, App, BuildWish, ComposeSource, Environment, Error, ForgeRepository, GitSource, GitUrl, Host, RepoPath, RepositoryPath,
+    Result, Source, StackSetup, TreeStack, UploadSource, Volume,
 };
 
 /// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
@@ -21,6 +21,7 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
         user,
         password,
         deploy_key: key,
+        forge,
     } = wish
     else {
         return match wish {
@@ -38,6 +39,34 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
             other => compose_source(ground, other, old),
         };
     };
+    if let Some((called, path)) = forge {
+        let (url, forge) = at_forge(ground, actor, &called, path)?;
+        let compose = tree_stack(actor, compose, old)?;
+        let old = match old {
+            Some(Source::Git(git)) => Some(git),
+            _ => None,
+        };
+        return Ok(Source::Git(GitSource {
+            url,
+            branch,
+            folder,
+            dockerfile,
+            target: checked_stage(target)?,
+            submodules,
+            build: match build {
+                Some(build) => build.checked()?,
+                None => old.map(|old| old.build.clone()).unwrap_or_default(),
+            },
+            compose,
+            user: None,
+            password: None,
+            deploy_key: None,
+            deploy_key_public: None,
+            host_key: None,
+            forge: Some(forge),
+        }));
+    }
+    let url = url.ok_or_else(|| Error::invalid("source.url", "is missing; or name a forge and a repository there"))?;
     if url.is_local() {
         actor.may(Action::UseLocalPaths)?;
     }
@@ -81,7 +110,21 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
         deploy_key,
         deploy_key_public,
         host_key,
+        forge: None,
     }))
+}
+
+/// The repository, and its address: always below the forge's own, since the connection's token goes there.
+fn at_forge(ground: &Ground, actor: &Actor, called: &str, path: RepositoryPath) -> Result<(GitUrl, ForgeRepository)> {
+    let connection = forges::find(ground, actor, called)?;
+    forges::check_owner(&connection, &path)?;
+    let bare = path.as_str().strip_suffix(".git").unwrap_or(path.as_str());
+    let url = format!("{}/{bare}.git", connection.url).parse()?;
+    let repository = ForgeRepository {
+        connection: connection.id,
+        path,
+    };
+    Ok((url, repository))
 }
 
 fn checked_stage(target: Option<String>) -> Result<Option<String>> {

@@ -18,6 +18,9 @@ pub struct SourceArgs {
     /// A Git repository: https://, http://, ssh://, git@host:path, or a path on the panel's machine
     #[arg(long, value_name = "URL")]
     pub(super) git: Option<String>,
+    /// A repository at a connected forge: OWNER/NAME; see `serverkit forge repositories`
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(super) repository: Option<String>,
     /// A ready image, such as redis:7
     #[arg(long, value_name = "REF")]
     pub(super) image: Option<String>,
@@ -68,6 +71,9 @@ pub struct GitArgs {
     /// Fetch submodules too
     #[arg(long, conflicts_with = "image")]
     pub(super) submodules: bool,
+    /// With --repository: name or id of the connection that it is at; without it the only one there is
+    #[arg(long, value_name = "FORGE", conflicts_with = "image")]
+    pub(super) forge: Option<String>,
     /// User name for a private repository over https
     #[arg(long, conflicts_with = "image")]
     pub(super) user: Option<String>,

@@ -1,0 +1,122 @@
+//! GitLab's REST API, version 4. Source: docs.gitlab.com/api
+
+use super::{ForgeApi, ForgeBranch, Found, Repository, SHOWN, Speaks, Status, short, strange};
+use async_trait::async_trait;
+use reqwest::Method;
+use serde_json::{Value, json};
+use types::{CommitState, Forge, RepositoryPath, Result};
+
+pub(super) struct Gitlab;
+
+const HUNDRED: (&str, &str) = ("per_page", "100");
+
+/// `projects/group%2Fname`
+fn project(path: &RepositoryPath) -> String {
+    format!("projects/{}", path.as_str().replace('/', "%2F"))
+}
+
+#[async_trait]
+impl Speaks for Gitlab {
+    async fn account(&self, api: &ForgeApi) -> Result<String> {
+        let user = api.web.get("user", &[]).await?;
+        text(&user, "username")
+    }
+
+    async fn repositories(&self, api: &ForgeApi, search: &str) -> Result<Found<Repository>> {
+        let order = ("order_by", "last_activity_at");
+        let mut query = vec![HUNDRED, ("simple", "true"), order];
+        if !search.is_empty() {
+            query.extend([("search", search), ("search_namespaces", "true")]);
+        }
+        let group = api
+            .owner
+            .as_ref()
+            .map(|owner| format!("groups/{}/projects", owner.replace('/', "%2F")));
+        let path = match &group {
+            Some(group) => {
+                query.retain(|(name, _)| *name != "search_namespaces");
+                query.push(("include_subgroups", "true"));
+                group
+            }
+            None => {
+                query.push(("membership", "true"));
+                "projects"
+            }
+        };
+        let (all, more) = api.web.list(path, &query, Value::as_array, SHOWN).await?;
+        Ok(ForgeApi::shown(all.iter().filter_map(|one| repository(one).ok()).collect(), more))
+    }
+
+    async fn repository(&self, api: &ForgeApi, path: &RepositoryPath) -> Result<Repository> {
+        repository(&api.web.get(&project(path), &[]).await?)
+    }
+
+    async fn branches(&self, api: &ForgeApi, path: &RepositoryPath, search: &str) -> Result<Found<ForgeBranch>> {
+        let mut query = vec![HUNDRED];
+        if !search.is_empty() {
+            query.push(("search", search));
+        }
+        let path = format!("{}/repository/branches", project(path));
+        let (all, more) = api.web.list(&path, &query, Value::as_array, SHOWN).await?;
+        let branch = |one: &Value| {
+            Some(ForgeBranch {
+                name: one["name"].as_str()?.to_owned(),
+                commit: one["commit"]["id"].as_str()?.to_owned(),
+            })
+        };
+        Ok(ForgeApi::shown(all.iter().filter_map(branch).collect(), more))
+    }
+
+    async fn hooks(&self, api: &ForgeApi, path: &RepositoryPath) -> Result<Vec<(String, String)>> {
+        let path = format!("{}/hooks", project(path));
+        let (all, _) = api.web.list(&path, &[HUNDRED], Value::as_array, usize::MAX).await?;
+        let hook = |one: &Value| Some((one["id"].as_u64()?.to_string(), one["url"].as_str()?.to_owned()));
+        Ok(all.iter().filter_map(hook).collect())
+    }
+
+    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, url: &str, secret: &str) -> Result<String> {
+        let body = json!({
+            "url": url, "token": secret, "push_events": true, "tag_push_events": true, "enable_ssl_verification": true,
+        });
+        let path = format!("{}/hooks", project(path));
+        let made = match known {
+            Some(id) => api.web.send(Method::PUT, &format!("{path}/{id}"), &body).await?,
+            None => api.web.post(&path, &body).await?,
+        };
+        let id = made["id"].as_u64().map(|id| id.to_string());
+        id.ok_or_else(|| strange(Forge::Gitlab, "`id`"))
+    }
+
+    async fn hook_remove(&self, api: &ForgeApi, path: &RepositoryPath, hook: &str) -> Result<()> {
+        api.web.delete(&format!("{}/hooks/{hook}", project(path))).await
+    }
+
+    async fn tell(&self, api: &ForgeApi, path: &RepositoryPath, commit: &str, status: &Status<'_>) -> Result<()> {
+        let state = match status.state {
+            CommitState::Pending => "running",
+            CommitState::Success => "success",
+            CommitState::Failure => "failed",
+            CommitState::Cancelled => "canceled",
+        };
+        let body = json!({
+            "state": state, "name": status.context, "target_url": status.link, "description": short(status.words, 255),
+        });
+        api.web.post(&format!("{}/statuses/{commit}", project(path)), &body).await.map(drop)
+    }
+}
+
+fn text(body: &Value, name: &str) -> Result<String> {
+    let text = body[name].as_str().map(str::to_owned);
+    text.ok_or_else(|| strange(Forge::Gitlab, &format!("`{name}`")))
+}
+
+fn repository(body: &Value) -> Result<Repository> {
+    Ok(Repository {
+        path: text(body, "path_with_namespace")?.parse()?,
+        clone_url: text(body, "http_url_to_repo")?,
+        default_branch: body["default_branch"].as_str().map(str::to_owned),
+        // With `simple` it is not said.
+        private: body["visibility"].as_str().is_some_and(|word| word != "public"),
+        description: body["description"].as_str().unwrap_or_default().to_owned(),
+    })
+}

@@ -1,0 +1,238 @@
+// Forges as their documentation describes them: GitHub (below /github, as an Enterprise Server), GitLab (/gitlab), Bitbucket
+// (/bitbucket) and Gitea (/gitea). Every request is held against what the API takes: at GitHub by its own published
+// description (github-api.json), elsewhere by the fields of the documentation; what does not fit is answered 422 and kept.
+//
+//   node forges.mjs [GIT]     prints its address when it is ready; GIT is a server of repositories, which it passes /…/*.git to
+//
+//   GET  /test/seen           what was asked, and what was wrong with it
+//   POST /test/next           {status, body, headers, times, path}: how the next requests (to a path with this in it) are answered
+//   GET  /test/key            the private key of the GitHub App 77
+import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer, request as ask } from 'node:http';
+import { jwtVerify } from 'jose';
+
+const git = process.argv[2];
+const keys = generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs1', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } });
+const { createPublicKey } = await import('node:crypto');
+const appKey = createPublicKey(keys.publicKey);
+const TOKEN = 'forge-token-0123456789';
+const contract = JSON.parse(readFileSync(new URL('github-api.json', import.meta.url))).operations;
+const seen = [];
+let next = null;
+let installationTokens = 0;
+let accessTokens = 0;
+const codes = new Map();
+const good = new Set([TOKEN]);
+const refreshing = new Set();
+/** What there is, by forge and repository. */
+const hooks = new Map();
+const statuses = [];
+const deployments = [];
+
+const NAMES = Array.from({ length: 120 }, (_, at) => (at ? `site-${String(at).padStart(3, '0')}` : 'blog'));
+const BRANCHES = ['main', 'dev', 'feature/one'];
+const SHA = 'a'.repeat(40);
+
+/** What is wrong with a value by a schema; `''`: nothing. */
+function wrong(schema, value, at = 'body') {
+  if (!schema) return '';
+  if (value === null) return schema.nullable ? '' : `${at} is null`;
+  if (schema.oneOf || schema.anyOf) return (schema.oneOf ?? schema.anyOf).some((one) => !wrong(one, value, at)) ? '' : `${at} fits no form`;
+  const kind = Array.isArray(value) ? 'array' : Number.isInteger(value) ? 'integer' : typeof value;
+  if (schema.type && schema.type !== kind && !(schema.type === 'number' && kind === 'integer')) return `${at} is ${kind}, not ${schema.type}`;
+  if (schema.enum && !schema.enum.includes(value)) return `${at} is ${value}`;
+  if (schema.maxLength && value.length > schema.maxLength) return `${at} is too long`;
+  if (kind === 'array') return value.map((one, index) => wrong(schema.items, one, `${at}[${index}]`)).find(Boolean) ?? '';
+  if (kind !== 'object') return '';
+  const lacks = (schema.required ?? []).find((name) => !(name in value));
+  if (lacks) return `${at}.${lacks} is missing`;
+  const strange = schema.properties && Object.keys(value).find((name) => !(name in schema.properties));
+  if (strange) return `${at}.${strange} is unknown`;
+  return Object.entries(schema.properties ?? {}).map(([name, one]) => (name in value ? wrong(one, value[name], `${at}.${name}`) : '')).find(Boolean) ?? '';
+}
+const text = { type: 'string' };
+const flag = { type: 'boolean' };
+const object = (properties, required) => ({ type: 'object', properties, required });
+/** The others, by the fields that their documentation names. */
+const OTHERS = {
+  gitlab: [
+    ['GET', /^\/user$/], ['GET', /^\/projects$/, ['membership', 'simple', 'search', 'search_namespaces', 'order_by', 'per_page', 'page']], ['GET', /^\/groups\/[^/]+\/projects$/, ['simple', 'search', 'order_by', 'include_subgroups', 'per_page', 'page']],
+    ['GET', /^\/projects\/[^/]+$/], ['GET', /^\/projects\/[^/]+\/repository\/branches$/, ['search', 'per_page', 'page']], ['GET', /^\/projects\/[^/]+\/hooks$/, ['per_page', 'page']],
+    ['POST', /^\/projects\/[^/]+\/hooks$/, [], object({ url: text, token: text, push_events: flag, tag_push_events: flag, enable_ssl_verification: flag }, ['url'])],
+    ['PUT', /^\/projects\/[^/]+\/hooks\/\d+$/, [], object({ url: text, token: text, push_events: flag, tag_push_events: flag, enable_ssl_verification: flag }, ['url'])],
+    ['DELETE', /^\/projects\/[^/]+\/hooks\/\d+$/],
+    ['POST', /^\/projects\/[^/]+\/statuses\/[0-9a-f]{40}$/, [], object({ state: { enum: ['pending', 'running', 'success', 'failed', 'canceled', 'skipped'] }, name: text, target_url: text, description: { type: 'string', maxLength: 255 } }, ['state'])],
+  ],
+  bitbucket: [
+    ['GET', /^\/repositories\/[^/]+$/, ['q', 'sort', 'pagelen', 'page', 'role']], ['GET', /^\/repositories\/[^/]+\/[^/]+$/], ['GET', /^\/repositories\/[^/]+\/[^/]+\/refs\/branches$/, ['q', 'pagelen', 'page']], ['GET', /^\/repositories\/[^/]+\/[^/]+\/hooks$/, ['pagelen', 'page']],
+    ['POST', /^\/repositories\/[^/]+\/[^/]+\/hooks$/, [], object({ description: text, url: text, secret: text, active: flag, events: { type: 'array', items: text } }, ['url', 'events'])],
+    ['PUT', /^\/repositories\/[^/]+\/[^/]+\/hooks\/[^/]+$/, [], object({ description: text, url: text, secret: text, active: flag, events: { type: 'array', items: text } }, ['url', 'events'])],
+    ['DELETE', /^\/repositories\/[^/]+\/[^/]+\/hooks\/[^/]+$/],
+    ['POST', /^\/repositories\/[^/]+\/[^/]+\/commit\/[0-9a-f]{40}\/statuses\/build$/, [], object({ key: { type: 'string', maxLength: 40 }, state: { enum: ['INPROGRESS', 'SUCCESSFUL', 'FAILED', 'STOPPED'] }, name: text, url: text, description: text }, ['key', 'state', 'url'])],
+  ],
+  gitea: [
+    ['GET', /^\/user$/], ['GET', /^\/user\/repos$/, ['limit', 'page']], ['GET', /^\/orgs\/[^/]+\/repos$/, ['limit', 'page']], ['GET', /^\/repos\/search$/, ['q', 'limit', 'page', 'sort', 'order']],
+    ['GET', /^\/repos\/[^/]+\/[^/]+$/], ['GET', /^\/repos\/[^/]+\/[^/]+\/branches$/, ['limit', 'page']], ['GET', /^\/repos\/[^/]+\/[^/]+\/hooks$/, ['limit', 'page']],
+    ['POST', /^\/repos\/[^/]+\/[^/]+\/hooks$/, [], object({ type: { enum: ['gitea', 'gogs', 'slack', 'discord'] }, config: { type: 'object' }, events: { type: 'array', items: text }, active: flag }, ['type', 'config'])],
+    ['PATCH', /^\/repos\/[^/]+\/[^/]+\/hooks\/\d+$/, [], object({ config: { type: 'object' }, events: { type: 'array', items: text }, active: flag }, [])],
+    ['DELETE', /^\/repos\/[^/]+\/[^/]+\/hooks\/\d+$/],
+    ['POST', /^\/repos\/[^/]+\/[^/]+\/statuses\/[0-9a-f]{40}$/, [], object({ state: { enum: ['pending', 'success', 'error', 'failure', 'warning'] }, target_url: text, description: text, context: text }, ['state'])],
+  ],
+};
+/** Whether a request is one that the forge's API has. */
+function judged(forge, method, path, query, body) {
+  if (forge !== 'github') {
+    const found = OTHERS[forge].find(([verb, pattern]) => verb === method && pattern.test(path));
+    if (!found) return `there is no ${method} ${path}`;
+    const odd = [...query.keys()].find((name) => !(found[2] ?? []).includes(name));
+    return odd ? `${path} knows no ${odd}` : wrong(found[3], body);
+  }
+  const fits = (pattern) => new RegExp(`^${pattern.replace(/\{[^}]+\}/g, '[^/]+')}$`).test(path);
+  const found = Object.entries(contract).find(([operation]) => operation.startsWith(`${method} `) && fits(operation.slice(method.length + 1)));
+  if (!found) return `there is no ${method} ${path}`;
+  const odd = [...query].find(([name, value]) => { const known = found[1].query.find(([one]) => one === name); return !known || wrong(known[1], known[1].type === 'integer' ? Number(value) : value, name); });
+  return odd ? `${path} does not take ${odd.join('=')}` : wrong(found[1].body, body);
+}
+
+const base = () => `http://127.0.0.1:${server.address().port}`;
+const repository = (forge, owner, name) => ({
+  github: { full_name: `${owner}/${name}`, clone_url: `${base()}/github/${owner}/${name}.git`, default_branch: 'main', private: name === 'blog', description: `About ${name}` },
+  gitlab: { path_with_namespace: `${owner}/${name}`, http_url_to_repo: `${base()}/gitlab/${owner}/${name}.git`, default_branch: 'main', visibility: 'private', description: `About ${name}` },
+  gitea: { full_name: `${owner}/${name}`, clone_url: `${base()}/gitea/${owner}/${name}.git`, default_branch: 'main', private: true, description: `About ${name}` },
+  bitbucket: { full_name: `${owner}/${name}`, links: { clone: [{ name: 'https', href: `http://${owner}@127.0.0.1:${server.address().port}/bitbucket/${owner}/${name}.git` }, { name: 'ssh', href: 'git@bitbucket.org:x/y.git' }] }, mainbranch: { name: 'main' }, is_private: true, description: `About ${name}` },
+}[forge]);
+const branch = (forge, name) => ({ github: { name, commit: { sha: SHA } }, gitlab: { name, commit: { id: SHA } }, gitea: { name, commit: { id: SHA } }, bitbucket: { name, target: { hash: SHA } } }[forge]);
+
+/** A page of a list, as each forge cuts it. */
+function paged(forge, api, url, all, wrap = (items) => items) {
+  const size = Number(url.searchParams.get({ github: 'per_page', gitlab: 'per_page', gitea: 'limit', bitbucket: 'pagelen' }[forge]) ?? 30);
+  const at = Number(url.searchParams.get('page') ?? 1);
+  const items = all.slice((at - 1) * size, at * size);
+  const more = at * size < all.length;
+  const to = new URL(url);
+  to.searchParams.set('page', String(at + 1));
+  if (forge === 'bitbucket') return [200, { values: items, pagelen: size, ...(more ? { next: to.href } : {}) }];
+  return [200, wrap(items), more ? { link: `<${url.href}>; rel="first", <${to.href}>; rel="next"` } : {}];
+}
+
+async function who(forge, header, path) {
+  const [kind, value] = (header ?? '').split(' ');
+  if (forge === 'github' && (path === '/app' || path.startsWith('/app/') || path.endsWith('/installation'))) {
+    const { payload, protectedHeader } = await jwtVerify(value ?? '', appKey, { issuer: '77', algorithms: ['RS256'], clockTolerance: 5 });
+    if (protectedHeader.alg !== 'RS256' || payload.exp - payload.iat > 660 || payload.exp * 1000 > Date.now() + 600_000) throw new Error('the token of the App lasts too long');
+    return 'app';
+  }
+  if (kind === 'Bearer' && good.has(value)) return value.startsWith('ghs_') ? 'installation' : 'account';
+  if (kind === 'Basic' && forge === 'bitbucket' && Buffer.from(value, 'base64').toString() === `ada@example.com:${TOKEN}`) return 'account';
+  throw new Error('Bad credentials');
+}
+
+const conversion = { id: 77, slug: 'panel-of-ada', name: 'panel of ada', client_id: 'Iv1.x', client_secret: 'x', webhook_secret: 'x', pem: keys.privateKey };
+
+function answered(forge, method, path, url, body, as) {
+  const parts = path.split('/').slice(1);
+  const q = (url.searchParams.get('search') ?? (url.searchParams.get('q') ?? '').match(/"(.*)"/)?.[1] ?? url.searchParams.get('q') ?? '').toLowerCase();
+  const all = (owner) => NAMES.filter((name) => name.includes(q)).map((name) => repository(forge, owner, name));
+  if (path === '/user') return [200, { login: 'ada', username: 'ada' }];
+  if (path === '/app') return [200, { id: 77, slug: 'panel-of-ada' }];
+  if (path === '/app/installations') return paged(forge, '', url, [{ id: 5, account: { login: 'ada' }, suspended_at: null }, { id: 6, account: { login: 'gone' }, suspended_at: '2026-01-01T00:00:00Z' }]);
+  if (path.endsWith('/access_tokens')) { installationTokens += 1; const token = `ghs_installation${installationTokens}`; good.add(token); return [201, { token, expires_at: new Date(Date.now() + 3_600_000).toISOString().replace(/\.\d+/, '') }]; }
+  if (path.endsWith('/installation')) return [200, { id: 5, account: { login: 'ada' } }];
+  if (path === '/installation/repositories') return as === 'installation' ? paged(forge, '', url, all('ada'), (repositories) => ({ total_count: NAMES.length, repositories })) : [403, { message: 'You must authenticate with an installation access token' }];
+  if (['/user/repos', '/projects', '/repos/search'].includes(path)) return paged(forge, '', url, all('ada'), path === '/repos/search' ? (data) => ({ ok: true, data }) : undefined);
+  if (/^\/groups\/|^\/orgs\//.test(path) || (forge === 'bitbucket' && parts.length === 2)) return paged(forge, '', url, all(decodeURIComponent(parts[1])));
+  const id = forge === 'gitlab' ? decodeURIComponent(parts[1]) : `${parts[1]}/${parts[2]}`;
+  const rest = forge === 'gitlab' ? parts.slice(2) : parts.slice(3);
+  if (!NAMES.includes(id.split('/').at(-1))) return [404, forge === 'gitlab' ? { message: '404 Project Not Found' } : forge === 'bitbucket' ? { type: 'error', error: { message: `Repository ${id} not found` } } : { message: 'Not Found' }];
+  if (!rest.length) return [200, repository(forge, ...[id.split('/').slice(0, -1).join('/'), id.split('/').at(-1)])];
+  if (rest.at(-1) === 'branches') return paged(forge, '', url, BRANCHES.filter((name) => name.includes(q)).map((name) => branch(forge, name)));
+  const place = `${forge} ${id}`;
+  if (rest[0] === 'hooks') {
+    const mine = hooks.get(place) ?? [];
+    hooks.set(place, mine);
+    const shown = (one) => (forge === 'bitbucket' ? { uuid: one.id, url: one.body.url } : forge === 'gitlab' ? { id: one.id, url: one.body.url } : { id: one.id, config: { url: one.body.config.url, content_type: 'json' } });
+    if (method === 'GET') return paged(forge, '', url, mine.map(shown));
+    if (method === 'POST') { const one = { id: forge === 'bitbucket' ? `{hook-${mine.length + 1}}` : mine.length + 1, body }; mine.push(one); return [201, shown(one)]; }
+    const one = mine.find((other) => String(other.id) === decodeURIComponent(rest[1]));
+    if (!one) return [404, { message: 'Not Found' }];
+    if (method === 'DELETE') { mine.splice(mine.indexOf(one), 1); return [204, null]; }
+    Object.assign(one.body, body);
+    return [200, shown(one)];
+  }
+  if (rest[0] === 'deployments') {
+    if (rest.length === 1) { deployments.push({ id: deployments.length + 900, ...body, states: [] }); return [201, { id: deployments.at(-1).id }]; }
+    const one = deployments.find((other) => String(other.id) === rest[1]);
+    if (!one) return [404, { message: 'Not Found' }];
+    one.states.push(body);
+    return [201, { id: 1 }];
+  }
+  if (rest.includes('statuses')) { statuses.push({ forge, repository: id, commit: rest[0] === 'commit' ? rest[1] : rest.at(-1), body }); return [201, { id: statuses.length }]; }
+  return [404, { message: 'Not Found' }];
+}
+
+const ROOTS = { github: '/github/api/v3', gitlab: '/gitlab/api/v4', bitbucket: '/bitbucket/2.0', gitea: '/gitea/api/v1' };
+
+/** Allowing an application, and tokens for codes and refresh tokens. */
+function oauth(url, form, header) {
+  if (url.pathname.endsWith('/authorize')) return [200, Object.fromEntries(url.searchParams)];
+  const basic = (header ?? '').startsWith('Basic ') ? Buffer.from(header.slice(6), 'base64').toString() : null;
+  const client = basic ?? `${form.get('client_id')}:${form.get('client_secret')}`;
+  if (client !== 'client:client-secret') return [401, { error: 'invalid_client', error_description: 'The client is not known' }];
+  const kind = form.get('grant_type');
+  const held = kind === 'refresh_token' ? refreshing.delete(form.get('refresh_token')) : codes.get(form.get('code')) !== undefined;
+  if (!held) return [400, { error: 'invalid_grant', error_description: 'The code or token is not good any more' }];
+  const lasts = kind === 'refresh_token' ? 7200 : codes.get(form.get('code'));
+  codes.delete(form.get('code'));
+  accessTokens += 1;
+  const [access, refresh] = [`oauth-access-${accessTokens}`, `oauth-refresh-${accessTokens}`];
+  good.add(access);
+  refreshing.add(refresh);
+  return [200, { access_token: access, token_type: 'bearer', expires_in: lasts, refresh_token: refresh }];
+}
+
+function pass(request, response, path) {
+  const to = new URL(git);
+  const passed = ask({ host: to.hostname, port: to.port, method: request.method, path, headers: { ...request.headers, host: to.host } }, (answer) => { response.writeHead(answer.statusCode, answer.headers); answer.pipe(response); });
+  passed.on('error', () => response.destroy());
+  request.pipe(passed);
+}
+
+async function handle(request, response) {
+  const url = new URL(request.url, base());
+  const found = url.pathname.match(/^\/(github|gitlab|bitbucket|gitea)\/.+?\/[^/]+\.git(\/.*)$/);
+  if (found && git) {
+    const auth = request.headers.authorization ? Buffer.from(request.headers.authorization.split(' ')[1], 'base64').toString() : '';
+    seen.push({ forge: found[1], method: 'git', path: url.pathname, auth: auth || null });
+    if (!good.has(auth.slice(auth.indexOf(':') + 1))) { response.writeHead(401, { 'www-authenticate': 'Basic realm="private"' }); response.end(); return; }
+    pass(request, response, `/app.git${found[2]}${url.search}`);
+    return;
+  }
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const raw = Buffer.concat(chunks).toString();
+  const send = (status, body, headers = {}) => { response.writeHead(status, { 'content-type': 'application/json', ...headers }); response.end(body === null ? '' : typeof body === 'string' ? body : JSON.stringify(body)); };
+  if (url.pathname === '/test/seen') { send(200, { seen, statuses, deployments, hooks: Object.fromEntries(hooks), installationTokens, accessTokens }); return; }
+  if (url.pathname === '/test/next') { next = { times: 1, status: 500, body: {}, headers: {}, path: '', ...JSON.parse(raw) }; send(200, {}); return; }
+  if (url.pathname === '/test/code') { const { code, lasts } = JSON.parse(raw); codes.set(code, lasts ?? 7200); send(200, {}); return; }
+  if (url.pathname === '/test/key') { send(200, { key: keys.privateKey }); return; }
+  const forge = Object.keys(ROOTS).find((one) => url.pathname.startsWith(`/${one}/`));
+  if (!forge) { send(404, { message: 'Not Found' }); return; }
+  if (/oauth/.test(url.pathname)) { seen.push({ forge, method: request.method, path: url.pathname, form: raw.replace(/client_secret=[^&]*/, '') }); send(...oauth(url, new URLSearchParams(raw), request.headers.authorization)); return; }
+  if (!url.pathname.startsWith(ROOTS[forge])) { send(404, 'not an API', { 'content-type': 'text/plain' }); return; }
+  const path = url.pathname.slice(ROOTS[forge].length);
+  const body = raw ? JSON.parse(raw) : undefined;
+  const one = { forge, method: request.method, path, query: Object.fromEntries(url.searchParams), body };
+  seen.push(one);
+  if (next && next.times > 0 && path.includes(next.path)) { next.times -= 1; send(next.status, next.body, next.headers); return; }
+  one.wrong = judged(forge, request.method, path, url.searchParams, body) || undefined;
+  if (one.wrong) { send(422, { message: one.wrong }); return; }
+  if (path.startsWith('/app-manifests/')) { const code = path.split('/')[2]; if (!codes.delete(code)) { send(404, { message: 'Not Found' }); return; } send(201, conversion); return; }
+  let as;
+  try { as = await who(forge, request.headers.authorization, path); } catch (error) { send(401, { message: error.message }); return; }
+  send(...answered(forge, request.method, path, url, body, as));
+}
+
+const server = createServer((request, response) => handle(request, response).catch((error) => { seen.push({ wrong: String(error) }); response.destroy(); }));
+await new Promise((done) => server.listen(0, '127.0.0.1', done));
+console.log(base());
