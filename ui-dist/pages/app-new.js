@@ -16,7 +16,9 @@ import { ComposeField, useCompose } from '../parts/compose.js';
 import { Copy } from '../parts/copy.js';
 import { Drop } from '../parts/drop.js';
 import { Act } from '../parts/act.js';
-import { may } from '../lib/rights.js';
+import { may } from '../parts/frame.js';
+import { forges } from '../lib/forges.js';
+import { toast } from '../parts/toast.js';
 
 export default function AppNewPage() {
   useTrail([{ label: 'Apps', href: '/apps' }, { label: 'New' }]);
@@ -58,6 +60,8 @@ export default function AppNewPage() {
         const upload = await sent(app, parcel);
         putDeployment(await api.deploymentCreate(app.id, { upload: upload.id }));
       }
+      // The webhook is made at the forge too; if it cannot be, the app's page says so and has the button.
+      if (kind === 'git' && v.forge) await forges.register(app.id).catch((failure) => toast(`The webhook was not made: ${failure.message}`, { tone: 'bad', href: appPath(app, 'webhook'), action: 'Webhook' }));
       if (app.deployment) putDeployment(app.deployment);
       loadApps();
       if (wait) { setMade(app); scrollTo(0, 0); } else navigate(appPath(app));
@@ -82,7 +86,7 @@ export default function AppNewPage() {
       <div class="form-foot">${h(Submit, { form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() || Boolean(compose.report?.problems.length) })}<a class="btn" href="/apps">Cancel</a></div>
     </form>
     <aside class="stack hide-phone" aria-label="What happens next">${h(Panel, { title: 'What happens next' }, html`<ol class="steps-list">
-      ${kind === 'git' ? html`<li><span><b>Fetch</b>The branch is cloned; nothing else of your forge is touched.</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : kind === 'upload' ? html`<li><span><b>Upload</b>The files are packed in your browser, without what .gitignore names, and kept with the release.</span></li><li><span><b>Build</b>By the Dockerfile, or by what the files look like.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}
+      ${kind === 'git' ? html`<li><span><b>Fetch</b>${v.forge ? 'The branch is cloned with the connection’s token, and a webhook is made so that pushes deploy.' : 'The branch is cloned; nothing else of your forge is touched.'}</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : kind === 'upload' ? html`<li><span><b>Upload</b>The files are packed in your browser, without what .gitignore names, and kept with the release.</span></li><li><span><b>Build</b>By the Dockerfile, or by what the files look like.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}
       <li><span><b>Check</b>The new container must pass its health check.</span></li><li><span><b>Live</b>Traffic moves over without a dropped request, over HTTPS.</span></li></ol>`)}</aside></div></div>`;
 }
 

@@ -1,6 +1,7 @@
 // One deployment: its steps at the left, its log at the right, what it made and how that differs from before.
 import { html, h, icon, useEffect, useRef } from '../lib/html.js';
 import { api, socket } from '../lib/api.js';
+import { forges } from '../lib/forges.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, deployments, findApp, isFinal, putDeployment } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
@@ -34,7 +35,9 @@ export default function DeploymentPage({ params }) {
   const release = releases.find((other) => other.id === one?.release);
   const before = releases.find((other) => other.id === one?.previous);
   const failure = found.error.value;
+  const reported = useResource(`deployment:${id}:forge`, () => forges.report(id), ['deployment_moved', 'forge_told'], ({ data }) => data?.deployment === id);
   if (!one) return html`<div class="page">${failure ? html`${h(PageHead, { title: 'Deployment' })}${h(Failed, { error: failure, retry: found.load })}` : h(Loading, { rows: 4 })}</div>`;
+  const told = reported.value.value?.report;
   const builds = !app || ['git', 'upload'].includes(app.source.kind);
   return html`<div class="page fill">
     ${h(PageHead, {
@@ -56,6 +59,7 @@ export default function DeploymentPage({ params }) {
           Boolean(one.reference) && ['Reference', html`<code>${one.reference}</code>`],
           one.commit && ['Commit', html`<span class="code-line"><code>${one.commit.id.slice(0, 12)}</code>${h(Copy, { text: one.commit.id, label: 'Copy commit' })}</span>`],
           one.commit && ['Author', one.commit.author],
+          told && ['Forge', h(Told, { deployment: one.id, report: told, load: reported.load })],
           release && ['Release', html`#${release.number} ${release.live ? html`<span class="tag accent">serves now</span>` : null}`],
           release && ['Image', html`<code class="any">${release.digest ?? release.image_name}</code>`],
           release && ['Port', String(release.port)],
@@ -66,6 +70,12 @@ export default function DeploymentPage({ params }) {
       <section class="panel deployment-log" aria-label="Log"><div class="panel-body">${h(DeploymentLog, { key: one.id, deployment: one })}</div></section>
     </div></div>`;
 }
+
+const TOLD = { pending: 'knows it is under way', success: 'shows success', failure: 'shows a failure', cancelled: 'shows it as ended' };
+
+/** What the forge was told, and why not. @param {{ deployment: string, report: import('../lib/api.js').S<'ForgeReport'>, load: () => unknown }} props */
+const Told = ({ deployment, report, load }) => html`<span class="stack tight"><span>${report.repository} ${report.told ? TOLD[report.told] : 'was not told yet'}</span>
+  ${report.problem ? html`<span class="bad-text any">${sentence(report.problem)}</span><span class="row">${report.next_at ? html`<span class="dim">Again ${h(Ago, { at: report.next_at })}</span>` : html`<span class="dim">Given up</span>`}${may('developer') ? h(Act, { label: 'Tell it now', small: true, run: async () => { await forges.reportAgain(deployment); await load(); } }) : null}</span>` : null}</span>`;
 
 /** @typedef {import('../lib/api.js').S<'Release'>} Release */
 /** @param {{ app: string, from: Release, to: Release }} props */

@@ -1,14 +1,15 @@
 // The fields of an app that are in the wizard and in its settings.
-import { html, h, icon, useState } from '../lib/html.js';
+import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api, Problem } from '../lib/api.js';
 import { bytes, parseBytes } from '../lib/format.js';
 import { joinWords, splitWords } from '../lib/words.js';
 import { TextField, SelectField, Switch } from './field.js';
 import { Act } from './act.js';
 import { Facts } from './facts.js';
+import { RepositoryPick, useForges } from './repository.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
-/** @typedef {{ url: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, user: string, password: string, deploy_key: boolean, reference: string, compose: string, several: boolean, compose_file: string, main_service: string, profiles: string }} SourceValues */
+/** @typedef {{ url: string, forge: string, repository: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, user: string, password: string, deploy_key: boolean, reference: string, compose: string, several: boolean, compose_file: string, main_service: string, profiles: string }} SourceValues */
 /** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'auto' | 'tcp' | 'http' | 'web' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string, keep_days: string, keep_bytes: string, restarts: string }} RunValues */
 
 const NONE = '(none)';
@@ -30,9 +31,9 @@ const servicesValues = (services) => ({ several: Boolean(services), compose_file
 export const sourceValues = (app) => ({ ...placeValues(app), ...servicesValues(app?.source.kind === 'git' || app?.source.kind === 'upload' ? app.source.services : null) });
 /** @param {App | null} app */
 const placeValues = (app) => (app?.source.kind === 'git'
-  ? { url: app.source.url, branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, ...buildValues(app.source.build), user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '', compose: '' }
-  : app?.source.kind === 'upload' ? { url: '', branch: '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: false, ...buildValues(app.source.build), user: '', password: '', deploy_key: false, reference: '', compose: '' }
-  : { url: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, ...buildValues(null), user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '', compose: '' });
+  ? { url: app.source.url, forge: app.source.forge ?? '', repository: app.source.repository ?? '', branch: app.source.branch ?? '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: app.source.submodules, ...buildValues(app.source.build), user: app.source.user ?? '', password: '', deploy_key: Boolean(app.source.deploy_key_public), reference: '', compose: '' }
+  : app?.source.kind === 'upload' ? { url: '', forge: '', repository: '', branch: '', folder: app.source.folder === '.' ? '' : app.source.folder, dockerfile: app.source.dockerfile, target: app.source.target ?? '', submodules: false, ...buildValues(app.source.build), user: '', password: '', deploy_key: false, reference: '', compose: '' }
+  : { url: '', forge: '', repository: '', branch: '', folder: '', dockerfile: '', target: '', submodules: false, ...buildValues(null), user: '', password: '', deploy_key: false, reference: app?.source.kind === 'image' ? app.source.reference : '', compose: '' });
 
 /** @param {App | null} app @returns {RunValues} */
 export const runValues = (app) => ({
@@ -49,6 +50,7 @@ export function sourceInput(kind, v) {
   const text = (/** @type {string} */ value) => value.trim() || null;
   const built = { ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), build: buildInput(v), ...(v.several ? { compose_file: v.compose_file.trim(), main_service: text(v.main_service), profiles: v.profiles.trim() ? v.profiles.trim().split(/[\s,]+/) : [] } : {}) };
   if (kind === 'upload') return { kind, ...built };
+  if (v.forge) return { kind, forge: v.forge, repository: v.repository, branch: text(v.branch), ...built, submodules: v.submodules };
   return { kind, url: v.url.trim(), branch: text(v.branch), ...built, submodules: v.submodules, user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
 }
 
@@ -76,13 +78,14 @@ class FieldWrong extends Problem {
 }
 
 /** The names of the fields below, for `form.general`. */
-export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'keep_release_days', 'keep_release_bytes', 'restart_limit', 'domains', 'host', 'domain'];
+export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'forge', 'source.forge', 'repository', 'source.repository', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'keep_release_days', 'keep_release_bytes', 'restart_limit', 'domains', 'host', 'domain'];
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 
 /** @param {{ form: Form, kind: 'git' | 'image' | 'upload', has_password?: boolean, app?: string }} props */
 export function SourceFields({ form, kind, has_password, app }) {
   const v = /** @type {SourceValues} */ (form.values.value);
+  const forges = useForges();
   if (kind === 'image') return html`${h(TextField, { label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source', 'image'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
   const dockerfile = h(TextField, { label: 'Dockerfile', value: v.dockerfile, set: form.set('dockerfile'), mono: true, optional: true, placeholder: 'Dockerfile', hint: 'Without one it is found out how to build.', error: form.error('dockerfile', 'source.dockerfile') });
   const place = html`<div class="form-row">${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder'), hint: 'The build context, for sources with several apps.' })}
@@ -93,14 +96,16 @@ export function SourceFields({ form, kind, has_password, app }) {
     <div class="form-row">${h(TextField, { label: 'Main service', value: v.main_service, set: form.set('main_service'), mono: true, optional: true, placeholder: 'the first with a port', error: form.error('main_service'), hint: 'Domains lead to it.' })}
       ${h(TextField, { label: 'Profiles', value: v.profiles, set: form.set('profiles'), mono: true, optional: true, error: form.error('profiles') })}</div>` : null;
   if (kind === 'upload') return v.several ? html`${made}${services}` : html`${made}${dockerfile}<details class="more" open=${Boolean(v.folder || v.target)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">${place}${h(BuildFields, { form })}</div></details>`;
-  const ssh = /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
-  return html`
+  const ssh = !v.forge && /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
+  const where = forges.length || v.forge ? h(SelectField, { label: 'Where it is', value: v.forge, set: (forge) => { form.set('forge')(forge); form.set('repository')(''); form.set('url')(''); form.set('branch')(''); }, options: [...forges.map((one) => ({ value: one.id, label: `${one.name} (${one.url.replace(/^https?:\/\//, '')}${one.owner ? `/${one.owner}` : ''})` })), ...(v.forge && !forges.some((one) => one.id === v.forge) ? [{ value: v.forge, label: 'a connected forge' }] : []), { value: '', label: 'At an address' }], error: form.error('forge', 'source.forge') }) : null;
+  return html`${where}
+    ${v.forge ? html`${h(RepositoryPick, { key: v.forge, form, forge: v.forge })}${v.several ? null : dockerfile}` : html`
     ${h(TextField, { label: 'Repository', value: v.url, set: form.set('url'), mono: true, required: true, placeholder: 'https://github.com/you/app.git', error: form.error('url', 'source.url', 'source', 'git'), hint: 'https, http or ssh; private addresses too. Administrators may also name a path on the server.', inputmode: 'url' })}
     <div class="form-row">${h(TextField, { label: 'Branch', value: v.branch, set: form.set('branch'), mono: true, optional: true, placeholder: 'default branch', error: form.error('branch', 'source.branch') })}
-      ${v.several ? made : dockerfile}</div>
-    ${v.several ? services : made}
-    ${ssh || v.deploy_key ? h(Switch, { label: 'Use a deploy key', hint: 'serverkit makes a key for this app; give its public half to the repository.', on: v.deploy_key, set: form.set('deploy_key') }) : null}
-    ${ssh ? null : html`<details class="more" open=${Boolean(v.user || has_password)}><summary>${icon('chevron-right', 'icon-small')}Private repository</summary><div class="stack">
+      ${v.several ? made : dockerfile}</div>`}
+    ${v.several ? html`${v.forge ? made : null}${services}` : made}
+    ${ssh || (v.deploy_key && !v.forge) ? h(Switch, { label: 'Use a deploy key', hint: 'serverkit makes a key for this app; give its public half to the repository.', on: v.deploy_key, set: form.set('deploy_key') }) : null}
+    ${ssh || v.forge ? null : html`<details class="more" open=${Boolean(v.user || has_password)}><summary>${icon('chevron-right', 'icon-small')}Private repository</summary><div class="stack">
       <div class="form-row">${h(TextField, { label: 'User', value: v.user, set: form.set('user'), optional: true, placeholder: 'for tokens often x-access-token', error: form.error('user', 'source.user') })}
       ${h(TextField, { label: 'Password or token', type: 'password', autocomplete: 'new-password', value: v.password, set: form.set('password'), optional: true, placeholder: has_password ? 'kept as it is' : '', error: form.error('password', 'source.password') })}</div>
       ${v.deploy_key ? null : h(Switch, { label: 'Use a deploy key instead', hint: 'Needs an ssh address.', on: v.deploy_key, set: form.set('deploy_key') })}</div></details>`}
@@ -108,7 +113,7 @@ export function SourceFields({ form, kind, has_password, app }) {
       ${v.several ? null : place}
       ${h(Switch, { label: 'Fetch submodules', on: v.submodules, set: form.set('submodules') })}
       ${v.several ? null : h(BuildFields, { form })}</div></details>
-    ${h(LookInside, { form, app })}`;
+    ${h(LookInside, { key: v.forge, form, app })}`;
 }
 
 const PRESETS = [['', 'Find out'], ['dockerfile', 'Dockerfile'], ['static', 'Static site'], ['node', 'Node'], ['python', 'Python'], ['php', 'PHP'], ['ruby', 'Ruby'], ['go', 'Go'], ['rust', 'Rust'], ['java', 'Java'], ['dotnet', '.NET']].map(([value, label]) => ({ value, label }));
@@ -139,9 +144,16 @@ function Inspected({ services: { compose_file: file, report } }) {
 function LookInside({ form, app }) {
   const [seen, setSeen] = useState(/** @type {Inspection | null} */ (null));
   const v = /** @type {SourceValues} */ (form.values.value);
-  const key = JSON.stringify(v);
+  const key = JSON.stringify(sourceInput('git', v));
   const [of, setOf] = useState('');
+  const [looking, setLooking] = useState(false);
   const look = async () => { setSeen(await api.sourceInspect({ source: sourceInput('git', v), app })); setOf(key); };
+  // What was picked at a forge is looked into by itself; a failure is told by the button.
+  useEffect(() => {
+    if (app || !v.forge || !v.repository) return;
+    setLooking(true);
+    look().catch(() => null).finally(() => setLooking(false));
+  }, [v.forge, v.repository, v.branch]);
   const plan = of === key ? seen?.plan : null;
   const problem = of === key ? seen?.problem : null;
   const services = of === key ? seen?.services : null;
@@ -154,7 +166,7 @@ function LookInside({ form, app }) {
     form.set('compose_file')(path.split('/').at(-1));
   };
   const code = (/** @type {string} */ label, /** @type {string | null | undefined} */ text) => /** @type {[string, any] | null} */ (text ? [label, html`<code class="any">${text}</code>`] : null);
-  return html`<div class="stack"><div class="row">${h(Act, { label: 'Look inside', icon: 'search', small: true, disabled: !v.url.trim(), run: look })}<span class="hint">Shows how it would be built, with its branches and folders.</span></div>
+  return html`<div class="stack"><div class="row">${h(Act, { label: 'Look inside', icon: 'search', small: true, disabled: !v.url.trim() && !v.repository, run: look })}<span class="hint" role="status">${looking ? 'Looking inside…' : 'Shows how it would be built, with its branches and folders.'}</span></div>
     ${problem ? html`<p class="notice warn">${icon('triangle-alert')}<span class="any">${problem}</span></p>` : null}
     ${seen ? html`<div class="inside stack">
       ${services ? h(Inspected, { services }) : null}

@@ -9,20 +9,21 @@ const LOOKS = {
   deployment_moved: [/* icon: */ 'rocket', ''], app_created: ['plus', ''], app_trashed: ['trash-2', 'warn'], app_removed: ['trash-2', 'warn'], app_restored: ['undo-2', ''], app_changed: ['settings', ''], app_state_changed: ['activity', ''],
   webhook_changed: ['git-branch', ''], variables_changed: ['key-round', ''], secrets_revealed: ['eye', 'warn'], terminal_opened: ['terminal', ''], domain_added: ['globe', ''], domain_removed: ['globe', 'warn'], certificate_issued: ['shield-check', 'ok'], certificate_failed: ['shield-alert', 'bad'],
   domain_changed: ['globe', ''], port_opened: ['ethernet-port', ''], port_closed: ['ethernet-port', 'warn'], cache_purged: ['eraser', ''], build_cache_trimmed: ['eraser', ''], edge_options_changed: ['gauge', ''], api_limits_changed: ['gauge', ''], allow_lists_changed: ['shield-alert', 'warn'], allow_lists_confirmed: ['shield-check', 'ok'], allow_lists_reverted: ['undo-2', 'warn'], certificate_expiring: ['shield-alert', 'warn'], certificate_uploaded: ['shield-check', 'ok'], certificate_removed: ['shield-check', 'warn'],
-  dns_provider_added: ['waypoints', ''], dns_provider_changed: ['waypoints', ''], dns_provider_removed: ['waypoints', 'warn'], dns_record_changed: ['waypoints', ''], registry_added: ['package', ''], registry_removed: ['package', 'warn'],
+  dns_provider_added: ['waypoints', ''], dns_provider_changed: ['waypoints', ''], dns_provider_removed: ['waypoints', 'warn'], dns_record_changed: ['waypoints', ''], forge_connected: ['git-branch', 'ok'], forge_changed: ['git-branch', ''], forge_removed: ['git-branch', 'warn'], forge_told: ['git-branch', ''], registry_added: ['package', ''], registry_removed: ['package', 'warn'],
   token_rotated: ['key-round', ''], role_changed: ['shield-check', ''], team_changed: ['users', ''], rights_granted: ['shield-check', 'warn'], rights_taken: ['shield-alert', ''], role_raised: ['shield-alert', 'warn'], audit_broken: ['shield-alert', 'bad'], organization_created: ['users', ''], organization_renamed: ['users', ''],
   signed_in: ['log-in', ''], signed_out: ['log-out', ''], login_failed: ['shield-alert', 'warn'], user_created: ['user-plus', ''], user_changed: ['user', ''], user_invited: ['user-plus', ''], invitation_revoked: ['user', 'warn'], invitation_accepted: ['user-plus', 'ok'], user_removed: ['user', 'warn'], token_created: ['key-round', ''], token_revoked: ['key-round', 'warn'],
   second_factor_added: ['shield-check', 'ok'], second_factor_removed: ['shield-alert', 'warn'], second_factor_failed: ['shield-alert', 'bad'], recovery_code_used: ['shield-alert', 'warn'], recovery_codes_renewed: ['key-round', ''], user_provisioned: ['user-plus', 'ok'], passkey_added: ['key-round', 'ok'], passkey_removed: ['key-round', 'warn'], device_remembered: ['monitor', ''], device_forgotten: ['monitor', ''], new_device: ['monitor', 'warn'], password_forgotten: ['key-round', ''], password_reset: ['key-round', 'warn'], security_changed: ['lock', 'warn'],
   engine_lost: ['server-off', 'bad'], engine_found: ['server', 'ok'], settings_changed: ['settings', ''], project_created: ['folder', ''], project_changed: ['folder', ''], project_removed: ['folder', 'warn'], panel_claimed: ['sparkles', ''],
 };
 // Named for the sprite: icon('users') icon('rocket') icon('plus') icon('trash-2') icon('undo-2') icon('activity') icon('key-round') icon('eye') icon('terminal') icon('globe') icon('shield-check')
-// icon('shield-alert') icon('log-in') icon('log-out') icon('user-plus') icon('user') icon('server-off') icon('server') icon('settings') icon('folder') icon('sparkles') icon('check') icon('x') icon('info') icon('scroll-text') icon('chart-line') icon('hard-drive') icon('ethernet-port') icon('eraser') icon('gauge') icon('waypoints') icon('package')
+// icon('shield-alert') icon('log-in') icon('log-out') icon('user-plus') icon('user') icon('server-off') icon('server') icon('settings') icon('folder') icon('sparkles') icon('check') icon('x') icon('info') icon('scroll-text') icon('chart-line') icon('hard-drive') icon('ethernet-port') icon('eraser') icon('gauge') icon('waypoints') icon('package') icon('git-branch')
 
 /** @param {any} event @returns {[string, string]} */
 export function lookOf(event) {
   const phase = event.data?.phase;
   if (event.kind === 'deployment_moved' && phase === 'live') return ['check', 'ok'];
   if (event.kind === 'deployment_moved' && phase === 'failed') return ['x', 'bad'];
+  if (event.kind === 'forge_told' && event.data?.problem) return ['git-branch', 'bad'];
   if (event.kind === 'app_state_changed' && /crash|fail|unhealthy/.test(event.data?.state ?? '')) return ['activity', 'bad'];
   return LOOKS[event.kind] ?? ['info', ''];
 }

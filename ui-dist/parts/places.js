@@ -20,6 +20,7 @@ export const PLACES = [
 /** @type {Place[]} */
 export const BELOW = [
   { href: '/team', label: 'Team', icon: 'users', right: 'view_team' },
+  { href: '/forges', label: 'Forges', icon: 'git-branch' },
   { href: '/registries', label: 'Registries', icon: 'package' },
   { href: '/security', label: 'Security', icon: 'lock', right: 'operate' },
   { href: '/audit', label: 'Audit log', icon: 'scroll-text', right: 'audit' },
