@@ -2,7 +2,7 @@
 
 use crate::{
     Panel,
-    answers::{Accepted, Done, Page, accepted, moment, page},
+    answers::{Accepted, Done, Named, Page, accepted, moment, page},
     failures::Answer,
     signed::Signed,
     tags::Tag,
@@ -37,9 +37,20 @@ pub struct Webhook {
     pub poll_seconds: Option<u32>,
     /// Why the repository could not be asked the last time.
     pub poll_error: Option<String>,
+    /// Other environments whose app of the same name is deployed by pushes to its branch.
+    pub environments: Vec<WebhookEnvironment>,
     /// The panel has made it at the forge itself, in this repository.
     pub registered: Option<String>,
     pub created_at: Option<OffsetDateTime>,
+}
+
+/// Where else pushes go.
+#[derive(Debug, Object)]
+pub struct WebhookEnvironment {
+    pub environment: Named,
+    pub app: Named,
+    /// Pushes to it deploy there.
+    pub branch: Option<String>,
 }
 
 /// What is left out stays as it is.
@@ -54,6 +65,9 @@ pub struct WebhookPatch {
     pub paths: Option<Vec<String>>,
     /// 15 to 86400; null: never.
     pub poll_seconds: MaybeUndefined<u32>,
+    /// Names or ids of environments of the project: the app of the same name there, from the same repository, is deployed by pushes
+    /// to its branch. To deploy it must be allowed to you.
+    pub environments: Option<Vec<String>>,
     /// In place of the secret that was made: 8 to 1024 bytes.
     pub secret: Option<String>,
 }
@@ -238,8 +252,19 @@ impl From<app::WebhookView> for Webhook {
             paths: webhook.rules.paths,
             poll_seconds: webhook.poll_seconds,
             poll_error: webhook.poll_error,
+            environments: view.passes_to.into_iter().map(WebhookEnvironment::from).collect(),
             registered: webhook.registered.map(|hook| hook.repository.path.to_string()),
             created_at: Some(moment(webhook.created_at)),
+        }
+    }
+}
+
+impl From<app::PassedTo> for WebhookEnvironment {
+    fn from(to: app::PassedTo) -> WebhookEnvironment {
+        WebhookEnvironment {
+            environment: Named::new(&to.environment.id, &to.environment.name),
+            app: Named::new(&to.app.id, &to.app.name),
+            branch: to.branch.map(String::from),
         }
     }
 }
@@ -256,6 +281,7 @@ fn none() -> Webhook {
         paths: Vec::new(),
         poll_seconds: None,
         poll_error: None,
+        environments: Vec::new(),
         registered: None,
         created_at: None,
     }
@@ -305,6 +331,7 @@ impl WebhooksApi {
                 MaybeUndefined::Null => Some(None),
                 MaybeUndefined::Value(seconds) => Some(Some(seconds)),
             },
+            environments: body.environments,
             secret: body.secret.map(Secret::from),
         };
         Ok(Json(self.0.webhooks.update(&who.actor, &app.0, change).await?.into()))

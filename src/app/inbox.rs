@@ -5,6 +5,7 @@ use crate::{
     deployments::{self, git_login, moved},
     ground::Ground,
     sight::owned,
+    webhooks::same_repository,
 };
 use source::{
     Compare,
@@ -13,8 +14,8 @@ use source::{
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, App, Cause, Decision, Delivery, DeliveryId, DesiredState, Error, Fact, Forge, GitRef, GitSource, Kind, Push, Reference,
-    Result, Source, Webhook, report,
+    Action, Actor, App, AppId, Cause, Decision, Delivery, DeliveryId, DesiredState, Error, Fact, Forge, GitRef, GitSource, Kind, Push,
+    Reference, Result, Source, Webhook, report,
 };
 
 /// Deliveries kept of an app, and of those that nobody has proven: a flood of these must not push the others out.
@@ -45,6 +46,8 @@ pub(crate) struct Verdict {
     push: Option<Push>,
     /// Deploy this: the newest of the app's branch, or what is named.
     deploy: Option<Option<GitRef>>,
+    /// In place of the app that the delivery came to.
+    to: Option<AppId>,
 }
 
 impl Verdict {
@@ -54,6 +57,7 @@ impl Verdict {
             why: why.into(),
             push: None,
             deploy: None,
+            to: None,
         }
     }
 }
@@ -171,7 +175,7 @@ fn unproven(forge: Forge, proof: Proof) -> String {
 /// Decides and keeps, in one step with the deployment that follows from it.
 pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str, saying: Saying) -> Result<Delivery> {
     loop {
-        let mut app = ground.store.apps.get(delivery.app.as_str())?;
+        let app = ground.store.apps.get(delivery.app.as_str())?;
         let mut batch = Batch::new();
         let verdict = match earlier(ground, &delivery)? {
             Some(first) if first.deployment.is_some() => {
@@ -202,11 +206,15 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
             let cause = Cause::Push {
                 delivery: delivery.id.clone(),
             };
-            app.desired = DesiredState::Running;
-            batch = deployments::queue(ground, by, &mut app.value, cause, reference.into(), batch)?;
-            delivery.deployment = app.last_deployment.clone();
-            delivery.why = format!("{} as #{}", delivery.why, app.deployments);
-            batch = batch.save(app.clone());
+            let mut to = match &verdict.to {
+                Some(other) => ground.store.apps.get(other.as_str())?,
+                None => app.clone(),
+            };
+            to.desired = DesiredState::Running;
+            batch = deployments::queue(ground, by, &mut to.value, cause, reference.into(), batch)?;
+            delivery.deployment = to.last_deployment.clone();
+            delivery.why = format!("{} as #{}", delivery.why, to.deployments);
+            batch = batch.save(to);
         }
         match ground.store.commit(batch.insert(delivery.clone())).await {
             // Somebody else changed the app, or the same delivery came twice at once.
@@ -246,7 +254,8 @@ async fn tell(ground: &Ground, app: &App, delivery: &Delivery) -> Result<()> {
     if let Some(id) = &delivery.deployment
         && let Some(deployment) = deployments::find(ground, id)?
     {
-        ground.events.emit(&actor, moved(app, &deployment)).await;
+        let deployed = ground.store.apps.get(deployment.app.as_str())?;
+        ground.events.emit(&actor, moved(&deployed, &deployment)).await;
         ground.wake_deploy();
     }
     // So that polling does not find again what came by itself.
@@ -292,11 +301,20 @@ async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying) -> Result<Verd
     let mut last = Verdict::new(Decision::OtherEvent, "ignored: nothing was pushed");
     for push in pushes {
         last = judge_one(ground, app, webhook, push.clone()).await?;
+        if last.decision == Decision::BranchFilter
+            && let Some(passed) = pass_on(ground, app, webhook, push.clone()).await?
+        {
+            last = passed;
+        }
         if last.deploy.is_some() {
             break;
         }
     }
-    if let (Some(_), Some(lock)) = (&last.deploy, app.locked(ground.world.now())) {
+    let other = match &last.to {
+        Some(other) => Some(ground.store.apps.get(other.as_str())?.value),
+        None => None,
+    };
+    if let (Some(_), Some(lock)) = (&last.deploy, other.as_ref().unwrap_or(app).locked(ground.world.now())) {
         let why = format!("ignored: {}; replay it when they are unlocked", lock.words());
         last = Verdict {
             push: last.push,
@@ -304,6 +322,40 @@ async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying) -> Result<Verd
         };
     }
     Ok(last)
+}
+
+/// The app in another environment that a webhook passes a push on to: the one that follows its branch.
+pub(crate) fn follower(ground: &Ground, app: &App, webhook: &Webhook, push: &Push) -> Result<Option<App>> {
+    let Some(Reference::Branch(name)) = &push.reference else {
+        return Ok(None);
+    };
+    for id in &webhook.passes_to {
+        let Some(other) = ground.store.apps.find(id.as_str())? else {
+            continue;
+        };
+        let Source::Git(git) = &other.source else { continue };
+        let is_its = git.branch.as_ref().map(GitRef::as_str) == Some(name.as_str());
+        if is_its && other.trashed_at.is_none() && same_repository(app, &other) {
+            return Ok(Some(other.value));
+        }
+    }
+    Ok(None)
+}
+
+/// What the app that a push is passed on to makes of it. Its branch alone says which pushes are its own; files are watched as
+/// for the app that the webhook is of.
+async fn pass_on(ground: &Arc<Ground>, app: &App, webhook: &Webhook, mut push: Push) -> Result<Option<Verdict>> {
+    let Some(other) = follower(ground, app, webhook, &push)? else {
+        return Ok(None);
+    };
+    let verdict = judge_content(ground, &other, webhook, &mut push).await?;
+    let environment = ground.store.environments.get(other.environment.as_str())?.value.name;
+    Ok(Some(Verdict {
+        why: format!("{} in {environment}", verdict.why),
+        push: Some(push),
+        to: Some(other.id),
+        ..verdict
+    }))
 }
 
 async fn judge_one(ground: &Arc<Ground>, app: &App, webhook: &Webhook, mut push: Push) -> Result<Verdict> {

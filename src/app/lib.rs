@@ -157,7 +157,7 @@ pub use uploads::Uploads;
 pub use users::*;
 pub use variables::{VariableChange, VariablePreview, VariableView, VariableWish, Variables, VersionView};
 pub use volumes::{VolumeView, Volumes};
-pub use webhooks::{WebhookChange, WebhookView, Webhooks};
+pub use webhooks::{PassedTo, WebhookChange, WebhookView, Webhooks};
 
 use access::{Access, identity_parts};
 use ground::{Ground, Wakes};

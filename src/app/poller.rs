@@ -4,7 +4,7 @@
 use crate::{
     deployments::git_login,
     ground::Ground,
-    inbox::{Saying, keep, polled, refused_by_name},
+    inbox::{Saying, follower, keep, polled, refused_by_name},
 };
 use async_trait::async_trait;
 use source::{Compare, Tip};
@@ -113,7 +113,8 @@ async fn poll(ground: &Arc<Ground>, app: &App, git: &GitSource, webhook: &Webhoo
     if !webhook.seen.is_empty() {
         for tip in tips.iter().filter(|tip| webhook.seen.get(&tip.reference) != Some(&tip.commit)) {
             // Of the others nobody wants to hear.
-            if refused_by_name(git, webhook, &named(tip, default))?.is_none() {
+            let push = named(tip, default);
+            if refused_by_name(git, webhook, &push)?.is_none() || (!push.deleted && follower(ground, app, webhook, &push)?.is_some()) {
                 moved.push(tip);
             }
         }

@@ -270,7 +270,19 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     for upload in &uploads {
         batch = batch.remove(upload);
     }
+    let webhook = store.webhooks.find(app.id.as_str())?;
+    if let Some(webhook) = &webhook {
+        batch = batch.remove(webhook);
+    }
+    for delivery in &store.deliveries.prefix(&prefix)? {
+        batch = batch.remove(delivery);
+    }
     store.commit(batch).await?;
+    if let Some(registered) = webhook.and_then(|webhook| webhook.value.registered)
+        && let Err(error) = crate::webhooks::unregister(ground, &registered).await
+    {
+        tracing::warn!("the webhook of {} at {}: {}", app.name, registered.repository.path, report(&error));
+    }
     for upload in &uploads {
         crate::uploads::remove_file(ground, &upload.id).await;
     }

@@ -4,11 +4,15 @@ use crate::{
     apps::{find_app, not_trashed},
     forges::{access, connection_of, repository_of},
     ground::Ground,
+    releases::other_place,
 };
 use source::webhooks::Filter;
 use std::{collections::BTreeMap, sync::Arc};
 use store::Stored;
-use types::{Action, Actor, App, Error, Fact, ForgeRepository, Kind, PushRules, RegisteredHook, Result, Secret, Source, Webhook, report};
+use types::{
+    Action, Actor, App, AppId, Environment, Error, Fact, ForgeRepository, GitRef, Kind, PushRules, RegisteredHook, Result, Secret, Source,
+    Webhook, report,
+};
 
 /// Letters of 5 bits: 160 bits in an address, 200 in a secret.
 const KEY: usize = 32;
@@ -24,8 +28,18 @@ pub struct WebhookView {
     pub url: String,
     /// The address has a name that public certificates exist for; else forges must be told not to check.
     pub is_public: bool,
+    /// Where else its pushes go, by branch.
+    pub passes_to: Vec<PassedTo>,
     /// `None` unless asked for.
     pub secret: Option<Secret>,
+}
+
+/// An app in another environment that is deployed by pushes to its branch.
+#[derive(Debug, Clone)]
+pub struct PassedTo {
+    pub app: App,
+    pub environment: Environment,
+    pub branch: Option<GitRef>,
 }
 
 /// What should change; `None` leaves as it is.
@@ -36,6 +50,8 @@ pub struct WebhookChange {
     pub tags: Option<Vec<String>>,
     pub paths: Option<Vec<String>>,
     pub poll_seconds: Option<Option<u32>>,
+    /// Environments in which the app of the same name is deployed by pushes to its branch.
+    pub environments: Option<Vec<String>>,
     /// In place of the secret that was made: for forges that bring their own.
     pub secret: Option<Secret>,
 }
@@ -109,6 +125,13 @@ impl Webhooks {
             }
             stored.poll_error = None;
             changed.push("polling");
+        }
+        if let Some(wanted) = change.environments {
+            stored.passes_to = wanted
+                .iter()
+                .map(|wanted| passed_to(ground, actor, &app, wanted))
+                .collect::<Result<_>>()?;
+            changed.push("environments");
         }
         if let Some(secret) = change.secret {
             stored.secret = self.seal(&secret)?;
@@ -232,6 +255,7 @@ impl Webhooks {
             poll_seconds: None,
             seen: BTreeMap::new(),
             poll_error: None,
+            passes_to: Vec::new(),
             registered: None,
             created_at: ground.world.now(),
         };
@@ -272,7 +296,20 @@ impl Webhooks {
         } else {
             None
         };
+        let mut passes_to = Vec::new();
+        for id in &webhook.passes_to {
+            let Some(app) = ground.store.apps.find(id.as_str())? else {
+                continue;
+            };
+            let Source::Git(git) = &app.source else { continue };
+            passes_to.push(PassedTo {
+                environment: ground.store.environments.get(app.environment.as_str())?.value,
+                branch: git.branch.clone(),
+                app: app.value,
+            });
+        }
         Ok(WebhookView {
+            passes_to,
             url: format!("{base}/hooks/{}", webhook.key),
             is_public: panel.is_some_and(|host| host.is_public()),
             secret,
@@ -281,13 +318,48 @@ impl Webhooks {
     }
 }
 
-async fn unregister(ground: &Ground, registered: &RegisteredHook) -> Result<()> {
+/// Takes it away at the forge.
+pub(crate) async fn unregister(ground: &Ground, registered: &RegisteredHook) -> Result<()> {
     let connection = connection_of(ground, &registered.repository)?;
     let path = &registered.repository.path;
     access::api(ground, &connection, path)
         .await?
         .hook_remove(path, &registered.hook)
         .await
+}
+
+/// The app that is meant by another environment. Whoever passes pushes on to it must be able to deploy it.
+fn passed_to(ground: &Ground, actor: &Actor, app: &App, wanted: &str) -> Result<AppId> {
+    let other = other_place(ground, actor, Action::Deploy, app, wanted)?;
+    let wrong = |why: String| Error::invalid("environments", why);
+    if !same_repository(app, &other) {
+        return Err(wrong(format!("`{wanted}` has its {} from another repository", other.name)));
+    }
+    let (Source::Git(own), Source::Git(others)) = (&app.source, &other.source) else {
+        return Err(wrong("only apps from Git have branches".into()));
+    };
+    match &others.branch {
+        None => Err(wrong(format!(
+            "name the branch of {} in `{wanted}` first, in its settings",
+            other.name
+        ))),
+        Some(branch) if own.branch.as_ref() == Some(branch) => Err(wrong(format!(
+            "`{wanted}` follows {} as this app does; give one of them another branch",
+            branch.as_str()
+        ))),
+        Some(_) => Ok(other.id),
+    }
+}
+
+/// Whether two apps are made from one repository, so that what is pushed for one may be for the other.
+pub(crate) fn same_repository(a: &App, b: &App) -> bool {
+    match (&a.source, &b.source) {
+        (Source::Git(a), Source::Git(b)) => match (&a.forge, &b.forge) {
+            (Some(a), Some(b)) => a == b,
+            _ => a.url == b.url,
+        },
+        _ => false,
+    }
 }
 
 fn checked_poll(app: &App, wanted: Option<u32>) -> Result<Option<u32>> {

@@ -72,6 +72,9 @@ pub struct Set {
     /// Ask the repository each so many seconds, for forges that cannot reach the panel; 0 for never
     #[arg(long, value_name = "SECONDS")]
     poll: Option<u32>,
+    /// Pass pushes on to the app of this name in another environment of the project, for its branch; '' for none
+    #[arg(long = "environment", value_name = "ENVIRONMENT")]
+    environments: Option<Vec<String>>,
     /// File with a secret of your own; - for standard input
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
@@ -114,7 +117,12 @@ async fn set(context: &Context, args: Set) -> Result {
         }
     };
     let mut body = Map::new();
-    for (field, list) in [("branches", args.branches), ("tags", args.tags), ("paths", args.paths)] {
+    for (field, list) in [
+        ("branches", args.branches),
+        ("tags", args.tags),
+        ("paths", args.paths),
+        ("environments", args.environments),
+    ] {
         if let Some(list) = list {
             body.insert(field.into(), list.into_iter().filter(|text| !text.trim().is_empty()).collect());
         }
@@ -200,6 +208,16 @@ fn what(delivery: &Delivery) -> String {
     }
 }
 
+/// `dev to staging`
+fn some_environments(webhook: &Webhook) -> Option<String> {
+    let words: Vec<String> = webhook
+        .environments
+        .iter()
+        .map(|to| format!("{} to {}", to.branch.as_deref().unwrap_or("its branch"), to.environment.name))
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
 fn words(context: &Context, name: &str, webhook: &Webhook) -> String {
     let Some(url) = &webhook.url else {
         return format!("{name} has no webhook yet; make one: serverkit webhook set {name} --on");
@@ -214,6 +232,7 @@ fn words(context: &Context, name: &str, webhook: &Webhook) -> String {
         .add("Tags", list(&webhook.tags, "none"))
         .add("Paths", list(&webhook.paths, "any"))
         .maybe("Polls", webhook.poll_seconds.map(|seconds| format!("each {seconds} s")))
+        .maybe("Passes on", some_environments(webhook))
         .maybe("Registered", webhook.registered.clone())
         .maybe("Problem", webhook.poll_error.clone());
     let mut text = facts.print(&context.out);

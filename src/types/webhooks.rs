@@ -23,6 +23,9 @@ pub struct Webhook {
     pub seen: BTreeMap<String, String>,
     /// Why the repository could not be asked the last time.
     pub poll_error: Option<String>,
+    /// Apps in other environments of its project that are from the same repository: pushes to their branches deploy them.
+    #[serde(default)]
+    pub passes_to: Vec<AppId>,
     /// What the panel has made at the forge itself.
     #[serde(default)]
     pub registered: Option<RegisteredHook>,

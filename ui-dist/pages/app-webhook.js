@@ -1,8 +1,9 @@
 // Pushes that deploy: the address for the forge, which pushes it takes, and the inbox of what came with each decision in words.
 import { html, h, icon, useEffect } from '../lib/html.js';
 import { api } from '../lib/api.js';
+import { forges } from '../lib/forges.js';
 import { useResource } from '../lib/resource.js';
-import { putDeployment } from '../lib/live.js';
+import { apps, putDeployment } from '../lib/live.js';
 import { bytes, exact, plural } from '../lib/format.js';
 import { Panel } from '../parts/page.js';
 import { Table } from '../parts/table.js';
@@ -36,10 +37,13 @@ export default function AppWebhook({ app }) {
   const webhook = hook.value.value;
   if (!webhook) return hook.error.value ? h(Failed, { error: hook.error.value, retry: hook.load }) : h(Loading, { rows: 5 });
   const begin = async () => { const made = await api.webhookRotate(app.id); hook.value.value = { ...made, secret: null }; showSecret(made); };
+  const register = async () => { hook.value.value = await forges.register(app.id); };
+  if (!webhook.url && app.source.kind === 'git' && app.source.forge) return h(Empty, { icon: 'git-branch', title: 'Deploy when something is pushed', text: 'The panel makes the webhook at the forge itself; what came and what was decided is kept here.', action: may('developer') ? h(Act, { label: 'Make it at the forge', icon: 'plug-zap', tone: 'primary', run: register }) : null });
   if (!webhook.url) return h(Empty, { icon: 'git-branch', title: 'Deploy when something is pushed', text: 'The app gets an address of its own. GitHub, GitLab, Bitbucket, Gitea, Forgejo or a script of yours sends to it; what came and what was decided is kept here.', action: may('developer') ? h(Act, { label: 'Make the address', icon: 'plus', tone: 'primary', run: begin }) : null });
   return html`<div class="stack">
     ${h(Panel, { title: 'Address', note: 'For the forge, with JSON as the content type.', actions: may('developer') ? html`<span class="row">${h(Act, { label: 'Show secret', icon: 'eye', small: true, run: async () => showSecret(await api.webhookShow(app.id, true)) })}${h(Act, { label: 'Renew', icon: 'refresh-cw', small: true, tone: 'ghost', run: () => confirm({ title: 'Make a new address and secret?', text: 'The old ones stop working at once: give the new ones to the forge.', action: 'Renew', run: async () => { const made = await api.webhookRotate(app.id); hook.load(); setTimeout(() => showSecret(made), 60); } }) })}</span>` : null },
       html`<div class="stack"><div class="key-box"><code>${webhook.url}</code>${h(Copy, { text: webhook.url, label: 'Copy address' })}</div>
+      ${app.source.kind === 'git' && app.source.forge ? html`<div class="row wrap">${h(Act, { label: webhook.registered ? 'Make it there again' : 'Make it at the forge', icon: 'plug-zap', small: true, run: register })}<span class="hint">${webhook.registered ? `The panel has made it in ${webhook.registered} itself.` : 'The panel gives the address and the secret to the forge itself.'}</span></div>` : null}
       ${webhook.is_public ? null : html`<p class="hint">Forges check certificates: give the panel a domain in the settings, or switch the check off at the forge.</p>`}
       ${webhook.poll_error ? html`<p class="notice warn">${icon('triangle-alert')}<span class="any">Polling: ${webhook.poll_error}</span></p>` : null}</div>`)}
     ${h(Rules, { app, webhook, saved: (made) => { hook.value.value = made; } })}
@@ -72,14 +76,15 @@ async function replay(one, inbox) {
 
 /** @param {{ app: App, webhook: Webhook, saved: (webhook: Webhook) => void }} props */
 function Rules({ app, webhook, saved }) {
-  const start = { enabled: webhook.enabled, branches: webhook.branches.join('\n'), tags: webhook.tags.join('\n'), paths: webhook.paths.join('\n'), poll: webhook.poll_seconds ? String(webhook.poll_seconds) : '' };
+  const others = (apps.value ?? []).filter((one) => one.id !== app.id && one.name === app.name && one.project.id === app.project.id && one.source.kind === 'git');
+  const start = { environments: webhook.environments.map((one) => one.app.id), enabled: webhook.enabled, branches: webhook.branches.join('\n'), tags: webhook.tags.join('\n'), paths: webhook.paths.join('\n'), poll: webhook.poll_seconds ? String(webhook.poll_seconds) : '' };
   const form = useForm(start);
   const key = JSON.stringify(start);
   useEffect(() => { if (!form.touched.peek()) form.reset(start); }, [key]);
   const v = form.values.value;
   const dirty = JSON.stringify(v) !== key;
   const branch = app.source.kind === 'git' ? app.source.branch : null;
-  const save = async () => saved(await api.webhookUpdate(app.id, { enabled: v.enabled, branches: lines(v.branches), tags: lines(v.tags), paths: lines(v.paths), poll_seconds: v.poll.trim() ? Number(v.poll) : null }));
+  const save = async () => saved(await api.webhookUpdate(app.id, { ...(JSON.stringify(v.environments) === JSON.stringify(start.environments) ? {} : { environments: v.environments }), enabled: v.enabled, branches: lines(v.branches), tags: lines(v.tags), paths: lines(v.paths), poll_seconds: v.poll.trim() ? Number(v.poll) : null }));
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>${h(Panel, {
     title: 'What deploys', note: 'One pattern a line: * within a part, ** any parts, ! takes out again; the last that fits decides.',
     foot: may('developer') && (dirty || form.problem.value) ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
@@ -88,7 +93,8 @@ function Rules({ app, webhook, saved }) {
       ${h(TextField, { label: 'Tags', value: v.tags, set: form.set('tags'), mono: true, rows: 3, optional: true, placeholder: 'v*', hint: 'None: no tags.', error: form.error('tags') })}</div>
     ${h(TextField, { label: 'Watch paths', value: v.paths, set: form.set('paths'), mono: true, rows: 3, optional: true, placeholder: 'services/web\n!**/*.md', hint: 'A push must change one of these files; none: any. A folder stands for what is in it.', error: form.error('paths') })}
     ${app.source.kind === 'git' ? h(TextField, { label: 'Ask the repository every', value: v.poll, set: form.set('poll'), inputmode: 'numeric', optional: true, suffix: 's', placeholder: 'never', hint: 'For forges that cannot reach this panel: 15 to 86400 seconds.', error: form.error('poll_seconds') }) : null}
-    ${h(FormProblem, { text: form.general(['branches', 'tags', 'paths', 'poll_seconds']) })}</div>`)}</form>`;
+    ${others.length ? html`<fieldset class="plain stack tight"><legend class="label">Other environments</legend><p class="hint">So that one webhook serves them all: a push to the branch that ${app.name} follows there deploys it there.</p>${others.map((one) => h(Switch, { key: one.id, label: one.environment.name, hint: one.source.kind === 'git' && one.source.branch ? html`Pushes to <code>${one.source.branch}</code>` : 'Names no branch yet', on: v.environments.includes(one.id), set: (on) => form.set('environments')(on ? [...v.environments, one.id] : v.environments.filter((id) => id !== one.id)) }))}${form.error('environments') ? html`<p class="field-error">${form.error('environments')}</p>` : null}</fieldset>` : null}
+    ${h(FormProblem, { text: form.general(['branches', 'tags', 'paths', 'poll_seconds', 'environments']) })}</div>`)}</form>`;
 }
 
 /** @param {Delivery} one */
