@@ -140,6 +140,7 @@ const ONLY: [(&str, &[&str]); 19] = [
     ("lettre", &["notify"]),
     ("chacha20poly1305", &["store"]),
     ("clap", &["cli", "serverkit"]),
+    ("croner", &["app"]),
     ("diffy", &["catalog"]),
     ("progenitor", &["client"]),
     ("rust_embed", &["api"]),

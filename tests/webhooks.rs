@@ -71,12 +71,12 @@ pub fn pushed(branch: &str, after: &str, files: &[&str], message: &str) -> Value
 }
 
 /// A commit that nobody has.
-fn commit(number: u32) -> String {
+pub fn commit(number: u32) -> String {
     format!("{number:040x}")
 }
 
 /// The app's repository is so slow that no deployment ends while the test looks.
-async fn app_and_hook(panel: &TestPanel, name: &str) -> Hook {
+pub async fn app_and_hook(panel: &TestPanel, name: &str) -> Hook {
     let repository = GitFixture::of(&[("a", "b")]);
     let server = GitServer::slow(repository.root(), Duration::from_secs(120)).await;
     let mut body = app_of(name, &repository);

@@ -41,6 +41,7 @@ const PAGES = [
   ['/forges', () => import('./pages/forges.js')],
   ['/forges/app', () => import('./pages/forges-app.js')],
   ['/forges/back', () => import('./pages/forges-back.js')],
+  ['/freezes', () => import('./pages/freezes.js')],
   ['/registries', () => import('./pages/registries.js')],
   ['/servers', () => import('./pages/servers.js')],
   ['/servers/:server', () => import('./pages/servers.js')],

@@ -8,7 +8,7 @@ pub use source::{Source, SourceInput};
 
 use crate::{
     Panel,
-    answers::{Accepted, Created, Done, Named, Page, accepted, created, moment, page},
+    answers::{Accepted, Created, Done, Named, Page, accepted, count, created, moment, page},
     deployments::{Commit, Deployment},
     failures::Answer,
     signed::Signed,
@@ -56,6 +56,14 @@ pub struct App {
     pub keep_release_bytes: Option<u64>,
     /// A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
     pub restart_limit: u32,
+    /// Containers at a time, between which the edge shares requests out; of an app of several services its file says it.
+    pub replicas: u32,
+    /// Containers of what is live that run now.
+    pub running: u32,
+    /// When it is started and stopped by itself.
+    pub hours: Option<AppHours>,
+    /// A freeze window that holds now: nothing is deployed.
+    pub frozen: Option<AppFreeze>,
     /// What it should be.
     pub desired: Desired,
     /// What it is.
@@ -178,6 +186,8 @@ pub struct AppCreate {
     pub variables: Option<Vec<VariableInput>>,
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
+    /// 1 to 50 containers; left out: 1.
+    pub replicas: Option<u32>,
     /// Deploy it at once; left out: true.
     pub deploy: Option<bool>,
 }
@@ -210,6 +220,41 @@ pub struct AppPatch {
     pub keep_release_bytes: MaybeUndefined<u64>,
     /// 0: it is always started again.
     pub restart_limit: Option<u32>,
+    /// 1 to 50 containers; at once, without a deployment.
+    pub replicas: Option<u32>,
+    /// Null: it runs at all hours.
+    pub hours: MaybeUndefined<AppHoursInput>,
+}
+
+/// An app that runs at some hours only. Somebody who starts or stops it is heeded until the next of its times.
+#[derive(Debug, Object)]
+pub struct AppHours {
+    /// When it is started: minute, hour, day of month, month, day of week.
+    pub start: String,
+    /// When it is stopped.
+    pub stop: String,
+    /// Such as `Europe/Berlin`.
+    pub zone: String,
+    pub next_start: Option<OffsetDateTime>,
+    pub next_stop: Option<OffsetDateTime>,
+}
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct AppHoursInput {
+    /// Five fields, such as `0 8 * * MON-FRI`.
+    pub start: String,
+    pub stop: String,
+    /// Left out: UTC.
+    pub zone: Option<String>,
+}
+
+#[derive(Debug, Object)]
+pub struct AppFreeze {
+    pub id: String,
+    /// Why.
+    pub name: String,
+    pub until: OffsetDateTime,
 }
 
 /// What deleting would do, in objects and bytes. Volumes are kept.
@@ -284,6 +329,23 @@ impl From<app::AppView> for App {
             keep_release_days: app.keep_release_days,
             keep_release_bytes: app.keep_release_bytes,
             restart_limit: app.restart_limit,
+            replicas: app.replicas,
+            running: count(view.running),
+            hours: app.hours.map(|hours| {
+                let (start, stop) = view.next_hours.unwrap_or_default();
+                AppHours {
+                    start: hours.start,
+                    stop: hours.stop,
+                    zone: hours.zone,
+                    next_start: start.map(moment),
+                    next_stop: stop.map(moment),
+                }
+            }),
+            frozen: view.frozen.map(|frozen| AppFreeze {
+                id: frozen.id.to_string(),
+                name: frozen.name,
+                until: moment(frozen.until),
+            }),
             desired: match app.desired {
                 types::DesiredState::Running => Desired::Running,
                 types::DesiredState::Stopped => Desired::Stopped,
@@ -362,6 +424,7 @@ impl TryFrom<AppCreate> for app::NewApp {
             variables: variables::changes(body.variables.unwrap_or_default())?,
             grace_seconds: body.grace_seconds,
             deploy_timeout_seconds: body.deploy_timeout_seconds,
+            replicas: body.replicas,
             deploy: body.deploy.unwrap_or(true),
         })
     }
@@ -495,6 +558,8 @@ impl AppsApi {
             keep_release_days: wish(patch.keep_release_days),
             keep_release_bytes: wish(patch.keep_release_bytes),
             restart_limit: patch.restart_limit,
+            replicas: patch.replicas,
+            hours: wish(patch.hours).map(|hours| hours.map(|hours| (hours.start, hours.stop, hours.zone.unwrap_or_else(|| "UTC".into())))),
         };
         Ok(Json(self.0.apps.update(&who.actor, &app.0, change).await?.into()))
     }

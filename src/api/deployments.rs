@@ -116,6 +116,8 @@ pub struct DeploymentCreate {
     pub reference: Option<String>,
     /// An upload of this app, in place of what it is made from otherwise.
     pub upload: Option<String>,
+    /// An administrator's reason to deploy although a freeze window holds; the audit log has it.
+    pub anyway: Option<String>,
 }
 
 /// A part of a deployment's log.
@@ -266,7 +268,12 @@ impl DeploymentsApi {
             (None, Some(upload)) => app::Wanted::Upload(upload.parse().map_err(|_| types::Error::not_found(types::Kind::Upload, upload))?),
             (None, None) => app::Wanted::Usual,
         };
-        Ok(accepted(self.0.deployments.create(&who.actor, &app.0, wanted).await?))
+        let deployments = &self.0.deployments;
+        let made = match body.0.anyway {
+            Some(why) => deployments.create_anyway(&who.actor, &app.0, wanted, &why).await?,
+            None => deployments.create(&who.actor, &app.0, wanted).await?,
+        };
+        Ok(accepted(made))
     }
 
     /// List all deployments

@@ -7,6 +7,7 @@
 mod allow_lists;
 mod answers;
 mod api_limits;
+mod app_jobs;
 mod apps;
 mod audit;
 mod build_cache;
@@ -23,6 +24,7 @@ mod events;
 mod failures;
 mod files;
 mod forges;
+mod freezes;
 mod health;
 mod hooks;
 mod identity_providers;
@@ -317,6 +319,8 @@ type Operations = (
         forges::ForgesApi,
         imports::ImportsApi,
         template_updates::TemplateUpdatesApi,
+        app_jobs::AppJobsApi,
+        freezes::FreezesApi,
     ),
 );
 
@@ -383,6 +387,8 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             forges::ForgesApi(panel()),
             imports::ImportsApi(panel()),
             template_updates::TemplateUpdatesApi(panel()),
+            app_jobs::AppJobsApi(panel()),
+            freezes::FreezesApi(panel()),
         ),
     )
 }

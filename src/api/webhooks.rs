@@ -162,6 +162,10 @@ pub enum Decision {
     Unchanged,
     /// Somebody has locked the app's deployments.
     Locked,
+    /// A freeze window holds; it is decided on anew when that ends.
+    Held,
+    /// It was held, and decided on anew when the freeze ended.
+    Released,
     /// It could not be decided.
     Failed,
 }
@@ -184,6 +188,8 @@ impl From<types::Decision> for Decision {
             types::Decision::SkippedByCommit => Decision::SkippedByCommit,
             types::Decision::Unchanged => Decision::Unchanged,
             types::Decision::Locked => Decision::Locked,
+            types::Decision::Held => Decision::Held,
+            types::Decision::Released => Decision::Released,
             types::Decision::Failed => Decision::Failed,
         }
     }

@@ -12,13 +12,15 @@ use crate::{
     deployments::{self, Wanted},
     domains::insert_domain,
     files::files_fit,
+    freezes,
     ground::Ground,
     projects::find_environment,
     sight::{of, owned},
+    timetable,
     variables::{VariableChange, sealed_variable},
     volumes,
 };
-use checks::{checked_command, checked_health, checked_limits, checked_port, commands_fit, in_range, volumes_fit};
+use checks::{checked_command, checked_health, checked_limits, checked_port, commands_fit, in_range, replicas_fit, volumes_fit};
 use sources::deploy_key;
 pub(crate) use sources::settled;
 use std::sync::Arc;
@@ -48,6 +50,7 @@ pub struct NewApp {
     pub variables: Vec<VariableChange>,
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
+    pub replicas: Option<u32>,
     /// Deploy at once.
     pub deploy: bool,
 }
@@ -139,6 +142,10 @@ pub struct AppChange {
     pub keep_release_days: Option<Option<u32>>,
     pub keep_release_bytes: Option<Option<u64>>,
     pub restart_limit: Option<u32>,
+    /// At once, without a deployment.
+    pub replicas: Option<u32>,
+    /// When it is started and when it is stopped, and in which time zone.
+    pub hours: Option<Option<(String, String, String)>>,
 }
 
 #[derive(Clone)]
@@ -185,6 +192,7 @@ impl Apps {
         )?;
         if wish.deploy {
             actor.may_in(Action::Deploy, &environment.place())?;
+            freezes::must_not_hold(ground, &actor.organization, &environment.id)?;
         }
         let now = ground.world.now();
         let mut app = App {
@@ -209,6 +217,8 @@ impl Apps {
             restart_limit: types::restart_limit(),
             halted: None,
             desired: DesiredState::Running,
+            hours: None,
+            replicas: wish.replicas.unwrap_or(1),
             release: None,
             last_deployment: None,
             deployments: 0,
@@ -223,6 +233,7 @@ impl Apps {
         let mut batch = Batch::new();
         let (mounts, made) = volumes::mounts(ground, actor, &environment, &[], wish.mounts)?;
         app.mounts = mounts;
+        replicas_fit(&app)?;
         for volume in made {
             batch = batch.insert(volume);
         }
@@ -338,6 +349,23 @@ impl Apps {
         if let Some(limit) = change.restart_limit {
             stored.restart_limit = in_range("restart_limit", limit, 0, 1000)?;
         }
+        if let Some(replicas) = change.replicas {
+            stored.replicas = replicas;
+            // So that a way back to what is live now brings back as many.
+            if let Some(live) = &stored.release
+                && let Some(mut release) = ground.store.releases.claimed(live.as_str())?
+                && release.stack.is_none()
+            {
+                release.replicas = Some(replicas);
+                batch = batch.save(release);
+            }
+        }
+        if let Some(hours) = change.hours {
+            let now = ground.world.now();
+            let checked = hours.map(|(start, stop, zone)| timetable::checked_hours(start, stop, zone, now));
+            stored.hours = checked.transpose()?;
+        }
+        replicas_fit(&stored)?;
         stored.updated_at = ground.world.now();
         let (id, name) = (stored.id.clone(), stored.name.to_string());
         ground.store.commit(batch.save(stored)).await?;
@@ -444,7 +472,7 @@ impl Apps {
             state: "restarted".into(),
             why: None,
         };
-        let (ground, id, grace) = (self.ground.clone(), app.id.clone(), app.grace_seconds);
+        let (ground, id, grace, replicas) = (self.ground.clone(), app.id.clone(), app.grace_seconds, app.replicas);
         self.ground
             .store
             .apps
@@ -465,6 +493,11 @@ impl Apps {
                     .await
                 {
                     tracing::warn!("restart of {}: {}", container.name, types::report(&error));
+                }
+                // One after the other, so that the others serve meanwhile.
+                if let Some(release) = release.as_ref().filter(|_| replicas > 1) {
+                    ground.wake_reconcile();
+                    crate::containers::serves_again(&ground, release, &container.name).await;
                 }
             }
             ground.wake_reconcile();

@@ -1,6 +1,6 @@
 //! Containers of releases: how they are made, looked at, and taken away.
 
-use crate::{files, ground::Ground, registries, releases, routing};
+use crate::{files, ground::Ground, registries, releases, routing, stacks};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
@@ -9,8 +9,7 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{
-    App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseId, Result, Secret,
-    VolumeId, report,
+    App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, Result, Secret, VolumeId, report,
 };
 
 /// How long requests and WebSockets of a container that was replaced may go on.
@@ -18,7 +17,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// A request that was given the old route in the moment of the swap has begun by then.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// Containers that are on their way out: by release, those of a stack by name.
+/// Containers that are on their way out, by name.
 #[derive(Default)]
 pub(crate) struct Retiring {
     tokens: Mutex<HashMap<String, CancellationToken>>,
@@ -41,12 +40,7 @@ impl Retiring {
         self.tokens.lock().expect("no panic while held").is_empty()
     }
 
-    /// The release is wanted again: one that still drains stays, one that is being stopped is waited for.
-    async fn take_back(&self, release: &ReleaseId) {
-        self.take_back_named(release.as_str()).await;
-    }
-
-    /// The same for one container of a stack.
+    /// The container is wanted again: one that still drains stays, one that is being stopped is waited for.
     pub async fn take_back_named(&self, key: &str) {
         loop {
             match self.tokens.lock().expect("no panic while held").get(key) {
@@ -82,10 +76,10 @@ pub(crate) async fn look(ground: &Ground) -> Result<Vec<Container>> {
     Ok(containers)
 }
 
-/// Makes and starts the container of a release, with its network and volumes; one that is there is started.
-pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release) -> Result<()> {
-    ground.retiring.take_back(&release.id).await;
-    let mut spec = spec(ground, app, release).await?;
+/// Makes and starts a container of a release, with its network and volumes; one that is there is started.
+pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, replica: u32) -> Result<()> {
+    let mut spec = spec(ground, app, release, replica).await?;
+    ground.retiring.take_back_named(&spec.name).await;
     match (ground.node.container_start(&spec).await, &release.digest) {
         (Err(Error::NotFound { kind: Kind::Image, .. }), Some(digest)) => {
             spec.image = fetch_again(ground, app, digest).await?;
@@ -106,10 +100,7 @@ async fn fetch_again(ground: &Ground, app: &App, digest: &str) -> Result<String>
 
 /// Drains, stops and removes a container, beside what else happens. `false` when that is under way already.
 pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
-    let key = match &container.owner.service {
-        Some(_) => container.name.clone(),
-        None => container.owner.release.to_string(),
-    };
+    let key = container.name.clone();
     let Some(taken_back) = ground.retiring.enter(&key) else {
         return false;
     };
@@ -147,13 +138,30 @@ async fn drain_and_remove(ground: &Ground, container: &Container, taken_back: Ca
     ground.node.container_remove(&container.id).await
 }
 
+/// Waits until a container that was stopped is started again and serves, as long as its health check gives it.
+pub(crate) async fn serves_again(ground: &Ground, release: &Release, name: &str) {
+    let health = &release.health;
+    let limit = tokio::time::Instant::now() + Duration::from_secs(health.start_seconds.into());
+    while tokio::time::Instant::now() < limit {
+        let seen = ground.node.containers().await.unwrap_or_default();
+        let container = seen.iter().find(|container| container.name == name && container.state.is_running());
+        if let Some(address) = container.and_then(|container| container.address) {
+            let timeout = Duration::from_secs(health.timeout_seconds.into());
+            if ground.node.probe(address, release.port, &health.probe, timeout).await.is_ok() {
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// Two containers must not write to one volume at the same time.
 pub(crate) fn must_stop_first(release: &Release) -> bool {
     release.mounts.iter().any(|mount| !mount.read_only)
 }
 
 /// The container of a release, with its network and volumes made and its secrets open.
-async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<ContainerSpec> {
+async fn spec(ground: &Ground, app: &App, release: &Release, replica: u32) -> Result<ContainerSpec> {
     let network = ensure_network(ground, app).await?;
     let mut mounts = Vec::new();
     for mount in &release.mounts {
@@ -170,13 +178,15 @@ async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<Container
     if !release.variables.iter().any(|variable| variable.key.as_str() == "PORT") {
         environment.push(("PORT".into(), Secret::from(release.port.to_string())));
     }
+    let number = if replica == 0 { String::new() } else { format!("-{}", replica + 1) };
     Ok(ContainerSpec {
-        name: format!("sk-{}-{}-{}", app.name, release.number, tail(release.id.as_str(), 6)),
+        name: format!("sk-{}-{}-{}{number}", app.name, release.number, tail(release.id.as_str(), 6)),
         owner: Owner {
             organization: app.organization.clone(),
             environment: app.environment.clone(),
             app: app.id.clone(),
             release: release.id.clone(),
+            replica,
             service: None,
         },
         image: release.image.clone(),
@@ -194,7 +204,7 @@ async fn spec(ground: &Ground, app: &App, release: &Release) -> Result<Container
 
 /// A container of a release that runs one command of a shell and ends.
 pub(crate) async fn run_spec(ground: &Ground, app: &App, release: &Release, command: &str, what: &str) -> Result<ContainerSpec> {
-    let spec = spec(ground, app, release).await?;
+    let spec = spec(ground, app, release, 0).await?;
     Ok(ContainerSpec {
         name: format!("{}-{what}", spec.name),
         command: Some(vec!["sh".into(), "-c".into(), command.to_owned()]),
@@ -202,6 +212,44 @@ pub(crate) async fn run_spec(ground: &Ground, app: &App, release: &Release, comm
         aliases: Vec::new(),
         ..spec
     })
+}
+
+/// A container that runs one command with the image, variables, files and volumes of a release.
+pub(crate) async fn job_spec(
+    ground: &Ground,
+    app: &App,
+    release: &Release,
+    service: Option<&str>,
+    command: Vec<String>,
+    run: &str,
+) -> Result<ContainerSpec> {
+    let spec = match &release.stack {
+        None => spec(ground, app, release, 0).await?,
+        Some(live) => {
+            let stack = stacks::open(ground, live)?;
+            let name = service.unwrap_or(&live.main);
+            let service = stack.service(name).ok_or_else(|| Error::not_found(Kind::Service, name))?;
+            stacks::spec(ground, app, release, service, 0).await?
+        }
+    };
+    let service = spec.service.map(|mut service| {
+        // Nobody waits for it to be healthy, and it is on the app's own network alone.
+        service.health = types::StackHealth::Off;
+        service.also = None;
+        service
+    });
+    Ok(ContainerSpec {
+        name: job_container(run),
+        command: Some(command),
+        aliases: Vec::new(),
+        service,
+        ..spec
+    })
+}
+
+/// Of a run, whatever its app is called meanwhile.
+pub(crate) fn job_container(run: &str) -> String {
+    format!("sk-run-{}", tail(run, 12))
 }
 
 /// The volume's name on the engine, where it is made unless it is there.

@@ -36,7 +36,9 @@ impl CrashLoops {
                     .halted
                     .as_ref()
                     .is_some_and(|halt| halt.release == release.id && halt.service == service);
-                if app.restart_limit == 0 || (!halted && row.restarts < app.restart_limit) {
+                // Of several that are the same, the others go on as long as they do.
+                let again = halted && (app.replicas == 1 || matches!(container.state, ContainerState::Restarting { .. }));
+                if app.restart_limit == 0 || (!again && row.restarts < app.restart_limit) {
                     continue;
                 }
                 if !halted {

@@ -277,6 +277,9 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
                 let mut stored = ground.store.apps.get(app.id.as_str())?;
                 stored.release = Some(release.clone());
                 stored.halted = None;
+                if let (Cause::Rollback { .. }, Some(made)) = (&deployment.cause, releases::find(ground, release)?) {
+                    stored.replicas = made.replicas.unwrap_or(stored.replicas);
+                }
                 batch = batch.save(stored);
                 if let Cause::Rollback { keep_routes: false, .. } = &deployment.cause {
                     batch = releases::routes_back(ground, release, batch)?;
@@ -644,6 +647,7 @@ impl Step<'_> {
             created_at: ground.world.now(),
             bytes: image.bytes,
             pinned: false,
+            replicas: app.source.stack().is_none().then_some(app.replicas),
             stack: None,
         };
         let id = release.id.clone();
@@ -687,7 +691,7 @@ impl Step<'_> {
             }
         }
         self.log.note(format!("starting a container from {}", release.image_name)).await;
-        containers::bring_up(self.ground, self.app, &release).await?;
+        containers::bring_up(self.ground, self.app, &release, 0).await?;
         Ok(Next::to(Phase::Checking))
     }
 
@@ -696,6 +700,25 @@ impl Step<'_> {
         if let Some(stack) = &release.stack {
             return self.check_stack(&release, stack).await;
         }
+        // One after the other, so that a bad release stops at its first container and the old ones serve on.
+        let app = self.ground.store.apps.get(self.app.id.as_str())?;
+        let wanted = release.replicas.filter(|_| self.is_rollback()).unwrap_or(app.replicas);
+        let replicas = release.room_for(wanted);
+        for replica in 0..replicas {
+            if replica > 0 {
+                self.log.note(format!("starting container {} of {replicas}", replica + 1)).await;
+                containers::bring_up(self.ground, self.app, &release, replica).await?;
+            }
+            self.check_replica(&release, replica).await?;
+        }
+        Ok(Next {
+            live: Some(Made::Live(release.id.clone())),
+            ..Next::to(Phase::Live)
+        })
+    }
+
+    /// Waits until one container of the release serves.
+    async fn check_replica(&self, release: &Release, replica: u32) -> Result<()> {
         let health = &release.health;
         let what = health.probe.words(release.port);
         self.log
@@ -706,7 +729,8 @@ impl Step<'_> {
         let mut pause = Duration::from_millis(100);
         loop {
             let containers = self.ground.node.containers().await?;
-            let Some(container) = containers.into_iter().find(|container| container.owner.release == release.id) else {
+            let is_it = |container: &Container| container.owner.release == release.id && container.owner.replica == replica;
+            let Some(container) = containers.into_iter().find(is_it) else {
                 return Err(Error::unavailable("the new container is gone; somebody removed it"));
             };
             let why = match &container.state {
@@ -720,13 +744,10 @@ impl Step<'_> {
                     return Err(Error::unavailable(format!("the container {}", container.state.words())));
                 }
                 _ if container.restarts > 0 => return Err(Error::unavailable("the container exited at once and was started again")),
-                ContainerState::Running => match self.probe(&release, &container, began).await {
+                ContainerState::Running => match self.probe(release, &container, began).await {
                     Ok(()) => {
                         self.log.note(format!("healthy after {:.1} s", began.elapsed().as_secs_f64())).await;
-                        return Ok(Next {
-                            live: Some(Made::Live(release.id.clone())),
-                            ..Next::to(Phase::Live)
-                        });
+                        return Ok(());
                     }
                     Err(error) => report(&error),
                 },

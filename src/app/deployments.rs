@@ -3,6 +3,7 @@
 use crate::{
     apps::{find_app, is_active, not_trashed},
     forge_reports, forges,
+    freezes,
     ground::Ground,
     releases,
     sight::{of, owned},
@@ -58,6 +59,35 @@ impl Deployments {
         actor.may_somewhere(Action::Deploy)?;
         let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         must_be_unlocked(&self.ground, &app)?;
+        self.create_for(actor, &app, wanted).await
+    }
+
+    /// The same in spite of a freeze, for an administrator with a reason. A lock still holds.
+    pub async fn create_anyway(&self, actor: &Actor, app: &str, wanted: Wanted, why: &str) -> Result<DeploymentView> {
+        actor.may_somewhere(Action::Deploy)?;
+        let app = find_app(&self.ground, actor, Action::Deploy, app)?;
+        must_have_no_lock(&self.ground, &app)?;
+        let now = self.ground.world.now();
+        let Some(frozen) = freezes::frozen(&self.ground.store, &app.organization, &app.environment, now)? else {
+            return self.create_for(actor, &app, wanted).await;
+        };
+        actor.may(Action::Administer)?;
+        let why = why.trim();
+        if why.is_empty() || why.chars().count() > 200 || why.chars().any(char::is_control) {
+            return Err(Error::invalid("anyway", "must be a reason: one line of 1 to 200 letters"));
+        }
+        let view = self.create_for(actor, &app, wanted).await?;
+        let fact = Fact::FreezeOverridden {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            freeze: frozen.name,
+            why: why.to_owned(),
+        };
+        self.ground.events.emit(actor, fact).await;
+        Ok(view)
+    }
+
+    async fn create_for(&self, actor: &Actor, app: &App, wanted: Wanted) -> Result<DeploymentView> {
         match &wanted {
             Wanted::Reference(_) if !matches!(app.source, Source::Git(_)) => {
                 return Err(Error::invalid(
@@ -65,10 +95,10 @@ impl Deployments {
                     "an app that is not from Git has no branches; change its source instead",
                 ));
             }
-            Wanted::Upload(id) => drop(uploads::find(&self.ground, &app, id)?),
+            Wanted::Upload(id) => drop(uploads::find(&self.ground, app, id)?),
             Wanted::Reference(_) | Wanted::Usual => {}
         }
-        self.queue(actor, &app, Cause::Manual, wanted).await
+        self.queue(actor, app, Cause::Manual, wanted).await
     }
 
     /// Queues the way back to a release: of the deployment or release that is named, or the one that was live before.
@@ -324,8 +354,13 @@ fn waiting_of(ground: &Ground, app: &AppId) -> Result<Vec<Stored<Deployment>>> {
     Ok(all.into_iter().filter(|deployment| deployment.phase == Phase::Queued).collect())
 }
 
-/// Fails with `Busy` while deployments of the app are locked.
+/// Fails with `Busy` while deployments of the app are locked, or a freeze holds.
 pub(crate) fn must_be_unlocked(ground: &Ground, app: &App) -> Result<()> {
+    must_have_no_lock(ground, app)?;
+    freezes::must_not_hold(ground, &app.organization, &app.environment)
+}
+
+fn must_have_no_lock(ground: &Ground, app: &App) -> Result<()> {
     match app.locked(ground.world.now()) {
         Some(lock) => Err(Error::busy(format!("{}; unlock them first", lock.words()))),
         None => Ok(()),

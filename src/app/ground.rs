@@ -1,6 +1,6 @@
 //! What every service stands on: the store, the world, the node, and what was last seen of it.
 
-use crate::{containers::Retiring, deployer::Running, events::Events, forges::access::Known, observed::Observed, routing::Routing};
+use crate::{containers::Retiring, deployer::Running, events::Events, forges::access::Known, job_runs::RunsUnderWay, observed::Observed, routing::Routing};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use jobs::Wake;
@@ -61,6 +61,7 @@ pub(crate) struct Ground {
     pub running: Running,
     pub retiring: Retiring,
     pub forges: Known,
+    pub job_runs: RunsUnderWay,
     pub wakes: Wakes,
 }
 

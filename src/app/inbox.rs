@@ -3,6 +3,7 @@
 use crate::{
     apps::find_app,
     deployments::{self, git_login, moved},
+    freezes,
     ground::Ground,
     sight::owned,
     webhooks::same_repository,
@@ -89,25 +90,13 @@ impl Inbox {
     pub async fn replay(&self, actor: &Actor, id: &str) -> Result<Delivery> {
         actor.may_somewhere(Action::Deploy)?;
         let old = self.find(actor, Action::Deploy, id)?;
-        let Some(push) = old.push.clone().filter(|_| !old.decision.is_refused()) else {
+        if old.push.is_none() || old.decision.is_refused() {
             return Err(Error::busy(match old.decision {
                 Decision::BadSignature => "it was not signed with the secret, so nothing in it is believed",
                 _ => "it tells of no push, so there is nothing to do again",
             }));
-        };
-        let webhook = self.ground.store.webhooks.find(old.app.as_str())?;
-        let webhook = webhook.ok_or_else(|| Error::busy("the app has no webhook any more, so there are no rules to decide by"))?;
-        let delivery = Delivery {
-            id: self.ground.world.id(),
-            at: self.ground.world.now(),
-            holds_id: false,
-            address: actor.address.clone(),
-            deployment: None,
-            replay_of: Some(old.id.clone()),
-            ..old
-        };
-        let saying = Saying::Pushes(Box::new(webhook.value), vec![push]);
-        keep(&self.ground, delivery, &actor.who.to_string(), saying).await
+        }
+        again(&self.ground, old, actor.address.clone(), &actor.who.to_string()).await
     }
 
     /// Takes in what came to the webhook with this key. Fails with `NotFound` if there is none. Everything else is a decision.
@@ -147,6 +136,27 @@ impl Inbox {
         let found = self.ground.store.deliveries.claimed(id)?;
         owned(&self.ground, actor, action, found, Kind::Delivery, id)
     }
+}
+
+/// Decides on a delivery of a push anew.
+pub(crate) async fn again(ground: &Arc<Ground>, old: Delivery, address: Option<String>, by: &str) -> Result<Delivery> {
+    let push = old
+        .push
+        .clone()
+        .ok_or_else(|| Error::busy("it tells of no push, so there is nothing to do again"))?;
+    let webhook = ground.store.webhooks.find(old.app.as_str())?;
+    let webhook = webhook.ok_or_else(|| Error::busy("the app has no webhook any more, so there are no rules to decide by"))?;
+    let delivery = Delivery {
+        id: ground.world.id(),
+        at: ground.world.now(),
+        holds_id: false,
+        address,
+        deployment: None,
+        replay_of: Some(old.id.clone()),
+        ..old
+    };
+    let saying = Saying::Pushes(Box::new(webhook.value), vec![push]);
+    keep(ground, delivery, by, saying).await
 }
 
 fn said(webhook: Webhook, what: Result<What, String>) -> Saying {
@@ -319,6 +329,15 @@ async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying) -> Result<Verd
         last = Verdict {
             push: last.push,
             ..Verdict::new(Decision::Locked, why)
+        };
+    }
+    if last.deploy.is_some()
+        && let Some(frozen) = freezes::frozen(&ground.store, &app.organization, &app.environment, ground.world.now())?
+    {
+        let why = format!("held: {}; deployed when that ends", frozen.words());
+        last = Verdict {
+            push: last.push,
+            ..Verdict::new(Decision::Held, why)
         };
     }
     Ok(last)

@@ -7,6 +7,7 @@
 mod access;
 mod allow_lists;
 mod api_limits;
+mod app_jobs;
 mod apps;
 mod audit;
 mod build_cache;
@@ -17,6 +18,7 @@ mod certifier;
 mod challenges;
 mod containers;
 mod crash_loops;
+mod cron;
 mod data_copies;
 mod deployer;
 mod deployments;
@@ -29,6 +31,7 @@ mod files;
 mod forecasts;
 mod forge_reports;
 mod forges;
+mod freezes;
 mod ground;
 mod health;
 mod housekeeping;
@@ -37,6 +40,9 @@ mod identity_providers;
 mod imports;
 mod inbox;
 mod invitations;
+mod job_runs;
+#[cfg(test)]
+mod job_runs_tests;
 mod logs;
 mod mail;
 mod marketplace;
@@ -73,6 +79,7 @@ mod template_updates;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod timetable;
 mod tokens;
 mod traffic;
 mod trash;
@@ -89,6 +96,7 @@ pub use acme::{
 };
 pub use allow_lists::{AllowListWatch, AllowListsChange, AllowListsService, AllowListsView};
 pub use api_limits::{ApiLimitsChange, ApiLimitsService, Asker};
+pub use app_jobs::{AppJobs, JobView, JobWish, Once, RunView};
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, TreeWish, VolumeName};
 pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
@@ -110,6 +118,7 @@ pub use files::{FileView, FileWish, Files};
 pub use forecasts::{DnsSetup, DnsSetupRecord, Forecasts};
 pub use forge_reports::ForgeReporter;
 pub use forges::{AccessWish, AppPage, AppWish, ForgeChange, Forges, NewForge};
+pub use freezes::{FreezeView, FreezeWish, Freezes};
 pub use ground::Options;
 pub use health::HealthChecker;
 pub use housekeeping::Housekeeping;
@@ -119,6 +128,7 @@ pub use identity_providers::{IdentityProviders, ProtocolWish, ProviderWish};
 pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
 pub use invitations::{Acceptance, Invitations, NewInvitation, Shown as InvitationShown};
+pub use job_runs::JobRunner;
 pub use logs::{AppLine, Logs};
 pub use mail::{MailService, MailView, MailWish, Postman};
 pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};
@@ -149,6 +159,7 @@ pub use stacks::{ComposeReport, ServiceView, Stacks};
 /// Says for whom something is done, to the audit log.
 pub use store::acting;
 pub use template_updates::{TemplateUpdates, UpdatePlan, UpdateWish};
+pub use timetable::Timetable;
 pub use tokens::*;
 pub use traffic::{PolicyWish, RuleWish, Traffic};
 pub use trash::{DeletePlan, Trash};
@@ -203,6 +214,8 @@ pub struct Panel {
     pub trash: Trash,
     pub variables: Variables,
     pub files: Files,
+    pub app_jobs: AppJobs,
+    pub freezes: Freezes,
     pub domains: Domains,
     pub traffic: Traffic,
     pub edge: EdgeService,
@@ -258,6 +271,7 @@ impl Panel {
             running: Default::default(),
             retiring: Default::default(),
             forges: Default::default(),
+            job_runs: Default::default(),
             observed: Default::default(),
             last_sample: Default::default(),
             wakes: Wakes::default(),
@@ -294,6 +308,8 @@ impl Panel {
             trash: Trash::new(ground.clone()),
             variables: Variables::new(ground.clone()),
             files: Files::new(ground.clone()),
+            app_jobs: AppJobs::new(ground.clone()),
+            freezes: Freezes::new(ground.clone()),
             domains: Domains::new(ground.clone()),
             traffic: Traffic::new(ground.clone()),
             edge: EdgeService::new(ground.clone()),
@@ -352,6 +368,8 @@ impl Panel {
             postman: Postman::new(ground.clone()),
             post: ground.wakes.mail.clone(),
             housekeeping: Housekeeping::new(ground.clone()),
+            job_runner: JobRunner::new(ground.clone()),
+            timetable: Timetable::new(ground.clone()),
         }
     }
 
@@ -396,4 +414,6 @@ pub struct PanelJobs {
     pub postman: Postman,
     pub post: jobs::Wake,
     pub housekeeping: Housekeeping,
+    pub job_runner: JobRunner,
+    pub timetable: Timetable,
 }

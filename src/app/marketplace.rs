@@ -385,6 +385,7 @@ fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<Str
         });
     }
     Ok(NewApp {
+        replicas: None,
         commands: types::DeployCommands::default(),
         name: prepared.name.clone(),
         project,

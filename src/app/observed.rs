@@ -1,7 +1,7 @@
 //! What was last seen of the engine, and what that means for an app.
 
 use std::collections::HashMap;
-use types::{App, AppId, Container, ContainerState, DesiredState, EngineHealth, EngineStatus, Phase, Release};
+use types::{App, AppId, Container, ContainerState, DesiredState, EngineHealth, EngineStatus, Phase, Probe, Release};
 
 /// One look at the engine. The last good one is kept while the engine does not answer, so that routes stay.
 #[derive(Debug, Clone, Default)]
@@ -136,6 +136,9 @@ impl Observed {
                 Some(why),
             );
         }
+        if let Some(found) = self.missing(app, release) {
+            return found;
+        }
         let Some(container) = self.container(release) else {
             if let Some(why) = self.problems.get(&app.id) {
                 return (AppState::Crashing, Some(why.clone()));
@@ -158,6 +161,40 @@ impl Observed {
             ),
             state => (AppState::Crashing, Some(state.words())),
         }
+    }
+
+    /// Of several containers that are the same: when some serve and others do not. `None`: all do, or none, or there is one.
+    fn missing(&self, app: &App, release: &Release) -> Option<(AppState, Option<String>)> {
+        let wanted = usize::try_from(release.room_for(app.replicas)).unwrap_or(usize::MAX);
+        if wanted < 2 || release.stack.is_some() {
+            return None;
+        }
+        let serves = |container: &&Container| {
+            let well = self.health.get(&container.id).is_none_or(|health| health.failures < PATIENCE);
+            container.state.is_running() && well && release.wants(container, app.replicas)
+        };
+        let number = self.containers.iter().filter(serves).count();
+        if number == 0 || number >= wanted {
+            return None;
+        }
+        let ill = self
+            .containers
+            .iter()
+            .find(|container| release.wants(container, app.replicas) && !serves(container));
+        let why = ill.map(|container| match (&container.state, self.health.get(&container.id)) {
+            (ContainerState::Running, Some(health)) => health.why.clone().unwrap_or_default(),
+            (state, _) => state.words(),
+        });
+        let why = why
+            .or_else(|| self.problems.get(&app.id).cloned())
+            .unwrap_or_else(|| "others are being started".into());
+        Some((AppState::Unhealthy, Some(format!("{number} of {wanted} containers serve: {why}"))))
+    }
+
+    /// Whether its last check went well; of one that is not checked, whether it runs.
+    pub fn is_well(&self, container: &Container, release: &Release) -> bool {
+        let checked = self.health.get(&container.id).is_some_and(|health| health.why.is_none());
+        container.state.is_running() && (release.health.probe == Probe::Running || checked)
     }
 
     /// Whether its health has not been seen since it last started.

@@ -4,12 +4,13 @@ use crate::{
     apps::{AppView, views},
     deployments::DeploymentView,
     ground::Ground,
+    job_runs,
     observed::AppState,
     servers::{ServerView, Servers},
     sight::{of, owned},
 };
 use std::{sync::Arc, time::Duration};
-use types::{Action, Actor, Certificate, CertificateState, EngineStatus, Event, Kind, Result, Time};
+use types::{Action, Actor, App, AppJob, Certificate, CertificateState, EngineStatus, Event, Kind, Result, RunPhase, Time};
 
 #[derive(Debug, Clone)]
 pub struct Overview {
@@ -71,6 +72,9 @@ impl Overviews {
         };
         let mut attention = engine_attention(&servers);
         attention.extend(apps.iter().filter_map(app_attention));
+        for app in &apps {
+            attention.extend(job_attention(ground, &app.app)?);
+        }
         attention.extend(self.certificates(actor)?);
         attention.extend(servers.iter().filter_map(disk_attention));
         let events = ground.events.list(actor, None, false, None, 20).await?;
@@ -172,6 +176,27 @@ fn app_attention(app: &AppView) -> Option<Attention> {
         link: format!("/apps/{}{tab}", app.app.id),
         action: action.into(),
     })
+}
+
+/// Jobs whose newest run went wrong.
+fn job_attention(ground: &Ground, app: &App) -> Result<Vec<Attention>> {
+    let jobs = ground.store.app_jobs.prefix(&format!("{}/", app.id))?;
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let runs = job_runs::of_app(ground, &app.id)?;
+    let told = |job: &AppJob| {
+        let mut own = runs.iter().rev().filter(|run| run.job.as_ref() == Some(&job.id));
+        let last = own.find(|run| run.phase.is_final() && !matches!(run.phase, RunPhase::Skipped | RunPhase::Cancelled))?;
+        let why = last.error.as_deref().unwrap_or("see its output");
+        last.phase.is_bad().then(|| Attention {
+            problem: true,
+            text: format!("The job {} of {} failed: {why}", job.name, app.name),
+            link: format!("/apps/{}/jobs", app.id),
+            action: "See the run".into(),
+        })
+    };
+    Ok(jobs.iter().filter(|job| job.enabled).filter_map(|job| told(job)).collect())
 }
 
 fn disk_attention(server: &ServerView) -> Option<Attention> {

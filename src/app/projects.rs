@@ -5,8 +5,8 @@ use crate::{
     sight::{of, owned},
 };
 use std::sync::Arc;
-use store::Batch;
-use types::{Action, Actor, Environment, Error, Fact, Kind, Project, Result, Slug};
+use store::{Batch, Store};
+use types::{Action, Actor, Environment, EnvironmentId, Error, Fact, Kind, Project, Result, Slug};
 
 #[derive(Debug, Clone)]
 pub struct ProjectView {
@@ -137,6 +137,7 @@ impl Projects {
         batch = crate::variables::forget(&self.ground, batch, &format!("{}/", view.project.id))?;
         for environment in &environments {
             batch = batch.remove(&store.environments.get(environment.id.as_str())?);
+            batch = forget_freezes(store, &environment.id, batch)?;
             batch = crate::variables::forget(&self.ground, batch, &format!("{}/", environment.id))?;
         }
         store.commit(batch).await?;
@@ -188,7 +189,8 @@ impl Projects {
         if environments_of(&self.ground, &environment.project)?.len() == 1 {
             return Err(Error::busy("the last environment of a project stays; delete the project instead"));
         }
-        let batch = Batch::new().remove(&store.environments.get(id)?);
+        let mut batch = Batch::new().remove(&store.environments.get(id)?);
+        batch = forget_freezes(store, &environment.id, batch)?;
         store
             .commit(crate::variables::forget(&self.ground, batch, &format!("{}/", environment.id))?)
             .await?;
@@ -213,6 +215,19 @@ impl Projects {
             project,
         })
     }
+}
+
+/// Freeze windows go with their environment.
+fn forget_freezes(store: &Store, environment: &EnvironmentId, mut batch: Batch) -> Result<Batch> {
+    for freeze in store
+        .freezes
+        .list()?
+        .iter()
+        .filter(|freeze| freeze.environment.as_ref() == Some(environment))
+    {
+        batch = batch.remove(freeze);
+    }
+    Ok(batch)
 }
 
 fn check_description(description: &str) -> Result<()> {

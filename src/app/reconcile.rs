@@ -49,8 +49,9 @@ struct Wanted {
 impl Wanted {
     /// Whether a release that is live or being deployed has this container.
     fn has(&self, container: &Container) -> bool {
-        let live = self.live.iter().map(|(_, release)| release);
-        live.chain(&self.coming).any(|release| release.owns(container)) || self.deploying.contains(&container.owner.release)
+        self.live.iter().any(|(app, release)| release.wants(container, app.replicas))
+            || self.coming.iter().any(|release| release.owns(container))
+            || self.deploying.contains(&container.owner.release)
     }
 }
 
@@ -120,20 +121,28 @@ impl Reconciler {
                 }
                 continue;
             }
-            let found = containers.iter().find(|container| container.owner.release == release.id);
             if app.halted.as_ref().is_some_and(|halt| halt.release == release.id) {
                 continue;
             }
-            let fine = found.is_some_and(|container| !matches!(container.state, ContainerState::Created | ContainerState::Exited { .. }));
-            if fine || wanted.deploying.contains(&release.id) {
+            if wanted.deploying.contains(&release.id) {
                 continue;
             }
-            match containers::bring_up(&self.ground, app, release).await {
-                Ok(()) => report_.started.push(app.name.to_string()),
-                Err(error) => {
-                    let why = report(&error);
-                    report_.problems.push(format!("{}: {why}", app.name));
-                    problems.insert(app.id.clone(), why);
+            for replica in 0..release.room_for(app.replicas) {
+                let is_it = |container: &&Container| container.owner.release == release.id && container.owner.replica == replica;
+                let fine = containers
+                    .iter()
+                    .find(is_it)
+                    .is_some_and(|container| !matches!(container.state, ContainerState::Created | ContainerState::Exited { .. }));
+                if fine {
+                    continue;
+                }
+                match containers::bring_up(&self.ground, app, release, replica).await {
+                    Ok(()) => report_.started.push(app.name.to_string()),
+                    Err(error) => {
+                        let why = report(&error);
+                        report_.problems.push(format!("{}: {why}", app.name));
+                        problems.insert(app.id.clone(), why);
+                    }
                 }
             }
         }
@@ -157,7 +166,9 @@ impl Reconciler {
         let app = self.ground.store.apps.find(container.owner.app.as_str()).ok().flatten();
         app.is_some_and(|app| {
             let release = app.release.as_ref().and_then(|id| releases::find(&self.ground, id).ok().flatten());
-            release.is_some_and(|release| release.owns(container)) && app.desired == DesiredState::Running && app.trashed_at.is_none()
+            release.is_some_and(|release| release.wants(container, app.replicas))
+                && app.desired == DesiredState::Running
+                && app.trashed_at.is_none()
         })
     }
 

@@ -207,6 +207,9 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
         Some(format!("{} s", from.grace_seconds)),
         Some(format!("{} s", to.grace_seconds)),
     );
+    if let (Some(from), Some(to)) = (from.replicas, to.replicas) {
+        compare("containers", Some(from.to_string()), Some(to.to_string()));
+    }
     compare("domains", Some(from.domains.join(", ")), Some(to.domains.join(", ")));
     let mount = |mount: &types::Mount| format!("{}{}", mount.volume, if mount.read_only { " (read only)" } else { "" });
     for (path, a, b) in paired(&from.mounts, &to.mounts, |mount| mount.path.to_string()) {

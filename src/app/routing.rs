@@ -175,7 +175,7 @@ impl Finder<'_> {
         let release = self.release(app)?;
         let live = |container: &&Container| {
             release.as_ref().is_some_and(|release| match service {
-                None => release.serves_with(container),
+                None => release.serves_with(container) && release.wants(container, app.replicas),
                 Some(name) => release.owns(container) && container.owner.service.as_ref().is_some_and(|mark| mark.name == name),
             })
         };
@@ -333,12 +333,18 @@ fn target(app: &App, release: Option<&Release>, observed: &Observed) -> Target {
             why: "it is stopped".into(),
         };
     }
-    let upstreams: Vec<Upstream> = observed
-        .containers
-        .iter()
-        .filter(|container| release.serves_with(container))
-        .filter_map(|container| upstream(container, release.port))
-        .collect();
+    let serving = |container: &&&Container| release.serves_with(container) && release.wants(container, app.replicas);
+    let all: Vec<&Container> = observed.containers.iter().filter(|container| serving(&container)).collect();
+    // Of several, those that are well; when none is known to be, all of them.
+    let well = |container: &&&Container| all.len() == 1 || observed.is_well(container, release);
+    let upstreams_of = |found: Vec<&Container>| -> Vec<Upstream> {
+        let found = found.into_iter();
+        found.filter_map(|container| upstream(container, release.port)).collect()
+    };
+    let mut upstreams = upstreams_of(all.iter().filter(well).copied().collect());
+    if upstreams.is_empty() {
+        upstreams = upstreams_of(all);
+    }
     if !upstreams.is_empty() {
         return Target::Upstreams(upstreams);
     }

@@ -3,8 +3,9 @@
 use crate::ground::Ground;
 use store::{Store, Stored};
 use types::{
-    Action, Actor, App, AppId, Catalog, Delivery, Deployment, DnsProvider, Domain, Environment, EnvironmentId, Error, Event,
-    ForgeConnection, Kind, OrganizationId, Project, Registry, Result, Site, Stream, Volume,
+    Action, Actor, App, AppId, Catalog, Delivery, Deployment, DnsProvider, Domain, Environment, EnvironmentId, Error, Event, ForgeConnection, Freeze,
+    JobRun, Kind,
+    OrganizationId, Project, Registry, Result, Site, Stream, Volume,
 };
 
 /// A record that lies somewhere in an organization.
@@ -159,7 +160,20 @@ macro_rules! of_an_app {
         }
     )*};
 }
-of_an_app!(Domain, Stream, Deployment, Delivery);
+of_an_app!(Domain, Stream, Deployment, Delivery, JobRun);
+
+/// An environment's, or the organization's.
+impl Placed for Freeze {
+    fn organization(&self) -> &OrganizationId {
+        &self.organization
+    }
+    fn place(&self, store: &Store) -> Result<Option<Site>> {
+        match &self.environment {
+            Some(environment) => place_of_environment(store, environment),
+            None => Ok(Some(Site::organization())),
+        }
+    }
+}
 
 /// What is the organization's as a whole.
 macro_rules! of_the_whole {

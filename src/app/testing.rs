@@ -23,7 +23,7 @@ pub struct Orders {
     /// New containers exit with this code.
     pub exit: Option<i64>,
     pub engine_down: bool,
-    /// Getting an image never ends.
+    /// Getting an image never ends, and what is run once goes on until somebody stops it.
     pub hang: bool,
     /// The edge takes its time to take a configuration.
     pub slow_edge: bool,
@@ -36,6 +36,8 @@ pub struct FakeNode {
     pub edge: Mutex<EdgeConfig>,
     pub volumes: Mutex<Vec<String>>,
     made: Mutex<u8>,
+    /// What was stopped.
+    stopped: Mutex<Vec<String>>,
 }
 
 impl FakeNode {
@@ -187,7 +189,12 @@ impl Node for FakeNode {
         self.containers.lock().expect("test").insert(spec.name.clone(), container);
         Ok(spec.name.clone())
     }
-    async fn container_run(&self, _: &ContainerSpec, _: &Lines) -> Result<RunEnd> {
+    async fn container_run(&self, spec: &ContainerSpec, _: &Lines) -> Result<RunEnd> {
+        let is_stopped = || self.stopped.lock().expect("test").contains(&spec.name);
+        let hangs = self.orders.lock().expect("test").hang;
+        while hangs && !is_stopped() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         Ok(RunEnd {
             code: 0,
             out_of_memory: false,
@@ -197,6 +204,7 @@ impl Node for FakeNode {
         Ok(0)
     }
     async fn container_stop(&self, id: &str, _: Duration) -> Result<()> {
+        self.stopped.lock().expect("test").push(id.to_owned());
         if let Some(container) = self.containers.lock().expect("test").get_mut(id) {
             container.state = ContainerState::Exited {
                 code: 0,
@@ -314,6 +322,7 @@ impl Bench {
             running: Default::default(),
             retiring: Default::default(),
             forges: Default::default(),
+            job_runs: Default::default(),
             wakes: Default::default(),
         });
         Bench {

@@ -10,6 +10,7 @@ use types::{Error, Limits, Phase, Secret, Target, VariableScope};
 
 fn wish(name: &str) -> NewApp {
     NewApp {
+        replicas: None,
         name: name.parse().expect("a name"),
         project: None,
         environment: None,

@@ -124,6 +124,7 @@ impl Trash {
             batch = batch.save(deployment);
         }
         ground.store.commit(batch).await?;
+        crate::job_runs::end_all(ground, &app.id)?;
         ground.wake_reconcile();
         ground.wake_deploy();
         ground
@@ -265,6 +266,9 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     for deployment in &deployments {
         batch = crate::forge_reports::forget(ground, &deployment.id, batch)?;
         batch = batch.remove(deployment);
+    }
+    for job in &store.app_jobs.prefix(&prefix)? {
+        batch = batch.remove(job);
     }
     let uploads = store.uploads.prefix(&prefix)?;
     for upload in &uploads {

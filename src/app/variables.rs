@@ -473,11 +473,13 @@ impl Variables {
         Ok(batch.insert(version(next, before)))
     }
 
-    /// Queues a deployment of each app that is live and has them; those whose deployments are locked are left out.
+    /// Queues a deployment of each app that is live and has them; those whose deployments are locked or frozen are left out.
     async fn deploy(&self, actor: &Actor, owner: &Owner) -> Result<()> {
         let ground = &self.ground;
-        let now = ground.world.now();
-        for app in owner.apps.iter().filter(|app| app.release.is_some() && app.locked(now).is_none()) {
+        for app in owner.apps.iter().filter(|app| app.release.is_some()) {
+            if deployments::must_be_unlocked(ground, app).is_err() {
+                continue;
+            }
             let mut stored = ground.store.apps.get(app.id.as_str())?;
             let by = actor.who.to_string();
             let batch = deployments::queue(ground, by, &mut stored.value, Cause::Manual, Wanted::Usual, Batch::new())?;

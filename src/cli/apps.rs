@@ -42,6 +42,11 @@ pub enum Command {
     Stop(Named),
     /// Restart an app
     Restart(Named),
+    /// Have an app run in so many containers, at once and without a build
+    #[command(visible_alias = "replicas")]
+    Scale(Scale),
+    /// Start and stop an app by the clock: staging that is off at night
+    Hours(Hours),
     /// Move an app to the trash: its containers stop, its domains become free, its volumes stay
     #[command(visible_alias = "rm")]
     Delete(Named),
@@ -188,14 +193,78 @@ pub struct Update {
 }
 
 #[derive(Debug, Args)]
+pub struct Scale {
+    /// Name or id of the app
+    name: String,
+    /// How many containers
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=50))]
+    replicas: u32,
+}
+
+#[derive(Debug, Args)]
 pub struct Open {
     /// Name or id of the app
     name: String,
 }
 
+#[derive(Debug, Args)]
+pub struct Hours {
+    /// Name or id of the app
+    name: String,
+    /// When it is started: minute, hour, day of month, month, day of week, such as '0 8 * * MON-FRI'
+    #[arg(long, value_name = "CRON", requires = "stop")]
+    start: Option<String>,
+    /// When it is stopped
+    #[arg(long, value_name = "CRON", requires = "start")]
+    stop: Option<String>,
+    /// The time zone of the times, such as Europe/Berlin; UTC unless said
+    #[arg(long, value_name = "ZONE", requires = "start")]
+    zone: Option<String>,
+    /// It runs at all hours again
+    #[arg(long, conflicts_with = "start", required_unless_present = "start")]
+    always: bool,
+}
+
+async fn hours(context: &Context, args: Hours) -> Result {
+    let client = context.panel()?;
+    let body = match args.start {
+        Some(start) => json!({ "hours": { "start": start, "stop": args.stop, "zone": args.zone } }),
+        None => json!({ "hours": null }),
+    };
+    let app = client.ask(client.app_update(&args.name, &body)).await?;
+    context.out.answer(&app.json, || match &app.value.hours {
+        Some(hours) => {
+            let at = |at: &Option<String>| at.clone().unwrap_or_else(|| "never".into());
+            format!(
+                "{} is started next at {} and stopped next at {}",
+                app.value.name,
+                at(&hours.next_start),
+                at(&hours.next_stop)
+            )
+        }
+        None => format!("{} runs at all hours", app.value.name),
+    })
+}
+
+async fn scale(context: &Context, args: Scale) -> Result {
+    let client = context.panel()?;
+    let body = json!({ "replicas": args.replicas });
+    let app = client.ask(client.app_update(&args.name, &body)).await?;
+    let words = match args.replicas {
+        1 => "1 container".to_owned(),
+        several => format!("{several} containers"),
+    };
+    let running = app.value.running;
+    context
+        .out
+        .answer(&app.json, || format!("{} gets {words}; {running} run now", app.value.name))
+}
+
 pub async fn run(context: &Context, command: Command) -> Result {
     match command {
         Command::Create(args) => create(context, *args).await,
+        Command::Scale(args) => scale(context, args).await,
+        Command::Hours(args) => hours(context, args).await,
         Command::List(args) => list(context, args).await,
         Command::Show(args) => show(context, &args.name).await,
         Command::Update(args) => update(context, *args).await,
@@ -298,6 +367,7 @@ async fn create(context: &Context, args: Create) -> Result {
         before_deploy: args.run.before_deploy,
         after_deploy: args.run.after_deploy,
         deploy_timeout_seconds: args.run.deploy_timeout,
+        replicas: args.run.replicas,
         deploy: args.no_deploy.then_some(false),
     };
     let client = context.panel()?;
@@ -312,6 +382,7 @@ async fn create(context: &Context, args: Create) -> Result {
         let wish = DeploymentCreate {
             reference: None,
             upload: Some(upload.value.id),
+            anyway: None,
         };
         return deployments::start(context, &client, &app.value.id, wish, args.wait).await;
     }
@@ -354,6 +425,7 @@ async fn update(context: &Context, args: Update) -> Result {
     set("health", json!(args.run.health()));
     set("grace_seconds", json!(args.run.grace));
     set("deploy_timeout_seconds", json!(args.run.deploy_timeout));
+    set("replicas", json!(args.run.replicas));
     set("keep_releases", json!(args.keep_releases));
     set("keep_release_days", json!(args.keep_days.filter(|days| *days > 0)));
     set("keep_release_bytes", json!(args.keep_size.filter(|bytes| *bytes > 0)));

@@ -1,9 +1,9 @@
 //! The commands as a list, and what leads from one to its end.
 
 use crate::{
-    account, apps, audit, build_cache, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
+    account, app_jobs, apps, audit, build_cache, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
-    files, forges, identity_providers, logs, mail, organizations,
+    files, forges, freezes, identity_providers, logs, mail, organizations,
     output::Output,
     passkeys, projects, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
     variables, volumes, webhooks,
@@ -127,6 +127,14 @@ pub enum Command {
     Logs(logs::Logs),
     /// Open a terminal in an app's container, or run a command there
     Ssh(terminal::Ssh),
+    /// Run a command once in an app's image, in a container of its own, and show what it prints
+    Run(app_jobs::Run),
+    /// Jobs: commands that an app's image runs at times
+    #[command(subcommand, visible_alias = "jobs")]
+    Job(app_jobs::Command),
+    /// Freeze windows: times in which nothing is deployed
+    #[command(subcommand)]
+    Freeze(freezes::Command),
     /// Open an app in the browser
     Open(apps::Open),
     /// Environment variables of apps, and of what they are in
@@ -256,6 +264,9 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Promote(args) => releases::promote(context, args).await,
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Ssh(args) => terminal::ssh(context, args).await,
+        Command::Run(args) => app_jobs::run_command(context, args).await,
+        Command::Job(command) => app_jobs::run(context, command).await,
+        Command::Freeze(command) => freezes::run(context, command).await,
         Command::Open(args) => apps::open(context, args).await,
         Command::Env(command) => variables::run(context, command).await,
         Command::File(command) => files::run(context, command).await,
@@ -374,6 +385,25 @@ mod tests {
             "serverkit logs blog --build",
             "serverkit ssh blog",
             "serverkit ssh blog -- ls -la /",
+            "serverkit run blog -- python manage.py migrate --plan",
+            "serverkit run blog --service web --limit 10m --detach -- sh -c 'true'",
+            "serverkit job list blog",
+            "serverkit job create blog tidy --at @daily --zone Europe/Berlin --limit 10m --overlap queue --missed run -- tidy --all",
+            "serverkit job update blog tidy --off",
+            "serverkit job run blog tidy",
+            "serverkit job history blog tidy",
+            "serverkit job log run_1 --follow",
+            "serverkit job cancel run_1",
+            "serverkit job delete blog tidy",
+            "serverkit app scale blog 3",
+            "serverkit app hours blog --start '0 8 * * MON-FRI' --stop '0 19 * * *' --zone Europe/Berlin",
+            "serverkit app hours blog --always",
+            "serverkit deploy blog --anyway fire",
+            "serverkit freeze list",
+            "serverkit freeze add weekend --environment production --at @weekly --for 64h --zone Europe/Berlin",
+            "serverkit freeze add xmas --everywhere --from 2026-12-24T00:00:00Z --until 2026-12-27T00:00:00Z",
+            "serverkit freeze remove weekend",
+            "serverkit app create blog --image b --replicas 2",
             "serverkit open blog",
             "serverkit file list blog",
             "serverkit file set blog /etc/app.ini app.ini --mode 640 --secret",

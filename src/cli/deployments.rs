@@ -36,6 +36,9 @@ pub struct Deploy {
     /// An earlier upload (upl_…, see `serverkit app uploads`), to build it again
     #[arg(long, value_name = "ID", conflicts_with_all = ["reference", "from"])]
     upload: Option<String>,
+    /// Deploy although a freeze window holds, for this reason; for administrators, and the audit log has it
+    #[arg(long, value_name = "WHY")]
+    anyway: Option<String>,
     /// Wait until it is live, showing the log; the exit code is 1 if it does not get there
     #[arg(long, short = 'w')]
     wait: bool,
@@ -94,6 +97,7 @@ pub async fn deploy(context: &Context, args: Deploy) -> Result {
     let wish = DeploymentCreate {
         reference: args.reference,
         upload,
+        anyway: args.anyway,
     };
     start(context, &client, &args.name, wish, args.wait).await
 }
@@ -103,6 +107,7 @@ pub fn usual() -> DeploymentCreate {
     DeploymentCreate {
         reference: None,
         upload: None,
+        anyway: None,
     }
 }
 

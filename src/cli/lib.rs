@@ -26,6 +26,7 @@
 
 mod account;
 mod allow_lists;
+mod app_jobs;
 mod apps;
 mod ask;
 mod audit;
@@ -44,6 +45,7 @@ mod edge;
 mod failure;
 mod files;
 mod forges;
+mod freezes;
 mod identity_providers;
 mod imports;
 mod limits;

@@ -145,16 +145,19 @@ fn build_line(context: &Context, args: &Logs, line: &DeploymentLine) -> Result {
     log_line(context, args.timestamps, &line.at, line.stream, &line.text)
 }
 
-/// Hands every line of a deployment's log to `show` until it is over. A stream that breaks (the panel restarts, a proxy
-/// on the way gives up) is opened again behind the last line seen.
+/// Hands every line of a deployment's log to `show` until it is over.
 pub async fn build_lines(client: &Client, id: &str, show: impl AsyncFn(DeploymentLine) -> Result) -> Result {
+    stream_lines(client, &["deployments", id, "log", "stream"], show).await
+}
+
+/// Hands every line of a log to `show` until it is over. A stream that breaks (the panel restarts, a proxy
+/// on the way gives up) is opened again behind the last line seen.
+pub async fn stream_lines(client: &Client, place: &[&str], show: impl AsyncFn(DeploymentLine) -> Result) -> Result {
     let mut after = 0;
     let mut failures = None;
     loop {
         let seen = std::cell::Cell::new(after);
-        let opened = client
-            .stream(&["deployments", id, "log", "stream"], &[("after", after.to_string())])
-            .await;
+        let opened = client.stream(place, &[("after", after.to_string())]).await;
         let ended = match opened {
             Ok(stream) => {
                 failures = Some(0);

@@ -14,7 +14,7 @@
 //! `openapi.json`. Which panel to call and whom to believe is [`Address`] and [`Login`]; how an answer and its JSON
 //! stay together is [`Client::ask`].
 //!
-//! Bodies in which null says "clear it" are plain JSON here (`AppPatch`, `SettingsPatch`, `ForgePatch`, `WebhookPatch`, `TokenCreate`), and
+//! Bodies in which null says "clear it" are plain JSON here (`AppPatch`, `AppJobPatch`, `SettingsPatch`, `ForgePatch`, `WebhookPatch`, `TokenCreate`), and
 //! so are those that people write as JSON (`TrafficPolicy`, `RuleWish`), because
 //! generated types leave out what is `None`. Moments are RFC 3339 texts.
 
@@ -42,6 +42,7 @@ mod generated {
         hooks = Expected,
         replace = {
             AppPatch = ::serde_json::Value,
+            AppJobPatch = ::serde_json::Value,
             SettingsPatch = ::serde_json::Value,
             TokenCreate = ::serde_json::Value,
             TrafficPolicy = ::serde_json::Value,

@@ -312,7 +312,6 @@ fn labels_of(spec: &ContainerSpec) -> HashMap<String, String> {
     labels.extend(spec.service.iter().flat_map(|service| service.labels.clone()));
     if let Some(mark) = &spec.owner.service {
         labels.insert(SERVICE.into(), mark.name.clone());
-        labels.insert(REPLICA.into(), mark.replica.to_string());
         labels.insert(CONFIG.into(), mark.hash.clone());
     }
     labels.extend([
@@ -322,6 +321,7 @@ fn labels_of(spec: &ContainerSpec) -> HashMap<String, String> {
         (RELEASE.into(), spec.owner.release.to_string()),
         (ROLE.into(), "app".into()),
         (NETWORK.into(), spec.network.clone()),
+        (REPLICA.into(), spec.owner.replica.to_string()),
     ]);
     labels
 }
@@ -364,6 +364,7 @@ pub(crate) fn owner_of(labels: &HashMap<String, String>) -> Option<Owner> {
         environment: labels.get(ENVIRONMENT)?.parse().ok()?,
         app: labels.get(APP)?.parse().ok()?,
         release: labels.get(RELEASE)?.parse().ok()?,
+        replica: labels.get(REPLICA).and_then(|text| text.parse().ok()).unwrap_or(0),
         service: labels.get(SERVICE).map(|name| ServiceMark {
             name: name.clone(),
             replica: labels.get(REPLICA).and_then(|text| text.parse().ok()).unwrap_or(0),

@@ -96,6 +96,7 @@ pub fn spec(name: &str, image: &str, network: &str) -> ContainerSpec {
             environment: world.id(),
             app: world.id(),
             release: world.id(),
+            replica: 0,
             service: None,
         },
         image: image.to_owned(),

@@ -75,6 +75,7 @@ fn from_v1(previous: v1::Release) -> Release {
         created_at: previous.created_at,
         bytes: 0,
         pinned: false,
+        replicas: None,
         stack: None,
     }
 }

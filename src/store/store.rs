@@ -236,6 +236,12 @@ collections! {
     acme_accounts: AcmeAccount,
     /// By `<app>/<id>`. Claim: the id.
     uploads: types::Upload,
+    /// By `<app>/<id>`. Claims: the id, `<app>/<name>`.
+    app_jobs: types::AppJob,
+    /// By `<app>/<id>`. Claim: the id.
+    job_runs: types::JobRun,
+    /// By id.
+    freezes: types::Freeze,
     /// By app. Claim: the key in its address.
     webhooks: types::Webhook,
     /// By `<app>/<id>`. Claims: the id, and the forge's own.

@@ -49,6 +49,12 @@ pub struct App {
     #[serde(default)]
     pub halted: Option<Halt>,
     pub desired: DesiredState,
+    /// Containers of the release at a time, between which the edge shares requests out. Of a stack, its file says it.
+    #[serde(default = "one")]
+    pub replicas: u32,
+    /// When it is started and stopped by itself.
+    #[serde(default)]
+    pub hours: Option<Hours>,
     /// What is live.
     pub release: Option<ReleaseId>,
     /// The newest deployment, whatever became of it.
@@ -64,6 +70,10 @@ pub struct App {
     pub lock: Option<DeployLock>,
     /// In the trash since; its containers are stopped, its domains are free, its volumes stay.
     pub trashed_at: Option<Time>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// A container that has run so long has started well.
@@ -92,6 +102,18 @@ impl Halt {
         let service = self.service.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
         format!("{service}{}; not started again after {} restarts", self.why, self.restarts)
     }
+}
+
+/// An app that runs at some hours only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hours {
+    /// When it is started: minute, hour, day of month, month, day of week.
+    pub start: String,
+    pub stop: String,
+    /// By its name in the IANA database.
+    pub zone: String,
+    /// Times until then have been heeded.
+    pub checked_at: Time,
 }
 
 /// Somebody wants no deployments for a while. Rolling back stays possible.

@@ -62,6 +62,8 @@ pub struct Owner {
     pub environment: EnvironmentId,
     pub app: AppId,
     pub release: ReleaseId,
+    /// From 0: which of several that are the same.
+    pub replica: u32,
     /// Which of a stack's services.
     pub service: Option<ServiceMark>,
 }

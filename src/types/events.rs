@@ -1,6 +1,9 @@
 //! What happened. Audit, notifications and the panel's live stream read the same ones.
 
-use crate::{AppId, DeliveryId, DeploymentId, EventId, Host, HostPattern, OrganizationId, Phase, ProjectId, StreamPort, Time, UserId, Who};
+use crate::{
+    AppId, DeliveryId, DeploymentId, EventId, Host, HostPattern, OrganizationId, Phase, ProjectId, RunId, RunPhase, StreamPort, Time,
+    UserId, Who,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,6 +219,41 @@ pub enum Fact {
         name: String,
         path: String,
     },
+    /// Somebody deployed although that was frozen.
+    FreezeOverridden {
+        app: AppId,
+        name: String,
+        /// Of the freeze.
+        freeze: String,
+        why: String,
+    },
+    /// A freeze came or went.
+    FreezeChanged {
+        name: String,
+        what: String,
+    },
+    /// A job of an app, or what was run once, did not go well.
+    RunFailed {
+        app: AppId,
+        name: String,
+        run: RunId,
+        /// The job, or the command.
+        what: String,
+        why: String,
+    },
+    /// A run began or ended.
+    RunMoved {
+        app: AppId,
+        name: String,
+        run: RunId,
+        phase: RunPhase,
+    },
+    /// A job came, changed or went.
+    JobChanged {
+        app: AppId,
+        name: String,
+        job: String,
+    },
     /// It is kept until that is taken back.
     ReleasePinned {
         app: AppId,
@@ -419,6 +457,10 @@ impl Fact {
             | Fact::AppRemoved { app, .. }
             | Fact::VariablesChanged { app, .. }
             | Fact::FileChanged { app, .. }
+            | Fact::FreezeOverridden { app, .. }
+            | Fact::RunFailed { app, .. }
+            | Fact::RunMoved { app, .. }
+            | Fact::JobChanged { app, .. }
             | Fact::ReleasePinned { app, .. }
             | Fact::SecretsRevealed { app, .. }
             | Fact::TerminalOpened { app, .. }
@@ -479,6 +521,7 @@ impl Fact {
                 phase: Phase::Fetching | Phase::Building | Phase::Starting | Phase::Checking,
                 ..
             } | Fact::DeliveryDecided { .. }
+                | Fact::RunMoved { .. }
         )
     }
 
@@ -507,6 +550,7 @@ impl Fact {
                 | Fact::SharedSecretsRevealed { .. }
                 | Fact::TerminalOpened { .. }
                 | Fact::ReleasePinned { .. }
+                | Fact::FreezeOverridden { .. }
                 | Fact::CachePurged { .. }
                 | Fact::BuildCacheTrimmed { .. }
                 | Fact::DnsRecordChanged { .. }
@@ -569,6 +613,11 @@ impl Fact {
             Fact::AppRestored { name, .. } => format!("restored {name}"),
             Fact::AppRemoved { name, .. } => format!("deleted {name} for good"),
             Fact::VariablesChanged { name, keys, .. } => format!("changed {} of {name}", keys.join(", ")),
+            Fact::FreezeOverridden { name, freeze, why, .. } => format!("deployed {name} in spite of the freeze {freeze}: {why}"),
+            Fact::FreezeChanged { name, what } => format!("{what} the freeze {name}"),
+            Fact::RunFailed { name, what, why, .. } => format!("{what} of {name} failed: {why}"),
+            Fact::RunMoved { name, .. } => format!("a run of {name} moved on"),
+            Fact::JobChanged { name, job, .. } => format!("changed the job {job} of {name}"),
             Fact::FileChanged { name, path, .. } => format!("changed the file {path} of {name}"),
             Fact::ReleasePinned {
                 name,

@@ -79,6 +79,9 @@ ids! {
     AppId = "app";
     ReleaseId = "rel";
     DeploymentId = "dep";
+    FreezeId = "frz";
+    JobId = "job";
+    RunId = "run";
     VolumeId = "vol";
     UserId = "usr";
     SessionId = "ses";

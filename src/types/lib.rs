@@ -7,6 +7,7 @@ mod actors;
 mod allow_lists;
 mod answers;
 mod api_limits;
+mod app_jobs;
 mod apps;
 mod audit;
 mod builds;
@@ -24,6 +25,7 @@ mod events;
 mod explain;
 mod files;
 mod forges;
+mod freezes;
 mod identity_providers;
 mod ids;
 mod invitations;
@@ -59,9 +61,10 @@ pub use actors::{Action, Actor, Assurance, Held, Scope, Scopes, Who};
 pub use allow_lists::{AllowLists, AllowTrial, Allowed, PanelGate};
 pub use answers::{Answer, AnswerOutcome};
 pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
+pub use app_jobs::{AppJob, JobRun, Overlap, RunPhase};
 pub use apps::{
-    App, BeforeUpdate, ComposeSource, DeployLock, DesiredState, GitSource, Halt, HealthCheck, Installed, Limits, Mount, Probe, STEADY,
-    Source, StackSetup, TreeStack, VolumeCopy, restart_limit,
+    App, BeforeUpdate, ComposeSource, DeployLock, DesiredState, GitSource, Halt, HealthCheck, Hours, Installed, Limits, Mount, Probe,
+    STEADY, Source, StackSetup, TreeStack, VolumeCopy, restart_limit,
 };
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,
@@ -81,6 +84,7 @@ pub use events::{Event, Fact};
 pub use explain::{Explanation, Question, Step as ExplainStep};
 pub use files::ConfigFile;
 pub use forges::*;
+pub use freezes::{Freeze, FreezeWhen, Frozen};
 pub use identity_providers::*;
 pub use ids::*;
 pub use invitations::Invitation;

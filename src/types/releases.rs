@@ -47,6 +47,9 @@ pub struct Release {
     /// It is kept until somebody says otherwise.
     #[serde(default)]
     pub pinned: bool,
+    /// In how many containers it ran last, for the way back. `None`: from before this was kept, or it is a stack.
+    #[serde(default)]
+    pub replicas: Option<u32>,
     /// What runs, when it is more than one container.
     #[serde(default)]
     pub stack: Option<ReleaseStack>,
@@ -100,6 +103,19 @@ impl Release {
                 owner.app == self.app && stack.services.iter().any(own)
             }
             (Some(_), None) => false,
+        }
+    }
+
+    /// Whether this is one of the containers that are wanted when the app has so many.
+    pub fn wants(&self, container: &Container, replicas: u32) -> bool {
+        self.owns(container) && (self.stack.is_some() || container.owner.replica < self.room_for(replicas))
+    }
+
+    /// Of so many that the app should have, how many there may be of this release: two must not write to one volume.
+    pub fn room_for(&self, wanted: u32) -> u32 {
+        match self.mounts.iter().any(|mount| !mount.read_only) {
+            true => 1,
+            false => wanted,
         }
     }
 

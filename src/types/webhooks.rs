@@ -187,6 +187,10 @@ pub enum Decision {
     Unchanged,
     /// Somebody has locked the app's deployments.
     Locked,
+    /// It waits for the end of a freeze.
+    Held,
+    /// It waited, and was decided on anew when the freeze ended.
+    Released,
     /// It should deploy and cannot.
     Failed,
 }

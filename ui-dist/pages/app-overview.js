@@ -60,6 +60,7 @@ export default function AppOverview({ app }) {
             ['Command', app.command ? html`<code class="any">${app.command.join(' ')}</code>` : 'the image’s own'],
             ['Health', health.kind === 'http' ? html`GET <code>${health.path}</code>` : health.kind === 'web' ? html`GET <code>${health.path}</code> answers` : health.kind === 'tcp' ? 'port takes connections' : health.kind === 'auto' ? 'as it is built' : 'stays up'],
             ['Limits', `${bytes(app.limits.memory_bytes)}, ${plural(app.limits.cpu_millis / 1000, 'core')}, ${app.limits.pids} processes`],
+            app.replicas > 1 && ['Containers', `${app.running} of ${app.replicas} run`],
             ['Volumes', app.mounts.length ? plural(app.mounts.length, 'volume') : 'none'],
             ['Id', html`<span class="code-line"><code>${app.id}</code>${h(Copy, { text: app.id, label: 'Copy id' })}</span>`],
           ],

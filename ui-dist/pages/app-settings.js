@@ -3,11 +3,12 @@ import { html, h, icon, useEffect } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { navigate } from '../lib/router.js';
 import { useUnsaved } from '../lib/unsaved.js';
+import { exact } from '../lib/format.js';
 import { apps, appPath, putApp, putDeployment } from '../lib/live.js';
 import { Panel } from '../parts/page.js';
 import { Act } from '../parts/act.js';
 import { Copy } from '../parts/copy.js';
-import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
+import { useForm, TextField, FormProblem, Submit, Switch } from '../parts/field.js';
 import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValues, sourceInput, sourceValues } from '../parts/app-form.js';
 import { deleteApp } from '../parts/app-actions.js';
 import { confirm } from '../parts/dialog.js';
@@ -38,6 +39,9 @@ export default function AppSettings({ app }) {
       ${h(TextField, { label: 'Once it is live', value: form.values.value.after, set: form.set('after'), mono: true, optional: true, placeholder: 'python manage.py warm_cache', error: form.error('after_deploy') })}` })}
     ${h(Part, { title: 'Health check', note: 'Made from outside the container. A new release goes live only after it passed.', start: run, save: save((v) => ({ health: runInput(v).health })), body: (form) => h(HealthFields, { form }) })}
     ${h(Part, { title: 'Limits', note: several ? 'Of each service whose Compose file says nothing else.' : 'So that one app cannot take the server down.', start: run, save: save((v) => ({ limits: runInput(v).limits })), body: (form) => h(LimitFields, { form }) })}
+    ${several ? null : h(Part, { title: 'Containers', note: `At once, without a build; the edge shares requests out between them. ${app.running} of ${app.replicas} run now.`, start: run, save: save((v) => ({ replicas: runInput(v).replicas })), body: (form) => h(TextField, { label: 'Containers', value: form.values.value.replicas, set: form.set('replicas'), inputmode: 'numeric', hint: 'Each has the limits above. More than one only where none writes to a volume.', error: form.error('replicas') }) })}
+    ${h(Part, { title: 'Hours', note: app.hours ? `Started ${app.hours.next_start ? `next on ${exact(app.hours.next_start)}` : 'never'}, stopped ${app.hours.next_stop ? `next on ${exact(app.hours.next_stop)}` : 'never'}.` : 'Start and stop it by the clock: staging that is off at night.', start: hoursOf(app), save: save((v) => ({ hours: v.on ? { start: v.start.trim(), stop: v.stop.trim(), zone: v.zone.trim() } : null })), body: (form) => html`${h(Switch, { label: 'Only at some hours', hint: 'Whoever starts, stops or deploys it meanwhile is heeded until the next of its times.', on: form.values.value.on, set: form.set('on') })}
+      ${form.values.value.on ? html`<div class="form-row">${h(TextField, { label: 'Starts at', value: form.values.value.start, set: form.set('start'), mono: true, hint: 'Minute, hour, day of month, month, day of week.', error: form.error('start') })}${h(TextField, { label: 'Stops at', value: form.values.value.stop, set: form.set('stop'), mono: true, error: form.error('stop') })}</div>${h(TextField, { label: 'Time zone', value: form.values.value.zone, set: form.set('zone'), mono: true, error: form.error('zone') })}` : null}` })}
     ${h(Part, { title: 'Restarts', note: 'A container that exits is started again, each time after a longer pause.', start: run, save: save((v) => ({ restart_limit: runInput(v).restart_limit })), body: (form) => h(TextField, { label: 'Give up after', value: form.values.value.restarts, set: form.set('restarts'), inputmode: 'numeric', suffix: 'restarts', hint: 'In a row, without 5 minutes in which it stayed up. 0: never. Starting or deploying the app begins anew.', error: form.error('restart_limit') }) })}
     ${h(Part, { title: 'Deployments', start: run, save: save((v) => { const { deploy_timeout_seconds, keep_releases, keep_release_days, keep_release_bytes } = runInput(v); return { deploy_timeout_seconds, keep_releases, keep_release_days, keep_release_bytes }; }), body: (form) => html`<div class="form-row">${h(TextField, { label: 'Fails after', value: form.values.value.deploy_timeout, set: form.set('deploy_timeout'), inputmode: 'numeric', suffix: 's', error: form.error('deploy_timeout_seconds') })}${h(TextField, { label: 'Releases kept', value: form.values.value.keep, set: form.set('keep'), inputmode: 'numeric', hint: 'Beside the live one, for rollbacks.', error: form.error('keep_releases') })}</div><div class="form-row">${h(TextField, { label: 'Not older than', value: form.values.value.keep_days, set: form.set('keep_days'), inputmode: 'numeric', suffix: 'days', optional: true, placeholder: 'any age', error: form.error('keep_release_days') })}${h(TextField, { label: 'Images together at most', value: form.values.value.keep_bytes, set: form.set('keep_bytes'), optional: true, placeholder: 'any size', hint: 'The newest to go back to always stays.', error: form.error('keep_release_bytes') })}</div>` })}
     <section class="panel danger-zone flush"><header class="panel-head"><h2>Danger</h2></header>
@@ -45,6 +49,9 @@ export default function AppSettings({ app }) {
       <div class="danger-row"><div class="grow"><b class="strong">Delete</b><p class="hint">Moves to the trash; its volumes are kept.</p></div><button type="button" class="btn danger" onClick=${async () => { if (await deleteApp(app)) navigate('/apps'); }}>${icon('trash-2')}Delete…</button></div></section>
   </div>`;
 }
+
+/** @param {App} app */
+const hoursOf = (app) => ({ on: Boolean(app.hours), start: app.hours?.start ?? '0 8 * * MON-FRI', stop: app.hours?.stop ?? '0 19 * * *', zone: app.hours?.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'UTC' });
 
 /** @template {Record<string, any>} V @param {{ title: string, note?: string, start: V, save: (values: V) => Promise<void>, body: (form: ReturnType<typeof useForm<V>>) => any }} props */
 function Part({ title, note, start, save, body }) {

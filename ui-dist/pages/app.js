@@ -18,8 +18,8 @@ import { Tab } from '../parts/tab.js';
 import { Tabs } from '../parts/tabs.js';
 import { Timeline } from '../parts/timeline.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
-import { may } from '../lib/rights.js';
-import { deployReference, deployUpload, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
+import { has, may } from '../parts/frame.js';
+import { deployAnyway, deployReference, deployUpload, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
 import { FirstLogin } from './app-services.js';
 import '../elements/sk-log.js';
 
@@ -37,6 +37,7 @@ const TABS = [
   ['domains', 'Domains', () => import('./app-domains.js')],
   ['webhook', 'Webhook', () => import('./app-webhook.js')],
   ['storage', 'Storage', () => import('./app-storage.js')],
+  ['jobs', 'Jobs', () => import('./app-jobs.js')],
   ['terminal', 'Terminal', () => import('./app-terminal.js'), 'developer'],
   ['settings', 'Settings', () => import('./app-settings.js'), 'developer'],
 ];
@@ -55,6 +56,14 @@ export default function AppPage({ params }) {
     { label: shown.name, menu: (list ?? []).filter((other) => other.project.id === shown.project.id && !other.trashed_at).sort((a, b) => a.name.localeCompare(b.name)).map((other) => ({ label: other.name, note: other.environment.name, href: appPath(other, tab === 'overview' ? '' : tab), checked: other.id === shown.id })) },
   ] : [{ label: 'Apps', href: '/apps' }, { label: params.app }], [shown?.id, shown?.name, list?.length, tab]);
 
+  // No event tells of the single containers of an app: it is asked for until all are as they should be.
+  const scaling = Boolean(shown && shown.desired === 'running' && shown.release && shown.replicas > 1 && shown.running !== shown.replicas) || Boolean(shown && shown.replicas === 1 && shown.running > 1 && !hasServices(shown.source));
+  useEffect(() => {
+    if (!scaling || !shown) return undefined;
+    const again = setInterval(async () => { try { putApp(await api.appShow(shown.id)); } catch { /* the line is lost: it says so */ } }, 1500);
+    return () => clearInterval(again);
+  }, [scaling, shown?.id]);
+
   const failure = asked.error.value ?? appsError.value;
   if (!shown) return html`<div class="page">${failure ? html`${h(PageHead, { title: params.app })}${h(Failed, { error: failure, retry: () => { asked.load(); loadApps(); } })}` : h(Loading, { rows: 4 })}</div>`;
   const entry = TABS.find(([id]) => id === tab);
@@ -62,6 +71,7 @@ export default function AppPage({ params }) {
   return html`<div class=${`page ${['logs', 'terminal'].includes(tab) ? 'fill' : ''}`}>
     ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([id, , , role]) => (!role || may(role)) && (id !== 'services' || hasServices(shown.source)) && (id !== 'webhook' || ['git', 'image'].includes(shown.source.kind))).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
     ${isLocked(shown) ? html`<div class="notice warn middle">${icon('lock')}<span class="grow">Deployments are locked by ${shown.lock?.by}${shown.lock?.until ? html` for ${h(Until, { at: shown.lock.until })}` : null}${shown.lock?.why ? `: ${shown.lock.why}` : '.'}</span>${may('developer') ? h(Act, { label: 'Unlock', small: true, run: async () => putApp(await api.appUnlock(shown.id)) }) : null}</div>` : null}
+    ${shown.frozen ? html`<div class="notice warn middle">${icon('circle-pause')}<span class="grow">Deployments are frozen for ${h(Until, { at: shown.frozen.until })}: ${shown.frozen.name}. Pushes wait until then.</span>${has('administer') ? html`<button type="button" class="btn small" onClick=${() => deployAnyway(shown)}>Deploy anyway…</button>` : null}</div>` : null}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
     ${h(Running, { app: shown, brief: tab !== 'overview' })}
     ${h(FirstLogin, { app: shown })}
@@ -87,7 +97,7 @@ function Head({ app, children }) {
       ${commit ? html`<span class="hide-phone">${icon('git-commit-horizontal')}<code title=${commit.subject}>${shortCommit(commit.id)}</code></span>` : null}
       ${latest ? html`<span class="hide-phone">${icon('clock')}<span>${h(Ago, { at: latest.finished_at ?? latest.queued_at })} by ${latest.by}</span></span>` : null}</div>`,
     actions: app.trashed_at || !may('developer') ? null : html`
-      ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', disabled: isLocked(app), title: isLocked(app) ? 'Deployments are locked' : undefined, run: async () => (source.kind === 'upload' ? void deployUpload(app) : putDeployment(await api.deploymentCreate(app.id))) })}
+      ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', disabled: isLocked(app) || Boolean(app.frozen), title: isLocked(app) ? 'Deployments are locked' : app.frozen ? 'Deployments are frozen' : undefined, run: async () => (source.kind === 'upload' ? void deployUpload(app) : putDeployment(await api.deploymentCreate(app.id))) })}
       ${stopped ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}
       ${h(Menu, { label: 'More actions', items: [
         { label: 'Deploy a branch, tag or commit…', icon: 'git-branch', run: () => deployReference(app), disabled: source.kind !== 'git' },

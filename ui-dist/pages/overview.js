@@ -19,7 +19,7 @@ import { may } from '../lib/rights.js';
 
 export default function OverviewPage() {
   useTrail([{ label: 'Overview' }]);
-  const found = useResource('overview', api.overview, ['deployment_moved', 'app_created', 'app_trashed', 'app_removed', 'certificate_issued', 'certificate_failed', 'engine_lost', 'engine_found', 'project_created', 'project_removed', 'domain_added']);
+  const found = useResource('overview', api.overview, ['deployment_moved', 'app_created', 'app_trashed', 'app_removed', 'certificate_issued', 'certificate_failed', 'engine_lost', 'engine_found', 'project_created', 'project_removed', 'domain_added', 'run_failed']);
   const overview = found.value.value;
   const failure = found.error.value;
   if (failure && !overview) return html`<div class="page">${h(PageHead, { title: 'Overview' })}${h(Failed, { error: failure, retry: found.load })}</div>`;

@@ -46,6 +46,21 @@ function UploadForm({ app, close }) {
 /** Whether the app's deployments are locked now. @param {App} app */
 export const isLocked = (app) => Boolean(app.lock && (!app.lock.until || Date.parse(app.lock.until) > Date.now()));
 
+/** For an administrator, while a freeze holds. @param {App} app */
+export const deployAnyway = (app) => showDialog(`Deploy ${app.name} anyway`, (close) => h(AnywayForm, { app, close }));
+
+/** @param {{ app: App, close: () => void }} props */
+function AnywayForm({ app, close }) {
+  const form = useForm({ why: '' });
+  const v = form.values.value;
+  const deploy = async () => { const made = await api.deploymentCreate(app.id, { anyway: v.why.trim() }); putDeployment(made); close(); navigate(`/deployments/${made.id}`); };
+  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(deploy); }}>
+    ${h(DialogHead, { title: `Deploy ${app.name} anyway`, note: 'A freeze window holds. Your reason goes into the audit log.', close })}
+    ${h(TextField, { label: 'Why', value: v.why, set: form.set('why'), required: true, placeholder: 'mend the checkout', error: form.error('anyway') })}
+    ${h(FormProblem, { text: form.general(['anyway']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Deploy anyway', icon: 'rocket' })}</footer></form>`;
+}
+
 /** @param {App} app */
 export const lockApp = (app) => showDialog(`Lock deployments of ${app.name}`, (close) => h(LockForm, { app, close }));
 

@@ -21,6 +21,7 @@ export const PLACES = [
 export const BELOW = [
   { href: '/team', label: 'Team', icon: 'users', right: 'view_team' },
   { href: '/forges', label: 'Forges', icon: 'git-branch' },
+  { href: '/freezes', label: 'Freeze windows', icon: 'circle-pause' },
   { href: '/registries', label: 'Registries', icon: 'package' },
   { href: '/security', label: 'Security', icon: 'lock', right: 'operate' },
   { href: '/audit', label: 'Audit log', icon: 'scroll-text', right: 'audit' },

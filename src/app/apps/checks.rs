@@ -70,6 +70,27 @@ pub(crate) fn checked_health(health: HealthCheck) -> Result<HealthCheck> {
     Ok(health)
 }
 
+/// Fails with `Invalid` for more containers than there may be of this app.
+pub(crate) fn replicas_fit(app: &App) -> Result<()> {
+    in_range("replicas", app.replicas, 1, 50)?;
+    if app.replicas == 1 {
+        return Ok(());
+    }
+    if app.source.stack().is_some() {
+        return Err(Error::invalid("replicas", "are said by the app's Compose file"));
+    }
+    match app.mounts.iter().find(|mount| !mount.read_only) {
+        Some(mount) => Err(Error::invalid(
+            "replicas",
+            format!(
+                "must be 1: several containers would write to the volume at `{}`; mount it read-only",
+                mount.path
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
 pub(crate) fn in_range(field: &str, value: u32, least: u32, most: u32) -> Result<u32> {
     if (least..=most).contains(&value) {
         Ok(value)

@@ -1,8 +1,10 @@
 //! Apps as people see them: with their domains, volumes, state, and what is live.
 
-use crate::{deployments, ground::Ground, observed::AppState, sight::of, stacks};
+use crate::{cron::next_after, deployments, freezes, ground::Ground, observed::AppState, sight::of, stacks};
 use std::collections::HashMap;
-use types::{Actor, App, AppId, Deployment, Domain, Environment, HealthCheck, Mount, Project, Release, Result, Source, Volume};
+use types::{
+    Actor, App, AppId, Deployment, Domain, Environment, Freeze, Frozen, HealthCheck, Mount, Project, Release, Result, Source, Time, Volume,
+};
 
 /// An app with what people want to see beside it.
 #[derive(Debug, Clone)]
@@ -12,6 +14,12 @@ pub struct AppView {
     pub environment: Environment,
     pub domains: Vec<Domain>,
     pub mounts: Vec<(Mount, Volume)>,
+    /// Containers of what is live that run now.
+    pub running: usize,
+    /// A freeze holds.
+    pub frozen: Option<Frozen>,
+    /// When its hours start and stop it next.
+    pub next_hours: Option<(Option<Time>, Option<Time>)>,
     pub state: AppState,
     pub state_detail: Option<String>,
     pub url: Option<String>,
@@ -42,7 +50,8 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
     for domain in of(ground, actor, store.domains.list()?)? {
         domains.entry(domain.app.clone()).or_default().push(domain);
     }
-    let observed = ground.observed.load();
+    let (observed, now) = (ground.observed.load(), ground.world.now());
+    let freezes: Vec<Freeze> = store.freezes.list()?.into_iter().map(|stored| stored.value).collect();
     let mut views = Vec::new();
     for app in of(ground, actor, store.apps.list()?)? {
         let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else {
@@ -75,6 +84,15 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
                 .collect(),
             url: domains.first().map(|domain| ground.url_of(&domain.host)),
             pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
+            running: release.as_ref().map_or(0, |release| {
+                let runs = |container: &&types::Container| container.state.is_running() && release.wants(container, app.replicas);
+                observed.containers.iter().filter(runs).count()
+            }),
+            frozen: freezes::frozen_of(&freezes, &app.organization, &app.environment, now)?,
+            next_hours: app.hours.as_ref().map(|hours| {
+                let next = |cron: &str| next_after(cron, &hours.zone, now).ok().flatten();
+                (next(&hours.start), next(&hours.stop))
+            }),
             state,
             state_detail,
             domains,

@@ -73,7 +73,7 @@ pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, serv
     Ok(())
 }
 
-async fn spec(ground: &Ground, app: &App, release: &Release, service: &StackService, replica: u32) -> Result<ContainerSpec> {
+pub(crate) async fn spec(ground: &Ground, app: &App, release: &Release, service: &StackService, replica: u32) -> Result<ContainerSpec> {
     let live = release.stack.as_ref().ok_or_else(|| Error::busy("the release has no services"))?;
     let made = live.services.iter().find(|one| one.name == service.name);
     let made = made.ok_or_else(|| Error::not_found(Kind::Service, &service.name))?;
@@ -111,6 +111,7 @@ async fn spec(ground: &Ground, app: &App, release: &Release, service: &StackServ
             environment: app.environment.clone(),
             app: app.id.clone(),
             release: release.id.clone(),
+            replica,
             service: Some(ServiceMark {
                 name: service.name.clone(),
                 replica,

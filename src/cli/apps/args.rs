@@ -124,6 +124,9 @@ pub struct RunArgs {
     /// A command of a shell in the new image once it is live; '' for none
     #[arg(long, value_name = "COMMAND")]
     pub(super) after_deploy: Option<String>,
+    /// Containers at a time, between which requests are shared out
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub(super) replicas: Option<u32>,
     /// One argument of the command to run in place of the image's own; given once for each argument
     #[arg(long = "command", value_name = "ARG", allow_hyphen_values = true)]
     pub(super) command: Vec<String>,

@@ -127,6 +127,18 @@ fn describe(app: &App, out: &Output) -> String {
             app.limits.pids
         ),
     );
+    if let Some(hours) = &app.hours {
+        facts.add(
+            "Hours",
+            format!("started at `{}`, stopped at `{}` ({})", hours.start, hours.stop, hours.zone),
+        );
+    }
+    if let Some(freeze) = &app.frozen {
+        facts.add("Frozen", format!("until {}: {}", freeze.until, freeze.name));
+    }
+    if app.replicas > 1 {
+        facts.add("Containers", format!("{} of {} run", app.running, app.replicas));
+    }
     let health = match &app.health.path {
         Some(path) if matches!(app.health.kind, HealthKind::Http | HealthKind::Web) => format!("{} {path}", app.health.kind),
         _ => app.health.kind.to_string(),

@@ -1,0 +1,185 @@
+//! Freeze windows and hours: what is refused, what waits, who may all the same, and apps that run by the clock.
+
+use crate::{
+    deploy::text,
+    webhooks::{app_and_hook, commit, pushed},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use testkit::{TestPanel, eventually_ok};
+
+const SOON: Duration = Duration::from_secs(30);
+const MINUTE: Duration = Duration::from_secs(100);
+
+async fn deliveries(panel: &TestPanel) -> Vec<Value> {
+    panel.list("/api/v1/apps/hello/deliveries").await
+}
+
+#[tokio::test]
+async fn a_push_waits_for_the_end_of_a_freeze() {
+    let panel = TestPanel::start().await;
+    let hook = app_and_hook(&panel, "hello").await;
+    // It begins each minute and lasts an hour: always.
+    let words = [
+        "freeze",
+        "add",
+        "weekend",
+        "--environment",
+        "production",
+        "--at",
+        "* * * * *",
+        "--for",
+        "1h",
+        "--zone",
+        "Europe/Berlin",
+    ];
+    let made = panel.cli(&words).await.expect(0).stdout;
+    assert!(made.contains("the freeze weekend holds now, until 20"), "{made}");
+    let listed = panel.cli(&["freeze", "list"]).await.expect(0).stdout;
+    assert!(
+        listed.contains("default / production") && listed.contains("holds until"),
+        "{listed}"
+    );
+    let shown = panel.get("/api/v1/apps/hello").await.expect(200).json();
+    assert_eq!(shown["frozen"]["name"], "weekend");
+
+    for (number, message) in [(1, "one"), (2, "two")] {
+        hook.github(
+            &panel,
+            "push",
+            &format!("id-{number}"),
+            &pushed("main", &commit(number), &["a"], message),
+        )
+        .await;
+    }
+    let held = deliveries(&panel).await;
+    for one in &held {
+        assert_eq!(one["decision"], "held", "{one}");
+        assert!(text(one, "why").starts_with("held: deployments are frozen until 20"), "{one}");
+    }
+    assert!(panel.list("/api/v1/apps/hello/deployments").await.is_empty());
+
+    // People are told, and who may does it anyway with a reason.
+    let refused = panel.cli(&["deploy", "hello"]).await.expect(1).stderr;
+    assert!(refused.contains("frozen until") && refused.contains("weekend"), "{refused}");
+    let created = json!({"name": "b", "source": {"kind": "image", "reference": "nginx"}});
+    panel.post("/api/v1/apps", created).await.expect(409);
+    let user = json!({"email": "bob@example.test", "name": "Bob", "role": "developer", "password": "eleven green kettles boil"});
+    panel.post("/api/v1/users", user).await.expect(201);
+    let bob = panel.signed_in("bob@example.test", "eleven green kettles boil").await;
+    bob.post("/api/v1/apps/hello/deployments", json!({"anyway": "I want to"}))
+        .await
+        .expect(403);
+    bob.post(
+        "/api/v1/freezes",
+        json!({"name": "x", "everywhere": true, "cron": "@daily", "minutes": 1}),
+    )
+    .await
+    .expect(403);
+    panel
+        .post("/api/v1/apps/hello/deployments", json!({"anyway": " "}))
+        .await
+        .expect(422);
+    panel.cli(&["deploy", "hello", "--anyway", "mend the checkout"]).await.expect(0);
+    let audit = panel.get("/api/v1/audit").await.expect(200).text();
+    assert!(
+        audit.contains("deployed hello in spite of the freeze weekend: mend the checkout"),
+        "{audit}"
+    );
+
+    // When it ends, the newest is deployed.
+    panel.cli(&["freeze", "remove", "weekend"]).await.expect(0);
+    eventually_ok("it is taken up", SOON, || async {
+        let all = deliveries(&panel).await;
+        let newest = all.first().cloned().unwrap_or_default();
+        let released = all.iter().filter(|one| one["decision"] == "released").count();
+        match newest["decision"] == "deployed" && newest["replay_of"] == held[0]["id"] && released == 2 {
+            true => Ok(()),
+            false => Err(format!("{all:?}")),
+        }
+    })
+    .await;
+    assert_eq!(deliveries(&panel).await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_no_freeze() {
+    let panel = TestPanel::start().await;
+    for (body, field) in [
+        (json!({"name": "", "cron": "@daily", "minutes": 1}), "name"),
+        (json!({"name": "x"}), "when"),
+        (json!({"name": "x", "cron": "@daily"}), "when"),
+        (json!({"name": "x", "cron": "@daily", "minutes": 0}), "minutes"),
+        (json!({"name": "x", "cron": "nonsense", "minutes": 1}), "cron"),
+        (json!({"name": "x", "cron": "@daily", "minutes": 1, "zone": "Mars"}), "zone"),
+        (
+            json!({"name": "x", "from": "2030-01-02T00:00:00Z", "until": "2030-01-01T00:00:00Z"}),
+            "until",
+        ),
+        (
+            json!({"name": "x", "from": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"}),
+            "until",
+        ),
+    ] {
+        let reply = panel.post("/api/v1/freezes", body.clone()).await.expect(422);
+        assert!(reply.text().contains(&format!("\"{field}\"")), "{body}: {}", reply.text());
+    }
+    let missing = json!({"name": "x", "cron": "@daily", "minutes": 1, "environment": "nowhere"});
+    panel.post("/api/v1/freezes", missing).await.expect(404);
+    panel.delete("/api/v1/freezes/frz_00000000000000000000000000").await.expect(404);
+    // One goes with its environment.
+    let environment = panel.list("/api/v1/projects").await[0]["id"].clone();
+    let made = panel
+        .post(
+            &format!("/api/v1/projects/{}/environments", environment.as_str().unwrap()),
+            json!({"name": "staging"}),
+        )
+        .await
+        .expect(201)
+        .json();
+    let freeze = json!({"name": "x", "cron": "@daily", "minutes": 1, "environment": "staging"});
+    panel.post("/api/v1/freezes", freeze).await.expect(201);
+    panel
+        .delete(&format!("/api/v1/environments/{}", text(&made, "id")))
+        .await
+        .expect(204);
+    assert!(panel.list("/api/v1/freezes").await.is_empty());
+}
+
+#[tokio::test]
+async fn docker_an_app_that_runs_by_the_clock() {
+    let panel = TestPanel::docker().await;
+    let body = json!({"name": "site", "source": {"kind": "image", "reference": "nginx:1.22"}, "port": 80, "domains": ["site.test"]});
+    panel.live_app(body).await;
+    let hours = async |start: &str, stop: &str| {
+        let words = ["app", "hours", "site", "--start", start, "--stop", stop, "--zone", "Europe/Berlin"];
+        panel.cli(&words).await.expect(0).stdout
+    };
+    let state = async |wanted: &str| {
+        eventually_ok(&format!("it is {wanted}"), MINUTE, || async {
+            let app = panel.get("/api/v1/apps/site").await.expect(200).json();
+            match app["state"] == wanted {
+                true => Ok(()),
+                false => Err(app["state"].to_string()),
+            }
+        })
+        .await
+    };
+    let said = hours("0 0 1 1 *", "* * * * *").await;
+    assert!(
+        said.contains("is started next at 20") && said.contains("stopped next at 20"),
+        "{said}"
+    );
+    state("stopped").await;
+    let history = panel.get("/api/v1/events/history").await.expect(200).text();
+    assert!(history.contains("site is stopped: its hours"), "{history}");
+    hours("* * * * *", "0 0 1 1 *").await;
+    state("running").await;
+    panel.cli(&["app", "hours", "site", "--always"]).await.expect(0);
+    assert!(panel.get("/api/v1/apps/site").await.expect(200).json()["hours"].is_null());
+    let wrong = panel
+        .patch("/api/v1/apps/site", json!({"hours": {"start": "x", "stop": "@daily"}}))
+        .await
+        .expect(422);
+    assert!(wrong.text().contains("\"start\""), "{}", wrong.text());
+}
