@@ -173,6 +173,17 @@ async fn bandwidth_is_bounded_and_counted() {
     assert!(traffic["top_paths"].to_string().contains("/large"), "{traffic}");
     assert!(traffic["top_addresses"].to_string().contains("127.0.0.1"), "{traffic}");
     assert!(traffic["p95_millis"].as_u64() > Some(1000), "{traffic}");
+    let shown = panel.cli(&["domain", "traffic", "a.test"]).await.expect(0).stdout;
+    for words in ["/large", "127.0.0.1", "2xx ", "95 of 100 within"] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    panel
+        .post("/api/v1/apps/a/domains", json!({"host": "quiet.test"}))
+        .await
+        .expect(201);
+    let shown = panel.cli(&["domain", "traffic", "quiet.test"]).await.expect(0).stdout;
+    assert!(shown.contains("nobody has asked for quiet.test"), "{shown}");
+    panel.cli(&["domain", "traffic", "nosuch.test"]).await.expect(4);
 }
 
 #[tokio::test]
@@ -204,6 +215,12 @@ async fn rates_by_header_and_path_on_trial_and_exempt() {
     let limited = panel.get("/api/v1/edge/report").await.expect(200).json()["limited"].clone();
     let trial = limited.as_array().unwrap().iter().find(|one| one["limit"] == "trial").unwrap();
     assert_eq!((&trial["refused"], &trial["dry_run"]), (&json!(3), &json!(true)), "{limited}");
+    // Who is being limited now, in the shell.
+    for command in [&["edge", "status"][..], &["domain", "traffic", "a.test"]] {
+        let shown = panel.cli(command).await.expect(0).stdout;
+        let line = shown.lines().find(|line| line.starts_with("trial (dry run)"));
+        assert!(line.is_some_and(|line| line.contains("127.0.0.1")), "{shown}");
+    }
     policy(&panel, limit("spared", address, json!({"exempt": ["127.0.0.0/8"]}))).await;
     assert_eq!(statuses(["a", "a", "a", "a"]).await, [200; 4]);
 }

@@ -3,6 +3,7 @@
 use crate::{
     ask,
     commands::Context,
+    domain_traffic,
     failure::{Failure, Result},
     lists,
     output::{Cell, Table, Tone, when},
@@ -32,6 +33,8 @@ pub enum Command {
     Rule(rules::Command),
     /// Say which rule answers a request, and why
     Explain(rules::Explain),
+    /// Show who asks for what since the edge started: counts, times, top paths and addresses, and who is being limited
+    Traffic(domain_traffic::Traffic),
     /// Send a share of the requests to another app, until it fails
     Canary(policies::Canary),
     /// Let the app end TLS itself
@@ -82,6 +85,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Policy(command) => policies::run(context, command).await,
         Command::Rule(command) => rules::run(context, command).await,
         Command::Explain(args) => rules::explain(context, args).await,
+        Command::Traffic(args) => domain_traffic::run(context, args).await,
         Command::Canary(args) => policies::canary(context, args).await,
         Command::Passthrough(args) => policies::passthrough(context, args).await,
     }

@@ -40,6 +40,7 @@ mod config;
 mod deployments;
 mod diagnosis;
 mod dns;
+mod domain_traffic;
 mod domains;
 mod edge;
 mod failure;
