@@ -219,11 +219,16 @@ async fn wrong_domains_send_no_orders() {
     // What to set is said; once it is there, the order goes out by itself.
     let setup = panel.get("/api/v1/dns/setup/shop.example.com").await.expect(200).json();
     assert_eq!(setup["ok"], false, "{setup}");
-    pebble.dns("clear-a", json!({"host": "shop.example.com"})).await;
-    pebble
-        .dns("add-a", json!({"host": "shop.example.com", "addresses": ["127.0.0.1"]}))
-        .await;
-    panel.cli(&["dns", "setup", "shop.example.com", "--watch"]).await;
+    let told = panel.cli(&["dns", "setup", "shop.example.com"]).await.expect(1).stdout;
+    assert!(told.contains("127.0.0.1") && told.contains("203.0.113.9"), "{told}");
+    let sets = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        pebble.dns("clear-a", json!({"host": "shop.example.com"})).await;
+        let here = json!({"host": "shop.example.com", "addresses": ["127.0.0.1"]});
+        pebble.dns("add-a", here).await;
+    };
+    let (watched, ()) = tokio::join!(panel.cli(&["dns", "setup", "shop.example.com", "--watch"]), sets);
+    watched.expect(0);
     let valid = in_state(&panel, "shop.example.com", |now| now["origin"] == "acme").await;
     assert_eq!((&valid["challenge"], &valid["state"]), (&json!("http"), &json!("valid")), "{valid}");
     assert_eq!(valid["last_error"], Value::Null, "{valid}");
@@ -489,6 +494,13 @@ async fn wildcards_through_a_name_server() {
     add.extend(["--server", &server, "--credential"]);
     let wrong = panel.cli(&[add.as_slice(), &["key=b3RoZXI="]].concat()).await.expect(1);
     assert!(wrong.stderr.contains("does not accept the key"), "{}", wrong.stderr);
+    // It is mended, or added anew.
+    let set = ["dns", "provider", "set", "bind"];
+    let mended = panel.cli(&[&set[..], &["--credential", &key]].concat()).await.expect(0);
+    assert!(mended.stdout.contains("its zones: example.com"), "{}", mended.stdout);
+    let lost = panel.cli(&[&set[..], &["--zone", "example.org"]].concat()).await.expect(1);
+    assert!(lost.stderr.contains("bind does not work"), "{}", lost.stderr);
+    panel.cli(&set).await.expect(2);
     panel.cli(&["dns", "provider", "remove", "bind", "--yes"]).await.expect(0);
     let added = panel.cli(&[add.as_slice(), &[key.as_str()]].concat()).await.expect(0);
     assert!(added.stdout.contains("its zones: example.com"), "{}", added.stdout);
@@ -519,6 +531,20 @@ async fn wildcards_through_a_name_server() {
     panel.delete(&path).await.expect(204);
     panel.delete(&path).await.expect(404);
     panel.get("/api/v1/dns/zones/example.org/records").await.expect(404);
+    let zones = panel.cli(&["dns", "zones"]).await.expect(0).stdout;
+    assert!(zones.contains("example.com") && zones.contains("bind"), "{zones}");
+    let added = ["--json", "dns", "records", "add", "example.com", "note", "TXT", "v=one"];
+    let id = text(&panel.cli(&added).await.expect(0).json(), "id");
+    let set = ["--json", "dns", "records", "set", &id, "example.com", "note", "TXT", "v=two"];
+    let id = text(&panel.cli(&set).await.expect(0).json(), "id");
+    let list = async || panel.cli(&["dns", "records", "list", "example.com"]).await.expect(0).stdout;
+    let listed = list().await;
+    assert!(listed.contains("v=two") && !listed.contains("v=one"), "{listed}");
+    panel
+        .cli(&["dns", "records", "remove", "example.com", &id, "--yes"])
+        .await
+        .expect(0);
+    assert!(!list().await.contains("v=two"));
     // Through the provider a name is pointed here.
     let setup = panel.post("/api/v1/dns/setup/new.example.com", json!({})).await.expect(200).json();
     assert_eq!((&setup["ok"], &setup["provider"]), (&json!(true), &json!("bind")), "{setup}");

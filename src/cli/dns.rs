@@ -41,6 +41,10 @@ pub enum ProviderCommand {
     /// webhook       --zone Z --endpoint URL [--credential token@FILE]
     #[command(verbatim_doc_comment)]
     Add(Add),
+    /// Change a provider, and try it: what is given takes the place of what was
+    ///
+    /// Credentials are given all anew, or none of them.
+    Set(Change),
     /// List the providers
     #[command(visible_alias = "ls")]
     List,
@@ -58,6 +62,24 @@ pub struct Add {
     /// cloudflare, route53, digitalocean, hetzner, rfc2136, exec or webhook
     #[arg(long)]
     kind: String,
+    #[command(flatten)]
+    given: Given,
+}
+
+#[derive(Debug, Args)]
+pub struct Change {
+    /// Name or id of the provider
+    name: String,
+    /// What you call it from now on
+    #[arg(long, value_name = "NAME")]
+    rename: Option<String>,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// What a provider is reached with.
+#[derive(Debug, Args)]
+pub struct Given {
     /// NAME=VALUE, or NAME@FILE for the content of a file
     #[arg(long = "credential", value_name = "NAME@FILE", value_parser = credential)]
     credentials: Vec<(String, String)>,
@@ -168,6 +190,7 @@ fn credential(text: &str) -> Result<(String, String), String> {
 pub async fn run(context: &Context, command: Command) -> Result {
     match command {
         Command::Provider(ProviderCommand::Add(args)) => add(context, args).await,
+        Command::Provider(ProviderCommand::Set(args)) => change(context, args).await,
         Command::Provider(ProviderCommand::List) => providers(context).await,
         Command::Provider(ProviderCommand::Test(args)) => {
             let client = context.panel()?;
@@ -192,10 +215,8 @@ pub async fn run(context: &Context, command: Command) -> Result {
         }
         Command::Records(RecordsCommand::Set(args)) => {
             let client = context.panel()?;
-            let call = client
-                .dns_record_update(&args.record.zone, &args.id, &body(written(&args.record))?)
-                .await;
-            let answer = client.ask(async { call }).await?;
+            let record = body(written(&args.record))?;
+            let answer = client.ask(client.dns_record_update(&args.record.zone, &args.id, &record)).await?;
             context.out.answer(&answer.json, || words(&answer.value))
         }
         Command::Records(RecordsCommand::Remove(args)) => {
@@ -208,29 +229,63 @@ pub async fn run(context: &Context, command: Command) -> Result {
     }
 }
 
-async fn add(context: &Context, args: Add) -> Result {
-    let mut options = Map::new();
-    for (name, value) in [
-        ("endpoint", args.endpoint),
-        ("server", args.server),
-        ("key_name", args.key_name),
-        ("algorithm", args.algorithm),
-    ] {
-        options.extend(value.map(|value| (name.to_owned(), Value::from(value))));
-    }
-    for (name, values) in [("zones", args.zones), ("command", args.command)] {
-        if !values.is_empty() {
-            options.insert(name.to_owned(), values.into());
+impl Given {
+    /// Those of the options that are there, and the credentials.
+    fn split(self) -> (Map<String, Value>, Map<String, Value>) {
+        let mut options = Map::new();
+        for (name, value) in [
+            ("endpoint", self.endpoint),
+            ("server", self.server),
+            ("key_name", self.key_name),
+            ("algorithm", self.algorithm),
+        ] {
+            options.extend(value.map(|value| (name.to_owned(), Value::from(value))));
         }
+        for (name, values) in [("zones", self.zones), ("command", self.command)] {
+            if !values.is_empty() {
+                options.insert(name.to_owned(), values.into());
+            }
+        }
+        let credentials = self.credentials.into_iter().map(|(name, value)| (name, value.into()));
+        (options, credentials.collect())
     }
+}
+
+async fn add(context: &Context, args: Add) -> Result {
     const KINDS: [&str; 7] = ["cloudflare", "route53", "digitalocean", "hetzner", "rfc2136", "exec", "webhook"];
     if !KINDS.contains(&args.kind.as_str()) {
         return Err(Failure::usage(format!("there is no kind `{}`", args.kind)).hint(format!("use {}", KINDS.join(", "))));
     }
-    let credentials: Map<String, Value> = args.credentials.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let (options, credentials) = args.given.split();
     let json = json!({"name": args.name, "kind": args.kind, "options": options, "credentials": credentials});
     let client = context.panel()?;
     let answer = client.ask(client.dns_provider_create(&body(json)?)).await?;
+    tested(context, &answer.value, &answer.json)
+}
+
+async fn change(context: &Context, args: Change) -> Result {
+    let client = context.panel()?;
+    let (given, credentials) = args.given.split();
+    let mut json = json!({});
+    if let Some(name) = args.rename {
+        json["name"] = name.into();
+    }
+    if !given.is_empty() {
+        let all = lists::all::<DnsProvider, _>(async |cursor| client.ask(client.dns_provider_list(cursor, lists::LIMIT)).await).await?;
+        let mut all = all.json["items"].as_array().into_iter().flatten();
+        let known = all.find(|one| one["name"] == args.name.as_str() || one["id"] == args.name.as_str());
+        let mut options = known.and_then(|one| one["options"].as_object().cloned()).unwrap_or_default();
+        options.retain(|_, value| !value.is_null());
+        options.extend(given);
+        json["options"] = options.into();
+    }
+    if !credentials.is_empty() {
+        json["credentials"] = credentials.into();
+    }
+    if json.as_object().is_some_and(Map::is_empty) {
+        return Err(Failure::usage("nothing to change").hint("see `serverkit dns provider set --help`"));
+    }
+    let answer = client.ask(client.dns_provider_update(&args.name, &body(json)?)).await?;
     tested(context, &answer.value, &answer.json)
 }
 
@@ -242,7 +297,7 @@ fn tested(context: &Context, provider: &DnsProvider, json: &Value) -> Result {
         && !context.out.json
     {
         return Err(Failure::failed(format!("{} does not work: {error}", provider.name))
-            .hint("it is kept; remove it and add it again, or mend it and test it"));
+            .hint(format!("it is kept; mend it: serverkit dns provider set {}", provider.name)));
     }
     context.out.answer(json, || {
         let zones = test.map(|test| test.zones.join(", ")).unwrap_or_default();
@@ -341,7 +396,8 @@ fn setup_words(context: &Context, setup: &DnsSetup) -> String {
         .map(|record| {
             let state = match record.ok {
                 true => context.out.paint(Tone::Good, "there"),
-                false => context.out.paint(Tone::Warn, "missing"),
+                false if record.found.is_empty() => context.out.paint(Tone::Warn, "missing"),
+                false => context.out.paint(Tone::Warn, &format!("it is {} now", record.found.join(", "))),
             };
             format!("{} {} {}  {state}", record.name, record.kind, record.value)
         })
