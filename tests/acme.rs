@@ -642,22 +642,27 @@ async fn a_certificate_of_ones_own() {
         .await;
     };
     shows("the authority of one test").await;
-    // It ends soon: that is told once.
+    // It ends soon: that is told at 21, 7 and 2 days.
     let id = text(certificate, "id");
-    let (soon, soon_key) = authority.issue(&["shop.test"], 5);
-    panel
-        .put(
-            &format!("/api/v1/certificates/{id}"),
-            json!({"chain_pem": soon, "key_pem": soon_key}),
-        )
-        .await
-        .expect(200);
-    eventually_ok("an event says that it ends", Duration::from_secs(15), || async {
-        let events = panel.list("/api/v1/events/history").await;
-        let told: Vec<_> = events.iter().filter(|event| event["kind"] == "certificate_expiring").collect();
-        if told.len() == 1 { Ok(()) } else { Err(format!("{told:?}")) }
-    })
-    .await;
+    let path = format!("/api/v1/certificates/{id}");
+    let mut told = Vec::new();
+    for (left, days) in [(30, None), (20, Some(21)), (6, Some(7)), (1, Some(2))] {
+        let (chain, key) = authority.issue(&["shop.test"], left);
+        panel.put(&path, json!({"chain_pem": chain, "key_pem": key})).await.expect(200);
+        told.extend(days);
+        eventually_ok("events say that it ends", Duration::from_secs(15), || async {
+            let events = panel.list("/api/v1/events/history").await;
+            let mut all: Vec<_> = events.iter().filter(|event| event["kind"] == "certificate_expiring").collect();
+            all.sort_by_key(|event| std::cmp::Reverse(event["data"]["days"].as_u64()));
+            let days: Vec<_> = all.iter().filter_map(|event| event["data"]["days"].as_u64()).collect();
+            if days == told {
+                Ok(())
+            } else {
+                Err(format!("{all:?}, and {told:?} is due"))
+            }
+        })
+        .await;
+    }
     panel.delete("/api/v1/certificates/shop.test").await.expect(409);
     panel.cli(&["cert", "remove", &id, "--yes"]).await.expect(0);
     shows("serverkit authority").await;
