@@ -1,16 +1,35 @@
 //! When cron lines are due, in a time zone.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 use chrono_tz::Tz;
-use croner::Cron;
+use croner::{Cron, JobType};
 use std::str::FromStr;
 use types::{Error, Result, Time};
 
-/// The first moment after `after`; `None`: never again. Fails with `Invalid` for what is no cron line of five fields, or no zone.
+/// The first moment after `after`; `None`: never again. What has one time of the day comes once in the hour that summer time
+/// gives twice, what comes at many comes in both. Fails with `Invalid` for what is no cron line of five fields, or no zone.
 pub(crate) fn next_after(cron: &str, zone: &str, after: Time) -> Result<Option<Time>> {
-    let (line, after_there) = read(cron, zone, after)?;
-    let found = line.find_next_occurrence(&after_there, false).ok();
-    Ok(found.map(|at| Time(at.timestamp_millis())).filter(|at| *at > after))
+    let (line, there) = read(cron, zone, after)?;
+    let (mut from, mut found) = (there, None);
+    // In the second of such hours the parser finds times of the first: then it looks on from a minute later.
+    for _ in 0..=180 {
+        match line.find_next_occurrence(&from, false) {
+            Ok(at) if at.timestamp_millis() > after.0 => {
+                found = Some(at);
+                break;
+            }
+            Ok(_) => from += TimeDelta::minutes(1),
+            Err(_) => return Ok(None),
+        }
+    }
+    let Some(found) = found else { return Ok(None) };
+    let winter = found.offset().fix();
+    // It leaves the second hour out, so that is counted with the hours that hold afterwards.
+    let again = line.find_next_occurrence(&there.with_timezone(&winter), false).ok();
+    let is_real = |at: &DateTime<FixedOffset>| at.with_timezone(&there.timezone()).offset().fix() == winter && *at < found;
+    let again = again.filter(|at| line.determine_job_type() == JobType::IntervalWildcard && is_real(at));
+    let first = again.map_or(found.timestamp_millis(), |at| at.timestamp_millis());
+    Ok(Some(Time(first)))
 }
 
 /// The last moment that is not after `now`; `None`: there was none. Fails as [`next_after`] does.
@@ -67,6 +86,26 @@ mod tests {
             // The hour that summer time takes away, and the one that it gives twice.
             ("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", Some("2026-03-29T01:00:00Z")),
             ("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", Some("2026-10-25T00:30:00Z")),
+            ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", Some("2026-10-26T01:30:00Z")),
+            ("30 2 * * *", "Europe/Berlin", "2026-10-25T01:10:00Z", Some("2026-10-26T01:30:00Z")),
+            (
+                "*/15 * * * *",
+                "Europe/Berlin",
+                "2026-10-25T00:45:00Z",
+                Some("2026-10-25T01:00:00Z"),
+            ),
+            (
+                "*/15 * * * *",
+                "Europe/Berlin",
+                "2026-10-25T01:20:00Z",
+                Some("2026-10-25T01:30:00Z"),
+            ),
+            (
+                "*/15 * * * *",
+                "Europe/Berlin",
+                "2026-10-25T01:50:00Z",
+                Some("2026-10-25T02:00:00Z"),
+            ),
         ] {
             assert_eq!(next(cron, zone, after).as_deref(), expected, "{cron} in {zone}");
         }
