@@ -487,6 +487,11 @@ impl Apps {
             let release = crate::releases::find(&ground, &release).ok().flatten();
             let own = |container: &&types::Container| release.as_ref().is_some_and(|release| release.owns(container));
             for container in found.iter().filter(own) {
+                if let Some(release) = release.as_ref().filter(|_| replicas > 1)
+                    && let Err(error) = crate::containers::set_aside(&ground, release, container).await
+                {
+                    tracing::warn!("restart of {}: {}", container.name, types::report(&error));
+                }
                 if let Err(error) = ground
                     .node
                     .container_stop(&container.id, std::time::Duration::from_secs(grace.into()))

@@ -1,6 +1,6 @@
 //! Containers of releases: how they are made, looked at, and taken away.
 
-use crate::{files, ground::Ground, registries, releases, routing, stacks};
+use crate::{files, ground::Ground, observed::Health, registries, releases, routing, stacks};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
@@ -138,6 +138,38 @@ async fn drain_and_remove(ground: &Ground, container: &Container, taken_back: Ca
     ground.node.container_remove(&container.id).await
 }
 
+/// Takes one of several containers out of the routes, and waits until nothing is under way to it.
+pub(crate) async fn set_aside(ground: &Ground, release: &Release, container: &Container) -> Result<()> {
+    look(ground).await?;
+    mark(ground, &container.id, Some("it is being restarted".into()));
+    routing::apply(ground).await?;
+    let Some(upstream) = routing::upstream(container, release.port) else {
+        return Ok(());
+    };
+    tokio::time::sleep(SETTLE).await;
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < DRAIN && ground.node.edge_active(&upstream).await? > 0 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+/// Says of a container how it fares, until its next check.
+fn mark(ground: &Ground, id: &str, why: Option<String>) {
+    ground.observed.rcu(|observed| {
+        let mut observed = (**observed).clone();
+        let failures = u32::from(why.is_some());
+        observed.health.insert(
+            id.to_owned(),
+            Health {
+                failures,
+                why: why.clone(),
+            },
+        );
+        observed
+    });
+}
+
 /// Waits until a container that was stopped is started again and serves, as long as its health check gives it.
 pub(crate) async fn serves_again(ground: &Ground, release: &Release, name: &str) {
     let health = &release.health;
@@ -145,9 +177,12 @@ pub(crate) async fn serves_again(ground: &Ground, release: &Release, name: &str)
     while tokio::time::Instant::now() < limit {
         let seen = ground.node.containers().await.unwrap_or_default();
         let container = seen.iter().find(|container| container.name == name && container.state.is_running());
-        if let Some(address) = container.and_then(|container| container.address) {
+        if let Some(container) = container
+            && let Some(address) = container.address
+        {
             let timeout = Duration::from_secs(health.timeout_seconds.into());
             if ground.node.probe(address, release.port, &health.probe, timeout).await.is_ok() {
+                mark(ground, &container.id, None);
                 return;
             }
         }

@@ -193,8 +193,8 @@ impl Observed {
 
     /// Whether its last check went well; of one that is not checked, whether it runs.
     pub fn is_well(&self, container: &Container, release: &Release) -> bool {
-        let checked = self.health.get(&container.id).is_some_and(|health| health.why.is_none());
-        container.state.is_running() && (release.health.probe == Probe::Running || checked)
+        let last = self.health.get(&container.id).map(|health| health.why.is_none());
+        container.state.is_running() && last.unwrap_or(release.health.probe == Probe::Running)
     }
 
     /// Whether its health has not been seen since it last started.
