@@ -501,4 +501,16 @@ async fn docker_data_is_copied_before_an_update_and_comes_back_with_it() {
     assert!(refused.contains("no copy of the data"), "{refused}");
     let left = docker(&docker_host(), &["ps", "-aq", "--filter", "label=serverkit.copy"]).unwrap();
     assert_eq!(left.trim(), "", "no container of a copy is left");
+
+    // What the way back left goes with the app: the volume that was written to, and the copies.
+    let own = panel.list("/api/v1/volumes").await.len();
+    assert!(own > 2, "{own} volumes");
+    panel.delete("/api/v1/apps/wiki").await.expect(204);
+    eventually("its containers go", Duration::from_secs(60), || async {
+        crate::compose::containers(&id).is_empty().then_some(())
+    })
+    .await;
+    let purge = panel.cli(&["trash", "purge", "wiki", "--volumes", "--yes"]).await;
+    assert_eq!(purge.code, 0, "{purge:?}");
+    assert_eq!(panel.list("/api/v1/volumes").await, Vec::<Value>::new(), "nothing is left behind");
 }

@@ -402,6 +402,7 @@ fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<Str
                 greeted: template.first_login.is_none(),
                 prepared: template.post_install.is_empty(),
                 before: None,
+                detached: Vec::new(),
             })),
         },
         port: Some(template.main.port),

@@ -301,6 +301,7 @@ impl TemplateUpdates {
         let text = ground.store.unseal(&before.text)?;
         // What was only begun is of no use to anybody.
         let partial = if before.copy_wanted { before.copies.clone() } else { Vec::new() };
+        let mut detached = before.stale.clone();
         if data {
             if before.copies.is_empty() || before.copy_wanted {
                 return Err(Error::busy(format!(
@@ -310,8 +311,13 @@ impl TemplateUpdates {
             }
             data_copies::must_be_there(ground, &before.copies)?;
             for copy in before.copies {
-                source.setup.volumes.insert(copy.name, copy.volume);
+                detached.extend(source.setup.volumes.insert(copy.name, copy.volume));
             }
+        } else if !before.copy_wanted {
+            detached.extend(before.copies.into_iter().map(|copy| copy.volume));
+        }
+        if let Some(installed) = source.template.as_mut() {
+            installed.detached.extend(detached);
         }
         source.setup.main = before.main;
         source.text = before.text;

@@ -67,7 +67,7 @@ impl Trash {
             }
         }
         let mut volumes = Vec::new();
-        for id in mounted_and_copied(&app) {
+        for id in own_volumes(&app) {
             if let Some(volume) = ground.store.volumes.find(id.as_str())? {
                 let bytes = ground.node.volume_bytes(&volume.engine_name).await.ok().flatten().unwrap_or(0);
                 volumes.push(Removal {
@@ -245,7 +245,7 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     }
     if volumes {
         let others = store.apps.list()?;
-        for id in mounted_and_copied(app) {
+        for id in own_volumes(app) {
             let shared = others
                 .iter()
                 .any(|other| other.id != app.id && other.mounts.iter().any(|theirs| theirs.volume == id));
@@ -304,15 +304,16 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     Ok(())
 }
 
-/// Volumes of an app, and copies of them from before its last update.
-fn mounted_and_copied(app: &App) -> Vec<VolumeId> {
+/// Volumes of an app: what it mounts, copies from before its last update, and what taking updates back detached. Each once.
+fn own_volumes(app: &App) -> Vec<VolumeId> {
     let mut ids: Vec<VolumeId> = app.mounts.iter().map(|mount| mount.volume.clone()).collect();
     if let Source::Compose(source) = &app.source
-        && let Some(before) = source.template.as_ref().and_then(|template| template.before.as_ref())
+        && let Some(installed) = &source.template
     {
-        ids.extend(before.copies.iter().map(|copy| copy.volume.clone()));
-        ids.extend(before.stale.clone());
+        ids.extend(installed.volumes_apart());
     }
+    ids.sort();
+    ids.dedup();
     ids
 }
 

@@ -265,6 +265,20 @@ pub struct Installed {
     /// What it was before its last update, for the way back.
     #[serde(default)]
     pub before: Option<Box<BeforeUpdate>>,
+    /// Volumes of the app that nothing mounts any more, since an update was taken back: what was written until then, or copies that the way
+    /// back left. They stay until the app is purged with its volumes.
+    #[serde(default)]
+    pub detached: Vec<VolumeId>,
+}
+
+impl Installed {
+    /// Volumes that are the app's and that it does not mount: copies from before its last update, and what taking one back left.
+    pub fn volumes_apart(&self) -> Vec<VolumeId> {
+        let before = self.before.as_deref();
+        let copies = before.into_iter().flat_map(|before| before.copies.iter().map(|copy| &copy.volume));
+        let stale = before.into_iter().flat_map(|before| &before.stale);
+        copies.chain(stale).chain(&self.detached).cloned().collect()
+    }
 }
 
 /// An app's file and template before an update.
@@ -432,4 +446,32 @@ pub struct Mount {
     pub volume: VolumeId,
     pub path: ContainerPath,
     pub read_only: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn volumes_that_updates_left_are_the_apps_still() {
+        let id = |number: u8| format!("vol_{number:026}");
+        // As it was recorded before anything could be detached.
+        let mut old = json!({
+            "name": "wiki", "version": "2.0-1", "template": "", "compose": "", "greeted": true, "prepared": true,
+            "before": {
+                "version": "1.0-1", "template": "", "compose": "", "text": "x", "main": null, "updated_at": 0,
+                "copies": [{"name": "data", "volume": id(1), "bytes": 7}], "stale": [id(2)],
+            },
+        });
+        let apart = |value: &serde_json::Value| {
+            let installed: Installed = serde_json::from_value(value.clone()).expect("a record");
+            installed.volumes_apart().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(apart(&old), [id(1), id(2)]);
+        old["detached"] = json!([id(3)]);
+        assert_eq!(apart(&old), [id(1), id(2), id(3)]);
+        old["before"] = json!(null);
+        assert_eq!(apart(&old), [id(3)]);
+    }
 }
