@@ -292,3 +292,23 @@ async fn what_is_run_is_in_the_catalog() {
         assert!(of_it.is_some() && !source.is_empty(), "no recipe of {name}");
     }
 }
+
+#[tokio::test]
+async fn a_plan_says_that_a_domain_is_taken() {
+    let panel = TestPanel::start().await;
+    let body = json!({"values": {"domain": "tools.example.test"}});
+    panel.post("/api/v1/catalog/adminer/plan", body.clone()).await.expect(200);
+    panel.post("/api/v1/catalog/adminer/install", body.clone()).await.expect(201);
+    let planned = panel.post("/api/v1/catalog/phpmyadmin/plan", body.clone()).await.expect(409).json();
+    let refused = panel.post("/api/v1/catalog/phpmyadmin/install", body).await.expect(409).json();
+    for part in ["code", "detail", "field", "errors"] {
+        assert_eq!(planned[part], refused[part], "{planned}");
+    }
+    assert_eq!(planned["code"], "taken", "{planned}");
+    let words = text(&planned, "detail");
+    assert!(words.contains("`tools.example.test` is taken by the app `adminer`"), "{words}");
+    let plan = panel
+        .cli(&["catalog", "install", "phpmyadmin", "-d", "tools.example.test", "--plan"])
+        .await;
+    assert!(plan.code != 0 && plan.stderr.contains("is taken"), "{plan:?}");
+}

@@ -9,8 +9,8 @@ use crate::{
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, HostPattern, Kind, Result, ServicePort, TrafficPolicy,
-    report,
+    Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, HostPattern, Kind, OrganizationId, Result, ServicePort,
+    TrafficPolicy, report,
 };
 
 #[derive(Debug, Clone)]
@@ -221,6 +221,25 @@ impl Domains {
     }
 }
 
+/// Fails with `Taken`, saying by whom, when the host leads somewhere already. Apps of other organizations are not named.
+pub(crate) fn must_be_free(ground: &Ground, organization: &OrganizationId, host: &HostPattern) -> Result<()> {
+    let taken = |by: Option<String>| Error::Taken {
+        kind: Kind::Domain,
+        name: host.to_string(),
+        by,
+    };
+    let panel = ground.settings()?.panel_domain;
+    if panel.is_some_and(|panel| host.exact() == Some(panel)) {
+        return Err(taken(Some("the panel itself".into())));
+    }
+    let Some(other) = ground.store.domains.find(host.as_str())? else {
+        return Ok(());
+    };
+    let owner = ground.store.apps.find(other.app.as_str())?;
+    let owner = owner.filter(|owner| owner.organization == *organization);
+    Err(taken(owner.map(|owner| format!("the app `{}`", owner.name))))
+}
+
 /// Adds the domain to the batch. Fails with `Taken`, saying by whom, when it leads somewhere already.
 pub(crate) fn insert_domain(
     ground: &Ground,
@@ -230,31 +249,7 @@ pub(crate) fn insert_domain(
     primary: bool,
     force_https: bool,
 ) -> Result<Batch> {
-    if ground
-        .settings()?
-        .panel_domain
-        .as_ref()
-        .is_some_and(|panel| host.exact().as_ref() == Some(panel))
-    {
-        return Err(Error::Taken {
-            kind: Kind::Domain,
-            name: host.to_string(),
-            by: Some("the panel itself".into()),
-        });
-    }
-    if let Some(other) = ground.store.domains.find(host.as_str())? {
-        let by = ground
-            .store
-            .apps
-            .find(other.app.as_str())?
-            .filter(|owner| owner.organization == app.organization);
-        let by = by.map(|owner| format!("the app `{}`", owner.name));
-        return Err(Error::Taken {
-            kind: Kind::Domain,
-            name: host.to_string(),
-            by,
-        });
-    }
+    must_be_free(ground, &app.organization, &host)?;
     Ok(batch.insert(Domain {
         host,
         organization: app.organization.clone(),

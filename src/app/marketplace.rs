@@ -2,6 +2,7 @@
 
 use crate::{
     apps::{AppView, Apps, NewApp, NewSource, default_host, find_app},
+    domains::must_be_free,
     edge::{EdgeService, NewStream},
     ground::Ground,
     projects::find_environment,
@@ -17,8 +18,8 @@ use catalog::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
-    Action, Actor, AppName, Error, HealthCheck, Host, HostRight, Installed, Kind, Limits, Probe, Result, Secret, Slug, Stack, StreamPort,
-    TemplateName, VariableScope,
+    Action, Actor, AppName, Error, HealthCheck, Host, HostPattern, HostRight, Installed, Kind, Limits, Probe, Result, Secret, Slug, Stack,
+    StreamPort, TemplateName, VariableScope,
 };
 
 /// A template to choose from.
@@ -302,7 +303,11 @@ impl Marketplace {
                 return Err(Error::invalid(&asked.name, why));
             }
             if asked.kind == AskedKind::Domain {
-                host = Some(value.parse::<Host>()?);
+                let wanted = value.parse::<Host>()?;
+                if strict {
+                    must_be_free(&self.ground, &actor.organization, &HostPattern::from(&wanted))?;
+                }
+                host = Some(wanted);
             }
             values.insert(asked.name.clone(), value);
         }
