@@ -312,3 +312,48 @@ async fn a_plan_says_that_a_domain_is_taken() {
         .await;
     assert!(plan.code != 0 && plan.stderr.contains("is taken"), "{plan:?}");
 }
+
+#[tokio::test]
+async fn the_size_of_the_main_service_is_a_choice() {
+    let panel = TestPanel::start().await;
+    let detail = panel.get("/api/v1/catalog/adminer").await.expect(200).json();
+    let usual = detail["size"]["usual"]["memory_bytes"].as_u64().unwrap();
+    assert_eq!(
+        (&detail["size"]["service"], &detail["size"]["least_memory_bytes"]),
+        (&json!("adminer"), &json!(64 << 20))
+    );
+    assert!(usual > 64 << 20, "{detail}");
+    let body = |memory: u64| json!({"values": {"domain": "tools.example.test"}, "limits": {"memory_bytes": memory, "cpu_millis": 500}});
+    let few = panel.post("/api/v1/catalog/adminer/plan", body(32 << 20)).await.expect(422).json();
+    assert_eq!(few["errors"][0]["field"], "limits.memory_bytes", "{few}");
+    assert!(text(&few, "detail").contains("`adminer` needs 64 MiB of memory at least"), "{few}");
+    let plan = panel.post("/api/v1/catalog/adminer/plan", body(96 << 20)).await.expect(200).json();
+    assert_eq!(plan["memory_bytes"], 96 << 20, "{plan}");
+    assert_eq!(plan["services"][0]["limits"]["cpu_millis"], 500, "{plan}");
+
+    // It is in the app's own file, as if somebody had written it there, and every view says what the service has.
+    let install = [
+        "catalog",
+        "install",
+        "adminer",
+        "-d",
+        "tools.example.test",
+        "--memory",
+        "96m",
+        "--cpus",
+        "0.5",
+    ];
+    let made = panel.cli(&install).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let file = panel.get("/api/v1/apps/adminer/compose").await.expect(200).json();
+    assert!(text(&file, "compose").contains("memory: 96M, cpus: \"0.5\""), "{file}");
+    let services = panel.list("/api/v1/apps/adminer/services").await;
+    assert_eq!(
+        services[0]["limits"],
+        json!({"memory_bytes": 96 << 20, "cpu_millis": 500, "pids": 512}),
+        "{services:?}"
+    );
+    let shown = panel.cli(&["app", "show", "adminer"]).await;
+    assert!(shown.stdout.contains("adminer: 96 MiB memory, 0.5 cores"), "{shown:?}");
+    assert!(!shown.stdout.contains("512 MiB"), "{shown:?}");
+}

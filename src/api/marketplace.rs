@@ -3,7 +3,7 @@
 use crate::{
     Panel,
     answers::{Created, Page, created, page},
-    apps::App,
+    apps::{App, Limits},
     failures::{Answer, Failure},
     signed::Signed,
     stacks::{ComposeRight, PlannedService},
@@ -76,6 +76,18 @@ pub struct CatalogDetail {
     pub suggested_name: String,
     /// Under which it would be reached unless another is given.
     pub suggested_domain: Option<String>,
+    /// Of its main service.
+    pub size: CatalogSize,
+}
+
+/// How large the main service of a template is.
+#[derive(Debug, Object)]
+pub struct CatalogSize {
+    pub service: String,
+    /// What it may use unless something else is given.
+    pub usual: Limits,
+    /// Less is refused.
+    pub least_memory_bytes: u64,
 }
 
 /// A web port beside the main one.
@@ -129,6 +141,17 @@ pub struct CatalogInstall {
     pub environment: Option<String>,
     /// By the names of the template's variables; what is left out is generated or has its default.
     pub values: Option<BTreeMap<String, String>>,
+    /// Of the main service; left out: the template's.
+    pub limits: Option<CatalogLimits>,
+}
+
+/// What the main service may use. What is left out is the template's.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct CatalogLimits {
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_millis: Option<u32>,
 }
 
 /// What installing would do.
@@ -244,6 +267,11 @@ impl From<app::TemplateDetail> for CatalogDetail {
             compose: detail.compose,
             suggested_name: detail.suggested.to_string(),
             suggested_domain: detail.domain.map(|host| host.to_string()),
+            size: CatalogSize {
+                service: detail.size.service,
+                usual: detail.size.usual.into(),
+                least_memory_bytes: detail.size.least_memory_bytes,
+            },
             entry: detail.view.into(),
         }
     }
@@ -277,6 +305,10 @@ fn wish(template: String, body: CatalogInstall) -> Result<app::InstallWish, Fail
         project: body.project,
         environment: body.environment,
         values: body.values.unwrap_or_default(),
+        size: body.limits.map_or_else(app::Size::default, |limits| app::Size {
+            memory_bytes: limits.memory_bytes,
+            cpu_millis: limits.cpu_millis,
+        }),
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     Panel,
     answers::{Page, page},
+    apps::Limits,
     failures::Answer,
     signed::Signed,
     tags::Tag,
@@ -70,6 +71,8 @@ pub struct PlannedService {
     /// It ends when its work is done.
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// What each of its containers may use.
+    pub limits: Limits,
 }
 
 /// A service of an app, as it is.
@@ -84,6 +87,8 @@ pub struct Service {
     /// It ends when its work is done.
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// What each of its containers may use.
+    pub limits: Limits,
     pub containers: Vec<ServiceContainer>,
 }
 
@@ -158,6 +163,7 @@ impl From<app::ServiceView> for PlannedService {
             replicas: view.replicas,
             once: view.once,
             depends_on: view.depends_on,
+            limits: view.limits.into(),
         }
     }
 }
@@ -172,6 +178,7 @@ impl From<app::ServiceView> for Service {
             replicas: view.replicas,
             once: view.once,
             depends_on: view.depends_on,
+            limits: view.limits.into(),
             containers: view.containers.into_iter().map(ServiceContainer::from).collect(),
         }
     }

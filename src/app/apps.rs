@@ -20,7 +20,8 @@ use crate::{
     variables::{VariableChange, sealed_variable},
     volumes,
 };
-use checks::{checked_command, checked_health, checked_limits, checked_port, commands_fit, in_range, replicas_fit, volumes_fit};
+pub(crate) use checks::checked_limits;
+use checks::{checked_command, checked_health, checked_port, commands_fit, in_range, replicas_fit, volumes_fit};
 use sources::deploy_key;
 pub(crate) use sources::settled;
 use std::sync::Arc;

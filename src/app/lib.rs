@@ -102,7 +102,7 @@ pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
 pub use build_cache::{BuildCacheView, BuildCaches};
 /// The words of templates, for who shows them.
-pub use catalog::{imports::Format as ImportFormat, merge::Conflict, template};
+pub use catalog::{imports::Format as ImportFormat, merge::Conflict, resize::Size, template};
 pub use catalog_reading::CatalogReader;
 pub use catalogs::{Catalogs, NewCatalog, NewPlace};
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
@@ -131,7 +131,7 @@ pub use invitations::{Acceptance, Invitations, NewInvitation, Shown as Invitatio
 pub use job_runs::JobRunner;
 pub use logs::{AppLine, Logs};
 pub use mail::{MailService, MailView, MailWish, Postman};
-pub use marketplace::{InstallPlan, InstallWish, Marketplace, TemplateDetail, TemplateView};
+pub use marketplace::{InstallPlan, InstallWish, MainSize, Marketplace, TemplateDetail, TemplateView};
 pub use notices::Notices;
 pub use observed::AppState;
 pub use organizations::{OrganizationView, Organizations};

@@ -1,7 +1,7 @@
 //! The marketplace: templates of the catalog, and apps made from them.
 
 use crate::{
-    apps::{AppView, Apps, NewApp, NewSource, default_host, find_app},
+    apps::{AppView, Apps, NewApp, NewSource, checked_limits, default_host, find_app},
     domains::must_be_free,
     edge::{EdgeService, NewStream},
     ground::Ground,
@@ -14,6 +14,7 @@ use crate::{
 use catalog::{
     Entry,
     compose::Composed,
+    resize::{Size, resize},
     template::{Asked, AskedKind, Health, HealthKind, Template, Values, generated},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -41,6 +42,7 @@ pub struct TemplateDetail {
     pub suggested: AppName,
     /// Under which it would be reached unless another is given.
     pub domain: Option<Host>,
+    pub size: MainSize,
 }
 
 /// What to install, and how. Names of values are those of the template's variables.
@@ -52,6 +54,18 @@ pub struct InstallWish {
     pub project: Option<String>,
     pub environment: Option<String>,
     pub values: BTreeMap<String, String>,
+    /// Of the main service, where it should differ from the template's.
+    pub size: Size,
+}
+
+/// How large the main service of a template is.
+#[derive(Debug, Clone)]
+pub struct MainSize {
+    pub service: String,
+    /// Unless something else is wished for.
+    pub usual: Limits,
+    /// Its share of what the template needs; less is refused.
+    pub least_memory_bytes: u64,
 }
 
 /// What installing would do.
@@ -88,6 +102,8 @@ struct Prepared {
     entry: Entry,
     values: BTreeMap<String, String>,
     generated: Vec<String>,
+    /// The template's file, with the size that was wished for.
+    text: String,
     composed: Composed,
 }
 
@@ -146,11 +162,13 @@ impl Marketplace {
             project: None,
             environment: None,
             values: examples(&entry.template),
+            size: Size::default(),
         };
         // A pattern may ask for more than an example can know.
         let prepared = self.prepare(actor, Action::View, wish, false)?;
         Ok(TemplateDetail {
             services: services(&prepared),
+            size: main_size(&entry.template, &prepared.composed.stack)?,
             compose: entry.compose,
             view: TemplateView {
                 name,
@@ -313,7 +331,13 @@ impl Marketplace {
         }
         let url = host.as_ref().map(|host| self.ground.url_of(host)).unwrap_or_default();
         let filled = Values::new(template, &values, &url, "plan").map_err(|why| Error::invalid("template", why))?;
-        let composed = stacks::read(&entry.compose, &[], &BTreeMap::new(), Some(&filled)).map_err(|problems| stacks::refusal(&problems))?;
+        let read = |text: &str| stacks::read(text, &[], &BTreeMap::new(), Some(&filled)).map_err(|problems| stacks::refusal(&problems));
+        let mut composed = read(&entry.compose)?;
+        let mut text = entry.compose.clone();
+        if !wish.size.is_usual() {
+            text = sized(&entry, &composed.stack, wish.size)?;
+            composed = read(&text)?;
+        }
         Ok(Prepared {
             called,
             name,
@@ -321,6 +345,7 @@ impl Marketplace {
             entry,
             values,
             generated: made,
+            text,
             composed,
         })
     }
@@ -355,9 +380,52 @@ fn examples(template: &Template) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// How large the main service is, and how small it may be: its part of all memory, of the least that the template needs.
+fn main_size(template: &Template, stack: &Stack) -> Result<MainSize> {
+    let usual = Limits::default();
+    let main = stack.service(&template.main.service);
+    let main = main.ok_or_else(|| Error::not_found(Kind::Service, &template.main.service))?;
+    let memory = |service: &types::StackService| service.limits.or(&usual).memory_bytes;
+    let all: u64 = stack.services.iter().map(memory).sum();
+    let needed = (u64::from(template.needs.memory_mb) << 20).min(all);
+    let share = u128::from(memory(main)) * u128::from(needed) / u128::from(all.max(1));
+    // In whole MiB, so that it can be said and typed.
+    let least = u64::try_from(share).unwrap_or(u64::MAX).div_ceil(1 << 20) << 20;
+    Ok(MainSize {
+        service: main.name.clone(),
+        usual: main.limits.or(&usual),
+        least_memory_bytes: least.clamp(6 << 20, memory(main).max(6 << 20)),
+    })
+}
+
+/// The template's file with this size of its main service. Fails with the limit that does not fit.
+fn sized(entry: &Entry, stack: &Stack, size: Size) -> Result<String> {
+    let main = main_size(&entry.template, stack)?;
+    let least = main.least_memory_bytes;
+    if size.memory_bytes.is_some_and(|bytes| bytes < least) {
+        return Err(Error::invalid(
+            "limits.memory_bytes",
+            format!("`{}` needs {} MiB of memory at least", main.service, least >> 20),
+        ));
+    }
+    let wanted = Limits {
+        memory_bytes: size.memory_bytes.unwrap_or(main.usual.memory_bytes),
+        cpu_millis: size.cpu_millis.unwrap_or(main.usual.cpu_millis),
+        pids: main.usual.pids,
+    };
+    checked_limits(wanted)?;
+    resize(&entry.compose, &main.service, size).ok_or_else(|| {
+        let why = format!(
+            "the file of this template gives `{}` no limits of its own; install it, then change its Compose file",
+            main.service
+        );
+        Error::invalid("limits", why)
+    })
+}
+
 fn services(prepared: &Prepared) -> Vec<ServiceView> {
-    let main = prepared.entry.template.main.service.as_str();
-    let view = |service: &types::StackService| ServiceView::new(service, None, Some(main), Vec::new());
+    let (main, usual) = (prepared.entry.template.main.service.as_str(), Limits::default());
+    let view = |service: &types::StackService| ServiceView::new(service, None, Some(main), &usual);
     prepared.composed.stack.services.iter().map(view).collect()
 }
 
@@ -396,7 +464,7 @@ fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<Str
         project,
         environment,
         source: NewSource::Compose {
-            text: Secret::from(prepared.entry.compose.clone()),
+            text: Secret::from(prepared.text.clone()),
             profiles: Vec::new(),
             main: Some(template.main.service.clone()),
             template: Some(Box::new(Installed {

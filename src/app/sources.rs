@@ -11,7 +11,7 @@ use source::{Branch, Fetch};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use types::{Action, Actor, Commit, Error, GitSource, Result, Source};
+use types::{Action, Actor, Commit, Error, GitSource, Limits, Result, Source};
 
 /// Somebody waits for the answer.
 const LOOKING: Duration = Duration::from_secs(120);
@@ -123,7 +123,7 @@ fn inspected(folder: &Path, git: &GitSource, commit: Commit, branches: Vec<Branc
         Some(stack) => match stacks::read_tree(folder, &git.folder, stack, values) {
             Err(error) => (Some(Err(types::report(&error))), None),
             Ok((path, read)) => {
-                let report = ComposeReport::of(read, stack.setup.main.as_deref());
+                let report = ComposeReport::of(read, stack.setup.main.as_deref(), &Limits::default());
                 (None, Some((path, report)))
             }
         },

@@ -13,7 +13,7 @@ pub(crate) use running::*;
 use crate::{apps::find_app, ground::Ground};
 use catalog::compose::Composed;
 use std::{collections::BTreeMap, sync::Arc};
-use types::{Action, Actor, App, ComposeSource, Container, Error, HostRight, Kind, Notice, ReleaseService, Result, StackService};
+use types::{Action, Actor, App, ComposeSource, Container, Error, HostRight, Kind, Limits, Notice, ReleaseService, Result, StackService};
 
 /// A look at a Compose file, for whoever is writing it.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,8 @@ pub struct ComposeReport {
 }
 
 impl ComposeReport {
-    pub(crate) fn of(read: std::result::Result<Composed, Vec<Notice>>, named: Option<&str>) -> ComposeReport {
+    /// `limits`: of services whose file says nothing else.
+    pub(crate) fn of(read: std::result::Result<Composed, Vec<Notice>>, named: Option<&str>, limits: &Limits) -> ComposeReport {
         let composed = match read {
             Ok(composed) => composed,
             Err(problems) => {
@@ -42,7 +43,7 @@ impl ComposeReport {
             }
         };
         let main = main_of(&composed.stack, named).map(|service| service.name.clone());
-        let view = |service: &StackService| ServiceView::new(service, None, main.as_deref(), Vec::new());
+        let view = |service: &StackService| ServiceView::new(service, None, main.as_deref(), limits);
         ComposeReport {
             problems: Vec::new(),
             services: composed.stack.services.iter().map(view).collect(),
@@ -73,10 +74,9 @@ impl Stacks {
             _ => (BTreeMap::new(), None),
         };
         let named = app.as_ref().and_then(|app| app.source.stack()?.main.clone());
-        Ok(ComposeReport::of(
-            read(text, profiles, &variables, template.as_ref()),
-            named.as_deref(),
-        ))
+        let limits = app.map(|app| app.limits).unwrap_or_default();
+        let read = read(text, profiles, &variables, template.as_ref());
+        Ok(ComposeReport::of(read, named.as_deref(), &limits))
     }
 
     /// The file as it was written. Passwords may be in it, so seeing it takes the right to change it.
@@ -101,7 +101,7 @@ impl Stacks {
             }
             let stack = compose(&self.ground, &app)?.stack;
             let main = main_of(&stack, setup.main.as_deref()).map(|service| service.name.clone());
-            let view = |service: &StackService| ServiceView::new(service, None, main.as_deref(), Vec::new());
+            let view = |service: &StackService| ServiceView::new(service, None, main.as_deref(), &app.limits);
             return Ok(stack.services.iter().map(view).collect());
         };
         let stack = open(&self.ground, live)?;
@@ -112,7 +112,10 @@ impl Stacks {
             };
             let containers = observed.containers.iter().filter(is_own).cloned().collect();
             let made = live.services.iter().find(|one| one.name == service.name);
-            ServiceView::new(service, made, Some(&live.main), containers)
+            ServiceView {
+                containers,
+                ..ServiceView::new(service, made, Some(&live.main), &release.limits)
+            }
         };
         Ok(stack.services.iter().map(view).collect())
     }
@@ -129,16 +132,14 @@ pub struct ServiceView {
     pub replicas: u32,
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// What each of its containers may use.
+    pub limits: Limits,
     pub containers: Vec<Container>,
 }
 
 impl ServiceView {
-    pub(crate) fn new(
-        service: &StackService,
-        made: Option<&ReleaseService>,
-        main: Option<&str>,
-        containers: Vec<Container>,
-    ) -> ServiceView {
+    /// Without its containers. `limits`: of services whose file says nothing else.
+    pub(crate) fn new(service: &StackService, made: Option<&ReleaseService>, main: Option<&str>, limits: &Limits) -> ServiceView {
         let image = made.map(|made| made.image_name.clone()).or_else(|| service.image.clone());
         ServiceView {
             name: service.name.clone(),
@@ -148,7 +149,8 @@ impl ServiceView {
             replicas: service.replicas,
             once: service.runs_once(),
             depends_on: service.depends_on.iter().map(|one| one.service.clone()).collect(),
-            containers,
+            limits: service.limits.or(limits),
+            containers: Vec::new(),
         }
     }
 }

@@ -108,7 +108,7 @@ impl TemplateUpdates {
             // A value that is needed and not given yet keeps the file from being read; the plan is still worth showing.
             if let Ok(composed) = self.composed(&changed, &changes) {
                 let main = compose_of(&changed)?.setup.main.clone();
-                let view = |service: &types::StackService| ServiceView::new(service, None, main.as_deref(), Vec::new());
+                let view = |service: &types::StackService| ServiceView::new(service, None, main.as_deref(), &changed.limits);
                 services = composed.stack.services.iter().map(view).collect();
                 rights = composed.rights;
             }

@@ -8,6 +8,7 @@ mod expand;
 pub mod imports;
 pub mod index;
 pub mod merge;
+pub mod resize;
 mod shelf;
 pub mod template;
 mod yaml;

@@ -8,12 +8,12 @@ use crate::{
     imports,
     lists::{self, Listed},
     output::{Facts, Output, Table, bytes},
-    template_updates, variables,
+    spans, template_updates, variables,
 };
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{CatalogDetail, CatalogEntry, CatalogInstall, CatalogPlan},
+    types::{CatalogDetail, CatalogEntry, CatalogInstall, CatalogLimits, CatalogPlan},
 };
 use std::{collections::HashMap, path::PathBuf};
 use types::World;
@@ -82,6 +82,12 @@ pub struct Install {
     /// A value: KEY=VALUE, KEY@FILE, or KEY=- for standard input; may be given several times
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE", value_parser = variables::assignment)]
     set: Vec<variables::Assignment>,
+    /// Memory that its main service may use, such as 512m or 1.5g; without it the template's
+    #[arg(long, value_parser = spans::memory)]
+    memory: Option<u64>,
+    /// Cores that its main service may use, such as 2 or 0.5; without it the template's
+    #[arg(long, value_parser = spans::cores)]
+    cpus: Option<u32>,
     /// Only say what would be made
     #[arg(long, conflicts_with = "wait")]
     plan: bool,
@@ -182,6 +188,9 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
         .map(|service| format!("{} ({})", service.name, service.image))
         .collect();
     facts.add("Services", services.join(", "));
+    let size = &detail.size;
+    let usual = format!("{} of memory for {}", bytes(size.usual.memory_bytes), size.service);
+    facts.add("Size", format!("{usual}, at least {}", bytes(size.least_memory_bytes)));
     for link in [&detail.website, &detail.documentation, &detail.source].into_iter().flatten() {
         facts.add("", link.clone());
     }
@@ -215,6 +224,10 @@ async fn install(context: &Context, args: Install) -> Result {
         project: args.project,
         environment: args.environment,
         values: Some(values),
+        limits: (args.memory.is_some() || args.cpus.is_some()).then_some(CatalogLimits {
+            memory_bytes: args.memory,
+            cpu_millis: args.cpus,
+        }),
     };
     let client = context.panel()?;
     if args.plan {
@@ -237,7 +250,9 @@ fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
     facts.add("App", plan.name.clone());
     facts.add("Domain", plan.domain.clone().unwrap_or_default());
     for service in &plan.services {
-        facts.add("Service", format!("{} from {}", service.name, service.image));
+        let limits = &service.limits;
+        let size = format!("{}, {} cores", bytes(limits.memory_bytes), f64::from(limits.cpu_millis) / 1000.0);
+        facts.add("Service", format!("{} from {}, {size}", service.name, service.image));
     }
     for volume in &plan.volumes {
         facts.add("Volume", volume.clone());

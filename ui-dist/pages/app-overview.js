@@ -1,5 +1,5 @@
 // An app at a glance: how it is doing, what is live, what happened last.
-import { sourceText } from '../parts/source.js';
+import { hasServices, sourceText } from '../parts/source.js';
 import { html, h, icon } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
@@ -17,6 +17,16 @@ import { Empty, Failed, Loading } from '../parts/empty.js';
 import { thin } from './overview.js';
 import { putDeployment } from '../lib/live.js';
 
+/** @param {import('../lib/api.js').S<'Limits'>} limits */
+const limitsText = (limits) => `${bytes(limits.memory_bytes)}, ${plural(limits.cpu_millis / 1000, 'core')}, ${limits.pids} processes`;
+
+/** What the services that stay up may use together. @param {import('../lib/api.js').S<'Service'>[]} services */
+function sumOf(services) {
+  const lasting = services.filter((one) => !one.once);
+  const sum = (/** @type {(limits: import('../lib/api.js').S<'Limits'>) => number} */ of) => lasting.reduce((all, one) => all + of(one.limits) * one.replicas, 0);
+  return { memory_bytes: sum((one) => one.memory_bytes), cpu_millis: sum((one) => one.cpu_millis) };
+}
+
 /** @param {{ app: import('../lib/api.js').S<'App'> }} props */
 export default function AppOverview({ app }) {
   const mine = (/** @type {any} */ message) => message.data?.app === app.id || message.data?.app?.id === app.id;
@@ -33,12 +43,16 @@ export default function AppOverview({ app }) {
   const errors = last(series?.errors);
   const health = app.health;
   const source = app.source;
+  // Each service has limits of its own; the app's are for those whose file says nothing else.
+  const several = hasServices(source);
+  const services = useResource(`services:${several ? app.id : ''}`, () => (several ? api.serviceList(app.id) : Promise.resolve(null)), ['deployment_moved'], mine).value.value;
+  const limits = several ? services?.length ? sumOf(services) : null : app.limits;
   return html`<div class="stack">
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
     ${app.state_detail && ['failed', 'crashing', 'unhealthy', 'unknown'].includes(app.state) ? html`<div class=${`notice middle ${app.state === 'unhealthy' ? 'warn' : 'bad'}`}>${icon('circle-alert')}<span class="grow any">${sentence(app.state_detail)}</span><a class="btn small" href=${appPath(app, 'logs')}>Open the logs</a></div>` : null}
     <div class="tiles">
-      ${h(Tile, { label: 'Processor', icon: icon('cpu'), value: cores(now?.cpu_cores ?? last(series?.cpu_cores)), unit: 'cores', note: `limit ${plural(app.limits.cpu_millis / 1000, 'core')}`, values: thin(series?.cpu_cores ?? []), top: 0.02, href: appPath(app, 'metrics') })}
-      ${h(Tile, { label: 'Memory', icon: icon('memory-stick'), value: memoryValue, unit: memoryUnit, note: `limit ${bytes(app.limits.memory_bytes)}`, values: thin(series?.memory_bytes ?? []), top: app.limits.memory_bytes, href: appPath(app, 'metrics') })}
+      ${h(Tile, { label: 'Processor', icon: icon('cpu'), value: cores(now?.cpu_cores ?? last(series?.cpu_cores)), unit: 'cores', note: limits ? `limit ${plural(limits.cpu_millis / 1000, 'core')}` : undefined, values: thin(series?.cpu_cores ?? []), top: 0.02, href: appPath(app, 'metrics') })}
+      ${h(Tile, { label: 'Memory', icon: icon('memory-stick'), value: memoryValue, unit: memoryUnit, note: limits ? `limit ${bytes(limits.memory_bytes)}` : undefined, values: thin(series?.memory_bytes ?? []), top: limits?.memory_bytes, href: appPath(app, 'metrics') })}
       ${h(Tile, { label: 'Requests', icon: icon('arrow-down-up'), value: count(requests), unit: '/s', note: errors ? html`<span class="bad-text">${count(errors)}/s failed</span>` : last(series?.latency_ms) != null ? `median ${duration(last(series?.latency_ms))}` : 'none yet', values: thin(series?.requests ?? []), href: appPath(app, 'metrics') })}
       ${h(Tile, { label: 'Network', icon: icon('activity'), value: bytesParts(last(series?.net_out))[0], unit: `${bytesParts(last(series?.net_out))[1]}/s`, note: html`<span class="legends"><span class="legend"><i></i>↑ sent</span><span class="legend"><i class="series-2"></i>↓ ${rate(last(series?.net_in))}</span></span>`, values: thin(series?.net_out ?? []), second: thin(series?.net_in ?? []), href: appPath(app, 'metrics') })}
     </div>
@@ -59,7 +73,7 @@ export default function AppOverview({ app }) {
             ['Port', app.port ?? 'as the image says'],
             ['Command', app.command ? html`<code class="any">${app.command.join(' ')}</code>` : 'the image’s own'],
             ['Health', health.kind === 'http' ? html`GET <code>${health.path}</code>` : health.kind === 'web' ? html`GET <code>${health.path}</code> answers` : health.kind === 'tcp' ? 'port takes connections' : health.kind === 'auto' ? 'as it is built' : 'stays up'],
-            ['Limits', `${bytes(app.limits.memory_bytes)}, ${plural(app.limits.cpu_millis / 1000, 'core')}, ${app.limits.pids} processes`],
+            ['Limits', several ? services?.length ? html`<span>${services.map((one) => html`<div>${one.name}: ${one.replicas === 1 ? '' : `${one.replicas} × `}${limitsText(one.limits)}</div>`)}</span>` : 'as the Compose file says' : limitsText(app.limits)],
             app.replicas > 1 && ['Containers', `${app.running} of ${app.replicas} run`],
             ['Volumes', app.mounts.length ? plural(app.mounts.length, 'volume') : 'none'],
             ['Id', html`<span class="code-line"><code>${app.id}</code>${h(Copy, { text: app.id, label: 'Copy id' })}</span>`],

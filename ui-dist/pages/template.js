@@ -5,7 +5,7 @@ import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, putApp } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { bytes, plural, sentence } from '../lib/format.js';
+import { bytes, parseBytes, plural, sentence } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Facts } from '../parts/facts.js';
@@ -52,25 +52,59 @@ function Words({ text }) {
   })}</div>`;
 }
 
+/** Fields of the size, by the names that the API gives them. */
+const SIZE_FIELDS = [{ name: 'limits.memory_bytes', title: 'Memory' }, { name: 'memory_bytes', title: 'Memory' }, { name: 'limits.cpu_millis', title: 'Cores' }, { name: 'cpu_millis', title: 'Cores' }, { name: 'limits', title: 'Size' }];
+
+/** Names end with `_` to stay apart from a template's variables. @param {S<'CatalogSize'>} size */
+const sizeStart = (size) => ({ size_: 'usual', memory_: bytes(size.usual.memory_bytes).replace('\u00a0', ' '), cores_: String(size.usual.cpu_millis / 1000) });
+
+/** Half of the usual size, but no less than it needs; and twice. @param {S<'CatalogSize'>} size */
+const sizesOf = ({ usual, least_memory_bytes: least }) => ({
+  small: { memory_bytes: Math.max(Math.round(usual.memory_bytes / 2), least), cpu_millis: Math.max(Math.round(usual.cpu_millis / 2), 100) },
+  large: { memory_bytes: usual.memory_bytes * 2, cpu_millis: usual.cpu_millis * 2 },
+});
+
+/** What is chosen; null: the usual, or nothing that can be read. @param {S<'CatalogSize'>} size @param {Record<string, string>} v @returns {S<'CatalogLimits'> | null} */
+function limitsOf(size, v) {
+  if (v.size_ === 'small' || v.size_ === 'large') return sizesOf(size)[v.size_];
+  if (v.size_ !== 'own') return null;
+  const memory = parseBytes(v.memory_);
+  const cores = Number(v.cores_.replace(',', '.'));
+  return memory != null && cores > 0 ? { memory_bytes: memory, cpu_millis: Math.round(cores * 1000) } : null;
+}
+
+/** How much the main service may use. @param {{ size: S<'CatalogSize'>, form: any, v: Record<string, string> }} props */
+function Size({ size, form, v }) {
+  const { small, large } = sizesOf(size);
+  const words = (/** @type {{ memory_bytes: number, cpu_millis: number }} */ one) => `${bytes(one.memory_bytes)}, ${plural(one.cpu_millis / 1000, 'core')}`;
+  const options = [
+    ...(small.memory_bytes < size.usual.memory_bytes ? [{ value: 'small', label: `Small: ${words(small)}` }] : []),
+    { value: 'usual', label: `Usual: ${words(size.usual)}` }, { value: 'large', label: `Large: ${words(large)}` }, { value: 'own', label: 'Other…' },
+  ];
+  return html`${h(SelectField, { label: 'Size', hint: `What ${size.service} may use.`, value: v.size_, set: form.set('size_'), options, error: v.size_ === 'own' ? undefined : form.error(...SIZE_FIELDS.map((one) => one.name)) })}
+    ${v.size_ === 'own' ? html`<div class="form-row">${h(TextField, { label: 'Memory', value: v.memory_, set: form.set('memory_'), hint: `${bytes(size.least_memory_bytes)} at least`, error: form.error('limits.memory_bytes', 'memory_bytes', 'limits') })}${h(TextField, { label: 'Cores', value: v.cores_, set: form.set('cores_'), inputmode: 'decimal', error: form.error('limits.cpu_millis', 'cpu_millis') })}</div>` : null}`;
+}
+
 /** @param {{ detail: S<'CatalogDetail'> }} props */
 function Install({ detail }) {
   const { entry } = detail;
   const start = Object.fromEntries(detail.variables.map((one) => [one.name, one.kind === 'domain' ? detail.suggested_domain ?? '' : one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
-  const form = useForm({ app: detail.suggested_name, place: '', ...start });
+  const form = useForm({ app: detail.suggested_name, place: '', ...start, ...sizeStart(detail.size) });
   const projects = useResource('projects', api.projectList).value.value;
   const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
   const v = /** @type {Record<string, string>} */ (form.values.value);
   const [project, environment] = (v.place || places[0]?.value || '').split('/');
-  const body = () => ({ name: v.app.trim(), project: project || null, environment: environment || null, values: Object.fromEntries(detail.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')) });
+  const body = () => ({ name: v.app.trim(), project: project || null, environment: environment || null, values: Object.fromEntries(detail.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')), limits: limitsOf(detail.size, v) });
   const [plan, setPlan] = useState(/** @type {S<'CatalogPlan'> | null} */ (null));
   const [why, setWhy] = useState('');
   const key = JSON.stringify(v);
   // What people type stands first; what is generated anyway is folded away.
   const [secrets, asked] = [detail.variables.filter((one) => one.kind === 'secret'), detail.variables.filter((one) => one.kind !== 'secret')];
   // The API calls a variable by its name, the form by its title.
-  const titled = (/** @type {string} */ text) => { const one = detail.variables.find(({ name }) => text.startsWith(`${name}: `)); return one ? one.title + text.slice(one.name.length) : text; };
+  const titled = (/** @type {string} */ text) => { const one = [...detail.variables, ...SIZE_FIELDS].find(({ name }) => text.startsWith(`${name}: `)); return one ? one.title + text.slice(one.name.length) : text; };
   const field = (/** @type {S<'CatalogVariable'>} */ one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' });
   const missing = asked.filter((one) => one.required && one.kind !== 'password' && !(v[one.name] ?? '').trim()).map((one) => one.title);
+  if (v.size_ === 'own' && !limitsOf(detail.size, v)) missing.push('memory and cores');
   useEffect(() => {
     if (missing.length) { setPlan(null); setWhy(''); return undefined; }
     let gone = false;
@@ -88,16 +122,17 @@ function Install({ detail }) {
       ${h(TextField, { label: 'Name', value: v.app, set: form.set('app'), mono: true, required: true, error: form.error('name') })}
       ${places.length > 1 ? h(SelectField, { label: 'Project', value: v.place || places[0].value, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}
       ${asked.map(field)}
+      ${h(Size, { size: detail.size, form, v })}
       ${secrets.length ? html`<details class="more" open=${secrets.some((one) => form.error(one.name))}><summary>${icon('chevron-right', 'icon-small')}${plural(secrets.length, 'secret')}, generated</summary><div class="stack">${secrets.map(field)}</div></details>` : null}</div>`)}
     ${h(Panel, { title: 'What will be made' }, plan ? h(Facts, { items: [
       ['Address', plan.domain ? html`<span class="any">https://${plan.domain}</span>` : 'no domain'],
-      ['Services', html`<span class="any">${plan.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code></div>`)}</span>`],
+      ['Services', html`<span class="any">${plan.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code> <span class="faint">${bytes(one.limits.memory_bytes)}</span></div>`)}</span>`],
       plan.volumes.length ? ['Volumes', plan.volumes.map((one) => `${plan.name}-${one}`).join(', ')] : false,
       plan.ports.length ? ['Open ports', plan.ports.map((one) => `${one.listen} to ${one.service}:${one.port}`).join(', ')] : false,
       ['Memory', `at most ${bytes(plan.memory_bytes)}`],
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
     ] }) : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : why ? sentence(titled(why)) : 'Looking…'}</p>`)}
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
-    ${h(FormProblem, { text: form.general(['name', ...detail.variables.map((one) => one.name)]) })}
+    ${h(FormProblem, { text: form.general(['name', ...detail.variables.map((one) => one.name), ...SIZE_FIELDS.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;
 }

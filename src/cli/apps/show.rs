@@ -8,7 +8,7 @@ use crate::{
     lists,
     output::{Cell, Facts, Output, Table, bytes, when},
 };
-use client::types::{App, HealthKind};
+use client::types::{App, HealthKind, Limits, Service};
 use serde_json::Value;
 use types::{Clock, SystemClock};
 
@@ -75,10 +75,29 @@ pub(super) async fn show(context: &Context, name: &str) -> Result {
     let client = context.panel()?;
     let app = client.ask(client.app_show(name)).await?;
     let out = context.out;
-    out.answer(&app.json, || describe(&app.value, &out))
+    let source = source_json(&app.value);
+    // A file that cannot be read at the moment says nothing of its services, and the app is shown all the same.
+    let services = match source["kind"] == "compose" || !source["services"].is_null() {
+        true => {
+            let all = lists::all::<Service, _>(async |cursor| client.ask(client.service_list(&app.value.id, cursor, lists::LIMIT)).await);
+            Some(all.await.map(|list| list.items).unwrap_or_default())
+        }
+        false => None,
+    };
+    out.answer(&app.json, || describe(&app.value, services.as_deref(), &out))
 }
 
-fn describe(app: &App, out: &Output) -> String {
+/// `512 MiB memory, 1 cores, 512 processes`
+fn limits_text(limits: &Limits) -> String {
+    format!(
+        "{} memory, {} cores, {} processes",
+        bytes(limits.memory_bytes),
+        f64::from(limits.cpu_millis) / 1000.0,
+        limits.pids
+    )
+}
+
+fn describe(app: &App, services: Option<&[Service]>, out: &Output) -> String {
     let source = source_json(app);
     let now = SystemClock.now();
     let mut facts = Facts::new();
@@ -98,13 +117,13 @@ fn describe(app: &App, out: &Output) -> String {
         let text = source[key].as_str().filter(|text| !matches!(*text, "." | "Dockerfile"));
         facts.maybe(name, text);
     }
-    let services = &source["services"];
-    if !services.is_null() {
+    let tree = &source["services"];
+    if !tree.is_null() {
         facts.add(
             "Services",
-            services["compose_file"].as_str().unwrap_or("of its Compose file").to_owned(),
+            tree["compose_file"].as_str().unwrap_or("of its Compose file").to_owned(),
         );
-        for wanted in services["host_wanted"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for wanted in tree["host_wanted"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             facts.add(
                 "Wants of the host",
                 format!("{wanted}; allow it: serverkit app update {} --allow-host \"{wanted}\"", app.name),
@@ -118,15 +137,18 @@ fn describe(app: &App, out: &Output) -> String {
     }
     facts.maybe("Port", app.port.map(|port| port.to_string()));
     facts.maybe("Command", app.command.as_ref().map(|command| format!("{command:?}")));
-    facts.add(
-        "Limits",
-        format!(
-            "{} memory, {} cores, {} processes",
-            bytes(app.limits.memory_bytes),
-            f64::from(app.limits.cpu_millis) / 1000.0,
-            app.limits.pids
-        ),
-    );
+    // Each service has its own; the app's are for those whose file says nothing else.
+    if services.is_none() {
+        facts.add("Limits", limits_text(&app.limits));
+    }
+    for service in services.unwrap_or_default() {
+        let times = if service.replicas == 1 {
+            String::new()
+        } else {
+            format!("{} times ", service.replicas)
+        };
+        facts.add("Limits", format!("{}: {times}{}", service.name, limits_text(&service.limits)));
+    }
     if let Some(hours) = &app.hours {
         facts.add(
             "Hours",
