@@ -90,7 +90,9 @@ impl<'a> Installed<'a> {
         assert!(RUN.iter().any(|(name, ..)| *name == template), "{template} is not in the table");
         let entry = panel.get(&format!("/api/v1/catalog/{template}")).await.expect(200).json();
         let name = text(&entry, "suggested_name");
-        values["domain"] = json!(format!("{name}.test"));
+        if entry["web"] == true {
+            values["domain"] = json!(format!("{name}.test"));
+        }
         let before = objects();
         let path = format!("/api/v1/catalog/{template}/install");
         let app = panel.post(&path, json!({"values": values})).await.expect(201).json();
@@ -356,4 +358,30 @@ async fn the_size_of_the_main_service_is_a_choice() {
     let shown = panel.cli(&["app", "show", "adminer"]).await;
     assert!(shown.stdout.contains("adminer: 96 MiB memory, 0.5 cores"), "{shown:?}");
     assert!(!shown.stdout.contains("512 MiB"), "{shown:?}");
+}
+
+#[tokio::test]
+async fn what_answers_no_http_gets_no_domain() {
+    let panel = TestPanel::start().await;
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.example.test"}))
+        .await
+        .expect(200);
+    let detail = panel.get("/api/v1/catalog/postgresql").await.expect(200).json();
+    assert_eq!((&detail["web"], &detail["port"]), (&json!(false), &json!(5432)));
+    assert_eq!(detail["suggested_domain"], Value::Null);
+    let asked = detail["variables"].as_array().unwrap();
+    assert!(asked.iter().all(|one| one["kind"] != "domain"), "{detail}");
+    let plan = panel.post("/api/v1/catalog/postgresql/plan", json!({})).await.expect(200).json();
+    assert_eq!(plan["domain"], Value::Null, "{plan}");
+    let given = panel.cli(&["catalog", "install", "postgresql", "-d", "db.example.test"]).await;
+    assert!(given.code != 0 && given.stderr.contains("no such variable"), "{given:?}");
+    let made = panel.cli(&["catalog", "install", "postgresql"]).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let app = panel.get("/api/v1/apps/postgresql").await.expect(200).json();
+    assert_eq!((&app["url"], &app["domains"]), (&Value::Null, &json!([])), "{app}");
+    assert_eq!(panel.list("/api/v1/domains").await, Vec::<Value>::new());
+    // What is a web page has its name below the apps' domain still.
+    panel.post("/api/v1/catalog/adminer/install", json!({})).await.expect(201);
+    assert_eq!(panel.list("/api/v1/domains").await[0]["host"], "adminer.apps.example.test");
 }

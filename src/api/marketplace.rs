@@ -61,6 +61,10 @@ pub struct CatalogDetail {
     /// What differs from how the project itself sets it up.
     pub differs: Option<String>,
     pub upgrade_notes: Option<String>,
+    /// It answers HTTP, so a domain leads to it; else other apps of its environment reach it by the app's name.
+    pub web: bool,
+    /// The main service's.
+    pub port: u16,
     /// What it asks, in the order of the form.
     pub variables: Vec<CatalogVariable>,
     pub services: Vec<PlannedService>,
@@ -251,6 +255,8 @@ impl From<app::TemplateDetail> for CatalogDetail {
             licence: template.licence.clone(),
             differs: template.differs.clone(),
             upgrade_notes: template.upgrade_notes.clone(),
+            web: template.main.web,
+            port: template.main.port,
             variables: template.variables.iter().map(CatalogVariable::from).collect(),
             also: template
                 .also

@@ -155,7 +155,10 @@ impl Marketplace {
         let installed = self.installed(actor)?.remove(&name.to_string()).unwrap_or_default();
         let environment = find_environment(&self.ground, actor, Action::View, None, None)?;
         let suggested = self.free_name(actor, &entry.template.name)?;
-        let domain = default_host(&self.ground, &suggested, &environment)?;
+        let domain = match entry.template.main.web {
+            true => default_host(&self.ground, &suggested, &environment)?,
+            false => None,
+        };
         let wish = InstallWish {
             template: name.to_string(),
             name: Some(suggested.clone()),
@@ -480,7 +483,11 @@ fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<Str
         },
         port: Some(template.main.port),
         command: None,
-        domains: prepared.host.clone().map(|host| vec![host]),
+        // Left open, an app gets the usual one: one that answers no HTTP gets none.
+        domains: match (&prepared.host, template.main.web) {
+            (None, true) => None,
+            (host, _) => Some(host.iter().cloned().collect()),
+        },
         limits: Limits::default(),
         health: Some(health(template.main.health.as_ref())),
         mounts: Vec::new(),

@@ -188,6 +188,12 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
         .map(|service| format!("{} ({})", service.name, service.image))
         .collect();
     facts.add("Services", services.join(", "));
+    if !detail.web {
+        facts.add(
+            "Reached",
+            format!("by other apps of its environment, by its name on port {}", detail.port),
+        );
+    }
     let size = &detail.size;
     let usual = format!("{} of memory for {}", bytes(size.usual.memory_bytes), size.service);
     facts.add("Size", format!("{usual}, at least {}", bytes(size.least_memory_bytes)));
@@ -248,7 +254,7 @@ async fn install(context: &Context, args: Install) -> Result {
 fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
     let mut facts = Facts::new();
     facts.add("App", plan.name.clone());
-    facts.add("Domain", plan.domain.clone().unwrap_or_default());
+    facts.maybe("Domain", plan.domain.clone());
     for service in &plan.services {
         let limits = &service.limits;
         let size = format!("{}, {} cores", bytes(limits.memory_bytes), f64::from(limits.cpu_millis) / 1000.0);

@@ -125,7 +125,7 @@ function Install({ detail }) {
       ${h(Size, { size: detail.size, form, v })}
       ${secrets.length ? html`<details class="more" open=${secrets.some((one) => form.error(one.name))}><summary>${icon('chevron-right', 'icon-small')}${plural(secrets.length, 'secret')}, generated</summary><div class="stack">${secrets.map(field)}</div></details>` : null}</div>`)}
     ${h(Panel, { title: 'What will be made' }, plan ? h(Facts, { items: [
-      ['Address', plan.domain ? html`<span class="any">https://${plan.domain}</span>` : 'no domain'],
+      ['Address', plan.domain ? html`<span class="any">https://${plan.domain}</span>` : detail.web ? 'no domain' : html`<span class="any"><code>${plan.name}:${detail.port}</code> for other apps of its environment</span>`],
       ['Services', html`<span class="any">${plan.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code> <span class="faint">${bytes(one.limits.memory_bytes)}</span></div>`)}</span>`],
       plan.volumes.length ? ['Volumes', plan.volumes.map((one) => `${plan.name}-${one}`).join(', ')] : false,
       plan.ports.length ? ['Open ports', plan.ports.map((one) => `${one.listen} to ${one.service}:${one.port}`).join(', ')] : false,

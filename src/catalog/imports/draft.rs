@@ -180,6 +180,7 @@ impl Draft {
                 disk_mb: 1024,
             },
             main: Main {
+                web: true,
                 service: service.clone(),
                 port,
                 health: Some(Health {

@@ -167,6 +167,10 @@ impl Checker<'_> {
                 HealthKind::Tcp => path.is_none(),
             };
             self.unless(fits, "main.health needs a path that begins with / for http, and none for tcp");
+            self.unless(
+                template.main.web || health.kind == HealthKind::Tcp,
+                "main.health asks by HTTP, and main.web says that it answers none",
+            );
         }
         if !template.rights.is_empty() {
             let reason = template.differs.as_deref().unwrap_or_default().trim().len() >= 20;
@@ -176,14 +180,20 @@ impl Checker<'_> {
 
     fn variables(&mut self) {
         let template = self.template;
-        let mut seen = BTreeSet::from(["url".to_owned()]);
-        self.unless(
-            template
-                .variables
-                .first()
-                .is_some_and(|first| first.name == "domain" && first.kind == AskedKind::Domain),
-            "the first variable must be `domain` of type domain",
-        );
+        let mut seen = BTreeSet::new();
+        if template.main.web {
+            seen.insert("url".to_owned());
+            let first = template.variables.first();
+            self.unless(
+                first.is_some_and(|first| first.name == "domain" && first.kind == AskedKind::Domain),
+                "the first variable must be `domain` of type domain",
+            );
+        } else {
+            self.unless(
+                template.variables.iter().all(|asked| asked.kind != AskedKind::Domain),
+                "main.web is false, so nothing leads to it and it asks for no domain",
+            );
+        }
         for (index, asked) in template.variables.iter().enumerate() {
             let name = &asked.name;
             let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -285,7 +295,12 @@ impl Checker<'_> {
         let template = self.template;
         let given = examples(template, secret);
         let domain = given.get("domain").cloned().unwrap_or_default();
-        let values = match Values::new(template, &given, &format!("https://{domain}"), "check") {
+        let url = if template.main.web {
+            format!("https://{domain}")
+        } else {
+            String::new()
+        };
+        let values = match Values::new(template, &given, &url, "check") {
             Ok(values) => values,
             Err(why) => return self.say(why),
         };
@@ -335,6 +350,10 @@ impl Checker<'_> {
     fn unused(&mut self, values: &Values) {
         let template = self.template;
         let mut used: BTreeSet<String> = values.used().into_iter().collect();
+        self.unless(
+            template.main.web || !used.contains("url"),
+            "main.web is false, so `{{ url }}` is empty",
+        );
         let texts = template
             .first_login
             .iter()

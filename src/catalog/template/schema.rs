@@ -127,9 +127,16 @@ pub struct Main {
     pub service: String,
     /// In the container.
     pub port: u16,
+    /// It answers HTTP, so a domain leads to it. `false` for databases and brokers: other apps reach them by the app's name.
+    #[serde(default = "yes")]
+    pub web: bool,
     /// `None`: the port takes connections.
     #[serde(default)]
     pub health: Option<Health>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -285,6 +285,37 @@ fn errors_name_their_line() {
     assert!(read("").is_err());
 }
 
+#[test]
+fn what_answers_no_http_asks_for_no_domain() {
+    let broker = r##"schema: 1
+name: good
+title: Broker
+version: "1.0-1"
+description: "Passes messages on."
+details: "A broker for the tests, reached by other apps and by nobody else."
+icon: { text: B, color: "#336699" }
+categories: [databases]
+links: { website: "https://good.example" }
+licence: MIT
+needs: { memory_mb: 32, disk_mb: 64 }
+main: { service: broker, port: 4222, web: false, health: { kind: tcp } }
+first_login: "It listens on port 4222."
+"##;
+    let file = "services:\n  broker:\n    image: broker:1.2\n    restart: always\n    deploy: { resources: { limits: { memory: 64m } } }\n";
+    assert_eq!(findings(broker, file), [""; 0]);
+    let says = |template: &str, file: &str, words: &str| {
+        let found = findings(template, file);
+        assert!(found.iter().any(|one| one.contains(words)), "{words} is not in {found:#?}");
+    };
+    says(&broker.replace("web: false, ", ""), file, "first variable must be `domain`");
+    says(&broker.replace("kind: tcp", "kind: http, path: /"), file, "asks by HTTP");
+    let asks = format!("{broker}variables: [{{ name: domain, type: domain, title: Domain }}]\n");
+    says(&asks, file, "asks for no domain");
+    says(&broker.replace("port 4222.", "{{ url }}"), file, "uses `{{ url }}`");
+    let used = format!("{file}    environment: {{ URL: \"{{{{ url }}}}\" }}\n");
+    says(broker, &used, "`{{ url }}` is empty");
+}
+
 /// The schema that is published, for editors and for people who keep a catalog of their own.
 #[test]
 fn the_schema_is_the_one_checked_in() {
