@@ -376,9 +376,14 @@ async fn what_answers_no_http_gets_no_domain() {
     assert_eq!(plan["domain"], Value::Null, "{plan}");
     let given = panel.cli(&["catalog", "install", "postgresql", "-d", "db.example.test"]).await;
     assert!(given.code != 0 && given.stderr.contains("no such variable"), "{given:?}");
-    let made = panel.cli(&["catalog", "install", "postgresql"]).await;
+    let made = panel.cli(&["catalog", "install", "postgresql", "--name", "shop-db"]).await;
     assert_eq!(made.code, 0, "{made:?}");
-    let app = panel.get("/api/v1/apps/postgresql").await.expect(200).json();
+    let hint = panel.cli(&["app", "first-login", "shop-db"]).await;
+    assert!(
+        hint.stdout.contains("postgres://app@shop-db:5432/app"),
+        "its own name is in it: {hint:?}"
+    );
+    let app = panel.get("/api/v1/apps/shop-db").await.expect(200).json();
     assert_eq!((&app["url"], &app["domains"]), (&Value::Null, &json!([])), "{app}");
     assert_eq!(panel.list("/api/v1/domains").await, Vec::<Value>::new());
     // What is a web page has its name below the apps' domain still.

@@ -333,7 +333,7 @@ impl Marketplace {
             values.insert(asked.name.clone(), value);
         }
         let url = host.as_ref().map(|host| self.ground.url_of(host)).unwrap_or_default();
-        let filled = Values::new(template, &values, &url, "plan").map_err(|why| Error::invalid("template", why))?;
+        let filled = Values::new(template, &values, name.as_str(), &url, "plan").map_err(|why| Error::invalid("template", why))?;
         let read = |text: &str| stacks::read(text, &[], &BTreeMap::new(), Some(&filled)).map_err(|problems| stacks::refusal(&problems));
         let mut composed = read(&entry.compose)?;
         let mut text = entry.compose.clone();

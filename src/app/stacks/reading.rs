@@ -61,7 +61,7 @@ pub(crate) fn template_with(
     if let Some(host) = primary {
         given.insert("domain".into(), host);
     }
-    let values = Values::new(&template, &given, &url, app.id.as_str()).map_err(|why| Error::invalid("template", why))?;
+    let values = Values::new(&template, &given, app.name.as_str(), &url, app.id.as_str()).map_err(|why| Error::invalid("template", why))?;
     Ok(Some(values))
 }
 

@@ -97,8 +97,11 @@ impl Form {
             Some('a'..='z') => base.to_owned(),
             _ => format!("v_{base}").trim_end_matches('_').to_owned(),
         };
-        let is_taken =
-            |name: &str| name == "url" || self.asked.iter().any(|one| one.name == name) || self.derived.iter().any(|one| one.name == name);
+        let is_taken = |name: &str| {
+            matches!(name, "app" | "url")
+                || self.asked.iter().any(|one| one.name == name)
+                || self.derived.iter().any(|one| one.name == name)
+        };
         let mut name = base.clone();
         let mut number = 1;
         while is_taken(&name) {

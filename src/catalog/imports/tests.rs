@@ -53,7 +53,7 @@ fn environment(imported: &Imported, service: &str, values: &[(&str, &str)]) -> s
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let values = template::Values::new(&template, &given, "https://a.example", "test").expect("all is derived");
+    let values = template::Values::new(&template, &given, "a", "https://a.example", "test").expect("all is derived");
     let evaluate = |expression: &str| values.evaluate(expression);
     let composed = crate::compose::read(&crate::compose::Ask {
         text: &imported.compose,

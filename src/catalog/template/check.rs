@@ -180,7 +180,7 @@ impl Checker<'_> {
 
     fn variables(&mut self) {
         let template = self.template;
-        let mut seen = BTreeSet::new();
+        let mut seen = BTreeSet::from(["app".to_owned()]);
         if template.main.web {
             seen.insert("url".to_owned());
             let first = template.variables.first();
@@ -300,7 +300,7 @@ impl Checker<'_> {
         } else {
             String::new()
         };
-        let values = match Values::new(template, &given, &url, "check") {
+        let values = match Values::new(template, &given, &template.name, &url, "check") {
             Ok(values) => values,
             Err(why) => return self.say(why),
         };

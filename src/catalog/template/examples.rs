@@ -37,6 +37,7 @@ pub fn composed(template: &Template, text: &str) -> Result<Composed, Vec<Notice>
     let mut known = examples(template, |_| "example1".to_owned());
     let domain = known.get("domain").cloned().unwrap_or_else(|| "app.example.com".to_owned());
     known.insert("url".to_owned(), format!("https://{domain}"));
+    known.entry("app".to_owned()).or_insert_with(|| template.name.clone());
     known.extend(template.derived.iter().map(|derived| (derived.name.clone(), "example".to_owned())));
     let evaluate = |expression: &str| {
         if let Some(value) = known.get(expression) {
@@ -82,7 +83,7 @@ pub fn whole(folder: &str, text: &str, compose: &str) -> Result<Template, Vec<Fi
     } else if template.name != folder {
         findings.push(say(TEMPLATE, 0, format!("name must be that of its folder, `{folder}`")));
     }
-    let mut known: Vec<&str> = vec!["url"];
+    let mut known: Vec<&str> = vec!["url", "app"];
     known.extend(template.variables.iter().map(|asked| asked.name.as_str()));
     for derived in &template.derived {
         for used in names_in(&derived.value) {

@@ -70,7 +70,7 @@ pub struct Template {
     /// What is computed from them.
     #[serde(default)]
     pub derived: Vec<Derived>,
-    /// Shown once, after the first deployment.
+    /// Shown once, after the first deployment; may use `{{ … }}`, also `{{ app }}`, the app's name.
     #[serde(default)]
     pub first_login: Option<String>,
     /// What is worth backing up.

@@ -147,7 +147,7 @@ fn values_and_functions() {
         ("domain".to_owned(), "a.test".to_owned()),
         ("admin_password".to_owned(), "correct horse".to_owned()),
     ]);
-    let values = Values::new(&good(), &given, "https://a.test", "app_1").expect("values");
+    let values = Values::new(&good(), &given, "good", "https://a.test", "app_1").expect("values");
     let is = |expression: &str| values.evaluate(expression);
     assert_eq!(is("domain"), Ok("a.test".into()));
     assert_eq!(is(" url "), Ok("https://a.test".into()));
@@ -165,7 +165,7 @@ fn values_and_functions() {
     let hash = is("admin_password | bcrypt").expect("a hash");
     assert!(bcrypt::verify("correct horse", &hash).expect("a bcrypt hash"), "{hash}");
     assert_eq!(is("admin_password | bcrypt"), Ok(hash.clone()), "the same each time");
-    let other = Values::new(&good(), &given, "https://a.test", "app_2").expect("values");
+    let other = Values::new(&good(), &given, "good", "https://a.test", "app_2").expect("values");
     assert_ne!(other.evaluate("admin_password | bcrypt"), Ok(hash), "another app has another salt");
     assert!(
         is("admin_password | argon2")
@@ -316,6 +316,22 @@ first_login: "It listens on port 4222."
     says(broker, &used, "`{{ url }}` is empty");
 }
 
+#[test]
+fn the_name_of_the_app_stands_for_itself() {
+    let given = BTreeMap::from([("domain".to_owned(), "a.test".to_owned())]);
+    let values = Values::new(&light(), &given, "notes-2", "https://a.test", "x").expect("values");
+    assert_eq!(
+        values.fill("{{ app }}:5432 of {{ url }}").expect("both"),
+        "notes-2:5432 of https://a.test"
+    );
+    let own = GOOD.replacen("name: db_password, type: secret", "name: app, type: secret", 1);
+    let found = findings(&own, COMPOSE);
+    assert!(found.iter().any(|one| one.contains("`app` is there twice")), "{found:#?}");
+    let hint = GOOD.replacen("It is reached through", "Others find it as {{ app }}. It is reached through", 1);
+    let found = findings(&hint, COMPOSE);
+    assert!(!found.iter().any(|one| one.contains("no variable")), "{found:#?}");
+}
+
 /// The schema that is published, for editors and for people who keep a catalog of their own.
 #[test]
 fn the_schema_is_the_one_checked_in() {
@@ -342,14 +358,14 @@ fn light() -> Template {
 proptest! {
     #[test]
     fn expressions_never_panic(text in "[a-z('\")|, ]{0,30}|.{0,40}") {
-        let values = Values::new(&light(), &BTreeMap::new(), "", "").expect("values");
+        let values = Values::new(&light(), &BTreeMap::new(), "", "", "").expect("values");
         let _ = values.evaluate(&text);
         let _ = values.fill(&text);
     }
     #[test]
     fn any_value_comes_out_of_a_compose_file_as_it_went_in(value in "[^\0]{8,60}") {
         let given = BTreeMap::from([("db_password".to_owned(), value.clone()), ("domain".to_owned(), "a.test".to_owned())]);
-        let values = Values::new(&light(), &given, "https://a.test", "x").expect("values");
+        let values = Values::new(&light(), &given, "good", "https://a.test", "x").expect("values");
         let evaluate = |expression: &str| values.evaluate(expression);
         let composed = crate::compose::read(&crate::compose::Ask {
             text: &COMPOSE.replace("{{ admin_hash }}", "x"),

@@ -40,10 +40,11 @@ pub(super) fn names_of(expression: &str) -> (Vec<String>, Result<(), String>) {
 }
 
 impl Values {
-    /// `given` are the variables' values, `url` is the app's address without a slash at its end. Everything derived is
-    /// computed here, in order.
-    pub fn new(template: &Template, given: &BTreeMap<String, String>, url: &str, salt: &str) -> Result<Values, String> {
-        let mut known = BTreeMap::new();
+    /// `given` are the variables' values, `app` is the app's name, under which other apps find it, and `url` its address without a slash
+    /// at its end. Everything derived is computed here, in order.
+    pub fn new(template: &Template, given: &BTreeMap<String, String>, app: &str, url: &str, salt: &str) -> Result<Values, String> {
+        // Before the variables: what was installed while a variable could be called so keeps its own.
+        let mut known = BTreeMap::from([("app".to_owned(), app.to_owned())]);
         for asked in &template.variables {
             let value = given.get(&asked.name).cloned().or_else(|| asked.default_text()).unwrap_or_default();
             known.insert(asked.name.clone(), value);
