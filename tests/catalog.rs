@@ -390,3 +390,15 @@ async fn what_answers_no_http_gets_no_domain() {
     panel.post("/api/v1/catalog/adminer/install", json!({})).await.expect(201);
     assert_eq!(panel.list("/api/v1/domains").await[0]["host"], "adminer.apps.example.test");
 }
+
+#[tokio::test]
+async fn the_schema_of_templates_is_published() {
+    let panel = TestPanel::start().await;
+    let schema = panel.anonymous().get("/api/v1/catalog/schema").await.expect(200).json();
+    assert_eq!(schema["properties"]["main"]["$ref"], "#/$defs/Main", "{schema}");
+    assert_eq!(schema["$defs"]["Main"]["properties"]["web"]["default"], true);
+    let printed = panel.cli(&["catalog", "schema"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&printed.stdout).unwrap(), schema);
+    // Templates are for those who signed in.
+    panel.anonymous().get("/api/v1/catalog/adminer").await.expect(401);
+}

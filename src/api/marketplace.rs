@@ -14,6 +14,7 @@ use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
     payload::Json,
+    types::Any,
 };
 use std::collections::BTreeMap;
 
@@ -335,6 +336,15 @@ impl MarketplaceApi {
     ) -> Answer<Json<Page<CatalogEntry>>> {
         let templates = self.0.marketplace.list(&who.actor).await?;
         page(templates, cursor.0.as_deref(), limit.0, |view| view.name.to_string())
+    }
+
+    /// Read the JSON Schema of templates
+    ///
+    /// Of `template.yaml`, for editors and for whoever keeps a catalog. It says nothing of this panel, and editors cannot sign in: it is
+    /// open to everybody.
+    #[oai(path = "/catalog/schema", method = "get", operation_id = "catalog_schema")]
+    async fn catalog_schema(&self) -> Json<Any<serde_json::Value>> {
+        Json(Any(app::template::schema()))
     }
 
     /// Show a template

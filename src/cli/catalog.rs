@@ -36,6 +36,8 @@ pub enum Command {
     /// Catalogs beside the one that comes with the program
     #[command(subcommand)]
     Source(catalog_sources::Command),
+    /// Print the JSON Schema of template.yaml, for editors
+    Schema,
     /// Check the templates of a folder, or those that come with this program; the exit code is 1 if one breaks a rule
     Check(Check),
 }
@@ -121,6 +123,11 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Update(args) => template_updates::run(context, args).await,
         Command::Import(args) => imports::run(context, args).await,
         Command::Source(command) => catalog_sources::run(context, command).await,
+        // Needs no panel: it is that of this program.
+        Command::Schema => {
+            let text = || ::catalog::template::SCHEMA.trim_end().to_owned();
+            context.out.answer(&::catalog::template::schema(), text)
+        }
         Command::Check(args) => check(context, args),
     }
 }

@@ -354,6 +354,7 @@ mod tests {
             "serverkit catalog search wordpres",
             "serverkit catalog show wordpress",
             "serverkit catalog install wordpress --name blog --domain blog.example.com --set size=large --wait",
+            "serverkit catalog schema",
             "serverkit catalog check ./my-catalog",
             "serverkit logs shop --service db",
             "serverkit ssh shop --service db -- psql",

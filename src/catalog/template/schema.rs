@@ -2,6 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+/// JSON Schema of `template.yaml`, as a text: what is published, and what a test compares with [`Template`].
+pub const SCHEMA: &str = include_str!("../template.schema.json");
+
+/// The same as a value.
+pub fn schema() -> serde_json::Value {
+    serde_json::from_str(SCHEMA).expect("a test reads it")
+}
+
 /// Where apps are sorted in. In the order of the alphabet.
 pub const CATEGORIES: [&str; 29] = [
     "ai",
