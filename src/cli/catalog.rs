@@ -1,7 +1,7 @@
 //! `serverkit catalog …`: ready apps, and the check of a catalog's own files.
 
 use crate::{
-    catalog_sources,
+    catalog_search, catalog_sources,
     commands::Context,
     deployments,
     failure::{Failure, Result},
@@ -108,15 +108,17 @@ pub async fn run(context: &Context, command: Command) -> Result {
     match command {
         Command::List(args) => {
             let client = context.panel()?;
-            let wanted = args.category;
-            show_list(context, all(&client).await?, |entry| {
-                wanted.as_ref().is_none_or(|wanted| entry.categories.contains(wanted))
-            })
+            let entries = all(&client).await?;
+            let wanted = |entry: &CatalogEntry| args.category.as_ref().is_none_or(|category| entry.categories.contains(category));
+            let places: Vec<usize> = (0..entries.items.len()).filter(|place| wanted(&entries.items[*place])).collect();
+            show_list(context, &picked(entries, &places))
         }
         Command::Search(args) => {
             let client = context.panel()?;
-            let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
-            show_list(context, all(&client).await?, |entry| words.iter().all(|word| fits(entry, word)))
+            let entries = all(&client).await?;
+            let texts: Vec<String> = entries.items.iter().map(search_text).collect();
+            let places = catalog_search::find(&args.words.join(" "), &texts);
+            show_list(context, &picked(entries, &places))
         }
         Command::Show(args) => show(context, args).await,
         Command::Install(args) => install(context, args).await,
@@ -136,14 +138,7 @@ async fn all(client: &Client) -> Result<Listed<CatalogEntry>> {
     lists::all(async |cursor| client.ask(client.catalog_list(cursor, lists::LIMIT)).await).await
 }
 
-fn show_list(context: &Context, mut entries: Listed<CatalogEntry>, wanted: impl Fn(&CatalogEntry) -> bool) -> Result {
-    let keep: Vec<bool> = entries.items.iter().map(&wanted).collect();
-    if let Some(items) = entries.json["items"].as_array_mut() {
-        let mut flags = keep.iter();
-        items.retain(|_| flags.next().copied().unwrap_or(true));
-    }
-    let mut flags = keep.iter();
-    entries.items.retain(|_| flags.next().copied().unwrap_or(true));
+fn show_list(context: &Context, entries: &Listed<CatalogEntry>) -> Result {
     context.out.list(&entries.json, "nothing in the catalog fits", || {
         let mut table = Table::new(["NAME", "VERSION", "WHAT IT IS", "INSTALLED"]);
         for entry in &entries.items {
@@ -162,15 +157,19 @@ fn show_list(context: &Context, mut entries: Listed<CatalogEntry>, wanted: impl 
     })
 }
 
-/// Whether a word is in what an app is called, or nearly.
-fn fits(entry: &CatalogEntry, word: &str) -> bool {
-    let named = entry.categories.iter().chain(&entry.tags).chain([&entry.name, &entry.title]);
-    let mut texts: Vec<String> = named.map(|text| text.to_lowercase()).collect();
-    texts.push(entry.description.to_lowercase());
-    let near = |part: &str| word.chars().count() > 3 && strsim::damerau_levenshtein(part, word) <= 1 + word.chars().count() / 6;
-    texts
-        .iter()
-        .any(|text| text.contains(word) || text.split(|c: char| !c.is_alphanumeric()).any(near))
+/// What a search looks through, the most important words first: as in the panel.
+fn search_text(entry: &CatalogEntry) -> String {
+    let (tags, categories) = (entry.tags.join(" "), entry.categories.join(" "));
+    format!("{} {} {tags} {categories} {}", entry.title, entry.name, entry.description)
+}
+
+/// The entries at these places, in this order.
+fn picked(mut entries: Listed<CatalogEntry>, places: &[usize]) -> Listed<CatalogEntry> {
+    if let Some(items) = entries.json["items"].as_array_mut() {
+        *items = places.iter().filter_map(|place| items.get(*place).cloned()).collect();
+    }
+    entries.items = places.iter().filter_map(|place| entries.items.get(*place).cloned()).collect();
+    entries
 }
 
 async fn show(context: &Context, args: Show) -> Result {

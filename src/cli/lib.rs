@@ -32,6 +32,7 @@ mod ask;
 mod audit;
 mod build_cache;
 mod catalog;
+mod catalog_search;
 mod catalog_sources;
 mod certificates;
 mod commands;

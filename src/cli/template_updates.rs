@@ -87,8 +87,12 @@ async fn finish(context: &Context, args: &Update, app: &App, json: &serde_json::
     }
     context.out.answer(json, || {
         let name = &app.name;
-        let done = if args.undo { "goes back" } else { "is being updated" };
-        format!("{name} {done}\nfollow it: serverkit logs {name} --build\ntake it back: serverkit catalog update {name} --undo")
+        let follow = format!("follow it: serverkit logs {name} --build");
+        match args.undo {
+            // What was taken back is the newest version still, and nothing is left to take back.
+            true => format!("{name} goes back\n{follow}\nforward again: serverkit catalog update {name}"),
+            false => format!("{name} is being updated\n{follow}\ntake it back: serverkit catalog update {name} --undo"),
+        }
     })
 }
 

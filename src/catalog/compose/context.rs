@@ -49,6 +49,15 @@ impl<'a> Context<'a> {
         self.problems.borrow_mut().push(notice);
     }
 
+    /// Whether something on this line was found wrong already.
+    pub fn is_wrong(&self, at: At) -> bool {
+        let here = self.notice(at, String::new());
+        let problems = self.problems.borrow();
+        problems
+            .iter()
+            .any(|problem| (problem.line, &problem.file) == (here.line, &here.file))
+    }
+
     pub fn hint(&self, at: At, what: impl Into<String>) {
         let notice = self.notice(at, what.into());
         self.hints.borrow_mut().push(notice);
@@ -76,7 +85,11 @@ impl<'a> Context<'a> {
                 };
                 match expand(text, &scope) {
                     Ok(expanded) => *text = expanded,
-                    Err(why) => self.error(node.at, why),
+                    Err(why) => {
+                        self.error(node.at, why);
+                        // What is left of it would be found wrong once more, in words about what nobody wrote.
+                        node.value = Value::Null;
+                    }
                 }
                 for name in unset.into_inner().into_iter().collect::<BTreeSet<_>>() {
                     self.hint(node.at, format!("the variable {name} is not set; it stands for nothing"));

@@ -153,7 +153,10 @@ pub fn service(context: &Context<'_>, model: &Map, key: &Key, node: &Node) -> Re
     }
     env_files(context, &mut read.service, map);
     label_files(context, &mut read.service, map);
-    if read.service.image.is_none() && read.service.build.is_none() {
+    // One that is there and wrong has been told.
+    let is_told =
+        |(name, node): &(Key, Node)| matches!(name.text.as_str(), "image" | "build") && (!node.is_null() || context.is_wrong(node.at));
+    if !map.iter().any(is_told) {
         context.error(key.at, format!("the service `{}` has neither `image` nor `build`", key.text));
     }
     read
@@ -165,7 +168,10 @@ fn image_and_process(context: &Context<'_>, read: &mut Read, key: &Key, node: &N
     match name {
         "image" => {
             let image = context.parsed(name, node, |text| {
-                text.parse::<types::ImageRef>().map_err(|error| error.to_string())
+                text.parse::<types::ImageRef>().map_err(|error| match error {
+                    types::Error::Invalid { why, .. } => why,
+                    other => other.to_string(),
+                })
             });
             service.image = image.map(|image| image.to_string());
         }

@@ -385,6 +385,26 @@ fn refusals_have_their_line() {
 }
 
 #[test]
+fn what_is_wrong_is_told_once() {
+    for (text, words) in [
+        (
+            "services:\n  a:\n    restart: always\n    image: x:${NO_SUCH:?which one}\n",
+            "NO_SUCH must be set: which one",
+        ),
+        (
+            "services:\n  a: {image: 'x:${NO_SUCH:?which one}', restart: always}\n",
+            "NO_SUCH must be set: which one",
+        ),
+        ("services:\n  a:\n    image: NO SUCH\n", "image: must be an image reference"),
+    ] {
+        let problems = refused(text);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].what.contains(words), "{problems:?}");
+        assert!(!problems[0].what.contains("image: image"), "{problems:?}");
+    }
+}
+
+#[test]
 fn all_problems_come_at_once() {
     let problems = refused("services:\n  a: {image: x:1, gpus: all}\n  b: {image: y:1, mem_limit: x}\n");
     assert_eq!(problems.iter().map(|one| one.line).collect::<Vec<_>>(), [2, 3]);
