@@ -4,7 +4,7 @@
 use crate::deploy::text;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
-use testkit::{TestPanel, docker, docker_host, eventually, eventually_ok};
+use testkit::{Load, TestPanel, docker, docker_host, eventually, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -282,6 +282,66 @@ async fn docker_the_same_file_twice_and_a_domain_of_another_service() {
         .post("/api/v1/apps/one/domains", json!({"host": "x.test", "service": "web"}))
         .await
         .expect(422);
+}
+
+/// Two sites in two services, with a domain each.
+fn pair(site: &str, console: &str) -> String {
+    format!(
+        r#"
+services:
+  web:
+    image: nginx:1.22
+    restart: always
+    ports: ["8080:80"]
+    stop_grace_period: 10s
+    configs: [{{source: site, target: /usr/share/nginx/html/index.html}}]
+  console:
+    image: nginx:1.22
+    restart: always
+    expose: [80]
+    stop_grace_period: 10s
+    healthcheck: {{test: [CMD, test, -s, /run/nginx.pid], interval: 1s, retries: 30}}
+    configs: [{{source: console, target: /usr/share/nginx/html/index.html}}]
+configs:
+  site: {{content: 'site {site}'}}
+  console: {{content: 'console {console}'}}
+"#
+    )
+}
+
+#[tokio::test]
+async fn docker_a_change_of_one_service_drops_no_request_of_any() {
+    let panel = TestPanel::docker().await;
+    let id = text(&panel.live_app(app("pair", &pair("0", "0"))).await, "id");
+    let place = json!({"host": "console.test", "service": "console", "service_port": 80});
+    panel.post("/api/v1/apps/pair/domains", place).await.expect(201);
+    says(&panel, "pair.test", "site 0").await;
+    says(&panel, "console.test", "console 0").await;
+    let loads = ["pair.test", "console.test"].map(|host| Load::start(&panel.site(host, "/"), 150));
+    // First the one that is not the main service, then the main one. The other keeps its container.
+    for (site, console, kept) in [("0", "1", "web"), ("1", "1", "console")] {
+        let before = id_of(&containers(&id), kept);
+        let source = json!({"source": {"kind": "compose", "compose": pair(site, console)}});
+        panel.patch("/api/v1/apps/pair", source).await.expect(200);
+        let deployment = panel.deploy("pair").await;
+        panel.live(&deployment).await;
+        says(&panel, "pair.test", &format!("site {site}")).await;
+        says(&panel, "console.test", &format!("console {console}")).await;
+        eventually("the old container goes", SOON, || async {
+            (containers(&id).len() == 2).then_some(())
+        })
+        .await;
+        assert_eq!(id_of(&containers(&id), kept), before, "{kept} did not change");
+    }
+    for load in loads {
+        let report = load.finish().await;
+        assert!(
+            report.per_second > 100.0,
+            "only {:.0} requests a second were sent",
+            report.per_second
+        );
+        assert_eq!(report.failed, 0, "{:?}", report.reasons);
+    }
 }
 
 #[tokio::test]
