@@ -312,10 +312,10 @@ fn wish(template: String, body: CatalogInstall) -> Result<app::InstallWish, Fail
         project: body.project,
         environment: body.environment,
         values: body.values.unwrap_or_default(),
-        size: body.limits.map_or_else(app::Size::default, |limits| app::Size {
-            memory_bytes: limits.memory_bytes,
-            cpu_millis: limits.cpu_millis,
-        }),
+        size: app::Size {
+            memory_bytes: body.limits.as_ref().and_then(|limits| limits.memory_bytes),
+            cpu_millis: body.limits.as_ref().and_then(|limits| limits.cpu_millis),
+        },
     })
 }
 
@@ -343,8 +343,8 @@ impl MarketplaceApi {
     /// Of `template.yaml`, for editors and for whoever keeps a catalog. It says nothing of this panel, and editors cannot sign in: it is
     /// open to everybody.
     #[oai(path = "/catalog/schema", method = "get", operation_id = "catalog_schema")]
-    async fn catalog_schema(&self) -> Json<Any<serde_json::Value>> {
-        Json(Any(app::template::schema()))
+    async fn catalog_schema(&self) -> Answer<Json<Any<serde_json::Value>>> {
+        Ok(Json(Any(app::template::schema())))
     }
 
     /// Show a template
