@@ -162,7 +162,11 @@ async fn a_real_provider_lets_people_in_and_out() {
         .expect(401);
 
     // In no group any more: refused, and what they had ends, tokens too.
-    let made = again.post("/api/v1/tokens", json!({"name": "ci", "scope": "read"})).await.expect(201).json();
+    let made = again
+        .post("/api/v1/tokens", json!({"name": "ci", "scope": "read"}))
+        .await
+        .expect(201)
+        .json();
     let script = panel.with_token(made["secret"].as_str().expect("shown once"));
     script.get("/api/v1/apps").await.expect(200);
     stand.person("bob", claims("bob@example.com", &["staff"])).await;

@@ -123,7 +123,7 @@ async fn docker_commands_run_in_the_image_of_the_app() {
         .json();
     eventually_ok("its container runs", SOON, || async {
         match run_containers(&app).is_empty() {
-            true => Err("none"),
+            true => Err("none".to_owned()),
             false => Ok(()),
         }
     })

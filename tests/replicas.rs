@@ -63,7 +63,7 @@ async fn docker_an_app_in_several_containers() {
     eventually_ok("the old ones go", SOON, || async {
         match containers(&app).len() {
             3 => Ok(()),
-            other => Err(other),
+            other => Err(other.to_string()),
         }
     })
     .await;
@@ -85,7 +85,7 @@ async fn docker_an_app_in_several_containers() {
     eventually_ok("the others go", SOON, || async {
         match containers(&app).len() {
             1 => Ok(()),
-            other => Err(other),
+            other => Err(other.to_string()),
         }
     })
     .await;

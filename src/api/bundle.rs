@@ -294,7 +294,7 @@ mod tests {
             "// about import and export\nimport { a, b as c } from '../lib/x.js';\nimport d from './y.js';\nimport * as e from '../z.js';\nimport '../w.js';\n\
              export const one = a;\nexport async function two() {}\nexport default class Three {}\nexport { c as four, d };\nexport { five } from './y.js';\n",
         )
-        .unwrap();
+        .expect("it is read");
         let from: Vec<&str> = found.imports.iter().map(|(from, _)| from.as_str()).collect();
         assert_eq!(from, ["lib/x.js", "pages/y.js", "z.js", "w.js", "pages/y.js"]);
         assert_eq!(found.imports[0].1, pairs("a, b as c"));
@@ -315,7 +315,8 @@ mod tests {
 
     #[test]
     fn minified_modules_too() {
-        let found = module(r#"import{h as t,k}from"./p.js";var a=1;function n(){}export{n as b,a};export default function(s){}"#).unwrap();
+        let found = module(r#"import{h as t,k}from"./p.js";var a=1;function n(){}export{n as b,a};export default function(s){}"#)
+            .expect("it is read");
         assert_eq!(found.imports, [("pages/p.js".to_owned(), pairs("h as t,k"))]);
         assert_eq!(found.body, "var a=1;function n(){}const _default = function(s){}");
         let outside: Vec<&str> = found.exports.iter().map(|(outside, _)| outside.as_str()).collect();
@@ -348,16 +349,14 @@ mod tests {
     #[test]
     fn the_panel_itself() {
         let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui-dist");
-        let bundle = Bundle::read(&|name| fs::read_to_string(top.join(name)).ok()).unwrap();
+        let bundle = Bundle::read(&|name| fs::read_to_string(top.join(name)).ok()).expect("it is read");
         assert_eq!(bundle.order.last().map(String::as_str), Some("app.js"));
         let script = bundle.script();
         assert_eq!(script.matches("\nexport ").count(), 1, "only the list at the end");
         assert!(script.contains("() => Promise.resolve(pages_overview_js)") && script.contains("import('/pages/apps.js')"));
-        let stand_in = bundle.stand_in("pages/overview.js").unwrap();
+        let stand_in = bundle.stand_in("pages/overview.js").expect("it is read");
         assert!(
-            stand_in.starts_with("import { pages_overview_js as m } from '/first.js';\n")
-                && stand_in.ends_with("export default m.default;\n")
-                || stand_in.contains("export default m.default;")
+            stand_in.starts_with("import { pages_overview_js as m } from '/first.js';\n") && stand_in.contains("export default m.default;")
         );
         assert!(bundle.stand_in("pages/apps.js").is_none());
     }

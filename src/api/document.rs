@@ -259,6 +259,7 @@ mod tests {
             .collect();
         open.sort_unstable();
         let expected = [
+            "catalog_schema",
             "invitation_accept",
             "invitation_look",
             "passkey_ask",
@@ -267,10 +268,12 @@ mod tests {
             "password_reset",
             "provider_offers",
             "session_begin_by_oidc",
+            "session_begin_by_saml",
             "session_create",
             "session_create_by_ldap",
             "session_create_by_oidc",
             "session_create_by_passkey",
+            "session_create_by_saml",
             "session_refresh",
             "setup_claim",
             "setup_show",

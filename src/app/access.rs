@@ -1,7 +1,12 @@
 //! What the services around signing in share: the store, passwords, the signing key, the brake, and the rules of
 //! sessions and of who is the last owner.
 
-use crate::{events::Events, ground::Ground, second_factors::Standing, sessions::{Away, Landed}};
+use crate::{
+    events::Events,
+    ground::Ground,
+    second_factors::Standing,
+    sessions::{Away, Landed},
+};
 use identity::{Breached, Ceremonies, Claims, Passwords, Pending, Signer, Throttle, token};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};

@@ -2,8 +2,7 @@
 
 use crate::{
     apps::{find_app, is_active, not_trashed},
-    forge_reports, forges,
-    freezes,
+    forge_reports, forges, freezes,
     ground::Ground,
     releases,
     sight::{of, owned},

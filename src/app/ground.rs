@@ -1,6 +1,9 @@
 //! What every service stands on: the store, the world, the node, and what was last seen of it.
 
-use crate::{containers::Retiring, deployer::Running, events::Events, forges::access::Known, job_runs::RunsUnderWay, observed::Observed, routing::Routing};
+use crate::{
+    containers::Retiring, deployer::Running, events::Events, forges::access::Known, job_runs::RunsUnderWay, observed::Observed,
+    routing::Routing,
+};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use jobs::Wake;

@@ -1,7 +1,9 @@
 //! Takes away what is over: what the build cache has beyond its budget, old releases and their images, old events, audit entries and logs, the trash, networks of environments that
 //! are gone, work folders that a crash left. Only things that are ours, never volumes.
 
-use crate::{audit, build_cache, deployer::work_folder, deployments::log_name, forge_reports, ground::Ground, releases::releases_of, trash, uploads};
+use crate::{
+    audit, build_cache, deployer::work_folder, deployments::log_name, forge_reports, ground::Ground, releases::releases_of, trash, uploads,
+};
 use async_trait::async_trait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use store::Batch;

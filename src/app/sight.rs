@@ -3,9 +3,8 @@
 use crate::ground::Ground;
 use store::{Store, Stored};
 use types::{
-    Action, Actor, App, AppId, Catalog, Delivery, Deployment, DnsProvider, Domain, Environment, EnvironmentId, Error, Event, ForgeConnection, Freeze,
-    JobRun, Kind,
-    OrganizationId, Project, Registry, Result, Site, Stream, Volume,
+    Action, Actor, App, AppId, Catalog, Delivery, Deployment, DnsProvider, Domain, Environment, EnvironmentId, Error, Event,
+    ForgeConnection, Freeze, JobRun, Kind, OrganizationId, Project, Registry, Result, Site, Stream, Volume,
 };
 
 /// A record that lies somewhere in an organization.

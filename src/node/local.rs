@@ -167,7 +167,7 @@ impl Node for LocalNode {
     async fn volume_exists(&self, name: &str) -> Result<bool> {
         self.docker.volume_exists(name).await
     }
-    async fn build_cache(&self) -> Result<BuildCache> {
+    async fn build_cache(&self) -> Result<types::BuildCache> {
         self.docker.build_cache().await
     }
     async fn build_cache_trim(&self, keep: u64) -> Result<u64> {

@@ -17,7 +17,7 @@ import { Menu } from '../parts/menu.js';
 import { Facts } from '../parts/facts.js';
 import { confirm, DialogHead, leaving, showDialog, showForm } from '../parts/dialog.js';
 import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import '../elements/sk-log.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */

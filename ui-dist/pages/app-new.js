@@ -16,7 +16,7 @@ import { ComposeField, useCompose } from '../parts/compose.js';
 import { Copy } from '../parts/copy.js';
 import { Drop } from '../parts/drop.js';
 import { Act } from '../parts/act.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 import { forges } from '../lib/forges.js';
 import { toast } from '../parts/toast.js';
 

@@ -18,7 +18,7 @@ import { Tab } from '../parts/tab.js';
 import { Tabs } from '../parts/tabs.js';
 import { Timeline } from '../parts/timeline.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
-import { has, may } from '../parts/frame.js';
+import { has, may } from '../lib/rights.js';
 import { deployAnyway, deployReference, deployUpload, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
 import { FirstLogin } from './app-services.js';
 import '../elements/sk-log.js';

@@ -13,7 +13,7 @@ import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { toast } from '../parts/toast.js';
 import { Copy } from '../parts/copy.js';
 import { Choice, FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'ForgeConnection'>} Connection */
 

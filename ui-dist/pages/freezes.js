@@ -11,7 +11,7 @@ import { State } from '../parts/state.js';
 import { Empty } from '../parts/empty.js';
 import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
-import { has } from '../parts/frame.js';
+import { has } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Freeze'>} Freeze */
 /** @typedef {import('../lib/api.js').S<'Project'>} Project */

@@ -49,8 +49,8 @@ const OwnAddresses = ({ one }) => (one.saml ? html`${[['The panel’s metadata, 
 /** @param {{ one: Provider, close: () => void }} props */
 const RegisterPanel = ({ one, close }) => html`<div class="stack">${h(DialogHead, { title: `Register the panel at ${one.name}`, note: 'Give it the metadata’s address, or type both in.', close })}
   ${h(OwnAddresses, { one })}
-  <p class="hint">Let it send a persistent name (NameID), the attributes mail, displayName and groups, and sign its assertions with SHA-256. It may encrypt them. <a href=${one.saml?.own_metadata} download="serverkit-metadata.xml">Download the metadata</a></p>
-  <footer class="dialog-foot"><button type="button" class="btn primary" onClick=${close}>Done</button></footer></div>`;
+  <p class="hint">Let it send a persistent name (NameID), the attributes mail, displayName and groups, and sign its assertions with SHA-256. It may encrypt them.</p>
+  <footer class="dialog-foot"><a class="btn" href=${one.saml?.own_metadata} download="serverkit-metadata.xml">${icon('download')}<span>Download the metadata</span></a><button type="button" class="btn primary" onClick=${close}>Done</button></footer></div>`;
 
 /** @param {{ one: Provider, close: () => void }} props */
 function TestForm({ one, close }) {

@@ -13,7 +13,7 @@ import { Monogram } from '../parts/monogram.js';
 import { Sketch } from '../parts/sketch.js';
 import { Asked } from '../parts/asked.js';
 import { useForm, SelectField, TextField, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../parts/frame.js';
+import { may } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 

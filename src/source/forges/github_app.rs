@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn manifests() {
-        let url = "https://github.com".parse().unwrap();
+        let url = "https://github.com".parse().expect("it is one");
         let (to, body) = manifest(
             &url,
             Some("acme"),
@@ -175,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn codes_are_no_paths() {
-        let url = "http://127.0.0.1:1".parse().unwrap();
+        let url = "http://127.0.0.1:1".parse().expect("it is one");
         for code in ["", "../user", "a/b", "a?b"] {
             let refused = manifest_app(&url, code).await;
             assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "code"), "{code}");
@@ -187,7 +187,7 @@ mod tests {
         let key = AppKey {
             app_id: 1,
             private_key: Secret::from("not a key".to_owned()),
-            url: "https://github.com".parse().unwrap(),
+            url: "https://github.com".parse().expect("it is one"),
         };
         assert!(matches!(key.checked(Time(0)), Err(Error::Invalid { field, .. }) if field == "private_key"));
     }

@@ -236,7 +236,7 @@ mod tests {
             (Forge::Bitbucket, "https://bitbucket.org", "https://api.bitbucket.org/2.0"),
             (Forge::Gitea, "https://codeberg.org", "https://codeberg.org/api/v1"),
         ] {
-            assert_eq!(api_of(forge, &url.parse().unwrap()).as_str(), expected);
+            assert_eq!(api_of(forge, &url.parse().expect("it is one")).as_str(), expected);
         }
     }
 

@@ -146,7 +146,7 @@ mod tests {
         ] {
             let client = OauthClient {
                 forge,
-                url: url.parse().unwrap(),
+                url: url.parse().expect("it is one"),
                 client_id: "me".into(),
                 client_secret: Secret::from("x".to_owned()),
             };

@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn pages() {
-        let headers = |link: &str| HeaderMap::from_iter([(reqwest::header::LINK, link.parse().unwrap())]);
+        let headers = |link: &str| HeaderMap::from_iter([(reqwest::header::LINK, link.parse().expect("it is one"))]);
         let two = "<https://api.github.com/user/repos?page=1>; rel=\"prev\", <https://api.github.com/user/repos?page=3>; rel=\"next\"";
         for (headers, body, expected) in [
             (headers(two), json!([]), Some("https://api.github.com/user/repos?page=3")),
@@ -308,7 +308,11 @@ mod tests {
     #[test]
     fn rests() {
         let headers = |pairs: &[(&'static str, &str)]| {
-            HeaderMap::from_iter(pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())))
+            HeaderMap::from_iter(
+                pairs
+                    .iter()
+                    .map(|(name, value)| (name.parse().expect("it is one"), value.parse().expect("it is one"))),
+            )
         };
         for (status, pairs, expected) in [
             (403, &[][..], None),
