@@ -397,7 +397,7 @@ mod tests {
             "serverkit job cancel run_1",
             "serverkit job delete blog tidy",
             "serverkit app scale blog 3",
-            "serverkit app hours blog --start '0 8 * * MON-FRI' --stop '0 19 * * *' --zone Europe/Berlin",
+            "serverkit app hours blog --start @daily --stop @midnight --zone Europe/Berlin",
             "serverkit app hours blog --always",
             "serverkit deploy blog --anyway fire",
             "serverkit freeze list",

@@ -81,14 +81,17 @@ fn peer(answers: Vec<&'static str>) -> Peer {
     }
 }
 
-const SETUP: &str = "200 application/json\n{\"claimed\":true,\"version\":\"9.9\",\"later\":null}";
+const SETUP: &str = "200 application/json\n{\"claimed\":true,\"version\":\"9.9\",\"mail\":false,\"later\":null}";
 
 #[tokio::test]
 async fn answers_keep_their_json() {
     let peer = peer(vec![SETUP]);
     let answer = peer.client.ask(peer.client.setup_show()).await.unwrap();
     assert!(answer.value.claimed);
-    assert_eq!(answer.json, serde_json::json!({"claimed": true, "version": "9.9", "later": null}));
+    assert_eq!(
+        answer.json,
+        serde_json::json!({"claimed": true, "version": "9.9", "mail": false, "later": null})
+    );
     assert!(peer.heard.lock().unwrap()[0].starts_with("GET /api/v1/setup HTTP/1.1\r\n"));
 }
 

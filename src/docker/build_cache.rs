@@ -28,6 +28,9 @@ struct Sum {
 #[serde(rename_all = "PascalCase")]
 struct Kept {
     size: Option<u64>,
+    /// An image has it too, so that it takes nothing of its own.
+    #[serde(default)]
+    shared: bool,
 }
 
 #[derive(Deserialize)]
@@ -37,24 +40,12 @@ struct Pruned {
 }
 
 impl Docker {
-    /// How much the engine keeps of builds. Takes seconds where there are many images: older engines measure these too.
+    /// How much the engine keeps of builds, without what images hold anyway. Takes seconds where there are many images: older engines measure these too.
     pub async fn build_cache(&self) -> Result<BuildCache> {
         let usage: Usage = self
             .ask(Method::GET, "/system/df?type=build-cache", "measuring the build cache")
             .await?;
-        Ok(match (usage.usage, usage.list) {
-            (Some(sum), _) => BuildCache {
-                records: sum.total_count.unwrap_or(0),
-                bytes: sum.total_size.unwrap_or(0),
-            },
-            (None, list) => {
-                let list = list.unwrap_or_default();
-                BuildCache {
-                    records: list.len() as u64,
-                    bytes: list.iter().filter_map(|kept| kept.size).sum(),
-                }
-            }
-        })
+        Ok(measured(usage))
     }
 
     /// Has the engine throw away what was not used for the longest time, until `keep` bytes are left; nothing that a build uses
@@ -81,6 +72,20 @@ impl Docker {
     }
 }
 
+fn measured(usage: Usage) -> BuildCache {
+    if let Some(sum) = usage.usage {
+        return BuildCache {
+            records: sum.total_count.unwrap_or(0),
+            bytes: sum.total_size.unwrap_or(0),
+        };
+    }
+    let list = usage.list.unwrap_or_default();
+    BuildCache {
+        records: list.len() as u64,
+        bytes: list.iter().filter(|kept| !kept.shared).filter_map(|kept| kept.size).sum(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,11 +93,13 @@ mod tests {
 
     #[test]
     fn old_and_new_answers_are_read() {
-        let old: Usage = serde_json::from_str(r#"{"Images":[],"BuildCache":[{"ID":"a","Size":5},{"ID":"b"}]}"#).expect("it is read");
-        assert_eq!(old.list.map(|list| list.len()), Some(2));
+        let old: Usage =
+            serde_json::from_str(r#"{"Images":[],"BuildCache":[{"ID":"a","Size":5},{"ID":"b","Shared":true,"Size":7},{"ID":"c"}]}"#)
+                .expect("it is read");
+        assert_eq!(measured(old), BuildCache { records: 3, bytes: 5 });
         let new: Usage =
             serde_json::from_str(r#"{"BuildCacheUsage":{"TotalCount":4,"ActiveCount":0,"TotalSize":1234}}"#).expect("it is read");
-        assert_eq!(new.usage.and_then(|sum| sum.total_size), Some(1234));
+        assert_eq!(measured(new), BuildCache { records: 4, bytes: 1234 });
     }
 
     #[tokio::test]
