@@ -15,6 +15,7 @@ mod catalog;
 mod catalogs;
 mod cli;
 mod compose;
+mod compose_reference;
 mod compose_source;
 mod deploy;
 mod edge_live;
