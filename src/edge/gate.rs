@@ -30,7 +30,7 @@ fn is_hook(path: &str) -> bool {
 
 fn is_for_programs(method: &Method, path: &str) -> bool {
     let is_door = *method == Method::POST && DOORS.iter().any(|door| path.starts_with(door));
-    let is_api = path.starts_with("/api/") || path.starts_with("/scim/") || path == "/metrics";
+    let is_api = path.starts_with("/api/") || path == "/metrics";
     is_api && !is_door
 }
 
@@ -66,7 +66,7 @@ mod tests {
             check(neither, "GET", path, true, false);
             check(panel, "GET", path, true, false);
         }
-        for path in ["/api/v1/apps", "/api/v1/session", "/metrics", "/scim/v2/Users"] {
+        for path in ["/api/v1/apps", "/api/v1/session", "/metrics"] {
             check(api, "GET", path, true, true);
         }
         // Pages are no API, and a made-up token opens no door.
