@@ -9,7 +9,10 @@ use crate::dns::{over_tcp, parsed, receive, send};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hickory_proto::{
     op::{Message, ResponseCode, update_message},
-    rr::{Name, RData, Record, RecordSet, RecordType, TSigner, rdata::tsig::TsigAlgorithm},
+    rr::{
+        Name, RData, Record, RecordSet, RecordType, TSigner,
+        rdata::tsig::{TsigAlgorithm, TsigError},
+    },
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
@@ -72,9 +75,9 @@ impl Rfc2136 {
         let mut verifier = message.finalize(&self.signer, self.now()).doing(doing)?;
         let bytes = message.to_vec().doing(doing)?;
         let answer = over_tcp(self.server, &bytes, PATIENCE).await?;
-        let code = Message::from_vec(&answer).map_err(|_| self.nonsense())?.response_code;
-        if code != ResponseCode::NoError {
-            return Err(self.refused(code));
+        let said = Message::from_vec(&answer).map_err(|_| self.nonsense())?;
+        if said.response_code != ResponseCode::NoError {
+            return Err(self.refused(&said));
         }
         // Only a signed yes is one.
         if let Some(verifier) = &mut verifier {
@@ -83,17 +86,24 @@ impl Rfc2136 {
         Ok(())
     }
 
-    fn refused(&self, code: ResponseCode) -> Error {
+    /// `NotAuth` has two meanings: a key that is not accepted (RFC 8945, 5.2: the answer's own TSIG record says why, or there is none), and a
+    /// zone that the server does not serve (RFC 2136, 3.1.2: the answer is signed as any other).
+    fn refused(&self, answer: &Message) -> Error {
         let server = self.server;
-        Error::unavailable(match code {
-            ResponseCode::NotAuth => {
-                format!("the name server {server} does not accept the key: check its name, secret and algorithm, and both clocks")
+        let signed = answer.signature.as_ref().map(|record| &record.data.error);
+        Error::unavailable(match (answer.response_code, signed) {
+            (ResponseCode::NotAuth, Some(None)) => format!("the name server {server} does not serve this zone: check the zone's name"),
+            (ResponseCode::NotAuth, Some(Some(TsigError::BadTime))) => {
+                format!("the name server {server} does not accept the time of the signature: check both clocks")
             }
-            ResponseCode::Refused => {
+            (ResponseCode::NotAuth, _) => {
+                format!("the name server {server} does not accept the key: check its name, secret and algorithm")
+            }
+            (ResponseCode::Refused, _) => {
                 format!("the name server {server} does not allow this to the key: check allow-update (BIND) or acl (Knot)")
             }
-            ResponseCode::NotZone => format!("the name server {server} says that the name is outside of the zone"),
-            code => format!("the name server {server} refuses: {code}"),
+            (ResponseCode::NotZone, _) => format!("the name server {server} says that the name is outside of the zone"),
+            (code, _) => format!("the name server {server} refuses: {code}"),
         })
     }
     fn nonsense(&self) -> Error {
@@ -121,11 +131,11 @@ impl Rfc2136 {
                 let answer = Message::from_vec(&part).map_err(|_| self.nonsense())?;
                 if answer.response_code != ResponseCode::NoError {
                     return Err(match answer.response_code {
-                        ResponseCode::Refused | ResponseCode::NotAuth if records.is_empty() => Error::unavailable(format!(
+                        ResponseCode::Refused if records.is_empty() => Error::unavailable(format!(
                             "the name server {} does not give the zone to the key: check the key, and allow-transfer (BIND) or acl (Knot)",
                             self.server
                         )),
-                        code => self.refused(code),
+                        _ => self.refused(&answer),
                     });
                 }
                 // Servers may leave some messages in the middle unsigned; the first never.
