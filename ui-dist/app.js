@@ -132,6 +132,8 @@ function announce() {
 }
 
 async function start() {
+  // The script runs as soon as it is there, which may be before the page has been read to its end.
+  if (document.readyState === 'loading') await new Promise((done) => document.addEventListener('DOMContentLoaded', done, { once: true }));
   confirmer.ask = stepUp;
   startRouter();
   startKeys();

@@ -1,6 +1,6 @@
 //! Makes what a release embeds: the UI's files and the documentation, compressed once, here.
 //!
-//! A file of text `x` becomes `x.br` and `x.gz`, everything else stays as it is. Debug builds read `ui-dist` from disk at
+//! A file of text `x` becomes `x.br`, everything else stays as it is. Debug builds read `ui-dist` from disk at
 //! each request and make the documentation then, so that there is nothing to build for them.
 
 #[path = "bundle.rs"]
@@ -34,12 +34,16 @@ fn main() {
 
     let mut files = Vec::new();
     find(&top.join("ui-dist"), "", &mut files);
-    let first =
-        bundle::Bundle::read(&|name| fs::read_to_string(top.join("ui-dist").join(name)).ok()).unwrap_or_else(|why| panic!("ui-dist/{why}"));
+    let read = |name: &str| fs::read_to_string(top.join("ui-dist").join(name)).ok();
+    let first = bundle::Bundle::read(&read).unwrap_or_else(|why| panic!("ui-dist/{why}"));
     put(&out, bundle::NAME, first.script().as_bytes());
+    let page = read(bundle::PAGE).expect("the UI has a page");
+    let (page, sheet) = bundle::sheet(&page, &read).unwrap_or_else(|why| panic!("ui-dist/{why}"));
+    put(&out, bundle::SHEET, sheet.as_bytes());
     for (name, path) in files {
         match first.stand_in(&name) {
             Some(text) => put(&out, &name, text.as_bytes()),
+            None if name == bundle::PAGE => put(&out, &name, page.as_bytes()),
             None => put(&out, &name, &fs::read(&path).expect("a file of the UI is readable")),
         }
     }
@@ -79,7 +83,4 @@ fn put(out: &Path, name: &str, data: &[u8]) {
     let mut brotli = brotli::CompressorWriter::new(Vec::new(), 64 << 10, 11, 22);
     brotli.write_all(data).expect("memory takes it");
     write(&format!("{name}.br"), &brotli.into_inner());
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    gzip.write_all(data).expect("memory takes it");
-    write(&format!("{name}.gz"), &gzip.finish().expect("memory takes it"));
 }

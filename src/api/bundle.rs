@@ -1,5 +1,6 @@
-//! Puts the modules of the first view into one script, `first.js`: a browser that has nothing yet reads one file sooner than
-//! forty-five. A release is built with it (`build.rs`); debug builds make it from `ui-dist` at each request.
+//! Puts the modules of the first view into one script, `first.js`, and its style sheets into one, `first.css`: a browser that has
+//! nothing yet reads two files sooner than fifty. A release is built with them (`build.rs`); debug builds make them from
+//! `ui-dist` at each request.
 //!
 //! Every module becomes a function that answers what it exports. A file that is in it is served as a stand-in, which exports
 //! the same from `first.js`: so pages that come later import what they always did, and nothing is there twice.
@@ -13,6 +14,33 @@ use std::collections::BTreeMap;
 const ENTRIES: [&str; 4] = ["pages/sign-in.js", "pages/overview.js", "pages/marketplace.js", "app.js"];
 
 pub(crate) const NAME: &str = "first.js";
+pub(crate) const PAGE: &str = "index.html";
+/// The style sheets that the page links, in its order.
+pub(crate) const SHEET: &str = "first.css";
+
+/// The page as it is served, with one link in place of those to the sheets, and what that one leads to.
+///
+/// # Errors
+/// A sentence that names the file: a sheet that is not there, or a page without any.
+pub(crate) fn sheet(page: &str, read: &dyn Fn(&str) -> Option<String>) -> Result<(String, String), String> {
+    const LINK: &str = r#"<link rel="stylesheet" href="/"#;
+    let mut parts = page.split(LINK);
+    let mut served = parts.next().unwrap_or_default().to_owned();
+    let mut all = String::new();
+    for (at, part) in parts.enumerate() {
+        let (name, rest) = part.split_once("\">").ok_or("index.html: a link has no end")?;
+        all.push_str(&read(name).ok_or_else(|| format!("{name}: there is no such file"))?);
+        all.push('\n');
+        match at {
+            0 => served.push_str(&format!("{LINK}{SHEET}\">{rest}")),
+            _ => served.push_str(rest.trim_start()),
+        }
+    }
+    match all.is_empty() {
+        true => Err("index.html: it links no style sheet".to_owned()),
+        false => Ok((served, all)),
+    }
+}
 
 /// The modules of the first view, each after those that it imports.
 pub(crate) struct Bundle {
@@ -286,6 +314,21 @@ mod tests {
 
     fn module(text: &str) -> Result<Module, String> {
         Module::parse("pages/a.js", text)
+    }
+
+    #[test]
+    fn sheets_become_one() {
+        let link = |name: &str| format!(r#"  <link rel="stylesheet" href="/styles/{name}.css">{}"#, "\n");
+        let page = format!("<head>\n{}{}<title>x</title>", link("a"), link("b"));
+        let read = |name: &str| Some(format!("/* {name} */"));
+        let (served, all) = sheet(&page, &read).expect("it is read");
+        assert_eq!(
+            served,
+            "<head>\n  <link rel=\"stylesheet\" href=\"/first.css\">\n  <title>x</title>"
+        );
+        assert_eq!(all, "/* styles/a.css */\n/* styles/b.css */\n");
+        assert_eq!(sheet(&page, &|_| None).expect_err("no file"), "styles/a.css: there is no such file");
+        assert!(sheet("<head></head>", &read).is_err());
     }
 
     #[test]

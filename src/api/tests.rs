@@ -496,6 +496,24 @@ async fn every_refusal_is_a_problem() {
 }
 
 #[tokio::test]
+async fn a_page_names_what_it_asks_first_to_who_has_a_session() {
+    let (served, browser) = Served::claimed().await;
+    let links = async |path: &str, headers: &[(&str, &str)]| {
+        let answer = served.edge("GET", path, headers, None).await;
+        let all = answer.headers.get("link").into_iter().flatten();
+        all.cloned().collect::<Vec<_>>()
+    };
+    let asked = links("/marketplace", &browser.reads()).await;
+    assert_eq!(asked, ["</api/v1/catalog?limit=500>; rel=preload; as=fetch; crossorigin"]);
+    for asked in [links("/", &browser.reads()).await, asked] {
+        for path in asked.iter().filter_map(|link| link.strip_prefix('<')?.split_once('>')) {
+            assert_eq!(served.edge("GET", path.0, &browser.reads(), None).await.status, 200, "{}", path.0);
+        }
+    }
+    assert!(links("/marketplace", &[]).await.is_empty() && links("/apps", &browser.reads()).await.is_empty());
+}
+
+#[tokio::test]
 async fn answers_are_protected() {
     let (served, browser) = Served::claimed().await;
     for path in ["/api/v1/session", "/api/v1/nowhere", "/api/docs", "/health", "/"] {

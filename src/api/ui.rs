@@ -8,6 +8,7 @@ use crate::{
     bundle::{self, Bundle},
     docs,
     document::document,
+    signed::SESSION_COOKIE,
 };
 use bytes::Bytes;
 use poem::{
@@ -42,17 +43,28 @@ const APP_PAGE: &str = "forges/app";
 pub(crate) const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
      connect-src 'self'; worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// What a page asks the API for first: a browser with a session may ask at once, before the script is there to say so.
+const FIRST_ASKED: [(&str, &[&str]); 2] = [("", &["overview", "apps?limit=500"]), ("marketplace", &["catalog?limit=500"])];
+
 /// The file of the UI that the path names; the page for a path of the panel, which has no dot unless it ends in a host.
 pub(crate) fn answer(request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
     let path = request.uri().path().trim_start_matches('/');
-    let mut answer = file(if is_page(path) { "index.html" } else { path }, request.headers());
+    let mut answer = file(if is_page(path) { bundle::PAGE } else { path }, request.headers());
     if let (APP_PAGE, Some(answer)) = (path, &mut answer) {
         let policy = POLICY.replace("form-action 'self'", "form-action 'self' https: http:");
         let policy = HeaderValue::from_str(&policy).expect("it is made of letters and signs");
         answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    let asked = FIRST_ASKED.iter().find(|(page, _)| *page == path);
+    if let (Some((_, paths)), Some(answer), Some(_)) = (asked, &mut answer, request.cookie().get(SESSION_COOKIE)) {
+        for path in *paths {
+            let link = format!("</api/v1/{path}>; rel=preload; as=fetch; crossorigin");
+            let link = HeaderValue::from_str(&link).expect("it is made of letters and signs");
+            answer.headers_mut().append(header::LINK, link);
+        }
     }
     answer
 }
@@ -93,18 +105,20 @@ pub(crate) fn openapi() -> Value {
     serde_json::from_slice(&text).expect("the document is JSON")
 }
 
-/// A file as it is kept: plain, or compressed in both ways.
+/// A file as it is kept. Every browser of the last years takes Brotli over TLS; for others it is unpacked, and packed with gzip.
 struct Found {
     etag: String,
-    plain: Option<Bytes>,
-    brotli: Option<Bytes>,
-    gzip: Option<Bytes>,
+    kept: Kept,
+}
+
+enum Kept {
+    Plain(Bytes),
+    Brotli(Bytes),
 }
 
 impl Found {
     fn by_name(name: &str) -> Option<Found> {
         if !cfg!(embedded)
-            && name.ends_with(".js")
             && let Some(text) = bundled(name)
         {
             return Some(Found::made(text));
@@ -114,13 +128,8 @@ impl Found {
         }
         if cfg!(embedded) {
             let (brotli, etag) = stored(&format!("{name}.br"))?;
-            let (gzip, _) = stored(&format!("{name}.gz"))?;
-            return Some(Found {
-                etag,
-                plain: None,
-                brotli: Some(brotli),
-                gzip: Some(gzip),
-            });
+            let kept = Kept::Brotli(brotli);
+            return Some(Found { etag, kept });
         }
         let made = match name {
             DOCUMENT => serde_json::from_str::<Value>(&document())
@@ -138,28 +147,32 @@ impl Found {
     }
 
     fn plain(plain: Bytes, etag: String) -> Found {
-        Found {
-            etag,
-            plain: Some(plain),
-            brotli: None,
-            gzip: None,
-        }
+        let kept = Kept::Plain(plain);
+        Found { etag, kept }
     }
 
     /// The best of what is accepted, and the name of its encoding.
     fn body(self, accepted: &str) -> (Option<&'static str>, Bytes) {
-        match self {
-            Found { plain: Some(bytes), .. } => (None, bytes),
-            Found { brotli: Some(bytes), .. } if accepts(accepted, "br") => (Some("br"), bytes),
-            Found { gzip: Some(bytes), .. } if accepts(accepted, "gzip") => (Some("gzip"), bytes),
-            Found { gzip, .. } => (None, unzip(&gzip.unwrap_or_default()).into()),
+        match self.kept {
+            Kept::Plain(bytes) => (None, bytes),
+            Kept::Brotli(bytes) if accepts(accepted, "br") => (Some("br"), bytes),
+            Kept::Brotli(bytes) if accepts(accepted, "gzip") => (Some("gzip"), gzip(&unpacked(&bytes), 6).into()),
+            Kept::Brotli(bytes) => (None, unpacked(&bytes).into()),
         }
     }
 }
 
-/// The script of the first view, or what is served for a file that is in it. What cannot be put together says so in the browser's console.
+/// The page, the script and the style sheet of the first view, or what is served for a file that is in the script. What cannot be put
+/// together says so in the browser's console.
 fn bundled(name: &str) -> Option<String> {
     let read = |name: &str| String::from_utf8(stored(name)?.0.into()).ok();
+    if let bundle::PAGE | bundle::SHEET = name {
+        let (page, sheet) = bundle::sheet(&read(bundle::PAGE)?, &read).ok()?;
+        return Some(if name == bundle::PAGE { page } else { sheet });
+    }
+    if !name.ends_with(".js") {
+        return None;
+    }
     match (Bundle::read(&read), name) {
         (Ok(bundle), bundle::NAME) => Some(bundle.script()),
         (Ok(bundle), name) => bundle.stand_in(name),
@@ -220,9 +233,9 @@ pub(crate) fn gzip(data: &[u8], level: u32) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-fn unzip(data: &[u8]) -> Vec<u8> {
+fn unpacked(brotli: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
-    flate2::read::GzDecoder::new(data)
+    brotli::Decompressor::new(brotli, 4096)
         .read_to_end(&mut plain)
         .expect("it was compressed when this was built");
     plain
@@ -290,14 +303,20 @@ mod tests {
     #[test]
     fn each_encoding_holds_the_same() {
         let text = "export const a = 1;\n".repeat(200);
+        let mut brotli = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 22);
+        brotli.write_all(text.as_bytes()).expect("memory takes it");
+        let packed = Bytes::from(brotli.into_inner());
         let found = || Found {
             etag: "\"1\"".into(),
-            plain: None,
-            brotli: Some(Bytes::from_static(b"smallest")),
-            gzip: Some(gzip(text.as_bytes(), 6).into()),
+            kept: Kept::Brotli(packed.clone()),
         };
-        assert_eq!(found().body("gzip, deflate, br"), (Some("br"), Bytes::from_static(b"smallest")));
-        assert_eq!(found().body("gzip").0, Some("gzip"));
+        assert_eq!(found().body("gzip, deflate, br"), (Some("br"), packed.clone()));
+        let (encoding, zipped) = found().body("gzip");
+        let mut plain = String::new();
+        flate2::read::GzDecoder::new(&zipped[..])
+            .read_to_string(&mut plain)
+            .expect("it is gzip");
+        assert_eq!((encoding, &plain), (Some("gzip"), &text));
         assert_eq!(found().body(""), (None, text.into()));
     }
 

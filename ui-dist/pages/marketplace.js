@@ -1,5 +1,5 @@
 // The marketplace: ready apps by category, with a search that forgives typing.
-import { html, h, icon, useMemo, useRef, useState } from '../lib/html.js';
+import { html, h, icon, useEffect, useMemo, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
@@ -17,6 +17,9 @@ export const entryText = (entry) => `${entry.title} ${entry.name} ${entry.tags.j
 
 /** A collator made once: `localeCompare` makes one for every comparison. */
 const { compare } = new Intl.Collator();
+
+/** As many cards as a large window shows: they are drawn at once, the others a moment later. */
+const FIRST = 30;
 
 /** @param {string} word */
 const title = (word) => (word === 'ai' || word === 'cms' ? word.toUpperCase() : word[0].toUpperCase() + word.slice(1));
@@ -38,6 +41,12 @@ export default function MarketplacePage() {
     const some = (entries ?? []).filter((entry) => !category || entry.categories.includes(category));
     return query.trim() ? find(query, some, entryText) : [...some].sort((a, b) => compare(a.title, b.title));
   }, [entries, query, category]);
+  const [all, setAll] = useState(false);
+  useEffect(() => {
+    if (!entries || all) return undefined;
+    const timer = setTimeout(() => setAll(true), 50);
+    return () => clearTimeout(timer);
+  }, [!entries]);
   const installed = (entries ?? []).flatMap((entry) => entry.installed.map((one) => ({ entry, one })));
 
   return html`<div class="page">${h(PageHead, { title: 'Marketplace', note: entries ? `${entries.length} apps, installed with a domain, certificates, limits and passwords of their own` : 'Ready apps', actions: may('developer') ? html`<a class="btn" href="/catalogs">${icon('layers')}Catalogs</a>` : null })}
@@ -49,7 +58,7 @@ export default function MarketplacePage() {
       <div class="stack">
         <label class="search market-search">${icon('search')}<span class="unseen">Search the marketplace</span><input ref=${box} class="input" type="search" placeholder="Search: a name, or what it is for" value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} autocomplete="off" spellcheck="false" /></label>
         <p class="unseen" role="status">${shown.length} apps</p>
-        ${shown.length ? html`<ul class="market-list">${shown.map((entry) => h(Card, { key: entry.name, entry }))}</ul>` : entries.length ? h(Empty, { icon: 'search', title: 'Nothing fits', text: 'Try another word. An image or a Compose file of your own runs as well.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` }) : h(Empty, { icon: 'layers', title: 'The catalog is empty', text: 'This build of serverkit carries no templates.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` })}
+        ${shown.length ? html`<ul class="market-list">${(all ? shown : shown.slice(0, FIRST)).map((entry) => h(Card, { key: entry.name, entry }))}</ul>` : entries.length ? h(Empty, { icon: 'search', title: 'Nothing fits', text: 'Try another word. An image or a Compose file of your own runs as well.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` }) : h(Empty, { icon: 'layers', title: 'The catalog is empty', text: 'This build of serverkit carries no templates.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` })}
       </div></div>`}</div>`;
 }
 
