@@ -25,6 +25,7 @@ mod forges;
 mod freezes;
 mod guards;
 mod identity_providers;
+mod image_watches;
 mod invitations;
 mod jobs;
 mod ldap;

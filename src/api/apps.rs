@@ -62,6 +62,8 @@ pub struct App {
     pub running: u32,
     /// When it is started and stopped by itself.
     pub hours: Option<AppHours>,
+    /// Its registry has a newer image under the tag than runs; see its image watch.
+    pub newer_image: bool,
     /// A freeze window that holds now: nothing is deployed.
     pub frozen: Option<AppFreeze>,
     /// What it should be.
@@ -341,6 +343,7 @@ impl From<app::AppView> for App {
                     next_stop: stop.map(moment),
                 }
             }),
+            newer_image: view.newer_image,
             frozen: view.frozen.map(|frozen| AppFreeze {
                 id: frozen.id.to_string(),
                 name: frozen.name,

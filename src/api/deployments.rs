@@ -34,6 +34,8 @@ pub struct Deployment {
     pub promoted: Option<String>,
     /// With the cause `push`: what told of it.
     pub delivery: Option<String>,
+    /// With the cause `new_image`: what its registry has now.
+    pub new_image: Option<String>,
     /// Who asked, in words.
     pub by: String,
     /// What was asked for in place of the app's branch.
@@ -69,6 +71,8 @@ pub enum DeploymentCause {
     Push,
     /// The image of another app's release.
     Promotion,
+    /// Its registry has a newer image.
+    NewImage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -170,7 +174,7 @@ impl From<types::Phase> for Phase {
 impl From<app::DeploymentView> for Deployment {
     fn from(view: app::DeploymentView) -> Deployment {
         let deployment = view.deployment;
-        let mut promoted = None;
+        let (mut promoted, mut new_image) = (None, None);
         let (cause, rollback_to, delivery) = match deployment.cause {
             types::Cause::Manual => (DeploymentCause::Manual, None, None),
             types::Cause::Created => (DeploymentCause::Created, None, None),
@@ -179,6 +183,10 @@ impl From<app::DeploymentView> for Deployment {
                 (DeploymentCause::Promotion, None, None)
             }
             types::Cause::Rollback { to, .. } => (DeploymentCause::Rollback, Some(to.to_string()), None),
+            types::Cause::NewImage { image, digest } => {
+                new_image = Some(format!("{image}@{digest}"));
+                (DeploymentCause::NewImage, None, None)
+            }
             types::Cause::Push { delivery } => (DeploymentCause::Push, None, Some(delivery.to_string())),
         };
         Deployment {
@@ -189,6 +197,7 @@ impl From<app::DeploymentView> for Deployment {
             rollback_to,
             promoted,
             delivery,
+            new_image,
             by: deployment.by,
             reference: deployment.reference.map(String::from),
             commit: deployment.commit.map(Commit::from),

@@ -28,6 +28,7 @@ mod freezes;
 mod health;
 mod hooks;
 mod identity_providers;
+mod image_watches;
 mod imports;
 mod invitations;
 mod listen;
@@ -292,6 +293,7 @@ type Operations = (
         metrics::MetricsApi,
         volumes::VolumesApi,
         registries::RegistriesApi,
+        image_watches::ImageWatchesApi,
         webhooks::WebhooksApi,
         sources::SourcesApi,
         uploads::UploadsApi,
@@ -360,6 +362,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             metrics::MetricsApi(panel()),
             volumes::VolumesApi(panel()),
             registries::RegistriesApi(panel()),
+            image_watches::ImageWatchesApi(panel()),
             webhooks::WebhooksApi(panel()),
             sources::SourcesApi(panel()),
             uploads::UploadsApi(panel()),

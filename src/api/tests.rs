@@ -41,6 +41,9 @@ impl Node for Bare {
     async fn image_pull(&self, _: &str, _: Option<&RegistryLogin>, _: bool, _: &Lines) -> Result<Image> {
         none()
     }
+    async fn image_digest(&self, _: &str, _: Option<&RegistryLogin>) -> Result<String> {
+        none()
+    }
     async fn registry_check(&self, _: &RegistryLogin) -> Result<()> {
         none()
     }

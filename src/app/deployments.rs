@@ -319,7 +319,7 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
     app.deployments += 1;
     let release = match &cause {
         Cause::Rollback { to, .. } => Some(to.clone()),
-        Cause::Manual | Cause::Created | Cause::Push { .. } | Cause::Promotion { .. } => None,
+        Cause::Manual | Cause::Created | Cause::Push { .. } | Cause::Promotion { .. } | Cause::NewImage { .. } => None,
     };
     let deployment = Deployment {
         id: ground.world.id(),

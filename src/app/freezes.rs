@@ -140,7 +140,8 @@ impl Freezes {
     }
 }
 
-fn check(when: &FreezeWhen, now: Time) -> Result<()> {
+/// Fails with `Invalid` for a window that never holds.
+pub(crate) fn check(when: &FreezeWhen, now: Time) -> Result<()> {
     match when {
         FreezeWhen::Once { from, until } if until <= from => Err(Error::invalid("until", "must be after the beginning")),
         FreezeWhen::Once { until, .. } if *until <= now => Err(Error::invalid("until", "is over already")),
@@ -156,7 +157,7 @@ fn check(when: &FreezeWhen, now: Time) -> Result<()> {
 }
 
 /// The end of the window that holds now.
-fn holds_until(when: &FreezeWhen, now: Time) -> Result<Option<Time>> {
+pub(crate) fn holds_until(when: &FreezeWhen, now: Time) -> Result<Option<Time>> {
     let (from, until) = match when {
         FreezeWhen::Once { from, until } => (*from, *until),
         FreezeWhen::Repeated { cron, zone, minutes } => match last_before(cron, zone, now)? {

@@ -1,8 +1,8 @@
 //! What every service stands on: the store, the world, the node, and what was last seen of it.
 
 use crate::{
-    containers::Retiring, deployer::Running, events::Events, forges::access::Known, job_runs::RunsUnderWay, observed::Observed,
-    routing::Routing,
+    containers::Retiring, deployer::Running, events::Events, forges::access::Known, image_watcher::Asked, job_runs::RunsUnderWay,
+    observed::Observed, routing::Routing,
 };
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -65,6 +65,7 @@ pub(crate) struct Ground {
     pub retiring: Retiring,
     pub forges: Known,
     pub job_runs: RunsUnderWay,
+    pub registries_asked: Asked,
     pub wakes: Wakes,
 }
 

@@ -37,6 +37,10 @@ mod health;
 mod housekeeping;
 mod idempotency;
 mod identity_providers;
+mod image_watcher;
+#[cfg(test)]
+mod image_watcher_tests;
+mod image_watches;
 mod imports;
 mod inbox;
 mod invitations;
@@ -125,6 +129,8 @@ pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
 pub use identity::{Finding, Question as PasskeyQuestion};
 pub use identity_providers::{IdentityProviders, ProtocolWish, ProviderWish};
+pub use image_watcher::ImageWatcher;
+pub use image_watches::{ImageWatchView, ImageWatchWish, ImageWatches};
 pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
 pub use invitations::{Acceptance, Invitations, NewInvitation, Shown as InvitationShown};
@@ -228,6 +234,7 @@ pub struct Panel {
     pub deployments: Deployments,
     pub registries: Registries,
     pub sources: Sources,
+    pub image_watches: ImageWatches,
     pub webhooks: Webhooks,
     pub inbox: Inbox,
     pub uploads: Uploads,
@@ -272,6 +279,7 @@ impl Panel {
             retiring: Default::default(),
             forges: Default::default(),
             job_runs: Default::default(),
+            registries_asked: Default::default(),
             observed: Default::default(),
             last_sample: Default::default(),
             wakes: Wakes::default(),
@@ -322,6 +330,7 @@ impl Panel {
             deployments: Deployments::new(ground.clone()),
             registries: Registries::new(ground.clone()),
             sources: Sources::new(ground.clone()),
+            image_watches: ImageWatches::new(ground.clone()),
             webhooks: Webhooks::new(ground.clone()),
             inbox: Inbox::new(ground.clone()),
             uploads: Uploads::new(ground.clone()),
@@ -363,6 +372,7 @@ impl Panel {
             forge_reporter: ForgeReporter::new(ground.clone()),
             forge_reports: ground.wakes.forge_reports.clone(),
             poller: Poller::new(ground.clone()),
+            image_watcher: ImageWatcher::new(ground.clone()),
             catalogs: CatalogReader::new(ground.clone(), self.shelves.clone()),
             notices: Notices::new(self.access.clone(), ground.clone()),
             postman: Postman::new(ground.clone()),
@@ -409,6 +419,7 @@ pub struct PanelJobs {
     pub forge_reporter: ForgeReporter,
     pub forge_reports: jobs::Wake,
     pub poller: Poller,
+    pub image_watcher: ImageWatcher,
     pub catalogs: CatalogReader,
     pub notices: Notices,
     pub postman: Postman,

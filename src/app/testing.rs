@@ -25,6 +25,12 @@ pub struct Orders {
     pub engine_down: bool,
     /// Getting an image never ends, and what is run once goes on until somebody stops it.
     pub hang: bool,
+    /// What the registry has under every tag; what is pulled has it too.
+    pub digest: Option<String>,
+    /// It wants to be left alone so long.
+    pub registry_rests: Option<u64>,
+    /// How often it was asked.
+    pub digests_asked: u32,
     /// The edge takes its time to take a configuration.
     pub slow_edge: bool,
 }
@@ -101,10 +107,25 @@ impl Node for FakeNode {
         }
         Ok(Image {
             id: format!("sha256:{reference}"),
-            digest: None,
+            digest: self
+                .orders
+                .lock()
+                .expect("test")
+                .digest
+                .as_ref()
+                .map(|digest| format!("{reference}@{digest}")),
             ports: vec![80],
             bytes: 1,
         })
+    }
+    async fn image_digest(&self, _: &str, _: Option<&RegistryLogin>) -> Result<String> {
+        let mut orders = self.orders.lock().expect("test");
+        orders.digests_asked += 1;
+        match (&orders.registry_rests, &orders.digest) {
+            (Some(seconds), _) => Err(Error::Throttled { seconds: *seconds }),
+            (None, Some(digest)) => Ok(digest.clone()),
+            (None, None) => Err(Error::unavailable("there is no registry")),
+        }
     }
     async fn registry_check(&self, login: &RegistryLogin) -> Result<()> {
         match login.password.expose() {
@@ -323,6 +344,7 @@ impl Bench {
             retiring: Default::default(),
             forges: Default::default(),
             job_runs: Default::default(),
+            registries_asked: Default::default(),
             wakes: Default::default(),
         });
         Bench {

@@ -274,6 +274,9 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     for upload in &uploads {
         batch = batch.remove(upload);
     }
+    if let Some(watch) = &store.image_watches.find(app.id.as_str())? {
+        batch = batch.remove(watch);
+    }
     let webhook = store.webhooks.find(app.id.as_str())?;
     if let Some(webhook) = &webhook {
         batch = batch.remove(webhook);

@@ -3,7 +3,7 @@
 use crate::{
     account, app_jobs, apps, audit, build_cache, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
-    files, forges, freezes, identity_providers, logs, mail, organizations,
+    files, forges, freezes, identity_providers, image_watches, logs, mail, organizations,
     output::Output,
     passkeys, projects, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
     variables, volumes, webhooks,
@@ -146,6 +146,9 @@ pub enum Command {
     /// Pushes that deploy: the address for the forge, its rules, and what came
     #[command(subcommand, visible_alias = "hook")]
     Webhook(webhooks::Command),
+    /// Newer images under an app's tags: told or deployed by themselves
+    #[command(subcommand)]
+    ImageWatch(image_watches::Command),
     /// Domains that lead to apps
     #[command(subcommand)]
     Domain(domains::Command),
@@ -271,6 +274,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Env(command) => variables::run(context, command).await,
         Command::File(command) => files::run(context, command).await,
         Command::Webhook(command) => webhooks::run(context, command).await,
+        Command::ImageWatch(command) => image_watches::run(context, command).await,
         Command::Domain(command) => domains::run(context, command).await,
         Command::Edge(command) => edge::run(context, command).await,
         Command::Port(command) => edge::port(context, command).await,

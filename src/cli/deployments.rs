@@ -275,6 +275,7 @@ fn table(deployments: &[Deployment], live: Option<&str>) -> Table {
         };
         let source = match (&deployment.commit, &deployment.reference) {
             _ if deployment.cause == DeploymentCause::Rollback => "rollback".to_owned(),
+            (None, _) if deployment.cause == DeploymentCause::NewImage => "newer image".to_owned(),
             (None, _) if deployment.cause == DeploymentCause::Promotion => "promotion".to_owned(),
             (Some(commit), _) => commit_text(commit),
             (None, reference) => reference.clone().unwrap_or_default(),

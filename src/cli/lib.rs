@@ -49,6 +49,7 @@ mod files;
 mod forges;
 mod freezes;
 mod identity_providers;
+mod image_watches;
 mod imports;
 mod limits;
 mod lists;

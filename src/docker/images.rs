@@ -191,7 +191,7 @@ fn tcp_port(text: &str) -> Option<u16> {
 }
 
 /// The engine takes a missing tag for "all tags".
-fn name_and_tag(reference: &str) -> (&str, &str) {
+pub(crate) fn name_and_tag(reference: &str) -> (&str, &str) {
     if let Some((name, digest)) = reference.split_once('@') {
         return (name, digest);
     }
@@ -206,7 +206,7 @@ pub(crate) fn password_of(login: &RegistryLogin) -> Result<&str> {
     password.ok_or_else(|| Error::invalid("password", "the registry's password must be UTF-8 text"))
 }
 
-fn credentials_of(login: &RegistryLogin) -> Result<DockerCredentials> {
+pub(crate) fn credentials_of(login: &RegistryLogin) -> Result<DockerCredentials> {
     Ok(DockerCredentials {
         username: Some(login.user.clone()),
         password: Some(password_of(login)?.to_owned()),

@@ -9,6 +9,7 @@ mod builds;
 mod connect;
 mod containers;
 mod copies;
+mod digests;
 mod events;
 mod exec;
 mod failures;

@@ -49,6 +49,9 @@ pub trait Node: Send + Sync {
     async fn image_find(&self, reference: &str) -> Result<Option<Image>>;
     /// Pulls it unless the engine has it. `always` asks the registry even then, and keeps what is there if it does not answer.
     async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image>;
+    /// What the registry has under the reference's tag now: `sha256:…`. Fails with `Throttled` when the registry wants to be left
+    /// alone for a while.
+    async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String>;
     /// Whether the registry takes this login; `Invalid { field: "password" }` when not.
     async fn registry_check(&self, login: &RegistryLogin) -> Result<()>;
     /// Builds with BuildKit. Dropping the future cancels the build. Fails with `Invalid { field: "build" }` when the

@@ -125,6 +125,9 @@ impl Node for LocalNode {
     async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image> {
         self.docker.image_pull(reference, login, always, lines).await
     }
+    async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
+        self.docker.image_digest(reference, login).await
+    }
     async fn registry_check(&self, login: &RegistryLogin) -> Result<()> {
         self.docker.registry_check(login).await
     }

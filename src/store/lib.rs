@@ -48,6 +48,7 @@ mod events;
 mod forges;
 mod freezes;
 mod identity_providers;
+mod image_watches;
 mod invitations;
 mod mail;
 mod networks;

@@ -242,6 +242,8 @@ collections! {
     job_runs: types::JobRun,
     /// By id.
     freezes: types::Freeze,
+    /// By app.
+    image_watches: types::ImageWatch,
     /// By app. Claim: the key in its address.
     webhooks: types::Webhook,
     /// By `<app>/<id>`. Claims: the id, and the forge's own.

@@ -98,6 +98,8 @@ pub enum Cause {
     Promotion { app: AppId, release: ReleaseId },
     /// Something was pushed.
     Push { delivery: DeliveryId },
+    /// Its registry has a newer image under the tag.
+    NewImage { image: String, digest: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -375,6 +375,13 @@ pub enum Fact {
         name: String,
         why: Option<String>,
     },
+    /// Its registry has another image under the tag than runs.
+    NewerImageFound {
+        app: AppId,
+        name: String,
+        image: String,
+        digest: String,
+    },
     /// Its address, secret, rules or polling.
     WebhookChanged {
         app: AppId,
@@ -470,6 +477,7 @@ impl Fact {
             | Fact::PortOpened { app, .. }
             | Fact::PortClosed { app, .. }
             | Fact::DeploymentsLocked { app, .. }
+            | Fact::NewerImageFound { app, .. }
             | Fact::WebhookChanged { app, .. }
             | Fact::DeliveryDecided { app, .. }
             | Fact::TemplateUpdated { app, .. }
@@ -676,6 +684,7 @@ impl Fact {
             Fact::DeploymentsLocked { name, why: Some(why), .. } if why.is_empty() => format!("locked deployments of {name}"),
             Fact::DeploymentsLocked { name, why: Some(why), .. } => format!("locked deployments of {name}: {why}"),
             Fact::DeploymentsLocked { name, why: None, .. } => format!("unlocked deployments of {name}"),
+            Fact::NewerImageFound { name, image, .. } => format!("found a newer {image} for {name}"),
             Fact::WebhookChanged { name, what, .. } => format!("{what} of the webhook of {name}"),
             Fact::DeliveryDecided { name, why, .. } => format!("decided on a delivery to {name}: {why}"),
             Fact::ForgeTold {

@@ -254,6 +254,9 @@ export const api = {
   appMetrics: (/** @type {string} */ app, minutes = 60) => /** @type {Promise<S<'AppMetrics'>>} */ (get(`/apps/${enc(app)}/metrics`, { query: { minutes } })),
 
   sourceInspect: (/** @type {S<'SourceInspect'>} */ body) => /** @type {Promise<S<'Inspection'>>} */ (post('/sources/inspect', body)),
+  imageWatchShow: (/** @type {string} */ app) => /** @type {Promise<S<'ImageWatch'>>} */ (get(`/apps/${enc(app)}/image-watch`)),
+  imageWatchSet: (/** @type {string} */ app, /** @type {Record<string, unknown>} */ body) => /** @type {Promise<S<'ImageWatch'>>} */ (put(`/apps/${enc(app)}/image-watch`, body)),
+  imageWatchCheck: (/** @type {string} */ app) => /** @type {Promise<S<'ImageWatch'>>} */ (post(`/apps/${enc(app)}/image-watch/check`)),
   webhookShow: (/** @type {string} */ app, reveal = false) => /** @type {Promise<S<'Webhook'>>} */ (get(`/apps/${enc(app)}/webhook`, { query: { reveal: reveal || null } })),
   webhookUpdate: (/** @type {string} */ app, /** @type {Record<string, unknown>} */ body) => /** @type {Promise<S<'Webhook'>>} */ (patch(`/apps/${enc(app)}/webhook`, body)),
   webhookRotate: (/** @type {string} */ app) => /** @type {Promise<S<'Webhook'>>} */ (post(`/apps/${enc(app)}/webhook/rotate`)),

@@ -12,6 +12,7 @@ import { useForm, TextField, FormProblem, Submit, Switch } from '../parts/field.
 import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValues, sourceInput, sourceValues } from '../parts/app-form.js';
 import { deleteApp } from '../parts/app-actions.js';
 import { confirm } from '../parts/dialog.js';
+import { ImageWatchPart } from '../parts/image-watch.js';
 import { hasServices } from '../parts/source.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -31,6 +32,7 @@ export default function AppSettings({ app }) {
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
     ${h(Part, { title: 'Name', start: { name: app.name }, save: save((v) => ({ name: v.name.trim() })), body: (form) => h(TextField, { label: 'Name', value: form.values.value.name, set: form.set('name'), mono: true, required: true, error: form.error('name'), hint: 'Addresses that were made from the old name stay.' }) })}
     ${kind === 'compose' ? html`<div class="notice middle">${icon('layers')}<span class="grow">Images, commands, volumes and limits of its services are in the Compose file.</span><a class="btn small" href=${appPath(app, 'services')}>Open it</a></div>` : h(Part, { title: 'Source', start: sourceValues(app), save: save((v) => ({ source: sourceInput(kind, v) })), body: (form) => html`${h(SourceFields, { form, kind, has_password: git?.has_password, app: app.id })}${git ? h(DeployKey, { app, shown: git.deploy_key_public }) : null}` })}
+    ${kind === 'image' || kind === 'compose' ? h(ImageWatchPart, { app }) : null}
     ${h(Part, { title: 'Run', start: run, save: save((v) => { const { port, command, grace_seconds } = runInput(v); return several ? { port, grace_seconds } : { port, command, grace_seconds }; }), body: (form) => html`
       <div class="form-row">${h(TextField, { label: 'Port', value: form.values.value.port, set: form.set('port'), inputmode: 'numeric', optional: true, placeholder: 'as the image says', hint: 'Where it listens inside its container. It gets PORT if the image names none.', error: form.error('port') })}${h(TextField, { label: 'Time to stop', value: form.values.value.grace, set: form.set('grace'), inputmode: 'numeric', suffix: 's', hint: 'From the signal to the kill.', error: form.error('grace_seconds') })}</div>
       ${several ? null : h(TextField, { label: 'Command', value: form.values.value.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', hint: 'Words, no shell: quotes keep spaces together.', error: form.error('command') })}` })}

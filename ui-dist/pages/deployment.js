@@ -54,7 +54,7 @@ export default function DeploymentPage({ params }) {
         ${h(Panel, { title: 'Steps' }, h(Timeline, { deployment: one, builds, down: true }))}
         ${h(Panel, { title: 'Facts', class: 'deployment-facts' }, h(Facts, { items: [
           ['Started', html`<span title=${exact(one.queued_at)}>${exact(one.queued_at)}</span>`],
-          ['Cause', { manual: 'Asked for', created: 'The app’s first', rollback: 'Rollback', push: 'Pushed', promotion: 'Promoted from another environment' }[one.cause] ?? one.cause],
+          ['Cause', { manual: 'Asked for', created: 'The app’s first', rollback: 'Rollback', push: 'Pushed', new_image: 'A newer image', promotion: 'Promoted from another environment' }[one.cause] ?? one.cause],
           ['By', one.by],
           Boolean(one.reference) && ['Reference', html`<code>${one.reference}</code>`],
           one.commit && ['Commit', html`<span class="code-line"><code>${one.commit.id.slice(0, 12)}</code>${h(Copy, { text: one.commit.id, label: 'Copy commit' })}</span>`],

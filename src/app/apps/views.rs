@@ -3,7 +3,8 @@
 use crate::{cron::next_after, deployments, freezes, ground::Ground, observed::AppState, sight::of, stacks};
 use std::collections::HashMap;
 use types::{
-    Actor, App, AppId, Deployment, Domain, Environment, Freeze, Frozen, HealthCheck, Mount, Project, Release, Result, Source, Time, Volume,
+    Actor, App, AppId, Deployment, Domain, Environment, Freeze, Frozen, HealthCheck, ImageWatch, Mount, OnNewImage, Project, Release,
+    Result, Source, Time, Volume,
 };
 
 /// An app with what people want to see beside it.
@@ -16,6 +17,8 @@ pub struct AppView {
     pub mounts: Vec<(Mount, Volume)>,
     /// Containers of what is live that run now.
     pub running: usize,
+    /// A registry has a newer image than runs.
+    pub newer_image: bool,
     /// A freeze holds.
     pub frozen: Option<Frozen>,
     /// When its hours start and stop it next.
@@ -52,6 +55,12 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
     }
     let (observed, now) = (ground.observed.load(), ground.world.now());
     let freezes: Vec<Freeze> = store.freezes.list()?.into_iter().map(|stored| stored.value).collect();
+    let watches: HashMap<AppId, ImageWatch> = store
+        .image_watches
+        .list()?
+        .into_iter()
+        .map(|one| (one.app.clone(), one.value))
+        .collect();
     let mut views = Vec::new();
     for app in of(ground, actor, store.apps.list()?)? {
         let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else {
@@ -88,6 +97,7 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
                 let runs = |container: &&types::Container| container.state.is_running() && release.wants(container, app.replicas);
                 observed.containers.iter().filter(runs).count()
             }),
+            newer_image: watches.get(&app.id).is_some_and(|watch| is_newer(watch, release.as_ref())),
             frozen: freezes::frozen_of(&freezes, &app.organization, &app.environment, now)?,
             next_hours: app.hours.as_ref().map(|hours| {
                 let next = |cron: &str| next_after(cron, &hours.zone, now).ok().flatten();
@@ -103,6 +113,13 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
     }
     views.sort_by(|a, b| a.app.name.cmp(&b.app.name));
     Ok(views)
+}
+
+/// As it was found last, unless the newer one was deployed since.
+fn is_newer(watch: &ImageWatch, live: Option<&Release>) -> bool {
+    let digest = live.and_then(|release| release.digest.as_deref()?.split_once('@'));
+    let runs = |image: &types::WatchedImage| digest.is_some_and(|(_, digest)| image.newest.as_deref() == Some(digest));
+    watch.on_new != OnNewImage::Off && watch.images.iter().any(|image| image.is_newer() && !runs(image))
 }
 
 /// Whether a release's check is what the app asks for.

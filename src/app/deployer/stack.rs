@@ -14,7 +14,7 @@ use std::{
 use store::Batch;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use types::{
-    BuildWish, Buildable, ComposeSource, Container, ContainerState, Doing, EngineHealth, Error, ExecSpec, Image, LogLine, LogStream,
+    BuildWish, Buildable, Cause, ComposeSource, Container, ContainerState, Doing, EngineHealth, Error, ExecSpec, Image, LogLine, LogStream,
     MountFrom, Phase, Preset, Probe, PullPolicy, Release, ReleaseService, ReleaseStack, RepoPath, Result, Stack, StackBuild, StackHealth,
     StackService, TreeStack, report,
 };
@@ -162,7 +162,8 @@ impl Step<'_> {
             return found.ok_or_else(|| Error::not_found(types::Kind::Image, reference));
         }
         let login = registries::login_for(self.ground, &self.app.organization, reference)?;
-        let always = service.pull == PullPolicy::Always;
+        let moved = matches!(self.deployment.cause, Cause::NewImage { .. });
+        let always = moved || service.pull == PullPolicy::Always;
         node.image_pull(reference, login.as_ref(), always, &self.log.lines())
             .await
             .map_err(|error| Error::unavailable_by(format!("the image {reference} of `{}`", service.name), error))

@@ -155,6 +155,9 @@ fn describe(app: &App, services: Option<&[Service]>, out: &Output) -> String {
             format!("started at `{}`, stopped at `{}` ({})", hours.start, hours.stop, hours.zone),
         );
     }
+    if app.newer_image {
+        facts.add("Newer image", format!("yes; see serverkit image-watch show {}", app.name));
+    }
     if let Some(freeze) = &app.frozen {
         facts.add("Frozen", format!("until {}: {}", freeze.until, freeze.name));
     }
