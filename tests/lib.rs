@@ -13,6 +13,7 @@ mod balancing;
 mod build_cache;
 mod catalog;
 mod catalogs;
+mod ci_trusts;
 mod cli;
 mod compose;
 mod compose_reference;

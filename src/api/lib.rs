@@ -14,6 +14,7 @@ mod build_cache;
 mod bundle;
 mod catalogs;
 mod certificates;
+mod ci_trusts;
 mod deployments;
 mod dns;
 mod docs;
@@ -294,6 +295,7 @@ type Operations = (
         volumes::VolumesApi,
         registries::RegistriesApi,
         image_watches::ImageWatchesApi,
+        ci_trusts::CiTrustsApi,
         webhooks::WebhooksApi,
         sources::SourcesApi,
         uploads::UploadsApi,
@@ -363,6 +365,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             volumes::VolumesApi(panel()),
             registries::RegistriesApi(panel()),
             image_watches::ImageWatchesApi(panel()),
+            ci_trusts::CiTrustsApi(panel()),
             webhooks::WebhooksApi(panel()),
             sources::SourcesApi(panel()),
             uploads::UploadsApi(panel()),

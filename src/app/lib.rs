@@ -16,6 +16,8 @@ mod catalogs;
 mod certificates;
 mod certifier;
 mod challenges;
+mod ci_trusts;
+mod ci_workflow;
 mod containers;
 mod crash_loops;
 mod cron;
@@ -111,6 +113,7 @@ pub use catalog_reading::CatalogReader;
 pub use catalogs::{Catalogs, NewCatalog, NewPlace};
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
+pub use ci_trusts::{CiToken, CiTrustView, CiTrustWish, CiTrusts};
 pub use data_copies::DataPlan;
 pub use deployer::Deployer;
 pub use deployments::{DeploymentView, Deployments, Wanted};
@@ -235,6 +238,7 @@ pub struct Panel {
     pub registries: Registries,
     pub sources: Sources,
     pub image_watches: ImageWatches,
+    pub ci_trusts: CiTrusts,
     pub webhooks: Webhooks,
     pub inbox: Inbox,
     pub uploads: Uploads,
@@ -310,6 +314,7 @@ impl Panel {
             rights: Rights::new(identity.clone()),
             organizations: Organizations::new(identity.clone()),
             tokens: Tokens::new(identity.clone()),
+            ci_trusts: CiTrusts::new(ground.clone(), identity.clone()),
             access: identity,
             projects: Projects::new(ground.clone()),
             apps: Apps::new(ground.clone()),

@@ -274,6 +274,9 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     for upload in &uploads {
         batch = batch.remove(upload);
     }
+    for trust in &store.ci_trusts.prefix(&prefix)? {
+        batch = batch.remove(trust);
+    }
     if let Some(watch) = &store.image_watches.find(app.id.as_str())? {
         batch = batch.remove(watch);
     }

@@ -1,7 +1,7 @@
 //! The commands as a list, and what leads from one to its end.
 
 use crate::{
-    account, app_jobs, apps, audit, build_cache, catalog, certificates, completions, deployments, diagnosis, dns, domains, edge,
+    account, app_jobs, apps, audit, build_cache, catalog, certificates, ci_trusts, completions, deployments, diagnosis, dns, domains, edge,
     failure::{Failure, Result},
     files, forges, freezes, identity_providers, image_watches, logs, mail, organizations,
     output::Output,
@@ -146,6 +146,9 @@ pub enum Command {
     /// Pushes that deploy: the address for the forge, its rules, and what came
     #[command(subcommand, visible_alias = "hook")]
     Webhook(webhooks::Command),
+    /// Repositories whose CI may deploy an app, without a secret there
+    #[command(subcommand)]
+    CiTrust(ci_trusts::Command),
     /// Newer images under an app's tags: told or deployed by themselves
     #[command(subcommand)]
     ImageWatch(image_watches::Command),
@@ -274,6 +277,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Env(command) => variables::run(context, command).await,
         Command::File(command) => files::run(context, command).await,
         Command::Webhook(command) => webhooks::run(context, command).await,
+        Command::CiTrust(command) => ci_trusts::run(context, command).await,
         Command::ImageWatch(command) => image_watches::run(context, command).await,
         Command::Domain(command) => domains::run(context, command).await,
         Command::Edge(command) => edge::run(context, command).await,

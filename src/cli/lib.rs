@@ -35,6 +35,7 @@ mod catalog;
 mod catalog_search;
 mod catalog_sources;
 mod certificates;
+mod ci_trusts;
 mod commands;
 mod completions;
 mod config;

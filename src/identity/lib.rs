@@ -18,6 +18,7 @@ mod throttle;
 pub mod token;
 pub mod totp;
 mod web;
+mod workloads;
 
 pub use breached::Breached;
 pub use external::{Finding, Person, check_authority};
@@ -27,3 +28,4 @@ pub use pending::Pending;
 pub use signer::{Claims, Signer};
 pub use strength::{Strength, check_strength, estimate};
 pub use throttle::{Attempt, Throttle};
+pub use workloads::{Workload, Workloads, checked_issuer, claimed_issuer};

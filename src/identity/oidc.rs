@@ -10,6 +10,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use id_token::Wanted;
+pub(crate) use id_token::{Expected, signed_for};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use types::{Error, Result, Secret, World};

@@ -40,6 +40,7 @@ mod app_jobs;
 mod apps;
 mod catalogs;
 mod certificates;
+mod ci_trusts;
 mod deployments;
 mod dns;
 mod domains;

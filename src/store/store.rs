@@ -240,6 +240,8 @@ collections! {
     app_jobs: types::AppJob,
     /// By `<app>/<id>`. Claim: the id.
     job_runs: types::JobRun,
+    /// By `<app>/<id>`. Claim: the id.
+    ci_trusts: types::CiTrust,
     /// By id.
     freezes: types::Freeze,
     /// By app.

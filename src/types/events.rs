@@ -375,6 +375,24 @@ pub enum Fact {
         name: String,
         why: Option<String>,
     },
+    /// A repository whose CI may deploy it came or went.
+    CiTrustChanged {
+        app: AppId,
+        name: String,
+        repository: String,
+        /// `added` or `removed`.
+        what: String,
+    },
+    /// A job of a trusted repository's CI got a token for a while.
+    CiTokenGiven {
+        app: AppId,
+        name: String,
+        repository: String,
+        /// What was built: `refs/heads/main`.
+        reference: String,
+        /// Where the run is seen, if its forge says so.
+        run: Option<String>,
+    },
     /// Its registry has another image under the tag than runs.
     NewerImageFound {
         app: AppId,
@@ -477,6 +495,8 @@ impl Fact {
             | Fact::PortOpened { app, .. }
             | Fact::PortClosed { app, .. }
             | Fact::DeploymentsLocked { app, .. }
+            | Fact::CiTrustChanged { app, .. }
+            | Fact::CiTokenGiven { app, .. }
             | Fact::NewerImageFound { app, .. }
             | Fact::WebhookChanged { app, .. }
             | Fact::DeliveryDecided { app, .. }
@@ -513,6 +533,7 @@ impl Fact {
                 | Fact::UserCreated { .. }
                 | Fact::InvitationAccepted { .. }
                 | Fact::TokenCreated { .. }
+                | Fact::CiTrustChanged { .. }
                 | Fact::TokenRotated { .. }
                 | Fact::RoleRaised { .. }
                 | Fact::RoleChanged { .. }
@@ -558,6 +579,7 @@ impl Fact {
                 | Fact::SharedSecretsRevealed { .. }
                 | Fact::TerminalOpened { .. }
                 | Fact::ReleasePinned { .. }
+                | Fact::CiTokenGiven { .. }
                 | Fact::FreezeOverridden { .. }
                 | Fact::CachePurged { .. }
                 | Fact::BuildCacheTrimmed { .. }
@@ -684,6 +706,15 @@ impl Fact {
             Fact::DeploymentsLocked { name, why: Some(why), .. } if why.is_empty() => format!("locked deployments of {name}"),
             Fact::DeploymentsLocked { name, why: Some(why), .. } => format!("locked deployments of {name}: {why}"),
             Fact::DeploymentsLocked { name, why: None, .. } => format!("unlocked deployments of {name}"),
+            Fact::CiTrustChanged {
+                name, repository, what, ..
+            } => format!("{what} {repository} as a repository whose CI may deploy {name}"),
+            Fact::CiTokenGiven {
+                name,
+                repository,
+                reference,
+                ..
+            } => format!("let the CI of {repository} deploy {name} for {reference}"),
             Fact::NewerImageFound { name, image, .. } => format!("found a newer {image} for {name}"),
             Fact::WebhookChanged { name, what, .. } => format!("{what} of the webhook of {name}"),
             Fact::DeliveryDecided { name, why, .. } => format!("decided on a delivery to {name}: {why}"),

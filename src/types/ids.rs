@@ -80,6 +80,7 @@ ids! {
     ReleaseId = "rel";
     DeploymentId = "dep";
     FreezeId = "frz";
+    CiTrustId = "cit";
     JobId = "job";
     RunId = "run";
     VolumeId = "vol";

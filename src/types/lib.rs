@@ -13,6 +13,7 @@ mod audit;
 mod builds;
 mod catalogs;
 mod certificates;
+mod ci_trusts;
 mod containers;
 mod deployments;
 mod dns;
@@ -73,6 +74,7 @@ pub use audit::{
 pub use builds::{BuildCache, BuildWish, Buildable, DeployCommands, Preset};
 pub use catalogs::{Catalog, CatalogPlace, CatalogReading, CatalogTexts, TemplateName};
 pub use certificates::*;
+pub use ci_trusts::{CiTrust, CiUse};
 pub use containers::*;
 pub use deployments::{Cause, Commit, Deployment, Phase, Step};
 pub use dns::*;

@@ -254,6 +254,9 @@ export const api = {
   appMetrics: (/** @type {string} */ app, minutes = 60) => /** @type {Promise<S<'AppMetrics'>>} */ (get(`/apps/${enc(app)}/metrics`, { query: { minutes } })),
 
   sourceInspect: (/** @type {S<'SourceInspect'>} */ body) => /** @type {Promise<S<'Inspection'>>} */ (post('/sources/inspect', body)),
+  ciTrustList: (/** @type {string} */ app) => /** @type {Promise<S<'CiTrusts'>>} */ (get(`/apps/${enc(app)}/ci-trusts`)),
+  ciTrustAdd: (/** @type {string} */ app, /** @type {Record<string, unknown>} */ body) => /** @type {Promise<S<'CiTrust'>>} */ (post(`/apps/${enc(app)}/ci-trusts`, body)),
+  ciTrustRemove: (/** @type {string} */ app, /** @type {string} */ id) => del(`/apps/${enc(app)}/ci-trusts/${enc(id)}`),
   imageWatchShow: (/** @type {string} */ app) => /** @type {Promise<S<'ImageWatch'>>} */ (get(`/apps/${enc(app)}/image-watch`)),
   imageWatchSet: (/** @type {string} */ app, /** @type {Record<string, unknown>} */ body) => /** @type {Promise<S<'ImageWatch'>>} */ (put(`/apps/${enc(app)}/image-watch`, body)),
   imageWatchCheck: (/** @type {string} */ app) => /** @type {Promise<S<'ImageWatch'>>} */ (post(`/apps/${enc(app)}/image-watch/check`)),

@@ -17,6 +17,7 @@ import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from '../parts/field.js';
 import { revealOnce } from '../parts/secret.js';
 import { may } from '../lib/rights.js';
+import { CiTrusts } from '../parts/ci-trusts.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {import('../lib/api.js').S<'Webhook'>} Webhook */
@@ -31,6 +32,11 @@ const lines = (/** @type {string} */ text) => text.split('\n').map((line) => lin
 
 /** @param {{ app: App }} props */
 export default function AppWebhook({ app }) {
+  return html`<div class="stack">${h(Pushes, { app })}${h(CiTrusts, { app })}</div>`;
+}
+
+/** @param {{ app: App }} props */
+function Pushes({ app }) {
   const mine = (/** @type {any} */ message) => message.data?.app === app.id;
   const hook = useResource(`app:${app.id}:webhook`, () => api.webhookShow(app.id), ['webhook_changed'], mine);
   const inbox = useResource(`app:${app.id}:deliveries`, () => api.deliveryList(app.id), ['delivery_decided'], mine);

@@ -32,10 +32,31 @@ pub(super) struct Wanted<'a> {
 
 /// The claims, or in a few words why it is not taken. `keys` is a JWK set (RFC 7517).
 pub(super) fn check(token: &str, keys: &Value, wanted: &Wanted<'_>) -> Result<Value, String> {
+    let expected = Expected {
+        issuer: wanted.issuer,
+        audience: wanted.client_id,
+        now: wanted.now,
+    };
+    let claims = signed_for(token, keys, &expected)?;
+    if wanted.nonce.is_empty() || claims["nonce"] != wanted.nonce {
+        return Err("the ID token belongs to another sign-in".into());
+    }
+    Ok(claims)
+}
+
+/// For whom a token must be, whatever it is for.
+pub(crate) struct Expected<'a> {
+    pub issuer: &'a str,
+    pub audience: &'a str,
+    pub now: Time,
+}
+
+/// The claims of a token that its issuer signed for us and that is good now; else in a few words why it is not taken.
+pub(crate) fn signed_for(token: &str, keys: &Value, expected: &Expected<'_>) -> Result<Value, String> {
     let claims = verified(token, keys)?;
-    let seconds = wanted.now.0 / 1000;
+    let seconds = expected.now.0 / 1000;
     let number = |name: &str| claims[name].as_f64().map(|value| value as i64);
-    if claims["iss"] != wanted.issuer {
+    if claims["iss"] != expected.issuer {
         return Err("the ID token is by another issuer".into());
     }
     let audience = match &claims["aud"] {
@@ -43,10 +64,10 @@ pub(super) fn check(token: &str, keys: &Value, wanted: &Wanted<'_>) -> Result<Va
         Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    if !audience.contains(&wanted.client_id) {
+    if !audience.contains(&expected.audience) {
         return Err("the ID token is for another client".into());
     }
-    if (audience.len() > 1 || !claims["azp"].is_null()) && claims["azp"] != wanted.client_id {
+    if (audience.len() > 1 || !claims["azp"].is_null()) && claims["azp"] != expected.audience {
         return Err("the ID token was made for another client".into());
     }
     if number("exp").is_none_or(|end| end.saturating_add(LEEWAY) <= seconds) {
@@ -55,9 +76,6 @@ pub(super) fn check(token: &str, keys: &Value, wanted: &Wanted<'_>) -> Result<Va
     let is_early = |name: &str| number(name).is_some_and(|begin| begin > seconds.saturating_add(LEEWAY));
     if is_early("nbf") || is_early("iat") || number("iat").is_none() {
         return Err("the ID token is of another time; are both clocks right?".into());
-    }
-    if wanted.nonce.is_empty() || claims["nonce"] != wanted.nonce {
-        return Err("the ID token belongs to another sign-in".into());
     }
     Ok(claims)
 }

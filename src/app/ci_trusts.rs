@@ -1,0 +1,546 @@
+//! Repositories whose CI may deploy an app: an ID token that their forge signs for a job is changed for an API token that can
+//! deploy this app alone, for an hour. Nothing secret lies at the forge.
+
+use crate::{
+    access::Access,
+    apps::{find_app, not_trashed},
+    ci_workflow::workflow,
+    ground::Ground,
+};
+use identity::{Workload, Workloads, checked_issuer, claimed_issuer, token};
+use serde_json::Value;
+use source::webhooks::Filter;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use store::{Batch, Stored};
+use types::{Action, Actor, ApiToken, App, CiTrust, CiUse, Error, Fact, Kind, Result, Role, Scope, Scopes, Secret, Spot, Time, User, Who};
+
+/// Whose tokens are believed when nothing else is said.
+pub const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
+/// How long what is given is good.
+const LASTS: Duration = Duration::from_secs(60 * 60);
+/// Of one app.
+const MOST: usize = 50;
+/// ID tokens of one repository within an hour.
+const MOST_USES: usize = 500;
+/// What clocks may differ by, as for the ID token itself.
+const LEEWAY: Duration = Duration::from_secs(60);
+
+/// A repository to trust.
+#[derive(Debug, Clone)]
+pub struct CiTrustWish {
+    /// `None`: GitHub's.
+    pub issuer: Option<String>,
+    pub repository: String,
+    pub branches: Vec<String>,
+    pub tags: Vec<String>,
+    pub environment: Option<String>,
+    pub workflow: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CiTrustView {
+    pub trust: CiTrust,
+    /// Through whom its tokens act, if they are still there.
+    pub by: Option<String>,
+}
+
+/// What an ID token was changed for.
+#[derive(Debug)]
+pub struct CiToken {
+    pub app: App,
+    pub secret: Secret,
+    pub expires_at: Time,
+}
+
+#[derive(Clone)]
+pub struct CiTrusts {
+    ground: Arc<Ground>,
+    access: Arc<Access>,
+    workloads: Arc<Workloads>,
+}
+
+impl CiTrusts {
+    pub(crate) fn new(ground: Arc<Ground>, access: Arc<Access>) -> CiTrusts {
+        let workloads = Arc::new(Workloads::new(ground.world.clone()));
+        CiTrusts { ground, access, workloads }
+    }
+
+    /// For whom ID tokens must be made: where people reach the panel.
+    pub fn audience(&self) -> Result<String> {
+        self.ground.panel_address()
+    }
+
+    /// Oldest first.
+    pub async fn list(&self, actor: &Actor, app: &str) -> Result<Vec<CiTrustView>> {
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
+        let all = self.ground.store.ci_trusts.prefix(&format!("{}/", app.id))?;
+        all.into_iter().map(|stored| self.view(stored.value)).collect()
+    }
+
+    /// A workflow for GitHub Actions that deploys the app.
+    pub async fn workflow(&self, actor: &Actor, app: &str) -> Result<String> {
+        actor.may_somewhere(Action::View)?;
+        let app = find_app(&self.ground, actor, Action::View, app)?;
+        Ok(workflow(&app, &self.audience()?))
+    }
+
+    /// Its tokens act through the one who asks, who must be allowed to deploy. On the machine that is the first owner. Fails with
+    /// `Invalid` for what is no repository, issuer or pattern.
+    pub async fn add(&self, actor: &Actor, app: &str, wish: CiTrustWish) -> Result<CiTrustView> {
+        actor.may_somewhere(Action::Configure)?;
+        // As for a token that somebody makes: what acts for them later is not asked for a second factor.
+        actor.is_certain()?;
+        actor.reaches(Scope::Write)?;
+        let ground = &self.ground;
+        let app = find_app(ground, actor, Action::Configure, app)?;
+        actor.may_in(Action::Deploy, &app.place())?;
+        not_trashed(&app)?;
+        let wish = checked(wish)?;
+        let store = &ground.store;
+        if store.ci_trusts.prefix(&format!("{}/", app.id))?.len() >= MOST {
+            return Err(Error::busy(format!("`{}` trusts {MOST} repositories, which is the most", app.name)));
+        }
+        let ends_at = match &actor.who {
+            Who::Token { id, .. } => store.tokens.get(id.as_str())?.expires_at,
+            _ => None,
+        };
+        let trust = CiTrust {
+            id: ground.world.id(),
+            organization: app.organization.clone(),
+            app: app.id.clone(),
+            user: self.through(actor)?.id,
+            issuer: wish.issuer.unwrap_or_else(|| GITHUB_ISSUER.into()),
+            repository: wish.repository,
+            repository_id: None,
+            branches: wish.branches,
+            tags: wish.tags,
+            environment: wish.environment,
+            workflow: wish.workflow,
+            created_at: ground.world.now(),
+            ends_at,
+            last_used_at: None,
+            used: Default::default(),
+        };
+        let trust = store.ci_trusts.insert(trust).await?.value;
+        self.tell(actor, &app, &trust, "added").await;
+        self.view(trust)
+    }
+
+    /// What was given to its jobs ends too.
+    pub async fn remove(&self, actor: &Actor, app: &str, id: &str) -> Result<()> {
+        actor.may_somewhere(Action::Configure)?;
+        let ground = &self.ground;
+        let app = find_app(ground, actor, Action::Configure, app)?;
+        let found = ground.store.ci_trusts.find(&format!("{}/{id}", app.id))?;
+        let trust = found.ok_or_else(|| Error::not_found(Kind::CiTrust, id))?;
+        let mut batch = Batch::new().remove(&trust);
+        for given in self.given(&trust, |_| true)? {
+            batch = batch.remove(&given);
+        }
+        ground.store.commit(batch).await?;
+        self.tell(actor, &app, &trust, "removed").await;
+        Ok(())
+    }
+
+    /// Changes the ID token of a job for an API token. Fails with `Unauthenticated` unless a repository that the app trusts fits all
+    /// that it says, and when it came before.
+    pub async fn exchange(&self, app: &str, id_token: &str) -> Result<CiToken> {
+        let issuer = claimed_issuer(id_token).ok_or_else(|| refused("it is none"))?;
+        let (app, trusts) = self.trusted(app, &issuer)?;
+        let workload = self.workloads.check(id_token, &issuer, &self.audience()?).await?;
+        let now = self.ground.world.now();
+        let mut why = String::new();
+        for trust in trusts {
+            match misfit(&trust, &workload.claims, now)? {
+                None => return self.give(app, trust, &workload).await,
+                Some(reason) => why = reason,
+            }
+        }
+        Err(refused(&why))
+    }
+
+    /// The app that is meant, and whom it trusts at this issuer. That there is none of either is one answer.
+    fn trusted(&self, wanted: &str, issuer: &str) -> Result<(App, Vec<Stored<CiTrust>>)> {
+        let store = &self.ground.store;
+        let nobody = || refused(&format!("no app `{wanted}` trusts the issuer {issuer}"));
+        let mut all = store.ci_trusts.list()?;
+        all.retain(|trust| trust.issuer == issuer);
+        let ids: BTreeSet<String> = all.iter().map(|trust| trust.app.to_string()).collect();
+        let mut found = Vec::new();
+        for id in ids {
+            let app = store.apps.find(&id)?.filter(|app| app.trashed_at.is_none());
+            found.extend(app.filter(|app| app.id.as_str() == wanted || app.name.as_str() == wanted));
+        }
+        let (Some(app), true) = (found.pop(), found.is_empty()) else {
+            return Err(nobody());
+        };
+        all.retain(|trust| trust.app == app.id);
+        Ok((app.value, all))
+    }
+
+    /// Makes the token and notes that this ID token was changed, in one step: two that come at once cannot both succeed.
+    async fn give(&self, app: App, mut trust: Stored<CiTrust>, workload: &Workload) -> Result<CiToken> {
+        let (store, world) = (&self.ground.store, &self.ground.world);
+        let now = world.now();
+        let user = self.person(&trust, &app)?;
+        let over = self.given(&trust, |used| used.until <= now)?;
+        trust.used.retain(|_, used| used.until > now);
+        let mark = token::hash(&workload.id);
+        if trust.used.contains_key(&mark) {
+            return Err(refused("it was changed already; each job asks for one of its own"));
+        }
+        if trust.used.len() >= MOST_USES {
+            return Err(Error::busy(format!(
+                "{MOST_USES} jobs of {} asked within the hour",
+                trust.repository
+            )));
+        }
+        let made = token::new(world);
+        let expires_at = now.plus(LASTS);
+        let expires_at = trust.ends_at.map_or(expires_at, |end| end.min(expires_at));
+        let given = ApiToken {
+            id: world.id(),
+            organization: app.organization.clone(),
+            user: user.id,
+            name: format!("CI of {}", trust.repository).chars().take(60).collect(),
+            hash: made.hash,
+            hint: made.hint,
+            scopes: Scopes::of([Scope::Deploy]),
+            spots: Some(vec![Spot::App(app.id.clone())]),
+            networks: Vec::new(),
+            created_at: now,
+            expires_at: Some(expires_at),
+            last_used_at: None,
+            last_used_address: None,
+            replaced: None,
+        };
+        let used = CiUse {
+            until: expires_at.max(workload.ends_at.plus(LEEWAY)),
+            token: given.id.clone(),
+        };
+        trust.used.insert(mark, used);
+        trust.last_used_at = Some(now);
+        trust.repository_id = trust.repository_id.take().or_else(|| number_of(&workload.claims));
+        let repository = trust.repository.clone();
+        let mut batch = Batch::new().insert(given).save(trust);
+        for old in over {
+            batch = batch.remove(&old);
+        }
+        match store.commit(batch).await {
+            Err(Error::Stale { .. }) => return Err(Error::busy("another job asked at the same moment; ask again")),
+            other => other?,
+        }
+        let fact = Fact::CiTokenGiven {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            repository,
+            reference: reference_of(&workload.claims).unwrap_or_default(),
+            run: run_of(&workload.claims),
+        };
+        self.ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
+        Ok(CiToken {
+            app,
+            secret: made.secret,
+            expires_at,
+        })
+    }
+
+    /// Through whom it acts, if they may still deploy the app.
+    fn person(&self, trust: &CiTrust, app: &App) -> Result<User> {
+        let gone = || refused("who trusted this repository may not deploy the app any more; trust it again");
+        let user = self.ground.store.users.find(trust.user.as_str())?;
+        let user = user.filter(|user| !user.disabled).ok_or_else(gone)?.value;
+        let actor = self.access.actor_in(&user, &app.organization, None)?.ok_or_else(gone)?;
+        match actor.is_permitted(Action::Deploy, &app.place()) {
+            true => Ok(user),
+            false => Err(gone()),
+        }
+    }
+
+    /// Tokens that it gave and that are there still.
+    fn given(&self, trust: &CiTrust, which: impl Fn(&CiUse) -> bool) -> Result<Vec<Stored<ApiToken>>> {
+        let mut found = Vec::new();
+        for used in trust.used.values().filter(|used| which(used)) {
+            found.extend(self.ground.store.tokens.find(used.token.as_str())?);
+        }
+        Ok(found)
+    }
+
+    fn through(&self, actor: &Actor) -> Result<User> {
+        let users = &self.ground.store.users;
+        if let Some(id) = actor.user() {
+            return Ok(users.get(id.as_str())?.value);
+        }
+        let owner = |user: &Stored<User>| user.organization == actor.organization && user.role == Role::Owner && !user.disabled;
+        let found = users.list()?.into_iter().find(owner);
+        found
+            .map(|stored| stored.value)
+            .ok_or_else(|| Error::busy("there is no owner through whom it could act"))
+    }
+
+    fn view(&self, trust: CiTrust) -> Result<CiTrustView> {
+        let user = self.ground.store.users.find(trust.user.as_str())?;
+        Ok(CiTrustView {
+            by: user.filter(|user| !user.disabled).map(|user| user.email.to_string()),
+            trust,
+        })
+    }
+
+    async fn tell(&self, actor: &Actor, app: &App, trust: &CiTrust, what: &str) {
+        let fact = Fact::CiTrustChanged {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            repository: trust.repository.clone(),
+            what: what.into(),
+        };
+        self.ground.events.emit(actor, fact).await;
+    }
+}
+
+fn checked(wish: CiTrustWish) -> Result<CiTrustWish> {
+    let tidy = |list: Vec<String>| -> Vec<String> {
+        let list = list.iter().map(|text| text.trim().to_owned());
+        list.filter(|text| !text.is_empty()).collect()
+    };
+    let short = |field: &str, text: Option<String>| -> Result<Option<String>> {
+        let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        match text
+            .as_ref()
+            .is_some_and(|text| text.len() > 255 || text.chars().any(char::is_control))
+        {
+            true => Err(Error::invalid(field, "must be one line of at most 255 letters")),
+            false => Ok(text),
+        }
+    };
+    let repository = wish.repository.trim().trim_matches('/').to_owned();
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+    if repository.len() > 255 || !repository.bytes().all(letters) || repository.split('/').count() < 2 || repository.contains("//") {
+        return Err(Error::invalid("repository", "must be owner/name, as the forge writes it"));
+    }
+    let (branches, tags) = (tidy(wish.branches), tidy(wish.tags));
+    Filter::of_names("branches", &branches)?;
+    Filter::of_names("tags", &tags)?;
+    if branches.is_empty() && tags.is_empty() {
+        return Err(Error::invalid(
+            "branches",
+            "name at least one branch or tag, such as main, or * for all",
+        ));
+    }
+    Ok(CiTrustWish {
+        issuer: wish.issuer.map(|text| checked_issuer(&text)).transpose()?,
+        repository,
+        branches,
+        tags,
+        environment: short("environment", wish.environment)?,
+        workflow: short("workflow", wish.workflow)?,
+    })
+}
+
+/// What of the job is not as the trust wants it, in words; `None`: it fits.
+fn misfit(trust: &CiTrust, claims: &Value, now: Time) -> Result<Option<String>> {
+    let said = |name: &str| claims[name].as_str().unwrap_or_default();
+    // GitHub, then GitLab.
+    let repository = match said("repository") {
+        "" => said("project_path"),
+        name => name,
+    };
+    if !repository.eq_ignore_ascii_case(&trust.repository) {
+        return Ok(Some(format!("the app does not trust the repository `{repository}`")));
+    }
+    if trust.repository_id.is_some() && trust.repository_id != number_of(claims) {
+        return Ok(Some(format!(
+            "`{repository}` is not the repository that was trusted: it was made anew since"
+        )));
+    }
+    if trust.ends_at.is_some_and(|end| end <= now) {
+        return Ok(Some(
+            "the trust in this repository has ended with the token by which it was made".into(),
+        ));
+    }
+    let reference = reference_of(claims).unwrap_or_default();
+    let fits = match (reference.strip_prefix("refs/heads/"), reference.strip_prefix("refs/tags/")) {
+        (Some(branch), _) => !trust.branches.is_empty() && Filter::of_names("branches", &trust.branches)?.takes(branch),
+        (_, Some(tag)) => !trust.tags.is_empty() && Filter::of_names("tags", &trust.tags)?.takes(tag),
+        _ => false,
+    };
+    if !fits {
+        return Ok(Some(format!("the app does not trust `{reference}` of {repository}")));
+    }
+    if let Some(wanted) = &trust.environment
+        && said("environment") != wanted
+    {
+        return Ok(Some(format!("the job is not of the environment `{wanted}`")));
+    }
+    match &trust.workflow {
+        Some(wanted) if workflow_of(claims).as_deref() != Some(wanted.as_str()) => {
+            Ok(Some(format!("the job is not of the workflow `{wanted}`")))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `refs/heads/main`; GitLab writes the name and what it is of.
+fn reference_of(claims: &Value) -> Option<String> {
+    let reference = claims["ref"].as_str()?;
+    match claims["ref_type"].as_str() {
+        _ if reference.starts_with("refs/") => Some(reference.to_owned()),
+        Some("branch") => Some(format!("refs/heads/{reference}")),
+        Some("tag") => Some(format!("refs/tags/{reference}")),
+        _ => None,
+    }
+}
+
+/// Numbers stay when a repository gets another name, and are not given twice.
+fn number_of(claims: &Value) -> Option<String> {
+    match [&claims["repository_id"], &claims["project_id"]]
+        .into_iter()
+        .find(|value| !value.is_null())?
+    {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The file, from `owner/name/.github/workflows/deploy.yml@refs/heads/main` or `gitlab.com/group/name//.gitlab-ci.yml@…`.
+fn workflow_of(claims: &Value) -> Option<String> {
+    let whole = [&claims["workflow_ref"], &claims["ci_config_ref_uri"]]
+        .into_iter()
+        .find_map(Value::as_str)?;
+    let path = whole.split_once('@').map_or(whole, |(path, _)| path);
+    match path.split_once("//") {
+        Some((_, file)) => Some(file.to_owned()),
+        None => path.splitn(3, '/').nth(2).map(str::to_owned),
+    }
+}
+
+/// Where GitHub shows the run.
+fn run_of(claims: &Value) -> Option<String> {
+    let (repository, run) = (claims["repository"].as_str()?, claims["run_id"].as_str()?);
+    Some(format!("{repository}/actions/runs/{run}"))
+}
+
+fn refused(why: &str) -> Error {
+    Error::Unauthenticated {
+        why: format!("the ID token is not taken: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use types::World;
+
+    fn trust(environment: Option<&str>, workflow: Option<&str>) -> CiTrust {
+        let world = World::system();
+        CiTrust {
+            id: world.id(),
+            organization: world.id(),
+            app: world.id(),
+            user: world.id(),
+            issuer: GITHUB_ISSUER.into(),
+            repository: "ada/blog".into(),
+            repository_id: Some("42".into()),
+            branches: vec!["main".into(), "release/*".into()],
+            tags: vec!["v*".into()],
+            environment: environment.map(str::to_owned),
+            workflow: workflow.map(str::to_owned),
+            created_at: Time(0),
+            ends_at: Some(Time(1000)),
+            last_used_at: None,
+            used: Default::default(),
+        }
+    }
+
+    #[test]
+    fn what_a_job_must_be() {
+        let job = json!({"repository": "Ada/Blog", "repository_id": "42", "ref": "refs/heads/main", "environment": "production",
+            "workflow_ref": "ada/blog/.github/workflows/deploy.yml@refs/heads/main"});
+        let with = |name: &str, value: Value| {
+            let mut all = job.clone();
+            all[name] = value;
+            all
+        };
+        let strict = trust(Some("production"), Some(".github/workflows/deploy.yml"));
+        for (claims, expected) in [
+            (job.clone(), None),
+            (with("ref", json!("refs/heads/release/1")), None),
+            (with("ref", json!("refs/tags/v1.2")), None),
+            (with("repository", json!("ada/blog-2")), Some("repository")),
+            (with("repository", Value::Null), Some("repository")),
+            (with("repository_id", json!("43")), Some("made anew")),
+            (with("repository_id", Value::Null), Some("made anew")),
+            (with("ref", json!("refs/heads/dev")), Some("does not trust `refs/heads/dev`")),
+            (with("ref", json!("refs/heads/main2")), Some("does not trust")),
+            (with("ref", json!("refs/tags/main")), Some("does not trust")),
+            (with("ref", json!("refs/pull/7/merge")), Some("does not trust")),
+            (with("ref", json!("main")), Some("does not trust")),
+            (with("ref", Value::Null), Some("does not trust")),
+            (with("environment", json!("staging")), Some("environment")),
+            (with("environment", Value::Null), Some("environment")),
+            (
+                with("workflow_ref", json!("ada/blog/.github/workflows/other.yml@refs/heads/main")),
+                Some("workflow"),
+            ),
+            (with("workflow_ref", Value::Null), Some("workflow")),
+        ] {
+            let found = misfit(&strict, &claims, Time(0)).expect("patterns are right");
+            match expected {
+                None => assert_eq!(found, None, "{claims}"),
+                Some(words) => assert!(found.as_deref().is_some_and(|why| why.contains(words)), "{claims}: {found:?}"),
+            }
+        }
+        assert!(
+            misfit(&strict, &job, Time(1000)).expect("patterns are right").is_some(),
+            "it has ended"
+        );
+        let only_tags = CiTrust {
+            branches: Vec::new(),
+            ..trust(None, None)
+        };
+        assert!(misfit(&only_tags, &job, Time(0)).expect("patterns are right").is_some());
+    }
+
+    #[test]
+    fn jobs_of_gitlab() {
+        let job = json!({"project_path": "ada/blog", "project_id": 42, "ref": "main", "ref_type": "branch",
+            "ci_config_ref_uri": "gitlab.example.com/ada/blog//.gitlab-ci.yml@refs/heads/main"});
+        assert_eq!(
+            misfit(&trust(None, Some(".gitlab-ci.yml")), &job, Time(0)).expect("patterns are right"),
+            None
+        );
+        let mut tag = job.clone();
+        (tag["ref"], tag["ref_type"]) = (json!("main"), json!("tag"));
+        assert!(misfit(&trust(None, None), &tag, Time(0)).expect("patterns are right").is_some());
+    }
+
+    #[test]
+    fn wishes_that_cannot_be() {
+        let wish = |repository: &str, branches: &[&str], issuer: Option<&str>| CiTrustWish {
+            issuer: issuer.map(str::to_owned),
+            repository: repository.into(),
+            branches: branches.iter().map(|text| (*text).to_owned()).collect(),
+            tags: Vec::new(),
+            environment: None,
+            workflow: None,
+        };
+        assert!(checked(wish(" ada/blog ", &["main"], None)).is_ok());
+        assert!(checked(wish("group/sub/name", &["*"], Some("https://gitlab.example.com"))).is_ok());
+        for (wrong, field) in [
+            (wish("blog", &["main"], None), "repository"),
+            (wish("ada//blog", &["main"], None), "repository"),
+            (wish("ada/bl og", &["main"], None), "repository"),
+            (wish("ada/blog", &[], None), "branches"),
+            (wish("ada/blog", &[" "], None), "branches"),
+            (wish("ada/blog", &["[z-a"], None), "branches"),
+            (wish("ada/blog", &["main"], Some("http://gitlab.example.com")), "issuer"),
+        ] {
+            match checked(wrong) {
+                Err(Error::Invalid { field: found, .. }) => assert_eq!(found, field),
+                other => panic!("{field}: {other:?}"),
+            }
+        }
+    }
+}

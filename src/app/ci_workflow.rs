@@ -1,0 +1,64 @@
+//! A workflow for GitHub Actions that deploys an app and waits for the outcome, to be taken over as it is. It needs no action of anybody, only
+//! `curl` and `jq`, which every runner has.
+
+use types::{App, Source};
+
+/// The text of `.github/workflows/deploy.yml`. `panel` is where it is reached, and the audience of ID tokens.
+pub(crate) fn workflow(app: &App, panel: &str) -> String {
+    let branch = match &app.source {
+        Source::Git(git) => git.branch.as_ref().map_or("main", |branch| branch.as_str()),
+        _ => "main",
+    };
+    // A commit is what was pushed, whatever the branch has become since.
+    let wanted = match &app.source {
+        Source::Git(_) => r#"{"reference": "'"$GITHUB_SHA"'"}"#,
+        _ => "{}",
+    };
+    // The branch last: what people call it must not be taken for a place of ours.
+    TEXT.replace("WANTED", wanted)
+        .replace("NAME", app.name.as_str())
+        .replace("PANEL_URL", panel)
+        .replace("APP_ID", app.id.as_str())
+        .replace("BRANCH", &branch.replace('"', "\\\""))
+}
+
+const TEXT: &str = r#"name: Deploy NAME
+on:
+  push:
+    branches: ["BRANCH"]
+permissions:
+  contents: read
+  id-token: write
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    timeout-minutes: 60
+    env:
+      PANEL: PANEL_URL
+      APP: APP_ID
+    steps:
+      - name: Deploy and wait for the outcome
+        shell: bash
+        run: |
+          set -euo pipefail
+          # This job's own ID token is changed for a token that can deploy this app, for an hour.
+          # With a token that is kept as a secret of the repository: token=${{ secrets.SERVERKIT_TOKEN }}
+          id_token=$(curl -fsS --retry 3 -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \
+            "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=$PANEL" | jq -er .value)
+          echo "::add-mask::$id_token"
+          token=$(jq -n --arg app "$APP" --arg id_token "$id_token" '$ARGS.named' |
+            curl -sS --fail-with-body "$PANEL/api/v1/ci/token" -H "Content-Type: application/json" -d @- | jq -er .token)
+          echo "::add-mask::$token"
+          ask() {
+            curl -sS --fail-with-body --retry 5 --retry-connrefused -H "Authorization: Bearer $token" -H "Content-Type: application/json" "$@"
+          }
+          deployment=$(ask "$PANEL/api/v1/apps/$APP/deployments" -d 'WANTED' | jq -er .id)
+          phase=queued
+          until [[ $phase =~ ^(live|failed|cancelled|superseded)$ ]]; do
+            sleep 3
+            phase=$(ask "$PANEL/api/v1/deployments/$deployment" | jq -er .phase)
+          done
+          ask "$PANEL/api/v1/deployments/$deployment/log.txt"
+          echo "The deployment is $phase."
+          [[ $phase == live ]]
+"#;

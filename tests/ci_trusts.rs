@@ -1,0 +1,217 @@
+//! Jobs of a CI that deploy an app without a secret: what their ID tokens must say, what they get, and the workflow that the panel offers.
+
+use crate::{deploy::text, identity_providers::Peer};
+use serde_json::{Value, json};
+use std::time::Duration;
+use testkit::{Api, Reply, TestPanel, eventually_ok};
+use tokio::process::Command;
+
+const SOON: Duration = Duration::from_secs(40);
+
+/// A panel with the app `blog` from a folder, which trusts `ada/blog`.
+struct Stand {
+    panel: TestPanel,
+    forge: Peer,
+    audience: String,
+    trust: String,
+}
+
+impl Stand {
+    async fn new() -> Stand {
+        let panel = TestPanel::start().await;
+        let forge = Peer::start("jobs.mjs", &[]).await;
+        let source = json!({"kind": "image", "reference": "nginx:1"});
+        panel.create_app(json!({"name": "blog", "source": source, "deploy": false})).await;
+        panel.create_app(json!({"name": "shop", "source": source, "deploy": false})).await;
+        let issuer = forge.issuer.clone();
+        let words = [
+            "ci-trust", "add", "blog", "ada/blog", "--branch", "main", "--tag", "v*", "--issuer", &issuer,
+        ];
+        panel.cli(&words).await.expect(0);
+        let found = panel.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json();
+        Stand {
+            audience: text(&found, "audience"),
+            trust: text(&found["items"][0], "id"),
+            panel,
+            forge,
+        }
+    }
+    async fn job(&self, how: &str, changes: Value) -> String {
+        let mut claims = json!({"aud": self.audience});
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let made = self.forge.tell(&self.panel, "/job", json!({"how": how, "claims": claims})).await;
+        text(&made, "value")
+    }
+    async fn exchange(&self, app: &str, id_token: &str) -> Reply {
+        let body = json!({"app": app, "id_token": id_token});
+        self.panel.anonymous().post("/api/v1/ci/token", body).await
+    }
+    async fn given(&self, how: &str) -> Api {
+        let token = self.job(how, json!({})).await;
+        let given = self.exchange("blog", &token).await.expect(201).json();
+        self.panel.anonymous().with_token(text(&given, "token"))
+    }
+}
+
+#[tokio::test]
+async fn a_job_gets_a_token_for_its_app_alone() {
+    let stand = Stand::new().await;
+    for how in ["good", "es256"] {
+        let job = stand.given(how).await;
+        job.get("/api/v1/apps/blog").await.expect(200);
+        // There is no engine: that it is asked for is what counts.
+        job.post("/api/v1/apps/blog/deployments", json!({})).await.expect(202);
+        job.get("/api/v1/apps/shop").await.expect(404);
+        assert_eq!(job.list("/api/v1/apps").await.len(), 1);
+        job.post("/api/v1/apps/shop/deployments", json!({})).await.expect(404);
+        job.patch("/api/v1/apps/blog", json!({"port": 81})).await.expect(403);
+        job.get("/api/v1/settings").await.expect(403);
+        job.post("/api/v1/tokens", json!({"name": "more", "scope": "deploy"}))
+            .await
+            .expect(403);
+        let wish = json!({"repository": "mallory/blog", "branches": ["main"]});
+        job.post("/api/v1/apps/blog/ci-trusts", wish).await.expect(403);
+    }
+    let found = stand.panel.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json();
+    assert_eq!(found["items"][0]["repository_id"], "42");
+    let tokens = stand.panel.list("/api/v1/tokens").await;
+    let of_ci = tokens.iter().filter(|token| token["name"] == "CI of ada/blog").count();
+    assert_eq!(of_ci, 2);
+    let events = stand.panel.list("/api/v1/events").await;
+    assert!(events.iter().any(|event| event["kind"] == "ci_token_given"), "{events:?}");
+
+    // Trusted no more: what was given ends at once.
+    let job = stand.given("good").await;
+    job.get("/api/v1/apps/blog").await.expect(200);
+    stand
+        .panel
+        .cli(&["ci-trust", "remove", "blog", &stand.trust, "--yes"])
+        .await
+        .expect(0);
+    job.get("/api/v1/apps/blog").await.expect(401);
+    let token = stand.job("good", json!({})).await;
+    stand.exchange("blog", &token).await.expect(401);
+}
+
+#[tokio::test]
+async fn forged_and_foreign_tokens_get_nothing() {
+    let stand = Stand::new().await;
+    for how in [
+        "issuer",
+        "no audience",
+        "expired",
+        "early",
+        "for ever",
+        "no id",
+        "other key",
+        "unknown key",
+        "none",
+        "hmac of the key",
+        "hmac of the modulus",
+        "changed",
+    ] {
+        let changes = if how == "no audience" { json!({"aud": null}) } else { json!({}) };
+        let token = stand.job(how, changes).await;
+        let reply = stand.exchange("blog", &token).await;
+        assert_eq!(reply.status.as_u16(), 401, "{how}: {}", reply.text());
+    }
+    for (changes, words) in [
+        (json!({"aud": "https://other.example.com"}), "audience"),
+        (json!({"repository": "mallory/blog"}), "mallory/blog"),
+        (json!({"ref": "refs/heads/dev"}), "refs/heads/dev"),
+        (json!({"ref": "refs/pull/3/merge"}), "refs/pull/3/merge"),
+        (json!({"ref": "refs/tags/main"}), "refs/tags/main"),
+    ] {
+        let token = stand.job("good", changes.clone()).await;
+        let reply = stand.exchange("blog", &token).await;
+        assert!(reply.text().contains(words), "{changes}: {}", reply.text());
+        reply.expect(401);
+    }
+    let token = stand.job("good", json!({})).await;
+    for (app, token) in [("shop", token.as_str()), ("nosuch", &token), ("blog", "x"), ("blog", "")] {
+        stand.exchange(app, token).await.expect(401);
+    }
+
+    // It is changed once, also when it comes twice at once.
+    let (one, two) = tokio::join!(stand.exchange("blog", &token), stand.exchange("blog", &token));
+    let mut answers = [one.status.as_u16(), two.status.as_u16()];
+    answers.sort_unstable();
+    assert!(answers[0] == 201 && [401, 409].contains(&answers[1]), "{answers:?}");
+    stand.exchange("blog", &token).await.expect(401);
+    let tag = stand.job("good", json!({"ref": "refs/tags/v1.0"})).await;
+    stand.exchange("blog", &tag).await.expect(201);
+    // Somebody made a repository of the same name anew.
+    let token = stand.job("good", json!({"repository_id": "43"})).await;
+    let reply = stand.exchange("blog", &token).await;
+    assert!(reply.text().contains("made anew"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_replay_is_known_after_a_restart_and_new_keys_are_found() {
+    let mut stand = Stand::new().await;
+    let token = stand.job("good", json!({})).await;
+    stand.exchange("blog", &token).await.expect(201);
+    stand.panel.stop().await;
+    stand.panel.start_again().await;
+    let reply = stand.exchange("blog", &token).await;
+    assert!(reply.text().contains("changed already"), "{}", reply.text());
+    let old = stand.job("good", json!({})).await;
+    stand.forge.tell(&stand.panel, "/rotate", json!({})).await;
+    eventually_ok("the new key is known", SOON, || async {
+        let token = stand.job("good", json!({})).await;
+        let reply = stand.exchange("blog", &token).await;
+        if reply.status.as_u16() == 201 { Ok(()) } else { Err(reply.text()) }
+    })
+    .await;
+    stand.exchange("blog", &old).await.expect(401);
+}
+
+#[tokio::test]
+async fn what_no_trust_can_be() {
+    let stand = Stand::new().await;
+    for wrong in [
+        json!({"repository": "blog", "branches": ["main"]}),
+        json!({"repository": "ada/blog"}),
+        json!({"repository": "ada/blog", "branches": ["[z-a"]}),
+        json!({"repository": "ada/blog", "branches": ["main"], "issuer": "http://gitlab.example.com"}),
+    ] {
+        stand.panel.post("/api/v1/apps/blog/ci-trusts", wrong).await.expect(422);
+    }
+    let listed = stand.panel.cli(&["ci-trust", "list", "blog"]).await.expect(0).stdout;
+    assert!(listed.contains("ada/blog") && listed.contains("tag v*"), "{listed}");
+}
+
+/// The script of the workflow, as a runner runs it.
+#[tokio::test]
+async fn the_workflow_that_is_offered_says_how_it_ended() {
+    let stand = Stand::new().await;
+    let workflow = stand.panel.cli(&["ci-trust", "workflow", "blog"]).await.expect(0).stdout;
+    let (head, script) = workflow.split_once("        run: |\n").expect("it has a script");
+    assert!(head.contains("id-token: write"), "{head}");
+    let script: String = script
+        .lines()
+        .map(|line| format!("{}\n", line.trim_start_matches("          ")))
+        .collect();
+    let app = stand.panel.get("/api/v1/apps/blog").await.expect(200).json();
+    assert!(head.contains(&text(&app, "id")), "{head}");
+    let mut runner = Command::new("bash");
+    // The panel of a test has a certificate of its own, and no name.
+    let audience = format!("audience={}", stand.audience);
+    let script = script.replace("curl -", "curl -k -").replace("audience=$PANEL", &audience);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("script"), script).unwrap();
+    let ran = runner
+        .arg(folder.path().join("script"))
+        .env("PANEL", stand.panel.url())
+        .env("APP", text(&app, "id"))
+        .env("GITHUB_SHA", "0".repeat(40))
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of the runner")
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/runner?x=1", stand.forge.issuer))
+        .output();
+    let ran = tokio::time::timeout(Duration::from_secs(120), ran).await.expect("it ends").unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    // Without an engine the deployment fails: the job must fail with it, and show the log.
+    assert!(!ran.status.success() && said.contains("The deployment is failed."), "{said}");
+}
