@@ -183,3 +183,54 @@ async fn docker_an_app_that_runs_by_the_clock() {
         .expect(422);
     assert!(wrong.text().contains("\"start\""), "{}", wrong.text());
 }
+
+#[tokio::test]
+async fn a_window_is_changed() {
+    let panel = TestPanel::start().await;
+    let always = ["freeze", "add", "weekend", "--everywhere", "--at", "* * * * *", "--for", "1h"];
+    panel.cli(&always).await.expect(0);
+    panel
+        .create_app(json!({"name": "hello", "source": {"kind": "image", "reference": "nginx:1"}, "deploy": false}))
+        .await;
+    panel.post("/api/v1/apps/hello/deployments", json!({})).await.expect(409);
+    let made = panel.list("/api/v1/freezes").await.remove(0);
+    // What is not said stays.
+    let changed = panel
+        .cli(&["freeze", "update", "weekend", "--name", "nights", "--at", "0 0 29 2 *"])
+        .await
+        .expect(0)
+        .stdout;
+    assert!(changed.contains("the freeze nights holds next at"), "{changed}");
+    let now = panel.list("/api/v1/freezes").await.remove(0);
+    for same in ["id", "minutes", "zone", "by", "created_at", "environment"] {
+        assert_eq!(now[same], made[same], "{same}");
+    }
+    panel.post("/api/v1/apps/hello/deployments", json!({})).await.expect(202);
+    panel
+        .cli(&["freeze", "update", "nights", "--environment", "production"])
+        .await
+        .expect(0);
+    let until = [
+        "freeze",
+        "update",
+        "nights",
+        "--from",
+        "2030-01-01T00:00:00Z",
+        "--until",
+        "2030-01-02T00:00:00Z",
+    ];
+    panel.cli(&until).await.expect(0);
+    let now = panel.list("/api/v1/freezes").await.remove(0);
+    assert_eq!((text(&now, "from").as_str(), &now["cron"]), ("2030-01-01T00:00:00Z", &Value::Null));
+    assert_eq!(now["environment"]["name"], "production");
+    let path = format!("/api/v1/freezes/{}", text(&now, "id"));
+    let over = json!({"name": "x", "everywhere": true, "from": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"});
+    panel.put(&path, over).await.expect(422);
+    panel
+        .put(
+            "/api/v1/freezes/frz_none",
+            json!({"name": "x", "everywhere": true, "cron": "@daily", "minutes": 1}),
+        )
+        .await
+        .expect(404);
+}

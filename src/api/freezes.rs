@@ -97,6 +97,17 @@ impl From<app::FreezeView> for Freeze {
 }
 
 impl FreezeCreate {
+    /// Who may is asked before what is wrong with the times.
+    fn wish(self, who: &Signed) -> Answer<app::FreezeWish> {
+        who.actor.may(types::Action::Administer)?;
+        Ok(app::FreezeWish {
+            when: self.when()?,
+            name: self.name,
+            everywhere: self.everywhere.unwrap_or(false),
+            project: self.project,
+            environment: self.environment,
+        })
+    }
     fn when(&self) -> Answer<FreezeWhen> {
         match (self.from, self.until, &self.cron, self.minutes) {
             (Some(from), Some(until), None, None) => Ok(FreezeWhen::Once {
@@ -138,18 +149,22 @@ impl FreezesApi {
     /// may deploy anyway with a reason, which the audit log has. Rolling back stays possible.
     #[oai(path = "/freezes", method = "post", operation_id = "freeze_create")]
     async fn freeze_create(&self, who: Signed, body: Json<FreezeCreate>) -> Answer<Created<Freeze>> {
-        let when = body.0.when();
-        let body = body.0;
-        // Who may is asked before what is wrong with the times.
-        who.actor.may(types::Action::Administer)?;
-        let wish = app::FreezeWish {
-            name: body.name,
-            everywhere: body.everywhere.unwrap_or(false),
-            project: body.project,
-            environment: body.environment,
-            when: when?,
-        };
-        Ok(created(self.0.freezes.create(&who.actor, wish).await?))
+        Ok(created(self.0.freezes.create(&who.actor, body.0.wish(&who)?).await?))
+    }
+
+    /// Replace a freeze window
+    ///
+    /// All of it but who made it. One that holds no more ends at once, and what waited is deployed.
+    #[oai(path = "/freezes/:id", method = "put", operation_id = "freeze_replace")]
+    async fn freeze_replace(
+        &self,
+        who: Signed,
+        /// Its id.
+        id: Path<String>,
+        body: Json<FreezeCreate>,
+    ) -> Answer<Json<Freeze>> {
+        let wish = body.0.wish(&who)?;
+        Ok(Json(self.0.freezes.replace(&who.actor, &id.0, wish).await?.into()))
     }
 
     /// Delete a freeze window

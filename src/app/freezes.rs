@@ -60,38 +60,57 @@ impl Freezes {
     pub async fn create(&self, actor: &Actor, wish: FreezeWish) -> Result<FreezeView> {
         actor.may(Action::Administer)?;
         let ground = &self.ground;
-        let name = wish.name.trim().to_owned();
-        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-            return Err(Error::invalid("name", "must be one line of 1 to 100 letters"));
-        }
-        let now = ground.world.now();
-        check(&wish.when, now)?;
+        let (name, environment) = self.checked(actor, &wish)?;
         let own = ground.store.freezes.list()?.into_iter();
         if own.filter(|freeze| freeze.organization == actor.organization).count() >= MOST {
             return Err(Error::busy(format!("there are {MOST} freeze windows, which is the most")));
         }
-        let environment = match wish.everywhere {
-            true => None,
-            false => Some(find_environment(
-                ground,
-                actor,
-                Action::View,
-                wish.project.as_deref(),
-                wish.environment.as_deref(),
-            )?),
-        };
         let freeze = Freeze {
             id: ground.world.id(),
             organization: actor.organization.clone(),
-            environment: environment.map(|environment| environment.id),
+            environment,
             name,
             when: wish.when,
-            created_at: now,
+            created_at: ground.world.now(),
             created_by: actor.who.to_string(),
         };
         let freeze = ground.store.freezes.insert(freeze).await?.value;
         self.tell(actor, &freeze, "made").await;
         self.view(freeze)
+    }
+
+    /// Makes it what is wished; who made it stays. One that holds no more ends at once.
+    pub async fn replace(&self, actor: &Actor, id: &str, wish: FreezeWish) -> Result<FreezeView> {
+        actor.may(Action::Administer)?;
+        let ground = &self.ground;
+        let found = ground.store.freezes.find(id)?;
+        let freeze = owned(ground, actor, Action::View, found, Kind::Freeze, id)?;
+        let (name, environment) = self.checked(actor, &wish)?;
+        let change = |freeze: &mut Freeze| {
+            freeze.name.clone_from(&name);
+            freeze.environment.clone_from(&environment);
+            freeze.when = wish.when.clone();
+            Ok(())
+        };
+        let freeze = ground.store.freezes.update(freeze.id.as_str(), change).await?.value;
+        self.tell(actor, &freeze, "changed").await;
+        self.view(freeze)
+    }
+
+    /// Its name, and its environment unless it is everywhere.
+    fn checked(&self, actor: &Actor, wish: &FreezeWish) -> Result<(String, Option<EnvironmentId>)> {
+        let ground = &self.ground;
+        let name = wish.name.trim().to_owned();
+        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+            return Err(Error::invalid("name", "must be one line of 1 to 100 letters"));
+        }
+        check(&wish.when, ground.world.now())?;
+        if wish.everywhere {
+            return Ok((name, None));
+        }
+        let (project, environment) = (wish.project.as_deref(), wish.environment.as_deref());
+        let environment = find_environment(ground, actor, Action::View, project, environment)?;
+        Ok((name, Some(environment.id)))
     }
 
     /// One that holds ends at once; what waited is deployed.

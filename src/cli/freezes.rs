@@ -8,7 +8,10 @@ use crate::{
     spans,
 };
 use clap::{Args, Subcommand};
-use client::types::{Freeze, FreezeCreate};
+use client::{
+    Client,
+    types::{Freeze, FreezeCreate},
+};
 use types::{Clock, SystemClock};
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +24,8 @@ pub enum Command {
     /// While it holds, pushes are held in the inbox and deployed when it ends, people are refused, and an administrator may
     /// deploy anyway: serverkit deploy NAME --anyway WHY. Rolling back stays possible.
     Add(Add),
+    /// Change a freeze window; what is not said stays
+    Update(Update),
     /// Delete a freeze window; one that holds ends at once
     #[command(visible_alias = "rm")]
     Remove(Named),
@@ -57,6 +62,39 @@ pub struct Add {
 }
 
 #[derive(Debug, Args)]
+pub struct Update {
+    /// Its name or id (see `serverkit freeze list`)
+    freeze: String,
+    /// A new name
+    #[arg(long)]
+    name: Option<String>,
+    /// In all of the organization
+    #[arg(long, conflicts_with_all = ["project", "environment"])]
+    everywhere: bool,
+    /// Project (name or id)
+    #[arg(long, requires = "environment")]
+    project: Option<String>,
+    /// Environment (name or id)
+    #[arg(long)]
+    environment: Option<String>,
+    /// It holds once: its beginning
+    #[arg(long, value_name = "MOMENT", conflicts_with_all = ["at", "lasts", "zone"])]
+    from: Option<String>,
+    /// Its end
+    #[arg(long, value_name = "MOMENT", conflicts_with_all = ["at", "lasts", "zone"])]
+    until: Option<String>,
+    /// It begins again and again: when
+    #[arg(long, value_name = "CRON")]
+    at: Option<String>,
+    /// How long it holds each time, such as 64h
+    #[arg(long = "for", id = "lasts", value_name = "SPAN", value_parser = spans::seconds)]
+    lasts: Option<u32>,
+    /// The time zone of the times
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct Named {
     /// Its name or id (see `serverkit freeze list`)
     freeze: String,
@@ -85,17 +123,59 @@ pub async fn run(context: &Context, command: Command) -> Result {
             let made = client.ask(client.freeze_create(&body)).await?;
             context.out.answer(&made.json, || described(&made.value))
         }
+        Command::Update(args) => {
+            let known = find(&client, &args.freeze).await?;
+            let body = changed(&known, args);
+            let made = client.ask(client.freeze_replace(&known.id, &body)).await?;
+            context.out.answer(&made.json, || described(&made.value))
+        }
         Command::Remove(args) => {
-            let all = lists::all::<Freeze, _>(async |cursor| client.ask(client.freeze_list(cursor, lists::LIMIT)).await).await?;
-            let mut named = all.items.iter().filter(|one| one.id == args.freeze || one.name == args.freeze);
-            let id = match (named.next(), named.next()) {
-                (Some(one), None) => one.id.clone(),
-                (Some(_), Some(_)) => return Err(Failure::usage(format!("several are called `{}`; use the id", args.freeze))),
-                (None, _) => return Err(Failure::not_found(format!("no freeze window named `{}`", args.freeze))),
-            };
-            let done = client.ask(client.freeze_delete(&id)).await?;
+            let known = find(&client, &args.freeze).await?;
+            let done = client.ask(client.freeze_delete(&known.id)).await?;
             context.out.answer(&done.json, || format!("the freeze {} is gone", args.freeze))
         }
+    }
+}
+
+async fn find(client: &Client, called: &str) -> Result<Freeze> {
+    let all = lists::all::<Freeze, _>(async |cursor| client.ask(client.freeze_list(cursor, lists::LIMIT)).await).await?;
+    let mut named = all.items.into_iter().filter(|one| one.id == called || one.name == called);
+    match (named.next(), named.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(Failure::usage(format!("several are called `{called}`; use the id"))),
+        (None, _) => Err(Failure::not_found(format!("no freeze window named `{called}`"))),
+    }
+}
+
+/// The window as it is, with what was said.
+fn changed(known: &Freeze, args: Update) -> FreezeCreate {
+    let moved = args.environment.is_some();
+    let place = known.environment.as_ref().map(|environment| environment.id.clone());
+    let once = args.from.is_some() || args.until.is_some();
+    let again = args.at.is_some() || args.lasts.is_some() || args.zone.is_some();
+    let (from, until) = match again {
+        true => (None, None),
+        false => (args.from.or(known.from.clone()), args.until.or(known.until.clone())),
+    };
+    let minutes = args.lasts.map(|seconds| seconds.div_ceil(60));
+    let (cron, zone, minutes) = match once {
+        true => (None, None, None),
+        false => (
+            args.at.or(known.cron.clone()),
+            args.zone.or(known.zone.clone()),
+            minutes.or(known.minutes),
+        ),
+    };
+    FreezeCreate {
+        name: args.name.unwrap_or_else(|| known.name.clone()),
+        everywhere: Some(args.everywhere || (!moved && place.is_none())),
+        project: args.project,
+        environment: if args.everywhere { None } else { args.environment.or(place) },
+        from,
+        until,
+        cron,
+        zone,
+        minutes,
     }
 }
 

@@ -205,6 +205,7 @@ export const api = {
   variableRestore: (/** @type {string} */ owner, /** @type {string} */ version) => post('/variables/restore', { version }, { query: { owner } }),
   freezeList: () => /** @type {Promise<S<'Freeze'>[]>} */ (get('/freezes').then((page) => page.items)),
   freezeCreate: (/** @type {S<'FreezeCreate'>} */ body) => /** @type {Promise<S<'Freeze'>>} */ (post('/freezes', body)),
+  freezeReplace: (/** @type {string} */ id, /** @type {S<'FreezeCreate'>} */ body) => /** @type {Promise<S<'Freeze'>>} */ (put(`/freezes/${enc(id)}`, body)),
   freezeDelete: (/** @type {string} */ id) => del(`/freezes/${enc(id)}`),
   jobList: (/** @type {string} */ app) => /** @type {Promise<S<'AppJob'>[]>} */ (get(`/apps/${enc(app)}/jobs`).then((page) => page.items)),
   jobCreate: (/** @type {string} */ app, /** @type {S<'AppJobCreate'>} */ body) => /** @type {Promise<S<'AppJob'>>} */ (post(`/apps/${enc(app)}/jobs`, body)),

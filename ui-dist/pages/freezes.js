@@ -26,6 +26,7 @@ export default function FreezesPage() {
   const can = has('administer');
   const again = (/** @type {unknown} */ done) => { if (done) found.load(); };
   const create = () => showForm('New freeze window', (close, leave) => h(FreezeForm, { projects, close, leave }), { wide: true }).then(again);
+  const edit = (/** @type {Freeze} */ one) => showForm(`Change ${one.name}`, (close, leave) => h(FreezeForm, { projects, known: one, close, leave }), { wide: true }).then(again);
   const remove = (/** @type {Freeze} */ one) => confirm({ title: `Delete the freeze ${one.name}?`, text: one.holds_until ? 'It ends at once, and pushes that wait are deployed.' : 'It will not hold again.', objects: [{ icon: 'circle-pause', label: one.name, note: place(one) }], action: 'Delete', run: () => api.freezeDelete(one.id) }).then(again);
   const add = can ? html`<button type="button" class="btn primary" onClick=${create}>${icon('plus')}Add window</button>` : null;
   return html`<div class="page">${h(PageHead, { title: 'Freeze windows', note: 'Times in which nothing is deployed: pushes wait until the end, rolling back stays possible', actions: found.value.value?.length ? add : null })}
@@ -36,7 +37,7 @@ export default function FreezesPage() {
         { id: 'when', label: 'When', width: '34%', cell: (one) => (one.cron ? html`<span class="cell-two"><code>${one.cron}</code><span>${one.zone}, for ${duration((one.minutes ?? 0) * 60_000)}</span></span>` : html`<span class="cell-two"><span>${one.from ? exact(one.from) : ''}</span><span>to ${one.until ? exact(one.until) : ''}</span></span>`) },
         { id: 'now', label: 'Now', width: '150px', card: 'tail', cell: (one) => (one.holds_until ? html`<span title=${exact(one.holds_until)}>${h(State, { state: 'frozen', detail: null })}</span>` : one.next_at ? html`<span class="dim" title=${exact(one.next_at)}>in ${duration(Math.max(0, Date.parse(one.next_at) - moment.value))}</span>` : html`<span class="faint">over</span>`) },
         { id: 'by', label: 'By', width: '18%', optional: true, cell: (one) => html`<span class="dim cut" title=${one.by}>${one.by}</span>` },
-        { id: 'actions', label: '', width: '60px', align: 'right', card: 'plain', cell: (one) => (can ? html`<span class="cell-actions"><button type="button" class="btn ghost small square" aria-label=${`Delete the freeze ${one.name}`} title="Delete" onClick=${() => remove(one)}>${icon('trash-2')}</button></span>` : null) },
+        { id: 'actions', label: '', width: '96px', align: 'right', card: 'plain', cell: (one) => (can ? html`<span class="cell-actions"><button type="button" class="btn ghost small square" aria-label=${`Change the freeze ${one.name}`} title="Change" onClick=${() => edit(one)}>${icon('pencil')}</button><button type="button" class="btn ghost small square" aria-label=${`Delete the freeze ${one.name}`} title="Delete" onClick=${() => remove(one)}>${icon('trash-2')}</button></span>` : null) },
       ],
       empty: h(Empty, { icon: 'circle-pause', title: 'No freeze windows', text: 'A window keeps deployments out of an environment, or of all of them: over the weekend, at night, in the week before Christmas.', action: add }),
     }))}</div>`;
@@ -45,9 +46,18 @@ export default function FreezesPage() {
 /** @param {Freeze} one */
 const place = (one) => (one.environment ? `${one.project} / ${one.environment.name}` : 'All environments');
 
-/** @param {{ projects: Project[], close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
-function FreezeForm({ projects, close, leave }) {
-  const form = useForm({ name: '', place: '', kind: 'repeated', cron: USUAL.weekend.cron, zone: Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'UTC', hours: USUAL.weekend.hours, from: '', until: '' });
+/** What `datetime-local` shows of a moment. @param {string} at */
+const local = (at) => { const there = new Date(at); return new Date(there.getTime() - there.getTimezoneOffset() * 60_000).toISOString().slice(0, 16); };
+
+/** @param {Freeze | undefined} known */
+const valuesOf = (known) => ({
+  name: known?.name ?? '', place: known?.environment?.id ?? '', kind: known?.from ? 'once' : 'repeated', cron: known?.cron ?? USUAL.weekend.cron, zone: known?.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'UTC',
+  hours: known?.minutes ? String(known.minutes / 60) : USUAL.weekend.hours, from: known?.from ? local(known.from) : '', until: known?.until ? local(known.until) : '',
+});
+
+/** @param {{ projects: Project[], known?: Freeze, close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
+function FreezeForm({ projects, known, close, leave }) {
+  const form = useForm(valuesOf(known));
   const v = form.values.value;
   const cancel = leaving(form, close, leave);
   const places = [{ value: '', label: 'All environments' }, ...projects.flatMap((project) => project.environments.map((one) => ({ value: one.id, label: `${project.name} / ${one.name}` })))];
@@ -55,10 +65,11 @@ function FreezeForm({ projects, close, leave }) {
   const save = async () => {
     const where = v.place ? { environment: v.place } : { everywhere: true };
     const when = v.kind === 'repeated' ? { cron: v.cron.trim(), zone: v.zone.trim(), minutes: Math.round(Number(v.hours.replace(',', '.')) * 60) || 0 } : { from: at(v.from), until: at(v.until) };
-    close(await api.freezeCreate({ name: v.name.trim(), ...where, ...when }));
+    const body = { name: v.name.trim(), ...where, ...when };
+    close(await (known ? api.freezeReplace(known.id, body) : api.freezeCreate(body)));
   };
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>
-    ${h(DialogHead, { title: 'New freeze window', note: 'While it holds, pushes wait in the inbox. An administrator may deploy anyway with a reason.', close: cancel })}
+    ${h(DialogHead, { title: known ? `Change ${known.name}` : 'New freeze window', note: 'While it holds, pushes wait in the inbox. An administrator may deploy anyway with a reason.', close: cancel })}
     <div class="form-row">${h(TextField, { label: 'Why', value: v.name, set: form.set('name'), required: true, autofocus: true, placeholder: 'weekend', error: form.error('name') })}${h(SelectField, { label: 'Where', value: v.place, set: form.set('place'), options: places, error: form.error('environment') })}</div>
     ${h(SelectField, { label: 'When', value: v.kind, set: form.set('kind'), options: [{ value: 'repeated', label: 'Again and again' }, { value: 'once', label: 'Once' }] })}
     ${v.kind === 'repeated' ? html`<div class="form-row">${h(TextField, { label: 'Begins at', value: v.cron, set: form.set('cron'), mono: true, required: true, hint: 'Minute, hour, day of month, month, day of week: 0 16 * * FRI is Friday at 16:00.', error: form.error('cron') })}${h(TextField, { label: 'Time zone', value: v.zone, set: form.set('zone'), mono: true, required: true, error: form.error('zone') })}</div>
@@ -66,5 +77,5 @@ function FreezeForm({ projects, close, leave }) {
       <div class="row"><button type="button" class="btn small" onClick=${() => { form.set('cron')(USUAL.weekend.cron); form.set('hours')(USUAL.weekend.hours); }}>Weekends</button><button type="button" class="btn small" onClick=${() => { form.set('cron')(USUAL.nights.cron); form.set('hours')(USUAL.nights.hours); }}>Nights</button></div>`
       : html`<div class="form-row">${h(TextField, { label: 'From', type: 'datetime-local', value: v.from, set: form.set('from'), required: true, error: form.error('from') })}${h(TextField, { label: 'Until', type: 'datetime-local', value: v.until, set: form.set('until'), required: true, error: form.error('until', 'when') })}</div>`}
     ${h(FormProblem, { text: form.general(['name', 'environment', 'cron', 'zone', 'minutes', 'from', 'until', 'when']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: 'Add window' })}</footer></form>`;
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: known ? 'Save' : 'Add window' })}</footer></form>`;
 }
