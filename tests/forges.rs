@@ -478,6 +478,34 @@ async fn a_forge_that_cannot_be_told_holds_nothing_up() {
         .expect(409);
 }
 
+/// The source cannot be fetched, so no commit is known: the forge shows the failure beside what the branch has.
+#[tokio::test]
+async fn a_deployment_without_a_source_is_told_too() {
+    let stand = Stand::new(None).await;
+    let panel = &stand.panel;
+    for (kind, state) in [
+        ("github", "failure"),
+        ("gitlab", "failed"),
+        ("bitbucket", "FAILED"),
+        ("gitea", "failure"),
+    ] {
+        let more = if kind == "bitbucket" {
+            json!({"token": TOKEN, "user": "ada@example.com"})
+        } else {
+            json!({"token": TOKEN})
+        };
+        stand.connect(kind, more).await;
+        panel.create_app(app(kind, kind)).await;
+        let deployment = panel.newest(kind).await;
+        panel.fails(&text(&deployment, "id")).await;
+        let report = reported(panel, &text(&deployment, "id"), |report| report["told"] == "failure").await;
+        let commit = "a".repeat(40);
+        assert_eq!(report["commit"], json!(commit), "{report}");
+        let told = told(&stand.seen().await, kind, &commit);
+        assert_eq!(told.iter().map(|one| one.0.as_str()).collect::<Vec<_>>(), [state], "{told:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_forges_token_goes_to_its_own_repositories() {
     let stand = Stand::new(None).await;

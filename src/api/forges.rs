@@ -185,6 +185,7 @@ pub struct ForgeReport {
     pub forge: String,
     /// `owner/name`
     pub repository: String,
+    /// Empty: it failed before it had its source, and the forge is still to be asked which commit the branch has.
     pub commit: String,
     /// As the forge shows it, behind `serverkit/`.
     pub place: String,

@@ -10,10 +10,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use source::forges::Status;
+use source::forges::{ForgeApi, Status};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
-use types::{Actor, App, CommitState, Deployment, DeploymentId, Error, Fact, ForgeReport, Phase, Result, report};
+use types::{
+    Actor, App, Cause, CommitState, Deployment, DeploymentId, Error, Fact, ForgeReport, Phase, RepositoryPath, Result, Source, report,
+};
 
 /// Forges that are asked at the same time.
 const AT_ONCE: usize = 8;
@@ -40,8 +42,14 @@ impl ForgeReporter {
 
 /// Adds to a batch what a forge is to be told of this deployment, as it is now. The caller wakes the reporter.
 pub(crate) fn note(ground: &Ground, app: &App, deployment: &Deployment, batch: Batch) -> Result<Batch> {
-    let (Some(repository), Some(commit)) = (repository_of(app), commit_of(deployment)) else {
+    let Some(repository) = repository_of(app) else {
         return Ok(batch);
+    };
+    // One that failed before it had its source is shown beside what its branch has; the forge is asked for that when it is told.
+    let commit = match commit_of(deployment) {
+        Some(commit) => commit,
+        None if deployment.phase == Phase::Failed && branch_of(app, deployment).is_some() => String::new(),
+        None => return Ok(batch),
     };
     let now = ground.world.now();
     if let Some(mut known) = ground.store.forge_reports.find(deployment.id.as_str())? {
@@ -86,6 +94,24 @@ fn commit_of(deployment: &Deployment) -> Option<String> {
     }
     let asked = deployment.reference.as_ref()?.as_str();
     (asked.len() == 40 && asked.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| asked.to_lowercase())
+}
+
+/// The branch that was to be deployed, by name. What goes back or is promoted has nothing to do with it.
+fn branch_of(app: &App, deployment: &Deployment) -> Option<String> {
+    let (Source::Git(git), Cause::Manual | Cause::Created | Cause::Push { .. }) = (&app.source, &deployment.cause) else {
+        return None;
+    };
+    let wanted = deployment.reference.as_ref().or(git.branch.as_ref())?;
+    Some(wanted.as_str().trim_start_matches("refs/heads/").to_owned())
+}
+
+/// The commit that a branch has at the forge now.
+async fn tip_of(api: &ForgeApi, path: &RepositoryPath, branch: Option<String>) -> Result<String> {
+    let gone = || Error::busy("there is no commit to show it beside: the branch is not at the forge");
+    let branch = branch.ok_or_else(gone)?;
+    let found = api.branches(path, &branch).await?.items;
+    let tip = found.into_iter().find(|one| one.name == branch);
+    tip.map(|one| one.commit).ok_or_else(gone)
 }
 
 /// `production/blog`; with the project in front where the organization has several.
@@ -149,8 +175,8 @@ async fn tell(ground: &Arc<Ground>, stored: Stored<ForgeReport>) -> Result<Optio
         return Ok(None);
     };
     let state = state_of(deployment.phase);
-    let mut record = stored.record.clone();
-    let telling = tokio::time::timeout(TELLING, say(ground, &app, &deployment, &stored, state, &mut record));
+    let (mut record, mut commit) = (stored.record.clone(), stored.commit.clone());
+    let telling = tokio::time::timeout(TELLING, say(ground, &app, &deployment, &stored, state, &mut record, &mut commit));
     let said = telling
         .await
         .unwrap_or_else(|_| Err(Error::unavailable("the forge did not answer in time")));
@@ -158,6 +184,7 @@ async fn tell(ground: &Arc<Ground>, stored: Stored<ForgeReport>) -> Result<Optio
     let now = ground.world.now();
     let note = |known: &mut ForgeReport| {
         known.record.clone_from(&record);
+        known.commit.clone_from(&commit);
         known.problem.clone_from(&problem);
         known.updated_at = now;
         if problem.is_some() {
@@ -217,6 +244,7 @@ async fn say(
     known: &ForgeReport,
     state: CommitState,
     record: &mut Option<String>,
+    commit: &mut String,
 ) -> Result<()> {
     let connection = connection_of(ground, &known.repository)?;
     let path = &known.repository.path;
@@ -234,8 +262,11 @@ async fn say(
         site: site.as_deref(),
         production: known.production,
     };
-    api.tell(path, &known.commit, &status).await?;
-    let made = api.record(path, &known.commit, record.as_deref(), &status).await?;
+    if commit.is_empty() {
+        *commit = tip_of(&api, path, branch_of(app, deployment)).await?;
+    }
+    api.tell(path, commit, &status).await?;
+    let made = api.record(path, commit, record.as_deref(), &status).await?;
     if made.is_some() {
         *record = made;
     }

@@ -275,7 +275,10 @@ async fn report(context: &Context, args: Report) -> Result {
     context.out.answer(&answer.json, || match &answer.value.report {
         None => "no forge is told of it: the app is from no connected forge, or there is no commit yet".to_owned(),
         Some(report) => {
-            let commit: String = report.commit.chars().take(10).collect();
+            let commit: String = match report.commit.is_empty() {
+                true => "the branch's newest commit".to_owned(),
+                false => report.commit.chars().take(10).collect(),
+            };
             let told = match report.told {
                 Some(told) => format!("{} knows {commit} as {told}", report.repository),
                 None => format!("{} was not told of {commit} yet", report.repository),

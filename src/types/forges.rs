@@ -196,7 +196,7 @@ pub struct ForgeReport {
     pub app: AppId,
     pub deployment: DeploymentId,
     pub repository: ForgeRepository,
-    /// 40 hex digits.
+    /// 40 hex digits; empty while the forge is still to be asked which commit the branch has.
     pub commit: String,
     /// Where it is deployed to, as the forge shows it: `production/blog`. It stays while this is told of.
     pub place: String,
