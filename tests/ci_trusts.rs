@@ -130,7 +130,7 @@ async fn forged_and_foreign_tokens_get_nothing() {
         reply.expect(401);
     }
     let token = stand.job("good", json!({})).await;
-    for (app, token) in [("shop", token.as_str()), ("nosuch", &token), ("blog", "x"), ("blog", "")] {
+    for (app, token) in [("shop", token.as_str()), ("nosuch", token.as_str()), ("blog", "x"), ("blog", "")] {
         stand.exchange(app, token).await.expect(401);
     }
 

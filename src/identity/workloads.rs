@@ -11,7 +11,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 use types::{Error, Result, Time, World};
 use url::Url;
@@ -28,10 +28,10 @@ const BYTES: usize = 16 << 10;
 /// The issuers that were asked for their keys lately.
 pub struct Workloads {
     world: World,
-    known: Mutex<HashMap<String, Keys>>,
+    /// Each issuer has a lock of its own: one that does not answer holds up nobody else's jobs.
+    known: Mutex<HashMap<String, Arc<Mutex<Option<Keys>>>>>,
 }
 
-#[derive(Clone)]
 struct Keys {
     set: Value,
     read_at: Time,
@@ -85,20 +85,20 @@ impl Workloads {
 
     /// The issuer's keys, no older than this.
     async fn keys(&self, issuer: &str, oldest: Duration) -> Result<Value> {
+        let own = self.known.lock().await.entry(issuer.to_owned()).or_default().clone();
         // One reading at a time: others find what the first one read.
-        let mut known = self.known.lock().await;
+        let mut known = own.lock().await;
         let now = self.world.now();
-        if let Some(keys) = known.get(issuer)
+        if let Some(keys) = known.as_ref()
             && now.since(keys.read_at) < oldest
         {
             return Ok(keys.set.clone());
         }
         let set = read_keys(issuer).await?;
-        let keys = Keys {
+        *known = Some(Keys {
             set: set.clone(),
             read_at: now,
-        };
-        known.insert(issuer.to_owned(), keys);
+        });
         Ok(set)
     }
 }
