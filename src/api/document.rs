@@ -260,6 +260,7 @@ mod tests {
         open.sort_unstable();
         let expected = [
             "catalog_schema",
+            "ci_token_create",
             "invitation_accept",
             "invitation_look",
             "passkey_ask",

@@ -79,8 +79,8 @@ pub async fn run(context: &Context, command: Command) -> Result {
             let body = CiTrustCreate {
                 issuer: args.issuer,
                 repository: args.repository,
-                branches: args.branches,
-                tags: args.tags,
+                branches: Some(args.branches),
+                tags: Some(args.tags),
                 environment: args.environment,
                 workflow: args.workflow,
             };
