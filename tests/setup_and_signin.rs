@@ -589,6 +589,7 @@ fn fill(path: &str) -> String {
             "catalog" | "catalogs" | "templates" => "no-such-app".to_owned(),
             "deployments" => format!("dep_{nobody}"),
             "releases" => format!("rel_{nobody}"),
+            "ci-trusts" => format!("cit_{nobody}"),
             "freezes" => format!("frz_{nobody}"),
             "jobs" => format!("job_{nobody}"),
             "runs" => format!("run_{nobody}"),
