@@ -207,6 +207,8 @@ async fn the_workflow_that_is_offered_says_how_it_ended() {
         .env("PANEL", stand.panel.url())
         .env("APP", text(&app, "id"))
         .env("GITHUB_SHA", "0".repeat(40))
+        .env("GITHUB_RUN_ID", "7")
+        .env("GITHUB_RUN_ATTEMPT", "1")
         .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of the runner")
         .env("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/runner?x=1", stand.forge.issuer))
         .output();

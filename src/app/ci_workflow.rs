@@ -42,17 +42,20 @@ jobs:
         run: |
           set -euo pipefail
           # This job's own ID token is changed for a token that can deploy this app, for an hour.
-          # With a token that is kept as a secret of the repository: token=${{ secrets.SERVERKIT_TOKEN }}
+          # Whoever keeps a token as a secret of the repository puts that into `token` instead.
           id_token=$(curl -fsS --retry 3 -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \
             "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=$PANEL" | jq -er .value)
           echo "::add-mask::$id_token"
-          token=$(jq -n --arg app "$APP" --arg id_token "$id_token" '$ARGS.named' |
-            curl -sS --fail-with-body "$PANEL/api/v1/ci/token" -H "Content-Type: application/json" -d @- | jq -er .token)
+          answer=$(jq -n --arg app "$APP" --arg id_token "$id_token" '$ARGS.named' |
+            curl -sS --fail-with-body "$PANEL/api/v1/ci/token" -H "Content-Type: application/json" -d @-) || { echo "$answer"; exit 1; }
+          token=$(jq -er .token <<<"$answer")
           echo "::add-mask::$token"
           ask() {
             curl -sS --fail-with-body --retry 5 --retry-connrefused -H "Authorization: Bearer $token" -H "Content-Type: application/json" "$@"
           }
-          deployment=$(ask "$PANEL/api/v1/apps/$APP/deployments" -d 'WANTED' | jq -er .id)
+          answer=$(ask "$PANEL/api/v1/apps/$APP/deployments" -H "Idempotency-Key: $GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT" -d 'WANTED') ||
+            { echo "$answer"; exit 1; }
+          deployment=$(jq -er .id <<<"$answer")
           phase=queued
           until [[ $phase =~ ^(live|failed|cancelled|superseded)$ ]]; do
             sleep 3
