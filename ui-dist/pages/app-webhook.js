@@ -32,7 +32,7 @@ const lines = (/** @type {string} */ text) => text.split('\n').map((line) => lin
 
 /** @param {{ app: App }} props */
 export default function AppWebhook({ app }) {
-  return html`<div class="stack">${['git', 'image'].includes(app.source.kind) ? h(Pushes, { app }) : null}${h(CiTrusts, { app })}</div>`;
+  return html`<div class="stack">${h(Pushes, { app })}${h(CiTrusts, { app })}</div>`;
 }
 
 /** @param {{ app: App }} props */
