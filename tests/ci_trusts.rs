@@ -79,7 +79,7 @@ async fn a_job_gets_a_token_for_its_app_alone() {
     let tokens = stand.panel.list("/api/v1/tokens").await;
     let of_ci = tokens.iter().filter(|token| token["name"] == "CI of ada/blog").count();
     assert_eq!(of_ci, 2);
-    let events = stand.panel.list("/api/v1/events").await;
+    let events = stand.panel.list("/api/v1/events/history").await;
     assert!(events.iter().any(|event| event["kind"] == "ci_token_given"), "{events:?}");
 
     // Trusted no more: what was given ends at once.

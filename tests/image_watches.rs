@@ -30,7 +30,7 @@ async fn checked(panel: &TestPanel, app: &str, newer: bool) -> Value {
 }
 
 async fn told(panel: &TestPanel) -> usize {
-    let events = panel.list("/api/v1/events").await;
+    let events = panel.list("/api/v1/events/history").await;
     events.iter().filter(|event| event["kind"] == "newer_image_found").count()
 }
 

@@ -29,7 +29,7 @@ export function CiTrusts({ app }) {
   const button = html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Trust a repository</button>`;
   return h(Panel, {
     title: 'Deploy from CI', flush: true, note: 'GitHub Actions or GitLab CI deploy this app without a stored secret: the forge signs an ID token for each job, which is changed for a token for this app alone.',
-    actions: html`<span class="row">${trusts ? html`<button type="button" class="btn small ghost" onClick=${() => showWorkflow(trusts.workflow, trusts.audience)}>${icon('scroll-text')}Workflow</button>` : null}${can && trusts?.items.length ? button : null}</span>`,
+    foot: html`${trusts ? html`<button type="button" class="btn small ghost" onClick=${() => showWorkflow(trusts.workflow, trusts.audience)}>${icon('scroll-text')}Workflow</button>` : null}<span class="end row">${can && trusts?.items.length ? button : null}</span>`,
   }, h(/** @type {typeof Table<CiTrust>} */ (Table), {
     label: 'Trusted repositories', rows: trusts?.items, error: found.error.value, retry: found.load, keyOf: (one) => one.id,
     columns: [
