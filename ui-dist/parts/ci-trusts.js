@@ -45,7 +45,7 @@ export function CiTrusts({ app }) {
 
 /** @param {string} workflow @param {string} audience */
 const showWorkflow = (workflow, audience) => showDialog('Workflow', (close) => html`<div class="stack">${h(DialogHead, { title: 'A workflow for GitHub Actions', note: 'Put it into .github/workflows/deploy.yml. It waits for the outcome, and fails with the deployment.', close })}
-  <div class="row"><span class="end">${h(Copy, { text: workflow, label: 'Copy workflow' })}</span></div><pre class="code" tabindex="0" role="region" aria-label="Workflow">${workflow}</pre>
+  <div class="key-box"><code class="pre">${workflow}</code>${h(Copy, { text: workflow, label: 'Copy workflow' })}</div>
   <p class="hint">ID tokens are for the audience <code>${audience}</code>. The runner must reach it with a certificate that it believes.</p></div>`, { wide: true });
 
 /** @param {{ app: App, close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
