@@ -34,6 +34,7 @@ mod mail;
 mod passwords;
 mod policies;
 mod ports;
+mod quotas;
 mod registries;
 mod releases;
 mod replicas;

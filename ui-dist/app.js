@@ -42,6 +42,7 @@ const PAGES = [
   ['/forges/app', () => import('./pages/forges-app.js')],
   ['/forges/back', () => import('./pages/forges-back.js')],
   ['/freezes', () => import('./pages/freezes.js')],
+  ['/quotas', () => import('./pages/quotas.js')],
   ['/registries', () => import('./pages/registries.js')],
   ['/servers', () => import('./pages/servers.js')],
   ['/servers/:server', () => import('./pages/servers.js')],

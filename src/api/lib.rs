@@ -46,6 +46,7 @@ mod passkeys;
 mod passwords;
 mod policies;
 mod projects;
+mod quotas;
 mod registries;
 mod releases;
 mod rights;
@@ -276,6 +277,7 @@ type Operations = (
         edge::EdgeApi,
         allow_lists::AllowListsApi,
         api_limits::ApiLimitsApi,
+        quotas::QuotasApi,
     ),
     (
         projects::ProjectsApi,
@@ -346,6 +348,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             edge::EdgeApi(panel()),
             allow_lists::AllowListsApi(panel()),
             api_limits::ApiLimitsApi(panel()),
+            quotas::QuotasApi(panel()),
         ),
         (
             projects::ProjectsApi(panel()),

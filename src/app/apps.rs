@@ -15,6 +15,7 @@ use crate::{
     freezes,
     ground::Ground,
     projects::find_environment,
+    quotas,
     sight::{of, owned},
     timetable,
     variables::{VariableChange, sealed_variable},
@@ -220,6 +221,7 @@ impl Apps {
             desired: DesiredState::Running,
             hours: None,
             replicas: wish.replicas.unwrap_or(1),
+            demand: None,
             release: None,
             last_deployment: None,
             deployments: 0,
@@ -251,8 +253,11 @@ impl Apps {
         for change in wish.variables {
             batch = batch.insert(sealed_variable(ground, actor, VariableOwner::App(app.id.clone()), change)?);
         }
+        let _gate = quotas::gate(ground).await;
+        quotas::must_fit(ground, None, &app)?;
         // What is uploaded comes after this.
         if wish.deploy && !matches!(app.source, Source::Upload(_)) {
+            quotas::may_deploy(ground, &app, &Cause::Created)?;
             batch = deployments::queue(ground, actor.who.to_string(), &mut app, Cause::Created, Wanted::Usual, batch)?;
         }
         ground.store.commit(batch.insert(app.clone())).await?;
@@ -291,6 +296,7 @@ impl Apps {
             .apps
             .get(find_app(ground, actor, Action::Configure, app)?.id.as_str())?;
         not_trashed(&stored)?;
+        let before = stored.value.clone();
         let mut batch = Batch::new();
         if let Some(name) = change.name {
             stored.name = name;
@@ -367,6 +373,11 @@ impl Apps {
             stored.hours = checked.transpose()?;
         }
         replicas_fit(&stored)?;
+        if stored.limits != before.limits || stored.source != before.source {
+            quotas::reckon(ground, &mut stored.value)?;
+        }
+        let _gate = quotas::gate(ground).await;
+        quotas::must_fit(ground, Some(&before), &stored)?;
         stored.updated_at = ground.world.now();
         let (id, name) = (stored.id.clone(), stored.name.to_string());
         ground.store.commit(batch.save(stored)).await?;

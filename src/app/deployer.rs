@@ -8,7 +8,7 @@ use crate::{
     deployments::{git_login, log_name, moved},
     forge_reports,
     ground::Ground,
-    registries, releases, routing, uploads,
+    quotas, registries, releases, routing, uploads,
     variables::effective,
 };
 use async_trait::async_trait;
@@ -119,6 +119,7 @@ impl jobs::Job for Deployer {
             .filter(|deployment| ground.running.has(&deployment.id))
             .map(|deployment| deployment.app.clone())
             .collect();
+        let mut builds = quotas::BuildRoom::of(ground, &open)?;
         let mut waiting = 0;
         for deployment in open {
             if ground.running.has(&deployment.id) {
@@ -128,7 +129,8 @@ impl jobs::Job for Deployer {
                 finish(ground, deployment, Phase::Cancelled, None).await?;
                 continue;
             }
-            if ground.running.stopping.is_cancelled() || ground.running.count() >= slots || !busy.insert(deployment.app.clone()) {
+            let is_full = ground.running.stopping.is_cancelled() || ground.running.count() >= slots;
+            if is_full || !busy.insert(deployment.app.clone()) || !builds.admit(ground, &deployment)? {
                 waiting += 1;
                 continue;
             }
@@ -386,9 +388,19 @@ impl Step<'_> {
     async fn perform(&self) -> Result<Next> {
         match (self.deployment.phase, &self.deployment.cause) {
             (Phase::Queued, Cause::Rollback { .. }) => Ok(Next::to(Phase::Starting)),
-            (Phase::Queued, _) => Ok(Next::to(Phase::Fetching)),
+            (Phase::Queued, cause) => {
+                // What was pushed is asked nowhere else, and what waited may have waited long.
+                quotas::may_deploy(self.ground, self.app, cause)?;
+                Ok(Next::to(Phase::Fetching))
+            }
             (Phase::Fetching, Cause::Promotion { release, .. }) => self.fetch_promoted(release).await,
-            (Phase::Fetching, _) => self.fetch().await,
+            (Phase::Fetching, _) => {
+                let next = self.fetch().await?;
+                if next.phase == Phase::Building {
+                    quotas::count_build(self.ground, self.app).await?;
+                }
+                Ok(next)
+            }
             (Phase::Building, _) => self.build().await,
             (Phase::Starting, _) => self.start().await,
             (Phase::Checking, _) => self.check().await,

@@ -4,7 +4,7 @@ use crate::{
     apps::{find_app, is_active, not_trashed},
     forge_reports, forges, freezes,
     ground::Ground,
-    releases,
+    quotas, releases,
     sight::{of, owned},
     uploads,
 };
@@ -121,6 +121,7 @@ impl Deployments {
             to: target.id.clone(),
             keep_routes,
         };
+        quotas::must_fit_with(&self.ground, Some(&app), &app, Some(target))?;
         self.queue(actor, &app, cause, Wanted::Usual).await
     }
 
@@ -156,6 +157,7 @@ impl Deployments {
     async fn queue(&self, actor: &Actor, app: &App, cause: Cause, wanted: Wanted) -> Result<DeploymentView> {
         actor.may_in(Action::Deploy, &app.place())?;
         let ground = &self.ground;
+        quotas::may_deploy(ground, app, &cause)?;
         loop {
             let mut stored = ground.store.apps.get(app.id.as_str())?;
             not_trashed(&stored)?;

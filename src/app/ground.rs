@@ -47,6 +47,7 @@ pub(crate) struct Wakes {
     pub certificates: Wake,
     pub mail: Wake,
     pub forge_reports: Wake,
+    pub quotas: Wake,
 }
 
 pub(crate) struct Ground {
@@ -66,6 +67,8 @@ pub(crate) struct Ground {
     pub forges: Known,
     pub job_runs: RunsUnderWay,
     pub registries_asked: Asked,
+    /// Held while what quotas count becomes more; see [`crate::quotas::gate`].
+    pub quota_gate: tokio::sync::Mutex<()>,
     pub wakes: Wakes,
 }
 

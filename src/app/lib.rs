@@ -60,6 +60,7 @@ mod passkeys;
 mod password_resets;
 mod poller;
 mod projects;
+mod quotas;
 mod reconcile;
 mod registries;
 mod releases;
@@ -149,6 +150,7 @@ pub use passkeys::{PasskeyMade, PasskeyShown, Passkeys};
 pub use password_resets::PasswordResets;
 pub use poller::Poller;
 pub use projects::{ProjectView, Projects};
+pub use quotas::{QuotaKeeper, QuotaUse, QuotaView, Quotas};
 pub use reconcile::Reconciler;
 pub use registries::Registries;
 pub use releases::{Difference, ReleaseView, Releases};
@@ -219,6 +221,7 @@ pub struct Panel {
     pub identity_providers: IdentityProviders,
     pub security: SecurityService,
     pub projects: Projects,
+    pub quotas: Quotas,
     pub apps: Apps,
     pub trash: Trash,
     pub variables: Variables,
@@ -284,6 +287,7 @@ impl Panel {
             forges: Default::default(),
             job_runs: Default::default(),
             registries_asked: Default::default(),
+            quota_gate: Default::default(),
             observed: Default::default(),
             last_sample: Default::default(),
             wakes: Wakes::default(),
@@ -317,6 +321,7 @@ impl Panel {
             ci_trusts: CiTrusts::new(ground.clone(), identity.clone()),
             access: identity,
             projects: Projects::new(ground.clone()),
+            quotas: Quotas::new(ground.clone()),
             apps: Apps::new(ground.clone()),
             trash: Trash::new(ground.clone()),
             variables: Variables::new(ground.clone()),
@@ -378,6 +383,8 @@ impl Panel {
             forge_reports: ground.wakes.forge_reports.clone(),
             poller: Poller::new(ground.clone()),
             image_watcher: ImageWatcher::new(ground.clone()),
+            quota_keeper: QuotaKeeper::new(ground.clone()),
+            quotas: ground.wakes.quotas.clone(),
             catalogs: CatalogReader::new(ground.clone(), self.shelves.clone()),
             notices: Notices::new(self.access.clone(), ground.clone()),
             postman: Postman::new(ground.clone()),
@@ -425,6 +432,8 @@ pub struct PanelJobs {
     pub forge_reports: jobs::Wake,
     pub poller: Poller,
     pub image_watcher: ImageWatcher,
+    pub quota_keeper: QuotaKeeper,
+    pub quotas: jobs::Wake,
     pub catalogs: CatalogReader,
     pub notices: Notices,
     pub postman: Postman,

@@ -1,4 +1,4 @@
-//! Mail about what happened: to the person whom it concerns, and to the administrators, for what the Security page shows.
+//! Mail about what happened: to the person whom it concerns, and to the administrators, for what the Security page shows and for quotas.
 //! It reads the events that are kept, up to a mark, so a crash neither loses a notice nor sends one twice.
 
 use crate::{access::Access, ground::Ground, mail};
@@ -60,7 +60,8 @@ impl Notices {
 
     /// What is written because of one event.
     fn letters(&mut self, event: &Event) -> Result<Vec<Letter>> {
-        if !event.fact.is_security() {
+        let is_quota = matches!(event.fact, Fact::QuotaReached { .. });
+        if !event.fact.is_security() && !is_quota {
             return Ok(Vec::new());
         }
         let concerned = concerned(event)
@@ -132,6 +133,7 @@ impl Notices {
         };
         let advice = match own {
             true => format!("If it was not you, change your password and end your other sessions: {panel}/account"),
+            false if matches!(event.fact, Fact::QuotaReached { .. }) => format!("All quotas: {panel}/quotas"),
             false => format!("All security events: {panel}/security"),
         };
         let text = format!("{what}\n\nWhen: {}\n{from}{agent}Panel: {panel}\n\n{advice}\n", event.at);
@@ -197,6 +199,8 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::RoleRaised { .. } | Fact::RoleChanged { .. } | Fact::RightsGranted { .. } => "More rights",
         Fact::UserCreated { .. } | Fact::InvitationAccepted { .. } => "A new account",
         Fact::AllowListsChanged { .. } | Fact::AllowListsReverted { .. } => "Where the panel is reached from",
+        Fact::QuotaReached { percent: 100, .. } => "A quota is used up",
+        Fact::QuotaReached { .. } => "A quota is nearly used up",
         Fact::AuditBroken { .. } => "The audit log is broken",
         _ => "A security event",
     }

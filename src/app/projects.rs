@@ -140,6 +140,9 @@ impl Projects {
             batch = forget_freezes(store, &environment.id, batch)?;
             batch = crate::variables::forget(&self.ground, batch, &format!("{}/", environment.id))?;
         }
+        if let Some(quota) = store.quotas.find(view.project.id.as_str())? {
+            batch = batch.remove(&quota);
+        }
         store.commit(batch).await?;
         self.ground.wake_reconcile();
         let fact = Fact::ProjectRemoved {

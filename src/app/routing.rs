@@ -1,6 +1,6 @@
 //! From the store and what was last seen of the engine to the edge's configuration: computed whole, applied whole.
 
-use crate::{ground::Ground, observed::Observed};
+use crate::{ground::Ground, observed::Observed, quotas::Caps};
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
@@ -94,6 +94,7 @@ pub(crate) fn compute(ground: &Ground, changed: Option<&Domain>) -> Result<EdgeC
         apps: &apps,
         ahead: &ahead,
         observed: &observed,
+        caps: Caps::now(ground)?,
     };
     let options = store.edge_options.find(store::EDGE_OPTIONS_KEY)?;
     let mut config = EdgeConfig {
@@ -150,6 +151,8 @@ struct Finder<'a> {
     /// Releases that serve before they are recorded as live.
     ahead: &'a HashMap<AppId, ReleaseId>,
     observed: &'a Observed,
+    /// What holds the domains of who has used up the traffic of the month.
+    caps: Caps,
 }
 
 impl Finder<'_> {
@@ -216,7 +219,7 @@ impl Finder<'_> {
             name: app.name.to_string(),
             force_https: domain.force_https,
             target: self.target_of(domain.service.as_ref(), app)?,
-            policy: boxed(&domain.policy),
+            policy: boxed(&self.caps.over(app, &domain.policy)),
             rules: enabled.map(|rule| self.rule(domain, app, rule)).collect::<Result<_>>()?,
             canary,
         })
@@ -297,7 +300,7 @@ impl Finder<'_> {
             priority: rule.priority,
             matches: rule.matches.clone(),
             action,
-            policy: rule.policy.clone().map(Box::new),
+            policy: rule.policy.as_ref().map(|policy| Box::new(self.caps.over(own, policy))),
         })
     }
 }

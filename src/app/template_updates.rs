@@ -7,6 +7,7 @@ use crate::{
     edge::{EdgeService, NewStream},
     ground::Ground,
     marketplace::{health, ports, value_of},
+    quotas,
     shelves::Shelves,
     stacks::{self, ServiceView, compose_of},
     variables::{VariableChange, sealed_variable, variables_of},
@@ -342,6 +343,10 @@ impl TemplateUpdates {
     async fn commit(&self, actor: &Actor, mut stored: store::Stored<App>, batch: Batch, back: bool) -> Result<()> {
         let ground = &self.ground;
         stored.updated_at = ground.world.now();
+        let _gate = quotas::gate(ground).await;
+        let before = ground.store.apps.get(stored.id.as_str())?;
+        quotas::must_fit(ground, Some(&before), &stored)?;
+        quotas::may_deploy(ground, &stored, &Cause::Manual)?;
         let batch = deployments::queue(
             ground,
             actor.who.to_string(),

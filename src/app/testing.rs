@@ -33,6 +33,10 @@ pub struct Orders {
     pub digests_asked: u32,
     /// The edge takes its time to take a configuration.
     pub slow_edge: bool,
+    /// What each volume takes.
+    pub volume_bytes: Option<u64>,
+    /// Bytes that the edge has sent for apps.
+    pub sent: HashMap<AppId, u64>,
 }
 
 #[derive(Default)]
@@ -164,7 +168,7 @@ impl Node for FakeNode {
         Ok(0)
     }
     async fn volume_bytes(&self, _: &str) -> Result<Option<u64>> {
-        Ok(None)
+        Ok(self.orders.lock().expect("test").volume_bytes)
     }
     async fn volume_room(&self, _: &str) -> Result<Option<u64>> {
         Ok(None)
@@ -277,7 +281,15 @@ impl Node for FakeNode {
         Ok(())
     }
     async fn edge_traffic(&self) -> Result<Vec<(Option<AppId>, Traffic)>> {
-        Ok(Vec::new())
+        let orders = self.orders.lock().expect("test");
+        let counted = |(app, bytes): (&AppId, &u64)| {
+            let traffic = Traffic {
+                bytes_out: *bytes,
+                ..Traffic::default()
+            };
+            (Some(app.clone()), traffic)
+        };
+        Ok(orders.sent.iter().map(counted).collect())
     }
     async fn edge_active(&self, _: &Upstream) -> Result<u64> {
         Ok(0)
@@ -345,6 +357,7 @@ impl Bench {
             forges: Default::default(),
             job_runs: Default::default(),
             registries_asked: Default::default(),
+            quota_gate: Default::default(),
             wakes: Default::default(),
         });
         Bench {

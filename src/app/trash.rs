@@ -4,6 +4,7 @@
 use crate::{
     apps::{AppView, find_app, not_trashed, views},
     ground::Ground,
+    quotas,
     releases::releases_of,
     sight::owned,
 };
@@ -145,6 +146,12 @@ impl Trash {
         actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
         let app = self.find(actor, Action::Configure, app)?;
+        let _gate = quotas::gate(ground).await;
+        let back = App {
+            trashed_at: None,
+            ..app.clone()
+        };
+        quotas::must_fit(ground, None, &back)?;
         ground
             .store
             .apps

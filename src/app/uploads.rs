@@ -3,6 +3,7 @@
 use crate::{
     apps::{find_app, not_trashed},
     ground::Ground,
+    quotas,
     releases::releases_of,
 };
 use futures::{Stream, StreamExt};
@@ -63,9 +64,11 @@ impl Uploads {
                 )));
             }
         }
+        quotas::must_have_room(&self.ground, &app.organization, &app.project, 0)?;
         let id: UploadId = self.ground.world.id();
         let _gone = Gone(partial(&self.ground, &id));
         let (digest, bytes) = self.keep(&id, body).await?;
+        quotas::must_have_room(&self.ground, &app.organization, &app.project, bytes)?;
         let found = self.look_through(&id, strip_top).await?;
         let upload = Upload {
             id: id.clone(),

@@ -4,6 +4,7 @@ use crate::{
     apps::{MountWish, VolumeName},
     ground::Ground,
     projects::find_environment,
+    quotas,
     sight::{of, owned},
 };
 use std::sync::Arc;
@@ -42,6 +43,7 @@ impl Volumes {
     pub async fn create(&self, actor: &Actor, name: Slug, project: Option<&str>, environment: Option<&str>) -> Result<VolumeView> {
         actor.may_somewhere(Action::Configure)?;
         let environment = find_environment(&self.ground, actor, Action::Configure, project, environment)?;
+        quotas::must_have_room(&self.ground, &environment.organization, &environment.project, 0)?;
         let volume = self
             .ground
             .store

@@ -5,7 +5,7 @@ use crate::{
     failure::{Failure, Result},
     files, forges, freezes, identity_providers, image_watches, logs, mail, organizations,
     output::Output,
-    passkeys, projects, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
+    passkeys, projects, quotas, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
     variables, volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
@@ -135,6 +135,9 @@ pub enum Command {
     /// Freeze windows: times in which nothing is deployed
     #[command(subcommand)]
     Freeze(freezes::Command),
+    /// Quotas: what an organization or a project may take of the machine
+    #[command(subcommand)]
+    Quota(quotas::Command),
     /// Open an app in the browser
     Open(apps::Open),
     /// Environment variables of apps, and of what they are in
@@ -273,6 +276,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Run(args) => app_jobs::run_command(context, args).await,
         Command::Job(command) => app_jobs::run(context, command).await,
         Command::Freeze(command) => freezes::run(context, command).await,
+        Command::Quota(command) => quotas::run(context, command).await,
         Command::Open(args) => apps::open(context, args).await,
         Command::Env(command) => variables::run(context, command).await,
         Command::File(command) => files::run(context, command).await,
@@ -412,6 +416,10 @@ mod tests {
             "serverkit freeze add weekend --environment production --at @weekly --for 64h --zone Europe/Berlin",
             "serverkit freeze add xmas --everywhere --from 2026-12-24T00:00:00Z --until 2026-12-27T00:00:00Z",
             "serverkit freeze remove weekend",
+            "serverkit quota show",
+            "serverkit quota show --project shop",
+            "serverkit quota set --project shop --apps 10 --memory 8g --cpus 2.5 --disk 50g --builds 300 --builds-at-once 1",
+            "serverkit quota set --organization acme --traffic 1t --traffic-cap 1m --apps none",
             "serverkit app create blog --image b --replicas 2",
             "serverkit open blog",
             "serverkit file list blog",

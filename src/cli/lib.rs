@@ -62,6 +62,7 @@ mod passkeys;
 mod policies;
 mod progress;
 mod projects;
+mod quotas;
 mod registries;
 mod releases;
 mod rights;

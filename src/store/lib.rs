@@ -55,6 +55,7 @@ mod mail;
 mod networks;
 mod nodes;
 mod passkeys;
+mod quotas;
 mod registries;
 mod releases;
 mod rights;

@@ -246,6 +246,10 @@ collections! {
     freezes: types::Freeze,
     /// By app.
     image_watches: types::ImageWatch,
+    /// By project, else by organization.
+    quotas: types::Quota,
+    /// By organization.
+    meters: types::Meter,
     /// By app. Claim: the key in its address.
     webhooks: types::Webhook,
     /// By `<app>/<id>`. Claims: the id, and the forge's own.

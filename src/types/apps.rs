@@ -1,8 +1,8 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, BuildWish, Buildable, ConfigFile, ContainerPath, DeployCommands, DeploymentId, EnvironmentId, ForgeRepository, GitRef,
-    GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource, VolumeId,
+    AppId, AppName, BuildWish, Buildable, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, EnvironmentId, ForgeRepository,
+    GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -52,6 +52,9 @@ pub struct App {
     /// Containers of the release at a time, between which the edge shares requests out. Of a stack, its file says it.
     #[serde(default = "one")]
     pub replicas: u32,
+    /// Of an app of several services: what they may use together, by the file as it was read last.
+    #[serde(default)]
+    pub demand: Option<Demand>,
     /// When it is started and stopped by itself.
     #[serde(default)]
     pub hours: Option<Hours>,

@@ -169,6 +169,26 @@ pub enum Fact {
     OrganizationRenamed {
         name: String,
     },
+    /// What an organization or a project may have is another than before.
+    QuotaChanged {
+        /// `None`: of the whole organization.
+        project: Option<ProjectId>,
+        /// `the project shop`
+        whose: String,
+        /// What changed, in words.
+        what: Vec<String>,
+    },
+    /// So much of a quota is used.
+    QuotaReached {
+        project: Option<ProjectId>,
+        whose: String,
+        /// `disk`, `traffic` or `builds`.
+        of: String,
+        /// 80 or 100.
+        percent: u8,
+        /// `8.1 GiB of 10 GiB`
+        used: String,
+    },
     ProjectCreated {
         project: ProjectId,
         name: String,
@@ -512,6 +532,7 @@ impl Fact {
             Fact::ProjectCreated { project, .. } | Fact::ProjectChanged { project, .. } | Fact::ProjectRemoved { project, .. } => {
                 Some(project)
             }
+            Fact::QuotaChanged { project, .. } | Fact::QuotaReached { project, .. } => project.as_ref(),
             _ => None,
         }
     }
@@ -625,6 +646,17 @@ impl Fact {
             Fact::AuditBroken { why } => format!("found the chain of the audit log broken: {why}"),
             Fact::OrganizationCreated { name } => format!("made the organization {name}"),
             Fact::OrganizationRenamed { name } => format!("gave the organization the name {name}"),
+            Fact::QuotaChanged { whose, what, .. } => format!("changed the quota of {whose}: {}", what.join(", ")),
+            Fact::QuotaReached {
+                whose,
+                of,
+                percent: 100,
+                used,
+                ..
+            } => format!("found the {of} of {whose} used up: {used}"),
+            Fact::QuotaReached {
+                whose, of, percent, used, ..
+            } => format!("found {percent} % of the {of} of {whose} used: {used}"),
             Fact::ProjectCreated { name, .. } => format!("created the project {name}"),
             Fact::ProjectChanged { name, .. } => format!("changed the project {name}"),
             Fact::ProjectRemoved { name, .. } => format!("deleted the project {name}"),

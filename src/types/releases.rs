@@ -1,8 +1,8 @@
 //! A release: everything that a container of an app is made of, never changed once made.
 
 use crate::{
-    AppId, Commit, ConfigFile, Container, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Time,
-    UploadId, VariableKey, VolumeId,
+    AppId, Commit, ConfigFile, Container, Demand, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed,
+    Time, UploadId, VariableKey, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -68,6 +68,9 @@ pub struct ReleaseStack {
     pub services: Vec<ReleaseService>,
     /// Which volume each of the file's is.
     pub volumes: BTreeMap<String, VolumeId>,
+    /// What its services may use together. `None`: from before this was kept.
+    #[serde(default)]
+    pub demand: Option<Demand>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +119,14 @@ impl Release {
         match self.mounts.iter().any(|mount| !mount.read_only) {
             true => 1,
             false => wanted,
+        }
+    }
+
+    /// What its containers may use together, when it runs in so many.
+    pub fn demand(&self, replicas: u32) -> Demand {
+        match &self.stack {
+            Some(stack) => stack.demand.unwrap_or_default(),
+            None => Demand::of(&self.limits, self.room_for(replicas)),
         }
     }
 

@@ -13,6 +13,7 @@ import { Empty, Failed, Loading } from '../parts/empty.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { may } from '../lib/rights.js';
+import { QuotaBars, editQuota, useQuotas } from '../parts/quota.js';
 import { appColumns } from './apps.js';
 import { editProject } from './projects.js';
 
@@ -22,22 +23,28 @@ import { editProject } from './projects.js';
 export default function ProjectPage({ params }) {
   const found = useResource('projects', api.projectList, ['project_changed', 'project_removed', 'app_created', 'app_trashed']);
   const volumes = useResource('volumes', api.volumeList).value.value;
+  const quotas = useQuotas();
   const list = found.value.value;
   const project = list?.find((one) => one.id === params.project || one.name === params.project);
   useTrail([{ label: 'Projects', href: '/projects' }, { label: project?.name ?? 'Project', ...(list && list.length > 1 ? { menu: list.map((one) => ({ label: one.name, href: `/projects/${one.id}`, checked: one.id === project?.id })) } : {}) }], [project?.name, list?.length]);
   if (!project) return html`<div class="page">${found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : list ? html`${h(PageHead, { title: 'Project' })}<section class="panel">${h(Empty, { icon: 'folder', title: 'There is no such project', action: html`<a class="btn" href="/projects">All projects</a>` })}</section>` : h(Loading, { rows: 4 })}</div>`;
   const mine = apps.value?.filter((app) => app.project.id === project.id);
   const can = may('developer');
+  const quota = quotas.value.value?.find((one) => one.id === project.id);
+  const setQuota = () => { if (quota) editQuota(quota).then((done) => { if (done) quotas.load(); }); };
+  const isBounded = Object.values(quota?.limits ?? {}).some((limit) => limit != null);
   return html`<div class="page">${h(PageHead, {
     title: project.name, note: project.description || plural(project.environments.length, 'environment'),
     actions: can ? html`<a class="btn primary" href=${`/apps/new?project=${project.id}`}>${icon('plus')}New app</a>${h(Menu, { label: 'More actions', items: [
       { label: 'Edit…', icon: 'pencil', run: () => editProject(project).then((done) => { if (done) found.load(); }) },
       { label: 'Variables', icon: 'key-round', href: `/projects/${project.id}/variables` },
       { label: 'New environment…', icon: 'plus', run: () => showDialog('New environment', (close) => h(EnvironmentForm, { project: project.id, close })).then((done) => { if (done) found.load(); }) },
+      ...(quota?.changeable ? [{ label: 'Quota…', icon: 'gauge', run: setQuota }] : []),
       'line',
       { label: 'Delete…', icon: 'trash-2', tone: 'danger', run: async () => { if (await confirm({ title: `Delete ${project.name}?`, text: mine?.length ? `It still has ${plural(mine.length, 'app')}; delete those first.` : 'It has no apps.', typed: project.name, action: 'Delete project', objects: project.environments.map((one) => ({ icon: 'layers', label: one.name, note: 'environment' })), run: () => api.projectDelete(project.id) })) { found.load(); navigate('/projects'); } } },
     ] })}` : null,
   })}
+    ${quota && isBounded ? h(Panel, { title: 'Quota', note: 'What its apps may take together', actions: quota.changeable ? html`<button type="button" class="btn ghost small" onClick=${setQuota}>Change</button>` : null }, h(QuotaBars, { quota })) : null}
     ${project.environments.map((environment) => {
       const here = mine?.filter((app) => app.environment.id === environment.id);
       const kept = (volumes ?? []).filter((one) => one.environment.id === environment.id);

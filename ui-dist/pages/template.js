@@ -13,6 +13,7 @@ import { Monogram } from '../parts/monogram.js';
 import { Sketch } from '../parts/sketch.js';
 import { Asked } from '../parts/asked.js';
 import { useForm, SelectField, TextField, FormProblem, Submit } from '../parts/field.js';
+import { QuotaRoom } from '../parts/quota.js';
 import { may } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -73,8 +74,8 @@ function limitsOf(size, v) {
   return memory != null && cores > 0 ? { memory_bytes: memory, cpu_millis: Math.round(cores * 1000) } : null;
 }
 
-/** How much the main service may use. @param {{ size: S<'CatalogSize'>, form: any, v: Record<string, string> }} props */
-function Size({ size, form, v }) {
+/** How much the main service may use. @param {{ size: S<'CatalogSize'>, form: any, v: Record<string, string>, project?: string }} props */
+function Size({ size, form, v, project }) {
   const { small, large } = sizesOf(size);
   const words = (/** @type {{ memory_bytes: number, cpu_millis: number }} */ one) => `${bytes(one.memory_bytes)}, ${plural(one.cpu_millis / 1000, 'core')}`;
   const options = [
@@ -82,7 +83,7 @@ function Size({ size, form, v }) {
     { value: 'usual', label: `Usual: ${words(size.usual)}` }, { value: 'large', label: `Large: ${words(large)}` }, { value: 'own', label: 'Other…' },
   ];
   return html`${h(SelectField, { label: 'Size', hint: `What ${size.service} may use.`, value: v.size_, set: form.set('size_'), options, error: v.size_ === 'own' ? undefined : form.error(...SIZE_FIELDS.map((one) => one.name)) })}
-    ${v.size_ === 'own' ? html`<div class="form-row">${h(TextField, { label: 'Memory', value: v.memory_, set: form.set('memory_'), hint: `${bytes(size.least_memory_bytes)} at least`, error: form.error('limits.memory_bytes', 'memory_bytes', 'limits') })}${h(TextField, { label: 'Cores', value: v.cores_, set: form.set('cores_'), inputmode: 'decimal', error: form.error('limits.cpu_millis', 'cpu_millis') })}</div>` : null}`;
+    ${v.size_ === 'own' ? html`<div class="form-row">${h(TextField, { label: 'Memory', value: v.memory_, set: form.set('memory_'), hint: `${bytes(size.least_memory_bytes)} at least`, error: form.error('limits.memory_bytes', 'memory_bytes', 'limits') })}${h(TextField, { label: 'Cores', value: v.cores_, set: form.set('cores_'), inputmode: 'decimal', error: form.error('limits.cpu_millis', 'cpu_millis') })}</div>` : null}${h(QuotaRoom, { project })}`;
 }
 
 /** @param {{ detail: S<'CatalogDetail'> }} props */
@@ -122,7 +123,7 @@ function Install({ detail }) {
       ${h(TextField, { label: 'Name', value: v.app, set: form.set('app'), mono: true, required: true, error: form.error('name') })}
       ${places.length > 1 ? h(SelectField, { label: 'Project', value: v.place || places[0].value, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}
       ${asked.map(field)}
-      ${h(Size, { size: detail.size, form, v })}
+      ${h(Size, { size: detail.size, form, v, project })}
       ${secrets.length ? html`<details class="more" open=${secrets.some((one) => form.error(one.name))}><summary>${icon('chevron-right', 'icon-small')}${plural(secrets.length, 'secret')}, generated</summary><div class="stack">${secrets.map(field)}</div></details>` : null}</div>`)}
     ${h(Panel, { title: 'What will be made' }, plan ? h(Facts, { items: [
       ['Address', plan.domain ? html`<span class="any">https://${plan.domain}</span>` : detail.web ? 'no domain' : html`<span class="any"><code>${plan.name}:${detail.port}</code> for other apps of its environment</span>`],

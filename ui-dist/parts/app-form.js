@@ -1,11 +1,12 @@
 // The fields of an app that are in the wizard and in its settings.
 import { html, h, icon, useEffect, useState } from '../lib/html.js';
-import { api, Problem } from '../lib/api.js';
+import { api } from '../lib/api.js';
 import { bytes, parseBytes } from '../lib/format.js';
 import { joinWords, splitWords } from '../lib/words.js';
-import { TextField, SelectField, Switch } from './field.js';
+import { FieldWrong, TextField, SelectField, Switch } from './field.js';
 import { Act } from './act.js';
 import { Facts } from './facts.js';
+import { QuotaRoom } from './quota.js';
 import { RepositoryPick, useForges } from './repository.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -71,10 +72,6 @@ export function runInput(v) {
     grace_seconds: whole(v.grace, 'grace_seconds'), deploy_timeout_seconds: whole(v.deploy_timeout, 'deploy_timeout_seconds'), keep_releases: whole(v.keep, 'keep_releases'),
     keep_release_days: v.keep_days.trim() ? whole(v.keep_days, 'keep_release_days') : null, keep_release_bytes: v.keep_bytes.trim() ? size(v.keep_bytes, 'keep_release_bytes') : null, restart_limit: whole(v.restarts, 'restart_limit'), replicas: whole(v.replicas, 'replicas'),
   };
-}
-class FieldWrong extends Problem {
-  /** @param {string} message @param {string} field */
-  constructor(field, message) { super({ status: 422, code: 'invalid', detail: message, field }); }
 }
 
 /** The names of the fields below, for `form.general`. */
@@ -186,8 +183,8 @@ export function HealthFields({ form }) {
     <div class="form-row">${h(TextField, { label: 'Every', value: v.interval, set: form.set('interval'), inputmode: 'numeric', suffix: 's', error: form.error('health.interval_seconds') })}${h(TextField, { label: 'Time for one try', value: v.timeout, set: form.set('timeout'), inputmode: 'numeric', suffix: 's', error: form.error('health.timeout_seconds') })}${h(TextField, { label: 'Time to start', value: v.start, set: form.set('start'), inputmode: 'numeric', suffix: 's', error: form.error('health.start_seconds') })}</div>`;
 }
 
-/** @param {{ form: Form }} props */
-export function LimitFields({ form }) {
+/** @param {{ form: Form, project?: string }} props `project`: its id, for what is left of quotas */
+export function LimitFields({ form, project }) {
   const v = /** @type {RunValues} */ (form.values.value);
-  return html`<div class="form-row">${h(TextField, { label: 'Memory', value: v.memory, set: form.set('memory'), error: form.error('limits.memory_bytes', 'limits') })}${h(TextField, { label: 'Cores', value: v.cpus, set: form.set('cpus'), inputmode: 'decimal', error: form.error('limits.cpu_millis') })}${h(TextField, { label: 'Processes', value: v.pids, set: form.set('pids'), inputmode: 'numeric', error: form.error('limits.pids') })}</div>`;
+  return html`<div class="form-row">${h(TextField, { label: 'Memory', value: v.memory, set: form.set('memory'), error: form.error('limits.memory_bytes', 'limits') })}${h(TextField, { label: 'Cores', value: v.cpus, set: form.set('cpus'), inputmode: 'decimal', error: form.error('limits.cpu_millis') })}${h(TextField, { label: 'Processes', value: v.pids, set: form.set('pids'), inputmode: 'numeric', error: form.error('limits.pids') })}</div>${h(QuotaRoom, { project })}`;
 }

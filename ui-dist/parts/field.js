@@ -3,6 +3,12 @@ import { html, h, icon, cx, signal, useId, useMemo, useState } from '../lib/html
 import { Problem } from '../lib/api.js';
 import { sentence } from '../lib/format.js';
 
+/** What a field would not take, told beside it. */
+export class FieldWrong extends Problem {
+  /** @param {string} message @param {string} field */
+  constructor(field, message) { super({ status: 422, code: 'invalid', detail: message, field }); }
+}
+
 /** The state of a form. @template {Record<string, any>} V @param {V} start */
 export function formModel(start) {
   const values = signal(start);

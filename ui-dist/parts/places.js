@@ -22,6 +22,7 @@ export const BELOW = [
   { href: '/team', label: 'Team', icon: 'users', right: 'view_team' },
   { href: '/forges', label: 'Forges', icon: 'git-branch' },
   { href: '/freezes', label: 'Freeze windows', icon: 'circle-pause' },
+  { href: '/quotas', label: 'Quotas', icon: 'gauge' },
   { href: '/registries', label: 'Registries', icon: 'package' },
   { href: '/security', label: 'Security', icon: 'lock', right: 'operate' },
   { href: '/audit', label: 'Audit log', icon: 'scroll-text', right: 'audit' },

@@ -264,6 +264,7 @@ pub(crate) fn settled(
     let text = stacks::text_of(ground, source)?;
     let composed =
         stacks::read(&text, &source.setup.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))?;
+    app.demand = Some(composed.stack.demand(&app.limits));
     stacks::settle(ground, actor, app, environment, &composed)
 }
 

@@ -4,7 +4,7 @@
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
 use super::{Made, Next, Step};
-use crate::{containers::look, data_copies, registries, releases, stacks, variables};
+use crate::{containers::look, data_copies, quotas, registries, releases, stacks, variables};
 use catalog::compose::{Composed, Files, Folder, within};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -29,6 +29,7 @@ impl Step<'_> {
             self.log.note(format!("compose: {hint}")).await;
         }
         let stack = self.with_variables(composed.stack)?;
+        quotas::admit_stack(self.ground, &self.app.id, stack.demand(&self.app.limits)).await?;
         let mut images: BTreeMap<String, Image> = BTreeMap::new();
         self.pull(&stack, &mut images).await?;
         self.stack_released(source.hash.clone(), stack, &images)
@@ -39,6 +40,7 @@ impl Step<'_> {
         let composed = self.read_tree(tree, folder, stack).await?;
         self.settle_tree(&composed).await?;
         let mut stack = self.with_variables(composed.stack)?;
+        quotas::admit_stack(self.ground, &self.app.id, stack.demand(&self.app.limits)).await?;
         let mut images: BTreeMap<String, Image> = BTreeMap::new();
         // Services that are built from the same have one image.
         let mut built: Vec<(StackBuild, String)> = Vec::new();
@@ -211,6 +213,7 @@ impl Step<'_> {
                 main: main_name,
                 services,
                 volumes: setup.volumes,
+                demand: Some(stack.demand(&app.limits)),
             });
         }
         Ok(next)
