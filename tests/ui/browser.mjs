@@ -76,6 +76,8 @@ export async function openPanel(allow, more = {}) {
 /** The page by axe, in both themes, at a desk's and a phone's width; pictures of it go where SERVERKIT_SHOTS says. @param {import('playwright-core').Page} page @param {string} name */
 export async function look(page, name) {
   const shots = process.env.SERVERKIT_SHOTS;
+  // What the pointer rests on looks otherwise.
+  await page.mouse.move(0, 0);
   for (const theme of /** @type {const} */ (['dark', 'light'])) {
     for (const width of [1280, 390]) {
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
@@ -86,6 +88,7 @@ export async function look(page, name) {
       if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
     }
   }
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 

@@ -3,16 +3,14 @@
 // so the way through the provider's own pages is gone by `tests/peers/provider.mjs`.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
+import { launch, look as lookAt, watch } from './browser.mjs';
 import { binary, startPanel } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
 /** @type {Awaited<ReturnType<typeof startPanel>>} */
 let panel;
@@ -56,22 +54,7 @@ before(async () => {
 }, { timeout: 90_000 });
 after(async () => { await browser?.close(); peer?.kill(); forger?.kill(); await panel?.stop(); });
 
-/** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
-async function look(name) {
-  await page.mouse.move(0, 0);
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
-    }
-  }
-  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
+const look = (/** @type {string} */ name) => lookAt(page, name);
 
 /** @param {string} path */
 const go = async (path) => { await page.goto(`${panel.url}${path}`); await page.waitForSelector('h1'); };

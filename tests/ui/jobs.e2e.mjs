@@ -1,16 +1,14 @@
 // A person runs a command, makes a job, has an app run in two containers and by the clock, and makes a freeze window, in a real browser.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
+import { launch, look as lookAt, watch } from './browser.mjs';
 import { binary, hasEngine, startPanel } from './panel.mjs';
 
 const IMAGE = 'nginx:1.22';
 const skip = !binary() ? 'SERVERKIT_BIN names no binary' : hasEngine(IMAGE) ? false : `the engine has no ${IMAGE}`;
-const shots = process.env.SERVERKIT_SHOTS;
 
 /** @type {Awaited<ReturnType<typeof startPanel>>} */
 let panel;
@@ -48,20 +46,7 @@ before(async () => {
 }, { timeout: 120_000 });
 after(async () => { await browser?.close(); await panel?.stop(); });
 
-/** @param {string} name */
-async function look(name) {
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
+const look = (/** @type {string} */ name) => lookAt(page, name);
 
 /** Where an app of this name is. @param {string} name @param {string} [tab] */
 const place = (name, tab = '') => `${panel.url}/apps/${JSON.parse(cli('app', 'show', name, '--json')).id}${tab}`;
