@@ -31,6 +31,7 @@ mod invitations;
 mod jobs;
 mod ldap;
 mod mail;
+mod organizations;
 mod passwords;
 mod policies;
 mod ports;

@@ -2,7 +2,7 @@
 
 use crate::{
     Panel,
-    answers::{Created, Page, created, moment, page},
+    answers::{Created, Done, Page, count, created, moment, page},
     failures::Answer,
     sessions::{Session, let_in},
     signed::Signed,
@@ -50,12 +50,58 @@ pub struct OrganizationPatch {
     pub name: String,
 }
 
+/// What deleting an organization takes away. Nothing of it comes back.
+#[derive(Debug, Object)]
+pub struct OrganizationDeletePlan {
+    pub name: String,
+    pub projects: Vec<String>,
+    /// With those in the trash.
+    pub apps: Vec<String>,
+    pub volumes: Vec<OrganizationVolume>,
+    pub domains: Vec<String>,
+    pub certificates: Vec<String>,
+    pub tokens: u32,
+    /// Mail addresses of accounts that go: they are in no other organization.
+    pub people: Vec<String>,
+    /// Those of accounts that stay, since they are in others too.
+    pub staying: Vec<String>,
+}
+
+/// A volume that goes with its data.
+#[derive(Debug, Object)]
+pub struct OrganizationVolume {
+    pub id: String,
+    pub name: String,
+    pub bytes: u64,
+}
+
 /// Where to act.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub struct SessionSwitch {
     /// The id or name of an organization.
     pub organization: String,
+}
+
+impl From<app::OrganizationPlan> for OrganizationDeletePlan {
+    fn from(plan: app::OrganizationPlan) -> OrganizationDeletePlan {
+        let volumes = plan.volumes.into_iter().map(|one| OrganizationVolume {
+            id: one.id,
+            name: one.name,
+            bytes: one.bytes,
+        });
+        OrganizationDeletePlan {
+            name: plan.name,
+            projects: plan.projects,
+            apps: plan.apps,
+            volumes: volumes.collect(),
+            domains: plan.domains,
+            certificates: plan.certificates,
+            tokens: count(plan.tokens),
+            people: plan.people,
+            staying: plan.staying,
+        }
+    }
 }
 
 impl From<app::OrganizationView> for Organization {
@@ -115,6 +161,44 @@ impl OrganizationsApi {
         who.actor.may(types::Action::ManageOwners)?;
         let name = body.0.name.parse()?;
         Ok(Json(self.0.organizations.rename(&who.actor, &organization.0, name).await?.into()))
+    }
+
+    /// See what deleting an organization would take away
+    ///
+    /// The one in which who asks acts. Needs the role owner.
+    #[oai(
+        path = "/organizations/:organization/delete-plan",
+        method = "get",
+        operation_id = "organization_delete_plan"
+    )]
+    async fn organization_delete_plan(
+        &self,
+        who: Signed,
+        /// Its id or name.
+        organization: Path<String>,
+    ) -> Answer<Json<OrganizationDeletePlan>> {
+        Ok(Json(self.0.organization_removal.plan(&who.actor, &organization.0).await?.into()))
+    }
+
+    /// Delete an organization
+    ///
+    /// The one in which who asks acts, for good: apps, volumes with their data, domains, certificates, tokens, and the accounts of
+    /// people who are in no other. Sessions and tokens there end at once, what is on the server goes in the background. The one
+    /// that runs the panel stays. Needs the role owner.
+    #[oai(path = "/organizations/:organization", method = "delete", operation_id = "organization_delete")]
+    async fn organization_delete(
+        &self,
+        who: Signed,
+        /// Its id or name.
+        organization: Path<String>,
+        /// Its name, so that it is the right one.
+        confirm: Query<Option<String>>,
+    ) -> Answer<Done> {
+        self.0
+            .organization_removal
+            .remove(&who.actor, &organization.0, confirm.0.as_deref().unwrap_or_default())
+            .await?;
+        Ok(Done::Done)
     }
 
     /// Act in another organization

@@ -290,6 +290,7 @@ mod tests {
             name: "other".parse().expect("a slug"),
             created_at: gate.access.world.now(),
             hosts: false,
+            removing: false,
         };
         acting(Asker::from(&stranger), gate.access.store.organizations.insert(other))
             .await

@@ -2,7 +2,8 @@
 //! are gone, work folders that a crash left. Only things that are ours, never volumes.
 
 use crate::{
-    audit, build_cache, deployer::work_folder, deployments::log_name, forge_reports, ground::Ground, releases::releases_of, trash, uploads,
+    audit, build_cache, deployer::work_folder, deployments::log_name, forge_reports, ground::Ground, organization_removal,
+    releases::releases_of, trash, uploads,
 };
 use async_trait::async_trait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -32,6 +33,7 @@ pub struct HousekeepingReport {
     pub networks: usize,
     pub uploads: usize,
     pub runs: usize,
+    pub organizations: usize,
     /// Of the build cache, that came free.
     pub build_cache_bytes: u64,
 }
@@ -219,6 +221,11 @@ impl jobs::Job for Housekeeping {
         }
         self.answers().await?;
         self.audit().await?;
+        // What an engine that was away has left.
+        done.organizations = organization_removal::sweep(&ground).await.unwrap_or_else(|error| {
+            tracing::warn!("removing an organization: {}", types::report(&error));
+            0
+        });
         let apps: Vec<_> = ground.store.apps.list()?.into_iter().map(|app| app.value.id).collect();
         done.runs = ground.node.runs_remove(&apps).await.unwrap_or_default();
         // An engine that is away keeps nobody from the rest.

@@ -54,6 +54,7 @@ mod mail;
 mod marketplace;
 mod notices;
 mod observed;
+mod organization_removal;
 mod organizations;
 mod overview;
 mod passkeys;
@@ -144,6 +145,7 @@ pub use mail::{MailService, MailView, MailWish, Postman};
 pub use marketplace::{InstallPlan, InstallWish, MainSize, Marketplace, TemplateDetail, TemplateView};
 pub use notices::Notices;
 pub use observed::AppState;
+pub use organization_removal::{OrganizationPlan, OrganizationRemoval};
 pub use organizations::{OrganizationView, Organizations};
 pub use overview::{Attention, Counts, Overview, Overviews};
 pub use passkeys::{PasskeyMade, PasskeyShown, Passkeys};
@@ -213,6 +215,7 @@ pub struct Panel {
     pub tokens: Tokens,
     pub rights: Rights,
     pub organizations: Organizations,
+    pub organization_removal: OrganizationRemoval,
     pub invitations: Invitations,
     pub second_factors: SecondFactors,
     pub passkeys: Passkeys,
@@ -317,6 +320,7 @@ impl Panel {
             invitations: Invitations::new(identity.clone()),
             rights: Rights::new(identity.clone()),
             organizations: Organizations::new(identity.clone()),
+            organization_removal: OrganizationRemoval::new(identity.clone(), ground.clone()),
             tokens: Tokens::new(identity.clone()),
             ci_trusts: CiTrusts::new(ground.clone(), identity.clone()),
             access: identity,

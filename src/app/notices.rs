@@ -199,6 +199,7 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::RoleRaised { .. } | Fact::RoleChanged { .. } | Fact::RightsGranted { .. } => "More rights",
         Fact::UserCreated { .. } | Fact::InvitationAccepted { .. } => "A new account",
         Fact::AllowListsChanged { .. } | Fact::AllowListsReverted { .. } => "Where the panel is reached from",
+        Fact::OrganizationRemoved { .. } => "An organization was deleted",
         Fact::QuotaReached { percent: 100, .. } => "A quota is used up",
         Fact::QuotaReached { .. } => "A quota is nearly used up",
         Fact::AuditBroken { .. } => "The audit log is broken",

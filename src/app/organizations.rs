@@ -36,6 +36,7 @@ pub(crate) fn founded(world: &World, name: Slug, hosts: bool) -> Result<(Organiz
         name,
         created_at,
         hosts,
+        removing: false,
     };
     let project = Project {
         id: world.id(),

@@ -95,7 +95,7 @@ impl Quotas {
         }
         if actor.is_permitted(Action::Operate, &Site::organization()) {
             let mut others = store.organizations.list()?;
-            others.retain(|one| one.id != actor.organization);
+            others.retain(|one| one.id != actor.organization && !one.removing);
             others.sort_by(|a, b| a.name.cmp(&b.name));
             for other in others {
                 views.push(self.view(actor, &other, None)?);

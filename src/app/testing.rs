@@ -376,6 +376,7 @@ async fn seed(store: &Store, world: &World) -> OrganizationId {
         name: "default".parse().expect("a name"),
         created_at,
         hosts: true,
+        removing: false,
     };
     let project = Project {
         id: world.id(),

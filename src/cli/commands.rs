@@ -416,6 +416,7 @@ mod tests {
             "serverkit freeze add weekend --environment production --at @weekly --for 64h --zone Europe/Berlin",
             "serverkit freeze add xmas --everywhere --from 2026-12-24T00:00:00Z --until 2026-12-27T00:00:00Z",
             "serverkit freeze remove weekend",
+            "serverkit organization delete acme",
             "serverkit quota show",
             "serverkit quota show --project shop",
             "serverkit quota set --project shop --apps 10 --memory 8g --cpus 2.5 --disk 50g --builds 300 --builds-at-once 1",

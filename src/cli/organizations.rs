@@ -1,8 +1,14 @@
 //! `serverkit organization …`.
 
-use crate::{commands::Context, failure::Result, lists, output::Table};
+use crate::{
+    ask,
+    commands::Context,
+    failure::{Failure, Result},
+    lists,
+    output::{Table, bytes},
+};
 use clap::{Args, Subcommand};
-use client::types::{Organization, OrganizationCreate, OrganizationPatch};
+use client::types::{Organization, OrganizationCreate, OrganizationDeletePlan, OrganizationPatch};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -13,6 +19,12 @@ pub enum Command {
     ///
     /// Its owner switches to it in the browser, invites people there, and makes tokens for it.
     Create(Create),
+    /// Delete the organization that you act in, for good; for its owners
+    ///
+    /// Apps, volumes with their data, domains, certificates, tokens and the accounts of people who are in no other organization go; it
+    /// says which before. The organization that runs the panel stays.
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
     /// Give the organization that you act in another name; for its owners
     Rename(Rename),
 }
@@ -24,6 +36,12 @@ pub struct Create {
     /// Mail address of its first owner; without it you, or on the machine the first owner of the panel
     #[arg(long, value_name = "EMAIL")]
     owner: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// Its name or id
+    organization: String,
 }
 
 #[derive(Debug, Args)]
@@ -53,6 +71,22 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 table
             })
         }
+        Command::Delete(args) => {
+            let plan = client.ask(client.organization_delete_plan(&args.organization)).await?.value;
+            if !context.globals.yes {
+                ask::confirm(&plan_text(&plan), false)?;
+                let typed = ask::text(&format!("Type {} to confirm", plan.name))?;
+                if typed.trim() != plan.name {
+                    return Err(Failure::failed("that is another name; nothing was changed"));
+                }
+            }
+            let done = client
+                .ask(client.organization_delete(&args.organization, Some(plan.name.as_str())))
+                .await?;
+            context.out.answer(&done.json, || {
+                format!("the organization {} is deleted; what it had on the server goes now", plan.name)
+            })
+        }
         Command::Rename(args) => {
             let body = OrganizationPatch { name: args.name };
             let answer = client.ask(client.organization_rename(&args.organization, &body)).await?;
@@ -71,4 +105,32 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 .answer(&answer.json, || format!("the organization {} is made", answer.value.name))
         }
     }
+}
+
+fn plan_text(plan: &OrganizationDeletePlan) -> String {
+    let mut lines = vec![format!("This deletes the organization {} for good, and with it:", plan.name)];
+    for (what, names) in [
+        ("projects", &plan.projects),
+        ("apps", &plan.apps),
+        ("domains", &plan.domains),
+        ("certificates", &plan.certificates),
+        ("accounts of", &plan.people),
+    ] {
+        if !names.is_empty() {
+            lines.push(format!("  {what}: {}", names.join(", ")));
+        }
+    }
+    for volume in &plan.volumes {
+        lines.push(format!("  volume {} with its data ({})", volume.name, bytes(volume.bytes)));
+    }
+    if plan.tokens > 0 {
+        lines.push(format!("  tokens: {}", plan.tokens));
+    }
+    if !plan.staying.is_empty() {
+        lines.push(format!(
+            "These stay, since they are in other organizations too: {}",
+            plan.staying.join(", ")
+        ));
+    }
+    lines.join("\n")
 }

@@ -80,6 +80,7 @@ mod tests {
             name: name.parse().expect("a name"),
             created_at: world.now(),
             hosts: false,
+            removing: false,
         };
         store.organizations.insert(record("before")).await.expect("written");
         let back = store.return_point().await.expect("a way back");

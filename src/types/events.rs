@@ -156,6 +156,9 @@ pub enum Fact {
     OrganizationCreated {
         name: String,
     },
+    OrganizationRemoved {
+        name: String,
+    },
     /// Somebody has a higher built-in role than before.
     RoleRaised {
         user: UserId,
@@ -557,6 +560,7 @@ impl Fact {
                 | Fact::CiTrustChanged { .. }
                 | Fact::TokenRotated { .. }
                 | Fact::RoleRaised { .. }
+                | Fact::OrganizationRemoved { .. }
                 | Fact::RoleChanged { .. }
                 | Fact::RightsGranted { .. }
                 | Fact::AuditBroken { .. }
@@ -645,6 +649,7 @@ impl Fact {
             Fact::RoleRaised { email, role, .. } => format!("raised {email} to the role {role}"),
             Fact::AuditBroken { why } => format!("found the chain of the audit log broken: {why}"),
             Fact::OrganizationCreated { name } => format!("made the organization {name}"),
+            Fact::OrganizationRemoved { name } => format!("deleted the organization {name}"),
             Fact::OrganizationRenamed { name } => format!("gave the organization the name {name}"),
             Fact::QuotaChanged { whose, what, .. } => format!("changed the quota of {whose}: {}", what.join(", ")),
             Fact::QuotaReached {

@@ -12,6 +12,9 @@ pub struct Organization {
     /// It claimed the panel and runs it. Older state has one organization and does not say so.
     #[serde(default)]
     pub hosts: bool,
+    /// It is being taken away: nobody is in it any more.
+    #[serde(default)]
+    pub removing: bool,
 }
 
 /// Things that belong together.

@@ -169,6 +169,8 @@ export const api = {
   grantDelete: (/** @type {string} */ id) => del(`/grants/${enc(id)}`),
   organizationList: () => /** @type {Promise<S<'Organization'>[]>} */ (all('/organizations')),
   organizationCreate: (/** @type {string} */ name) => /** @type {Promise<S<'Organization'>>} */ (post('/organizations', { name })),
+  organizationDeletePlan: (/** @type {string} */ organization) => /** @type {Promise<S<'OrganizationDeletePlan'>>} */ (get(`/organizations/${enc(organization)}/delete-plan`)),
+  organizationDelete: (/** @type {string} */ organization, /** @type {string} */ confirm) => call('DELETE', `/organizations/${enc(organization)}`, { query: { confirm } }),
   sessionSwitch: (/** @type {string} */ organization) => /** @type {Promise<S<'Session'>>} */ (post('/session/switch', { organization })),
 
   projectList: () => /** @type {Promise<S<'Project'>[]>} */ (all('/projects')),

@@ -75,6 +75,7 @@ pub fn organization(world: &World, name: &str) -> Organization {
         name: name.parse().expect("a slug"),
         created_at: Time(0),
         hosts: false,
+        removing: false,
     }
 }
 

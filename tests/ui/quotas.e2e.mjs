@@ -1,0 +1,83 @@
+// Quotas in a real browser against a real panel: set, shown as bars, refused in words where an app is made, and an organization
+// that is deleted by its owner. And the pages by axe, in both themes, at a desk's and a phone's width.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { look, openPanel, send } from './browser.mjs';
+import { binary } from './panel.mjs';
+
+const PASSWORD = 'seven quiet otters swim north';
+const EMAIL = 'ada@example.com';
+const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
+
+/** @type {Awaited<ReturnType<typeof openPanel>>} */
+let opened;
+/** @type {typeof opened.panel} */
+let panel;
+/** @type {import('playwright-core').Page} */
+let page;
+/** @type {string[]} */
+let wrong = [];
+
+before(async () => {
+  if (skip) return;
+  opened = await openPanel([/401|409|422/]);
+  ({ panel, page, wrong } = opened);
+}, { timeout: 90_000 });
+after(async () => { await opened?.close(); });
+
+test('a quota is set, shown and refuses in words', { skip, timeout: 120_000 }, async () => {
+  await page.goto(panel.link);
+  await page.getByLabel('Name', { exact: true }).fill('Ada');
+  await page.getByLabel('Email').fill(EMAIL);
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByLabel('Panel domain').waitFor();
+  await page.goto(`${panel.url}/quotas`);
+  await page.getByText('Nothing is bounded.').first().waitFor();
+  await look(page, 'quotas-none');
+  await page.getByRole('button', { name: 'Change the quota of default' }).first().click();
+  await page.getByLabel('Memory').fill('1 GiB');
+  await page.getByLabel('Cores').fill('2.5');
+  await page.getByLabel('Traffic in a month').fill('1 TiB');
+  await look(page, 'quotas-form');
+  await page.getByLabel('Builds at once').fill('x');
+  await page.getByRole('button', { name: 'Set quota' }).click();
+  await page.getByText('Use a number, or leave it empty for no limit').waitFor();
+  await page.getByLabel('Builds at once').fill('1');
+  await page.getByRole('button', { name: 'Set quota' }).click();
+  await page.getByRole('img', { name: 'Memory: 0% used' }).waitFor();
+  const app = (/** @type {string} */ name) => ({ name, source: { kind: 'image', reference: 'nginx' }, deploy: false, limits: { memory_bytes: 900 * 2 ** 20, cpu_millis: 500, pids: 100 } });
+  assert.equal((await send(page, 'POST', '/apps', app('one'))).status, 201);
+  assert.equal((await send(page, 'PUT', '/projects/default/quota', { apps: 1, disk_bytes: 5 * 2 ** 30 })).status, 200);
+  await page.getByRole('img', { name: 'Memory: 88% used' }).waitFor();
+  await page.getByRole('img', { name: 'Apps: 100% used' }).waitFor();
+  await look(page, 'quotas');
+  await page.goto(`${panel.url}/projects`);
+  await page.getByRole('link', { name: 'default' }).first().click();
+  await page.getByRole('heading', { name: 'Quota', exact: true }).waitFor();
+  await page.getByRole('img', { name: 'Apps: 100% used' }).waitFor();
+  await look(page, 'project-quota');
+  await page.goto(`${panel.url}/apps/one/settings`);
+  await page.getByText(/Left of the quota: 0 apps, 124.MiB of memory, 2 cores/).waitFor();
+  const refused = await send(page, 'PATCH', '/apps/one', { replicas: 2 });
+  assert.equal(refused.status, 409);
+  assert.match(refused.text, /may have 1 GiB of memory and has 900 MiB of memory, and this asks for 900 MiB of memory more/);
+});
+
+test('an owner deletes an organization, and is signed out of it', { skip, timeout: 120_000 }, async () => {
+  assert.equal((await send(page, 'POST', '/organizations', { name: 'acme' })).status, 201);
+  assert.equal((await send(page, 'POST', '/session/switch', { organization: 'acme' })).status, 200);
+  await page.goto(`${panel.url}/team`);
+  const user = { email: 'bob@acme.test', name: 'Bob', role: 'developer', password: 'eleven green kettles boil' };
+  assert.equal((await send(page, 'POST', '/users', user)).status, 201);
+  await page.getByRole('button', { name: 'The organization' }).click();
+  await page.getByRole('menuitem', { name: 'Delete the organization…' }).click();
+  await page.getByText('bob@acme.test').last().waitFor();
+  await look(page, 'organization-delete');
+  const does = page.getByRole('button', { name: 'Delete the organization', exact: true });
+  assert.ok(await does.isDisabled(), 'not before the name is typed');
+  await page.getByLabel('Type acme to confirm').fill('acme');
+  await does.click();
+  await page.waitForURL(/sign-in/);
+  assert.deepEqual(wrong, []);
+});
