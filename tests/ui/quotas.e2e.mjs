@@ -70,8 +70,9 @@ test('an owner deletes an organization, and is signed out of it', { skip, timeou
   await page.goto(`${panel.url}/team`);
   const user = { email: 'bob@acme.test', name: 'Bob', role: 'developer', password: 'eleven green kettles boil' };
   assert.equal((await send(page, 'POST', '/users', user)).status, 201);
-  await page.getByRole('button', { name: 'The organization' }).click();
-  await page.getByRole('menuitem', { name: 'Delete the organization…' }).click();
+  await page.getByRole('heading', { name: 'The organization' }).waitFor();
+  await look(page, 'team-organization');
+  await page.getByRole('button', { name: 'Delete the organization…' }).click();
   await page.getByText('bob@acme.test').last().waitFor();
   await look(page, 'organization-delete');
   const does = page.getByRole('button', { name: 'Delete the organization', exact: true });

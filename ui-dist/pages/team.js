@@ -35,7 +35,7 @@ export default function TeamPage() {
   const invited = useResource('invitations', api.invitationList, ['user_invited', 'invitation_revoked', 'invitation_accepted']);
   const service = () => showDialog('Add a service account', (close) => h(ServiceForm, { close })).then((done) => { if (done) found.load(); });
   const invite = () => showDialog('Invite somebody', (close) => h(InviteForm, { close })).then((done) => { if (done) invited.load(); });
-  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`${may('owner') ? h(OrganizationMenu, {}) : null}<button type="button" class="btn" onClick=${service}>Add service account</button><button type="button" class="btn" onClick=${() => edit(null)}>Add person</button><button type="button" class="btn primary" onClick=${invite}>${icon('user-plus')}Invite</button>` : null })}
+  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`<button type="button" class="btn" onClick=${service}>Add service account</button><button type="button" class="btn" onClick=${() => edit(null)}>Add person</button><button type="button" class="btn primary" onClick=${invite}>${icon('user-plus')}Invite</button>` : null })}
     ${h(TeamTabs, { at: 'people' })}
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<User>} */ (Table), {
       label: 'People', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (user) => user.id, sort: { id: 'name' },
@@ -56,18 +56,19 @@ export default function TeamPage() {
       ],
     }))}
     ${invited.value.value?.length ? h(Panel, { title: 'Invited', note: 'Links that were not used yet', flush: true }, html`<ul class="lines tall">${invited.value.value.map((one) => html`<li key=${one.id}>${icon('user-plus')}<span class="cell-two grow"><span class="any">${one.email} <span class="tag">${one.role}</span></span><span class="any">by ${one.by} · ends ${h(Ago, { at: one.expires_at })}</span></span>
-      ${may('admin') && (one.role !== 'owner' || may('owner')) ? h(Act, { label: 'Revoke', small: true, tone: 'ghost', run: async () => { await api.invitationRevoke(one.id); await invited.load(); } }) : null}</li>`)}</ul>`) : null}</div>`;
+      ${may('admin') && (one.role !== 'owner' || may('owner')) ? h(Act, { label: 'Revoke', small: true, tone: 'ghost', run: async () => { await api.invitationRevoke(one.id); await invited.load(); } }) : null}</li>`)}</ul>`) : null}
+    ${may('owner') ? h(Organization, {}) : null}</div>`;
 }
 
 /** What its owner may do to the organization as a whole; the one that runs the panel stays. */
-function OrganizationMenu() {
+function Organization() {
   const mine = useResource('organizations', api.organizationList).value.value?.find((one) => one.current);
   if (!mine || mine.hosts) return null;
   const remove = () => confirm({
     title: `Delete the organization ${mine.name}?`, text: 'For good, with all data of its apps. Everybody who acts in it is signed out of it at once, you too.', typed: mine.name, action: 'Delete the organization',
     objects: async () => goneOf(await api.organizationDeletePlan(mine.id)), run: () => api.organizationDelete(mine.id, mine.name),
   }).then((done) => { if (done) location.assign('/sign-in'); });
-  return h(Menu, { label: 'The organization', items: [{ label: 'Quotas', icon: 'gauge', href: '/quotas' }, 'line', { label: 'Delete the organization…', icon: 'trash-2', tone: 'danger', run: remove }] });
+  return h(Panel, { title: 'The organization', note: 'Its apps, volumes, domains and accounts of people who are in no other go with it' }, html`<button type="button" class="btn danger" onClick=${remove}>${icon('trash-2')}Delete the organization…</button>`);
 }
 
 /** @param {import('../lib/api.js').S<'OrganizationDeletePlan'>} plan @returns {import('../parts/dialog.js').Target[]} */
