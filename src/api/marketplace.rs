@@ -45,6 +45,8 @@ pub struct CatalogEntry {
 pub struct InstalledApp {
     pub app: String,
     pub version: String,
+    /// Which of the versions that the template offers, such as `17`; null: there was nothing to choose.
+    pub chosen: Option<String>,
     /// The catalog has another version.
     pub outdated: bool,
 }
@@ -64,6 +66,8 @@ pub struct CatalogDetail {
     pub upgrade_notes: Option<String>,
     /// It answers HTTP, so a domain leads to it; else other apps of its environment reach it by the app's name.
     pub web: bool,
+    /// Versions to choose from, the usual one first; empty: there is one only.
+    pub versions: Vec<CatalogVersion>,
     /// The main service's.
     pub port: u16,
     /// What it asks, in the order of the form.
@@ -75,7 +79,7 @@ pub struct CatalogDetail {
     pub backup: Vec<String>,
     /// Rights on the host that it cannot do without.
     pub rights: Vec<String>,
-    /// The Compose file, with `{{ name }}` for variables.
+    /// The Compose file of the usual version, with `{{ name }}` for variables.
     pub compose: String,
     /// A name that is free.
     pub suggested_name: String,
@@ -83,6 +87,19 @@ pub struct CatalogDetail {
     pub suggested_domain: Option<String>,
     /// Of its main service.
     pub size: CatalogSize,
+}
+
+/// A version of what a template installs.
+#[derive(Debug, Object)]
+pub struct CatalogVersion {
+    /// Such as `17`.
+    pub name: String,
+    /// How long it is supported, or who should take it.
+    pub notes: Option<String>,
+    /// Of the main service.
+    pub image: String,
+    /// Versions whose data it can go on with: apps of these can be updated to it.
+    pub takes_over: Vec<String>,
 }
 
 /// How large the main service of a template is.
@@ -146,6 +163,8 @@ pub struct CatalogInstall {
     pub environment: Option<String>,
     /// By the names of the template's variables; what is left out is generated or has its default.
     pub values: Option<BTreeMap<String, String>>,
+    /// One of the template's `versions`; left out: the first.
+    pub version: Option<String>,
     /// Of the main service; left out: the template's.
     pub limits: Option<CatalogLimits>,
 }
@@ -163,6 +182,8 @@ pub struct CatalogLimits {
 #[derive(Debug, Object)]
 pub struct CatalogPlan {
     pub name: String,
+    /// Which of the template's versions; null: there is nothing to choose.
+    pub chosen: Option<String>,
     pub domain: Option<String>,
     pub services: Vec<PlannedService>,
     pub volumes: Vec<String>,
@@ -194,10 +215,11 @@ pub struct FirstLogin {
 impl From<app::TemplateView> for CatalogEntry {
     fn from(view: app::TemplateView) -> CatalogEntry {
         let Template { version, .. } = &view.template;
-        let installed = view.installed.into_iter().map(|(app, own)| InstalledApp {
-            app: app.to_string(),
-            outdated: own != *version,
-            version: own,
+        let installed = view.installed.into_iter().map(|one| InstalledApp {
+            app: one.app.to_string(),
+            outdated: one.version != *version,
+            version: one.version,
+            chosen: one.choice,
         });
         CatalogEntry {
             installed: installed.collect(),
@@ -240,6 +262,17 @@ impl From<&Asked> for CatalogVariable {
     }
 }
 
+impl From<(app::template::Version, String)> for CatalogVersion {
+    fn from((version, image): (app::template::Version, String)) -> CatalogVersion {
+        CatalogVersion {
+            name: version.name,
+            notes: version.notes,
+            image,
+            takes_over: version.takes_over,
+        }
+    }
+}
+
 impl From<app::TemplateDetail> for CatalogDetail {
     fn from(detail: app::TemplateDetail) -> CatalogDetail {
         let template = &detail.view.template;
@@ -257,6 +290,7 @@ impl From<app::TemplateDetail> for CatalogDetail {
             differs: template.differs.clone(),
             upgrade_notes: template.upgrade_notes.clone(),
             web: template.main.web,
+            versions: detail.versions.into_iter().map(CatalogVersion::from).collect(),
             port: template.main.port,
             variables: template.variables.iter().map(CatalogVariable::from).collect(),
             also: template
@@ -293,6 +327,7 @@ impl From<app::InstallPlan> for CatalogPlan {
         };
         CatalogPlan {
             name: plan.name.to_string(),
+            chosen: plan.choice,
             domain: plan.domain.map(|host| host.to_string()),
             services: plan.services.into_iter().map(PlannedService::from).collect(),
             volumes: plan.volumes,
@@ -312,6 +347,7 @@ fn wish(template: String, body: CatalogInstall) -> Result<app::InstallWish, Fail
         project: body.project,
         environment: body.environment,
         values: body.values.unwrap_or_default(),
+        version: body.version.filter(|version| !version.is_empty()),
         size: app::Size {
             memory_bytes: body.limits.as_ref().and_then(|limits| limits.memory_bytes),
             cpu_millis: body.limits.as_ref().and_then(|limits| limits.cpu_millis),

@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 pub struct TemplateUpdate {
     /// Of variables that the new version asks and the old one did not; what is left out is generated or has its default.
     pub values: Option<BTreeMap<String, String>>,
+    /// Another one of the template's versions than the app has, such as `18`; left out: the one that it has.
+    pub version: Option<String>,
     /// The Compose file to take; left out: what the template changed and what the app changed, together.
     pub compose: Option<String>,
     /// Update without a copy of the app's data; left out: a copy is made first.
@@ -75,6 +77,12 @@ pub struct TemplateUpdatePlan {
     pub from: String,
     /// The version that the catalog has.
     pub to: String,
+    /// Which of the versions that the template offers the app has, such as `17`; null: there was nothing to choose.
+    pub from_chosen: Option<String>,
+    /// Which it would have; null: there is nothing to choose.
+    pub to_chosen: Option<String>,
+    /// Which it may have: its own, and those that can go on with its data.
+    pub choices: Vec<String>,
     /// What to know before.
     pub notes: Option<String>,
     /// The app's Compose file as it would be. With conflicts it has marks (`<<<<<<<`) to be settled.
@@ -119,6 +127,9 @@ impl From<app::UpdatePlan> for TemplateUpdatePlan {
             template: plan.template.to_string(),
             from: plan.from,
             to: plan.to,
+            from_chosen: plan.from_choice,
+            to_chosen: plan.to_choice,
+            choices: plan.choices,
             notes: plan.notes,
             compose: plan.text,
             diff: plan.diff,
@@ -137,6 +148,7 @@ impl From<TemplateUpdate> for app::UpdateWish {
     fn from(body: TemplateUpdate) -> app::UpdateWish {
         app::UpdateWish {
             values: body.values.unwrap_or_default(),
+            version: body.version.filter(|version| !version.is_empty()),
             text: body.compose,
             without_copy: body.without_copy.unwrap_or(false),
         }
@@ -150,7 +162,8 @@ pub(crate) struct TemplateUpdatesApi(pub Panel);
 impl TemplateUpdatesApi {
     /// Plan an update of an app's template
     ///
-    /// Nothing is changed. Fails with `busy` when the app has the newest version.
+    /// Nothing is changed. Fails with `busy` when the app has the newest version, and with `invalid` when the template has the app's version
+    /// no more.
     #[oai(path = "/apps/:app/template/plan", method = "post", operation_id = "app_template_plan")]
     async fn app_template_plan(
         &self,

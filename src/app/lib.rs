@@ -83,6 +83,7 @@ mod sight;
 mod sources;
 mod stacks;
 mod template_updates;
+mod template_versions;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -142,7 +143,7 @@ pub use invitations::{Acceptance, Invitations, NewInvitation, Shown as Invitatio
 pub use job_runs::JobRunner;
 pub use logs::{AppLine, Logs};
 pub use mail::{MailService, MailView, MailWish, Postman};
-pub use marketplace::{InstallPlan, InstallWish, MainSize, Marketplace, TemplateDetail, TemplateView};
+pub use marketplace::{InstallPlan, InstallWish, InstalledView, MainSize, Marketplace, TemplateDetail, TemplateView};
 pub use notices::Notices;
 pub use observed::AppState;
 pub use organization_removal::{OrganizationPlan, OrganizationRemoval};

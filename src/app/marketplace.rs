@@ -8,6 +8,7 @@ use crate::{
     projects::find_environment,
     shelves::Shelves,
     stacks::{self, ServiceView, compose_of},
+    template_versions::main_image,
     trash::Trash,
     variables::VariableChange,
 };
@@ -15,7 +16,7 @@ use catalog::{
     Entry,
     compose::Composed,
     resize::{Size, resize},
-    template::{Asked, AskedKind, Health, HealthKind, Template, Values, generated},
+    template::{Asked, AskedKind, Health, HealthKind, Template, Values, Version, generated, pick},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
@@ -28,15 +29,28 @@ use types::{
 pub struct TemplateView {
     pub name: TemplateName,
     pub template: Template,
-    /// Apps of the organization that were made from it, with the version that each has.
-    pub installed: Vec<(AppName, String)>,
+    /// Apps of the organization that were made from it.
+    pub installed: Vec<InstalledView>,
+}
+
+/// An app that was made from a template.
+#[derive(Debug, Clone)]
+pub struct InstalledView {
+    pub app: AppName,
+    /// Of the template.
+    pub version: String,
+    /// Which of the versions that the template offers.
+    pub choice: Option<String>,
 }
 
 /// Everything about one template.
 #[derive(Debug, Clone)]
 pub struct TemplateDetail {
     pub view: TemplateView,
+    /// Of the usual version, as are the services.
     pub compose: String,
+    /// What there is to choose from, the usual one first, and the image of the main service.
+    pub versions: Vec<(Version, String)>,
     pub services: Vec<ServiceView>,
     /// A name that is free.
     pub suggested: AppName,
@@ -54,6 +68,8 @@ pub struct InstallWish {
     pub project: Option<String>,
     pub environment: Option<String>,
     pub values: BTreeMap<String, String>,
+    /// Of those that the template offers; `None`: the first one.
+    pub version: Option<String>,
     /// Of the main service, where it should differ from the template's.
     pub size: Size,
 }
@@ -72,6 +88,8 @@ pub struct MainSize {
 #[derive(Debug, Clone)]
 pub struct InstallPlan {
     pub name: AppName,
+    /// Which of the versions that the template offers.
+    pub choice: Option<String>,
     pub domain: Option<Host>,
     pub services: Vec<ServiceView>,
     pub volumes: Vec<String>,
@@ -102,7 +120,10 @@ struct Prepared {
     entry: Entry,
     values: BTreeMap<String, String>,
     generated: Vec<String>,
-    /// The template's file, with the size that was wished for.
+    choice: Option<String>,
+    /// The template's file of that version.
+    base: String,
+    /// The same with the size that was wished for.
     text: String,
     composed: Composed,
 }
@@ -131,8 +152,8 @@ impl Marketplace {
     }
 
     /// Apps by their template, those in the trash left out.
-    fn installed(&self, actor: &Actor) -> Result<BTreeMap<String, Vec<(AppName, String)>>> {
-        let mut found: BTreeMap<String, Vec<(AppName, String)>> = BTreeMap::new();
+    fn installed(&self, actor: &Actor) -> Result<BTreeMap<String, Vec<InstalledView>>> {
+        let mut found: BTreeMap<String, Vec<InstalledView>> = BTreeMap::new();
         for app in self.ground.store.apps.list()? {
             let is_mine = app.organization == actor.organization && actor.is_permitted(Action::View, &app.place());
             if !is_mine || app.trashed_at.is_some() {
@@ -142,7 +163,11 @@ impl Marketplace {
                 && let Some(template) = &source.template
             {
                 let entry = found.entry(template.name.clone()).or_default();
-                entry.push((app.name.clone(), template.version.clone()));
+                entry.push(InstalledView {
+                    app: app.name.clone(),
+                    version: template.version.clone(),
+                    choice: template.choice.clone(),
+                });
             }
         }
         Ok(found)
@@ -165,6 +190,7 @@ impl Marketplace {
             project: None,
             environment: None,
             values: examples(&entry.template),
+            version: None,
             size: Size::default(),
         };
         // A pattern may ask for more than an example can know.
@@ -172,7 +198,8 @@ impl Marketplace {
         Ok(TemplateDetail {
             services: services(&prepared),
             size: main_size(&entry.template, &prepared.composed.stack)?,
-            compose: entry.compose,
+            versions: versions(&entry),
+            compose: prepared.base,
             view: TemplateView {
                 name,
                 template: entry.template,
@@ -196,6 +223,7 @@ impl Marketplace {
             ports: ports(stack),
             memory_bytes: stack.services.iter().map(memory).sum(),
             rights: prepared.composed.rights.clone(),
+            choice: prepared.choice,
             name: prepared.name,
             domain: prepared.host,
             generated: prepared.generated,
@@ -335,10 +363,15 @@ impl Marketplace {
         let url = host.as_ref().map(|host| self.ground.url_of(host)).unwrap_or_default();
         let filled = Values::new(template, &values, name.as_str(), &url, "plan").map_err(|why| Error::invalid("template", why))?;
         let read = |text: &str| stacks::read(text, &[], &BTreeMap::new(), Some(&filled)).map_err(|problems| stacks::refusal(&problems));
-        let mut composed = read(&entry.compose)?;
-        let mut text = entry.compose.clone();
+        let version = template
+            .version(wish.version.as_deref())
+            .map_err(|why| Error::invalid("version", why))?;
+        let choice = version.map(|version| version.name.clone());
+        let base = pick(&entry.compose, version);
+        let mut composed = read(&base)?;
+        let mut text = base.clone();
         if !wish.size.is_usual() {
-            text = sized(&entry, &composed.stack, wish.size)?;
+            text = sized(template, &base, &composed.stack, wish.size)?;
             composed = read(&text)?;
         }
         Ok(Prepared {
@@ -348,6 +381,8 @@ impl Marketplace {
             entry,
             values,
             generated: made,
+            choice,
+            base,
             text,
             composed,
         })
@@ -402,8 +437,8 @@ fn main_size(template: &Template, stack: &Stack) -> Result<MainSize> {
 }
 
 /// The template's file with this size of its main service. Fails with the limit that does not fit.
-fn sized(entry: &Entry, stack: &Stack, size: Size) -> Result<String> {
-    let main = main_size(&entry.template, stack)?;
+fn sized(template: &Template, text: &str, stack: &Stack, size: Size) -> Result<String> {
+    let main = main_size(template, stack)?;
     let least = main.least_memory_bytes;
     if size.memory_bytes.is_some_and(|bytes| bytes < least) {
         return Err(Error::invalid(
@@ -417,13 +452,22 @@ fn sized(entry: &Entry, stack: &Stack, size: Size) -> Result<String> {
         pids: main.usual.pids,
     };
     checked_limits(wanted)?;
-    resize(&entry.compose, &main.service, size).ok_or_else(|| {
+    resize(text, &main.service, size).ok_or_else(|| {
         let why = format!(
             "the file of this template gives `{}` no limits of its own; install it, then change its Compose file",
             main.service
         );
         Error::invalid("limits", why)
     })
+}
+
+/// The versions of a template, with the image of the main service.
+fn versions(entry: &Entry) -> Vec<(Version, String)> {
+    let view = |version: &Version| {
+        let image = main_image(&entry.template, &pick(&entry.compose, Some(version)));
+        (version.clone(), image.unwrap_or_default())
+    };
+    entry.template.versions.iter().map(view).collect()
 }
 
 fn services(prepared: &Prepared) -> Vec<ServiceView> {
@@ -473,8 +517,9 @@ fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<Str
             template: Some(Box::new(Installed {
                 name: prepared.called.to_string(),
                 version: template.version.clone(),
+                choice: prepared.choice.clone(),
                 template: prepared.entry.text.clone(),
-                compose: prepared.entry.compose.clone(),
+                compose: prepared.base.clone(),
                 greeted: template.first_login.is_none(),
                 prepared: template.post_install.is_empty(),
                 before: None,

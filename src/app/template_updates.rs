@@ -10,6 +10,7 @@ use crate::{
     quotas,
     shelves::Shelves,
     stacks::{self, ServiceView, compose_of},
+    template_versions::{choices, chosen},
     variables::{VariableChange, sealed_variable, variables_of},
 };
 use catalog::{
@@ -34,6 +35,8 @@ const TRIES: usize = 5;
 pub struct UpdateWish {
     /// Of variables that the new version asks and the old one did not.
     pub values: BTreeMap<String, String>,
+    /// Another one of the versions that the template offers than the app has.
+    pub version: Option<String>,
     /// The file to take in place of the merged one: with conflicts settled.
     pub text: Option<String>,
     /// Do without a copy of the data.
@@ -46,6 +49,11 @@ pub struct UpdatePlan {
     pub template: TemplateName,
     pub from: String,
     pub to: String,
+    /// Which of the versions that the template offers the app has, and which it would have.
+    pub from_choice: Option<String>,
+    pub to_choice: Option<String>,
+    /// Those that it may have.
+    pub choices: Vec<String>,
     /// What to know before.
     pub notes: Option<String>,
     /// The app's file as it would be; with marks where both changed the same lines.
@@ -81,6 +89,9 @@ struct Step {
     name: TemplateName,
     old: Template,
     new: catalog::Entry,
+    choice: Option<String>,
+    /// The new template's file of that version.
+    theirs: String,
 }
 
 impl TemplateUpdates {
@@ -96,9 +107,9 @@ impl TemplateUpdates {
     /// What updating would do; nothing is changed. Fails with `Busy` when there is no other version.
     pub async fn plan(&self, actor: &Actor, app: &str, wish: UpdateWish) -> Result<UpdatePlan> {
         actor.may_somewhere(Action::Configure)?;
-        let step = self.step(actor, Action::Configure, app)?;
+        let step = self.step(actor, Action::Configure, app, wish.version.as_deref())?;
         let mine = stacks::text_of(&self.ground, compose_of(&step.app)?)?;
-        let merged = merge::merge(&step.installed.compose, &mine, &step.new.compose);
+        let merged = merge::merge(&step.installed.compose, &mine, &step.theirs);
         let text = wish.text.clone().unwrap_or(merged.text);
         let conflicts = if wish.text.is_some() { Vec::new() } else { merged.conflicts };
         let (changes, generated) = self.new_variables(&step, &wish.values, false)?;
@@ -117,6 +128,9 @@ impl TemplateUpdates {
         Ok(UpdatePlan {
             from: step.installed.version.clone(),
             to: step.new.template.version.clone(),
+            from_choice: step.installed.choice.clone(),
+            to_choice: step.choice.clone(),
+            choices: choices(&step.installed, &step.old, &step.new.template),
             notes: step.new.template.upgrade_notes.clone(),
             diff: merge::diff(&mine, &text),
             edited: mine != step.installed.compose,
@@ -146,14 +160,14 @@ impl TemplateUpdates {
     async fn update_once(&self, actor: &Actor, app: &str, wish: UpdateWish) -> Result<AppView> {
         actor.may_somewhere(Action::Configure)?;
         actor.may_somewhere(Action::Deploy)?;
-        let step = self.step(actor, Action::Configure, app)?;
+        let step = self.step(actor, Action::Configure, app, wish.version.as_deref())?;
         actor.may_in(Action::Deploy, &step.app.place())?;
         deployments::must_be_unlocked(&self.ground, &step.app)?;
         let text = match wish.text {
             Some(text) => text,
             None => {
                 let mine = stacks::text_of(&self.ground, compose_of(&step.app)?)?;
-                let merged = merge::merge(&step.installed.compose, &mine, &step.new.compose);
+                let merged = merge::merge(&step.installed.compose, &mine, &step.theirs);
                 if let Some(first) = merged.conflicts.first() {
                     return Err(Error::invalid(
                         "text",
@@ -176,6 +190,7 @@ impl TemplateUpdates {
         let mut stored = ground.store.apps.get(step.app.id.as_str())?;
         let mut before = BeforeUpdate {
             version: step.installed.version.clone(),
+            choice: step.installed.choice.clone(),
             template: step.installed.template.clone(),
             compose: step.installed.compose.clone(),
             text: compose_of(&stored)?.text.clone(),
@@ -296,6 +311,7 @@ impl TemplateUpdates {
         }
         let newer = template::read(&installed.template).ok();
         installed.version = before.version;
+        installed.choice = before.choice;
         installed.template = before.template;
         installed.compose = before.compose;
         let older = template::read(&installed.template).map_err(|notice| Error::invalid("template", notice.to_string()))?;
@@ -368,18 +384,28 @@ impl TemplateUpdates {
         Ok(())
     }
 
-    fn step(&self, actor: &Actor, action: Action, app: &str) -> Result<Step> {
+    fn step(&self, actor: &Actor, action: Action, app: &str, wished: Option<&str>) -> Result<Step> {
         let app = find_app(&self.ground, actor, action, app)?;
         not_trashed(&app)?;
         let installed = compose_of(&app)?.template.clone();
         let installed = installed.ok_or_else(|| Error::busy(format!("`{}` is not from the catalog", app.name)))?;
         let name: TemplateName = installed.name.parse()?;
         let new = self.shelves.entry(actor, &name)?;
-        if new.template.version == installed.version {
-            return Err(Error::busy(format!("`{}` has the newest version, {}", app.name, installed.version)));
+        let newest = || Error::busy(format!("`{}` has the newest version, {}", app.name, installed.version));
+        let is_newest = new.template.version == installed.version;
+        if is_newest && wished.is_none() {
+            return Err(newest());
+        }
+        let old = template::read(&installed.template).map_err(|notice| Error::invalid("template", notice.to_string()))?;
+        let version = chosen(&installed, &old, &new.template, wished)?;
+        let choice = version.map(|version| version.name.clone());
+        if is_newest && choice == installed.choice {
+            return Err(newest());
         }
         Ok(Step {
-            old: template::read(&installed.template).map_err(|notice| Error::invalid("template", notice.to_string()))?,
+            theirs: template::pick(&new.compose, version),
+            choice,
+            old,
             app,
             installed,
             name,
@@ -398,8 +424,9 @@ impl TemplateUpdates {
         source.text = self.ground.store.seal(&secret)?;
         if let Some(installed) = &mut source.template {
             installed.version = step.new.template.version.clone();
+            installed.choice = step.choice.clone();
             installed.template = step.new.text.clone();
-            installed.compose = step.new.compose.clone();
+            installed.compose = step.theirs.clone();
         }
         app.source = Source::Compose(source);
         follow_main(app, &step.old, &step.new.template);

@@ -84,6 +84,9 @@ pub struct Install {
     /// A value: KEY=VALUE, KEY@FILE, or KEY=- for standard input; may be given several times
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE", value_parser = variables::assignment)]
     set: Vec<variables::Assignment>,
+    /// One of the versions that `catalog show` lists, such as 17; without it the first
+    #[arg(long, value_name = "NAME")]
+    version: Option<String>,
     /// Memory that its main service may use, such as 512m or 1.5g; without it the template's
     #[arg(long, value_parser = spans::memory)]
     memory: Option<u64>,
@@ -142,9 +145,15 @@ fn show_list(context: &Context, entries: &Listed<CatalogEntry>) -> Result {
     context.out.list(&entries.json, "nothing in the catalog fits", || {
         let mut table = Table::new(["NAME", "VERSION", "WHAT IT IS", "INSTALLED"]);
         for entry in &entries.items {
-            let installed = entry.installed.iter().map(|one| match one.outdated {
-                true => format!("{} ({}, not the newest)", one.app, one.version),
-                false => one.app.clone(),
+            let installed = entry.installed.iter().map(|one| {
+                let app = one
+                    .chosen
+                    .as_ref()
+                    .map_or(one.app.clone(), |chosen| format!("{} ({chosen})", one.app));
+                match one.outdated {
+                    true => format!("{app} ({}, not the newest)", one.version),
+                    false => app,
+                }
             });
             table.row([
                 entry.name.clone().into(),
@@ -188,12 +197,18 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
     facts.add("Version", entry.version.clone());
     facts.add("Licence", detail.licence.clone());
     facts.add("Needs", format!("{} MiB of memory, {} MiB of disk", entry.memory_mb, entry.disk_mb));
-    let services: Vec<String> = detail
-        .services
-        .iter()
-        .map(|service| format!("{} ({})", service.name, service.image))
-        .collect();
-    facts.add("Services", services.join(", "));
+    for version in &detail.versions {
+        let notes = version.notes.as_deref().map(|notes| format!(", {notes}")).unwrap_or_default();
+        let usual = if version.name == detail.versions[0].name {
+            " [the usual one]"
+        } else {
+            ""
+        };
+        facts.add("Comes as", format!("{} ({}){notes}{usual}", version.name, version.image));
+    }
+    for service in &detail.services {
+        facts.add("Service", format!("{} ({})", service.name, service.image));
+    }
     if !detail.web {
         facts.add(
             "Reached",
@@ -213,7 +228,17 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
         detail.details.trim(),
         facts.print(out)
     );
-    text.push_str("\nValues for --set:\n");
+    for (title, words) in [
+        ("Different from its own set-up", &detail.differs),
+        ("Before an update", &detail.upgrade_notes),
+    ] {
+        if let Some(words) = words {
+            text.push_str(&format!("\n{title}:\n{}\n", words.trim()));
+        }
+    }
+    if !detail.variables.is_empty() {
+        text.push_str("\nValues for --set:\n");
+    }
     for variable in &detail.variables {
         let usual = match (&variable.default, variable.required) {
             (Some(default), _) => format!(" [{default}]"),
@@ -236,6 +261,7 @@ async fn install(context: &Context, args: Install) -> Result {
         project: args.project,
         environment: args.environment,
         values: Some(values),
+        version: args.version,
         limits: (args.memory.is_some() || args.cpus.is_some()).then_some(CatalogLimits {
             memory_bytes: args.memory,
             cpu_millis: args.cpus,
@@ -260,6 +286,7 @@ async fn install(context: &Context, args: Install) -> Result {
 fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
     let mut facts = Facts::new();
     facts.add("App", plan.name.clone());
+    facts.maybe("Version", plan.chosen.clone());
     facts.maybe("Domain", plan.domain.clone());
     for service in &plan.services {
         let limits = &service.limits;

@@ -18,6 +18,9 @@ pub struct Update {
     /// A value that the new version asks: KEY=VALUE, KEY@FILE, or KEY=- for standard input; may be given several times
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE", value_parser = variables::assignment)]
     set: Vec<variables::Assignment>,
+    /// Move to another one of the template's versions that can go on with the data, such as 18; without it the app keeps its own
+    #[arg(long, value_name = "NAME")]
+    version: Option<String>,
     /// The Compose file to take, with conflicts settled; - for standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -31,7 +34,7 @@ pub struct Update {
     #[arg(long, conflicts_with = "undo")]
     no_copy: bool,
     /// Take the last update back; the data stays as it is now
-    #[arg(long, conflicts_with_all = ["set", "file"])]
+    #[arg(long, conflicts_with_all = ["set", "file", "version"])]
     undo: bool,
     /// With --undo: bring the data from before back too; what was written since stays in volumes of their own
     #[arg(long, requires = "undo")]
@@ -56,6 +59,7 @@ pub async fn run(context: &Context, args: Update) -> Result {
     }
     let body = TemplateUpdate {
         values: Some(values),
+        version: args.version.clone(),
         compose: args.file.as_ref().map(read).transpose()?,
         without_copy: args.no_copy.then_some(true),
     };
@@ -99,8 +103,15 @@ async fn finish(context: &Context, args: &Update, app: &App, json: &serde_json::
 fn words(plan: &TemplateUpdatePlan, out: &Output) -> String {
     let mut facts = Facts::new();
     facts.add("Template", plan.template.clone());
-    facts.add("From", plan.from.clone());
-    facts.add("To", plan.to.clone());
+    let told = |chosen: &Option<String>, version: &str| match chosen {
+        Some(chosen) => format!("{chosen} ({version})"),
+        None => version.to_owned(),
+    };
+    facts.add("From", told(&plan.from_chosen, &plan.from));
+    facts.add("To", told(&plan.to_chosen, &plan.to));
+    let others = plan.choices.iter().filter(|name| Some(*name) != plan.to_chosen.as_ref()).cloned();
+    let others: Vec<String> = others.collect();
+    facts.maybe("Or", (!others.is_empty()).then(|| format!("--version {}", others.join(", "))));
     for variable in &plan.variables {
         let made = if plan.generated.contains(&variable.name) {
             " (made up)"

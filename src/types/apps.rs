@@ -258,6 +258,9 @@ pub struct TreeStack {
 pub struct Installed {
     pub name: String,
     pub version: String,
+    /// Which of the versions that the template offers, such as `17`. `None`: there was nothing to choose.
+    #[serde(default)]
+    pub choice: Option<String>,
     /// `template.yaml` and `compose.yaml` of that version: what the user's changes are told from.
     pub template: String,
     pub compose: String,
@@ -288,6 +291,8 @@ impl Installed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BeforeUpdate {
     pub version: String,
+    #[serde(default)]
+    pub choice: Option<String>,
     pub template: String,
     pub compose: String,
     /// The app's own file, with its user's changes.

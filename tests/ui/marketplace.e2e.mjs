@@ -160,6 +160,38 @@ test('a newer version, with a place to settle, and back', { skip, timeout: 120_0
   assert.deepEqual(wrong, []);
 });
 
+test('one of several versions is chosen, kept, and left for another', { skip, timeout: 120_000 }, async () => {
+  const of = (/** @type {string} */ version, /** @type {string[]} */ rows) => {
+    const { template, compose } = files(version, '64m');
+    return { template: template.replace('name: wiki', 'name: pages').replace('variables:', `versions:\n${rows.map((row) => `  - ${row}\n`).join('')}variables:`), compose: compose.replace('nginx:1.22', 'nginx:{{ version.tag }}') };
+  };
+  const two = ["{ name: '1.23', notes: the newest, set: { tag: 1.23.4 }, takes_over: ['1.22'] }", "{ name: '1.22', notes: for old pages, set: { tag: 1.22.1 } }"];
+  assert.equal((await send(page, 'PUT', '/catalogs/ours/templates/pages', of('1.0-1', two))).status, 204);
+  await page.goto(`${panel.url}/marketplace/ours:pages`);
+  await page.getByText('for old pages', { exact: true }).waitFor();
+  await page.getByText('Version 2 keeps its pages in another way.').waitFor();
+  await page.getByLabel('Domain').fill('pages.example.test');
+  await page.getByLabel('Version').selectOption('1.22');
+  await page.locator('form').getByText('nginx:1.22.1').waitFor();
+  await look(page, 'template-versions');
+  await page.getByRole('button', { name: 'Install' }).click();
+  await page.waitForURL(/\/apps\/[^/]+$/);
+  await page.goto(`${panel.url}/apps/pages/services`);
+  await page.getByText('its data can go on in 1.23').waitFor();
+  // The version is gone from the template: the person says what it goes on as.
+  const newer = ["{ name: '1.24', set: { tag: 1.24.0 } }", "{ name: '1.23', set: { tag: 1.23.5 }, takes_over: ['1.22'] }"];
+  assert.equal((await send(page, 'PUT', '/catalogs/ours/templates/pages', of('2.0-1', newer))).status, 204);
+  await page.goto(`${panel.url}/apps/pages/update`);
+  await page.getByText('it stays as it is, or goes on as 1.23').waitFor();
+  await look(page, 'app-update-version');
+  await page.getByRole('button', { name: 'Go on as 1.23' }).click();
+  await page.getByRole('button', { name: 'Update to 1.23' }).click();
+  await page.waitForURL(/\/apps\/[^/]+$/);
+  await page.goto(`${panel.url}/apps/pages/services`);
+  await page.getByText('Updated from 1.22 (1.0-1) to 1.23 (2.0-1).').waitFor();
+  assert.deepEqual(wrong, []);
+});
+
 test('data is copied before an update, and comes back', { skip: skip || (hasEngine('nginx:1.22') ? false : 'the engine has no image nginx:1.22'), timeout: 180_000 }, async () => {
   const kept = (/** @type {string} */ version, /** @type {string} */ memory) => {
     const { template, compose } = files(version, memory);

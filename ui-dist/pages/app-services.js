@@ -14,7 +14,7 @@ import { may } from '../lib/rights.js';
 import { bytes } from '../lib/format.js';
 import { Facts } from '../parts/facts.js';
 import { sourceInput, sourceValues } from '../parts/app-form.js';
-import { hasServices } from '../parts/source.js';
+import { hasServices, templateText, versionText } from '../parts/source.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {import('../lib/api.js').S<'Service'>} Service */
@@ -85,7 +85,7 @@ function File({ app }) {
   };
   if (error.value) return h(Failed, { error: error.value, retry: load });
   return html`<form onSubmit=${save}>${h(Panel, {
-    title: 'Compose file', note: source?.template ? `From ${source.template.name} ${source.template.version}. {{ name }} stands for a variable of the app.` : '$NAME stands for a variable of the app.',
+    title: 'Compose file', note: source?.template ? `From ${templateText(source.template)}. {{ name }} stands for a variable of the app.` : '$NAME stands for a variable of the app.',
     foot: html`<span class="faint">${dirty ? 'Not saved' : app.pending_changes ? 'Saved; deploy to apply it' : ''}</span><span class="end row">${dirty ? html`<button type="button" class="btn small" onClick=${() => form.reset({ text: kept ?? '' })}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small', disabled: Boolean(state.report?.problems.length) })}` : app.pending_changes ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</span>`,
   }, ready ? html`<div class="stack">${h(ComposeField, { value: text, set: form.set('text'), state, error: form.error('compose', 'source') })}${h(FormProblem, { text: form.general(['compose', 'source']) })}</div>` : h(Loading, { rows: 4 }))}</form>`;
 }
@@ -101,22 +101,26 @@ export function FirstLogin({ app }) {
 /** Whether its template has another version, and the way back from the last update. @param {{ app: App }} props */
 function TemplateNews({ app }) {
   const template = app.source.kind === 'compose' ? app.source.template : null;
-  const entry = useResource(`catalog:${template?.name ?? ''}`, () => (template ? api.catalogShow(template.name) : Promise.resolve(null))).value.value?.entry;
+  const detail = useResource(`catalog:${template?.name ?? ''}`, () => (template ? api.catalogShow(template.name) : Promise.resolve(null))).value.value;
   if (!template || !may('developer')) return null;
+  const entry = detail?.entry;
   const newer = entry && entry.version !== template.version;
-  if (!newer && !template.before) return null;
+  // Versions that can go on with what it has.
+  const others = newer ? [] : (detail?.versions ?? []).filter((one) => template.chosen && one.takes_over.includes(template.chosen)).map((one) => one.name);
+  if (!newer && !template.before && !others.length) return null;
+  const [own, before] = [versionText(template.version, template.chosen), versionText(template.before ?? '', template.before_chosen)];
   const size = template.copies.reduce((sum, one) => sum + one.bytes, 0);
   const undo = () => {
     let data = false;
     return confirm({
-      title: `Back to ${template.before}?`, text: `The app gets the Compose file that it had before its update to ${template.version}, and is deployed.${template.copies.length ? '' : ' Its data stays as it is now.'}`,
-      objects: [{ icon: 'layers', label: app.name, note: `${template.name} ${template.before}` }, ...template.copies.map((one) => ({ icon: 'hard-drive', label: one.name, note: `copy of ${bytes(one.bytes)}`, kept: true }))],
+      title: `Back to ${before}?`, text: `The app gets the Compose file that it had before its update to ${own}, and is deployed.${template.copies.length ? '' : ' Its data stays as it is now.'}`,
+      objects: [{ icon: 'layers', label: app.name, note: `${template.name} ${before}` }, ...template.copies.map((one) => ({ icon: 'hard-drive', label: one.name, note: `copy of ${bytes(one.bytes)}`, kept: true }))],
       extra: template.copies.length ? h(BringBack, { set: (on) => { data = on; } }) : null,
       action: 'Go back', run: async () => putApp(await catalogs.undo(app.id, data)),
     });
   };
-  return html`<div class="notice middle">${icon(newer ? 'rocket' : 'info')}<span class="grow">${newer ? `${entry.title} ${entry.version} is out; this is ${template.version}.` : `Updated from ${template.before} to ${template.version}.${size ? ` A copy of its data from before is kept (${bytes(size)}).` : ''}`}</span>
-    ${template.before ? html`<button type="button" class="btn small" onClick=${undo}>Take the update back</button>` : null}${newer ? html`<a class="btn primary small" href=${`/apps/${app.id}/update`}>See the update</a>` : null}</div>`;
+  return html`<div class="notice middle">${icon(newer ? 'rocket' : 'info')}<span class="grow">${newer ? `${entry.title} ${entry.version} is out; this is ${own}.` : !template.before ? `This is ${entry?.title} ${template.chosen}; its data can go on in ${others.join(' or ')}.` : `Updated from ${before} to ${own}.${size ? ` A copy of its data from before is kept (${bytes(size)}).` : ''}`}</span>
+    ${template.before ? html`<button type="button" class="btn small" onClick=${undo}>Take the update back</button>` : null}${newer ? html`<a class="btn primary small" href=${`/apps/${app.id}/update`}>See the update</a>` : others.length ? html`<a class="btn small" href=${`/apps/${app.id}/update?version=${encodeURIComponent(others[0])}`}>Another version</a>` : null}</div>`;
 }
 
 /** @param {{ set: (on: boolean) => void }} props */

@@ -30,18 +30,25 @@ export default function TemplatePage({ params }) {
     <div class="new-grid">${may('developer') ? h(Install, { detail, key: entry.name }) : h(Panel, { title: 'About' }, h(Words, { text: detail.details }))}
       <aside class="stack" aria-label=${`About ${entry.title}`}>
         ${may('developer') ? h(Panel, { title: 'About' }, h(Words, { text: detail.details })) : null}
-        ${h(Panel, { title: 'How it stands' }, h(Sketch, { services: detail.services, mark: { text: entry.icon_text, color: entry.icon_color } }))}
+        ${h(Panel, { title: 'How it stands' }, h(Sketch, { services: detail.services, web: detail.web, mark: { text: entry.icon_text, color: entry.icon_color } }))}
         ${h(Panel, { title: 'Facts' }, h(Facts, { items: [
-          ['Version', entry.version], ['Licence', detail.licence], ['Needs', `${bytes(entry.memory_mb * 1024 * 1024)} of memory, ${bytes(entry.disk_mb * 1024 * 1024)} of disk`],
+          ['Template', entry.version],
+          detail.versions.length ? ['Versions', html`<ul>${detail.versions.map((one, index) => html`<li><b class="strong">${one.name}</b> <code class="faint">${one.image}</code>${index ? null : html` <span class="tag">usual</span>`}${one.notes ? html`<div class="faint">${one.notes}</div>` : null}</li>`)}</ul>`] : false,
+          ['Images', html`<ul>${imagesOf(detail.services).map(({ image, names }) => html`<li><code class="any">${image}</code> <span class="faint">${names.join(', ')}</span></li>`)}</ul>`],
+          ['Licence', detail.licence], ['Needs', `${bytes(entry.memory_mb * 1024 * 1024)} of memory, ${bytes(entry.disk_mb * 1024 * 1024)} of disk`],
           detail.backup.length ? ['Worth a backup', detail.backup.join(', ')] : false,
           detail.also.length ? ['Further ports', detail.also.map((one) => `${one.title} (${one.service}:${one.port})`).join(', ')] : false,
           detail.rights.length ? ['Rights on the host', detail.rights.join(', ').replaceAll('_', ' ')] : false,
           ['Links', html`<span class="links">${[[detail.website, 'Website'], [detail.documentation, 'Documentation'], [detail.source, 'Source']].filter(([href]) => href).map(([href, label]) => html`<a href=${href} target="_blank" rel="noreferrer">${label}</a>`)}</span>`],
         ] }))}
         ${detail.differs ? h(Panel, { title: 'Different from its own set-up' }, h(Words, { text: detail.differs })) : null}
+        ${detail.upgrade_notes ? h(Panel, { title: 'Before an update' }, h(Words, { text: detail.upgrade_notes })) : null}
         <details class="more panel compose-shown"><summary>${icon('chevron-right', 'icon-small')}Compose file</summary><pre class="code" tabindex="0">${detail.compose}</pre></details>
       </aside></div></div>`;
 }
+
+/** Each image once, with the services that run it. @param {S<'PlannedService'>[]} services */
+const imagesOf = (services) => [...new Set(services.map((one) => one.image))].map((image) => ({ image, names: services.filter((one) => one.image === image).map((one) => one.name) }));
 
 /** Paragraphs and lists. @param {{ text: string }} props */
 function Words({ text }) {
@@ -90,12 +97,12 @@ function Size({ size, form, v, project }) {
 function Install({ detail }) {
   const { entry } = detail;
   const start = Object.fromEntries(detail.variables.map((one) => [one.name, one.kind === 'domain' ? detail.suggested_domain ?? '' : one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
-  const form = useForm({ app: detail.suggested_name, place: '', ...start, ...sizeStart(detail.size) });
+  const form = useForm({ app: detail.suggested_name, place: '', version_: detail.versions[0]?.name ?? '', ...start, ...sizeStart(detail.size) });
   const projects = useResource('projects', api.projectList).value.value;
   const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
   const v = /** @type {Record<string, string>} */ (form.values.value);
   const [project, environment] = (v.place || places[0]?.value || '').split('/');
-  const body = () => ({ name: v.app.trim(), project: project || null, environment: environment || null, values: Object.fromEntries(detail.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')), limits: limitsOf(detail.size, v) });
+  const body = () => ({ name: v.app.trim(), project: project || null, environment: environment || null, values: Object.fromEntries(detail.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')), version: v.version_ || null, limits: limitsOf(detail.size, v) });
   const [plan, setPlan] = useState(/** @type {S<'CatalogPlan'> | null} */ (null));
   const [why, setWhy] = useState('');
   const key = JSON.stringify(v);
@@ -122,6 +129,7 @@ function Install({ detail }) {
     ${h(Panel, { title: 'Install' }, html`<div class="stack">
       ${h(TextField, { label: 'Name', value: v.app, set: form.set('app'), mono: true, required: true, error: form.error('name') })}
       ${places.length > 1 ? h(SelectField, { label: 'Project', value: v.place || places[0].value, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}
+      ${detail.versions.length ? h(SelectField, { label: 'Version', hint: 'Updates keep it.', value: v.version_, set: form.set('version_'), options: detail.versions.map((one) => ({ value: one.name, label: one.notes ? `${one.name}: ${one.notes}` : one.name })), error: form.error('version') }) : null}
       ${asked.map(field)}
       ${h(Size, { size: detail.size, form, v, project })}
       ${secrets.length ? html`<details class="more" open=${secrets.some((one) => form.error(one.name))}><summary>${icon('chevron-right', 'icon-small')}${plural(secrets.length, 'secret')}, generated</summary><div class="stack">${secrets.map(field)}</div></details>` : null}</div>`)}
@@ -134,6 +142,6 @@ function Install({ detail }) {
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
     ] }) : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : why ? sentence(titled(why)) : 'Looking…'}</p>`)}
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
-    ${h(FormProblem, { text: form.general(['name', ...detail.variables.map((one) => one.name), ...SIZE_FIELDS.map((one) => one.name)]) })}
+    ${h(FormProblem, { text: form.general(['name', 'version', ...detail.variables.map((one) => one.name), ...SIZE_FIELDS.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;
 }

@@ -13,13 +13,13 @@ export function rowsOf(services) {
   return { rows, beside: [...left.values()] };
 }
 
-/** @param {{ services: Service[], mark: { text: string, color: string } }} props */
-export function Sketch({ services, mark }) {
+/** @param {{ services: Service[], mark: { text: string, color: string }, web?: boolean }} props `web`: visitors reach it through the edge; else only other apps do. */
+export function Sketch({ services, mark, web = true }) {
   const { rows, beside } = rowsOf(services);
   const box = (/** @type {Service} */ one) => html`<span key=${one.name} class=${`sketch-box ${one.main ? 'main' : ''}`}><b>${one.main ? h(Monogram, { text: mark.text, color: mark.color }) : null}${one.name}${one.once ? html`<span class="tag">once</span>` : null}</b><code title=${one.image}>${one.image}</code></span>`;
   return html`<ol class="sketch">
-  <li><span class="sketch-box"><b>${icon('globe', 'icon-small')}Visitors</b></span></li>
-  <li><span class="sketch-box"><b>${icon('shield-check', 'icon-small')}Edge</b><span>domain, certificate, limits</span></span></li>
+  ${web ? html`<li><span class="sketch-box"><b>${icon('globe', 'icon-small')}Visitors</b></span></li>
+  <li><span class="sketch-box"><b>${icon('shield-check', 'icon-small')}Edge</b><span>domain, certificate, limits</span></span></li>` : html`<li><span class="sketch-box"><b>${icon('layers', 'icon-small')}Other apps</b><span>of the same environment</span></span></li>`}
   ${rows.map((row) => html`<li>${row.map(box)}</li>`)}
   ${beside.length ? html`<li class="beside"><span class="tiny faint">Beside it</span>${beside.map(box)}</li>` : null}</ol>`;
 }

@@ -68,8 +68,12 @@ pub struct TreeServices {
 pub struct InstalledTemplate {
     pub name: String,
     pub version: String,
+    /// Which of the versions that the template offers, such as `17`; null: there was nothing to choose.
+    pub chosen: Option<String>,
     /// The version that it had before its last update, which can be taken back.
     pub before: Option<String>,
+    /// Which of the template's versions it was before that update.
+    pub before_chosen: Option<String>,
     /// Copies of the app's data from before that update.
     pub copies: Vec<DataCopy>,
     /// There is a hint for the first sign-in that nobody has seen.
@@ -224,7 +228,9 @@ impl From<types::Source> for Source {
                 template: source.template.map(|template| InstalledTemplate {
                     name: template.name,
                     version: template.version,
+                    chosen: template.choice,
                     copies: copies_of(template.before.as_deref()),
+                    before_chosen: template.before.as_ref().and_then(|before| before.choice.clone()),
                     before: template.before.map(|before| before.version),
                     first_login: !template.greeted,
                 }),

@@ -189,6 +189,7 @@ impl Draft {
                     start_seconds: Some(300),
                 }),
             },
+            versions: Vec::new(),
             also: self.also.iter().filter(|one| **one != (service.clone(), port)).map(also).collect(),
             variables: self.form.asked.clone(),
             derived: self.form.derived.clone(),

@@ -1,7 +1,12 @@
 //! The rules that every template of a catalog keeps: `serverkit catalog check`.
 
 use super::{
-    Asked, AskedKind, CATEGORIES, HealthKind, Template, Values, derived_from, examples::examples, generated, hashes::FUNCTIONS, is_name,
+    Asked, AskedKind, CATEGORIES, HealthKind, Template, Values, Version, derived_from,
+    examples::examples,
+    generated,
+    hashes::FUNCTIONS,
+    is_name,
+    versions::{pick, places, stands_in},
 };
 use crate::{
     compose::{self, Ask, NoFiles},
@@ -65,13 +70,26 @@ fn checked(folder: &str, template: &str, compose: &str, secret: &dyn Fn(&Asked) 
             }];
         }
     };
-    let mut checker = Checker {
+    let of = |version| Checker {
         template: &template_node,
+        version,
         findings: Vec::new(),
     };
+    let mut checker = of(template_node.versions.first());
     checker.facts(folder);
     checker.variables();
+    checker.versions(compose);
     checker.compose(compose, secret);
+    for version in template_node.versions.iter().skip(1) {
+        let mut other = of(Some(version));
+        other.compose(compose, secret);
+        // What is wrong with all of them is told once.
+        other.findings.retain(|finding| !checker.findings.contains(finding));
+        for finding in &mut other.findings {
+            finding.what = format!("version {}: {}", version.name, finding.what);
+        }
+        checker.findings.append(&mut other.findings);
+    }
     checker.findings.sort();
     checker.findings.dedup();
     checker.findings
@@ -79,6 +97,8 @@ fn checked(folder: &str, template: &str, compose: &str, secret: &dyn Fn(&Asked) 
 
 struct Checker<'a> {
     template: &'a Template,
+    /// Of whose Compose file is spoken.
+    version: Option<&'a Version>,
     findings: Vec<Finding>,
 }
 
@@ -291,8 +311,63 @@ impl Checker<'_> {
         }
     }
 
+    /// What there is to choose from.
+    fn versions(&mut self, compose: &str) {
+        let template = self.template;
+        let name = Regex::new(r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,30}$").expect("a literal pattern");
+        let key = Regex::new(r"^[a-z][a-z0-9_]{0,30}$").expect("a literal pattern");
+        let mut seen = BTreeSet::new();
+        let keys = |version: &Version| version.set.keys().cloned().collect::<BTreeSet<_>>();
+        let first = template.versions.first().map(keys).unwrap_or_default();
+        for version in &template.versions {
+            let own = &version.name;
+            self.unless(
+                name.is_match(own),
+                format!("versions: `{own}` must be 1 to 31 of letters, digits, ., +, _ and -"),
+            );
+            self.unless(seen.insert(own), format!("versions: `{own}` is there twice"));
+            let notes = version.notes.as_deref().unwrap_or("said");
+            self.unless(
+                !notes.trim().is_empty() && notes.chars().count() <= 80 && !notes.contains('\n'),
+                format!("versions: the notes of `{own}` must be one line of at most 80 letters"),
+            );
+            self.unless(
+                keys(version) == first,
+                format!("versions: `{own}` must set the same keys as the first one"),
+            );
+            for (set, value) in &version.set {
+                self.unless(
+                    key.is_match(set),
+                    format!("versions: the key `{set}` must be of a-z, 0-9 and _, with a letter first"),
+                );
+                self.unless(
+                    !value.is_empty() && !value.contains(['\n', '{', '}', '$', '"', '\'', '#']),
+                    format!("versions: `{set}` of `{own}` must be plain text of one line"),
+                );
+            }
+            self.unless(
+                !version.takes_over.contains(own),
+                format!("versions: `{own}` takes over from others, not from itself"),
+            );
+        }
+        let used: BTreeSet<&str> = places(compose).into_iter().collect();
+        for set in &first {
+            self.unless(
+                used.contains(set.as_str()),
+                format!("versions: compose.yaml has no `{{{{ version.{set} }}}}`"),
+            );
+        }
+        for place in used {
+            self.unless(
+                first.contains(place),
+                format!("compose.yaml uses `{{{{ version.{place} }}}}`, which versions do not set"),
+            );
+        }
+    }
+
     fn compose(&mut self, text: &str, secret: &dyn Fn(&Asked) -> String) {
         let template = self.template;
+        let text = &pick(text, self.version);
         let given = examples(template, secret);
         let domain = given.get("domain").cloned().unwrap_or_default();
         let url = if template.main.web {
@@ -459,10 +534,17 @@ impl Checker<'_> {
             }
         }
         self.ports(stack);
+        let main = stack.service(&template.main.service);
         self.unless(
-            stack.service(&template.main.service).is_some(),
+            main.is_some(),
             format!("main.service `{}` is not in compose.yaml", template.main.service),
         );
+        if let (Some(version), Some(image)) = (self.version, main.and_then(|main| main.image.as_ref()))
+            && !stands_in(&version.name, image)
+        {
+            let own = &version.name;
+            self.compose_says(0, format!("the tag of {image} does not name the version `{own}`"));
+        }
         self.unless(template.main.port > 0, "main.port must be a port");
         for also in &template.also {
             self.unless(

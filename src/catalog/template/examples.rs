@@ -5,6 +5,7 @@ use super::{
     check::{COMPOSE, TEMPLATE, names_in},
     is_name, read,
     values::names_of,
+    versions::pick,
 };
 use crate::compose::{self, Ask, Composed, NoFiles};
 use std::collections::BTreeMap;
@@ -32,7 +33,8 @@ pub(super) fn examples(template: &Template, secret: impl Fn(&Asked) -> String) -
     values
 }
 
-/// The Compose file of a template, with examples for its values. Nothing is hashed, so it is quick.
+/// The Compose file of a template, of one of its versions where it has some ([`pick`]), with examples for its values. Nothing is hashed,
+/// so it is quick.
 pub fn composed(template: &Template, text: &str) -> Result<Composed, Vec<Notice>> {
     let mut known = examples(template, |_| "example1".to_owned());
     let domain = known.get("domain").cloned().unwrap_or_else(|| "app.example.com".to_owned());
@@ -94,13 +96,20 @@ pub fn whole(folder: &str, text: &str, compose: &str) -> Result<Template, Vec<Fi
         }
         known.push(&derived.name);
     }
-    match composed(&template, compose) {
-        Ok(composed) if composed.stack.service(&template.main.service).is_none() => {
-            let what = format!("main.service `{}` is not in compose.yaml", template.main.service);
-            findings.push(say(TEMPLATE, 0, what));
-        }
-        Ok(_) => {}
-        Err(problems) => findings.extend(problems.into_iter().map(|notice| say(COMPOSE, notice.line, notice.what))),
+    let mut texts: Vec<String> = template.versions.iter().map(|version| pick(compose, Some(version))).collect();
+    if texts.is_empty() {
+        texts.push(compose.to_owned());
     }
+    for text in texts {
+        match composed(&template, &text) {
+            Ok(composed) if composed.stack.service(&template.main.service).is_none() => {
+                let what = format!("main.service `{}` is not in compose.yaml", template.main.service);
+                findings.push(say(TEMPLATE, 0, what));
+            }
+            Ok(_) => {}
+            Err(problems) => findings.extend(problems.into_iter().map(|notice| say(COMPOSE, notice.line, notice.what))),
+        }
+    }
+    findings.dedup();
     if findings.is_empty() { Ok(template) } else { Err(findings) }
 }

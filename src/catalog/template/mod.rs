@@ -7,6 +7,7 @@ mod hashes;
 mod read;
 mod schema;
 mod values;
+mod versions;
 
 pub(crate) use check::findings;
 pub use check::{Finding, check};
@@ -15,6 +16,7 @@ pub use generate::generated;
 pub use read::{is_name, read};
 pub use schema::*;
 pub use values::{Values, derived_from};
+pub use versions::pick;
 
 #[cfg(test)]
 mod tests;

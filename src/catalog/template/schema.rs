@@ -1,6 +1,7 @@
 //! The shape of `template.yaml`. `template.schema.json` beside the crate is the same as JSON Schema, for editors.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// JSON Schema of `template.yaml`, as a text: what is published, and what a test compares with [`Template`].
 pub const SCHEMA: &str = include_str!("../template.schema.json");
@@ -69,6 +70,9 @@ pub struct Template {
     pub licence: String,
     pub needs: Needs,
     pub main: Main,
+    /// Versions of the app to choose from, the usual one first. None: there is one only.
+    #[serde(default)]
+    pub versions: Vec<Version>,
     /// Further web ports, each of which may get a domain of its own.
     #[serde(default)]
     pub also: Vec<Also>,
@@ -116,6 +120,23 @@ pub struct Links {
     pub website: Option<String>,
     pub documentation: Option<String>,
     pub source: Option<String>,
+}
+
+/// A version of the app, chosen when it is installed and kept by updates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Version {
+    /// Such as `17`: it stays when 17.4 becomes 17.5, and stands in the tag of the main service's image.
+    pub name: String,
+    /// Who should take it, or how long it is supported: a few words.
+    #[serde(default)]
+    pub notes: Option<String>,
+    /// What stands for each `{{ version.KEY }}` of the Compose file. All versions set the same keys.
+    pub set: BTreeMap<String, String>,
+    /// Versions whose data it can go on with, so that an installed app may be moved from them to this one.
+    #[serde(default)]
+    pub takes_over: Vec<String>,
 }
 
 /// The least that it runs with.

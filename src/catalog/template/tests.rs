@@ -232,6 +232,58 @@ fn what_variables_accept() {
     assert_eq!(asked(Secret).accepts(""), Ok(()));
 }
 
+/// The example in versions, and its Compose file with their place in it.
+fn in_versions(versions: &str) -> Vec<String> {
+    let template = GOOD.replacen("variables:\n", &format!("versions:\n{versions}variables:\n"), 1);
+    findings(&template, &COMPOSE.replacen("good/web:1.2.3", "good/web:{{ version.tag }}", 1))
+}
+
+#[test]
+fn versions_keep_all_rules() {
+    let two = "  - { name: '2', notes: the newest, set: { tag: 2.0.1 }, takes_over: ['1'] }\n  - { name: '1', set: { tag: 1.2.3 } }\n";
+    assert_eq!(in_versions(two), [""; 0]);
+    for (from, to, words) in [
+        ("name: '1'", "name: '2'", "`2` is there twice"),
+        ("name: '1'", "name: '1 0'", "must be 1 to 31 of letters"),
+        ("notes: the newest", "notes: ''", "the notes of `2`"),
+        (
+            "tag: 1.2.3",
+            "tag: latest",
+            "version 1: `web`: the image good/web:latest has a tag that moves",
+        ),
+        (
+            "tag: 1.2.3",
+            "tag: 2.2.3",
+            "version 1: the tag of good/web:2.2.3 does not name the version `1`",
+        ),
+        ("tag: 1.2.3", "tag: 1.2.3, other: x", "`1` must set the same keys"),
+        ("tag: 1.2.3", "tag: '{{ domain }}'", "plain text of one line"),
+        ("takes_over: ['1']", "takes_over: ['2']", "not from itself"),
+        ("tag: 2.0.1", "tag: 2.0.1, other: x", "compose.yaml has no `{{ version.other }}`"),
+        ("tag: 2.0.1", "tags: 2.0.1", "uses `{{ version.tag }}`, which versions do not set"),
+        (two, "", "uses `{{ version.tag }}`, which versions do not set"),
+    ] {
+        assert!(two.contains(from), "{from}");
+        let found = in_versions(&two.replacen(from, to, 1));
+        assert!(found.iter().any(|one| one.contains(words)), "{to}: {words} is not in {found:#?}");
+    }
+    // What is wrong with all versions is told once.
+    let template = GOOD.replacen("variables:\n", &format!("versions:\n{two}variables:\n"), 1);
+    let compose =
+        COMPOSE
+            .replacen("good/web:1.2.3", "good/web:{{ version.tag }}", 1)
+            .replacen("good/console:1.2.3", "good/console:latest", 1);
+    assert_eq!(
+        findings(&template, &compose),
+        ["compose.yaml: `console`: the image good/console:latest has a tag that moves"]
+    );
+    // A catalog of somebody's own: each version must be readable, no more.
+    let broken = template.replace("set: { tag: 1.2.3 }", "set: { tags: 1.2.3 }");
+    let refused = whole("good", &broken, &compose).expect_err("a version without its tag");
+    assert!(refused.iter().any(|one| one.to_string().contains("version.tag")), "{refused:?}");
+    assert!(whole("good", &template, &compose).is_ok());
+}
+
 /// Bytes that count up: all letters come up, and a test that fails fails again.
 struct Counting(std::sync::atomic::AtomicU8);
 

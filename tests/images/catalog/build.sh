@@ -17,7 +17,15 @@ inputs_of() { docker image inspect --format "{{index .Config.Labels \"$label\"}}
 # name:tag of an image, as a template pins it or the list says.
 pinned() {
     case $2 in :*) printf '%s%s\n' "$1" "$2"; return ;; esac
-    sed -n "s|^ *image: \\($1:[^ ]*\\)\$|\\1|p" "$here/../../../catalog/$2/compose.yaml" | head -n 1
+    local files=$here/../../../catalog/$2 image value
+    image=$(sed -n "s|^ *image: \\($1:.*\\)\$|\\1|p" "$files/compose.yaml" | head -n 1)
+    # Of the versions that a template offers, the first.
+    while [[ $image =~ \{\{\ version\.([a-z_]+)\ \}\} ]]; do
+        value=$(sed -n "s|^  - {.* set: {.*[ {]${BASH_REMATCH[1]}: \"\{0,1\}\([^\", }]*\).*|\1|p" "$files/template.yaml" | head -n 1)
+        [ -n "$value" ] || return 0
+        image=${image/"${BASH_REMATCH[0]}"/$value}
+    done
+    printf '%s\n' "$image"
 }
 
 # Of its files, of what it stands on, and of the name, for the version is in it.
