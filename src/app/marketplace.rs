@@ -328,7 +328,9 @@ impl Marketplace {
         };
         let known = |name: &str| template.variables.iter().any(|asked| asked.name == name);
         if let Some(unknown) = wish.values.keys().find(|name| !known(name)) {
-            return Err(Error::invalid(unknown, format!("`{}` has no such variable", template.name)));
+            let names: Vec<&str> = template.variables.iter().map(|asked| asked.name.as_str()).collect();
+            let why = format!("`{}` has no such variable, only {}", template.name, names.join(", "));
+            return Err(Error::invalid(unknown, why));
         }
         let mut values = BTreeMap::new();
         let mut made = Vec::new();

@@ -587,7 +587,8 @@ async fn delete(context: &Context, name: &str) -> Result {
     }
     let done = client.ask(client.app_delete(&app.id)).await?;
     context.out.answer(&done.json, || {
-        format!("{} is in the trash; take it back: serverkit trash restore {}", app.name, app.name)
+        let name = &app.name;
+        format!("{name} is in the trash; take it back: serverkit trash restore {name}\nfor good: serverkit trash purge {name}, with --volumes its data too")
     })
 }
 

@@ -13,9 +13,12 @@ use crate::{
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{CatalogDetail, CatalogEntry, CatalogInstall, CatalogLimits, CatalogPlan},
+    types::{CatalogDetail, CatalogEntry, CatalogInstall, CatalogLimits, CatalogPlan, CatalogVariableKind},
 };
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+};
 use types::World;
 
 #[derive(Debug, Subcommand)]
@@ -112,6 +115,9 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::List(args) => {
             let client = context.panel()?;
             let entries = all(&client).await?;
+            if let Some(category) = &args.category {
+                must_be_known(category, &entries.items)?;
+            }
             let wanted = |entry: &CatalogEntry| args.category.as_ref().is_none_or(|category| entry.categories.contains(category));
             let places: Vec<usize> = (0..entries.items.len()).filter(|place| wanted(&entries.items[*place])).collect();
             show_list(context, &picked(entries, &places))
@@ -135,6 +141,18 @@ pub async fn run(context: &Context, command: Command) -> Result {
         }
         Command::Check(args) => check(context, args),
     }
+}
+
+fn must_be_known(category: &str, entries: &[CatalogEntry]) -> Result {
+    let known: BTreeSet<&str> = entries
+        .iter()
+        .flat_map(|entry| entry.categories.iter().map(String::as_str))
+        .collect();
+    if known.contains(category) {
+        return Ok(());
+    }
+    let known: Vec<&str> = known.into_iter().collect();
+    Err(Failure::usage(format!("no app is of the category `{category}`")).hint(format!("there are {}", known.join(", "))))
 }
 
 async fn all(client: &Client) -> Result<Listed<CatalogEntry>> {
@@ -196,7 +214,11 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
     facts.add("Name", entry.name.clone());
     facts.add("Version", entry.version.clone());
     facts.add("Licence", detail.licence.clone());
-    facts.add("Needs", format!("{} MiB of memory, {} MiB of disk", entry.memory_mb, entry.disk_mb));
+    let mib = |amount: u32| bytes(u64::from(amount) << 20);
+    facts.add(
+        "Needs",
+        format!("{} of memory, {} of disk", mib(entry.memory_mb), mib(entry.disk_mb)),
+    );
     for version in &detail.versions {
         let notes = version.notes.as_deref().map(|notes| format!(", {notes}")).unwrap_or_default();
         let usual = if version.name == detail.versions[0].name {
@@ -222,7 +244,7 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
         facts.add("", link.clone());
     }
     let mut text = format!(
-        "{}: {}\n\n{}\n{}",
+        "{}: {}\n\n{}\n\n{}",
         entry.title,
         entry.description,
         detail.details.trim(),
@@ -240,8 +262,10 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
         text.push_str("\nValues for --set:\n");
     }
     for variable in &detail.variables {
+        let is_secret = matches!(variable.kind, CatalogVariableKind::Secret | CatalogVariableKind::Password);
         let usual = match (&variable.default, variable.required) {
             (Some(default), _) => format!(" [{default}]"),
+            (None, _) if is_secret => " [generated]".to_owned(),
             (None, true) => " (needed)".to_owned(),
             (None, false) => String::new(),
         };
@@ -275,7 +299,11 @@ async fn install(context: &Context, args: Install) -> Result {
     let app = client.ask(client.catalog_install(&args.template, &body)).await?;
     if let (true, Some(deployment)) = (args.wait, &app.value.deployment) {
         context.out.note(format!("{} is made", app.value.name));
-        return deployments::follow(context, &client, &deployment.id).await;
+        deployments::follow(context, &client, &deployment.id).await?;
+        context
+            .out
+            .note(format!("for the first sign-in: serverkit app first-login {}", app.value.name));
+        return Ok(());
     }
     context.out.answer(&app.json, || {
         let name = &app.value.name;

@@ -171,16 +171,20 @@ pub async fn follow(context: &Context, client: &Client, id: &str) -> Result {
     if context.out.json {
         return Ok(());
     }
-    let app = client.ask(client.app_show(&deployment.app.id)).await?.value;
+    let app = client.ask(client.app_show(&deployment.app.id)).await?;
     let took = seconds_between(&deployment.queued_at, deployment.finished_at.as_deref());
     context.out.note(format!(
         "deployment #{number} of {name} is live{}",
         took.map(|seconds| format!(" after {}", span(seconds))).unwrap_or_default()
     ));
-    context.out.line(
-        app.url
-            .unwrap_or_else(|| format!("{name} has no domain; give it one: serverkit domain add {name} HOST")),
-    )
+    context.out.line(app.value.url.unwrap_or_else(|| {
+        let kind = app.json["source"]["kind"].as_str();
+        match (kind, app.json["port"].as_u64()) {
+            // What answers no HTTP is reached like this.
+            (Some("compose"), Some(port)) => format!("{name} has no domain; other apps of its environment reach it at {name}:{port}"),
+            _ => format!("{name} has no domain; give it one: serverkit domain add {name} HOST"),
+        }
+    }))
 }
 
 fn verb(phase: Phase) -> &'static str {

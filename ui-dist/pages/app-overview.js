@@ -91,7 +91,7 @@ export default function AppOverview({ app }) {
           Boolean(app.release.digest) && ['Digest', html`<code class="any">${app.release.digest?.split('@').at(-1)}</code>`],
           ['Since', h(Ago, { at: app.release.created_at })],
         ] }) : html`<p class="dim small">Nothing is live yet.</p>`)}
-        ${h(Panel, { title: 'Domains', flush: true, actions: html`<a class="btn ghost small" href=${appPath(app, 'domains')}>Manage</a>` }, app.domains.length ? html`<ul class="lines">${app.domains.map((host) => html`<li>${icon('globe')}<a class="cut grow" href=${`https://${host}`} target="_blank" rel="noreferrer">${host}</a>${h(Copy, { text: host, label: `Copy ${host}` })}</li>`)}</ul>` : html`<p class="dim small inset">No domain leads here. <a class="link" href=${appPath(app, 'domains')}>Add one</a></p>`)}
+        ${h(Panel, { title: 'Domains', flush: true, actions: html`<a class="btn ghost small" href=${appPath(app, 'domains')}>Manage</a>` }, app.domains.length ? html`<ul class="lines">${app.domains.map((host) => html`<li>${icon('globe')}<a class="cut grow" href=${`https://${host}`} target="_blank" rel="noreferrer">${host}</a>${h(Copy, { text: host, label: `Copy ${host}` })}</li>`)}</ul>` : html`<p class="dim small inset">No domain leads here.${hasServices(app.source) && app.port ? html` Other apps of its environment reach it at <code>${app.name}:${app.port}</code>.` : null} <a class="link" href=${appPath(app, 'domains')}>Add one</a></p>`)}
         ${h(Panel, { title: 'Activity', flush: true }, events.value.value ? h(Feed, { events: events.value.value.items.slice(0, 8), small: true, appKnown: true }) : h(Loading, { rows: 4 }))}
       </div>
     </div></div>`;

@@ -86,16 +86,19 @@ function File({ app }) {
   if (error.value) return h(Failed, { error: error.value, retry: load });
   return html`<form onSubmit=${save}>${h(Panel, {
     title: 'Compose file', note: source?.template ? `From ${templateText(source.template)}. {{ name }} stands for a variable of the app.` : '$NAME stands for a variable of the app.',
-    foot: html`<span class="faint">${dirty ? 'Not saved' : app.pending_changes ? 'Saved; deploy to apply it' : ''}</span><span class="end row">${dirty ? html`<button type="button" class="btn small" onClick=${() => form.reset({ text: kept ?? '' })}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small', disabled: Boolean(state.report?.problems.length) })}` : app.pending_changes ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</span>`,
+    foot: !dirty && !app.pending_changes ? null : html`<span class="faint">${dirty ? 'Not saved' : app.pending_changes ? 'Saved; deploy to apply it' : ''}</span><span class="end row">${dirty ? html`<button type="button" class="btn small" onClick=${() => form.reset({ text: kept ?? '' })}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small', disabled: Boolean(state.report?.problems.length) })}` : app.pending_changes ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</span>`,
   }, ready ? html`<div class="stack">${h(ComposeField, { value: text, set: form.set('text'), state, error: form.error('compose', 'source') })}${h(FormProblem, { text: form.general(['compose', 'source']) })}</div>` : h(Loading, { rows: 4 }))}</form>`;
 }
+
+/** A text whose addresses are links. @param {string} text */
+const linked = (text) => text.split(/(https?:\/\/[^\s`"'<>]*[^\s`"'<>.,;:)])/).map((part, index) => (index % 2 ? html`<a class="link" href=${part} target="_blank" rel="noreferrer">${part}</a>` : part));
 
 /** What to know for the first sign-in: told once. @param {{ app: App }} props */
 export function FirstLogin({ app }) {
   const [text, setText] = useState('');
   const waits = app.source.kind === 'compose' && app.source.template?.first_login;
   if (!text && (!waits || app.state !== 'running' || !may('developer'))) return null;
-  return html`<div class="notice ok middle">${icon('key-round')}${text ? html`<pre class="grow first-login" tabindex="0">${text}</pre><button type="button" class="btn small" onClick=${() => setText('')}>Done</button>` : html`<span class="grow">It is ready. What to know for the first sign-in is shown once.</span>${h(Act, { label: 'Show', icon: 'eye', small: true, run: async () => { const answer = await api.appFirstLogin(app.id); setText(answer.text); putApp(await api.appShow(app.id)); } })}`}</div>`;
+  return html`<div class="notice ok middle">${icon('key-round')}${text ? html`<pre class="grow first-login" tabindex="0">${linked(text)}</pre><button type="button" class="btn small" onClick=${() => setText('')}>Done</button>` : html`<span class="grow">It is ready. What to know for the first sign-in is shown once.</span>${h(Act, { label: 'Show', icon: 'eye', small: true, run: async () => { const answer = await api.appFirstLogin(app.id); setText(answer.text); putApp(await api.appShow(app.id)); } })}`}</div>`;
 }
 
 /** Whether its template has another version, and the way back from the last update. @param {{ app: App }} props */

@@ -92,7 +92,7 @@ export const targetsOf = (plan, purge = false) => [
 
 /** @param {App} app */
 export const deleteApp = (app) => confirm({
-  title: `Delete ${app.name}?`, text: 'It is stopped at once and moves to the trash, from where it can be restored. Its volumes are kept.',
+  title: `Delete ${app.name}?`, text: 'It is stopped at once and moves to the trash, from where it can be restored. Its volumes are kept; whoever empties the trash chooses whether they go too.',
   objects: async () => targetsOf(await api.appDeletePlan(app.id)), typed: app.name, action: 'Move to the trash',
   run: async () => { await api.appDelete(app.id); apps.value = apps.value?.filter((other) => other.id !== app.id); },
 });
