@@ -117,13 +117,7 @@ function Install({ detail }) {
     if (missing.length) { setPlan(null); setWhy(''); return undefined; }
     let gone = false;
     const timer = setTimeout(async () => {
-      try {
-        const made = await api.catalogPlan(entry.name, body());
-        if (!gone) { setPlan(made); setWhy(''); form.problem.value = null; }
-      } catch (failure) {
-        // Also beside the field that it is about.
-        if (!gone) { setPlan(null); setWhy(/** @type {Error} */ (failure).message); form.problem.value = /** @type {Error} */ (failure); }
-      }
+      try { const made = await api.catalogPlan(entry.name, body()); if (!gone) { setPlan(made); setWhy(''); } } catch (failure) { if (!gone) { setPlan(null); setWhy(/** @type {Error} */ (failure).message); } }
     }, 250);
     return () => { gone = true; clearTimeout(timer); };
   }, [key]);
@@ -148,6 +142,6 @@ function Install({ detail }) {
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
     ] }) : why && !missing.length ? html`<p class="notice bad" role="status">${icon('circle-alert')}<span class="any">${sentence(titled(why))}</span></p>` : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : 'Looking…'}</p>`)}
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
-    ${h(FormProblem, { text: why ? null : form.general(['name', 'version', ...detail.variables.map((one) => one.name), ...SIZE_FIELDS.map((one) => one.name)]) })}
+    ${h(FormProblem, { text: form.general(['name', 'version', ...detail.variables.map((one) => one.name), ...SIZE_FIELDS.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;
 }
