@@ -261,12 +261,13 @@ fn versions_keep_all_rules() {
         ("takes_over: ['1']", "takes_over: ['2']", "not from itself"),
         ("tag: 2.0.1", "tag: 2.0.1, other: x", "compose.yaml has no `{{ version.other }}`"),
         ("tag: 2.0.1", "tags: 2.0.1", "uses `{{ version.tag }}`, which versions do not set"),
-        (two, "", "uses `{{ version.tag }}`, which versions do not set"),
     ] {
         assert!(two.contains(from), "{from}");
         let found = in_versions(&two.replacen(from, to, 1));
         assert!(found.iter().any(|one| one.contains(words)), "{to}: {words} is not in {found:#?}");
     }
+    let without = findings(GOOD, &COMPOSE.replacen("good/web:1.2.3", "good/web:{{ version.tag }}", 1));
+    assert!(without.iter().any(|one| one.contains("which versions do not set")), "{without:#?}");
     // What is wrong with all versions is told once.
     let template = GOOD.replacen("variables:\n", &format!("versions:\n{two}variables:\n"), 1);
     let compose =

@@ -54,7 +54,11 @@ impl Template {
 /// Whether the tag of `image` tells this version: `17` of `postgres:17.11`, `php8.4` of `wordpress:7.1.0-php8.4-apache`.
 pub(super) fn stands_in(name: &str, image: &str) -> bool {
     let image = image.split_once('@').map_or(image, |(image, _)| image);
+    // A colon before a slash is of a port.
     let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
+    if tag.contains('/') {
+        return false;
+    }
     tag.match_indices(name).any(|(at, _)| {
         let (before, after) = (&tag[..at], &tag[at + name.len()..]);
         let begins = matches!(before, "" | "v") || before.ends_with(['-', '_']);
