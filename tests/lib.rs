@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod acme;
+mod acme_dns;
+mod acme_orders;
+mod acme_renewal;
 mod allow_lists;
 mod api_limits;
 mod apps_bad_input;
@@ -14,6 +17,7 @@ mod build_cache;
 mod catalog;
 mod catalogs;
 mod ci_trusts;
+mod certificates;
 mod cli;
 mod compose;
 mod compose_reference;
@@ -48,6 +52,7 @@ mod second_factor;
 mod secrets;
 mod setup_and_signin;
 mod sources;
+mod stuck_disk;
 mod tidy;
 mod upgrade;
 mod uploads;
