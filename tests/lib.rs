@@ -45,6 +45,7 @@ mod releases;
 mod replicas;
 mod rights;
 mod routing;
+mod rule_services;
 mod saml;
 mod samples_live;
 mod schemathesis;

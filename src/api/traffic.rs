@@ -121,6 +121,8 @@ pub struct RuleAction {
     pub kind: RuleActionKind,
     /// With `app`: id or name; left out: the domain's own.
     pub app: Option<String>,
+    /// With `app`: another service of it than its main one.
+    pub service: Option<RuleService>,
     /// With `origin`.
     pub origin: Option<Origin>,
     /// With `split`: 2 to 50; what does not run is passed over while another does.

@@ -256,16 +256,16 @@ impl Finder<'_> {
 
     fn rule(&self, domain: &Domain, own: &App, rule: &Rule) -> Result<EdgeRule> {
         let action = match &rule.action {
-            RuleAction::App { app, path } => {
+            RuleAction::App { app, service, path } => {
                 let found = match app {
                     Some(id) => self.app(&domain.organization, id),
                     None => Some(own),
                 };
                 EdgeAction::Serve {
                     app: found.map(|app| app.id.clone()),
-                    name: found.map_or_else(|| rule.name.clone(), |app| app.name.to_string()),
+                    name: found.map_or_else(|| rule.name.clone(), |app| part_name(app, service.as_ref())),
                     target: match found {
-                        Some(app) => self.target(app)?,
+                        Some(app) => self.target_of(service.as_ref(), app)?,
                         None => Target::Down {
                             why: "the app that its rule names is gone".into(),
                         },

@@ -217,6 +217,15 @@ impl Traffic {
         for app in wish.action.apps() {
             not_trashed(&find_app(&self.ground, actor, Action::Configure, app.as_str())?)?;
         }
+        let known: Vec<_> = before.iter().flat_map(|before| before.action.services()).collect();
+        for (app, place) in wish
+            .action
+            .services()
+            .filter(|named| !known.contains(named) && !named.1.service.is_empty())
+        {
+            let app = find_app(&self.ground, actor, Action::Configure, app.unwrap_or(&domain.app).as_str())?;
+            crate::stacks::must_have(&self.ground, &app, &place.service)?;
+        }
         let own = before.and_then(|before| before.policy.clone()).unwrap_or_default();
         let rule = Rule {
             id,

@@ -25,8 +25,10 @@ pub enum Command {
     ///
     /// Examples:
     ///   serverkit domain rule add a.test api --prefix /api --app api --strip
+    ///   serverkit domain rule add a.test admin --prefix /admin --app ./console:9001
     ///   serverkit domain rule add a.test old --redirect '/new/$1' --pattern '^/old/(.*)'
     ///   serverkit domain rule add a.test beta --header x-beta=1 --app beta
+    ///   serverkit domain rule add a.test items --rewrite '^/shop/(\d+)$' '/item/$1' --app .
     ///   serverkit domain rule add a.test try --split .=90 --split beta=10
     ///   serverkit domain rule add a.test robots --exact /robots.txt --respond 'User-agent: *'
     #[command(verbatim_doc_comment)]
@@ -94,22 +96,26 @@ pub struct Add {
     #[arg(long, value_name = "METHOD")]
     method: Vec<String>,
     /// For requests with this header, and this value if one is given; may be given several times
+    ///
+    /// NAME*=TEXT: with this text in it; !NAME: without the header.
     #[arg(long, value_name = "NAME[=VALUE]")]
     header: Vec<String>,
     /// Rules of higher priority are asked first
     #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
     priority: i32,
     /// Name or id of the app that answers
-    #[arg(long, group = "action")]
-    app: Option<String>,
+    ///
+    /// `.` is the domain's own app; APP/SERVICE:PORT another service of an app than its main one.
+    #[arg(long, group = "action", value_parser = place)]
+    app: Option<Value>,
     /// One of several apps that answer by turns, and its weight; given for each of them
     ///
     /// `.` is the domain's own app; APP/SERVICE:PORT another service of an app than its main one.
     #[arg(long, value_name = "APP=WEIGHT", group = "action", value_parser = part)]
     split: Vec<Value>,
-    /// A server that the panel does not run, such as 10.0.0.5:8080
-    #[arg(long, value_name = "HOST:PORT", group = "action")]
-    origin: Option<String>,
+    /// A server that the panel does not run, such as 10.0.0.5:8080, or a Unix socket such as /run/app.sock
+    #[arg(long, value_name = "HOST:PORT|SOCKET", group = "action", value_parser = server_of)]
+    origin: Option<Value>,
     /// Send the browser there: an address or a path
     #[arg(long, value_name = "ADDRESS", group = "action")]
     redirect: Option<String>,
@@ -119,6 +125,9 @@ pub struct Add {
     /// With --app, --split and --origin: take the prefix off the path
     #[arg(long, requires = "prefix")]
     strip: bool,
+    /// With --app, --split and --origin: a regular expression over the path, and what takes its place
+    #[arg(long, num_args = 2, value_names = ["REGEX", "PATH"], conflicts_with_all = ["redirect", "respond"])]
+    rewrite: Vec<String>,
     /// With --redirect: only for paths that fit this regular expression, whose captures are $1, $2 in the address
     #[arg(long, value_name = "REGEX", requires = "redirect")]
     pattern: Option<String>,
@@ -153,7 +162,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Add(args) => {
             let body = match &args.file {
                 Some(path) => read(path)?,
-                None => wish(&args)?,
+                None => wish(&args),
             };
             let answer = client.ask(client.domain_rule_add(&args.host, &body)).await?;
             out.answer(&answer.json, || {
@@ -208,7 +217,7 @@ async fn list(context: &Context, client: &Client, host: &str) -> Result {
             table.row([
                 rule.priority.to_string().into(),
                 rule.name.clone().into(),
-                fits(&json["matches"]).into(),
+                fits(&json["matches"], &json["action"]["pattern"]).into(),
                 does(&json["action"]).into(),
                 if rule.enabled { "".into() } else { Cell::tone("off", Tone::Faint) },
             ]);
@@ -218,7 +227,7 @@ async fn list(context: &Context, client: &Client, host: &str) -> Result {
 }
 
 /// `GET /api* with x-beta`
-fn fits(matches: &Value) -> String {
+fn fits(matches: &Value, pattern: &Value) -> String {
     let texts = |list: &Value| -> Vec<String> {
         let items = list.as_array().into_iter().flatten();
         items.filter_map(Value::as_str).map(str::to_owned).collect()
@@ -228,8 +237,12 @@ fn fits(matches: &Value) -> String {
     words.push(match matches["path"]["kind"].as_str() {
         Some("prefix") => format!("{}/*", path.trim_end_matches('/')),
         Some("exact") => path.to_owned(),
+        _ if pattern.is_string() => String::new(),
         _ => "every path".to_owned(),
     });
+    // A redirect leaves paths that do not fit its pattern to the next rule.
+    words.extend(pattern.as_str().map(str::to_owned));
+    words.retain(|word| !word.is_empty());
     for header in matches["headers"].as_array().into_iter().flatten() {
         let (kind, value) = (&header["test"]["kind"], header["test"]["value"].as_str().unwrap_or_default());
         let name = header["name"].as_str().unwrap_or_default();
@@ -265,47 +278,87 @@ fn does(action: &Value) -> String {
                         (false, Some(app)) => app.to_owned(),
                         (false, None) => "the domain's app".to_owned(),
                     };
-                    let service = part["service"]["service"]
-                        .as_str()
-                        .map(|name| format!(" {name}"))
-                        .unwrap_or_default();
-                    format!("{} to {place}{service}", part["weight"])
+                    format!("{} to {place}{}", part["weight"], service_in(part))
                 })
                 .collect();
             words.join(", ")
         }
-        _ => match action["app"].as_str() {
-            Some(app) => format!("app {app}"),
-            None => "the domain's app".to_owned(),
-        },
+        _ => {
+            let app = match action["app"].as_str() {
+                Some(app) => format!("app {app}"),
+                None => "the domain's app".to_owned(),
+            };
+            app + &service_in(action)
+        }
     }
+}
+
+/// ` api:8080`, where another service than the main one is named.
+fn service_in(place: &Value) -> String {
+    let place = &place["service"];
+    place["service"]
+        .as_str()
+        .map(|name| format!(" {name}:{}", place["port"]))
+        .unwrap_or_default()
 }
 
 /// `blog=90`, `.=10` or `blog/admin:8080=5` as a part of a split.
 fn part(text: &str) -> Result<Value, String> {
     let wrong = || format!("`{text}` is no part; use APP=WEIGHT, such as blog=90, or APP/SERVICE:PORT=WEIGHT");
-    let (place, weight) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let (app, weight) = text.rsplit_once('=').ok_or_else(wrong)?;
     let weight: u32 = weight.parse().map_err(|_| wrong())?;
-    let (app, service) = match place.split_once('/') {
+    let mut part = place(app).map_err(|_| wrong())?;
+    part["weight"] = json!(weight);
+    Ok(part)
+}
+
+/// `blog`, `.` or `blog/admin:8080` as the fields `app` and `service`.
+fn place(text: &str) -> Result<Value, String> {
+    let wrong = || format!("`{text}` is no app; use APP, such as blog, or APP/SERVICE:PORT");
+    let (app, service) = match text.split_once('/') {
         Some((app, service)) => (app, Some(service)),
-        None => (place, None),
+        None => (text, None),
     };
-    let mut part = json!({ "weight": weight });
     if app.is_empty() {
         return Err(wrong());
     }
+    let mut place = json!({});
     if app != "." {
-        part["app"] = json!(app);
+        place["app"] = json!(app);
     }
     if let Some(service) = service {
         let (name, port) = service.rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().map_err(|_| wrong())?;
-        part["service"] = json!({ "service": name, "port": port });
+        place["service"] = json!({ "service": name, "port": port });
     }
-    Ok(part)
+    Ok(place)
 }
 
-fn wish(args: &Add) -> Result<Value> {
+/// `10.0.0.5:8080`, `[::1]:80` or `/run/app.sock`.
+fn server_of(text: &str) -> Result<Value, String> {
+    if text.starts_with('/') {
+        return Ok(json!({ "kind": "socket", "path": text }));
+    }
+    let wrong = || format!("`{text}` is no server; use HOST:PORT, or the path of a Unix socket");
+    let (host, port) = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).ok_or_else(wrong)?;
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    Ok(json!({ "kind": "host", "host": host.trim_matches(['[', ']']), "port": port }))
+}
+
+/// `x-beta`, `x-beta=1`, `user-agent*=bot` or `!x-old`.
+pub fn header(text: &str) -> Value {
+    let (name, test) = match (text.strip_prefix('!'), text.split_once('=')) {
+        (Some(name), _) => (name, json!({ "kind": "absent" })),
+        (None, Some((name, value))) => match name.strip_suffix('*') {
+            Some(name) => (name, json!({ "kind": "contains", "value": value })),
+            None => (name, json!({ "kind": "equals", "value": value })),
+        },
+        (None, None) => (text, json!({ "kind": "present" })),
+    };
+    json!({ "name": name, "test": test })
+}
+
+fn wish(args: &Add) -> Value {
     let mut matches = Map::new();
     if let Some((kind, path)) = match (&args.prefix, &args.exact) {
         (Some(path), _) => Some(("prefix", path)),
@@ -315,30 +368,27 @@ fn wish(args: &Add) -> Result<Value> {
         matches.insert("path".into(), json!({"kind": kind, "path": path}));
     }
     matches.insert("methods".into(), json!(args.method));
-    let header = |text: &String| match text.split_once('=') {
-        Some((name, value)) => json!({"name": name, "test": {"kind": "equals", "value": value}}),
-        None => json!({"name": text, "test": {"kind": "present"}}),
-    };
-    matches.insert("headers".into(), args.header.iter().map(header).collect());
-    let path = match (&args.prefix, args.strip) {
+    matches.insert("headers".into(), args.header.iter().map(|text| header(text)).collect());
+    let mut path = match (&args.prefix, args.strip) {
         (Some(prefix), true) => json!({ "strip_prefix": prefix }),
         _ => json!({}),
     };
+    if let [pattern, to] = args.rewrite.as_slice() {
+        path["rewrite"] = json!({ "pattern": pattern, "to": to });
+    }
     let action = if let Some(to) = &args.redirect {
         json!({"kind": "redirect", "pattern": args.pattern, "to": to, "status": args.status.unwrap_or(308)})
     } else if let Some(body) = &args.respond {
         json!({"kind": "respond", "status": args.status.unwrap_or(200), "content_type": args.content_type, "body": body})
     } else if let Some(origin) = &args.origin {
-        let wrong = || Failure::usage("use --origin HOST:PORT");
-        let (host, port) = origin.rsplit_once(':').ok_or_else(wrong)?;
-        let port: u16 = port.parse().map_err(|_| wrong())?;
-        json!({"kind": "origin", "origin": {"kind": "host", "host": host.trim_matches(['[', ']']), "port": port}, "path": path})
+        json!({"kind": "origin", "origin": origin, "path": path})
     } else if !args.split.is_empty() {
         json!({"kind": "split", "parts": args.split, "path": path})
     } else {
-        json!({"kind": "app", "app": args.app, "path": path})
+        let place = args.app.clone().unwrap_or_default();
+        json!({"kind": "app", "app": place["app"], "service": place["service"], "path": path})
     };
-    Ok(json!({"name": args.name, "priority": args.priority, "matches": matches, "action": action}))
+    json!({"name": args.name, "priority": args.priority, "matches": matches, "action": action})
 }
 
 pub async fn explain(context: &Context, args: Explain) -> Result {
@@ -377,9 +427,36 @@ mod tests {
     fn rules_in_short() {
         let matches = json!({"path": {"kind": "prefix", "path": "/api"}, "methods": ["GET"],
             "headers": [{"name": "x-beta", "test": {"kind": "equals", "value": "1"}}]});
-        assert_eq!(fits(&matches), "GET /api/* with x-beta=1");
-        assert_eq!(fits(&json!({})), "every path");
+        assert_eq!(fits(&matches, &Value::Null), "GET /api/* with x-beta=1");
+        assert_eq!(fits(&json!({}), &Value::Null), "every path");
+        assert_eq!(fits(&json!({"methods": ["GET"]}), &json!("^/old/")), "GET ^/old/");
         assert_eq!(does(&json!({"kind": "redirect", "to": "/x", "status": 308})), "308 to /x");
         assert_eq!(does(&json!({"kind": "app"})), "the domain's app");
+        let service = json!({"service": "api", "port": 8080});
+        assert_eq!(does(&json!({"kind": "app", "app": "b", "service": service})), "app b api:8080");
+    }
+
+    #[test]
+    fn words_of_the_command_line() {
+        assert_eq!(place("."), Ok(json!({})));
+        assert_eq!(
+            place("b/api:80"),
+            Ok(json!({"app": "b", "service": {"service": "api", "port": 80}}))
+        );
+        assert_eq!(part(".=9"), Ok(json!({"weight": 9})));
+        assert_eq!(server_of("[::1]:80"), Ok(json!({"kind": "host", "host": "::1", "port": 80})));
+        assert_eq!(server_of("/run/a.sock"), Ok(json!({"kind": "socket", "path": "/run/a.sock"})));
+        for wrong in ["/x:1", "b/api", "b/api:x"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+        assert!(server_of("host").is_err() && server_of(":80").is_err() && part("b").is_err());
+        for (text, test) in [
+            ("x-a", json!({"kind": "present"})),
+            ("x-a=b=c", json!({"kind": "equals", "value": "b=c"})),
+            ("x-a*=b", json!({"kind": "contains", "value": "b"})),
+            ("!x-a", json!({"kind": "absent"})),
+        ] {
+            assert_eq!(header(text), json!({"name": "x-a", "test": test}), "{text}");
+        }
     }
 }

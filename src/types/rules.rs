@@ -110,6 +110,9 @@ pub enum RuleAction {
     App {
         #[serde(default)]
         app: Option<AppId>,
+        /// Another service of the app than its main one.
+        #[serde(default)]
+        service: Option<ServicePort>,
         #[serde(default)]
         path: PathChange,
     },
@@ -155,6 +158,15 @@ const PARTS: usize = 50;
 /// So that shares of a thousandth can be said.
 const WEIGHT: u32 = 1000;
 
+fn check_place(field: &str, place: Option<&ServicePort>) -> Result<()> {
+    match place {
+        Some(place) if place.service.is_empty() || place.port == 0 => {
+            Err(Error::invalid(field, "name the service and its port, 1 to 65535"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_parts(parts: &[SplitPart]) -> Result<()> {
     if !(2..=PARTS).contains(&parts.len()) {
         return Err(Error::invalid("parts", format!("name 2 to {PARTS}")));
@@ -167,13 +179,7 @@ fn check_parts(parts: &[SplitPart]) -> Result<()> {
         if part.origin.is_some() && (part.app.is_some() || part.service.is_some()) {
             return bad("origin", "a part leads to an app or to a server, not to both".into());
         }
-        if part
-            .service
-            .as_ref()
-            .is_some_and(|place| place.service.is_empty() || place.port == 0)
-        {
-            return bad("service", "name the service and its port, 1 to 65535".into());
-        }
+        check_place(&format!("parts[{at}].service"), part.service.as_ref())?;
     }
     if parts.iter().all(|part| part.weight == 0) {
         return Err(Error::invalid("parts", "at least one must have a weight above 0"));
@@ -189,6 +195,17 @@ impl RuleAction {
             _ => None,
         };
         one.into_iter().chain(self.parts().iter().filter_map(|part| part.app.as_ref()))
+    }
+
+    /// Services that it names, each with the app that has it; `None`: the domain's own.
+    pub fn services(&self) -> impl Iterator<Item = (Option<&AppId>, &ServicePort)> {
+        let one = match self {
+            RuleAction::App { app, service, .. } => service.as_ref().map(|place| (app.as_ref(), place)),
+            _ => None,
+        };
+        let parts = self.parts().iter();
+        one.into_iter()
+            .chain(parts.filter_map(|part| part.service.as_ref().map(|place| (part.app.as_ref(), place))))
     }
 
     /// Servers that the panel does not run.
@@ -209,7 +226,8 @@ impl RuleAction {
 
     fn check(&self) -> Result<()> {
         match self {
-            RuleAction::App { path, .. } | RuleAction::Origin { path, .. } => path.check(),
+            RuleAction::App { service, path, .. } => check_place("service", service.as_ref()).and_then(|()| path.check()),
+            RuleAction::Origin { path, .. } => path.check(),
             RuleAction::Split { parts, path } => check_parts(parts).and_then(|()| path.check()),
             RuleAction::Redirect(redirect) => redirect.compile().map(drop),
             RuleAction::Respond {
@@ -259,6 +277,7 @@ mod tests {
             },
             action: RuleAction::App {
                 app: None,
+                service: None,
                 path: PathChange::default(),
             },
             policy: None,

@@ -95,13 +95,14 @@ export const listOf = (text) => text.split(/[\n,]/).map((one) => one.trim()).fil
 /** @param {string[] | null | undefined} list */
 export const linesOf = (list) => (list ?? []).join('\n');
 
-/** What a rule looks at, in parts for chips. @param {S<'RequestMatch'> | null | undefined} matches @returns {{ kind: 'path' | 'method' | 'header' | 'all', text: string }[]} */
-export function matchWords(matches) {
+/** What a rule looks at, in parts for chips. @param {S<'RequestMatch'> | null | undefined} matches @param {string | null} [pattern] of a redirect: a path that does not fit it is left to the next rule @returns {{ kind: 'path' | 'method' | 'header' | 'all', text: string }[]} */
+export function matchWords(matches, pattern) {
   /** @type {ReturnType<typeof matchWords>} */
   const out = [];
   if (matches?.methods?.length) out.push({ kind: 'method', text: matches.methods.join(', ') });
   const path = matches?.path;
   if (path && path.kind !== 'any') out.push({ kind: 'path', text: path.kind === 'exact' ? `= ${path.path}` : `${String(path.path).replace(/\/$/, '')}/…` });
+  if (pattern) out.push({ kind: 'path', text: `~ ${pattern}` });
   for (const { name, test } of matches?.headers ?? []) {
     out.push({ kind: 'header', text: { present: `${name} is there`, absent: `no ${name}`, equals: `${name}: ${test.value ?? ''}`, contains: `${name} has “${test.value ?? ''}”` }[test.kind] });
   }
@@ -120,13 +121,13 @@ export function actionWords(action, appName, own) {
       return (action.parts ?? []).map((one) => `${Math.round((one.weight / all) * 1000) / 10}% ${one.origin ? one.origin.path ?? `${one.origin.host}:${one.origin.port}` : `${one.app ? appName(one.app) : own}${one.service ? ` ${one.service.service}` : ''}`}`).join(', ') + after;
     }
     case 'origin': return `${action.origin?.kind === 'socket' ? action.origin.path ?? '' : `${action.origin?.host ?? ''}:${action.origin?.port ?? ''}`}${after}`;
-    default: return `${action.app ? appName(action.app) : own}${after}`;
+    default: return `${action.app ? appName(action.app) : own}${action.service ? ` ${action.service.service}` : ''}${after}`;
   }
 }
 
 /** One of several apps; what leads to a server that the panel does not run is kept as it is. @typedef {{ app: string, service: string, port: string, weight: string, origin: S<'Origin'> | null }} PartRow */
 /** @typedef {{ name: string, enabled: boolean, priority: number, path_kind: 'any' | 'prefix' | 'exact', path: string, methods: string[], headers: { name: string, kind: 'present' | 'absent' | 'equals' | 'contains', value: string }[],
- *   kind: 'app' | 'split' | 'origin' | 'redirect' | 'respond', app: string, parts: PartRow[], origin_kind: 'host' | 'socket', origin_host: string, origin_port: string, socket: string, strip: string, rewrite_pattern: string, rewrite_to: string,
+ *   kind: 'app' | 'split' | 'origin' | 'redirect' | 'respond', app: string, service: string, port: string, parts: PartRow[], origin_kind: 'host' | 'socket', origin_host: string, origin_port: string, socket: string, strip: string, rewrite_pattern: string, rewrite_to: string,
  *   pattern: string, to: string, status: string, content_type: string, body: string }} RuleValues */
 
 /** A rule as a form holds it. @param {S<'Rule'> | null} rule @returns {RuleValues} */
@@ -136,7 +137,7 @@ export function ruleValues(rule) {
     name: rule?.name ?? '', enabled: rule?.enabled ?? true, priority: rule?.priority ?? 0,
     path_kind: rule ? rule.matches.path?.kind ?? 'any' : 'prefix', path: rule?.matches.path?.path ?? '',
     methods: rule?.matches.methods ?? [], headers: (rule?.matches.headers ?? []).map(({ name, test }) => ({ name, kind: test.kind, value: test.value ?? '' })),
-    kind: action?.kind ?? 'app', app: action?.app ?? '',
+    kind: action?.kind ?? 'app', app: action?.app ?? '', service: action?.service?.service ?? '', port: action?.service ? String(action.service.port) : '',
     parts: (action?.parts ?? [{ weight: 90 }, { weight: 10 }]).map((one) => ({ app: one.app ?? '', service: one.service?.service ?? '', port: one.service ? String(one.service.port) : '', weight: String(one.weight), origin: one.origin ?? null })),
     origin_kind: action?.origin?.kind ?? 'host', origin_host: action?.origin?.host ?? '', origin_port: action?.origin?.port ? String(action.origin.port) : '', socket: action?.origin?.path ?? '',
     strip: action?.path?.strip_prefix ?? '', rewrite_pattern: action?.path?.rewrite?.pattern ?? '', rewrite_to: action?.path?.rewrite?.to ?? '',
@@ -150,8 +151,9 @@ export function ruleWish(v, policy = null) {
   /** @type {S<'RuleAction'>} */
   const action = { kind: v.kind };
   if (v.kind === 'app' || v.kind === 'split' || v.kind === 'origin') {
-    if (v.kind === 'app') { if (v.app) action.app = v.app; } else if (v.kind === 'split') {
-      action.parts = v.parts.map((one) => ({ weight: Number(one.weight), ...(one.origin ? { origin: one.origin } : { ...(one.app ? { app: one.app } : {}), ...(one.service.trim() ? { service: { service: one.service.trim(), port: Number(one.port) } } : {}) }) }));
+    const place = (/** @type {{ app: string, service: string, port: string }} */ one) => ({ ...(one.app ? { app: one.app } : {}), ...(one.service ? { service: { service: one.service, port: Number(one.port) } } : {}) });
+    if (v.kind === 'app') Object.assign(action, place(v)); else if (v.kind === 'split') {
+      action.parts = v.parts.map((one) => ({ weight: Number(one.weight), ...(one.origin ? { origin: one.origin } : place(one)) }));
     } else {
       action.origin = v.origin_kind === 'socket' ? { kind: 'socket', path: v.socket.trim() } : { kind: 'host', host: v.origin_host.trim(), port: Number(v.origin_port) };
     }

@@ -13,8 +13,8 @@ import { Ago } from './time.js';
 import { Copy } from './copy.js';
 import { may } from '../lib/rights.js';
 import { hasServices } from './source.js';
+import { ServicePlace } from './service-pick.js';
 import { portOf } from './passthrough.js';
-import { useResource } from '../lib/resource.js';
 
 /** @typedef {import('../lib/api.js').S<'Domain'>} Domain */
 
@@ -71,23 +71,11 @@ function AddDomain({ apps, close }) {
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { const made = await api.domainAdd(values.app, { host: values.host.trim(), force_https: values.force, ...place() }); if (isPublic(made.host)) setAdded(made); else close(true); }); }}>
     ${h(DialogHead, { title: 'Add a domain', close: () => close() })}
     <div class="stack tight">${h(TextField, { label: 'Domain', value: values.host, set: form.set('host'), mono: true, placeholder: 'blog.example.com', required: true, autofocus: true, error: form.error('host', 'domain'), inputmode: 'url', hint: 'With *. before it: all names below it.' })}${h(DomainCheck, { host: values.host.replace(/^\s*\*\./, '') })}</div>
-    ${apps.length > 1 ? h(SelectField, { label: 'App', value: values.app, set: form.set('app'), options: apps.map((one) => ({ value: one.id, label: one.name })) }) : null}
-    ${source && hasServices(source) ? h(Place, { key: values.app, app: values.app, form }) : null}
+    ${apps.length > 1 ? h(SelectField, { label: 'App', value: values.app, set: (app) => { form.values.value = { ...values, app, service: '', port: '' }; }, options: apps.map((one) => ({ value: one.id, label: one.name })) }) : null}
+    ${source && hasServices(source) ? h(ServicePlace, { key: values.app, app: values.app, service: values.service, port: values.port, set: (place) => { form.values.value = { ...values, ...place }; }, serviceError: form.error('service'), portError: form.error('service_port') }) : null}
     ${h(Switch, { label: 'Send plain HTTP to HTTPS', on: values.force, set: form.set('force') })}
     ${h(FormProblem, { text: form.general(['host', 'domain', 'service', 'service_port']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Add domain', disabled: !values.host.trim() || !values.app })}</footer></form>`;
-}
-
-/** Which service of an app of several, and on which port. @param {{ app: string, form: any }} props */
-function Place({ app, form }) {
-  const services = useResource(`services:${app}`, () => api.serviceList(app)).value.value ?? [];
-  const { service, port } = form.values.value;
-  const pick = (/** @type {string} */ name) => {
-    form.set('service')(name);
-    form.set('port')(String(services.find((one) => one.name === name)?.ports[0] ?? ''));
-  };
-  return html`<div class="form-row">${h(SelectField, { label: 'Leads to', value: service, set: pick, options: [{ value: '', label: 'the main service' }, ...services.map((one) => ({ value: one.name, label: one.name }))], error: form.error('service') })}
-    ${service ? h(TextField, { label: 'Port of the service', value: port, set: form.set('port'), inputmode: 'numeric', required: true, error: form.error('service_port') }) : null}</div>`;
 }
 
 /** What the name needs in DNS, watched until it is there. @param {{ domain: Domain, close: () => void }} props */

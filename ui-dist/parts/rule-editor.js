@@ -7,6 +7,8 @@ import { apps } from '../lib/live.js';
 import { DialogHead, leaving, showForm } from './dialog.js';
 import { Choice, Field, FormProblem, SelectField, Submit, Switch, TextField, useForm } from './field.js';
 import { Rows } from './network.js';
+import { hasServices } from './source.js';
+import { ServicePlace } from './service-pick.js';
 import { may } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -24,7 +26,7 @@ const STATUSES = [{ value: '301', label: '301 for good' }, { value: '302', label
 /** @param {{ host: string, app: { id: string, name: string } }} traffic @param {S<'Rule'> | null} rule @returns {Promise<S<'Rule'> | null>} */
 export const editRule = (traffic, rule) => showForm(rule ? `Rule ${rule.name}` : 'Add a rule', (close, leave) => h(RuleForm, { traffic, rule, close, leave }), { wide: true });
 
-const SHOWN = ['parts', 'name', 'path', 'methods', 'headers', 'app', 'origin', 'strip_prefix', 'rewrite', 'redirect', 'status', 'content_type', 'body'];
+const SHOWN = ['parts', 'name', 'path', 'methods', 'headers', 'app', 'service', 'origin', 'strip_prefix', 'rewrite', 'redirect', 'status', 'content_type', 'body'];
 
 /** @param {{ traffic: { host: string, app: { id: string, name: string } }, rule: S<'Rule'> | null, close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function RuleForm({ traffic, rule, close, leave }) {
@@ -35,9 +37,10 @@ function RuleForm({ traffic, rule, close, leave }) {
   const save = () => form.submit(async () => {
     if (!v.name.trim()) throw new Problem({ status: 422, code: 'invalid', detail: 'Give the rule a name', field: 'name' });
     if (v.kind === 'origin' && v.origin_kind === 'host' && !/^\d+$/.test(v.origin_port)) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a port from 1 to 65535', field: 'origin' });
+    if (v.kind === 'app' && v.service && !/^\d+$/.test(v.port)) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a port from 1 to 65535', field: 'service' });
     if (v.kind === 'split') v.parts.forEach((one, at) => {
       if (!/^\d+$/.test(one.weight)) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a whole number from 0 to 1000', field: `parts[${at}].weight` });
-      if (one.service.trim() && !/^\d+$/.test(one.port)) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a port from 1 to 65535', field: `parts[${at}].service` });
+      if (one.service && !/^\d+$/.test(one.port)) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a port from 1 to 65535', field: `parts[${at}].service` });
     });
     const wish = ruleWish(v, rule?.policy ?? null);
     close(rule ? await network.domainRuleReplace(traffic.host, rule.id, wish) : await network.domainRuleAdd(traffic.host, wish));
@@ -57,8 +60,9 @@ function RuleForm({ traffic, rule, close, leave }) {
     </section>
     <section class="stack sub"><h3>What becomes of them</h3>
       ${h(Choice, { label: 'Action', value: v.kind, set: set('kind'), options: [{ value: 'app', label: 'To an app' }, { value: 'split', label: 'To several' }, { value: 'redirect', label: 'Redirect' }, { value: 'respond', label: 'Fixed answer' }, ...(may('admin') || v.kind === 'origin' ? [{ value: 'origin', label: 'To a server' }] : [])] })}
-      ${v.kind === 'app' ? h(SelectField, { label: 'App', value: v.app, set: set('app'), options: [{ value: '', label: `${traffic.app.name} (the domain’s own)` }, ...others.map((app) => ({ value: app.id, label: `${app.name} (${app.project.name}, ${app.environment.name})` }))], error: form.error('app') }) : null}
-      ${v.kind === 'split' ? h(Parts, { v, set, form, options: [{ value: '', label: `${traffic.app.name} (the domain’s own)` }, ...others.map((app) => ({ value: app.id, label: `${app.name} (${app.project.name}, ${app.environment.name})` }))] }) : null}
+      ${v.kind === 'app' ? html`${h(SelectField, { label: 'App', value: v.app, set: (app) => { form.values.value = { ...v, app, service: '', port: '' }; form.touched.value = true; }, options: [{ value: '', label: `${traffic.app.name} (the domain’s own)` }, ...others.map((app) => ({ value: app.id, label: `${app.name} (${app.project.name}, ${app.environment.name})` }))], error: form.error('app') })}
+        ${h(OfApp, { app: v.app || traffic.app.id, place: v, set: (place) => { form.values.value = { ...v, ...place }; form.touched.value = true; }, error: form.error('service') })}` : null}
+      ${v.kind === 'split' ? h(Parts, { v, set, form, own: traffic.app.id, options: [{ value: '', label: `${traffic.app.name} (the domain’s own)` }, ...others.map((app) => ({ value: app.id, label: `${app.name} (${app.project.name}, ${app.environment.name})` }))] }) : null}
       ${v.kind === 'origin' ? html`${h(Choice, { label: 'Kind of server', small: true, value: v.origin_kind, set: set('origin_kind'), options: [{ value: 'host', label: 'Name and port' }, { value: 'socket', label: 'Unix socket' }] })}
         ${v.origin_kind === 'socket' ? h(TextField, { label: 'Socket', value: v.socket, set: set('socket'), mono: true, required: true, placeholder: '/run/app.sock', error: form.error('origin') })
           : html`<div class="form-row">${h(TextField, { label: 'Host', value: v.origin_host, set: set('origin_host'), mono: true, required: true, placeholder: '10.0.0.5', error: form.error('origin') })}${h(TextField, { label: 'Port', value: v.origin_port, set: set('origin_port'), inputmode: 'numeric', required: true })}</div>`}` : null}
@@ -78,16 +82,23 @@ function RuleForm({ traffic, rule, close, leave }) {
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: rule ? 'Save' : 'Add rule' })}</footer></form>`;
 }
 
-/** The apps that answer by turns. @param {{ v: Values, set: (name: any) => (value: any) => void, form: { error: (...names: string[]) => string | undefined }, options: { value: string, label: string }[] }} props */
-function Parts({ v, set, form, options }) {
+/** Which service of an app of several; nothing for one of a single container. @param {{ app: string, place: { service: string, port: string }, set: (place: { service: string, port: string }) => void, error?: string }} props */
+function OfApp({ app, place: { service, port }, set, error }) {
+  const source = apps.value?.find((one) => one.id === app)?.source;
+  if (!service && !(source && hasServices(source))) return null;
+  return h(ServicePlace, { key: app, app, service, port, set, label: 'Service', [service ? 'portError' : 'serviceError']: error });
+}
+
+/** The apps that answer by turns. @param {{ v: Values, own: string, set: (name: any) => (value: any) => void, form: { error: (...names: string[]) => string | undefined }, options: { value: string, label: string }[] }} props */
+function Parts({ v, set, form, own, options }) {
   const all = v.parts.reduce((sum, one) => sum + (Number(one.weight) || 0), 0);
   const share = (/** @type {string} */ weight) => (all && Number(weight) ? `${Math.round((Number(weight) / all) * 1000) / 10}% of the requests` : 'No request');
   // What belongs to one of them stands there.
   const general = v.parts.some((_, at) => form.error(`parts[${at}].weight`, `parts[${at}].service`)) ? undefined : form.error('parts');
   return html`<div class="field" role="group" aria-label="Apps by weight"><span class="label">Apps by weight <span class="faint">what does not run is passed over</span></span>${h(/** @type {typeof Rows<Values['parts'][number]>} */ (Rows), {
     rows: v.parts, set: set('parts'), fresh: () => ({ app: '', service: '', port: '', weight: '10', origin: null }), add: 'Add an app', what: 'app',
-    row: (one, change, at) => html`<div class="form-row">${one.origin ? h(TextField, { label: 'Server', value: one.origin.path ?? `${one.origin.host}:${one.origin.port}`, set: () => {}, mono: true, disabled: true }) : h(SelectField, { label: 'App', value: one.app, set: (app) => change({ app }), options })}
+    row: (one, change, at) => html`<div class="form-row">${one.origin ? h(TextField, { label: 'Server', value: one.origin.path ?? `${one.origin.host}:${one.origin.port}`, set: () => {}, mono: true, disabled: true }) : h(SelectField, { label: 'App', value: one.app, set: (app) => change({ app, service: '', port: '' }), options })}
       ${h(TextField, { label: 'Weight', value: one.weight, set: (weight) => change({ weight }), inputmode: 'numeric', hint: share(one.weight), error: form.error(`parts[${at}].weight`) })}</div>
-      ${one.origin ? null : html`<div class="form-row">${h(TextField, { label: 'Service', value: one.service, set: (service) => change({ service }), optional: true, placeholder: 'the main one', error: form.error(`parts[${at}].service`) })}${one.service.trim() ? h(TextField, { label: 'Its port', value: one.port, set: (port) => change({ port }), inputmode: 'numeric' }) : html`<span></span>`}</div>`}` })}
+      ${one.origin ? null : h(OfApp, { app: one.app || own, place: one, set: change, error: form.error(`parts[${at}].service`) })}` })}
     ${general ? html`<p class="field-error">${icon('circle-alert', 'icon-small')}<span>${general}</span></p>` : null}</div>`;
 }

@@ -46,6 +46,8 @@ test('rules in words', async () => {
   assert.deepEqual(words({ path: { kind: 'exact', path: '/' } }), ['= /']);
   const to = (/** @type {any} */ action) => actionWords(action, (/** @type {string} */ id) => `app ${id}`, 'own');
   assert.equal(to({ kind: 'app' }), 'own');
+  assert.deepEqual(matchWords({}, '^/old/'), [{ kind: 'path', text: '~ ^/old/' }]);
+  assert.equal(to({ kind: 'app', service: { service: 'api', port: 8080 } }), 'own api');
   assert.equal(to({ kind: 'app', app: 'x', path: { strip_prefix: '/api', rewrite: { pattern: 'a', to: '/b' } } }), 'app x, without /api, path becomes /b');
   assert.equal(to({ kind: 'redirect', to: '/new', status: 301 }), '301 to /new');
   assert.equal(to({ kind: 'origin', origin: { kind: 'host', host: '10.0.0.1', port: 80 } }), '10.0.0.1:80');
@@ -58,6 +60,7 @@ test('a rule survives its form', async () => {
   for (const rule of [
     { ...base, matches: { path: { kind: 'prefix', path: '/api' }, methods: ['GET'], headers: [{ name: 'x-a', test: { kind: 'contains', value: 'b' } }, { name: 'x-c', test: { kind: 'present' } }] }, action: { kind: 'app', app: 'app_1', path: { strip_prefix: '/api', rewrite: { pattern: '^/a', to: '/b' } } } },
     { ...base, enabled: false, matches: {}, action: { kind: 'app' } },
+    { ...base, matches: {}, action: { kind: 'app', app: 'app_1', service: { service: 'api', port: 8080 } } },
     { ...base, matches: {}, action: { kind: 'origin', origin: { kind: 'host', host: '10.0.0.1', port: 8080 } } },
     { ...base, matches: {}, action: { kind: 'origin', origin: { kind: 'socket', path: '/run/a.sock' } } },
     { ...base, matches: { path: { kind: 'exact', path: '/x' } }, action: { kind: 'redirect', pattern: '^/(.*)$', to: '/y/$1', status: 308 } },
