@@ -4,6 +4,7 @@ use crate::{
     commands::Context,
     failure::{Failure, Result},
     output::{Cell, Facts, Tone},
+    rules,
 };
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -56,8 +57,10 @@ pub struct Canary {
     /// Requests of a hundred that go to it
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
     percent: u8,
-    /// Requests with this header and value always go to it
-    #[arg(long, value_name = "NAME=VALUE")]
+    /// Requests with this header, and this value if one is given, always go to it
+    ///
+    /// NAME*=TEXT: with this text in it; !NAME: without the header.
+    #[arg(long, value_name = "NAME[=VALUE]")]
     header: Option<String>,
     /// It has failed when more than so many of a hundred answers are errors
     #[arg(long, value_name = "PERCENT", default_value_t = 5)]
@@ -65,6 +68,9 @@ pub struct Canary {
     /// It has failed when 5 of a hundred answers take longer than this
     #[arg(long, value_name = "MILLISECONDS")]
     max_p95: Option<u32>,
+    /// Nothing is decided on fewer requests than this
+    #[arg(long, value_name = "REQUESTS", default_value_t = 50)]
+    min_requests: u32,
     /// Send all requests to the domain's own app again
     #[arg(long, conflicts_with_all = ["app", "header", "max_p95"])]
     off: bool,
@@ -111,20 +117,13 @@ pub async fn run(context: &Context, command: Command) -> Result {
 
 pub async fn canary(context: &Context, args: Canary) -> Result {
     let client = context.panel()?;
-    let header = match &args.header {
-        Some(text) => {
-            let (name, value) = text.split_once('=').ok_or_else(|| Failure::usage("use --header NAME=VALUE"))?;
-            json!({"name": name, "test": {"kind": "equals", "value": value}})
-        }
-        None => Value::Null,
-    };
     let body = match &args.app {
         None => json!({ "app": null }),
         Some(app) => json!({
             "app": app,
             "percent": args.percent,
-            "header": header,
-            "limits": {"max_error_percent": args.max_errors, "max_p95_millis": args.max_p95},
+            "header": args.header.as_deref().map(rules::header),
+            "limits": {"min_requests": args.min_requests, "max_error_percent": args.max_errors, "max_p95_millis": args.max_p95},
         }),
     };
     let answer = client.ask(client.domain_canary(&args.host, &body)).await?;
