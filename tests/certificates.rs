@@ -47,6 +47,11 @@ async fn a_certificate_of_ones_own() {
         .await;
     };
     shows("the authority of one test").await;
+    let domains = panel.list("/api/v1/domains").await;
+    assert!(
+        text(&domains[0]["certificate"], "issuer").contains("the authority of one test"),
+        "the domain has the one that serves it: {domains:?}"
+    );
     // It ends soon: that is told at 21, 7 and 2 days.
     let id = text(certificate, "id");
     let path = format!("/api/v1/certificates/{id}");

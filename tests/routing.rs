@@ -400,6 +400,13 @@ async fn wildcard_domains() {
     }
     panel.visit("w.test", "/").await.expect(404);
     panel.visit("a.b.w.test", "/").await.expect(404);
+    // What serves the wildcard is beside it.
+    eventually("it has its certificate", Duration::from_secs(20), || async {
+        let all = panel.list("/api/v1/domains").await;
+        let one = all.into_iter().find(|one| one["host"] == "*.w.test")?;
+        (one["certificate"]["state"] == "valid").then_some(())
+    })
+    .await;
     let check = panel.get("/api/v1/domains/*.w.test/check").await.expect(200).json();
     assert!(check["detail"].as_str().unwrap().starts_with("*.w.test"), "{check}");
     let all = panel.list("/api/v1/domains").await;

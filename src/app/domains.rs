@@ -4,6 +4,7 @@ use crate::{
     apps::{find_app, not_trashed},
     ground::Ground,
     routing,
+    serving::Choice,
     sight::{of, owned},
 };
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
@@ -55,14 +56,15 @@ impl Domains {
             .into_iter()
             .map(|app| (app.id.clone(), app.name.clone()))
             .collect();
-        of(&self.ground, actor, self.ground.store.domains.list()?)?
+        let choice = Choice::load(&self.ground)?;
+        let all = of(&self.ground, actor, self.ground.store.domains.list()?)?
             .into_iter()
             .filter(|domain| app.as_ref().is_none_or(|app| app.id == domain.app))
             .filter_map(|domain| {
                 let name = names.get(&domain.app)?.clone();
-                Some(self.view(domain, name))
-            })
-            .collect()
+                Some(self.view(&choice, domain, name))
+            });
+        Ok(all.collect())
     }
 
     /// Fails with `Taken` when the host leads somewhere already. A wildcard is never the one that links show.
@@ -113,7 +115,8 @@ impl Domains {
                 },
             )
             .await;
-        self.view(self.ground.store.domains.get(host.as_str())?.value, app.name)
+        let choice = Choice::load(&self.ground)?;
+        Ok(self.view(&choice, self.ground.store.domains.get(host.as_str())?.value, app.name.clone()))
     }
 
     pub async fn remove(&self, actor: &Actor, host: &str) -> Result<()> {
@@ -196,19 +199,13 @@ impl Domains {
         })
     }
 
-    fn view(&self, domain: Domain, app_name: AppName) -> Result<DomainView> {
-        let certificate = self
-            .ground
-            .store
-            .certificates
-            .find(domain.host.as_str())?
-            .map(|stored| stored.value);
-        Ok(DomainView {
+    fn view(&self, choice: &Choice, domain: Domain, app_name: AppName) -> DomainView {
+        DomainView {
             url: self.ground.url_of(&domain.host),
-            certificate,
+            certificate: choice.shown(&domain.host, Some(&domain.organization)).cloned(),
             app_name,
             domain,
-        })
+        }
     }
 
     /// Holds when it is answered; if the edge does not take it now, the reconciler goes on trying.

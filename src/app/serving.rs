@@ -64,6 +64,14 @@ impl Choice {
         (!self.ends(&best.certificate) && best.certificate.origin != CertificateOrigin::Own).then_some(best)
     }
 
+    /// The one that people see beside this host: what serves it for good, else its own with what became of its order, else
+    /// what serves it meanwhile.
+    pub fn shown(&self, host: &HostPattern, organization: Option<&OrganizationId>) -> Option<&Certificate> {
+        let own = || host.exact().and_then(|host| self.hosts.get(&host));
+        let shared = self.shared_that_serves(host, organization).map(|shared| &shared.certificate);
+        shared.or_else(own).or_else(|| self.best(host, organization))
+    }
+
     /// What the edge shows for this host.
     pub fn best(&self, host: &HostPattern, organization: Option<&OrganizationId>) -> Option<&Certificate> {
         let single = host
