@@ -1,11 +1,13 @@
-//! Names proven by DNS-01: wildcards through a real name server (BIND), with all that a DNS provider does for its zones.
+//! Names proven by DNS-01: wildcards through a real name server (BIND), with all that a DNS provider does for its zones;
+//! through each service, as `peers/dns.mjs` plays it, and through a program and a webhook of one's own.
 
 use crate::{
     acme::{ORDERED, app, shown_issuer, trust},
     deploy::text,
+    identity_providers::Peer,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 use testkit::{NameServer, Pebble, TestPanel, eventually_ok};
 
 /// A wildcard by DNS-01 through RFC 2136 at a real BIND: it serves what it covers, and apps below it need no orders.
@@ -145,4 +147,116 @@ async fn wildcards_through_a_name_server() {
     // A provider that is in use by name stays; the certificate goes when it is removed.
     panel.delete(&format!("/api/v1/certificates/{id}")).await.expect(204);
     panel.delete(&format!("/api/v1/certificates/{id}")).await.expect(404);
+}
+
+const TOKEN: &str = "dns-token-0123456789";
+
+/// By the zone that each has: added and tried in the shell, records changed where it lists them, and a wildcard proven.
+#[tokio::test]
+async fn each_provider_proves_a_wildcard() {
+    let panel = TestPanel::start().await;
+    let pebble = Pebble::start(panel.http_port, 0).await;
+    trust(&panel, &pebble).await;
+    let peer = Peer::start("dns.mjs", &[&pebble.dns_interface()]).await;
+    let token = format!("token={TOKEN}");
+    let keys = ["access_key_id=AKID", "secret_access_key=dns-secret-0123456789"];
+    let kinds: [(&str, &str, &[&str]); 5] = [
+        ("cloudflare", "/cloudflare", &[&token]),
+        ("digitalocean", "/digitalocean", &[&token]),
+        ("hetzner", "/hetzner", &[&token]),
+        ("route53", "", &keys),
+        ("webhook", "/webhook", &[&token]),
+    ];
+    for (kind, endpoint, credentials) in kinds {
+        let (endpoint, zone) = (format!("{}{endpoint}", peer.issuer), format!("{kind}.example.com"));
+        let mut add = vec!["dns", "provider", "add", kind, "--kind", kind, "--endpoint", &endpoint];
+        if kind == "webhook" {
+            add.extend(["--zone", &zone]);
+        }
+        for credential in credentials {
+            add.extend(["--credential", *credential]);
+        }
+        let added = panel.cli(&add).await.expect(0).stdout;
+        assert!(added.contains(&format!("its zones: {zone}")), "{added}");
+        if kind != "webhook" {
+            records(&panel, &zone).await;
+        }
+        let left = proves(&panel, &zone).await;
+        assert!(left.is_empty(), "the proofs are taken away: {left:?}");
+    }
+    // Credentials that are wrong are said to be, by whom, and are shown nowhere.
+    let wrong = ["dns", "provider", "set", "hetzner", "--credential", "token=other"];
+    let said = panel.cli(&wrong).await.expect(1).stderr;
+    assert!(said.contains("Hetzner does not accept the credentials"), "{said}");
+    let listed = panel.get("/api/v1/dns/providers").await.expect(200).text();
+    assert!(!listed.contains("0123456789"), "{listed}");
+}
+
+/// Records through the provider: made, listed, changed, deleted.
+async fn records(panel: &TestPanel, zone: &str) {
+    let add = ["--json", "dns", "records", "add", zone, "www", "A", "192.0.2.1"];
+    let id = text(&panel.cli(&add).await.expect(0).json(), "id");
+    let set = ["--json", "dns", "records", "set", &id, zone, "www", "A", "192.0.2.2"];
+    let id = text(&panel.cli(&set).await.expect(0).json(), "id");
+    let list = panel.list(&format!("/api/v1/dns/zones/{zone}/records")).await;
+    let values: Vec<_> = list.iter().map(|one| (text(one, "name"), text(one, "value"))).collect();
+    assert_eq!(values, [(format!("www.{zone}"), "192.0.2.2".to_owned())]);
+    panel.cli(&["dns", "records", "remove", zone, &id, "--yes"]).await.expect(0);
+    assert!(panel.list(&format!("/api/v1/dns/zones/{zone}/records")).await.is_empty());
+}
+
+/// Orders a wildcard of the zone, and waits for it; what is left in the zone then, where it can be listed.
+async fn proves(panel: &TestPanel, zone: &str) -> Vec<Value> {
+    let wildcard = format!("*.{zone}");
+    let order = panel.cli(&["--json", "cert", "order", &wildcard]).await.expect(0).json();
+    let id = text(&order, "id");
+    let made = eventually_ok(&format!("the certificate of {wildcard}"), ORDERED, || async {
+        let all = panel.list("/api/v1/certificates").await;
+        let one = all.into_iter().find(|one| one["id"] == id.as_str()).unwrap_or(Value::Null);
+        if one["origin"] == "acme" { Ok(one) } else { Err(one.to_string()) }
+    })
+    .await;
+    assert_eq!((&made["challenge"], &made["names"]), (&json!("dns"), &json!([wildcard])), "{made}");
+    let records = panel.get(&format!("/api/v1/dns/zones/{zone}/records")).await;
+    if records.status == 409 {
+        return Vec::new();
+    }
+    records.expect(200).json()["items"].as_array().cloned().unwrap_or_default()
+}
+
+/// A program of one's own, as an administrator would write it.
+#[tokio::test]
+async fn a_program_proves_a_wildcard() {
+    let panel = TestPanel::start().await;
+    let pebble = Pebble::start(panel.http_port, 0).await;
+    trust(&panel, &pebble).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (program, log) = (folder.path().join("hook"), folder.path().join("log"));
+    let lines = format!(
+        "#!/bin/sh\necho \"$*\" >> {}\ncase $1 in test) exit;; create) verb=set-txt;; delete) verb=clear-txt;; esac\n\
+         curl -sf -d \"{{\\\"host\\\": \\\"$3.\\\", \\\"value\\\": \\\"$6\\\"}}\" \"$NAMES/$verb\"\n",
+        log.display()
+    );
+    fs::write(&program, lines).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let (program, names) = (program.display().to_string(), format!("NAMES={}", pebble.dns_interface()));
+    let add = [
+        "dns",
+        "provider",
+        "add",
+        "own",
+        "--kind",
+        "exec",
+        "--zone",
+        "own.example.com",
+        "--command",
+        &program,
+    ];
+    panel.cli(&[&add[..], &["--credential", &names]].concat()).await.expect(0);
+    proves(&panel, "own.example.com").await;
+    let said = fs::read_to_string(&log).unwrap();
+    for verb in ["create", "delete"] {
+        let wanted = format!("{verb} own.example.com _acme-challenge.own.example.com TXT 60 ");
+        assert!(said.lines().any(|line| line.starts_with(&wanted)), "{said}");
+    }
 }

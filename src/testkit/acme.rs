@@ -110,6 +110,11 @@ impl Pebble {
         format!("127.0.0.1:{}", self.dns_port)
     }
 
+    /// The interface of its name server, through which others may change what it says.
+    pub fn dns_interface(&self) -> String {
+        format!("http://127.0.0.1:{}", self.dns_management_port)
+    }
+
     /// Changes what its name server says, by the interface of `pebble-challtestsrv`: `add-a`, `set-servfail`, `add-caa`.
     pub async fn dns(&self, verb: &str, body: serde_json::Value) {
         let url = format!("http://127.0.0.1:{}/{verb}", self.dns_management_port);

@@ -49,6 +49,8 @@ struct Seen {
     /// Ids of certificates that it was asked about, and that orders replace, as they came.
     asked: Vec<String>,
     replaced: Vec<Option<String>>,
+    /// The names of each order.
+    ordered: Vec<Vec<String>>,
     hosts: BTreeSet<String>,
     refuses_replacements: bool,
 }
@@ -128,6 +130,14 @@ impl AcmeFront {
     pub fn replaced(&self) -> Vec<Option<String>> {
         self.seen().replaced.clone()
     }
+    /// How many orders named this one.
+    pub fn orders_for(&self, name: &str) -> usize {
+        self.seen()
+            .ordered
+            .iter()
+            .filter(|names| names.iter().any(|other| other == name))
+            .count()
+    }
     /// The names under which it was asked for anything.
     pub fn hosts(&self) -> BTreeSet<String> {
         self.seen().hosts.clone()
@@ -163,9 +173,12 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Answer,
     let payload = payload(&body);
     let order = payload.as_ref().filter(|payload| payload["identifiers"].is_array());
     let replaces = order.and_then(|order| order["replaces"].as_str().map(str::to_owned));
-    if order.is_some() {
+    if let Some(order) = order {
+        let names = order["identifiers"].as_array().into_iter().flatten();
+        let names = names.filter_map(|one| one["value"].as_str().map(str::to_owned)).collect();
         let mut seen = state.seen.lock().expect("no panic under this lock");
         seen.replaced.push(replaces.clone());
+        seen.ordered.push(names);
         if replaces.is_some() && seen.refuses_replacements {
             return Ok(problem(409, "alreadyReplaced", "an order has replaced this certificate"));
         }
