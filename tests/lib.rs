@@ -9,6 +9,7 @@ mod acme_dns;
 mod acme_orders;
 mod acme_renewal;
 mod allow_lists;
+mod answers;
 mod api_limits;
 mod apps_bad_input;
 mod audit;

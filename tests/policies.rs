@@ -20,7 +20,7 @@ use tokio::{
 const SOON: Duration = Duration::from_secs(20);
 
 /// A server that counts what it is asked, and whose answers a test can change.
-struct Origin {
+pub struct Origin {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
@@ -38,7 +38,7 @@ impl Origin {
         });
         Origin { address, asked }
     }
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.asked.load(SeqCst)
     }
 }
@@ -86,32 +86,32 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, asked: Arc<Atom
     let _ = stream.shutdown().await;
 }
 
-async fn lead(panel: &TestPanel, host: &str, origin: Value) {
+pub async fn lead(panel: &TestPanel, host: &str, origin: Value) {
     let rule = json!({"name": "all", "action": {"kind": "origin", "origin": origin}});
     panel.post(&format!("/api/v1/domains/{host}/rules"), rule).await.expect(201);
 }
 
-fn at(address: SocketAddr) -> Value {
+pub fn at(address: SocketAddr) -> Value {
     json!({"kind": "host", "host": "127.0.0.1", "port": address.port()})
 }
 
-async fn with_domain(panel: TestPanel, origin: Value) -> TestPanel {
+pub async fn with_domain(panel: TestPanel, origin: Value) -> TestPanel {
     let app = json!({"name": "a", "source": {"kind": "image", "reference": "nginx"}, "domains": ["a.test"], "deploy": false});
     panel.create_app(app).await;
     lead(&panel, "a.test", origin).await;
     panel
 }
 
-async fn site() -> (TestPanel, Origin) {
+pub async fn site() -> (TestPanel, Origin) {
     let origin = Origin::start().await;
     (with_domain(TestPanel::start().await, at(origin.address)).await, origin)
 }
 
-async fn policy(panel: &TestPanel, policy: Value) {
+pub async fn policy(panel: &TestPanel, policy: Value) {
     panel.put("/api/v1/domains/a.test/policy", policy).await.expect(200);
 }
 
-async fn asks(panel: &TestPanel, path: &str, header: (&str, &str)) -> Reply {
+pub async fn asks(panel: &TestPanel, path: &str, header: (&str, &str)) -> Reply {
     let nobody = panel.anonymous();
     let request = nobody.request(Method::GET, &panel.site("a.test", path)).header(header.0, header.1);
     nobody.send(request).await

@@ -43,8 +43,12 @@ pub async fn udp_client(port: u16) -> UdpSocket {
 
 /// All that a TCP port says to `text`, up to its end of the line.
 async fn line(port: u16, text: &str) -> Result<(String, SocketAddr), String> {
+    line_at("127.0.0.1", port, text).await
+}
+
+async fn line_at(address: &str, port: u16, text: &str) -> Result<(String, SocketAddr), String> {
     let words = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(words)?;
+    let mut stream = TcpStream::connect((address, port)).await.map_err(words)?;
     let local = stream.local_addr().map_err(words)?;
     stream.write_all(text.as_bytes()).await.map_err(words)?;
     let mut answer = String::new();
@@ -100,6 +104,9 @@ async fn docker_udp_tcp_and_tls_reach_the_app_as_they_came() {
     let (first, other) = (way(&one).await, way(&two).await);
     assert_ne!(first, other, "each client has a way of its own");
     assert_eq!(way(&one).await, first);
+    let six = UdpSocket::bind("[::1]:0").await.unwrap();
+    six.connect(("::1", udp)).await.unwrap();
+    assert!(![&first, &other].contains(&&way(&six).await), "IPv6 clients too");
     let large = "x".repeat(8000);
     let answer = eventually_ok("a large datagram comes whole", SOON, || datagram(&one, &large)).await;
     assert!(answer.ends_with(&large));
@@ -117,6 +124,8 @@ async fn docker_udp_tcp_and_tls_reach_the_app_as_they_came() {
     let (said, local) = eventually_ok("the app answers on its port", SOON, || line(tcp, "hello\n")).await;
     let expected = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {tcp}|hello", local.port());
     assert_eq!(said.trim_end(), expected);
+    let (said, local) = line_at("::1", tcp, "hello\n").await.expect("by IPv6 too");
+    assert_eq!(said.trim_end(), format!("PROXY TCP6 ::1 ::1 {} {tcp}|hello", local.port()));
     // Whom the list does not name is not let in; UDP has no PROXY protocol.
     panel.delete(&format!("/api/v1/ports/tcp-{tcp}")).await.expect(204);
     let wish = json!({"listen": format!("tcp/{tcp}"), "app": "wires", "target_port": 9000, "allow": ["10.0.0.0/8"]});

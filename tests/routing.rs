@@ -321,6 +321,28 @@ async fn docker_ports_rules_and_canaries_to_other_apps() {
     assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello two");
     panel.cli(&["domain", "canary", "one.test", "--off"]).await.expect(0);
     assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello one");
+    // By a header alone: testers see it, nobody else does.
+    panel
+        .cli(&["domain", "canary", "one.test", "two", "--percent", "0", "--header", "x-tester*=ada"])
+        .await
+        .expect(0);
+    let asks = async |value: &str| {
+        let nobody = panel.anonymous();
+        let request = nobody.request(Method::GET, &panel.site("one.test", "/")).header("x-tester", value);
+        nobody.send(request).await.expect(200).text()
+    };
+    for _ in 0..5 {
+        assert_eq!(
+            (asks("ada l.").await.as_str(), asks("bob").await.as_str()),
+            ("hello two", "hello one")
+        );
+    }
+    let told = panel
+        .cli(&["domain", "explain", "https://one.test/", "--header", "x-tester=ada"])
+        .await
+        .expect(0)
+        .stdout;
+    assert!(told.contains("the header x-tester asks for two"), "{told}");
     // One that fails gets nothing any more, by itself.
     panel.post("/api/v1/apps/two/stop", json!({})).await.expect(202);
     let canary = json!({"app": "two", "percent": 100, "limits": {"min_requests": 5, "max_error_percent": 10}});
@@ -439,6 +461,32 @@ async fn header_matches_and_rewrites() {
     };
     assert!(asks("yes").await.starts_with("origin /item/7?x=1"));
     assert!(asks("no").await.starts_with("origin /shop/7?x=1"));
+    // The same in the shell, by every test that a header may have to pass.
+    let origin = address.to_string();
+    let add = ["domain", "rule", "add", "a.test", "--origin", &origin, "--rewrite", "^/(.*)$"];
+    for (name, header, to) in [
+        ("has", "x-kind*=bot", "/bots/$1"),
+        ("is", "x-kind", "/kinds/$1"),
+        ("none", "!x-plain", "/others/$1"),
+    ] {
+        panel.cli(&[&add[..], &[to, name, "--header", header]].concat()).await.expect(0);
+    }
+    let order = ["domain", "rule", "order", "a.test", "has", "is", "none", "beta", "all"];
+    panel.cli(&order).await.expect(0);
+    let with = async |name: &str, value: &str| {
+        let request = nobody.request(Method::GET, &panel.site("a.test", "/p")).header(name, value);
+        nobody.send(request).await.expect(200).text()
+    };
+    for ((name, value), path) in [
+        (("x-kind", "a robot"), "/bots/p"),
+        (("x-kind", "goodbot/1"), "/bots/p"),
+        (("x-kind", "human"), "/kinds/p"),
+        (("x-plain", ""), "/p"),
+        (("x-other", "1"), "/others/p"),
+    ] {
+        let said = with(name, value).await;
+        assert!(said.starts_with(&format!("origin {path} ")), "{name}: {value}: {said}");
+    }
 }
 
 #[tokio::test]
@@ -520,6 +568,28 @@ async fn the_proxy_protocol_says_who_asks() {
     assert_eq!(asks("PROXY TCP4 203.0.113.9 127.0.0.1 4000 80\r\n").await, "403");
     assert_eq!(asks("PROXY TCP4 198.51.100.9 127.0.0.1 4000 80\r\n").await, "200");
     assert_ne!(asks("").await, "200", "a trusted proxy must say it");
+    // The second version is in bytes: IPv4 and IPv6.
+    let asks = async |family: u8, addresses: &[u8]| {
+        let mut request = b"\r\n\r\n\0\r\nQUIT\n\x21".to_vec();
+        request.push(family);
+        request.extend(u16::try_from(addresses.len()).unwrap().to_be_bytes());
+        request.extend(addresses);
+        request.extend(b"GET / HTTP/1.1\r\nhost: plain.test\r\nconnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(("127.0.0.1", panel.http_port)).await.unwrap();
+        stream.write_all(&request).await.unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        answer.split(' ').nth(1).unwrap_or("closed").to_owned()
+    };
+    let v4 = |last: u8| [203, 0, 113, last, 127, 0, 0, 1, 15, 160, 0, 80];
+    assert_eq!(asks(0x11, &v4(9)).await, "403");
+    let deny = json!({"access": {"deny": ["2001:db8::/32"]}});
+    panel.put("/api/v1/domains/plain.test/policy", deny).await.expect(200);
+    assert_eq!(asks(0x11, &v4(9)).await, "200");
+    let mut v6 = [0; 36];
+    v6[..4].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
+    assert_eq!(asks(0x21, &v6).await, "403");
+    assert_ne!(asks(0x11, &[203, 0]).await, "200", "addresses that are cut off");
 }
 
 /// Several servers behind one path: each as often as its weight says, changed while it serves.
