@@ -42,7 +42,7 @@ export default function DomainRules({ traffic, put, load }) {
     ${rules.length ? html`<ol class="rules">${rules.map((rule, at) => html`<li key=${rule.id} class=${cx('rule', !rule.enabled && 'is-off', answer?.rule === rule.id && 'answers')}>
       <span class="rule-at num">${at + 1}</span>
       <div class="rule-what"><div class="rule-name"><button type="button" class="rule-open strong" onClick=${() => edit(rule)} disabled=${!can}>${rule.name}</button>${rule.enabled ? null : html`<span class="tag">off</span>`}${answer?.rule === rule.id ? html`<span class="tag accent">answers</span>` : null}${rule.policy ? html`<a class="tag" href=${`${domainPath(host, 'policy')}?rule=${encodeURIComponent(rule.id)}`} title=${policyWords(rule.policy).join(', ')}>own policy</a>` : null}</div>
-        <div class="chips">${matchWords(rule.matches).map((one) => html`<code class=${`chip ${one.kind}`}>${one.text}</code>`)}</div></div>
+        <div class="chips">${matchWords(rule.matches, rule.action.pattern).map((one) => html`<code class=${`chip ${one.kind}`}>${one.text}</code>`)}</div></div>
       <div class="rule-to">${icon(ICONS[rule.action.kind], 'icon-small')}<span class="any">${actionWords(rule.action, nameOf, app.name)}</span></div>
       ${can ? html`<div class="rule-tools"><button type="button" class="btn ghost small square" aria-label=${`Move ${rule.name} up`} title="Up" disabled=${at === 0} onClick=${() => move(rule, -1)}>${icon('arrow-up')}</button><button type="button" class="btn ghost small square" aria-label=${`Move ${rule.name} down`} title="Down" disabled=${at === rules.length - 1} onClick=${() => move(rule, 1)}>${icon('arrow-down')}</button>
         ${h(Menu, { label: `More for ${rule.name}`, class: 'btn ghost small square', items: [

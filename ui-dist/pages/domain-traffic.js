@@ -27,13 +27,13 @@ export default function DomainTraffic({ traffic, domain }) {
   const address = domain && !host.startsWith('*') ? domain.url : null;
   return html`<div class="stack">
     <div class="tiles">
-      ${h(Tile, { label: 'Requests', icon: icon('activity'), value: count(last?.requests ?? 0), unit: '/s', note: now ? `${count(now.active)} under way` : 'none yet', values: line.map((one) => one.requests) })}
+      ${h(Tile, { label: 'Requests', icon: icon('activity'), value: last ? count(last.requests) : '–', unit: last ? '/s' : '', note: now ? `${count(now.active)} under way` : 'none yet', values: line.map((one) => one.requests) })}
       ${h(Tile, { label: 'Errors', icon: icon('circle-alert'), value: percent(errors).replace('%', ''), unit: errors == null ? '' : '%', note: 'answers 5xx, last 30 s', values: line.map((one) => one.statuses[4]), tone: 'tone-4' })}
       ${h(Tile, { label: 'Response time', icon: icon('clock'), value: within(latency(samples, host, 50)), note: `95 of 100 ${within(latency(samples, host, 95))}` })}
-      ${h(Tile, { label: 'Sent', icon: icon('arrow-down-up'), value: sent, unit: `${unit}/s`, note: `received ${rate(last?.bytesIn ?? 0)}`, values: line.map((one) => one.bytesOut) })}
+      ${h(Tile, { label: 'Sent', icon: icon('arrow-down-up'), value: last ? sent : '–', unit: last ? `${unit}/s` : '', note: last ? `received ${rate(last.bytesIn)}` : 'measured in a moment', values: line.map((one) => one.bytesOut) })}
     </div>
     ${!now?.requests ? h(Panel, {}, h(Empty, { icon: 'activity', title: 'No request yet', text: 'Requests show here as they come. Counters run since the edge started.', action: address ? html`<a class="btn" href=${address} target="_blank" rel="noreferrer">${icon('external-link')}Open ${host}</a>` : null, small: true })) : html`
-    ${h(Chart, { title: 'Answers', group: `domain:${host}`, unit: 'a second', data: { times: line.map((one) => one.at / 1000), series: [
+    ${h(Chart, { title: 'Answers', group: `domain:${host}`, unit: 'a second', early: 'The first rates come in a few seconds.', data: { times: line.map((one) => one.at / 1000), series: [
       { name: '2xx', values: line.map((one) => one.statuses[1]), format: 'count', tone: 2 }, { name: '3xx', values: line.map((one) => one.statuses[2]), format: 'count', tone: 1 },
       { name: '4xx', values: line.map((one) => one.statuses[3]), format: 'count', tone: 3 }, { name: '5xx', values: line.map((one) => one.statuses[4]), format: 'count', tone: 4 }] } })}
     <div class="grid12">

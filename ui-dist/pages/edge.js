@@ -47,8 +47,8 @@ function Now({ report, samples }) {
   const first = samples[0]?.report;
   return html`<div class="stack">
     <div class="tiles">
-      ${h(Tile, { label: 'Requests', icon: icon('activity'), value: count(last?.requests ?? 0), unit: '/s', note: `${count(report.domains.reduce((sum, one) => sum + one.active, 0))} under way`, values: all.map((one) => one.requests) })}
-      ${h(Tile, { label: 'Sent', icon: icon('arrow-down-up'), value: sent, unit: `${unit}/s`, note: 'over all domains', values: all.map((one) => one.sent) })}
+      ${h(Tile, { label: 'Requests', icon: icon('activity'), value: last ? count(last.requests) : '–', unit: last ? '/s' : '', note: `${count(report.domains.reduce((sum, one) => sum + one.active, 0))} under way`, values: all.map((one) => one.requests) })}
+      ${h(Tile, { label: 'Sent', icon: icon('arrow-down-up'), value: last ? sent : '–', unit: last ? `${unit}/s` : '', note: 'over all domains', values: all.map((one) => one.sent) })}
       ${h(Tile, { label: 'Connections', icon: icon('cable'), value: count(report.connections), note: `${plural(report.refused_connections, 'refused', 'refused')}${first ? `, ${count(grown(first.refused_connections, report.refused_connections))} lately` : ''}` })}
       ${h(Tile, { label: 'Cache', icon: icon('database'), value: kept, unit: keptUnit, note: `${plural(report.cache.objects, 'answer')} · ${hits + misses ? percent(hits / (hits + misses)) : '0%'} hits`, meter: report.cache.max_bytes ? report.cache.bytes / report.cache.max_bytes : null })}
     </div>
@@ -56,7 +56,7 @@ function Now({ report, samples }) {
       label: 'Traffic by domain', rows: report.domains, keyOf: (one) => one.host, text: (one) => one.host, filter: 'Filter domains', sort: { id: 'requests', down: true }, href: (one) => domainPath(one.host),
       columns: [
         { id: 'host', label: 'Domain', width: '30%', card: 'head', sort: (one) => one.host, cell: (one) => html`<b class="strong cut">${one.host}</b>` },
-        { id: 'now', label: 'Now', width: '92px', align: 'right', sort: (one) => now(one.host)?.requests ?? 0, cell: (one) => html`<span>${count(now(one.host)?.requests ?? 0)}/s</span>` },
+        { id: 'now', label: 'Now', width: '92px', align: 'right', sort: (one) => now(one.host)?.requests ?? 0, cell: (one) => html`<span>${last ? `${count(now(one.host)?.requests ?? 0)}/s` : '–'}</span>` },
         { id: 'requests', label: 'Requests', align: 'right', sort: (one) => one.requests, cell: (one) => html`<span class="dim">${count(one.requests)}</span>` },
         { id: 'failed', label: '5xx', align: 'right', sort: (one) => one.statuses[4], cell: (one) => html`<span class=${one.statuses[4] ? 'bad-text' : 'faint'}>${count(one.statuses[4])}</span>` },
         { id: 'p95', label: '95 of 100', align: 'right', sort: (one) => one.p95_millis ?? 0, cell: (one) => html`<span class="dim">${within(latency(samples, one.host, 95))}</span>` },
