@@ -113,6 +113,19 @@ test('a service is picked where there are several', { skip, timeout: 90_000 }, a
   await look(page, 'compose-domain');
   await dialog.getByRole('button', { name: 'Add domain' }).click();
   await page.getByText('worker:6379').waitFor();
+  // A rule of a domain leads to one of them too.
+  await page.goto(`${panel.url}/domains/worker.localhost/rules`);
+  await page.getByRole('button', { name: 'Add rule' }).first().click();
+  await dialog.getByLabel('Name', { exact: true }).fill('site');
+  await dialog.getByLabel('Path and all below it').fill('/site');
+  await dialog.getByLabel('Service', { exact: true }).selectOption('web');
+  await dialog.getByLabel('Port of the service').fill('80');
+  await look(page, 'compose-rule');
+  await dialog.getByRole('button', { name: 'Add rule' }).click();
+  await page.locator('.rule', { hasText: '/site/…' }).getByText('duo web').waitFor();
+  await page.getByRole('button', { name: 'site', exact: true }).click();
+  assert.equal(await dialog.getByLabel('Service', { exact: true }).inputValue(), 'web');
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
   await page.goto(`${panel.url}/apps/duo/services`);
   await page.getByText('not deployed').first().waitFor();
   await look(page, 'compose-services');
