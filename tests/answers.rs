@@ -50,11 +50,21 @@ async fn head_of(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn each_coding_that_a_client_takes() {
-    let (panel, _) = site().await;
     let text = "again and again ".repeat(500);
-    let say =
-        json!({"name": "say", "priority": 1, "action": {"kind": "respond", "status": 200, "content_type": "text/html", "body": text}});
-    panel.post("/api/v1/domains/a.test/rules", say).await.expect(201);
+    let said = text.clone();
+    let address = origin(move |mut stream| {
+        let text = said.clone();
+        async move {
+            head_of(&mut stream).await;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                text.len()
+            );
+            let _ = stream.write_all((head + &text).as_bytes()).await;
+        }
+    })
+    .await;
+    let panel = with_domain(TestPanel::start().await, at(address)).await;
     policy(&panel, json!({"compression": true})).await;
     for (takes, coding) in [
         ("gzip", Some("gzip")),
@@ -101,12 +111,14 @@ async fn headers_that_keep_browsers_safe() {
         .post("/api/v1/apps/a/domains", json!({"host": "plain.test", "force_https": false}))
         .await
         .expect(201);
+    let respond = json!({"name": "say", "action": {"kind": "respond", "status": 200, "content_type": "text/plain", "body": "in"}});
+    panel.post("/api/v1/domains/plain.test/rules", respond).await.expect(201);
     let hsts = json!({"response_headers": {"hsts": {"max_age_seconds": 60}}});
     panel.put("/api/v1/domains/plain.test/policy", hsts).await.expect(200);
     let nobody = panel.anonymous();
-    let plain = nobody.get(&panel.plain_site("plain.test", "/")).await;
+    let plain = nobody.get(&panel.plain_site("plain.test", "/")).await.expect(200);
     assert_eq!(plain.header("strict-transport-security"), None);
-    let secure = panel.visit("plain.test", "/").await;
+    let secure = panel.visit("plain.test", "/").await.expect(200);
     assert_eq!(secure.header("strict-transport-security").as_deref(), Some("max-age=60"));
 }
 
