@@ -130,9 +130,12 @@ impl Certifier {
             let same = certificate.state == CertificateState::Waiting && certificate.last_error.as_deref() == Some(why);
             certificate.failures = if same { certificate.failures + 1 } else { 1 };
             // One from the authority that still serves stays valid in people's eyes; the words say what is wrong.
-            if certificate.origin != CertificateOrigin::Acme || certificate.not_after.is_none_or(|end| end <= now) {
-                certificate.state = CertificateState::Waiting;
-            }
+            let serves = certificate.origin == CertificateOrigin::Acme && certificate.not_after.is_some_and(|end| end > now);
+            certificate.state = if serves {
+                CertificateState::Valid
+            } else {
+                CertificateState::Waiting
+            };
             certificate.last_error = Some(why.to_owned());
             certificate.next_step = Some(next_step.to_owned()).filter(|step| !step.is_empty());
             certificate.next_try_at = Some(until.unwrap_or_else(|| now.plus(acme::look_after(certificate.failures, share))));
