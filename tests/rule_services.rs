@@ -34,7 +34,6 @@ services:
   console:
     <<: *says
     environment: {NAME: console, AT: "9001"}
-    expose: ["9001"]
 "#;
 
 fn app(deploy: bool) -> Value {
