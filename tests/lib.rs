@@ -50,6 +50,7 @@ mod rule_services;
 mod saml;
 mod samples_live;
 mod schemathesis;
+mod scim;
 mod second_factor;
 mod secrets;
 mod setup_and_signin;

@@ -53,12 +53,22 @@ pub(crate) fn admit_sign_in(panel: &Panel, request: &Request) -> Answer<()> {
     count(panel, Class::SignIn, request)
 }
 
+/// Counts what an identity provider sends that puts people in; its refusals have a form of their own.
+pub(crate) fn admit_provisioner(panel: &Panel, request: &Request) -> types::Result<()> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    judge(panel, if reads { Class::Read } else { Class::Write }, request)
+}
+
 /// Counts what a forge sends.
 pub(crate) fn admit_hook(panel: &Panel, request: &Request) -> Answer<()> {
     count(panel, Class::Hooks, request)
 }
 
 fn count(panel: &Panel, class: Class, request: &Request) -> Answer<()> {
+    Ok(judge(panel, class, request)?)
+}
+
+fn judge(panel: &Panel, class: Class, request: &Request) -> types::Result<()> {
     let address = listen::address(request);
     let identity = request.data::<Identity>().and_then(|identity| identity.0.as_ref().ok());
     let asker = Asker {
@@ -70,7 +80,7 @@ fn count(panel: &Panel, class: Class, request: &Request) -> Answer<()> {
         Err(error) => {
             let agent = request.header(header::USER_AGENT).unwrap_or_default();
             tracing::debug!("{class:?} of {} ({agent}) is over a limit", address.unwrap_or_default());
-            Err(error.into())
+            Err(error)
         }
     }
 }

@@ -51,6 +51,7 @@ mod registries;
 mod releases;
 mod rights;
 mod saml;
+mod scim;
 mod second_factors;
 mod servers;
 mod sessions;
@@ -188,6 +189,7 @@ impl Api {
                 })),
             )
             .at("/hooks/:key", hooks::endpoint(self.panel.clone()))
+            .at("/scim/v2/*", scim::endpoint(self.panel.clone()))
             .at("/saml/:id/acs", saml::consumer(self.panel.clone()))
             .at("/saml/:id/metadata", saml::own_metadata(self.panel.clone()))
             .at(
@@ -319,6 +321,7 @@ type Operations = (
         passkeys::PasskeysApi,
         identity_providers::IdentityProvidersApi,
         saml::SamlApi,
+        scim::ScimApi,
     ),
     (
         catalogs::CatalogsApi,
@@ -390,6 +393,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             passkeys::PasskeysApi(panel(), world.clone()),
             identity_providers::IdentityProvidersApi(panel(), world.clone()),
             saml::SamlApi(panel(), world.clone()),
+            scim::ScimApi(panel()),
         ),
         (
             catalogs::CatalogsApi(panel()),

@@ -117,7 +117,7 @@ impl IdentityProviders {
             let removed = self.access.store.commit(Batch::new().remove(&identity)).await;
             removed.or_else(crate::access::settled)?;
         }
-        Ok(())
+        self.access.forget_provisioning(id).await
     }
 
     /// Changes the record, with the end of the sessions that began by it.

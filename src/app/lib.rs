@@ -69,6 +69,7 @@ mod rights;
 mod routing;
 mod saml;
 mod sampler;
+mod scim;
 #[cfg(test)]
 mod second_factor_tests;
 mod second_factors;
@@ -160,6 +161,7 @@ pub use releases::{Difference, ReleaseView, Releases};
 pub use rights::{GrantView, GrantWish, Rights, RoleChange, RoleView, TeamChange, TeamView};
 pub use saml::SamlWish;
 pub use sampler::Sampler;
+pub use scim::{Provisioner, ProvisioningView, Scim, ScimQuery, shown as scim_shown};
 pub use second_factors::{DEVICE as DEVICE_COOKIE_LASTS, DeviceInfo, SecondFactorView, SecondFactors, SetUp, Standing};
 pub use security::{SecurityChange, SecurityService};
 pub use servers::{Chart, ServerView, Servers};
@@ -223,6 +225,7 @@ pub struct Panel {
     pub password_resets: PasswordResets,
     pub mail: MailService,
     pub identity_providers: IdentityProviders,
+    pub scim: Scim,
     pub security: SecurityService,
     pub projects: Projects,
     pub quotas: Quotas,
@@ -317,6 +320,7 @@ impl Panel {
             password_resets: PasswordResets::new(identity.clone(), ground.clone()),
             mail: MailService::new(ground.clone()),
             identity_providers: IdentityProviders::new(identity.clone()),
+            scim: Scim::new(identity.clone()),
             security: SecurityService::new(identity.clone()),
             invitations: Invitations::new(identity.clone()),
             rights: Rights::new(identity.clone()),

@@ -69,7 +69,7 @@ impl Notices {
             .transpose()?
             .flatten();
         let mut letters = Vec::new();
-        if let Some(user) = concerned.as_ref().filter(|user| !user.disabled && !user.service) {
+        if let Some(user) = concerned.as_ref().filter(|user| !user.disabled && user.has_address()) {
             letters.push(self.write(event, user, true, 1)?);
         }
         let count = match event.fact {
@@ -101,7 +101,7 @@ impl Notices {
         let mut found = Vec::new();
         for user in self.access.store.users.list()? {
             let guards = self.access.role_in(&user, organization)? >= Some(Role::Admin);
-            if guards && !user.disabled && !user.service {
+            if guards && !user.disabled && user.has_address() {
                 found.push(user.value);
             }
         }

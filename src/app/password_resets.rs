@@ -137,7 +137,7 @@ impl PasswordResets {
 }
 
 fn has_password(user: &User) -> bool {
-    !user.disabled && !user.service && !user.password_hash.is_empty()
+    !user.disabled && user.has_address() && !user.password_hash.is_empty()
 }
 
 fn refused() -> Error {

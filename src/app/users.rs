@@ -96,6 +96,7 @@ impl Users {
     fn view(&self, actor: &Actor, mut user: User) -> Result<UserView> {
         let second_factor = self.access.has_second_factor(&user.id)?;
         user.role = self.access.role_in(&user, &actor.organization)?.unwrap_or(user.role);
+        user.email = self.access.shown_address(&user)?;
         Ok(UserView {
             guest: user.organization != actor.organization,
             user,
@@ -218,6 +219,12 @@ impl Users {
         user.role = change.role.unwrap_or(user.role);
         user.disabled = change.disabled.unwrap_or(user.disabled);
         if let Some(password) = &change.password {
+            if !user.has_address() {
+                return Err(Error::invalid(
+                    "password",
+                    "its identity provider made this account, and its person has not signed in by it yet; there is no address to sign in with",
+                ));
+            }
             self.access.passwords.check(password, &user.email).await?;
             user.password_hash = self.access.passwords.hash(password).await?;
         }
@@ -304,6 +311,15 @@ impl Users {
             }
             for identity in store.external_identities.list()?.iter().filter(|one| one.user == user.id) {
                 batch = batch.remove(identity);
+            }
+            if let Some(known) = store.scim_users.claimed(&format!("user/{}", user.id))? {
+                batch = batch.remove(&known);
+            }
+            for mut group in store.scim_groups.list()? {
+                if group.members.contains(&user.id) {
+                    group.members.retain(|member| *member != user.id);
+                    batch = batch.save(group);
+                }
             }
             for passkey in self.access.passkeys_of(&user.id)? {
                 batch = batch.remove(&passkey);

@@ -12,7 +12,8 @@ use clap::{Args, Subcommand};
 use client::{
     Client,
     types::{
-        GroupRole, IdentityProvider, IdentityProviderInput, LdapInput, LdapProvider, OidcInput, OidcSettings, ProviderTest, Role, SamlInput,
+        GroupRole, IdentityProvider, IdentityProviderInput, LdapInput, LdapProvider, OidcInput, OidcSettings, ProviderTest,
+        ProvisioningRenew, Role, SamlInput,
     },
 };
 use std::path::PathBuf;
@@ -34,6 +35,10 @@ pub enum Command {
     Enable(Named),
     /// Let nobody sign in by it, and end its sessions
     Disable(Named),
+    /// Let a provider put people and groups in itself (SCIM 2.0), or give it another token, which is shown once
+    Provision(Provision),
+    /// Let a provider put nobody in any more; whom it put in stays as they are
+    Unprovision(Named),
     /// Remove a provider: its sessions end, the accounts that it made stay
     #[command(visible_alias = "rm")]
     Remove(Named),
@@ -142,6 +147,15 @@ pub struct Named {
     provider: String,
 }
 
+#[derive(Debug, Args)]
+pub struct Provision {
+    /// Name or id of the provider
+    provider: String,
+    /// How long the token is good, 1 to 1095
+    #[arg(long, value_name = "DAYS", default_value_t = 365)]
+    days: u32,
+}
+
 fn role(text: &str) -> Result<Role, String> {
     text.parse().map_err(|_| "use viewer, developer or admin".to_owned())
 }
@@ -195,6 +209,14 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Test(args) => test(context, &client, args).await,
         Command::Enable(args) => turn(context, &client, &args.provider, true).await,
         Command::Disable(args) => turn(context, &client, &args.provider, false).await,
+        Command::Provision(args) => provision(context, &client, args).await,
+        Command::Unprovision(args) => {
+            let one = find(&client, &args.provider).await?;
+            let question = format!("{} can put nobody in any more, and take nobody away", one.name);
+            ask::confirm(&question, context.globals.yes)?;
+            let done = client.ask(client.provisioning_delete(&one.id)).await?;
+            context.out.answer(&done.json, || format!("{} puts nobody in any more", one.name))
+        }
         Command::Remove(args) => {
             let one = find(&client, &args.provider).await?;
             let question = format!("This removes {} and ends the sessions that began by it", one.name);
@@ -203,6 +225,20 @@ pub async fn run(context: &Context, command: Command) -> Result {
             context.out.answer(&done.json, || format!("{} is removed", one.name))
         }
     }
+}
+
+async fn provision(context: &Context, client: &Client, args: Provision) -> Result {
+    let one = find(client, &args.provider).await?;
+    let body = ProvisioningRenew {
+        expires_in_days: Some(args.days),
+    };
+    let made = client.ask(client.provisioning_renew(&one.id, &body)).await?;
+    context.out.answer(&made.json, || {
+        format!(
+            "tell {} the address https://YOUR-PANEL{} and this token, which is good for {} days and not shown again:\n{}",
+            one.name, made.value.provisioning.path, args.days, made.value.token
+        )
+    })
 }
 
 fn input(common: Common, oidc: Option<OidcInput>, ldap: Option<LdapInput>, saml: Option<SamlInput>) -> IdentityProviderInput {

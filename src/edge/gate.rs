@@ -30,7 +30,7 @@ fn is_hook(path: &str) -> bool {
 
 fn is_for_programs(method: &Method, path: &str) -> bool {
     let is_door = *method == Method::POST && DOORS.iter().any(|door| path.starts_with(door));
-    let is_api = path.starts_with("/api/") || path == "/metrics";
+    let is_api = path.starts_with("/api/") || path.starts_with("/scim/v2/") || path == "/metrics";
     is_api && !is_door
 }
 
@@ -66,11 +66,15 @@ mod tests {
             check(neither, "GET", path, true, false);
             check(panel, "GET", path, true, false);
         }
-        for path in ["/api/v1/apps", "/api/v1/session", "/metrics"] {
+        for path in ["/api/v1/apps", "/api/v1/session", "/metrics", "/scim/v2/Users"] {
             check(api, "GET", path, true, true);
         }
         // Pages are no API, and a made-up token opens no door.
-        check(api, "GET", "/", true, false);
+        for path in ["/", "/scim", "/scim/v1/Users", "/scim/v2"] {
+            check(api, "GET", path, true, false);
+        }
+        check(neither, "POST", "/scim/v2/Users", true, false);
+        check(api, "POST", "/scim/v2/Users", false, false);
         for path in [
             "/api/v1/session",
             "/api/v1/session/passkey",

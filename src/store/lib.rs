@@ -59,6 +59,7 @@ mod quotas;
 mod registries;
 mod releases;
 mod rights;
+mod scim;
 mod second_factors;
 mod settings;
 mod streams;

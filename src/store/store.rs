@@ -183,6 +183,12 @@ collections! {
     identity_providers: types::IdentityProvider,
     /// By `<provider>/<subject>`.
     external_identities: types::ExternalIdentity,
+    /// By provider. Claims: the token's hash.
+    provisionings: types::Provisioning,
+    /// By `<provider>/<user>`. Claims: `<provider>/<user name>`, `user/<user>`.
+    scim_users: types::ScimUser,
+    /// By `<provider>/<id>`. Claims: `<provider>/<name>`.
+    scim_groups: types::ScimGroup,
     /// Claims: the hash, and `<organization>/<mail address>`.
     invitations: types::Invitation,
     /// Claim: `<organization>/<name>`.

@@ -90,6 +90,7 @@ ids! {
     LetterId = "let";
     PasskeyId = "pky";
     IdentityProviderId = "idp";
+    ScimGroupId = "sgr";
     TokenId = "tok";
     NodeId = "srv";
     EventId = "evt";

@@ -33,6 +33,14 @@ pub struct User {
     pub service: bool,
 }
 
+impl User {
+    /// Whether the account's mail address is somebody's: those of service accounts, and of people whom an identity provider
+    /// put in and who have not signed in yet, are nobody's.
+    pub fn has_address(&self) -> bool {
+        !self.service && !self.email.as_str().ends_with(crate::SCIM_NOWHERE)
+    }
+}
+
 /// A signed-in browser. Deleting the record ends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {

@@ -12,6 +12,9 @@ export const providers = {
   replace: (/** @type {string} */ id, /** @type {S<'IdentityProviderInput'>} */ body) => /** @type {Promise<S<'IdentityProvider'>>} */ (put(`/identity-providers/${enc(id)}`, body)),
   remove: (/** @type {string} */ id) => del(`/identity-providers/${enc(id)}`),
   test: (/** @type {string} */ id, /** @type {string | null} */ user) => /** @type {Promise<S<'ProviderReport'>>} */ (post(`/identity-providers/${enc(id)}/test`, { user })),
+  provisioning: async (/** @type {string} */ id) => { try { return /** @type {S<'Provisioning'>} */ (await get(`/identity-providers/${enc(id)}/provisioning`)); } catch (error) { if (/** @type {any} */ (error).status === 404) return null; throw error; } },
+  provision: (/** @type {string} */ id, /** @type {number} */ days) => /** @type {Promise<S<'NewProvisioning'>>} */ (post(`/identity-providers/${enc(id)}/provisioning`, { expires_in_days: days })),
+  unprovision: (/** @type {string} */ id) => del(`/identity-providers/${enc(id)}/provisioning`),
   /** Leaves for the provider; `next` is where to go afterwards. @param {string} provider @param {'oidc' | 'saml'} kind @param {string | null} next */
   leave: async (provider, kind, next) => {
     const { url } = /** @type {S<'OidcAway'>} */ (await post(`/session/${kind}/begin`, { provider }, { open: true }));

@@ -28,6 +28,7 @@ export default function IdentityProvidersPage() {
   const register = (/** @type {Provider} */ one) => showDialog(`Register the panel at ${one.name}`, (close) => h(RegisterPanel, { one, close }));
   const remove = (/** @type {Provider} */ one) => confirm({ title: `Remove ${one.name}?`, text: 'Whoever signed in by it is signed out. The accounts stay, and need a password or another provider.', objects: [{ icon: 'key-round', label: one.name, note: at(one) }], action: 'Remove', run: () => providers.remove(one.id) }).then(again);
   const test = (/** @type {Provider} */ one) => showDialog(`Test ${one.name}`, (close) => h(TestForm, { one, close }));
+  const provision = (/** @type {Provider} */ one) => showDialog(`Provisioning by ${one.name}`, (close) => h(ProvisionForm, { one, close }));
   const add = html`<button type="button" class="btn primary" onClick=${() => edit(null)}>${icon('plus')}Add provider</button>`;
   return html`<div class="page">${h(PageHead, { title: 'Single sign-on', note: 'People sign in where they are known already', actions: found.value.value?.length ? add : null })}
     <div class="stack">${h(Panel, { flush: true }, h(/** @type {typeof Table<Provider>} */ (Table), {
@@ -36,11 +37,30 @@ export default function IdentityProvidersPage() {
         { id: 'name', label: 'Provider', width: '26%', card: 'head', sort: (one) => one.name, cell: (one) => html`<span class="cell-two"><b class="strong">${one.name}${one.enabled ? null : html` <span class="tag warn">off</span>`}</b><span>${KINDS[one.kind]}</span></span>` },
         { id: 'at', label: 'At', cell: (one) => html`<span class="dim cut" title=${at(one)}><code>${at(one)}</code></span>` },
         { id: 'roles', label: 'Roles', width: '24%', cell: (one) => html`<span class="dim">${[...one.groups.map((rule) => `${rule.group}: ${rule.role}`), one.default_role ? `others: ${one.default_role}` : 'others: refused'].join(', ')}</span>` },
-        { id: 'actions', label: '', width: '190px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions"><button type="button" class="btn small" onClick=${() => test(one)}>${icon('plug-zap')}<span>Test</span></button><button type="button" class="btn ghost small square" aria-label=${`Change ${one.name}`} title="Change" onClick=${() => edit(one)}>${icon('pencil')}</button><button type="button" class="btn ghost small square" aria-label=${`Remove ${one.name}`} title="Remove" onClick=${() => remove(one)}>${icon('trash-2')}</button></span>` },
+        { id: 'actions', label: '', width: '230px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions"><button type="button" class="btn small" onClick=${() => test(one)}>${icon('plug-zap')}<span>Test</span></button><button type="button" class="btn ghost small square" aria-label=${`Provisioning by ${one.name}`} title="Provisioning" onClick=${() => provision(one)}>${icon('users')}</button><button type="button" class="btn ghost small square" aria-label=${`Change ${one.name}`} title="Change" onClick=${() => edit(one)}>${icon('pencil')}</button><button type="button" class="btn ghost small square" aria-label=${`Remove ${one.name}`} title="Remove" onClick=${() => remove(one)}>${icon('trash-2')}</button></span>` },
       ],
       empty: h(Empty, { icon: 'key-round', title: 'No identity providers', text: 'Let your team sign in by Keycloak, Authentik, Entra, Google or another OpenID Connect or SAML provider, or by LDAP and Active Directory.', action: add }),
     }))}
     <p class="hint">Owners sign in with a password or a passkey of the panel’s own, never by a provider: so one always gets in.</p></div></div>`;
+}
+
+const LASTS = [{ value: '90', label: '90 days' }, { value: '365', label: 'a year' }, { value: '1095', label: 'three years' }];
+
+/** @param {{ one: Provider, close: () => void }} props */
+function ProvisionForm({ one, close }) {
+  const form = useForm({ days: '365' });
+  const found = useResource(`provisioning:${one.id}`, () => providers.provisioning(one.id));
+  const [token, setToken] = useState('');
+  const now = found.value.value;
+  const turnOn = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { setToken((await providers.provision(one.id, Number(form.values.value.days))).token); await found.load(); }); };
+  const turnOff = () => form.submit(async () => { await providers.unprovision(one.id); setToken(''); await found.load(); });
+  const box = (/** @type {string} */ label, /** @type {string} */ text) => html`<div class="stack tight"><span class="label">${label}</span><div class="key-box"><code class="any">${text}</code>${h(Copy, { text, label: `Copy: ${label}` })}</div></div>`;
+  return html`<form class="stack" onSubmit=${turnOn}>${h(DialogHead, { title: `Provisioning by ${one.name}`, note: 'By SCIM 2.0 the provider makes, changes and disables accounts itself. Owners it cannot touch.', close })}
+    ${now ? box('Address (base URL)', `${location.origin}${now.path}`) : null}
+    ${token ? html`${box('Token, shown this once', token)}` : now ? html`<p class="hint">Its token begins with <code>${now.hint}</code>. ${now.users === 1 ? 'One person' : `${now.users} people`} and ${now.groups === 1 ? 'one group' : `${now.groups} groups`} are from it${now.last_used_at ? '' : '; it has not come yet'}. ${Date.parse(now.expires_at) < Date.now() ? 'The token has ended: make a new one.' : `The token ends on ${now.expires_at.slice(0, 10)}.`}</p>` : html`<p class="hint">It is off.</p>`}
+    ${token ? null : h(SelectField, { label: now ? 'A new token is good for' : 'Its token is good for', value: form.values.value.days, set: form.set('days'), options: LASTS, hint: now ? 'The one from before ends at once.' : 'The provider comes with it; it is shown once.' })}
+    ${h(FormProblem, { text: form.general(['expires_in_days']) })}
+    <footer class="dialog-foot">${now ? html`<button type="button" class="btn danger" onClick=${turnOff}>Turn off</button>` : null}<button type="button" class="btn" onClick=${() => close()}>Close</button>${token ? null : h(Submit, { form, label: now ? 'New token' : 'Turn on' })}</footer></form>`;
 }
 
 /** @param {{ one: Provider }} props */

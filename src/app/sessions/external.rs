@@ -116,7 +116,7 @@ impl Sessions {
     pub(super) async fn let_person_in(
         &self,
         provider: &IdentityProvider,
-        person: Person,
+        mut person: Person,
         login: Option<&str>,
         visitor: &Visitor,
     ) -> Result<SignedIn> {
@@ -124,6 +124,15 @@ impl Sessions {
         let key = format!("{}/{}", provider.id, person.subject);
         let known = access.store.external_identities.find(&key)?;
         let email = address(provider, &person)?;
+        // Groups that the provider put them into by SCIM count as those that it tells now.
+        let put_in = access.provisioned(&provider.id, &email)?.filter(|_| person.email_verified);
+        let account = known
+            .as_ref()
+            .map(|known| &known.user)
+            .or(put_in.as_ref().map(|put_in| &put_in.user));
+        if let Some(account) = account {
+            person.groups.extend(access.provisioned_groups(&provider.id, account)?);
+        }
         let Some(role) = access.role_of(provider, &person) else {
             if let Some(known) = &known {
                 access.end_what_began(known).await?;
@@ -198,6 +207,13 @@ impl Sessions {
             last_used_at: now,
             checked_at: now,
         };
+        if let Some(put_in) = access.provisioned(&provider.id, &email)? {
+            let user = access.store.users.get(put_in.user.as_str())?;
+            may_enter(&user)?;
+            let user = access.take_address(user, email).await?;
+            access.store.external_identities.insert(identity(&user)).await?;
+            return access.follow_role(provider, user, role).await;
+        }
         if let Some(user) = access.store.users.claimed(email.as_str())? {
             if user.organization != provider.organization {
                 return Err(no("your mail address has an account elsewhere"));
@@ -285,7 +301,13 @@ impl Sessions {
                 return Ok(());
             }
         };
-        let role = found.and_then(|person| access.role_of(provider, &person));
+        let role = match found {
+            Some(mut person) => {
+                person.groups.extend(access.provisioned_groups(&provider.id, &known.user)?);
+                access.role_of(provider, &person)
+            }
+            None => None,
+        };
         let Some(role) = role else {
             access.end_what_began(&known).await?;
             return Err(super::ended());
@@ -318,6 +340,23 @@ impl Access {
         match provider.protocol {
             Protocol::Ldap(_) => provider.role(&person.groups, ldap::is_group),
             Protocol::Oidc(_) | Protocol::Saml(_) => provider.role(&person.groups, |group, written| group == written),
+        }
+    }
+
+    /// Whom a provider put in has their address from now on, since they have shown that it is theirs; unless an account has it
+    /// already.
+    async fn take_address(&self, user: Stored<User>, email: Email) -> Result<Stored<User>> {
+        if user.has_address() {
+            return Ok(user);
+        }
+        let set = |user: &mut User| {
+            user.email = email.clone();
+            Ok(())
+        };
+        let actor = Actor::system(user.organization.clone());
+        match acting(Asker::from(&actor), self.store.users.update(user.id.as_str(), set)).await {
+            Err(Error::Taken { .. }) => Ok(user),
+            done => done,
         }
     }
 
