@@ -572,3 +572,24 @@ async fn an_expired_token_reaches_nothing() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// What is missing in a question is told to those who may ask it.
+#[tokio::test]
+async fn rights_come_before_what_was_asked() {
+    let panel = TestPanel::start().await;
+    panel
+        .create_app(json!({"name": "blog", "source": {"kind": "image", "reference": "nginx"}, "deploy": false}))
+        .await;
+    let nobody = panel.member("member", "read").await;
+    let viewer = panel.member("viewer", "read").await;
+    for (path, refused) in [
+        ("/api/v1/apps/blog/diff", [403, 404]),
+        ("/api/v1/certificates/forecast", [403, 403]),
+    ] {
+        for query in ["", "?from=x&name=%20not%20a%20name"] {
+            let status = nobody.get(&format!("{path}{query}")).await.status.as_u16();
+            assert!(refused.contains(&status), "{path}{query}: {status}");
+            viewer.get(&format!("{path}{query}")).await.expect(422);
+        }
+    }
+}

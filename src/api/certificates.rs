@@ -237,14 +237,6 @@ impl From<app::Forecast> for CertificateForecast {
 }
 
 /// Parsed, with the field's name in the failure.
-fn names(texts: &[String]) -> types::Result<Vec<types::CertificateName>> {
-    let parse = |text: &String| {
-        let bad = |_| types::Error::invalid("names", format!("{text:?} is no domain name such as example.com or *.example.com"));
-        text.parse().map_err(bad)
-    };
-    texts.iter().map(parse).collect()
-}
-
 impl From<types::CertificateState> for CertificateState {
     fn from(state: types::CertificateState) -> CertificateState {
         match state {
@@ -292,7 +284,7 @@ impl CertificatesApi {
     #[oai(path = "/certificates", method = "post", operation_id = "certificate_order")]
     async fn certificate_order(&self, who: Signed, body: Json<CertificateOrder>) -> Answer<Accepted<Certificate>> {
         let wish = app::NewOrder {
-            names: names(&body.0.names)?,
+            names: app::certificate_names(&body.0.names)?,
             challenge: body.0.challenge.map(types::ChallengeKind::from),
             provider: body.0.provider,
         };
@@ -306,19 +298,20 @@ impl CertificatesApi {
     async fn certificate_forecast(
         &self,
         who: Signed,
-        /// The names, with commas between them.
-        name: Query<String>,
+        /// The names, with commas between them. Needed.
+        name: Query<Option<String>>,
         /// Left out: what fits.
         challenge: Query<Option<Challenge>>,
     ) -> Answer<Json<CertificateForecast>> {
         let wanted: Vec<String> = name
             .0
+            .unwrap_or_default()
             .split(',')
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .collect();
         let challenge = challenge.0.map(types::ChallengeKind::from);
-        let forecast = self.0.forecasts.forecast(&who.actor, &names(&wanted)?, challenge).await?;
+        let forecast = self.0.forecasts.forecast(&who.actor, &wanted, challenge).await?;
         Ok(Json(forecast.into()))
     }
 

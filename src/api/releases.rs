@@ -266,17 +266,17 @@ impl ReleasesApi {
         who: Signed,
         /// Id or name.
         app: Path<String>,
-        /// The id of a release or a deployment, or its number.
-        from: Query<String>,
-        /// The id of a release or a deployment, its number, or `live`.
-        to: Query<String>,
+        /// The id of a release or a deployment, or its number. Needed.
+        from: Query<Option<String>>,
+        /// The id of a release or a deployment, its number, or `live`. Needed.
+        to: Query<Option<String>>,
         /// The app that `to` is of, or an environment of the project that has an app of the same name; left out: the same.
         to_app: Query<Option<String>>,
     ) -> Answer<Json<Diff>> {
         let changes = self
             .0
             .releases
-            .diff(&who.actor, &app.0, &from.0, &to.0, to_app.0.as_deref())
+            .diff(&who.actor, &app.0, from.0.as_deref(), to.0.as_deref(), to_app.0.as_deref())
             .await?;
         Ok(Json(Diff {
             changes: changes.into_iter().map(Change::from).collect(),

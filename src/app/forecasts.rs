@@ -37,6 +37,15 @@ pub struct DnsSetup {
     pub provider: Option<String>,
 }
 
+/// Names as they were typed, once it is known that whoever typed them may ask.
+pub fn certificate_names(texts: &[String]) -> Result<Vec<CertificateName>> {
+    let parse = |text: &String| {
+        let bad = |_| Error::invalid("names", format!("{text:?} is no domain name such as example.com or *.example.com"));
+        text.parse().map_err(bad)
+    };
+    texts.iter().map(parse).collect()
+}
+
 #[derive(Clone)]
 pub struct Forecasts {
     ground: Arc<Ground>,
@@ -48,14 +57,15 @@ impl Forecasts {
     }
 
     /// What would happen if a certificate for these names were ordered. No order is sent.
-    pub async fn forecast(&self, actor: &Actor, names: &[CertificateName], wish: Option<ChallengeKind>) -> Result<Forecast> {
+    pub async fn forecast(&self, actor: &Actor, names: &[String], wish: Option<ChallengeKind>) -> Result<Forecast> {
         actor.may_somewhere(Action::View)?;
+        let names = certificate_names(names)?;
         if names.is_empty() || names.len() > 100 {
             return Err(Error::invalid("names", "name 1 to 100"));
         }
         let settings = self.ground.settings()?;
         let authority = AuthoritySays::default();
-        plan(&self.ground, &settings, &actor.organization, names, wish, None, &authority).await
+        plan(&self.ground, &settings, &actor.organization, &names, wish, None, &authority).await
     }
 
     /// The records to set for a host, and which of them are there.

@@ -126,7 +126,7 @@ pub use domains::{DomainCheck, DomainView, Domains};
 pub use edge::{EdgeService, NewStream, StreamView};
 pub use events::Events;
 pub use files::{FileView, FileWish, Files};
-pub use forecasts::{DnsSetup, DnsSetupRecord, Forecasts};
+pub use forecasts::{DnsSetup, DnsSetupRecord, Forecasts, certificate_names};
 pub use forge_reports::ForgeReporter;
 pub use forges::{AccessWish, AppPage, AppWish, ForgeChange, Forges, NewForge};
 pub use freezes::{FreezeView, FreezeWish, Freezes};

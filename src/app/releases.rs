@@ -95,13 +95,23 @@ impl Releases {
 
     /// What changed from one to the other; each is the id of a release or deployment, a number, or `live`. `to` is of
     /// `to_app`, when that is given: another app of the project, or an environment with one of the same name.
-    pub async fn diff(&self, actor: &Actor, app: &str, from: &str, to: &str, to_app: Option<&str>) -> Result<Vec<Difference>> {
+    pub async fn diff(
+        &self,
+        actor: &Actor,
+        app: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+        to_app: Option<&str>,
+    ) -> Result<Vec<Difference>> {
         actor.may_somewhere(Action::View)?;
         let app = find_app(&self.ground, actor, Action::View, app)?;
         let other = match to_app {
             Some(to_app) => other_place(&self.ground, actor, Action::View, &app, to_app)?,
             None => app.clone(),
         };
+        // Who may comes before what was asked.
+        let from = from.ok_or_else(|| Error::invalid("from", "is missing"))?;
+        let to = to.ok_or_else(|| Error::invalid("to", "is missing"))?;
         let find = |app: &App, wanted: &str| match (wanted, &app.release) {
             ("live", None) => Err(Error::busy(format!("nothing of `{}` is live", app.name))),
             ("live", Some(live)) => named(&releases_of(&self.ground, &app.id)?, live.as_str()).cloned(),

@@ -90,7 +90,10 @@ async fn a_diff_shows_values_but_no_secrets() {
         .await
         .expect("queued");
     settle(&bench, "blog").await;
-    let found = releases.diff(&bench.owner, "blog", "1", "2", None).await.expect("both are there");
+    let found = releases
+        .diff(&bench.owner, "blog", Some("1"), Some("2"), None)
+        .await
+        .expect("both are there");
     let variable = |key: &str| {
         let what = format!("variable {key}");
         let one = found.iter().find(|one| one.what == what).expect("it changed");

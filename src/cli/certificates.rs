@@ -168,7 +168,7 @@ async fn forecast(context: &Context, args: Forecast) -> Result {
     let client = context.panel()?;
     let names = args.names.join(",");
     let answer = client
-        .ask(client.certificate_forecast(args.challenge.map(How::wire), &names))
+        .ask(client.certificate_forecast(args.challenge.map(How::wire), Some(&names)))
         .await?;
     let forecast = &answer.value;
     context.out.answer(&answer.json, || {

@@ -352,7 +352,9 @@ pub async fn diff(context: &Context, args: Diff) -> Result {
     let client = context.panel()?;
     let from = args.from.trim_start_matches('#');
     let to = args.to.trim_start_matches('#');
-    let answer = client.ask(client.release_diff(&args.name, from, to, args.other.as_deref())).await?;
+    let answer = client
+        .ask(client.release_diff(&args.name, Some(from), Some(to), args.other.as_deref()))
+        .await?;
     show_changes(context, &answer)
 }
 

@@ -82,7 +82,9 @@ pub async fn promote(context: &Context, args: Promote) -> Result {
     let client = context.panel()?;
     if args.dry_run {
         let from = args.release.as_deref().map_or("live", number);
-        let answer = client.ask(client.release_diff(&args.name, from, "live", Some(&args.to))).await?;
+        let answer = client
+            .ask(client.release_diff(&args.name, Some(from), Some("live"), Some(&args.to)))
+            .await?;
         return deployments::show_changes(context, &answer);
     }
     let body = Promotion {
