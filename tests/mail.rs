@@ -399,3 +399,93 @@ async fn people_and_administrators_are_told() {
     wish["notices"] = json!(false);
     panel.put("/api/v1/mail", wish).await.expect(200);
 }
+
+/// As somebody would change it who has the disk: an entry of the journal, with its checksums made right again.
+fn forge_audit(data: &Path, before: &str, after: &str) {
+    assert_eq!(before.len(), after.len());
+    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
+    let mut changed = 0;
+    for file in fs::read_dir(data.join("journal")).expect("a folder") {
+        let file = file.expect("a file").path();
+        let mut bytes = fs::read(&file).expect("reads");
+        let mut frame = bytes.iter().position(|byte| *byte == b'\n').expect("a first line") + 1;
+        while frame + 12 <= bytes.len() {
+            let end = frame + 12 + number(&bytes, frame + 4);
+            // Batches, and in each its steps: the kind, the record's path, its bytes (version, checksum, and so on).
+            let mut at = frame + 16;
+            for _ in 0..number(&bytes, frame + 12) {
+                let steps = number(&bytes, at + 8);
+                at += 12;
+                for _ in 0..steps {
+                    let is_put = bytes[at] == 1;
+                    let path = at + 5..at + 5 + number(&bytes, at + 1);
+                    at = path.end;
+                    if !is_put {
+                        continue;
+                    }
+                    let record = at + 4..at + 4 + number(&bytes, at);
+                    at = record.end;
+                    let found = bytes[record.clone()]
+                        .windows(before.len())
+                        .position(|part| part == before.as_bytes());
+                    if let Some(found) = found.filter(|_| bytes[path.clone()].starts_with(b"audit/")) {
+                        let place = record.start + found;
+                        bytes[place..place + after.len()].copy_from_slice(after.as_bytes());
+                        let sum = crc32(&[
+                            &bytes[path],
+                            &bytes[record.start..=record.start],
+                            &bytes[record.start + 5..record.end],
+                        ]);
+                        bytes[record.start + 1..record.start + 5].copy_from_slice(&sum.to_le_bytes());
+                        changed += 1;
+                    }
+                }
+            }
+            let sum = crc32(&[&bytes[frame + 4..frame + 8], &bytes[frame + 12..end]]);
+            bytes[frame + 8..frame + 12].copy_from_slice(&sum.to_le_bytes());
+            frame = end;
+        }
+        fs::write(&file, bytes).expect("written");
+    }
+    assert_eq!(changed, 1, "one entry names {before}");
+    // What is left is built from the journal.
+    for folder in ["state", "snapshots"] {
+        fs::remove_dir_all(data.join(folder)).expect("removed");
+    }
+}
+
+/// CRC-32 as in gzip (RFC 1952, section 8).
+fn crc32(parts: &[&[u8]]) -> u32 {
+    let byte = |sum: u32, byte: &u8| {
+        let bit = |sum: u32, _| if sum & 1 == 1 { sum >> 1 ^ 0xEDB8_8320 } else { sum >> 1 };
+        (0..8).fold(sum ^ u32::from(*byte), bit)
+    };
+    !parts.iter().flat_map(|part| part.iter()).fold(!0, byte)
+}
+
+#[tokio::test]
+async fn a_broken_audit_log_is_told() {
+    assert_eq!(crc32(&[b"1234", b"56789"]), 0xCBF4_3926);
+    let post = Post::start("starttls").await;
+    let mut panel = panel_with(&post).await;
+    panel.post("/api/v1/projects", json!({"name": "shipyard"})).await.expect(201);
+    panel.post("/api/v1/projects", json!({"name": "press"})).await.expect(201);
+    panel.cli(&["audit", "verify"]).await.expect(0);
+    panel.kill();
+    forge_audit(panel.data(), "\"shipyard\"", "\"shapyird\"");
+    panel.start_again().await;
+    let kinds = || async {
+        let events = panel.list("/api/v1/events/history?security=true").await;
+        events.iter().any(|event| event["kind"] == "audit_broken").then_some(())
+    };
+    eventually("the event", Duration::from_secs(40), kinds).await;
+    let mail = post.mail(OWNER.0, "The audit log is broken").await;
+    assert!(
+        mail["text"]
+            .as_str()
+            .expect("a text")
+            .contains("found the chain of the audit log broken"),
+        "{mail}"
+    );
+    panel.cli(&["audit", "verify"]).await.expect(1);
+}
