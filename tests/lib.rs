@@ -23,6 +23,7 @@ mod cli;
 mod compose;
 mod compose_reference;
 mod compose_source;
+mod countries;
 mod deploy;
 mod edge_live;
 mod faults;

@@ -29,6 +29,8 @@ pub struct AuditEntry {
     pub by_kind: AuditBy,
     /// Where the request came from; null: from the panel's own machine, or from nobody.
     pub address: Option<String>,
+    /// The country of the address: two letters; null where no database says so.
+    pub country: Option<String>,
     /// For programs: `app.changed`, `signed_in`, …
     pub what: String,
     /// What, in one sentence.
@@ -106,6 +108,7 @@ impl From<types::AuditEntry> for AuditEntry {
             },
             by: entry.by.to_string(),
             address: entry.address,
+            country: None,
             what: entry.what,
             text: entry.words,
             changes: entry.changes.into_iter().map(AuditChange::from).collect(),
@@ -211,8 +214,14 @@ impl AuditApi {
         };
         let query = query(by.0, what.0, since.0, until.0, text.0);
         let page = self.0.audit.list(&who.actor, query, before, limit as usize).await?;
+        let mut items: Vec<AuditEntry> = page.entries.into_iter().map(AuditEntry::from).collect();
+        for entry in &mut items {
+            if let Some(address) = &entry.address {
+                entry.country = self.0.security.country(address)?;
+            }
+        }
         Ok(Json(Page {
-            items: page.entries.into_iter().map(AuditEntry::from).collect(),
+            items,
             next: page.next.map(|number| number.to_string()),
         }))
     }

@@ -110,6 +110,10 @@ pub struct Security {
     pub session_idle_days: u32,
     /// A session ends this long after signing in, used or not.
     pub session_days: u32,
+    /// The file on the server, in MaxMind's format, that says in which country an address is; null: none.
+    pub countries: Option<String>,
+    /// What is wrong with it.
+    pub countries_problem: Option<String>,
 }
 
 /// What to change; what is left out stays.
@@ -126,6 +130,9 @@ pub struct SecurityPatch {
     pub session_idle_days: Option<u32>,
     /// 1 to 365.
     pub session_days: Option<u32>,
+    /// The whole path of a file on the server, such as `/var/lib/GeoIP/GeoLite2-Country.mmdb`; empty: none. With it, a sign-in
+    /// from a country that is new for an account is a security event.
+    pub countries: Option<String>,
 }
 
 impl From<app::SecondFactorView> for SecondFactor {
@@ -175,8 +182,8 @@ impl From<SecondFactorRule> for SecondFactorPolicy {
     }
 }
 
-impl From<types::Security> for Security {
-    fn from(security: types::Security) -> Security {
+impl Security {
+    fn of(security: types::Security, countries_problem: Option<String>) -> Security {
         Security {
             since: (security.second_factor != SecondFactorPolicy::Off).then(|| moment(security.since)),
             second_factor: security.second_factor.into(),
@@ -185,6 +192,8 @@ impl From<types::Security> for Security {
             audit_days: security.audit_days,
             session_idle_days: security.session_idle_days,
             session_days: security.session_days,
+            countries: security.countries.map(|path| path.display().to_string()),
+            countries_problem,
         }
     }
 }
@@ -314,7 +323,9 @@ impl SecondFactorsApi {
     /// Needs the role admin.
     #[oai(path = "/security", method = "get", operation_id = "security_show")]
     async fn security_show(&self, who: Signed) -> Answer<Json<Security>> {
-        Ok(Json(self.0.security.get(&who.actor)?.into()))
+        let security = self.0.security.get(&who.actor)?;
+        let problem = self.0.security.countries_problem(&who.actor)?;
+        Ok(Json(Security::of(security, problem)))
     }
 
     /// Change the rules of getting in
@@ -329,6 +340,7 @@ impl SecondFactorsApi {
             audit_days,
             session_idle_days,
             session_days,
+            countries,
         } = body.0;
         let change = SecurityChange {
             second_factor: second_factor.map(Into::into),
@@ -337,7 +349,10 @@ impl SecondFactorsApi {
             audit_days,
             session_idle_days,
             session_days,
+            countries: countries.map(|path| Some(path).filter(|path| !path.is_empty()).map(Into::into)),
         };
-        Ok(Json(self.0.security.update(&who.actor, change).await?.into()))
+        let after = self.0.security.update(&who.actor, change).await?;
+        let problem = self.0.security.countries_problem(&who.actor)?;
+        Ok(Json(Security::of(after, problem)))
     }
 }

@@ -80,6 +80,8 @@ pub struct SessionInfo {
     pub id: String,
     /// The address it signed in from.
     pub address: String,
+    /// The country of the address: two letters; null where no database says so.
+    pub country: Option<String>,
     /// What the browser calls itself.
     pub agent: String,
     pub created_at: OffsetDateTime,
@@ -137,6 +139,7 @@ impl From<app::SessionInfo> for SessionInfo {
         SessionInfo {
             id: info.session.id.to_string(),
             address: info.session.address,
+            country: info.country,
             agent: info.session.agent,
             created_at: moment(info.session.created_at),
             last_used_at: moment(info.session.last_used_at),

@@ -7,7 +7,7 @@ use crate::{
     second_factors::Standing,
     sessions::{Away, Landed},
 };
-use identity::{Breached, Ceremonies, Claims, Passwords, Pending, Signer, Throttle, token};
+use identity::{Breached, Ceremonies, Claims, Countries, Passwords, Pending, Signer, Throttle, token};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
 use tokio::sync::Mutex;
@@ -34,6 +34,7 @@ pub(crate) struct Access {
     pub passwords: Passwords,
     pub throttle: Throttle,
     pub ceremonies: Ceremonies,
+    pub countries: Countries,
     /// Sign-ins at identity providers, by their state.
     pub away: Pending<Away>,
     /// Answers of SAML whose browser has not come for them yet.
@@ -100,6 +101,7 @@ impl Access {
             passwords: Passwords::new(world.clone()),
             throttle: Throttle::new(world.clone()),
             ceremonies: Ceremonies::new(world.clone()),
+            countries: Countries::default(),
             away: Pending::new(world.clone(), AWAY),
             landed: Pending::new(world.clone(), LANDED),
             ports,

@@ -19,6 +19,7 @@ mod challenges;
 mod ci_trusts;
 mod ci_workflow;
 mod containers;
+mod countries;
 mod crash_loops;
 mod cron;
 mod data_copies;

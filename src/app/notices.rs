@@ -177,6 +177,7 @@ fn concerned(event: &Event) -> Option<&UserId> {
         Fact::SecondFactorFailed { user, .. }
         | Fact::SecondFactorRemoved { user, .. }
         | Fact::RecoveryCodeUsed { user, .. }
+        | Fact::NewCountry { user, .. }
         | Fact::NewDevice { user, .. }
         | Fact::PasswordReset { user, .. }
         | Fact::RoleRaised { user, .. } => Some(user),
@@ -190,6 +191,7 @@ fn concerned(event: &Event) -> Option<&UserId> {
 
 fn subject(fact: &Fact) -> &'static str {
     match fact {
+        Fact::NewCountry { .. } => "A sign-in from a new country",
         Fact::NewDevice { .. } => "A new browser",
         Fact::PasswordReset { .. } => "A new password",
         Fact::SecondFactorFailed { .. } => "A wrong code",

@@ -1,9 +1,9 @@
 //! The rules of getting in, which an administrator sets.
 
 use crate::access::Access;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 use store::SECURITY_KEY;
-use types::{Action, Actor, Error, Fact, Result, SecondFactorPolicy, Security};
+use types::{Action, Actor, Doing, Error, Fact, Result, SecondFactorPolicy, Security};
 
 const GRACE_MOST: u32 = 90;
 const IDLE_MOST: u32 = 90;
@@ -27,6 +27,8 @@ pub struct SecurityChange {
     pub audit_days: Option<u32>,
     pub session_idle_days: Option<u32>,
     pub session_days: Option<u32>,
+    /// `Some(None)`: nothing is said of countries any more.
+    pub countries: Option<Option<PathBuf>>,
 }
 
 impl SecurityService {
@@ -37,6 +39,17 @@ impl SecurityService {
     pub fn get(&self, actor: &Actor) -> Result<Security> {
         actor.may(Action::Operate)?;
         self.access.security()
+    }
+
+    /// What is wrong with the file that says in which country an address is.
+    pub fn countries_problem(&self, actor: &Actor) -> Result<Option<String>> {
+        let path = self.get(actor)?.countries;
+        Ok(path.and_then(|path| self.access.countries.problem(&path)))
+    }
+
+    /// In which country an address is, if a database says so. Anybody may ask of an address that they see.
+    pub fn country(&self, address: &str) -> Result<Option<String>> {
+        self.access.country(address)
     }
 
     /// A policy that asks for more than before begins with its grace period now.
@@ -56,6 +69,11 @@ impl SecurityService {
                 return Err(Error::invalid(field, format!("must be 1 to {most}")));
             }
         }
+        if let Some(Some(path)) = &change.countries {
+            let path = path.clone();
+            let checked = tokio::task::spawn_blocking(move || identity::check_countries(&path)).await;
+            checked.doing("reading the database of countries")??;
+        }
         let store = &self.access.store;
         let _team = self.access.team.lock().await;
         let found = store.security.find(SECURITY_KEY)?;
@@ -67,6 +85,7 @@ impl SecurityService {
         after.audit_days = change.audit_days.unwrap_or(before.audit_days);
         after.session_idle_days = change.session_idle_days.unwrap_or(before.session_idle_days);
         after.session_days = change.session_days.unwrap_or(before.session_days);
+        after.countries = change.countries.unwrap_or(before.countries.clone());
         if rank(after.second_factor) > rank(before.second_factor) {
             after.since = self.access.world.now();
         }
@@ -104,6 +123,7 @@ fn changed(before: &Security, after: &Security) -> Vec<String> {
         ("tokens_bound", before.tokens_bound != after.tokens_bound),
         ("session_idle_days", before.session_idle_days != after.session_idle_days),
         ("session_days", before.session_days != after.session_days),
+        ("countries", before.countries != after.countries),
         ("audit_days", before.audit_days != after.audit_days),
     ]
     .into_iter()

@@ -87,6 +87,8 @@ pub struct SessionInfo {
     pub current: bool,
     /// When it ends unless it is used.
     pub ends_at: Time,
+    /// Where its address is: two letters, if a database says so.
+    pub country: Option<String>,
 }
 
 impl Sessions {
@@ -179,6 +181,10 @@ impl Sessions {
         let known = access.device(&user.id, visitor.device.as_deref())?;
         let is_first = access.devices_of(&user.id)?.is_empty();
         let was_known = known.is_some();
+        let country = access.note_country(&user, visitor).await.unwrap_or_else(|error| {
+            tracing::warn!("from which country {} signed in was not noted: {}", user.email, report(&error));
+            None
+        });
         let (mut session, word) = access.new_session(&user, visitor)?;
         session.confirmed_at = confirmed_at;
         session.provider = provider;
@@ -192,6 +198,9 @@ impl Sessions {
         let actor = access.actor(&user, visitor.address.clone());
         access.events.emit(&actor, fact).await;
         self.tell_device(&actor, &user, &device, is_first || was_known, remember).await;
+        if let Some(country) = country {
+            access.tell_country(&actor, &user, country).await;
+        }
         let mut signed = access.let_in(user, session, &word)?;
         signed.device = cookie;
         Ok(signed)

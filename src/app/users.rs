@@ -306,6 +306,9 @@ impl Users {
             if let Some(factor) = store.second_factors.find(user.id.as_str())? {
                 batch = batch.remove(&factor);
             }
+            if let Some(known) = store.known_countries.find(user.id.as_str())? {
+                batch = batch.remove(&known);
+            }
             if let Some(reset) = store.password_resets.find(user.id.as_str())? {
                 batch = batch.remove(&reset);
             }

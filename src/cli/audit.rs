@@ -172,7 +172,12 @@ fn table(entries: &[AuditEntry], fields: bool) -> Table {
             entry.number.to_string().into(),
             when(&entry.at, now).into(),
             entry.by.clone().into(),
-            entry.address.clone().unwrap_or_default().into(),
+            [entry.address.as_deref(), entry.country.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .into(),
             entry.text.clone().into(),
         ]);
         if !fields {

@@ -41,6 +41,9 @@ pub struct Set {
     /// Days after signing in at which a session ends, used or not; 1 to 365
     #[arg(long, value_name = "DAYS")]
     session_days: Option<u32>,
+    /// File on the server that says in which country an address is (.mmdb with countries, of DB-IP or GeoLite2), or none; a sign-in from a country that is new for an account is told
+    #[arg(long, value_name = "PATH")]
+    countries: Option<String>,
 }
 
 fn rule(text: &str) -> Result<SecondFactorRule, String> {
@@ -60,9 +63,10 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 audit_days: args.audit_days,
                 session_idle_days: args.session_idle_days,
                 session_days: args.session_days,
+                countries: args.countries.map(|path| if path == "none" { String::new() } else { path }),
             };
             let days = [body.grace_days, body.audit_days, body.session_idle_days, body.session_days];
-            if body.second_factor.is_none() && body.tokens_bound.is_none() && days.iter().all(Option::is_none) {
+            if body.second_factor.is_none() && body.tokens_bound.is_none() && body.countries.is_none() && days.iter().all(Option::is_none) {
                 return Err(Failure::usage("nothing to change was given").hint("see `serverkit security set --help`"));
             }
             client.ask(client.security_update(&body)).await?
@@ -85,6 +89,8 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 security.session_idle_days, security.session_days
             ),
         );
+        facts.maybe("Countries", security.countries.clone());
+        facts.maybe("Broken", security.countries_problem.clone());
         facts.print(&out)
     })
 }

@@ -4,6 +4,7 @@
 //! Nothing here knows the store: `app` keeps the records and decides. Time and chance come in through `World`.
 
 mod breached;
+mod countries;
 mod external;
 pub mod ldap;
 pub mod oidc;
@@ -21,6 +22,7 @@ mod web;
 mod workloads;
 
 pub use breached::Breached;
+pub use countries::{Countries, check_countries};
 pub use external::{Finding, Person, check_authority};
 pub use passkeys::{Ceremonies, Question, Site};
 pub use passwords::Passwords;

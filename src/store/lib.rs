@@ -41,6 +41,7 @@ mod apps;
 mod catalogs;
 mod certificates;
 mod ci_trusts;
+mod countries;
 mod deployments;
 mod dns;
 mod domains;

@@ -173,6 +173,8 @@ collections! {
     /// By user.
     second_factors: types::SecondFactor,
     devices: types::Device,
+    /// By user.
+    known_countries: types::KnownCountries,
     /// Claim: the credential's id.
     passkeys: types::Passkey,
     /// The one, under [`crate::SECURITY_KEY`].

@@ -89,6 +89,13 @@ pub enum Fact {
         email: String,
         agent: String,
     },
+    /// Somebody signed in from a country that they had not signed in from before.
+    NewCountry {
+        user: UserId,
+        email: String,
+        /// Two letters (ISO 3166-1).
+        country: String,
+    },
     SecurityChanged {
         fields: Vec<String>,
     },
@@ -549,6 +556,7 @@ impl Fact {
                 | Fact::SecondFactorFailed { .. }
                 | Fact::SecondFactorRemoved { .. }
                 | Fact::RecoveryCodeUsed { .. }
+                | Fact::NewCountry { .. }
                 | Fact::NewDevice { .. }
                 | Fact::PasswordReset { .. }
                 | Fact::SecurityChanged { .. }
@@ -596,6 +604,7 @@ impl Fact {
                 | Fact::PasskeyRemoved { .. }
                 | Fact::DeviceRemembered { .. }
                 | Fact::DeviceForgotten { .. }
+                | Fact::NewCountry { .. }
                 | Fact::NewDevice { .. }
                 | Fact::PasswordForgotten { .. }
                 | Fact::PasswordReset { .. }
@@ -631,6 +640,7 @@ impl Fact {
             Fact::DeviceRemembered { .. } => "had a browser remembered".into(),
             Fact::DeviceForgotten { .. } => "had a remembered browser forgotten".into(),
             Fact::NewDevice { .. } => "signed in with a new browser".into(),
+            Fact::NewCountry { country, .. } => format!("signed in from a new country: {country}"),
             Fact::SecurityChanged { fields } => format!("changed who gets in: {}", fields.join(", ")),
             Fact::UserCreated { email, .. } => format!("added {email}"),
             Fact::UserProvisioned { provider, .. } => format!("got an account by {provider}"),

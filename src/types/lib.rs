@@ -15,6 +15,7 @@ mod catalogs;
 mod certificates;
 mod ci_trusts;
 mod containers;
+mod countries;
 mod deployments;
 mod dns;
 mod domains;
@@ -78,6 +79,7 @@ pub use catalogs::{Catalog, CatalogPlace, CatalogReading, CatalogTexts, Template
 pub use certificates::*;
 pub use ci_trusts::{CiTrust, CiUse};
 pub use containers::*;
+pub use countries::KnownCountries;
 pub use deployments::{Cause, Commit, Deployment, Phase, Step};
 pub use dns::*;
 pub use domains::{Canary, CanaryLimits, Domain, Passthrough, ServicePort};

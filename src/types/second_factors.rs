@@ -2,7 +2,7 @@
 
 use crate::{DeviceId, OrganizationId, Role, Sealed, Time, UserId};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// A person's second factor: codes by time (TOTP, RFC 6238), and ten codes on paper. There is at most one of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub struct Security {
     pub session_idle_days: u32,
     /// A session ends this long after signing in, used or not.
     pub session_days: u32,
+    /// The file that says in which country an address is; `None`: nothing is said of countries.
+    pub countries: Option<PathBuf>,
 }
 
 impl Default for Security {
@@ -80,6 +82,7 @@ impl Default for Security {
             audit_days: 365,
             session_idle_days: 30,
             session_days: 90,
+            countries: None,
         }
     }
 }

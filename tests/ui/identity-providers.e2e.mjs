@@ -99,6 +99,37 @@ test('setting one up, and testing it', { skip, timeout: 90_000 }, async () => {
   await look('sso-list');
 });
 
+test('a provider puts people in itself', { skip, timeout: 90_000 }, async () => {
+  await page.getByRole('button', { name: 'Provisioning by Example' }).click();
+  await page.getByText('It is off.').waitFor();
+  await page.getByLabel('Its token is good for').selectOption('90');
+  await look('sso-provisioning-off');
+  await page.getByRole('button', { name: 'Turn on' }).click();
+  await page.getByText('Token, shown this once').waitFor();
+  const token = (await page.locator('.key-box code').last().textContent()) ?? '';
+  assert.match(token, /^scim_/);
+  await look('sso-provisioning-token');
+  const scim = (/** @type {string} */ path, /** @type {any} */ more = {}) => page.request.fetch(`${panel.url}/scim/v2${path}`, { headers: { authorization: `Bearer ${token}`, 'content-type': 'application/scim+json' }, ...more });
+  const made = await scim('/Users', { method: 'POST', data: JSON.stringify({ userName: 'zoe@example.com', displayName: 'Zoe' }) });
+  assert.equal(made.status(), 201);
+  await page.getByRole('button', { name: 'Close' }).last().click();
+  await page.getByRole('button', { name: 'Provisioning by Example' }).click();
+  await page.getByText('One person and 0 groups are from it').waitFor();
+  await look('sso-provisioning-on');
+  await page.getByRole('button', { name: 'Turn off' }).click();
+  await page.getByText('It is off.').waitFor();
+  assert.equal((await scim('/Users')).status(), 401);
+  await page.getByRole('button', { name: 'Close' }).last().click();
+  await go('/team');
+  await page.getByText('zoe@example.com').waitFor();
+  await go('/security');
+  await page.getByLabel('Database on the server').fill('/nowhere/countries.mmdb');
+  await page.getByRole('button', { name: 'Save' }).first().click();
+  await page.getByText('cannot be read').waitFor();
+  await look('security-countries');
+  await go('/identity-providers');
+});
+
 test('a directory is set up by the same form', { skip, timeout: 90_000 }, async () => {
   await page.getByRole('button', { name: 'Add provider' }).click();
   await page.getByRole('radio', { name: /LDAP/ }).click();

@@ -123,3 +123,7 @@ export function agentName(agent) {
 
 /** The API's sentences begin small, to follow a name; alone they begin large, but for a host, which keeps its letters. @param {string | null | undefined} text */
 export const sentence = (text) => (text ? (/^\S+\.\S/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1)) : '');
+
+const COUNTRIES = new Intl.DisplayNames('en', { type: 'region' });
+/** "DE" → "Germany". @param {string} code */
+export const countryName = (code) => { try { return COUNTRIES.of(code) ?? code; } catch { return code; } };

@@ -3,7 +3,7 @@ import { html, h, icon, useState } from '../lib/html.js';
 import { api, session } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
-import { agentName } from '../lib/format.js';
+import { agentName, countryName } from '../lib/format.js';
 import { theme, setTheme } from '../lib/theme.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Table } from '../parts/table.js';
@@ -103,6 +103,6 @@ function Sessions() {
   const found = useResource('sessions', api.sessionList);
   const list = found.value.value;
   const others = () => confirm({ title: 'End all other sessions?', text: 'Every browser but this one is signed out at once. Your API tokens go on.', action: 'End them', run: api.sessionEndOthers }).then((done) => { if (done) found.load(); });
-  return h(Panel, { title: 'Sessions', note: 'Browsers that are signed in as you', flush: true, actions: list && list.length > 1 ? html`<button type="button" class="btn small" onClick=${others}>End all others</button>` : null }, found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 2 }) : html`<ul class="lines tall">${list.map((one) => html`<li key=${one.id}>${/Mobile|iPhone|Android/.test(one.agent) ? icon('smartphone') : icon('monitor')}<span class="cell-two grow"><span title=${one.agent}>${agentName(one.agent)}${one.current ? html` <span class="tag accent">this one</span>` : null}</span><span><code>${one.address}</code> · ${one.current ? 'now' : h(Ago, { at: one.last_used_at })}</span></span>
+  return h(Panel, { title: 'Sessions', note: 'Browsers that are signed in as you', flush: true, actions: list && list.length > 1 ? html`<button type="button" class="btn small" onClick=${others}>End all others</button>` : null }, found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 2 }) : html`<ul class="lines tall">${list.map((one) => html`<li key=${one.id}>${/Mobile|iPhone|Android/.test(one.agent) ? icon('smartphone') : icon('monitor')}<span class="cell-two grow"><span title=${one.agent}>${agentName(one.agent)}${one.current ? html` <span class="tag accent">this one</span>` : null}</span><span><code>${one.address}</code>${one.country ? ` ${countryName(one.country)}` : ''} · ${one.current ? 'now' : h(Ago, { at: one.last_used_at })}</span></span>
     ${one.current ? null : h(Act, { label: 'End', small: true, tone: 'ghost', run: async () => { await api.sessionRevoke(one.id); await found.load(); } })}</li>`)}</ul>`);
 }

@@ -3,7 +3,7 @@ import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { on } from '../lib/events.js';
 import { useTrail } from '../lib/trail.js';
-import { exact, plural } from '../lib/format.js';
+import { countryName, exact, plural } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Act } from '../parts/act.js';
 import { Ago } from '../parts/time.js';
@@ -15,11 +15,11 @@ import { SelectField, TextField } from '../parts/field.js';
 
 /** @typedef {import('../lib/api.js').S<'AuditEntry'>} Entry */
 const KINDS = [
-  ['', 'Everything'], ['signed_in', 'Sign-ins'], ['login_failed', 'Failed sign-ins'], ['signed_out', 'Sign-outs'], ['new_device', 'New browsers'], ['secrets_revealed', 'Secrets looked at'], ['terminal_opened', 'Terminals'],
+  ['', 'Everything'], ['signed_in', 'Sign-ins'], ['login_failed', 'Failed sign-ins'], ['signed_out', 'Sign-outs'], ['new_device', 'New browsers'], ['new_country', 'New countries'], ['secrets_revealed', 'Secrets looked at'], ['terminal_opened', 'Terminals'],
   ['app', 'Apps'], ['variable', 'Variables'], ['deployment', 'Deployments'], ['domain', 'Domains'], ['port', 'Ports'], ['certificate', 'Certificates'], ['dns_provider', 'DNS providers'], ['dns_record_changed', 'DNS records'], ['webhook', 'Webhooks'], ['forge', 'Forges'], ['registry_login', 'Registry logins'], ['volume', 'Volumes'], ['project', 'Projects'], ['quota', 'Quotas'], ['user', 'People'], ['invitation', 'Invitations'], ['identity_provider', 'Identity providers'], ['token', 'API tokens'], ['role', 'Roles'], ['team', 'Teams'], ['grant', 'Grants'], ['organization', 'Organizations'], ['setting', 'Settings and rules'], ['audit', 'The log itself'],
 ].map(([value, label]) => ({ value, label }));
 const MARKS = /** @type {Record<string, string>} */ ({ created: 'plus', changed: 'pencil', removed: 'minus' });
-const SIGNS = /** @type {Record<string, string>} */ ({ signed_in: 'log-in', signed_out: 'log-out', login_failed: 'shield-alert', secrets_revealed: 'eye', terminal_opened: 'terminal', new_device: 'monitor' });
+const SIGNS = /** @type {Record<string, string>} */ ({ signed_in: 'log-in', signed_out: 'log-out', login_failed: 'shield-alert', secrets_revealed: 'eye', terminal_opened: 'terminal', new_device: 'monitor', new_country: 'globe' });
 const BY = { user: 'user', token: 'key-round', machine: 'terminal', system: 'server' };
 const upper = (/** @type {string} */ text) => text.charAt(0).toUpperCase() + text.slice(1);
 /** A day of the calendar as the moment at which it begins here. @param {string} day @param {number} [plus] in days */
@@ -69,13 +69,13 @@ export default function AuditPage() {
 /** @param {{ one: Entry }} props */
 const Line = ({ one }) => html`<li><button type="button" class="audit-line" onClick=${() => showDialog(upper(one.text), (close) => h(Detail, { one, close }), { wide: true })}>
   <span class="feed-mark" aria-hidden="true">${icon(SIGNS[one.what] ?? MARKS[one.changes[0]?.verb] ?? 'info', 'icon-small')}</span>
-  <span class="cell-two grow"><span class="any">${upper(one.text)}</span><span class="any">${one.by}${one.address ? html` · <code>${one.address}</code>` : null}</span></span>
+  <span class="cell-two grow"><span class="any">${upper(one.text)}</span><span class="any">${one.by}${one.address ? html` · <code>${one.address}</code>${one.country ? ` ${countryName(one.country)}` : ''}` : null}</span></span>
   <span class="dim small">${h(Ago, { at: one.at })}</span></button></li>`;
 
 /** @param {{ one: Entry, close: () => void }} props */
 function Detail({ one, close }) {
   return html`<div class="stack">${h(DialogHead, { title: upper(one.text), note: `Entry ${one.number}`, close })}
-    ${h(Facts, { items: [['Who', html`<span class="row tight">${icon(BY[one.by_kind], 'icon-small')}<span class="any">${one.by}</span></span>`], ['From', one.address ? html`<code>${one.address}</code>` : null], ['When', exact(one.at)], ['What', html`<code>${one.what}</code>`]] })}
+    ${h(Facts, { items: [['Who', html`<span class="row tight">${icon(BY[one.by_kind], 'icon-small')}<span class="any">${one.by}</span></span>`], ['From', one.address ? html`<code>${one.address}</code>${one.country ? ` ${countryName(one.country)}` : ''}` : null], ['When', exact(one.at)], ['What', html`<code>${one.what}</code>`]] })}
     ${one.changes.map((change) => html`<section class="stack" key=${change.id}><h3 class="row tight">${icon(MARKS[change.verb] ?? 'info', 'icon-small')}<span class="any">${upper(change.verb)} ${change.kind} ${change.name}</span></h3>
       ${change.fields.length ? html`<div class="diff" role="table" tabindex="0" aria-label=${`What changed in ${change.name}`}><div role="row" class="diff-head"><span role="columnheader">Field</span><span role="columnheader">Before</span><span role="columnheader">After</span></div>
         ${change.fields.map((field) => html`<div role="row" key=${field.field} class=${field.secret ? 'changed' : field.before == null ? 'added' : field.after == null ? 'removed' : 'changed'}><span role="cell" class="what"><span class="any">${field.field}</span></span><span role="cell" class="from any">${value(field, field.before)}</span><span role="cell" class="to any">${value(field, field.after)}</span></div>`)}</div>` : null}</section>`)}

@@ -28,19 +28,19 @@ function Happened() {
   const page = found.value.value;
   return h(Panel, { title: 'Security events', note: 'Failed sign-ins, new browsers, tokens, rights, the audit log', flush: true, foot: html`<a class="small" href="/audit">All in the audit log</a>` }, !page ? found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }) : html`<div class="panel-body">${h(Feed, { events: page.items, small: true })}</div>`);
 }
-const SECURITY = new Set(['login_failed', 'second_factor_failed', 'second_factor_removed', 'recovery_code_used', 'new_device', 'password_reset', 'security_changed', 'allow_lists_changed', 'allow_lists_reverted', 'user_created', 'invitation_accepted', 'token_created', 'token_rotated', 'role_raised', 'role_changed', 'rights_granted', 'audit_broken']);
+const SECURITY = new Set(['login_failed', 'second_factor_failed', 'second_factor_removed', 'recovery_code_used', 'new_country', 'new_device', 'password_reset', 'security_changed', 'allow_lists_changed', 'allow_lists_reverted', 'user_created', 'invitation_accepted', 'token_created', 'token_rotated', 'role_raised', 'role_changed', 'rights_granted', 'audit_broken']);
 
 /** @param {{ now: Security, saved: (next: Security) => void }} props */
 function Rules({ now, saved }) {
-  const start = { second_factor: /** @type {string} */ (now.second_factor), grace_days: String(now.grace_days), tokens_bound: now.tokens_bound, session_idle_days: String(now.session_idle_days), session_days: String(now.session_days) };
+  const start = { second_factor: /** @type {string} */ (now.second_factor), grace_days: String(now.grace_days), tokens_bound: now.tokens_bound, session_idle_days: String(now.session_idle_days), session_days: String(now.session_days), countries: now.countries ?? '' };
   const form = useForm(start);
   useEffect(() => { if (!form.touched.peek()) form.reset(start); }, [JSON.stringify(start)]);
   const [done, setDone] = useState(false);
   const v = form.values.value;
-  const dirty = v.second_factor !== now.second_factor || v.grace_days !== String(now.grace_days) || v.tokens_bound !== now.tokens_bound || v.session_idle_days !== start.session_idle_days || v.session_days !== start.session_days;
+  const dirty = v.second_factor !== now.second_factor || v.grace_days !== String(now.grace_days) || v.tokens_bound !== now.tokens_bound || v.session_idle_days !== start.session_idle_days || v.session_days !== start.session_days || v.countries !== start.countries;
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    form.submit(async () => { const next = await api.securityUpdate({ second_factor: /** @type {Security['second_factor']} */ (v.second_factor), grace_days: Number(v.grace_days), tokens_bound: v.tokens_bound, session_idle_days: Number(v.session_idle_days), session_days: Number(v.session_days) }); setDone(true); saved(next); });
+    form.submit(async () => { const next = await api.securityUpdate({ second_factor: /** @type {Security['second_factor']} */ (v.second_factor), grace_days: Number(v.grace_days), tokens_bound: v.tokens_bound, session_idle_days: Number(v.session_idle_days), session_days: Number(v.session_days), countries: v.countries.trim() }); setDone(true); saved(next); });
   };
   const mine = session.value?.user;
   const hitsMe = mine && !mine.second_factor && (v.second_factor === 'everyone' || (v.second_factor === 'administrators' && (mine.role === 'admin' || mine.role === 'owner')));
@@ -53,7 +53,10 @@ function Rules({ now, saved }) {
     <h3 class="small strong">Sessions</h3>
     <div class="form-row">${h(TextField, { label: 'End without use after', value: v.session_idle_days, set: form.set('session_idle_days'), inputmode: 'numeric', suffix: 'days', error: form.error('session_idle_days') })}
     ${h(TextField, { label: 'End in any case after', value: v.session_days, set: form.set('session_days'), inputmode: 'numeric', suffix: 'days', error: form.error('session_days'), hint: 'Counted from signing in.' })}</div>
-    ${h(FormProblem, { text: form.general(['second_factor', 'grace_days', 'session_idle_days', 'session_days']) })}</div>`)}</form>`;
+    <h3 class="small strong">Countries</h3>
+    ${h(TextField, { label: 'Database on the server', value: v.countries, set: form.set('countries'), optional: true, placeholder: '/var/lib/GeoIP/GeoLite2-Country.mmdb', error: form.error('countries'), hint: 'A file in MaxMind’s format (.mmdb), of DB-IP or GeoLite2. With it, sessions show their country, and a sign-in from a new one is told.' })}
+    ${now.countries_problem ? html`<div class="notice warn" role="status"><span>${now.countries_problem}</span></div>` : null}
+    ${h(FormProblem, { text: form.general(['second_factor', 'grace_days', 'session_idle_days', 'session_days', 'countries']) })}</div>`)}</form>`;
 }
 
 /** How long the audit log is kept. @param {{ now: Security, saved: (next: Security) => void }} props */

@@ -14,6 +14,7 @@ impl Sessions {
                 sessions.push(SessionInfo {
                     current: known.session.as_ref().is_some_and(|current| current.id == session.id),
                     ends_at: self.ends_at(&session)?,
+                    country: self.access.country(&session.address)?,
                     session: session.value,
                 });
             }
