@@ -406,3 +406,87 @@ async fn settings_are_checked_and_a_test_says_what_is_wrong() {
     panel.cli(&made).await.expect(0);
     panel.cli(&["identity-provider", "test", "Wrong"]).await.expect(1);
 }
+
+/// As a provider tells that somebody has signed out.
+async fn log_out(panel: &TestPanel, provider: &str, token: &str) -> Reply {
+    let api = panel.anonymous();
+    let request = api.request(Method::POST, &format!("/oidc/{provider}/logout"));
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    api.send(request.body(format!("logout_token={token}"))).await
+}
+
+#[tokio::test]
+async fn who_signs_out_at_the_provider_is_out_here() {
+    let stand = Stand::new().await;
+    let panel = &stand.panel;
+    let shown = stand.owner.get(&format!("/api/v1/identity-providers/{}", stand.provider)).await;
+    let path = shown.expect(200).json()["logout"].as_str().expect("a path").to_owned();
+    stand.person("bob", claims("bob@example.com", &["dev"])).await;
+    let (first, second) = (panel.browser(), panel.browser());
+    for browser in [&first, &second] {
+        stand.sign_in(browser, "bob").await.expect(201);
+        browser.get("/api/v1/apps").await.expect(200);
+    }
+    // The browser of the second sign-in signs out there: that session ends, the other one is another.
+    let url = format!("{}{path}", panel.url());
+    let handed = stand.peer.tell(&stand.owner, "/leave", json!({"url": url})).await;
+    assert_eq!(
+        (&handed["handed"][0]["status"], &handed["handed"][1]),
+        (&json!(200), &Value::Null),
+        "{handed}"
+    );
+    second.get("/api/v1/apps").await.expect(401);
+    first.get("/api/v1/apps").await.expect(200);
+    // Once.
+    let token = handed["handed"][0]["token"].as_str().expect("a token");
+    let again = log_out(panel, &stand.provider, token).await.expect(400).json();
+    assert_eq!(again["error"], "invalid_request", "{again}");
+    log_out(panel, "idp_nobody", token).await.expect(400);
+    panel.anonymous().post(&path, json!({})).await.expect(400);
+    panel.anonymous().get(&path).await.expect(404);
+}
+
+#[tokio::test]
+async fn forged_logouts_end_nothing() {
+    let panel = TestPanel::start().await;
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let forger = Peer::start("forger.mjs", &[]).await;
+    let body = oidc("Forger", &forger.issuer, "panel", Some("secret"));
+    let made = owner.post("/api/v1/identity-providers", body).await.expect(201).json();
+    let provider = made["id"].as_str().expect("an id");
+    let browser = panel.browser();
+    let url = begin(&panel, &browser, provider).await;
+    let next = json!({"how": "good", "nonce": query(&url, "nonce"), "client": "panel"});
+    forger.tell(&owner, "/next", next).await;
+    let body = json!({"state": query(&url, "state"), "code": "x", "iss": forger.issuer});
+    from_page(&panel, &browser, "/api/v1/session/oidc", body).await.expect(201);
+    for how in [
+        "nonce",
+        "issuer",
+        "audience",
+        "expired",
+        "old without end",
+        "of tomorrow",
+        "no event",
+        "another event",
+        "event is no object",
+        "no name",
+        "nobody",
+        "other key",
+        "none",
+        "hmac of the key",
+        "hmac of the secret",
+    ] {
+        let made = forger.tell(&owner, "/logout", json!({"how": how, "client": "panel"})).await;
+        let reply = log_out(&panel, provider, made["token"].as_str().expect("a token")).await;
+        assert_eq!(reply.status.as_u16(), 400, "{how}: {}", reply.text());
+        browser.get("/api/v1/apps").await.expect(200);
+    }
+    log_out(&panel, provider, "nonsense").await.expect(400);
+    let made = forger.tell(&owner, "/logout", json!({"how": "good", "client": "panel"})).await;
+    log_out(&panel, provider, made["token"].as_str().expect("a token"))
+        .await
+        .expect(200);
+    browser.get("/api/v1/apps").await.expect(401);
+    owner.get("/api/v1/apps").await.expect(200);
+}

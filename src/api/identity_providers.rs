@@ -200,6 +200,9 @@ pub struct IdentityProvider {
     pub oidc: Option<OidcSettings>,
     pub ldap: Option<LdapProvider>,
     pub saml: Option<SamlProvider>,
+    /// Where a provider of OpenID Connect says that somebody has signed out there (back-channel logout), at the address that
+    /// the panel is opened by.
+    pub logout: Option<String>,
     pub domains: Vec<String>,
     pub provision: bool,
     pub default_role: Option<Role>,
@@ -268,6 +271,7 @@ impl From<types::IdentityProvider> for IdentityProvider {
             name: provider.name,
             enabled: provider.enabled,
             kind,
+            logout: oidc.is_some().then(|| format!("/oidc/{}/logout", provider.id)),
             oidc,
             ldap,
             saml,

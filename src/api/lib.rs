@@ -10,6 +10,7 @@ mod api_limits;
 mod app_jobs;
 mod apps;
 mod audit;
+mod back_channel;
 mod build_cache;
 mod bundle;
 mod catalogs;
@@ -190,6 +191,7 @@ impl Api {
             )
             .at("/hooks/:key", hooks::endpoint(self.panel.clone()))
             .at("/scim/v2/*", scim::endpoint(self.panel.clone()))
+            .at("/oidc/:id/logout", back_channel::logout(self.panel.clone()))
             .at("/saml/:id/acs", saml::consumer(self.panel.clone()))
             .at("/saml/:id/metadata", saml::own_metadata(self.panel.clone()))
             .at(

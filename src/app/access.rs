@@ -5,7 +5,7 @@ use crate::{
     events::Events,
     ground::Ground,
     second_factors::Standing,
-    sessions::{Away, Landed},
+    sessions::{Away, Landed, Seen},
 };
 use identity::{Breached, Ceremonies, Claims, Countries, Passwords, Pending, Signer, Throttle, token};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -37,6 +37,8 @@ pub(crate) struct Access {
     pub countries: Countries,
     /// Sign-ins at identity providers, by their state.
     pub away: Pending<Away>,
+    /// Logout tokens that came, so that each counts once.
+    pub logouts: Seen,
     /// Answers of SAML whose browser has not come for them yet.
     pub landed: Pending<Landed>,
     /// Where browsers reach the panel, beside 443.
@@ -103,6 +105,7 @@ impl Access {
             ceremonies: Ceremonies::new(world.clone()),
             countries: Countries::default(),
             away: Pending::new(world.clone(), AWAY),
+            logouts: Seen::default(),
             landed: Pending::new(world.clone(), LANDED),
             ports,
             team: Mutex::default(),
@@ -291,6 +294,7 @@ impl Access {
             confirmed_at: None,
             device: None,
             provider: None,
+            provider_session: None,
         };
         Ok((session, word))
     }

@@ -1,5 +1,6 @@
 //! Signing in and out, and telling who somebody is: by cookie, by token, or by being on the machine.
 
+mod back_channel;
 mod external;
 mod own;
 mod renewal;
@@ -19,6 +20,7 @@ use store::{Batch, Stored};
 use types::{Actor, Error, Fact, Kind, Organization, ReplacedSecret, Result, Role, Secret, Session, Time, User, Who, report};
 
 pub use crate::access::{SignedIn, Visitor};
+pub(crate) use back_channel::Seen;
 pub(crate) use external::Away;
 pub use external::Back;
 pub(crate) use saml::Landed;
@@ -77,6 +79,8 @@ struct Entry {
     /// The browser needs no code for a while.
     remember: bool,
     provider: Option<types::IdentityProviderId>,
+    /// What the provider calls its session.
+    provider_session: Option<String>,
 }
 
 /// A signed-in browser of the one who asks.
@@ -130,7 +134,7 @@ impl Sessions {
         let entry = Entry {
             remember: further.remember && confirmed_at.is_some(),
             confirmed_at,
-            provider: None,
+            ..Entry::default()
         };
         self.enter(user, entry, visitor).await
     }
@@ -176,6 +180,7 @@ impl Sessions {
             confirmed_at,
             remember,
             provider,
+            provider_session,
         } = entry;
         let access = &self.access;
         let known = access.device(&user.id, visitor.device.as_deref())?;
@@ -188,6 +193,7 @@ impl Sessions {
         let (mut session, word) = access.new_session(&user, visitor)?;
         session.confirmed_at = confirmed_at;
         session.provider = provider;
+        session.provider_session = provider_session;
         let (device, cookie) = access.note_device(&user, known, remember, visitor).await?;
         session.device = Some(device.id.clone());
         let user = self.begin(user, &session).await?;

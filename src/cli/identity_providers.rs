@@ -267,9 +267,10 @@ async fn keep(context: &Context, client: &Client, replace: bool, input: Identity
     context.out.answer(&answer.json, || {
         let name = &answer.value.name;
         let told = format!("people may sign in by {name}; see what it says: serverkit identity-provider test \"{name}\"");
-        match &answer.value.saml {
-            Some(saml) => format!("{told}\n{}", saml::register(saml)),
-            None => told,
+        match (&answer.value.saml, &answer.value.logout) {
+            (Some(saml), _) => format!("{told}\n{}", saml::register(saml)),
+            (None, Some(logout)) => format!("{told}\nwhere it offers back-channel logout, register: https://YOUR-PANEL{logout}"),
+            (None, None) => told,
         }
     })
 }

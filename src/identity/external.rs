@@ -18,6 +18,8 @@ pub struct Person {
     pub email_verified: bool,
     pub name: Option<String>,
     pub groups: Vec<String>,
+    /// What the provider calls the session that it began for them there (`sid` of OpenID Connect).
+    pub session: Option<String>,
 }
 
 /// A step of a test, in words for who sets the provider up.

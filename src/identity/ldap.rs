@@ -285,6 +285,7 @@ impl Directory {
             email_verified: true,
             name: all(&self.name_attribute).first().cloned(),
             groups: groups.to_vec(),
+            session: None,
         }
     }
 

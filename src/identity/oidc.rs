@@ -3,6 +3,7 @@
 //! time, so a key that was rolled is known at once.
 
 mod id_token;
+mod logout_token;
 
 use crate::{
     external::{Finding, Person, is_this_machine},
@@ -11,6 +12,7 @@ use crate::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use id_token::Wanted;
 pub(crate) use id_token::{Expected, signed_for};
+pub use logout_token::LoggedOut;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use types::{Error, Result, Secret, World};
@@ -110,12 +112,32 @@ impl Relying {
         };
         let claims = id_token::check(id_token, &keys, &wanted).map_err(|why| refused(&why))?;
         let mut person = self.person(&claims)?;
+        let session = claims["sid"].as_str().filter(|session| (1..=255).contains(&session.len()));
+        person.session = session.map(str::to_owned);
         let is_whole = person.email.is_some() && person.name.is_some() && !person.groups.is_empty();
         if let (false, Some(userinfo), Some(access)) = (is_whole, &found.userinfo, tokens["access_token"].as_str()) {
             let more = web.get(userinfo, Some(&Secret::from(access))).await?;
             self.add(&mut person, &more)?;
         }
         Ok(person)
+    }
+
+    /// Whom the provider has signed out (OpenID Connect Back-Channel Logout 1.0). What cannot be by it is refused before it is
+    /// asked for its keys. Fails with `Unauthenticated`.
+    pub async fn logged_out(&self, world: &World, token: &str) -> Result<LoggedOut> {
+        let wanted = Wanted {
+            issuer: &self.issuer,
+            client_id: &self.client_id,
+            nonce: "",
+            now: world.now(),
+        };
+        let claims = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+        let claims: Value = claims.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        id_token::check_whose(&claims, &wanted).map_err(|why| refused(&why))?;
+        let web = self.web()?;
+        let found = self.discover(&web).await?;
+        let keys = web.get(&found.keys, None).await?;
+        logout_token::check(token, &keys, &wanted).map_err(|why| refused(&why))
     }
 
     /// Tries what can be tried without a person, and says what is wrong.
@@ -233,6 +255,7 @@ impl Relying {
             email_verified: false,
             name: None,
             groups: Vec::new(),
+            session: None,
         };
         self.add(&mut person, claims)?;
         Ok(person)

@@ -71,6 +71,9 @@ pub struct Session {
     /// The identity provider that let them in; `None`: a password or passkey of the panel's own.
     #[serde(default)]
     pub provider: Option<IdentityProviderId>,
+    /// What that provider calls the session that it has with them.
+    #[serde(default)]
+    pub provider_session: Option<String>,
 }
 
 /// A token for scripts: `sk_` and 52 letters, shown once.

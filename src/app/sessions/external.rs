@@ -149,6 +149,7 @@ impl Sessions {
         };
         let entry = Entry {
             provider: Some(provider.id.clone()),
+            provider_session: person.session.take(),
             ..Entry::default()
         };
         self.enter(user, entry, visitor).await

@@ -9,7 +9,7 @@ use serde_json::Value;
 use types::Time;
 
 /// How far the provider's clock may be from ours, in seconds.
-const LEEWAY: i64 = 60;
+pub(super) const LEEWAY: i64 = 60;
 /// Only signatures that nobody can make who knows the public key.
 const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
@@ -30,14 +30,19 @@ pub(super) struct Wanted<'a> {
     pub now: Time,
 }
 
+impl Wanted<'_> {
+    pub fn expected(&self) -> Expected<'_> {
+        Expected {
+            issuer: self.issuer,
+            audience: self.client_id,
+            now: self.now,
+        }
+    }
+}
+
 /// The claims, or in a few words why it is not taken. `keys` is a JWK set (RFC 7517).
 pub(super) fn check(token: &str, keys: &Value, wanted: &Wanted<'_>) -> Result<Value, String> {
-    let expected = Expected {
-        issuer: wanted.issuer,
-        audience: wanted.client_id,
-        now: wanted.now,
-    };
-    let claims = signed_for(token, keys, &expected)?;
+    let claims = signed_for(token, keys, &wanted.expected())?;
     if wanted.nonce.is_empty() || claims["nonce"] != wanted.nonce {
         return Err("the ID token belongs to another sign-in".into());
     }
@@ -56,6 +61,19 @@ pub(crate) fn signed_for(token: &str, keys: &Value, expected: &Expected<'_>) -> 
     let claims = verified(token, keys)?;
     let seconds = expected.now.0 / 1000;
     let number = |name: &str| claims[name].as_f64().map(|value| value as i64);
+    check_whose(&claims, expected)?;
+    if number("exp").is_none_or(|end| end.saturating_add(LEEWAY) <= seconds) {
+        return Err("the ID token has expired; are both clocks right?".into());
+    }
+    let is_early = |name: &str| number(name).is_some_and(|begin| begin > seconds.saturating_add(LEEWAY));
+    if is_early("nbf") || is_early("iat") || number("iat").is_none() {
+        return Err("the ID token is of another time; are both clocks right?".into());
+    }
+    Ok(claims)
+}
+
+/// That it is by this issuer, for us.
+pub(super) fn check_whose(claims: &Value, expected: &Expected<'_>) -> Result<(), String> {
     if claims["iss"] != expected.issuer {
         return Err("the ID token is by another issuer".into());
     }
@@ -70,14 +88,7 @@ pub(crate) fn signed_for(token: &str, keys: &Value, expected: &Expected<'_>) -> 
     if (audience.len() > 1 || !claims["azp"].is_null()) && claims["azp"] != expected.audience {
         return Err("the ID token was made for another client".into());
     }
-    if number("exp").is_none_or(|end| end.saturating_add(LEEWAY) <= seconds) {
-        return Err("the ID token has expired; are both clocks right?".into());
-    }
-    let is_early = |name: &str| number(name).is_some_and(|begin| begin > seconds.saturating_add(LEEWAY));
-    if is_early("nbf") || is_early("iat") || number("iat").is_none() {
-        return Err("the ID token is of another time; are both clocks right?".into());
-    }
-    Ok(claims)
+    Ok(())
 }
 
 /// How many keys of a set can check a signature.
@@ -85,7 +96,7 @@ pub(super) fn usable(keys: &Value) -> usize {
     public(keys).count()
 }
 
-fn verified(token: &str, keys: &Value) -> Result<Value, String> {
+pub(super) fn verified(token: &str, keys: &Value) -> Result<Value, String> {
     let other = || "the ID token is not signed as it must be".to_owned();
     let header: Value = token
         .split('.')

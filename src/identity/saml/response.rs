@@ -260,6 +260,7 @@ fn person(peer: &Peer, assertion: &Element) -> Result<Person, String> {
         email,
         name: first(peer.name_attribute.as_deref(), &USUAL_NAME),
         groups,
+        session: None,
     })
 }
 
