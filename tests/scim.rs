@@ -124,6 +124,7 @@ async fn people_come_change_and_go() {
     let account = format!("/api/v1/users/{id}");
     let no_address = stand.owner.patch(&account, json!({"password": "nine brave lanterns hum"})).await;
     no_address.expect(422);
+    stand.owner.patch(&account, json!({"role": "owner"})).await.expect(422);
     for filter in [
         "userName eq \"BOB@example.com\"",
         "externalId eq \"ext-bob\"",
@@ -382,7 +383,8 @@ async fn owners_strangers_and_wrong_things_are_refused() {
     // No owner, no service account: neither made nor touched.
     let owner = json!({"userName": OWNER.0, "emails": [{"value": OWNER.0}], "active": false});
     send(&stand.scim, Method::POST, "/Users", owner).await.expect(409);
-    stand.owner.get("/api/v1/users").await.expect(200);
+    let own = json!({"email": "bob@example.com", "name": "Bob", "role": "viewer", "password": "nine brave lanterns hum"});
+    stand.owner.post("/api/v1/users", own).await.expect(201);
     let bob = stand.make("/Users", person("bob")).await;
     let id = bob["id"].as_str().expect("an id").to_owned();
     stand

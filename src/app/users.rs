@@ -212,6 +212,14 @@ impl Users {
         if user.service && (change.password.is_some() || change.role == Some(Role::Owner)) {
             return Err(Error::invalid("password", "a service account has none; make a token for it"));
         }
+        // An owner is somebody who can sign in with a password of the panel's own.
+        if !user.service && !user.has_address() && (change.password.is_some() || change.role == Some(Role::Owner)) {
+            let field = if change.password.is_some() { "password" } else { "role" };
+            return Err(Error::invalid(
+                field,
+                "its identity provider made this account, and its person has not signed in by it yet: there is no address to sign in with",
+            ));
+        }
         let before = user.value.clone();
         if let Some(name) = &change.name {
             user.name = check_person(name)?;
@@ -219,12 +227,6 @@ impl Users {
         user.role = change.role.unwrap_or(user.role);
         user.disabled = change.disabled.unwrap_or(user.disabled);
         if let Some(password) = &change.password {
-            if !user.has_address() {
-                return Err(Error::invalid(
-                    "password",
-                    "its identity provider made this account, and its person has not signed in by it yet; there is no address to sign in with",
-                ));
-            }
             self.access.passwords.check(password, &user.email).await?;
             user.password_hash = self.access.passwords.hash(password).await?;
         }
