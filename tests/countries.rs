@@ -11,7 +11,7 @@ fn field(kind: u8, length: usize) -> Vec<u8> {
     let length = u8::try_from(length).expect("short");
     assert!(length < 29);
     match kind {
-        1..=7 => vec![kind << 5 | length],
+        1..=7 => vec![(kind << 5) | length],
         _ => vec![length, kind - 7],
     }
 }
@@ -47,7 +47,7 @@ fn database(kind: &str, places: &[(&str, &str)]) -> Vec<u8> {
         data.extend(map(&[("country", map(&[("iso_code", text(code))]))]));
         let mut at = 0;
         for bit in (0..32).rev() {
-            let side = (address >> bit & 1) as usize;
+            let side = ((address >> bit) & 1) as usize;
             if bit == 0 {
                 nodes[at][side] = Child::Place(offset);
                 break;

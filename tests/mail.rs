@@ -457,7 +457,7 @@ fn forge_audit(data: &Path, before: &str, after: &str) {
 /// CRC-32 as in gzip (RFC 1952, section 8).
 fn crc32(parts: &[&[u8]]) -> u32 {
     let byte = |sum: u32, byte: &u8| {
-        let bit = |sum: u32, _| if sum & 1 == 1 { sum >> 1 ^ 0xEDB8_8320 } else { sum >> 1 };
+        let bit = |sum: u32, _| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 };
         (0..8).fold(sum ^ u32::from(*byte), bit)
     };
     !parts.iter().flat_map(|part| part.iter()).fold(!0, byte)

@@ -43,7 +43,7 @@ before(async () => {
   browser = await launch(panel.url);
   context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
   page = await context.newPage();
-  wrong = watch(page, { allow: [/40[139]|422|503/] });
+  wrong = watch(page, { allow: [/40[1349]|422|503/] });
   // What the browser would do at the provider.
   await page.route(`${issuer}/**`, async (route) => { const { location } = await tell('/walk', { url: route.request().url(), account: 'bob' }); await route.fulfill({ status: 303, headers: { location } }); });
   await page.route(`${saml}/sso**`, async (route) => {
