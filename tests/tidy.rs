@@ -124,7 +124,7 @@ fn crates_use_only_those_above_them() {
 }
 
 /// What only these crates may depend on or name.
-const ONLY: [(&str, &[&str]); 20] = [
+const ONLY: [(&str, &[&str]); 21] = [
     ("sled", &["store"]),
     ("bollard", &["docker"]),
     ("pingora", &["edge"]),
@@ -142,6 +142,7 @@ const ONLY: [(&str, &[&str]); 20] = [
     ("clap", &["cli", "serverkit"]),
     ("croner", &["app"]),
     ("diffy", &["catalog"]),
+    ("nixpacks", &["build"]),
     ("progenitor", &["client"]),
     ("rust_embed", &["api"]),
     ("saphyr_parser", &["catalog"]),

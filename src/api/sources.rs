@@ -19,6 +19,10 @@ pub enum Preset {
     Rust,
     Java,
     Dotnet,
+    /// A plan by Nixpacks, whose base images it is built on.
+    Nixpacks,
+    /// Cloud Native Buildpacks, by the lifecycle of a builder's image.
+    Buildpacks,
 }
 
 /// What was wished of a build; what is null is found out from the repository.
@@ -37,6 +41,8 @@ pub struct Build {
     pub output: Option<String>,
     /// A Dockerfile in place of the one that the preset would write.
     pub dockerfile_text: Option<String>,
+    /// The image whose buildpacks build it.
+    pub builder: Option<String>,
 }
 
 /// How to build. What is left out is found out from the repository.
@@ -57,6 +63,8 @@ pub struct BuildInput {
     pub output: Option<String>,
     /// A Dockerfile in place of the one that the preset would write.
     pub dockerfile_text: Option<String>,
+    /// The image whose buildpacks build it; left out: the one that `project.toml` names, else paketobuildpacks/builder-jammy-base.
+    pub builder: Option<String>,
 }
 
 /// What to look into.
@@ -120,6 +128,8 @@ pub struct BuildPlan {
     pub output: Option<String>,
     /// On which it listens.
     pub port: Option<u16>,
+    /// The image whose buildpacks build it.
+    pub builder: Option<String>,
     /// What is built: take it over as `dockerfile_text` to change it.
     pub dockerfile: String,
 }
@@ -138,7 +148,9 @@ macro_rules! presets {
         }
     };
 }
-presets!(Dockerfile, Static, Node, Python, Php, Ruby, Go, Rust, Java, Dotnet);
+presets!(
+    Dockerfile, Static, Node, Python, Php, Ruby, Go, Rust, Java, Dotnet, Nixpacks, Buildpacks
+);
 
 impl From<types::BuildWish> for Build {
     fn from(wish: types::BuildWish) -> Build {
@@ -151,6 +163,7 @@ impl From<types::BuildWish> for Build {
             start: wish.start,
             output: wish.output.map(|path| path.to_string()),
             dockerfile_text: wish.dockerfile,
+            builder: wish.builder.map(|image| image.to_string()),
         }
     }
 }
@@ -168,6 +181,7 @@ impl TryFrom<BuildInput> for types::BuildWish {
             start: input.start,
             output: input.output.filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?,
             dockerfile: input.dockerfile_text.filter(|text| !text.is_empty()),
+            builder: input.builder.filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?,
         }
         .checked()
     }
@@ -181,13 +195,14 @@ impl From<app::PlanView> for BuildPlan {
                 preset: recipe.preset.into(),
                 framework: recipe.framework,
                 why: recipe.why,
-                version: Some(recipe.version),
+                version: Some(recipe.version).filter(|version| !version.is_empty()),
                 packages: recipe.packages,
                 install: recipe.install,
                 build: recipe.build,
                 start: recipe.start,
                 output: recipe.output,
                 port: Some(recipe.port),
+                builder: recipe.builder,
                 dockerfile,
             },
             None => BuildPlan {
@@ -201,6 +216,7 @@ impl From<app::PlanView> for BuildPlan {
                 start: None,
                 output: None,
                 port: None,
+                builder: None,
                 dockerfile,
             },
         }

@@ -568,8 +568,12 @@ impl Step<'_> {
         let keys = build::BuildKeys {
             arguments: arguments.keys().cloned().collect(),
             secrets: secrets.keys().cloned().collect(),
+            cache: Some(self.app.id.to_string()),
         };
-        let plan = self.plan(tree, source, keys).await?;
+        let plan = self.plan(tree, source, keys, &arguments).await?;
+        if let Some(builder) = &plan.builder {
+            arguments.extend(self.builder_arguments(builder).await?);
+        }
         let web = plan.recipe.as_ref().is_some_and(build::Recipe::is_web);
         let spec = BuildSpec {
             tag: tag.to_owned(),
@@ -591,20 +595,23 @@ impl Step<'_> {
     }
 
     /// Finds out how to build, and writes the Dockerfile where there is none.
-    async fn plan(&self, folder: &std::path::Path, source: &Buildable, keys: build::BuildKeys) -> Result<build::Plan> {
-        let (folder, source) = (folder.to_owned(), source.clone());
+    async fn plan(
+        &self,
+        folder: &std::path::Path,
+        source: &Buildable,
+        keys: build::BuildKeys,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<build::Plan> {
+        let (folder, source, settings) = (folder.to_owned(), source.clone(), settings.clone());
         let planned = tokio::task::spawn_blocking(move || {
-            let plan = build::Plan::of(&folder, &source)?;
+            let plan = build::Plan::of(&folder, &source, &settings)?;
             plan.write(&keys)?;
             Ok(plan)
         });
         let plan: build::Plan = planned.await.map_err(|error| Error::internal("planning a build", error))??;
         if let Some(recipe) = &plan.recipe {
             self.log
-                .note(format!(
-                    "no Dockerfile: building it as {} {} ({})",
-                    recipe.framework, recipe.version, recipe.why
-                ))
+                .note(format!("no Dockerfile: building it as {} ({})", recipe.name(), recipe.why))
                 .await;
             for (what, command) in [("install", &recipe.install), ("build", &recipe.build), ("start", &recipe.start)] {
                 if let Some(command) = command {
@@ -613,6 +620,18 @@ impl Step<'_> {
             }
         }
         Ok(plan)
+    }
+
+    /// Gets the image that has the buildpacks; answers what its build is to be told.
+    async fn builder_arguments(&self, builder: &str) -> Result<BTreeMap<String, String>> {
+        let (node, log) = (&self.ground.node, &self.log.lines());
+        let login = registries::login_for(self.ground, &self.app.organization, builder)?;
+        self.log.note(format!("getting the builder {builder}")).await;
+        node.image_pull(builder, login.as_ref(), true, log).await?;
+        let arguments = build::builder_arguments(builder, &node.image_labels(builder).await?)?;
+        let words: Vec<String> = arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        self.log.note(format!("its lifecycle: {}", words.join(", "))).await;
+        Ok(arguments)
     }
 
     /// Makes the release of this image with the app's configuration of now.

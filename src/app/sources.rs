@@ -140,7 +140,7 @@ fn inspected(folder: &Path, git: &GitSource, commit: Commit, branches: Vec<Branc
 
 fn plan(folder: &Path, git: &GitSource) -> Result<PlanView, String> {
     let view = || {
-        let plan = Plan::of(folder, &git.buildable())?;
+        let plan = Plan::of(folder, &git.buildable(), &BTreeMap::new())?;
         let dockerfile = plan.text(&BuildKeys::default())?;
         Ok(PlanView {
             recipe: plan.recipe,

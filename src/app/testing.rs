@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use node::{Exec, Lines, Node, RegistryLogin};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
     time::Duration,
@@ -144,6 +144,9 @@ impl Node for FakeNode {
             ports: vec![80],
             bytes: 1,
         })
+    }
+    async fn image_labels(&self, _: &str) -> Result<BTreeMap<String, String>> {
+        Ok(BTreeMap::new())
     }
     async fn image_remove(&self, _: &str) -> Result<()> {
         Ok(())

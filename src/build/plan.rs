@@ -1,7 +1,12 @@
 //! What is built: the folder that is the context, and the Dockerfile in it, or the one that is written for it.
 
-use crate::recipe::{BuildKeys, IGNORED, Recipe};
+use crate::{
+    buildpacks,
+    recipe::{BuildKeys, IGNORED, Recipe},
+    tree::Tree,
+};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -23,28 +28,34 @@ pub struct Plan {
     pub dockerfile: String,
     /// By which the Dockerfile is written; `None`: it is the repository's own, or somebody's.
     pub recipe: Option<Recipe>,
+    /// The image of the builder, where buildpacks build it: what [`crate::builder_arguments`] says of it, the Dockerfile needs.
+    pub builder: Option<String>,
     /// Somebody's Dockerfile, in place of one in the repository.
     own: Option<String>,
 }
 
 impl Plan {
     /// Finds what `source` names in a checkout, or finds out how to do without. Fails with `Invalid` when the folder or the
-    /// Dockerfile is missing, naming what is there, or is a link that leads out.
-    pub fn of(checkout: &Path, source: &Buildable) -> Result<Plan> {
+    /// Dockerfile is missing, naming what is there, or is a link that leads out. `settings` are variables of the build, by which Nixpacks
+    /// is steered. Blocks.
+    pub fn of(checkout: &Path, source: &Buildable, settings: &BTreeMap<String, String>) -> Result<Plan> {
         let root = checkout
             .canonicalize()
             .doing(format!("opening the checkout {}", checkout.display()))?;
         let context = context(&root, source.folder.as_str())?;
         if let Some(own) = &source.wish.dockerfile {
+            let is_of_buildpacks = source.wish.preset == Some(Preset::Buildpacks);
             return Ok(Plan {
+                builder: is_of_buildpacks.then(|| buildpacks::builder(&Tree::new(&context), &source.wish)),
                 context,
                 dockerfile: OURS.to_owned(),
                 recipe: None,
                 own: Some(own.clone()),
             });
         }
-        if let Some(recipe) = recipe(&context, source)? {
+        if let Some(recipe) = recipe(&context, source, settings)? {
             return Ok(Plan {
+                builder: recipe.builder.clone(),
                 context,
                 dockerfile: OURS.to_owned(),
                 recipe: Some(recipe),
@@ -56,6 +67,7 @@ impl Plan {
             context,
             dockerfile,
             recipe: None,
+            builder: None,
             own: None,
         })
     }
@@ -84,10 +96,10 @@ impl Plan {
 }
 
 /// `None` where the repository's own Dockerfile is to be used, or nothing is recognised.
-fn recipe(context: &Path, source: &Buildable) -> Result<Option<Recipe>> {
+fn recipe(context: &Path, source: &Buildable, settings: &BTreeMap<String, String>) -> Result<Option<Recipe>> {
     match source.wish.preset {
         Some(Preset::Dockerfile) => Ok(None),
-        Some(_) => Recipe::of(context, &source.wish),
+        Some(_) => Recipe::of(context, &source.wish, settings),
         None => {
             let named = source.dockerfile.as_str();
             let is_there = named != "Dockerfile" || fs::symlink_metadata(context.join(named)).is_ok();
@@ -95,7 +107,7 @@ fn recipe(context: &Path, source: &Buildable) -> Result<Option<Recipe>> {
             if is_there || !similar(context, context, SEARCH_DEPTH).is_empty() {
                 return Ok(None);
             }
-            Recipe::of(context, &source.wish)
+            Recipe::of(context, &source.wish, settings)
         }
     }
 }
@@ -257,7 +269,7 @@ mod tests {
             ("web", "Dockerfile.link", "web", "deploy/Dockerfile.prod"),
             ("site", "Dockerfile.link", "web", "deploy/Dockerfile.prod"),
         ] {
-            let plan = Plan::of(dir.path(), &source(folder, dockerfile)).unwrap();
+            let plan = Plan::of(dir.path(), &source(folder, dockerfile), &BTreeMap::new()).unwrap();
             assert_eq!(
                 (plan.context, plan.dockerfile.as_str()),
                 (root.join(context).components().collect(), expected)
@@ -294,7 +306,9 @@ mod tests {
             ),
             (".", "web", "dockerfile: `web` is not a file"),
         ] {
-            let error = Plan::of(dir.path(), &source(folder, dockerfile)).unwrap_err().to_string();
+            let error = Plan::of(dir.path(), &source(folder, dockerfile), &BTreeMap::new())
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(why), "{error}");
         }
     }

@@ -1,7 +1,12 @@
 //! What a preset has found out, what somebody wants otherwise, and the Dockerfile that follows from both.
 
-use crate::{presets, tree::Tree};
-use std::path::Path;
+use crate::{
+    buildpacks,
+    nixpacks::{self, Planned},
+    presets,
+    tree::Tree,
+};
+use std::{collections::BTreeMap, path::Path};
 use types::{BuildWish, Error, Preset, Result};
 
 /// How to build and run a folder.
@@ -24,6 +29,10 @@ pub struct Recipe {
     /// What is served of a static site.
     pub output: Option<String>,
     pub port: u16,
+    /// The image whose buildpacks build it.
+    pub builder: Option<String>,
+    /// What Nixpacks has planned.
+    pub(crate) nixpacks: Option<Box<Planned>>,
 }
 
 /// Keys of variables that are there during the build.
@@ -33,6 +42,16 @@ pub struct BuildKeys {
     pub arguments: Vec<String>,
     /// As mounted secrets.
     pub secrets: Vec<String>,
+    /// Whose cache mounts they are: no app finds, or spoils, what another has kept. `None`: of nobody yet.
+    pub cache: Option<String>,
+}
+
+impl BuildKeys {
+    /// Stands behind a command, so that the engine's list of what it keeps of builds says whose it is: older ones do not tell the ids of
+    /// cache mounts.
+    pub(crate) fn mark(&self) -> String {
+        self.cache.as_ref().map(|app| format!(" # {app}")).unwrap_or_default()
+    }
 }
 
 impl Recipe {
@@ -50,17 +69,32 @@ impl Recipe {
             start: None,
             output: None,
             port: 8080,
+            builder: None,
+            nixpacks: None,
         }
     }
 
     /// Finds out how to build `folder`, as far as `wish` does not say it. `None` when nothing is recognised. Fails with
     /// `Invalid` when a preset is wished for that has nothing to start.
-    pub fn of(folder: &Path, wish: &BuildWish) -> Result<Option<Recipe>> {
+    pub fn of(folder: &Path, wish: &BuildWish, settings: &BTreeMap<String, String>) -> Result<Option<Recipe>> {
         let tree = Tree::new(folder);
+        // A file that is there for one of them says more than what the rest looks like.
+        let is_for_nixpacks = tree.first(&["nixpacks.toml", "nixpacks.json"]).is_some();
         let found = match wish.preset {
+            Some(Preset::Buildpacks) => return buildpacks::recipe(&tree, wish).map(Some),
+            None if buildpacks::is_described(&tree) => return buildpacks::recipe(&tree, wish).map(Some),
+            Some(Preset::Nixpacks) => nixpacks::recipe(folder, wish, settings)?,
+            None if is_for_nixpacks => nixpacks::recipe(folder, wish, settings)?,
             Some(preset) => presets::named(&tree, preset),
-            None => presets::detected(&tree),
+            None => match presets::detected(&tree) {
+                Some(found) => Some(found),
+                // It knows languages that our presets do not.
+                None => nixpacks::recipe(folder, wish, settings)?,
+            },
         };
+        if let (None, Some(Preset::Nixpacks)) = (&found, wish.preset) {
+            return Err(Error::invalid("preset", "Nixpacks recognises nothing in this folder"));
+        }
         let Some(mut recipe) = found else { return Ok(None) };
         recipe.follow(wish);
         if recipe.preset != Preset::Static && recipe.start.is_none() {
@@ -75,13 +109,26 @@ impl Recipe {
         Ok(Some(recipe))
     }
 
+    /// `Flask 3.11`, `Nixpacks`, `Cloud Native Buildpacks heroku/builder:24`.
+    pub fn name(&self) -> String {
+        let of = self.builder.as_deref().unwrap_or(&self.version);
+        format!("{} {of}", self.framework).trim_end().to_owned()
+    }
+
     /// A framework that answers HTTP; a program in one of the languages alone may do anything.
     pub fn is_web(&self) -> bool {
+        if matches!(self.preset, Preset::Nixpacks | Preset::Buildpacks) {
+            return false;
+        }
         let bare = ["Go", "Rust", "Java", "Maven", "Gradle", ".NET", "Python", "Node", "Node.js", "Ruby"];
         !bare.contains(&self.framework.as_str())
     }
 
     fn follow(&mut self, wish: &BuildWish) {
+        if self.preset == Preset::Nixpacks {
+            // It was planned by them.
+            return;
+        }
         let command = |mine: &mut Option<String>, wished: &Option<String>| {
             if let Some(text) = wished {
                 *mine = Some(text.clone()).filter(|text| !text.is_empty());
@@ -107,7 +154,10 @@ impl Recipe {
 
     /// The Dockerfile.
     pub fn dockerfile(&self, keys: &BuildKeys) -> String {
-        presets::dockerfile(self, keys)
+        match &self.nixpacks {
+            Some(planned) => nixpacks::dockerfile(self, planned, keys),
+            None => presets::dockerfile(self, keys),
+        }
     }
 }
 
@@ -173,7 +223,13 @@ impl<'a> Lines<'a> {
         let Some(command) = command else { return self };
         let mut line = "RUN".to_owned();
         for folder in cache {
-            line.push_str(&format!(" --mount=type=cache,target={folder}"));
+            let id = self
+                .keys
+                .cache
+                .as_ref()
+                .map(|app| format!("id={app}-{folder},"))
+                .unwrap_or_default();
+            line.push_str(&format!(" --mount=type=cache,{id}target={folder}"));
         }
         for key in &self.keys.secrets {
             line.push_str(&format!(" --mount=type=secret,id={key}"));
@@ -183,6 +239,7 @@ impl<'a> Lines<'a> {
             line.push_str(&format!("export {key}=\"$(cat /run/secrets/{key})\" && "));
         }
         line.push_str(command);
+        line.push_str(&self.keys.mark());
         self.add(line)
     }
     /// Copies, installs, copies the rest: so that what is installed stays while only the code changes.

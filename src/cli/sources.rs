@@ -15,7 +15,7 @@ use std::{fs, path::PathBuf};
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct BuildArgs {
-    /// What builds it: dockerfile, static, node, python, php, ruby, go, rust, java or dotnet; '' to find out
+    /// What builds it: dockerfile, static, node, python, php, ruby, go, rust, java, dotnet, nixpacks or buildpacks; '' to find out
     #[arg(long, value_name = "PRESET", conflicts_with = "image")]
     preset: Option<String>,
     /// The version of the language, such as 3.11
@@ -39,6 +39,9 @@ pub struct BuildArgs {
     /// A file with a Dockerfile of your own, in place of what the repository has; '' to do without
     #[arg(long, value_name = "FILE", conflicts_with = "image")]
     own_dockerfile: Option<PathBuf>,
+    /// The image whose buildpacks build it; '' for the usual one
+    #[arg(long, value_name = "IMAGE", conflicts_with = "image")]
+    builder: Option<String>,
 }
 
 impl BuildArgs {
@@ -50,6 +53,7 @@ impl BuildArgs {
             &self.build_command,
             &self.start_command,
             &self.output,
+            &self.builder,
         ];
         texts.iter().all(|text| text.is_none()) && self.packages.is_empty() && self.own_dockerfile.is_none()
     }
@@ -86,6 +90,7 @@ impl BuildArgs {
             start: self.start_command.clone().or_else(|| before("start")),
             output: self.output.clone().or_else(|| before("output")),
             dockerfile_text,
+            builder: self.builder.clone().or_else(|| before("builder")),
         }))
     }
 }
@@ -183,8 +188,14 @@ fn words(context: &Context, seen: &Inspection) -> String {
         facts
             .add(
                 "Built as",
-                format!("{} {} ({})", plan.framework, plan.version.as_deref().unwrap_or_default(), plan.why),
+                format!(
+                    "{}{} ({})",
+                    plan.framework,
+                    plan.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default(),
+                    plan.why
+                ),
             )
+            .maybe("Builder", plan.builder.clone())
             .maybe("Install", plan.install.clone())
             .maybe("Build", plan.build.clone())
             .maybe("Start", plan.start.clone())

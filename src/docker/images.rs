@@ -2,7 +2,7 @@
 
 use crate::{
     connect::Docker,
-    failures::{self, checked, is_missing, words},
+    failures::{self, checked, is_missing, words, words_or_missing},
 };
 use bollard::{
     auth::DockerCredentials,
@@ -30,6 +30,14 @@ impl Docker {
             Err(refusal) if is_missing(&refusal) => Ok(None),
             Err(refusal) => Err(words(format!("looking at the image `{reference}`"))(refusal)),
         }
+    }
+
+    /// What it is labelled with. Fails with `NotFound`.
+    pub async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>> {
+        let found = self.client().inspect_image(checked(Kind::Image, reference)?).await;
+        let found = found.map_err(words_or_missing("looking at an image", Kind::Image, reference))?;
+        let labels = found.config.and_then(|config| config.labels);
+        Ok(labels.unwrap_or_default().into_iter().collect())
     }
 
     /// Pulls it unless the engine has it. `always` asks the registry even then, unless the image was built or loaded here or the

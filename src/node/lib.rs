@@ -10,7 +10,7 @@ pub use types::RegistryLogin;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use std::{net::IpAddr, pin::Pin, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, pin::Pin, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
@@ -47,6 +47,8 @@ pub trait Node: Send + Sync {
     fn engine_events(&self) -> BoxStream<'static, EngineEvent>;
 
     async fn image_find(&self, reference: &str) -> Result<Option<Image>>;
+    /// What it is labelled with; `NotFound` when the engine has it not.
+    async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>>;
     /// Pulls it unless the engine has it. `always` asks the registry even then, and keeps what is there if it does not answer.
     async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image>;
     /// What the registry has under the reference's tag now: `sha256:…`. Fails with `Throttled` when the registry wants to be left

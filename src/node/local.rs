@@ -7,6 +7,7 @@ use edge::Edge;
 use futures::stream::BoxStream;
 use host::{Builds, Host};
 use std::{
+    collections::BTreeMap,
     io,
     net::IpAddr,
     pin::{Pin, pin},
@@ -121,6 +122,9 @@ impl Node for LocalNode {
 
     async fn image_find(&self, reference: &str) -> Result<Option<Image>> {
         self.docker.image_find(reference).await
+    }
+    async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>> {
+        self.docker.image_labels(reference).await
     }
     async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image> {
         self.docker.image_pull(reference, login, always, lines).await

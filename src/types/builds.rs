@@ -1,6 +1,6 @@
 //! How an image is made from a repository: by its own Dockerfile, or by one that a preset writes.
 
-use crate::{Error, RepoPath, Result};
+use crate::{AppId, Error, ImageRef, RepoPath, Result, Time};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -21,6 +21,8 @@ pub struct BuildWish {
     pub output: Option<RepoPath>,
     /// A Dockerfile in place of the one that the preset would write.
     pub dockerfile: Option<String>,
+    /// The image whose buildpacks build it.
+    pub builder: Option<ImageRef>,
 }
 
 /// What of a source tree is built, wherever the tree comes from.
@@ -59,10 +61,14 @@ pub enum Preset {
     Rust,
     Java,
     Dotnet,
+    /// A plan by Nixpacks.
+    Nixpacks,
+    /// Cloud Native Buildpacks.
+    Buildpacks,
 }
 
 impl Preset {
-    pub const ALL: [Preset; 10] = [
+    pub const ALL: [Preset; 12] = [
         Preset::Dockerfile,
         Preset::Static,
         Preset::Node,
@@ -73,6 +79,8 @@ impl Preset {
         Preset::Rust,
         Preset::Java,
         Preset::Dotnet,
+        Preset::Nixpacks,
+        Preset::Buildpacks,
     ];
     pub fn word(self) -> &'static str {
         match self {
@@ -86,6 +94,8 @@ impl Preset {
             Preset::Rust => "rust",
             Preset::Java => "java",
             Preset::Dotnet => "dotnet",
+            Preset::Nixpacks => "nixpacks",
+            Preset::Buildpacks => "buildpacks",
         }
     }
 }
@@ -151,6 +161,9 @@ impl BuildWish {
         {
             return Err(Error::invalid("dockerfile_text", "must be a Dockerfile of at most 64 KiB"));
         }
+        if self.builder.is_some() && self.preset != Some(Preset::Buildpacks) {
+            return Err(Error::invalid("builder", "is for buildpacks; choose the preset buildpacks"));
+        }
         Ok(self)
     }
 }
@@ -196,6 +209,14 @@ mod tests {
         assert!(wish(|wish| wish.build = Some("a\nUSER root".into())).is_err());
         assert!(wish(|wish| wish.start = Some("a \\".into())).is_err());
         assert!(wish(|wish| wish.dockerfile = Some(" ".into())).is_err());
+        let builder = |wish: &mut BuildWish| wish.builder = Some("heroku/builder:24".parse().expect("a name of an image"));
+        assert!(wish(builder).is_err());
+        let of_buildpacks = BuildWish {
+            preset: Some(Preset::Buildpacks),
+            builder: Some("heroku/builder:24".parse().expect("a name of an image")),
+            ..BuildWish::default()
+        };
+        assert!(of_buildpacks.checked().is_ok());
     }
 
     #[test]

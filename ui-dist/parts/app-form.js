@@ -17,11 +17,12 @@ const NONE = '(none)';
 /** @param {string | null | undefined} text */
 const shownCommand = (text) => (text === '' ? NONE : text ?? '');
 /** What was wished of a build, as fields. @param {import('../lib/api.js').S<'Build'> | null} wish */
-const buildValues = (wish) => ({ preset: wish?.preset ?? '', version: wish?.version ?? '', packages: (wish?.packages ?? []).join(' '), install: shownCommand(wish?.install), build: shownCommand(wish?.build), start_command: shownCommand(wish?.start), output: wish?.output ?? '', dockerfile_text: wish?.dockerfile_text ?? '' });
+const buildValues = (wish) => ({ preset: wish?.preset ?? '', version: wish?.version ?? '', packages: (wish?.packages ?? []).join(' '), install: shownCommand(wish?.install), build: shownCommand(wish?.build), start_command: shownCommand(wish?.start), output: wish?.output ?? '', dockerfile_text: wish?.dockerfile_text ?? '', builder: wish?.builder ?? '' });
 /** @param {SourceValues} v @returns {import('../lib/api.js').S<'BuildInput'>} */
 function buildInput(v) {
   const text = (/** @type {string} */ value) => value.trim() || undefined;
   const line = (/** @type {string} */ value) => (value.trim() === NONE ? '' : text(value));
+  if (v.preset === 'buildpacks') return { preset: 'buildpacks', start: line(v.start_command), dockerfile_text: v.dockerfile_text.trim() ? v.dockerfile_text : undefined, builder: text(v.builder) };
   return { preset: /** @type {any} */ (v.preset || undefined), version: text(v.version), packages: v.packages.trim() ? v.packages.trim().split(/[\s,]+/) : undefined, install: line(v.install), build: line(v.build), start: line(v.start_command), output: text(v.output), dockerfile_text: v.dockerfile_text.trim() ? v.dockerfile_text : undefined };
 }
 
@@ -113,14 +114,15 @@ export function SourceFields({ form, kind, has_password, app }) {
     ${h(LookInside, { key: v.forge, form, app })}`;
 }
 
-const PRESETS = [['', 'Find out'], ['dockerfile', 'Dockerfile'], ['static', 'Static site'], ['node', 'Node'], ['python', 'Python'], ['php', 'PHP'], ['ruby', 'Ruby'], ['go', 'Go'], ['rust', 'Rust'], ['java', 'Java'], ['dotnet', '.NET']].map(([value, label]) => ({ value, label }));
+const PRESETS = [['', 'Find out'], ['dockerfile', 'Dockerfile'], ['static', 'Static site'], ['node', 'Node'], ['python', 'Python'], ['php', 'PHP'], ['ruby', 'Ruby'], ['go', 'Go'], ['rust', 'Rust'], ['java', 'Java'], ['dotnet', '.NET'], ['nixpacks', 'Nixpacks'], ['buildpacks', 'Cloud Native Buildpacks']].map(([value, label]) => ({ value, label }));
 
 /** How to build what has no Dockerfile. @param {{ form: Form }} props */
 function BuildFields({ form }) {
   const v = /** @type {SourceValues} */ (form.values.value);
-  const field = (/** @type {'version' | 'install' | 'build' | 'start_command' | 'output' | 'packages'} */ name, /** @type {string} */ label, /** @type {string} */ placeholder, hint = '') => h(TextField, { label, value: v[name], set: form.set(name), mono: true, optional: true, placeholder, hint: hint || undefined, error: form.error(name === 'start_command' ? 'start' : name, `source.build.${name}`) });
-  return html`<div class="form-row">${h(SelectField, { label: 'Build as', value: v.preset, set: form.set('preset'), options: PRESETS, error: form.error('preset', 'source.build.preset'), hint: 'A repository without a Dockerfile gets one that fits.' })}${field('version', 'Version', 'as the repository says', 'Of the language: 22, 3.13, 8.3.')}</div>
-    ${v.preset === 'dockerfile' ? null : html`${field('install', 'Install command', 'found out', `${NONE} for none.`)}${field('build', 'Build command', 'found out')}${field('start_command', 'Start command', 'found out', 'It gets PORT.')}
+  const field = (/** @type {'version' | 'install' | 'build' | 'start_command' | 'output' | 'packages' | 'builder'} */ name, /** @type {string} */ label, /** @type {string} */ placeholder, hint = '') => h(TextField, { label, value: v[name], set: form.set(name), mono: true, optional: true, placeholder, hint: hint || undefined, error: form.error(name === 'start_command' ? 'start' : name, `source.build.${name}`) });
+  const packs = v.preset === 'buildpacks';
+  return html`<div class="form-row">${h(SelectField, { label: 'Build as', value: v.preset, set: form.set('preset'), options: PRESETS, error: form.error('preset', 'source.build.preset'), hint: 'A repository without a Dockerfile gets one that fits.' })}${packs ? field('builder', 'Builder', 'paketobuildpacks/builder-jammy-base', 'The image with the buildpacks; empty: as project.toml says, else this.') : field('version', 'Version', 'as the repository says', 'Of the language: 22, 3.13, 8.3.')}</div>
+    ${packs ? field('start_command', 'Start', 'web', 'One of the processes that the buildpacks make, or a command. Buildpacks are told by variables of the build, such as BP_NODE_VERSION.') : v.preset === 'dockerfile' ? null : html`${field('install', 'Install command', 'found out', `${NONE} for none.`)}${field('build', 'Build command', 'found out')}${field('start_command', 'Start command', 'found out', 'It gets PORT.')}
     <div class="form-row">${field('output', 'Folder to serve', 'found out', 'Of a static site or PHP.')}${field('packages', v.preset === 'php' ? 'Extensions' : 'Packages', v.preset === 'php' ? 'gd intl' : 'ffmpeg', v.preset === 'php' ? '' : 'Of Debian.')}</div>`}
     ${v.dockerfile_text ? h(TextField, { label: 'Own Dockerfile', value: v.dockerfile_text, set: form.set('dockerfile_text'), mono: true, rows: 14, hint: 'Used in place of what the repository has. Empty: found out again.', error: form.error('dockerfile_text', 'source.build.dockerfile_text') }) : null}`;
 }
@@ -168,7 +170,7 @@ function LookInside({ form, app }) {
     ${seen ? html`<div class="inside stack">
       ${services ? h(Inspected, { services }) : null}
       ${!v.several && !app && seen.compose_files.length ? html`<div class="row">${seen.compose_files.slice(0, 6).map((path) => html`<button type="button" class="btn small" onClick=${() => take(path)}>${icon('layers')}Use ${path}</button>`)}<span class="hint">Its services, in place of one container.</span></div>` : null}
-      ${plan ? html`<p><b class="strong">${plan.framework}${plan.version ? ` ${plan.version}` : ''}</b> <span class="dim">${plan.why}</span></p>${h(Facts, { items: [code('Install', plan.install), code('Build', plan.build), code('Start', plan.start), code('Serves', plan.output), plan.packages.length ? code('Packages', plan.packages.join(' ')) : null, plan.port ? ['Port', String(plan.port)] : null] })}` : null}
+      ${plan ? html`<p><b class="strong">${plan.framework}${plan.version ? ` ${plan.version}` : ''}</b> <span class="dim">${plan.why}</span></p>${h(Facts, { items: [code('Install', plan.install), code('Build', plan.build), code('Start', plan.start), code('Serves', plan.output), plan.packages.length ? code('Packages', plan.packages.join(' ')) : null, plan.builder ? code('Builder', plan.builder) : null, plan.port ? ['Port', String(plan.port)] : null] })}` : null}
       <div class="form-row">${h(SelectField, { label: 'Branch in the repository', value: v.branch, set: form.set('branch'), options: [{ value: '', label: 'the default branch' }, ...seen.branches.map((one) => ({ value: one.name, label: one.default ? `${one.name} (default)` : one.name }))] })}
       ${h(SelectField, { label: 'Folder in the repository', value: v.folder || '.', set: (folder) => form.set('folder')(folder === '.' ? '' : folder), options: seen.folders.map((one) => ({ value: one, label: one === '.' ? 'the top' : one })) })}</div>
       ${plan ? html`<details class="more"><summary>${icon('chevron-right', 'icon-small')}Dockerfile</summary><div class="stack"><pre class="code-text" tabindex="0" aria-label="Dockerfile">${plan.dockerfile}</pre>${v.dockerfile_text ? null : html`<div class="row"><button type="button" class="btn small" onClick=${() => form.set('dockerfile_text')(plan.dockerfile)}>${icon('pencil')}Take it over</button><span class="hint">Then it is used as you leave it.</span></div>`}</div></details>` : null}

@@ -8,6 +8,7 @@ mod ruby;
 mod sites;
 
 use crate::{
+    buildpacks,
     recipe::{BuildKeys, Recipe},
     tree::Tree,
 };
@@ -39,7 +40,8 @@ pub fn named(tree: &Tree, preset: Preset) -> Option<Recipe> {
     let look =
         |found: Option<Recipe>, name: &str, version: &str| Some(found.unwrap_or_else(|| Recipe::new(preset, name, "chosen", version)));
     match preset {
-        Preset::Dockerfile => None,
+        // The last two plan by themselves.
+        Preset::Dockerfile | Preset::Nixpacks | Preset::Buildpacks => None,
         Preset::Static => Some(
             node::look(tree)
                 .filter(|found| found.preset == Preset::Static)
@@ -60,7 +62,8 @@ pub fn named(tree: &Tree, preset: Preset) -> Option<Recipe> {
 
 pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
     match recipe.preset {
-        Preset::Dockerfile => String::new(),
+        Preset::Dockerfile | Preset::Nixpacks => String::new(),
+        Preset::Buildpacks => buildpacks::dockerfile(recipe, keys),
         Preset::Static => sites::dockerfile(recipe, keys),
         Preset::Node => node::dockerfile(recipe, keys),
         Preset::Python => python::dockerfile(recipe, keys),
@@ -75,7 +78,7 @@ pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
 mod tests {
     use super::*;
     use crate::recipe::command;
-    use std::{fs, path::Path};
+    use std::{collections::BTreeMap, fs, path::Path};
     use types::BuildWish;
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -89,7 +92,7 @@ mod tests {
     }
 
     fn recipe(files: &[(&str, &str)], wish: &BuildWish) -> Option<Recipe> {
-        Recipe::of(folder(files).path(), wish).unwrap()
+        Recipe::of(folder(files).path(), wish, &BTreeMap::new()).unwrap()
     }
 
     /// Files, what it is taken for, its version, what installs it, what starts it (or what is served).
@@ -307,6 +310,7 @@ mod tests {
         let keys = BuildKeys {
             arguments: vec!["PUBLIC_URL".into()],
             secrets: vec!["NPM_TOKEN".into()],
+            cache: None,
         };
         let text = recipe(&files, &wish).unwrap().dockerfile(&keys);
         for line in [
@@ -323,7 +327,9 @@ mod tests {
             preset: Some(Preset::Node),
             ..BuildWish::default()
         };
-        let error = Recipe::of(folder(&[("x", "")]).path(), &nothing).unwrap_err().to_string();
+        let error = Recipe::of(folder(&[("x", "")]).path(), &nothing, &BTreeMap::new())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("start: "), "{error}");
     }
 
@@ -331,6 +337,9 @@ mod tests {
     fn links_that_lead_out_are_not_read() {
         let dir = folder(&[("x", "")]);
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("index.html")).unwrap();
-        assert_eq!(Recipe::of(Path::new(dir.path()), &BuildWish::default()).unwrap(), None);
+        assert_eq!(
+            Recipe::of(Path::new(dir.path()), &BuildWish::default(), &BTreeMap::new()).unwrap(),
+            None
+        );
     }
 }
