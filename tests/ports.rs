@@ -81,6 +81,91 @@ async fn through(port: u16, name: &str) -> Result<(String, SocketAddr, Vec<u8>),
     Ok((String::from_utf8_lossy(&page).into_owned(), local, shown))
 }
 
+/// What is open, by `tcp/5000 to 9000`.
+async fn open_ports(panel: &TestPanel) -> Vec<String> {
+    let ports = panel.list("/api/v1/ports").await;
+    let mut open: Vec<String> = ports
+        .iter()
+        .map(|port| format!("{} to {}", port["listen"].as_str().unwrap(), port["target_port"]))
+        .collect();
+    open.sort();
+    open
+}
+
+#[tokio::test]
+async fn docker_ports_are_part_of_a_release() {
+    let panel = TestPanel::docker().await;
+    let repository = sample();
+    let mut app = app_of("wires", &repository);
+    app["deploy"] = json!(false);
+    panel.create_app(app).await;
+    let [former, later, own] = [free_port(), free_port(), free_port()];
+    let open = async |port: u16, more: serde_json::Value| {
+        let mut wish = json!({"listen": format!("udp/{port}"), "app": "wires", "target_port": 9001});
+        for (key, value) in more.as_object().unwrap() {
+            wish[key] = value.clone();
+        }
+        panel.post("/api/v1/ports", wish).await.expect(201);
+    };
+    open(former, json!({"max_connections": 7})).await;
+    panel.cli(&["deploy", "wires", "--wait"]).await.expect(0);
+    let before = open_ports(&panel).await;
+    let release = panel.list("/api/v1/apps/wires/releases").await[0].clone();
+    assert_eq!(release["ports"], json!([format!("udp/{former}")]), "{release}");
+
+    // The port moves, another one comes.
+    panel.cli(&["--yes", "port", "close", &format!("udp/{former}")]).await.expect(0);
+    open(later, json!({})).await;
+    open(own, json!({"target_port": 9002})).await;
+    panel.cli(&["deploy", "wires", "--wait"]).await.expect(0);
+    let diff = panel
+        .get("/api/v1/apps/wires/diff?from=1&to=live")
+        .await
+        .expect(200)
+        .json()
+        .to_string();
+    for what in [
+        format!("server port udp/{former}"),
+        format!("server port udp/{later}"),
+        format!("server port udp/{own}"),
+        "to 9001, at most 7 connections".to_owned(),
+    ] {
+        assert!(diff.contains(&what), "no {what} in {diff}");
+    }
+
+    // Somebody who may not open ports brings none back.
+    let developer = panel.member("developer", "admin").await;
+    let asked = developer
+        .post("/api/v1/apps/wires/rollback", json!({"to": "1"}))
+        .await
+        .expect(202)
+        .json();
+    panel.live(asked["id"].as_str().unwrap()).await;
+    assert_eq!(open_ports(&panel).await.len(), 2);
+    panel.cli(&["rollback", "wires", "2", "--wait"]).await.expect(0);
+    panel.cli(&["rollback", "wires", "1", "--keep-routes", "--wait"]).await.expect(0);
+    assert_eq!(open_ports(&panel).await.len(), 2);
+    panel.cli(&["rollback", "wires", "2", "--wait"]).await.expect(0);
+
+    // It moves back with its limits, and works; the one that came since stays.
+    panel.cli(&["rollback", "wires", "1", "--wait"]).await.expect(0);
+    let mut wanted = before.clone();
+    wanted.push(format!("udp/{own} to 9002"));
+    wanted.sort();
+    assert_eq!(open_ports(&panel).await, wanted);
+    let ports = panel.list("/api/v1/ports").await;
+    assert!(ports.iter().any(|port| port["max_connections"] == 7), "{ports:?}");
+    let client = udp_client(former).await;
+    eventually_ok("the app answers on its former port", SOON, || datagram(&client, "ping")).await;
+    // Forward again: what release #2 had.
+    panel.cli(&["rollback", "wires", "2", "--wait"]).await.expect(0);
+    let listens = open_ports(&panel).await.join(" ");
+    assert!(
+        listens.contains(&later.to_string()) && !listens.contains(&former.to_string()),
+        "{listens}"
+    );
+}
+
 #[tokio::test]
 async fn docker_udp_tcp_and_tls_reach_the_app_as_they_came() {
     let panel = TestPanel::docker().await;

@@ -40,6 +40,8 @@ pub struct Release {
     pub files: Vec<ReleaseFile>,
     /// The hosts it was made live under.
     pub domains: Vec<String>,
+    /// Ports of the server that led to it, such as `tcp/5432`.
+    pub ports: Vec<String>,
     pub limits: Limits,
     pub health: Health,
     pub variables: Vec<ReleaseVariable>,
@@ -74,7 +76,7 @@ pub struct Rollback {
     /// The id of a release or of the deployment that made it, or its number; left out: what was live before.
     pub to: Option<String>,
     /// Leave domains as they are now, in place of giving them the rules and policies that the release had; left out: false.
-    /// Domains that came since always stay.
+    /// Domains that came since always stay. The same holds for ports of the server.
     pub keep_routes: Option<bool>,
 }
 
@@ -126,6 +128,7 @@ impl From<app::ReleaseView> for Release {
             mounts: view.mounts.into_iter().map(Mount::from).collect(),
             files: release.files.into_iter().map(ReleaseFile::from).collect(),
             domains: release.domains,
+            ports: release.ports.iter().flatten().map(|port| port.listen.to_string()).collect(),
             limits: release.limits.into(),
             health: release.health.into(),
             variables: release.variables.into_iter().map(ReleaseVariable::from).collect(),
@@ -195,7 +198,8 @@ impl ReleasesApi {
 
     /// Go back to an earlier release
     ///
-    /// All of it: image, variables, files, mounts, routes, limits, health check.
+    /// All of it: image, variables, files, mounts, routes, limits, health check; ports of the server too where the caller may open them
+    /// (the role admin), else these stay as they are.
     #[oai(path = "/apps/:app/rollback", method = "post", operation_id = "app_rollback")]
     async fn app_rollback(
         &self,

@@ -8,7 +8,7 @@ use crate::{
     deployments::{git_login, log_name, moved},
     forge_reports,
     ground::Ground,
-    quotas, registries, releases, routing, uploads,
+    quotas,    registries, release_ports, releases, routing, uploads,
     variables::effective,
 };
 use async_trait::async_trait;
@@ -285,6 +285,9 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
                 batch = batch.save(stored);
                 if let Cause::Rollback { keep_routes: false, .. } = &deployment.cause {
                     batch = releases::routes_back(ground, release, batch)?;
+                }
+                if let Cause::Rollback { keep_ports: false, .. } = &deployment.cause {
+                    batch = release_ports::ports_back(ground, release, batch)?;
                 }
             }
             _ => {}
@@ -669,6 +672,7 @@ impl Step<'_> {
             files: app.files.clone(),
             domains: routes.iter().map(|domain| domain.host.to_string()).collect(),
             routes: Some(routes),
+            ports: Some(release_ports::ports_of(ground, &app.id)?),
             limits: app.limits.clone(),
             health: types::HealthCheck {
                 probe,

@@ -101,7 +101,8 @@ impl Deployments {
     }
 
     /// Queues the way back to a release: of the deployment or release that is named, or the one that was live before.
-    /// Its domains get their rules and policies back too, unless `keep_routes`.
+    /// Its domains get their rules and policies back too, and its ports of the server lead as they did, unless `keep_routes`. Ports stay
+    /// as they are also when `actor` may not open any.
     pub async fn roll_back(&self, actor: &Actor, app: &str, to: Option<&str>, keep_routes: bool) -> Result<DeploymentView> {
         actor.may_somewhere(Action::Deploy)?;
         let app = find_app(&self.ground, actor, Action::Deploy, app)?;
@@ -120,6 +121,7 @@ impl Deployments {
         let cause = Cause::Rollback {
             to: target.id.clone(),
             keep_routes,
+            keep_ports: keep_routes || actor.may(Action::Operate).is_err(),
         };
         quotas::must_fit_with(&self.ground, Some(&app), &app, Some(target))?;
         self.queue(actor, &app, cause, Wanted::Usual).await

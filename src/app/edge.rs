@@ -3,7 +3,7 @@
 use crate::{
     apps::{find_app, not_trashed},
     ground::Ground,
-    routing,
+    release_ports, routing,
     sight::{of, owned},
 };
 use ipnet::IpNet;
@@ -146,13 +146,7 @@ impl EdgeService {
         if wish.proxy_protocol.is_some() && wish.listen.protocol == Transport::Udp {
             return Err(Error::invalid("proxy_protocol", "is for TCP only"));
         }
-        let options = &self.ground.options;
-        let own = match wish.listen.protocol {
-            Transport::Tcp => vec![options.http_port, options.https_port, options.panel_port],
-            // HTTP/3.
-            Transport::Udp => vec![options.https_port],
-        };
-        if own.contains(&wish.listen.port) {
+        if release_ports::is_the_panels(&self.ground, wish.listen) {
             return Err(taken("the panel itself".into()));
         }
         let streams = &self.ground.store.streams;

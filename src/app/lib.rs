@@ -65,6 +65,7 @@ mod projects;
 mod quotas;
 mod reconcile;
 mod registries;
+mod release_ports;
 mod releases;
 mod rights;
 mod routing;

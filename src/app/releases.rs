@@ -1,6 +1,6 @@
 //! Releases: what was made, what is live, and how two differ.
 
-use crate::{apps::find_app, ground::Ground};
+use crate::{apps::find_app, ground::Ground, release_ports};
 use std::{collections::BTreeMap, sync::Arc};
 use store::Batch;
 use types::{Action, Actor, App, AppId, Domain, Error, Fact, Kind, Phase, Release, ReleaseId, ReleaseVariable, Result, Secret, Source};
@@ -123,6 +123,7 @@ impl Releases {
             commit.pages = [commit_page(&app, from), commit_page(&other, to)];
         }
         differences.extend(route_differences(from, to));
+        differences.extend(release_ports::port_differences(from.ports.as_deref(), to.ports.as_deref()));
         differences.extend(self.files(from, to)?);
         if let (Some(from), Some(to)) = (&from.stack, &to.stack) {
             let found = crate::stacks::differences(&self.ground, from, to)?;

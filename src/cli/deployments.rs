@@ -67,7 +67,7 @@ pub struct Rollback {
     name: String,
     /// Number or id of the deployment to go back to (see `serverkit deployments`); without it, what was live before
     deployment: Option<String>,
-    /// Leave domains as they are now, in place of giving them the rules and policies that the release had
+    /// Leave domains and ports of the server as they are now, in place of giving them what the release had
     #[arg(long)]
     keep_routes: bool,
     /// Wait until it is live, showing the log; the exit code is 1 if it does not get there

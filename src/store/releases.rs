@@ -69,6 +69,7 @@ fn from_v1(previous: v1::Release) -> Release {
         files: Vec::new(),
         domains: previous.domains,
         routes: None,
+        ports: None,
         limits: previous.limits,
         health: previous.health,
         grace_seconds: previous.grace_seconds,

@@ -93,6 +93,9 @@ pub enum Cause {
         /// Domains stay as they are now.
         #[serde(default)]
         keep_routes: bool,
+        /// Ports of the server stay as they are now: it was wished, or is not for whoever goes back to change.
+        #[serde(default = "yes")]
+        keep_ports: bool,
     },
     /// The image of another app's release, with this app's own configuration.
     Promotion { app: AppId, release: ReleaseId },
@@ -100,6 +103,10 @@ pub enum Cause {
     Push { delivery: DeliveryId },
     /// Its registry has a newer image under the tag.
     NewImage { image: String, digest: String },
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! A release: everything that a container of an app is made of, never changed once made.
 
 use crate::{
-    AppId, Commit, ConfigFile, Container, Demand, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed,
-    Time, UploadId, VariableKey, VolumeId,
+    AppId, Commit, ConfigFile, Container, Demand, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Stream,
+    Time,
+    UploadId, VariableKey, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +38,9 @@ pub struct Release {
     /// The same with their rules and policies, for the way back. `None`: from before this was kept.
     #[serde(default)]
     pub routes: Option<Vec<Domain>>,
+    /// Ports of the server that led to it, for the way back. `None`: from before this was kept.
+    #[serde(default)]
+    pub ports: Option<Vec<Stream>>,
     pub limits: Limits,
     pub health: HealthCheck,
     pub grace_seconds: u32,
