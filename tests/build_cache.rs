@@ -39,3 +39,69 @@ async fn docker_the_build_cache_is_cut_to_what_may_stay() {
             .contains("--keep")
     );
 }
+
+#[tokio::test]
+async fn docker_an_app_has_a_budget_of_its_own() {
+    let panel = TestPanel::docker().await;
+    let dockerfile_of = |name: &str, letter: char| {
+        let repository = GitFixture::of(&[("app.py", "print(1)"), ("words", &letter.to_string().repeat(300_000))]);
+        let mut app = app_of(name, &repository);
+        // A preset's Dockerfile, whose steps say whose they are; what it installs is different for each app.
+        let install = format!("head -c 2000000 /dev/urandom >/root/.cache/pip/{letter} && head -c 1000000 /dev/urandom >/srv/{letter}");
+        app["source"]["build"] =
+            json!({"preset": "python", "version": "3.11", "install": install, "start": "python3 -m http.server $PORT"});
+        (repository, app)
+    };
+    let (repository, first) = dockerfile_of("first", 'a');
+    let (_other, second) = dockerfile_of("second", 'b');
+    let id = panel.live_app(first).await["id"].as_str().unwrap().to_owned();
+    panel.live_app(second).await;
+    let of = async |app: &str| panel.get(&format!("/api/v1/apps/{app}/build-cache")).await.expect(200).json();
+    let (mine, theirs) = (of("first").await, of("second").await);
+    assert!(
+        mine["bytes"].as_u64() >= Some(2_000_000) && theirs["bytes"].as_u64() >= Some(2_000_000),
+        "{mine} {theirs}"
+    );
+    assert!(
+        mine["records"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["what"].as_str().unwrap().contains(&id)),
+        "{mine}"
+    );
+    let all = panel.get("/api/v1/build-cache").await.expect(200).json();
+    let names: Vec<_> = all["apps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert!(names.contains(&"first") && names.contains(&"second"), "{all}");
+    let printed = panel.cli(&["build-cache", "show", "first"]).await.expect(0).stdout;
+    assert!(
+        printed.contains("as all builds") && printed.contains("/root/.cache/pip"),
+        "{printed}"
+    );
+
+    // Its own budget is kept after its next build; the other app's is not touched.
+    panel.cli(&["app", "update", "first", "--cache-size", "1m"]).await.expect(0);
+    repository.commit(&[("words", "other words")], "another version");
+    panel.cli(&["deploy", "first", "--wait"]).await.expect(0);
+    let cut = of("first").await;
+    assert!(cut["bytes"].as_u64() <= Some(1 << 20) && cut["limit_bytes"] == 1 << 20, "{cut}");
+    assert_eq!(of("second").await["bytes"], theirs["bytes"]);
+
+    // Cleared by whoever may change the app.
+    let viewer = panel.member("viewer", "read").await;
+    viewer
+        .post("/api/v1/apps/second/build-cache/trim", json!({"keep_bytes": 0}))
+        .await
+        .expect(403);
+    panel.cli(&["build-cache", "trim", "second"]).await.expect(0);
+    let left = of("second").await;
+    assert_eq!(left["bytes"], 0, "{left}");
+    assert!(!left.to_string().contains("cached mount"), "{left}");
+    panel.cli(&["app", "update", "first", "--cache-size", "0"]).await.expect(0);
+    assert_eq!(of("first").await["limit_bytes"], serde_json::Value::Null);
+}

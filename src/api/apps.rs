@@ -54,6 +54,8 @@ pub struct App {
     pub keep_release_days: Option<u32>,
     /// They go when their images together are larger; null: at any size.
     pub keep_release_bytes: Option<u64>,
+    /// What the engine may keep of its builds, as far as it can be told; null: as much as all of them may.
+    pub build_cache_bytes: Option<u64>,
     /// A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
     pub restart_limit: u32,
     /// Containers at a time, between which the edge shares requests out; of an app of several services its file says it.
@@ -220,6 +222,8 @@ pub struct AppPatch {
     pub keep_release_days: MaybeUndefined<u32>,
     /// Null: at any size.
     pub keep_release_bytes: MaybeUndefined<u64>,
+    /// Null: as much as all builds may.
+    pub build_cache_bytes: MaybeUndefined<u64>,
     /// 0: it is always started again.
     pub restart_limit: Option<u32>,
     /// 1 to 50 containers; at once, without a deployment.
@@ -330,6 +334,7 @@ impl From<app::AppView> for App {
             keep_releases: app.keep_releases,
             keep_release_days: app.keep_release_days,
             keep_release_bytes: app.keep_release_bytes,
+            build_cache_bytes: app.build_cache_bytes,
             restart_limit: app.restart_limit,
             replicas: app.replicas,
             running: count(view.running),
@@ -560,6 +565,7 @@ impl AppsApi {
             keep_releases: patch.keep_releases,
             keep_release_days: wish(patch.keep_release_days),
             keep_release_bytes: wish(patch.keep_release_bytes),
+            build_cache_bytes: wish(patch.build_cache_bytes),
             restart_limit: patch.restart_limit,
             replicas: patch.replicas,
             hours: wish(patch.hours).map(|hours| hours.map(|hours| (hours.start, hours.stop, hours.zone.unwrap_or_else(|| "UTC".into())))),

@@ -143,6 +143,7 @@ pub struct AppChange {
     pub keep_releases: Option<u32>,
     pub keep_release_days: Option<Option<u32>>,
     pub keep_release_bytes: Option<Option<u64>>,
+    pub build_cache_bytes: Option<Option<u64>>,
     pub restart_limit: Option<u32>,
     /// At once, without a deployment.
     pub replicas: Option<u32>,
@@ -216,6 +217,7 @@ impl Apps {
             keep_releases: 5,
             keep_release_days: None,
             keep_release_bytes: None,
+            build_cache_bytes: None,
             restart_limit: types::restart_limit(),
             halted: None,
             desired: DesiredState::Running,
@@ -352,6 +354,9 @@ impl Apps {
         }
         if let Some(bytes) = change.keep_release_bytes {
             stored.keep_release_bytes = bytes;
+        }
+        if let Some(bytes) = change.build_cache_bytes {
+            stored.build_cache_bytes = bytes;
         }
         if let Some(limit) = change.restart_limit {
             stored.restart_limit = in_range("restart_limit", limit, 0, 1000)?;

@@ -4,6 +4,7 @@
 mod stack;
 
 use crate::{
+    build_cache,
     containers::{self, must_stop_first, tail},
     deployments::{git_login, log_name, moved},
     forge_reports,
@@ -594,6 +595,9 @@ impl Step<'_> {
         };
         self.log.note(format!("building {} as {tag}", plan.dockerfile)).await;
         let image = self.ground.node.image_build(&spec, &self.log.lines()).await?;
+        if let Err(error) = build_cache::keep_app_within(self.ground, self.app).await {
+            tracing::warn!("the build cache of {}: {}", self.app.name, report(&error));
+        }
         Ok((image, web))
     }
 

@@ -229,7 +229,10 @@ impl jobs::Job for Housekeeping {
         let apps: Vec<_> = ground.store.apps.list()?.into_iter().map(|app| app.value.id).collect();
         done.runs = ground.node.runs_remove(&apps).await.unwrap_or_default();
         // An engine that is away keeps nobody from the rest.
-        done.build_cache_bytes = build_cache::keep_within(&ground).await.unwrap_or_default();
+        for app in ground.store.apps.list()? {
+            done.build_cache_bytes += build_cache::keep_app_within(&ground, &app).await.unwrap_or_default();
+        }
+        done.build_cache_bytes += build_cache::keep_within(&ground).await.unwrap_or_default();
         done.networks = self.networks().await?;
         self.work_folders().await?;
         uploads::sweep_files(&ground).await?;

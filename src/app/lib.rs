@@ -112,7 +112,7 @@ pub use app_jobs::{AppJobs, JobView, JobWish, Once, RunView};
 pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, TreeWish, VolumeName};
 pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
-pub use build_cache::{BuildCacheView, BuildCaches};
+pub use build_cache::{AppCacheView, AppShare, BuildCacheView, BuildCaches};
 /// The words of templates, for who shows them.
 pub use catalog::{imports::Format as ImportFormat, merge::Conflict, resize::Size, template};
 pub use catalog_reading::CatalogReader;

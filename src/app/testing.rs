@@ -170,6 +170,12 @@ impl Node for FakeNode {
     async fn build_cache_trim(&self, _: u64) -> Result<u64> {
         Ok(0)
     }
+    async fn build_cache_records(&self) -> Result<Vec<types::CacheRecord>> {
+        Ok(Vec::new())
+    }
+    async fn build_cache_remove(&self, _: &str) -> Result<u64> {
+        Ok(0)
+    }
     async fn volume_bytes(&self, _: &str) -> Result<Option<u64>> {
         Ok(self.orders.lock().expect("test").volume_bytes)
     }

@@ -169,6 +169,9 @@ pub struct Update {
     /// Keep releases while their images together are not larger, such as 5g; 0: at any size
     #[arg(long, value_name = "BYTES", value_parser = spans::memory)]
     keep_size: Option<u64>,
+    /// Let the engine keep so much of its builds, such as 2g; 0: as much as all builds may
+    #[arg(long, value_name = "BYTES", value_parser = spans::memory)]
+    cache_size: Option<u64>,
     /// A container that exits this often without staying up is not started again; 0: it always is
     #[arg(long, value_name = "COUNT")]
     restart_limit: Option<u32>,
@@ -429,6 +432,7 @@ async fn update(context: &Context, args: Update) -> Result {
     set("keep_releases", json!(args.keep_releases));
     set("keep_release_days", json!(args.keep_days.filter(|days| *days > 0)));
     set("keep_release_bytes", json!(args.keep_size.filter(|bytes| *bytes > 0)));
+    set("build_cache_bytes", json!(args.cache_size.filter(|bytes| *bytes > 0)));
     set("restart_limit", json!(args.restart_limit));
     set("before_deploy", json!(args.run.before_deploy));
     set("after_deploy", json!(args.run.after_deploy));
@@ -442,6 +446,7 @@ async fn update(context: &Context, args: Update) -> Result {
         (args.no_command, "command"),
         (args.keep_days == Some(0), "keep_release_days"),
         (args.keep_size == Some(0), "keep_release_bytes"),
+        (args.cache_size == Some(0), "build_cache_bytes"),
     ] {
         if given {
             body.insert(key.to_owned(), Value::Null);

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde::{Deserialize, de::DeserializeOwned};
-use types::{BuildCache, Error, Result};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use types::{AppId, BuildCache, CacheRecord, Error, Result, Time};
 
 /// `GET /system/df`: the list itself up to 1.51 of the Engine API, later in an object of its own.
 #[derive(Deserialize)]
@@ -22,11 +23,19 @@ struct Usage {
 struct Sum {
     total_count: Option<u64>,
     total_size: Option<u64>,
+    items: Option<Vec<Kept>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Kept {
+    #[serde(rename = "ID", default)]
+    id: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    in_use: bool,
+    last_used_at: Option<String>,
     size: Option<u64>,
     /// An image has it too, so that it takes nothing of its own.
     #[serde(default)]
@@ -58,6 +67,26 @@ impl Docker {
         Ok(pruned.space_reclaimed.unwrap_or(0))
     }
 
+    /// Each thing that the engine keeps of builds.
+    pub async fn build_cache_records(&self) -> Result<Vec<CacheRecord>> {
+        // Newer engines list them only when asked to be verbose; older ones do not know the word.
+        let usage: Usage = self
+            .ask(Method::GET, "/system/df?type=build-cache&verbose=1", "listing the build cache")
+            .await?;
+        let list = usage.usage.and_then(|sum| sum.items).or(usage.list);
+        Ok(list.unwrap_or_default().into_iter().map(record).collect())
+    }
+
+    /// Has the engine throw away one of these, unless a build uses it. Answers the bytes that came free.
+    pub async fn build_cache_remove(&self, id: &str) -> Result<u64> {
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(Error::invalid("id", "is no id of the build cache"));
+        }
+        let path = format!("/build/prune?all=true&filters=%7B%22id%22%3A%5B%22{id}%22%5D%7D");
+        let pruned: Pruned = self.ask(Method::POST, &path, "cutting the build cache").await?;
+        Ok(pruned.space_reclaimed.unwrap_or(0))
+    }
+
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, doing: &str) -> Result<T> {
         let request: BollardRequest = Request::builder()
             .method(method)
@@ -70,6 +99,30 @@ impl Docker {
         let body = answer.into_body().collect().await.map_err(|error| strange(&error))?.to_bytes();
         serde_json::from_slice(&body).map_err(|error| strange(&error))
     }
+}
+
+fn record(kept: Kept) -> CacheRecord {
+    let used_at = kept.last_used_at.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
+    CacheRecord {
+        app: owner(&kept.description),
+        id: kept.id,
+        what: kept.description,
+        bytes: if kept.shared { 0 } else { kept.size.unwrap_or(0) },
+        in_use: kept.in_use,
+        used_at: used_at.map(Time::from_utc),
+    }
+}
+
+/// The app that a step's mark or the id of its cache mount names; the last one, which is the mark.
+fn owner(description: &str) -> Option<AppId> {
+    let starts: Vec<usize> = description.match_indices("app_").map(|(start, _)| start).collect();
+    starts.into_iter().rev().find_map(|start| {
+        let rest = &description[start..];
+        let end = rest
+            .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    })
 }
 
 fn measured(usage: Usage) -> BuildCache {
@@ -100,6 +153,26 @@ mod tests {
         let new: Usage =
             serde_json::from_str(r#"{"BuildCacheUsage":{"TotalCount":4,"ActiveCount":0,"TotalSize":1234}}"#).expect("it is read");
         assert_eq!(measured(new), BuildCache { records: 4, bytes: 1234 });
+    }
+
+    #[test]
+    fn what_is_kept_says_whose_it_is() {
+        let app: AppId = types::World::system().id();
+        for (description, expected) in [
+            (format!("mount / from exec /bin/sh -c npm ci # {app}"), Some(&app)),
+            (
+                format!("cached mount /root/.npm from exec /bin/sh -c npm ci with id \"/{app}-/root/.npm\""),
+                Some(&app),
+            ),
+            ("mount / from exec /bin/sh -c flask --app app_main run".to_owned(), None),
+            ("pulled from docker.io/library/node:20".to_owned(), None),
+        ] {
+            assert_eq!(owner(&description).as_ref(), expected, "{description}");
+        }
+        let kept = r#"{"ID":"a1","Description":"x","InUse":true,"Size":5,"LastUsedAt":"2026-11-21T21:50:13.275722199Z"}"#;
+        let kept = record(serde_json::from_str(kept).expect("it is read"));
+        assert_eq!((kept.id.as_str(), kept.bytes, kept.in_use), ("a1", 5, true));
+        assert!(kept.used_at.is_some());
     }
 
     #[tokio::test]

@@ -16,8 +16,8 @@ use tokio::{
     sync::mpsc,
 };
 use types::{
-    AppId, BuildCache, BuildSpec, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineStatus, ExecSpec, Finding,
-    Image, LogLine, LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, Result, RunEnd, Traffic,
+    AppId, BuildCache, BuildSpec, CacheRecord, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineStatus, ExecSpec,
+    Finding, Image, LogLine, LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, Result, RunEnd, Traffic,
 };
 
 /// Where a long step sends what it prints. A full channel slows the step down, a closed one does not stop it.
@@ -63,6 +63,9 @@ pub trait Node: Send + Sync {
     async fn build_cache(&self) -> Result<BuildCache>;
     /// Throws away what was not used for the longest time, until `keep` bytes are left. Answers the bytes that came free.
     async fn build_cache_trim(&self, keep: u64) -> Result<u64>;
+    async fn build_cache_records(&self) -> Result<Vec<CacheRecord>>;
+    /// Throws away one of these, unless a build uses it. Answers the bytes that came free.
+    async fn build_cache_remove(&self, id: &str) -> Result<u64>;
 
     /// Makes the network, or checks that the one with its name has its subnet.
     async fn network_ensure(&self, spec: &NetworkSpec) -> Result<()>;

@@ -180,6 +180,12 @@ impl Node for LocalNode {
     async fn build_cache_trim(&self, keep: u64) -> Result<u64> {
         self.docker.build_cache_trim(keep).await
     }
+    async fn build_cache_records(&self) -> Result<Vec<types::CacheRecord>> {
+        self.docker.build_cache_records().await
+    }
+    async fn build_cache_remove(&self, id: &str) -> Result<u64> {
+        self.docker.build_cache_remove(id).await
+    }
     async fn volume_bytes(&self, name: &str) -> Result<Option<u64>> {
         let Some(folder) = self.docker.volume_folder(name).await? else {
             return Ok(None);

@@ -42,6 +42,9 @@ pub struct App {
     /// And when their images together are larger; `None`: at any size.
     #[serde(default)]
     pub keep_release_bytes: Option<u64>,
+    /// What the engine may keep of its builds, as far as it can be told; `None`: as much as all of them may.
+    #[serde(default)]
+    pub build_cache_bytes: Option<u64>,
     /// A container that exits this often, never staying up for [`STEADY`], is not started again; 0: it always is.
     #[serde(default = "restart_limit")]
     pub restart_limit: u32,

@@ -45,6 +45,23 @@ pub struct BuildCache {
     pub bytes: u64,
 }
 
+/// One thing that the engine keeps of builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheRecord {
+    /// The engine's.
+    pub id: String,
+    /// Whose it is, where that can be told: steps of Dockerfiles that we wrote say it.
+    pub app: Option<AppId>,
+    /// What it was made by, in the engine's words.
+    pub what: String,
+    /// 0 for what an image has anyway.
+    pub bytes: u64,
+    /// A build uses it just now.
+    pub in_use: bool,
+    /// `None`: never since it was made.
+    pub used_at: Option<Time>,
+}
+
 /// Who knows how to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -338,6 +338,9 @@ pub enum Fact {
     BuildCacheTrimmed {
         /// That came free.
         bytes: u64,
+        /// Of one app's builds; `None`: of all.
+        #[serde(default)]
+        app: Option<AppId>,
     },
     EdgeOptionsChanged {
         fields: Vec<String>,
@@ -713,7 +716,7 @@ impl Fact {
             Fact::PortOpened { port, .. } => format!("opened the port {port}"),
             Fact::PortClosed { port, .. } => format!("closed the port {port}"),
             Fact::CachePurged { host: Some(host), answers } => format!("threw away {answers} kept answers of {host}"),
-            Fact::BuildCacheTrimmed { bytes } => format!("freed {} MiB of the build cache", bytes >> 20),
+            Fact::BuildCacheTrimmed { bytes, .. } => format!("freed {} MiB of the build cache", bytes >> 20),
             Fact::CachePurged { host: None, answers } => format!("threw away all {answers} kept answers"),
             Fact::EdgeOptionsChanged { fields } => format!("changed the edge's {}", fields.join(", ")),
             Fact::AllowListsChanged { what, until: None } => format!("changed from where the panel is reached: {}", what.join("; ")),

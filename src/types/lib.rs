@@ -74,7 +74,7 @@ pub use apps::{
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,
 };
-pub use builds::{BuildCache, BuildWish, Buildable, DeployCommands, Preset};
+pub use builds::{BuildCache, BuildWish, Buildable, CacheRecord, DeployCommands, Preset};
 pub use catalogs::{Catalog, CatalogPlace, CatalogReading, CatalogTexts, TemplateName};
 pub use certificates::*;
 pub use ci_trusts::{CiTrust, CiUse};

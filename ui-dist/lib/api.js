@@ -280,6 +280,8 @@ export const api = {
   serverList: () => /** @type {Promise<S<'Server'>[]>} */ (all('/servers')),
   serverMetrics: (/** @type {string} */ id, minutes = 60) => /** @type {Promise<S<'ServerMetrics'>>} */ (get(`/servers/${enc(id)}/metrics`, { query: { minutes } })),
   buildCache: () => /** @type {Promise<S<'BuildCache'>>} */ (get('/build-cache')),
+  appBuildCache: (/** @type {string} */ app) => /** @type {Promise<S<'AppBuildCache'>>} */ (get(`/apps/${encodeURIComponent(app)}/build-cache`)),
+  appBuildCacheTrim: (/** @type {string} */ app, /** @type {number} */ keep_bytes) => /** @type {Promise<S<'BuildCacheTrimmed'>>} */ (post(`/apps/${encodeURIComponent(app)}/build-cache/trim`, { keep_bytes })),
   buildCacheTrim: (/** @type {number} */ keep_bytes) => /** @type {Promise<S<'BuildCacheTrimmed'>>} */ (post('/build-cache/trim', { keep_bytes })),
   doctor: () => /** @type {Promise<{ findings: S<'Finding'>[] }>} */ (get('/doctor')),
   overview: () => /** @type {Promise<S<'Overview'>>} */ (get('/overview')),

@@ -3,10 +3,12 @@ import { html, h, icon, useEffect } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { navigate } from '../lib/router.js';
 import { useUnsaved } from '../lib/unsaved.js';
-import { exact } from '../lib/format.js';
+import { bytes, exact, plural } from '../lib/format.js';
+import { useResource } from '../lib/resource.js';
 import { apps, appPath, putApp, putDeployment } from '../lib/live.js';
 import { Panel } from '../parts/page.js';
 import { Act } from '../parts/act.js';
+import { Failed, Loading } from '../parts/empty.js';
 import { Copy } from '../parts/copy.js';
 import { useForm, TextField, FormProblem, Submit, Switch } from '../parts/field.js';
 import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValues, sourceInput, sourceValues } from '../parts/app-form.js';
@@ -22,6 +24,7 @@ export default function AppSettings({ app }) {
   const git = app.source.kind === 'git' ? app.source : null;
   const kind = app.source.kind;
   const several = hasServices(app.source);
+  const built = kind === 'git' || kind === 'upload';
   const save = (/** @type {(v: any) => Record<string, unknown>} */ of) => async (/** @type {any} */ v) => {
     const made = await api.appUpdate(app.id, of(v));
     putApp(made);
@@ -46,10 +49,21 @@ export default function AppSettings({ app }) {
       ${form.values.value.on ? html`<div class="form-row">${h(TextField, { label: 'Starts at', value: form.values.value.start, set: form.set('start'), mono: true, hint: 'Minute, hour, day of month, month, day of week.', error: form.error('start') })}${h(TextField, { label: 'Stops at', value: form.values.value.stop, set: form.set('stop'), mono: true, error: form.error('stop') })}</div>${h(TextField, { label: 'Time zone', value: form.values.value.zone, set: form.set('zone'), mono: true, error: form.error('zone') })}` : null}` })}
     ${h(Part, { title: 'Restarts', note: 'A container that exits is started again, each time after a longer pause.', start: run, save: save((v) => ({ restart_limit: runInput(v).restart_limit })), body: (form) => h(TextField, { label: 'Give up after', value: form.values.value.restarts, set: form.set('restarts'), inputmode: 'numeric', suffix: 'restarts', hint: 'In a row, without 5 minutes in which it stayed up. 0: never. Starting or deploying the app begins anew.', error: form.error('restart_limit') }) })}
     ${h(Part, { title: 'Deployments', start: run, save: save((v) => { const { deploy_timeout_seconds, keep_releases, keep_release_days, keep_release_bytes } = runInput(v); return { deploy_timeout_seconds, keep_releases, keep_release_days, keep_release_bytes }; }), body: (form) => html`<div class="form-row">${h(TextField, { label: 'Fails after', value: form.values.value.deploy_timeout, set: form.set('deploy_timeout'), inputmode: 'numeric', suffix: 's', error: form.error('deploy_timeout_seconds') })}${h(TextField, { label: 'Releases kept', value: form.values.value.keep, set: form.set('keep'), inputmode: 'numeric', hint: 'Beside the live one, for rollbacks.', error: form.error('keep_releases') })}</div><div class="form-row">${h(TextField, { label: 'Not older than', value: form.values.value.keep_days, set: form.set('keep_days'), inputmode: 'numeric', suffix: 'days', optional: true, placeholder: 'any age', error: form.error('keep_release_days') })}${h(TextField, { label: 'Images together at most', value: form.values.value.keep_bytes, set: form.set('keep_bytes'), optional: true, placeholder: 'any size', hint: 'The newest to go back to always stays.', error: form.error('keep_release_bytes') })}</div>` })}
+    ${built ? h(Part, { title: 'Build cache', note: 'What the engine keeps of its builds, so that the next ones are quick.', start: run, save: save((v) => ({ build_cache_bytes: runInput(v).build_cache_bytes })), body: (form) => html`${h(Kept, { app })}${h(TextField, { label: 'At most', value: form.values.value.cache, set: form.set('cache'), optional: true, placeholder: 'as much as all builds may', hint: 'Such as 2 GiB. The longest unused goes first.', error: form.error('build_cache_bytes') })}` }) : null}
     <section class="panel danger-zone flush"><header class="panel-head"><h2>Danger</h2></header>
       <div class="danger-row"><div class="grow"><b class="strong">Stop</b><p class="hint">Visitors see that the app is down until it is started again.</p></div>${app.desired === 'stopped' ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Stop', icon: 'square', run: () => confirm({ title: `Stop ${app.name}?`, text: 'Its container stops; nothing is deleted.', action: 'Stop', run: async () => putApp(await api.appStop(app.id)) }) })}</div>
       <div class="danger-row"><div class="grow"><b class="strong">Delete</b><p class="hint">Moves to the trash; its volumes are kept.</p></div><button type="button" class="btn danger" onClick=${async () => { if (await deleteApp(app)) navigate('/apps'); }}>${icon('trash-2')}Delete…</button></div></section>
   </div>`;
+}
+
+/** What the engine keeps of the app's builds. @param {{ app: App }} props */
+function Kept({ app }) {
+  const found = useResource(`build-cache:${app.id}`, () => api.appBuildCache(app.id), ['deployment_live']);
+  const cache = found.value.value;
+  if (found.error.value && !cache) return h(Failed, { error: found.error.value, retry: found.load });
+  if (!cache) return h(Loading, { rows: 1 });
+  const clear = async () => { if (await confirm({ title: `Clear the build cache of ${app.name}?`, text: 'Nothing that runs is touched. Its next build begins anew, and takes longer.', action: 'Clear', danger: false, run: () => api.appBuildCacheTrim(app.id, 0) })) await found.load(); };
+  return html`<div class="row"><p class="grow">${bytes(cache.bytes)} <span class="dim">in ${plural(cache.records.length, 'part')}: steps and caches of the Dockerfile that serverkit writes. What own Dockerfiles leave, base images and copied files are not told apart by app.</span></p>${cache.records.length ? h(Act, { label: 'Clear', icon: 'eraser', small: true, run: clear }) : null}</div>`;
 }
 
 /** @param {App} app */

@@ -65,7 +65,7 @@ function BuildCache() {
   };
   return h(Panel, { title: 'Build cache', note: 'Layers and downloads of earlier builds, which make the next ones quick', actions: cache?.bytes ? h(Act, { label: 'Clear', icon: 'eraser', small: true, run: clear }) : null },
     found.error.value && !cache ? h(Failed, { error: found.error.value, retry: found.load }) : !cache ? h(Loading, { rows: 1 }) : html`<div class="stack tight"><p>${bytes(cache.bytes)} of ${bytes(cache.limit_bytes)} <span class="dim">in ${plural(cache.records, 'part')}; what is over goes once an hour, the longest unused first</span></p>
-      <div class=${`meter ${cache.bytes > cache.limit_bytes ? 'warn' : ''}`} role="img" aria-label=${`${percent(cache.bytes / cache.limit_bytes)} of what it may take`}><i style=${{ width: `${Math.min(100, (cache.bytes / cache.limit_bytes) * 100).toFixed(1)}%` }}></i></div></div>`);
+      <div class=${`meter ${cache.bytes > cache.limit_bytes ? 'warn' : ''}`} role="img" aria-label=${`${percent(cache.bytes / cache.limit_bytes)} of what it may take`}><i style=${{ width: `${Math.min(100, (cache.bytes / cache.limit_bytes) * 100).toFixed(1)}%` }}></i></div>${cache.apps.length ? h(Facts, { items: cache.apps.slice(0, 12).map((one) => /** @type {[string, any]} */ ([one.name, html`<a class="link" href=${`/apps/${one.app}/settings`}>${bytes(one.bytes)}</a>`])) }) : null}</div>`);
 }
 
 function Doctor() {
