@@ -243,6 +243,107 @@ async fn docker_a_release_is_promoted_and_pinned() {
     panel.cli(&["release", "unpin", &production, "1"]).await.expect(0);
 }
 
+/// Numbers of an app's releases, newest first, as the command line lists them: sessions do not outlive a clock that jumps.
+async fn numbers(panel: &TestPanel, app: &str) -> Vec<u64> {
+    let listed = panel.cli(&["--json", "release", "list", app]).await.expect(0).stdout;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let all = listed
+        .as_array()
+        .or_else(|| listed["items"].as_array())
+        .unwrap_or_else(|| panic!("{listed}"));
+    all.iter().filter_map(|one| one["number"].as_u64()).collect()
+}
+
+/// Waits until these are left; each start tidies up.
+async fn are_left(panel: &TestPanel, app: &str, wanted: &[u64]) {
+    eventually_ok(&format!("{wanted:?} are left"), SOON, || async {
+        let left = numbers(panel, app).await;
+        if left == wanted { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+}
+
+/// An app whose every build is another image, some megabytes large.
+fn growing(name: &str) -> (GitFixture, Value) {
+    let dockerfile = "FROM tests/http:latest\nCOPY turn /turn\nRUN head -c 3000000 /dev/urandom >/blob\nEXPOSE 8080\nCMD [\"serve\"]\n";
+    let repository = GitFixture::of(&[("Dockerfile", dockerfile), ("turn", "1")]);
+    let app = app_of(name, &repository);
+    (repository, app)
+}
+
+#[tokio::test]
+async fn docker_releases_go_when_they_are_old() {
+    let mut panel = TestPanel::docker().await;
+    let (repository, app) = growing("aging");
+    panel.live_app(app).await;
+    for turn in ["2", "3"] {
+        repository.commit(&[("turn", turn)], "another turn");
+        panel.cli(&["deploy", "aging", "--wait"]).await.expect(0);
+    }
+    panel.cli(&["release", "pin", "aging", "1"]).await.expect(0);
+    panel
+        .cli(&["app", "update", "aging", "--keep-releases", "50", "--keep-days", "30"])
+        .await
+        .expect(0);
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+29d"))).await;
+    panel.cli(&["deploy", "aging", "--wait"]).await.expect(0);
+    panel.cli(&["deploy", "aging", "--wait"]).await.expect(0);
+    assert_eq!(numbers(&panel, "aging").await, [5, 4, 3, 2, 1], "none is old enough");
+
+    // Days later those of the first day are, but for the one that is pinned.
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+31d"))).await;
+    are_left(&panel, "aging", &[5, 4, 1]).await;
+    // And when all are: what serves and the newest to go back to stay.
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+300d"))).await;
+    panel.cli(&["release", "unpin", "aging", "1"]).await.expect(0);
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+301d"))).await;
+    are_left(&panel, "aging", &[5, 4]).await;
+    panel.cli(&["rollback", "aging", "4", "--wait"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn docker_releases_go_when_they_are_large_together() {
+    let mut panel = TestPanel::docker().await;
+    let (repository, app) = growing("large");
+    panel.live_app(app).await;
+    for turn in ["2", "3", "4", "5"] {
+        repository.commit(&[("turn", turn)], "another turn");
+        panel.cli(&["deploy", "large", "--wait"]).await.expect(0);
+    }
+    let all = panel.list("/api/v1/apps/large/releases").await;
+    let bytes: Vec<u64> = all.iter().map(|one| one["bytes"].as_u64().unwrap()).collect();
+    assert!(bytes.iter().all(|bytes| (3_000_000..100_000_000).contains(bytes)), "{bytes:?}");
+    let image = |number: u64| text(all.iter().find(|one| one["number"] == number).unwrap(), "image");
+    // Room for the two newest beside the live one, and not for a third.
+    let keep = (bytes[1] + bytes[2] + 1).to_string();
+    panel
+        .cli(&["app", "update", "large", "--keep-releases", "50", "--keep-size", &keep])
+        .await
+        .expect(0);
+    panel.stop().await;
+    panel.start_again().await;
+    are_left(&panel, "large", &[5, 4, 3]).await;
+    let is_there = |id: &str| docker(&docker_host(), &["image", "inspect", id]).is_ok();
+    eventually_ok("their images go too", SOON, || async {
+        match !is_there(&image(1)) && !is_there(&image(2)) {
+            true => Ok(()),
+            false => Err("they are there".to_owned()),
+        }
+    })
+    .await;
+    assert!(is_there(&image(3)) && is_there(&image(5)));
+
+    // The newest to go back to stays at any size.
+    panel.cli(&["app", "update", "large", "--keep-size", "1k"]).await.expect(0);
+    panel.stop().await;
+    panel.start_again().await;
+    are_left(&panel, "large", &[5, 4]).await;
+}
+
 /// Serves until somebody asks for `/eat`; from then on it takes too much memory whenever it starts.
 const HUNGRY: &str = r#"
 import os
