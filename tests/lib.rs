@@ -15,6 +15,8 @@ mod apps_bad_input;
 mod audit;
 mod balancing;
 mod build_cache;
+mod build_logs;
+mod buildpacks;
 mod catalog;
 mod catalogs;
 mod ci_trusts;

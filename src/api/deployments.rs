@@ -142,6 +142,9 @@ pub struct DeploymentLine {
     pub stream: LogStream,
     /// May hold ANSI colours.
     pub text: String,
+    /// Of a search: the step in which it was printed.
+    #[oai(skip_serializing_if_is_none)]
+    pub step: Option<String>,
 }
 
 impl From<types::Commit> for Commit {
@@ -231,6 +234,7 @@ impl From<Numbered> for DeploymentLine {
             at: moment(numbered.line.at),
             stream: numbered.line.stream.into(),
             text: numbered.line.text,
+            step: None,
         }
     }
 }
@@ -338,18 +342,26 @@ impl DeploymentsApi {
         after: Query<Option<u64>>,
         /// At most so many lines: 1 to 5000; left out: 1000.
         limit: Query<Option<u32>>,
+        /// Only lines that hold this text, in any case of letters; the whole log is looked through, and each line says in which step it
+        /// was printed.
+        search: Query<Option<String>>,
     ) -> Answer<Json<DeploymentLog>> {
         let limit = limit.0.unwrap_or(LINES);
         if !(1..=LINES_MAX).contains(&limit) {
             return Err(Failure::invalid("limit", format!("must be 1 to {LINES_MAX}")));
         }
-        let page = self
-            .0
-            .deployments
-            .log(&who.actor, &id.0, after.0.unwrap_or(0), limit as usize)
-            .await?;
+        let (after, limit) = (after.0.unwrap_or(0), limit as usize);
+        let (page, steps) = match search.0.filter(|text| !text.is_empty()) {
+            Some(text) => self.0.deployments.log_search(&who.actor, &id.0, after, limit, &text).await?,
+            None => (self.0.deployments.log(&who.actor, &id.0, after, limit).await?, Vec::new()),
+        };
+        let mut steps = steps.into_iter();
+        let line = |numbered: Numbered| DeploymentLine {
+            step: steps.next().flatten(),
+            ..DeploymentLine::from(numbered)
+        };
         Ok(Json(DeploymentLog {
-            lines: page.lines.into_iter().map(DeploymentLine::from).collect(),
+            lines: page.lines.into_iter().map(line).collect(),
             next: page.next,
             complete: page.complete,
         }))

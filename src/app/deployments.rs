@@ -43,6 +43,9 @@ impl From<Option<GitRef>> for Wanted {
     }
 }
 
+/// Lines of a log that are looked through at a time.
+const SEARCHED: usize = 5_000;
+
 #[derive(Clone)]
 pub struct Deployments {
     ground: Arc<Ground>,
@@ -245,6 +248,54 @@ impl Deployments {
         actor.may_somewhere(Action::View)?;
         let (deployment, _) = self.find(actor, Action::View, id)?;
         self.ground.logs.read(&log_name(&deployment.id), after, limit).await
+    }
+
+    /// Of its whole log after line `after`: the first `limit` lines with `text` in them, whatever the case, each with the step in which it
+    /// was printed. The page's `next` is where the search goes on.
+    pub async fn log_search(&self, actor: &Actor, id: &str, after: u64, limit: usize, text: &str) -> Result<(Page, Vec<Option<String>>)> {
+        actor.may_somewhere(Action::View)?;
+        let (deployment, _) = self.find(actor, Action::View, id)?;
+        let name = log_name(&deployment.id);
+        let text = text.to_lowercase();
+        let (mut found, mut steps) = (Vec::new(), Vec::new());
+        // From the start, since a step may have begun before `after`.
+        let (mut step, mut seen) = (None, 0);
+        loop {
+            let page = self.ground.logs.read(&name, seen, SEARCHED).await?;
+            for numbered in &page.lines {
+                let is_note = numbered.line.stream == types::LogStream::Note;
+                if numbered.n > after && numbered.line.text.to_lowercase().contains(&text) {
+                    if found.len() == limit {
+                        let next = found.last().map_or(after, |last: &Numbered| last.n);
+                        return Ok((
+                            Page {
+                                lines: found,
+                                next,
+                                complete: false,
+                            },
+                            steps,
+                        ));
+                    }
+                    steps.push(step.clone().filter(|_| !is_note));
+                    found.push(numbered.clone());
+                }
+                if is_note {
+                    step = Some(numbered.line.text.clone());
+                }
+            }
+            seen = page.next;
+            if page.lines.is_empty() {
+                let next = seen.max(after);
+                return Ok((
+                    Page {
+                        lines: found,
+                        next,
+                        complete: page.complete,
+                    },
+                    steps,
+                ));
+            }
+        }
     }
 
     /// Lines of its log after line `after`, and those to come; ends with the deployment.

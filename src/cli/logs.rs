@@ -41,7 +41,7 @@ pub struct Logs {
     #[arg(long, short = 't')]
     timestamps: bool,
     /// The log of a deployment instead (number or id); without a value the newest
-    #[arg(long, value_name = "DEPLOYMENT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["since", "tail", "search", "service"])]
+    #[arg(long, value_name = "DEPLOYMENT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["since", "tail", "service"])]
     build: Option<String>,
 }
 
@@ -121,13 +121,20 @@ async fn build(context: &Context, client: &Client, args: &Logs, called: &str) ->
     if args.follow {
         return build_lines(client, &id, async |line| build_line(context, args, &line)).await;
     }
-    let mut after = None;
+    let (mut after, mut step) = (None, None);
     loop {
-        let part = client.ask(client.deployment_log(&id, after, Some(5000))).await?;
+        let part = client
+            .ask(client.deployment_log(&id, after, Some(5000), args.search.as_deref()))
+            .await?;
         for (line, json) in part.value.lines.iter().zip(part.json["lines"].as_array().into_iter().flatten()) {
             if context.out.json {
                 context.out.line(json.to_string())?;
             } else {
+                if line.step.is_some() && line.step != step {
+                    step.clone_from(&line.step);
+                    let words = step.as_deref().unwrap_or_default();
+                    context.out.line(context.out.paint(Tone::Faint, &log_text(&context.out, words)))?;
+                }
                 build_line(context, args, line)?;
             }
         }
