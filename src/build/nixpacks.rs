@@ -104,7 +104,12 @@ fn planned(folder: &Path, environment: &Environment) -> anyhow::Result<(BuildPla
     let app = App::new(&folder.to_string_lossy())?;
     let mut generator = NixpacksBuildPlanGenerator::new(get_providers(), GeneratePlanOptions::default());
     let providers = generator.get_plan_providers(&app, environment)?;
-    Ok((generator.generate_plan(&app, environment)?.0, providers))
+    let (plan, place) = generator.generate_plan(&app, environment)?;
+    // It looks into a lone folder where it finds nothing; what is built is the folder that was named.
+    Ok(match place.source == app.source {
+        true => (plan, providers),
+        false => (BuildPlan::default(), Vec::new()),
+    })
 }
 
 /// Without the place of the copy, which nobody knows.
@@ -409,8 +414,17 @@ mod tests {
             assert!(text.contains(wanted), "no {wanted} in {text}");
             assert!(text.lines().all(|line| !line.contains('\0')), "{text}");
         }
-        let nothing = folder(&[("README.md", ""), ("notes.txt", "")]);
-        assert_eq!(recipe(nothing.path(), &BuildWish::default(), &BTreeMap::new()).unwrap(), None);
+        for files in [
+            [("README.md", ""), ("notes.txt", "")],
+            [("README.md", ""), ("web/go.mod", "module x\n")],
+        ] {
+            let nothing = folder(&files);
+            assert_eq!(
+                recipe(nothing.path(), &BuildWish::default(), &BTreeMap::new()).unwrap(),
+                None,
+                "{files:?}"
+            );
+        }
     }
 
     #[test]
