@@ -2,7 +2,7 @@
 
 use crate::deploy::app_of;
 use serde_json::json;
-use testkit::{GitFixture, Options};
+use testkit::{GitFixture, Options, TestPanel};
 
 #[tokio::test]
 async fn docker_the_build_cache_is_cut_to_what_may_stay() {

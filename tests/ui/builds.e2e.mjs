@@ -53,7 +53,7 @@ test('a plan by Nixpacks is seen before it is taken', { skip }, async () => {
   await page.getByText('Build', { exact: true }).first().click();
   await page.getByLabel('Build as').selectOption('nixpacks');
   await page.getByRole('button', { name: 'Look inside' }).click();
-  await page.getByText('Nixpacks takes it for node').waitFor();
+  await page.getByText('Nixpacks takes it for node', { exact: true }).waitFor();
   await page.getByText('npm run start').first().waitFor();
   await look(page, 'build-nixpacks');
 });
@@ -61,10 +61,10 @@ test('a plan by Nixpacks is seen before it is taken', { skip }, async () => {
 test('buildpacks take a builder and a process', { skip }, async () => {
   await page.getByLabel('Build as').selectOption('buildpacks');
   await page.getByLabel('Builder').fill('example.com/builder:1');
-  await page.getByLabel('Start', { exact: true }).fill('worker');
+  await page.getByPlaceholder('web', { exact: true }).fill('worker');
   await page.getByRole('button', { name: 'Look inside' }).click();
   await page.getByText('Cloud Native Buildpacks', { exact: true }).last().waitFor();
-  await page.getByText('example.com/builder:1').last().waitFor();
+  await page.locator('code', { hasText: 'example.com/builder:1' }).waitFor();
   await look(page, 'build-buildpacks');
   await page.locator('form').filter({ has: page.getByLabel('Builder') }).getByRole('button', { name: 'Save' }).click();
   await page.reload();
