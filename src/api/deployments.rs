@@ -142,8 +142,7 @@ pub struct DeploymentLine {
     pub stream: LogStream,
     /// May hold ANSI colours.
     pub text: String,
-    /// Of a search: the step in which it was printed.
-    #[oai(skip_serializing_if_is_none)]
+    /// Of a search: the step in which it was printed; else null.
     pub step: Option<String>,
 }
 
