@@ -196,7 +196,8 @@ async fn docker_nixpacks_plans_an_app() {
 
     let mut app = app_of("express", &repository);
     // The stand-in has express already, and installs nothing.
-    app["source"]["build"] = json!({"preset": "nixpacks", "install": "test -n \"$NPM_TOKEN\" && echo \"with $NPM_TOKEN\""});
+    app["source"]["build"] =
+        json!({"preset": "nixpacks", "start": "node server.js", "install": "test -n \"$NPM_TOKEN\" && echo \"with $NPM_TOKEN\""});
     app["variables"] = json!([
         {"key": "NPM_TOKEN", "value": "seven-quiet-otters", "secret": true, "scope": "build"},
         {"key": "NIXPACKS_NODE_VERSION", "value": "20", "scope": "build"},
