@@ -101,7 +101,7 @@ impl Progress {
             *count += 1;
             Step {
                 number: *count,
-                name: name.to_owned(),
+                name: short(name),
                 ..Step::default()
             }
         })
@@ -235,6 +235,16 @@ fn moment(seconds: i64, nanos: i32) -> Time {
     Time(seconds.saturating_mul(1000).saturating_add(i64::from(nanos) / 1_000_000))
 }
 
+/// Of a step's text in the log and in failures: whole scripts are somebody's steps.
+const LONGEST: usize = 300;
+
+fn short(name: &str) -> String {
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", name[..end].trim_end()),
+        None => name.to_owned(),
+    }
+}
+
 /// Without the names of BuildKit's own parts.
 fn plain(message: &str) -> String {
     let mut message = crate::failures::plain(message);
@@ -268,6 +278,13 @@ mod tests {
             }],
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn long_steps_are_cut() {
+        assert_eq!(short("RUN make"), "RUN make");
+        let long = short(&format!("RUN {}", "ä ".repeat(400)));
+        assert!(long.ends_with("ä…") && long.chars().count() <= LONGEST + 1, "{long}");
     }
 
     #[test]
