@@ -44,6 +44,7 @@ mod passwords;
 mod policies;
 mod ports;
 mod quotas;
+mod previews;
 mod registries;
 mod releases;
 mod replicas;

@@ -598,6 +598,7 @@ fn fill(path: &str) -> String {
             "sessions" => format!("ses_{nobody}"),
             "devices" => format!("dev_{nobody}"),
             "passkeys" => format!("pky_{nobody}"),
+            "previews" => "7".to_owned(),
             "identity-providers" => format!("idp_{nobody}"),
             "tokens" => format!("tok_{nobody}"),
             "users" => format!("usr_{nobody}"),

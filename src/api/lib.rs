@@ -46,6 +46,7 @@ mod overview;
 mod passkeys;
 mod passwords;
 mod policies;
+mod previews;
 mod projects;
 mod quotas;
 mod registries;
@@ -331,6 +332,7 @@ type Operations = (
         imports::ImportsApi,
         template_updates::TemplateUpdatesApi,
         app_jobs::AppJobsApi,
+        previews::PreviewsApi,
         freezes::FreezesApi,
     ),
 );
@@ -403,6 +405,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             imports::ImportsApi(panel()),
             template_updates::TemplateUpdatesApi(panel()),
             app_jobs::AppJobsApi(panel()),
+            previews::PreviewsApi(panel()),
             freezes::FreezesApi(panel()),
         ),
     )

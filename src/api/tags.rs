@@ -34,6 +34,8 @@ pub enum Tag {
     Volumes,
     /// Pushes that deploy: webhooks, their rules, and the inbox of what came.
     Webhooks,
+    /// Pull requests that run: each in an environment of its own while it is open.
+    Previews,
     /// Connections to GitHub, GitLab, Bitbucket, Gitea and Forgejo: repositories, and what is shown beside commits.
     Forges,
     /// Logins at registries of private images.

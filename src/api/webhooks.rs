@@ -166,6 +166,18 @@ pub enum Decision {
     Held,
     /// It was held, and decided on anew when the freeze ended.
     Released,
+    /// A preview of a pull request is made.
+    PreviewMade,
+    /// A preview gets the newest commit.
+    PreviewRenewed,
+    /// A preview goes.
+    PreviewRemoved,
+    /// A pull request from a fork waits for somebody who allows it.
+    PreviewWaits,
+    /// There are as many previews as there may be.
+    PreviewFull,
+    /// The labels of a pull request leave it out.
+    PreviewLeftOut,
     /// It could not be decided.
     Failed,
 }
@@ -190,6 +202,12 @@ impl From<types::Decision> for Decision {
             types::Decision::Locked => Decision::Locked,
             types::Decision::Held => Decision::Held,
             types::Decision::Released => Decision::Released,
+            types::Decision::PreviewMade => Decision::PreviewMade,
+            types::Decision::PreviewRenewed => Decision::PreviewRenewed,
+            types::Decision::PreviewRemoved => Decision::PreviewRemoved,
+            types::Decision::PreviewWaits => Decision::PreviewWaits,
+            types::Decision::PreviewFull => Decision::PreviewFull,
+            types::Decision::PreviewLeftOut => Decision::PreviewLeftOut,
             types::Decision::Failed => Decision::Failed,
         }
     }

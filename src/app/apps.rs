@@ -14,6 +14,7 @@ use crate::{
     files::files_fit,
     freezes,
     ground::Ground,
+    previews,
     projects::find_environment,
     quotas,
     sight::{of, owned},
@@ -583,7 +584,22 @@ pub(crate) fn find_app(ground: &Ground, actor: &Actor, action: Action, wanted: &
         })
     };
     let all = of(ground, actor, ground.store.apps.list()?)?.into_iter();
-    let mut named = all.filter(|app| app.name.as_str() == name && app.trashed_at.is_none() && is_there(app));
+    let mut named: Vec<App> = all
+        .filter(|app| app.name.as_str() == name && app.trashed_at.is_none() && is_there(app))
+        .collect();
+    if named.len() > 1 && place.is_none() {
+        // A preview takes nobody's name away: it is meant where its environment is named.
+        let mut own = Vec::new();
+        for app in &named {
+            if previews::of_environment(ground, &app.environment)?.is_none() {
+                own.push(app.clone());
+            }
+        }
+        if !own.is_empty() {
+            named = own;
+        }
+    }
+    let mut named = named.into_iter();
     match (named.next(), named.next()) {
         (Some(app), None) => {
             actor.may_in(action, &app.place())?;

@@ -48,6 +48,7 @@ pub(crate) struct Wakes {
     pub mail: Wake,
     pub forge_reports: Wake,
     pub quotas: Wake,
+    pub previews: Wake,
 }
 
 pub(crate) struct Ground {

@@ -5,6 +5,7 @@ use crate::{
     deployments::{self, git_login, moved},
     freezes,
     ground::Ground,
+    previews::{self, Keep},
     sight::owned,
     webhooks::same_repository,
 };
@@ -15,8 +16,8 @@ use source::{
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, App, AppId, Cause, Decision, Delivery, DeliveryId, DesiredState, Error, Fact, Forge, GitRef, GitSource, Kind, Push,
-    Reference, Result, Source, Webhook, report,
+    Action, Actor, App, AppId, Cause, Decision, Delivery, DeliveryId, DesiredState, Error, Fact, Forge, GitRef, GitSource, Kind,
+    PullRequest, Push, Reference, Result, Source, Webhook, report,
 };
 
 /// Deliveries kept of an app, and of those that nobody has proven: a flood of these must not push the others out.
@@ -38,6 +39,7 @@ pub(crate) enum Saying {
     /// What to do is clear from it alone.
     Clear(Decision, String),
     Pushes(Box<Webhook>, Vec<Push>),
+    Request(Box<PullRequest>),
 }
 
 /// What was decided of a delivery.
@@ -49,6 +51,8 @@ pub(crate) struct Verdict {
     deploy: Option<Option<GitRef>>,
     /// In place of the app that the delivery came to.
     to: Option<AppId>,
+    /// What becomes of a pull request's preview.
+    preview: Option<Keep>,
 }
 
 impl Verdict {
@@ -59,6 +63,7 @@ impl Verdict {
             push: None,
             deploy: None,
             to: None,
+            preview: None,
         }
     }
 }
@@ -161,8 +166,11 @@ pub(crate) async fn again(ground: &Arc<Ground>, old: Delivery, address: Option<S
 
 fn said(webhook: Webhook, what: Result<What, String>) -> Saying {
     match what {
-        Ok(What::Pushes(_)) if !webhook.enabled => Saying::Clear(Decision::Disabled, "ignored: the webhook is off".into()),
+        Ok(What::Pushes(_) | What::Request(_)) if !webhook.enabled => {
+            Saying::Clear(Decision::Disabled, "ignored: the webhook is off".into())
+        }
         Ok(What::Pushes(pushes)) => Saying::Pushes(Box::new(webhook), pushes),
+        Ok(What::Request(request)) => Saying::Request(request),
         Ok(What::Ping) => Saying::Clear(
             Decision::Ping,
             "answered: the forge reaches this panel, and the secret is right".into(),
@@ -202,7 +210,7 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
                 }
                 match app.trashed_at {
                     Some(_) => Verdict::new(Decision::Trashed, "ignored: the app is in the trash"),
-                    None => decide(ground, &app, &saying).await?,
+                    None => decide(ground, &app, &saying, by).await?,
                 }
             }
         };
@@ -210,6 +218,11 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
         delivery.why = ground.redactor.redact(&verdict.why).into_owned();
         if verdict.push.is_some() {
             delivery.push = verdict.push;
+        }
+        match verdict.preview {
+            Some(Keep::New(preview)) => batch = batch.insert(preview),
+            Some(Keep::Changed(preview)) => batch = batch.save(preview),
+            None => {}
         }
         if let Some(reference) = verdict.deploy {
             let by = words_by(by, delivery.push.as_ref());
@@ -268,6 +281,7 @@ async fn tell(ground: &Ground, app: &App, delivery: &Delivery) -> Result<()> {
         ground.events.emit(&actor, moved(&deployed, &deployment)).await;
         ground.wake_deploy();
     }
+    ground.wakes.previews.wake();
     // So that polling does not find again what came by itself.
     if let Some(push) = &delivery.push
         && let (Some(reference), Some(after)) = (&push.reference, &push.after)
@@ -303,10 +317,21 @@ async fn prune(ground: &Ground, delivery: &Delivery) -> Result<()> {
 }
 
 /// Of several pushes the first that deploys, else what is said of the last.
-async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying) -> Result<Verdict> {
+async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying, by: &str) -> Result<Verdict> {
     let (webhook, pushes) = match saying {
         Saying::Clear(decision, why) => return Ok(Verdict::new(*decision, why)),
         Saying::Pushes(webhook, pushes) => (webhook, pushes),
+        Saying::Request(request) => {
+            let by = match &request.author {
+                Some(who) => format!("{who} ({by})"),
+                None => by.to_owned(),
+            };
+            let judged = previews::judge(ground, app, request, &by)?;
+            return Ok(Verdict {
+                preview: judged.keep,
+                ..Verdict::new(judged.decision, judged.why)
+            });
+        }
     };
     let mut last = Verdict::new(Decision::OtherEvent, "ignored: nothing was pushed");
     for push in pushes {

@@ -61,6 +61,7 @@ mod overview;
 mod passkeys;
 mod password_resets;
 mod poller;
+mod previews;
 mod projects;
 mod quotas;
 mod reconcile;
@@ -155,6 +156,7 @@ pub use overview::{Attention, Counts, Overview, Overviews};
 pub use passkeys::{PasskeyMade, PasskeyShown, Passkeys};
 pub use password_resets::PasswordResets;
 pub use poller::Poller;
+pub use previews::{PreviewRulesChange, PreviewRulesView, PreviewVariableWish, PreviewView, Previewer, Previews};
 pub use projects::{ProjectView, Projects};
 pub use quotas::{QuotaKeeper, QuotaUse, QuotaView, Quotas};
 pub use reconcile::Reconciler;
@@ -252,6 +254,7 @@ pub struct Panel {
     pub image_watches: ImageWatches,
     pub ci_trusts: CiTrusts,
     pub webhooks: Webhooks,
+    pub previews: Previews,
     pub inbox: Inbox,
     pub uploads: Uploads,
     pub releases: Releases,
@@ -353,6 +356,7 @@ impl Panel {
             sources: Sources::new(ground.clone()),
             image_watches: ImageWatches::new(ground.clone()),
             webhooks: Webhooks::new(ground.clone()),
+            previews: Previews::new(ground.clone()),
             inbox: Inbox::new(ground.clone()),
             uploads: Uploads::new(ground.clone()),
             releases: Releases::new(ground.clone()),
@@ -396,6 +400,8 @@ impl Panel {
             image_watcher: ImageWatcher::new(ground.clone()),
             quota_keeper: QuotaKeeper::new(ground.clone()),
             quotas: ground.wakes.quotas.clone(),
+            previewer: Previewer::new(ground.clone()),
+            previews: ground.wakes.previews.clone(),
             catalogs: CatalogReader::new(ground.clone(), self.shelves.clone()),
             notices: Notices::new(self.access.clone(), ground.clone()),
             postman: Postman::new(ground.clone()),
@@ -445,6 +451,8 @@ pub struct PanelJobs {
     pub image_watcher: ImageWatcher,
     pub quota_keeper: QuotaKeeper,
     pub quotas: jobs::Wake,
+    pub previewer: Previewer,
+    pub previews: jobs::Wake,
     pub catalogs: CatalogReader,
     pub notices: Notices,
     pub postman: Postman,

@@ -221,7 +221,7 @@ impl Projects {
 }
 
 /// Freeze windows go with their environment.
-fn forget_freezes(store: &Store, environment: &EnvironmentId, mut batch: Batch) -> Result<Batch> {
+pub(crate) fn forget_freezes(store: &Store, environment: &EnvironmentId, mut batch: Batch) -> Result<Batch> {
     for freeze in store
         .freezes
         .list()?

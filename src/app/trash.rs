@@ -10,7 +10,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use store::Batch;
-use types::{Action, Actor, App, Error, Fact, HostPattern, Kind, Phase, Release, Removal, Result, Source, VolumeId, report};
+use types::{Action, Actor, App, AppId, Error, Fact, HostPattern, Kind, Phase, Release, Removal, Result, Source, VolumeId, report};
 
 /// What deleting an app would do.
 #[derive(Debug, Clone)]
@@ -104,30 +104,7 @@ impl Trash {
         let ground = &self.ground;
         let app = find_app(ground, actor, Action::Delete, app)?;
         not_trashed(&app)?;
-        let mut stored = ground.store.apps.get(app.id.as_str())?;
-        stored.trashed_at = Some(ground.world.now());
-        let mut batch = Batch::new().save(stored);
-        for domain in ground.store.domains.list()?.iter().filter(|domain| domain.app == app.id) {
-            batch = batch.remove(domain);
-        }
-        for mut deployment in ground
-            .store
-            .deployments
-            .prefix(&format!("{}/", app.id))?
-            .into_iter()
-            .filter(|d| !d.phase.is_final())
-        {
-            deployment.cancel_requested = true;
-            if deployment.phase == Phase::Queued {
-                deployment.enter(Phase::Cancelled, ground.world.now());
-            }
-            ground.running.cancel(&deployment.id);
-            batch = batch.save(deployment);
-        }
-        ground.store.commit(batch).await?;
-        crate::job_runs::end_all(ground, &app.id)?;
-        ground.wake_reconcile();
-        ground.wake_deploy();
+        put_away(ground, &app.id).await?;
         ground
             .events
             .emit(
@@ -231,6 +208,35 @@ impl Trash {
     }
 }
 
+/// Its containers stop, its deployments end, its domains are free.
+pub(crate) async fn put_away(ground: &Ground, app: &AppId) -> Result<()> {
+    let mut stored = ground.store.apps.get(app.as_str())?;
+    stored.trashed_at = Some(ground.world.now());
+    let mut batch = Batch::new().save(stored);
+    for domain in ground.store.domains.list()?.iter().filter(|domain| domain.app == *app) {
+        batch = batch.remove(domain);
+    }
+    for mut deployment in ground
+        .store
+        .deployments
+        .prefix(&format!("{app}/"))?
+        .into_iter()
+        .filter(|d| !d.phase.is_final())
+    {
+        deployment.cancel_requested = true;
+        if deployment.phase == Phase::Queued {
+            deployment.enter(Phase::Cancelled, ground.world.now());
+        }
+        ground.running.cancel(&deployment.id);
+        batch = batch.save(deployment);
+    }
+    ground.store.commit(batch).await?;
+    crate::job_runs::end_all(ground, app)?;
+    ground.wake_reconcile();
+    ground.wake_deploy();
+    Ok(())
+}
+
 pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<()> {
     let store = &ground.store;
     for container in ground
@@ -287,6 +293,7 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     if let Some(watch) = &store.image_watches.find(app.id.as_str())? {
         batch = batch.remove(watch);
     }
+    batch = crate::previews::forget(ground, &app.id, batch)?;
     let webhook = store.webhooks.find(app.id.as_str())?;
     if let Some(webhook) = &webhook {
         batch = batch.remove(webhook);

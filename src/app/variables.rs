@@ -12,7 +12,7 @@ use crate::{
     ground::Ground,
     releases::Difference,
 };
-use levels::{Owner, above, check_circles, find_owner, of_app, own_variables};
+use levels::{Kept, Owner, above, check_circles, find_owner, of_app, own_variables};
 use references::{Given, Level};
 use std::{collections::BTreeMap, sync::Arc};
 use store::{Batch, Stored};
@@ -265,6 +265,13 @@ impl Variables {
         let ground = &self.ground;
         let mut found: BTreeMap<VariableKey, VariableView> = BTreeMap::new();
         let mut owners = vec![owner.owner.clone()];
+        let kept = match &owner.owner {
+            VariableOwner::Environment(environment) => Some(Kept::of(ground, environment)?),
+            VariableOwner::App(app) | VariableOwner::Service { app, .. } => {
+                Some(Kept::of(ground, &ground.store.apps.get(app.as_str())?.environment)?)
+            }
+            VariableOwner::Organization(_) | VariableOwner::Project(_) => None,
+        };
         if inherited {
             owners.extend(above(ground, &owner.owner)?);
         }
@@ -273,7 +280,7 @@ impl Variables {
             let from = if is_own { owner.words.clone() } else { self.words_of(&one)? };
             for stored in own_variables(ground, &one)? {
                 let variable = stored.value;
-                if found.contains_key(&variable.key) {
+                if found.contains_key(&variable.key) || kept.as_ref().is_some_and(|kept| !kept.has(&variable)) {
                     continue;
                 }
                 let shown = reveal || !variable.secret;
@@ -590,6 +597,7 @@ pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
         ground.redactor.learn(&ground.store.unseal(&webhook.secret)?);
     }
     crate::forges::teach_redactor(ground)?;
+    crate::previews::teach_redactor(ground)?;
     for registry in ground.store.registries.list()? {
         ground.redactor.learn(&ground.store.unseal(&registry.password)?);
     }

@@ -217,9 +217,11 @@ impl Webhooks {
         let secret = ground.store.unseal(&stored.secret)?;
         let connection = connection_of(ground, &repository)?;
         let api = access::api(ground, &connection, &repository.path).await?;
+        let rules = ground.store.preview_rules.find(stored.app.as_str())?;
+        let requests = rules.is_some_and(|rules| rules.enabled);
         let known = stored.registered.as_ref().filter(|known| known.repository == repository);
         let hook = api
-            .hook_save(&repository.path, known.map(|known| known.hook.as_str()), &url, &secret)
+            .hook_save(&repository.path, known.map(|known| known.hook.as_str()), &url, &secret, requests)
             .await?;
         let registered = RegisteredHook {
             repository,

@@ -5,7 +5,7 @@ use crate::{
     failure::{Failure, Result},
     files, forges, freezes, identity_providers, image_watches, logs, mail, organizations,
     output::Output,
-    passkeys, projects, quotas, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
+    passkeys, previews, projects, quotas, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
     variables, volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
@@ -155,6 +155,9 @@ pub enum Command {
     /// Newer images under an app's tags: told or deployed by themselves
     #[command(subcommand)]
     ImageWatch(image_watches::Command),
+    /// Previews of pull requests: each runs in an environment of its own while it is open
+    #[command(subcommand, visible_alias = "previews")]
+    Preview(previews::Command),
     /// Domains that lead to apps
     #[command(subcommand)]
     Domain(domains::Command),
@@ -283,6 +286,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Webhook(command) => webhooks::run(context, command).await,
         Command::CiTrust(command) => ci_trusts::run(context, command).await,
         Command::ImageWatch(command) => image_watches::run(context, command).await,
+        Command::Preview(command) => previews::run(context, command).await,
         Command::Domain(command) => domains::run(context, command).await,
         Command::Edge(command) => edge::run(context, command).await,
         Command::Port(command) => edge::port(context, command).await,
@@ -400,6 +404,11 @@ mod tests {
             "serverkit ssh blog -- ls -la /",
             "serverkit run blog -- python manage.py migrate --plan",
             "serverkit run blog --service web --limit 10m --detach -- sh -c 'true'",
+            "serverkit preview list blog",
+            "serverkit preview set blog --on --most 3 --days 7 --memory 256m --only-label preview --database db --data copy",
+            "serverkit preview set blog --env GREETING=hello --secret-env TOKEN=x --unset-env OLD --give-secret API_KEY",
+            "serverkit preview approve blog 7 --commit 0123456789012345678901234567890123456789",
+            "serverkit preview remove blog 7 --yes",
             "serverkit job list blog",
             "serverkit job create blog tidy --at @daily --zone Europe/Berlin --limit 10m --overlap queue --missed run -- tidy --all",
             "serverkit job update blog tidy --off",

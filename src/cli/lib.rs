@@ -60,6 +60,7 @@ mod organizations;
 mod output;
 mod passkeys;
 mod policies;
+mod previews;
 mod progress;
 mod projects;
 mod quotas;

@@ -172,7 +172,8 @@ async fn inbox(context: &Context, name: &str) -> Result {
         let now = SystemClock.now();
         for delivery in &list.items {
             let tone = match delivery.decision {
-                Decision::Deployed | Decision::Ping => Tone::Good,
+                Decision::Deployed | Decision::Ping | Decision::PreviewMade | Decision::PreviewRenewed => Tone::Good,
+                Decision::PreviewWaits | Decision::PreviewFull => Tone::Warn,
                 Decision::BadSignature | Decision::Unreadable | Decision::Failed => Tone::Bad,
                 _ => Tone::Plain,
             };

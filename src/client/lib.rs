@@ -52,6 +52,7 @@ mod generated {
             EdgeOptionsPatch = ::serde_json::Value,
             ApiLimitsPatch = ::serde_json::Value,
             ForgePatch = ::serde_json::Value,
+            PreviewRulesPatch = ::serde_json::Value,
             WebhookPatch = ::serde_json::Value,
         },
         convert = {

@@ -57,6 +57,7 @@ mod networks;
 mod nodes;
 mod passkeys;
 mod quotas;
+mod previews;
 mod registries;
 mod releases;
 mod rights;

@@ -262,6 +262,10 @@ collections! {
     webhooks: types::Webhook,
     /// By `<app>/<id>`. Claims: the id, and the forge's own.
     deliveries: types::Delivery,
+    /// By app.
+    preview_rules: types::PreviewRules,
+    /// By `<app>/<number>`. Claim: the environment that was made for it.
+    previews: types::Preview,
     /// Claim: `<environment>/<name>`.
     volumes: Volume,
     /// By environment. Claim: the subnet.

@@ -447,6 +447,22 @@ pub enum Fact {
         delivery: DeliveryId,
         why: String,
     },
+    /// A preview of a pull request was made, renewed, allowed or removed.
+    PreviewMoved {
+        app: AppId,
+        name: String,
+        /// Of the request.
+        number: u64,
+        /// Such as `renewed`.
+        what: String,
+        why: String,
+    },
+    /// Which pull requests are previewed, and how.
+    PreviewRulesChanged {
+        app: AppId,
+        name: String,
+        what: String,
+    },
     ForgeConnected {
         name: String,
     },
@@ -533,6 +549,8 @@ impl Fact {
             | Fact::NewerImageFound { app, .. }
             | Fact::WebhookChanged { app, .. }
             | Fact::DeliveryDecided { app, .. }
+            | Fact::PreviewMoved { app, .. }
+            | Fact::PreviewRulesChanged { app, .. }
             | Fact::TemplateUpdated { app, .. }
             | Fact::DeploymentMoved { app, .. } => Some(app),
             _ => None,
@@ -775,6 +793,13 @@ impl Fact {
                 ..
             } => format!("could not tell the forge of {name} #{number}: {why}"),
             Fact::ForgeTold { name, number, .. } => format!("told the forge of {name} #{number}"),
+            Fact::PreviewMoved {
+                name, number, what, why, ..
+            } => {
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                format!("{what} the preview of #{number} of {name}{why}")
+            }
+            Fact::PreviewRulesChanged { name, what, .. } => format!("{what} the previews of {name}"),
             Fact::ForgeConnected { name } => format!("connected the forge {name}"),
             Fact::ForgeChanged { name, what } => format!("{what} of the forge {name}"),
             Fact::ForgeRemoved { name } => format!("removed the connection to the forge {name}"),

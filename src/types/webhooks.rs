@@ -191,6 +191,18 @@ pub enum Decision {
     Held,
     /// It waited, and was decided on anew when the freeze ended.
     Released,
+    /// A preview of a pull request is to be made.
+    PreviewMade,
+    /// A preview gets the newest commit.
+    PreviewRenewed,
+    /// A preview is to be removed.
+    PreviewRemoved,
+    /// A pull request from a fork waits for somebody who allows it.
+    PreviewWaits,
+    /// There are as many previews as there may be.
+    PreviewFull,
+    /// The labels of a pull request leave it out.
+    PreviewLeftOut,
     /// It should deploy and cannot.
     Failed,
 }

@@ -6,6 +6,8 @@
 //
 //   GET  /test/seen           what was asked, and what was wrong with it
 //   POST /test/next           {status, body, headers, times, path}: how the next requests (to a path with this in it) are answered
+//   POST /test/open           {forge, repository, numbers}: which pull requests are open
+//   POST /test/uncomment      {id}: somebody deletes a comment
 //   GET  /test/key            the private key of the GitHub App 77
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -28,6 +30,9 @@ const refreshing = new Set();
 /** What there is, by forge and repository. */
 const hooks = new Map();
 const statuses = [];
+/** Numbers of open pull requests, by forge and repository. */
+const open = new Map();
+const comments = [];
 const deployments = [];
 
 const NAMES = Array.from({ length: 120 }, (_, at) => (at ? `site-${String(at).padStart(3, '0')}` : 'blog'));
@@ -59,9 +64,12 @@ const OTHERS = {
   gitlab: [
     ['GET', /^\/user$/], ['GET', /^\/projects$/, ['membership', 'simple', 'search', 'search_namespaces', 'order_by', 'per_page', 'page']], ['GET', /^\/groups\/[^/]+\/projects$/, ['simple', 'search', 'order_by', 'include_subgroups', 'per_page', 'page']],
     ['GET', /^\/projects\/[^/]+$/], ['GET', /^\/projects\/[^/]+\/repository\/branches$/, ['search', 'per_page', 'page']], ['GET', /^\/projects\/[^/]+\/hooks$/, ['per_page', 'page']],
-    ['POST', /^\/projects\/[^/]+\/hooks$/, [], object({ url: text, token: text, push_events: flag, tag_push_events: flag, enable_ssl_verification: flag }, ['url'])],
-    ['PUT', /^\/projects\/[^/]+\/hooks\/\d+$/, [], object({ url: text, token: text, push_events: flag, tag_push_events: flag, enable_ssl_verification: flag }, ['url'])],
+    ['POST', /^\/projects\/[^/]+\/hooks$/, [], object({ url: text, token: text, push_events: flag, tag_push_events: flag, merge_requests_events: flag, enable_ssl_verification: flag }, ['url'])],
+    ['PUT', /^\/projects\/[^/]+\/hooks\/\d+$/, [], object({ url: text, token: text, push_events: flag, tag_push_events: flag, merge_requests_events: flag, enable_ssl_verification: flag }, ['url'])],
     ['DELETE', /^\/projects\/[^/]+\/hooks\/\d+$/],
+    ['GET', /^\/projects\/[^/]+\/merge_requests$/, ['state', 'per_page', 'page']],
+    ['POST', /^\/projects\/[^/]+\/merge_requests\/\d+\/notes$/, [], object({ body: text }, ['body'])],
+    ['PUT', /^\/projects\/[^/]+\/merge_requests\/\d+\/notes\/\d+$/, [], object({ body: text }, ['body'])],
     ['POST', /^\/projects\/[^/]+\/statuses\/[0-9a-f]{40}$/, [], object({ state: { enum: ['pending', 'running', 'success', 'failed', 'canceled', 'skipped'] }, name: text, target_url: text, description: { type: 'string', maxLength: 255 } }, ['state'])],
   ],
   bitbucket: [
@@ -69,6 +77,9 @@ const OTHERS = {
     ['POST', /^\/repositories\/[^/]+\/[^/]+\/hooks$/, [], object({ description: text, url: text, secret: text, active: flag, events: { type: 'array', items: text } }, ['url', 'events'])],
     ['PUT', /^\/repositories\/[^/]+\/[^/]+\/hooks\/[^/]+$/, [], object({ description: text, url: text, secret: text, active: flag, events: { type: 'array', items: text } }, ['url', 'events'])],
     ['DELETE', /^\/repositories\/[^/]+\/[^/]+\/hooks\/[^/]+$/],
+    ['GET', /^\/repositories\/[^/]+\/[^/]+\/pullrequests$/, ['state', 'pagelen', 'page']],
+    ['POST', /^\/repositories\/[^/]+\/[^/]+\/pullrequests\/\d+\/comments$/, [], object({ content: object({ raw: text }, ['raw']) }, ['content'])],
+    ['PUT', /^\/repositories\/[^/]+\/[^/]+\/pullrequests\/\d+\/comments\/\d+$/, [], object({ content: object({ raw: text }, ['raw']) }, ['content'])],
     ['POST', /^\/repositories\/[^/]+\/[^/]+\/commit\/[0-9a-f]{40}\/statuses\/build$/, [], object({ key: { type: 'string', maxLength: 40 }, state: { enum: ['INPROGRESS', 'SUCCESSFUL', 'FAILED', 'STOPPED'] }, name: text, url: text, description: text }, ['key', 'state', 'url'])],
   ],
   gitea: [
@@ -77,6 +88,9 @@ const OTHERS = {
     ['POST', /^\/repos\/[^/]+\/[^/]+\/hooks$/, [], object({ type: { enum: ['gitea', 'gogs', 'slack', 'discord'] }, config: { type: 'object' }, events: { type: 'array', items: text }, active: flag }, ['type', 'config'])],
     ['PATCH', /^\/repos\/[^/]+\/[^/]+\/hooks\/\d+$/, [], object({ config: { type: 'object' }, events: { type: 'array', items: text }, active: flag }, [])],
     ['DELETE', /^\/repos\/[^/]+\/[^/]+\/hooks\/\d+$/],
+    ['GET', /^\/repos\/[^/]+\/[^/]+\/pulls$/, ['state', 'limit', 'page']],
+    ['POST', /^\/repos\/[^/]+\/[^/]+\/issues\/\d+\/comments$/, [], object({ body: text }, ['body'])],
+    ['PATCH', /^\/repos\/[^/]+\/[^/]+\/issues\/comments\/\d+$/, [], object({ body: text }, ['body'])],
     ['POST', /^\/repos\/[^/]+\/[^/]+\/statuses\/[0-9a-f]{40}$/, [], object({ state: { enum: ['pending', 'success', 'error', 'failure', 'warning'] }, target_url: text, description: text, context: text }, ['state'])],
   ],
 };
@@ -160,6 +174,16 @@ function answered(forge, method, path, url, body, as) {
     Object.assign(one.body, body);
     return [200, shown(one)];
   }
+  if (['pulls', 'merge_requests', 'pullrequests', 'issues'].includes(rest[0])) {
+    const shown = (one) => ({ github: { number: one }, gitea: { number: one }, gitlab: { iid: one }, bitbucket: { id: one } }[forge]);
+    if (method === 'GET') return paged(forge, '', url, (open.get(place) ?? []).map(shown));
+    const said = forge === 'bitbucket' ? body.content.raw : body.body;
+    if (method === 'POST') { comments.push({ id: comments.length + 500, place, number: Number(rest[1]), texts: [said] }); return [201, { id: comments.at(-1).id }]; }
+    const one = comments.find((other) => String(other.id) === rest.at(-1) && other.place === place && !other.gone);
+    if (!one) return [404, { message: 'Not Found' }];
+    one.texts.push(said);
+    return [200, { id: one.id }];
+  }
   if (rest[0] === 'deployments') {
     if (rest.length === 1) { deployments.push({ id: deployments.length + 900, ...body, states: [] }); return [201, { id: deployments.at(-1).id }]; }
     const one = deployments.find((other) => String(other.id) === rest[1]);
@@ -212,8 +236,10 @@ async function handle(request, response) {
   for await (const chunk of request) chunks.push(chunk);
   const raw = Buffer.concat(chunks).toString();
   const send = (status, body, headers = {}) => { response.writeHead(status, { 'content-type': 'application/json', ...headers }); response.end(body === null ? '' : typeof body === 'string' ? body : JSON.stringify(body)); };
-  if (url.pathname === '/test/seen') { send(200, { seen, statuses, deployments, hooks: Object.fromEntries(hooks), installationTokens, accessTokens }); return; }
+  if (url.pathname === '/test/seen') { send(200, { seen, statuses, deployments, comments, hooks: Object.fromEntries(hooks), installationTokens, accessTokens }); return; }
   if (url.pathname === '/test/next') { next = { times: 1, status: 500, body: {}, headers: {}, path: '', ...JSON.parse(raw) }; send(200, {}); return; }
+  if (url.pathname === '/test/open') { const { forge, repository: id, numbers } = JSON.parse(raw); open.set(`${forge} ${id}`, numbers); send(200, {}); return; }
+  if (url.pathname === '/test/uncomment') { const { id } = JSON.parse(raw); comments.find((one) => one.id === id).gone = true; send(200, {}); return; }
   if (url.pathname === '/test/code') { const { code, lasts } = JSON.parse(raw); codes.set(code, lasts ?? 7200); send(200, {}); return; }
   if (url.pathname === '/test/key') { send(200, { key: keys.privateKey }); return; }
   const forge = Object.keys(ROOTS).find((one) => url.pathname.startsWith(`/${one}/`));

@@ -4,11 +4,12 @@ use super::references::{Given, Level, Resolved, resolve};
 use crate::{
     apps::find_app,
     ground::Ground,
+    previews,
     projects::{find_environment, find_project},
 };
 use std::collections::BTreeMap;
 use store::Stored;
-use types::{Action, Actor, App, AppId, Error, Kind, Result, Secret, Variable, VariableKey, VariableOwner, VariableScope};
+use types::{Action, Actor, App, AppId, EnvironmentId, Error, Kind, Result, Secret, Variable, VariableKey, VariableOwner, VariableScope};
 
 /// Somebody who has variables, found by what people call it.
 #[derive(Debug, Clone)]
@@ -136,12 +137,16 @@ pub(crate) fn own_variables(ground: &Ground, owner: &VariableOwner) -> Result<Ve
 }
 
 pub(crate) fn level_of(ground: &Ground, owner: &VariableOwner) -> Result<Level> {
-    let given = |variable: Stored<Variable>| {
+    level(ground, &own_variables(ground, owner)?)
+}
+
+fn level(ground: &Ground, own: &[Stored<Variable>]) -> Result<Level> {
+    let given = |variable: &Stored<Variable>| {
         let text = ground.store.unseal(&variable.value.value)?.expose_str().map(str::to_owned);
         let secret = variable.secret;
-        Ok((variable.value.key, Given { text, secret }))
+        Ok((variable.key.clone(), Given { text, secret }))
     };
-    own_variables(ground, owner)?.into_iter().map(given).collect()
+    own.iter().map(given).collect()
 }
 
 /// A variable as an app has it.
@@ -159,7 +164,23 @@ pub(crate) struct Effective {
 
 /// All variables of an app, of its own and inherited, by key. Fails with `Invalid` for a circle.
 pub(crate) fn effective(ground: &Ground, app: &App) -> Result<Vec<Effective>> {
-    gathered(ground, &chain(app))
+    gathered(ground, &chain(app), &Kept::of(ground, &app.environment)?)
+}
+
+/// What a preview has of what it inherits: no secrets, save those that its owner has marked. Its own are its own.
+pub(crate) struct Kept(Option<Vec<VariableKey>>);
+
+impl Kept {
+    pub fn of(ground: &Ground, environment: &EnvironmentId) -> Result<Kept> {
+        previews::shared_secrets(ground, environment).map(Kept)
+    }
+    pub fn has(&self, variable: &Variable) -> bool {
+        let shared = matches!(variable.owner, VariableOwner::Organization(_) | VariableOwner::Project(_));
+        match &self.0 {
+            Some(marked) if shared && variable.secret => marked.contains(&variable.key),
+            _ => true,
+        }
+    }
 }
 
 /// Those of one service alone, which may refer to all that its app has.
@@ -174,19 +195,23 @@ pub(crate) fn of_service(ground: &Ground, app: &App, service: &str) -> Result<Ve
     }
     let mut owners = vec![own];
     owners.extend(chain(app));
-    let mut all = gathered(ground, &owners)?;
+    let mut all = gathered(ground, &owners, &Kept::of(ground, &app.environment)?)?;
     all.retain(|one| keys.contains(&one.key));
     Ok(all)
 }
 
-fn gathered(ground: &Ground, owners: &[VariableOwner]) -> Result<Vec<Effective>> {
+fn gathered(ground: &Ground, owners: &[VariableOwner], kept: &Kept) -> Result<Vec<Effective>> {
     let mut nearest: BTreeMap<VariableKey, Variable> = BTreeMap::new();
     let mut levels = Vec::new();
     for owner in owners {
-        for stored in own_variables(ground, owner)? {
+        let own: Vec<_> = own_variables(ground, owner)?
+            .into_iter()
+            .filter(|stored| kept.has(stored))
+            .collect();
+        levels.push(level(ground, &own)?);
+        for stored in own {
             nearest.entry(stored.key.clone()).or_insert(stored.value);
         }
-        levels.push(level_of(ground, owner)?);
     }
     let mut resolved = resolve(&levels.iter().collect::<Vec<_>>())?;
     let mut all = Vec::new();

@@ -3,7 +3,7 @@
 //! Lists over all workspaces are on their way out there, so a connection is to one workspace. Bitbucket Data Center has
 //! another API and is none of this.
 
-use super::{ForgeApi, ForgeBranch, Found, Repository, SHOWN, Speaks, Status, short, strange};
+use super::{ForgeApi, ForgeBranch, Found, Hook, Repository, SHOWN, Speaks, Status, short, strange};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -76,8 +76,18 @@ impl Speaks for Bitbucket {
         Ok(all.iter().filter_map(hook).collect())
     }
 
-    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, url: &str, secret: &str) -> Result<String> {
-        let body = json!({"description": "serverkit", "url": url, "secret": secret, "active": true, "events": ["repo:push"]});
+    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, hook: &Hook<'_>) -> Result<String> {
+        let Hook { url, secret, requests } = *hook;
+        let mut events = vec!["repo:push"];
+        if requests {
+            events.extend([
+                "pullrequest:created",
+                "pullrequest:updated",
+                "pullrequest:fulfilled",
+                "pullrequest:rejected",
+            ]);
+        }
+        let body = json!({"description": "serverkit", "url": url, "secret": secret, "active": true, "events": events});
         let path = format!("repositories/{path}/hooks");
         let made = match known {
             Some(id) => api.web.send(Method::PUT, &format!("{path}/{}", uuid(id)), &body).await?,
@@ -107,6 +117,25 @@ impl Speaks for Bitbucket {
             .post(&format!("repositories/{path}/commit/{commit}/statuses/build"), &body)
             .await
             .map(drop)
+    }
+
+    async fn open_requests(&self, api: &ForgeApi, path: &RepositoryPath) -> Result<Found<u64>> {
+        let (path, query) = (format!("repositories/{path}/pullrequests"), [("pagelen", "50"), ("state", "OPEN")]);
+        let (all, more) = api.web.list(&path, &query, values, usize::MAX).await?;
+        Ok(ForgeApi::numbers(&all, more, "id"))
+    }
+
+    async fn comment_save(&self, api: &ForgeApi, path: &RepositoryPath, number: u64, known: Option<&str>, text: &str) -> Result<String> {
+        let (path, body) = (
+            format!("repositories/{path}/pullrequests/{number}/comments"),
+            json!({"content": {"raw": text}}),
+        );
+        let made = match known {
+            Some(id) => api.web.send(Method::PUT, &format!("{path}/{id}"), &body).await?,
+            None => api.web.post(&path, &body).await?,
+        };
+        let id = made["id"].as_u64().map(|id| id.to_string());
+        id.ok_or_else(|| strange(Forge::Bitbucket, "`id`"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The REST API of Gitea and Forgejo, version 1. Source: docs.gitea.com/api, forgejo.org/docs/latest/user/api-usage
 
-use super::{ForgeApi, ForgeBranch, Found, Repository, SHOWN, Speaks, Status, short, strange};
+use super::{ForgeApi, ForgeBranch, Found, Hook, Repository, SHOWN, Speaks, Status, short, strange};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -62,12 +62,14 @@ impl Speaks for Gitea {
         Ok(all.iter().filter_map(hook).collect())
     }
 
-    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, url: &str, secret: &str) -> Result<String> {
+    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, hook: &Hook<'_>) -> Result<String> {
+        let Hook { url, secret, requests } = *hook;
+        let events = if requests { vec!["push", "pull_request"] } else { vec!["push"] };
         let config = json!({"url": url, "content_type": "json", "secret": secret});
-        let body = json!({"type": "gitea", "config": config, "events": ["push"], "active": true});
+        let body = json!({"type": "gitea", "config": config, "events": events, "active": true});
         let made = match known {
             Some(id) => {
-                let change = json!({"config": config, "events": ["push"], "active": true});
+                let change = json!({"config": config, "events": events, "active": true});
                 api.web.send(Method::PATCH, &format!("repos/{path}/hooks/{id}"), &change).await?
             }
             None => api.web.post(&format!("repos/{path}/hooks"), &body).await?,
@@ -91,6 +93,27 @@ impl Speaks for Gitea {
             "state": state, "target_url": status.link, "description": short(status.words, 255), "context": status.context,
         });
         api.web.post(&format!("repos/{path}/statuses/{commit}"), &body).await.map(drop)
+    }
+
+    async fn open_requests(&self, api: &ForgeApi, path: &RepositoryPath) -> Result<Found<u64>> {
+        let (path, query) = (format!("repos/{path}/pulls"), [FIFTY, ("state", "open")]);
+        let (all, more) = api.web.list(&path, &query, Value::as_array, usize::MAX).await?;
+        Ok(ForgeApi::numbers(&all, more, "number"))
+    }
+
+    async fn comment_save(&self, api: &ForgeApi, path: &RepositoryPath, number: u64, known: Option<&str>, text: &str) -> Result<String> {
+        let body = json!({"body": text});
+        let made = match known {
+            Some(id) => {
+                let path = format!("repos/{path}/issues/comments/{id}");
+                api.web.send(Method::PATCH, &path, &body).await?
+            }
+            None => api.web.post(&format!("repos/{path}/issues/{number}/comments"), &body).await?,
+        };
+        made["id"]
+            .as_u64()
+            .map(|id| id.to_string())
+            .ok_or_else(|| strange(Forge::Gitea, "`id`"))
     }
 }
 

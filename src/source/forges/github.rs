@@ -1,6 +1,6 @@
 //! GitHub's REST API, version 2022-11-28, also of GitHub Enterprise Server. Source: docs.github.com/rest
 
-use super::{ForgeApi, ForgeBranch, Found, Repository, SHOWN, Speaks, Status, short, strange};
+use super::{ForgeApi, ForgeBranch, Found, Hook, Repository, SHOWN, Speaks, Status, short, strange};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -68,9 +68,11 @@ impl Speaks for Github {
         Ok(all.iter().filter_map(hook).collect())
     }
 
-    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, url: &str, secret: &str) -> Result<String> {
+    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, hook: &Hook<'_>) -> Result<String> {
+        let Hook { url, secret, requests } = *hook;
+        let events = if requests { vec!["push", "pull_request"] } else { vec!["push"] };
         let config = json!({"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"});
-        let body = json!({"config": config, "events": ["push"], "active": true});
+        let body = json!({"config": config, "events": events, "active": true});
         let made = match known {
             Some(id) => api.web.send(Method::PATCH, &format!("repos/{path}/hooks/{id}"), &body).await?,
             None => api.web.post(&format!("repos/{path}/hooks"), &body).await?,
@@ -93,6 +95,24 @@ impl Speaks for Github {
             "state": state, "target_url": status.link, "description": short(status.words, 140), "context": status.context,
         });
         api.web.post(&format!("repos/{path}/statuses/{commit}"), &body).await.map(drop)
+    }
+
+    async fn open_requests(&self, api: &ForgeApi, path: &RepositoryPath) -> Result<Found<u64>> {
+        let (path, query) = (format!("repos/{path}/pulls"), [HUNDRED, ("state", "open")]);
+        let (all, more) = api.web.list(&path, &query, Value::as_array, usize::MAX).await?;
+        Ok(ForgeApi::numbers(&all, more, "number"))
+    }
+
+    async fn comment_save(&self, api: &ForgeApi, path: &RepositoryPath, number: u64, known: Option<&str>, text: &str) -> Result<String> {
+        let body = json!({"body": text});
+        let made = match known {
+            Some(id) => {
+                let path = format!("repos/{path}/issues/comments/{id}");
+                api.web.send(Method::PATCH, &path, &body).await?
+            }
+            None => api.web.post(&format!("repos/{path}/issues/{number}/comments"), &body).await?,
+        };
+        id(&made)
     }
 }
 

@@ -1,6 +1,6 @@
 //! GitLab's REST API, version 4. Source: docs.gitlab.com/api
 
-use super::{ForgeApi, ForgeBranch, Found, Repository, SHOWN, Speaks, Status, short, strange};
+use super::{ForgeApi, ForgeBranch, Found, Hook, Repository, SHOWN, Speaks, Status, short, strange};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -74,9 +74,11 @@ impl Speaks for Gitlab {
         Ok(all.iter().filter_map(hook).collect())
     }
 
-    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, url: &str, secret: &str) -> Result<String> {
+    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, hook: &Hook<'_>) -> Result<String> {
+        let Hook { url, secret, requests } = *hook;
         let body = json!({
             "url": url, "token": secret, "push_events": true, "tag_push_events": true, "enable_ssl_verification": true,
+            "merge_requests_events": requests,
         });
         let path = format!("{}/hooks", project(path));
         let made = match known {
@@ -102,6 +104,22 @@ impl Speaks for Gitlab {
             "state": state, "name": status.context, "target_url": status.link, "description": short(status.words, 255),
         });
         api.web.post(&format!("{}/statuses/{commit}", project(path)), &body).await.map(drop)
+    }
+
+    async fn open_requests(&self, api: &ForgeApi, path: &RepositoryPath) -> Result<Found<u64>> {
+        let (path, query) = (format!("{}/merge_requests", project(path)), [HUNDRED, ("state", "opened")]);
+        let (all, more) = api.web.list(&path, &query, Value::as_array, usize::MAX).await?;
+        Ok(ForgeApi::numbers(&all, more, "iid"))
+    }
+
+    async fn comment_save(&self, api: &ForgeApi, path: &RepositoryPath, number: u64, known: Option<&str>, text: &str) -> Result<String> {
+        let (path, body) = (format!("{}/merge_requests/{number}/notes", project(path)), json!({"body": text}));
+        let made = match known {
+            Some(id) => api.web.send(Method::PUT, &format!("{path}/{id}"), &body).await?,
+            None => api.web.post(&path, &body).await?,
+        };
+        let id = made["id"].as_u64().map(|id| id.to_string());
+        id.ok_or_else(|| strange(Forge::Gitlab, "`id`"))
     }
 }
 

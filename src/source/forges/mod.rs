@@ -68,6 +68,15 @@ pub struct ForgeBranch {
     pub commit: String,
 }
 
+/// A webhook as it should be.
+#[derive(Debug, Clone, Copy)]
+pub struct Hook<'a> {
+    pub url: &'a str,
+    pub secret: &'a str,
+    /// It tells of pull requests too, not of pushes alone.
+    pub requests: bool,
+}
+
 /// What a forge is to show beside a commit.
 #[derive(Debug, Clone)]
 pub struct Status<'a> {
@@ -95,10 +104,14 @@ trait Speaks: Send + Sync {
     async fn branches(&self, api: &ForgeApi, path: &RepositoryPath, search: &str) -> Result<Found<ForgeBranch>>;
     /// The webhooks of a repository: id and address.
     async fn hooks(&self, api: &ForgeApi, path: &RepositoryPath) -> Result<Vec<(String, String)>>;
-    /// Makes a webhook for pushes, or changes `known`; answers its id.
-    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, url: &str, secret: &str) -> Result<String>;
+    /// Makes a webhook, or changes `known`; answers its id.
+    async fn hook_save(&self, api: &ForgeApi, path: &RepositoryPath, known: Option<&str>, hook: &Hook<'_>) -> Result<String>;
     async fn hook_remove(&self, api: &ForgeApi, path: &RepositoryPath, hook: &str) -> Result<()>;
     async fn tell(&self, api: &ForgeApi, path: &RepositoryPath, commit: &str, status: &Status<'_>) -> Result<()>;
+    /// Numbers of the pull requests that are open.
+    async fn open_requests(&self, api: &ForgeApi, path: &RepositoryPath) -> Result<Found<u64>>;
+    /// Writes a comment beside a pull request, or writes `known` anew; answers its id.
+    async fn comment_save(&self, api: &ForgeApi, path: &RepositoryPath, number: u64, known: Option<&str>, text: &str) -> Result<String>;
 }
 
 fn speaker(forge: Forge) -> &'static dyn Speaks {
@@ -152,13 +165,22 @@ impl ForgeApi {
         speaker(self.forge).branches(self, path, search.trim()).await
     }
 
-    /// Makes a webhook for pushes; in place of `known`, and of one that goes to the same address. Answers the forge's id of it.
-    pub async fn hook_save(&self, path: &RepositoryPath, known: Option<&str>, url: &str, secret: &Secret) -> Result<String> {
+    /// Makes a webhook for pushes, and for pull requests too with `requests`; in place of `known`, and of one that goes to the
+    /// same address. Answers the forge's id of it.
+    pub async fn hook_save(
+        &self,
+        path: &RepositoryPath,
+        known: Option<&str>,
+        url: &str,
+        secret: &Secret,
+        requests: bool,
+    ) -> Result<String> {
         let speaker = speaker(self.forge);
         let there = speaker.hooks(self, path).await?;
         let same = there.iter().find(|(id, to)| Some(id.as_str()) == known || to == url);
         let secret = secret.expose_str().unwrap_or_default();
-        speaker.hook_save(self, path, same.map(|(id, _)| id.as_str()), url, secret).await
+        let hook = Hook { url, secret, requests };
+        speaker.hook_save(self, path, same.map(|(id, _)| id.as_str()), &hook).await
     }
 
     /// One that is gone already is no failure.
@@ -169,6 +191,23 @@ impl ForgeApi {
     /// Shows a state beside a commit.
     pub async fn tell(&self, path: &RepositoryPath, commit: &str, status: &Status<'_>) -> Result<()> {
         speaker(self.forge).tell(self, path, commit, status).await
+    }
+
+    /// Numbers of the pull requests that are open; with `more`, not all of them.
+    pub async fn open_requests(&self, path: &RepositoryPath) -> Result<Found<u64>> {
+        speaker(self.forge).open_requests(self, path).await
+    }
+
+    /// Writes a comment beside a pull request: `known` anew, or a new one where that is gone. Answers its id.
+    pub async fn comment_save(&self, path: &RepositoryPath, number: u64, known: Option<&str>, text: &str) -> Result<String> {
+        let speaker = speaker(self.forge);
+        match speaker.comment_save(self, path, number, known, text).await {
+            // Somebody has deleted it.
+            Err(Error::Invalid { field, .. }) if known.is_some() && field == "repository" => {
+                speaker.comment_save(self, path, number, None, text).await
+            }
+            other => other,
+        }
     }
 
     /// Keeps the forge's own record of a deployment, where it has such: makes it unless `record` is one, sets its state, and
@@ -186,6 +225,15 @@ impl ForgeApi {
         let of_owner =
             |wanted: &str| owner.eq_ignore_ascii_case(wanted) || owner.to_lowercase().starts_with(&format!("{}/", wanted.to_lowercase()));
         self.owner.as_deref().is_none_or(of_owner) && path.to_lowercase().contains(&search.to_lowercase())
+    }
+
+    /// One that cannot be read stands for any that is not there.
+    fn numbers(all: &[serde_json::Value], more: bool, key: &str) -> Found<u64> {
+        let items: Vec<u64> = all.iter().filter_map(|one| one[key].as_u64()).collect();
+        Found {
+            more: more || items.len() < all.len(),
+            items,
+        }
     }
 
     /// At most [`SHOWN`] of what was read; what cannot be read is passed over.

@@ -5,6 +5,7 @@
 //! Center's ("Event payloads"), Gitea's and Forgejo's ("Webhooks").
 
 mod payloads;
+mod requests;
 mod rules;
 mod signatures;
 

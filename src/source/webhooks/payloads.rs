@@ -1,8 +1,8 @@
 //! What a delivery says, in one shape for all forges.
 
-use crate::webhooks::Heard;
+use crate::webhooks::{Heard, requests};
 use serde_json::Value;
-use types::{Forge, Push, Reference};
+use types::{Forge, PullRequest, Push, Reference};
 
 /// More changed files than this are not kept: which ones they were is asked of the repository.
 const MOST_FILES: usize = 3000;
@@ -18,6 +18,8 @@ pub enum What {
     Ping,
     /// At least one; Bitbucket tells of several in one delivery.
     Pushes(Vec<Push>),
+    /// A pull or merge request came, changed or went.
+    Request(Box<PullRequest>),
     /// Something else; how people call it.
     Other(String),
 }
@@ -29,6 +31,10 @@ pub fn read(heard: &Heard, content_type: &str, body: &[u8]) -> Result<What, Stri
     match (heard.forge, event) {
         (Forge::Github | Forge::Gitea, "ping") | (Forge::Bitbucket, "diagnostics:ping") | (Forge::Generic, "ping") => Ok(What::Ping),
         (Forge::Github | Forge::Gitea, "push") => github(&json(content_type, body)?),
+        (Forge::Github | Forge::Gitea, "pull_request") => requests::github(&json(content_type, body)?),
+        (Forge::Gitlab, "Merge Request Hook") => requests::gitlab(&json(content_type, body)?),
+        (Forge::Bitbucket, event) if event.starts_with("pullrequest:") => requests::bitbucket_cloud(event, &json(content_type, body)?),
+        (Forge::Bitbucket, event) if event.starts_with("pr:") => requests::bitbucket_data_center(event, &json(content_type, body)?),
         (Forge::Gitlab, "Push Hook" | "Tag Push Hook") => gitlab(&json(content_type, body)?),
         (Forge::Gitlab, "System Hook") => {
             let body = json(content_type, body)?;
