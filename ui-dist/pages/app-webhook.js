@@ -25,7 +25,7 @@ import { CiTrusts } from '../parts/ci-trusts.js';
 
 const FORGES = { github: 'GitHub', gitlab: 'GitLab', bitbucket: 'Bitbucket', gitea: 'Gitea', generic: 'Signed call', poll: 'Polling' };
 /** @param {Delivery} one */
-const stateOf = (one) => ({ deployed: 'deployed', ping: 'answered', bad_signature: 'refused', unreadable: 'refused', failed: 'failed' }[/** @type {string} */ (one.decision)] ?? 'ignored');
+const stateOf = (one) => ({ deployed: 'deployed', ping: 'answered', preview_made: 'deployed', preview_renewed: 'deployed', preview_removed: 'removing', preview_waits: 'unallowed', preview_full: 'full', bad_signature: 'refused', unreadable: 'refused', failed: 'failed' }[/** @type {string} */ (one.decision)] ?? 'ignored');
 /** @param {Delivery} one */
 const whatOf = (one) => (one.push?.reference ? one.push.reference.replace(/^refs\/(heads|tags)\//, '') : one.event);
 const lines = (/** @type {string} */ text) => text.split('\n').map((line) => line.trim()).filter(Boolean);

@@ -36,6 +36,7 @@ const TABS = [
   ['environment', 'Environment', () => import('./app-environment.js')],
   ['domains', 'Domains', () => import('./app-domains.js')],
   ['webhook', 'Webhook', () => import('./app-webhook.js')],
+  ['previews', 'Previews', () => import('./app-previews.js')],
   ['storage', 'Storage', () => import('./app-storage.js')],
   ['jobs', 'Jobs', () => import('./app-jobs.js')],
   ['terminal', 'Terminal', () => import('./app-terminal.js'), 'developer'],
@@ -69,7 +70,7 @@ export default function AppPage({ params }) {
   const entry = TABS.find(([id]) => id === tab);
   const base = (/** @type {string} */ id) => appPath(shown, id === 'overview' ? '' : id);
   return html`<div class=${`page ${['logs', 'terminal'].includes(tab) ? 'fill' : ''}`}>
-    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([id, , , role]) => (!role || may(role)) && (id !== 'services' || hasServices(shown.source)) && (id !== 'webhook' || ['git', 'image'].includes(shown.source.kind))).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
+    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([id, , , role]) => (!role || may(role)) && (id !== 'services' || hasServices(shown.source)) && (id !== 'webhook' || ['git', 'image'].includes(shown.source.kind)) && (id !== 'previews' || shown.source.kind === 'git')).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
     ${isLocked(shown) ? html`<div class="notice warn middle">${icon('lock')}<span class="grow">Deployments are locked by ${shown.lock?.by}${shown.lock?.until ? html` for ${h(Until, { at: shown.lock.until })}` : null}${shown.lock?.why ? `: ${shown.lock.why}` : '.'}</span>${may('developer') ? h(Act, { label: 'Unlock', small: true, run: async () => putApp(await api.appUnlock(shown.id)) }) : null}</div>` : null}
     ${shown.frozen ? html`<div class="notice warn middle">${icon('circle-pause')}<span class="grow">Deployments are frozen for ${h(Until, { at: shown.frozen.until })}: ${shown.frozen.name}. Pushes wait until then.</span>${has('administer') ? html`<button type="button" class="btn small" onClick=${() => deployAnyway(shown)}>Deploy anyway…</button>` : null}</div>` : null}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
