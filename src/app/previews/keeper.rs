@@ -84,7 +84,7 @@ impl Previewer {
             }
             Ok(making::Step::Deployed) => {
                 done.made.push(called.to_owned());
-                emit(ground, of, request.number, "renewed", format!("deploying {}", request.short())).await;
+                emit(ground, of, request.number, "deployed", request.short().to_owned()).await;
                 None
             }
             Ok(making::Step::Waits(why)) => Some(why),
