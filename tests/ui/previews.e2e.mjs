@@ -81,10 +81,10 @@ test('from the switch to a list of previews', { skip, timeout: 120_000 }, async 
   await page.getByText('Which are made').waitFor();
   await look('app-previews-off');
   await page.locator('label.switch', { hasText: 'Preview pull requests' }).click();
-  await page.getByLabel('Address').fill('pr.example.test');
+  await page.getByLabel('Address', { exact: true }).fill('pr.example.test');
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('must have {number} in it').waitFor();
-  await page.getByLabel('Address').fill('pr-{number}.{app}.{domain}');
+  await page.getByLabel('Address', { exact: true }).fill('pr-{number}.{app}.{domain}');
   await page.getByLabel('At most').fill('2');
   await page.getByLabel('Variables of previews', { exact: false }).first().fill('DEBUG=1\n');
   await page.getByRole('button', { name: 'Save', exact: true }).click();
