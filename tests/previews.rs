@@ -190,6 +190,11 @@ async fn what_becomes_of_requests() {
         "{}",
         preview_of_preview.detail()
     );
+    let passed = panel
+        .patch("/api/v1/apps/blog/webhook", json!({"environments": ["blog-pr-1"]}))
+        .await
+        .expect(422);
+    assert!(passed.detail().contains("is a preview"), "{}", passed.detail());
     // Nothing is sent after this: they go all the same. Without an engine they cannot be taken away, and say so.
     rules(&panel, "blog", json!({"enabled": false})).await;
     preview(&panel, "blog", 1, "going", |one| one["state"] == "going").await;

@@ -4,6 +4,7 @@ use crate::{
     apps::{find_app, not_trashed},
     forges::{access, connection_of, repository_of},
     ground::Ground,
+    previews,
     releases::other_place,
 };
 use source::webhooks::Filter;
@@ -334,6 +335,9 @@ pub(crate) async fn unregister(ground: &Ground, registered: &RegisteredHook) -> 
 fn passed_to(ground: &Ground, actor: &Actor, app: &App, wanted: &str) -> Result<AppId> {
     let other = other_place(ground, actor, Action::Deploy, app, wanted)?;
     let wrong = |why: String| Error::invalid("environments", why);
+    if previews::of_environment(ground, &other.environment)?.is_some() {
+        return Err(wrong(format!("`{wanted}` is a preview, and its pull request renews it")));
+    }
     if !same_repository(app, &other) {
         return Err(wrong(format!("`{wanted}` has its {} from another repository", other.name)));
     }

@@ -2,6 +2,7 @@
 import { html, h, icon, useEffect } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { forges } from '../lib/forges.js';
+import { previews } from '../lib/previews.js';
 import { useResource } from '../lib/resource.js';
 import { apps, putDeployment } from '../lib/live.js';
 import { bytes, exact, plural } from '../lib/format.js';
@@ -82,7 +83,9 @@ async function replay(one, inbox) {
 
 /** @param {{ app: App, webhook: Webhook, saved: (webhook: Webhook) => void }} props */
 function Rules({ app, webhook, saved }) {
-  const others = (apps.value ?? []).filter((one) => one.id !== app.id && one.name === app.name && one.project.id === app.project.id && one.source.kind === 'git');
+  const running = useResource(`app:${app.id}:previews`, () => previews.list(app.id), ['preview_moved']);
+  const isPreview = (/** @type {App} */ one) => (running.value.value ?? []).some((preview) => preview.app?.id === one.id);
+  const others = (apps.value ?? []).filter((one) => one.id !== app.id && !isPreview(one) && one.name === app.name && one.project.id === app.project.id && one.source.kind === 'git');
   const start = { environments: webhook.environments.map((one) => one.app.id), enabled: webhook.enabled, branches: webhook.branches.join('\n'), tags: webhook.tags.join('\n'), paths: webhook.paths.join('\n'), poll: webhook.poll_seconds ? String(webhook.poll_seconds) : '' };
   const form = useForm(start);
   const key = JSON.stringify(start);
