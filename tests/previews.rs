@@ -2,7 +2,7 @@
 //! and requests that are closed while nobody listens.
 
 use crate::{
-    deploy::text,
+    deploy::{app_of, containers, text},
     identity_providers::Peer,
     webhooks::{Hook, app_and_hook, commit},
 };
@@ -479,6 +479,49 @@ async fn docker_a_request_from_its_opening_to_its_end() {
     let certificates = panel.list("/api/v1/certificates").await;
     assert!(certificates.iter().all(|one| !one.to_string().contains("pr-")), "{certificates:?}");
     assert_eq!(panel.visit("blog.test", "/").await.expect(200).text(), "hello one");
+}
+
+#[tokio::test]
+async fn docker_a_preview_with_a_copy_of_data() {
+    let panel = TestPanel::docker().await;
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
+        .await
+        .expect(200);
+    let repository = GitFixture::sample("hello");
+    panel.live_app(app_of("blog", &repository)).await;
+    let mut store = app_of("store", &repository);
+    store["mounts"] = json!([{"volume": "data", "path": "/data"}]);
+    panel.live_app(store).await;
+    panel.visit("store.test", "/write?file=/data/kept&text=precious").await.expect(200);
+    let hook = Hook::of(&panel, "blog").await;
+    rules(
+        &panel,
+        "blog",
+        json!({"enabled": true, "database": {"app": "store", "data": "copy"}}),
+    )
+    .await;
+    repository.git(&["checkout", "-q", "-b", "change-7"]);
+    let head = repository.edit("app.py", "\"one\"", "\"seven\"");
+    assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
+    // What a running one writes is not of one moment.
+    let why = |one: &Value| one["problem"].as_str().is_some_and(|why| why.contains("only while it is stopped"));
+    preview(&panel, "blog", 7, "waiting for the data", why).await;
+    panel.post("/api/v1/apps/store/stop", json!({})).await.expect(202);
+    live(&panel, "blog", 7, &head).await;
+    let apps = panel.list("/api/v1/apps").await;
+    let is_copy = |app: &&Value| app["name"] == "store" && app["environment"]["name"] == "blog-pr-7";
+    let copy = apps.iter().find(is_copy).expect("the copy of the database");
+    let name = containers(copy).pop().expect("it runs");
+    assert_eq!(docker(&docker_host(), &["exec", &name, "cat", "/data/kept"]).unwrap(), "precious");
+    // What the preview writes stays there, and goes with it.
+    assert_eq!(
+        send(&panel, &hook, &request("closed", 7, &head, json!({}))).await.0,
+        "preview_removed"
+    );
+    preview(&panel, "blog", 7, "gone", |one| one["state"] == "gone").await;
+    let volumes = panel.list("/api/v1/volumes").await;
+    assert_eq!(volumes.len(), 1, "{volumes:?}");
 }
 
 /// As the sample app shows bytes.
