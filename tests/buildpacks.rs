@@ -207,7 +207,7 @@ async fn docker_nixpacks_plans_an_app() {
     says(&panel, "express.test", "hello from express").await;
     let log = newest_log(&panel, "express").await;
     assert!(
-        log.contains("building it as Nixpacks") && log.contains("would install what .nixpacks/"),
+        log.contains("building it as Nixpacks") && log.contains("nix-env -if .nixpacks/"),
         "{log}"
     );
     assert!(!log.contains("seven-quiet-otters"), "{log}");
@@ -231,7 +231,7 @@ async fn nixpacks_plans_the_samples() {
         ("static", "nginx"),
     ] {
         let repository = GitFixture::sample(sample);
-        let source = json!({"kind": "git", "url": repository.path(), "build": {"preset": "nixpacks"}});
+        let source = json!({"kind": "git", "url": repository.path(), "build": {"preset": "nixpacks", "start": "./begin"}});
         let seen = panel
             .post("/api/v1/sources/inspect", json!({"source": source}))
             .await
