@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, StreamExt};
 use poem::{
     Body, Endpoint, IntoResponse, Request, Response,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
 };
 use poem_openapi::{error::ParseRequestPayloadError, types::ToJSON};
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -70,7 +70,12 @@ pub(crate) async fn answer<E: Endpoint>(
     if wants_gzip && is_json(&response) {
         response = compressed(response).await;
     }
+    let refused = !response.status().is_success();
     let headers = response.headers_mut();
+    if most.is_none() && refused {
+        // Nobody may have read the body.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if path.starts_with("/api/") {
         set_if_missing(headers, header::CACHE_CONTROL, "no-store");
     }
@@ -83,11 +88,9 @@ fn panicked() -> Failure {
     Failure::from(types::Error::internal("answering", "a handler panicked"))
 }
 
-/// Reads the whole body, up to the limit: what comes later works on bytes.
+/// Reads the whole body, up to the limit: what comes later works on bytes. Those of methods without a meaning for one too: what is left in a connection
+/// has the server end it, and the edge keeps its connections for the requests of others.
 async fn read_body(request: &mut Request, most: usize) -> Answer<Bytes> {
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return Ok(Bytes::new());
-    }
     let body = request.take_body();
     let bytes = match tokio::time::timeout(BODY_TIME, collect(body, most)).await {
         Ok(read) => read?,

@@ -7,7 +7,13 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use node::{Exec, Lines, Node};
 use serde_json::{Value, json};
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 use store::Store;
 use telemetry::{LogStore, Metrics, Redactor};
 use tokio::{
@@ -44,6 +50,9 @@ impl Node for Bare {
     async fn image_digest(&self, _: &str, _: Option<&RegistryLogin>) -> Result<String> {
         none()
     }
+    async fn image_labels(&self, _: &str) -> Result<BTreeMap<String, String>> {
+        none()
+    }
     async fn registry_check(&self, _: &RegistryLogin) -> Result<()> {
         none()
     }
@@ -67,6 +76,12 @@ impl Node for Bare {
     }
     async fn build_cache(&self) -> Result<types::BuildCache> {
         Ok(types::BuildCache::default())
+    }
+    async fn build_cache_records(&self) -> Result<Vec<types::CacheRecord>> {
+        none()
+    }
+    async fn build_cache_remove(&self, _: &str) -> Result<u64> {
+        none()
     }
     async fn build_cache_trim(&self, _: u64) -> Result<u64> {
         Ok(0)
@@ -496,6 +511,36 @@ async fn every_refusal_is_a_problem() {
         let answer = raw(edge.clone(), method, path, headers, body).await;
         assert_eq!(answer.problem().0, status, "{method} {path}: {}", answer.text);
     }
+}
+
+/// The edge keeps its connections to the panel: what one request leaves in one must not end it under the next.
+#[tokio::test]
+async fn a_body_that_nobody_asked_for_does_not_end_the_connection() {
+    let (served, _) = Served::claimed().await;
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
+        let mut stream = UnixStream::connect(served.socket("edge.sock")).await.unwrap();
+        let first = format!("{method} /api/v1/apps HTTP/1.1\r\nhost: panel.test\r\ncontent-length: 12\r\n\r\n{{\"name\": \"\"}}");
+        stream.write_all(first.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !String::from_utf8_lossy(&answer).contains("\r\n\r\n") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "{method}: no answer");
+        }
+        stream
+            .write_all(b"GET /health HTTP/1.1\r\nhost: panel.test\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).await.unwrap();
+        assert!(rest.contains("HTTP/1.1 200"), "{method}: {rest}");
+    }
+    // Where nobody reads, nothing else comes on the connection.
+    let mut stream = UnixStream::connect(served.socket("edge.sock")).await.unwrap();
+    let upload =
+        "PUT /api/v1/apps/blog/upload HTTP/1.1\r\nhost: panel.test\r\ncontent-type: application/zip\r\ncontent-length: 2\r\n\r\nPK";
+    stream.write_all(upload.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 401") && answer.contains("connection: close"), "{answer}");
 }
 
 #[tokio::test]
