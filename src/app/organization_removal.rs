@@ -163,6 +163,9 @@ impl OrganizationRemoval {
         without!(batch, store.roles, one => one.organization == *id);
         without!(batch, store.external_identities, one => one.organization == *id || ids.contains(&one.user));
         without!(batch, store.identity_providers, one => one.organization == *id);
+        without!(batch, store.provisionings, one => one.organization == *id);
+        without!(batch, store.scim_users, one => one.organization == *id);
+        without!(batch, store.scim_groups, one => one.organization == *id);
         without!(batch, store.password_resets, one => one.organization == *id);
         without!(batch, store.devices, one => one.organization == *id);
         batch = proofs(store, id, &staying, batch)?;
@@ -235,6 +238,15 @@ fn proofs(store: &Store, id: &OrganizationId, staying: &Staying, mut batch: Batc
                 batch.save(passkey)
             }
             None => batch.remove(&passkey),
+        };
+    }
+    for mut known in store.known_countries.list()?.into_iter().filter(|one| one.organization == *id) {
+        batch = match home_of(&known.user) {
+            Some(home) => {
+                known.organization = home;
+                batch.save(known)
+            }
+            None => batch.remove(&known),
         };
     }
     Ok(batch)
@@ -315,6 +327,10 @@ fn forgotten(ground: &Ground, id: &OrganizationId) -> Result<Batch> {
     without!(batch, store.dns_providers, one => one.organization == *id);
     without!(batch, store.shared_certificates, one => one.organization == *id);
     without!(batch, store.freezes, one => one.organization == *id);
+    without!(batch, store.ci_trusts, one => one.organization == *id);
+    without!(batch, store.image_watches, one => one.organization == *id);
+    without!(batch, store.preview_rules, one => one.organization == *id);
+    without!(batch, store.previews, one => one.organization == *id);
     without!(batch, store.job_runs, one => one.organization == *id);
     without!(batch, store.quotas, one => one.organization == *id);
     without!(batch, store.meters, one => one.organization == *id);
@@ -404,7 +420,7 @@ mod tests {
             organizations projects environments users sessions second_factors devices passkeys tokens identity_providers
             external_identities invitations roles teams grants memberships apps variables variable_versions registries forges forge_reports
             catalogs catalog_texts releases deployments domains streams certificates shared_certificates dns_providers uploads app_jobs
-            job_runs freezes quotas meters webhooks deliveries volumes networks events letters password_resets
+            job_runs known_countries provisionings scim_users scim_groups ci_trusts image_watches preview_rules previews freezes quotas meters webhooks deliveries volumes networks events letters password_resets
         )
     }
 

@@ -10,7 +10,7 @@ use crate::{
     domains::insert_domain,
     freezes,
     ground::Ground,
-    projects, releases, trash,
+    projects, quotas, releases, trash,
     variables::{self, VariableChange, variables_of},
     volumes::new_volume,
 };
@@ -145,6 +145,7 @@ async fn hand_over(ground: &Ground, mut app: Stored<App>, mut stored: Stored<Pre
     app.updated_at = ground.world.now();
     let (by, wanted) = (stored.by.clone(), Wanted::Reference(head.parse()?));
     let cause = if app.deployments == 0 { Cause::Created } else { Cause::Manual };
+    quotas::may_deploy(ground, &app, &cause)?;
     let batch = deployments::queue(ground, by, &mut app.value, cause, wanted, Batch::new())?;
     stored.state = PreviewState::Up;
     stored.deployed = Some(head);
@@ -221,13 +222,15 @@ async fn make(ground: &Ground, rules: &PreviewRules, of: &App, mut stored: Store
     }
     app.mounts = mounts.mounts;
     stored.database = None;
+    let mut beside = None;
     if let Some((mut copy, from)) = database {
         let made = database_volumes(ground, &from, &mut copy, &environment, given.changes(ground)?)?;
         for volume in made {
             batch = batch.insert(volume);
         }
         stored.database = Some(copy.id.clone());
-        batch = batch.insert(copy);
+        batch = batch.insert(copy.clone());
+        beside = Some(copy);
     }
     for variable in given.variables {
         batch = batch.insert(variable);
@@ -238,10 +241,14 @@ async fn make(ground: &Ground, rules: &PreviewRules, of: &App, mut stored: Store
     stored.environment = Some(environment.id.clone());
     stored.app = Some(app.id.clone());
     stored.host = Some(host);
+    let _gate = quotas::gate(ground).await;
+    let made: Vec<&App> = beside.iter().chain([&app]).collect();
+    quotas::must_fit_all(ground, &made)?;
     stored.deployed = None;
     stored.problem = None;
     stored.updated_at = now;
-    ground.store.commit(batch.insert(app).save(stored)).await?;
+    // The preview first: who sees the app must see that it is one, or its name would stand for two.
+    ground.store.commit(batch.save(stored).insert(app)).await?;
     ground.wake_reconcile();
     ground.wake_certificates();
     Ok(())

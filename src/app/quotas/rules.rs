@@ -37,6 +37,22 @@ pub(crate) fn must_fit(ground: &Ground, before: Option<&App>, after: &App) -> Re
     must_fit_with(ground, before, after, None)
 }
 
+/// The same for new apps that are made together or not at all, of one project.
+pub(crate) fn must_fit_all(ground: &Ground, apps: &[&App]) -> Result<()> {
+    let Some(first) = apps.first() else { return Ok(()) };
+    let mut wants = Claim::default();
+    for app in apps {
+        let one = claim(ground, app)?;
+        wants.apps += one.apps;
+        wants.demand = wants.demand.plus(one.demand);
+    }
+    for quota in over(ground, &first.organization, &first.project)? {
+        let others = claims(ground, &quota.organization, quota.project.as_ref(), None)?;
+        fits(ground, &quota, others, Claim::default(), wants)?;
+    }
+    Ok(())
+}
+
 /// The same for an app that goes back to a release.
 pub(crate) fn must_fit_with(ground: &Ground, before: Option<&App>, after: &App, release: Option<&Release>) -> Result<()> {
     let quotas = over(ground, &after.organization, &after.project)?;
