@@ -288,8 +288,7 @@ async fn another_organizations_people_are_not_told() {
     let second = stand.panel.signed_in(OWNER.0, OWNER.1).await;
     let there = second.post("/api/v1/session/switch", json!({"organization": "acme"})).await;
     there.expect(200);
-    let eve = json!({"email": "eve@example.com", "name": "Eve", "role": "viewer", "password": "nine brave lanterns hum"});
-    let eve = second.post("/api/v1/users", eve).await.expect(201).json();
+    let eve = second.join("eve@example.com", "Eve", "viewer", "nine brave lanterns hum").await;
     let [known, free] = [stand.make("/Users", person("eve")).await, stand.make("/Users", person("zoe")).await];
     let plain = |made: &Value, name: &str| {
         made.to_string()

@@ -238,7 +238,22 @@ mod tests {
             .unwrap();
         assert_eq!(known(&again.jwt).unwrap().actor.organization, made.id);
 
-        let (bob, _) = gate.add(&there.actor, "bob@acme.test", Role::Developer).await;
+        // People come into it by invitation: "taken" would say who is elsewhere.
+        for email in ["bob@acme.test", "ada@example.com"] {
+            let wish = crate::users::NewUser {
+                email: email.into(),
+                name: "Bob".into(),
+                role: Role::Developer,
+                password: PASSWORD.into(),
+            };
+            let refused = gate.users.create(&there.actor, wish).await;
+            assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "email"), "{email}");
+        }
+        let users = &gate.access.store.users;
+        let (bob, _) = gate.add(&owner, "bob@acme.test", Role::Developer).await;
+        let mut moved = users.get(bob.id.as_str()).unwrap();
+        moved.organization = made.id.clone();
+        users.save(moved).await.unwrap();
         let emails = |actor: &Actor| {
             let users = gate.users.list(actor).unwrap().into_iter();
             let mut all: Vec<(String, bool)> = users.map(|view| (view.user.email.to_string(), view.guest)).collect();

@@ -165,6 +165,14 @@ impl Users {
     pub async fn create(&self, actor: &Actor, wish: NewUser) -> Result<UserView> {
         actor.may(Action::ManageTeam)?;
         may_give(actor, wish.role)?;
+        // Whether an address is taken would say who is in other organizations.
+        let host = crate::organizations::host(&self.access.store)?;
+        if host.is_some_and(|host| host.id != actor.organization) {
+            return Err(Error::invalid(
+                "email",
+                "people come into this organization by invitation; accounts are made only in the one that runs the panel",
+            ));
+        }
         let email: Email = wish.email.parse()?;
         let name = check_person(&wish.name)?;
         self.access.passwords.check(&wish.password, &email).await?;

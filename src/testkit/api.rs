@@ -93,6 +93,17 @@ impl Api {
         api
     }
 
+    /// Their account, who comes into this one's organization by an invitation.
+    pub async fn join(&self, email: &str, name: &str, role: &str, password: &str) -> Value {
+        let wish = serde_json::json!({"email": email, "role": role});
+        let made = self.post("/api/v1/invitations", wish).await.expect(201).json();
+        let link = made["link"].as_str().expect("a link");
+        let token = link.split('#').nth(1).expect("a link ends in its word");
+        let accept = serde_json::json!({"token": token, "name": name, "password": password});
+        let joined = self.browser().post("/api/v1/invitation/accept", accept).await.expect(201).json();
+        joined["user"].clone()
+    }
+
     /// A cookie's value, if the panel has set it.
     pub fn cookie(&self, name: &str) -> Option<String> {
         match &self.sign {

@@ -29,13 +29,15 @@ export default function TeamPage() {
   useTrail([{ label: 'Team' }]);
   const found = useResource('users', api.userList, ['user_created', 'user_changed', 'invitation_accepted', 'user_removed', 'second_factor_added', 'second_factor_removed']);
   const me = session.value?.user;
+  // Elsewhere people come by invitation: whether an address has an account is not for another organization to know.
+  const hosts = useResource('organizations', api.organizationList).value.value?.find((one) => one.current)?.hosts;
   const manages = (/** @type {User} */ user) => may('admin') && (user.role !== 'owner' || may('owner'));
   const act = async (/** @type {() => Promise<unknown>} */ run) => { try { await run(); found.load(); } catch (error) { toast(/** @type {Error} */ (error).message, { tone: 'bad' }); } };
   const edit = (/** @type {User | null} */ user) => showDialog(user ? 'Change person' : 'Add a person', (close) => h(UserForm, { user, close })).then((done) => { if (done) found.load(); });
   const invited = useResource('invitations', api.invitationList, ['user_invited', 'invitation_revoked', 'invitation_accepted']);
   const service = () => showDialog('Add a service account', (close) => h(ServiceForm, { close })).then((done) => { if (done) found.load(); });
   const invite = () => showDialog('Invite somebody', (close) => h(InviteForm, { close })).then((done) => { if (done) invited.load(); });
-  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`<button type="button" class="btn" onClick=${service}>Add service account</button><button type="button" class="btn" onClick=${() => edit(null)}>Add person</button><button type="button" class="btn primary" onClick=${invite}>${icon('user-plus')}Invite</button>` : null })}
+  return html`<div class="page">${h(PageHead, { title: 'Team', note: 'People who sign in to this panel', actions: may('admin') ? html`<button type="button" class="btn" onClick=${service}>Add service account</button>${hosts ? html`<button type="button" class="btn" onClick=${() => edit(null)}>Add person</button>` : null}<button type="button" class="btn primary" onClick=${invite}>${icon('user-plus')}Invite</button>` : null })}
     ${h(TeamTabs, { at: 'people' })}
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<User>} */ (Table), {
       label: 'People', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (user) => user.id, sort: { id: 'name' },
