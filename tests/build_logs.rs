@@ -7,8 +7,15 @@ use testkit::{GitFixture, TestPanel};
 #[tokio::test]
 async fn docker_the_whole_log_of_a_build_is_searched() {
     let panel = TestPanel::docker().await;
-    let dockerfile = "FROM tests/http:latest\nRUN seq 1 7000 | sed 's/^/brick /'; echo Heron one\nRUN echo heron TWO; echo nothing\nEXPOSE 8080\nCMD [\"serve\"]\n";
-    let repository = GitFixture::of(&[("Dockerfile", dockerfile)]);
+    // A step that the engine has from another run prints nothing.
+    let run = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_nanos();
+    let dockerfile = format!(
+        "FROM tests/http:latest\nENV RUN={run}\nRUN seq 1 7000 | sed 's/^/brick /'; echo Heron one\nRUN echo heron TWO; echo nothing\nEXPOSE 8080\nCMD [\"serve\"]\n"
+    );
+    let repository = GitFixture::of(&[("Dockerfile", &dockerfile)]);
     let app = panel.live_app(app_of("wall", &repository)).await;
     let id = app["deployment"]["id"].as_str().unwrap().to_owned();
     let search = async |query: &str| panel.get(&format!("/api/v1/deployments/{id}/log?{query}")).await.expect(200).json();

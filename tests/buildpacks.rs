@@ -241,7 +241,7 @@ async fn nixpacks_plans_the_samples() {
             .as_str()
             .unwrap_or_else(|| panic!("{sample}: {}", seen["problem"]));
         assert!(
-            dockerfile.contains(wanted) && dockerfile.contains("nix-env -if"),
+            dockerfile.contains(wanted) && dockerfile.contains("FROM ghcr.io/railwayapp/nixpacks:"),
             "{sample}: {dockerfile}"
         );
     }

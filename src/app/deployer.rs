@@ -9,7 +9,7 @@ use crate::{
     deployments::{git_login, log_name, moved},
     forge_reports,
     ground::Ground,
-    quotas,    registries, release_ports, releases, routing, uploads,
+    quotas, registries, release_ports, releases, routing, uploads,
     variables::effective,
 };
 use async_trait::async_trait;

@@ -5,8 +5,8 @@ use crate::{
     failure::{Failure, Result},
     files, forges, freezes, identity_providers, image_watches, logs, mail, organizations,
     output::Output,
-    passkeys, previews, projects, quotas, registries, releases, rights, security, settings, status, target, terminal, tokens, trash, upgrade, users,
-    variables, volumes, webhooks,
+    passkeys, previews, projects, quotas, registries, releases, rights, security, settings, status, target, terminal, tokens, trash,
+    upgrade, users, variables, volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -405,7 +405,7 @@ mod tests {
             "serverkit run blog -- python manage.py migrate --plan",
             "serverkit run blog --service web --limit 10m --detach -- sh -c 'true'",
             "serverkit preview list blog",
-            "serverkit preview set blog --on --most 3 --days 7 --memory 256m --only-label preview --database db --data copy",
+            "serverkit preview set blog --on --most 3 --days 7 --memory 256m --only-label preview --database db --database-data copy",
             "serverkit preview set blog --env GREETING=hello --secret-env TOKEN=x --unset-env OLD --give-secret API_KEY",
             "serverkit preview approve blog 7 --commit 0123456789012345678901234567890123456789",
             "serverkit preview remove blog 7 --yes",

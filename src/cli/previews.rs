@@ -123,7 +123,7 @@ pub struct Set {
     database: Option<String>,
     /// What is in the copy: nothing, or what is in the app's volumes, while it is stopped
     #[arg(long, value_enum, requires = "database")]
-    data: Option<Data>,
+    database_data: Option<Data>,
     /// Keep a comment beside each request
     #[arg(long, value_name = "TRUE|FALSE")]
     comment: Option<bool>,
@@ -304,7 +304,7 @@ async fn set(context: &Context, args: Set) -> Result {
         body.insert("secrets".into(), secrets.into_iter().filter(|key| !key.trim().is_empty()).collect());
     }
     if let Some(database) = args.database {
-        let data = match args.data {
+        let data = match args.database_data {
             Some(Data::Copy) => "copy",
             Some(Data::Fresh) | None => "fresh",
         };

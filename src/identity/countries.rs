@@ -13,6 +13,8 @@ use std::{
 };
 use types::{Error, Result};
 
+type Database = Reader<Vec<u8>>;
+
 /// Bytes of a file: it is held in memory.
 const MOST: u64 = 256 << 20;
 
@@ -24,7 +26,7 @@ struct Loaded {
     path: PathBuf,
     stamp: Option<(SystemTime, u64)>,
     /// Of the last file that was good.
-    database: Option<Arc<Reader<Vec<u8>>>>,
+    database: Option<Arc<Database>>,
     /// What is wrong with the file that is there now.
     problem: Option<String>,
 }
@@ -45,7 +47,7 @@ impl Countries {
         self.loaded(path).1
     }
 
-    fn loaded(&self, path: &Path) -> (Option<Arc<Reader<Vec<u8>>>>, Option<String>) {
+    fn loaded(&self, path: &Path) -> (Option<Arc<Database>>, Option<String>) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = stamp(path);
         let is_same = |one: &&mut Loaded| one.path == path && one.stamp == stamp;
@@ -83,7 +85,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     Some((about.modified().ok()?, about.len()))
 }
 
-fn open(path: &Path) -> Result<Reader<Vec<u8>>, String> {
+fn open(path: &Path) -> Result<Database, String> {
     let shown = path.display();
     let about = fs::metadata(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
     if !about.is_file() || about.len() > MOST {

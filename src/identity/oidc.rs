@@ -133,7 +133,7 @@ impl Relying {
         };
         let claims = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
         let claims: Value = claims.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        id_token::check_whose(&claims, &wanted).map_err(|why| refused(&why))?;
+        id_token::check_whose(&claims, &wanted.expected()).map_err(|why| refused(&why))?;
         let web = self.web()?;
         let found = self.discover(&web).await?;
         let keys = web.get(&found.keys, None).await?;

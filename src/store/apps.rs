@@ -8,7 +8,14 @@ impl Record for App {
     const TREE: &'static str = "apps";
     const VERSION: u8 = 4;
     const AUDIT: Audited = Audited {
-        quiet: &["updated_at", "deployments", "last_deployment", "variables_version", "halted", "demand"],
+        quiet: &[
+            "updated_at",
+            "deployments",
+            "last_deployment",
+            "variables_version",
+            "halted",
+            "demand",
+        ],
         ..Audited::ALWAYS
     };
     type Previous = v3::App;

@@ -1,9 +1,8 @@
 //! A release: everything that a container of an app is made of, never changed once made.
 
 use crate::{
-    AppId, Commit, ConfigFile, Container, Demand, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed, Stream,
-    Time,
-    UploadId, VariableKey, VolumeId,
+    AppId, Commit, ConfigFile, Container, Demand, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed,
+    Stream, Time, UploadId, VariableKey, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

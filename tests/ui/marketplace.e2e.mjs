@@ -107,9 +107,9 @@ test('what an import needs from elsewhere is given', { skip, timeout: 60_000 }, 
 
 test('a search answers while one types', { skip, timeout: 60_000 }, async () => {
   await page.goto(`${panel.url}/marketplace`);
-  await page.locator('.market-list li').first().waitFor();
+  // A window's cards come first, the others a moment later.
+  await page.locator('.market-list li').nth(100).waitFor();
   const all = await page.locator('.market-list li').count();
-  assert.ok(all > 100, `${all} templates`);
   const slowest = [];
   for (const [words, first] of [['wordpress', 'WordPress'], ['wordpres', 'WordPress'], ['vaultwraden', 'Vaultwarden'], ['photos', ''], ['databse', ''], ['e', '']]) {
     /** Of three tries the best: the machine has other work too. */

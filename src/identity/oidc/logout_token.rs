@@ -27,7 +27,7 @@ pub struct LoggedOut {
 /// What it says, or in a few words why it is not taken. The nonce of `wanted` is not looked at: there must be none.
 pub(super) fn check(token: &str, keys: &Value, wanted: &Wanted<'_>) -> Result<LoggedOut, String> {
     let claims = id_token::verified(token, keys)?;
-    id_token::check_whose(&claims, wanted)?;
+    id_token::check_whose(&claims, &wanted.expected())?;
     let seconds = wanted.now.0 / 1000;
     let number = |name: &str| claims[name].as_f64().map(|value| value as i64);
     let made = number("iat").ok_or("it does not say when it was made")?;
