@@ -697,7 +697,13 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete an organization
+         * @description The one in which who asks acts, for good: apps, volumes with their data, domains, certificates, tokens, and the accounts of
+         *     people who are in no other. Sessions and tokens there end at once, what is on the server goes in the background. The one
+         *     that runs the panel stays. Needs the role owner.
+         */
+        delete: operations["organization_delete"];
         options?: never;
         head?: never;
         /**
@@ -705,6 +711,26 @@ export interface paths {
          * @description The one in which who asks acts. Needs the role owner.
          */
         patch: operations["organization_rename"];
+        trace?: never;
+    };
+    "/organizations/{organization}/delete-plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See what deleting an organization would take away
+         * @description The one in which who asks acts. Needs the role owner.
+         */
+        get: operations["organization_delete_plan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/session/switch": {
@@ -1081,6 +1107,69 @@ export interface paths {
          * @description It is in force when this answers. Rules that stay as they are keep what they have counted. Needs the role admin.
          */
         patch: operations["api_limits_update"];
+        trace?: never;
+    };
+    "/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List quotas
+         * @description Of the own organization and its projects, also where nothing is bounded; for those who run the panel also of the other
+         *     organizations, without their projects.
+         */
+        get: operations["quota_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/organizations/{organization}/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set the quota of an organization
+         * @description For administrators of the organization that runs the panel. What is there stays, also when it is more; only what would be
+         *     more is refused. Limits that are left out end.
+         */
+        put: operations["organization_quota_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{project}/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set the quota of a project
+         * @description For administrators; at most what the organization may have. What is there stays, also when it is more; only what would be
+         *     more is refused. Limits that are left out end.
+         */
+        put: operations["project_quota_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/projects": {
@@ -2102,7 +2191,8 @@ export interface paths {
         put?: never;
         /**
          * Go back to an earlier release
-         * @description All of it: image, variables, files, mounts, routes, limits, health check.
+         * @description All of it: image, variables, files, mounts, routes, limits, health check; ports of the server too where the caller may open them
+         *     (the role admin), else these stay as they are.
          */
         post: operations["app_rollback"];
         delete?: never;
@@ -2360,6 +2450,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/image-watch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show what becomes of newer images of an app */
+        get: operations["image_watch_show"];
+        /**
+         * Say what becomes of newer images of an app
+         * @description For apps from an image and from a Compose file. The registry is asked for the tag's digest, which is no pull, with the
+         *     login that is kept for it. Somebody who goes back to an earlier release is heeded: the same image is not deployed again.
+         */
+        put: operations["image_watch_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/image-watch/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask the registries now
+         * @description What is new is told or deployed as ever.
+         */
+        post: operations["image_watch_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/ci-trusts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List repositories whose CI may deploy an app */
+        get: operations["ci_trust_list"];
+        put?: never;
+        /**
+         * Let the CI of a repository deploy an app
+         * @description Nothing secret lies at the forge: each job changes an ID token, which the forge signs for it, for a token that can deploy this
+         *     app for an hour. It acts through who adds it, with their present rights.
+         */
+        post: operations["ci_trust_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/ci-trusts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Trust a repository no more
+         * @description Tokens that its jobs have got end at once.
+         */
+        delete: operations["ci_trust_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ci/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change a job's ID token for an API token
+         * @description For jobs of repositories that the app trusts; needs no other proof. Each ID token is changed once.
+         */
+        post: operations["ci_token_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apps/{app}/webhook": {
         parameters: {
             query?: never;
@@ -2562,6 +2756,43 @@ export interface paths {
         get: operations["build_cache_show"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/build-cache": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show an app's build cache */
+        get: operations["app_build_cache_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/build-cache/trim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Trim an app's build cache
+         * @description What was not used for the longest time goes first, and nothing that a build uses just now.
+         */
+        post: operations["app_build_cache_trim"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3409,6 +3640,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/identity-providers/{id}/provisioning": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a provider's provisioning
+         * @description Needs the role admin. 404 while it is off.
+         */
+        get: operations["provisioning_show"];
+        put?: never;
+        /**
+         * Turn provisioning on, or renew its token
+         * @description The token before is good no more.
+         */
+        post: operations["provisioning_renew"];
+        /**
+         * Turn provisioning off
+         * @description Whom it put in stays as they are.
+         */
+        delete: operations["provisioning_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/catalogs": {
         parameters: {
             query?: never;
@@ -3699,7 +3958,8 @@ export interface paths {
         put?: never;
         /**
          * Plan an update of an app's template
-         * @description Nothing is changed. Fails with `busy` when the app has the newest version.
+         * @description Nothing is changed. Fails with `busy` when the app has the newest version, and with `invalid` when the template has the app's version
+         *     no more.
          */
         post: operations["app_template_plan"];
         delete?: never;
@@ -3910,6 +4170,129 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/preview-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show which pull requests of an app are previewed */
+        get: operations["preview_rules_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change which pull requests of an app are previewed
+         * @description It holds for previews that are made from then on. Switched off, all of them go. To switch them on takes the rights to configure
+         *     and to deploy in the whole project, since each is an environment of its own there.
+         */
+        patch: operations["preview_rules_update"];
+        trace?: never;
+    };
+    "/apps/{app}/previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an app's previews
+         * @description By the number of the request, the newest first.
+         */
+        get: operations["preview_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/previews/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a preview */
+        get: operations["preview_show"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a preview
+         * @description With its containers, volumes, network, domain and images. The next push to the request makes it anew.
+         */
+        delete: operations["preview_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/previews/{number}/deploy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make or renew a preview now
+         * @description Also in spite of its labels.
+         */
+        post: operations["preview_deploy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/previews/{number}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Allow a commit of a fork to run
+         * @description That one alone; the next push waits again.
+         */
+        post: operations["preview_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/preview-comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask the forge which requests are open
+         * @description As the panel does each hour by itself: previews of others go.
+         */
+        post: operations["preview_compare"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/freezes": {
         parameters: {
             query?: never;
@@ -3940,7 +4323,11 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        put?: never;
+        /**
+         * Replace a freeze window
+         * @description All of it but who made it. One that holds no more ends at once, and what waited is deployed.
+         */
+        put: operations["freeze_replace"];
         post?: never;
         /**
          * Delete a freeze window
@@ -4157,6 +4544,11 @@ export interface components {
              */
             keep_release_bytes: number | null;
             /**
+             * Format: uint64
+             * @description What the engine may keep of its builds, as far as it can be told; null: as much as all of them may.
+             */
+            build_cache_bytes: number | null;
+            /**
              * Format: uint32
              * @description A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
              */
@@ -4173,6 +4565,8 @@ export interface components {
             running: number;
             /** @description When it is started and stopped by itself. */
             hours: components["schemas"]["AppHours"] | null;
+            /** @description Its registry has a newer image under the tag than runs; see its image watch. */
+            newer_image: boolean;
             /** @description A freeze window that holds now: nothing is deployed. */
             frozen: components["schemas"]["AppFreeze"] | null;
             /** @description What it should be. */
@@ -4202,6 +4596,21 @@ export interface components {
              * @description In the trash since.
              */
             trashed_at: string | null;
+        };
+        /**
+         * AppBuildCache
+         * @description What the engine keeps of one app's builds, as far as it can be told: steps and cache mounts of Dockerfiles that serverkit wrote.
+         */
+        AppBuildCache: {
+            /** Format: uint64 */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description What is over goes after each build and once an hour, the longest unused first; null: as much as all builds may.
+             */
+            limit_bytes: number | null;
+            /** @description The largest first. */
+            records: components["schemas"]["CacheRecord"][];
         };
         /**
          * AppCreate
@@ -4425,6 +4834,11 @@ export interface components {
              */
             keep_release_bytes?: number | null;
             /**
+             * Format: uint64
+             * @description Null: as much as all builds may.
+             */
+            build_cache_bytes?: number | null;
+            /**
              * Format: uint32
              * @description 0: it is always started again.
              */
@@ -4459,6 +4873,16 @@ export interface components {
             errors: (number | null)[];
             /** @description Mean time to the last byte. */
             latency_ms: (number | null)[];
+        };
+        /**
+         * AppShare
+         * @description What is one app's of the build cache.
+         */
+        AppShare: {
+            app: string;
+            name: string;
+            /** Format: uint64 */
+            bytes: number;
         };
         /**
          * @description What an app is.
@@ -4513,6 +4937,8 @@ export interface components {
             by_kind: components["schemas"]["AuditBy"];
             /** @description Where the request came from; null: from the panel's own machine, or from nobody. */
             address: string | null;
+            /** @description The country of the address: two letters; null where no database says so. */
+            country: string | null;
             /** @description For programs: `app.changed`, `signed_in`, … */
             what: string;
             /** @description What, in one sentence. */
@@ -4623,6 +5049,8 @@ export interface components {
             output: string | null;
             /** @description A Dockerfile in place of the one that the preset would write. */
             dockerfile_text: string | null;
+            /** @description The image whose buildpacks build it. */
+            builder: string | null;
         };
         /**
          * BuildCache
@@ -4641,6 +5069,11 @@ export interface components {
              * @description What is over goes once an hour, the longest unused first: `builds.cache_gib` in the configuration, else a tenth of the disk.
              */
             limit_bytes: number;
+            /**
+             * @description What of it is whose, the largest first. Of the rest nobody can tell: base images, sources, copied files, and the steps of
+             *     Dockerfiles that are somebody's own.
+             */
+            apps: components["schemas"]["AppShare"][];
         };
         /**
          * BuildCacheTrim
@@ -4683,6 +5116,8 @@ export interface components {
             output?: string | null;
             /** @description A Dockerfile in place of the one that the preset would write. */
             dockerfile_text?: string | null;
+            /** @description The image whose buildpacks build it; left out: the one that `project.toml` names, else paketobuildpacks/builder-jammy-base. */
+            builder?: string | null;
         };
         /**
          * BuildPlan
@@ -4705,6 +5140,8 @@ export interface components {
              * @description On which it listens.
              */
             port: number | null;
+            /** @description The image whose buildpacks build it. */
+            builder: string | null;
             /** @description What is built: take it over as `dockerfile_text` to change it. */
             dockerfile: string;
         };
@@ -4738,6 +5175,25 @@ export interface components {
              * @description How long a stale answer may be given when the app fails.
              */
             stale_if_error_seconds?: number | null;
+        };
+        /** CacheRecord */
+        CacheRecord: {
+            /** @description The engine's. */
+            id: string;
+            /** @description What it was made by, in the engine's words. */
+            what: string;
+            /**
+             * Format: uint64
+             * @description 0 for what an image has anyway.
+             */
+            bytes: number;
+            /** @description A build uses it just now. */
+            in_use: boolean;
+            /**
+             * Format: date-time
+             * @description Null: never since it was made.
+             */
+            used_at: string | null;
         };
         /**
          * CacheReport
@@ -4903,6 +5359,8 @@ export interface components {
             upgrade_notes: string | null;
             /** @description It answers HTTP, so a domain leads to it; else other apps of its environment reach it by the app's name. */
             web: boolean;
+            /** @description Versions to choose from, the usual one first; empty: there is one only. */
+            versions: components["schemas"]["CatalogVersion"][];
             /**
              * Format: uint16
              * @description The main service's.
@@ -4917,7 +5375,7 @@ export interface components {
             backup: string[];
             /** @description Rights on the host that it cannot do without. */
             rights: string[];
-            /** @description The Compose file, with `{{ name }}` for variables. */
+            /** @description The Compose file of the usual version, with `{{ name }}` for variables. */
             compose: string;
             /** @description A name that is free. */
             suggested_name: string;
@@ -5003,6 +5461,8 @@ export interface components {
             values?: {
                 [key: string]: string;
             } | null;
+            /** @description One of the template's `versions`; left out: the first. */
+            version?: string | null;
             /** @description Of the main service; left out: the template's. */
             limits?: components["schemas"]["CatalogLimits"] | null;
         };
@@ -5027,6 +5487,8 @@ export interface components {
          */
         CatalogPlan: {
             name: string;
+            /** @description Which of the template's versions; null: there is nothing to choose. */
+            chosen: string | null;
             domain: string | null;
             services: components["schemas"]["PlannedService"][];
             volumes: string[];
@@ -5085,6 +5547,20 @@ export interface components {
         };
         /** @enum {string} */
         CatalogVariableKind: "domain" | "secret" | "password" | "mail" | "enum" | "boolean" | "port" | "text";
+        /**
+         * CatalogVersion
+         * @description A version of what a template installs.
+         */
+        CatalogVersion: {
+            /** @description Such as `17`. */
+            name: string;
+            /** @description How long it is supported, or who should take it. */
+            notes: string | null;
+            /** @description Of the main service. */
+            image: string;
+            /** @description Versions whose data it can go on with: apps of these can be updated to it. */
+            takes_over: string[];
+        };
         /**
          * Certificate
          * @description A certificate: of one host, or shared by all hosts that it covers.
@@ -5219,6 +5695,96 @@ export interface components {
             from_page: string | null;
             /** @description Of a commit: where the forge shows it. */
             to_page: string | null;
+        };
+        /**
+         * CiToken
+         * @description What it gets.
+         */
+        CiToken: {
+            /** @description `sk_…`: it can deploy this app alone. It is not shown again. */
+            token: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** @description The app's id. */
+            app: string;
+        };
+        /**
+         * CiTokenCreate
+         * @description What a job of a CI brings.
+         */
+        CiTokenCreate: {
+            /** @description Id or name of the app. */
+            app: string;
+            /** @description The job's ID token, made for the panel's own address as the audience. */
+            id_token: string;
+        };
+        /**
+         * CiTrust
+         * @description A repository whose CI may deploy the app. All that is named must be in the job's ID token.
+         */
+        CiTrust: {
+            id: string;
+            /** @description Who signs. */
+            issuer: string;
+            /** @description `owner/name`. */
+            repository: string;
+            /** @description The forge's number of it, known since its first job: another one of the same name is not taken for it. */
+            repository_id: string | null;
+            branches: string[];
+            tags: string[];
+            /** @description The environment of the job. */
+            environment: string | null;
+            /** @description The file of the workflow. */
+            workflow: string | null;
+            /** @description Through whom it acts, with their present rights; null: they are gone, and so it is of no use. */
+            by: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description It ends then; null: never.
+             */
+            ends_at: string | null;
+            /** Format: date-time */
+            last_used_at: string | null;
+        };
+        /**
+         * CiTrustCreate
+         * @description A repository to trust.
+         *
+         *     Patterns have `*` (within a part), `**` (any parts), `?`, `[a-z]` and `{a,b}`; `!` in front takes out again. Jobs of pull requests never fit.
+         */
+        CiTrustCreate: {
+            /** @description Left out: `https://token.actions.githubusercontent.com`. `https://gitlab.com`, or the address of an own GitLab. */
+            issuer?: string | null;
+            /** @description `owner/name`, at GitLab the project's path. */
+            repository: string;
+            /**
+             * @description Patterns of branches; at least one branch or tag must be named.
+             * @default []
+             */
+            branches: string[] | null;
+            /**
+             * @description Patterns of tags.
+             * @default []
+             */
+            tags: string[] | null;
+            /** @description Only jobs of this environment at the forge. */
+            environment?: string | null;
+            /** @description Only jobs of this file: `.github/workflows/deploy.yml`. */
+            workflow?: string | null;
+        };
+        /**
+         * CiTrusts
+         * @description Whom an app trusts, and how a job comes in.
+         */
+        CiTrusts: {
+            /** @description For whom ID tokens must be made: the panel's own address. */
+            audience: string;
+            /** @description A workflow for GitHub Actions that deploys the app and waits for the outcome, as it can be taken over. */
+            workflow: string;
+            /** @description Oldest first. */
+            items: components["schemas"]["CiTrust"][];
         };
         /**
          * @description `not_found`: Nothing has this name or id, or you may not see it.
@@ -5450,7 +6016,7 @@ export interface components {
          * @description What became of a delivery.
          * @enum {string}
          */
-        Decision: "deployed" | "ping" | "bad_signature" | "unreadable" | "repeated" | "disabled" | "trashed" | "other_event" | "branch_filter" | "tag_filter" | "path_filter" | "deleted" | "skipped_by_commit" | "unchanged" | "locked" | "held" | "released" | "failed";
+        Decision: "deployed" | "ping" | "bad_signature" | "unreadable" | "repeated" | "disabled" | "trashed" | "other_event" | "branch_filter" | "tag_filter" | "path_filter" | "deleted" | "skipped_by_commit" | "unchanged" | "locked" | "held" | "released" | "preview_made" | "preview_renewed" | "preview_removed" | "preview_waits" | "preview_full" | "preview_left_out" | "failed";
         /**
          * DeletePlan
          * @description What deleting would do, in objects and bytes. Volumes are kept.
@@ -5561,6 +6127,8 @@ export interface components {
             promoted: string | null;
             /** @description With the cause `push`: what told of it. */
             delivery: string | null;
+            /** @description With the cause `new_image`: what its registry has now. */
+            new_image: string | null;
             /** @description Who asked, in words. */
             by: string;
             /** @description What was asked for in place of the app's branch. */
@@ -5585,7 +6153,7 @@ export interface components {
             finished_at: string | null;
         };
         /** @enum {string} */
-        DeploymentCause: "manual" | "created" | "rollback" | "push" | "promotion";
+        DeploymentCause: "manual" | "created" | "rollback" | "push" | "promotion" | "new_image";
         /**
          * DeploymentCreate
          * @description What to deploy.
@@ -5610,6 +6178,8 @@ export interface components {
             stream: components["schemas"]["LogStream"];
             /** @description May hold ANSI colours. */
             text: string;
+            /** @description Of a search: the step in which it was printed; else null. */
+            step: string | null;
         };
         /**
          * DeploymentLog
@@ -6353,6 +6923,7 @@ export interface components {
             forge: string;
             /** @description `owner/name` */
             repository: string;
+            /** @description Empty: it failed before it had its source, and the forge is still to be asked which commit the branch has. */
             commit: string;
             /** @description As the forge shows it, behind `serverkit/`. */
             place: string;
@@ -6666,6 +7237,11 @@ export interface components {
             oidc: components["schemas"]["OidcSettings"] | null;
             ldap: components["schemas"]["LdapProvider"] | null;
             saml: components["schemas"]["SamlProvider"] | null;
+            /**
+             * @description Where a provider of OpenID Connect says that somebody has signed out there (back-channel logout), at the address that
+             *     the panel is opened by.
+             */
+            logout: string | null;
             domains: string[];
             provision: boolean;
             default_role: (string & components["schemas"]["Role"]) | null;
@@ -6701,6 +7277,74 @@ export interface components {
         ImageSource: {
             /** @description Such as `nginx:1.27`. */
             reference: string;
+        };
+        /**
+         * ImageWatch
+         * @description Whether registries are asked for newer images under an app's tags, and what becomes of them.
+         */
+        ImageWatch: {
+            on_new: components["schemas"]["OnNewImage"];
+            /**
+             * Format: uint32
+             * @description Between two questions about one image.
+             */
+            every_minutes: number;
+            /** @description When newer images are deployed; null: at any time. */
+            window: components["schemas"]["ImageWindow"] | null;
+            /** @description Of what is live, as they were found last. */
+            images: components["schemas"]["WatchedImage"][];
+            /** @description Why a newer image is not deployed yet. */
+            waiting: string | null;
+        };
+        /**
+         * ImageWatchInput
+         * @description What should be from now on.
+         */
+        ImageWatchInput: {
+            on_new: components["schemas"]["OnNewImage"];
+            /**
+             * Format: uint32
+             * @description 5 to 1440; left out: 15.
+             */
+            every_minutes?: number | null;
+            /** @description Left out: at any time. */
+            window?: components["schemas"]["ImageWindowInput"] | null;
+        };
+        /**
+         * ImageWindow
+         * @description A time that begins again and again.
+         */
+        ImageWindow: {
+            /** @description Minute, hour, day of month, month, day of week. */
+            cron: string;
+            zone: string;
+            /** Format: uint32 */
+            minutes: number;
+            /**
+             * Format: date-time
+             * @description Until when it is open, if it is now.
+             */
+            open_until: string | null;
+            /**
+             * Format: date-time
+             * @description When it opens next.
+             */
+            opens_at: string | null;
+        };
+        /**
+         * ImageWindowInput
+         * @description When newer images are deployed.
+         */
+        ImageWindowInput: {
+            /** @description When it opens: five fields, such as `0 3 * * SAT,SUN`. */
+            cron: string;
+            /** @description Left out: UTC. */
+            zone?: string | null;
+            /**
+             * Format: uint32
+             * @description For how long: 1 to 43200.
+             */
+            minutes: number;
         };
         /**
          * ImportedTemplate
@@ -6755,6 +7399,8 @@ export interface components {
         InstalledApp: {
             app: string;
             version: string;
+            /** @description Which of the versions that the template offers, such as `17`; null: there was nothing to choose. */
+            chosen: string | null;
             /** @description The catalog has another version. */
             outdated: boolean;
         };
@@ -6765,8 +7411,12 @@ export interface components {
         InstalledTemplate: {
             name: string;
             version: string;
+            /** @description Which of the versions that the template offers, such as `17`; null: there was nothing to choose. */
+            chosen: string | null;
             /** @description The version that it had before its last update, which can be taken back. */
             before: string | null;
+            /** @description Which of the template's versions it was before that update. */
+            before_chosen: string | null;
             /** @description Copies of the app's data from before that update. */
             copies: components["schemas"]["DataCopy"][];
             /** @description There is a hint for the first sign-in that nobody has seen. */
@@ -7163,6 +7813,15 @@ export interface components {
             name: string;
         };
         /**
+         * NewProvisioning
+         * @description Provisioning, and its token, which is shown once.
+         */
+        NewProvisioning: {
+            provisioning: components["schemas"]["Provisioning"];
+            /** @description Sent as `Authorization: Bearer`. */
+            token: string;
+        };
+        /**
          * OfferedProvider
          * @description A provider that one may sign in by.
          */
@@ -7239,6 +7898,11 @@ export interface components {
             authority: string | null;
         };
         /**
+         * @description What becomes of a newer image.
+         * @enum {string}
+         */
+        OnNewImage: "off" | "notify" | "deploy";
+        /**
          * Organization
          * @description Who owns things. Nothing crosses from one to another.
          */
@@ -7265,12 +7929,41 @@ export interface components {
             owner?: string | null;
         };
         /**
+         * OrganizationDeletePlan
+         * @description What deleting an organization takes away. Nothing of it comes back.
+         */
+        OrganizationDeletePlan: {
+            name: string;
+            projects: string[];
+            /** @description With those in the trash. */
+            apps: string[];
+            volumes: components["schemas"]["OrganizationVolume"][];
+            domains: string[];
+            certificates: string[];
+            /** Format: uint32 */
+            tokens: number;
+            /** @description Mail addresses of accounts that go: they are in no other organization. */
+            people: string[];
+            /** @description Those of accounts that stay, since they are in others too. */
+            staying: string[];
+        };
+        /**
          * OrganizationPatch
          * @description Another name for an organization.
          */
         OrganizationPatch: {
             /** @description Small letters, digits and hyphens. */
             name: string;
+        };
+        /**
+         * OrganizationVolume
+         * @description A volume that goes with its data.
+         */
+        OrganizationVolume: {
+            id: string;
+            name: string;
+            /** Format: uint64 */
+            bytes: number;
         };
         /**
          * Origin
@@ -7545,11 +8238,29 @@ export interface components {
             next: string | null;
         };
         /**
+         * Page_Preview
+         * @description A part of a list.
+         */
+        PreviewPage: {
+            items: components["schemas"]["Preview"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
          * Page_Project
          * @description A part of a list.
          */
         ProjectPage: {
             items: components["schemas"]["Project"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
+         * Page_Quota
+         * @description A part of a list.
+         */
+        QuotaPage: {
+            items: components["schemas"]["Quota"][];
             /** @description Give it as `cursor` for the part behind this one; null at the end. */
             next: string | null;
         };
@@ -7973,7 +8684,219 @@ export interface components {
          * @description Who knows how to build.
          * @enum {string}
          */
-        Preset: "dockerfile" | "static" | "node" | "python" | "php" | "ruby" | "go" | "rust" | "java" | "dotnet";
+        Preset: "dockerfile" | "static" | "node" | "python" | "php" | "ruby" | "go" | "rust" | "java" | "dotnet" | "nixpacks" | "buildpacks";
+        /**
+         * Preview
+         * @description A pull request of an app, and the copy of the app that runs it.
+         */
+        Preview: {
+            /**
+             * Format: uint64
+             * @description Of the request at the forge.
+             */
+            number: number;
+            title: string;
+            /** @description The request's page at the forge. */
+            request_url: string;
+            author: string | null;
+            /** @description What is to be merged. */
+            branch: string;
+            /** @description Where to. */
+            base: string;
+            /** @description The newest commit: 40 hex digits, at Bitbucket the first 12. */
+            commit: string;
+            /** @description It comes from another repository: each of its commits must be allowed, and it gets no secrets. */
+            fork: boolean;
+            /** @description The repository that it comes from, as the forge names it. */
+            from: string | null;
+            labels: string[];
+            state: components["schemas"]["PreviewState"];
+            /** @description How it fares, in words. */
+            why: string;
+            /** @description Why the next step cannot be done; it is tried again. */
+            problem: string | null;
+            /** @description Who allowed which commit. */
+            approved_by: string | null;
+            approved_commit: string | null;
+            /** @description Where it is. */
+            url: string | null;
+            environment: string | null;
+            /** @description The app that was made for it, with its deployments, logs and variables. */
+            app: components["schemas"]["Named"] | null;
+            /** @description The newest deployment of that app. */
+            deployment: string | null;
+            phase: (string & components["schemas"]["Phase"]) | null;
+            /** @description The commit that was deployed last. */
+            deployed: string | null;
+            /**
+             * Format: uint32
+             * @description It goes after so many days without a push.
+             */
+            days_left: number | null;
+            /** @description Why the comment at the forge could not be written. */
+            comment_problem: string | null;
+            /** Format: date-time */
+            pushed_at: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /**
+         * PreviewApproval
+         * @description Which commit may run.
+         */
+        PreviewApproval: {
+            /** @description It must be the newest one, whole: so nobody allows what they have not seen. */
+            commit: string;
+        };
+        /**
+         * PreviewComparison
+         * @description What a look at the forge came to.
+         */
+        PreviewComparison: {
+            /**
+             * Format: uint32
+             * @description Previews that go, since their requests are not open any more.
+             */
+            removed: number;
+        };
+        /**
+         * @description What is in the copy of a database.
+         * @enum {string}
+         */
+        PreviewData: "fresh" | "copy";
+        /**
+         * PreviewDatabase
+         * @description The app that is copied for each preview.
+         */
+        PreviewDatabase: {
+            app: components["schemas"]["Named"];
+            data: components["schemas"]["PreviewData"];
+        };
+        /** PreviewDatabaseInput */
+        PreviewDatabaseInput: {
+            /** @description Id, or name in the app's own environment. */
+            app: string;
+            /** @description Left out: fresh. */
+            data?: (string & components["schemas"]["PreviewData"]) | null;
+        };
+        /**
+         * PreviewRules
+         * @description Which pull requests of an app are previewed, and how.
+         */
+        PreviewRules: {
+            enabled: boolean;
+            /** @description Where previews are; `{number}`, `{app}` and `{domain}` (the domain of apps) stand for what they say. */
+            host: string;
+            /** @description Where the preview of #42 would be. */
+            example: string | null;
+            /** @description Why that is no name. */
+            host_problem: string | null;
+            /** @description Only requests with this label. */
+            only_label: string | null;
+            /** @description No request with this label. */
+            never_label: string | null;
+            /**
+             * Format: uint32
+             * @description So many at a time.
+             */
+            most: number;
+            /**
+             * Format: uint32
+             * @description One goes after so many days without a push.
+             */
+            days: number;
+            /**
+             * Format: uint64
+             * @description Null: as the app has.
+             */
+            memory_bytes: number | null;
+            /**
+             * Format: uint32
+             * @description Null: as the app has.
+             */
+            cpu_millis: number | null;
+            /** @description Keys of secret variables that previews get nevertheless; those of forks never do. */
+            secrets: string[];
+            /** @description In place of the app's own. */
+            variables: components["schemas"]["PreviewVariable"][];
+            /** @description An app of which each preview gets a copy, under the same name. */
+            database: components["schemas"]["PreviewDatabase"] | null;
+            /** @description A comment beside each request is kept true. */
+            comment: boolean;
+            /** @description The app is from a connected forge: there are comments, and each hour the forge is asked which requests are open. */
+            connected: boolean;
+            /**
+             * @description There is a webhook, by which requests reach the panel; null: there is none. True: the panel has made it at the forge, which
+             *     sends requests too.
+             */
+            webhook: boolean | null;
+            /** Format: date-time */
+            compared_at: string | null;
+            /** @description Why the forge could not be asked, or the webhook not be changed there. */
+            problem: string | null;
+        };
+        /**
+         * PreviewRulesPatch
+         * @description What is left out stays as it is.
+         */
+        PreviewRulesPatch: {
+            enabled?: boolean | null;
+            /** @description Empty: `pr-{number}.{app}.{domain}`. */
+            host?: string | null;
+            only_label?: string | null;
+            never_label?: string | null;
+            /**
+             * Format: uint32
+             * @description 1 to 100.
+             */
+            most?: number | null;
+            /**
+             * Format: uint32
+             * @description 1 to 365.
+             */
+            days?: number | null;
+            /**
+             * Format: uint64
+             * @description Null: as the app has.
+             */
+            memory_bytes?: number | null;
+            /**
+             * Format: uint32
+             * @description Null: as the app has.
+             */
+            cpu_millis?: number | null;
+            /** @description All of them. To add one takes the right to see secrets. */
+            secrets?: string[] | null;
+            /** @description All of them; a value that is left out stays. */
+            variables?: components["schemas"]["PreviewVariableInput"][] | null;
+            /** @description Null: none. */
+            database?: components["schemas"]["PreviewDatabaseInput"] | null;
+            comment?: boolean | null;
+        };
+        /**
+         * @description What should become of a preview, or has.
+         * @enum {string}
+         */
+        PreviewState: "waiting" | "full" | "left_out" | "wanted" | "up" | "going" | "gone";
+        /**
+         * PreviewVariable
+         * @description A variable that previews have.
+         */
+        PreviewVariable: {
+            key: string;
+            /** @description Null for a secret. */
+            value: string | null;
+            scope: components["schemas"]["VariableScope"];
+            /** @description Not for requests from forks. */
+            secret: boolean;
+        };
+        /** PreviewVariableInput */
+        PreviewVariableInput: {
+            key: string;
+            value?: string | null;
+            scope?: (string & components["schemas"]["VariableScope"]) | null;
+            secret?: boolean | null;
+        };
         /**
          * Problem
          * @description What went wrong, by RFC 9457.
@@ -8076,6 +8999,43 @@ export interface components {
             user?: string | null;
         };
         /**
+         * Provisioning
+         * @description How an identity provider puts people and groups in itself (SCIM 2.0).
+         */
+        Provisioning: {
+            /** @description Where the provider sends to, at the address that the panel is opened by. */
+            path: string;
+            /** @description The first letters of its token. */
+            hint: string;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When the token ends.
+             */
+            expires_at: string;
+            /** Format: date-time */
+            last_used_at: string | null;
+            /**
+             * Format: uint64
+             * @description Whom it put in.
+             */
+            users: number;
+            /** Format: uint64 */
+            groups: number;
+        };
+        /**
+         * ProvisioningRenew
+         * @description A token for a provider to come with.
+         */
+        ProvisioningRenew: {
+            /**
+             * Format: uint32
+             * @description Days until it ends, 1 to 1095; left out: 365.
+             */
+            expires_in_days?: number | null;
+        };
+        /**
          * @description A version of haproxy's PROXY protocol.
          * @enum {string}
          */
@@ -8118,6 +9078,99 @@ export interface components {
              * @description How many files changed.
              */
             file_count: number | null;
+        };
+        /**
+         * Quota
+         * @description What an organization or a project may have, and what is used of it.
+         */
+        Quota: {
+            /** @description Of the organization or the project. */
+            id: string;
+            name: string;
+            of: components["schemas"]["QuotaOwner"];
+            limits: components["schemas"]["QuotaLimits"];
+            used: components["schemas"]["QuotaUse"];
+            /** @description Of traffic and builds, such as `2026-11`; UTC. */
+            month: string;
+            /** @description Of the organization in which who asks acts, or of one of its projects. */
+            own: boolean;
+            /** @description Whether who asks may set it. */
+            changeable: boolean;
+        };
+        /**
+         * QuotaLimits
+         * @description What there may be at most; null or left out: as much as there is.
+         */
+        QuotaLimits: {
+            /**
+             * Format: uint64
+             * @description Those in the trash do not count.
+             */
+            apps?: number | null;
+            /**
+             * Format: uint64
+             * @description Of the containers of all apps together, by their limits. An app that names none has 512 MiB and one core.
+             */
+            memory_bytes?: number | null;
+            /**
+             * Format: uint64
+             * @description Thousandths of a core, counted like memory.
+             */
+            cpu_millis?: number | null;
+            /**
+             * Format: uint64
+             * @description Of volumes, kept images and uploads, as they are measured every few minutes. When it is used up nothing is deployed or
+             *     uploaded; what runs goes on.
+             */
+            disk_bytes?: number | null;
+            /**
+             * Format: uint64
+             * @description What domains and ports pass on in both directions, in a calendar month.
+             */
+            traffic_bytes?: number | null;
+            /**
+             * Format: uint64
+             * @description Bytes a second to which each domain is held once the month's traffic is used up; without it people are only told.
+             */
+            traffic_cap?: number | null;
+            /**
+             * Format: uint64
+             * @description Begun in a calendar month.
+             */
+            builds_per_month?: number | null;
+            /**
+             * Format: uint64
+             * @description Deployments that build at the same time; others wait for their turn.
+             */
+            builds_at_once?: number | null;
+        };
+        /**
+         * @description What a quota is of.
+         * @enum {string}
+         */
+        QuotaOwner: "organization" | "project";
+        /**
+         * QuotaUse
+         * @description What counts. Traffic and builds are counted from the moment at which the organization gets its first quota.
+         */
+        QuotaUse: {
+            /** Format: uint64 */
+            apps: number;
+            /** Format: uint64 */
+            memory_bytes: number;
+            /** Format: uint64 */
+            cpu_millis: number;
+            /**
+             * Format: uint64
+             * @description Null: not measured, since no quota bounds it.
+             */
+            disk_bytes: number | null;
+            /** Format: uint64 */
+            traffic_bytes: number;
+            /** Format: uint64 */
+            builds_this_month: number;
+            /** Format: uint64 */
+            builds_now: number;
         };
         /**
          * RateKey
@@ -8218,6 +9271,8 @@ export interface components {
             files: components["schemas"]["ReleaseFile"][];
             /** @description The hosts it was made live under. */
             domains: string[];
+            /** @description Ports of the server that led to it, such as `tcp/5432`. */
+            ports: string[];
             limits: components["schemas"]["Limits"];
             health: components["schemas"]["Health"];
             variables: components["schemas"]["ReleaseVariable"][];
@@ -8357,7 +9412,7 @@ export interface components {
             to?: string | null;
             /**
              * @description Leave domains as they are now, in place of giving them the rules and policies that the release had; left out: false.
-             *     Domains that came since always stay.
+             *     Domains that came since always stay. The same holds for ports of the server.
              */
             keep_routes?: boolean | null;
         };
@@ -8387,6 +9442,8 @@ export interface components {
             kind: components["schemas"]["RuleActionKind"];
             /** @description With `app`: id or name; left out: the domain's own. */
             app?: string | null;
+            /** @description With `app`: another service of it than its main one. */
+            service?: components["schemas"]["RuleService"] | null;
             /** @description With `origin`. */
             origin?: components["schemas"]["Origin"] | null;
             /** @description With `split`: 2 to 50; what does not run is passed over while another does. */
@@ -8617,6 +9674,10 @@ export interface components {
              * @description A session ends this long after signing in, used or not.
              */
             session_days: number;
+            /** @description The file on the server, in MaxMind's format, that says in which country an address is; null: none. */
+            countries: string | null;
+            /** @description What is wrong with it. */
+            countries_problem: string | null;
         };
         /**
          * SecurityPatch
@@ -8645,6 +9706,11 @@ export interface components {
              * @description 1 to 365.
              */
             session_days?: number | null;
+            /**
+             * @description The whole path of a file on the server, such as `/var/lib/GeoIP/GeoLite2-Country.mmdb`; empty: none. With it, a sign-in
+             *     from a country that is new for an account is a security event.
+             */
+            countries?: string | null;
         };
         /**
          * Server
@@ -8846,6 +9912,8 @@ export interface components {
             id: string;
             /** @description The address it signed in from. */
             address: string;
+            /** @description The country of the address: two letters; null where no database says so. */
+            country: string | null;
             /** @description What the browser calls itself. */
             agent: string;
             /** Format: date-time */
@@ -9150,6 +10218,8 @@ export interface components {
             values?: {
                 [key: string]: string;
             } | null;
+            /** @description Another one of the template's versions than the app has, such as `18`; left out: the one that it has. */
+            version?: string | null;
             /** @description The Compose file to take; left out: what the template changed and what the app changed, together. */
             compose?: string | null;
             /** @description Update without a copy of the app's data; left out: a copy is made first. */
@@ -9165,6 +10235,12 @@ export interface components {
             from: string;
             /** @description The version that the catalog has. */
             to: string;
+            /** @description Which of the versions that the template offers the app has, such as `17`; null: there was nothing to choose. */
+            from_chosen: string | null;
+            /** @description Which it would have; null: there is nothing to choose. */
+            to_chosen: string | null;
+            /** @description Which it may have: its own, and those that can go on with its data. */
+            choices: string[];
             /** @description What to know before. */
             notes: string | null;
             /** @description The app's Compose file as it would be. With conflicts it has marks (`<<<<<<<`) to be settled. */
@@ -9615,6 +10691,28 @@ export interface components {
             name: string;
             /** @description Where, inside the app's container. */
             path: string;
+        };
+        /**
+         * WatchedImage
+         * @description An image, and what its registry has under its tag.
+         */
+        WatchedImage: {
+            reference: string;
+            /** @description The digest of what runs. */
+            live: string | null;
+            /** @description The digest that the registry answered last. */
+            newest: string | null;
+            /** @description The registry has another one than runs. */
+            newer: boolean;
+            /** Format: date-time */
+            asked_at: string | null;
+            /**
+             * Format: date-time
+             * @description It is not asked about before.
+             */
+            next_at: string | null;
+            /** @description Why there was no answer. */
+            problem: string | null;
         };
         /**
          * Webhook
@@ -15724,6 +16822,129 @@ export interface operations {
             };
         };
     };
+    organization_delete: {
+        parameters: {
+            query?: {
+                /** @description Its name, so that it is the right one. */
+                confirm?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Its id or name. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     organization_rename: {
         parameters: {
             query?: never;
@@ -15747,6 +16968,128 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Organization"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    organization_delete_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id or name. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganizationDeletePlan"];
                 };
             };
             /** @description The body is not JSON. */
@@ -18962,6 +20305,382 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApiLimits"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quota_list: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaPage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    organization_quota_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id or name. */
+                organization: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuotaLimits"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quota"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    project_quota_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id or name. */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuotaLimits"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quota"];
                 };
             };
             /** @description The body is not JSON. */
@@ -24578,9 +26297,9 @@ export interface operations {
     };
     certificate_forecast: {
         parameters: {
-            query: {
-                /** @description The names, with commas between them. */
-                name: string;
+            query?: {
+                /** @description The names, with commas between them. Needed. */
+                name?: string;
                 /** @description Left out: what fits. */
                 challenge?: components["schemas"]["Challenge"];
             };
@@ -27331,6 +29050,11 @@ export interface operations {
                 after?: number;
                 /** @description At most so many lines: 1 to 5000; left out: 1000. */
                 limit?: number;
+                /**
+                 * @description Only lines that hold this text, in any case of letters; the whole log is looked through, and each line says in which step it
+                 *     was printed.
+                 */
+                search?: string;
             };
             header?: never;
             path: {
@@ -28331,11 +30055,11 @@ export interface operations {
     };
     release_diff: {
         parameters: {
-            query: {
-                /** @description The id of a release or a deployment, or its number. */
-                from: string;
-                /** @description The id of a release or a deployment, its number, or `live`. */
-                to: string;
+            query?: {
+                /** @description The id of a release or a deployment, or its number. Needed. */
+                from?: string;
+                /** @description The id of a release or a deployment, its number, or `live`. Needed. */
+                to?: string;
                 /** @description The app that `to` is of, or an environment of the project that has an app of the same name; left out: the same. */
                 to_app?: string;
             };
@@ -29958,6 +31682,875 @@ export interface operations {
             };
         };
     };
+    image_watch_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageWatch"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    image_watch_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImageWatchInput"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageWatch"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    image_watch_check: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageWatch"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ci_trust_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CiTrusts"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ci_trust_add: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CiTrustCreate"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CiTrust"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ci_trust_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+                /** @description Its id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ci_token_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CiTokenCreate"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CiToken"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     webhook_show: {
         parameters: {
             query?: {
@@ -31349,6 +33942,257 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BuildCache"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_build_cache_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppBuildCache"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_build_cache_trim: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BuildCacheTrim"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildCacheTrimmed"];
                 };
             };
             /** @description The body is not JSON. */
@@ -37628,6 +40472,377 @@ export interface operations {
             };
         };
     };
+    provisioning_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The provider's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Provisioning"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_renew: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The provider's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProvisioningRenew"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewProvisioning"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    provisioning_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The provider's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     catalog_source_list: {
         parameters: {
             query?: {
@@ -41762,6 +44977,1012 @@ export interface operations {
             };
         };
     };
+    preview_rules_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewRules"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_rules_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRulesPatch"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewRules"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_list: {
+        parameters: {
+            query?: {
+                /** @description With those that are gone, of the last 30 days. */
+                all?: boolean;
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewPage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+                /** @description Of the request. */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+                /** @description Of the request. */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_deploy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+                /** @description Of the request. */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Begun; the record shows how it goes on. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+                /** @description Of the request. */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewApproval"];
+            };
+        };
+        responses: {
+            /** @description Begun; the record shows how it goes on. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_compare: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewComparison"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     freeze_list: {
         parameters: {
             query?: {
@@ -41904,6 +46125,132 @@ export interface operations {
         responses: {
             /** @description Made. */
             201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Freeze"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    freeze_replace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FreezeCreate"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
