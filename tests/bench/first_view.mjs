@@ -32,14 +32,14 @@ async function visit(browser, url, state, content) {
   let bytes = 0;
   session.on('Network.loadingFinished', (event) => { bytes += event.encodedDataLength; });
   await page.goto(url, { waitUntil: 'commit' });
-  await page.waitForTimeout(1500);
+  // Not so long that the pages that come while nothing else happens count.
+  await page.waitForTimeout(900);
   await page.waitForFunction(() => window.shownAt);
   const shown = await page.evaluate(() => window.shownAt);
   const paint = await page.evaluate(() => new Promise((done) => {
     new PerformanceObserver((list) => done(list.getEntries().at(-1).startTime)).observe({ type: 'largest-contentful-paint', buffered: true });
     setTimeout(() => done(Number.NaN), 2000);
   }));
-  await page.waitForTimeout(500);
   await context.close();
   return { shown, paint, bytes };
 }
