@@ -7,14 +7,14 @@ use crate::{
     directory::sync_dir,
     journal::{self, Contents, Journal, Step},
     snapshot,
-    state::{Claims, State, Tally},
+    state::{self, Claims, State, Tally},
     store::Tuning,
 };
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
 };
 use types::{Doing, Error, Result, World, report};
 
@@ -57,9 +57,12 @@ pub fn recover(dir: &Path, tuning: &Tuning, world: &World, failed: Option<Error>
         Ok((state, mut tally, mut claims, mut contents)) => {
             let state = Arc::new(state);
             if !contents.entries.is_empty() {
-                let (after, change) = state.apply(std::mem::take(&mut contents.entries), tally, tuning.patience)?;
+                let (early, made) = mpsc::channel();
+                let claim = move |made| drop(early.send(made));
+                let (after, gone) = state.apply(std::mem::take(&mut contents.entries), tally, tuning.patience, claim)?;
                 tally = after;
-                change.make(&mut claims);
+                claims.extend(made.try_iter().flatten());
+                state::forget(&mut claims, gone);
             }
             (state, tally, claims, contents)
         }

@@ -43,21 +43,12 @@ pub struct Tally {
 /// Which record holds a claim: `<tree>/<claim>` to `<tree>/<key>`.
 pub type Claims = HashMap<String, String>;
 
-/// What a change of records means for their claims.
-#[derive(Default)]
-pub struct ClaimChange {
-    old: Claims,
-    new: Claims,
-}
-
-impl ClaimChange {
-    pub fn make(self, claims: &mut Claims) {
-        for (claim, holder) in self.old {
-            if claims.get(&claim) == Some(&holder) {
-                claims.remove(&claim);
-            }
+/// Forgets claims that nobody made anew.
+pub fn forget(claims: &mut Claims, gone: Claims) {
+    for (claim, holder) in gone {
+        if claims.get(&claim) == Some(&holder) {
+            claims.remove(&claim);
         }
-        claims.extend(self.new);
     }
 }
 
@@ -147,17 +138,25 @@ impl State {
     }
 
     /// Applies what is in the journal already, in one sled batch, and flushes. Entries up to the tally's own sequence
-    /// number are skipped, so applying twice is applying once. Fails when sled does, or takes longer than `limit`.
-    pub fn apply(self: &Arc<State>, entries: Vec<Entry>, tally: Tally, limit: Duration) -> Result<(Tally, ClaimChange)> {
+    /// number are skipped, so applying twice is applying once. `claim` gets the new claims before a record is to be seen,
+    /// so that none is seen without them; answered are the claims that are gone. Fails when sled does, or takes longer than
+    /// `limit`.
+    pub fn apply(
+        self: &Arc<State>,
+        entries: Vec<Entry>,
+        tally: Tally,
+        limit: Duration,
+        claim: impl FnOnce(Claims) + Send + 'static,
+    ) -> Result<(Tally, Claims)> {
         let state = ManuallyDrop::new(self.clone());
         within(limit, "writing the state", move || {
-            let done = state.apply_here(&entries, tally)?;
+            let done = state.apply_here(&entries, tally, claim)?;
             drop(ManuallyDrop::into_inner(state));
             Ok(done)
         })
     }
 
-    fn apply_here(&self, entries: &[Entry], tally: Tally) -> Result<(Tally, ClaimChange)> {
+    fn apply_here(&self, entries: &[Entry], tally: Tally, claim: impl FnOnce(Claims)) -> Result<(Tally, Claims)> {
         let mut latest: HashMap<&str, Option<&[u8]>> = HashMap::new();
         let mut after = tally;
         for entry in entries.iter().filter(|entry| entry.sequence > tally.sequence) {
@@ -170,25 +169,27 @@ impl State {
             }
         }
         let mut batch = sled::Batch::default();
-        let mut change = ClaimChange::default();
+        let (mut gone, mut made) = (Claims::new(), Claims::new());
         for (path, bytes) in latest {
             if let Some(old) = self.get(path)? {
                 after.subtract(path, &old);
-                learn(&mut change.old, path, &old)?;
+                learn(&mut gone, path, &old)?;
             }
             match bytes {
                 Some(bytes) => {
                     after.add(path, bytes);
-                    learn(&mut change.new, path, bytes)?;
+                    learn(&mut made, path, bytes)?;
                     batch.insert(path, bytes);
                 }
                 None => batch.remove(path),
             }
         }
         batch.insert(TALLY, after.bytes());
+        gone.retain(|claim, holder| made.get(claim) != Some(holder));
+        claim(made);
         self.db.apply_batch(batch).doing("writing the state")?;
         self.flush()?;
-        Ok((after, change))
+        Ok((after, gone))
     }
 
     fn flush(&self) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::{
     record,
     recovery::recover,
     sealing::Sealer,
-    state::{ClaimChange, Claims, State},
+    state::{self, Claims, State},
     writer::{Command, Writer},
 };
 use std::{
@@ -80,8 +80,11 @@ impl Core {
     pub fn claim(&self, claim: &str) -> Option<String> {
         self.claims.read().unwrap_or_else(PoisonError::into_inner).get(claim).cloned()
     }
-    pub fn change_claims(&self, change: ClaimChange) {
-        change.make(&mut self.claims.write().unwrap_or_else(PoisonError::into_inner));
+    pub fn add_claims(&self, made: Claims) {
+        self.claims.write().unwrap_or_else(PoisonError::into_inner).extend(made);
+    }
+    pub fn forget_claims(&self, gone: Claims) {
+        state::forget(&mut self.claims.write().unwrap_or_else(PoisonError::into_inner), gone);
     }
     /// For the writer. Readers do not hold it beyond `read`, so that closing is done when it returns.
     pub fn state(&self) -> Result<Arc<State>> {

@@ -207,10 +207,12 @@ impl Writer {
                 return Err(Error::unavailable_by(what, error));
             }
         }
-        match core.state()?.apply(entries, open.tally, patience) {
-            Ok((tally, change)) => {
+        let early = core.clone();
+        let claim = move |made| early.add_claims(made);
+        match core.state()?.apply(entries, open.tally, patience, claim) {
+            Ok((tally, gone)) => {
                 open.tally = tally;
-                core.change_claims(change);
+                core.forget_claims(gone);
                 Ok(())
             }
             Err(error) => {

@@ -47,7 +47,9 @@ fn forge(store: &Store, number: u64, change: impl FnOnce(&mut Value) -> bool) {
         sequence: 1,
         steps: vec![step],
     };
-    state.apply(vec![entry], Tally::default(), Duration::from_secs(5)).expect("written");
+    state
+        .apply(vec![entry], Tally::default(), Duration::from_secs(5), drop)
+        .expect("written");
 }
 
 fn check(store: &Store) -> AuditReport {

@@ -2,7 +2,7 @@
 
 use super::kit::{self, thing, things, user};
 use crate::Batch;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use types::{Error, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -27,6 +27,37 @@ async fn one_of_many_gets_the_claim() {
         assert_eq!(won, 1);
     }
     assert_eq!(things(&store).list().expect("lists").len(), 10);
+}
+
+/// Who sees a record finds it by its claim: neither a new one nor one that is saved again is without it for a moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_record_is_seen_without_its_claim() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let store = kit::open(dir.path()).expect("opens");
+    let (all, is_over) = (things(&store), std::sync::Arc::new(AtomicBool::new(false)));
+    let (readers, over) = (all.clone(), is_over.clone());
+    let reader = std::thread::spawn(move || {
+        let mut seen = 0;
+        while !over.load(Ordering::Relaxed) {
+            for found in readers.list().expect("lists") {
+                let claim = found.mark.as_deref().expect("each has one");
+                assert!(readers.claimed(claim).expect("reads").is_some(), "{claim}");
+                seen += 1;
+            }
+        }
+        seen
+    });
+    for index in 0..100 {
+        let id = format!("{index}");
+        all.insert(thing(&id, Some(&format!("m{index}")), "")).await.expect("inserted");
+        let change = |thing: &mut kit::Thing| {
+            thing.text = "changed".into();
+            Ok(())
+        };
+        all.update(&id, change).await.expect("updated");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    assert!(reader.join().expect("none was without") > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
