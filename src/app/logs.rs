@@ -4,7 +4,7 @@ use crate::{apps::find_app, ground::Ground};
 use futures::{StreamExt, stream::BoxStream};
 use node::Exec;
 use std::{sync::Arc, time::Duration};
-use types::{Action, Actor, App, Container, Error, ExecSpec, Fact, LogLine, LogQuery, Result, Time};
+use types::{Action, Actor, App, Container, Error, ExecSpec, Fact, Kind, LogLine, LogQuery, Result, Time};
 
 /// A line of an app, and the container that printed it.
 #[derive(Debug, Clone)]
@@ -54,7 +54,12 @@ impl Logs {
                 },
             );
             while let Some(line) = lines.next().await {
-                let line = line?;
+                let line = match line {
+                    Ok(line) => line,
+                    // It went while this read, as the old one does after a deployment.
+                    Err(Error::NotFound { kind: Kind::Container, .. }) => break,
+                    Err(error) => return Err(error),
+                };
                 if search.as_ref().is_none_or(|search| line.line.text.to_lowercase().contains(search)) {
                     found.push(line);
                 }

@@ -2,14 +2,14 @@
 
 use crate::{
     connect::Docker,
-    failures::{checked, words_or_missing},
+    failures::{answer, checked, words_or_missing},
     lines::LineBuffer,
 };
 use bollard::{container::LogOutput, query_parameters::LogsOptionsBuilder};
 use futures::{StreamExt, stream, stream::BoxStream};
 use std::collections::VecDeque;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use types::{Kind, LogLine, LogQuery, LogStream, Result, Time};
+use types::{Error, Kind, LogLine, LogQuery, LogStream, Result, Time};
 
 impl Docker {
     /// Its lines, oldest first. With `follow` it ends when the container does. A failure is the last item.
@@ -95,9 +95,11 @@ impl Reading {
                 Some(Err(refusal)) => {
                     self.is_over = true;
                     self.is_following = false;
-                    return Some(Err(words_or_missing("reading a container's log", Kind::Container, &self.id)(
-                        refusal,
-                    )));
+                    // 409: it is being removed, and its log with it.
+                    return Some(Err(match answer(&refusal) {
+                        Some((409, _)) => Error::not_found(Kind::Container, &self.id),
+                        _ => words_or_missing("reading a container's log", Kind::Container, &self.id)(refusal),
+                    }));
                 }
                 None => {
                     self.ready.extend(self.stdout.rest());

@@ -75,7 +75,8 @@ test('buildpacks take a builder and a process', { skip }, async () => {
 test('what the engine keeps of its builds has a limit', { skip }, async () => {
   await page.getByRole('heading', { name: 'Build cache' }).waitFor();
   const part = page.locator('form, section').filter({ has: page.getByRole('heading', { name: 'Build cache' }) }).last();
-  await part.getByText('in 0 parts').waitFor();
+  // The engine may have built for others.
+  await part.getByText(/in \d+ parts?:/).first().waitFor();
   await part.getByLabel('At most').fill('2 GiB');
   await part.getByRole('button', { name: 'Save' }).click();
   await page.reload();
