@@ -151,7 +151,8 @@ async fn serve_h1(worker: &Arc<Worker>, guest: &Arc<Guest>, mut stream: Stream) 
         let Some(reusable) = exchange(worker, guest, session).await else {
             return;
         };
-        if worker.shared.draining.load(Relaxed) {
+        // An answer that was begun before did not say that it is the last one: only a next one can.
+        if worker.shared.draining.load(Relaxed) && *worker.stage.borrow() != Stage::Leaving {
             return;
         }
         (stream, ahead) = reusable.into_parts();
