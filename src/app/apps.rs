@@ -520,7 +520,7 @@ impl Apps {
                 // One after the other, so that the others serve meanwhile.
                 if let Some(release) = release.as_ref().filter(|_| replicas > 1) {
                     ground.wake_reconcile();
-                    crate::containers::serves_again(&ground, release, &container.name).await;
+                    crate::containers::serves_again(&ground, release, container).await;
                 }
             }
             ground.wake_reconcile();

@@ -138,10 +138,14 @@ async fn drain_and_remove(ground: &Ground, container: &Container, taken_back: Ca
     ground.node.container_remove(&container.id).await
 }
 
-/// Takes one of several containers out of the routes, and waits until nothing is under way to it.
+/// Takes one of several containers out of the routes until it [`serves_again`], and waits until nothing is under way to it.
 pub(crate) async fn set_aside(ground: &Ground, release: &Release, container: &Container) -> Result<()> {
     look(ground).await?;
-    mark(ground, &container.id, Some("it is being restarted".into()));
+    ground.observed.rcu(|observed| {
+        let mut observed = (**observed).clone();
+        observed.aside.insert(container.id.clone());
+        observed
+    });
     routing::apply(ground).await?;
     let Some(upstream) = routing::upstream(container, release.port) else {
         return Ok(());
@@ -154,40 +158,33 @@ pub(crate) async fn set_aside(ground: &Ground, release: &Release, container: &Co
     Ok(())
 }
 
-/// Says of a container how it fares, until its next check.
-fn mark(ground: &Ground, id: &str, why: Option<String>) {
+/// Waits until a container that was set aside and stopped is started again and serves, as long as its health check gives it.
+pub(crate) async fn serves_again(ground: &Ground, release: &Release, container: &Container) {
+    let health = &release.health;
+    let serving = async {
+        loop {
+            let seen = ground.node.containers().await.unwrap_or_default();
+            let now = seen.iter().find(|now| now.name == container.name && now.state.is_running());
+            if let Some(address) = now.and_then(|now| now.address) {
+                let timeout = Duration::from_secs(health.timeout_seconds.into());
+                if ground.node.probe(address, release.port, &health.probe, timeout).await.is_ok() {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let is_well = tokio::time::timeout(Duration::from_secs(health.start_seconds.into()), serving)
+        .await
+        .is_ok();
     ground.observed.rcu(|observed| {
         let mut observed = (**observed).clone();
-        let failures = u32::from(why.is_some());
-        observed.health.insert(
-            id.to_owned(),
-            Health {
-                failures,
-                why: why.clone(),
-            },
-        );
+        observed.aside.remove(&container.id);
+        if is_well {
+            observed.health.insert(container.id.clone(), Health::default());
+        }
         observed
     });
-}
-
-/// Waits until a container that was stopped is started again and serves, as long as its health check gives it.
-pub(crate) async fn serves_again(ground: &Ground, release: &Release, name: &str) {
-    let health = &release.health;
-    let limit = tokio::time::Instant::now() + Duration::from_secs(health.start_seconds.into());
-    while tokio::time::Instant::now() < limit {
-        let seen = ground.node.containers().await.unwrap_or_default();
-        let container = seen.iter().find(|container| container.name == name && container.state.is_running());
-        if let Some(container) = container
-            && let Some(address) = container.address
-        {
-            let timeout = Duration::from_secs(health.timeout_seconds.into());
-            if ground.node.probe(address, release.port, &health.probe, timeout).await.is_ok() {
-                mark(ground, &container.id, None);
-                return;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }
 
 /// Two containers must not write to one volume at the same time.

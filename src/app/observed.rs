@@ -1,6 +1,6 @@
 //! What was last seen of the engine, and what that means for an app.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use types::{App, AppId, Container, ContainerState, DesiredState, EngineHealth, EngineStatus, Phase, Probe, Release};
 
 /// One look at the engine. The last good one is kept while the engine does not answer, so that routes stay.
@@ -11,6 +11,8 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// By the engine's container id: what the last checks said.
     pub health: HashMap<String, Health>,
+    /// By the engine's container id: those that get nothing while they are restarted, whatever a check says.
+    pub aside: HashSet<String>,
     /// By the engine's container id: how it ended last.
     pub deaths: HashMap<String, String>,
     /// Why an app's container could not be brought up.
@@ -191,10 +193,11 @@ impl Observed {
         Some((AppState::Unhealthy, Some(format!("{number} of {wanted} containers serve: {why}"))))
     }
 
-    /// Whether its last check went well; of one that is not checked, whether it runs.
+    /// Whether its last check went well; of one that is not checked, whether it runs. Never while it is set aside.
     pub fn is_well(&self, container: &Container, release: &Release) -> bool {
         let last = self.health.get(&container.id).map(|health| health.why.is_none());
-        container.state.is_running() && last.unwrap_or(release.health.probe == Probe::Running)
+        let is_aside = self.aside.contains(&container.id);
+        container.state.is_running() && !is_aside && last.unwrap_or(release.health.probe == Probe::Running)
     }
 
     /// Whether its health has not been seen since it last started.
