@@ -73,6 +73,23 @@ export async function openPanel(allow, more = {}) {
   return { panel, browser, fresh, ...await fresh(), close: async () => { await browser.close(); await panel.stop(); } };
 }
 
+const ADA = { email: 'ada@example.com', name: 'Ada Lovelace', password: 'seven quiet otters swim north' };
+
+/** A panel that Ada has set up, with a page on which she is signed in. @param {RegExp[]} allow */
+export async function openSignedIn(allow) {
+  const opened = await openPanel(allow);
+  const { panel, page } = opened;
+  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], ...ADA } });
+  assert.equal(made.status(), 201);
+  await opened.context.clearCookies();
+  await page.goto(`${panel.url}/sign-in`);
+  await page.getByLabel('Email').fill(ADA.email);
+  await page.getByLabel('Password', { exact: true }).fill(ADA.password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForSelector('.rail', { state: 'attached' });
+  return opened;
+}
+
 /** The page by axe, in both themes, at a desk's and a phone's width; pictures of it go where SERVERKIT_SHOTS says. @param {import('playwright-core').Page} page @param {string} name */
 export async function look(page, name) {
   const shots = process.env.SERVERKIT_SHOTS;

@@ -1,55 +1,34 @@
 // A person runs a command, makes a job, has an app run in two containers and by the clock, and makes a freeze window, in a real browser.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, look as lookAt, watch } from './browser.mjs';
-import { binary, hasEngine, startPanel } from './panel.mjs';
+import { look as lookAt, openSignedIn } from './browser.mjs';
+import { binary, hasEngine } from './panel.mjs';
 
 const IMAGE = 'nginx:1.22';
 const skip = !binary() ? 'SERVERKIT_BIN names no binary' : hasEngine(IMAGE) ? false : `the engine has no ${IMAGE}`;
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').Page} */
 let page;
 /** @type {string[]} */
 let wrong = [];
 
-/** @param {string[]} words */
-function cli(...words) {
-  const done = spawnSync(/** @type {string} */ (binary()), ['--data', join(panel.folder, 'data'), ...words], { encoding: 'utf8' });
-  assert.equal(done.status, 0, `${words.join(' ')}: ${done.stderr}`);
-  return done.stdout;
-}
-
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[139]|422/] });
-  const password = 'seven quiet otters swim north';
-  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password } });
-  assert.equal(made.status(), 201);
-  cli('app', 'create', 'site', '--image', IMAGE, '--port', '80', '--domain', 'site.test', '--env', 'PLACE=here', '--wait');
-  await context.clearCookies();
-  await page.goto(`${panel.url}/sign-in`);
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForSelector('.rail');
+  opened = await openSignedIn([/40[139]|422/]);
+  ({ panel, page, wrong } = opened);
+  panel.cli('app', 'create', 'site', '--image', IMAGE, '--port', '80', '--domain', 'site.test', '--env', 'PLACE=here', '--wait');
 }, { timeout: 120_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
+after(async () => { await opened?.close(); });
 
 const look = (/** @type {string} */ name) => lookAt(page, name);
 
 /** Where an app of this name is. @param {string} name @param {string} [tab] */
-const place = (name, tab = '') => `${panel.url}/apps/${JSON.parse(cli('app', 'show', name, '--json')).id}${tab}`;
+const place = (name, tab = '') => `${panel.url}/apps/${JSON.parse(panel.cli('app', 'show', name, '--json')).id}${tab}`;
 
 test('a command is run and a job is made', { skip, timeout: 180_000 }, async () => {
   await page.goto(place('site', '/jobs'));

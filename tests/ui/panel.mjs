@@ -55,6 +55,12 @@ export async function startPanel(config = '') {
   const link = printed.match(/https:\/\/\S+\/setup#\w+/)?.[0] ?? '';
   return {
     url: `https://127.0.0.1:${panel}`, link, http, https: tls, folder, printed: () => printed,
+    /** The command line on its machine; answers what that printed. @param {string[]} words */
+    cli(...words) {
+      const done = spawnSync(/** @type {string} */ (binary()), ['--data', data, ...words], { encoding: 'utf8' });
+      if (done.status !== 0) throw new Error(`${words.join(' ')}: ${done.stderr}`);
+      return done.stdout;
+    },
     /** As when the machine restarts its services. */
     async restart() { await end(made); made = await begin(/is ready after/); },
     async stop() {

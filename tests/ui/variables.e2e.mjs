@@ -1,12 +1,12 @@
 // Shared variables in a real browser against a real panel: where a value comes from, setting it nearer, review, history, restore.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { look, openPanel, send } from './browser.mjs';
+import { look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
 let opened;
 /** @type {typeof opened.panel} */
 let panel;
@@ -17,18 +17,8 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  opened = await openPanel([/40[139]|422/]);
-  const { context } = opened;
+  opened = await openSignedIn([/40[139]|422/]);
   ({ panel, page, wrong } = opened);
-  const password = 'seven quiet otters swim north';
-  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password } });
-  assert.equal(made.status(), 201);
-  await context.clearCookies();
-  await page.goto(`${panel.url}/sign-in`);
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForSelector('.rail');
 }, { timeout: 90_000 });
 after(async () => { await opened?.close(); });
 
