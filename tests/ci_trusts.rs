@@ -3,7 +3,7 @@
 use crate::{deploy::text, identity_providers::Peer};
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{Api, Reply, TestPanel, eventually_ok};
+use testkit::{Api, OWNER, Reply, TestPanel, eventually_ok};
 use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -134,6 +134,23 @@ async fn forged_and_foreign_tokens_get_nothing() {
         stand.exchange(app, token).await.expect(401);
     }
 
+    // Who made a token up learns neither which apps there are nor whom they trust; nor does a job of somebody else's repository.
+    let forged = stand.job("other key", json!({})).await;
+    let foreign = stand.job("good", json!({"repository": "mallory/thing"})).await;
+    let nobodys = stand.job("other key", json!({"iss": "https://nobody.example.com"})).await;
+    for token in [&forged, &foreign] {
+        let mut words = Vec::new();
+        for app in ["blog", "shop", "nosuch"] {
+            words.push(stand.exchange(app, token).await.expect(401).detail().replace(app, "APP"));
+        }
+        words.dedup();
+        assert_eq!(words.len(), 1, "{words:?}");
+    }
+    assert_eq!(
+        stand.exchange("blog", &forged).await.expect(401).detail(),
+        stand.exchange("blog", &nobodys).await.expect(401).detail()
+    );
+
     // It is changed once, also when it comes twice at once.
     let (one, two) = tokio::join!(stand.exchange("blog", &token), stand.exchange("blog", &token));
     let mut answers = [one.status.as_u16(), two.status.as_u16()];
@@ -146,6 +163,41 @@ async fn forged_and_foreign_tokens_get_nothing() {
     let token = stand.job("good", json!({"repository_id": "43"})).await;
     let reply = stand.exchange("blog", &token).await;
     assert!(reply.text().contains("made anew"), "{}", reply.text());
+}
+
+/// Another organization that has an app of the same name, and trusts the same repository, takes nothing over and stops nothing.
+#[tokio::test]
+async fn an_app_of_the_same_name_elsewhere_gets_nothing() {
+    let stand = Stand::new().await;
+    let panel = &stand.panel;
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let there = panel.signed_in(OWNER.0, OWNER.1).await;
+    there
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    let source = json!({"kind": "image", "reference": "nginx:1"});
+    let made = there
+        .post("/api/v1/apps", json!({"name": "blog", "source": source, "deploy": false}))
+        .await
+        .expect(201)
+        .json();
+    let trust = |repository: &str| json!({"repository": repository, "branches": ["main"], "issuer": stand.forge.issuer});
+    // That it trusts a repository of its own changes nothing for others.
+    there.post("/api/v1/apps/blog/ci-trusts", trust("acme/blog")).await.expect(201);
+    let token = stand.job("good", json!({})).await;
+    let given = stand.exchange("blog", &token).await.expect(201).json();
+    assert_ne!(given["app"], made["id"]);
+    // Of two that would fit, none is chosen by name; by id each is.
+    there.post("/api/v1/apps/blog/ci-trusts", trust("ada/blog")).await.expect(201);
+    let token = stand.job("good", json!({})).await;
+    let refused = stand.exchange("blog", &token).await.expect(401).detail();
+    assert!(refused.contains("by its id"), "{refused}");
+    let given = stand.exchange(given["app"].as_str().unwrap(), &token).await.expect(201).json();
+    assert_ne!(given["app"], made["id"]);
 }
 
 #[tokio::test]

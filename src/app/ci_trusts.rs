@@ -7,10 +7,10 @@ use crate::{
     ci_workflow::workflow,
     ground::Ground,
 };
-use identity::{Workload, Workloads, checked_issuer, claimed_issuer, token};
+use identity::{Workload, Workloads, checked_issuer, claimed_issuer, token, untrusted};
 use serde_json::Value;
 use source::webhooks::Filter;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
 use types::{Action, Actor, ApiToken, App, CiTrust, CiUse, Error, Fact, Kind, Result, Role, Scope, Scopes, Secret, Spot, Time, User, Who};
 
@@ -145,38 +145,46 @@ impl CiTrusts {
 
     /// Changes the ID token of a job for an API token. Fails with `Unauthenticated` unless a repository that the app trusts fits all
     /// that it says, and when it came before.
+    ///
+    /// Anybody may ask, and apps of all organizations have their names here: so nothing is said of an app, not even that it is there, but to
+    /// a job of a repository that it trusts.
     pub async fn exchange(&self, app: &str, id_token: &str) -> Result<CiToken> {
         let issuer = claimed_issuer(id_token).ok_or_else(|| refused("it is none"))?;
-        let (app, trusts) = self.trusted(app, &issuer)?;
+        let mut trusts = self.ground.store.ci_trusts.list()?;
+        trusts.retain(|trust| trust.issuer == issuer);
+        // Only issuers that somebody trusts are asked for their keys.
+        if trusts.is_empty() {
+            return Err(untrusted());
+        }
         let workload = self.workloads.check(id_token, &issuer, &self.audience()?).await?;
+        let repository = repository_of(&workload.claims);
+        trusts.retain(|trust| trust.repository.eq_ignore_ascii_case(repository));
         let now = self.ground.world.now();
-        let mut why = String::new();
+        let mut why = format!("no app `{app}` trusts the repository `{repository}`");
+        let mut fitting: Option<(App, Stored<CiTrust>)> = None;
         for trust in trusts {
+            let Some(meant) = self.meant(&trust, app)? else { continue };
             match misfit(&trust, &workload.claims, now)? {
-                None => return self.give(app, trust, &workload).await,
                 Some(reason) => why = reason,
+                None if fitting.as_ref().is_some_and(|(other, _)| other.id != meant.id) => {
+                    return Err(refused(&format!(
+                        "more than one app `{app}` trusts `{repository}`; name it by its id"
+                    )));
+                }
+                None => fitting = fitting.or(Some((meant, trust))),
             }
         }
-        Err(refused(&why))
+        match fitting {
+            Some((app, trust)) => self.give(app, trust, &workload).await,
+            None => Err(refused(&why)),
+        }
     }
 
-    /// The app that is meant, and whom it trusts at this issuer. That there is none of either is one answer.
-    fn trusted(&self, wanted: &str, issuer: &str) -> Result<(App, Vec<Stored<CiTrust>>)> {
-        let store = &self.ground.store;
-        let nobody = || refused(&format!("no app `{wanted}` trusts the issuer {issuer}"));
-        let mut all = store.ci_trusts.list()?;
-        all.retain(|trust| trust.issuer == issuer);
-        let ids: BTreeSet<String> = all.iter().map(|trust| trust.app.to_string()).collect();
-        let mut found = Vec::new();
-        for id in ids {
-            let app = store.apps.find(&id)?.filter(|app| app.trashed_at.is_none());
-            found.extend(app.filter(|app| app.id.as_str() == wanted || app.name.as_str() == wanted));
-        }
-        let (Some(app), true) = (found.pop(), found.is_empty()) else {
-            return Err(nobody());
-        };
-        all.retain(|trust| trust.app == app.id);
-        Ok((app.value, all))
+    /// The app of a trust, if it is there and goes by this id or name.
+    fn meant(&self, trust: &CiTrust, wanted: &str) -> Result<Option<App>> {
+        let app = self.ground.store.apps.find(trust.app.as_str())?;
+        let app = app.filter(|app| app.trashed_at.is_none() && (app.id.as_str() == wanted || app.name.as_str() == wanted));
+        Ok(app.map(|app| app.value))
     }
 
     /// Makes the token and notes that this ID token was changed, in one step: two that come at once cannot both succeed.
@@ -337,17 +345,16 @@ fn checked(wish: CiTrustWish) -> Result<CiTrustWish> {
     })
 }
 
-/// What of the job is not as the trust wants it, in words; `None`: it fits.
+/// Whose job it is, by name: as GitHub says it, then as GitLab does.
+fn repository_of(claims: &Value) -> &str {
+    let said = |name: &str| claims[name].as_str().filter(|name| !name.is_empty());
+    said("repository").or_else(|| said("project_path")).unwrap_or_default()
+}
+
+/// What of a job of the trusted repository is not as the trust wants it, in words; `None`: it fits.
 fn misfit(trust: &CiTrust, claims: &Value, now: Time) -> Result<Option<String>> {
     let said = |name: &str| claims[name].as_str().unwrap_or_default();
-    // GitHub, then GitLab.
-    let repository = match said("repository") {
-        "" => said("project_path"),
-        name => name,
-    };
-    if !repository.eq_ignore_ascii_case(&trust.repository) {
-        return Ok(Some(format!("the app does not trust the repository `{repository}`")));
-    }
+    let repository = repository_of(claims);
     if trust.repository_id.is_some() && trust.repository_id != number_of(claims) {
         return Ok(Some(format!(
             "`{repository}` is not the repository that was trusted: it was made anew since"
@@ -468,8 +475,6 @@ mod tests {
             (job.clone(), None),
             (with("ref", json!("refs/heads/release/1")), None),
             (with("ref", json!("refs/tags/v1.2")), None),
-            (with("repository", json!("ada/blog-2")), Some("repository")),
-            (with("repository", Value::Null), Some("repository")),
             (with("repository_id", json!("43")), Some("made anew")),
             (with("repository_id", Value::Null), Some("made anew")),
             (with("ref", json!("refs/heads/dev")), Some("does not trust `refs/heads/dev`")),

@@ -64,9 +64,10 @@ impl Workloads {
         let claims = match signed_for(token, &keys, &expected) {
             Ok(claims) => claims,
             // The issuer may have new keys.
-            Err(_) => signed_for(token, &self.keys(issuer, AGAIN).await?, &expected).map_err(|why| match why.contains("client") {
-                true => refused(&format!("it is not for the audience {audience}")),
-                false => refused(&why),
+            Err(_) => signed_for(token, &self.keys(issuer, AGAIN).await?, &expected).map_err(|why| match &why {
+                why if why.contains("client") => refused(&format!("it is not for the audience {audience}")),
+                why if why.contains("not signed") => untrusted(),
+                why => refused(why),
             })?,
         };
         let ends = claims["exp"].as_f64().map_or(0, |seconds| seconds as i64);
@@ -147,6 +148,11 @@ pub fn checked_issuer(text: &str) -> Result<String> {
         true => Ok(text.to_owned()),
         false => Err(wrong()),
     }
+}
+
+/// For a token that its issuer did not sign, and for one of an issuer that nobody trusts: who made it up learns nothing of whom others trust.
+pub fn untrusted() -> Error {
+    refused("it is not signed by an issuer that is trusted here")
 }
 
 fn refused(why: &str) -> Error {
