@@ -158,3 +158,79 @@ async fn an_account_is_invited_into_a_second_organization() {
         "{entries:?}"
     );
 }
+
+/// Whose account reaches further than one organization is not let in as by its administrators, there or here.
+#[tokio::test]
+async fn an_administrator_takes_nobody_over_who_is_elsewhere_too() {
+    let panel = TestPanel::start().await;
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    owner
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    let bob = owner.join("bob@acme.test", "Bob", "developer", PASSWORD).await;
+    let path = format!("/api/v1/users/{}", bob["id"].as_str().unwrap());
+    let other = "nine brown foxes at dusk";
+    let password = |word: &str| json!({"password": word});
+    owner.patch(&path, password(other)).await.expect(200);
+    owner.patch(&path, password(PASSWORD)).await.expect(200);
+
+    // He is let into the one that runs the panel, as an administrator.
+    let wish = json!({"email": "bob@acme.test", "role": "admin"});
+    let made = panel.post("/api/v1/invitations", wish).await.expect(201).json();
+    let word = made["link"].as_str().unwrap().split('#').nth(1).unwrap().to_owned();
+    let browser = panel.signed_in("bob@acme.test", PASSWORD).await;
+    browser.post("/api/v1/invitation/join", json!({"token": word})).await.expect(200);
+    let refused = owner.patch(&path, password(other)).await.expect(403).detail();
+    assert!(refused.contains("reaches further than this organization"), "{refused}");
+    owner.delete(&format!("{path}/second-factor")).await.expect(403);
+    browser.get("/api/v1/session").await.expect(200);
+    owner.patch(&path, json!({"name": "Robert"})).await.expect(200);
+    // An administrator of the other organization, of which he is a guest, no more than before.
+    let body = json!({"email": "adm@example.test", "name": "Adm", "role": "admin", "password": PASSWORD});
+    panel.post("/api/v1/users", body).await.expect(201);
+    let admin = panel.signed_in("adm@example.test", PASSWORD).await;
+    admin.patch(&path, password(other)).await.expect(403);
+    // Those who run the panel help who has no mail.
+    panel.patch(&path, password(other)).await.expect(200);
+    browser.get("/api/v1/session").await.expect(401);
+    panel.signed_in("bob@acme.test", other).await;
+}
+
+/// Which organizations there are is not told by what is taken, and a tab that shows another one does nothing.
+#[tokio::test]
+async fn an_organization_does_not_learn_the_names_of_others() {
+    let panel = TestPanel::start().await;
+    for name in ["acme", "zqhidden"] {
+        let made = json!({"name": name, "owner": OWNER.0});
+        panel.post("/api/v1/organizations", made).await.expect(201);
+    }
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let before = owner.get("/api/v1/session").await.expect(200).json();
+    owner
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    let after = owner.get("/api/v1/session").await.expect(200).json();
+    assert_ne!(before["csrf"], after["csrf"]);
+    owner.set_csrf(before["csrf"].as_str().unwrap());
+    owner.post("/api/v1/projects", json!({"name": "stray"})).await.expect(403);
+    owner.set_csrf(after["csrf"].as_str().unwrap());
+    owner.post("/api/v1/projects", json!({"name": "meant"})).await.expect(201);
+
+    owner.join("eve@acme.test", "Eve", "owner", PASSWORD).await;
+    let eve = panel.signed_in("eve@acme.test", PASSWORD).await;
+    let mut answers = Vec::new();
+    for name in ["zqhidden", "nosuch"] {
+        let renamed = eve.patch("/api/v1/organizations/acme", json!({"name": name})).await;
+        answers.push(renamed.expect(403).detail());
+        eve.post("/api/v1/session/switch", json!({"organization": name})).await.expect(404);
+        eve.get(&format!("/api/v1/organizations/{name}/delete-plan")).await.expect(404);
+    }
+    assert_eq!(answers[0], answers[1]);
+    owner.patch("/api/v1/organizations/acme", json!({"name": "lab"})).await.expect(200);
+}

@@ -218,6 +218,34 @@ async fn wrong_passwords_are_slowed_down() {
     );
 }
 
+/// Whoever guesses from many addresses slows strangers down, and not those whose browser is known.
+#[tokio::test]
+async fn guessing_from_everywhere_locks_no_known_browser_out() {
+    let panel = TestPanel::start().await;
+    let known = panel.signed_in(OWNER.0, OWNER.1).await;
+    let right = json!({"email": OWNER.0, "password": OWNER.1});
+    let wrong = json!({"email": OWNER.0, "password": "wrong wrong wrong"});
+    // Five are free for each address: one that is refused at once is held by what all of them did.
+    let mut held = false;
+    for last in 10..40 {
+        let stranger = panel.anonymous().from_address([127, 0, 0, last].into());
+        let guesses = (0..5).map(|_| stranger.post("/api/v1/session", wrong.clone()));
+        let answers = futures::future::join_all(guesses).await;
+        held = answers.iter().any(|reply| reply.status == 429);
+        if held {
+            break;
+        }
+    }
+    assert!(held, "guessing from many addresses is slowed down");
+    known.post("/api/v1/session", right).await.expect(201);
+    // It is held by its own count alone, and the cookie is good for its own account only.
+    let mut refused = false;
+    for _ in 0..12 {
+        refused |= known.post("/api/v1/session", wrong.clone()).await.status == 429;
+    }
+    assert!(refused, "a known browser is no way to guess on and on");
+}
+
 #[tokio::test]
 async fn sessions_end_with_their_reason_to_be() {
     let panel = TestPanel::start().await;

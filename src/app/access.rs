@@ -232,6 +232,23 @@ impl Access {
         })
     }
 
+    /// For what would let others in as somebody: another password, no second factor. Fails with `Forbidden` when the account belongs to
+    /// another organization, or is in others too, where its own has nothing to say. Owners of the organization that runs the panel may.
+    pub fn may_open(&self, actor: &Actor, user: &User) -> Result<()> {
+        if actor.is_permitted(Action::ManageOrganizations, &Site::organization()) {
+            return Ok(());
+        }
+        self.must_be_at_home(actor, user)?;
+        match self.store.memberships.list()?.iter().any(|one| one.user == user.id) {
+            false => Ok(()),
+            true => Err(Error::Forbidden {
+                needs: "the person themselves, by a link for a forgotten password, or an owner of the organization that runs the panel: \
+                        the account reaches further than this organization"
+                    .into(),
+            }),
+        }
+    }
+
     /// Fails with `Busy` unless somebody else is left who can sign in as an owner of the organization. Call with `team`
     /// held.
     pub fn keep_an_owner(&self, user: &User, organization: &OrganizationId) -> Result<()> {

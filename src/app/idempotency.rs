@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 use store::Store;
-use types::{Actor, Answer, AnswerOutcome, Error, Result, Secret, World};
+use types::{Actor, Answer, AnswerOutcome, Error, Result, Secret, Who, World};
 
 const KEPT: Duration = Duration::from_secs(86_400);
 
@@ -54,11 +54,7 @@ impl Answers {
         if key.is_empty() || key.len() > 255 || !key.chars().all(|c| c.is_ascii_graphic()) {
             return Err(Error::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"));
         }
-        let key = format!(
-            "{}/{}/{key}",
-            actor.organization,
-            actor.user().map_or("machine", |user| user.as_str())
-        );
+        let key = format!("{}/{}/{key}", actor.organization, asker(actor));
         if let Some(made) = self.made(&key, fingerprint)? {
             return Ok(Turn::Again(made));
         }
@@ -93,6 +89,15 @@ impl Answers {
             content_type: outcome.content_type.clone(),
             body,
         }))
+    }
+}
+
+/// Whose answers they are: a token does not get those of another token of its person, which may reach further.
+fn asker(actor: &Actor) -> &str {
+    match &actor.who {
+        Who::User { id, .. } => id.as_str(),
+        Who::Token { id, .. } => id.as_str(),
+        Who::Machine { .. } | Who::System => "machine",
     }
 }
 

@@ -115,7 +115,9 @@ impl Organizations {
         self.view(organization, Role::Owner, false)
     }
 
-    /// Gives the organization in which they act another name; for its owners. Fails with `Taken`.
+    /// Gives the organization in which they act another name; for its owners. Names are the whole panel's, and whether one is taken would
+    /// say who else is there: so of others than the one that runs the panel, only those rename it who are owners there too. Fails with
+    /// `Taken`.
     pub async fn rename(&self, actor: &Actor, organization: &str, name: Slug) -> Result<OrganizationView> {
         actor.may(Action::ManageOwners)?;
         let store = &self.access.store;
@@ -124,6 +126,7 @@ impl Organizations {
             return Err(Error::not_found(Kind::Organization, organization));
         }
         if found.name != name {
+            self.may_name(actor)?;
             found.name = name;
             found = store.organizations.save(found).await?;
             let fact = Fact::OrganizationRenamed {
@@ -132,6 +135,21 @@ impl Organizations {
             self.access.events.emit(actor, fact).await;
         }
         self.view(found.value, actor.role, true)
+    }
+
+    /// Whether they learn which names are taken: who makes organizations does.
+    fn may_name(&self, actor: &Actor) -> Result<()> {
+        let Some(host) = host(&self.access.store)?.filter(|host| host.id != actor.organization) else {
+            return Ok(());
+        };
+        let user = actor.user().map(|id| self.access.store.users.get(id.as_str())).transpose()?;
+        let role = user.map(|user| self.access.role_in(&user, &host.id)).transpose()?.flatten();
+        match role {
+            Some(Role::Owner) => Ok(()),
+            _ => Err(Error::Forbidden {
+                needs: "an owner of the organization that runs this panel, who gives organizations their names".into(),
+            }),
+        }
     }
 
     /// Somebody of the actor's organization who can sign in.

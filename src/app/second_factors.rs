@@ -218,7 +218,7 @@ impl SecondFactors {
     pub async fn reset(&self, actor: &Actor, id: &str) -> Result<()> {
         actor.may(Action::ManageOwners)?;
         let user = self.access.member(&actor.organization, id)?;
-        self.access.must_be_at_home(actor, &user)?;
+        self.access.may_open(actor, &user)?;
         if self.access.store.second_factors.find(user.id.as_str())?.is_none() && self.access.passkeys_of(&user.id)?.is_empty() {
             return Err(Error::not_found(Kind::SecondFactor, &user.email));
         }

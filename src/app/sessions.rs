@@ -105,12 +105,20 @@ impl Sessions {
     /// without a code it fails with `SecondFactorNeeded`, and the same comes again with one.
     pub async fn create(&self, email: &str, password: &Secret, further: &Further, visitor: &Visitor) -> Result<SignedIn> {
         let access = &self.access;
-        let attempt = access.throttle.attempt(email, visitor.address.as_deref().unwrap_or_default())?;
+        let typed = email;
         let email = email.parse::<types::Email>().map(String::from).ok();
         let user = match &email {
             Some(email) => access.store.users.claimed(email)?,
             None => None,
         };
+        let device = user.as_ref().map(|user| access.device(&user.id, visitor.device.as_deref()));
+        // A browser that they have signed in with before counts by itself: strangers who guess, from however many addresses, do not keep
+        // it out.
+        let account = match device.transpose()?.flatten() {
+            Some(device) => format!("{typed} in {}", device.id),
+            None => typed.to_owned(),
+        };
+        let attempt = access.throttle.attempt(&account, visitor.address.as_deref().unwrap_or_default())?;
         let hash = user.as_ref().filter(|user| !user.service).map(|user| user.password_hash.as_str());
         let is_right = access.passwords.verify(password, hash).await?;
         let Some(user) = user.filter(|user| is_right && !user.disabled && !user.service) else {
@@ -248,7 +256,8 @@ impl Sessions {
         })
     }
 
-    /// Acts in another organization from now on. Fails with `NotFound` when they are not in it, with `Forbidden` for who is
+    /// Acts in another organization from now on. Other tabs of the browser show the one from before: the word that they send with what
+    /// they do is void, so that nothing is done where nobody meant it. Fails with `NotFound` when they are not in it, with `Forbidden` for who is
     /// not in a browser.
     pub async fn switch(&self, known: &Known, organization: &str) -> Result<SignedIn> {
         let access = &self.access;
@@ -264,10 +273,11 @@ impl Sessions {
             None => access.store.organizations.claimed(organization)?.ok_or_else(missing)?,
         };
         access.role_in(&user, &found.id)?.ok_or_else(missing)?;
-        let next = token::word(&access.world);
+        let (next, csrf) = (token::word(&access.world), token::word(&access.world));
         let moved = |session: &mut Session| {
             session.organization = found.id.clone();
             session.next_hashes.push(token::hash(&next));
+            session.csrf.clone_from(&csrf);
             Ok(())
         };
         let session = access.store.sessions.update(session.id.as_str(), moved).await?.value;

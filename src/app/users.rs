@@ -1,17 +1,19 @@
-//! People: who is there, with which role; and the own account.
+//! People: who is there, with which role.
+
+mod own;
+mod service_accounts;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     access::{Access, check_person},
     sessions::Known,
 };
-use identity::Strength;
 use std::sync::Arc;
 use store::{Batch, Store, Stored};
-use types::{Action, Actor, Assurance, Email, Error, Fact, Result, Role, Scope, Secret, User};
+use types::{Action, Actor, Email, Error, Fact, Result, Role, Secret, User};
 
-/// Words that an estimate takes into account, and bytes of one.
-const KNOWN: usize = 4;
-const KNOWN_BYTES: usize = 256;
+pub use own::{AccountChange, PasswordChange};
 
 /// Adds, changes and removes people.
 #[derive(Clone)]
@@ -62,20 +64,6 @@ pub struct UserChange {
     pub password: Option<Secret>,
 }
 
-/// What to change about the own account; `None` stays as it is.
-#[derive(Debug, Clone, Default)]
-pub struct AccountChange {
-    pub name: Option<String>,
-    pub password: Option<PasswordChange>,
-}
-
-/// Ends the other sessions.
-#[derive(Debug, Clone)]
-pub struct PasswordChange {
-    pub current: Secret,
-    pub new: Secret,
-}
-
 impl Users {
     pub(crate) fn new(access: Arc<Access>) -> Users {
         Users { access }
@@ -102,63 +90,6 @@ impl Users {
             user,
             second_factor,
         })
-    }
-
-    /// Adds an account for scripts: it has no password, and administrators make its tokens.
-    pub async fn create_service(&self, actor: &Actor, name: &str, role: Role) -> Result<UserView> {
-        actor.may(Action::ManageTeam)?;
-        if role == Role::Owner {
-            return Err(Error::invalid("role", "an owner is somebody who can sign in"));
-        }
-        may_give(actor, role)?;
-        let name = check_person(name)?;
-        let world = &self.access.world;
-        let plain: String = name
-            .chars()
-            .map(|letter| {
-                if letter.is_ascii_alphanumeric() {
-                    letter.to_ascii_lowercase()
-                } else {
-                    '-'
-                }
-            })
-            .take(30)
-            .collect();
-        let plain = match plain.trim_matches('-') {
-            "" => "service",
-            plain => plain,
-        };
-        let user = User {
-            id: world.id(),
-            organization: actor.organization.clone(),
-            // RFC 2606: no mail ever goes there.
-            email: format!("{plain}.{}@service.invalid", world.word(6)).parse()?,
-            name,
-            role,
-            password_hash: String::new(),
-            disabled: false,
-            created_at: world.now(),
-            last_seen_at: None,
-            service: true,
-        };
-        let user = self.access.store.users.insert(user).await?.value;
-        let fact = Fact::UserCreated {
-            user: user.id.clone(),
-            email: user.email.to_string(),
-        };
-        self.access.events.emit(actor, fact).await;
-        self.view(actor, user)
-    }
-
-    /// How strong a password is that somebody thinks of. Anybody may ask: it is for those who have no account yet too.
-    pub async fn estimate(&self, password: &Secret, known: Vec<String>) -> Result<Strength> {
-        if known.len() > KNOWN || known.iter().any(|word| word.len() > KNOWN_BYTES) {
-            return Err(Error::invalid(
-                "known",
-                format!("must be at most {KNOWN} words of {KNOWN_BYTES} bytes"),
-            ));
-        }
-        self.access.passwords.estimate(password, known).await
     }
 
     /// Adds somebody, who may sign in at once. Fails with `Taken` when the address has an account.
@@ -214,7 +145,12 @@ impl Users {
         if role == Some(Role::Owner) && loses_owner {
             self.access.keep_an_owner(&user, &actor.organization)?;
         }
-        if user.organization != actor.organization {
+        let opens = change.password.is_some();
+        if opens {
+            self.access.may_open(actor, &user)?;
+        }
+        let more = change.name.is_some() || change.role.is_some() || change.disabled.is_some();
+        if user.organization != actor.organization && (more || !opens) {
             return self.update_guest(actor, user.value, change).await;
         }
         if user.service && (change.password.is_some() || change.role == Some(Role::Owner)) {
@@ -227,6 +163,9 @@ impl Users {
                 field,
                 "its identity provider made this account, and its person has not signed in by it yet: there is no address to sign in with",
             ));
+        }
+        if change.disabled == Some(true) {
+            self.keep_owners_elsewhere(&user, &actor.organization)?;
         }
         let before = user.value.clone();
         if let Some(name) = &change.name {
@@ -246,6 +185,22 @@ impl Users {
         self.tell_changed(actor, &user).await;
         self.tell_raised(actor, &user, before.role, user.role).await;
         self.view(actor, user)
+    }
+
+    /// Who is disabled is so in all organizations: none of the others may lose its last owner by it.
+    fn keep_owners_elsewhere(&self, user: &User, here: &types::OrganizationId) -> Result<()> {
+        for membership in self.access.store.memberships.list()? {
+            if membership.user == user.id && membership.role == Role::Owner && membership.organization != *here {
+                let kept = self.access.keep_an_owner(user, &membership.organization);
+                kept.map_err(|_| {
+                    Error::busy(format!(
+                        "{} is the last owner of another organization and stays able to sign in",
+                        user.email
+                    ))
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// A higher role is worth a notice of its own.
@@ -390,46 +345,6 @@ impl Users {
         Ok(batch)
     }
 
-    /// Changes the own account. The present password must be right; guessing is slowed down as at signing in.
-    pub async fn update_account(&self, known: &Known, change: AccountChange) -> Result<UserView> {
-        let actor = &known.actor;
-        let forbidden = |needs: &str| Error::Forbidden { needs: needs.into() };
-        let id = actor
-            .user()
-            .ok_or_else(|| forbidden("somebody who is signed in; on the machine use `serverkit user`"))?;
-        actor.reaches(Scope::Admin)?;
-        // Who knows the password and has a stolen session must not lock the owner out.
-        if change.password.is_some() && actor.assurance == Assurance::Stale {
-            return Err(Error::Unconfirmed);
-        }
-        let _team = self.access.team.lock().await;
-        let mut user = self.access.member(&actor.organization, id.as_str())?;
-        let before = user.value.clone();
-        if let Some(name) = &change.name {
-            user.name = check_person(name)?;
-        }
-        if let Some(password) = &change.password {
-            let checked = self.access.passwords.check(&password.new, &user.email).await;
-            checked.map_err(|error| match error {
-                Error::Invalid { why, .. } => Error::invalid("password.new", why),
-                other => other,
-            })?;
-            let address = actor.address.as_deref().unwrap_or_default();
-            let attempt = self.access.throttle.attempt(user.email.as_str(), address)?;
-            if !self.access.passwords.verify(&password.current, Some(&user.password_hash)).await? {
-                return Err(Error::invalid("password.current", "is not the present password"));
-            }
-            attempt.succeeded();
-            user.password_hash = self.access.passwords.hash(&password.new).await?;
-        }
-        if user.value == before {
-            return self.view(actor, before);
-        }
-        let user = self.save(user, change.password.is_some(), Some(known)).await?;
-        self.tell_changed(actor, &user).await;
-        self.view(actor, user)
-    }
-
     /// Saves somebody, and with it ends their sessions but the one of `keep`.
     async fn save(&self, user: Stored<User>, ends_sessions: bool, keep: Option<&Known>) -> Result<User> {
         let store = &self.access.store;
@@ -489,308 +404,4 @@ pub(crate) async fn retry<T>(store: &Store, build: impl Fn() -> Result<(Batch, T
         }
     }
     Err(Error::busy("the account is being used by too many at once; try again"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        access::tests::{Gate, PASSWORD, visitor},
-        sessions::Further,
-    };
-
-    fn role(role: Role) -> UserChange {
-        UserChange {
-            role: Some(role),
-            ..UserChange::default()
-        }
-    }
-    fn disabled() -> UserChange {
-        UserChange {
-            disabled: Some(true),
-            ..UserChange::default()
-        }
-    }
-    fn wish(email: &str, role: Role) -> NewUser {
-        NewUser {
-            email: email.into(),
-            name: "Bob".into(),
-            role,
-            password: PASSWORD.into(),
-        }
-    }
-
-    #[tokio::test]
-    async fn who_may_manage_people() {
-        let (gate, owner) = Gate::claimed().await;
-        let (admin_user, admin) = gate.add(&owner, "admin@example.com", Role::Admin).await;
-        let (_, developer) = gate.add(&admin, "developer@example.com", Role::Developer).await;
-        let (viewer_user, viewer) = gate.add(&admin, "viewer@example.com", Role::Viewer).await;
-        for actor in [&developer, &viewer] {
-            assert!(matches!(gate.users.list(actor), Err(Error::Forbidden { .. })));
-            assert!(matches!(
-                gate.users.create(actor, wish("x@example.com", Role::Viewer)).await,
-                Err(Error::Forbidden { .. })
-            ));
-            assert!(matches!(
-                gate.users.update(actor, viewer_user.id.as_str(), role(Role::Admin)).await,
-                Err(Error::Forbidden { .. })
-            ));
-            assert!(matches!(
-                gate.users.remove(actor, viewer_user.id.as_str()).await,
-                Err(Error::Forbidden { .. })
-            ));
-        }
-        assert_eq!(gate.users.list(&admin).expect("lists").len(), 4);
-
-        // Only owners make owners, and only owners touch them.
-        let owner_id = owner.user().expect("a person").as_str();
-        let password = UserChange {
-            password: Some("another long secret".into()),
-            ..UserChange::default()
-        };
-        assert!(matches!(
-            gate.users.create(&admin, wish("x@example.com", Role::Owner)).await,
-            Err(Error::Forbidden { .. })
-        ));
-        assert!(matches!(
-            gate.users.update(&admin, admin_user.id.as_str(), role(Role::Owner)).await,
-            Err(Error::Forbidden { .. })
-        ));
-        for change in [role(Role::Viewer), disabled(), password] {
-            assert!(matches!(
-                gate.users.update(&admin, owner_id, change).await,
-                Err(Error::Forbidden { .. })
-            ));
-        }
-        assert!(matches!(gate.users.remove(&admin, owner_id).await, Err(Error::Forbidden { .. })));
-        let mut token = owner.clone();
-        token.scopes = types::Scopes::up_to(Scope::Write);
-        assert!(matches!(
-            gate.users.create(&token, wish("x@example.com", Role::Viewer)).await,
-            Err(Error::Forbidden { .. })
-        ));
-
-        // People of another organization are not there.
-        let mut stranger = owner.clone();
-        stranger.organization = gate.access.world.id();
-        assert!(gate.users.list(&stranger).expect("lists").is_empty());
-        assert!(matches!(
-            gate.users.remove(&stranger, viewer_user.id.as_str()).await,
-            Err(Error::NotFound { .. })
-        ));
-    }
-
-    #[tokio::test]
-    async fn the_last_owner_stays() {
-        let (gate, owner) = Gate::claimed().await;
-        let id = owner.user().expect("a person").as_str().to_owned();
-        for change in [role(Role::Admin), disabled()] {
-            let error = gate.users.update(&owner, &id, change).await.expect_err("the last");
-            assert_eq!(
-                error.to_string(),
-                "ada@example.com is the last owner; make somebody else an owner first"
-            );
-        }
-        assert!(matches!(gate.users.remove(&owner, &id).await, Err(Error::Busy { .. })));
-        let (second, second_actor) = gate.add(&owner, "bob@example.com", Role::Owner).await;
-        gate.users
-            .update(&owner, second.id.as_str(), disabled())
-            .await
-            .expect("one is left");
-        assert!(
-            matches!(gate.users.remove(&owner, &id).await, Err(Error::Busy { .. })),
-            "a disabled owner does not count"
-        );
-        let enabled = UserChange {
-            disabled: Some(false),
-            ..UserChange::default()
-        };
-        gate.users.update(&owner, second.id.as_str(), enabled).await.expect("enabled");
-
-        // Both step down at once: one is too late.
-        let (left, right) = tokio::join!(
-            gate.users.update(&owner, &id, role(Role::Admin)),
-            gate.users.update(&second_actor, second.id.as_str(), role(Role::Admin)),
-        );
-        assert_eq!(usize::from(left.is_ok()) + usize::from(right.is_ok()), 1);
-    }
-
-    #[tokio::test]
-    async fn bad_wishes_are_refused() {
-        let (gate, owner) = Gate::claimed().await;
-        for (field, bad) in [
-            (
-                "email",
-                NewUser {
-                    email: "x".into(),
-                    ..wish("", Role::Viewer)
-                },
-            ),
-            (
-                "name",
-                NewUser {
-                    name: "  ".into(),
-                    ..wish("x@example.com", Role::Viewer)
-                },
-            ),
-            (
-                "name",
-                NewUser {
-                    name: "a\nb".into(),
-                    ..wish("x@example.com", Role::Viewer)
-                },
-            ),
-            (
-                "name",
-                NewUser {
-                    name: "x".repeat(300),
-                    ..wish("x@example.com", Role::Viewer)
-                },
-            ),
-            (
-                "password",
-                NewUser {
-                    password: "password123".into(),
-                    ..wish("x@example.com", Role::Viewer)
-                },
-            ),
-            (
-                "password",
-                NewUser {
-                    password: "x@example.com".into(),
-                    ..wish("x@example.com", Role::Viewer)
-                },
-            ),
-        ] {
-            let error = gate.users.create(&owner, bad).await.expect_err(field);
-            assert!(
-                matches!(&error, Error::Invalid { field: named, .. } if named == field),
-                "{field}: {error}"
-            );
-        }
-        let error = gate
-            .users
-            .create(&owner, wish("ADA@example.com", Role::Viewer))
-            .await
-            .expect_err("taken");
-        assert_eq!(error.to_string(), "the user `ada@example.com` is taken");
-        assert!(matches!(
-            gate.users.update(&owner, "usr_x", role(Role::Admin)).await,
-            Err(Error::NotFound { .. })
-        ));
-    }
-
-    #[tokio::test]
-    async fn a_new_password_ends_the_other_sessions() {
-        let (gate, owner) = Gate::claimed().await;
-        let sign_in = async |password: &str| {
-            gate.sessions
-                .create("ada@example.com", &password.into(), &Further::default(), &visitor("10.0.0.1"))
-                .await
-        };
-        let (here, there) = (sign_in(PASSWORD).await.expect("in"), sign_in(PASSWORD).await.expect("in"));
-        let known = gate.sessions.by_cookie(here.jwt.expose_str().expect("text"), None).expect("known");
-        let change = |current: &str, new: &str| AccountChange {
-            name: Some("Ada L.".into()),
-            password: Some(PasswordChange {
-                current: current.into(),
-                new: new.into(),
-            }),
-        };
-        let error = gate
-            .users
-            .update_account(&known, change("wrong", "a new long secret"))
-            .await
-            .expect_err("refused");
-        assert!(
-            matches!(&error, Error::Invalid { field, .. } if field == "password.current"),
-            "{error}"
-        );
-        let error = gate
-            .users
-            .update_account(&known, change(PASSWORD, "short"))
-            .await
-            .expect_err("refused");
-        assert!(matches!(&error, Error::Invalid { field, .. } if field == "password.new"), "{error}");
-        assert_eq!(
-            gate.access
-                .member(&owner.organization, known.actor.user().expect("a person").as_str())
-                .expect("there")
-                .name,
-            "Ada"
-        );
-
-        let user = gate
-            .users
-            .update_account(&known, change(PASSWORD, "a new long secret"))
-            .await
-            .expect("changed")
-            .user;
-        assert_eq!(user.name, "Ada L.");
-        gate.sessions
-            .by_cookie(here.jwt.expose_str().expect("text"), None)
-            .expect("this one stays");
-        assert!(
-            gate.sessions.by_cookie(there.jwt.expose_str().expect("text"), None).is_err(),
-            "the others end"
-        );
-        assert!(sign_in(PASSWORD).await.is_err());
-        sign_in("a new long secret").await.expect("in");
-
-        // Set by an administrator: all end.
-        let password = UserChange {
-            password: Some("a third long secret".into()),
-            ..UserChange::default()
-        };
-        gate.users.update(&owner, user.id.as_str(), password).await.expect("changed");
-        assert!(gate.sessions.by_cookie(here.jwt.expose_str().expect("text"), None).is_err());
-
-        let machine = gate.sessions.by_machine(0).expect("known");
-        assert!(matches!(
-            gate.users.update_account(&machine, AccountChange::default()).await,
-            Err(Error::Forbidden { .. })
-        ));
-    }
-
-    #[tokio::test]
-    async fn guessing_the_present_password_is_slowed_down() {
-        let (gate, owner) = Gate::claimed().await;
-        let known = Known {
-            actor: owner,
-            session: None,
-            expires_at: None,
-        };
-        let guess = || AccountChange {
-            name: None,
-            password: Some(PasswordChange {
-                current: "a wrong guess".into(),
-                new: "a new long secret".into(),
-            }),
-        };
-        for _ in 0..5 {
-            assert!(matches!(
-                gate.users.update_account(&known, guess()).await,
-                Err(Error::Invalid { .. })
-            ));
-        }
-        assert!(matches!(
-            gate.users.update_account(&known, guess()).await,
-            Err(Error::Throttled { .. })
-        ));
-    }
-
-    #[tokio::test]
-    async fn changing_nothing_says_nothing() {
-        let (gate, owner) = Gate::claimed().await;
-        let id = owner.user().expect("a person").as_str();
-        let same = UserChange {
-            name: Some("Ada".into()),
-            role: Some(Role::Owner),
-            disabled: Some(false),
-            password: None,
-        };
-        gate.users.update(&owner, id, same).await.expect("as it is");
-        assert_eq!(gate.facts(), ["panel_claimed"]);
-    }
 }
