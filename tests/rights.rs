@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use testkit::{Api, OWNER, Options, Socket, TestPanel};
 
 const PASSWORD: &str = "eleven green kettles boil";
@@ -49,7 +49,71 @@ struct Things {
     volume: String,
     token: String,
     user: String,
+    /// What else is there, by the part of a path before it.
+    more: BTreeMap<&'static str, String>,
     secrets: Vec<String>,
+}
+
+/// What an organization has beside its apps, each by the part of a path that comes before it.
+async fn more(panel: &TestPanel) -> BTreeMap<&'static str, String> {
+    let mut more = BTreeMap::from([("organizations", "default".to_owned()), ("catalogs", "zqshelf".to_owned())]);
+    for (part, path, body) in [
+        ("teams", "/teams", json!({"name": "zqcrew", "members": ["bob@example.test"]})),
+        ("roles", "/roles", json!({"name": "zqrole", "rights": ["view"]})),
+        (
+            "grants",
+            "/grants",
+            json!({"role": "viewer", "to": "user:bob@example.test", "place": "app:zqjournal"}),
+        ),
+        (
+            "freezes",
+            "/freezes",
+            json!({"name": "zqpause", "from": "2030-01-01T00:00:00Z", "until": "2030-01-02T00:00:00Z"}),
+        ),
+        (
+            "registries",
+            "/registries",
+            json!({"server": "127.0.0.1:1", "user": "zqlogin", "password": "not asked", "unchecked": true}),
+        ),
+        ("catalogs", "/catalogs", json!({"name": "zqshelf", "kind": "own"})),
+        (
+            "forges",
+            "/forges",
+            json!({"name": "zqforge", "kind": "gitea", "url": "http://127.0.0.1:1", "client_id": "x", "client_secret": "not asked"}),
+        ),
+        (
+            "identity-providers",
+            "/identity-providers",
+            json!({"name": "Directory", "oidc": {"issuer": "https://id.example.com", "client_id": "panel"}}),
+        ),
+        (
+            "ci-trusts",
+            "/apps/zqjournal/ci-trusts",
+            json!({"repository": "zqowner/zqcode", "branches": ["main"]}),
+        ),
+        (
+            "jobs",
+            "/apps/zqjournal/jobs",
+            json!({"name": "zqjob", "command": ["true"], "cron": "0 3 * * *"}),
+        ),
+        (
+            "rules",
+            "/domains/zqjournal.test/rules",
+            json!({"name": "zqrule", "action": {"kind": "app"}}),
+        ),
+    ] {
+        let made = panel.post(&format!("/api/v1{path}"), body).await.expect(201).json();
+        if let Some(id) = made["id"].as_str() {
+            more.entry(part).or_insert_with(|| id.to_owned());
+        }
+    }
+    let invited = json!({"email": "zqguest@example.test", "role": "viewer"});
+    let invited = panel.post("/api/v1/invitations", invited).await.expect(201).json();
+    more.insert("invitations", id(&invited["invitation"]));
+    panel.post("/api/v1/apps/zqjournal/deployments", json!({})).await.expect(202);
+    let deployed = panel.list("/api/v1/apps/zqjournal/deployments").await;
+    more.insert("deployments", id(&deployed[0]));
+    more
 }
 
 async fn things(panel: &TestPanel) -> Things {
@@ -91,15 +155,34 @@ async fn things(panel: &TestPanel) -> Things {
         volume: id(volume),
         token: id(&made["token"]),
         user: id(&user),
-        secrets: ["zqjournal", "zqalmanac", "zqatelier", "word-of", "bob@example.test", "secret-name"]
-            .map(str::to_owned)
-            .to_vec(),
+        more: BTreeMap::new(),
+        secrets: [
+            "zqjournal",
+            "zqalmanac",
+            "zqatelier",
+            "word-of",
+            "bob@example.test",
+            "secret-name",
+            "zqcrew",
+            "zqrole",
+            "zqpause",
+            "zqlogin",
+            "zqshelf",
+            "zqforge",
+            "zqowner",
+            "zqjob",
+            "zqrule",
+            "zqguest",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     }
 }
 
 impl Things {
-    /// The path of an operation with what is there in the places of its parameters; `None` where there is no such thing.
-    fn fill(&self, path: &str) -> Option<String> {
+    /// The path of an operation with what is there in the places of its parameters, and with something made up where there is no such
+    /// thing.
+    fn fill(&self, path: &str) -> String {
         let mut filled = Vec::new();
         let mut before = "";
         for part in path.split('/') {
@@ -113,13 +196,13 @@ impl Things {
                 "tokens" => self.token.clone(),
                 "users" => self.user.clone(),
                 "domains" | "certificates" => "zqjournal.test".to_owned(),
-                _ => return None,
+                part => self.more.get(part).map_or("1", String::as_str).to_owned(),
             });
             if !is_place {
                 before = part;
             }
         }
-        Some(filled.join("/"))
+        filled.join("/")
     }
 }
 
@@ -194,7 +277,8 @@ async fn streamed(api: &Api) -> String {
 #[tokio::test]
 async fn an_organization_finds_nothing_of_another() {
     let panel = TestPanel::start().await;
-    let things = things(&panel).await;
+    let mut things = things(&panel).await;
+    things.more = more(&panel).await;
     let browser = stranger(&panel).await;
     let script = token(&browser, json!({"name": "probe", "scope": "admin"})).await;
     let mut wrong = Vec::new();
@@ -202,7 +286,7 @@ async fn an_organization_finds_nothing_of_another() {
         if operation == "event_stream" || operation.starts_with("session_") || operation.starts_with("setup_") {
             continue;
         }
-        let Some(filled) = things.fill(&path) else { continue };
+        let filled = things.fill(&path);
         let (status, text) = ask(&panel, &script, &operation, &method, &format!("/api/v1{filled}")).await;
         let is_named = path.contains('{');
         // Whether a name leads here is asked of name servers, of any name.
@@ -314,15 +398,17 @@ async fn what_is_anothers_answers_like_what_is_nowhere() {
 #[tokio::test]
 async fn a_token_of_one_app_reaches_no_other() {
     let panel = TestPanel::start().await;
-    let things = things(&panel).await;
+    let mut things = things(&panel).await;
+    things.more = more(&panel).await;
     let bound = json!({"name": "ci", "scope": "admin", "places": [format!("app:{}", things.wiki)]});
     let script = token(&panel.signed_in(OWNER.0, OWNER.1).await, bound).await;
     let mut wrong = Vec::new();
     for (operation, method, path) in operations(&panel).await {
         let open = operation.starts_with("session_") || operation.starts_with("setup_") || operation == "event_stream";
-        let Some(filled) = things.fill(&path).filter(|_| !open) else {
+        if open {
             continue;
-        };
+        }
+        let filled = things.fill(&path);
         let (status, text) = ask(&panel, &script, &operation, &method, &format!("/api/v1{filled}")).await;
         let is_named = path.contains('{');
         let own_lists = ["token_list", "device_list", "organization_list"].contains(&operation.as_str());
@@ -546,7 +632,8 @@ async fn security_events_are_told() {
 #[tokio::test]
 async fn an_expired_token_reaches_nothing() {
     let mut panel = Options::default().start().await;
-    let things = things(&panel).await;
+    let mut things = things(&panel).await;
+    things.more = more(&panel).await;
     let owner = panel.signed_in(OWNER.0, OWNER.1).await;
     let script = token(&owner, json!({"name": "short", "scope": "admin", "expires_in_days": 1})).await;
     script.get("/api/v1/apps").await.expect(200);
@@ -559,12 +646,10 @@ async fn an_expired_token_reaches_nothing() {
             .lines()
             .find(|line| line.split_whitespace().next() == Some(operation.as_str()));
         let is_open = line.is_some_and(|line| line.split_whitespace().nth(1) == Some("open"));
-        let Some(filled) = things.fill(&path).filter(|_| !is_open) else {
-            continue;
-        };
-        if operation == "event_stream" {
+        if is_open || operation == "event_stream" {
             continue;
         }
+        let filled = things.fill(&path);
         let (status, _) = ask(&panel, &script, &operation, &method, &format!("/api/v1{filled}")).await;
         if status != 401 {
             wrong.push(format!("{operation}: {status}"));
@@ -592,4 +677,57 @@ async fn rights_come_before_what_was_asked() {
             viewer.get(&format!("{path}{query}")).await.expect(422);
         }
     }
+}
+
+/// Who is there, and from where somebody failed to come in, is for those who see the team, and each sees what concerns themselves.
+#[tokio::test]
+async fn events_about_people_are_not_for_every_viewer() {
+    let panel = TestPanel::start().await;
+    panel.post("/api/v1/apps", image("zqjournal", None)).await.expect(201);
+    for (name, role) in [("vera", "viewer"), ("dave", "developer"), ("adam", "admin")] {
+        let body = json!({"email": format!("{name}@example.test"), "name": name, "role": role, "password": PASSWORD});
+        panel.post("/api/v1/users", body).await.expect(201);
+    }
+    let invited = json!({"email": "zqguest@example.test", "role": "viewer"});
+    panel.post("/api/v1/invitations", invited).await.expect(201);
+    let wrong = json!({"email": "zqwho@example.test", "password": "wrong wrong wrong"});
+    panel.browser().post("/api/v1/session", wrong).await.expect(401);
+    panel
+        .post("/api/v1/tokens", json!({"name": "zqtoken", "scope": "read"}))
+        .await
+        .expect(201);
+    let guarded = ["zqguest", "zqwho", "zqtoken", "adam@example.test"];
+    for (name, all) in [("vera", false), ("dave", false), ("adam", true)] {
+        let browser = panel.signed_in(&format!("{name}@example.test"), PASSWORD).await;
+        let listed = browser.get("/api/v1/events/history?limit=500").await.expect(200).text();
+        let safety = browser.get("/api/v1/events/history?security=true").await.expect(200).text();
+        let overview = browser.get("/api/v1/overview").await.expect(200).text();
+        let heard = streamed(&browser).await;
+        for word in guarded {
+            assert_eq!(listed.contains(word), all, "{name}, {word}: {listed}");
+            assert_eq!(heard.contains(word), all, "{name}, {word}: {heard}");
+            assert!(all || !safety.contains(word) && !overview.contains(word), "{name}, {word}");
+        }
+        for own in ["zqjournal", &format!("{name}@example.test")] {
+            assert!(listed.contains(own) && heard.contains(own), "{name} does not see {own}: {listed}");
+        }
+        assert!(listed.contains("signed_in"), "their own: {listed}");
+    }
+}
+
+/// A key for asking twice is one token's: another of the same person, which reaches less, gets none of its answers.
+#[tokio::test]
+async fn an_answer_that_is_kept_is_for_who_asked() {
+    let panel = TestPanel::start().await;
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let strong = token(&owner, json!({"name": "strong", "scope": "admin"})).await;
+    let weak = token(&owner, json!({"name": "weak", "scope": "read"})).await;
+    let ask = async |api: &Api| {
+        let body = json!({"name": "made", "scope": "admin"});
+        let request = api.request(Method::POST, "/api/v1/tokens").header("idempotency-key", "k1");
+        api.send(request.json(&body)).await
+    };
+    let first = ask(&strong).await.expect(201).json();
+    assert_eq!(ask(&strong).await.expect(201).json(), first, "the same again");
+    ask(&weak).await.expect(403);
 }

@@ -22,6 +22,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use time::OffsetDateTime;
+use types::report;
 
 /// Something that happened.
 #[derive(Debug, Object)]
@@ -38,6 +39,10 @@ pub struct Event {
     pub app: Option<String>,
     /// The deployment's id, when it is about one.
     pub deployment: Option<String>,
+    /// From where it was asked, of what concerns people and who gets in; null: from the panel's own machine, or not told.
+    pub address: Option<String>,
+    /// The country of the address: two letters; null where no database says so.
+    pub country: Option<String>,
     /// The details; the fields depend on `kind`.
     pub data: HashMap<String, Any<Value>>,
 }
@@ -75,8 +80,16 @@ impl ToJSON for Sent {
     }
 }
 
-impl From<types::Event> for Event {
-    fn from(event: types::Event) -> Event {
+impl Event {
+    /// As it is shown to those who are to learn of it.
+    pub(crate) fn shown(panel: &Panel, event: types::Event) -> Event {
+        // Where somebody was while they worked on an app is not for everybody who sees the app.
+        let address = event.address.filter(|_| event.fact.is_about_people());
+        let country = address.as_deref().map(|address| panel.security.country(address)).transpose();
+        let country = country.unwrap_or_else(|error| {
+            tracing::warn!("the country of an event: {}", report(&error));
+            None
+        });
         let mut data: HashMap<String, Any<Value>> = match serde_json::to_value(&event.fact) {
             Ok(Value::Object(fields)) => fields.into_iter().map(|(name, value)| (name, Any(value))).collect(),
             _ => HashMap::new(),
@@ -90,6 +103,8 @@ impl From<types::Event> for Event {
             kind: event.fact.kind(),
             app: event.fact.app().map(ToString::to_string),
             deployment: data.get("deployment").and_then(|id| id.0.as_str()).map(str::to_owned),
+            address,
+            country: country.flatten(),
             data,
         }
     }
@@ -136,7 +151,7 @@ impl EventsApi {
         events.truncate(limit);
         let next = events.last().filter(|_| more).map(|event| event.id.to_string());
         Ok(Json(Page {
-            items: events.into_iter().map(Event::from).collect(),
+            items: events.into_iter().map(|event| Event::shown(&self.0, event)).collect(),
             next,
         }))
     }

@@ -47,14 +47,14 @@ pub struct Counts {
     pub projects: u32,
 }
 
-impl From<app::Overview> for Overview {
-    fn from(overview: app::Overview) -> Overview {
+impl Overview {
+    fn shown(panel: &Panel, overview: app::Overview) -> Overview {
         Overview {
             servers: overview.servers.into_iter().map(Server::from).collect(),
             attention: overview.attention.into_iter().map(Attention::from).collect(),
             apps: overview.apps.into_iter().map(App::from).collect(),
             deployments: overview.deployments.into_iter().map(Deployment::from).collect(),
-            events: overview.events.into_iter().map(Event::from).collect(),
+            events: overview.events.into_iter().map(|event| Event::shown(panel, event)).collect(),
             counts: Counts {
                 apps: count(overview.counts.apps),
                 running: count(overview.counts.running),
@@ -88,6 +88,7 @@ impl OverviewApi {
     /// Everything at a glance
     #[oai(path = "/overview", method = "get", operation_id = "overview")]
     async fn overview(&self, who: Signed) -> Answer<Json<Overview>> {
-        Ok(Json(self.0.overviews.get(&who.actor).await?.into()))
+        let overview = self.0.overviews.get(&who.actor).await?;
+        Ok(Json(Overview::shown(&self.0, overview)))
     }
 }

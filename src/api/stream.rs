@@ -117,7 +117,7 @@ impl Listener {
             return Ok(());
         }
         self.last = event.id.to_string();
-        let event = Event::from(event.clone());
+        let event = Event::shown(&self.panel, event.clone());
         let message = sse::Event::message(event.to_json_string()).event_type(event.kind).id(event.id);
         self.send(message).await
     }

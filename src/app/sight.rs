@@ -4,7 +4,7 @@ use crate::ground::Ground;
 use store::{Store, Stored};
 use types::{
     Action, Actor, App, AppId, Catalog, Delivery, Deployment, DnsProvider, Domain, Environment, EnvironmentId, Error, Event,
-    ForgeConnection, Freeze, JobRun, Kind, OrganizationId, Project, Registry, Result, Site, Stream, Volume,
+    ForgeConnection, Freeze, JobRun, Kind, OrganizationId, Project, Registry, Result, Site, Stream, Volume, Who,
 };
 
 /// A record that lies somewhere in an organization.
@@ -57,6 +57,10 @@ pub(crate) fn sees_event(store: &Store, actor: &Actor, event: &Event) -> Result<
     if event.organization != actor.organization {
         return Ok(false);
     }
+    if event.fact.is_about_people() {
+        // Who is there, and from where they failed to come in, is for those who see the team, and for each of themselves.
+        return Ok(actor.is_permitted(Action::ViewTeam, &Site::organization()) || is_own(actor, event));
+    }
     if actor.sees_all() {
         return Ok(true);
     }
@@ -70,6 +74,17 @@ pub(crate) fn sees_event(store: &Store, actor: &Actor, event: &Event) -> Result<
         },
         None => Ok(false),
     }
+}
+
+/// Whether it is of the one who asks, by whatever they came.
+fn is_own(actor: &Actor, event: &Event) -> bool {
+    let by = match &event.by {
+        Who::User { id, .. } => Some(id),
+        Who::Token { user, .. } => Some(user),
+        Who::Machine { .. } | Who::System => None,
+    };
+    let own = actor.user().filter(|_| actor.spots.is_none());
+    own.is_some() && (by == own || event.fact.user() == own)
 }
 
 fn place_of_app(store: &Store, app: &AppId) -> Result<Option<Site>> {

@@ -1,5 +1,7 @@
 //! What happened. Audit, notifications and the panel's live stream read the same ones.
 
+mod words;
+
 use crate::{
     AppId, DeliveryId, DeploymentId, EventId, Host, HostPattern, OrganizationId, Phase, ProjectId, RunId, RunPhase, StreamPort, Time,
     UserId, Who,
@@ -567,6 +569,57 @@ impl Fact {
             _ => None,
         }
     }
+    /// The person whose account it is about.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Fact::PanelClaimed { user }
+            | Fact::SignedIn { user }
+            | Fact::SignedOut { user }
+            | Fact::SecondFactorFailed { user, .. }
+            | Fact::SecondFactorAdded { user, .. }
+            | Fact::SecondFactorRemoved { user, .. }
+            | Fact::RecoveryCodeUsed { user, .. }
+            | Fact::RecoveryCodesRenewed { user, .. }
+            | Fact::PasskeyAdded { user, .. }
+            | Fact::PasskeyRemoved { user, .. }
+            | Fact::PasswordForgotten { user, .. }
+            | Fact::PasswordReset { user, .. }
+            | Fact::DeviceRemembered { user, .. }
+            | Fact::DeviceForgotten { user, .. }
+            | Fact::NewDevice { user, .. }
+            | Fact::NewCountry { user, .. }
+            | Fact::UserCreated { user, .. }
+            | Fact::UserProvisioned { user, .. }
+            | Fact::InvitationAccepted { user, .. }
+            | Fact::UserChanged { user, .. }
+            | Fact::UserRemoved { user, .. }
+            | Fact::RoleRaised { user, .. } => Some(user),
+            _ => None,
+        }
+    }
+    /// Whether it tells of people, of what they come in by, or of who gets in: not for everybody who sees the apps.
+    pub fn is_about_people(&self) -> bool {
+        self.user().is_some()
+            || matches!(
+                self,
+                Fact::LoginFailed { .. }
+                    | Fact::UserInvited { .. }
+                    | Fact::InvitationRevoked { .. }
+                    | Fact::TokenCreated { .. }
+                    | Fact::TokenRevoked { .. }
+                    | Fact::TokenRotated { .. }
+                    | Fact::RoleChanged { .. }
+                    | Fact::TeamChanged { .. }
+                    | Fact::RightsGranted { .. }
+                    | Fact::RightsTaken { .. }
+                    | Fact::SecurityChanged { .. }
+                    | Fact::AllowListsChanged { .. }
+                    | Fact::AllowListsConfirmed
+                    | Fact::AllowListsReverted { .. }
+                    | Fact::ApiLimitsChanged { .. }
+                    | Fact::AuditBroken { .. }
+            )
+    }
 
     /// Whether whoever guards the panel should look at it.
     pub fn is_security(&self) -> bool {
@@ -640,185 +693,6 @@ impl Fact {
                 | Fact::BuildCacheTrimmed { .. }
                 | Fact::DnsRecordChanged { .. }
         )
-    }
-
-    /// One sentence without the subject: "deployed blog #3".
-    pub fn words(&self) -> String {
-        match self {
-            Fact::PanelClaimed { .. } => "claimed this panel".into(),
-            Fact::SignedIn { .. } => "signed in".into(),
-            Fact::LoginFailed { email } => format!("failed to sign in as {email}"),
-            Fact::SignedOut { .. } => "signed out".into(),
-            Fact::SecondFactorFailed { email, .. } => format!("gave the right password of {email} and a wrong code"),
-            Fact::SecondFactorAdded { .. } => "set up a second factor".into(),
-            Fact::SecondFactorRemoved { email, .. } => format!("took the second factor of {email} away"),
-            Fact::RecoveryCodeUsed { left, .. } => format!("used a recovery code; {left} are left"),
-            Fact::RecoveryCodesRenewed { .. } => "made new recovery codes".into(),
-            Fact::PasskeyAdded { name, .. } => format!("added the passkey {name}"),
-            Fact::PasskeyRemoved { name, .. } => format!("removed the passkey {name}"),
-            Fact::PasswordForgotten { .. } => "asked for a link to choose a new password".into(),
-            Fact::PasswordReset { .. } => "chose a new password by a link".into(),
-            Fact::DeviceRemembered { .. } => "had a browser remembered".into(),
-            Fact::DeviceForgotten { .. } => "had a remembered browser forgotten".into(),
-            Fact::NewDevice { .. } => "signed in with a new browser".into(),
-            Fact::NewCountry { country, .. } => format!("signed in from a new country: {country}"),
-            Fact::SecurityChanged { fields } => format!("changed who gets in: {}", fields.join(", ")),
-            Fact::UserCreated { email, .. } => format!("added {email}"),
-            Fact::UserProvisioned { provider, .. } => format!("got an account by {provider}"),
-            Fact::UserInvited { email } => format!("invited {email}"),
-            Fact::InvitationRevoked { email } => format!("revoked the invitation of {email}"),
-            Fact::InvitationAccepted { .. } => "accepted an invitation".into(),
-            Fact::UserChanged { email, .. } => format!("changed {email}"),
-            Fact::UserRemoved { email, .. } => format!("removed {email}"),
-            Fact::TokenCreated { name } => format!("made the token {name}"),
-            Fact::TokenRevoked { name } => format!("revoked the token {name}"),
-            Fact::TokenRotated { name } => format!("gave the token {name} a new secret"),
-            Fact::RoleChanged { name, what } => format!("{what} the role {name}"),
-            Fact::TeamChanged { name, what } => format!("{what} the team {name}"),
-            Fact::RightsGranted { to, role, place } => format!("gave {to} the role {role} in {place}"),
-            Fact::RightsTaken { to, role, place } => format!("took the role {role} in {place} from {to}"),
-            Fact::RoleRaised { email, role, .. } => format!("raised {email} to the role {role}"),
-            Fact::AuditBroken { why } => format!("found the chain of the audit log broken: {why}"),
-            Fact::OrganizationCreated { name } => format!("made the organization {name}"),
-            Fact::OrganizationRemoved { name } => format!("deleted the organization {name}"),
-            Fact::OrganizationRenamed { name } => format!("gave the organization the name {name}"),
-            Fact::QuotaChanged { whose, what, .. } => format!("changed the quota of {whose}: {}", what.join(", ")),
-            Fact::QuotaReached {
-                whose,
-                of,
-                percent: 100,
-                used,
-                ..
-            } => format!("found the {of} of {whose} used up: {used}"),
-            Fact::QuotaReached {
-                whose, of, percent, used, ..
-            } => format!("found {percent} % of the {of} of {whose} used: {used}"),
-            Fact::ProjectCreated { name, .. } => format!("created the project {name}"),
-            Fact::ProjectChanged { name, .. } => format!("changed the project {name}"),
-            Fact::ProjectRemoved { name, .. } => format!("deleted the project {name}"),
-            Fact::AppCreated { name, .. } => format!("created {name}"),
-            Fact::AppChanged { name, .. } => format!("changed the configuration of {name}"),
-            Fact::AppStateChanged {
-                name,
-                state,
-                why: Some(why),
-                ..
-            } => format!("{name} is {state}: {why}"),
-            Fact::AppStateChanged {
-                name, state, why: None, ..
-            } => format!("{name} is {state}"),
-            Fact::AppTrashed { name, .. } => format!("moved {name} to the trash"),
-            Fact::AppRestored { name, .. } => format!("restored {name}"),
-            Fact::AppRemoved { name, .. } => format!("deleted {name} for good"),
-            Fact::VariablesChanged { name, keys, .. } => format!("changed {} of {name}", keys.join(", ")),
-            Fact::FreezeOverridden { name, freeze, why, .. } => format!("deployed {name} in spite of the freeze {freeze}: {why}"),
-            Fact::FreezeChanged { name, what } => format!("{what} the freeze {name}"),
-            Fact::RunFailed { name, what, why, .. } => format!("{what} of {name} failed: {why}"),
-            Fact::RunMoved { name, .. } => format!("a run of {name} moved on"),
-            Fact::JobChanged { name, job, .. } => format!("changed the job {job} of {name}"),
-            Fact::FileChanged { name, path, .. } => format!("changed the file {path} of {name}"),
-            Fact::ReleasePinned {
-                name,
-                number,
-                pinned: true,
-                ..
-            } => format!("pinned release #{number} of {name}"),
-            Fact::ReleasePinned { name, number, .. } => format!("unpinned release #{number} of {name}"),
-            Fact::SharedVariablesChanged { owner, keys } => format!("changed {} of {owner}", keys.join(", ")),
-            Fact::SharedSecretsRevealed { owner } => format!("looked at the secrets of {owner}"),
-            Fact::SecretsRevealed { name, .. } => format!("looked at the secrets of {name}"),
-            Fact::TerminalOpened { name, .. } => format!("opened a terminal in {name}"),
-            Fact::DomainAdded { host, .. } => format!("added the domain {host}"),
-            Fact::DomainRemoved { host, .. } => format!("removed the domain {host}"),
-            Fact::DomainChanged { host, what, .. } => format!("{what} of {host}"),
-            Fact::PortOpened { port, .. } => format!("opened the port {port}"),
-            Fact::PortClosed { port, .. } => format!("closed the port {port}"),
-            Fact::CachePurged { host: Some(host), answers } => format!("threw away {answers} kept answers of {host}"),
-            Fact::BuildCacheTrimmed { bytes, .. } => format!("freed {} MiB of the build cache", bytes >> 20),
-            Fact::CachePurged { host: None, answers } => format!("threw away all {answers} kept answers"),
-            Fact::EdgeOptionsChanged { fields } => format!("changed the edge's {}", fields.join(", ")),
-            Fact::AllowListsChanged { what, until: None } => format!("changed from where the panel is reached: {}", what.join("; ")),
-            Fact::AllowListsChanged { what, until: Some(until) } => {
-                format!(
-                    "changed from where the panel is reached, until {until} unless confirmed: {}",
-                    what.join("; ")
-                )
-            }
-            Fact::AllowListsConfirmed => "confirmed from where the panel is reached".into(),
-            Fact::AllowListsReverted { why } => format!("took back from where the panel is reached: {why}"),
-            Fact::ApiLimitsChanged { what } => format!("changed the rate limits of the panel's API: {}", what.join(", ")),
-            Fact::CertificateIssued { host, issuer } => format!("got a certificate for {host} from {issuer}"),
-            Fact::CertificateFailed { host, why } => format!("got no certificate for {host}: {why}"),
-            Fact::CertificateExpiring { host, days: 0 } => format!("the certificate of {host} has ended"),
-            Fact::CertificateExpiring { host, days } => format!("the certificate of {host} ends within {days} days"),
-            Fact::CertificateUploaded { names } => format!("uploaded a certificate for {}", names.join(", ")),
-            Fact::CertificateRemoved { names } => format!("removed the certificate for {}", names.join(", ")),
-            Fact::DnsProviderAdded { name } => format!("added the DNS provider {name}"),
-            Fact::DnsProviderChanged { name } => format!("changed the DNS provider {name}"),
-            Fact::DnsProviderRemoved { name } => format!("removed the DNS provider {name}"),
-            Fact::DnsRecordChanged { zone, what } => format!("changed the zone {zone}: {what}"),
-            Fact::DeploymentMoved {
-                name,
-                number,
-                phase,
-                error: Some(error),
-                ..
-            } => format!("{name} #{number} {}: {error}", phase.word()),
-            Fact::DeploymentMoved {
-                name,
-                number,
-                phase,
-                error: None,
-                ..
-            } => format!("{name} #{number} is {}", phase.word()),
-            Fact::DeploymentsLocked { name, why: Some(why), .. } if why.is_empty() => format!("locked deployments of {name}"),
-            Fact::DeploymentsLocked { name, why: Some(why), .. } => format!("locked deployments of {name}: {why}"),
-            Fact::DeploymentsLocked { name, why: None, .. } => format!("unlocked deployments of {name}"),
-            Fact::CiTrustChanged {
-                name, repository, what, ..
-            } => format!("{what} {repository} as a repository whose CI may deploy {name}"),
-            Fact::CiTokenGiven {
-                name,
-                repository,
-                reference,
-                ..
-            } => format!("let the CI of {repository} deploy {name} for {reference}"),
-            Fact::NewerImageFound { name, image, .. } => format!("found a newer {image} for {name}"),
-            Fact::WebhookChanged { name, what, .. } => format!("{what} of the webhook of {name}"),
-            Fact::DeliveryDecided { name, why, .. } => format!("decided on a delivery to {name}: {why}"),
-            Fact::ForgeTold {
-                name,
-                number,
-                problem: Some(why),
-                ..
-            } => format!("could not tell the forge of {name} #{number}: {why}"),
-            Fact::ForgeTold { name, number, .. } => format!("told the forge of {name} #{number}"),
-            Fact::PreviewMoved {
-                name, number, what, why, ..
-            } => {
-                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                format!("{what} the preview of #{number} of {name}{why}")
-            }
-            Fact::PreviewRulesChanged { name, what, .. } => format!("{what} the previews of {name}"),
-            Fact::ForgeConnected { name } => format!("connected the forge {name}"),
-            Fact::ForgeChanged { name, what } => format!("{what} of the forge {name}"),
-            Fact::ForgeRemoved { name } => format!("removed the connection to the forge {name}"),
-            Fact::RegistryAdded { server } => format!("kept a login at the registry {server}"),
-            Fact::RegistryRemoved { server } => format!("forgot the login at the registry {server}"),
-            Fact::CatalogAdded { name } => format!("added the catalog {name}"),
-            Fact::CatalogChanged { name, what } => format!("{what} in the catalog {name}"),
-            Fact::CatalogRemoved { name } => format!("removed the catalog {name}"),
-            Fact::TemplateUpdated {
-                name,
-                version,
-                back: false,
-                ..
-            } => format!("updated {name} to {version} of its template"),
-            Fact::TemplateUpdated { name, version, .. } => format!("took {name} back to {version} of its template"),
-            Fact::SettingsChanged { fields } => format!("changed the settings {}", fields.join(", ")),
-            Fact::EngineLost { why } => format!("lost the Docker engine: {why}"),
-            Fact::EngineFound { version } => format!("reached the Docker engine {version}"),
-        }
     }
 
     /// The serialized `kind`.
