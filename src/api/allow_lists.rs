@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 pub struct AllowLists {
     /// Addresses or networks from which people reach the panel's pages and sign in.
     pub panel: Vec<String>,
-    /// Those from which requests with an API token are taken.
+    /// Those from which programs are taken: requests with an API token, jobs of a CI that ask for one, an identity provider's server.
     pub api: Vec<String>,
     /// The lists are in force and will be taken back unless they are confirmed; null: they stay.
     pub trial: Option<AllowTrial>,

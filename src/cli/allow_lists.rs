@@ -32,7 +32,7 @@ pub struct Set {
     /// An address or network from which people reach the panel; may be given several times; all of them
     #[arg(long, value_name = "NETWORK")]
     panel: Vec<String>,
-    /// An address or network from which requests with an API token are taken; may be given several times; all of them
+    /// An address or network from which programs are taken: requests with an API token, jobs of a CI, an identity provider's server; may be given several times; all of them
     #[arg(long, value_name = "NETWORK")]
     api: Vec<String>,
     /// Also when your own address is not in it

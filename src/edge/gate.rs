@@ -15,6 +15,9 @@ pub(crate) fn admits(gate: &PanelGate, address: IpAddr, method: &Method, path: &
     if allowed.is_open() || is_hook(path) {
         return true;
     }
+    if is_signed(method, path) {
+        return allowed.api_admits(address);
+    }
     let by_token = headers.contains_key(header::AUTHORIZATION);
     if !by_token {
         return allowed.panel_admits(address);
@@ -24,8 +27,21 @@ pub(crate) fn admits(gate: &PanelGate, address: IpAddr, method: &Method, path: &
 
 /// What a forge sends to: one key behind `/hooks/`, and nothing that somebody could read as another path.
 fn is_hook(path: &str) -> bool {
-    let plain = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    path.strip_prefix("/hooks/").is_some_and(plain)
+    path.strip_prefix("/hooks/").is_some_and(is_plain)
+}
+
+/// What the servers of others send without a token of ours, since what they send is signed: a job of a CI, which asks for one, and an
+/// identity provider that says that somebody has signed out there. They are programs, whose addresses are not those of people.
+fn is_signed(method: &Method, path: &str) -> bool {
+    let provider = path.strip_prefix("/oidc/").and_then(|rest| rest.strip_suffix("/logout"));
+    *method == Method::POST && (path == "/api/v1/ci/token" || provider.is_some_and(is_plain))
+}
+
+fn is_plain(word: &str) -> bool {
+    !word.is_empty()
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn is_for_programs(method: &Method, path: &str) -> bool {
@@ -86,6 +102,24 @@ mod tests {
         }
         for address in [panel, api, neither] {
             check(address, "POST", "/hooks/abc234", false, true);
+        }
+        // What is signed comes from programs, by whose list it goes; with a made-up token too.
+        for path in ["/api/v1/ci/token", "/oidc/idp_0123/logout"] {
+            for token in [false, true] {
+                check(api, "POST", path, token, true);
+                check(panel, "POST", path, token, false);
+                check(neither, "POST", path, token, false);
+            }
+            check(api, "GET", path, false, false);
+        }
+        for path in [
+            "/oidc//logout",
+            "/oidc/../api/v1/session/logout",
+            "/oidc/a/b/logout",
+            "/oidc/a/logout/",
+            "/api/v1/ci/token/x",
+        ] {
+            check(api, "POST", path, false, false);
         }
         for path in [
             "/hooks/",

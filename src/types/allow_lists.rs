@@ -10,7 +10,8 @@ use std::net::IpAddr;
 pub struct Allowed {
     /// The panel's pages, and all that needs no token: also signing in.
     pub panel: Vec<IpNet>,
-    /// Requests that bring an API token.
+    /// Requests that bring an API token, and what comes signed from servers of others: the ID token of a CI's job, a logout by an identity
+    /// provider.
     pub api: Vec<IpNet>,
 }
 
