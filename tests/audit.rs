@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use testkit::{OWNER, TestPanel};
+use std::time::Duration;
+use testkit::{OWNER, TestPanel, eventually};
 
 const SECRET: &str = "correct-horse-9f3a";
 
@@ -142,4 +143,24 @@ async fn an_export_is_checked_by_others_and_the_check_survives_a_restart() {
     panel.patch("/api/v1/security", json!({"audit_days": 60})).await.expect(200);
     let entries = panel.list("/api/v1/audit?what=setting").await;
     assert_eq!(field(&entries[0], "audit_days")["after"], "60");
+}
+
+#[tokio::test]
+async fn what_is_old_goes_and_the_rest_still_holds() {
+    let mut panel = TestPanel::start().await;
+    panel.post("/api/v1/projects", json!({"name": "early"})).await.expect(201);
+    panel.patch("/api/v1/security", json!({"audit_days": 30})).await.expect(200);
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+40d"))).await;
+    panel.post("/api/v1/projects", json!({"name": "late"})).await.expect(201);
+    let kept = eventually("old entries go", Duration::from_secs(60), || async {
+        let report = panel.get("/api/v1/audit/verification").await.expect(200).json();
+        (report["first"].as_u64() > Some(1)).then_some(report)
+    })
+    .await;
+    assert_eq!(kept["holds"], true, "{kept}");
+    let entries = panel.list("/api/v1/audit?what=project.created").await;
+    let names: Vec<&Value> = entries.iter().map(|entry| &entry["changes"][0]["name"]).collect();
+    assert_eq!(names, [&json!("late")]);
+    panel.cli(&["audit", "verify"]).await.expect(0);
 }

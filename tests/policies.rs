@@ -186,6 +186,58 @@ async fn bandwidth_is_bounded_and_counted() {
     panel.cli(&["domain", "traffic", "nosuch.test"]).await.expect(4);
 }
 
+/// What a quota says of a month's traffic holds for visitors: once it is used up, the domains of the project are held to a speed.
+#[tokio::test]
+async fn who_has_used_up_the_months_traffic_is_slow_until_the_quota_is_raised() {
+    let (panel, _) = site().await;
+    let quota = |limits: Value| {
+        let panel = &panel;
+        async move { panel.put("/api/v1/projects/default/quota", limits).await.expect(200).json() }
+    };
+    quota(json!({"traffic_bytes": 300_000, "traffic_cap": 50_000})).await;
+    let large = || async {
+        let begun = Instant::now();
+        assert_eq!(panel.visit("a.test", "/large").await.expect(200).text().len(), 200_000);
+        begun.elapsed()
+    };
+    large().await;
+    large().await;
+    // What is set makes the panel look at once, in place of in a minute.
+    quota(json!({"traffic_bytes": 300_000, "traffic_cap": 50_000, "apps": 9})).await;
+    let project = || async {
+        let all = panel.list("/api/v1/quotas").await;
+        all.into_iter().find(|one| one["of"] == "project").expect("the project's")
+    };
+    eventually_ok("the traffic is counted", Duration::from_secs(100), || async {
+        let quota = project().await;
+        match quota["used"]["traffic_bytes"].as_u64() >= Some(400_000) {
+            true => Ok(()),
+            false => Err(quota.to_string()),
+        }
+    })
+    .await;
+    let slow = Duration::from_secs(2);
+    eventually_ok("visitors are held to the speed", Duration::from_secs(40), || async {
+        let took = large().await;
+        if took > slow { Ok(()) } else { Err(format!("{took:?}")) }
+    })
+    .await;
+    let shown = panel.cli(&["quota", "show", "--project", "default"]).await.expect(0).stdout;
+    assert!(shown.contains("/s for each domain"), "{shown}");
+    let told = panel.list("/api/v1/events/history").await;
+    assert!(
+        told.iter()
+            .any(|event| event["kind"] == "quota_reached" && event["text"].to_string().contains("used up")),
+        "{told:?}"
+    );
+    quota(json!({"traffic_bytes": 900_000_000, "traffic_cap": 50_000})).await;
+    eventually_ok("nobody is held any more", Duration::from_secs(40), || async {
+        let took = large().await;
+        if took < slow { Ok(()) } else { Err(format!("{took:?}")) }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn rates_by_header_and_path_on_trial_and_exempt() {
     let (panel, _) = site().await;

@@ -2,10 +2,7 @@
 //! answer against the document. No 5xx, and no answer that the document does not know.
 
 use serde_json::json;
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::process::Command;
 use testkit::TestPanel;
 
 /// Pinned: a newer one finds other things on another day.
@@ -17,35 +14,10 @@ const CONFIG: &str = "[checks.not_a_server_error]\nexpected-statuses = [\"2xx\",
 /// to the test.
 const LEFT_OUT: &str = "^(.*_stream|.*_terminal|allow_lists_update|edge_options_update|api_limits_update|token_revoke|token_rotate|user_update|user_delete|build_cache_trim)$";
 
-/// The program, in a virtual environment of its own below the cache folder; made at the first run.
-fn program() -> PathBuf {
-    let usual = || Path::new(&std::env::var_os("HOME").expect("there is a home")).join(".cache/serverkit");
-    let home = std::env::var_os("SERVERKIT_CACHE")
-        .map_or_else(usual, PathBuf::from)
-        .join("schemathesis");
-    let program = home.join("bin/schemathesis");
-    let is_there = || {
-        let said = Command::new(&program).arg("--version").output().ok();
-        said.is_some_and(|said| String::from_utf8_lossy(&said.stdout).contains(VERSION))
-    };
-    if !is_there() {
-        let run = |command: &mut Command| {
-            let done = command
-                .stdout(Stdio::null())
-                .status()
-                .expect("Python runs (Debian packages python3-venv, python3-pip)");
-            assert!(done.success(), "{command:?} failed");
-        };
-        run(Command::new("python3").args(["-m", "venv"]).arg(&home));
-        run(Command::new(home.join("bin/pip")).args(["install", "--quiet", &format!("schemathesis=={VERSION}")]));
-        assert!(is_there(), "schemathesis {VERSION} is installed");
-    }
-    program
-}
-
 /// Runs these phases for this long and panics with what it found.
 async fn hold_against_the_document(phases: &str, seconds: u32) {
-    let program = program();
+    let bin = tokio::task::spawn_blocking(|| testkit::python("schemathesis", "schemathesis", VERSION));
+    let program = bin.await.expect("Python with schemathesis").join("schemathesis");
     let panel = TestPanel::start().await;
     // It asks more in a second than anybody may.
     panel

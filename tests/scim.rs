@@ -3,10 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::process::Command;
 use testkit::{Api, OWNER, Reply, TestPanel};
 
 /// Pinned: a newer one finds other things on another day.
@@ -320,36 +317,10 @@ async fn another_organizations_people_are_not_told() {
     assert_eq!((&theirs["disabled"], &theirs["name"]), (&json!(false), &json!("Eve")), "{theirs}");
 }
 
-/// The tester's Python, in a virtual environment of its own below the cache folder; made at the first run.
-fn python() -> PathBuf {
-    let usual = || Path::new(&std::env::var_os("HOME").expect("there is a home")).join(".cache/serverkit");
-    let home = std::env::var_os("SERVERKIT_CACHE")
-        .map_or_else(usual, PathBuf::from)
-        .join("scim2-tester");
-    let python = home.join("bin/python");
-    let is_there = || {
-        let asks = "import httpx2, importlib.metadata as all; print(all.version('scim2-tester'))";
-        let said = Command::new(&python).args(["-c", asks]).output().ok();
-        said.is_some_and(|said| String::from_utf8_lossy(&said.stdout).starts_with(TESTER))
-    };
-    if !is_there() {
-        let run = |command: &mut Command| {
-            let done = command
-                .stdout(Stdio::null())
-                .status()
-                .expect("Python runs (Debian packages python3-venv, python3-pip)");
-            assert!(done.success(), "{command:?} failed");
-        };
-        run(Command::new("python3").args(["-m", "venv"]).arg(&home));
-        run(Command::new(home.join("bin/pip")).args(["install", "--quiet", &format!("scim2-tester[httpx2]=={TESTER}")]));
-        assert!(is_there(), "scim2-tester {TESTER} is installed");
-    }
-    python
-}
-
 #[tokio::test]
 async fn scim2_tester_finds_nothing() {
-    let python = python();
+    let bin = tokio::task::spawn_blocking(|| testkit::python("scim2-tester", "scim2-tester[httpx2]", TESTER));
+    let python = bin.await.expect("Python with the tester").join("python3");
     let stand = Stand::new().await;
     let (_, token) = provision_by(
         &stand.owner,

@@ -276,6 +276,27 @@ async fn the_policy_leaves_one_way() {
     browser.get("/api/v1/users").await.expect(200);
 }
 
+/// Tokens are exempt from the policy unless it binds them too.
+#[tokio::test]
+async fn tokens_are_exempt_or_bound() {
+    let panel = TestPanel::start().await;
+    let ada = json!({"email": "ada@example.test", "name": "Ada", "role": "admin", "password": "eleven green kettles boil"});
+    panel.post("/api/v1/users", ada).await.expect(201);
+    let browser = panel.signed_in("ada@example.test", "eleven green kettles boil").await;
+    let made = browser.post("/api/v1/tokens", json!({"name": "ci", "scope": "read"})).await;
+    let made = made.expect(201).json();
+    let token = browser.with_token(made["secret"].as_str().expect("shown once"));
+    let policy = |bound: bool| json!({"second_factor": "administrators", "grace_days": 0, "tokens_bound": bound});
+    panel.patch("/api/v1/security", policy(false)).await.expect(200);
+    browser.get("/api/v1/apps").await.expect(403).code("unenrolled");
+    token.get("/api/v1/apps").await.expect(200);
+    panel.patch("/api/v1/security", policy(true)).await.expect(200);
+    token.get("/api/v1/apps").await.expect(403).code("unenrolled");
+    early_in_a_step().await;
+    enrol(&browser, "eleven green kettles boil").await;
+    token.get("/api/v1/apps").await.expect(200);
+}
+
 #[tokio::test]
 async fn the_machine_lets_somebody_in_again() {
     let panel = TestPanel::start().await;

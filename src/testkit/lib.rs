@@ -18,6 +18,7 @@ mod name_server;
 mod network;
 mod panel;
 mod polling;
+mod python;
 mod registry;
 mod socket;
 
@@ -34,6 +35,7 @@ pub use name_server::NameServer;
 pub use network::{Tls, free_port, insecure_tls, reserve_ports, tls, tls_as};
 pub use panel::{OWNER, Options, TestPanel, serverkit_binary};
 pub use polling::{eventually, eventually_ok};
+pub use python::python;
 pub use registry::Registry;
 pub use socket::Socket;
 
