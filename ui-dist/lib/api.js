@@ -26,6 +26,11 @@ export class Problem extends Error {
   }
 }
 
+/** Whether the browser acts in another organization by now than this tab shows: in another tab it was switched. @param {S<'Session'>} now */
+const isElsewhere = (now) => session.value != null && now.organization.id !== session.value.organization.id;
+/** What the tab shows is not there any more: it begins anew, and nothing that it asked for is done in the other one. @returns {Promise<never>} */
+const leave = () => { location.assign('/'); return new Promise(() => { /* the page goes */ }); };
+
 /** @type {Promise<boolean> | null} */
 let renewing = null;
 /** Renews the session by the refresh cookie; parallel callers share one request. */
@@ -33,7 +38,12 @@ export function renew() {
   renewing ??= (async () => {
     try {
       const answer = await fetch(`${BASE}/session/refresh`, { method: 'POST', headers: { accept: 'application/json' } });
-      if (answer.ok) { session.value = await answer.json(); return true; }
+      if (answer.ok) {
+        const next = await answer.json();
+        if (isElsewhere(next)) return await leave();
+        session.value = next;
+        return true;
+      }
       if (answer.status === 401 || answer.status === 403) session.value = null;
       return false;
     } catch { return false; } finally { setTimeout(() => { renewing = null; }); }
@@ -66,6 +76,11 @@ async function call(method, path, options = {}) {
   const twice = method === 'GET' || key !== null;
   let answer = await reach(send, twice);
   if (answer.status === 401 && !options.open && (await renew())) answer = await reach(send, twice);
+  // The word that goes with what changes something is another one after a switch.
+  if (answer.status === 403 && method !== 'GET' && session.value && !options.open) {
+    const now = await fetch(`${BASE}/session`, { headers: { accept: 'application/json' } }).then((found) => (found.ok ? found.json() : null), () => null);
+    if (now && isElsewhere(now)) return leave();
+  }
   if (!answer.ok) {
     if (answer.status === 401 && !options.open) session.value = null;
     const failure = await problem(answer);

@@ -64,7 +64,7 @@ function ProvisionForm({ one, close }) {
 }
 
 /** @param {{ one: Provider }} props */
-const OwnAddresses = ({ one }) => (one.saml || one.logout ? html`${(one.saml ? [['The panel’s metadata, and its entity ID', one.saml.own_metadata], ['Where answers go (ACS, HTTP-POST)', one.saml.consumer]] : [['Where it says that somebody signed out (back-channel logout)', String(one.logout)]]).map(([label, path]) => html`<div class="stack tight" key=${path}><span class="label">${label}</span><div class="key-box"><code class="any">${location.origin}${path}</code>${h(Copy, { text: `${location.origin}${path}`, label: `Copy: ${label}` })}</div></div>`)}` : null);
+const OwnAddresses = ({ one }) => (one.saml || one.logout ? html`${(one.saml ? [['The panel’s metadata, and its entity ID', one.saml.own_metadata], ['Where answers go (ACS, HTTP-POST)', one.saml.consumer]] : [['Where it says that somebody signed out (back-channel logout)', String(one.logout)]]).map(([label, path]) => html`<div class="stack tight" key=${path}><span class="label">${label}</span><div class="key-box"><code class="any">${location.origin}${path}</code>${h(Copy, { text: `${location.origin}${path}`, label: `Copy: ${label}` })}</div></div>`)}${one.logout ? html`<p class="hint">Its server must reach the panel. Where addresses are listed under Security, its own belong to those of programs.</p>` : null}` : null);
 
 /** @param {{ one: Provider, close: () => void }} props */
 const RegisterPanel = ({ one, close }) => html`<div class="stack">${h(DialogHead, { title: `Register the panel at ${one.name}`, note: 'Give it the metadata’s address, or type both in.', close })}

@@ -2,6 +2,7 @@
 import { html, h, icon } from '../lib/html.js';
 import { api, session } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
+import { navigate } from '../lib/router.js';
 import { useTrail } from '../lib/trail.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Table } from '../parts/table.js';
@@ -69,7 +70,7 @@ function Organization() {
   const remove = () => confirm({
     title: `Delete the organization ${mine.name}?`, text: 'For good, with all data of its apps. Everybody who acts in it is signed out of it at once, you too.', typed: mine.name, action: 'Delete the organization',
     objects: async () => goneOf(await api.organizationDeletePlan(mine.id)), run: () => api.organizationDelete(mine.id, mine.name),
-  }).then((done) => { if (done) location.assign('/sign-in'); });
+  }).then((done) => { if (done) { session.value = null; navigate('/sign-in'); } });
   return h(Panel, { title: 'The organization', note: 'Its apps, volumes, domains and accounts of people who are in no other go with it' }, html`<button type="button" class="btn danger" onClick=${remove}>${icon('trash-2')}Delete the organization…</button>`);
 }
 

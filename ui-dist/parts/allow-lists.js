@@ -28,7 +28,7 @@ export function AllowLists() {
     body: (form) => {
       const v = form.values.value;
       return html`<div class="form-row">${h(TextField, { label: 'The panel', value: v.panel, set: form.set('panel'), mono: true, rows: 3, optional: true, placeholder: 'everybody', error: form.error('panel'), hint: own ? html`An address or a network on each line. Yours is <code>${own}</code>.` : 'An address or a network on each line.' })}
-        ${h(TextField, { label: 'API tokens', value: v.api, set: form.set('api'), mono: true, rows: 3, optional: true, placeholder: 'everybody', error: form.error('api'), hint: 'Requests with a token are taken from these only.' })}</div>
+        ${h(TextField, { label: 'Programs', value: v.api, set: form.set('api'), mono: true, rows: 3, optional: true, placeholder: 'everybody', error: form.error('api'), hint: 'Programs are taken from these only: requests with a token, provisioning (SCIM) and logouts by an identity provider, and jobs of a CI that ask for a token.' })}</div>
         <div class="form-row">${h(SelectField, { label: 'Take back unless confirmed within', value: v.minutes, set: form.set('minutes'), options: MINUTES, error: form.error('confirm_minutes') })}
         ${h(Switch, { label: 'Even if it keeps me out', hint: 'Somebody else must confirm it then.', on: v.force, set: form.set('force') })}</div>
         <p class="hint">Sites of apps, webhooks and challenges of certificate authorities are not touched. On the server itself <code>serverkit security allow-list clear</code> always gets in.</p>`;
