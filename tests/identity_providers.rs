@@ -1,5 +1,6 @@
 //! Single sign-on by OpenID Connect: with a real provider, and with one that forges.
 
+use crate::mail::Post;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{path::Path, process::Stdio};
@@ -444,6 +445,70 @@ async fn who_signs_out_at_the_provider_is_out_here() {
     log_out(panel, "idp_nobody", token).await.expect(400);
     panel.anonymous().post(&path, json!({})).await.expect(400);
     panel.anonymous().get(&path).await.expect(404);
+}
+
+/// Owners are the panel's own, also those of another organization than the provider's.
+#[tokio::test]
+async fn who_came_by_a_provider_is_an_owner_nowhere() {
+    let stand = Stand::new().await;
+    let panel = &stand.panel;
+    stand.person("bob", claims("bob@example.com", &["dev"])).await;
+    let bob = panel.browser();
+    stand.sign_in(&bob, "bob").await.expect(201);
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let acme = panel.signed_in(OWNER.0, OWNER.1).await;
+    let switch = json!({"organization": "acme"});
+    acme.post("/api/v1/session/switch", switch.clone()).await.expect(200);
+    let wish = json!({"email": "bob@example.com", "role": "owner"});
+    let made = acme.post("/api/v1/invitations", wish).await.expect(201).json();
+    let word = made["link"].as_str().expect("a link").split('#').nth(1).expect("a word").to_owned();
+    bob.post("/api/v1/invitation/join", json!({"token": word})).await.expect(200);
+    let refused = bob.post("/api/v1/session/switch", switch.clone()).await.expect(403).detail();
+    assert!(refused.contains("password or a passkey"), "{refused}");
+    bob.get("/api/v1/apps").await.expect(200);
+    let people = acme.list("/api/v1/users").await;
+    let id = people.iter().find(|one| one["email"] == "bob@example.com").expect("he is in it")["id"].clone();
+    let path = format!("/api/v1/users/{}", id.as_str().expect("an id"));
+    acme.patch(&path, json!({"role": "developer"})).await.expect(200);
+    bob.post("/api/v1/session/switch", switch).await.expect(200);
+    bob.get("/api/v1/apps").await.expect(200);
+    acme.patch(&path, json!({"role": "owner"})).await.expect(200);
+    bob.get("/api/v1/apps").await.expect(401);
+}
+
+/// Who is taken away at the provider must not come back by a password that they make themselves.
+#[tokio::test]
+async fn who_signs_in_by_a_provider_gets_no_link_for_a_password() {
+    let (stand, post) = (Stand::new().await, Post::start("starttls").await);
+    let panel = &stand.panel;
+    panel.put("/api/v1/mail", post.wish()).await.expect(200);
+    stand.person("bob", claims("bob@example.com", &["dev"])).await;
+    stand.sign_in(&panel.browser(), "bob").await.expect(201);
+    let forgot = async |email: &str| {
+        let asked = panel.anonymous().post("/api/v1/password/forgotten", json!({"email": email})).await;
+        assert_eq!(
+            (asked.status.as_u16(), asked.text().as_str()),
+            (204, ""),
+            "nobody learns who has a password"
+        );
+    };
+    forgot("bob@example.com").await;
+    forgot(OWNER.0).await;
+    post.mail(OWNER.0, "new password").await;
+    assert!(post.found("bob@example.com", "").is_empty());
+    // Owners sign in by what is the panel's own, so they may make one.
+    let people = stand.owner.list("/api/v1/users").await;
+    let bob = people
+        .iter()
+        .find(|one| one["email"] == "bob@example.com")
+        .expect("he has an account");
+    let path = format!("/api/v1/users/{}", bob["id"].as_str().expect("an id"));
+    stand.owner.patch(&path, json!({"role": "owner"})).await.expect(200);
+    forgot("bob@example.com").await;
+    post.mail("bob@example.com", "new password").await;
 }
 
 #[tokio::test]

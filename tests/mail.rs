@@ -15,7 +15,7 @@ const SECRET: &str = "the mail server's word";
 const NEW: &str = "nine loud herons sail south";
 
 /// A mail server; it stops when this is dropped.
-struct Post {
+pub struct Post {
     folder: TempDir,
     port: u16,
     security: &'static str,
@@ -24,7 +24,7 @@ struct Post {
 }
 
 impl Post {
-    async fn start(security: &'static str) -> Post {
+    pub async fn start(security: &'static str) -> Post {
         let folder = tempfile::Builder::new().prefix("sk-mail-").tempdir().expect("a temporary folder");
         let authority = TestAuthority::new();
         let (certificate, key) = authority.issue(&["localhost", "127.0.0.1"], 30);
@@ -66,7 +66,7 @@ impl Post {
         self.process.take().expect("it runs").kill().await.expect("it is ours");
     }
 
-    fn wish(&self) -> Value {
+    pub fn wish(&self) -> Value {
         let security = if self.security == "tls" { "tls" } else { "start_tls" };
         json!({"host": "localhost", "port": self.port, "security": security, "user": "panel", "password": SECRET,
                "from": "serverkit <panel@example.test>", "ca_pem": self.authority})
@@ -85,12 +85,12 @@ impl Post {
     }
 
     /// Waits for a mail to somebody whose subject has this in it.
-    async fn mail(&self, to: &str, subject: &str) -> Value {
+    pub async fn mail(&self, to: &str, subject: &str) -> Value {
         let what = format!("a mail to {to} about {subject}");
         eventually(&what, Duration::from_secs(40), || async { self.found(to, subject).pop() }).await
     }
 
-    fn found(&self, to: &str, subject: &str) -> Vec<Value> {
+    pub fn found(&self, to: &str, subject: &str) -> Vec<Value> {
         let mut all = self.mails();
         all.retain(|mail| mail["to"] == json!([to]) && mail["subject"].as_str().expect("a subject").contains(subject));
         all

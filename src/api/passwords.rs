@@ -78,7 +78,7 @@ impl PasswordsApi {
 
     /// Ask for a link to replace a forgotten password
     ///
-    /// It goes by mail to whoever has an account with a password. The answer is the same for everybody; it fails with `busy`
+    /// It goes by mail to whoever has an account with a password, and to nobody who signs in by an identity provider. The answer is the same for everybody; it fails with `busy`
     /// while the panel sends no mail.
     #[oai(path = "/password/forgotten", method = "post", operation_id = "password_forgotten")]
     async fn password_forgotten(&self, caller: Caller, body: Json<PasswordForgotten>) -> Answer<Done> {

@@ -12,8 +12,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
 use tokio::sync::Mutex;
 use types::{
-    Action, Actor, Assurance, Error, Grant, GrantedRole, Grantee, Held, Kind, Organization, OrganizationId, Result, Role, Scopes, Secret,
-    Session, Site, Time, User, UserId, Who, World,
+    Action, Actor, Assurance, Error, Grant, GrantedRole, Grantee, Held, Kind, Membership, Organization, OrganizationId, Result, Role,
+    Scopes, Secret, Session, Site, Time, User, UserId, Who, World,
 };
 
 /// How long a signed cookie is good; then it is renewed with the refresh cookie.
@@ -212,6 +212,12 @@ impl Access {
         Err(Error::Forbidden {
             needs: "all the rights that this person has".into(),
         })
+    }
+
+    /// Whether somebody is an owner of any organization: they sign in by what is the panel's own.
+    pub fn owns_some(&self, user: &User) -> Result<bool> {
+        let owns = |one: &Stored<Membership>| one.user == user.id && one.role == Role::Owner;
+        Ok(user.role == Role::Owner || self.store.memberships.list()?.iter().any(owns))
     }
 
     /// Somebody who is in the organization.

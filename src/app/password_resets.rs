@@ -49,13 +49,18 @@ impl PasswordResets {
         Ok(())
     }
 
-    /// To whom a password lets in, and to nobody else.
+    /// To whom a password lets in, and to nobody else: not to those who sign in by an identity provider, unless they are owners, whom it
+    /// does not let in.
     async fn send(&self, email: &Email, visitor: &Visitor) -> Result<()> {
         let (store, world) = (&self.access.store, &self.access.world);
         let found = store.users.claimed(email.as_str())?;
         let Some(user) = found.filter(|user| has_password(user)) else {
             return Ok(());
         };
+        // Who is taken away at an identity provider must not come back by a password that nobody gave them.
+        if self.access.is_external(&user.id)? && !self.access.owns_some(&user)? {
+            return Ok(());
+        }
         let now = world.now();
         let before = store.password_resets.find(user.id.as_str())?;
         if before.as_ref().is_some_and(|before| now.since(before.created_at) < REST) {

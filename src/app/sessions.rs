@@ -247,6 +247,7 @@ impl Sessions {
         }
         let actor = self.access.actor_in(&user, &session.organization, address)?;
         let mut actor = actor.ok_or_else(ended)?;
+        may_own(&session, actor.role).map_err(|_| ended())?;
         user.role = actor.role;
         actor.assurance = self.access.assurance(&user, &session)?;
         Ok(Known {
@@ -272,7 +273,7 @@ impl Sessions {
             Some(found) => found,
             None => access.store.organizations.claimed(organization)?.ok_or_else(missing)?,
         };
-        access.role_in(&user, &found.id)?.ok_or_else(missing)?;
+        may_own(session, access.role_in(&user, &found.id)?.ok_or_else(missing)?)?;
         let (next, csrf) = (token::word(&access.world), token::word(&access.world));
         let moved = |session: &mut Session| {
             session.organization = found.id.clone();
@@ -435,6 +436,16 @@ impl Sessions {
             self.access.events.emit(&actor, Fact::LoginFailed { email }).await;
         }
         Ok(())
+    }
+}
+
+/// Owners are the panel's own people, wherever they are it: no session that an identity provider let in is an owner's.
+fn may_own(session: &Session, role: Role) -> Result<()> {
+    match role == Role::Owner && session.provider.is_some() {
+        true => Err(Error::Forbidden {
+            needs: "a sign-in with your password or a passkey: an identity provider lets no owner in".into(),
+        }),
+        false => Ok(()),
     }
 }
 

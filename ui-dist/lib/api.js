@@ -27,7 +27,7 @@ export class Problem extends Error {
 }
 
 /** Whether the browser acts in another organization by now than this tab shows: in another tab it was switched. @param {S<'Session'>} now */
-const isElsewhere = (now) => session.value != null && now.organization.id !== session.value.organization.id;
+const isElsewhere = (now) => session.value != null && now.organization?.id !== session.value.organization?.id;
 /** What the tab shows is not there any more: it begins anew, and nothing that it asked for is done in the other one. @returns {Promise<never>} */
 const leave = () => { location.assign('/'); return new Promise(() => { /* the page goes */ }); };
 

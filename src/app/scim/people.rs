@@ -267,11 +267,7 @@ impl Provisioner {
 
     /// Owners are the panel's own, service accounts its administrators', and others another organization's.
     fn may_touch(&self, user: &User) -> Result<()> {
-        let mut is_owner = false;
-        for organization in self.access.store.organizations.list()? {
-            is_owner |= self.access.role_in(user, &organization.id)? == Some(Role::Owner);
-        }
-        match is_owner || user.service || user.organization != self.provider.organization {
+        match self.access.owns_some(user)? || user.service || user.organization != self.provider.organization {
             true => Err(Error::Forbidden {
                 needs: "an account that a provider may change: owners and service accounts are the panel's own".into(),
             }),

@@ -82,6 +82,33 @@ test('a request renews the session once, and sends the token of the new one', as
   globalThis.fetch = /** @type {any} */ (async () => { throw new TypeError('failed to fetch'); });
   await assert.rejects(api.appList(), (/** @type {any} */ error) => error.code === 'unreachable');
 });
+test('a tab does nothing in another organization than it shows', async () => {
+  const { api, session } = await lib('api');
+  const of = (/** @type {string} */ id) => ({ csrf: id, user: {}, organization: { id }, expires_at: null });
+  const json = (/** @type {number} */ status, /** @type {unknown} */ body) => new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } });
+  /** @type {string[]} */
+  const left = [];
+  const before = globalThis.location;
+  Object.defineProperty(globalThis, 'location', { configurable: true, value: { origin: 'http://panel.test', assign: (/** @type {string} */ to) => left.push(to) } });
+  // With the word from before a change is refused, and an old cookie is renewed for the other one.
+  for (const refused of [403, 401]) {
+    /** @type {string[]} */
+    const seen = [];
+    session.value = of('org_a');
+    globalThis.fetch = /** @type {any} */ (async (/** @type {URL | string} */ url, /** @type {any} */ how = {}) => {
+      const path = new URL(String(url), 'http://panel.test').pathname.replace('/api/v1', '');
+      seen.push(`${how.method ?? 'GET'} ${path}`);
+      return path.startsWith('/session') ? json(200, of('org_b')) : json(refused, { status: refused, code: 'forbidden', detail: 'no' });
+    });
+    let settled = false;
+    api.projectCreate({ name: 'stray' }).finally(() => { settled = true; });
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+    assert.deepEqual([settled, seen.filter((one) => one === 'POST /projects').length], [false, 1], seen.join(', '));
+    assert.equal(session.value.organization.id, 'org_a');
+  }
+  assert.deepEqual(left, ['/', '/']);
+  Object.defineProperty(globalThis, 'location', { configurable: true, value: before });
+});
 test('sparklines leave gaps where nothing was measured', async () => {
   const { sparkPaths } = await part('parts/tile');
   const { line, area } = sparkPaths([1, 2, null, 4, 5]);
