@@ -36,7 +36,7 @@ function JoinForm({ token, found }) {
   const mine = session.value?.user?.email === found.email;
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    form.submit(async () => { const joined = await api.invitationJoin(token); await api.sessionSwitch(joined.id); navigate('/', { replace: true }); });
+    form.submit(async () => { const joined = await api.invitationJoin(token); await api.sessionSwitch(joined.id); location.assign('/'); });
   };
   const leave = () => { sessionStorage.setItem(KEPT, token); navigate('/sign-in?next=%2Finvitation'); };
   return html`<form class="panel gate-card stack" onSubmit=${submit}>
