@@ -149,7 +149,8 @@ impl OrganizationsApi {
 
     /// Rename an organization
     ///
-    /// The one in which who asks acts. Needs the role owner.
+    /// The one in which who asks acts. Needs the role owner; there and in the organization that runs the panel, if that is another, since
+    /// names are told apart over all.
     #[oai(path = "/organizations/:organization", method = "patch", operation_id = "organization_rename")]
     async fn organization_rename(
         &self,
@@ -203,7 +204,8 @@ impl OrganizationsApi {
 
     /// Act in another organization
     ///
-    /// The session goes on there; its cookies change.
+    /// The session goes on there; its cookies and its `csrf` change, so that a page that shows the one before changes nothing. Fails with
+    /// `forbidden` for who signed in by an identity provider and is an owner there.
     #[oai(path = "/session/switch", method = "post", operation_id = "session_switch")]
     async fn session_switch(&self, who: Signed, jar: &CookieJar, body: Json<SessionSwitch>) -> Answer<Json<Session>> {
         let signed = self.0.sessions.switch(&who.known, &body.0.organization).await?;

@@ -306,7 +306,8 @@ impl SecondFactorsApi {
 
     /// Take somebody's second factor away
     ///
-    /// Their authenticator app and their passkeys, for a phone that is lost. Their sessions end. Needs the role owner.
+    /// Their authenticator app and their passkeys, for a phone that is lost. Their sessions end. Needs the role owner; of
+    /// whose account is in several organizations, in the one that runs the panel.
     #[oai(path = "/users/:id/second-factor", method = "delete", operation_id = "user_reset_second_factor")]
     async fn user_reset_second_factor(
         &self,

@@ -202,7 +202,8 @@ impl UsersApi {
 
     /// Change somebody
     ///
-    /// Needs the role admin; owner, to make an owner or stop one being one.
+    /// Needs the role admin; owner, to make an owner or stop one being one. Whose account is in several organizations gets a password from
+    /// owners of the one that runs the panel only.
     #[oai(path = "/users/:id", method = "patch", operation_id = "user_update")]
     async fn user_update(
         &self,
