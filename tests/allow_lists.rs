@@ -53,6 +53,14 @@ async fn each_list_keeps_its_own_out() {
     let sign_in = json!({"email": OWNER.0, "password": OWNER.1});
     wrong.post("/api/v1/session", sign_in.clone()).await.expect(403);
     there(&panel.anonymous()).post("/api/v1/session", sign_in).await.expect(403);
+    // What comes signed from servers of others is a program's: there it is read, and refused for what it is.
+    for (path, body, read) in [
+        ("/api/v1/ci/token", json!({"app": "blog", "id_token": "made-up"}), 401),
+        ("/oidc/idp_nobody/logout", json!({}), 400),
+    ] {
+        there(&panel.anonymous()).post(path, body.clone()).await.expect(read);
+        panel.anonymous().post(path, body).await.expect(403);
+    }
     for path in ["/", "/health", "/ready", "/api/docs", "/invitation", "/setup"] {
         there(&panel.anonymous()).get(path).await.expect(403);
         panel.anonymous().get(path).await.expect(200);

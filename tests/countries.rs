@@ -150,6 +150,7 @@ async fn a_sign_in_from_a_new_country_is_told() {
     let events = told(&panel).await;
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!((&events[0]["data"]["country"], &events[0]["by"]), (&json!("FR"), &json!(OWNER.0)));
+    assert_eq!((&events[0]["country"], &events[0]["address"]), (&json!("FR"), &json!("127.0.0.2")));
     let here = abroad.list("/api/v1/sessions").await;
     let current = here.iter().find(|one| one["current"] == true).expect("the one that asks");
     assert_eq!(current["country"], "FR");
