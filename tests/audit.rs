@@ -152,14 +152,15 @@ async fn what_is_old_goes_and_the_rest_still_holds() {
     panel.patch("/api/v1/security", json!({"audit_days": 30})).await.expect(200);
     panel.stop().await;
     panel.start_again_with(|options| options.clock(Some("+40d"))).await;
-    panel.post("/api/v1/projects", json!({"name": "late"})).await.expect(201);
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    owner.post("/api/v1/projects", json!({"name": "late"})).await.expect(201);
     let kept = eventually("old entries go", Duration::from_secs(60), || async {
-        let report = panel.get("/api/v1/audit/verification").await.expect(200).json();
+        let report = owner.get("/api/v1/audit/verification").await.expect(200).json();
         (report["first"].as_u64() > Some(1)).then_some(report)
     })
     .await;
     assert_eq!(kept["holds"], true, "{kept}");
-    let entries = panel.list("/api/v1/audit?what=project.created").await;
+    let entries = owner.list("/api/v1/audit?what=project.created").await;
     let names: Vec<&Value> = entries.iter().map(|entry| &entry["changes"][0]["name"]).collect();
     assert_eq!(names, [&json!("late")]);
     panel.cli(&["audit", "verify"]).await.expect(0);
