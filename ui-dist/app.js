@@ -14,7 +14,7 @@ import { startKeys } from './parts/palette.js';
 import { stepUp } from './parts/second-factor.js';
 import { startWorker } from './lib/install.js';
 
-/** @typedef {{ default: (props: { params: Record<string, string> }) => any }} PageModule */
+/** @typedef {{ default: (props: { params: Record<string, string> }) => any, first?: () => Promise<unknown> }} PageModule `first`: begins to load what the page shows */
 /** @type {[pattern: string, load: () => Promise<any>, how?: 'bare' | 'open'][]} `open`: without sign-in; `bare`: without the frame */
 const PAGES = [
   ['/', () => import('./pages/overview.js')],
@@ -72,6 +72,9 @@ const broken = signal(/** @type {Error | null} */ (null));
 /** Whether the policy asks the one signed in for a second factor before anything else. */
 const mustEnrol = () => { const due = session.peek()?.second_factor_due_at; return due != null && Date.parse(due) <= Date.now(); };
 
+/** What is on its way is waited for, but not for long. @param {Promise<unknown>} coming */
+const soon = (coming) => Promise.race([coming, new Promise((done) => { setTimeout(done, 200); })]);
+
 async function show() {
   const { path } = route.value;
   if (session.peek() === undefined) return;
@@ -83,6 +86,8 @@ async function show() {
     const load = found?.load ?? missing;
     const page = /** @type {PageModule} */ (await load().catch(() => new Promise((resolve) => { setTimeout(resolve, 500); }).then(load)));
     try { sessionStorage.removeItem('reloads'); } catch { /* not kept then */ }
+    // Drawing an empty page and then what came is two drawings, where one is enough.
+    if (!shown.peek() && page.first) await soon(page.first());
     if (route.value.path !== path) return;
     const before = shown.value;
     broken.value = null;
@@ -140,8 +145,8 @@ async function start() {
   startKeys();
   startLive();
   announce();
-  const first = PAGES.find(([pattern]) => match(pattern, location.pathname));
-  first?.[1]().catch(() => { /* shown when it is needed */ });
+  const here = PAGES.find(([pattern]) => match(pattern, location.pathname));
+  here?.[1]().catch(() => { /* shown when it is needed */ });
   try { await api.sessionShow(); } catch (error) {
     if (!(error instanceof Problem) || error.status !== 401) { broken.value = /** @type {Error} */ (error); }
     session.value = null;
@@ -154,7 +159,10 @@ async function start() {
     known = id;
     if (id && !mustEnrol()) { loadLive(); startEvents(); } else { stopEvents(); forgetLive(); }
   });
-  effect(() => { route.value; session.value; show(); });
+  /** @type {Promise<void>} */
+  let first = Promise.resolve();
+  effect(() => { route.value; session.value; first = show(); });
+  await soon(first);
   render(h(Root, {}), /** @type {HTMLElement} */ (document.getElementById('app')));
   // The other pages come while nothing else happens, so that going there is instant.
   const rest = () => { for (const [, load] of PAGES) load().catch(() => { /* loaded when it is opened */ }); startWorker(); };

@@ -86,16 +86,24 @@ export function millis(at) {
   return Number.isFinite(time) ? time : null;
 }
 
-const EXACT = new Intl.DateTimeFormat('en-GB', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short' });
-const DAY = new Intl.DateTimeFormat('en-GB', { year: 'numeric', month: 'short', day: 'numeric' });
-const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+/** Made when it is first asked for. @template T @param {() => T} make @returns {() => T} */
+export function later(make) {
+  /** @type {T | undefined} */
+  let made;
+  return () => (made ??= make());
+}
+
+// Each takes some milliseconds to make: not before the first painting, where nothing may need it.
+const EXACT = later(() => new Intl.DateTimeFormat('en-GB', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short' }));
+const DAY = later(() => new Intl.DateTimeFormat('en-GB', { year: 'numeric', month: 'short', day: 'numeric' }));
+const CLOCK = later(() => new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' }));
 
 /** @param {string | number | null | undefined} at */
-export const exact = (at) => { const time = millis(at); return time == null ? 'never' : EXACT.format(time); };
+export const exact = (at) => { const time = millis(at); return time == null ? 'never' : EXACT().format(time); };
 /** @param {string | number | null | undefined} at */
-export const day = (at) => { const time = millis(at); return time == null ? '–' : DAY.format(time); };
+export const day = (at) => { const time = millis(at); return time == null ? '–' : DAY().format(time); };
 /** @param {string | number | null | undefined} at */
-export const clock = (at) => { const time = millis(at); return time == null ? '' : CLOCK.format(time); };
+export const clock = (at) => { const time = millis(at); return time == null ? '' : CLOCK().format(time); };
 
 /** The first 7 digits of a commit. @param {string | null | undefined} id */
 export const shortCommit = (id) => (id ? id.slice(0, 7) : '');
@@ -124,6 +132,6 @@ export function agentName(agent) {
 /** The API's sentences begin small, to follow a name; alone they begin large, but for a host, which keeps its letters. @param {string | null | undefined} text */
 export const sentence = (text) => (text ? (/^\S+\.\S/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1)) : '');
 
-const COUNTRIES = new Intl.DisplayNames('en', { type: 'region' });
+const COUNTRIES = later(() => new Intl.DisplayNames('en', { type: 'region' }));
 /** "DE" → "Germany". @param {string} code */
-export const countryName = (code) => { try { return COUNTRIES.of(code) ?? code; } catch { return code; } };
+export const countryName = (code) => { try { return COUNTRIES().of(code) ?? code; } catch { return code; } };

@@ -31,7 +31,18 @@ export function resource(fetcher) {
 /** @type {Map<string, Resource<any>>} */
 const kept = new Map();
 /** Forgets everything: another person may sign in next. */
-export const forgetAll = () => kept.clear();
+export const forgetAll = () => { kept.clear(); begun.clear(); };
+
+/** When `early` began what no component has shown yet. @type {Map<string, number>} */
+const begun = new Map();
+
+/** Begins to load what `useResource` of this key will show, before its page is drawn. @param {string} key @param {() => Promise<unknown>} fetcher */
+export function early(key, fetcher) {
+  let made = kept.get(key);
+  if (!made) kept.set(key, (made = resource(fetcher)));
+  begun.set(key, Date.now());
+  return made.load();
+}
 
 /** A resource kept by key over page changes, loaded when the component appears and again on the given kinds of event.
  * @template T @param {string} key @param {() => Promise<T>} fetcher @param {string[]} [kinds] @param {(message: import('./events.js').Message) => boolean} [wanted] @returns {Resource<T>} */
@@ -43,7 +54,9 @@ export function useResource(key, fetcher, kinds = [], wanted = () => true) {
   }, [key]);
   // Not behind the first painting of the page, as `useEffect`: asking and painting go side by side.
   useLayoutEffect(() => {
-    found.load();
+    // What was begun for this page just now need not be asked for again.
+    if (Date.now() - (begun.get(key) ?? 0) > 1000) found.load();
+    begun.delete(key);
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let soon;
     const again = (/** @type {import('./events.js').Message} */ message) => {

@@ -1,10 +1,10 @@
 // The marketplace: ready apps by category, with a search that forgives typing.
-import { html, h, icon, useEffect, useMemo, useRef, useState } from '../lib/html.js';
+import { html, h, icon, useEffect, useMemo, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
-import { useResource } from '../lib/resource.js';
+import { early, useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
-import { bytes } from '../lib/format.js';
-import { find } from '../lib/fuzzy.js';
+import { bytes, later } from '../lib/format.js';
+import { searcher } from '../lib/fuzzy.js';
 import { PageHead } from '../parts/page.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Monogram } from '../parts/monogram.js';
@@ -15,14 +15,24 @@ import { may } from '../lib/rights.js';
 /** What a search looks through, the name first. @param {Entry} entry */
 export const entryText = (entry) => `${entry.title} ${entry.name} ${entry.tags.join(' ')} ${entry.categories.join(' ')} ${entry.description}`;
 
-/** A collator made once: `localeCompare` makes one for every comparison. */
-const { compare } = new Intl.Collator();
+/** As many cards as a window shows: they are drawn at once, the others a moment later. The margins are left out, so it is some more than that. */
+const onScreen = () => Math.ceil(Math.max(1, (innerWidth - (innerWidth > 760 ? 416 : 0)) / 292)) * Math.ceil(innerHeight / 108);
 
-/** As many cards as a large window shows: they are drawn at once, the others a moment later. */
-const FIRST = 30;
+/** By title. Answers a new list. @param {Entry[]} entries */
+const byTitle = (entries) => {
+  // `localeCompare` would make one for every comparison.
+  const { compare } = new Intl.Collator();
+  return [...entries].sort((a, b) => compare(a.title, b.title));
+};
+
+/** @param {string} category @returns {(entry: Entry) => boolean} */
+const isIn = (category) => (entry) => !category || entry.categories.includes(category);
 
 /** @param {string} word */
 const title = (word) => (word === 'ai' || word === 'cms' ? word.toUpperCase() : word[0].toUpperCase() + word.slice(1));
+
+/** Begun before the page is drawn: it is drawn once then, with its cards. */
+export const first = () => early('catalog', api.catalogList);
 
 export default function MarketplacePage() {
   useTrail([{ label: 'Marketplace' }]);
@@ -30,23 +40,18 @@ export default function MarketplacePage() {
   const [query, setQuery] = useState('');
   const [category, setCategory] = useState('');
   const entries = value.value;
-  const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const categories = useMemo(() => {
     /** @type {Map<string, number>} */
     const counts = new Map();
     for (const entry of entries ?? []) for (const one of entry.categories) counts.set(one, (counts.get(one) ?? 0) + 1);
-    return [...counts].sort(([a], [b]) => compare(a, b));
+    return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
   }, [entries]);
-  const shown = useMemo(() => {
-    const some = (entries ?? []).filter((entry) => !category || entry.categories.includes(category));
-    return query.trim() ? find(query, some, entryText) : [...some].sort((a, b) => compare(a.title, b.title));
-  }, [entries, query, category]);
-  const [all, setAll] = useState(false);
-  useEffect(() => {
-    if (!entries || all) return undefined;
-    const timer = setTimeout(() => setAll(true), 50);
-    return () => clearTimeout(timer);
-  }, [!entries]);
+  const sorted = useMemo(() => byTitle(entries ?? []), [entries]);
+  const search = useMemo(() => later(() => searcher(entries ?? [], entryText)), [entries]);
+  const shown = useMemo(() => (query.trim() ? search()(query, isIn(category)) : category ? sorted.filter(isIn(category)) : sorted), [sorted, search, query, category]);
+  // The same element for the same entry: what is shown already is not gone through again.
+  const cards = useMemo(() => new Map(sorted.map((entry) => [entry.name, h(Card, { key: entry.name, entry })])), [sorted]);
+  const drawn = useWindow(shown, entries ? `${category} ${query}` : null);
   const installed = (entries ?? []).flatMap((entry) => entry.installed.map((one) => ({ entry, one })));
 
   return html`<div class="page">${h(PageHead, { title: 'Marketplace', note: entries ? `${entries.length} apps, installed with a domain, certificates, limits and passwords of their own` : 'Ready apps', actions: may('developer') ? html`<a class="btn" href="/catalogs">${icon('layers')}Catalogs</a>` : null })}
@@ -56,10 +61,21 @@ export default function MarketplacePage() {
       <nav class="market-side" aria-label="Categories"><button type="button" aria-pressed=${!category} onClick=${() => setCategory('')}>All<span class="count">${entries.length}</span></button>
         ${categories.map(([one, count]) => html`<button type="button" key=${one} aria-pressed=${category === one} onClick=${() => setCategory(category === one ? '' : one)}>${title(one)}<span class="count">${count}</span></button>`)}</nav>
       <div class="stack">
-        <label class="search market-search">${icon('search')}<span class="unseen">Search the marketplace</span><input ref=${box} class="input" type="search" placeholder="Search: a name, or what it is for" value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} autocomplete="off" spellcheck="false" /></label>
+        <label class="search market-search">${icon('search')}<span class="unseen">Search the marketplace</span><input class="input" type="search" placeholder="Search: a name, or what it is for" value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} autocomplete="off" spellcheck="false" /></label>
         <p class="unseen" role="status">${shown.length} apps</p>
-        ${shown.length ? html`<ul class="market-list">${(all ? shown : shown.slice(0, FIRST)).map((entry) => h(Card, { key: entry.name, entry }))}</ul>` : entries.length ? h(Empty, { icon: 'search', title: 'Nothing fits', text: 'Try another word. An image or a Compose file of your own runs as well.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` }) : h(Empty, { icon: 'layers', title: 'The catalog is empty', text: 'This build of serverkit carries no templates.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` })}
+        ${shown.length ? html`<ul class="market-list">${drawn.map((entry) => cards.get(entry.name))}</ul>` : entries.length ? h(Empty, { icon: 'search', title: 'Nothing fits', text: 'Try another word. An image or a Compose file of your own runs as well.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` }) : h(Empty, { icon: 'layers', title: 'The catalog is empty', text: 'This build of serverkit carries no templates.', action: html`<a class="btn" href="/apps/new?from=compose">New app from a Compose file</a>` })}
       </div></div>`}</div>`;
+}
+
+/** Those that fit the window, and all of them a moment later. What comes anew under the same key stays whole: nobody loses their place in it.
+ * @template T @param {T[]} list @param {string | null} key null: there is nothing yet */
+function useWindow(list, key) {
+  const [whole, setWhole] = useState(/** @type {string | null} */ (null));
+  useEffect(() => {
+    const timer = setTimeout(() => setWhole(key), 50);
+    return () => clearTimeout(timer);
+  }, [key]);
+  return whole !== null && whole === key ? list : list.slice(0, onScreen());
 }
 
 /** @param {{ entry: Entry }} props */

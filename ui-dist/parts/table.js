@@ -1,5 +1,6 @@
 // A table of records: sort, filter, columns to choose, keyboard, sticky head, drawn by need beyond 200 rows; cards on a phone.
 import { html, h, icon, cx, useEffect, useLayoutEffect, useMemo, useRef, useState } from '../lib/html.js';
+import { later } from '../lib/format.js';
 import { Failed, Loading } from './empty.js';
 import { Menu } from './menu.js';
 
@@ -12,7 +13,7 @@ import { Menu } from './menu.js';
 const ROW = 45;
 const MANY = 200;
 
-const order = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
+const order = later(() => new Intl.Collator('en', { numeric: true, sensitivity: 'base' }));
 /** Which rows, in which order. Pure; tested. @template T @param {T[]} rows @param {string} query @param {(row: T) => string} text @param {((row: T) => string | number) | undefined} by @param {boolean} down @returns {T[]} */
 export function arrange(rows, query, text, by, down) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
@@ -20,7 +21,7 @@ export function arrange(rows, query, text, by, down) {
   if (!by) return found;
   const keyed = found.map((row, index) => ({ row, index, key: by(row) }));
   keyed.sort((a, b) => {
-    const way = typeof a.key === 'number' && typeof b.key === 'number' ? a.key - b.key : order.compare(String(a.key), String(b.key));
+    const way = typeof a.key === 'number' && typeof b.key === 'number' ? a.key - b.key : order().compare(String(a.key), String(b.key));
     return (down ? -way : way) || a.index - b.index;
   });
   return keyed.map((one) => one.row);

@@ -126,6 +126,14 @@ test('a search forgives what is mistyped', async () => {
   assert.equal(mistakes('ab', 'ba', 2), 1);
   assert.equal(mistakes('abc', 'abcdefg', 2), Infinity);
 });
+test('a prepared search finds the same again and again, among those that are wanted', async () => {
+  const { find, searcher } = await lib('fuzzy');
+  const all = ['Grafana dashboards monitoring', 'Uptime Kuma monitoring', 'Zabbix monitoring', 'Ärzte 数据库'];
+  const search = searcher(all, (one) => one);
+  for (const query of ['monitoring', 'grafan', 'uptimekuma', 'monitornig', 'zzz', 'ärzte', '数据', '  ']) assert.deepEqual(search(query), find(query, all, (one) => one), query);
+  assert.deepEqual(search('monitoring', (one) => one.startsWith('Z')), ['Zabbix monitoring']);
+  assert.deepEqual(search('monitroing', (one) => one.startsWith('U')), ['Uptime Kuma monitoring']);
+});
 test('a sketch goes from who answers to what that one needs', async () => {
   const { rowsOf } = await part('parts/sketch');
   const service = (/** @type {string} */ name, /** @type {string[]} */ depends_on, main = false) => ({ name, image: 'a:1', main, ports: [], replicas: 1, once: false, depends_on });
