@@ -33,6 +33,10 @@ pub struct Orders {
     pub digests_asked: u32,
     /// The edge takes its time to take a configuration.
     pub slow_edge: bool,
+    /// How often more it says that a volume is in use.
+    pub volume_in_use: u32,
+    /// How often more a container that is removed is still there.
+    pub removal_under_way: u32,
     /// What each volume takes.
     pub volume_bytes: Option<u64>,
     /// Bytes that the edge has sent for apps.
@@ -186,6 +190,11 @@ impl Node for FakeNode {
         Ok(0)
     }
     async fn volume_remove(&self, name: &str) -> Result<()> {
+        let orders = &mut self.orders.lock().expect("test");
+        if orders.volume_in_use > 0 {
+            orders.volume_in_use -= 1;
+            return Err(Error::busy("volume is in use"));
+        }
         self.volumes.lock().expect("test").retain(|volume| volume != name);
         Ok(())
     }
@@ -248,6 +257,11 @@ impl Node for FakeNode {
         Ok(())
     }
     async fn container_remove(&self, id: &str) -> Result<()> {
+        let orders = &mut self.orders.lock().expect("test");
+        if orders.removal_under_way > 0 {
+            orders.removal_under_way -= 1;
+            return Ok(());
+        }
         self.containers.lock().expect("test").remove(id);
         Ok(())
     }

@@ -7,10 +7,20 @@ use crate::{
     quotas,
     releases::releases_of,
     sight::owned,
+    volumes,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use store::Batch;
-use types::{Action, Actor, App, AppId, Error, Fact, HostPattern, Kind, Phase, Release, Removal, Result, Source, VolumeId, report};
+use types::{
+    Action, Actor, App, AppId, Container, Error, Fact, HostPattern, Kind, Phase, Release, Removal, Result, Source, VolumeId, report,
+};
+
+/// How long the engine may take to let go of what a container had.
+const FREE_AFTER: Duration = Duration::from_secs(15);
 
 /// What deleting an app would do.
 #[derive(Debug, Clone)]
@@ -239,19 +249,7 @@ pub(crate) async fn put_away(ground: &Ground, app: &AppId) -> Result<()> {
 
 pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<()> {
     let store = &ground.store;
-    for container in ground
-        .node
-        .containers()
-        .await?
-        .iter()
-        .filter(|container| container.owner.app == app.id)
-    {
-        ground
-            .node
-            .container_stop(&container.id, std::time::Duration::from_secs(app.grace_seconds.into()))
-            .await?;
-        ground.node.container_remove(&container.id).await?;
-    }
+    end_containers(ground, app).await?;
     if let Some(network) = store.networks.find(app.id.as_str())? {
         ground.node.network_remove(&network.name).await?;
         store.commit(Batch::new().remove(&network)).await?;
@@ -263,7 +261,7 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
                 .iter()
                 .any(|other| other.id != app.id && other.mounts.iter().any(|theirs| theirs.volume == id));
             if let (false, Some(volume)) = (shared, store.volumes.find(id.as_str())?) {
-                ground.node.volume_remove(&volume.engine_name).await?;
+                volumes::remove_when_free(ground, &volume, FREE_AFTER).await?;
                 store.volumes.remove(volume.id.as_str()).await?;
             }
         }
@@ -322,6 +320,33 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     ground.metrics.forget(&format!("app/{}/", app.id));
     ground.wake_reconcile();
     Ok(())
+}
+
+/// Stops and removes the app's containers, and waits until the engine has none: others may be removing the same ones already, and a
+/// deployment that was just cancelled may have one more. Fails with `Busy` when one does not go.
+async fn end_containers(ground: &Ground, app: &App) -> Result<()> {
+    let grace = Duration::from_secs(app.grace_seconds.into());
+    let until = Instant::now() + grace + FREE_AFTER;
+    loop {
+        let all = ground.node.containers().await?;
+        let own: Vec<&Container> = all.iter().filter(|container| container.owner.app == app.id).collect();
+        let Some(first) = own.first() else { return Ok(()) };
+        if Instant::now() > until {
+            return Err(Error::busy(format!(
+                "the container `{}` of `{}` does not go: try again, or look at it with `docker inspect`",
+                first.name, app.name
+            )));
+        }
+        for container in own {
+            match ground.node.container_stop(&container.id, grace).await {
+                // Somebody else removes it right now.
+                Ok(()) | Err(Error::Busy { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            ground.node.container_remove(&container.id).await?;
+        }
+        tokio::time::sleep(volumes::LOOK_AGAIN).await;
+    }
 }
 
 /// Volumes of an app: what it mounts, copies from before its last update, and what taking updates back detached. Each once.

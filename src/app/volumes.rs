@@ -7,7 +7,10 @@ use crate::{
     quotas,
     sight::{of, owned},
 };
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use types::{Action, Actor, App, AppName, ContainerPath, Environment, Error, Kind, Mount, Result, Slug, Volume, VolumeId};
 
 #[derive(Debug, Clone)]
@@ -19,6 +22,11 @@ pub struct VolumeView {
     /// Who has it, and where.
     pub apps: Vec<(types::AppId, AppName, ContainerPath)>,
 }
+
+/// How long to wait for a container that is just ending, before somebody is told to try again.
+const FREE_AFTER: Duration = Duration::from_secs(3);
+/// Between two looks at whether the engine has let go.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
 pub struct Volumes {
@@ -65,7 +73,7 @@ impl Volumes {
                 volume.name, app.name
             )));
         }
-        self.ground.node.volume_remove(&volume.engine_name).await?;
+        remove_when_free(&self.ground, &volume, FREE_AFTER).await?;
         store.volumes.remove(id).await
     }
 
@@ -90,6 +98,24 @@ impl Volumes {
             apps,
             volume,
         })
+    }
+}
+
+/// Removes it from the engine. A container that has just ended has it for a moment longer: that is waited for. Fails with `Busy` when it
+/// is still in use then.
+pub(crate) async fn remove_when_free(ground: &Ground, volume: &Volume, within: Duration) -> Result<()> {
+    let until = Instant::now() + within;
+    loop {
+        match ground.node.volume_remove(&volume.engine_name).await {
+            Err(Error::Busy { .. }) if Instant::now() < until => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(Error::Busy { .. }) => {
+                return Err(Error::busy(format!(
+                    "a container still uses the volume `{}`: end it, or try again in a moment (the engine calls it `{}`)",
+                    volume.name, volume.engine_name
+                )));
+            }
+            other => return other,
+        }
     }
 }
 
