@@ -19,6 +19,7 @@
 mod record;
 
 mod audit;
+mod backwards;
 mod batch;
 mod codec;
 mod collection;

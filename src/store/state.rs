@@ -7,6 +7,7 @@
 //! own with a limit; what failed is leaked and not dropped, and its folder is moved aside.
 
 use crate::{
+    backwards,
     codec::Cursor,
     envelope,
     journal::{Entry, Step},
@@ -130,8 +131,7 @@ impl State {
         if end.as_slice() <= prefix.as_bytes() {
             return Ok(());
         }
-        for item in self.db.range(prefix.as_bytes()..end.as_slice()).rev().take(n) {
-            let (path, bytes) = item.doing("reading the state")?;
+        for (path, bytes) in backwards::last(&self.db, prefix.as_bytes(), &end, n).doing("reading the state")? {
             each(text(&path)?, &bytes)?;
         }
         Ok(())
