@@ -225,7 +225,7 @@ impl Api {
     /// `/api/v1`.
     fn operations(&self) -> impl Endpoint + use<> {
         let panel = self.panel.clone();
-        let service = document::service(operations(&self.panel, &self.world));
+        let service = document::service(document::Served(operations(&self.panel, &self.world)));
         let inner = Arc::new(service.into_endpoint());
         make(move |mut request: Request| {
             let (panel, inner) = (panel.clone(), inner.clone());

@@ -7,7 +7,7 @@
 use crate::{
     bundle::{self, Bundle},
     docs,
-    document::document,
+    document::made,
     signed::SESSION_COOKIE,
 };
 use bytes::Bytes;
@@ -98,10 +98,8 @@ pub(crate) fn file(name: &str, asked: &HeaderMap) -> Option<Response> {
 
 /// The OpenAPI document.
 pub(crate) fn openapi() -> Value {
-    let text = match Found::by_name(DOCUMENT) {
-        Some(found) => found.body("").1,
-        None => document().into(),
-    };
+    let found = Found::by_name(DOCUMENT).expect("a release carries it, others make it");
+    let text = found.body("").1;
     serde_json::from_slice(&text).expect("the document is JSON")
 }
 
@@ -132,9 +130,7 @@ impl Found {
             return Some(Found { etag, kept });
         }
         let made = match name {
-            DOCUMENT => serde_json::from_str::<Value>(&document())
-                .expect("the document is JSON")
-                .to_string(),
+            DOCUMENT => serde_json::from_str::<Value>(&made()).expect("the document is JSON").to_string(),
             REFERENCE => docs::reference(&openapi()),
             _ => return None,
         };
