@@ -214,26 +214,27 @@ pub struct FirstLogin {
 
 impl From<app::TemplateView> for CatalogEntry {
     fn from(view: app::TemplateView) -> CatalogEntry {
-        let Template { version, .. } = &view.template;
+        let Template { version, icon, needs, .. } = &view.entry.template;
         let installed = view.installed.into_iter().map(|one| InstalledApp {
             app: one.app.to_string(),
             outdated: one.version != *version,
             version: one.version,
             chosen: one.choice,
         });
+        let template = &view.entry.template;
         CatalogEntry {
             installed: installed.collect(),
             catalog: view.name.catalog.as_ref().map(ToString::to_string),
             name: view.name.to_string(),
-            title: view.template.title,
-            version: view.template.version,
-            description: view.template.description,
-            icon_text: view.template.icon.text,
-            icon_color: view.template.icon.color,
-            categories: view.template.categories,
-            tags: view.template.tags,
-            memory_mb: view.template.needs.memory_mb,
-            disk_mb: view.template.needs.disk_mb,
+            title: template.title.clone(),
+            version: version.clone(),
+            description: template.description.clone(),
+            icon_text: icon.text.clone(),
+            icon_color: icon.color.clone(),
+            categories: template.categories.clone(),
+            tags: template.tags.clone(),
+            memory_mb: needs.memory_mb,
+            disk_mb: needs.disk_mb,
         }
     }
 }
@@ -275,7 +276,8 @@ impl From<(app::template::Version, String)> for CatalogVersion {
 
 impl From<app::TemplateDetail> for CatalogDetail {
     fn from(detail: app::TemplateDetail) -> CatalogDetail {
-        let template = &detail.view.template;
+        let shown = detail.view.entry.clone();
+        let template = &shown.template;
         let links = template.links.clone();
         let kept = |backup: &Backup| {
             let place = backup.volume.clone().or_else(|| backup.service.clone()).unwrap_or_default();

@@ -28,7 +28,7 @@ use types::{
 #[derive(Debug, Clone)]
 pub struct TemplateView {
     pub name: TemplateName,
-    pub template: Template,
+    pub entry: Arc<Entry>,
     /// Apps of the organization that were made from it.
     pub installed: Vec<InstalledView>,
 }
@@ -117,7 +117,7 @@ struct Prepared {
     called: TemplateName,
     name: AppName,
     host: Option<Host>,
-    entry: Entry,
+    entry: Arc<Entry>,
     values: BTreeMap<String, String>,
     generated: Vec<String>,
     choice: Option<String>,
@@ -143,9 +143,9 @@ impl Marketplace {
     pub async fn list(&self, actor: &Actor) -> Result<Vec<TemplateView>> {
         actor.may_somewhere(Action::View)?;
         let mut installed = self.installed(actor)?;
-        let view = |(name, entry): (TemplateName, Entry)| TemplateView {
+        let view = |(name, entry): (TemplateName, Arc<Entry>)| TemplateView {
             installed: installed.remove(&name.to_string()).unwrap_or_default(),
-            template: entry.template,
+            entry,
             name,
         };
         Ok(self.shelves.all(actor)?.into_iter().map(view).collect())
@@ -200,11 +200,7 @@ impl Marketplace {
             size: main_size(&entry.template, &prepared.composed.stack)?,
             versions: versions(&entry),
             compose: prepared.base,
-            view: TemplateView {
-                name,
-                template: entry.template,
-                installed,
-            },
+            view: TemplateView { name, entry, installed },
             suggested,
             domain,
         })

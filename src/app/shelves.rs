@@ -39,7 +39,7 @@ impl Shelves {
     }
 
     /// The program's own first, then those of other catalogs; each with its name.
-    pub fn all(&self, actor: &Actor) -> Result<Vec<(TemplateName, Entry)>> {
+    pub fn all(&self, actor: &Actor) -> Result<Vec<(TemplateName, Arc<Entry>)>> {
         let embedded = self.embedded()?;
         let mut found = named(None, &embedded);
         let mut catalogs: Vec<Catalog> = {
@@ -55,7 +55,7 @@ impl Shelves {
     }
 
     /// Fails with `NotFound`.
-    pub fn entry(&self, actor: &Actor, name: &TemplateName) -> Result<Entry> {
+    pub fn entry(&self, actor: &Actor, name: &TemplateName) -> Result<Arc<Entry>> {
         let missing = || Error::not_found(Kind::Template, name);
         let shelf = match &name.catalog {
             None => self.embedded()?,
@@ -88,8 +88,8 @@ impl Shelves {
     }
 }
 
-fn named(catalog: Option<&Catalog>, shelf: &Shelf) -> Vec<(TemplateName, Entry)> {
-    let name = |entry: &Entry| TemplateName {
+fn named(catalog: Option<&Catalog>, shelf: &Shelf) -> Vec<(TemplateName, Arc<Entry>)> {
+    let name = |entry: &Arc<Entry>| TemplateName {
         catalog: catalog.map(|catalog| catalog.name.clone()),
         name: entry.template.name.clone(),
     };

@@ -88,7 +88,7 @@ struct Step {
     installed: Installed,
     name: TemplateName,
     old: Template,
-    new: catalog::Entry,
+    new: Arc<catalog::Entry>,
     choice: Option<String>,
     /// The new template's file of that version.
     theirs: String,

@@ -4,7 +4,7 @@ use crate::{
     compose::{Files, Folder},
     template::{self, Finding, Template},
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use types::{Doing, Error, Result, World};
 
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalog.json.zst"));
@@ -20,7 +20,7 @@ pub struct Entry {
 /// Templates by name.
 #[derive(Debug, Clone, Default)]
 pub struct Shelf {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, Arc<Entry>>,
 }
 
 /// `template.yaml` and `compose.yaml` by name.
@@ -45,7 +45,7 @@ impl Shelf {
     fn of(texts: Texts) -> Result<Shelf> {
         let entry = |(name, (text, compose)): (String, (String, String))| {
             let template = template::read(&text).map_err(|notice| Error::invalid(format!("{name}/template.yaml"), notice.to_string()))?;
-            Ok((name, Entry { template, text, compose }))
+            Ok((name, Arc::new(Entry { template, text, compose })))
         };
         Ok(Shelf {
             entries: texts.into_iter().map(entry).collect::<Result<_>>()?,
@@ -59,7 +59,7 @@ impl Shelf {
         for (name, (text, compose)) in texts {
             match template::whole(&name, &text, &compose) {
                 Ok(template) => {
-                    shelf.entries.insert(name, Entry { template, text, compose });
+                    shelf.entries.insert(name, Arc::new(Entry { template, text, compose }));
                 }
                 Err(findings) => {
                     broken.insert(name, findings);
@@ -69,12 +69,12 @@ impl Shelf {
         (shelf, broken)
     }
 
-    pub fn get(&self, name: &str) -> Option<&Entry> {
+    pub fn get(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.get(name)
     }
 
     /// By name.
-    pub fn list(&self) -> impl Iterator<Item = &Entry> {
+    pub fn list(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.values()
     }
 
