@@ -41,23 +41,16 @@ pub fn build(context: &Context<'_>, node: &Node) -> Option<StackBuild> {
                     .labels
                     .extend(pairs.into_iter().map(|(key, value)| (key, value.unwrap_or_default())));
             }
-            "cache_from" | "cache_to" | "no_cache" | "pull" | "tags" | "provenance" | "sbom" => {
+            "cache_from" | "cache_to" | "no_cache" | "no_cache_filter" | "pull" | "tags" | "provenance" | "sbom" => {
                 context.hint(
                     key.at,
                     format!("`build.{name}` is left out: the panel keeps its own build cache and names"),
                 );
             }
-            "additional_contexts"
-            | "entitlements"
-            | "extra_hosts"
-            | "isolation"
-            | "network"
-            | "platforms"
-            | "privileged"
-            | "secrets"
-            | "shm_size"
-            | "ssh"
-            | "ulimits" => context.error(key.at, format!("`build.{name}` is not supported")),
+            _ if why_not(name).is_some() => {
+                let why = why_not(name).unwrap_or_default();
+                context.error(key.at, format!("`build.{name}` is not supported: {why}"));
+            }
             _ => context.unknown(
                 "`build`",
                 key,
@@ -70,6 +63,22 @@ pub fn build(context: &Context<'_>, node: &Node) -> Option<StackBuild> {
         context.error(node.at, "`dockerfile` and `dockerfile_inline` exclude each other");
     }
     Some(build)
+}
+
+/// Why a key of the specification is refused.
+fn why_not(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "additional_contexts" => "one folder is sent to the builder; keep what is needed below `context`",
+        "entitlements" | "network" | "privileged" => "a build gets no rights beyond those of its own container",
+        "extra_hosts" => "a build finds hosts by DNS",
+        "isolation" => "it is for Windows",
+        "platforms" => "images are built for this server",
+        "secrets" | "ssh" => {
+            "the app's variables are there for builds; secret ones can be mounted in the Dockerfile with `RUN --mount=type=secret,id=NAME`"
+        }
+        "shm_size" | "ulimits" => "the builder has the engine's own limits",
+        _ => return None,
+    })
 }
 
 /// The folder and its Dockerfile must be among the files.

@@ -397,13 +397,113 @@ fn nothing_is_left_out_in_silence() {
         "deploy: {mode: global}",
         "deploy: {placement: {}}",
         "deploy: {endpoint_mode: vip}",
+        "userns_mode: keep-id",
+        "ports: ['127.0.0.1:8080:80']",
+        "ports: ['[::1]:8080:80']",
+        "ports: [{target: 80, published: 8080, host_ip: 127.0.0.1}]",
+        "ports: [{target: 80, app_protocol: h2c}]",
+        "volumes: ['d:/d:nocopy']",
+        "volumes: ['/srv:/d:z']",
+        "volumes: [{type: volume, source: d, target: /d, volume: {nocopy: true}}]",
+        "volumes: [{type: volume, source: d, target: /d, volume: {subpath: x}}]",
+        "volumes: [{type: volume, source: d, target: /d, volume: {unheard_of: x}}]",
+        "volumes: [{type: bind, source: /srv, target: /d, bind: {propagation: shared}}]",
+        "volumes: [{type: bind, source: /srv, target: /d, bind: {create_host_path: false, selinux: z}}]",
+        "volumes: [{type: bind, source: /srv, target: /d, bind: {recursive: disabled}}]",
+        "volumes: [{type: image, source: x:1, target: /d}]",
+        "volumes: [{type: cluster, source: x, target: /d}]",
+        "networks: {default: {ipv4_address: 10.0.0.2}}",
+        "networks: {default: {gw_priority: 1}}",
+        "env_file: [{path: x.env, required: false, format: other}]",
+        "env_file: [{path: x.env, required: false, unheard_of: 1}]",
+        "deploy: {mode: replicated-job}",
+        "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
+        "pull_policy: daily",
         "unheard_of: 1",
     ] {
-        let text = format!("services:\n  a:\n    image: x:1\n    restart: always\n    {key}\n");
+        let text = format!("services:\n  a:\n    image: x:1\n    restart: always\n    {key}\nvolumes: {{d: }}\n");
         let told = match with(&text, &NoFiles, &[]) {
             Ok(composed) => composed.hints,
             Err(problems) => problems,
         };
-        assert!(told.iter().any(|one| one.line == 5), "{key}: {told:?}");
+        let of_it = told.iter().find(|one| one.line == 5).unwrap_or_else(|| panic!("{key}: {told:?}"));
+        // Not only that it is so, but why, or what to do instead.
+        let has_reason = [": ", "; ", ", such as", "no key"].iter().any(|sign| of_it.what.contains(sign));
+        assert!(has_reason, "{key}: {told:?}");
+    }
+}
+
+#[test]
+fn what_lies_outside_of_services_is_told_too() {
+    for (line, part) in [
+        (4, "volumes: {d: {labels: {a: b}}}"),
+        (4, "volumes: {d: {driver: nfs}}"),
+        (4, "volumes: {d: {driver_opts: {type: nfs}}}"),
+        (4, "networks: {n: {name: own}}"),
+        (4, "networks: {n: {attachable: true}}"),
+        (4, "networks: {n: {driver: macvlan}}"),
+        (4, "networks: {n: {internal: true}}"),
+        (4, "networks: {n: {ipam: {}}}"),
+        (4, "networks: {n: {enable_ipv6: true}}"),
+        (4, "configs: {c: {content: x, template_driver: golang}}"),
+        (4, "configs: {c: {content: x, labels: {a: b}}}"),
+        (4, "secrets: {c: {environment: SET, driver: vault}}"),
+        (4, "secrets: {c: {external: true}}"),
+        (4, "models: {m: {model: x}}"),
+        (4, "unheard_of: 1"),
+    ] {
+        let kind = part.split(':').next().unwrap_or_default();
+        let uses = match kind {
+            "volumes" => "volumes: ['d:/d']",
+            "networks" => "networks: [n]",
+            "configs" => "configs: [c]",
+            "secrets" => "secrets: [c]",
+            _ => "user: me",
+        };
+        let text = format!("services:\n  a: {{image: 'x:1', restart: always, {uses}}}\n\n{part}\n");
+        let told = match with(&text, &NoFiles, &[]) {
+            Ok(composed) => composed.hints,
+            Err(problems) => problems,
+        };
+        assert!(told.iter().any(|one| one.line == line && one.what.len() > 25), "{part}: {told:?}");
+    }
+    // A name of the writer's own choice is no key.
+    let text = "x-own: 1\nservices:\n  a: {image: 'x:1', restart: always, x-own: 1}\n";
+    assert_eq!(with(text, &NoFiles, &[]).expect("read").hints, []);
+    let near = with("services:\n  a: {image: 'x:1', volums: ['d:/d']}\n", &NoFiles, &[]).expect_err("unknown");
+    assert!(near[0].what.contains("`volumes` is meant?"), "{near:?}");
+}
+
+/// Whatever of `build` the specification has and we do not.
+#[test]
+fn nothing_of_a_build_is_left_out_in_silence() {
+    for key in [
+        "additional_contexts: {a: ./a}",
+        "cache_from: [x]",
+        "cache_to: [x]",
+        "entitlements: [network.host]",
+        "extra_hosts: ['a:1.1.1.1']",
+        "isolation: default",
+        "network: host",
+        "no_cache: true",
+        "no_cache_filter: [x]",
+        "platforms: [linux/arm64]",
+        "privileged: true",
+        "provenance: true",
+        "pull: true",
+        "sbom: true",
+        "secrets: [x]",
+        "shm_size: 64m",
+        "ssh: [default]",
+        "tags: ['x:1']",
+        "ulimits: {nofile: 1}",
+        "unheard_of: 1",
+    ] {
+        let text = format!("services:\n  a:\n    restart: always\n    build:\n      {key}\n");
+        let told = match with(&text, &files(&[("Dockerfile", "FROM scratch")]), &[]) {
+            Ok(composed) => composed.hints,
+            Err(problems) => problems,
+        };
+        assert!(told.iter().any(|one| one.line == 5 && one.what.len() > 25), "{key}: {told:?}");
     }
 }

@@ -35,6 +35,14 @@ fn env_file_of(context: &Context<'_>, service: &mut StackService, node: &Node) {
     let (path, required, raw) = match &node.value {
         Value::Map(map) => {
             let text = |key: &str| find(map, key).and_then(|node| context.text(key, node));
+            for (key, node) in map {
+                match key.text.as_str() {
+                    "path" | "required" => {}
+                    "format" if context.text("format", node).as_deref() == Some("raw") => {}
+                    "format" => context.error(key.at, "the `format` of an `env_file` is not known: write `raw`, or leave it out"),
+                    _ => context.unknown("`env_file`", key, &["path", "required", "format"]),
+                }
+            }
             let required = find(map, "required")
                 .and_then(|node| context.flag("required", node))
                 .unwrap_or(true);

@@ -46,7 +46,10 @@ fn deploy(context: &Context<'_>, read: &mut Read, node: &Node) {
             "restart_policy" => restart_policy(context, read, node),
             "mode" => match context.text(name, node).as_deref() {
                 None | Some("replicated") => {}
-                Some(other) => context.error(node.at, format!("`deploy.mode: {other}` is not supported")),
+                Some(other) => context.error(
+                    node.at,
+                    format!("`deploy.mode: {other}` is not supported: it is for a swarm; a task that runs once has `restart: \"no\"`"),
+                ),
             },
             "labels" | "endpoint_mode" => context.hint(key.at, format!("`deploy.{name}` is left out: it is for a swarm")),
             "update_config" | "rollback_config" => {
@@ -81,7 +84,11 @@ fn resources(context: &Context<'_>, read: &mut Read, node: &Node) {
                         "memory" => read.service.runtime.memory_reservation_bytes = context.parsed("memory", node, values::bytes),
                         "cpus" => context.hint(key.at, "`reservations.cpus` is left out: the engine reserves no cores"),
                         "devices" | "generic_resources" => {
-                            context.error(key.at, format!("`reservations.{}` is not supported", key.text));
+                            let what = format!(
+                                "`reservations.{}` is not supported: containers get no graphics processors yet",
+                                key.text
+                            );
+                            context.error(key.at, what);
                         }
                         _ => context.unknown("`reservations`", key, &["memory", "cpus"]),
                     }

@@ -164,7 +164,10 @@ fn top_level(context: &Context<'_>, model: &Map) {
             "services" | "networks" | "volumes" | "configs" | "secrets" => {
                 context.map(&key.text, node);
             }
-            "models" => context.error(key.at, "`models` is not supported"),
+            "models" => context.error(
+                key.at,
+                "`models` is not supported: the panel runs no models of its own; run one as a service",
+            ),
             _ => context.unknown(
                 "a Compose file",
                 key,
@@ -296,9 +299,17 @@ fn networks(context: &Context<'_>, model: &Map, reads: &[Read]) {
                 }
                 "driver" => match context.text("driver", value).as_deref() {
                     None | Some("bridge" | "overlay" | "default") => {}
-                    Some(other) => context.error(part.at, format!("the network driver `{other}` is not supported")),
+                    Some(other) => context.error(
+                        part.at,
+                        format!("the network driver `{other}` is not supported: the services of an app share a bridge"),
+                    ),
                 },
-                "name" | "labels" | "attachable" => {}
+                "name" | "labels" | "attachable" => {
+                    context.hint(
+                        part.at,
+                        format!("`{}` is left out: the app's network is the panel's own", part.text),
+                    );
+                }
                 "internal" => {
                     if context.flag("internal", value) == Some(true) {
                         context.hint(
@@ -380,10 +391,13 @@ fn volume(context: &Context<'_>, name: &str, node: &Node) -> Option<String> {
                 _ => external = context.flag("external", node).unwrap_or(false),
             },
             "name" => own = context.text("name", node),
-            "labels" => {}
+            "labels" => context.hint(key.at, "`labels` is left out: the panel labels its volumes itself"),
             "driver" => match context.text("driver", node).as_deref() {
                 None | Some("local" | "default") => {}
-                Some(other) => context.error(key.at, format!("the volume driver `{other}` is not supported")),
+                Some(other) => context.error(
+                    key.at,
+                    format!("the volume driver `{other}` is not supported: a volume lies where the engine keeps its data"),
+                ),
             },
             "driver_opts" => context.error(
                 key.at,

@@ -70,7 +70,9 @@ fn short(context: &Context<'_>, service: &mut StackService, node: &Node) {
     for mode in modes.split(',').filter(|mode| !mode.is_empty()) {
         match mode {
             "ro" => read_only = true,
-            "rw" | "z" | "Z" | "nocopy" | "cached" | "delegated" | "consistent" => {}
+            // The last three are for Docker Desktop, and do nothing on Linux.
+            "rw" | "cached" | "delegated" | "consistent" => {}
+            "z" | "Z" | "nocopy" => mount_option(context, node.at, mode),
             other => context.error(node.at, format!("the mount option `{other}` is not supported")),
         }
     }
@@ -88,11 +90,9 @@ fn long(context: &Context<'_>, service: &mut StackService, map: &Map, at: At) {
         if !known.contains(&key.text.as_str()) {
             context.unknown("a mount", key, &known);
         }
-        if key.text == "volume" && node.get("subpath").is_some() {
-            context.error(key.at, "`volume.subpath` is not supported: use a volume of its own");
-        }
-        if key.text == "bind" && node.get("propagation").is_some() {
-            context.error(key.at, "`bind.propagation` is not supported");
+        match key.text.as_str() {
+            "bind" | "volume" => mount_options(context, &key.text, node),
+            _ => {}
         }
     }
     let text = |key: &str| find(map, key).and_then(|node| context.text(key, node));
@@ -117,6 +117,37 @@ fn long(context: &Context<'_>, service: &mut StackService, map: &Map, at: At) {
         (Some(other), _) => context.error(at, format!("the mount type `{other}` is not supported; use volume, bind or tmpfs")),
         (None, _) => context.error(at, "a mount needs a `type`: volume, bind or tmpfs"),
     }
+}
+
+/// What is below `bind` or `volume` of a mount: nothing of it is taken.
+fn mount_options(context: &Context<'_>, kind: &str, node: &Node) {
+    for (key, _) in context.map(kind, node) {
+        match (kind, key.text.as_str()) {
+            ("volume", "subpath") => context.error(key.at, "`volume.subpath` is not supported: use a volume of its own"),
+            ("volume", "labels") => context.hint(key.at, "`volume.labels` is left out: the panel labels its volumes itself"),
+            ("bind", "propagation") => context.error(
+                key.at,
+                "`bind.propagation` is not supported: what is mounted within stays within the container",
+            ),
+            ("bind", "create_host_path") => context.hint(key.at, "`bind.create_host_path` is left out: the folder must be there"),
+            ("volume", "nocopy") | ("bind", "selinux" | "recursive") => mount_option(context, key.at, &key.text),
+            ("volume", _) => context.unknown("`volume` of a mount", key, &["nocopy", "subpath", "labels"]),
+            _ => context.unknown(
+                "`bind` of a mount",
+                key,
+                &["propagation", "create_host_path", "selinux", "recursive"],
+            ),
+        }
+    }
+}
+
+fn mount_option(context: &Context<'_>, at: At, option: &str) {
+    let why = match option {
+        "nocopy" => "a new volume gets what the image has at its path",
+        "recursive" => "what is mounted below a folder is seen in the container",
+        _ => "the panel sets no SELinux labels",
+    };
+    context.hint(at, format!("the mount option `{option}` is left out: {why}"));
 }
 
 fn tmpfs_options(context: &Context<'_>, node: &Node) -> String {
@@ -319,8 +350,14 @@ fn content(context: &Context<'_>, kind: &str, name: &str, thing: &Node) -> Optio
                     );
                 }
             }
-            "name" | "labels" => {}
-            "driver" | "driver_opts" | "template_driver" => context.error(key.at, format!("`{}` is not supported", key.text)),
+            "name" | "labels" => context.hint(key.at, format!("`{}` is left out: `{name}` is a file in the container", key.text)),
+            "driver" | "driver_opts" | "template_driver" => context.error(
+                key.at,
+                format!(
+                    "`{}` is not supported: give the content with `file`, `environment` or `content`",
+                    key.text
+                ),
+            ),
             _ => context.unknown(kind, key, &["file", "environment", "content", "external", "name"]),
         }
     }

@@ -36,7 +36,10 @@ pub fn relations(context: &Context<'_>, read: &mut Read, key: &Key, node: &Node)
                 key.at,
                 "`network_mode` is left out: the services of an app share the app's own network",
             ),
-            Some(other) => context.error(node.at, format!("`network_mode: {other}` is not supported")),
+            Some(other) => context.error(
+                node.at,
+                format!("`network_mode: {other}` is not supported: the services of an app share the app's own network"),
+            ),
             None => {}
         },
         _ => return false,

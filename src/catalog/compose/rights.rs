@@ -85,7 +85,8 @@ pub fn host(context: &Context<'_>, service: &str, runtime: &mut types::StackRunt
         "pid" | "ipc" | "userns_mode" => {
             let value = context.text(name, node).unwrap_or_default();
             if !(name == "ipc" && (value == "private" || value == "shareable")) {
-                context.error(node.at, format!("`{name}: {value}` is not supported"));
+                let why = "a container has its own, or with `host` the server's";
+                context.error(node.at, format!("`{name}: {value}` is not supported: {why}"));
             }
         }
         _ => return false,

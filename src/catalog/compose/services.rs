@@ -17,7 +17,7 @@ use crate::yaml::{At, Key, Map, Node};
 use types::{PullPolicy, Restart, StackPort, StackService};
 
 /// All keys that a service may have, for hints at what was meant.
-const KEYS: [&str; 84] = [
+const KEYS: [&str; 91] = [
     "annotations",
     "attach",
     "blkio_config",
@@ -102,6 +102,13 @@ const KEYS: [&str; 84] = [
     "tmpfs",
     "tty",
     "ulimits",
+    "use_api_socket",
+    "user",
+    "userns_mode",
+    "uts",
+    "volumes",
+    "volumes_from",
+    "working_dir",
 ];
 
 /// What a service says of itself, and what it says of others.
@@ -268,31 +275,31 @@ fn left_out(context: &Context<'_>, key: &Key, node: &Node) -> bool {
             key.at,
             format!("`{name}` is not supported: put it into the command or the entrypoint"),
         ),
-        "uts"
-        | "cgroup"
-        | "cgroup_parent"
-        | "blkio_config"
-        | "cpu_count"
-        | "cpu_percent"
-        | "cpu_period"
-        | "cpu_quota"
-        | "cpu_rt_period"
-        | "cpu_rt_runtime"
-        | "credential_spec"
-        | "device_cgroup_rules"
-        | "isolation"
-        | "mac_address"
-        | "mem_swappiness"
-        | "memswap_limit"
-        | "models"
-        | "oom_kill_disable"
-        | "provider"
-        | "storage_opt" => {
-            if !node.is_null() {
-                context.error(key.at, format!("`{name}` is not supported"));
-            }
-        }
-        _ => return false,
+        _ => match why_not(name) {
+            Some(why) if !node.is_null() => context.error(key.at, format!("`{name}` is not supported: {why}")),
+            Some(_) => {}
+            None => return false,
+        },
     }
     true
+}
+
+/// Why a key of the specification is refused.
+fn why_not(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "uts" => "a container has a host name of its own; set it with `hostname`",
+        "cgroup" | "cgroup_parent" => "the panel measures and limits each container in a group of its own",
+        "blkio_config" => "the panel limits memory, cores and processes, and not the disk",
+        "cpu_count" | "cpu_percent" | "credential_spec" | "isolation" => "it is for Windows",
+        "cpu_period" | "cpu_quota" => "say it with `cpus`",
+        "cpu_rt_period" | "cpu_rt_runtime" => "a container in real time could keep the server from everything else",
+        "device_cgroup_rules" => "name the devices under `devices`",
+        "mac_address" => "the engine gives the addresses",
+        "mem_swappiness" | "memswap_limit" => "how a server swaps is set for all of it; say `mem_limit`",
+        "models" => "the panel runs no models of its own; run one as a service",
+        "oom_kill_disable" => "a container that is never ended could take the whole server's memory",
+        "provider" => "only containers are made from a file",
+        "storage_opt" => "the engine's storage does not bound a container; mount a volume",
+        _ => return None,
+    })
 }
