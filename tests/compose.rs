@@ -411,10 +411,57 @@ async fn what_reaches_the_host_takes_an_administrator() {
     assert!(why.contains("administrator") && why.contains("/root"), "{why}");
 }
 
+/// Templates that people were told they would find.
+const PROMISED: [&str; 38] = [
+    "appwrite",
+    "directus",
+    "drone",
+    "garage",
+    "ghost",
+    "gitea",
+    "gitlab",
+    "grafana",
+    "influxdb",
+    "listmonk",
+    "mailcow",
+    "mariadb",
+    "mattermost",
+    "minio",
+    "mongodb",
+    "mysql",
+    "n8n",
+    "nextcloud",
+    "nginx-proxy-manager",
+    "payload",
+    "plausible",
+    "portainer",
+    "postgresql",
+    "prometheus",
+    "redis",
+    "rocketchat",
+    "seaweedfs",
+    "sonarqube",
+    "strapi",
+    "supabase",
+    "traefik",
+    "umami",
+    "uptime-kuma",
+    "vault",
+    "vaultwarden",
+    "verdaccio",
+    "woodpecker",
+    "wordpress",
+];
+
 #[tokio::test]
 async fn the_catalog_answers() {
     let panel = TestPanel::start().await;
     let all = panel.list("/api/v1/catalog").await;
+    let names: Vec<String> = all.iter().map(|entry| text(entry, "name")).collect();
+    assert!(names.len() >= 120, "{} templates", names.len());
+    for wanted in PROMISED {
+        assert!(names.iter().any(|name| name == wanted), "no {wanted} in the catalog");
+    }
     panel.get("/api/v1/catalog/no-such-thing").await.expect(404);
     let output = panel.cli(&["catalog", "list", "--json"]).await;
     assert_eq!(output.code, 0, "{output:?}");
