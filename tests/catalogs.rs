@@ -485,6 +485,37 @@ async fn what_an_import_needs_from_elsewhere() {
     let gone = convert(body("none.yml", json!({"fetch": true}))).await;
     assert!(gone["notes"].to_string().contains("404"), "{gone}");
 
+    // The list itself lies on the web too.
+    fs::write(folder.path().join("list.json"), text(&body("stack.yml", json!({})), "text")).unwrap();
+    let whole = convert(json!({"url": format!("{url}/list.json"), "fetch": true})).await;
+    assert!(
+        whole["fetch"] == json!([]) && text(&whole, "compose").contains("nginx:1.22"),
+        "{whole}"
+    );
+    fs::write(folder.path().join("page.json"), "<!DOCTYPE html><html></html>").unwrap();
+    for (wish, words) in [
+        (json!({"url": format!("{url}/none.json")}), "404"),
+        (json!({"url": format!("{url}/page.json")}), "a page for people"),
+        (json!({"url": "ftp://example.com/x"}), "is not on the web"),
+        (json!({"url": "nonsense"}), "is no address"),
+        (json!({"url": format!("{url}/list.json"), "text": "{}"}), "either `text` or `url`"),
+        (json!({}), "either `text` or `url`"),
+    ] {
+        let refused = panel.post("/api/v1/catalog-imports", wish.clone()).await.expect(422).text();
+        assert!(refused.contains(words) && refused.contains(r#""field":"url""#), "{wish}: {refused}");
+    }
+    fs::create_dir(folder.path().join("board")).unwrap();
+    let toml = "[variables]\nmain_domain = \"${domain}\"\n\n[config]\n[[config.domains]]\nserviceName = \"web\"\nport = 80\nhost = \"${main_domain}\"\n";
+    fs::write(folder.path().join("board/template.toml"), toml).unwrap();
+    fs::write(
+        folder.path().join("board/docker-compose.yml"),
+        "services:\n  web:\n    image: nginx:1.22\n",
+    )
+    .unwrap();
+    let address = format!("{url}/board/template.toml");
+    let board = panel.cli(&["catalog", "import", &address, "--into", "ours", "--json"]).await;
+    assert!(board.code == 0 && board.stdout.contains("nginx:1.22"), "{board:?}");
+
     let file = folder.path().join("templates.json");
     fs::write(&file, text(&body("stack.yml", json!({})), "text")).unwrap();
     let path = file.to_str().unwrap();

@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 pub struct CatalogImport {
     /// Left out: it is recognised.
     pub format: Option<CatalogFormat>,
-    pub text: String,
+    /// What its file says.
+    pub text: Option<String>,
+    /// Where its file lies, in place of `text`: an address on the web.
+    pub url: Option<String>,
     /// Files that belong to it, by name or address: `docker-compose.yml` beside a Dokploy template. Under `name`: what it
     /// is to be called.
     pub files: Option<BTreeMap<String, String>>,
@@ -68,7 +71,8 @@ impl ImportsApi {
                 CatalogFormat::Coolify => Format::Coolify,
                 CatalogFormat::Dokploy => Format::Dokploy,
             }),
-            text: body.0.text,
+            text: body.0.text.filter(|text| !text.is_empty()),
+            url: body.0.url.filter(|url| !url.is_empty()),
             files: body.0.files.unwrap_or_default(),
             fetch: body.0.fetch.unwrap_or(false),
         };

@@ -14,8 +14,9 @@ use std::{
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The file: templates.json of Portainer, a one-click app of CapRover, a Compose file of Coolify, template.toml of Dokploy
-    file: PathBuf,
+    /// The file or its address: templates.json of Portainer, a one-click app of CapRover, a Compose file of Coolify, template.toml of Dokploy
+    #[arg(value_name = "FILE|URL")]
+    file: String,
     /// Files that belong to it, such as the docker-compose.yml of Dokploy; or ADDRESS=FILE for what lies elsewhere
     more: Vec<String>,
     /// Of which panel it is; without it, it is recognised
@@ -52,6 +53,7 @@ pub async fn run(context: &Context, args: Import) -> Result {
         };
         files.insert(name, read(path)?);
     }
+    let is_address = args.file.starts_with("https://") || args.file.starts_with("http://");
     let body = CatalogImport {
         format: args.format.map(|format| match format {
             Format::Portainer => CatalogFormat::Portainer,
@@ -59,7 +61,8 @@ pub async fn run(context: &Context, args: Import) -> Result {
             Format::Coolify => CatalogFormat::Coolify,
             Format::Dokploy => CatalogFormat::Dokploy,
         }),
-        text: read(&args.file)?,
+        text: if is_address { None } else { Some(read(Path::new(&args.file))?) },
+        url: is_address.then(|| args.file.clone()),
         files: Some(files),
         fetch: args.fetch.then_some(true),
     };

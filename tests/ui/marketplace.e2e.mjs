@@ -1,6 +1,7 @@
 // The marketplace in a real browser against a real panel: a catalog of one's own, an import, an app from it, a newer version
 // with a place to settle, and the way back. And the pages by axe, in both themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { look, openPanel, send } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
@@ -90,7 +91,13 @@ test('what an import needs from elsewhere is given', { skip, timeout: 60_000 }, 
   await page.getByRole('button', { name: 'Import' }).click();
   const dialog = page.getByRole('dialog');
   const far = { type: 3, title: 'Far', name: 'far', description: 'Lies elsewhere.', repository: { stackfile: 'http://127.0.0.1:9/stack.yml' } };
-  await dialog.getByLabel('Template').fill(JSON.stringify({ version: '2', templates: [far] }));
+  // The list lies on the web, and names a file that cannot be had.
+  const web = createServer((_, answer) => { answer.end(JSON.stringify({ version: '2', templates: [far] })); });
+  await new Promise((done) => { web.listen(0, '127.0.0.1', () => done(undefined)); });
+  const { port } = /** @type {import('node:net').AddressInfo} */ (web.address());
+  await dialog.getByLabel('Address').fill(`http://127.0.0.1:${port}/templates.json`);
+  assert.equal(await dialog.getByLabel('Template').count(), 0);
+  await look(page, 'catalog-import-address');
   await dialog.getByRole('button', { name: 'Convert' }).click();
   await dialog.getByText('One file lies elsewhere').waitFor();
   await look(page, 'catalog-import-far');
@@ -102,6 +109,7 @@ test('what an import needs from elsewhere is given', { skip, timeout: 60_000 }, 
   await dialog.waitFor({ state: 'detached' });
   await page.goto(`${panel.url}/marketplace/ours:far`);
   await page.getByRole('heading', { name: 'Far' }).waitFor();
+  web.close();
   assert.deepEqual(wrong, []);
 });
 

@@ -70,7 +70,7 @@ const notesOf = (one) => [...one.problems.map((why) => `Cannot be carried over: 
 
 /** @param {{ own: string[], close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function ImportForm({ own, close, leave }) {
-  const form = useForm({ into: own[0] ?? '', format: '', text: '', compose: '' });
+  const form = useForm({ into: own[0] ?? '', format: '', url: '', text: '', compose: '' });
   const cancel = leaving(form, close, leave);
   const [found, setFound] = useState(/** @type {S<'ImportedTemplate'>[] | null} */ (null));
   const [picked, setPicked] = useState(/** @type {Set<string>} */ (new Set()));
@@ -81,7 +81,7 @@ function ImportForm({ own, close, leave }) {
     return form.submit(async () => {
       const format = /** @type {S<'CatalogFormat'> | null} */ (v.format || null);
       const given = Object.fromEntries(Object.entries(pasted).filter(([, text]) => text.trim()));
-      const { templates } = await catalogs.convert({ format, text: v.text, fetch: get, files: { ...given, ...(v.compose.trim() ? { 'docker-compose.yml': v.compose } : {}) } });
+      const { templates } = await catalogs.convert({ format, ...(v.url.trim() ? { url: v.url.trim() } : { text: v.text }), fetch: get, files: { ...given, ...(v.compose.trim() ? { 'docker-compose.yml': v.compose } : {}) } });
       setFound(templates);
       setPicked(new Set(templates.filter(isReady).map((one) => one.name)));
     });
@@ -107,8 +107,9 @@ function ImportForm({ own, close, leave }) {
   }
   return html`<form class="stack" onSubmit=${convert}>${h(DialogHead, { title: 'Import a template', note: 'Of Portainer, CapRover, Coolify or Dokploy. You see what comes out before it is kept.', close: cancel })}
     <div class="form-row">${h(SelectField, { label: 'Into', value: v.into, set: form.set('into'), options: own.map((name) => ({ value: name, label: name })) })}${h(SelectField, { label: 'Format', value: v.format, set: form.set('format'), options: [{ value: '', label: 'Recognise it' }, { value: 'portainer', label: 'Portainer' }, { value: 'caprover', label: 'CapRover' }, { value: 'coolify', label: 'Coolify' }, { value: 'dokploy', label: 'Dokploy' }] })}</div>
-    ${h(TextField, { label: 'Template', value: v.text, set: form.set('text'), mono: true, required: true, rows: 12, error: form.error('text', 'format'), hint: 'templates.json, the YAML of a one-click app, a Compose file, or template.toml.' })}
-    ${v.format === 'dokploy' || /^\s*\[(variables|config)/m.test(v.text) ? h(TextField, { label: 'docker-compose.yml', value: v.compose, set: form.set('compose'), mono: true, rows: 8, required: true, error: form.error('files') }) : null}
-    ${h(FormProblem, { text: form.general(['text', 'format', 'files']) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: 'Convert', disabled: !v.text.trim() })}</footer></form>`;
+    ${h(TextField, { label: 'Address', value: v.url, set: form.set('url'), mono: true, optional: true, inputmode: 'url', placeholder: 'https://example.com/templates.json', error: form.error('url'), hint: 'Of the file, where it lies on the web. Else paste it below.' })}
+    ${v.url.trim() ? null : h(TextField, { label: 'Template', value: v.text, set: form.set('text'), mono: true, required: true, rows: 12, error: form.error('text', 'format'), hint: 'templates.json, the YAML of a one-click app, a Compose file, or template.toml.' })}
+    ${!v.url.trim() && (v.format === 'dokploy' || /^\s*\[(variables|config)/m.test(v.text)) ? h(TextField, { label: 'docker-compose.yml', value: v.compose, set: form.set('compose'), mono: true, rows: 8, required: true, error: form.error('files') }) : null}
+    ${h(FormProblem, { text: form.general(['url', 'text', 'format', 'files']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: 'Convert', disabled: !v.text.trim() && !v.url.trim() })}</footer></form>`;
 }
