@@ -48,6 +48,8 @@ export default function MarketplacePage() {
   }, [entries]);
   const sorted = useMemo(() => byTitle(entries ?? []), [entries]);
   const search = useMemo(() => later(() => searcher(entries ?? [], entryText)), [entries]);
+  // The first letter need not wait for it either.
+  useEffect(() => { const timer = setTimeout(search, 300); return () => clearTimeout(timer); }, [search]);
   const shown = useMemo(() => (query.trim() ? search()(query, isIn(category)) : category ? sorted.filter(isIn(category)) : sorted), [sorted, search, query, category]);
   // The same element for the same entry: what is shown already is not gone through again.
   const cards = useMemo(() => new Map(sorted.map((entry) => [entry.name, h(Card, { key: entry.name, entry })])), [sorted]);
