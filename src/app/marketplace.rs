@@ -142,6 +142,7 @@ impl Marketplace {
     /// All templates, by name: the program's own, then those of other catalogs.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<TemplateView>> {
         actor.may_somewhere(Action::View)?;
+        self.shelves.ready().await?;
         let mut installed = self.installed(actor)?;
         let view = |(name, entry): (TemplateName, Arc<Entry>)| TemplateView {
             installed: installed.remove(&name.to_string()).unwrap_or_default(),
@@ -175,6 +176,7 @@ impl Marketplace {
 
     pub async fn get(&self, actor: &Actor, name: &str) -> Result<TemplateDetail> {
         actor.may_somewhere(Action::View)?;
+        self.shelves.ready().await?;
         let name: TemplateName = name.parse()?;
         let entry = self.shelves.entry(actor, &name)?;
         let installed = self.installed(actor)?.remove(&name.to_string()).unwrap_or_default();

@@ -30,6 +30,16 @@ impl Shelves {
         }
     }
 
+    /// Unpacks the program's own catalog where it is not yet: reading it takes longer than a request may keep others waiting.
+    pub async fn ready(&self) -> Result<()> {
+        if self.embedded.get().is_some() {
+            return Ok(());
+        }
+        let shelves = self.clone();
+        let read = tokio::task::spawn_blocking(move || shelves.embedded()).await;
+        read.map_err(|error| Error::internal("unpacking the catalog", error))?.map(drop)
+    }
+
     fn embedded(&self) -> Result<Arc<Shelf>> {
         if let Some(shelf) = self.embedded.get() {
             return Ok(shelf.clone());

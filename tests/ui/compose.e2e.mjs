@@ -65,6 +65,10 @@ test('a file is judged while it is written', { skip, timeout: 90_000 }, async ()
   await file.fill('services:\n  web: {image: "nginx:1.22", restart: always, ports: ["8080:80"]}\n  worker: {image: "redis:7", restart: always}\n');
   await page.getByText('2 services: web, worker. Domains lead to web.').waitFor();
   await look(page, 'compose-right');
+  // A file that is chosen takes its place.
+  await page.locator('.pick-file input').setInputFiles({ name: 'compose.yaml', mimeType: 'text/yaml', buffer: Buffer.from('services:\n  solo: {image: "nginx:1.22", restart: always}\n') });
+  await page.getByText(/One service: solo/).waitFor();
+  assert.match(await file.inputValue(), /solo/);
   assert.deepEqual(wrong, []);
 });
 

@@ -73,7 +73,8 @@ test('a catalog of one’s own, filled by an import', { skip, timeout: 120_000 }
   await page.getByText('filled by hand').waitFor();
   await page.getByRole('button', { name: 'Import' }).click();
   const hello = { type: 1, title: 'Hello', name: 'hello', description: 'Says hello.', image: 'nginx:1.22', ports: ['8080:80/tcp'] };
-  await dialog.getByLabel('Template').fill(JSON.stringify({ version: '2', templates: [hello] }));
+  await dialog.locator('.pick-file input').setInputFiles({ name: 'templates.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify({ version: '2', templates: [hello] })) });
+  await page.waitForFunction(() => /** @type {HTMLTextAreaElement | null} */ (document.querySelector('dialog textarea'))?.value.includes('hello'));
   await dialog.getByRole('button', { name: 'Convert' }).click();
   await dialog.getByText('ours:hello').waitFor();
   await look(page, 'catalog-import');

@@ -10,6 +10,7 @@ import { Act } from '../parts/act.js';
 import { Empty } from '../parts/empty.js';
 import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { toast } from '../parts/toast.js';
+import { PickFile } from '../parts/pick-file.js';
 import { FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
 import { may } from '../lib/rights.js';
 
@@ -108,8 +109,8 @@ function ImportForm({ own, close, leave }) {
   return html`<form class="stack" onSubmit=${convert}>${h(DialogHead, { title: 'Import a template', note: 'Of Portainer, CapRover, Coolify or Dokploy. You see what comes out before it is kept.', close: cancel })}
     <div class="form-row">${h(SelectField, { label: 'Into', value: v.into, set: form.set('into'), options: own.map((name) => ({ value: name, label: name })) })}${h(SelectField, { label: 'Format', value: v.format, set: form.set('format'), options: [{ value: '', label: 'Recognise it' }, { value: 'portainer', label: 'Portainer' }, { value: 'caprover', label: 'CapRover' }, { value: 'coolify', label: 'Coolify' }, { value: 'dokploy', label: 'Dokploy' }] })}</div>
     ${h(TextField, { label: 'Address', value: v.url, set: form.set('url'), mono: true, optional: true, inputmode: 'url', placeholder: 'https://example.com/templates.json', error: form.error('url'), hint: 'Of the file, where it lies on the web. Else paste it below.' })}
-    ${v.url.trim() ? null : h(TextField, { label: 'Template', value: v.text, set: form.set('text'), mono: true, required: true, rows: 12, error: form.error('text', 'format'), hint: 'templates.json, the YAML of a one-click app, a Compose file, or template.toml.' })}
-    ${!v.url.trim() && (v.format === 'dokploy' || /^\s*\[(variables|config)/m.test(v.text)) ? h(TextField, { label: 'docker-compose.yml', value: v.compose, set: form.set('compose'), mono: true, rows: 8, required: true, error: form.error('files') }) : null}
+    ${v.url.trim() ? null : h(TextField, { label: 'Template', value: v.text, set: form.set('text'), mono: true, required: true, rows: 12, error: form.error('text', 'format'), aside: h(PickFile, { accept: '.json,.yaml,.yml,.toml', set: form.set('text') }), hint: 'templates.json, the YAML of a one-click app, a Compose file, or template.toml.' })}
+    ${!v.url.trim() && (v.format === 'dokploy' || /^\s*\[(variables|config)/m.test(v.text)) ? h(TextField, { label: 'docker-compose.yml', value: v.compose, set: form.set('compose'), mono: true, rows: 8, required: true, error: form.error('files'), aside: h(PickFile, { accept: '.yaml,.yml', set: form.set('compose') }) }) : null}
     ${h(FormProblem, { text: form.general(['url', 'text', 'format', 'files']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: 'Convert', disabled: !v.text.trim() && !v.url.trim() })}</footer></form>`;
 }

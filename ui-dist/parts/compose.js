@@ -3,6 +3,7 @@ import { html, h, icon, cx, useEffect, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { sentence } from '../lib/format.js';
 import { Field } from './field.js';
+import { PickFile } from './pick-file.js';
 
 /** @typedef {import('../lib/api.js').S<'ComposeReport'>} Report */
 
@@ -48,7 +49,7 @@ export function ComposeField({ value, set, state, error, label = 'Compose file',
     set(box.value);
   };
   const { report } = state;
-  return html`${h(Field, { label, error, hint: 'Tab indents; Escape and then Tab leaves the field.', children: (attrs) => html`<textarea ref=${area} class="input code compose-text" rows=${rows} wrap="off" spellcheck="false" autocapitalize="off" placeholder=${'services:\n  web:\n    image: nginx:1.27\n    ports: ["80"]'} value=${value} onKeyDown=${indent} onInput=${(/** @type {any} */ event) => set(event.target.value)} ...${attrs}></textarea>` })}
+  return html`${h(Field, { label, error, aside: h(PickFile, { accept: '.yaml,.yml', set }), hint: 'Tab indents; Escape and then Tab leaves the field.', children: (attrs) => html`<textarea ref=${area} class="input code compose-text" rows=${rows} wrap="off" spellcheck="false" autocapitalize="off" placeholder=${'services:\n  web:\n    image: nginx:1.27\n    ports: ["80"]'} value=${value} onKeyDown=${indent} onInput=${(/** @type {any} */ event) => set(event.target.value)} ...${attrs}></textarea>` })}
     <div class="compose-says" role="status" aria-live="polite">
       ${state.error ? html`<p class="notice bad">${icon('circle-alert')}<span>${sentence(state.error.message)}</span></p>` : null}
       ${report?.problems.map((one, index) => h(Note, { key: `p${index}`, tone: 'bad', name: 'circle-alert', line: one.line, what: one.what, go }))}
