@@ -97,6 +97,10 @@ impl Answer {
     pub(crate) fn starting(site: &str) -> Answer {
         Answer::new(503, "Starting", format!("{site} is starting. This page loads again by itself.")).again_in(3)
     }
+    pub(crate) fn waking(site: &str) -> Answer {
+        let detail = format!("{site} was asleep and is not awake yet. This page loads again by itself.");
+        Answer::new(503, "Waking up", detail).again_in(5)
+    }
     pub(crate) fn down(site: &str, why: &str) -> Answer {
         let why = why.trim().trim_end_matches('.');
         let detail = if why.is_empty() {

@@ -346,7 +346,13 @@ fn refresh(
     key: &str,
     stale: Arc<Entry>,
 ) {
-    let Serves::App(balanced) = errand.serves else { return };
+    let Serves::App(balanced) = errand.serves else {
+        // Nobody asks one that sleeps; the next request may try again.
+        if let Entry::Answer(found) = stale.as_ref() {
+            found.refreshing.store(false, Relaxed);
+        }
+        return;
+    };
     let backend = balanced.backends[errand.first.unwrap_or(0) % balanced.backends.len()].clone();
     let outgoing = Outgoing {
         request,

@@ -8,6 +8,7 @@ use crate::{
     quic,
     quic_socket::QuicSocket,
     registry::Registry,
+    sleeping::Sleepers,
     streams::{FlowSocket, Streams},
     table::{Table, Workshop},
     tls::{self, Certificates, Resolver},
@@ -16,6 +17,7 @@ use crate::{
     worker::{self, Addresses, Shared, Stage, Worker},
 };
 use arc_swap::ArcSwap;
+use futures::Stream;
 use http::HeaderValue;
 use std::{
     net::{SocketAddr, TcpListener},
@@ -29,7 +31,7 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
-use types::{AppId, CanaryReport, Doing, EdgeConfig, EdgeReport, EdgeSettings, Purge, Result, Traffic, Upstream, World};
+use types::{AppId, CanaryReport, Doing, EdgeConfig, EdgeReport, EdgeSettings, Purge, Result, Traffic, Upstream, UpstreamUse, World};
 
 /// Refused keys in a report.
 const LIMITED_SHOWN: usize = 200;
@@ -124,6 +126,7 @@ impl Edge {
             draining: AtomicBool::new(false),
             greeting: AtomicUsize::new(0),
             loads: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+            sleepers: Sleepers::default(),
         });
         let (stage, _) = watch::channel(Stage::Preparing);
         let edge = Edge {
@@ -196,6 +199,7 @@ impl Edge {
         let (table, certificates) = Table::build(&config, &shared.resolver.0.load(), workshop)?;
         shared.resolver.0.store(Arc::new(certificates));
         shared.table.store(Arc::new(table));
+        shared.sleepers.table_changed();
         // Before it begins: a socket of HTTP/3 that was handed over is closed when it begins without wishing for it.
         shared
             .http3
@@ -219,6 +223,16 @@ impl Edge {
     /// Counters since the start, by app; `None` is the panel. WebSockets and bodies count when they end.
     pub fn traffic(&self) -> Vec<(Option<AppId>, Traffic)> {
         self.shared.ledger.read()
+    }
+
+    /// How much each upstream with an address is used.
+    pub fn uses(&self) -> Vec<UpstreamUse> {
+        self.shared.backends.uses()
+    }
+
+    /// Apps that are to be woken, each about once a second as long as requests wait for it. Never ends.
+    pub fn wanted(&self) -> impl Stream<Item = AppId> + Send + use<> {
+        self.shared.sleepers.wanted()
     }
 
     /// What it tells about its work beyond [`Edge::traffic`].

@@ -29,6 +29,8 @@ use tokio::time::timeout;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     Starting,
+    /// Its app was asleep, and is not awake in time; or too many wait for it.
+    Waking,
     Down(Box<str>),
     /// No upstream took a connection.
     Refused,
@@ -62,15 +64,25 @@ pub(crate) async fn forward(
     shaper: &mut Shaper,
     place: &mut Option<Place>,
 ) -> Result<u16, Failure> {
-    let (backends, first, receiver) = match errand.serves {
+    if declared_length(session.req_header()) > errand.limits.body_bytes {
+        return Err(Failure::BodyTooLarge);
+    }
+    let awake;
+    let serves = match errand.serves {
+        // Nothing of the body is read meanwhile.
+        Serves::Asleep(bed) => {
+            awake = Box::pin(bed.awake(worker)).await?;
+            awake.serves()
+        }
+        serves => serves,
+    };
+    let (backends, first, receiver) = match serves {
         Serves::App(balanced) => (&*balanced.backends, errand.first.unwrap_or_else(|| balanced.turn()), Receiver::App),
         Serves::Panel(backend) => (std::slice::from_ref(backend), 0, Receiver::Panel),
         Serves::Starting => return Err(Failure::Starting),
         Serves::Down(why) => return Err(Failure::Down(why.clone())),
+        Serves::Asleep(_) => return Err(Failure::Waking),
     };
-    if declared_length(session.req_header()) > errand.limits.body_bytes {
-        return Err(Failure::BodyTooLarge);
-    }
     let now = worker.now();
     // When none is well, one that is not is better than nothing.
     let choosy = backends.len() > 1 && backends.iter().any(|backend| backend.is_usable(now));

@@ -17,6 +17,7 @@
 //! - `considered` is for sites with rules or a policy: `policy` is the gate, with `auth` and `limits`; `shape` changes
 //!   answers, with `compress` and `cache`; `balance`, `health` and `canary` choose the upstream. `registry` keeps their
 //!   state over swaps.
+//! - `sleeping` holds requests for an app that sleeps until it is awake.
 //! - `gate` says who may reach the panel itself, by address.
 //! - `streams` passes on ports without HTTP, `passthrough` TLS that is not ended here (`hello` reads its name), and
 //!   `proxy_protocol` tells and hears who a connection is from.
@@ -53,6 +54,7 @@ mod quic_socket;
 mod registry;
 mod serve;
 mod shape;
+mod sleeping;
 mod split;
 mod streams;
 mod table;

@@ -1,14 +1,21 @@
 //! What outlives a swap of the table: rate limits, kept answers, canaries and counters by domain. A new table finds by its
 //! words what an old one had; what no table has any more is forgotten.
 
-use crate::{cache::Share, canary::CanaryState, limits::Limit, tally::Tally};
+use crate::{
+    cache::Share,
+    canary::CanaryState,
+    limits::Limit,
+    sleeping::{Bed, Slot, Waiting},
+    tally::Tally,
+};
 use std::{
     collections::HashMap,
     hash::Hash,
     sync::{Arc, Mutex, Weak},
+    time::Duration,
 };
 use tokio::sync::Semaphore;
-use types::{EdgeCanary, HostPattern, RateLimit};
+use types::{AppId, EdgeCanary, HostPattern, RateLimit};
 
 /// Passwords that are hashed at once: each takes a core for some hundredths of a second.
 const HASHING: usize = 2;
@@ -18,6 +25,8 @@ pub(crate) struct Registry {
     pub shares: Kept<HostPattern, Share>,
     pub canaries: Kept<(HostPattern, String), CanaryState>,
     pub tallies: Kept<HostPattern, Tally>,
+    /// Requests that wait for an app to wake.
+    pub waiting: Kept<AppId, Waiting>,
     pub hashing: Arc<Semaphore>,
 }
 
@@ -28,6 +37,7 @@ impl Default for Registry {
             shares: Kept::default(),
             canaries: Kept::default(),
             tallies: Kept::default(),
+            waiting: Kept::default(),
             hashing: Arc::new(Semaphore::new(HASHING)),
         }
     }
@@ -46,11 +56,16 @@ impl Registry {
         self.canaries.of(key, || CanaryState::new(canary.limits.clone()))
     }
 
+    pub(crate) fn bed(&self, app: &AppId, slot: Slot, wait: Duration) -> Bed {
+        Bed::new(app.clone(), slot, wait, self.waiting.of(app.clone(), Waiting::default))
+    }
+
     /// Forgets what is not used, a few times a minute.
     pub(crate) fn tidy(&self) {
         self.limits.tidy();
         self.shares.tidy();
         self.canaries.tidy();
+        self.waiting.tidy();
         self.limits.each(|_, limit| limit.tidy());
     }
 }

@@ -414,6 +414,7 @@ pub(crate) async fn fail(session: &mut ServerSession, name: &str, failure: Failu
     let answer = match failure {
         Failure::ClientGone => return 499,
         Failure::Starting => Answer::starting(name),
+        Failure::Waking => Answer::waking(name),
         Failure::Down(why) => Answer::down(name, &why),
         Failure::Refused | Failure::Unavailable(_) => Answer::no_connection(name),
         Failure::BadAnswer => Answer::bad_answer(name),

@@ -21,7 +21,7 @@ pub(crate) struct Split {
 impl Split {
     /// What does not run gets nothing while another does. `parts` has at least one with a weight.
     pub(crate) fn new(parts: Vec<(u32, Leads)>) -> Split {
-        let runs = |weight: u32, leads: &Leads| weight > 0 && matches!(leads.serves, Serves::App(_));
+        let runs = |weight: u32, leads: &Leads| weight > 0 && matches!(leads.serves, Serves::App(_) | Serves::Asleep(_));
         let some_run = parts.iter().any(|(weight, leads)| runs(*weight, leads));
         let mut all = 0;
         let ends = parts.iter().map(|(weight, leads)| {

@@ -7,6 +7,7 @@ use crate::{
     passthrough::Passthroughs,
     policy::Policy,
     registry::Registry,
+    sleeping::{Bed, Slot},
     split::Split,
     tally::Tally,
     tls::Certificates,
@@ -18,7 +19,7 @@ use http::{HeaderValue, StatusCode};
 use std::{collections::HashMap, path::Path, sync::Arc};
 use types::{
     AppId, Asked, Balancing, CompiledPathChange, CompiledRedirect, EdgeAction, EdgeConfig, EdgeOptions, EdgeRule, Error, HeaderMatch,
-    HostPattern, Origin, PanelGate, Place as AskedAt, RequestMatch, Result, Route, Ruled, Sends, Target, TrafficPolicy,
+    HostPattern, Origin, PanelGate, Place as AskedAt, RequestMatch, Result, Route, RuleId, Ruled, Sends, Target, TrafficPolicy,
 };
 
 /// One route. Requests hold it while they are under way, so it outlives its table.
@@ -44,6 +45,7 @@ pub(crate) enum Serves {
     Panel(Arc<Backend>),
     Starting,
     Down(Box<str>),
+    Asleep(Box<Bed>),
 }
 
 /// What a site does beside passing requests on.
@@ -56,6 +58,7 @@ pub(crate) struct Extras {
 }
 
 pub(crate) struct BuiltRule {
+    pub id: RuleId,
     pub matches: RequestMatch,
     pub does: Does,
     /// Its own or the route's.
@@ -186,6 +189,14 @@ impl Table {
         Ok((table, certificates))
     }
 
+    /// What a place leads to now; `None`: it is gone.
+    pub(crate) fn at(&self, slot: &Slot) -> Option<&Arc<Site>> {
+        match slot.host.as_str().strip_prefix("*.") {
+            Some(base) => self.wildcards.get(base),
+            None => self.hosts.get(slot.host.as_str()),
+        }
+    }
+
     /// Finds a site by host: lower case, without port and last dot. An exact one goes before a wildcard.
     pub(crate) fn site(&self, host: &str) -> Option<&Arc<Site>> {
         let exact = self.hosts.get(host);
@@ -239,7 +250,15 @@ impl Workshop<'_> {
 
     fn site(&self, host: &HostPattern, route: &Route, watched: &mut Vec<Watched>) -> Result<Site> {
         let policy = self.policy(host, "", route.policy.as_deref())?;
-        let leads = self.leads(&route.app, &route.name, &route.target, None, policy.as_deref(), host, watched)?;
+        let leads = self.leads(
+            &route.app,
+            &route.name,
+            &route.target,
+            None,
+            policy.as_deref(),
+            &Slot::of(host),
+            watched,
+        )?;
         let mut rules = Vec::new();
         for rule in types::in_order(&route.rules, |rule| (rule.priority, &rule.matches, &rule.id)) {
             let own = self.policy(host, rule.id.as_str(), rule.policy.as_deref());
@@ -254,7 +273,7 @@ impl Workshop<'_> {
                     &canary.target,
                     None,
                     policy.as_deref(),
-                    host,
+                    &Slot::of(host),
                     watched,
                 )?,
                 app: canary.app.clone(),
@@ -289,13 +308,15 @@ impl Workshop<'_> {
         let does = match &rule.action {
             EdgeAction::Serve { app, name, target, path } => {
                 let change = if path.is_none() { None } else { Some(path.compile()?) };
-                Does::Serve(self.leads(app, name, target, change, policy.as_deref(), host, watched)?)
+                let slot = Slot::of_rule(host, &rule.id, 0);
+                Does::Serve(self.leads(app, name, target, change, policy.as_deref(), &slot, watched)?)
             }
             EdgeAction::Split { parts, path } => {
                 let mut built = Vec::new();
-                for part in parts {
+                for (number, part) in parts.iter().enumerate() {
                     let change = if path.is_none() { None } else { Some(path.compile()?) };
-                    let leads = self.leads(&part.app, &part.name, &part.target, change, policy.as_deref(), host, watched)?;
+                    let slot = Slot::of_rule(host, &rule.id, number);
+                    let leads = self.leads(&part.app, &part.name, &part.target, change, policy.as_deref(), &slot, watched)?;
                     built.push((part.weight, leads));
                 }
                 if built.iter().all(|(weight, _)| *weight == 0) {
@@ -315,6 +336,7 @@ impl Workshop<'_> {
             },
         };
         Ok(BuiltRule {
+            id: rule.id.clone(),
             matches: rule.matches.clone(),
             does,
             policy,
@@ -329,9 +351,10 @@ impl Workshop<'_> {
         target: &Target,
         path: Option<CompiledPathChange>,
         policy: Option<&Policy>,
-        host: &HostPattern,
+        slot: &Slot,
         watched: &mut Vec<Watched>,
     ) -> Result<Leads> {
+        let host = &slot.host;
         let raw = policy.map(|policy| &policy.raw);
         let serves = match target {
             Target::Upstreams(upstreams) if upstreams.is_empty() => return Err(Error::invalid("", "has no upstream")),
@@ -351,6 +374,10 @@ impl Workshop<'_> {
             }
             Target::Panel => return Ok(self.panel(name)),
             Target::Starting => Serves::Starting,
+            Target::Asleep { wait } => match app {
+                Some(app) => Serves::Asleep(Box::new(self.registry.bed(app, slot.clone(), *wait))),
+                None => Serves::Starting,
+            },
             Target::Down { why } => Serves::Down(why.as_str().into()),
         };
         Ok(Leads {

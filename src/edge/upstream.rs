@@ -25,11 +25,13 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpStream, UnixStream},
 };
-use types::{Error, ProxyVersion, Result, TrafficPolicy, Upstream, UpstreamProtocol, UpstreamReport, UpstreamState};
+use types::{Error, ProxyVersion, Result, TrafficPolicy, Upstream, UpstreamProtocol, UpstreamReport, UpstreamState, UpstreamUse};
 
 /// An unused connection is closed after this. Shorter than the shortest common keep-alive of app servers (2 s), so a
 /// request hardly ever meets a connection that the app is just closing.
 const UNUSED: Duration = Duration::from_millis(1500);
+/// One more that has begun, in the count of an upstream's work.
+const BEGUN: u64 = 1 << 32;
 /// Idle connections kept for each upstream and thread.
 const KEPT: usize = 512;
 
@@ -83,7 +85,8 @@ impl Hash for TlsOut {
 pub(crate) struct Backend {
     pub place: Place,
     pub wire: Wire,
-    active: AtomicU64,
+    /// Below 2^32 what is under way; above it what has begun.
+    work: AtomicU64,
     /// By worker: a connection is used on the thread that made it.
     idle: Box<[Mutex<Vec<Unused>>]>,
     /// By worker: the connection of HTTP/2 that all requests share.
@@ -124,7 +127,7 @@ impl Backend {
         Backend {
             place,
             wire,
-            active: AtomicU64::new(0),
+            work: AtomicU64::new(0),
             idle: (0..workers).map(|_| Mutex::default()).collect(),
             h2: (0..workers).map(|_| tokio::sync::Mutex::default()).collect(),
             health: Health::default(),
@@ -132,7 +135,13 @@ impl Backend {
     }
 
     pub(crate) fn active(&self) -> u64 {
-        self.active.load(Relaxed)
+        u64::from(self.begun_and_active().1)
+    }
+
+    fn begun_and_active(&self) -> (u32, u32) {
+        let work = self.work.load(Relaxed);
+        let half = |work: u64| u32::try_from(work & u64::from(u32::MAX)).expect("it is 32 bits");
+        (half(work >> 32), half(work))
     }
 
     /// An idle connection that the other side has not closed.
@@ -299,14 +308,14 @@ pub(crate) struct UnderWay(Arc<Backend>);
 
 impl UnderWay {
     pub(crate) fn on(backend: &Arc<Backend>) -> UnderWay {
-        backend.active.fetch_add(1, Relaxed);
+        backend.work.fetch_add(BEGUN | 1, Relaxed);
         UnderWay(backend.clone())
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Relaxed);
+        self.0.work.fetch_sub(1, Relaxed);
     }
 }
 
@@ -343,6 +352,17 @@ impl Backends {
         same.filter_map(|(_, backend)| backend.upgrade())
             .map(|backend| backend.active())
             .sum()
+    }
+    /// Of all that have an address.
+    pub(crate) fn uses(&self) -> Vec<UpstreamUse> {
+        let known = self.known.lock().expect("no panic under this lock");
+        let used = |((place, _), backend): (&(Place, Wire), &Weak<Backend>)| {
+            let Place::Tcp(address) = place else { return None };
+            let (begun, active) = backend.upgrade()?.begun_and_active();
+            let upstream = Upstream { address: *address };
+            Some(UpstreamUse { upstream, begun, active })
+        };
+        known.iter().filter_map(used).collect()
     }
     pub(crate) fn report(&self, now: u64) -> Vec<UpstreamReport> {
         let known = self.known.lock().expect("no panic under this lock");

@@ -10,6 +10,7 @@ use crate::{
     quic,
     registry::Registry,
     serve,
+    sleeping::Sleepers,
     table::Table,
     tls::Resolver,
     traffic::Ledger,
@@ -105,6 +106,7 @@ pub(crate) struct Shared {
     pub greeting: AtomicUsize,
     /// Open connections, by thread.
     pub loads: Box<[AtomicUsize]>,
+    pub sleepers: Sleepers,
 }
 
 impl Shared {

@@ -115,6 +115,14 @@ pub trait Node: Send + Sync {
     async fn edge_traffic(&self) -> Result<Vec<(Option<types::AppId>, Traffic)>>;
     /// Requests and WebSockets under way to this upstream.
     async fn edge_active(&self, upstream: &types::Upstream) -> Result<u64>;
+    /// How much each upstream is used.
+    async fn edge_uses(&self) -> Result<Vec<types::UpstreamUse>> {
+        Ok(Vec::new())
+    }
+    /// Apps that the edge has requests for and that sleep, each again and again until it is awake. Never ends.
+    fn edge_wanted(&self) -> BoxStream<'static, AppId> {
+        Box::pin(futures::stream::pending())
+    }
     /// Traffic by domain, limits, upstreams, canaries, ports, cache.
     async fn edge_report(&self) -> Result<types::EdgeReport> {
         Ok(types::EdgeReport::default())

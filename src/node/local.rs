@@ -271,6 +271,12 @@ impl Node for LocalNode {
     async fn edge_active(&self, upstream: &Upstream) -> Result<u64> {
         Ok(self.edge.active(upstream))
     }
+    async fn edge_uses(&self) -> Result<Vec<types::UpstreamUse>> {
+        Ok(self.edge.uses())
+    }
+    fn edge_wanted(&self) -> BoxStream<'static, AppId> {
+        Box::pin(self.edge.wanted())
+    }
     async fn edge_report(&self) -> Result<types::EdgeReport> {
         Ok(self.edge.report())
     }

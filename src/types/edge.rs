@@ -122,6 +122,8 @@ pub enum Target {
     Panel,
     /// The "is starting" page, with 503 and `Retry-After`.
     Starting,
+    /// Its app is to be woken: a request says so and waits, at most so long, until a later configuration leads elsewhere.
+    Asleep { wait: Duration },
     /// The "is down" page, with 503 and the reason.
     Down { why: String },
 }
@@ -130,6 +132,17 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Upstream {
     pub address: SocketAddr,
+}
+
+/// How much an upstream is used, whoever leads to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamUse {
+    pub upstream: Upstream,
+    /// Requests, WebSockets and connections that began. It begins anew when no route has led there for a while, and after
+    /// 2^32: only that it differs says something.
+    pub begun: u32,
+    /// Under way.
+    pub active: u32,
 }
 
 /// TLS that is passed on as it came.

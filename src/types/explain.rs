@@ -273,6 +273,7 @@ fn served(name: &str, target: &Target) -> String {
         Target::Origin(Origin::Socket { path }) => format!("{} answers", path.display()),
         Target::Panel => "the panel answers".into(),
         Target::Starting => format!("503: {name} is starting"),
+        Target::Asleep { .. } => format!("{name} is asleep: the request wakes it, waits and is answered then"),
         Target::Down { why } => format!("503: {name} is not running: {why}"),
     }
 }

@@ -9,6 +9,7 @@ mod policies;
 mod ports;
 mod routing;
 mod safety;
+mod sleeping;
 mod support;
 mod upstreams;
 

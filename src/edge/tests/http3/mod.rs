@@ -103,6 +103,28 @@ async fn requests_over_quic_take_the_same_way() {
 }
 
 #[tokio::test]
+async fn a_request_over_quic_wakes_an_app() {
+    let (stand, app) = (Stand::start(), App::start("blog").await);
+    let mut config = on(&stand, &app);
+    config.routes.get_mut(&"blog.test".parse().unwrap()).unwrap().target = types::Target::Asleep {
+        wait: Duration::from_secs(20),
+    };
+    stand.edge.apply(config).unwrap();
+    let mut wishes = Box::pin(stand.edge.wanted());
+    let (_endpoint, mut sender) = connect(&stand, "blog.test").await.unwrap();
+    let request = http::Request::post("https://blog.test/size").body(()).unwrap();
+    let asking = tokio::spawn(async move { ask(&mut sender, request, Some(vec![b'x'; 300_000])).await });
+    let wanted = futures::StreamExt::next(&mut wishes);
+    assert_eq!(
+        tokio::time::timeout(Duration::from_secs(10), wanted).await.unwrap(),
+        Some(app_id(1))
+    );
+    stand.edge.apply(on(&stand, &app)).unwrap();
+    let (answer, body) = asking.await.unwrap();
+    assert_eq!((answer.status().as_u16(), &body[..]), (200, &b"300000"[..]));
+}
+
+#[tokio::test]
 async fn http_3_is_served_only_when_it_is_wished_for() {
     let (stand, app) = (Stand::start(), App::start("blog").await);
     let mut config = on(&stand, &app);
