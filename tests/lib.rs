@@ -58,6 +58,7 @@ mod scim;
 mod second_factor;
 mod secrets;
 mod setup_and_signin;
+mod sleeping;
 mod sources;
 mod stuck_disk;
 mod tidy;

@@ -64,6 +64,12 @@ pub struct App {
     pub running: u32,
     /// When it is started and stopped by itself.
     pub hours: Option<AppHours>,
+    /// It goes to sleep when no request came for so long; null: never.
+    pub sleep_after_minutes: Option<u32>,
+    /// It sleeps, or is being woken: its containers are started when a request for it comes.
+    pub asleep: Option<AppAsleep>,
+    /// Why it does not go to sleep, although it may after some time.
+    pub kept_awake: Option<String>,
     /// Its registry has a newer image under the tag than runs; see its image watch.
     pub newer_image: bool,
     /// A freeze window that holds now: nothing is deployed.
@@ -143,6 +149,10 @@ pub enum AppState {
     /// Its container runs but has not passed its first health check.
     Starting,
     Stopped,
+    /// It is started when a request comes.
+    Asleep,
+    /// A request came, and waits until it is started.
+    Waking,
     /// It runs but fails its health check.
     Unhealthy,
     /// It keeps exiting.
@@ -230,6 +240,36 @@ pub struct AppPatch {
     pub replicas: Option<u32>,
     /// Null: it runs at all hours.
     pub hours: MaybeUndefined<AppHoursInput>,
+    /// 1 to 10080; null: it never sleeps. At once, without a deployment.
+    pub sleep_after_minutes: MaybeUndefined<u32>,
+}
+
+/// An app whose containers are stopped until somebody wants it.
+#[derive(Debug, Object)]
+pub struct AppAsleep {
+    pub since: OffsetDateTime,
+    pub why: String,
+    /// It is being woken since.
+    pub waking_since: Option<OffsetDateTime>,
+    /// By what.
+    pub waking_why: Option<String>,
+    /// Why it could not be woken the last time.
+    pub problem: Option<String>,
+    /// From then on a request tries again.
+    pub problem_until: Option<OffsetDateTime>,
+}
+
+impl From<types::Asleep> for AppAsleep {
+    fn from(asleep: types::Asleep) -> AppAsleep {
+        AppAsleep {
+            since: moment(asleep.since),
+            why: asleep.why,
+            waking_since: asleep.waking.as_ref().map(|waking| moment(waking.at)),
+            waking_why: asleep.waking.map(|waking| waking.why),
+            problem_until: asleep.failed.as_ref().map(|failed| moment(failed.rests_until())),
+            problem: asleep.failed.map(|failed| failed.why),
+        }
+    }
 }
 
 /// An app that runs at some hours only. Somebody who starts or stops it is heeded until the next of its times.
@@ -348,6 +388,9 @@ impl From<app::AppView> for App {
                     next_stop: stop.map(moment),
                 }
             }),
+            sleep_after_minutes: app.sleep_after_minutes,
+            asleep: app.asleep.map(AppAsleep::from),
+            kept_awake: view.kept_awake,
             newer_image: view.newer_image,
             frozen: view.frozen.map(|frozen| AppFreeze {
                 id: frozen.id.to_string(),
@@ -387,6 +430,8 @@ impl From<app::AppState> for AppState {
             app::AppState::Running => AppState::Running,
             app::AppState::Starting => AppState::Starting,
             app::AppState::Stopped => AppState::Stopped,
+            app::AppState::Asleep => AppState::Asleep,
+            app::AppState::Waking => AppState::Waking,
             app::AppState::Unhealthy => AppState::Unhealthy,
             app::AppState::Crashing => AppState::Crashing,
             app::AppState::Failed => AppState::Failed,
@@ -568,6 +613,7 @@ impl AppsApi {
             build_cache_bytes: wish(patch.build_cache_bytes),
             restart_limit: patch.restart_limit,
             replicas: patch.replicas,
+            sleep_after_minutes: wish(patch.sleep_after_minutes),
             hours: wish(patch.hours).map(|hours| hours.map(|hours| (hours.start, hours.stop, hours.zone.unwrap_or_else(|| "UTC".into())))),
         };
         Ok(Json(self.0.apps.update(&who.actor, &app.0, change).await?.into()))
@@ -672,6 +718,19 @@ impl AppsApi {
         app: Path<String>,
     ) -> Answer<Accepted<App>> {
         Ok(accepted(self.0.apps.stop(&who.actor, &app.0).await?))
+    }
+
+    /// Put an app to sleep
+    ///
+    /// Before its time; the next request wakes it. It must be allowed to sleep (`sleep_after_minutes`) and not be in use.
+    #[oai(path = "/apps/:app/sleep", method = "post", operation_id = "app_sleep")]
+    async fn app_sleep(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+    ) -> Answer<Accepted<App>> {
+        Ok(accepted(self.0.apps.sleep(&who.actor, &app.0).await?))
     }
 
     /// Restart an app

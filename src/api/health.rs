@@ -70,9 +70,14 @@ pub(crate) async fn metrics(panel: &Panel, who: &Signed) -> Answer<String> {
             ("environment", view.environment.name.to_string()),
         ]
     };
-    page.family("serverkit_app_up", "gauge", "Whether the app runs and is healthy.");
+    page.family(
+        "serverkit_app_up",
+        "gauge",
+        "Whether the app runs and is healthy, or sleeps until it is wanted.",
+    );
     for view in &apps {
-        page.owned(&labels(view), u8::from(view.state == app::AppState::Running));
+        let up = matches!(view.state, app::AppState::Running | app::AppState::Asleep | app::AppState::Waking);
+        page.owned(&labels(view), u8::from(up));
     }
     page.family("serverkit_app_cpu_cores", "gauge", "Cores in use.");
     for view in &apps {

@@ -18,12 +18,12 @@ use crate::{
     projects::find_environment,
     quotas,
     sight::{of, owned},
-    timetable,
+    sleeping, timetable,
     variables::{VariableChange, sealed_variable},
     volumes,
 };
 pub(crate) use checks::checked_limits;
-use checks::{checked_command, checked_health, checked_port, commands_fit, in_range, replicas_fit, volumes_fit};
+use checks::{checked_command, checked_health, checked_port, checked_sleep, commands_fit, in_range, replicas_fit, volumes_fit};
 use sources::deploy_key;
 pub(crate) use sources::settled;
 use std::sync::Arc;
@@ -150,6 +150,7 @@ pub struct AppChange {
     pub replicas: Option<u32>,
     /// When it is started and when it is stopped, and in which time zone.
     pub hours: Option<Option<(String, String, String)>>,
+    pub sleep_after_minutes: Option<Option<u32>>,
 }
 
 #[derive(Clone)]
@@ -223,6 +224,8 @@ impl Apps {
             halted: None,
             desired: DesiredState::Running,
             hours: None,
+            sleep_after_minutes: None,
+            asleep: None,
             replicas: wish.replicas.unwrap_or(1),
             demand: None,
             release: None,
@@ -378,6 +381,9 @@ impl Apps {
             let checked = hours.map(|(start, stop, zone)| timetable::checked_hours(start, stop, zone, now));
             stored.hours = checked.transpose()?;
         }
+        if let Some(minutes) = change.sleep_after_minutes {
+            stored.sleep_after_minutes = minutes.map(checked_sleep).transpose()?;
+        }
         replicas_fit(&stored)?;
         if stored.limits != before.limits || stored.source != before.source {
             quotas::reckon(ground, &mut stored.value)?;
@@ -386,7 +392,11 @@ impl Apps {
         quotas::must_fit(ground, Some(&before), &stored)?;
         stored.updated_at = ground.world.now();
         let (id, name) = (stored.id.clone(), stored.name.to_string());
+        let wakes = stored.asleep.is_some() && stored.sleep_after_minutes.is_none();
         ground.store.commit(batch.save(stored)).await?;
+        if wakes {
+            sleeping::wake_now(ground, &id, &actor.who.to_string()).await?;
+        }
         ground.events.emit(actor, Fact::AppChanged { app: id.clone(), name }).await;
         self.wake_all();
         self.view(actor, &id)
@@ -444,12 +454,24 @@ impl Apps {
         self.want(actor, app, DesiredState::Stopped).await
     }
 
+    /// Puts it to sleep before its time: the next request wakes it. Fails with `Busy` when it may not sleep or is in use.
+    pub async fn sleep(&self, actor: &Actor, app: &str) -> Result<AppView> {
+        actor.may_somewhere(Action::Deploy)?;
+        let id = sleeping::put_to_sleep(&self.ground, actor, app).await?;
+        self.view(actor, &id)
+    }
+
     async fn want(&self, actor: &Actor, app: &str, desired: DesiredState) -> Result<AppView> {
         actor.may_somewhere(Action::Deploy)?;
         let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         not_trashed(&app)?;
         if desired == DesiredState::Running && app.release.is_none() {
             return Err(Error::busy(format!("`{}` has no release to start; deploy it", app.name)));
+        }
+        if desired == DesiredState::Running && app.asleep.is_some() {
+            // The edge goes on holding its requests until it is well.
+            sleeping::wake_now(&self.ground, &app.id, &actor.who.to_string()).await?;
+            return self.view(actor, &app.id);
         }
         let changed = app.desired != desired || app.halted.is_some();
         self.ground
@@ -458,6 +480,7 @@ impl Apps {
             .update(app.id.as_str(), |app| {
                 app.desired = desired;
                 app.halted = None;
+                app.asleep = None;
                 Ok(())
             })
             .await?;
@@ -480,6 +503,9 @@ impl Apps {
         actor.may_somewhere(Action::Deploy)?;
         let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         not_trashed(&app)?;
+        if app.asleep.is_some() {
+            return self.want(actor, app.id.as_str(), DesiredState::Running).await;
+        }
         let release = app
             .release
             .clone()

@@ -1,6 +1,6 @@
 //! Containers of releases: how they are made, looked at, and taken away.
 
-use crate::{files, ground::Ground, observed::Health, registries, releases, routing, stacks};
+use crate::{files, ground::Ground, last_words, observed::Health, registries, releases, routing, stacks};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
@@ -134,7 +134,7 @@ async fn drain_and_remove(ground: &Ground, container: &Container, taken_back: Ca
         }
     }
     let grace = release.map_or(15, |release| release.grace_seconds);
-    ground.node.container_stop(&container.id, Duration::from_secs(grace.into())).await?;
+    last_words::stop_well(ground, container, Duration::from_secs(grace.into())).await?;
     ground.node.container_remove(&container.id).await
 }
 
@@ -187,9 +187,39 @@ pub(crate) async fn serves_again(ground: &Ground, release: &Release, container: 
     });
 }
 
+/// Says of a container how it fares, until its next check.
+pub(crate) fn mark(ground: &Ground, id: &str, why: Option<String>) {
+    ground.observed.rcu(|observed| {
+        let mut observed = (**observed).clone();
+        let failures = u32::from(why.is_some());
+        observed.health.insert(
+            id.to_owned(),
+            Health {
+                failures,
+                why: why.clone(),
+            },
+        );
+        observed
+    });
+}
+
 /// Two containers must not write to one volume at the same time.
 pub(crate) fn must_stop_first(release: &Release) -> bool {
     release.mounts.iter().any(|mount| !mount.read_only)
+}
+
+/// Why the next deployment of the app stops what is live before it starts the new one, in words; `None`: the new one takes over
+/// while the old one serves. `name` says what people call a volume.
+pub(crate) fn why_stop_first(app: &App, name: impl Fn(&VolumeId) -> Option<String>) -> Option<String> {
+    let mount = app.mounts.iter().find(|mount| !mount.read_only)?;
+    let volume = name(&mount.volume).unwrap_or_else(|| mount.volume.to_string());
+    Some(match app.source.stack() {
+        Some(_) => format!("a service that writes to a volume, such as {volume}, is stopped before its new container starts"),
+        None => format!(
+            "it writes to the volume {volume} at {}, which two containers must not at once",
+            mount.path
+        ),
+    })
 }
 
 /// The container of a release, with its network and volumes made and its secrets open.

@@ -280,6 +280,7 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
                 let mut stored = ground.store.apps.get(app.id.as_str())?;
                 stored.release = Some(release.clone());
                 stored.halted = None;
+                stored.asleep = None;
                 if let (Cause::Rollback { .. }, Some(made)) = (&deployment.cause, releases::find(ground, release)?) {
                     stored.replicas = made.replicas.unwrap_or(stored.replicas);
                 }

@@ -2,7 +2,7 @@
 
 use crate::{
     containers::Retiring, deployer::Running, events::Events, forges::access::Known, image_watcher::Asked, job_runs::RunsUnderWay,
-    observed::Observed, routing::Routing,
+    observed::Observed, routing::Routing, sleeping::Sleeping,
 };
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -65,6 +65,7 @@ pub(crate) struct Ground {
     pub routing: Routing,
     pub running: Running,
     pub retiring: Retiring,
+    pub sleeping: Sleeping,
     pub forges: Known,
     pub job_runs: RunsUnderWay,
     pub registries_asked: Asked,

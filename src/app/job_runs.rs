@@ -4,7 +4,7 @@
 //! container removed. Times that passed while the panel was off are recorded as missed, or made up for once. The schedule is a
 //! time on disk beside each job, looked at each second, so that a restart, a clock that jumps and a change are one case.
 
-use crate::{containers, cron::next_after, ground::Ground, releases};
+use crate::{containers, cron::next_after, ground::Ground, releases, sleeping};
 use async_trait::async_trait;
 use futures::{Stream, stream::BoxStream};
 use std::{
@@ -217,7 +217,10 @@ type Outcome = (RunPhase, Option<i64>, Option<String>);
 async fn carry_out(ground: Arc<Ground>, app: App, mut run: JobRun, command: Vec<String>, cancel: CancellationToken) {
     let done = match ground.logs.writer(&log_name(&run.id)).await {
         Ok(log) => {
-            let done = watched(&ground, &app, &run, command, &log, cancel).await;
+            let done = match services_up(&ground, &app).await {
+                Ok(()) => watched(&ground, &app, &run, command, &log, cancel).await,
+                Err(error) => (RunPhase::Failed, None, Some(report(&error))),
+            };
             if let Some(why) = &done.2 {
                 note(&ground, &log, why.clone()).await;
             }
@@ -243,6 +246,14 @@ async fn carry_out(ground: Arc<Ground>, app: App, mut run: JobRun, command: Vec<
         // The app was removed meanwhile.
         Err(Error::NotFound { .. }) => {}
         Err(error) => tracing::error!("run {}: {}", run.id, report(&error)),
+    }
+}
+
+/// A run is a container of its own; but one of a stack may need its other services, which may sleep.
+async fn services_up(ground: &Arc<Ground>, app: &App) -> Result<()> {
+    match app.source.stack() {
+        Some(_) => sleeping::awake(ground, &app.id, "a job").await,
+        None => Ok(()),
     }
 }
 

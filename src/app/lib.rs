@@ -84,6 +84,9 @@ mod settings;
 mod setup;
 mod shelves;
 mod sight;
+mod sleeping;
+#[cfg(test)]
+mod sleeping_tests;
 mod sources;
 mod stacks;
 mod template_updates;
@@ -172,6 +175,7 @@ pub use servers::{Chart, ServerView, Servers};
 pub use sessions::*;
 pub use settings::{SettingsChange, SettingsService};
 pub use setup::*;
+pub use sleeping::Sleeper;
 /// Of a forge, as its API tells.
 pub use source::forges::{ForgeBranch, Found as ForgeFound, Repository as FoundRepository};
 pub use sources::{Inspection, PlanView, Sources};
@@ -296,6 +300,7 @@ impl Panel {
             routing: Default::default(),
             running: Default::default(),
             retiring: Default::default(),
+            sleeping: Default::default(),
             forges: Default::default(),
             job_runs: Default::default(),
             registries_asked: Default::default(),
@@ -409,6 +414,7 @@ impl Panel {
             housekeeping: Housekeeping::new(ground.clone()),
             job_runner: JobRunner::new(ground.clone()),
             timetable: Timetable::new(ground.clone()),
+            sleeper: Sleeper::new(ground.clone()),
         }
     }
 
@@ -423,9 +429,9 @@ impl Panel {
         routing::apply(&self.ground).await
     }
 
-    /// Listens to the engine for ever, waking the reconciler on what concerns us.
-    pub async fn watch_engine(&self) {
-        reconcile::watch_engine(self.ground.clone()).await;
+    /// Listens for ever: to the engine, waking the reconciler on what concerns us, and to the edge, waking apps that sleep.
+    pub async fn watch(&self) {
+        tokio::join!(reconcile::watch_engine(self.ground.clone()), sleeping::listen(self.ground.clone()));
     }
 
     /// Ends running deployments' work so that it can go on at the next start; waits at most `limit`.
@@ -460,4 +466,5 @@ pub struct PanelJobs {
     pub housekeeping: Housekeeping,
     pub job_runner: JobRunner,
     pub timetable: Timetable,
+    pub sleeper: Sleeper,
 }

@@ -1,6 +1,6 @@
 //! What apps print, and a terminal in their containers.
 
-use crate::{apps::find_app, ground::Ground};
+use crate::{apps::find_app, ground::Ground, sleeping};
 use futures::{StreamExt, stream::BoxStream};
 use node::Exec;
 use std::{sync::Arc, time::Duration};
@@ -180,7 +180,10 @@ impl Logs {
             .into_iter()
             .filter(|container| container.state.is_running())
             .max_by_key(rank)
-            .ok_or_else(|| Error::busy(format!("`{}` has no running container", app.name)))?;
+            .ok_or_else(|| match app.asleep {
+                Some(_) => Error::busy(format!("`{}` is asleep; start it first", app.name)),
+                None => Error::busy(format!("`{}` has no running container", app.name)),
+            })?;
         let command = if command.is_empty() {
             SHELL.map(str::to_owned).to_vec()
         } else {
@@ -192,7 +195,8 @@ impl Logs {
             columns: columns.clamp(2, 1000),
             rows: rows.clamp(2, 1000),
         };
-        let exec = self.ground.node.exec(&container.id, &spec).await?;
+        let mut exec = self.ground.node.exec(&container.id, &spec).await?;
+        exec.control = sleeping::while_open(&self.ground, &app.id, exec.control);
         self.ground
             .events
             .emit(

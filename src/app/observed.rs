@@ -41,6 +41,10 @@ pub enum AppState {
     /// Its container is being brought up.
     Starting,
     Stopped,
+    /// It is started when a request comes.
+    Asleep,
+    /// A request came, and waits for it.
+    Waking,
     /// It runs, but its health check fails.
     Unhealthy,
     /// It keeps exiting.
@@ -59,6 +63,8 @@ impl AppState {
             AppState::Running => "running",
             AppState::Starting => "starting",
             AppState::Stopped => "stopped",
+            AppState::Asleep => "asleep",
+            AppState::Waking => "waking",
             AppState::Unhealthy => "unhealthy",
             AppState::Crashing => "crashing",
             AppState::Failed => "failed",
@@ -118,6 +124,16 @@ impl Observed {
         };
         if app.desired == DesiredState::Stopped {
             return (AppState::Stopped, None);
+        }
+        if let Some(asleep) = &app.asleep {
+            return match (&asleep.waking, &asleep.failed) {
+                (Some(waking), _) => (AppState::Waking, Some(format!("woken by {}", waking.why))),
+                (None, Some(failed)) => (
+                    AppState::Asleep,
+                    Some(format!("{}; it could not be woken: {}", asleep.why, failed.why)),
+                ),
+                (None, None) => (AppState::Asleep, Some(asleep.why.clone())),
+            };
         }
         match &self.engine {
             None => return (AppState::Starting, None),

@@ -8,7 +8,7 @@ use crate::{
     deployments,
     ground::Ground,
     observed::{AppState, Observed},
-    releases, routing, stacks,
+    releases, routing, sleeping, stacks,
 };
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -44,6 +44,8 @@ struct Wanted {
     deploying: HashSet<ReleaseId>,
     /// The releases that are being deployed.
     coming: Vec<Release>,
+    /// Their containers are kept, and do not run.
+    asleep: Vec<App>,
 }
 
 impl Wanted {
@@ -71,6 +73,7 @@ impl Reconciler {
             live: Vec::new(),
             deploying: HashSet::new(),
             coming: Vec::new(),
+            asleep: Vec::new(),
         };
         let mut no_room = HashSet::new();
         for deployment in ground
@@ -93,10 +96,11 @@ impl Reconciler {
             wanted.coming.push(release);
         }
         for app in ground.store.apps.list()? {
-            if let Some(id) = &app.release
+            if app.sleeps() && app.desired == DesiredState::Running && app.trashed_at.is_none() {
+                wanted.asleep.push(app.value);
+            } else if let Some(id) = &app.release
                 && !no_room.contains(&app.id)
-                && app.desired == DesiredState::Running
-                && app.trashed_at.is_none()
+                && app.should_run()
                 && let Some(release) = releases::find(ground, id)?
             {
                 wanted.live.push((app.value, release));
@@ -161,7 +165,25 @@ impl Reconciler {
         }
     }
 
-    /// A live container that was stopped for a deployment that stops first is kept until that deployment is decided.
+    /// Stops what runs of apps that sleep, and what a deployment does not just begin.
+    fn put_to_sleep(&self, wanted: &Wanted, containers: &[Container]) {
+        for app in &wanted.asleep {
+            let runs = |container: &&Container| {
+                let quiet = matches!(
+                    container.state,
+                    ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Removing
+                );
+                container.owner.app == app.id && !quiet && !wanted.has(container)
+            };
+            let running: Vec<Container> = containers.iter().filter(runs).cloned().collect();
+            if !running.is_empty() {
+                sleeping::lie_down(&self.ground, app, running);
+            }
+        }
+    }
+
+    /// A live container that was stopped for a deployment that stops first is kept until that deployment is decided; that of
+    /// an app that sleeps until it wakes.
     fn waits_for_its_turn(&self, container: &Container) -> bool {
         let app = self.ground.store.apps.find(container.owner.app.as_str()).ok().flatten();
         app.is_some_and(|app| {
@@ -185,7 +207,9 @@ impl Reconciler {
             };
             let (state, why) = observed.state_of(&app, release.as_ref(), last);
             let before = self.states.get(&app.id).copied();
-            if before.is_some_and(|before| before != state) {
+            // Falling asleep and waking have facts of their own.
+            let sleeps = |state: AppState| matches!(state, AppState::Asleep | AppState::Waking);
+            if before.is_some_and(|before| before != state && !sleeps(before)) && !sleeps(state) {
                 let fact = Fact::AppStateChanged {
                     app: app.id.clone(),
                     name: app.name.to_string(),
@@ -244,6 +268,7 @@ impl jobs::Job for Reconciler {
                 containers::look(&self.ground).await?;
             }
             routing::apply(&self.ground).await?;
+            self.put_to_sleep(&wanted, &seen);
             self.retire_unwanted(&wanted, &seen, &mut report_);
         } else {
             routing::apply(&self.ground).await?;

@@ -1,6 +1,6 @@
 //! From the store and what was last seen of the engine to the edge's configuration: computed whole, applied whole.
 
-use crate::{ground::Ground, observed::Observed, quotas::Caps};
+use crate::{ground::Ground, observed::Observed, quotas::Caps, sleeping};
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
@@ -170,7 +170,20 @@ impl Finder<'_> {
     }
 
     fn target(&self, app: &App) -> Result<Target> {
+        if let Some(target) = self.sleeping(app)? {
+            return Ok(target);
+        }
         Ok(target(app, self.release(app)?.as_ref(), self.observed))
+    }
+
+    /// Where requests of an app go that sleeps or is being woken; not of one that a deployment has just woken.
+    fn sleeping(&self, app: &App) -> Result<Option<Target>> {
+        let asleep = app.asleep.as_ref().filter(|_| app.desired == DesiredState::Running);
+        let (Some(asleep), false) = (asleep, self.ahead.contains_key(&app.id)) else {
+            return Ok(None);
+        };
+        let release = self.release(app)?;
+        Ok(release.map(|release| sleeping::target(asleep, &release, self.ground.world.now())))
     }
 
     /// The containers of the live release at another port of theirs; of its main service, unless one is named.
@@ -189,6 +202,9 @@ impl Finder<'_> {
     /// To the app, or to one port of one of its services.
     fn target_of(&self, service: Option<&ServicePort>, app: &App) -> Result<Target> {
         let Some(place) = service else { return self.target(app) };
+        if let Some(target) = self.sleeping(app)? {
+            return Ok(target);
+        }
         let upstreams = self.upstreams(app, Some(&place.service), place.port)?;
         if upstreams.is_empty() || app.desired == DesiredState::Stopped {
             let why = format!("its service `{}` does not run", place.service);

@@ -377,6 +377,7 @@ impl Bench {
             routing: Default::default(),
             running: Default::default(),
             retiring: Default::default(),
+            sleeping: Default::default(),
             forges: Default::default(),
             job_runs: Default::default(),
             registries_asked: Default::default(),

@@ -8,7 +8,7 @@ use jobs::Job;
 use std::time::Duration;
 use types::{Error, Limits, Phase, Secret, Target, VariableScope};
 
-fn wish(name: &str) -> NewApp {
+pub(crate) fn wish(name: &str) -> NewApp {
     NewApp {
         replicas: None,
         name: name.parse().expect("a name"),
@@ -32,7 +32,7 @@ fn wish(name: &str) -> NewApp {
 }
 
 /// Lets the loops turn until the app's newest deployment is over; answers its phase and error.
-async fn settle(bench: &Bench, app: &str) -> (Phase, Option<String>) {
+pub(crate) async fn settle(bench: &Bench, app: &str) -> (Phase, Option<String>) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         Deployer::new(bench.ground.clone()).run().await.expect("runs");
@@ -49,7 +49,7 @@ async fn settle(bench: &Bench, app: &str) -> (Phase, Option<String>) {
 }
 
 /// One turn of the reconciler, and what it takes away is gone.
-async fn reconcile(bench: &Bench) {
+pub(crate) async fn reconcile(bench: &Bench) {
     Reconciler::new(bench.ground.clone()).run().await.expect("runs");
     while !bench.ground.retiring.is_idle() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -132,7 +132,7 @@ async fn bytes_that_are_no_text_fit_a_build_secret_only() {
     }
 }
 
-fn order(bench: &Bench, change: impl FnOnce(&mut Orders)) {
+pub(crate) fn order(bench: &Bench, change: impl FnOnce(&mut Orders)) {
     change(&mut bench.node.orders.lock().expect("test"));
 }
 

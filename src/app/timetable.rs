@@ -72,8 +72,10 @@ impl Timetable {
                 hours.checked_at = now;
             }
             app.desired = state;
-            if state == DesiredState::Running {
-                app.halted = None;
+            match state {
+                DesiredState::Running => app.halted = None,
+                // Out of its hours nothing wakes it.
+                DesiredState::Stopped => app.asleep = None,
             }
             Ok(())
         };

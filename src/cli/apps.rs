@@ -47,6 +47,8 @@ pub enum Command {
     Scale(Scale),
     /// Start and stop an app by the clock: staging that is off at night
     Hours(Hours),
+    /// Let an app sleep while nobody uses it, or put it to sleep now; the first request wakes it
+    Sleep(Sleep),
     /// Move an app to the trash: its containers stop, its domains become free, its volumes stay
     #[command(visible_alias = "rm")]
     Delete(Named),
@@ -228,6 +230,47 @@ pub struct Hours {
     always: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct Sleep {
+    /// Name or id of the app
+    name: String,
+    /// It sleeps when no request came for so long, such as 30m or 2h
+    #[arg(long, value_name = "SPAN", value_parser = spans::seconds)]
+    after: Option<u32>,
+    /// It never sleeps
+    #[arg(long, conflicts_with = "after")]
+    never: bool,
+}
+
+/// Without a flag it is put to sleep now.
+async fn sleep(context: &Context, args: Sleep) -> Result {
+    let client = context.panel()?;
+    let minutes = args.after.map(|seconds| seconds.div_ceil(60));
+    if minutes.is_none() && !args.never {
+        let app = client.ask(client.app_sleep(&args.name)).await?;
+        return context
+            .out
+            .answer(&app.json, || format!("{} sleeps until a request for it comes", app.value.name));
+    }
+    let body = json!({ "sleep_after_minutes": minutes });
+    let app = client.ask(client.app_update(&args.name, &body)).await?;
+    context.out.answer(&app.json, || {
+        let name = &app.value.name;
+        match (minutes, &app.value.kept_awake) {
+            (None, _) => format!("{name} never sleeps"),
+            (Some(_), Some(why)) => format!("{name} would sleep after {}, but stays awake: {why}", minutes_text(minutes)),
+            (Some(_), None) => format!("{name} sleeps after {} without a request", minutes_text(minutes)),
+        }
+    })
+}
+
+fn minutes_text(minutes: Option<u32>) -> String {
+    match minutes.unwrap_or_default() {
+        1 => "a minute".into(),
+        several => format!("{several} minutes"),
+    }
+}
+
 async fn hours(context: &Context, args: Hours) -> Result {
     let client = context.panel()?;
     let body = match args.start {
@@ -268,6 +311,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Create(args) => create(context, *args).await,
         Command::Scale(args) => scale(context, args).await,
         Command::Hours(args) => hours(context, args).await,
+        Command::Sleep(args) => sleep(context, args).await,
         Command::List(args) => list(context, args).await,
         Command::Show(args) => show(context, &args.name).await,
         Command::Update(args) => update(context, *args).await,

@@ -137,8 +137,8 @@ pub fn tone_of(state: &str) -> Tone {
     match state {
         "running" | "live" | "valid" | "ok" | "active" => Tone::Good,
         "failed" | "crashing" | "unhealthy" | "expired" | "problem" | "disabled" => Tone::Bad,
-        "queued" | "fetching" | "building" | "starting" | "checking" | "deploying" | "pending" | "warning" => Tone::Warn,
-        "stopped" | "new" | "superseded" | "cancelled" | "unknown" => Tone::Faint,
+        "queued" | "fetching" | "building" | "starting" | "waking" | "checking" | "deploying" | "pending" | "warning" => Tone::Warn,
+        "stopped" | "asleep" | "new" | "superseded" | "cancelled" | "unknown" => Tone::Faint,
         _ => Tone::Plain,
     }
 }

@@ -24,6 +24,7 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start_with(jobs.previewer, seconds(5), &jobs.previews); // previews of pull requests, and their comments
     runner.start(jobs.job_runner, seconds(1)); // commands of apps that are due
     runner.start(jobs.timetable, seconds(5)); // apps that have hours, pushes that a freeze held
+    runner.start(jobs.sleeper, seconds(5)); // apps that nobody uses go to sleep
     runner.start(jobs.catalogs, seconds(300)); // catalogs of others, each every few hours
     runner.start(jobs.notices, seconds(5)); // mails about security events
     runner.start_with(jobs.postman, seconds(30), &jobs.post); // mails that wait to be sent

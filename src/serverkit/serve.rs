@@ -201,7 +201,7 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     let api = Api::new(panel.clone(), world.clone(), stop.clone());
     let serving = tokio::spawn(api.clone().serve(listening.api.try_clone()?, Duration::from_secs(5)));
     let watched = panel.clone();
-    let watching = tokio::spawn(async move { watched.watch_engine().await });
+    let watching = tokio::spawn(async move { watched.watch().await });
     let watchdog = tokio::spawn(watch::watchdog());
     api.set_ready();
     watch::tell(NotifyState::Ready);

@@ -14,6 +14,7 @@ impl Record for App {
             "last_deployment",
             "variables_version",
             "halted",
+            "asleep",
             "demand",
         ],
         ..Audited::ALWAYS

@@ -61,6 +61,12 @@ pub struct App {
     /// When it is started and stopped by itself.
     #[serde(default)]
     pub hours: Option<Hours>,
+    /// It is put to sleep when nobody has used it for so long; `None`: never.
+    #[serde(default)]
+    pub sleep_after_minutes: Option<u32>,
+    /// It should run, but not before somebody wants it.
+    #[serde(default)]
+    pub asleep: Option<Asleep>,
     /// What is live.
     pub release: Option<ReleaseId>,
     /// The newest deployment, whatever became of it.
@@ -122,6 +128,43 @@ pub struct Hours {
     pub checked_at: Time,
 }
 
+/// An app whose containers are stopped until a request for it comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asleep {
+    pub since: Time,
+    /// `nobody used it for 30 minutes`
+    pub why: String,
+    /// It is being started, and awake once it is well.
+    #[serde(default)]
+    pub waking: Option<Waking>,
+    /// How the last try to wake it ended.
+    #[serde(default)]
+    pub failed: Option<FailedWake>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waking {
+    pub at: Time,
+    /// `a request`
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedWake {
+    pub at: Time,
+    pub why: String,
+    /// In a row.
+    pub tries: u32,
+}
+
+impl FailedWake {
+    /// Until then requests do not try it again.
+    pub fn rests_until(&self) -> Time {
+        let seconds = 10_u64 << self.tries.saturating_sub(1).min(6);
+        self.at.plus(Duration::from_secs(seconds.min(600)))
+    }
+}
+
 /// Somebody wants no deployments for a while. Rolling back stays possible.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployLock {
@@ -134,6 +177,14 @@ pub struct DeployLock {
 }
 
 impl App {
+    /// Whether its containers should run now.
+    pub fn should_run(&self) -> bool {
+        self.desired == DesiredState::Running && self.trashed_at.is_none() && !self.sleeps()
+    }
+    /// Asleep, and nobody wakes it yet.
+    pub fn sleeps(&self) -> bool {
+        self.asleep.as_ref().is_some_and(|asleep| asleep.waking.is_none())
+    }
     /// The lock, unless it has ended.
     pub fn locked(&self, now: Time) -> Option<&DeployLock> {
         self.lock.as_ref().filter(|lock| lock.until.is_none_or(|until| now < until))
@@ -484,5 +535,18 @@ mod tests {
         assert_eq!(apart(&old), [id(1), id(2), id(3)]);
         old["before"] = json!(null);
         assert_eq!(apart(&old), [id(3)]);
+    }
+
+    #[test]
+    fn pauses_after_failures_grow_to_ten_minutes() {
+        let rests = |tries| {
+            let failed = FailedWake {
+                at: Time(0),
+                why: "x".into(),
+                tries,
+            };
+            failed.rests_until().0 / 1000
+        };
+        assert_eq!([1, 2, 3, 6, 7, 8, u32::MAX].map(rests), [10, 20, 40, 320, 600, 600, 600]);
     }
 }

@@ -228,6 +228,25 @@ pub enum Fact {
         state: String,
         why: Option<String>,
     },
+    /// Nobody used it for a while, or somebody wants it so.
+    AppAsleep {
+        app: AppId,
+        name: String,
+        why: String,
+    },
+    /// `why`: what woke it. `millis`: how long it took.
+    AppAwake {
+        app: AppId,
+        name: String,
+        why: String,
+        millis: u64,
+    },
+    /// It is asleep again, and the next request after a pause tries anew.
+    WakeFailed {
+        app: AppId,
+        name: String,
+        why: String,
+    },
     AppTrashed {
         app: AppId,
         name: String,
@@ -459,6 +478,16 @@ pub enum Fact {
         what: String,
         why: String,
     },
+    /// An environment is made from another one of the project.
+    EnvironmentCloned {
+        project: ProjectId,
+        /// The new one.
+        name: String,
+        from: String,
+        /// `began to make`, `made`, `could not make` or `took back`.
+        what: String,
+        why: String,
+    },
     /// Which pull requests are previewed, and how.
     PreviewRulesChanged {
         app: AppId,
@@ -528,6 +557,9 @@ impl Fact {
             | Fact::ForgeTold { app, .. }
             | Fact::AppChanged { app, .. }
             | Fact::AppStateChanged { app, .. }
+            | Fact::AppAsleep { app, .. }
+            | Fact::AppAwake { app, .. }
+            | Fact::WakeFailed { app, .. }
             | Fact::AppTrashed { app, .. }
             | Fact::AppRestored { app, .. }
             | Fact::AppRemoved { app, .. }
@@ -565,6 +597,7 @@ impl Fact {
             Fact::ProjectCreated { project, .. } | Fact::ProjectChanged { project, .. } | Fact::ProjectRemoved { project, .. } => {
                 Some(project)
             }
+            Fact::EnvironmentCloned { project, .. } => Some(project),
             Fact::QuotaChanged { project, .. } | Fact::QuotaReached { project, .. } => project.as_ref(),
             _ => None,
         }
@@ -689,6 +722,7 @@ impl Fact {
                 | Fact::ReleasePinned { .. }
                 | Fact::CiTokenGiven { .. }
                 | Fact::FreezeOverridden { .. }
+                | Fact::EnvironmentCloned { .. }
                 | Fact::CachePurged { .. }
                 | Fact::BuildCacheTrimmed { .. }
                 | Fact::DnsRecordChanged { .. }

@@ -69,8 +69,8 @@ pub use answers::{Answer, AnswerOutcome};
 pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
 pub use app_jobs::{AppJob, JobRun, Overlap, RunPhase};
 pub use apps::{
-    App, BeforeUpdate, ComposeSource, DeployLock, DesiredState, GitSource, Halt, HealthCheck, Hours, Installed, Limits, Mount, Probe,
-    STEADY, Source, StackSetup, TreeStack, VolumeCopy, restart_limit,
+    App, Asleep, BeforeUpdate, ComposeSource, DeployLock, DesiredState, FailedWake, GitSource, Halt, HealthCheck, Hours, Installed, Limits,
+    Mount, Probe, STEADY, Source, StackSetup, TreeStack, VolumeCopy, Waking, restart_limit,
 };
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,

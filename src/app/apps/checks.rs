@@ -70,6 +70,11 @@ pub(crate) fn checked_health(health: HealthCheck) -> Result<HealthCheck> {
     Ok(health)
 }
 
+/// Minutes until a week.
+pub(crate) fn checked_sleep(minutes: u32) -> Result<u32> {
+    in_range("sleep_after_minutes", minutes, 1, 7 * 24 * 60)
+}
+
 /// Fails with `Invalid` for more containers than there may be of this app.
 pub(crate) fn replicas_fit(app: &App) -> Result<()> {
     in_range("replicas", app.replicas, 1, 50)?;

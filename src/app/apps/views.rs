@@ -1,6 +1,6 @@
 //! Apps as people see them: with their domains, volumes, state, and what is live.
 
-use crate::{cron::next_after, deployments, freezes, ground::Ground, observed::AppState, sight::of, stacks};
+use crate::{cron::next_after, deployments, freezes, ground::Ground, observed::AppState, sight::of, sleeping::Ways, stacks};
 use std::collections::HashMap;
 use types::{
     Actor, App, AppId, Deployment, Domain, Environment, Freeze, Frozen, HealthCheck, ImageWatch, Mount, OnNewImage, Project, Release,
@@ -23,6 +23,8 @@ pub struct AppView {
     pub frozen: Option<Frozen>,
     /// When its hours start and stop it next.
     pub next_hours: Option<(Option<Time>, Option<Time>)>,
+    /// Why it does not sleep although it should when nobody uses it.
+    pub kept_awake: Option<String>,
     pub state: AppState,
     pub state_detail: Option<String>,
     pub url: Option<String>,
@@ -61,6 +63,7 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
         .into_iter()
         .map(|one| (one.app.clone(), one.value))
         .collect();
+    let mut ways = None;
     let mut views = Vec::new();
     for app in of(ground, actor, store.apps.list()?)? {
         let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else {
@@ -83,7 +86,18 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
         if state == AppState::Failed {
             state_detail = deployment.as_ref().and_then(|deployment| deployment.error.clone());
         }
+        let kept_awake = match app.sleep_after_minutes {
+            None => None,
+            Some(_) => {
+                let known = match ways.take() {
+                    Some(known) => known,
+                    None => Ways::of(ground)?,
+                };
+                ways.insert(known).keep_awake(&app)
+            }
+        };
         views.push(AppView {
+            kept_awake,
             project: project.clone(),
             environment: environment.clone(),
             mounts: app

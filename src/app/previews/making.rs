@@ -277,6 +277,7 @@ fn copy_of(ground: &Ground, of: &App, environment: &Environment, fork: bool) -> 
         files: of.files.iter().filter(|file| !file.secret && !fork).cloned().collect(),
         keep_releases: 1,
         halted: None,
+        asleep: None,
         desired: DesiredState::Running,
         replicas: 1,
         hours: None,

@@ -155,6 +155,24 @@ fn describe(app: &App, services: Option<&[Service]>, out: &Output) -> String {
             format!("started at `{}`, stopped at `{}` ({})", hours.start, hours.stop, hours.zone),
         );
     }
+    if let Some(asleep) = &app.asleep {
+        let since = when(&asleep.since, now);
+        match (&asleep.waking_since, &asleep.problem) {
+            (Some(_), _) => facts.add("Asleep", format!("since {since}; being woken")),
+            (None, Some(problem)) => facts.add("Asleep", format!("since {since}; it could not be woken: {problem}")),
+            (None, None) => facts.add("Asleep", format!("since {since}; the next request wakes it")),
+        }
+    }
+    if let Some(minutes) = app.sleep_after_minutes {
+        let after = format!("after {minutes} min without a request");
+        facts.add(
+            "Sleeps",
+            match &app.kept_awake {
+                Some(why) => format!("{after}; but {why}"),
+                None => after,
+            },
+        );
+    }
     if app.newer_image {
         facts.add("Newer image", format!("yes; see serverkit image-watch show {}", app.name));
     }
