@@ -205,6 +205,7 @@ export const api = {
   appPurge: (/** @type {string} */ app, /** @type {boolean} */ volumes) => post(`/apps/${enc(app)}/purge`, { volumes }),
   appStart: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/start`)),
   appStop: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/stop`)),
+  appSleep: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/sleep`)),
   appRestart: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (post(`/apps/${enc(app)}/restart`)),
   appLock: (/** @type {string} */ app, /** @type {{ why?: string, minutes?: number }} */ body) => /** @type {Promise<S<'App'>>} */ (put(`/apps/${enc(app)}/lock`, body)),
   appUnlock: (/** @type {string} */ app) => /** @type {Promise<S<'App'>>} */ (del(`/apps/${enc(app)}/lock`)),

@@ -71,7 +71,7 @@ export async function startLive() {
   const soonApp = gather(refreshApp, 150);
   on('deployment_moved', ({ data }) => { const id = deploymentOf(data); if (id) soonDeployment(id); });
   for (const kind of ['app_created', 'app_trashed', 'app_restored', 'app_removed', 'project_changed', 'freeze_changed', 'reconnected']) on(kind, () => soonApps('all'));
-  for (const kind of ['app_changed', 'app_state_changed', 'deployments_locked', 'newer_image_found', 'variables_changed', 'domain_added', 'domain_removed', 'certificate_issued']) {
+  for (const kind of ['app_changed', 'app_state_changed', 'app_asleep', 'app_awake', 'wake_failed', 'deployments_locked', 'newer_image_found', 'variables_changed', 'domain_added', 'domain_removed', 'certificate_issued']) {
     on(kind, ({ data }) => { const id = appOf(data); if (id) soonApp(id); });
   }
   on('state', ({ data }) => {

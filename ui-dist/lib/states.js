@@ -8,6 +8,8 @@ const WORDS = {
   running: ['Running', 'ok', 'It serves'],
   starting: ['Starting', 'busy', 'The container is up, its health check has not passed yet'],
   stopped: ['Stopped', 'off', 'Stopped on purpose'],
+  asleep: ['Asleep', 'off', 'Its container starts when a request comes'],
+  waking: ['Waking', 'busy', 'A request came and waits until it is started'],
   unhealthy: ['Unhealthy', 'warn', 'The container is up but its health check fails'],
   crashing: ['Crashing', 'bad', 'The container exits again and again'],
   failed: ['Failed', 'bad', 'It ended with an error'],

@@ -18,7 +18,7 @@ export default function AppTerminal({ app }) {
     box?.addEventListener('sk-state', hear);
     return () => box?.removeEventListener('sk-state', hear);
   }, [up]);
-  if (!up) return html`<section class="panel">${h(Empty, { icon: 'terminal', title: 'Nothing runs to connect to', text: 'A terminal opens inside the running container. Start or deploy the app first.' })}</section>`;
+  if (!up) return html`<section class="panel">${h(Empty, { icon: 'terminal', title: 'Nothing runs to connect to', text: 'A terminal opens inside the running container. Start, wake or deploy the app first.' })}</section>`;
   const again = () => { if (element.current) { if (command.trim()) element.current.setAttribute('command', command.trim()); else element.current.removeAttribute('command'); element.current.connect(); } };
   return html`<section class="panel log-panel terminal-panel" aria-label="Terminal"><div class="panel-body">
     <form class="terminal-bar" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); again(); }}>

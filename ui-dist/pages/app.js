@@ -74,6 +74,7 @@ export default function AppPage({ params }) {
     ${isLocked(shown) ? html`<div class="notice warn middle">${icon('lock')}<span class="grow">Deployments are locked by ${shown.lock?.by}${shown.lock?.until ? html` for ${h(Until, { at: shown.lock.until })}` : null}${shown.lock?.why ? `: ${shown.lock.why}` : '.'}</span>${may('developer') ? h(Act, { label: 'Unlock', small: true, run: async () => putApp(await api.appUnlock(shown.id)) }) : null}</div>` : null}
     ${shown.frozen ? html`<div class="notice warn middle">${icon('circle-pause')}<span class="grow">Deployments are frozen for ${h(Until, { at: shown.frozen.until })}: ${shown.frozen.name}. Pushes wait until then.</span>${has('administer') ? html`<button type="button" class="btn small" onClick=${() => deployAnyway(shown)}>Deploy anyway…</button>` : null}</div>` : null}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
+    ${shown.asleep && !shown.trashed_at && !shown.asleep.waking_since ? html`<div class=${`notice middle ${shown.asleep.problem ? 'bad' : ''}`}>${icon('moon')}<span class="grow any">Asleep since <time datetime=${shown.asleep.since}>${exact(shown.asleep.since)}</time>: ${shown.asleep.why}. ${shown.asleep.problem ? `It could not be woken: ${shown.asleep.problem}.` : 'The next request wakes it.'}</span>${shown.asleep.problem ? html`<a class="btn small" href=${base('logs')}>Open the logs</a>` : null}</div>` : null}
     ${h(Running, { app: shown, brief: tab !== 'overview' })}
     ${h(FirstLogin, { app: shown })}
     ${entry ? h(Tab, { key: tab, load: entry[2], props: { app: shown, key: shown.id } }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
@@ -90,6 +91,7 @@ function Head({ app, children }) {
   const source = app.source;
   const state = latest && !isFinal(deployments.value[latest.id] ?? latest) ? 'deploying' : app.state;
   const stopped = app.desired === 'stopped';
+  const start = async () => putApp(await api.appStart(app.id));
   return h(PageHead, {
     title: app.name, state: h(State, { state, detail: app.state_detail }),
     note: html`<div class="app-meta">
@@ -99,7 +101,7 @@ function Head({ app, children }) {
       ${latest ? html`<span class="hide-phone">${icon('clock')}<span>${h(Ago, { at: latest.finished_at ?? latest.queued_at })} by ${latest.by}</span></span>` : null}</div>`,
     actions: app.trashed_at || !may('developer') ? null : html`
       ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', disabled: isLocked(app) || Boolean(app.frozen), title: isLocked(app) ? 'Deployments are locked' : app.frozen ? 'Deployments are frozen' : undefined, run: async () => (source.kind === 'upload' ? void deployUpload(app) : putDeployment(await api.deploymentCreate(app.id))) })}
-      ${stopped ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}
+      ${stopped ? h(Act, { label: 'Start', icon: 'play', run: start }) : app.asleep ? h(Act, { label: 'Wake', icon: 'play', disabled: app.state === 'waking', run: start }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}
       ${h(Menu, { label: 'More actions', items: [
         { label: 'Deploy a branch, tag or commit…', icon: 'git-branch', run: () => deployReference(app), disabled: source.kind !== 'git' },
         source.kind === 'git' ? { label: 'Deploy from an upload…', icon: 'upload', run: () => deployUpload(app) } : null,
@@ -107,6 +109,7 @@ function Head({ app, children }) {
         isLocked(app) ? null : { label: 'Lock deployments…', icon: 'lock', run: () => lockApp(app) },
         app.release ? { label: 'Roll back…', icon: 'undo-2', href: appPath(app, 'releases') } : null,
         'line',
+        app.sleep_after_minutes && app.state === 'running' && !app.kept_awake ? { label: 'Put to sleep', icon: 'moon', run: async () => putApp(await api.appSleep(app.id)) } : null,
         stopped ? null : { label: 'Stop', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },
         app.url ? { label: 'Open', icon: 'external-link', href: app.url, external: true } : null,
         'line',

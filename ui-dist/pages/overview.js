@@ -40,8 +40,9 @@ export default function OverviewPage() {
 function summary(apps) {
   const bad = apps.filter((app) => ['failed', 'crashing', 'unhealthy'].includes(app.state)).length;
   const up = apps.filter((app) => app.state === 'running').length;
+  const asleep = apps.filter((app) => app.state === 'asleep').length;
   if (!apps.length) return 'Nothing runs here yet.';
-  return `${plural(apps.length, 'app')}, ${up} running${bad ? `, ${bad} in trouble` : ''}`;
+  return `${plural(apps.length, 'app')}, ${up} running${asleep ? `, ${asleep} asleep` : ''}${bad ? `, ${bad} in trouble` : ''}`;
 }
 
 /** @param {{ server: S<'Server'> }} props */

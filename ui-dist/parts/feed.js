@@ -7,7 +7,7 @@ import { Empty } from './empty.js';
 
 /** @type {Record<string, [icon: string, tone: string]>} */
 const LOOKS = {
-  deployment_moved: [/* icon: */ 'rocket', ''], app_created: ['plus', ''], app_trashed: ['trash-2', 'warn'], app_removed: ['trash-2', 'warn'], app_restored: ['undo-2', ''], app_changed: ['settings', ''], app_state_changed: ['activity', ''],
+  deployment_moved: [/* icon: */ 'rocket', ''], app_created: ['plus', ''], app_trashed: ['trash-2', 'warn'], app_removed: ['trash-2', 'warn'], app_restored: ['undo-2', ''], app_changed: ['settings', ''], app_state_changed: ['activity', ''], app_asleep: ['moon', ''], app_awake: ['activity', ''], wake_failed: ['moon', 'bad'],
   webhook_changed: ['git-branch', ''], preview_moved: ['git-branch', ''], preview_rules_changed: ['git-branch', ''], ci_trust_changed: ['shield-check', ''], ci_token_given: ['key-round', ''], newer_image_found: ['package', ''], variables_changed: ['key-round', ''], secrets_revealed: ['eye', 'warn'], terminal_opened: ['terminal', ''], domain_added: ['globe', ''], domain_removed: ['globe', 'warn'], certificate_issued: ['shield-check', 'ok'], certificate_failed: ['shield-alert', 'bad'],
   domain_changed: ['globe', ''], run_failed: ['clock', 'bad'], freeze_changed: ['circle-pause', ''], freeze_overridden: ['circle-pause', 'warn'], job_changed: ['clock', ''], port_opened: ['ethernet-port', ''], port_closed: ['ethernet-port', 'warn'], cache_purged: ['eraser', ''], build_cache_trimmed: ['eraser', ''], edge_options_changed: ['gauge', ''], api_limits_changed: ['gauge', ''], allow_lists_changed: ['shield-alert', 'warn'], allow_lists_confirmed: ['shield-check', 'ok'], allow_lists_reverted: ['undo-2', 'warn'], certificate_expiring: ['shield-alert', 'warn'], certificate_uploaded: ['shield-check', 'ok'], certificate_removed: ['shield-check', 'warn'],
   dns_provider_added: ['waypoints', ''], dns_provider_changed: ['waypoints', ''], dns_provider_removed: ['waypoints', 'warn'], dns_record_changed: ['waypoints', ''], forge_connected: ['git-branch', 'ok'], forge_changed: ['git-branch', ''], forge_removed: ['git-branch', 'warn'], forge_told: ['git-branch', ''], registry_added: ['package', ''], registry_removed: ['package', 'warn'],
@@ -16,7 +16,7 @@ const LOOKS = {
   second_factor_added: ['shield-check', 'ok'], second_factor_removed: ['shield-alert', 'warn'], second_factor_failed: ['shield-alert', 'bad'], recovery_code_used: ['shield-alert', 'warn'], recovery_codes_renewed: ['key-round', ''], user_provisioned: ['user-plus', 'ok'], passkey_added: ['key-round', 'ok'], passkey_removed: ['key-round', 'warn'], device_remembered: ['monitor', ''], device_forgotten: ['monitor', ''], new_device: ['monitor', 'warn'], new_country: ['globe', 'warn'], password_forgotten: ['key-round', ''], password_reset: ['key-round', 'warn'], security_changed: ['lock', 'warn'],
   engine_lost: ['server-off', 'bad'], engine_found: ['server', 'ok'], settings_changed: ['settings', ''], project_created: ['folder', ''], quota_changed: ['gauge', ''], quota_reached: ['gauge', 'warn'], project_changed: ['folder', ''], project_removed: ['folder', 'warn'], panel_claimed: ['sparkles', ''],
 };
-// Named for the sprite: icon('users') icon('rocket') icon('plus') icon('trash-2') icon('undo-2') icon('activity') icon('key-round') icon('eye') icon('terminal') icon('globe') icon('shield-check')
+// Named for the sprite: icon('moon') icon('users') icon('rocket') icon('plus') icon('trash-2') icon('undo-2') icon('activity') icon('key-round') icon('eye') icon('terminal') icon('globe') icon('shield-check')
 // icon('shield-alert') icon('log-in') icon('log-out') icon('user-plus') icon('user') icon('server-off') icon('server') icon('settings') icon('folder') icon('sparkles') icon('check') icon('x') icon('info') icon('scroll-text') icon('chart-line') icon('hard-drive') icon('ethernet-port') icon('eraser') icon('gauge') icon('waypoints') icon('package') icon('git-branch')
 
 /** @param {any} event @returns {[string, string]} */
@@ -30,7 +30,7 @@ export function lookOf(event) {
 }
 
 /** The API's words are a sentence without its subject, but where the subject is an app. @param {any} event */
-export const wordsOf = (event) => (event.kind === 'deployment_moved' || event.kind === 'app_state_changed' ? event.text : event.text.charAt(0).toUpperCase() + event.text.slice(1));
+export const wordsOf = (event) => (['deployment_moved', 'app_state_changed', 'app_asleep', 'app_awake', 'wake_failed'].includes(event.kind) ? event.text : event.text.charAt(0).toUpperCase() + event.text.slice(1));
 
 /** @param {{ events: any[], small?: boolean, appKnown?: boolean }} props */
 export function Feed({ events, small, appKnown }) {
