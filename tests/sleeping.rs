@@ -106,8 +106,9 @@ async fn docker_an_app_sleeps_and_the_first_requests_wake_it() {
     drop(socket);
 
     // And HTTP/3.
+    panel.patch("/api/v1/edge/options", json!({"http3": true})).await.expect(200);
     put_to_sleep(&panel, &app).await;
-    let mut quick = Http3::connect(panel.https_port, "hello.test").await.unwrap();
+    let mut quick = eventually_ok("HTTP/3 answers", SOON, || Http3::connect(panel.https_port, "hello.test")).await;
     assert_eq!(quick.get("/").await.unwrap(), (200, "hello one".into()));
 
     // A deployment, and somebody who starts it.
@@ -257,7 +258,7 @@ async fn who_may_and_what_is_refused() {
         .expect(200)
         .json();
     assert_eq!((&set["sleep_after_minutes"], &set["kept_awake"]), (&json!(10_080), &Value::Null));
-    let viewer = panel.member("viewer", "write").await;
+    let viewer = panel.member("viewer", "admin").await;
     viewer
         .patch("/api/v1/apps/site", json!({"sleep_after_minutes": 5}))
         .await
