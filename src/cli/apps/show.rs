@@ -157,11 +157,12 @@ fn describe(app: &App, services: Option<&[Service]>, out: &Output) -> String {
     }
     if let Some(asleep) = &app.asleep {
         let since = when(&asleep.since, now);
-        match (&asleep.waking_since, &asleep.problem) {
-            (Some(_), _) => facts.add("Asleep", format!("since {since}; being woken")),
-            (None, Some(problem)) => facts.add("Asleep", format!("since {since}; it could not be woken: {problem}")),
-            (None, None) => facts.add("Asleep", format!("since {since}; the next request wakes it")),
-        }
+        let how = match (&asleep.waking_since, &asleep.problem) {
+            (Some(_), _) => "being woken".to_owned(),
+            (None, Some(problem)) => format!("it could not be woken: {problem}"),
+            (None, None) => "the next request wakes it".to_owned(),
+        };
+        facts.add("Asleep", format!("since {since}; {how}"));
     }
     if let Some(minutes) = app.sleep_after_minutes {
         let after = format!("after {minutes} min without a request");
