@@ -220,7 +220,7 @@ pub(crate) async fn put_to_sleep(ground: &Arc<Ground>, actor: &Actor, wanted: &s
         0 => {}
         number => return Err(stays(format!("{number} requests or WebSockets are under way"))),
     }
-    lay(ground, &app, "somebody put it to sleep".into(), actor).await?;
+    lay(ground, &app, format!("{} put it to sleep", actor.who), actor).await?;
     Ok(app.id)
 }
 
