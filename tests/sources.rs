@@ -1,7 +1,8 @@
-//! Where code comes from: repositories by path, HTTP and SSH; with submodules; and those that cannot be used.
+//! Where code comes from: repositories by path, HTTP and SSH; with submodules and Git LFS; and those that cannot be used.
 
 use crate::deploy::{app_of, text};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use testkit::{GitFixture, GitServer, SshServer, TestPanel};
 
 /// An app of a repository at this address.
@@ -127,6 +128,45 @@ async fn docker_branches_folders_and_submodules() {
     body["source"]["submodules"] = true.into();
     panel.live_app(body).await;
     assert_eq!(panel.visit("whole.test", "/").await.expect(200).text(), "hello of a submodule");
+}
+
+/// Puts a pointer into the work tree, and what it stands for where the server of the repository has it.
+fn keep_in_lfs(repository: &GitFixture, path: &str, content: &str) {
+    let id: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{id}\nsize {}\n",
+        content.len()
+    );
+    let objects = repository.root().join("lfs");
+    std::fs::create_dir_all(&objects).unwrap();
+    std::fs::write(objects.join(&id), content).unwrap();
+    std::fs::write(repository.tree().join(".gitattributes"), format!("{path} filter=lfs\n")).unwrap();
+    std::fs::write(repository.tree().join(path), pointer).unwrap();
+}
+
+#[tokio::test]
+async fn docker_files_in_git_lfs() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    keep_in_lfs(&repository, "version.py", "VERSION = 'of Git LFS'\n");
+    repository.edit("app.py", "VERSION = \"one\"", "from version import VERSION");
+    repository.edit("Dockerfile", "COPY app.py .", "COPY . .");
+    let server = GitServer::private(repository.root(), "ada", "word").await;
+    let mut body = app_at("large", &server.url("app.git"));
+    body["source"]["user"] = "ada".into();
+    body["source"]["password"] = "word".into();
+    panel.live_app(body).await;
+    assert_eq!(panel.visit("large.test", "/").await.expect(200).text(), "hello of Git LFS");
+    let log = panel.build_log(&text(&panel.newest("large").await, "id")).await;
+    assert!(log.contains("Git LFS: 1 file"), "{log}");
+    // What was never pushed there fails the deployment in words, and the old one serves on.
+    keep_in_lfs(&repository, "version.py", "VERSION = 'of nowhere'\n");
+    std::fs::remove_dir_all(repository.root().join("lfs")).unwrap();
+    repository.push("a pointer without its file");
+    let id = panel.deploy("large").await;
+    let error = panel.fails(&id).await;
+    assert!(error.contains("version.py is kept in Git LFS"), "{error}");
+    assert_eq!(panel.visit("large.test", "/").await.expect(200).text(), "hello of Git LFS");
 }
 
 #[tokio::test]

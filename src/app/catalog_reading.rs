@@ -108,6 +108,7 @@ async fn from_git(ground: &Ground, catalog: &Catalog) -> Result<Looked> {
         reference: branch.clone(),
         login: password_login(ground, user.as_deref(), password.as_ref())?,
         submodules: false,
+        lfs: false,
         host_key: None,
         into: into.clone(),
     };

@@ -528,6 +528,7 @@ impl Step<'_> {
         if !folder.exists() {
             return Ok(Next::to(Phase::Fetching));
         }
+            lfs: true,
         if let Some(tree) = self.app.source.tree_stack() {
             return self.build_stack(&folder, &source.folder, tree).await;
         }

@@ -94,6 +94,7 @@ impl Sources {
             reference: git.branch.clone(),
             login,
             submodules: false,
+            lfs: false,
             host_key: git.host_key.clone(),
             into: folder.clone(),
         };

@@ -1,7 +1,7 @@
 //! Brings a working tree here.
 
 use crate::{
-    Login, failures,
+    Login, failures, lfs,
     progress::Lines,
     references::{self, Offer, Wanted},
     remote::{Access, Work, offers},
@@ -35,6 +35,8 @@ pub struct Fetch {
     pub login: Login,
     /// With submodules, and theirs.
     pub submodules: bool,
+    /// With the files that are kept in Git LFS; else their pointers stay.
+    pub lfs: bool,
     /// The SSH host key that must be met (`SHA256:…`); `None`: trust the one that comes, and answer it.
     pub host_key: Option<String>,
     /// The folder for the working tree. What is in it already is replaced, once everything is here.
@@ -95,6 +97,7 @@ fn fetch_now(fetch: &Fetch, work: &Work) -> Result<Fetched> {
         login: &fetch.login,
         host_key: fetch.host_key.as_deref(),
         submodules: fetch.submodules,
+        lfs: fetch.lfs,
         into: partial.path(),
         depth: 0,
     };
@@ -138,6 +141,7 @@ pub struct Tree<'a> {
     pub login: &'a Login,
     pub host_key: Option<&'a str>,
     pub submodules: bool,
+    pub lfs: bool,
     /// An empty folder.
     pub into: &'a Path,
     /// 0 for the one asked for, 1 for its submodules, and so on.
@@ -158,13 +162,15 @@ impl Tree<'_> {
             .borrow()
             .tell(format!("Checking out {} {}", &told.id[..12], told.subject));
         put_files(&repository, &commit, work).map_err(failed)?;
-        if uses_lfs(self.into) {
-            work.lines
-                .borrow()
-                .tell("Note: files kept in Git LFS are not downloaded, only their pointers are here");
+        if self.lfs {
+            lfs::fill(self, &repository, work)?;
         }
         if self.submodules {
             submodules::check_out(self, &repository, &commit, work)?;
+        } else if self.into.join(".gitmodules").is_file() {
+            work.lines
+                .borrow()
+                .tell("Note: its submodules are left out, as the app is set; `--submodules` or the source's settings bring them");
         }
         Ok(Fetched {
             commit: told,
@@ -302,10 +308,6 @@ fn put_files(repository: &Repository, commit: &git2::Commit<'_>, work: &Work) ->
         .notify_on(CheckoutNotificationType::UPDATED | CheckoutNotificationType::CONFLICT | CheckoutNotificationType::DIRTY)
         .notify(|_, _, _, _, _| !work.cancel.is_cancelled());
     repository.checkout_tree(commit.as_object(), Some(&mut checkout))
-}
-
-fn uses_lfs(folder: &Path) -> bool {
-    fs::read_to_string(folder.join(".gitattributes")).is_ok_and(|text| text.contains("filter=lfs"))
 }
 
 fn empty(url: &GitUrl) -> Error {

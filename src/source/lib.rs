@@ -17,6 +17,7 @@ mod download;
 mod failures;
 mod fetch;
 pub mod forges;
+mod lfs;
 mod progress;
 mod references;
 mod remote;

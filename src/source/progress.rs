@@ -48,6 +48,12 @@ impl Lines {
         self.step("Checking out files", done, total);
     }
 
+    /// Of files in Git LFS, in bytes.
+    pub fn brought(&mut self, done: u64, total: u64) {
+        let mib = |bytes: u64| usize::try_from(bytes.div_ceil(1 << 20)).unwrap_or(usize::MAX >> 10);
+        self.step("Git LFS, MiB", mib(done), mib(total));
+    }
+
     fn step(&mut self, stage: &'static str, done: usize, total: usize) {
         if total == 0 || (stage == "Receiving objects" && self.stage == "Resolving deltas") {
             return;

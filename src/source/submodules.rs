@@ -56,6 +56,7 @@ fn check_out_one(tree: &Tree<'_>, found: &Found, address: &str, work: &Work) -> 
         login: &login,
         host_key: tree.host_key.filter(|_| same_host),
         submodules: true,
+        lfs: tree.lfs,
         into: &into,
         depth: tree.depth + 1,
     };

@@ -72,6 +72,21 @@ impl Bed {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-m", message]);
     }
+    /// A pointer in the tree, whose content is `kept` by a server, or nowhere. Answers the content's digest.
+    pub fn write_lfs(&self, name: &str, content: &str, kept: bool) -> String {
+        use sha2::{Digest, Sha256};
+        let id: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pointer = format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{id}\nsize {}\n",
+            content.len()
+        );
+        self.write(name, &pointer);
+        if kept {
+            fs::create_dir_all(self.path().join("lfs")).unwrap();
+            fs::write(self.path().join("lfs").join(&id), content).unwrap();
+        }
+        id
+    }
     pub fn push(&self) {
         self.git(&["push", "-q", "--all", "origin"]);
         self.git(&["push", "-q", "--tags", "origin"]);
@@ -127,6 +142,7 @@ impl Run {
             reference: reference.map(|text| text.parse().unwrap()),
             login,
             submodules: false,
+            lfs: true,
             host_key: None,
             into: into.clone(),
         };
@@ -287,6 +303,7 @@ fn answer(mut connection: impl Read + Write, manner: &Manner, seen: &Mutex<Vec<S
         {
             challenge()
         }
+        Manner::Git(root, _) if request.path.contains("/lfs/") => lfs(root, &request),
         Manner::Git(root, _) => backend(root, &request),
         Manner::SendsOn(_) if login.is_none() => challenge(),
         Manner::SendsOn(base) => format!(
@@ -306,6 +323,34 @@ fn answer(mut connection: impl Read + Write, manner: &Manner, seen: &Mutex<Vec<S
         }
     };
     let _ = connection.write_all(&reply);
+}
+
+/// A server of Git LFS whose objects are the files of `lfs` in the folder, called by their digests.
+fn lfs(root: &Path, request: &Request) -> Vec<u8> {
+    let reply = |status: &str, body: &[u8]| {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    };
+    if request.method == "GET" {
+        let name = request.path.rsplit('/').next().unwrap_or_default();
+        return match fs::read(root.join("lfs").join(name)) {
+            Ok(content) => reply("200 OK", &content),
+            Err(_) => reply("404 Not Found", b""),
+        };
+    }
+    let asked: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    let offers = asked["objects"].as_array().unwrap().iter().map(|one| {
+        let id = one["oid"].as_str().unwrap();
+        match root.join("lfs").join(id).is_file() {
+            true => serde_json::json!({"oid": id, "size": one["size"], "actions": {"download": {"href": format!("/lfs/{id}")}}}),
+            false => serde_json::json!({"oid": id, "size": one["size"], "error": {"code": 404, "message": "no such object"}}),
+        }
+    });
+    let offers: Vec<_> = offers.collect();
+    reply(
+        "200 OK",
+        serde_json::json!({"transfer": "basic", "objects": offers}).to_string().as_bytes(),
+    )
 }
 
 fn challenge() -> Vec<u8> {

@@ -98,9 +98,39 @@ async fn answer(served: Arc<Served>, request: Request<Incoming>) -> Result<Respo
         let refused = Response::builder().status(401).header("www-authenticate", "Basic realm=\"git\"");
         return Ok(refused.body(Full::default()).expect("a literal answer is well-formed"));
     }
+    if request.uri().path().contains("/lfs/") {
+        return Ok(lfs(&served.root, request).await);
+    }
     Ok(cgi(&served.root, request)
         .await
         .unwrap_or_else(|error| panic!("git http-backend: {error}")))
+}
+
+/// Git LFS: the objects are the files of `lfs` under the root, called by their digests.
+async fn lfs(root: &Path, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let folder = root.join("lfs");
+    if request.method() == "GET" {
+        let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+        return match std::fs::read(folder.join(name)) {
+            Ok(content) => Response::new(Full::from(content)),
+            Err(_) => Response::builder()
+                .status(404)
+                .body(Full::default())
+                .expect("a literal answer is well-formed"),
+        };
+    }
+    let body = request.into_body().collect().await.expect("the request arrives").to_bytes();
+    let asked: serde_json::Value = serde_json::from_slice(&body).expect("the batch API takes JSON");
+    let mut offers = Vec::new();
+    for one in asked["objects"].as_array().into_iter().flatten() {
+        let id = one["oid"].as_str().unwrap_or_default();
+        offers.push(match folder.join(id).is_file() {
+            true => serde_json::json!({"oid": id, "size": one["size"], "actions": {"download": {"href": format!("/lfs/{id}")}}}),
+            false => serde_json::json!({"oid": id, "size": one["size"], "error": {"code": 404, "message": "no such object"}}),
+        });
+    }
+    let said = serde_json::json!({"transfer": "basic", "objects": offers}).to_string();
+    Response::new(Full::from(said))
 }
 
 /// RFC 3875, as far as `git http-backend` needs it.
