@@ -3,7 +3,7 @@
 use crate::{deploy::text, identity_providers::Peer};
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{Api, OWNER, Reply, TestPanel, eventually_ok};
+use testkit::{Api, OWNER, Reply, TestAuthority, TestPanel, eventually_ok};
 use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -220,6 +220,60 @@ async fn a_replay_is_known_after_a_restart_and_new_keys_are_found() {
     stand.exchange("blog", &old).await.expect(401);
 }
 
+/// An own GitLab or GitHub Enterprise Server has its certificate from an authority that nobody else knows.
+#[tokio::test]
+async fn an_issuer_with_an_authority_of_its_own() {
+    let panel = TestPanel::start().await;
+    let authority = TestAuthority::new();
+    let (certificate, key) = authority.issue(&["127.0.0.1"], 30);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (certificate, key) = (file("certificate.pem", &certificate), file("key.pem", &key));
+    let ca = file("ca.pem", &authority.pem());
+    let forge = Peer::start("jobs.mjs", &[&certificate, &key]).await;
+    let source = json!({"kind": "image", "reference": "nginx:1"});
+    for name in ["blog", "shop"] {
+        panel.create_app(json!({"name": name, "source": source, "deploy": false})).await;
+    }
+    let words = ["ci-trust", "add", "blog", "ada/blog", "--branch", "main", "--issuer", &forge.issuer];
+    panel.cli(&words).await.expect(0);
+    let stand = Stand {
+        audience: text(&panel.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json(), "audience"),
+        trust: String::new(),
+        panel,
+        forge,
+    };
+    let token = stand.job("good", json!({})).await;
+    let unknown = stand.exchange("blog", &token).await;
+    assert_ne!(unknown.status.as_u16(), 201, "{}", unknown.text());
+    let words = [
+        "ci-trust",
+        "add",
+        "blog",
+        "ada/blog",
+        "--branch",
+        "main",
+        "--issuer",
+        &stand.forge.issuer,
+        "--ca-file",
+        &ca,
+    ];
+    stand.panel.cli(&words).await.expect(0);
+    let found = stand.panel.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json();
+    assert_eq!(found["items"][1]["authority"].as_str().map(str::trim), Some(authority.pem().trim()));
+    stand.exchange("blog", &token).await.expect(201);
+    // What one app believes, another does not.
+    let wish = json!({"repository": "ada/blog", "branches": ["main"], "issuer": stand.forge.issuer});
+    stand.panel.post("/api/v1/apps/shop/ci-trusts", wish).await.expect(201);
+    let token = stand.job("good", json!({})).await;
+    let refused = stand.exchange("shop", &token).await;
+    assert_ne!(refused.status.as_u16(), 201, "{}", refused.text());
+}
+
 #[tokio::test]
 async fn what_no_trust_can_be() {
     let stand = Stand::new().await;
@@ -228,6 +282,7 @@ async fn what_no_trust_can_be() {
         json!({"repository": "ada/blog"}),
         json!({"repository": "ada/blog", "branches": ["[z-a"]}),
         json!({"repository": "ada/blog", "branches": ["main"], "issuer": "http://gitlab.example.com"}),
+        json!({"repository": "ada/blog", "branches": ["main"], "issuer": "https://gitlab.example.com", "authority": "no certificate"}),
     ] {
         stand.panel.post("/api/v1/apps/blog/ci-trusts", wrong).await.expect(422);
     }

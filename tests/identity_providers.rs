@@ -31,7 +31,7 @@ impl Peer {
             .expect("node is installed");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let mut issuer = String::new();
-        while !issuer.starts_with("http://") {
+        while !issuer.starts_with("http://") && !issuer.starts_with("https://") {
             issuer = lines.next_line().await.expect("it talks").expect("it starts");
         }
         // It goes on talking, and ends when nobody listens.

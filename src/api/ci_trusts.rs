@@ -27,6 +27,8 @@ pub struct CiTrust {
     pub id: String,
     /// Who signs.
     pub issuer: String,
+    /// Certificates in PEM of an own authority that are believed of the issuer, beside those of the server.
+    pub authority: Option<String>,
     /// `owner/name`.
     pub repository: String,
     /// The forge's number of it, known since its first job: another one of the same name is not taken for it.
@@ -53,6 +55,8 @@ pub struct CiTrust {
 pub struct CiTrustCreate {
     /// Left out: `https://token.actions.githubusercontent.com`. `https://gitlab.com`, or the address of an own GitLab.
     pub issuer: Option<String>,
+    /// Certificates in PEM of an own authority, for an issuer whose own certificate no public one has signed.
+    pub authority: Option<String>,
     /// `owner/name`, at GitLab the project's path.
     pub repository: String,
     /// Patterns of branches; at least one branch or tag must be named.
@@ -93,6 +97,7 @@ impl From<app::CiTrustView> for CiTrust {
         CiTrust {
             id: trust.id.to_string(),
             issuer: trust.issuer,
+            authority: trust.authority,
             repository: trust.repository,
             repository_id: trust.repository_id,
             branches: trust.branches,
@@ -111,6 +116,7 @@ impl From<CiTrustCreate> for app::CiTrustWish {
     fn from(body: CiTrustCreate) -> app::CiTrustWish {
         app::CiTrustWish {
             issuer: body.issuer,
+            authority: body.authority,
             repository: body.repository,
             branches: body.branches,
             tags: body.tags,

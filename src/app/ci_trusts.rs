@@ -7,7 +7,7 @@ use crate::{
     ci_workflow::workflow,
     ground::Ground,
 };
-use identity::{Workload, Workloads, checked_issuer, claimed_issuer, token, untrusted};
+use identity::{Workload, Workloads, check_authority, checked_issuer, claimed_issuer, token, untrusted};
 use serde_json::Value;
 use source::webhooks::Filter;
 use std::{sync::Arc, time::Duration};
@@ -22,6 +22,8 @@ const LASTS: Duration = Duration::from_secs(60 * 60);
 const MOST: usize = 50;
 /// ID tokens of one repository within an hour.
 const MOST_USES: usize = 500;
+/// Of an own authority's certificates, in bytes.
+const AUTHORITY: usize = 64 << 10;
 /// What clocks may differ by, as for the ID token itself.
 const LEEWAY: Duration = Duration::from_secs(60);
 
@@ -30,6 +32,8 @@ const LEEWAY: Duration = Duration::from_secs(60);
 pub struct CiTrustWish {
     /// `None`: GitHub's.
     pub issuer: Option<String>,
+    /// Certificates in PEM that are believed of it, beside those of this machine.
+    pub authority: Option<String>,
     pub repository: String,
     pub branches: Vec<String>,
     pub tags: Vec<String>,
@@ -111,6 +115,7 @@ impl CiTrusts {
             app: app.id.clone(),
             user: self.through(actor)?.id,
             issuer: wish.issuer.unwrap_or_else(|| GITHUB_ISSUER.into()),
+            authority: wish.authority,
             repository: wish.repository,
             repository_id: None,
             branches: wish.branches,
@@ -156,27 +161,42 @@ impl CiTrusts {
         if trusts.is_empty() {
             return Err(untrusted());
         }
-        let workload = self.workloads.check(id_token, &issuer, &self.audience()?).await?;
-        let repository = repository_of(&workload.claims);
-        trusts.retain(|trust| trust.repository.eq_ignore_ascii_case(repository));
-        let now = self.ground.world.now();
-        let mut why = format!("no app `{app}` trusts the repository `{repository}`");
-        let mut fitting: Option<(App, Stored<CiTrust>)> = None;
+        let (audience, now) = (self.audience()?, self.ground.world.now());
+        let mut why = None;
+        let mut fitting: Option<(App, Stored<CiTrust>, Workload)> = None;
         for trust in trusts {
             let Some(meant) = self.meant(&trust, app)? else { continue };
+            // An authority of its own vouches for this trust alone.
+            let checked = self.workloads.check(id_token, &issuer, trust.authority.as_deref(), &audience).await;
+            let workload = match checked {
+                Ok(workload) => workload,
+                Err(error) => {
+                    why = Some(error);
+                    continue;
+                }
+            };
+            if !trust.repository.eq_ignore_ascii_case(repository_of(&workload.claims)) {
+                continue;
+            }
             match misfit(&trust, &workload.claims, now)? {
-                Some(reason) => why = reason,
-                None if fitting.as_ref().is_some_and(|(other, _)| other.id != meant.id) => {
+                Some(reason) => why = Some(refused(&reason)),
+                None if fitting.as_ref().is_some_and(|(other, ..)| other.id != meant.id) => {
                     return Err(refused(&format!(
-                        "more than one app `{app}` trusts `{repository}`; name it by its id"
+                        "more than one app `{app}` trusts `{}`; name it by its id",
+                        trust.repository
                     )));
                 }
-                None => fitting = fitting.or(Some((meant, trust))),
+                None => fitting = fitting.or(Some((meant, trust, workload))),
             }
         }
-        match fitting {
-            Some((app, trust)) => self.give(app, trust, &workload).await,
-            None => Err(refused(&why)),
+        match (fitting, why) {
+            (Some((app, trust, workload)), _) => self.give(app, trust, &workload).await,
+            (None, Some(why)) => Err(why),
+            (None, None) => {
+                let workload = self.workloads.check(id_token, &issuer, None, &audience).await?;
+                let repository = repository_of(&workload.claims);
+                Err(refused(&format!("no app `{app}` trusts the repository `{repository}`")))
+            }
         }
     }
 
@@ -335,8 +355,16 @@ fn checked(wish: CiTrustWish) -> Result<CiTrustWish> {
             "name at least one branch or tag, such as main, or * for all",
         ));
     }
+    let authority = wish.authority.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    if let Some(authority) = &authority {
+        if authority.len() > AUTHORITY {
+            return Err(Error::invalid("authority", "must be certificates of at most 64 KiB together"));
+        }
+        check_authority(authority)?;
+    }
     Ok(CiTrustWish {
         issuer: wish.issuer.map(|text| checked_issuer(&text)).transpose()?,
+        authority,
         repository,
         branches,
         tags,
@@ -448,6 +476,7 @@ mod tests {
             app: world.id(),
             user: world.id(),
             issuer: GITHUB_ISSUER.into(),
+            authority: None,
             repository: "ada/blog".into(),
             repository_id: Some("42".into()),
             branches: vec!["main".into(), "release/*".into()],
@@ -525,6 +554,7 @@ mod tests {
     fn wishes_that_cannot_be() {
         let wish = |repository: &str, branches: &[&str], issuer: Option<&str>| CiTrustWish {
             issuer: issuer.map(str::to_owned),
+            authority: None,
             repository: repository.into(),
             branches: branches.iter().map(|text| (*text).to_owned()).collect(),
             tags: Vec::new(),

@@ -3,11 +3,15 @@
 use crate::{
     ask,
     commands::Context,
-    failure::Result,
+    failure::{Failure, Result},
     output::{Cell, Table, Tone, when},
 };
 use clap::{Args, Subcommand};
 use client::types::{CiTrust, CiTrustCreate};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use types::{Clock, SystemClock};
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +58,9 @@ pub struct Add {
     /// Who signs ID tokens; GitHub unless said: https://gitlab.com, or the address of an own GitLab
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+    /// Certificates (PEM) of an own authority that signed the issuer's own certificate
+    #[arg(long, value_name = "FILE", requires = "issuer")]
+    ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +85,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Add(args) => {
             let body = CiTrustCreate {
                 issuer: args.issuer,
+                authority: args.ca_file.as_deref().map(certificates_in).transpose()?,
                 repository: args.repository,
                 branches: Some(args.branches),
                 tags: Some(args.tags),
@@ -104,6 +112,10 @@ pub async fn run(context: &Context, command: Command) -> Result {
             context.out.answer(&text, || answer.value.workflow.clone())
         }
     }
+}
+
+fn certificates_in(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 fn table(trusts: &[CiTrust]) -> Table {

@@ -29,8 +29,11 @@ const BYTES: usize = 16 << 10;
 pub struct Workloads {
     world: World,
     /// Each issuer has a lock of its own: one that does not answer holds up nobody else's jobs.
-    known: Mutex<HashMap<String, Arc<Mutex<Option<Keys>>>>>,
+    known: Mutex<HashMap<Asked, Arc<Mutex<Option<Keys>>>>>,
 }
+
+/// An issuer, and the certificates that are believed of it.
+type Asked = (String, Option<String>);
 
 struct Keys {
     set: Value,
@@ -55,16 +58,17 @@ impl Workloads {
         }
     }
 
-    /// The token's claims, if `issuer` signed it for `audience` and it is good now. Fails with `Unauthenticated` when not, and with
+    /// The token's claims, if `issuer` signed it for `audience` and it is good now. `authority`: certificates in PEM that are believed
+    /// beside this machine's own. Fails with `Unauthenticated` when not, and with
     /// `Unavailable` when the issuer cannot be asked for its keys. Only issuers that somebody trusts must be given.
-    pub async fn check(&self, token: &str, issuer: &str, audience: &str) -> Result<Workload> {
+    pub async fn check(&self, token: &str, issuer: &str, authority: Option<&str>, audience: &str) -> Result<Workload> {
         let now = self.world.now();
         let expected = Expected { issuer, audience, now };
-        let keys = self.keys(issuer, KEPT).await?;
+        let keys = self.keys(issuer, authority, KEPT).await?;
         let claims = match signed_for(token, &keys, &expected) {
             Ok(claims) => claims,
             // The issuer may have new keys.
-            Err(_) => signed_for(token, &self.keys(issuer, AGAIN).await?, &expected).map_err(|why| match &why {
+            Err(_) => signed_for(token, &self.keys(issuer, authority, AGAIN).await?, &expected).map_err(|why| match &why {
                 why if why.contains("client") => refused(&format!("it is not for the audience {audience}")),
                 why if why.contains("not signed") => untrusted(),
                 why => refused(why),
@@ -85,8 +89,10 @@ impl Workloads {
     }
 
     /// The issuer's keys, no older than this.
-    async fn keys(&self, issuer: &str, oldest: Duration) -> Result<Value> {
-        let own = self.known.lock().await.entry(issuer.to_owned()).or_default().clone();
+    async fn keys(&self, issuer: &str, authority: Option<&str>, oldest: Duration) -> Result<Value> {
+        // What somebody else's authority vouches for counts for them alone.
+        let asked = (issuer.to_owned(), authority.map(str::to_owned));
+        let own = self.known.lock().await.entry(asked).or_default().clone();
         // One reading at a time: others find what the first one read.
         let mut known = own.lock().await;
         let now = self.world.now();
@@ -95,7 +101,7 @@ impl Workloads {
         {
             return Ok(keys.set.clone());
         }
-        let set = read_keys(issuer).await?;
+        let set = read_keys(issuer, authority).await?;
         *known = Some(Keys {
             set: set.clone(),
             read_at: now,
@@ -104,8 +110,8 @@ impl Workloads {
     }
 }
 
-async fn read_keys(issuer: &str) -> Result<Value> {
-    let web = Web::new(None)?;
+async fn read_keys(issuer: &str, authority: Option<&str>) -> Result<Value> {
+    let web = Web::new(authority)?;
     let base = issuer.trim_end_matches('/');
     let address = Url::parse(&format!("{base}/.well-known/openid-configuration"));
     let document = web

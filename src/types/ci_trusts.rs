@@ -14,6 +14,9 @@ pub struct CiTrust {
     pub user: UserId,
     /// Who signs: `https://token.actions.githubusercontent.com`.
     pub issuer: String,
+    /// Certificates in PEM of an own authority by which the issuer is believed to be itself, beside those of this machine.
+    #[serde(default)]
+    pub authority: Option<String>,
     /// `owner/name`.
     pub repository: String,
     /// The forge's own number of the repository, as the first job said: one of the same name that somebody makes later is another.

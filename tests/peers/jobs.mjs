@@ -1,9 +1,11 @@
 // A forge that signs ID tokens for jobs of its CI, and whatever else the test asks for: `POST /job {how, claims}` answers one. `GET /runner`
 // is what a runner asks, with an audience. `POST /rotate` makes a new key and forgets the old one.
 //
-//   node jobs.mjs     prints its issuer when it is ready
+//   node jobs.mjs [CERTIFICATE KEY]     prints its issuer when it is ready; with files of a certificate and its key, over TLS
 import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 
 const other = await generateKeyPair('RS256');
@@ -12,9 +14,10 @@ const curve = await generateKeyPair('ES256', { extractable: true });
 let kid = 1;
 let runner = {};
 
-const server = createServer();
+const [certificate, key] = process.argv.slice(2);
+const server = certificate ? createTlsServer({ cert: readFileSync(certificate), key: readFileSync(key) }) : createServer();
 await new Promise((done) => server.listen(0, '127.0.0.1', done));
-const issuer = `http://127.0.0.1:${server.address().port}`;
+const issuer = `${certificate ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const keys = async () => ({ keys: [{ ...(await exportJWK(own.publicKey)), kid: `rsa-${kid}`, use: 'sig', alg: 'RS256' }, { ...(await exportJWK(curve.publicKey)), kid: 'ec', use: 'sig', alg: 'ES256' }] });
 let number = 0;

@@ -48,6 +48,11 @@ test('a repository is trusted', { skip, timeout: 120_000 }, async () => {
   await dialog.getByText('owner/name', { exact: false }).first().waitFor();
   await dialog.getByLabel('Repository').fill('ada/site');
   await dialog.getByLabel('Tags').fill('v*');
+  const issuer = await dialog.getByLabel('Issuer').inputValue();
+  await dialog.getByLabel('Issuer').fill('https://git.example.com');
+  await dialog.getByLabel('Certificates of its authority').waitFor();
+  await look(page, 'ci-trust-own-issuer');
+  await dialog.getByLabel('Issuer').fill(issuer);
   await look(page, 'ci-trust-form');
   await dialog.getByRole('button', { name: 'Trust it' }).click();
   await page.getByText('ada/site', { exact: true }).waitFor();

@@ -51,16 +51,17 @@ const showWorkflow = (workflow, audience) => showDialog('Workflow', (close) => h
 /** @param {{ app: App, close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function TrustForm({ app, close, leave }) {
   const git = app.source.kind === 'git' ? app.source : null;
-  const form = useForm({ repository: git?.repository ?? '', branches: git?.branch ?? 'main', tags: '', environment: '', workflow: '', issuer: GITHUB });
+  const form = useForm({ repository: git?.repository ?? '', branches: git?.branch ?? 'main', tags: '', environment: '', workflow: '', issuer: GITHUB, authority: '' });
   const v = form.values.value;
   const cancel = leaving(form, close, leave);
-  const save = async () => close(await api.ciTrustAdd(app.id, { repository: v.repository.trim(), branches: lines(v.branches), tags: lines(v.tags), environment: v.environment.trim() || null, workflow: v.workflow.trim() || null, issuer: v.issuer.trim() || null }));
+  const save = async () => close(await api.ciTrustAdd(app.id, { repository: v.repository.trim(), branches: lines(v.branches), tags: lines(v.tags), environment: v.environment.trim() || null, workflow: v.workflow.trim() || null, issuer: v.issuer.trim() || null, authority: v.authority.trim() || null }));
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>
     ${h(DialogHead, { title: 'Trust a repository', note: 'All that is named must be in the job’s ID token. Jobs of pull requests never fit.', close: cancel })}
     ${h(TextField, { label: 'Repository', value: v.repository, set: form.set('repository'), mono: true, required: true, autofocus: true, placeholder: 'owner/name', error: form.error('repository') })}
     <div class="form-row">${h(TextField, { label: 'Branches', value: v.branches, set: form.set('branches'), mono: true, placeholder: 'main', hint: 'Patterns, with commas between them.', error: form.error('branches') })}${h(TextField, { label: 'Tags', value: v.tags, set: form.set('tags'), mono: true, optional: true, placeholder: 'v*', error: form.error('tags') })}</div>
     <div class="form-row">${h(TextField, { label: 'Environment', value: v.environment, set: form.set('environment'), optional: true, placeholder: 'production', hint: 'Of the job, at the forge.', error: form.error('environment') })}${h(TextField, { label: 'Workflow', value: v.workflow, set: form.set('workflow'), mono: true, optional: true, placeholder: '.github/workflows/deploy.yml', error: form.error('workflow') })}</div>
     ${h(TextField, { label: 'Issuer', value: v.issuer, set: form.set('issuer'), mono: true, hint: 'Who signs: GitHub, https://gitlab.com, or the address of an own GitLab.', error: form.error('issuer') })}
-    ${h(FormProblem, { text: form.general(['repository', 'branches', 'tags', 'environment', 'workflow', 'issuer']) })}
+    ${v.issuer.trim() === GITHUB ? null : h(TextField, { label: 'Certificates of its authority', value: v.authority, set: form.set('authority'), mono: true, optional: true, rows: 4, placeholder: '-----BEGIN CERTIFICATE-----', hint: 'For an issuer whose certificate no public authority has signed.', error: form.error('authority') })}
+    ${h(FormProblem, { text: form.general(['repository', 'branches', 'tags', 'environment', 'workflow', 'issuer', 'authority']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: 'Trust it' })}</footer></form>`;
 }
