@@ -97,6 +97,54 @@ impl Post {
     }
 }
 
+/// A job that begins to fail is one mail, however often it fails; when it went well in between, the next failure is another.
+#[tokio::test]
+async fn docker_a_job_that_begins_to_fail_is_told() {
+    let post = Post::start("starttls").await;
+    let panel = TestPanel::docker().await;
+    panel.put("/api/v1/mail", post.wish()).await.expect(200);
+    let health = json!({"kind": "running", "interval_seconds": 1, "timeout_seconds": 2, "start_seconds": 20});
+    let source = json!({"kind": "image", "reference": "redis:7"});
+    panel
+        .live_app(json!({"name": "shop", "source": source, "domains": [], "health": health, "grace_seconds": 1}))
+        .await;
+    let ends = |code: u32| json!({"command": ["sh", "-c", format!("exit {code}")]});
+    let job = json!({"name": "nightly", "command": ["sh", "-c", "exit 3"], "cron": "0 3 * * *"});
+    let made = panel.post("/api/v1/apps/shop/jobs", job).await.expect(201).json();
+    assert_eq!(made["alert"], true, "{made}");
+    let run = async |phase: &str| {
+        let begun = panel.post("/api/v1/apps/shop/jobs/nightly/run", json!({})).await.expect(202).json();
+        let path = format!("/api/v1/runs/{}", begun["id"].as_str().expect("an id"));
+        eventually(&format!("it is {phase}"), Duration::from_secs(40), || async {
+            (panel.get(&path).await.expect(200).json()["phase"] == phase).then_some(())
+        })
+        .await;
+    };
+    run("failed").await;
+    let mail = post.mail(OWNER.0, "A job failed").await;
+    let text = mail["text"].as_str().expect("a text");
+    assert!(
+        text.starts_with("On this panel the job nightly of shop failed: exited with code 3."),
+        "{text}"
+    );
+    run("failed").await;
+    panel.patch("/api/v1/apps/shop/jobs/nightly", ends(0)).await.expect(200);
+    run("done").await;
+    panel.patch("/api/v1/apps/shop/jobs/nightly", ends(5)).await.expect(200);
+    run("failed").await;
+    eventually("the second one comes", Duration::from_secs(40), || async {
+        let found = post.found(OWNER.0, "A job failed");
+        found.last()?["text"].as_str()?.contains("exited with code 5").then_some(())
+    })
+    .await;
+    assert_eq!(post.found(OWNER.0, "A job failed").len(), 2);
+    // Nobody wishes to hear of it.
+    let quiet = panel.cli(&["job", "update", "shop", "nightly", "--alert", "no"]).await.expect(0);
+    assert!(quiet.stdout.contains("nightly"), "{}", quiet.stdout);
+    let shown = panel.list("/api/v1/apps/shop/jobs").await.remove(0);
+    assert_eq!(shown["alert"], false, "{shown}");
+}
+
 /// A panel whose mail goes to this server. Who sets it is the owner.
 async fn panel_with(post: &Post) -> TestPanel {
     let panel = TestPanel::start().await;

@@ -40,6 +40,8 @@ pub struct AppJob {
     /// A time that passed while serverkit did not run is made up for, once.
     pub catch_up: bool,
     pub enabled: bool,
+    /// Administrators get a mail when a run fails after the one before went well.
+    pub alert: bool,
     /// Null: never, or not while it is off.
     pub next_at: Option<OffsetDateTime>,
     /// The next times, at most 3.
@@ -86,6 +88,8 @@ pub struct AppJobCreate {
     pub catch_up: Option<bool>,
     /// Left out: true.
     pub enabled: Option<bool>,
+    /// Left out: true.
+    pub alert: Option<bool>,
 }
 
 /// What to change about a job; what is left out stays.
@@ -102,6 +106,7 @@ pub struct AppJobPatch {
     pub overlap: Option<Overlap>,
     pub catch_up: Option<bool>,
     pub enabled: Option<bool>,
+    pub alert: Option<bool>,
 }
 
 /// One run of a job, or of a command that somebody gave.
@@ -238,6 +243,7 @@ impl From<app::JobView> for AppJob {
             overlap: job.overlap.into(),
             catch_up: job.catch_up,
             enabled: job.enabled,
+            alert: job.alert,
             next_at: job.next_at.map(moment),
             upcoming: view.upcoming.into_iter().map(moment).collect(),
             waiting_since: job.waiting_since.map(moment),
@@ -268,6 +274,7 @@ impl AppJobPatch {
             overlap: self.overlap.map_or(old.overlap, types::Overlap::from),
             catch_up: self.catch_up.unwrap_or(old.catch_up),
             enabled: self.enabled.unwrap_or(old.enabled),
+            alert: self.alert.unwrap_or(old.alert),
         })
     }
 }
@@ -315,6 +322,7 @@ impl AppJobsApi {
             overlap: body.overlap.unwrap_or(Overlap::Skip).into(),
             catch_up: body.catch_up.unwrap_or(false),
             enabled: body.enabled.unwrap_or(true),
+            alert: body.alert.unwrap_or(true),
         };
         Ok(created(self.0.app_jobs.create(&who.actor, &app.0, wish).await?))
     }

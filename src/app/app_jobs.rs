@@ -30,6 +30,7 @@ pub struct JobWish {
     pub overlap: Overlap,
     pub catch_up: bool,
     pub enabled: bool,
+    pub alert: bool,
 }
 
 /// A command to run once.
@@ -96,6 +97,7 @@ impl AppJobs {
             overlap: wish.overlap,
             catch_up: false,
             enabled: false,
+            alert: true,
             next_at: None,
             waiting_since: None,
             created_at: ground.world.now(),
@@ -121,6 +123,7 @@ impl AppJobs {
             overlap: old.overlap,
             catch_up: old.catch_up,
             enabled: old.enabled,
+            alert: old.alert,
         })?;
         let new = self.fitted(&app, old.clone(), wish)?;
         let set = |job: &mut AppJob| {
@@ -281,6 +284,7 @@ impl AppJobs {
             overlap: wish.overlap,
             catch_up: wish.catch_up,
             enabled: wish.enabled,
+            alert: wish.alert,
             next_at: next.filter(|_| wish.enabled),
             waiting_since: job.waiting_since.filter(|_| wish.enabled),
             ..job

@@ -337,6 +337,22 @@ async fn note(ground: &Ground, log: &LogWriter, text: String) {
     .await;
 }
 
+/// Whether a run that did not go well is the first of its job that did not, and the job is to be told of.
+pub(crate) fn begins_to_fail(ground: &Ground, app: &AppId, run: &RunId) -> Result<bool> {
+    let runs = of_app(ground, app)?;
+    let Some((place, job)) = runs
+        .iter()
+        .position(|one| one.id == *run)
+        .and_then(|place| Some((place, runs[place].job.clone()?)))
+    else {
+        return Ok(false);
+    };
+    let is_told = ground.store.app_jobs.find(&format!("{app}/{job}"))?.is_some_and(|job| job.alert);
+    let before = runs[..place].iter().rev();
+    let mut before = before.filter(|one| one.job.as_ref() == Some(&job) && !matches!(one.phase, RunPhase::Skipped | RunPhase::Cancelled));
+    Ok(is_told && !before.next().is_some_and(|one| one.phase.is_bad()))
+}
+
 /// Tells the listeners, and those who should know when it did not go well.
 async fn moved(ground: &Ground, app: &App, run: &JobRun) {
     let actor = Actor::system(app.organization.clone());

@@ -49,6 +49,7 @@ async fn job(bench: &Bench, overlap: Overlap, catch_up: bool) -> AppJob {
         overlap,
         catch_up,
         enabled: true,
+        alert: true,
     };
     let jobs = AppJobs::new(bench.ground.clone());
     jobs.create(&bench.owner, "blog", wish).await.expect("made").job

@@ -1,7 +1,8 @@
-//! Mail about what happened: to the person whom it concerns, and to the administrators, for what the Security page shows and for quotas.
+//! Mail about what happened: to the person whom it concerns, and to the administrators, for what the Security page shows, for quotas and
+//! for jobs that begin to fail.
 //! It reads the events that are kept, up to a mark, so a crash neither loses a notice nor sends one twice.
 
-use crate::{access::Access, ground::Ground, mail};
+use crate::{access::Access, ground::Ground, job_runs, mail};
 use async_trait::async_trait;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use store::{Batch, MAIL_KEY, NOTICE_MARK_KEY, Stored};
@@ -60,8 +61,12 @@ impl Notices {
 
     /// What is written because of one event.
     fn letters(&mut self, event: &Event) -> Result<Vec<Letter>> {
-        let is_quota = matches!(event.fact, Fact::QuotaReached { .. });
-        if !event.fact.is_security() && !is_quota {
+        let is_wanted = match &event.fact {
+            Fact::QuotaReached { .. } => true,
+            Fact::RunFailed { app, run, .. } => job_runs::begins_to_fail(&self.ground, app, run)?,
+            fact => fact.is_security(),
+        };
+        if !is_wanted {
             return Ok(Vec::new());
         }
         let concerned = concerned(event)
@@ -121,6 +126,7 @@ impl Notices {
             .map(|address| format!("From: {address}\n"))
             .unwrap_or_default();
         let (what, subject) = match count {
+            1 if matches!(event.fact, Fact::RunFailed { .. }) => (format!("On this panel {}.", event.fact.words()), subject(&event.fact)),
             1 => (format!("{by} {}.", event.fact.words()), subject(&event.fact)),
             count => (
                 format!("{count} sign-ins have failed within an hour. The last one {}.", event.fact.words()),
@@ -131,10 +137,13 @@ impl Notices {
             Fact::NewDevice { agent, .. } => format!("Browser: {agent}\n"),
             _ => String::new(),
         };
-        let advice = match own {
-            true => format!("If it was not you, change your password and end your other sessions: {panel}/account"),
-            false if matches!(event.fact, Fact::QuotaReached { .. }) => format!("All quotas: {panel}/quotas"),
-            false => format!("All security events: {panel}/security"),
+        let advice = match (&event.fact, own) {
+            (Fact::RunFailed { app, .. }, _) => {
+                format!("What it printed: {panel}/apps/{app}/jobs\nNo other mail comes of it until it has gone well again.")
+            }
+            (_, true) => format!("If it was not you, change your password and end your other sessions: {panel}/account"),
+            (Fact::QuotaReached { .. }, _) => format!("All quotas: {panel}/quotas"),
+            _ => format!("All security events: {panel}/security"),
         };
         let text = format!("{what}\n\nWhen: {}\n{from}{agent}Panel: {panel}\n\n{advice}\n", event.at);
         mail::letter(&self.ground, &to.email, format!("{subject} at the server panel"), &text, LASTS)
@@ -205,6 +214,7 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::QuotaReached { percent: 100, .. } => "A quota is used up",
         Fact::QuotaReached { .. } => "A quota is nearly used up",
         Fact::AuditBroken { .. } => "The audit log is broken",
+        Fact::RunFailed { .. } => "A job failed",
         _ => "A security event",
     }
 }

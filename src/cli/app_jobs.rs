@@ -137,6 +137,17 @@ pub struct Times {
     /// When a time passes while serverkit does not run
     #[arg(long, value_enum)]
     missed: Option<MissedArg>,
+    /// Whether administrators get a mail when it fails after it went well before; yes unless said
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    alert: Option<bool>,
+}
+
+fn yes_or_no(text: &str) -> std::result::Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("must be yes or no".into()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -222,6 +233,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 overlap: args.times.overlap.map(overlap),
                 catch_up: args.times.missed.map(|missed| missed == MissedArg::Run),
                 enabled: None,
+                alert: args.times.alert,
             };
             let job = client.ask(client.job_create(&args.name, &body)).await?;
             context.out.answer(&job.json, || described(&job.value))
@@ -258,6 +270,7 @@ async fn update(context: &Context, client: &Client, args: Update) -> Result {
     };
     set("name", json!(args.rename));
     set("cron", json!(args.at));
+    set("alert", json!(args.times.alert));
     set("zone", json!(args.times.zone));
     set("service", json!(args.times.service));
     set("limit_seconds", json!(args.times.limit));

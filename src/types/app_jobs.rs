@@ -25,11 +25,18 @@ pub struct AppJob {
     /// A time that passed while the panel was off is made up for, once.
     pub catch_up: bool,
     pub enabled: bool,
+    /// Administrators get a mail when it fails, after it went well before.
+    #[serde(default = "yes")]
+    pub alert: bool,
     /// `None`: never, or not while it is off.
     pub next_at: Option<Time>,
     /// Since when a run waits for the one before it to end.
     pub waiting_since: Option<Time>,
     pub created_at: Time,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What happens when it is time again and the run before is still going.

@@ -100,11 +100,11 @@ function RunView({ id, app, close }) {
 
 /** @param {{ app: App, job: Job | null, close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function JobForm({ app, job, close, leave }) {
-  const form = useForm({ name: job?.name ?? '', command: job ? joinWords(job.command) : '', cron: job?.cron ?? '0 3 * * *', zone: job?.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'UTC', limit: String(Math.round((job?.limit_seconds ?? 3600) / 60)), overlap: job?.overlap ?? 'skip', service: job?.service ?? '', missed: job?.catch_up ? 'run' : 'skip', enabled: job?.enabled ?? true });
+  const form = useForm({ name: job?.name ?? '', command: job ? joinWords(job.command) : '', cron: job?.cron ?? '0 3 * * *', zone: job?.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'UTC', limit: String(Math.round((job?.limit_seconds ?? 3600) / 60)), overlap: job?.overlap ?? 'skip', service: job?.service ?? '', missed: job?.catch_up ? 'run' : 'skip', enabled: job?.enabled ?? true, alert: job?.alert ?? true });
   const v = form.values.value;
   const away = leaving(form, () => close(), leave);
   const save = async () => {
-    const body = { name: v.name.trim(), command: splitWords(v.command.trim()) ?? [v.command], cron: v.cron.trim(), zone: v.zone.trim(), limit_seconds: Math.round(Number(v.limit.replace(',', '.')) * 60) || 0, overlap: /** @type {Job['overlap']} */ (v.overlap), service: v.service.trim() || null, catch_up: v.missed === 'run', enabled: v.enabled };
+    const body = { name: v.name.trim(), command: splitWords(v.command.trim()) ?? [v.command], cron: v.cron.trim(), zone: v.zone.trim(), limit_seconds: Math.round(Number(v.limit.replace(',', '.')) * 60) || 0, overlap: /** @type {Job['overlap']} */ (v.overlap), service: v.service.trim() || null, catch_up: v.missed === 'run', enabled: v.enabled, alert: v.alert };
     if (job) await api.jobUpdate(app.id, job.id, body); else await api.jobCreate(app.id, body);
     close(true);
   };
@@ -116,6 +116,7 @@ function JobForm({ app, job, close, leave }) {
     <div class="form-row">${h(TextField, { label: 'Ends after', value: v.limit, set: form.set('limit'), inputmode: 'decimal', suffix: 'min', error: form.error('limit_seconds') })}${h(SelectField, { label: 'When the run before still goes', value: v.overlap, set: form.set('overlap'), options: OVERLAPS, error: form.error('overlap') })}</div>
     ${h(SelectField, { label: 'When serverkit did not run at its time', value: v.missed, set: form.set('missed'), options: MISSED, error: form.error('catch_up') })}
     ${h(Switch, { label: 'On', hint: 'Paused, it runs only when somebody asks.', on: v.enabled, set: form.set('enabled') })}
+    ${h(Switch, { label: 'Mail when it fails', hint: 'To administrators, when the run before went well; Settings, Mail says by which server.', on: v.alert, set: form.set('alert') })}
     ${h(FormProblem, { text: form.general(['name', 'command', 'cron', 'zone', 'limit_seconds', 'overlap', 'catch_up', 'service']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${away}>Cancel</button>${h(Submit, { form, label: 'Save' })}</footer></form>`;
 }
