@@ -4,11 +4,29 @@ use super::{NewSource, TreeWish};
 use crate::{forges, ground::Ground, stacks, variables::VariableChange};
 use types::{
     Action, Actor, App, BuildWish, ComposeSource, Environment, Error, ForgeRepository, GitSource, GitUrl, Host, RepoPath, RepositoryPath,
-    Result, Source, StackSetup, TreeStack, UploadSource, Volume,
+    Result, Sealed, Secret, Source, StackSetup, TreeStack, UploadSource, Volume,
 };
 
 /// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
 pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Source>) -> Result<Source> {
+    match wish {
+        NewSource::Git { .. } => git_source(ground, actor, wish, old).map(Source::Git),
+        NewSource::Image { reference } => Ok(Source::Image { reference }),
+        NewSource::Upload {
+            folder,
+            dockerfile,
+            target,
+            build,
+            compose,
+        } => {
+            let compose = tree_stack(actor, compose, old)?;
+            upload_source(folder, dockerfile, target, build, compose, old)
+        }
+        NewSource::Compose { .. } => compose_source(ground, wish, old),
+    }
+}
+
+fn git_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Source>) -> Result<GitSource> {
     let NewSource::Git {
         url,
         branch,
@@ -20,62 +38,73 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
         compose,
         user,
         password,
-        deploy_key: key,
+        deploy_key,
         forge,
     } = wish
     else {
-        return match wish {
-            NewSource::Image { reference } => Ok(Source::Image { reference }),
-            NewSource::Upload {
-                folder,
-                dockerfile,
-                target,
-                build,
-                compose,
-            } => {
-                let compose = tree_stack(actor, compose, old)?;
-                upload_source(folder, dockerfile, target, build, compose, old)
-            }
-            other => compose_source(ground, other, old),
-        };
+        return Err(Error::invalid("source", "is no repository"));
     };
-    if let Some((called, path)) = forge {
-        let (url, forge) = at_forge(ground, actor, &called, path)?;
-        let compose = tree_stack(actor, compose, old)?;
-        let old = match old {
-            Some(Source::Git(git)) => Some(git),
-            _ => None,
-        };
-        return Ok(Source::Git(GitSource {
-            url,
-            branch,
-            folder,
-            dockerfile,
-            target: checked_stage(target)?,
-            submodules,
-            build: match build {
-                Some(build) => build.checked()?,
-                None => old.map(|old| old.build.clone()).unwrap_or_default(),
-            },
-            compose,
-            user: None,
-            password: None,
-            deploy_key: None,
-            deploy_key_public: None,
-            host_key: None,
-            forge: Some(forge),
-        }));
-    }
+    let (url, forge) = match forge {
+        Some((called, path)) => at_forge(ground, actor, &called, path).map(|(url, forge)| (url, Some(forge)))?,
+        None => (by_address(actor, url)?, None),
+    };
+    let compose = tree_stack(actor, compose, old)?;
+    let old = match old {
+        Some(Source::Git(git)) if forge.is_some() || same_host(&git.url, &url) => Some(git),
+        _ => None,
+    };
+    let way = match forge {
+        Some(_) => WayIn::default(),
+        None => way_in(ground, &url, user, password, deploy_key, old)?,
+    };
+    Ok(GitSource {
+        url,
+        branch,
+        folder,
+        dockerfile,
+        target: checked_stage(target)?,
+        submodules,
+        build: match build {
+            Some(build) => build.checked()?,
+            None => old.map(|old| old.build.clone()).unwrap_or_default(),
+        },
+        compose,
+        user: way.user,
+        password: way.password,
+        deploy_key: way.deploy_key,
+        deploy_key_public: way.deploy_key_public,
+        host_key: way.host_key,
+        forge,
+    })
+}
+
+fn by_address(actor: &Actor, url: Option<GitUrl>) -> Result<GitUrl> {
     let url = url.ok_or_else(|| Error::invalid("source.url", "is missing; or name a forge and a repository there"))?;
     if url.is_local() {
         actor.may(Action::UseLocalPaths)?;
     }
-    let target = checked_stage(target)?;
-    let compose = tree_stack(actor, compose, old)?;
-    let old = match old {
-        Some(Source::Git(git)) if same_host(&git.url, &url) => Some(git),
-        _ => None,
-    };
+    Ok(url)
+}
+
+/// How to get into a repository that is named by its address; at a forge its connection is the way.
+#[derive(Default)]
+struct WayIn {
+    user: Option<String>,
+    password: Option<Sealed>,
+    deploy_key: Option<Sealed>,
+    deploy_key_public: Option<String>,
+    host_key: Option<String>,
+}
+
+/// What the wish leaves out is taken from `old`, which is of the same host.
+fn way_in(
+    ground: &Ground,
+    url: &GitUrl,
+    user: Option<String>,
+    password: Option<Secret>,
+    wants_key: bool,
+    old: Option<&GitSource>,
+) -> Result<WayIn> {
     let password = match password {
         Some(password) => {
             ground.redactor.learn(&password);
@@ -85,33 +114,19 @@ pub(crate) fn new_source(ground: &Ground, actor: &Actor, wish: NewSource, old: O
     };
     let (deploy_key, deploy_key_public) = match old.and_then(|old| Some((old.deploy_key.clone()?, old.deploy_key_public.clone()?))) {
         Some((private, public)) => (Some(private), Some(public)),
-        None if key || url.is_ssh() => {
-            let (private, public) = self::deploy_key(ground, url.as_str())?;
+        None if wants_key || url.is_ssh() => {
+            let (private, public) = deploy_key(ground, url.as_str())?;
             (Some(private), Some(public))
         }
         None => (None, None),
     };
-    let build = match build {
-        Some(build) => build.checked()?,
-        None => old.map(|old| old.build.clone()).unwrap_or_default(),
-    };
-    let host_key = old.and_then(|old| old.host_key.clone());
-    Ok(Source::Git(GitSource {
-        url,
-        branch,
-        folder,
-        dockerfile,
-        target,
-        submodules,
-        build,
-        compose,
+    Ok(WayIn {
         user,
         password,
         deploy_key,
         deploy_key_public,
-        host_key,
-        forge: None,
-    }))
+        host_key: old.and_then(|old| old.host_key.clone()),
+    })
 }
 
 /// The repository, and its address: always below the forge's own, since the connection's token goes there.
