@@ -43,6 +43,8 @@ pub struct App {
     pub before_deploy: Option<String>,
     /// A command of a shell in the new image, once it is live.
     pub after_deploy: Option<String>,
+    /// A command of a shell in a container that is about to be stopped, for at most its grace period.
+    pub before_stop: Option<String>,
     pub mounts: Vec<Mount>,
     /// From the signal to stop to the kill.
     pub grace_seconds: u32,
@@ -199,6 +201,7 @@ pub struct AppCreate {
     pub mounts: Option<Vec<MountInput>>,
     pub variables: Option<Vec<VariableInput>>,
     pub grace_seconds: Option<u32>,
+    pub before_stop: Option<String>,
     pub deploy_timeout_seconds: Option<u32>,
     /// 1 to 50 containers; left out: 1.
     pub replicas: Option<u32>,
@@ -226,6 +229,8 @@ pub struct AppPatch {
     /// All of them.
     pub mounts: Option<Vec<MountInput>>,
     pub grace_seconds: Option<u32>,
+    /// Null: none. It holds at once.
+    pub before_stop: MaybeUndefined<String>,
     pub deploy_timeout_seconds: Option<u32>,
     pub keep_releases: Option<u32>,
     /// Null: at any age.
@@ -371,6 +376,7 @@ impl From<app::AppView> for App {
             mounts: view.mounts.into_iter().map(Mount::from).collect(),
             grace_seconds: app.grace_seconds,
             deploy_timeout_seconds: app.deploy_timeout_seconds,
+            before_stop: app.commands.before_stop,
             keep_releases: app.keep_releases,
             keep_release_days: app.keep_release_days,
             keep_release_bytes: app.keep_release_bytes,
@@ -477,6 +483,7 @@ impl TryFrom<AppCreate> for app::NewApp {
             variables: variables::changes(body.variables.unwrap_or_default())?,
             grace_seconds: body.grace_seconds,
             deploy_timeout_seconds: body.deploy_timeout_seconds,
+                before_stop: body.before_stop,
             replicas: body.replicas,
             deploy: body.deploy.unwrap_or(true),
         })
@@ -609,6 +616,7 @@ impl AppsApi {
             deploy_timeout_seconds: patch.deploy_timeout_seconds,
             keep_releases: patch.keep_releases,
             keep_release_days: wish(patch.keep_release_days),
+            before_stop: wish(patch.before_stop),
             keep_release_bytes: wish(patch.keep_release_bytes),
             build_cache_bytes: wish(patch.build_cache_bytes),
             restart_limit: patch.restart_limit,

@@ -138,6 +138,7 @@ pub struct AppChange {
     pub health: Option<HealthCheck>,
     pub before_deploy: Option<Option<String>>,
     pub after_deploy: Option<Option<String>>,
+    pub before_stop: Option<Option<String>>,
     pub mounts: Option<Vec<MountWish>>,
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
@@ -331,6 +332,9 @@ impl Apps {
         }
         if let Some(after) = change.after_deploy {
             stored.commands.after = after;
+        }
+        if let Some(before_stop) = change.before_stop {
+            stored.commands.before_stop = before_stop;
         }
         stored.value.commands = stored.value.commands.clone().checked()?;
         commands_fit(&stored)?;
@@ -536,11 +540,8 @@ impl Apps {
                 {
                     tracing::warn!("restart of {}: {}", container.name, types::report(&error));
                 }
-                if let Err(error) = ground
-                    .node
-                    .container_stop(&container.id, std::time::Duration::from_secs(grace.into()))
-                    .await
-                {
+                let grace = std::time::Duration::from_secs(grace.into());
+                if let Err(error) = crate::last_words::stop_well(&ground, container, grace).await {
                     tracing::warn!("restart of {}: {}", container.name, types::report(&error));
                 }
                 // One after the other, so that the others serve meanwhile.

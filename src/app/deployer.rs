@@ -9,7 +9,7 @@ use crate::{
     deployments::{git_login, log_name, moved},
     forge_reports,
     ground::Ground,
-    quotas, registries, release_ports, releases, routing, uploads,
+    last_words, quotas, registries, release_ports, releases, routing, uploads,
     variables::effective,
 };
 use async_trait::async_trait;
@@ -725,10 +725,7 @@ impl Step<'_> {
                 self.log
                     .note("stopping the old container first, because both would write to the same volume".into())
                     .await;
-                self.ground
-                    .node
-                    .container_stop(&old.id, Duration::from_secs(release.grace_seconds.into()))
-                    .await?;
+                last_words::stop_well(self.ground, old, Duration::from_secs(release.grace_seconds.into())).await?;
             }
         }
         self.log.note(format!("starting a container from {}", release.image_name)).await;

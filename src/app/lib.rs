@@ -50,6 +50,7 @@ mod invitations;
 mod job_runs;
 #[cfg(test)]
 mod job_runs_tests;
+mod last_words;
 mod logs;
 mod mail;
 mod marketplace;

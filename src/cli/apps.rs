@@ -413,6 +413,7 @@ async fn create(context: &Context, args: Create) -> Result {
         grace_seconds: args.run.grace,
         before_deploy: args.run.before_deploy,
         after_deploy: args.run.after_deploy,
+        before_stop: args.run.before_stop,
         deploy_timeout_seconds: args.run.deploy_timeout,
         replicas: args.run.replicas,
         deploy: args.no_deploy.then_some(false),
@@ -480,6 +481,7 @@ async fn update(context: &Context, args: Update) -> Result {
     set("restart_limit", json!(args.restart_limit));
     set("before_deploy", json!(args.run.before_deploy));
     set("after_deploy", json!(args.run.after_deploy));
+    set("before_stop", json!(args.run.before_stop));
     set("command", json!(some(args.run.command)));
     set("mounts", json!(some(args.run.volumes)));
     if args.no_volumes {

@@ -139,6 +139,8 @@ pub struct DeployCommands {
     pub before: Option<String>,
     /// After it is live. When it fails, the log says so.
     pub after: Option<String>,
+    /// In a container that is about to be stopped, once nothing is under way to it, for at most its grace period.
+    pub before_stop: Option<String>,
 }
 
 /// Of a command.
@@ -194,6 +196,7 @@ impl DeployCommands {
         Ok(DeployCommands {
             before: check("before_deploy", self.before)?,
             after: check("after_deploy", self.after)?,
+            before_stop: check("before_stop", self.before_stop)?,
         })
     }
 }

@@ -4,13 +4,17 @@ use types::{App, Error, HealthCheck, Limits, Probe, Result};
 
 /// A Compose file says itself what runs before what.
 pub(crate) fn commands_fit(app: &App) -> Result<()> {
-    let field = match (app.source.stack(), &app.commands.before, &app.commands.after) {
-        (Some(_), Some(_), _) => "before_deploy",
-        (Some(_), _, Some(_)) => "after_deploy",
-        _ => return Ok(()),
+    let commands = &app.commands;
+    let given = [
+        ("before_deploy", &commands.before),
+        ("after_deploy", &commands.after),
+        ("before_stop", &commands.before_stop),
+    ];
+    let (Some(_), Some((field, _))) = (app.source.stack(), given.iter().find(|(_, command)| command.is_some())) else {
+        return Ok(());
     };
     Err(Error::invalid(
-        field,
+        *field,
         "an app from a Compose file has no commands of its own: make it a service, and let others wait with `service_completed_successfully`",
     ))
 }

@@ -124,6 +124,9 @@ pub struct RunArgs {
     /// A command of a shell in the new image once it is live; '' for none
     #[arg(long, value_name = "COMMAND")]
     pub(super) after_deploy: Option<String>,
+    /// A command of a shell in a container that is about to be stopped, for at most its grace period; '' for none
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) before_stop: Option<String>,
     /// Containers at a time, between which requests are shared out
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
     pub(super) replicas: Option<u32>,
