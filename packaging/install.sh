@@ -307,6 +307,8 @@ write_config() {
 # processes = 4096
 # cpu_weight = 25       its share of busy cores; an app has 100
 # cache_gib = 8         what all builds keep for the next ones: a tenth of the disk, between 2 and 50
+# free_memory_mib = 256 what must be free when a build begins beside others
+# free_disk_mib = 1024  what must be free on the disk when a build begins
 
 # [passwords]
 # breached = "/var/lib/pwned-passwords.txt"   passwords that leaked and that nobody may choose: a file or folder of haveibeenpwned.com

@@ -44,6 +44,7 @@ mod passwords;
 mod policies;
 mod ports;
 mod previews;
+mod queue;
 mod quotas;
 mod registries;
 mod releases;

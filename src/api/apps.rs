@@ -92,6 +92,9 @@ pub struct App {
     pub deployment: Option<Deployment>,
     /// Its configuration differs from what is live: deploy to bring it there.
     pub pending_changes: bool,
+    /// Why a deployment stops the old container before it starts the new one, so that the app does not answer for a moment; null: the
+    /// new one takes over while the old one serves.
+    pub stops_first: Option<String>,
     /// Nothing is deployed while it holds; rolling back stays possible.
     pub lock: Option<DeployLock>,
     pub created_at: OffsetDateTime,
@@ -198,10 +201,10 @@ pub struct AppCreate {
     pub health: Option<HealthInput>,
     pub before_deploy: Option<String>,
     pub after_deploy: Option<String>,
+    pub before_stop: Option<String>,
     pub mounts: Option<Vec<MountInput>>,
     pub variables: Option<Vec<VariableInput>>,
     pub grace_seconds: Option<u32>,
-    pub before_stop: Option<String>,
     pub deploy_timeout_seconds: Option<u32>,
     /// 1 to 50 containers; left out: 1.
     pub replicas: Option<u32>,
@@ -226,11 +229,11 @@ pub struct AppPatch {
     pub before_deploy: MaybeUndefined<String>,
     /// Null: none.
     pub after_deploy: MaybeUndefined<String>,
+    /// Null: none. It holds at once.
+    pub before_stop: MaybeUndefined<String>,
     /// All of them.
     pub mounts: Option<Vec<MountInput>>,
     pub grace_seconds: Option<u32>,
-    /// Null: none. It holds at once.
-    pub before_stop: MaybeUndefined<String>,
     pub deploy_timeout_seconds: Option<u32>,
     pub keep_releases: Option<u32>,
     /// Null: at any age.
@@ -373,10 +376,10 @@ impl From<app::AppView> for App {
             health: app.health.into(),
             before_deploy: app.commands.before,
             after_deploy: app.commands.after,
+            before_stop: app.commands.before_stop,
             mounts: view.mounts.into_iter().map(Mount::from).collect(),
             grace_seconds: app.grace_seconds,
             deploy_timeout_seconds: app.deploy_timeout_seconds,
-            before_stop: app.commands.before_stop,
             keep_releases: app.keep_releases,
             keep_release_days: app.keep_release_days,
             keep_release_bytes: app.keep_release_bytes,
@@ -415,11 +418,13 @@ impl From<app::AppView> for App {
             deployment: view.deployment.map(|deployment| {
                 Deployment::from(app::DeploymentView {
                     cancellable: !deployment.phase.is_final() && !deployment.cancel_requested,
+                    waits: view.waits,
                     app_name: name,
                     deployment,
                 })
             }),
             pending_changes: view.pending_changes,
+            stops_first: view.stops_first,
             lock: app.lock.map(DeployLock::from),
             created_at: moment(app.created_at),
             updated_at: moment(app.updated_at),
@@ -478,12 +483,12 @@ impl TryFrom<AppCreate> for app::NewApp {
             commands: types::DeployCommands {
                 before: body.before_deploy,
                 after: body.after_deploy,
+                before_stop: body.before_stop,
             },
             mounts: running::mounts(body.mounts.unwrap_or_default())?,
             variables: variables::changes(body.variables.unwrap_or_default())?,
             grace_seconds: body.grace_seconds,
             deploy_timeout_seconds: body.deploy_timeout_seconds,
-                before_stop: body.before_stop,
             replicas: body.replicas,
             deploy: body.deploy.unwrap_or(true),
         })
@@ -611,12 +616,12 @@ impl AppsApi {
             health: patch.health.map(|input| input.over(health)).transpose()?,
             before_deploy: wish(patch.before_deploy),
             after_deploy: wish(patch.after_deploy),
+            before_stop: wish(patch.before_stop),
             mounts: patch.mounts.map(running::mounts).transpose()?,
             grace_seconds: patch.grace_seconds,
             deploy_timeout_seconds: patch.deploy_timeout_seconds,
             keep_releases: patch.keep_releases,
             keep_release_days: wish(patch.keep_release_days),
-            before_stop: wish(patch.before_stop),
             keep_release_bytes: wish(patch.keep_release_bytes),
             build_cache_bytes: wish(patch.build_cache_bytes),
             restart_limit: patch.restart_limit,

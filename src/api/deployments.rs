@@ -54,8 +54,28 @@ pub struct Deployment {
     pub error: Option<String>,
     /// It is not over yet.
     pub cancellable: bool,
+    /// Of one that has not begun: its place in the queue, and what it waits for.
+    pub waits: Option<Waits>,
     pub queued_at: OffsetDateTime,
     pub finished_at: Option<OffsetDateTime>,
+}
+
+/// Why a deployment has not begun yet.
+#[derive(Debug, Object)]
+pub struct Waits {
+    /// 1 is the next one, over all apps of the server.
+    pub place: u32,
+    /// In words: others are under way, or the server has too little memory free.
+    pub why: String,
+}
+
+impl From<app::Waits> for Waits {
+    fn from(waits: app::Waits) -> Waits {
+        Waits {
+            place: waits.place,
+            why: waits.why,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -210,6 +230,7 @@ impl From<app::DeploymentView> for Deployment {
             previous: deployment.previous.map(String::from),
             error: deployment.error,
             cancellable: view.cancellable,
+            waits: view.waits.map(Waits::from),
             queued_at: moment(deployment.queued_at),
             finished_at: deployment.finished_at.map(moment),
         }

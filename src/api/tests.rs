@@ -195,6 +195,7 @@ impl Served {
                 breached_passwords: None,
                 dns_servers: vec![],
                 build_cache_bytes: None,
+                build_floor: Default::default(),
             },
             upgrades: tokio::sync::mpsc::channel(1).0,
         })

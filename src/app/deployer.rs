@@ -29,10 +29,19 @@ use types::{
     LogQuery, LogStream, Phase, Probe, Purge, Release, ReleaseVariable, Result, RunEnd, Source, UploadId, report,
 };
 
+/// Why a deployment has not begun yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waits {
+    /// 1 is the next one.
+    pub place: u32,
+    pub why: String,
+}
+
 /// Deployments whose work is under way in this process.
 #[derive(Default)]
 pub(crate) struct Running {
     tokens: Mutex<HashMap<DeploymentId, CancellationToken>>,
+    waits: Mutex<HashMap<DeploymentId, Waits>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -51,6 +60,10 @@ impl Running {
     }
     fn count(&self) -> usize {
         self.tokens.lock().expect("no panic while held").len()
+    }
+    /// What it waited for when the queue was looked at last.
+    pub fn waits(&self, id: &DeploymentId) -> Option<Waits> {
+        self.waits.lock().expect("no panic while held").get(id).cloned()
     }
     /// Ends the deployment's work at once, if it is under way.
     pub fn cancel(&self, id: &DeploymentId) {
@@ -121,7 +134,7 @@ impl jobs::Job for Deployer {
             .map(|deployment| deployment.app.clone())
             .collect();
         let mut builds = quotas::BuildRoom::of(ground, &open)?;
-        let mut waiting = 0;
+        let mut waits = HashMap::new();
         for deployment in open {
             if ground.running.has(&deployment.id) {
                 continue;
@@ -130,14 +143,28 @@ impl jobs::Job for Deployer {
                 finish(ground, deployment, Phase::Cancelled, None).await?;
                 continue;
             }
-            let is_full = ground.running.stopping.is_cancelled() || ground.running.count() >= slots;
-            if is_full || !busy.insert(deployment.app.clone()) || !builds.admit(ground, &deployment)? {
-                waiting += 1;
+            let why = if ground.running.stopping.is_cancelled() {
+                Some("serverkit is stopping".to_owned())
+            } else if ground.running.count() >= slots {
+                Some(match slots {
+                    1 => "another deployment is under way, and one may be at once".to_owned(),
+                    slots => format!("{slots} deployments are under way, as many as may be at once"),
+                })
+            } else if !busy.insert(deployment.app.clone()) {
+                Some("an earlier one of the same app is under way".to_owned())
+            } else {
+                builds.admit(ground, &deployment)?
+            };
+            if let Some(why) = why {
+                let place = u32::try_from(waits.len() + 1).unwrap_or(u32::MAX);
+                waits.insert(deployment.id.clone(), Waits { place, why });
                 continue;
             }
             let cancel = ground.running.enter(&deployment.id);
             ground.running.tasks.spawn(drive(ground.clone(), deployment.id.clone(), cancel));
         }
+        let waiting = waits.len();
+        *ground.running.waits.lock().expect("no panic while held") = waits;
         Ok(DeployerReport {
             waiting,
             running: ground.running.count(),
@@ -396,6 +423,7 @@ impl Step<'_> {
             (Phase::Queued, cause) => {
                 // What was pushed is asked nowhere else, and what waited may have waited long.
                 quotas::may_deploy(self.ground, self.app, cause)?;
+                quotas::must_have_disk(self.ground, self.app, cause).await?;
                 Ok(Next::to(Phase::Fetching))
             }
             (Phase::Fetching, Cause::Promotion { release, .. }) => self.fetch_promoted(release).await,
@@ -500,6 +528,7 @@ impl Step<'_> {
             reference,
             login,
             submodules: git.submodules,
+            lfs: true,
             host_key: git.host_key.clone(),
             into: folder,
         };
@@ -528,7 +557,6 @@ impl Step<'_> {
         if !folder.exists() {
             return Ok(Next::to(Phase::Fetching));
         }
-            lfs: true,
         if let Some(tree) = self.app.source.tree_stack() {
             return self.build_stack(&folder, &source.folder, tree).await;
         }

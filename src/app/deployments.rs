@@ -2,6 +2,7 @@
 
 use crate::{
     apps::{find_app, is_active, not_trashed},
+    deployer::Waits,
     forge_reports, forges, freezes,
     ground::Ground,
     quotas, releases,
@@ -23,6 +24,8 @@ pub struct DeploymentView {
     pub deployment: Deployment,
     pub app_name: AppName,
     pub cancellable: bool,
+    /// Why it has not begun yet.
+    pub waits: Option<Waits>,
 }
 
 /// What to deploy.
@@ -183,7 +186,7 @@ impl Deployments {
             let deployment = find(ground, &id)?.ok_or_else(|| Error::not_found(Kind::Deployment, &id))?;
             ground.events.emit(actor, moved(app, &deployment)).await;
             ground.wake_deploy();
-            return Ok(view(app.name.clone(), deployment));
+            return Ok(view(ground, app.name.clone(), deployment));
         }
     }
 
@@ -209,7 +212,7 @@ impl Deployments {
             .await?;
         self.ground.running.cancel(&deployment.id);
         self.ground.wake_deploy();
-        Ok(view(app.name.clone(), stored.value))
+        Ok(view(&self.ground, app.name.clone(), stored.value))
     }
 
     /// Newest first: of one app, or of all; only unfinished ones if `active`.
@@ -231,7 +234,7 @@ impl Deployments {
             .into_iter()
             .map(|stored| stored.value)
             .filter(|deployment| deployment.organization == actor.organization && (!active || is_active(deployment.phase)))
-            .filter_map(|deployment| Some(view(names.get(&deployment.app)?.clone(), deployment)))
+            .filter_map(|deployment| Some(view(ground, names.get(&deployment.app)?.clone(), deployment)))
             .collect();
         views.sort_by(|a, b| b.deployment.id.cmp(&a.deployment.id));
         Ok(views)
@@ -240,7 +243,7 @@ impl Deployments {
     pub async fn get(&self, actor: &Actor, id: &str) -> Result<DeploymentView> {
         actor.may_somewhere(Action::View)?;
         let (deployment, app) = self.find(actor, Action::View, id)?;
-        Ok(view(app.name, deployment))
+        Ok(view(&self.ground, app.name, deployment))
     }
 
     /// Lines of its log after line `after`, at most `limit`.
@@ -340,8 +343,9 @@ impl Deployments {
     }
 }
 
-fn view(app_name: AppName, deployment: Deployment) -> DeploymentView {
+pub(crate) fn view(ground: &Ground, app_name: AppName, deployment: Deployment) -> DeploymentView {
     DeploymentView {
+        waits: ground.running.waits(&deployment.id).filter(|_| deployment.phase == Phase::Queued),
         cancellable: is_active(deployment.phase) && !deployment.cancel_requested,
         app_name,
         deployment,

@@ -2,7 +2,7 @@
 
 use crate::{
     containers::Retiring, deployer::Running, events::Events, forges::access::Known, image_watcher::Asked, job_runs::RunsUnderWay,
-    observed::Observed, routing::Routing, sleeping::Sleeping,
+    observed::Observed, quotas::BuildFloor, routing::Routing, sleeping::Sleeping,
 };
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -35,6 +35,8 @@ pub struct Options {
     pub dns_servers: Vec<std::net::SocketAddr>,
     /// What the engine may keep of builds; `None`: a share of the disk.
     pub build_cache_bytes: Option<u64>,
+    /// What the server must have left when a build begins.
+    pub build_floor: BuildFloor,
     /// A list of passwords that nobody may choose, as a file or a folder; `None`: none is looked through.
     pub breached_passwords: Option<PathBuf>,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Wakes {
     pub forge_reports: Wake,
     pub quotas: Wake,
     pub previews: Wake,
+    pub clones: Wake,
 }
 
 pub(crate) struct Ground {

@@ -12,6 +12,7 @@ mod rules;
 mod tests;
 mod words;
 
+pub use builds::BuildFloor;
 pub(crate) use builds::*;
 pub use keeper::QuotaKeeper;
 pub(crate) use meters::*;

@@ -370,6 +370,7 @@ impl Bench {
                 release_key: None,
                 dns_servers: vec![],
                 build_cache_bytes: None,
+                build_floor: Default::default(),
                 breached_passwords: None,
             },
             observed: Default::default(),

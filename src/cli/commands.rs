@@ -110,7 +110,7 @@ pub enum Command {
     Catalog(catalog::Command),
     /// Bring the newest source, or a chosen one, live
     Deploy(deployments::Deploy),
-    /// List the deployments of an app
+    /// List the deployments of an app, or without a name what is under way and what waits
     Deployments(deployments::List),
     /// Cancel a deployment; what is live stays live
     Cancel(deployments::Cancel),

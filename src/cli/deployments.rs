@@ -11,7 +11,7 @@ use crate::{
 use clap::Args;
 use client::{
     Client,
-    types::{Commit, Deployment, DeploymentCause, DeploymentCreate, Phase, Rollback as RollbackBody},
+    types::{Commit, Deployment, DeploymentCause, DeploymentCreate, Phase, Rollback as RollbackBody, Waits},
 };
 use std::{path::PathBuf, time::Duration};
 use types::{Clock, SystemClock};
@@ -46,8 +46,8 @@ pub struct Deploy {
 
 #[derive(Debug, Args)]
 pub struct List {
-    /// Name or id of the app
-    name: String,
+    /// Name or id of the app; left out: what is under way and what waits, of all apps
+    name: Option<String>,
     /// At most so many, the newest first
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: u32,
@@ -252,17 +252,45 @@ pub async fn newest(client: &Client, app: &str) -> Result<Deployment> {
 
 pub async fn list(context: &Context, args: List) -> Result {
     let client = context.panel()?;
-    let answer = client.ask(client.deployment_list(&args.name, None, Some(args.limit))).await?;
-    let live = client
-        .ask(client.app_show(&args.name))
-        .await?
-        .value
-        .release
-        .map(|release| release.id);
-    let empty = format!("{} was never deployed; deploy it: serverkit deploy {}", args.name, args.name);
+    let Some(name) = &args.name else {
+        return queue(context, &client, args.limit).await;
+    };
+    let answer = client.ask(client.deployment_list(name, None, Some(args.limit))).await?;
+    let live = client.ask(client.app_show(name)).await?.value.release.map(|release| release.id);
+    let empty = format!("{name} was never deployed; deploy it: serverkit deploy {name}");
     context
         .out
         .list(&answer.json, &empty, || table(&answer.value.items, live.as_deref()))
+}
+
+/// What is under way, then what waits, in its order.
+async fn queue(context: &Context, client: &Client, limit: u32) -> Result {
+    let mut answer = client.ask(client.deployment_list_all(Some(true), None, Some(limit))).await?;
+    let place = |deployment: &Deployment| deployment.waits.as_ref().map_or(0, |waits| waits.place);
+    answer
+        .value
+        .items
+        .sort_by_key(|one| (one.phase == Phase::Queued, place(one), one.queued_at.clone()));
+    context
+        .out
+        .list(&answer.json, "nothing is under way", || queue_table(&answer.value.items))
+}
+
+fn queue_table(deployments: &[Deployment]) -> Table {
+    let mut table = Table::new(["APP", "NUMBER", "PHASE", "BY", "WHEN", "WAITS"]);
+    let now = SystemClock.now();
+    for deployment in deployments {
+        let phase = deployment.phase.to_string();
+        table.row([
+            deployment.app.name.clone().into(),
+            format!("#{}", deployment.number).into(),
+            Cell::tone(phase.clone(), tone_of(&phase)),
+            deployment.by.clone().into(),
+            when(&deployment.queued_at, now).into(),
+            deployment.waits.as_ref().map(waits_text).unwrap_or_default().into(),
+        ]);
+    }
+    table
 }
 
 fn table(deployments: &[Deployment], live: Option<&str>) -> Table {
@@ -292,10 +320,31 @@ fn table(deployments: &[Deployment], live: Option<&str>) -> Table {
             deployment.by.clone().into(),
             when(&deployment.queued_at, now).into(),
             took.map(span).unwrap_or_default().into(),
-            deployment.error.clone().unwrap_or_default().into(),
+            deployment
+                .error
+                .clone()
+                .or_else(|| deployment.waits.as_ref().map(waits_text))
+                .unwrap_or_default()
+                .into(),
         ]);
     }
     table
+}
+
+/// `2nd in the queue: …`
+pub fn waits_text(waits: &Waits) -> String {
+    format!("{} in the queue: {}", ordinal(waits.place), waits.why)
+}
+
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 fn seconds_between(from: &str, to: Option<&str>) -> Option<u64> {
@@ -378,6 +427,28 @@ pub fn show_changes(context: &Context, answer: &client::Answer<client::types::Di
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_in_the_queue() {
+        let said = |place| {
+            waits_text(&Waits {
+                place,
+                why: "others are under way".into(),
+            })
+        };
+        for (place, word) in [
+            (1, "1st"),
+            (2, "2nd"),
+            (3, "3rd"),
+            (4, "4th"),
+            (11, "11th"),
+            (12, "12th"),
+            (21, "21st"),
+            (113, "113th"),
+        ] {
+            assert_eq!(said(place), format!("{word} in the queue: others are under way"));
+        }
+    }
 
     #[test]
     fn long_subjects_are_cut() {

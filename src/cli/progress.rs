@@ -44,7 +44,10 @@ impl Progress {
     }
     /// Says a phase once. What is over is said by the end of the command.
     pub fn phase(&self, deployment: &Deployment) {
-        let phase = deployment.phase.to_string();
+        let phase = match &deployment.waits {
+            Some(waits) => format!("{}, {}", deployment.phase, crate::deployments::waits_text(waits)),
+            None => deployment.phase.to_string(),
+        };
         if *self.said.borrow() == phase || crate::deployments::is_final(deployment.phase) {
             return;
         }

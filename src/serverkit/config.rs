@@ -2,6 +2,7 @@
 //!
 //! `RawConfig` is what stands in the file; `Config` is what it means, checked. All problems come in one message.
 
+use app::BuildFloor;
 use clap::Subcommand;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
@@ -83,6 +84,10 @@ struct RawBuilds {
     cpu_weight: Option<u32>,
     /// What the engine may keep of builds: a tenth of the disk, between 2 and 50.
     cache_gib: Option<u64>,
+    /// Memory that must be free when a build begins beside others: 256, on small servers a quarter.
+    free_memory_mib: Option<u64>,
+    /// Disk that must be free when a build begins: 1024, on small disks a twentieth.
+    free_disk_mib: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -180,6 +185,7 @@ pub struct Config {
     pub docker_host: Option<String>,
     pub builds: WantedBuildLimits,
     pub build_cache_bytes: Option<u64>,
+    pub build_floor: BuildFloor,
     pub network_range: Ipv4Net,
     pub acme_directory: Option<Url>,
     pub acme_ca_pem: Option<String>,
@@ -259,6 +265,10 @@ impl Config {
             docker_host: raw.docker.host,
             builds: builds_of(&raw.builds, &mut problems),
             build_cache_bytes: raw.builds.cache_gib.map(|gib| gib.saturating_mul(1 << 30)),
+            build_floor: BuildFloor {
+                memory_bytes: raw.builds.free_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+                disk_bytes: raw.builds.free_disk_mib.map(|mib| mib.saturating_mul(1 << 20)),
+            },
             network_range: problems.keep("network.range", range_of(&range)).unwrap_or_default(),
             acme_directory: raw
                 .acme
@@ -323,6 +333,8 @@ fn builds_of(raw: &RawBuilds, problems: &mut Problems) -> WantedBuildLimits {
     within("builds.processes", raw.processes.map(u64::from), 16, 1 << 22);
     within("builds.cpu_weight", raw.cpu_weight.map(u64::from), 1, 10_000);
     within("builds.cache_gib", raw.cache_gib, 1, 1 << 20);
+    within("builds.free_memory_mib", raw.free_memory_mib, 0, 1 << 24);
+    within("builds.free_disk_mib", raw.free_disk_mib, 0, 1 << 30);
     WantedBuildLimits {
         memory_bytes: raw.memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         pids: raw.processes,

@@ -303,6 +303,7 @@ fn options(config: &Config, bound: &Bound) -> Options {
         release_key: config.release_key.clone(),
         dns_servers: config.dns_servers.clone(),
         build_cache_bytes: config.build_cache_bytes,
+        build_floor: config.build_floor,
         breached_passwords: config.breached_passwords.clone(),
     }
 }

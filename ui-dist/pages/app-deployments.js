@@ -20,9 +20,10 @@ import { deploymentColumns, deploymentText, withLive } from './deployments.js';
 /** @param {App} app @param {Release} release */
 export function rollBack(app, release) {
   const keep = signal(false);
+  const stops = release.mounts.some((mount) => !mount.read_only);
   return confirm({
   title: `Roll ${app.name} back to release ${release.number}?`, danger: false, action: 'Roll back',
-  text: 'All of it goes live again, without a new build. The release that serves now keeps serving until the check has passed. Domains that came since stay.',
+  text: `All of it goes live again, without a new build. ${stops ? 'What serves now stops first, because two containers must not write to one volume, so for a moment nothing answers.' : 'The release that serves now keeps serving until the check has passed.'} Domains that came since stay.`,
   objects: [
     { icon: 'layers', label: release.image_name, note: 'image' },
     ...(release.commit ? [{ icon: 'git-commit-horizontal', label: `${shortCommit(release.commit.id)} ${release.commit.subject}`, note: release.commit.author }] : []),

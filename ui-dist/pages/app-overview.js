@@ -79,6 +79,7 @@ export default function AppOverview({ app }) {
             app.replicas > 1 && ['Containers', `${app.running} of ${app.replicas} run`],
             app.sleep_after_minutes != null && ['Sleeps', html`after ${app.sleep_after_minutes} min without a request${app.kept_awake ? html`<div class="dim">but ${app.kept_awake}</div>` : null}`],
             ['Volumes', app.mounts.length ? plural(app.mounts.length, 'volume') : 'none'],
+            ['Deploying', app.stops_first ? html`<span class="any">stops the old container first: ${app.stops_first}</span>` : 'the new container takes over while the old one serves'],
             ['Id', html`<span class="code-line"><code>${app.id}</code>${h(Copy, { text: app.id, label: 'Copy id' })}</span>`],
           ],
         }))}

@@ -12,6 +12,7 @@ import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from '../parts/field.js';
 import { may } from '../lib/rights.js';
 import { Files } from '../parts/files.js';
+import { hasServices } from '../parts/source.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {App['mounts'][number]} Mount */
@@ -33,6 +34,7 @@ export default function AppStorage({ app }) {
   const loose = (volumes.value.value ?? []).filter((one) => one.environment.id === app.environment.id && one.apps.length === 0);
   return html`<div class="stack">
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">Changes are live after the next deployment.</span>${may('developer') ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</div>` : null}
+    ${app.stops_first ? html`<p class="notice">${icon('info')}<span class="any">A deployment stops the old container before the new one starts, so for a moment nothing answers: ${app.stops_first}.</span></p>` : null}
     ${h(Panel, { title: 'Volumes', note: 'Data that outlives containers and releases', flush: true, actions: may('developer') ? html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Add volume</button>` : null },
       h(/** @type {typeof Table<Mount>} */ (Table), {
         label: 'Volumes', rows: app.mounts, keyOf: (one) => one.path, columns: [
@@ -61,6 +63,7 @@ function AddVolume({ app, volumes, close }) {
     ${h(TextField, { label: 'Volume', value: values.volume, set: form.set('volume'), mono: true, required: true, list: 'volumes-known', error: form.error('volume', 'name', 'mounts'), hint: known ? `Exists, ${bytes(known.bytes)}${known.apps.length ? `, also used by ${known.apps.map((one) => one.name).join(', ')}` : ''}` : 'A new volume of this name is made.' })}
     <datalist id="volumes-known">${volumes.map((one) => html`<option value=${one.name} />`)}</datalist>
     ${h(TextField, { label: 'Path in the container', value: values.path, set: form.set('path'), mono: true, required: true, placeholder: '/data', error: form.error('path') })}
+    ${values.read_only || app.stops_first || hasServices(app.source) ? null : html`<p class="hint">From then on a deployment stops the old container before the new one starts, since two must not write to a volume at once.</p>`}
     ${h(Switch, { label: 'Read only', on: values.read_only, set: form.set('read_only') })}
     ${h(FormProblem, { text: form.general(['volume', 'path', 'name', 'mounts']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Add volume' })}</footer></form>`;

@@ -1,10 +1,12 @@
 //! Apps as people see them: with their domains, volumes, state, and what is live.
 
-use crate::{cron::next_after, deployments, freezes, ground::Ground, observed::AppState, sight::of, sleeping::Ways, stacks};
+use crate::{
+    containers::why_stop_first, cron::next_after, deployer::Waits, deployments, freezes, ground::Ground, observed::AppState, sight::of, sleeping::Ways, stacks,
+};
 use std::collections::HashMap;
 use types::{
-    Actor, App, AppId, Deployment, Domain, Environment, Freeze, Frozen, HealthCheck, ImageWatch, Mount, OnNewImage, Project, Release,
-    Result, Source, Time, Volume,
+    Actor, App, AppId, Deployment, Domain, Environment, Freeze, Frozen, HealthCheck, ImageWatch, Mount, OnNewImage, Phase, Project,
+    Release, Result, Source, Time, Volume,
 };
 
 /// An app with what people want to see beside it.
@@ -32,6 +34,10 @@ pub struct AppView {
     pub release: Option<Release>,
     /// The newest.
     pub deployment: Option<Deployment>,
+    /// Why that has not begun yet.
+    pub waits: Option<Waits>,
+    /// Why a deployment stops the old container before it starts the new one.
+    pub stops_first: Option<String>,
     /// Its configuration differs from what is live.
     pub pending_changes: bool,
 }
@@ -117,6 +123,10 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
                 let next = |cron: &str| next_after(cron, &hours.zone, now).ok().flatten();
                 (next(&hours.start), next(&hours.stop))
             }),
+            waits: deployment
+                .as_ref()
+                .and_then(|deployment| ground.running.waits(&deployment.id).filter(|_| deployment.phase == Phase::Queued)),
+            stops_first: why_stop_first(&app, |id| volumes.get(id).map(|volume| volume.name.to_string())),
             state,
             state_detail,
             domains,

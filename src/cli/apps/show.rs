@@ -107,6 +107,7 @@ fn describe(app: &App, services: Option<&[Service]>, out: &Output) -> String {
     facts.maybe("Why", app.state_detail.clone());
     facts.maybe("Address", app.url.clone());
     facts.add("In", format!("{}, {}", app.project.name, app.environment.name));
+    facts.maybe("Stops first", app.stops_first.clone());
     facts.add("Source", source_text(app));
     for (name, key) in [
         ("Folder", "folder"),
