@@ -335,6 +335,39 @@ async fn comment(panel: &TestPanel, peer: &Peer, number: u64, wanted: &str) -> V
     .await
 }
 
+/// One comment at each forge, by its own API: made, and written anew in place.
+#[tokio::test]
+async fn comments_at_each_forge() {
+    let panel = TestPanel::start().await;
+    let peer = Peer::start("forges.mjs", &[]).await;
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
+        .await
+        .expect(200);
+    for (number, kind) in (71..).zip(["github", "gitlab", "bitbucket", "gitea"]) {
+        let mut forge = json!({"name": kind, "kind": kind, "url": format!("{}/{kind}", peer.issuer), "token": TOKEN});
+        if kind == "bitbucket" {
+            forge["owner"] = "ada".into();
+        }
+        panel.post("/api/v1/forges", forge).await.expect(201);
+        let source = json!({"kind": "git", "forge": kind, "repository": "ada/blog", "branch": "main"});
+        panel
+            .create_app(json!({"name": kind, "source": source, "domains": [format!("{kind}.test")], "deploy": false}))
+            .await;
+        rules(&panel, kind, json!({"enabled": true})).await;
+        let hook = Hook::of(&panel, kind).await;
+        let fork = |action: &str, head: &str| request(action, number, &head.repeat(40), json!({"fork": true}));
+        assert_eq!(send(&panel, &hook, &fork("opened", "a")).await.0, "preview_waits");
+        let first = comment(&panel, &peer, number, "waits until somebody allows it").await;
+        assert!(first[0].starts_with(&format!("**Preview of {kind}**")), "{first:?}");
+        send(&panel, &hook, &fork("synchronize", "b")).await;
+        let both = comment(&panel, &peer, number, "`bbbbbbbbbb` comes from a fork").await;
+        assert_eq!(both.len(), 2, "written anew in place: {both:?}");
+        send(&panel, &hook, &fork("closed", "b")).await;
+        comment(&panel, &peer, number, "removed").await;
+    }
+}
+
 #[tokio::test]
 async fn docker_a_request_from_its_opening_to_its_end() {
     let repository = GitFixture::sample("hello");

@@ -67,7 +67,7 @@ impl Stand {
     }
 }
 
-async fn provision(owner: &Api, name: &str) -> (String, String) {
+pub async fn provision(owner: &Api, name: &str) -> (String, String) {
     let oidc = json!({"issuer": "https://id.example.com", "client_id": "panel"});
     provision_by(owner, name, oidc, json!(["example.com", "example.test"])).await
 }

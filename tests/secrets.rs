@@ -1,9 +1,13 @@
 //! Secrets go in and are used, and are found nowhere in the clear: not in answers, logs, events, metrics or on disk.
 
-use crate::deploy::{app_of, text};
+use crate::{
+    deploy::{app_of, text},
+    identity_providers::Peer,
+    scim,
+};
 use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
-use testkit::{GitFixture, GitServer, OWNER, TestPanel};
+use testkit::{GitFixture, GitServer, OWNER, TestPanel, eventually};
 
 /// Looks for the canaries, plain and in base64, in all files of a folder.
 fn found_below(folder: &Path, canaries: &[&str]) -> Vec<String> {
@@ -22,6 +26,115 @@ fn found_below(folder: &Path, canaries: &[&str]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Gives secrets to all that takes one beside an app's own variables. Answers them, and what was said to each.
+async fn given_elsewhere(panel: &TestPanel) -> (Vec<String>, Vec<(String, String)>) {
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let forges = Peer::start("forges.mjs", &[]).await;
+    let token = "forge-token-0123456789";
+    let canary = |of: &str| format!("{of}-canary-93e2-heron");
+    let given = [
+        (
+            "forge",
+            "/forges",
+            json!({"name": "gitea", "kind": "gitea", "url": format!("{}/gitea", forges.issuer), "token": token}),
+        ),
+        (
+            "refused forge",
+            "/forges",
+            json!({"name": "b", "kind": "gitea", "url": format!("{}/gitea", forges.issuer), "token": canary("refused")}),
+        ),
+        (
+            "registry",
+            "/registries",
+            json!({"server": "registry.test", "user": "ada", "password": canary("registry"), "unchecked": true}),
+        ),
+        (
+            "dns",
+            "/dns/providers",
+            json!({"name": "dns", "kind": "cloudflare", "credentials": {"token": canary("dns")}}),
+        ),
+        ("CI", "/ci/token", json!({"app": "hello", "id_token": canary("ci")})),
+        (
+            "sign-in",
+            "/session",
+            json!({"email": "bob@example.test", "password": canary("password")}),
+        ),
+    ];
+    let mut said = Vec::new();
+    for (what, path, body) in given {
+        said.push((what.to_owned(), owner.post(&format!("/api/v1{path}"), body).await.text()));
+    }
+    let mail = json!({"host": "127.0.0.1", "port": 9, "security": "start_tls", "user": "ada", "password": canary("mail"), "from": "panel@example.test"});
+    said.push(("mail".into(), owner.put("/api/v1/mail", mail).await.expect(200).text()));
+    let file = json!({"path": "/etc/key.pem", "content": canary("file"), "secret": true});
+    said.push(("file".into(), owner.put("/api/v1/apps/hello/files", file).await.expect(200).text()));
+    let rules = json!({"variables": [{"key": "PREVIEW_KEY", "value": canary("preview"), "secret": true}]});
+    said.push((
+        "preview".into(),
+        owner.patch("/api/v1/apps/hello/preview-rules", rules).await.expect(200).text(),
+    ));
+    let (_provider, scim) = scim::provision(&owner, "Example").await;
+    // A command that prints what it knows.
+    let job = json!({"name": "tell", "command": ["sh", "-c", "echo $KEY $DSN; echo $KEY | base64; exit 3"], "cron": "0 3 * * *"});
+    owner.post("/api/v1/apps/hello/jobs", job).await.expect(201);
+    let run = owner.post("/api/v1/apps/hello/jobs/tell/run", json!({})).await.expect(202).json();
+    let path = format!("/api/v1/runs/{}", text(&run, "id"));
+    eventually("the job ends", Duration::from_secs(60), || async {
+        (owner.get(&path).await.json()["phase"] == "failed").then_some(())
+    })
+    .await;
+    let log = owner.get(&format!("{path}/log")).await.expect(200).text();
+    assert!(log.contains("exited with code 3"), "{log}");
+    let mut canaries: Vec<String> = ["refused", "registry", "dns", "ci", "password", "mail", "file", "preview"]
+        .map(canary)
+        .into();
+    canaries.extend([token.to_owned(), scim]);
+    (canaries, said)
+}
+
+/// What every operation that reads answers, whatever it is, by the API's own description: so a new one is looked through too.
+async fn every_answer(panel: &TestPanel, deployment: &str) -> Vec<(String, String)> {
+    // Their work is to show secrets, to whoever may see them; the audit log says who did.
+    const REVEALING: [&str; 2] = ["/apps/{app}/variables/export", "/variables/export"];
+    let document = panel.get("/api/openapi.json").await.expect(200).json();
+    // The first thing of a list; what no list has is asked for all the same.
+    let first = async |path: &str| {
+        let list = panel.get(path).await.json();
+        list["items"][0]["id"].as_str().unwrap_or("absent").to_owned()
+    };
+    let mut seen = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let answers = &operations["get"]["responses"];
+        let is_stream = answers["101"].is_object() || answers["200"]["content"]["text/event-stream"].is_object();
+        if !answers.is_object() || is_stream || REVEALING.contains(&path.as_str()) {
+            continue;
+        }
+        let kind = path.split('/').nth(1).unwrap_or_default();
+        let id = match kind {
+            _ if !path.contains("{id}") => String::new(),
+            "deployments" => deployment.to_owned(),
+            "deliveries" | "runs" => first(&format!("/api/v1/apps/hello/{kind}")).await,
+            kind => first(&format!("/api/v1/{kind}")).await,
+        };
+        let mut filled = path
+            .replace("{app}", "hello")
+            .replace("{host}", "hello.test")
+            .replace("{number}", "1");
+        for (name, value) in [
+            ("{organization}", "default"),
+            ("{name}", "wordpress"),
+            ("{zone}", "test"),
+            ("{id}", id.as_str()),
+        ] {
+            filled = filled.replace(name, value);
+        }
+        assert!(!filled.contains('{'), "{path} needs a value here");
+        seen.push((filled.clone(), panel.get(&format!("/api/v1{filled}")).await.text()));
+    }
+    assert!(seen.len() > 80, "{}", seen.len());
+    seen
 }
 
 #[tokio::test]
@@ -104,7 +217,8 @@ async fn docker_a_secret_is_found_nowhere() {
     let percent = "canary%2F7d1f%2Bq%22%25%249-zebra";
     let escaped = "canary/7d1f+q\\\"%$9-zebra";
     let shared_encoded = &base64_of(shared)[..20];
-    let canaries = [
+    let (elsewhere, said) = given_elsewhere(&panel).await;
+    let mut canaries = vec![
         value,
         password,
         encoded_tail,
@@ -117,13 +231,20 @@ async fn docker_a_secret_is_found_nowhere() {
         "shared-canary%2F91ce%2B%26-lynx",
         "another-canary-77-moth",
     ];
-    let mut seen = vec![
+    canaries.extend(elsewhere.iter().map(String::as_str));
+    let mut seen: Vec<(String, String)> = [
         ("the answer", created.text()),
         ("the error", error),
         ("the circle", circle.text()),
         ("the preview", preview.text()),
         ("the restored", restored.text()),
-    ];
+    ]
+    .map(|(place, text)| (place.to_owned(), text))
+    .into();
+    seen.extend(said);
+    for id in [&deployment, &failing] {
+        seen.extend(every_answer(&panel, id).await);
+    }
     for path in [
         "/api/v1/apps",
         "/api/v1/apps/hello",
@@ -146,17 +267,17 @@ async fn docker_a_secret_is_found_nowhere() {
         "/api/v1/users",
         "/metrics",
     ] {
-        seen.push((path, panel.get(path).await.expect(200).text()));
+        seen.push((path.to_owned(), panel.get(path).await.expect(200).text()));
     }
     for id in [&deployment, &failing] {
-        seen.push(("a build log", panel.build_log(id).await));
+        seen.push(("a build log".to_owned(), panel.build_log(id).await));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     panel.stop().await;
-    seen.push(("what it printed", panel.printed()));
+    seen.push(("what it printed".to_owned(), panel.printed()));
     for (place, text) in &seen {
-        for canary in canaries {
-            assert!(!text.contains(canary), "{canary} is in {place}:\n{text}");
+        for canary in &canaries {
+            assert!(!text.contains(*canary), "{canary} is in {place}:\n{text}");
         }
     }
     let found = found_below(panel.data(), &canaries);
