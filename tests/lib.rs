@@ -22,6 +22,7 @@ mod catalogs;
 mod certificates;
 mod ci_trusts;
 mod cli;
+mod clones;
 mod compose;
 mod compose_reference;
 mod compose_source;

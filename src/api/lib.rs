@@ -16,6 +16,7 @@ mod bundle;
 mod catalogs;
 mod certificates;
 mod ci_trusts;
+mod clones;
 mod deployments;
 mod dns;
 mod docs;
@@ -333,6 +334,7 @@ type Operations = (
         template_updates::TemplateUpdatesApi,
         app_jobs::AppJobsApi,
         previews::PreviewsApi,
+        clones::ClonesApi,
         freezes::FreezesApi,
     ),
 );
@@ -406,6 +408,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
             template_updates::TemplateUpdatesApi(panel()),
             app_jobs::AppJobsApi(panel()),
             previews::PreviewsApi(panel()),
+            clones::ClonesApi(panel()),
             freezes::FreezesApi(panel()),
         ),
     )

@@ -18,7 +18,9 @@ mod certifier;
 mod challenges;
 mod ci_trusts;
 mod ci_workflow;
+mod clones;
 mod containers;
+mod copies;
 mod countries;
 mod crash_loops;
 mod cron;
@@ -125,6 +127,7 @@ pub use catalogs::{Catalogs, NewCatalog, NewPlace};
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
 pub use ci_trusts::{CiToken, CiTrustView, CiTrustWish, CiTrusts};
+pub use clones::{CloneAppWish, ClonePlan, CloneValue, CloneWish, Cloner, Clones, PlannedApp, PlannedSecret, PlannedVolume, SecretBecomes};
 pub use data_copies::DataPlan;
 pub use deployer::{Deployer, Waits};
 pub use deployments::{DeploymentView, Deployments, Wanted};
@@ -237,6 +240,7 @@ pub struct Panel {
     pub scim: Scim,
     pub security: SecurityService,
     pub projects: Projects,
+    pub clones: Clones,
     pub quotas: Quotas,
     pub apps: Apps,
     pub trash: Trash,
@@ -341,6 +345,7 @@ impl Panel {
             ci_trusts: CiTrusts::new(ground.clone(), identity.clone()),
             access: identity,
             projects: Projects::new(ground.clone()),
+            clones: Clones::new(ground.clone()),
             quotas: Quotas::new(ground.clone()),
             apps: Apps::new(ground.clone()),
             trash: Trash::new(ground.clone()),
@@ -408,6 +413,8 @@ impl Panel {
             quotas: ground.wakes.quotas.clone(),
             previewer: Previewer::new(ground.clone()),
             previews: ground.wakes.previews.clone(),
+            cloner: Cloner::new(ground.clone()),
+            clones: ground.wakes.clones.clone(),
             catalogs: CatalogReader::new(ground.clone(), self.shelves.clone()),
             notices: Notices::new(self.access.clone(), ground.clone()),
             postman: Postman::new(ground.clone()),
@@ -460,6 +467,8 @@ pub struct PanelJobs {
     pub quotas: jobs::Wake,
     pub previewer: Previewer,
     pub previews: jobs::Wake,
+    pub cloner: Cloner,
+    pub clones: jobs::Wake,
     pub catalogs: CatalogReader,
     pub notices: Notices,
     pub postman: Postman,

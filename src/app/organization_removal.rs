@@ -331,6 +331,7 @@ fn forgotten(ground: &Ground, id: &OrganizationId) -> Result<Batch> {
     without!(batch, store.image_watches, one => one.organization == *id);
     without!(batch, store.preview_rules, one => one.organization == *id);
     without!(batch, store.previews, one => one.organization == *id);
+    without!(batch, store.clones, one => one.organization == *id);
     without!(batch, store.job_runs, one => one.organization == *id);
     without!(batch, store.quotas, one => one.organization == *id);
     without!(batch, store.meters, one => one.organization == *id);
@@ -420,7 +421,7 @@ mod tests {
             organizations projects environments users sessions second_factors devices passkeys tokens identity_providers
             external_identities invitations roles teams grants memberships apps variables variable_versions registries forges forge_reports
             catalogs catalog_texts releases deployments domains streams certificates shared_certificates dns_providers uploads app_jobs
-            job_runs known_countries provisionings scim_users scim_groups ci_trusts image_watches preview_rules previews freezes quotas meters webhooks deliveries volumes networks events letters password_resets
+            job_runs known_countries provisionings scim_users scim_groups ci_trusts image_watches preview_rules previews clones freezes quotas meters webhooks deliveries volumes networks events letters password_resets
         )
     }
 

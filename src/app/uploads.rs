@@ -217,6 +217,15 @@ pub(crate) async fn sweep(ground: &Ground, app: &App) -> Result<usize> {
     Ok(over.len())
 }
 
+/// Keeps the same archive once more under another id, for another app. The file takes no room of its own.
+pub(crate) async fn keep_again(ground: &Ground, old: &UploadId, new: &UploadId) -> Result<()> {
+    let (from, to) = (place(ground, old), place(ground, new));
+    if !from.is_file() {
+        return Err(Error::busy("what was uploaded is gone; upload it again"));
+    }
+    tokio::fs::hard_link(&from, &to).await.doing("keeping an upload for another app")
+}
+
 pub(crate) async fn remove_file(ground: &Ground, id: &UploadId) {
     match tokio::fs::remove_file(place(ground, id)).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!("removing {id}: {}", report(&error)),

@@ -3,7 +3,7 @@
 mod levels;
 mod references;
 
-pub(crate) use levels::{effective, of_service};
+pub(crate) use levels::{effective, of_service, own_variables};
 
 use crate::{
     apps::{find_app, not_trashed},
@@ -12,7 +12,7 @@ use crate::{
     ground::Ground,
     releases::Difference,
 };
-use levels::{Kept, Owner, above, check_circles, find_owner, of_app, own_variables};
+use levels::{Kept, Owner, above, check_circles, find_owner, of_app};
 use references::{Given, Level};
 use std::{collections::BTreeMap, sync::Arc};
 use store::{Batch, Stored};
@@ -544,7 +544,7 @@ fn check_text(key: &VariableKey, value: &Secret, scope: VariableScope, secret: b
     ))
 }
 
-fn seal_value(ground: &Ground, key: &VariableKey, value: &Secret) -> Result<types::Sealed> {
+pub(crate) fn seal_value(ground: &Ground, key: &VariableKey, value: &Secret) -> Result<types::Sealed> {
     if value.expose().len() > VALUE_BYTES {
         return Err(Error::invalid(
             key.as_str(),

@@ -36,6 +36,7 @@ mod catalog_search;
 mod catalog_sources;
 mod certificates;
 mod ci_trusts;
+mod clones;
 mod commands;
 mod completions;
 mod config;

@@ -1,7 +1,7 @@
 //! `serverkit project …`: projects and their environments.
 
 use crate::{
-    ask,
+    ask, clones,
     commands::Context,
     failure::{Failure, Result},
     lists::{self, Listed},
@@ -28,6 +28,16 @@ pub enum Command {
     AddEnvironment(Environment),
     /// Delete an environment that has no apps
     DeleteEnvironment(Environment),
+    /// Make an environment from another one: staging from production
+    ///
+    /// Its apps are made anew with their source, variables, files, limits, health checks, jobs and the policies of their domains; domains
+    /// get new names, and volumes are empty unless --with-data copies what is in them. It is made as a whole or not at all, then deployed.
+    /// Files of a running database are not of one moment: stop it, or let --stop stop it for the copy and start it again.
+    CloneEnvironment(Box<clones::Create>),
+    /// List what is and was made from other environments, and how it fares
+    Clones(clones::List),
+    /// Take back an environment that is being made; nothing of it is left
+    CancelClone(clones::Cancel),
 }
 
 #[derive(Debug, Args)]
@@ -85,14 +95,12 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 format!("environment {} of {} is made", answer.value.name, project.name)
             })
         }
+        Command::CloneEnvironment(args) => clones::create(context, *args).await,
+        Command::Clones(args) => clones::list(context, args).await,
+        Command::CancelClone(args) => clones::cancel(context, args).await,
         Command::DeleteEnvironment(args) => {
             let project = find(&client, &args.project).await?;
-            let found = project
-                .environments
-                .iter()
-                .find(|each| each.name == args.name || each.id == args.name);
-            let environment =
-                found.ok_or_else(|| Failure::not_found(format!("{} has no environment named `{}`", project.name, args.name)))?;
+            let environment = environment(&project, &args.name)?;
             ask::confirm(
                 &format!("This deletes the environment {} of {}", environment.name, project.name),
                 context.globals.yes,
@@ -109,8 +117,15 @@ async fn all(client: &Client) -> Result<Listed<Project>> {
     lists::all(async |cursor| client.ask(client.project_list(cursor, lists::LIMIT)).await).await
 }
 
+/// By name or id.
+pub fn environment<'a>(project: &'a Project, called: &str) -> Result<&'a client::types::Named> {
+    let mut all = project.environments.iter();
+    let found = all.find(|each| each.name == called || each.id == called);
+    found.ok_or_else(|| Failure::not_found(format!("{} has no environment named `{called}`", project.name)))
+}
+
 /// The API knows projects by id; people know them by name.
-async fn find(client: &Client, called: &str) -> Result<Project> {
+pub async fn find(client: &Client, called: &str) -> Result<Project> {
     let found = all(client)
         .await?
         .items

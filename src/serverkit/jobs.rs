@@ -22,6 +22,7 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start(jobs.image_watcher, seconds(15)); // newer images at registries, each at its own interval
     runner.start_with(jobs.quota_keeper, seconds(60), &jobs.quotas); // disk and traffic that quotas count
     runner.start_with(jobs.previewer, seconds(5), &jobs.previews); // previews of pull requests, and their comments
+    runner.start_with(jobs.cloner, seconds(2), &jobs.clones); // environments that are made from others
     runner.start(jobs.job_runner, seconds(1)); // commands of apps that are due
     runner.start(jobs.timetable, seconds(5)); // apps that have hours, pushes that a freeze held
     runner.start(jobs.sleeper, seconds(5)); // apps that nobody uses go to sleep

@@ -42,6 +42,7 @@ mod apps;
 mod catalogs;
 mod certificates;
 mod ci_trusts;
+mod clones;
 mod countries;
 mod deployments;
 mod dns;

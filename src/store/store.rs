@@ -269,6 +269,8 @@ collections! {
     preview_rules: types::PreviewRules,
     /// By `<app>/<number>`. Claim: the environment that was made for it.
     previews: types::Preview,
+    /// By id.
+    clones: types::EnvironmentClone,
     /// Claim: `<environment>/<name>`.
     volumes: Volume,
     /// By environment. Claim: the subnet.

@@ -81,6 +81,7 @@ ids! {
     DeploymentId = "dep";
     FreezeId = "frz";
     CiTrustId = "cit";
+    CloneId = "cln";
     JobId = "job";
     RunId = "run";
     VolumeId = "vol";

@@ -14,6 +14,7 @@ mod builds;
 mod catalogs;
 mod certificates;
 mod ci_trusts;
+mod clones;
 mod containers;
 mod countries;
 mod deployments;
@@ -79,6 +80,7 @@ pub use builds::{BuildCache, BuildWish, Buildable, CacheRecord, DeployCommands, 
 pub use catalogs::{Catalog, CatalogPlace, CatalogReading, CatalogTexts, TemplateName};
 pub use certificates::*;
 pub use ci_trusts::{CiTrust, CiUse};
+pub use clones::{ClonePhase, CloneStep, ClonedApp, ClonedVolume, EnvironmentClone};
 pub use containers::*;
 pub use countries::KnownCountries;
 pub use deployments::{Cause, Commit, Deployment, Phase, Step};

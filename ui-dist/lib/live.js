@@ -70,9 +70,8 @@ export async function startLive() {
   const soonApps = gather(() => { loadApps(); }, 200);
   const soonApp = gather(refreshApp, 150);
   // What others do moves the queue on; the panel looks at it a moment later.
-  const laterQueued = gather(() => { for (const one of running.value) if (one.phase === 'queued') refreshDeployment(one.id); }, 1000);
-  on('deployment_moved', ({ data }) => { const id = deploymentOf(data); if (id) soonDeployment(id); laterQueued('all'); });
-  for (const kind of ['app_created', 'app_trashed', 'app_restored', 'app_removed', 'project_changed', 'freeze_changed', 'reconnected']) on(kind, () => soonApps('all'));
+  const laterQueued = gather(() => { for (const one of running.value) if (one.phase === 'queued') refreshDeployment(one.id); }, 1000);  on('deployment_moved', ({ data }) => { const id = deploymentOf(data); if (id) soonDeployment(id); laterQueued('all'); });
+  for (const kind of ['app_created', 'app_trashed', 'app_restored', 'app_removed', 'project_changed', 'environment_cloned', 'freeze_changed', 'reconnected']) on(kind, () => soonApps('all'));
   for (const kind of ['app_changed', 'app_state_changed', 'app_asleep', 'app_awake', 'wake_failed', 'deployments_locked', 'newer_image_found', 'variables_changed', 'domain_added', 'domain_removed', 'certificate_issued']) {
     on(kind, ({ data }) => { const id = appOf(data); if (id) soonApp(id); });
   }

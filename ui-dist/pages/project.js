@@ -13,6 +13,7 @@ import { Empty, Failed, Loading } from '../parts/empty.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { may } from '../lib/rights.js';
+import { Clones, cloneEnvironment } from '../parts/clones.js';
 import { QuotaBars, editQuota, useQuotas } from '../parts/quota.js';
 import { appColumns } from './apps.js';
 import { editProject } from './projects.js';
@@ -21,7 +22,7 @@ import { editProject } from './projects.js';
 
 /** @param {{ params: Record<string, string> }} props */
 export default function ProjectPage({ params }) {
-  const found = useResource('projects', api.projectList, ['project_changed', 'project_removed', 'app_created', 'app_trashed']);
+  const found = useResource('projects', api.projectList, ['project_changed', 'project_removed', 'app_created', 'app_trashed', 'environment_cloned']);
   const volumes = useResource('volumes', api.volumeList).value.value;
   const quotas = useQuotas();
   const list = found.value.value;
@@ -45,11 +46,12 @@ export default function ProjectPage({ params }) {
     ] })}` : null,
   })}
     ${quota && isBounded ? h(Panel, { title: 'Quota', note: 'What its apps may take together', actions: quota.changeable ? html`<button type="button" class="btn ghost small" onClick=${setQuota}>Change</button>` : null }, h(QuotaBars, { quota })) : null}
+    ${h(Clones, { key: project.id, project: project.id, changed: found.load })}
     ${project.environments.map((environment) => {
       const here = mine?.filter((app) => app.environment.id === environment.id);
       const kept = (volumes ?? []).filter((one) => one.environment.id === environment.id);
       const size = kept.reduce((sum, one) => sum + (one.bytes ?? 0), 0);
-      return h(Panel, { key: environment.id, title: environment.name, flush: true, actions: html`<a class="btn ghost small" href=${`/projects/${project.id}/variables/${environment.id}`}>Variables</a><span class="faint small num hide-phone">${kept.length ? `${plural(kept.length, 'volume')}, ${bytes(size)}` : ''}</span>${can && project.environments.length > 1 ? h(Menu, { label: `Actions for ${environment.name}`, class: 'btn ghost small square', items: [{ label: 'Delete environment…', icon: 'trash-2', tone: 'danger', run: () => confirm({ title: `Delete ${environment.name}?`, text: here?.length ? `It still has ${plural(here.length, 'app')}; delete those first.` : 'Its network goes.', action: 'Delete environment', run: () => api.environmentDelete(environment.id) }).then((done) => { if (done) found.load(); }) }] }) : null}` },
+      return h(Panel, { key: environment.id, title: environment.name, flush: true, actions: html`<a class="btn ghost small" href=${`/projects/${project.id}/variables/${environment.id}`}>Variables</a><span class="faint small num hide-phone">${kept.length ? `${plural(kept.length, 'volume')}, ${bytes(size)}` : ''}</span>${can && here?.length ? html`<button type="button" class="btn ghost small" onClick=${() => cloneEnvironment(environment, here).then((made) => { if (made) found.load(); })}>${icon('copy')}Clone…</button>` : null}${can && project.environments.length > 1 ? h(Menu, { label: `Actions for ${environment.name}`, class: 'btn ghost small square', items: [{ label: 'Delete environment…', icon: 'trash-2', tone: 'danger', run: () => confirm({ title: `Delete ${environment.name}?`, text: here?.length ? `It still has ${plural(here.length, 'app')}; delete those first.` : 'Its network goes.', action: 'Delete environment', run: () => api.environmentDelete(environment.id) }).then((done) => { if (done) found.load(); }) }] }) : null}` },
         h(/** @type {typeof Table<App>} */ (Table), { label: `Apps in ${environment.name}`, columns: appColumns().filter((column) => column.id !== 'project').map((column) => ({ ...column, optional: false })), rows: here, keyOf: (app) => app.id, href: (app) => appPath(app), sort: { id: 'name' },
           empty: h(Empty, { icon: 'box', title: `No apps in ${environment.name}`, small: true, action: can ? html`<a class="btn" href=${`/apps/new?project=${project.id}`}>${icon('plus')}New app</a>` : null }) }));
     })}

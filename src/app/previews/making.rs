@@ -5,16 +5,15 @@
 use super::rules::host_of;
 use crate::{
     apps::settled,
-    containers::must_be_here,
+    copies::{self, Twins, copy_of},
     deployments::{self, Wanted, moved},
     domains::insert_domain,
     freezes,
     ground::Ground,
-    projects, quotas, releases, trash,
-    variables::{self, VariableChange, variables_of},
-    volumes::new_volume,
+    projects, quotas,
+    variables::{VariableChange, variables_of},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use store::{Batch, Stored};
 use types::{
     Actor, App, AppId, Cause, DesiredState, Environment, Error, GitRef, Mount, Phase, Preview, PreviewData, PreviewRules, PreviewState,
@@ -98,27 +97,12 @@ async fn copy_data(ground: &Ground, from: &AppId, to: &App) -> Result<()> {
     let from = from
         .ok_or_else(|| Error::busy("the app whose data it should get is gone; choose another one"))?
         .value;
-    let containers = ground.node.containers().await?;
-    let runs = containers
-        .iter()
-        .any(|container| container.owner.app == from.id && container.state.is_running());
-    if runs || from.desired == DesiredState::Running {
-        return Err(Error::busy(format!(
-            "the data of `{}` is copied only while it is stopped: the files of a running database are not of one moment",
-            from.name
-        )));
+    if from.desired == DesiredState::Running && from.release.is_some() {
+        return Err(copies::runs(from.name.as_str()));
     }
-    let live = from.release.as_ref().map(|id| releases::find(ground, id)).transpose()?.flatten();
-    let image = live.map(|release| release.image);
-    let image = image.ok_or_else(|| Error::busy(format!("`{}` was never deployed, so it has no data", from.name)))?;
+    copies::must_be_still(ground, std::slice::from_ref(&from)).await?;
     for (old, new) in pairs(&from, to) {
-        let Some(volume) = ground.store.volumes.find(old.as_str())? else {
-            continue;
-        };
-        if ground.node.volume_exists(&volume.engine_name).await? {
-            let new = must_be_here(ground, &new).await?;
-            ground.node.volume_copy(&volume.engine_name, &new, &image).await?;
-        }
+        copies::copy_volume(ground, &from, &old, &new).await?;
     }
     Ok(())
 }
@@ -193,7 +177,7 @@ async fn make(ground: &Ground, rules: &PreviewRules, of: &App, mut stored: Store
         created_at: now,
     };
     let mut batch = Batch::new().insert(environment.clone());
-    let mut app = copy_of(ground, of, &environment, stored.request.fork);
+    let mut app = small_copy(ground, of, &environment, stored.request.fork);
     point(&mut app.source, &stored.request)?;
     app.limits.memory_bytes = rules.memory_bytes.unwrap_or(app.limits.memory_bytes);
     app.limits.cpu_millis = rules.cpu_millis.unwrap_or(app.limits.cpu_millis);
@@ -208,7 +192,7 @@ async fn make(ground: &Ground, rules: &PreviewRules, of: &App, mut stored: Store
         Some(wish) => {
             let from = ground.store.apps.find(wish.app.as_str())?.filter(|from| from.trashed_at.is_none());
             let from = from.ok_or_else(|| Error::busy("the app that is its database is gone; choose another one"))?;
-            Some((copy_of(ground, &from, &environment, false), from.value))
+            Some((small_copy(ground, &from, &environment, false), from.value))
         }
     };
     let mut given = Given::new(ground, rules, &environment, stored.request.fork)?;
@@ -216,21 +200,23 @@ async fn make(ground: &Ground, rules: &PreviewRules, of: &App, mut stored: Store
         given.add_database(ground, from, copy)?;
     }
     given.add(ground, of, &app)?;
-    let mounts = mounts_of(ground, of, &environment)?;
-    for volume in mounts.made {
-        batch = batch.insert(volume);
+    let mut twins = Twins::new(ground, &environment);
+    // Those of a stack are settled when its file is read.
+    if of.source.stack().is_none() {
+        twins.give(of, &mut app)?;
     }
-    app.mounts = mounts.mounts;
     stored.database = None;
     let mut beside = None;
     if let Some((mut copy, from)) = database {
-        let made = database_volumes(ground, &from, &mut copy, &environment, given.changes(ground)?)?;
-        for volume in made {
+        for volume in database_volumes(ground, &from, &mut copy, &mut twins, given.changes(ground)?)? {
             batch = batch.insert(volume);
         }
         stored.database = Some(copy.id.clone());
         batch = batch.insert(copy.clone());
         beside = Some(copy);
+    }
+    for (_, volume) in twins.made {
+        batch = batch.insert(volume);
     }
     for variable in given.variables {
         batch = batch.insert(variable);
@@ -267,58 +253,16 @@ fn environment_name(ground: &Ground, of: &App, number: u64) -> Result<Slug> {
     names.find(|name| !taken.contains(name)).expect("the numbers do not end").parse()
 }
 
-/// The same app in another environment, as if nothing was ever done with it. Volumes and variables are others' business.
-fn copy_of(ground: &Ground, of: &App, environment: &Environment, fork: bool) -> App {
-    let now = ground.world.now();
+/// A copy in one container, without what only production needs.
+fn small_copy(ground: &Ground, of: &App, environment: &Environment, fork: bool) -> App {
+    let copy = copy_of(ground, of, environment);
     App {
-        id: ground.world.id(),
-        environment: environment.id.clone(),
-        mounts: Vec::new(),
         files: of.files.iter().filter(|file| !file.secret && !fork).cloned().collect(),
         keep_releases: 1,
-        halted: None,
-        asleep: None,
-        desired: DesiredState::Running,
         replicas: 1,
         hours: None,
-        release: None,
-        last_deployment: None,
-        deployments: 0,
-        variables_version: 0,
-        created_at: now,
-        updated_at: now,
-        lock: None,
-        trashed_at: None,
-        ..of.clone()
+        ..copy
     }
-}
-
-struct Mounts {
-    mounts: Vec<Mount>,
-    made: Vec<Volume>,
-}
-
-/// An empty volume of the same name for each of the app's.
-fn mounts_of(ground: &Ground, of: &App, environment: &Environment) -> Result<Mounts> {
-    let (mut mounts, mut made, mut twins) = (Vec::new(), Vec::new(), HashMap::new());
-    // Those of a stack are settled when its file is read.
-    for mount in of.mounts.iter().filter(|_| of.source.stack().is_none()) {
-        if !twins.contains_key(&mount.volume) {
-            let Some(volume) = ground.store.volumes.find(mount.volume.as_str())? else {
-                continue;
-            };
-            let twin = new_volume(ground, environment, volume.name.clone());
-            twins.insert(mount.volume.clone(), twin.id.clone());
-            made.push(twin);
-        }
-        if let Some(twin) = twins.get(&mount.volume) {
-            mounts.push(Mount {
-                volume: twin.clone(),
-                ..mount.clone()
-            });
-        }
-    }
-    Ok(Mounts { mounts, made })
 }
 
 /// Volumes of the copy of a database: empty ones, into which a copy of the data may come later.
@@ -326,21 +270,12 @@ fn database_volumes(
     ground: &Ground,
     from: &App,
     copy: &mut App,
-    environment: &Environment,
+    twins: &mut Twins<'_>,
     changes: Vec<VariableChange>,
 ) -> Result<Vec<Volume>> {
-    if let Source::Compose(source) = &mut copy.source {
-        source.setup.volumes.clear();
-        if let Some(installed) = &mut source.template {
-            installed.before = None;
-            installed.detached.clear();
-            installed.greeted = true;
-        }
-        return settled(ground, &Actor::system(copy.organization.clone()), copy, environment, &changes, None);
-    }
-    let mounts = mounts_of(ground, from, environment)?;
-    copy.mounts = mounts.mounts;
-    Ok(mounts.made)
+    twins.give(from, copy)?;
+    let actor = Actor::system(copy.organization.clone());
+    settled(ground, &actor, copy, twins.environment, &changes, None)
 }
 
 /// The variables of a preview, as they are gathered.
@@ -446,22 +381,11 @@ impl<'a> Given<'a> {
 pub(crate) async fn remove(ground: &Ground, mut stored: Stored<Preview>) -> Result<bool> {
     if let Some(id) = stored.environment.clone() {
         let own = |app: &Stored<App>| app.environment == id;
-        for app in ground.store.apps.list()?.iter().filter(|app| own(app)) {
-            if app.trashed_at.is_none() {
-                trash::put_away(ground, &app.id).await?;
-            }
+        let apps: Vec<AppId> = ground.store.apps.list()?.into_iter().filter(own).map(|app| app.value.id).collect();
+        if !copies::remove_apps(ground, &apps).await? {
+            return Ok(false);
         }
-        let apps: Vec<App> = ground.store.apps.list()?.into_iter().filter(own).map(|app| app.value).collect();
-        for app in &apps {
-            let all = ground.store.deployments.prefix(&format!("{}/", app.id))?;
-            if all.iter().any(|one| !one.phase.is_final() || ground.running.has(&one.id)) {
-                return Ok(false);
-            }
-        }
-        for app in &apps {
-            trash::purge(ground, app, true).await?;
-        }
-        remove_environment(ground, &id).await?;
+        copies::remove_environment(ground, &id).await?;
     }
     if let Some(host) = &stored.host
         && let Some(certificate) = ground.store.certificates.find(host.as_str())?
@@ -482,22 +406,4 @@ pub(crate) async fn remove(ground: &Ground, mut stored: Stored<Preview>) -> Resu
     ground.wake_reconcile();
     ground.wake_certificates();
     Ok(true)
-}
-
-/// Its volumes, its network and what was recorded of it.
-async fn remove_environment(ground: &Ground, id: &types::EnvironmentId) -> Result<()> {
-    let store = &ground.store;
-    for volume in store.volumes.list()?.iter().filter(|volume| volume.environment == *id) {
-        ground.node.volume_remove(&volume.engine_name).await?;
-        store.volumes.remove(volume.id.as_str()).await?;
-    }
-    if let Some(network) = store.networks.find(id.as_str())? {
-        ground.node.network_remove(&network.name).await?;
-        store.commit(Batch::new().remove(&network)).await?;
-    }
-    if let Some(environment) = store.environments.find(id.as_str())? {
-        let batch = projects::forget_freezes(store, id, Batch::new().remove(&environment))?;
-        store.commit(variables::forget(ground, batch, &format!("{id}/"))?).await?;
-    }
-    Ok(())
 }

@@ -1,0 +1,88 @@
+// An environment from another one in a real browser: the wishes, the plan with what stands in its way, secrets that are asked for, and how it goes on.
+// There is no engine here, so nothing is deployed and no data copied; the plan and the refusals are looked at.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { launch, violations, watch } from './browser.mjs';
+import { binary, startPanel } from './panel.mjs';
+
+const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
+const shots = process.env.SERVERKIT_SHOTS;
+
+/** @type {Awaited<ReturnType<typeof startPanel>>} */
+let panel;
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {import('playwright-core').Page} */
+let page;
+/** @type {string[]} */
+let wrong = [];
+
+before(async () => {
+  if (skip) return;
+  panel = await startPanel();
+  browser = await launch(panel.url);
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
+  page = await context.newPage();
+  wrong = watch(page, { allow: [/40[1349]|422|503/] });
+  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password: 'seven quiet otters swim north' } });
+  assert.equal(made.status(), 201);
+}, { timeout: 90_000 });
+after(async () => { await browser?.close(); await panel?.stop(); });
+
+/** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
+async function look(name) {
+  await page.mouse.move(0, 0);
+  for (const theme of /** @type {const} */ (['dark', 'light'])) {
+    for (const width of [1280, 390]) {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+      await page.setViewportSize({ width, height: 900 });
+      await page.evaluate(() => scrollTo(0, 0));
+      await sleep(120);
+      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
+      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+/** As the page itself asks. @param {'post' | 'patch'} verb @param {string} path @param {unknown} body @returns {Promise<any>} */
+const ask = (verb, path, body) => page.evaluate(async ([how, to, data]) => { const calls = await import(/** @type {any} */ ('/lib/api.js')); return calls[/** @type {string} */ (how)](to, data); }, /** @type {[string, string, unknown]} */ ([verb, path, body]));
+
+test('from the button to a new environment', { skip, timeout: 120_000 }, async () => {
+  await page.goto(panel.url);
+  await page.waitForSelector('h1');
+  await ask('patch', '/settings', { apps_domain: 'apps.example.test' });
+  const image = (/** @type {string} */ name) => ({ name, domains: [`${name}.test`], deploy: false, source: { kind: 'image', reference: 'nginx:1.27' }, mounts: [{ volume: `${name}-data`, path: '/data' }], variables: [{ key: 'COLOR', value: 'red' }, { key: 'TOKEN', value: `of-${name}-alone`, secret: true }] });
+  const blog = await ask('post', '/apps', image('blog'));
+  await ask('post', '/apps', image('wiki'));
+  await page.goto(`${panel.url}/projects/${blog.project.id}`);
+  await page.getByRole('button', { name: 'Clone…' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('It is made as a whole or not at all').waitFor();
+  await dialog.locator('label.switch', { hasText: 'With a copy of the data' }).click();
+  await dialog.getByText('Stop what writes while it is copied').waitFor();
+  await look('clone-wishes');
+  await dialog.locator('label.switch', { hasText: 'With a copy of the data' }).click();
+  await dialog.getByLabel('Name', { exact: true }).fill('production');
+  await dialog.getByRole('button', { name: 'Show the plan' }).click();
+  await dialog.getByText('production is taken', { exact: false }).or(dialog.locator('.problem')).first().waitFor();
+  assert.ok(await dialog.getByRole('button', { name: 'Make production' }).isDisabled(), 'what stands in its way is said first');
+  await dialog.getByRole('button', { name: 'Back' }).click();
+  await dialog.getByLabel('Name', { exact: true }).fill('staging');
+  await dialog.locator('label.switch', { hasText: 'Deploy the apps at once' }).click();
+  await dialog.getByRole('button', { name: 'Show the plan' }).click();
+  await dialog.getByText('blog-staging.apps.example.test', { exact: false }).waitFor();
+  await dialog.getByLabel('TOKEN of blog', { exact: false }).first().fill('of staging');
+  await dialog.getByText('Not copied').click();
+  await look('clone-plan');
+  await dialog.getByRole('button', { name: 'Make staging' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: 'staging', exact: true }).waitFor();
+  await page.getByRole('table', { name: 'Apps in staging' }).or(page.getByLabel('Apps in staging')).first().getByText('wiki').first().waitFor();
+  await look('clone-made');
+  assert.deepEqual(wrong, []);
+});
