@@ -557,6 +557,122 @@ async fn docker_a_preview_with_a_copy_of_data() {
     assert_eq!(volumes.len(), 1, "{volumes:?}");
 }
 
+/// Nobody pushes for longer than the rules say: it goes by itself, with all that it has.
+#[tokio::test]
+async fn docker_a_preview_that_nobody_pushes_to_goes() {
+    let mut panel = TestPanel::docker().await;
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
+        .await
+        .expect(200);
+    let repository = GitFixture::sample("hello");
+    panel.live_app(app_of("blog", &repository)).await;
+    let hook = Hook::of(&panel, "blog").await;
+    rules(&panel, "blog", json!({"enabled": true, "days": 2})).await;
+    let before = objects(&panel).await;
+    repository.git(&["checkout", "-q", "-b", "change-7"]);
+    let head = repository.edit("app.py", "\"one\"", "\"seven\"");
+    assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
+    let one = live(&panel, "blog", 7, &head).await;
+    assert_eq!(one["days_left"], 2, "{one}");
+    panel.start_again_with(|options| options.clock(Some("+26h"))).await;
+    let later = panel.get("/api/v1/apps/blog/previews/7").await.expect(200).json();
+    assert_eq!((&later["days_left"], &later["state"]), (&json!(1), &json!("up")), "{later}");
+    panel.start_again_with(|options| options.clock(Some("+50h"))).await;
+    let gone = preview(&panel, "blog", 7, "gone", |one| one["state"] == "gone").await;
+    assert!(text(&gone, "why").contains("nothing was pushed for 2 days"), "{gone}");
+    eventually_ok("nothing is left on the engine", SOON, || async {
+        match objects(&panel).await {
+            now if now == before => Ok(()),
+            now => Err(format!("{:?}", now.symmetric_difference(&before).collect::<Vec<_>>())),
+        }
+    })
+    .await;
+}
+
+/// Production is stopped for a moment when the seed is made, and for no preview.
+#[tokio::test]
+async fn docker_previews_get_the_data_of_a_seed_while_production_runs() {
+    let panel = TestPanel::docker().await;
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
+        .await
+        .expect(200);
+    let repository = GitFixture::sample("hello");
+    panel.live_app(app_of("blog", &repository)).await;
+    let mut store = app_of("store", &repository);
+    store["mounts"] = json!([{"volume": "data", "path": "/data"}]);
+    panel.live_app(store).await;
+    panel.visit("store.test", "/write?file=/data/kept&text=precious").await.expect(200);
+    let wanted = ["project", "clone-environment", "default", "production", "seed", "--app", "store"];
+    let how = ["--with-data", "--stop", "--no-deploy", "--yes", "--wait"];
+    panel.cli(&[&wanted[..], &how[..]].concat()).await.expect(0);
+    let hook = Hook::of(&panel, "blog").await;
+    let database = json!({"enabled": true, "database": {"app": "store@seed", "data": "copy"}});
+    rules(&panel, "blog", database).await;
+    repository.git(&["checkout", "-q", "-b", "change-7"]);
+    let head = repository.edit("app.py", "\"one\"", "\"seven\"");
+    assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
+    live(&panel, "blog", 7, &head).await;
+    let apps = panel.list("/api/v1/apps").await;
+    let in_place = |place: &str| {
+        let found = apps
+            .iter()
+            .find(|app| app["name"] == "store" && app["environment"]["name"] == place);
+        found.unwrap_or_else(|| panic!("no store in {place}")).clone()
+    };
+    let name = containers(&in_place("blog-pr-7")).pop().expect("it runs");
+    assert_eq!(docker(&docker_host(), &["exec", &name, "cat", "/data/kept"]).unwrap(), "precious");
+    assert_eq!(containers(&in_place("production")).len(), 1, "production runs on");
+    assert_eq!(containers(&in_place("seed")).len(), 0, "the seed only keeps data");
+}
+
+/// Of an app of several services: each of them is held to the limits of the rules, whatever its file says.
+#[tokio::test]
+async fn docker_services_of_a_preview_keep_to_its_limits() {
+    const FILE: &str = "services:\n  web: {image: 'nginx:1.22', restart: always, ports: ['80'], stop_grace_period: 1s, deploy: {resources: {limits: {memory: 300m}}}}\n  cache: {image: 'redis:7', restart: always, stop_grace_period: 1s, deploy: {resources: {limits: {memory: 48m}}}}\n  idle: {image: 'redis:7', restart: always, stop_grace_period: 1s}\n";
+    let panel = TestPanel::docker().await;
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
+        .await
+        .expect(200);
+    let repository = GitFixture::of(&[("compose.yaml", FILE)]);
+    panel
+        .live_app(json!({
+            "name": "shop", "source": {"kind": "git", "url": repository.path(), "compose_file": ""}, "domains": ["shop.test"], "grace_seconds": 2,
+        }))
+        .await;
+    let hook = Hook::of(&panel, "shop").await;
+    rules(
+        &panel,
+        "shop",
+        json!({"enabled": true, "memory_bytes": 64 << 20, "cpu_millis": 250}),
+    )
+    .await;
+    repository.git(&["checkout", "-q", "-b", "change-7"]);
+    let head = repository.edit("compose.yaml", "300m", "310m");
+    assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
+    let one = live(&panel, "shop", 7, &head).await;
+    let mut held: Vec<(String, String)> = Vec::new();
+    for (service, id, _) in crate::compose::containers(&text(&one["app"], "id")) {
+        let format = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}";
+        held.push((
+            service,
+            docker(&docker_host(), &["inspect", "--format", format, &id])
+                .unwrap()
+                .trim()
+                .to_owned(),
+        ));
+    }
+    held.sort();
+    let expected = [("cache", 48 << 20), ("idle", 64 << 20), ("web", 64 << 20)];
+    let expected: Vec<(String, String)> = expected
+        .iter()
+        .map(|(name, memory)| ((*name).to_owned(), format!("{memory} 250000000")))
+        .collect();
+    assert_eq!(held, expected);
+}
+
 /// As the sample app shows bytes.
 fn plain(base64: &str) -> String {
     let decoding = std::process::Command::new("sh")

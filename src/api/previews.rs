@@ -101,7 +101,7 @@ pub struct PreviewRules {
     pub most: u32,
     /// One goes after so many days without a push.
     pub days: u32,
-    /// Null: as the app has.
+    /// Null: as the app has. Of an app of several services it holds for each of them, whatever its file says.
     pub memory_bytes: Option<u64>,
     /// Null: as the app has.
     pub cpu_millis: Option<u32>,
@@ -147,7 +147,8 @@ pub struct PreviewDatabase {
 pub enum PreviewData {
     /// Nothing, and its passwords are new: `${POSTGRES_PASSWORD}` in a variable of previews is the new one.
     Fresh,
-    /// What is in its volumes. It must be stopped: the files of a running database are not of one moment.
+    /// What is in its volumes. It must be stopped: the files of a running database are not of one moment. A clone of it without
+    /// deployments can be the seed, so that it runs on.
     Copy,
 }
 

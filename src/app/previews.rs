@@ -20,8 +20,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use store::Stored;
 use types::{
     Action, Actor, App, AppId, Decision, Deployment, EnvironmentId, Error, Fact, Host, Kind, Preview, PreviewApproval, PreviewData,
-    PreviewDatabase, PreviewRules, PreviewState, PreviewVariable, PullRequest, Result, Secret, Site, Source, VariableKey, VariableScope,
-    report,
+    PreviewDatabase, PreviewRules, PreviewState, PreviewVariable, PullRequest, Result, Secret, Site, Source, StackLimits, VariableKey,
+    VariableScope, report,
 };
 
 /// Of secrets and of variables.
@@ -602,6 +602,19 @@ pub(crate) fn shared_secrets(ground: &Ground, environment: &EnvironmentId) -> Re
     let rules = ground.store.preview_rules.find(preview.of.as_str())?;
     let rules = rules.filter(|_| !preview.request.fork);
     Ok(Some(rules.map(|rules| rules.value.secrets).unwrap_or_default()))
+}
+
+/// What each service of a previewed app may use at most, by its rules; `None`: it is no preview, or they say nothing.
+pub(crate) fn service_limits(ground: &Ground, app: &App) -> Result<Option<StackLimits>> {
+    let Some(preview) = of_environment(ground, &app.environment)?.filter(|preview| preview.app.as_ref() == Some(&app.id)) else {
+        return Ok(None);
+    };
+    let rules = ground.store.preview_rules.find(preview.of.as_str())?;
+    Ok(rules.map(|rules| StackLimits {
+        memory_bytes: rules.memory_bytes,
+        cpu_millis: rules.cpu_millis,
+        pids: None,
+    }))
 }
 
 /// What was decided of a request that came, and the record to keep.

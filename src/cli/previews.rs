@@ -100,10 +100,10 @@ pub struct Set {
     /// One goes after so many days without a push
     #[arg(long, value_name = "DAYS")]
     days: Option<u32>,
-    /// Memory of each, such as 256m; 0 for as much as the app
+    /// Memory of each, such as 256m; 0 for as much as the app. Of several services it is for each of them
     #[arg(long, value_parser = memory)]
     memory: Option<u64>,
-    /// Cores of each, such as 0.5; 0 for as many as the app
+    /// Cores of each, such as 0.5; 0 for as many as the app. Of several services they are for each of them
     #[arg(long, value_parser = cores)]
     cpus: Option<u32>,
     /// A variable of previews, in place of the app's own: KEY=VALUE or KEY@FILE
@@ -118,7 +118,7 @@ pub struct Set {
     /// Hand a secret variable of the app on to previews, save those of forks; once for each, '' for none
     #[arg(long = "give-secret", value_name = "KEY")]
     secrets: Option<Vec<String>>,
-    /// An app of the same environment that each preview gets a copy of; '' for none
+    /// An app of the same environment, or APP@ENVIRONMENT, that each preview gets a copy of; '' for none
     #[arg(long, value_name = "APP")]
     database: Option<String>,
     /// What is in the copy: nothing, or what is in the app's volumes, while it is stopped

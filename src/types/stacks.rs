@@ -210,6 +210,30 @@ impl StackLimits {
     }
 }
 
+impl Stack {
+    /// Holds each container of each service to these, where what its file says or `usual` is more. Answers whose limits became less.
+    pub fn hold_to(&mut self, most: &StackLimits, usual: &Limits) -> Vec<String> {
+        let mut held = Vec::new();
+        for service in &mut self.services {
+            let had = service.limits.or(usual);
+            let may = Limits {
+                memory_bytes: most.memory_bytes.map_or(had.memory_bytes, |most| most.min(had.memory_bytes)),
+                cpu_millis: most.cpu_millis.map_or(had.cpu_millis, |most| most.min(had.cpu_millis)),
+                pids: most.pids.map_or(had.pids, |most| most.min(had.pids)),
+            };
+            if may != had {
+                service.limits = StackLimits {
+                    memory_bytes: Some(may.memory_bytes),
+                    cpu_millis: Some(may.cpu_millis),
+                    pids: service.limits.pids.or(most.pids),
+                };
+                held.push(service.name.clone());
+            }
+        }
+        held
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackMount {
     pub from: MountFrom,
@@ -299,5 +323,40 @@ impl StackService {
     /// It has done its work when it ends.
     pub fn runs_once(&self) -> bool {
         matches!(self.restart, Restart::No | Restart::OnFailure { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_held_to_limits() {
+        let usual = Limits {
+            memory_bytes: 64,
+            cpu_millis: 500,
+            pids: 10,
+        };
+        let service = |name: &str, memory_bytes: Option<u64>| StackService {
+            name: name.into(),
+            limits: StackLimits {
+                memory_bytes,
+                ..StackLimits::default()
+            },
+            ..StackService::default()
+        };
+        let mut stack = Stack {
+            services: vec![service("big", Some(100)), service("small", Some(10)), service("usual", None)],
+            ..Stack::default()
+        };
+        let most = StackLimits {
+            memory_bytes: Some(64),
+            ..StackLimits::default()
+        };
+        assert_eq!(stack.hold_to(&most, &usual), ["big"]);
+        let memory: Vec<u64> = stack.services.iter().map(|one| one.limits.or(&usual).memory_bytes).collect();
+        assert_eq!(memory, [64, 10, 64]);
+        assert_eq!(stack.services[0].limits.cpu_millis, Some(500), "and nothing else is another");
+        assert_eq!(stack.hold_to(&StackLimits::default(), &usual), [""; 0]);
     }
 }

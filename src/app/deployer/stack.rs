@@ -4,7 +4,7 @@
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
 use super::{Made, Next, Step};
-use crate::{containers::look, data_copies, quotas, registries, releases, stacks, variables};
+use crate::{containers::look, data_copies, previews, quotas, registries, releases, stacks, variables};
 use catalog::compose::{Composed, Files, Folder, within};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -28,7 +28,7 @@ impl Step<'_> {
         for hint in &composed.hints {
             self.log.note(format!("compose: {hint}")).await;
         }
-        let stack = self.with_variables(composed.stack)?;
+        let stack = self.as_preview(self.with_variables(composed.stack)?).await?;
         quotas::admit_stack(self.ground, &self.app.id, stack.demand(&self.app.limits)).await?;
         let mut images: BTreeMap<String, Image> = BTreeMap::new();
         self.pull(&stack, &mut images).await?;
@@ -39,7 +39,7 @@ impl Step<'_> {
     pub(super) async fn build_stack(&self, tree: &Path, folder: &RepoPath, stack: &TreeStack) -> Result<Next> {
         let composed = self.read_tree(tree, folder, stack).await?;
         self.settle_tree(&composed).await?;
-        let mut stack = self.with_variables(composed.stack)?;
+        let mut stack = self.as_preview(self.with_variables(composed.stack)?).await?;
         quotas::admit_stack(self.ground, &self.app.id, stack.demand(&self.app.limits)).await?;
         let mut images: BTreeMap<String, Image> = BTreeMap::new();
         // Services that are built from the same have one image.
@@ -65,6 +65,16 @@ impl Step<'_> {
         self.pull(&stack, &mut images).await?;
         let hash = stacks::source_hash(&self.app.source).unwrap_or_default();
         self.stack_released(hash, stack, &images)
+    }
+
+    /// In a preview no service may use more than its rules say, whatever the file says.
+    async fn as_preview(&self, mut stack: Stack) -> Result<Stack> {
+        if let Some(most) = previews::service_limits(self.ground, self.app)? {
+            for name in stack.hold_to(&most, &self.app.limits) {
+                self.log.note(format!("{name}: held to the limits of previews")).await;
+            }
+        }
+        Ok(stack)
     }
 
     async fn read_tree(&self, tree: &Path, folder: &RepoPath, stack: &TreeStack) -> Result<Composed> {
