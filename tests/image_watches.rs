@@ -186,3 +186,42 @@ async fn what_cannot_be_watched() {
         .stdout;
     assert!(set.contains("every 60 min"), "{set}");
 }
+
+/// What a CI has pushed under a tag of its own runs by that tag, and the release knows it.
+#[tokio::test]
+async fn docker_a_tag_for_one_deployment() {
+    let (panel, registry) = with_registry().await;
+    let own = format!("{}/team/web:1", registry.address());
+    let body = json!({"name": "web", "source": {"kind": "image", "reference": own}, "domains": ["web.test"], "port": 8080});
+    panel.live_app(body).await;
+    registry.push(&docker_host(), "tests/http:latest", "team/web:4f2a91c");
+    for (wish, words) in [
+        (json!({"image": "nginx:1"}), "is not of"),
+        (json!({"image": "no tag"}), "must be an image reference"),
+        (json!({"image": "1", "reference": "main"}), "goes without a reference"),
+    ] {
+        let refused = panel.post("/api/v1/apps/web/deployments", wish).await.expect(422);
+        assert!(refused.detail().contains(words), "{}", refused.detail());
+    }
+    panel.cli(&["deploy", "web", "--image-tag", "4f2a91c", "--wait"]).await.expect(0);
+    let live = panel.get("/api/v1/apps/web").await.expect(200).json();
+    let tagged = format!("{}/team/web:4f2a91c", registry.address());
+    assert_eq!(live["release"]["image_name"], tagged, "{live}");
+    assert_eq!(live["source"]["reference"], own, "the app keeps its own");
+    assert_eq!(panel.newest("web").await["image"], tagged);
+    // By the digest that it has there.
+    let digest = text(&live["release"], "digest");
+    let digest = digest.split_once('@').expect("by its digest").1;
+    panel.cli(&["deploy", "web", "--image-tag", digest, "--wait"]).await.expect(0);
+    panel.cli(&["rollback", "web", "1", "--wait"]).await.expect(0);
+    let back = panel.get("/api/v1/apps/web").await.expect(200).json();
+    assert_eq!(back["release"]["image_name"], own, "{back}");
+    panel.cli(&["rollback", "web", "2", "--wait"]).await.expect(0);
+    let forth = panel.get("/api/v1/apps/web").await.expect(200).json();
+    assert_eq!(forth["release"]["image_name"], tagged, "{forth}");
+    // The next usual one is the app's own again.
+    let usual = panel.deploy("web").await;
+    panel.live(&usual).await;
+    let usual = panel.get("/api/v1/apps/web").await.expect(200).json();
+    assert_eq!(usual["release"]["image_name"], own, "{usual}");
+}

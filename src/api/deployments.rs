@@ -43,6 +43,8 @@ pub struct Deployment {
     pub commit: Option<Commit>,
     /// The upload that it builds.
     pub upload: Option<String>,
+    /// Of an app from an image: what was asked for in place of its own.
+    pub image: Option<String>,
     pub phase: Phase,
     /// The phases so far, oldest first.
     pub steps: Vec<Step>,
@@ -140,6 +142,8 @@ pub struct DeploymentCreate {
     pub reference: Option<String>,
     /// An upload of this app, in place of what it is made from otherwise.
     pub upload: Option<String>,
+    /// Of an app from an image, for this deployment only: another tag (`v2`), digest (`sha256:…`) or whole reference of its repository.
+    pub image: Option<String>,
     /// An administrator's reason to deploy although a freeze window holds; the audit log has it.
     pub anyway: Option<String>,
 }
@@ -224,6 +228,7 @@ impl From<app::DeploymentView> for Deployment {
             reference: deployment.reference.map(String::from),
             commit: deployment.commit.map(Commit::from),
             upload: deployment.upload.map(String::from),
+            image: deployment.image.map(String::from),
             phase: deployment.phase.into(),
             steps: deployment.steps.into_iter().map(Step::from).collect(),
             release: deployment.release.map(String::from),
@@ -295,11 +300,17 @@ impl DeploymentsApi {
         app: Path<String>,
         body: Json<DeploymentCreate>,
     ) -> Answer<Accepted<Deployment>> {
-        let wanted = match (body.0.reference, body.0.upload) {
-            (Some(_), Some(_)) => return Err(Failure::invalid("upload", "goes without a reference")),
-            (Some(reference), None) => app::Wanted::Reference(reference.parse()?),
-            (None, Some(upload)) => app::Wanted::Upload(upload.parse().map_err(|_| types::Error::not_found(types::Kind::Upload, upload))?),
-            (None, None) => app::Wanted::Usual,
+        let wanted = match (body.0.reference, body.0.upload, body.0.image) {
+            (Some(_), Some(_), _) => return Err(Failure::invalid("upload", "goes without a reference")),
+            (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+                return Err(Failure::invalid("image", "goes without a reference or an upload"));
+            }
+            (Some(reference), None, None) => app::Wanted::Reference(reference.parse()?),
+            (None, Some(upload), None) => {
+                app::Wanted::Upload(upload.parse().map_err(|_| types::Error::not_found(types::Kind::Upload, upload))?)
+            }
+            (None, None, Some(image)) => app::Wanted::Image(image),
+            (None, None, None) => app::Wanted::Usual,
         };
         let deployments = &self.0.deployments;
         let made = match body.0.anyway {

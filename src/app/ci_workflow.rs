@@ -9,18 +9,28 @@ pub(crate) fn workflow(app: &App, panel: &str) -> String {
         Source::Git(git) => git.branch.as_ref().map_or("main", |branch| branch.as_str()),
         _ => "main",
     };
-    // A commit is what was pushed, whatever the branch has become since.
-    let wanted = match &app.source {
-        Source::Git(_) => r#"{"reference": "'"$GITHUB_SHA"'"}"#,
-        _ => "{}",
+    let (wanted, image) = match &app.source {
+        // A commit is what was pushed, whatever the branch has become since.
+        Source::Git(_) => (r#"'{"reference": "'"$GITHUB_SHA"'"}'"#, ""),
+        Source::Image { .. } => (
+            r#"$(jq -n --arg image "$IMAGE_TAG" 'if $image == "" then {} else {image: $image} end')"#,
+            IMAGE,
+        ),
+        _ => ("'{}'", ""),
     };
     // The branch last: what people call it must not be taken for a place of ours.
     TEXT.replace("WANTED", wanted)
+        .replace("IMAGE_LINES", image)
         .replace("NAME", app.name.as_str())
         .replace("PANEL_URL", panel)
         .replace("APP_ID", app.id.as_str())
         .replace("BRANCH", &branch.replace('"', "\\\""))
 }
+
+/// For an app from an image, which steps before have built and pushed.
+const IMAGE: &str = r#"
+      # The tag or digest that was pushed before, such as ${{ github.sha }}; left empty: what the app's own tag is now.
+      IMAGE_TAG: """#;
 
 const TEXT: &str = r#"name: Deploy NAME
 on:
@@ -35,7 +45,7 @@ jobs:
     timeout-minutes: 60
     env:
       PANEL: PANEL_URL
-      APP: APP_ID
+      APP: APP_IDIMAGE_LINES
     steps:
       - name: Deploy and wait for the outcome
         shell: bash
@@ -53,7 +63,8 @@ jobs:
           ask() {
             curl -sS --fail-with-body --retry 5 --retry-connrefused -H "Authorization: Bearer $token" -H "Content-Type: application/json" "$@"
           }
-          answer=$(ask "$PANEL/api/v1/apps/$APP/deployments" -H "Idempotency-Key: $GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT" -d 'WANTED') ||
+          wanted=WANTED
+          answer=$(ask "$PANEL/api/v1/apps/$APP/deployments" -H "Idempotency-Key: $GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT" -d "$wanted") ||
             { echo "$answer"; exit 1; }
           deployment=$(jq -er .id <<<"$answer")
           phase=queued

@@ -454,6 +454,7 @@ impl Step<'_> {
                 })
             }
             Source::Image { reference } => {
+                let reference = self.deployment.image.as_ref().unwrap_or(reference);
                 let login = registries::login_for(self.ground, &self.app.organization, reference.as_str())?;
                 let by = login.as_ref().map(|login| format!(" as {}", login.user)).unwrap_or_default();
                 self.log.note(format!("getting the image {reference}{by}")).await;

@@ -38,6 +38,8 @@ pub enum Wanted {
     Reference(GitRef),
     /// In place of what the app is made from otherwise.
     Upload(UploadId),
+    /// Of an app from an image: another tag or digest of its repository.
+    Image(String),
 }
 
 impl From<Option<GitRef>> for Wanted {
@@ -101,7 +103,13 @@ impl Deployments {
                 ));
             }
             Wanted::Upload(id) => drop(uploads::find(&self.ground, app, id)?),
-            Wanted::Reference(_) | Wanted::Usual => {}
+            Wanted::Image(_) if !matches!(app.source, Source::Image { .. }) => {
+                return Err(Error::invalid(
+                    "image",
+                    "only an app from an image has tags; name a reference or an upload of this one",
+                ));
+            }
+            Wanted::Reference(_) | Wanted::Image(_) | Wanted::Usual => {}
         }
         self.queue(actor, app, Cause::Manual, wanted).await
     }
@@ -359,6 +367,10 @@ pub(crate) fn find(ground: &Ground, id: &DeploymentId) -> Result<Option<Deployme
 /// Adds a queued deployment of `app` to the batch, and closes the ones that still wait. The caller saves `app`.
 /// Fails with `Busy` when nothing was uploaded yet.
 pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wanted: Wanted, mut batch: Batch) -> Result<Batch> {
+    let image = match (&wanted, &app.source) {
+        (Wanted::Image(wanted), Source::Image { reference }) => Some(reference.at(wanted)?),
+        _ => None,
+    };
     let (reference, upload) = match (wanted, &app.source, &cause) {
         (Wanted::Reference(reference), ..) => (Some(reference), None),
         (Wanted::Upload(upload), ..) => (None, Some(upload)),
@@ -366,7 +378,7 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
             let none = || Error::busy(format!("nothing was uploaded for `{}` yet; upload its source first", app.name));
             (None, Some(source.newest.clone().ok_or_else(none)?))
         }
-        (Wanted::Usual, ..) => (None, None),
+        (Wanted::Usual | Wanted::Image(_), ..) => (None, None),
     };
     let now = ground.world.now();
     for mut waiting in waiting_of(ground, &app.id)? {
@@ -390,6 +402,7 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
         reference,
         commit: None,
         upload,
+        image,
         phase: Phase::Queued,
         steps: vec![Step {
             phase: Phase::Queued,

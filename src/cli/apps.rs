@@ -430,6 +430,7 @@ async fn create(context: &Context, args: Create) -> Result {
         let wish = DeploymentCreate {
             reference: None,
             upload: Some(upload.value.id),
+            image: None,
             anyway: None,
         };
         return deployments::start(context, &client, &app.value.id, wish, args.wait).await;

@@ -36,6 +36,9 @@ pub struct Deploy {
     /// An earlier upload (upl_…, see `serverkit app uploads`), to build it again
     #[arg(long, value_name = "ID", conflicts_with_all = ["reference", "from"])]
     upload: Option<String>,
+    /// Another tag (v2) or digest (sha256:…) of the repository that the app's image is from, for this deployment only
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["reference", "from", "upload"])]
+    image_tag: Option<String>,
     /// Deploy although a freeze window holds, for this reason; for administrators, and the audit log has it
     #[arg(long, value_name = "WHY")]
     anyway: Option<String>,
@@ -97,6 +100,7 @@ pub async fn deploy(context: &Context, args: Deploy) -> Result {
     let wish = DeploymentCreate {
         reference: args.reference,
         upload,
+        image: args.image_tag,
         anyway: args.anyway,
     };
     start(context, &client, &args.name, wish, args.wait).await
@@ -107,6 +111,7 @@ pub fn usual() -> DeploymentCreate {
     DeploymentCreate {
         reference: None,
         upload: None,
+        image: None,
         anyway: None,
     }
 }
@@ -310,7 +315,7 @@ fn table(deployments: &[Deployment], live: Option<&str>) -> Table {
             (None, _) if deployment.cause == DeploymentCause::NewImage => "newer image".to_owned(),
             (None, _) if deployment.cause == DeploymentCause::Promotion => "promotion".to_owned(),
             (Some(commit), _) => commit_text(commit),
-            (None, reference) => reference.clone().unwrap_or_default(),
+            (None, reference) => reference.clone().or_else(|| deployment.image.clone()).unwrap_or_default(),
         };
         let took = seconds_between(&deployment.queued_at, deployment.finished_at.as_deref());
         table.row([

@@ -2,7 +2,7 @@
 //!
 //! The phase is on disk before its work begins, so that after a crash the work is done again or closed in words.
 
-use crate::{AppId, DeliveryId, DeploymentId, GitRef, OrganizationId, ReleaseId, Time, UploadId};
+use crate::{AppId, DeliveryId, DeploymentId, GitRef, ImageRef, OrganizationId, ReleaseId, Time, UploadId};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Deployment {
     /// What is built, where it was uploaded.
     #[serde(default)]
     pub upload: Option<UploadId>,
+    /// In place of the app's image: another tag or digest of its repository.
+    #[serde(default)]
+    pub image: Option<ImageRef>,
     pub phase: Phase,
     /// The phases so far, oldest first.
     pub steps: Vec<Step>,

@@ -364,6 +364,41 @@ name!(
     }
 );
 
+impl ImageRef {
+    /// Without tag and digest: `ghcr.io/team/blog`.
+    pub fn repository(&self) -> &str {
+        let bare = self.0.split_once('@').map_or(self.0.as_str(), |(bare, _)| bare);
+        match bare.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => path,
+            _ => bare,
+        }
+    }
+    /// The same repository with another tag, or digest (`sha256:…`); a whole reference must be of this repository. Fails with `Invalid`.
+    pub fn at(&self, wanted: &str) -> Result<ImageRef> {
+        let (wanted, own) = (wanted.trim(), self.repository());
+        if wanted.starts_with("sha256:") {
+            return format!("{own}@{wanted}").parse();
+        }
+        if !wanted.contains(['/', ':', '@']) {
+            return format!("{own}:{wanted}").parse();
+        }
+        let whole: ImageRef = wanted.parse()?;
+        if usual(whole.repository()) != usual(own) {
+            return Err(Error::invalid(
+                "image",
+                format!("`{whole}` is not of `{own}`, where this app's images are; change the app's image instead"),
+            ));
+        }
+        Ok(whole)
+    }
+}
+
+/// `docker.io/library/nginx` and `nginx` are one repository.
+fn usual(repository: &str) -> &str {
+    let short = repository.strip_prefix("docker.io/").unwrap_or(repository);
+    short.strip_prefix("library/").unwrap_or(short)
+}
+
 name!(
     /// A path inside a repository, `/` between parts, no `..`, not absolute; `.` is the top.
     RepoPath,
@@ -589,6 +624,30 @@ mod tests {
             ],
             &["", "Nginx", "a b", "a:", "a:-x", "a@sha256:12", "../a", "a//b", "a;b", "http://a"],
         );
+    }
+
+    #[test]
+    fn other_tags_of_an_image() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (own, wanted, expected) in [
+            ("nginx", "1.27", Ok("nginx:1.27".to_owned())),
+            ("localhost:5000/a/b:main", "v2", Ok("localhost:5000/a/b:v2".to_owned())),
+            ("ghcr.io/a/b:main", digest.as_str(), Ok(format!("ghcr.io/a/b@{digest}"))),
+            ("ghcr.io/a/b:main", "ghcr.io/a/b:v2", Ok("ghcr.io/a/b:v2".to_owned())),
+            ("nginx:1", "docker.io/library/nginx:2", Ok("docker.io/library/nginx:2".to_owned())),
+            ("ghcr.io/a/b:main", "ghcr.io/a/c:v2", Err("is not of `ghcr.io/a/b`")),
+            ("ghcr.io/a/b:main", "a/b:v2", Err("is not of")),
+            ("nginx", "no tag", Err("must be an image reference")),
+            ("nginx", "", Err("must be an image reference")),
+            ("nginx", "sha256:12", Err("must be an image reference")),
+        ] {
+            let own: ImageRef = own.parse().expect("a reference");
+            match (own.at(wanted), expected) {
+                (Ok(made), Ok(expected)) => assert_eq!(made.as_str(), expected),
+                (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
+                (made, expected) => panic!("{own} at {wanted}: {made:?}, not {expected:?}"),
+            }
+        }
     }
 
     #[test]

@@ -259,7 +259,7 @@ export const api = {
 
   uploadCreate: (/** @type {string} */ app, /** @type {import('./parcel.js').Parcel} */ parcel) => /** @type {Promise<S<'Upload'>>} */ (call('PUT', `/apps/${enc(app)}/upload`, { query: { strip_top: parcel.strip || null }, raw: parcel.body })),
   uploadList: (/** @type {string} */ app) => /** @type {Promise<S<'Upload'>[]>} */ (all(`/apps/${enc(app)}/uploads`)),
-  deploymentCreate: (/** @type {string} */ app, /** @type {{ reference?: string, upload?: string, anyway?: string }} */ body = {}) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/deployments`, body)),
+  deploymentCreate: (/** @type {string} */ app, /** @type {{ reference?: string, upload?: string, image?: string, anyway?: string }} */ body = {}) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/deployments`, body)),
   deploymentList: (/** @type {string} */ app) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get(`/apps/${enc(app)}/deployments`)),
   deploymentListAll: (/** @type {{ active?: boolean, limit?: number }} */ query = {}) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get('/deployments', { query })),
   deploymentShow: (/** @type {string} */ id) => /** @type {Promise<S<'Deployment'>>} */ (get(`/deployments/${enc(id)}`)),

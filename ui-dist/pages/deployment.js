@@ -46,7 +46,7 @@ export default function DeploymentPage({ params }) {
       actions: may('developer') ? html`
         ${one.cancellable && !isFinal(one) ? h(Act, { label: 'Cancel', icon: 'x', run: async () => putDeployment(await api.deploymentCancel(one.id)) }) : null}
         ${release && !release.live && app ? html`<button type="button" class="btn" onClick=${() => rollBack(app, release)}>${icon('undo-2')}Roll back to this</button>` : null}
-        ${isFinal(one) && app ? h(Act, { label: 'Deploy again', icon: 'rotate-cw', run: async () => putDeployment(await api.deploymentCreate(one.app.id, one.reference ? { reference: one.reference } : {})) }) : null}` : null,
+        ${isFinal(one) && app ? h(Act, { label: 'Deploy again', icon: 'rotate-cw', run: async () => putDeployment(await api.deploymentCreate(one.app.id, one.reference ? { reference: one.reference } : one.image ? { image: one.image } : {})) }) : null}` : null,
     })}
     <div class="deployment-grid">
       <div class="deployment-side">
@@ -59,6 +59,7 @@ export default function DeploymentPage({ params }) {
           ['Cause', { manual: 'Asked for', created: 'The app’s first', rollback: 'Rollback', push: 'Pushed', new_image: 'A newer image', promotion: 'Promoted from another environment' }[one.cause] ?? one.cause],
           ['By', one.by],
           Boolean(one.reference) && ['Reference', html`<code>${one.reference}</code>`],
+          Boolean(one.image) && ['Image', html`<code>${one.image}</code>`],
           one.commit && ['Commit', html`<span class="code-line"><code>${one.commit.id.slice(0, 12)}</code>${h(Copy, { text: one.commit.id, label: 'Copy commit' })}</span>`],
           one.commit && ['Author', one.commit.author],
           told && ['Forge', h(Told, { deployment: one.id, report: told, load: reported.load })],

@@ -24,6 +24,20 @@ function ReferenceForm({ app, close }) {
 }
 
 /** @param {App} app */
+export const deployTag = (app) => showDialog(`Deploy ${app.name}`, (close) => h(TagForm, { app, close }));
+
+/** @param {{ app: App, close: () => void }} props */
+function TagForm({ app, close }) {
+  const form = useForm({ image: '' });
+  const deploy = async () => { const made = await api.deploymentCreate(app.id, { image: form.values.value.image.trim() }); putDeployment(made); close(); navigate(`/deployments/${made.id}`); };
+  return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(deploy); }}>
+    ${h(DialogHead, { title: `Deploy ${app.name}`, close })}
+    ${h(TextField, { label: 'Tag or digest', value: form.values.value.image, set: form.set('image'), mono: true, required: true, autofocus: true, placeholder: 'v2', error: form.error('image'), hint: `Of ${app.source.kind === 'image' ? app.source.reference : 'its image'}. This deployment only; the app keeps its own.` })}
+    ${h(FormProblem, { text: form.general(['image']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Deploy', icon: 'rocket' })}</footer></form>`;
+}
+
+/** @param {App} app */
 export const deployUpload = (app) => showDialog(`Deploy ${app.name}`, (close) => h(UploadForm, { app, close }));
 
 /** @param {{ app: App, close: () => void }} props */
