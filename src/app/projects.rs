@@ -143,6 +143,9 @@ impl Projects {
         if let Some(quota) = store.quotas.find(view.project.id.as_str())? {
             batch = batch.remove(&quota);
         }
+        for clone in store.clones.list()?.iter().filter(|clone| clone.project == view.project.id) {
+            batch = batch.remove(clone);
+        }
         store.commit(batch).await?;
         self.ground.wake_reconcile();
         let fact = Fact::ProjectRemoved {

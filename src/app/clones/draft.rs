@@ -13,8 +13,8 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, App, AppJob, AppName, DeployLock, Domain, Environment, Error, Host, HostPattern, Kind, Result, Secret, Site, Source,
-    Upload, UploadId, Variable, VariableOwner, Volume, Webhook,
+    Action, Actor, App, AppJob, AppName, DeployLock, Domain, Environment, EnvironmentClone, Error, Host, HostPattern, Kind, Result, Secret,
+    Site, Source, Upload, UploadId, Variable, VariableOwner, Volume, Webhook,
 };
 
 /// Whose lock it is that keeps a new app from being deployed before its data is there.
@@ -77,6 +77,15 @@ pub(super) fn draft(ground: &Ground, actor: &Actor, from: &Environment, wish: &C
             name: wish.name.to_string(),
             by: None,
         });
+    }
+    // Two that read one volume would take each other's hands off it.
+    let under_way = |clone: &&Stored<EnvironmentClone>| clone.from == from.id && clone.copies_data() && !clone.phase.is_final();
+    if let Some(other) = ground.store.clones.list()?.iter().find(under_way).filter(|_| wish.data) {
+        let why = format!(
+            "the data of `{}` is being copied to `{}`; wait until that is over",
+            from.name, other.name
+        );
+        maker.draft.problems.push(Error::busy(why));
     }
     let shared = VariableOwner::Environment(from.id.clone());
     maker.variables(&shared, VariableOwner::Environment(environment.id.clone()), None)?;

@@ -220,6 +220,12 @@ async fn cancelled(ground: &Ground, id: &CloneId) {
 
 /// Copies the next volume that is not copied yet.
 async fn copy(ground: &Ground, stored: Stored<EnvironmentClone>) -> Result<Next> {
+    for one in &stored.apps {
+        let from = ground.store.apps.find(one.from.as_str())?;
+        if from.is_none_or(|from| from.trashed_at.is_some()) {
+            return Err(Error::busy(format!("`{}` was deleted while its data was copied", one.name)));
+        }
+    }
     let writers = writers(ground, &stored)?;
     copies::must_be_still(ground, &writers).await?;
     let begun = stored.steps.last().map_or(stored.created_at, |step| step.started_at);
