@@ -5,6 +5,7 @@
 
 mod draft;
 mod keeper;
+mod maker;
 
 pub use keeper::Cloner;
 

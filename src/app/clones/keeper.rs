@@ -3,7 +3,7 @@
 //! Each step may be done again, so what a crash interrupts goes on at the next start. Work goes on beside the job's turns: a copy
 //! may take hours, and nothing waits for it when the panel ends.
 
-use super::{draft::LOCKER, fact, forget_old};
+use super::{fact, forget_old, maker::LOCKER};
 use crate::{
     apps::is_active,
     copies,
