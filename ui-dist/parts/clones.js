@@ -63,14 +63,14 @@ function Plan({ plan, values, set }) {
   return html`
     ${plan.problems.map((one) => html`<p class="problem" role="alert">${icon('circle-alert')}<span>${sentence(one)}</span></p>`)}
     <ul class="targets" tabindex="0" aria-label="What is made">
-      ${plan.apps.map((app) => html`<li>${icon('box')}<span class="cut" title=${app.source}>${app.from.name}</span><span class="tiny faint cut">${[app.branch, ...app.domains, plural(app.variables, 'variable'), app.jobs ? plural(app.jobs, 'job') : null].filter(Boolean).join(' · ')}</span></li>`)}
+      ${plan.apps.map((app) => html`<li>${icon('box')}<span class="cell-two grow"><span title=${app.source}>${app.from.name}</span><span>${[app.branch, ...app.domains, plural(app.variables, 'variable'), app.jobs ? plural(app.jobs, 'job') : null].filter(Boolean).join(' · ')}</span></span></li>`)}
       ${plan.volumes.map((one) => html`<li>${icon('hard-drive')}<span class="cut">${one.name}</span><span class="tiny faint nowrap">${one.data ? 'a copy of its data' : 'empty'}</span><span class="end num faint tiny nowrap">${one.data && one.bytes != null ? bytes(one.bytes) : ''}</span></li>`)}
       ${plan.bytes > 0 ? html`<li class="total"><span>Copied</span><span class="end num">${bytes(plan.bytes)}${plan.free_bytes != null ? ` of ${bytes(plan.free_bytes)} free` : ''}</span></li>` : null}
     </ul>
     ${plan.stops.length ? html`<p class="notice warn">${icon('triangle-alert')}<span>${plan.stops.join(', ')} ${plan.stops.length === 1 ? 'stops' : 'stop'} while the data is copied.</span></p>` : null}
     ${empty.map((one) => { const name = `${one.app ?? ''}/${one.name}`; return h(TextField, { key: name, label: `${one.name} of ${one.app ?? 'the environment'}`, type: 'password', mono: true, optional: true, autocomplete: 'new-password', value: values[name] ?? '', set: (value) => set(name, value), hint: 'Left empty: it is there without a value.' }); })}
     ${others.length ? html`<p class="small dim">${others.map((one) => `${one.name}${one.app ? ` of ${one.app}` : ''} ${becomes[one.becomes]}`).join(', ')}.</p>` : null}
-    ${plan.left_out.length ? html`<details><summary class="small">Not copied</summary><ul class="small dim">${plan.left_out.map((one) => html`<li>${sentence(one)}</li>`)}</ul></details>` : null}`;
+    ${plan.left_out.length ? html`<details><summary class="small">Not copied</summary><ul class="small dim">${plan.left_out.map((one) => html`<li>${sentence(one.replaceAll('`', ''))}</li>`)}</ul></details>` : null}`;
 }
 
 /** Those of a project that are under way, and how the last one ended. @param {{ project: string, changed: () => void }} props */
