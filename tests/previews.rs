@@ -575,9 +575,11 @@ async fn docker_a_preview_that_nobody_pushes_to_goes() {
     assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
     let one = live(&panel, "blog", 7, &head).await;
     assert_eq!(one["days_left"], 2, "{one}");
+    panel.stop().await;
     panel.start_again_with(|options| options.clock(Some("+26h"))).await;
     let later = panel.get("/api/v1/apps/blog/previews/7").await.expect(200).json();
     assert_eq!((&later["days_left"], &later["state"]), (&json!(1), &json!("up")), "{later}");
+    panel.stop().await;
     panel.start_again_with(|options| options.clock(Some("+50h"))).await;
     let gone = preview(&panel, "blog", 7, "gone", |one| one["state"] == "gone").await;
     assert!(text(&gone, "why").contains("nothing was pushed for 2 days"), "{gone}");
