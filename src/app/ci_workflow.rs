@@ -13,7 +13,7 @@ pub(crate) fn workflow(app: &App, panel: &str) -> String {
         // A commit is what was pushed, whatever the branch has become since.
         Source::Git(_) => (r#"'{"reference": "'"$GITHUB_SHA"'"}'"#, ""),
         Source::Image { .. } => (
-            r#"$(jq -n --arg image "$IMAGE_TAG" 'if $image == "" then {} else {image: $image} end')"#,
+            r#"$(jq -n --arg image "${IMAGE_TAG:-}" 'if $image == "" then {} else {image: $image} end')"#,
             IMAGE,
         ),
         _ => ("'{}'", ""),
