@@ -616,6 +616,7 @@ fn fill(path: &str) -> String {
             "deployments" => format!("dep_{nobody}"),
             "releases" => format!("rel_{nobody}"),
             "ci-trusts" => format!("cit_{nobody}"),
+            "clones" => format!("cln_{nobody}"),
             "freezes" => format!("frz_{nobody}"),
             "jobs" => format!("job_{nobody}"),
             "runs" => format!("run_{nobody}"),
