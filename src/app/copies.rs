@@ -15,6 +15,7 @@ pub(crate) fn copy_of(ground: &Ground, of: &App, environment: &Environment) -> A
         environment: environment.id.clone(),
         mounts: Vec::new(),
         halted: None,
+        asleep: None,
         desired: DesiredState::Running,
         release: None,
         last_deployment: None,

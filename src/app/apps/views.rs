@@ -1,7 +1,8 @@
 //! Apps as people see them: with their domains, volumes, state, and what is live.
 
 use crate::{
-    containers::why_stop_first, cron::next_after, deployer::Waits, deployments, freezes, ground::Ground, observed::AppState, sight::of, sleeping::Ways, stacks,
+    containers::why_stop_first, cron::next_after, deployer::Waits, deployments, freezes, ground::Ground, observed::AppState, sight::of,
+    sleeping::Ways, stacks,
 };
 use std::collections::HashMap;
 use types::{

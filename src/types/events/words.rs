@@ -59,6 +59,9 @@ impl Fact {
             Fact::ProjectRemoved { name, .. } => format!("deleted the project {name}"),
             Fact::AppCreated { name, .. } => format!("created {name}"),
             Fact::AppChanged { name, .. } => format!("changed the configuration of {name}"),
+            Fact::AppAsleep { name, why, .. } => format!("{name} is asleep: {why}"),
+            Fact::AppAwake { name, why, .. } => format!("{name} is awake: {why}"),
+            Fact::WakeFailed { name, why, .. } => format!("{name} could not be woken: {why}"),
             Fact::AppStateChanged {
                 name,
                 state,
@@ -159,6 +162,10 @@ impl Fact {
             } => {
                 let why = if why.is_empty() { String::new() } else { format!(": {why}") };
                 format!("{what} the preview of #{number} of {name}{why}")
+            }
+            Fact::EnvironmentCloned { name, from, what, why, .. } => {
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                format!("{what} {name} from {from}{why}")
             }
             Fact::PreviewRulesChanged { name, what, .. } => format!("{what} the previews of {name}"),
             Fact::ForgeConnected { name } => format!("connected the forge {name}"),
