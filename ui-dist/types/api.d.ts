@@ -276,7 +276,8 @@ export interface paths {
         post?: never;
         /**
          * Take somebody's second factor away
-         * @description Their authenticator app and their passkeys, for a phone that is lost. Their sessions end. Needs the role owner.
+         * @description Their authenticator app and their passkeys, for a phone that is lost. Their sessions end. Needs the role owner; of
+         *     whose account is in several organizations, in the one that runs the panel.
          */
         delete: operations["user_reset_second_factor"];
         options?: never;
@@ -372,7 +373,8 @@ export interface paths {
         head?: never;
         /**
          * Change somebody
-         * @description Needs the role admin; owner, to make an owner or stop one being one.
+         * @description Needs the role admin; owner, to make an owner or stop one being one. Whose account is in several organizations gets a password from
+         *     owners of the one that runs the panel only.
          */
         patch: operations["user_update"];
         trace?: never;
@@ -708,7 +710,8 @@ export interface paths {
         head?: never;
         /**
          * Rename an organization
-         * @description The one in which who asks acts. Needs the role owner.
+         * @description The one in which who asks acts. Needs the role owner; there and in the organization that runs the panel, if that is another, since
+         *     names are told apart over all.
          */
         patch: operations["organization_rename"];
         trace?: never;
@@ -744,7 +747,8 @@ export interface paths {
         put?: never;
         /**
          * Act in another organization
-         * @description The session goes on there; its cookies change.
+         * @description The session goes on there; its cookies and its `csrf` change, so that a page that shows the one before changes nothing. Fails with
+         *     `forbidden` for who signed in by an identity provider and is an owner there.
          */
         post: operations["session_switch"];
         delete?: never;
@@ -1403,6 +1407,26 @@ export interface paths {
          * @description It stays stopped, also over a restart of the machine.
          */
         post: operations["app_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/sleep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put an app to sleep
+         * @description Before its time; the next request wakes it. It must be allowed to sleep (`sleep_after_minutes`) and not be in use.
+         */
+        post: operations["app_sleep"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3297,7 +3321,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for a link to replace a forgotten password
-         * @description It goes by mail to whoever has an account with a password. The answer is the same for everybody; it fails with `busy`
+         * @description It goes by mail to whoever has an account with a password, and to nobody who signs in by an identity provider. The answer is the same for everybody; it fails with `busy`
          *     while the panel sends no mail.
          */
         post: operations["password_forgotten"];
@@ -4293,6 +4317,105 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/environments/{id}/clone-plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan a clone of an environment
+         * @description What would be made, how much data would be copied, what is left out and why, and what stands in its way. Nothing is made.
+         */
+        post: operations["clone_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/environments/{id}/clones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Clone an environment
+         * @description Makes a new environment of the project with the apps of this one: their source, variables, files, limits, health checks, the
+         *     policies of their domains under new names, jobs, and volumes that are empty or have a copy of the data. It is made as a whole or not
+         *     at all: when something fails, or it is cancelled, all that was made goes again. Then its apps are deployed.
+         */
+        post: operations["clone_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/clones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List clones of environments
+         * @description Newest first: those under way, and of each project the last 20 that are over.
+         */
+        get: operations["clone_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/clones/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a clone of an environment */
+        get: operations["clone_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/clones/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a clone of an environment
+         * @description While the data is copied: all that was made goes, and what was stopped starts again. Fails with `busy` once the new apps are deployed.
+         */
+        post: operations["clone_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/freezes": {
         parameters: {
             query?: never;
@@ -4387,7 +4510,7 @@ export interface components {
         AllowLists: {
             /** @description Addresses or networks from which people reach the panel's pages and sign in. */
             panel: string[];
-            /** @description Those from which requests with an API token are taken. */
+            /** @description Those from which programs are taken: requests with an API token, jobs of a CI that ask for one, an identity provider's server. */
             api: string[];
             /** @description The lists are in force and will be taken back unless they are confirmed; null: they stay. */
             trial: components["schemas"]["AllowTrial"] | null;
@@ -4517,6 +4640,8 @@ export interface components {
             before_deploy: string | null;
             /** @description A command of a shell in the new image, once it is live. */
             after_deploy: string | null;
+            /** @description A command of a shell in a container that is about to be stopped, for at most its grace period. */
+            before_stop: string | null;
             mounts: components["schemas"]["Mount"][];
             /**
              * Format: uint32
@@ -4565,6 +4690,15 @@ export interface components {
             running: number;
             /** @description When it is started and stopped by itself. */
             hours: components["schemas"]["AppHours"] | null;
+            /**
+             * Format: uint32
+             * @description It goes to sleep when no request came for so long; null: never.
+             */
+            sleep_after_minutes: number | null;
+            /** @description It sleeps, or is being woken: its containers are started when a request for it comes. */
+            asleep: components["schemas"]["AppAsleep"] | null;
+            /** @description Why it does not go to sleep, although it may after some time. */
+            kept_awake: string | null;
             /** @description Its registry has a newer image under the tag than runs; see its image watch. */
             newer_image: boolean;
             /** @description A freeze window that holds now: nothing is deployed. */
@@ -4585,6 +4719,11 @@ export interface components {
             deployment: components["schemas"]["Deployment"] | null;
             /** @description Its configuration differs from what is live: deploy to bring it there. */
             pending_changes: boolean;
+            /**
+             * @description Why a deployment stops the old container before it starts the new one, so that the app does not answer for a moment; null: the
+             *     new one takes over while the old one serves.
+             */
+            stops_first: string | null;
             /** @description Nothing is deployed while it holds; rolling back stays possible. */
             lock: components["schemas"]["DeployLock"] | null;
             /** Format: date-time */
@@ -4596,6 +4735,29 @@ export interface components {
              * @description In the trash since.
              */
             trashed_at: string | null;
+        };
+        /**
+         * AppAsleep
+         * @description An app whose containers are stopped until somebody wants it.
+         */
+        AppAsleep: {
+            /** Format: date-time */
+            since: string;
+            why: string;
+            /**
+             * Format: date-time
+             * @description It is being woken since.
+             */
+            waking_since: string | null;
+            /** @description By what. */
+            waking_why: string | null;
+            /** @description Why it could not be woken the last time. */
+            problem: string | null;
+            /**
+             * Format: date-time
+             * @description From then on a request tries again.
+             */
+            problem_until: string | null;
         };
         /**
          * AppBuildCache
@@ -4633,6 +4795,7 @@ export interface components {
             health?: components["schemas"]["HealthInput"] | null;
             before_deploy?: string | null;
             after_deploy?: string | null;
+            before_stop?: string | null;
             mounts?: components["schemas"]["MountInput"][] | null;
             variables?: components["schemas"]["VariableInput"][] | null;
             /** Format: uint32 */
@@ -4704,6 +4867,8 @@ export interface components {
             /** @description A time that passed while serverkit did not run is made up for, once. */
             catch_up: boolean;
             enabled: boolean;
+            /** @description Administrators get a mail when a run fails after the one before went well. */
+            alert: boolean;
             /**
              * Format: date-time
              * @description Null: never, or not while it is off.
@@ -4746,6 +4911,8 @@ export interface components {
             catch_up?: boolean | null;
             /** @description Left out: true. */
             enabled?: boolean | null;
+            /** @description Left out: true. */
+            alert?: boolean | null;
         };
         /**
          * AppJobPatch
@@ -4763,6 +4930,7 @@ export interface components {
             overlap?: (string & components["schemas"]["Overlap"]) | null;
             catch_up?: boolean | null;
             enabled?: boolean | null;
+            alert?: boolean | null;
         };
         /** AppLine */
         AppLine: {
@@ -4815,6 +4983,8 @@ export interface components {
             before_deploy?: string | null;
             /** @description Null: none. */
             after_deploy?: string | null;
+            /** @description Null: none. It holds at once. */
+            before_stop?: string | null;
             /** @description All of them. */
             mounts?: components["schemas"]["MountInput"][] | null;
             /** Format: uint32 */
@@ -4850,6 +5020,11 @@ export interface components {
             replicas?: number | null;
             /** @description Null: it runs at all hours. */
             hours?: components["schemas"]["AppHoursInput"] | null;
+            /**
+             * Format: uint32
+             * @description 1 to 10080; null: it never sleeps. At once, without a deployment.
+             */
+            sleep_after_minutes?: number | null;
         };
         /**
          * AppPurge
@@ -4888,7 +5063,7 @@ export interface components {
          * @description What an app is.
          * @enum {string}
          */
-        AppState: "new" | "deploying" | "running" | "starting" | "stopped" | "unhealthy" | "crashing" | "failed" | "unknown";
+        AppState: "new" | "deploying" | "running" | "starting" | "stopped" | "asleep" | "waking" | "unhealthy" | "crashing" | "failed" | "unknown";
         /**
          * Attention
          * @description Something that needs somebody.
@@ -5428,7 +5603,10 @@ export interface components {
         CatalogImport: {
             /** @description Left out: it is recognised. */
             format?: (string & components["schemas"]["CatalogFormat"]) | null;
-            text: string;
+            /** @description What its file says. */
+            text?: string | null;
+            /** @description Where its file lies, in place of `text`: an address on the web. */
+            url?: string | null;
             /**
              * @description Files that belong to it, by name or address: `docker-compose.yml` beside a Dokploy template. Under `name`: what it
              *     is to be called.
@@ -5726,6 +5904,8 @@ export interface components {
             id: string;
             /** @description Who signs. */
             issuer: string;
+            /** @description Certificates in PEM of an own authority that are believed of the issuer, beside those of the server. */
+            authority: string | null;
             /** @description `owner/name`. */
             repository: string;
             /** @description The forge's number of it, known since its first job: another one of the same name is not taken for it. */
@@ -5757,6 +5937,8 @@ export interface components {
         CiTrustCreate: {
             /** @description Left out: `https://token.actions.githubusercontent.com`. `https://gitlab.com`, or the address of an own GitLab. */
             issuer?: string | null;
+            /** @description Certificates in PEM of an own authority, for an issuer whose own certificate no public one has signed. */
+            authority?: string | null;
             /** @description `owner/name`, at GitLab the project's path. */
             repository: string;
             /**
@@ -5785,6 +5967,154 @@ export interface components {
             workflow: string;
             /** @description Oldest first. */
             items: components["schemas"]["CiTrust"][];
+        };
+        /** CloneAppInput */
+        CloneAppInput: {
+            /** @description Id, or name in the environment. */
+            app: string;
+            /** @description In place of `branch` of all. */
+            branch?: string | null;
+            /** @description Left out: `NAME-ENVIRONMENT.<domain of apps>`, if the app has a domain. */
+            domain?: string | null;
+        };
+        /**
+         * CloneCreate
+         * @description An environment to make from another one of its project.
+         */
+        CloneCreate: {
+            /** @description Of the new one: 1 to 63 of a-z, 0-9 and -; unique in the project. */
+            name: string;
+            /** @description Left out: all apps of the environment. */
+            apps?: components["schemas"]["CloneAppInput"][] | null;
+            /** @description What the new apps that are from Git follow; left out: the same branch. */
+            branch?: string | null;
+            /**
+             * @description Copy what is in the volumes, which takes the right to see secrets; left out: they are empty. Files of a running database are
+             *     not of one moment, so whatever mounts them must be stopped, or may be by `stop`.
+             */
+            data?: boolean | null;
+            /** @description Stop the apps that write to the data for as long as the copy takes, and start them again. */
+            stop?: boolean | null;
+            /** @description What becomes of secret variables and files; left out: empty. */
+            secrets?: (string & components["schemas"]["CloneSecrets"]) | null;
+            /** @description Values in place of those that variables have. */
+            values?: components["schemas"]["CloneValueInput"][] | null;
+            /** @description What becomes of jobs; left out: paused. */
+            jobs?: (string & components["schemas"]["CloneJobs"]) | null;
+            /** @description Deploy the new apps; left out: true. */
+            deploy?: boolean | null;
+        };
+        /**
+         * @description What becomes of jobs.
+         * @enum {string}
+         */
+        CloneJobs: "paused" | "same";
+        /** @enum {string} */
+        ClonePhase: "stopping" | "copying" | "starting" | "deploying" | "done" | "undoing" | "failed" | "cancelled";
+        /**
+         * ClonePlan
+         * @description What a clone would make.
+         */
+        ClonePlan: {
+            from: components["schemas"]["Named"];
+            name: string;
+            apps: components["schemas"]["ClonePlanApp"][];
+            /**
+             * Format: uint32
+             * @description Variables of the environment itself.
+             */
+            variables: number;
+            /** @description Secret variables and files, and what becomes of them. */
+            secrets: components["schemas"]["CloneSecret"][];
+            volumes: components["schemas"]["ClonePlanVolume"][];
+            /** @description Apps that are stopped while the data is copied, and started again. */
+            stops: string[];
+            /**
+             * Format: uint64
+             * @description What the copies of the data take.
+             */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description What the disk that they lie on has left; null: not known.
+             */
+            free_bytes: number | null;
+            /** @description What is not copied, and why. */
+            left_out: string[];
+            /** @description Why it cannot be made as things are; empty: it can. */
+            problems: string[];
+        };
+        /** ClonePlanApp */
+        ClonePlanApp: {
+            /** @description The app that it is made from. */
+            from: components["schemas"]["Named"];
+            /** @description Where it comes from, in words. */
+            source: string;
+            branch: string | null;
+            /** @description Its new domains. */
+            domains: string[];
+            /** Format: uint32 */
+            variables: number;
+            /** Format: uint32 */
+            files: number;
+            /** Format: uint32 */
+            jobs: number;
+        };
+        /** ClonePlanVolume */
+        ClonePlanVolume: {
+            name: string;
+            /** @description Names of the apps that mount it. */
+            apps: string[];
+            /**
+             * Format: uint64
+             * @description What is in it; null: not measured.
+             */
+            bytes: number | null;
+            /** @description The new one has a copy of what is in it. */
+            data: boolean;
+        };
+        /** CloneSecret */
+        CloneSecret: {
+            /** @description Null: the environment's. */
+            app: string | null;
+            /** @description Of an app of several services, whose it is. */
+            service: string | null;
+            /** @description Its key, or the path of a file. */
+            name: string;
+            file: boolean;
+            becomes: components["schemas"]["CloneSecretBecomes"];
+        };
+        /** @enum {string} */
+        CloneSecretBecomes: "copied" | "given" | "empty";
+        /**
+         * @description What becomes of secret variables and files.
+         * @enum {string}
+         */
+        CloneSecrets: "copy" | "empty";
+        /** CloneStep */
+        CloneStep: {
+            phase: components["schemas"]["ClonePhase"];
+            /** Format: date-time */
+            started_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
+        /** CloneValueInput */
+        CloneValueInput: {
+            key: string;
+            value: string;
+            /** @description Name of an app; left out: wherever there is a variable of this key. */
+            app?: string | null;
+        };
+        /** CloneVolume */
+        CloneVolume: {
+            name: string;
+            /** @description It gets a copy of the data. */
+            data: boolean;
+            /** @description The copy is made. */
+            copied: boolean;
+            /** Format: uint64 */
+            bytes: number | null;
         };
         /**
          * @description `not_found`: Nothing has this name or id, or you may not see it.
@@ -6136,6 +6466,8 @@ export interface components {
             commit: components["schemas"]["Commit"] | null;
             /** @description The upload that it builds. */
             upload: string | null;
+            /** @description Of an app from an image: what was asked for in place of its own. */
+            image: string | null;
             phase: components["schemas"]["Phase"];
             /** @description The phases so far, oldest first. */
             steps: components["schemas"]["Step"][];
@@ -6147,6 +6479,8 @@ export interface components {
             error: string | null;
             /** @description It is not over yet. */
             cancellable: boolean;
+            /** @description Of one that has not begun: its place in the queue, and what it waits for. */
+            waits: components["schemas"]["Waits"] | null;
             /** Format: date-time */
             queued_at: string;
             /** Format: date-time */
@@ -6163,6 +6497,8 @@ export interface components {
             reference?: string | null;
             /** @description An upload of this app, in place of what it is made from otherwise. */
             upload?: string | null;
+            /** @description Of an app from an image, for this deployment only: another tag (`v2`), digest (`sha256:…`) or whole reference of its repository. */
+            image?: string | null;
             /** @description An administrator's reason to deploy although a freeze window holds; the audit log has it. */
             anyway?: string | null;
         };
@@ -6634,6 +6970,38 @@ export interface components {
             project: components["schemas"]["Named"];
         };
         /**
+         * EnvironmentClone
+         * @description An environment that is made from another one, and how far that is.
+         */
+        EnvironmentClone: {
+            id: string;
+            project: string;
+            from: components["schemas"]["Named"];
+            /** @description The new environment. */
+            to: components["schemas"]["Named"];
+            phase: components["schemas"]["ClonePhase"];
+            /** @description How it fares, in words. */
+            why: string;
+            /** @description What was not done, such as an app that could not be deployed. */
+            notes: string[];
+            /** @description The new apps. */
+            apps: components["schemas"]["Named"][];
+            volumes: components["schemas"]["CloneVolume"][];
+            /**
+             * Format: uint64
+             * @description What the copies take that are made.
+             */
+            copied_bytes: number;
+            steps: components["schemas"]["CloneStep"][];
+            /** @description It can be taken back as if it had never been. */
+            cancellable: boolean;
+            by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
+        /**
          * EnvironmentCreate
          * @description An environment to make.
          */
@@ -6671,6 +7039,10 @@ export interface components {
             app: string | null;
             /** @description The deployment's id, when it is about one. */
             deployment: string | null;
+            /** @description From where it was asked, of what concerns people and who gets in; null: from the panel's own machine, or not told. */
+            address: string | null;
+            /** @description The country of the address: two letters; null where no database says so. */
+            country: string | null;
             /** @description The details; the fields depend on `kind`. */
             data: {
                 [key: string]: unknown;
@@ -8139,6 +8511,15 @@ export interface components {
             next: string | null;
         };
         /**
+         * Page_EnvironmentClone
+         * @description A part of a list.
+         */
+        EnvironmentClonePage: {
+            items: components["schemas"]["EnvironmentClone"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
          * Page_Event
          * @description A part of a list.
          */
@@ -8807,7 +9188,7 @@ export interface components {
             days: number;
             /**
              * Format: uint64
-             * @description Null: as the app has.
+             * @description Null: as the app has. Of an app of several services it holds for each of them, whatever its file says.
              */
             memory_bytes: number | null;
             /**
@@ -10691,6 +11072,19 @@ export interface components {
             name: string;
             /** @description Where, inside the app's container. */
             path: string;
+        };
+        /**
+         * Waits
+         * @description Why a deployment has not begun yet.
+         */
+        Waits: {
+            /**
+             * Format: uint32
+             * @description 1 is the next one, over all apps of the server.
+             */
+            place: number;
+            /** @description In words: others are under way, or the server has too little memory free. */
+            why: string;
         };
         /**
          * WatchedImage
@@ -22901,6 +23295,131 @@ export interface operations {
         };
     };
     app_stop: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Begun; the record shows how it goes on. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["App"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_sleep: {
         parameters: {
             query?: never;
             header?: {
@@ -45880,6 +46399,637 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PreviewComparison"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clone_plan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id of the environment to clone. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CloneCreate"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClonePlan"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clone_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id of the environment to clone. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CloneCreate"];
+            };
+        };
+        responses: {
+            /** @description Begun; the record shows how it goes on. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentClone"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clone_list: {
+        parameters: {
+            query?: {
+                /** @description Id or name of a project; left out: of all. */
+                project?: string;
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentClonePage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clone_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentClone"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clone_cancel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Its id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Begun; the record shows how it goes on. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvironmentClone"];
                 };
             };
             /** @description The body is not JSON. */
