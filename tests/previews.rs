@@ -13,7 +13,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use testkit::{GitFixture, GitServer, TestPanel, docker, docker_host, eventually_ok};
+use testkit::{Api, GitFixture, GitServer, OWNER, TestPanel, docker, docker_host, eventually_ok};
 
 const TOKEN: &str = "forge-token-0123456789";
 const SOON: Duration = Duration::from_secs(150);
@@ -281,7 +281,7 @@ async fn who_may_and_what_forks_may_not() {
 }
 
 /// All that the engine has of this panel.
-async fn objects(panel: &TestPanel) -> BTreeSet<String> {
+async fn objects(panel: &Api) -> BTreeSet<String> {
     let organization = text(&panel.list("/api/v1/organizations").await[0], "id");
     let filter = format!("label=serverkit.organization={organization}");
     let mut all = BTreeSet::new();
@@ -577,14 +577,22 @@ async fn docker_a_preview_that_nobody_pushes_to_goes() {
     assert_eq!(one["days_left"], 2, "{one}");
     panel.stop().await;
     panel.start_again_with(|options| options.clock(Some("+26h"))).await;
-    let later = panel.get("/api/v1/apps/blog/previews/7").await.expect(200).json();
+    // The panel's own token lasts a day.
+    let at = "/api/v1/apps/blog/previews/7";
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let later = owner.get(at).await.expect(200).json();
     assert_eq!((&later["days_left"], &later["state"]), (&json!(1), &json!("up")), "{later}");
     panel.stop().await;
     panel.start_again_with(|options| options.clock(Some("+50h"))).await;
-    let gone = preview(&panel, "blog", 7, "gone", |one| one["state"] == "gone").await;
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let gone = eventually_ok("the preview is gone", SOON, || async {
+        let one = owner.get(at).await.expect(200).json();
+        if one["state"] == "gone" { Ok(one) } else { Err(one.to_string()) }
+    })
+    .await;
     assert!(text(&gone, "why").contains("nothing was pushed for 2 days"), "{gone}");
     eventually_ok("nothing is left on the engine", SOON, || async {
-        match objects(&panel).await {
+        match objects(&owner).await {
             now if now == before => Ok(()),
             now => Err(format!("{:?}", now.symmetric_difference(&before).collect::<Vec<_>>())),
         }

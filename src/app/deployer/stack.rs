@@ -3,7 +3,7 @@
 //! A service that did not change keeps its container. One that did starts beside the old container, unless both would
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
-use super::{Made, Next, Step};
+use super::step::{Made, Next, Step};
 use crate::{containers::look, data_copies, previews, quotas, registries, releases, stacks, variables};
 use catalog::compose::{Composed, Files, Folder, within};
 use std::{

@@ -1,0 +1,121 @@
+//! Where what is deployed comes from: a repository, an upload, an image, or a release of another environment.
+
+use super::{
+    step::{Made, Next, Step},
+    work_folder,
+};
+use crate::{deployments::git_login, registries, releases, uploads};
+use source::Fetch;
+use tokio_util::sync::CancellationToken;
+use types::{App, Error, GitSource, Phase, Probe, Result, Source, UploadId};
+
+impl Step<'_> {
+    pub(super) async fn fetch(&self) -> Result<Next> {
+        if let Some(upload) = &self.deployment.upload {
+            return self.fetch_upload(upload).await;
+        }
+        match &self.app.source {
+            Source::Git(git) => {
+                let commit = self.fetch_source(git).await?;
+                Ok(Next {
+                    commit: Some(commit),
+                    ..Next::to(Phase::Building)
+                })
+            }
+            Source::Image { reference } => {
+                let reference = self.deployment.image.as_ref().unwrap_or(reference);
+                let login = registries::login_for(self.ground, &self.app.organization, reference.as_str())?;
+                let by = login.as_ref().map(|login| format!(" as {}", login.user)).unwrap_or_default();
+                self.log.note(format!("getting the image {reference}{by}")).await;
+                let image = self
+                    .ground
+                    .node
+                    .image_pull(reference.as_str(), login.as_ref(), true, &self.log.lines())
+                    .await?;
+                self.released(image, reference.as_str().to_owned(), self.app.health.probe.settled(false))
+            }
+            Source::Compose(source) => self.fetch_stack(source).await,
+            Source::Upload(_) => Err(Error::busy("what was uploaded is gone; upload it again")),
+        }
+    }
+
+    /// The image of another app's release, as it is; from its registry if the engine has it no more.
+    pub(super) async fn fetch_promoted(&self, id: &types::ReleaseId) -> Result<Next> {
+        let gone = || Error::busy("the release to promote is gone");
+        let from = releases::find(self.ground, id)?.ok_or_else(gone)?;
+        let node = &self.ground.node;
+        self.log
+            .note(format!("taking the image of release #{}: {}", from.number, from.image_name))
+            .await;
+        let image = match (node.image_find(&from.image).await?, &from.digest) {
+            (Some(image), _) => image,
+            (None, Some(digest)) => {
+                let login = registries::login_for(self.ground, &self.app.organization, digest)?;
+                node.image_pull(digest, login.as_ref(), false, &self.log.lines()).await?
+            }
+            (None, None) => {
+                return Err(Error::busy(format!(
+                    "the image of release #{} is gone from this server",
+                    from.number
+                )));
+            }
+        };
+        let probe = match self.app.health.probe {
+            Probe::Auto => from.health.probe.clone(),
+            _ => self.app.health.probe.clone(),
+        };
+        let mut next = self.released(image, from.image_name.clone(), probe)?;
+        if let Some(Made::Release(release)) = &mut next.live {
+            release.commit.clone_from(&from.commit);
+            release.digest.clone_from(&from.digest);
+        }
+        next.commit = from.commit;
+        Ok(next)
+    }
+
+    pub(super) async fn fetch_upload(&self, id: &UploadId) -> Result<Next> {
+        let upload = uploads::find(self.ground, self.app, id)?;
+        self.log
+            .note(format!("unpacking {}, uploaded by {} at {}", upload.words(), upload.by, upload.at))
+            .await;
+        uploads::unpack(self.ground, &upload, work_folder(self.ground, &self.deployment.id)).await?;
+        Ok(Next::to(Phase::Building))
+    }
+
+    pub(super) async fn fetch_source(&self, git: &GitSource) -> Result<types::Commit> {
+        let folder = work_folder(self.ground, &self.deployment.id);
+        let _ = tokio::fs::remove_dir_all(&folder).await;
+        let login = git_login(self.ground, git).await?;
+        let reference = self.deployment.reference.clone().or_else(|| git.branch.clone());
+        let wanted = reference
+            .as_ref()
+            .map_or_else(|| "the default branch".to_owned(), ToString::to_string);
+        self.log.note(format!("fetching {wanted} from {}", git.url)).await;
+        let cancel = CancellationToken::new();
+        let _stop_with_us = cancel.clone().drop_guard();
+        let fetch = Fetch {
+            url: git.url.clone(),
+            reference,
+            login,
+            submodules: git.submodules,
+            lfs: true,
+            host_key: git.host_key.clone(),
+            into: folder,
+        };
+        let fetched = source::fetch(fetch, self.log.words(), cancel).await?;
+        if let Some(seen) = fetched.host_key.filter(|seen| git.host_key.as_ref() != Some(seen)) {
+            let pin = |app: &mut App| {
+                if let Source::Git(git) = &mut app.source {
+                    git.host_key = Some(seen.clone());
+                }
+                Ok(())
+            };
+            self.ground.store.apps.update(self.app.id.as_str(), pin).await?;
+        }
+        let short = &fetched.commit.id[..fetched.commit.id.len().min(10)];
+        self.log
+            .note(format!("at {short} {} ({})", fetched.commit.subject, fetched.commit.author))
+            .await;
+        Ok(fetched.commit)
+    }
+}
