@@ -328,17 +328,22 @@ async fn register(
     let contact = email.map(|email| format!("mailto:{email}"));
     let contacts: Vec<&str> = contact.iter().map(String::as_str).collect();
     let external = external_account.map(external_key).transpose().map_err(Failed::ours)?;
-    let (account, credentials) = Account::builder_with_http(Box::new(transport.clone()))
-        .create(
-            &NewAccount {
-                contact: &contacts,
-                terms_of_service_agreed: true,
-                only_return_existing: false,
-            },
-            directory.to_string(),
-            external.as_ref(),
-        )
-        .await?;
+    let wanted = NewAccount {
+        contact: &contacts,
+        terms_of_service_agreed: true,
+        only_return_existing: false,
+    };
+    let mut again = AGAIN;
+    let (account, credentials) = loop {
+        let made = Account::builder_with_http(Box::new(transport.clone()))
+            .create(&wanted, directory.to_string(), external.as_ref())
+            .await;
+        match made {
+            // RFC 8555, 6.5, as in an order.
+            Err(error) if failures::kind_of(&error) == "badNonce" && again > 0 => again -= 1,
+            made => break made?,
+        }
+    };
     let json = serde_json::to_string(&credentials).map_err(AcmeError::from)?;
     Ok((account, Secret::from(json)))
 }
