@@ -939,12 +939,13 @@ async fn an_abandoned_request_is_abandoned_at_the_app_too() {
     stand.apply(&[("blog.test", to(&app))]);
     let mut stream = TcpStream::connect(stand.http).await.unwrap();
     stream.write_all(b"GET /never HTTP/1.1\r\nHost: blog.test\r\n\r\n").await.unwrap();
-    eventually("it is under way", || stand.edge.active(&app.upstream()) == 1).await;
+    eventually("the app has it", || app.requests.load(SeqCst) == 1).await;
+    assert_eq!(stand.edge.active(&app.upstream()), 1);
     drop(stream);
     eventually("the app sees it go", || app.abandoned.load(SeqCst) == 1).await;
     let client = stand.client();
     let h2 = tokio::spawn(client.get(stand.https_url("/never")).send());
-    eventually("it is under way", || stand.edge.active(&app.upstream()) == 1).await;
+    eventually("the app has it", || app.requests.load(SeqCst) == 2).await;
     h2.abort();
     eventually("the app sees it go", || app.abandoned.load(SeqCst) == 2).await;
     eventually("nothing is under way", || stand.edge.active(&app.upstream()) == 0).await;
