@@ -12,7 +12,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 const CONFIG: &str = "[checks.not_a_server_error]\nexpected-statuses = [\"2xx\", \"3xx\", \"4xx\", \"503\"]\n";
 /// WebSockets and streams never end by themselves. The others could close the panel's port, its API or the test's own account
 /// to the test.
-const LEFT_OUT: &str = "^(.*_stream|.*_terminal|allow_lists_update|edge_options_update|api_limits_update|token_revoke|token_rotate|user_update|user_delete|build_cache_trim)$";
+const LEFT_OUT: &str = "^(.*_stream|.*_terminal|allow_lists_update|edge_options_update|api_limits_update|token_revoke|token_rotate|user_update|user_delete|security_update|organization_delete|build_cache_trim)$";
 
 /// Runs these phases for this long and panics with what it found.
 async fn hold_against_the_document(phases: &str, seconds: u32) {
