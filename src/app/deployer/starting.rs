@@ -1,6 +1,9 @@
 //! Starts the containers of a release beside those of the one before or after them, and looks whether they serve.
 
-use super::step::{Made, Next, Step};
+use super::{
+    purge_kept,
+    step::{Made, Next, Step},
+};
 use crate::{
     containers::{self, must_stop_first},
     last_words, routing,
