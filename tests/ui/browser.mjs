@@ -99,6 +99,7 @@ export async function look(page, name) {
     for (const width of [1280, 390]) {
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
       await page.setViewportSize({ width, height: 900 });
+      await page.evaluate(() => scrollTo(0, 0));
       await sleep(120);
       assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);

@@ -1,19 +1,16 @@
 // An environment from another one in a real browser: the wishes, the plan with what stands in its way, secrets that are asked for, and how it goes on.
 // There is no engine here, so nothing is deployed and no data copied; the plan and the refusals are looked at.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { look as lookAt, openSignedIn } from './browser.mjs';
+import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').Page} */
 let page;
 /** @type {string[]} */
@@ -21,33 +18,12 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[1349]|422|503/] });
-  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password: 'seven quiet otters swim north' } });
-  assert.equal(made.status(), 201);
+  opened = await openSignedIn([/40[1349]|422|503/]);
+  ({ panel, page, wrong } = opened);
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
+after(async () => { await opened?.close(); });
 
-/** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
-async function look(name) {
-  await page.mouse.move(0, 0);
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await page.evaluate(() => scrollTo(0, 0));
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
-    }
-  }
-  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
+const look = (/** @type {string} */ name) => lookAt(page, name);
 
 /** As the page itself asks. @param {'post' | 'patch'} verb @param {string} path @param {unknown} body @returns {Promise<any>} */
 const ask = (verb, path, body) => page.evaluate(async ([how, to, data]) => { const calls = await import(/** @type {any} */ ('/lib/api.js')); return calls[/** @type {string} */ (how)](to, data); }, /** @type {[string, string, unknown]} */ ([verb, path, body]));

@@ -3,19 +3,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, violations, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { look as lookAt, openSignedIn } from './browser.mjs';
+import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-const shots = process.env.SERVERKIT_SHOTS;
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').Page} */
 let page;
 /** @type {import('node:child_process').ChildProcess} */
@@ -26,35 +23,14 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
   peer = spawn(process.execPath, ['forges.mjs'], { cwd: new URL('../peers', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] });
   forge = await new Promise((done) => { let text = ''; peer.stdout?.on('data', (piece) => { text += piece; const found = text.match(/http:\/\/\S+/); if (found) done(found[0]); }); });
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[1349]|422|503/] });
-  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password: 'seven quiet otters swim north' } });
-  assert.equal(made.status(), 201);
+  opened = await openSignedIn([/40[1349]|422|503/]);
+  ({ panel, page, wrong } = opened);
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); peer?.kill(); await panel?.stop(); });
+after(async () => { peer?.kill(); await opened?.close(); });
 
-/** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
-async function look(name) {
-  await page.mouse.move(0, 0);
-  for (const theme of /** @type {const} */ (['dark', 'light'])) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      await page.evaluate(() => scrollTo(0, 0));
-      await sleep(120);
-      assert.deepEqual(await violations(page), [], `${name} ${theme} ${width}`);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
-      if (shots) { mkdirSync(shots, { recursive: true }); await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true }); }
-    }
-  }
-  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
+const look = (/** @type {string} */ name) => lookAt(page, name);
 
 /** As the page itself asks. @param {'post' | 'patch'} verb @param {string} path @param {unknown} body @returns {Promise<any>} */
 const ask = (verb, path, body) => page.evaluate(async ([how, to, data]) => { const calls = await import(/** @type {any} */ ('/lib/api.js')); return calls[/** @type {string} */ (how)](to, data); }, /** @type {[string, string, unknown]} */ ([verb, path, body]));

@@ -1,44 +1,28 @@
 // A person reads what a deployment stops first, and looks at the queue, in a real browser.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { look, openPanel } from './browser.mjs';
+import { look, openSignedIn } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
 let opened;
+/** @type {typeof opened.panel} */
+let panel;
 /** @type {import('playwright-core').Page} */
 let page;
 
-/** @param {string[]} words */
-function cli(...words) {
-  const done = spawnSync(/** @type {string} */ (binary()), ['--data', join(opened.panel.folder, 'data'), ...words], { encoding: 'utf8' });
-  assert.equal(done.status, 0, `${words.join(' ')}: ${done.stderr}`);
-  return done.stdout;
-}
-
 before(async () => {
   if (skip) return;
-  opened = await openPanel([/40[139]|422/]);
-  page = opened.page;
-  const password = 'seven quiet otters swim north';
-  const made = await page.request.post(`${opened.panel.url}/api/v1/setup`, { data: { token: opened.panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password } });
-  assert.equal(made.status(), 201);
-  cli('app', 'create', 'site', '--image', 'ghcr.io/ada/site:1', '--no-deploy');
-  await page.context().clearCookies();
-  await page.goto(`${opened.panel.url}/sign-in`);
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForSelector('.rail');
+  opened = await openSignedIn([/40[139]|422/]);
+  ({ panel, page } = opened);
+  panel.cli('app', 'create', 'site', '--image', 'ghcr.io/ada/site:1', '--no-deploy');
 }, { timeout: 120_000 });
 after(async () => { await opened?.close(); });
 
-const open = (/** @type {string} */ tab) => page.goto(`${opened.panel.url}/apps/${JSON.parse(cli('app', 'show', 'site', '--json')).id}/${tab}`);
+const open = (/** @type {string} */ tab) => page.goto(`${panel.url}/apps/${JSON.parse(panel.cli('app', 'show', 'site', '--json')).id}/${tab}`);
 
 test('what stops first is said beforehand', { skip, timeout: 120_000 }, async () => {
   await open('storage');
@@ -56,7 +40,7 @@ test('what stops first is said beforehand', { skip, timeout: 120_000 }, async ()
   await form.getByLabel('Before it stops').fill('kill -TTIN 1');
   await form.getByRole('button', { name: 'Save' }).click();
   await form.getByRole('button', { name: 'Save' }).waitFor({ state: 'hidden' });
-  assert.equal(JSON.parse(cli('app', 'show', 'site', '--json')).before_stop, 'kill -TTIN 1');
+  assert.equal(JSON.parse(panel.cli('app', 'show', 'site', '--json')).before_stop, 'kill -TTIN 1');
 });
 
 test('the queue has an order, says why, and lets one go', { skip, timeout: 180_000 }, async (t) => {
@@ -65,8 +49,8 @@ test('the queue has an order, says why, and lets one go', { skip, timeout: 180_0
   await new Promise((done) => { silent.listen(0, '127.0.0.1', () => done(undefined)); });
   t.after(() => silent.close());
   const { port } = /** @type {import('node:net').AddressInfo} */ (silent.address());
-  for (const name of ['one', 'two', 'three', 'four']) cli('app', 'create', name, '--git', `http://127.0.0.1:${port}/${name}.git`);
-  await page.goto(`${opened.panel.url}/deployments`);
+  for (const name of ['one', 'two', 'three', 'four']) panel.cli('app', 'create', name, '--git', `http://127.0.0.1:${port}/${name}.git`);
+  await page.goto(`${panel.url}/deployments`);
   const queue = page.getByRole('list', { name: 'Queue' });
   await queue.getByText('Place 1: 2 deployments are under way, as many as may be at once', { exact: false }).waitFor();
   await queue.getByText('Place 2: 2 deployments', { exact: false }).waitFor();

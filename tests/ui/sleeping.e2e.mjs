@@ -1,30 +1,21 @@
 // A person lets an app sleep, puts it to sleep, and sees a request wake it, in a real browser.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import https from 'node:https';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, look as lookAt, watch } from './browser.mjs';
-import { binary, hasEngine, startPanel } from './panel.mjs';
+import { look as lookAt, openSignedIn } from './browser.mjs';
+import { binary, hasEngine } from './panel.mjs';
 
 const IMAGE = 'nginx:1.22';
 const skip = !binary() ? 'SERVERKIT_BIN names no binary' : hasEngine(IMAGE) ? false : `the engine has no ${IMAGE}`;
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
+let opened;
+/** @type {typeof opened.panel} */
 let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
 /** @type {import('playwright-core').Page} */
 let page;
 /** @type {string[]} */
 let wrong = [];
-
-/** @param {string[]} words */
-function cli(...words) {
-  const done = spawnSync(/** @type {string} */ (binary()), ['--data', join(panel.folder, 'data'), ...words], { encoding: 'utf8' });
-  assert.equal(done.status, 0, `${words.join(' ')}: ${done.stderr}`);
-  return done.stdout;
-}
 
 /** What a visitor gets. @returns {Promise<number | undefined>} */
 const visit = () => new Promise((done, fail) => {
@@ -33,26 +24,14 @@ const visit = () => new Promise((done, fail) => {
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[139]|422/] });
-  const password = 'seven quiet otters swim north';
-  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: 'ada@example.com', name: 'Ada Lovelace', password } });
-  assert.equal(made.status(), 201);
-  cli('app', 'create', 'site', '--image', IMAGE, '--port', '80', '--domain', 'site.test', '--wait');
-  await context.clearCookies();
-  await page.goto(`${panel.url}/sign-in`);
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForSelector('.rail');
+  opened = await openSignedIn([/40[139]|422/]);
+  ({ panel, page, wrong } = opened);
+  panel.cli('app', 'create', 'site', '--image', IMAGE, '--port', '80', '--domain', 'site.test', '--wait');
 }, { timeout: 120_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
+after(async () => { await opened?.close(); });
 
 const look = (/** @type {string} */ name) => lookAt(page, name);
-const place = (tab = '') => `${panel.url}/apps/${JSON.parse(cli('app', 'show', 'site', '--json')).id}${tab}`;
+const place = (tab = '') => `${panel.url}/apps/${JSON.parse(panel.cli('app', 'show', 'site', '--json')).id}${tab}`;
 
 test('an app sleeps and a request wakes it', { skip, timeout: 180_000 }, async () => {
   await page.goto(place('/settings'));
@@ -65,7 +44,7 @@ test('an app sleeps and a request wakes it', { skip, timeout: 180_000 }, async (
   await look('sleep-settings');
   await part.getByRole('button', { name: 'Save' }).click();
   await part.getByRole('button', { name: 'Save' }).waitFor({ state: 'detached' });
-  assert.equal(JSON.parse(cli('app', 'show', 'site', '--json')).sleep_after_minutes, 45);
+  assert.equal(JSON.parse(panel.cli('app', 'show', 'site', '--json')).sleep_after_minutes, 45);
 
   await page.goto(place());
   await page.getByRole('button', { name: 'More actions' }).click();
