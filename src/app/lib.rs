@@ -88,8 +88,6 @@ mod setup;
 mod shelves;
 mod sight;
 mod sleeping;
-#[cfg(test)]
-mod sleeping_tests;
 mod sources;
 mod stacks;
 mod template_updates;

@@ -1,5 +1,6 @@
 //! Apps that sleep, on an engine that does as it is told.
 
+use super::waking::wake;
 use crate::{
     Apps, Deployments,
     testing::Bench,
@@ -60,7 +61,7 @@ async fn an_app_sleeps_over_a_crash_and_a_request_wakes_it() {
     bedtime(&bench).await;
     assert_eq!(bench.node.running(), Vec::<String>::new());
     // Many wishes wake it once.
-    let wake = || crate::sleeping::wake(&bench.ground, &id, "a request");
+    let wake = || wake(&bench.ground, &id, "a request");
     let (one, two) = tokio::join!(wake(), wake());
     one.and(two).expect("it is woken");
     bedtime(&bench).await;
@@ -111,7 +112,7 @@ async fn one_that_cannot_be_woken_is_tried_again_later() {
     release.health.start_seconds = 1;
     bench.ground.store.commit(Batch::new().save(release)).await.expect("saved");
     order(&bench, |orders| orders.unhealthy = Some("port 80 is closed".into()));
-    crate::sleeping::wake(&bench.ground, &id, "a request").await.expect("begins");
+    wake(&bench.ground, &id, "a request").await.expect("begins");
     bedtime(&bench).await;
     let Some(Target::Down { why }) = bench.node.target_of("blog.localhost") else {
         panic!("{:?}", bench.node.target_of("blog.localhost"));
@@ -123,7 +124,7 @@ async fn one_that_cannot_be_woken_is_tried_again_later() {
     assert_eq!(bench.node.running(), Vec::<String>::new(), "it is stopped again");
     order(&bench, |orders| orders.unhealthy = None);
     // A request does not try at once again; somebody may.
-    crate::sleeping::wake(&bench.ground, &id, "a request").await.expect("is left alone");
+    wake(&bench.ground, &id, "a request").await.expect("is left alone");
     bedtime(&bench).await;
     assert_eq!(state(&bench).await, crate::AppState::Asleep);
     apps.start(&bench.owner, "blog").await.expect("begins");
@@ -147,7 +148,7 @@ async fn what_ends_its_sleep_and_what_forbids_it() {
     // Who stops it does not want it to wake.
     apps.sleep(&bench.owner, "blog").await.expect("nobody uses it");
     apps.stop(&bench.owner, "blog").await.expect("stops");
-    crate::sleeping::wake(&bench.ground, &id, "a request").await.expect("is left alone");
+    wake(&bench.ground, &id, "a request").await.expect("is left alone");
     bedtime(&bench).await;
     assert_eq!(state(&bench).await, crate::AppState::Stopped);
     assert!(matches!(bench.node.target_of("blog.localhost"), Some(Target::Down { .. })));
