@@ -1,13 +1,21 @@
 //! Apps as people see them: with their domains, volumes, state, and what is live.
 
 use crate::{
-    containers::why_stop_first, cron::next_after, deployer::Waits, deployments, freezes, ground::Ground, observed::AppState, sight::of,
-    sleeping::Ways, stacks,
+    containers::why_stop_first,
+    cron::next_after,
+    deployer::Waits,
+    deployments, freezes,
+    ground::Ground,
+    observed::{AppState, Observed},
+    releases,
+    sight::of,
+    sleeping::Ways,
+    stacks,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 use types::{
-    Actor, App, AppId, Deployment, Domain, Environment, Freeze, Frozen, HealthCheck, ImageWatch, Mount, OnNewImage, Phase, Project,
-    Release, Result, Source, Time, Volume,
+    Actor, App, AppId, Container, Deployment, Domain, Environment, EnvironmentId, Freeze, Frozen, HealthCheck, Hours, ImageWatch, Mount,
+    OnNewImage, Phase, Project, ProjectId, Release, Result, Source, Time, Volume, VolumeId, WatchedImage,
 };
 
 /// An app with what people want to see beside it.
@@ -45,105 +53,131 @@ pub struct AppView {
 
 /// Views of the apps that `wanted` takes, by name. Loads each collection once, so that 100 apps cost as little as one.
 pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Project, &Environment) -> bool) -> Result<Vec<AppView>> {
-    let store = &ground.store;
-    let projects: HashMap<_, _> = of(ground, actor, store.projects.list()?)?
-        .into_iter()
-        .map(|p| (p.id.clone(), p))
-        .collect();
-    let environments: HashMap<_, _> = of(ground, actor, store.environments.list()?)?
-        .into_iter()
-        .map(|e| (e.id.clone(), e))
-        .collect();
-    let volumes: HashMap<_, _> = of(ground, actor, store.volumes.list()?)?
-        .into_iter()
-        .map(|v| (v.id.clone(), v))
-        .collect();
-    let mut domains: HashMap<AppId, Vec<Domain>> = HashMap::new();
-    for domain in of(ground, actor, store.domains.list()?)? {
-        domains.entry(domain.app.clone()).or_default().push(domain);
-    }
-    let (observed, now) = (ground.observed.load(), ground.world.now());
-    let freezes: Vec<Freeze> = store.freezes.list()?.into_iter().map(|stored| stored.value).collect();
-    let watches: HashMap<AppId, ImageWatch> = store
-        .image_watches
-        .list()?
-        .into_iter()
-        .map(|one| (one.app.clone(), one.value))
-        .collect();
-    let mut ways = None;
+    let mut beside = Beside::load(ground, actor)?;
     let mut views = Vec::new();
-    for app in of(ground, actor, store.apps.list()?)? {
-        let (Some(project), Some(environment)) = (projects.get(&app.project), environments.get(&app.environment)) else {
-            continue;
-        };
-        if !wanted(&app, project, environment) {
-            continue;
+    for app in of(ground, actor, ground.store.apps.list()?)? {
+        if let Some((project, environment)) = beside.place_of(&app)
+            && wanted(&app, project, environment)
+        {
+            let (project, environment) = (project.clone(), environment.clone());
+            views.push(beside.view(app, project, environment)?);
         }
-        let deployment = match &app.last_deployment {
-            Some(id) => deployments::find(ground, id)?,
-            None => None,
-        };
-        let release = match &app.release {
-            Some(id) => crate::releases::find(ground, id)?,
-            None => None,
-        };
-        let mut domains = domains.remove(&app.id).unwrap_or_default();
-        domains.sort_by_key(|domain| !domain.primary);
-        let (state, mut state_detail) = observed.state_of(&app, release.as_ref(), deployment.as_ref().map(|deployment| deployment.phase));
-        if state == AppState::Failed {
-            state_detail = deployment.as_ref().and_then(|deployment| deployment.error.clone());
-        }
-        let kept_awake = match app.sleep_after_minutes {
-            None => None,
-            Some(_) => {
-                let known = match ways.take() {
-                    Some(known) => known,
-                    None => Ways::of(ground)?,
-                };
-                ways.insert(known).keep_awake(&app)
-            }
-        };
-        views.push(AppView {
-            kept_awake,
-            project: project.clone(),
-            environment: environment.clone(),
-            mounts: app
-                .mounts
-                .iter()
-                .filter_map(|mount| Some((mount.clone(), volumes.get(&mount.volume)?.clone())))
-                .collect(),
-            url: domains.first().map(|domain| ground.url_of(&domain.host)),
-            pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
-            running: release.as_ref().map_or(0, |release| {
-                let runs = |container: &&types::Container| container.state.is_running() && release.wants(container, app.replicas);
-                observed.containers.iter().filter(runs).count()
-            }),
-            newer_image: watches.get(&app.id).is_some_and(|watch| is_newer(watch, release.as_ref())),
-            frozen: freezes::frozen_of(&freezes, &app.organization, &app.environment, now)?,
-            next_hours: app.hours.as_ref().map(|hours| {
-                let next = |cron: &str| next_after(cron, &hours.zone, now).ok().flatten();
-                (next(&hours.start), next(&hours.stop))
-            }),
-            waits: deployment
-                .as_ref()
-                .and_then(|deployment| ground.running.waits(&deployment.id).filter(|_| deployment.phase == Phase::Queued)),
-            stops_first: why_stop_first(&app, |id| volumes.get(id).map(|volume| volume.name.to_string())),
-            state,
-            state_detail,
-            domains,
-            release,
-            deployment,
-            app,
-        });
     }
     views.sort_by(|a, b| a.app.name.cmp(&b.app.name));
     Ok(views)
 }
 
+/// What lies beside apps, loaded once for all their views.
+struct Beside<'a> {
+    ground: &'a Ground,
+    projects: HashMap<ProjectId, Project>,
+    environments: HashMap<EnvironmentId, Environment>,
+    volumes: HashMap<VolumeId, Volume>,
+    domains: HashMap<AppId, Vec<Domain>>,
+    freezes: Vec<Freeze>,
+    watches: HashMap<AppId, ImageWatch>,
+    /// Once an app that may sleep asks for them.
+    ways: Option<Ways>,
+    observed: Arc<Observed>,
+    now: Time,
+}
+
+impl<'a> Beside<'a> {
+    fn load(ground: &'a Ground, actor: &Actor) -> Result<Beside<'a>> {
+        let store = &ground.store;
+        let projects = of(ground, actor, store.projects.list()?)?;
+        let environments = of(ground, actor, store.environments.list()?)?;
+        let volumes = of(ground, actor, store.volumes.list()?)?;
+        let watches = store.image_watches.list()?.into_iter();
+        let mut domains: HashMap<AppId, Vec<Domain>> = HashMap::new();
+        for domain in of(ground, actor, store.domains.list()?)? {
+            domains.entry(domain.app.clone()).or_default().push(domain);
+        }
+        Ok(Beside {
+            ground,
+            projects: projects.into_iter().map(|one| (one.id.clone(), one)).collect(),
+            environments: environments.into_iter().map(|one| (one.id.clone(), one)).collect(),
+            volumes: volumes.into_iter().map(|one| (one.id.clone(), one)).collect(),
+            domains,
+            freezes: store.freezes.list()?.into_iter().map(|stored| stored.value).collect(),
+            watches: watches.map(|one| (one.app.clone(), one.value)).collect(),
+            ways: None,
+            observed: ground.observed.load_full(),
+            now: ground.world.now(),
+        })
+    }
+
+    /// `None` when the actor does not see it.
+    fn place_of(&self, app: &App) -> Option<(&Project, &Environment)> {
+        Some((self.projects.get(&app.project)?, self.environments.get(&app.environment)?))
+    }
+
+    fn view(&mut self, app: App, project: Project, environment: Environment) -> Result<AppView> {
+        let ground = self.ground;
+        let deployment = app.last_deployment.as_ref().map(|id| deployments::find(ground, id)).transpose()?;
+        let release = app.release.as_ref().map(|id| releases::find(ground, id)).transpose()?;
+        let (deployment, release) = (deployment.flatten(), release.flatten());
+        let mut domains = self.domains.remove(&app.id).unwrap_or_default();
+        domains.sort_by_key(|domain| !domain.primary);
+        let last = deployment.as_ref().map(|deployment| deployment.phase);
+        let (state, mut state_detail) = self.observed.state_of(&app, release.as_ref(), last);
+        if state == AppState::Failed {
+            state_detail = deployment.as_ref().and_then(|deployment| deployment.error.clone());
+        }
+        let queued = deployment.as_ref().filter(|deployment| deployment.phase == Phase::Queued);
+        Ok(AppView {
+            project,
+            environment,
+            mounts: self.mounts(&app),
+            running: release.as_ref().map_or(0, |release| self.running(&app, release)),
+            newer_image: self.watches.get(&app.id).is_some_and(|watch| is_newer(watch, release.as_ref())),
+            frozen: freezes::frozen_of(&self.freezes, &app.organization, &app.environment, self.now)?,
+            next_hours: app.hours.as_ref().map(|hours| self.next(hours)),
+            kept_awake: self.kept_awake(&app)?,
+            state,
+            state_detail,
+            url: domains.first().map(|domain| ground.url_of(&domain.host)),
+            waits: queued.and_then(|deployment| ground.running.waits(&deployment.id)),
+            stops_first: why_stop_first(&app, |id| self.volumes.get(id).map(|volume| volume.name.to_string())),
+            pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
+            domains,
+            release,
+            deployment,
+            app,
+        })
+    }
+
+    fn mounts(&self, app: &App) -> Vec<(Mount, Volume)> {
+        let known = |mount: &Mount| Some((mount.clone(), self.volumes.get(&mount.volume)?.clone()));
+        app.mounts.iter().filter_map(known).collect()
+    }
+
+    fn running(&self, app: &App, release: &Release) -> usize {
+        let runs = |container: &&Container| container.state.is_running() && release.wants(container, app.replicas);
+        self.observed.containers.iter().filter(runs).count()
+    }
+
+    fn next(&self, hours: &Hours) -> (Option<Time>, Option<Time>) {
+        let next = |cron: &str| next_after(cron, &hours.zone, self.now).ok().flatten();
+        (next(&hours.start), next(&hours.stop))
+    }
+
+    fn kept_awake(&mut self, app: &App) -> Result<Option<String>> {
+        if app.sleep_after_minutes.is_none() {
+            return Ok(None);
+        }
+        let ways = match self.ways.take() {
+            Some(known) => known,
+            None => Ways::of(self.ground)?,
+        };
+        Ok(self.ways.insert(ways).keep_awake(app))
+    }
+}
+
 /// As it was found last, unless the newer one was deployed since.
 fn is_newer(watch: &ImageWatch, live: Option<&Release>) -> bool {
     let digest = live.and_then(|release| release.digest.as_deref()?.split_once('@'));
-    let runs = |image: &types::WatchedImage| digest.is_some_and(|(_, digest)| image.newest.as_deref() == Some(digest));
+    let runs = |image: &WatchedImage| digest.is_some_and(|(_, digest)| image.newest.as_deref() == Some(digest));
     watch.on_new != OnNewImage::Off && watch.images.iter().any(|image| image.is_newer() && !runs(image))
 }
 
