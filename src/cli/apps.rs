@@ -1,6 +1,7 @@
 //! `serverkit app …` and `serverkit open`.
 
 mod args;
+mod describe;
 mod show;
 
 pub use show::table;
