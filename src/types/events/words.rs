@@ -62,15 +62,7 @@ impl Fact {
             Fact::AppAsleep { name, why, .. } => format!("{name} is asleep: {why}"),
             Fact::AppAwake { name, why, .. } => format!("{name} is awake: {why}"),
             Fact::WakeFailed { name, why, .. } => format!("{name} could not be woken: {why}"),
-            Fact::AppStateChanged {
-                name,
-                state,
-                why: Some(why),
-                ..
-            } => format!("{name} is {state}: {why}"),
-            Fact::AppStateChanged {
-                name, state, why: None, ..
-            } => format!("{name} is {state}"),
+            Fact::AppStateChanged { name, state, why, .. } => format!("{name} is {state}{}", because(why.as_deref().unwrap_or_default())),
             Fact::AppTrashed { name, .. } => format!("moved {name} to the trash"),
             Fact::AppRestored { name, .. } => format!("restored {name}"),
             Fact::AppRemoved { name, .. } => format!("deleted {name} for good"),
@@ -81,13 +73,9 @@ impl Fact {
             Fact::RunMoved { name, .. } => format!("a run of {name} moved on"),
             Fact::JobChanged { name, job, .. } => format!("changed the job {job} of {name}"),
             Fact::FileChanged { name, path, .. } => format!("changed the file {path} of {name}"),
-            Fact::ReleasePinned {
-                name,
-                number,
-                pinned: true,
-                ..
-            } => format!("pinned release #{number} of {name}"),
-            Fact::ReleasePinned { name, number, .. } => format!("unpinned release #{number} of {name}"),
+            Fact::ReleasePinned { name, number, pinned, .. } => {
+                format!("{} release #{number} of {name}", if *pinned { "pinned" } else { "unpinned" })
+            }
             Fact::SharedVariablesChanged { owner, keys } => format!("changed {} of {owner}", keys.join(", ")),
             Fact::SharedSecretsRevealed { owner } => format!("looked at the secrets of {owner}"),
             Fact::SecretsRevealed { name, .. } => format!("looked at the secrets of {name}"),
@@ -97,16 +85,13 @@ impl Fact {
             Fact::DomainChanged { host, what, .. } => format!("{what} of {host}"),
             Fact::PortOpened { port, .. } => format!("opened the port {port}"),
             Fact::PortClosed { port, .. } => format!("closed the port {port}"),
-            Fact::CachePurged { host: Some(host), answers } => format!("threw away {answers} kept answers of {host}"),
             Fact::BuildCacheTrimmed { bytes, .. } => format!("freed {} MiB of the build cache", bytes >> 20),
+            Fact::CachePurged { host: Some(host), answers } => format!("threw away {answers} kept answers of {host}"),
             Fact::CachePurged { host: None, answers } => format!("threw away all {answers} kept answers"),
             Fact::EdgeOptionsChanged { fields } => format!("changed the edge's {}", fields.join(", ")),
-            Fact::AllowListsChanged { what, until: None } => format!("changed from where the panel is reached: {}", what.join("; ")),
-            Fact::AllowListsChanged { what, until: Some(until) } => {
-                format!(
-                    "changed from where the panel is reached, until {until} unless confirmed: {}",
-                    what.join("; ")
-                )
+            Fact::AllowListsChanged { what, until } => {
+                let trial = until.map(|until| format!(", until {until} unless confirmed")).unwrap_or_default();
+                format!("changed from where the panel is reached{trial}: {}", what.join("; "))
             }
             Fact::AllowListsConfirmed => "confirmed from where the panel is reached".into(),
             Fact::AllowListsReverted { why } => format!("took back from where the panel is reached: {why}"),
@@ -135,8 +120,7 @@ impl Fact {
                 error: None,
                 ..
             } => format!("{name} #{number} is {}", phase.word()),
-            Fact::DeploymentsLocked { name, why: Some(why), .. } if why.is_empty() => format!("locked deployments of {name}"),
-            Fact::DeploymentsLocked { name, why: Some(why), .. } => format!("locked deployments of {name}: {why}"),
+            Fact::DeploymentsLocked { name, why: Some(why), .. } => format!("locked deployments of {name}{}", because(why)),
             Fact::DeploymentsLocked { name, why: None, .. } => format!("unlocked deployments of {name}"),
             Fact::CiTrustChanged {
                 name, repository, what, ..
@@ -159,14 +143,8 @@ impl Fact {
             Fact::ForgeTold { name, number, .. } => format!("told the forge of {name} #{number}"),
             Fact::PreviewMoved {
                 name, number, what, why, ..
-            } => {
-                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                format!("{what} the preview of #{number} of {name}{why}")
-            }
-            Fact::EnvironmentCloned { name, from, what, why, .. } => {
-                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                format!("{what} {name} from {from}{why}")
-            }
+            } => format!("{what} the preview of #{number} of {name}{}", because(why)),
+            Fact::EnvironmentCloned { name, from, what, why, .. } => format!("{what} {name} from {from}{}", because(why)),
             Fact::PreviewRulesChanged { name, what, .. } => format!("{what} the previews of {name}"),
             Fact::ForgeConnected { name } => format!("connected the forge {name}"),
             Fact::ForgeChanged { name, what } => format!("{what} of the forge {name}"),
@@ -188,4 +166,9 @@ impl Fact {
             Fact::EngineFound { version } => format!("reached the Docker engine {version}"),
         }
     }
+}
+
+/// `: it is full`, or nothing when there is no reason.
+fn because(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {why}") }
 }
