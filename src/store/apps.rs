@@ -37,77 +37,14 @@ impl Record for App {
     }
 }
 
-mod v3 {
-    //! Before a source tree could have a Compose file, and apps files and health checks that are made up from how they are
-    //! built; else the same.
-
-    use crate::Record;
-    use serde::{Deserialize, Serialize};
-    use types::Kind;
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(transparent)]
-    pub struct App(pub types::App);
-
-    impl Record for App {
-        const KIND: Kind = Kind::App;
-        const TREE: &'static str = "apps";
-        const VERSION: u8 = 3;
-        type Previous = super::v2::App;
-        fn upgrade(previous: super::v2::App) -> App {
-            App(previous.0)
-        }
-        fn key(&self) -> String {
-            self.0.id.to_string()
-        }
-    }
-}
-
-mod v2 {
-    //! Before apps could be made from what is uploaded; else the same.
-
-    use crate::Record;
-    use serde::{Deserialize, Serialize};
-    use types::Kind;
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(transparent)]
-    pub struct App(pub types::App);
-
-    impl Record for App {
-        const KIND: Kind = Kind::App;
-        const TREE: &'static str = "apps";
-        const VERSION: u8 = 2;
-        type Previous = super::v1::App;
-        fn upgrade(previous: super::v1::App) -> App {
-            App(previous.0)
-        }
-        fn key(&self) -> String {
-            self.0.id.to_string()
-        }
-    }
-}
-
-mod v1 {
-    //! Before apps had commands around a deployment and wishes for a build, which are none where they are missing.
-
-    use crate::Record;
-    use serde::{Deserialize, Serialize};
-    use types::Kind;
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(transparent)]
-    pub struct App(pub types::App);
-
-    impl Record for App {
-        const KIND: Kind = Kind::App;
-        const TREE: &'static str = "apps";
-        const VERSION: u8 = 1;
-        first_version!();
-        fn key(&self) -> String {
-            self.0.id.to_string()
-        }
-    }
+read_as_the_next! {
+    /// Before a source tree could have a Compose file, and apps files and health checks that are made up from how they are
+    /// built.
+    mod v3: App, 3, after v2;
+    /// Before apps could be made from what is uploaded.
+    mod v2: App, 2, after v1;
+    /// Before apps had commands around a deployment and wishes for a build, which are none where they are missing.
+    mod v1: App, 1;
 }
 
 #[cfg(test)]

@@ -23,51 +23,11 @@ impl Record for Deployment {
     }
 }
 
-mod v2 {
-    //! Before a promotion was a cause; else the same.
-
-    use crate::Record;
-    use serde::{Deserialize, Serialize};
-    use types::Kind;
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(transparent)]
-    pub struct Deployment(pub types::Deployment);
-
-    impl Record for Deployment {
-        const KIND: Kind = Kind::Deployment;
-        const TREE: &'static str = "deployments";
-        const VERSION: u8 = 2;
-        type Previous = super::v1::Deployment;
-        fn upgrade(previous: super::v1::Deployment) -> Deployment {
-            Deployment(previous.0)
-        }
-        fn key(&self) -> String {
-            format!("{}/{}", self.0.app, self.0.id)
-        }
-    }
-}
-
-mod v1 {
-    //! Before pushes were a cause; else the same.
-
-    use crate::Record;
-    use serde::{Deserialize, Serialize};
-    use types::Kind;
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(transparent)]
-    pub struct Deployment(pub types::Deployment);
-
-    impl Record for Deployment {
-        const KIND: Kind = Kind::Deployment;
-        const TREE: &'static str = "deployments";
-        const VERSION: u8 = 1;
-        first_version!();
-        fn key(&self) -> String {
-            format!("{}/{}", self.0.app, self.0.id)
-        }
-    }
+read_as_the_next! {
+    /// Before a promotion was a cause.
+    mod v2: Deployment, 2, after v1;
+    /// Before pushes were a cause.
+    mod v1: Deployment, 1;
 }
 
 #[cfg(test)]

@@ -56,6 +56,37 @@ macro_rules! first_version {
     };
 }
 
+/// Versions of a record that are read as the next one is: what they could not say yet is missing, and means what it did.
+macro_rules! read_as_the_next {
+    (@previous $record:ident) => {
+        first_version!();
+    };
+    (@previous $record:ident $before:ident) => {
+        type Previous = super::$before::$record;
+        fn upgrade(previous: super::$before::$record) -> Self {
+            $record(previous.0)
+        }
+    };
+    ($($(#[$doc:meta])* mod $version:ident: $record:ident, $number:literal $(, after $before:ident)?;)*) => {$(
+        $(#[$doc])*
+        mod $version {
+            #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+            #[serde(transparent)]
+            pub struct $record(pub types::$record);
+
+            impl $crate::Record for $record {
+                const KIND: types::Kind = <types::$record as $crate::Record>::KIND;
+                const TREE: &'static str = <types::$record as $crate::Record>::TREE;
+                const VERSION: u8 = $number;
+                read_as_the_next!(@previous $record $($before)?);
+                fn key(&self) -> String {
+                    $crate::Record::key(&self.0)
+                }
+            }
+        }
+    )*};
+}
+
 /// Reads a value written as `version`, through every shape in between.
 pub fn decode<T: Record>(version: u8, json: &[u8]) -> Result<T> {
     if version > T::VERSION {
