@@ -94,49 +94,39 @@ pub(crate) fn bind(address: SocketAddr) -> Result<Option<TcpListener>> {
 }
 
 fn try_bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
-    let family = if address.is_ipv6() {
-        AddressFamily::INET6
-    } else {
-        AddressFamily::INET
-    };
-    let socket = socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        Some(ipproto::TCP),
-    )?;
+    use rustix::net::{SocketType, bind, ipproto, listen, sockopt};
+    let socket = open(address, SocketType::STREAM, ipproto::TCP)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, true)?;
-    }
     bind(&socket, &address)?;
     listen(&socket, 4096)?;
     Ok(TcpListener::from(socket))
 }
 
+fn try_bind_udp(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    use rustix::net::{SocketType, bind, ipproto};
+    let socket = open(address, SocketType::DGRAM, ipproto::UDP)?;
+    bind(&socket, &address)?;
+    Ok(UdpSocket::from(socket))
+}
+
+/// A socket of the address's family, and of no other.
+fn open(address: SocketAddr, kind: rustix::net::SocketType, protocol: rustix::net::Protocol) -> std::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, socket_with, sockopt};
+    let family = if address.is_ipv6() {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    };
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, Some(protocol))?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    Ok(socket)
+}
+
 /// As [`bind`], for datagrams.
 pub(crate) fn bind_udp(address: SocketAddr) -> Result<Option<UdpSocket>> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
-    let open = || -> std::io::Result<UdpSocket> {
-        let family = if address.is_ipv6() {
-            AddressFamily::INET6
-        } else {
-            AddressFamily::INET
-        };
-        let socket = socket_with(
-            family,
-            SocketType::DGRAM,
-            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-            Some(ipproto::UDP),
-        )?;
-        if address.is_ipv6() {
-            sockopt::set_ipv6_v6only(&socket, true)?;
-        }
-        bind(&socket, &address)?;
-        Ok(UdpSocket::from(socket))
-    };
-    match open() {
+    match try_bind_udp(address) {
         Ok(socket) => Ok(Some(socket)),
         Err(error) if address.ip().is_unspecified() && address.is_ipv6() && no_ipv6(&error) => Ok(None),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
