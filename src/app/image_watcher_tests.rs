@@ -1,9 +1,11 @@
 //! Newer images that are told, deployed, held back and left alone, with an engine and a registry that do as they are told.
 
-use crate::{Apps, Deployer, Deployments, ImageWatchWish, ImageWatcher, ImageWatches, NewApp, NewSource, Reconciler, testing::Bench};
+use crate::{
+    Apps, Deployer, Deployments, ImageWatchWish, ImageWatcher, ImageWatches, NewApp, NewSource, Reconciler, testing::Bench, tests::wish,
+};
 use jobs::Job;
 use std::time::Duration;
-use types::{Cause, DeployWindow, Deployment, Error, ImageWatch, Limits, OnNewImage};
+use types::{Cause, DeployWindow, Deployment, Error, ImageWatch, OnNewImage};
 
 const OLD: &str = "sha256:aaaa";
 const NEW: &str = "sha256:bbbb";
@@ -18,24 +20,10 @@ fn asked(bench: &Bench) -> u32 {
 
 async fn live(bench: &Bench) {
     let wish = NewApp {
-        replicas: None,
-        name: "blog".parse().expect("a name"),
-        project: None,
-        environment: None,
         source: NewSource::Image {
             reference: "registry.test/blog:1".parse().expect("a reference"),
         },
-        port: None,
-        command: None,
-        domains: None,
-        limits: Limits::default(),
-        health: None,
-        commands: Default::default(),
-        mounts: Vec::new(),
-        variables: Vec::new(),
-        grace_seconds: None,
-        deploy_timeout_seconds: None,
-        deploy: true,
+        ..wish("blog")
     };
     registry_has(bench, OLD);
     Apps::new(bench.ground.clone()).create(&bench.owner, wish).await.expect("made");

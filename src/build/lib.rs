@@ -14,6 +14,8 @@ mod parcel;
 mod plan;
 mod presets;
 mod recipe;
+#[cfg(test)]
+mod testing;
 mod tree;
 
 pub use buildpacks::arguments as builder_arguments;

@@ -330,16 +330,7 @@ fn quoted(value: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    fn folder(files: &[(&str, &str)]) -> TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        dir
-    }
+    use crate::testing::folder;
 
     fn text(files: &[(&str, &str)], wish: &BuildWish, settings: &[(&str, &str)]) -> String {
         let settings = settings

@@ -184,18 +184,8 @@ impl<W: Write> Write for Counted<W> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::testing::folder;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use tempfile::TempDir;
-
-    fn folder(files: &[(&str, &str)]) -> TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        dir
-    }
 
     /// The paths in the archive, with folders marked by `/`.
     fn packed(context: &Path, dockerfile: &str) -> Vec<String> {

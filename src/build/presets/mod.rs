@@ -77,19 +77,9 @@ pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::recipe::command;
-    use std::{collections::BTreeMap, fs, path::Path};
+    use crate::{recipe::command, testing::folder};
+    use std::{collections::BTreeMap, path::Path};
     use types::BuildWish;
-
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        dir
-    }
 
     fn recipe(files: &[(&str, &str)], wish: &BuildWish) -> Option<Recipe> {
         Recipe::of(folder(files).path(), wish, &BTreeMap::new()).unwrap()
