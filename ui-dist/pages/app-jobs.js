@@ -1,6 +1,7 @@
 // An app's jobs: commands that its image runs at times or once, and what became of each run.
-import { html, h, icon, useEffect, useRef } from '../lib/html.js';
-import { api, socket } from '../lib/api.js';
+import { html, h, icon } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { useLogStream } from '../lib/log-stream.js';
 import { useResource } from '../lib/resource.js';
 import { duration, exact } from '../lib/format.js';
 import { moment } from '../lib/clock.js';
@@ -77,20 +78,7 @@ const showRun = (run) => showDialog(`Run ${run.name ?? joinWords(run.command)}`,
 /** @param {{ id: string, app: string, close: () => void }} props */
 function RunView({ id, app, close }) {
   const found = useResource(`run:${id}`, () => api.runShow(id), ['run_moved'], (message) => message.data?.data?.run === id);
-  const element = useRef(/** @type {import('../elements/sk-log.js').SkLog | null} */ (null));
-  useEffect(() => {
-    let gone = false;
-    /** @type {WebSocket | null} */
-    let line = null;
-    (async () => {
-      try {
-        line = await socket(`/runs/${id}/log/stream`, { after: 0 });
-        if (gone) { line.close(); return; }
-        line.onmessage = ({ data }) => element.current?.push([JSON.parse(data)]);
-      } catch (error) { element.current?.setStatus(/** @type {Error} */ (error).message); }
-    })();
-    return () => { gone = true; line?.close(); };
-  }, [id]);
+  const element = useLogStream(`/runs/${id}/log/stream`, (log, why) => log?.setStatus(why));
   const run = found.value.value;
   return html`<div class="stack">${h(DialogHead, { title: run?.name ?? (run ? joinWords(run.command) : 'Run'), note: run ? html`${h(State, { state: run.phase, detail: run.error })}` : '', close })}
     ${run ? h(Facts, { items: [['Command', html`<code class="any">${joinWords(run.command)}</code>`], ['By', run.by], ['Began', html`<span title=${exact(run.started_at)}>${h(Ago, { at: run.started_at })}, took ${h(Took, { from: run.started_at, to: run.finished_at })}</span>`], Boolean(run.error) && ['Why', html`<span class="any">${run.error}</span>`]] }) : null}

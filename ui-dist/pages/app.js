@@ -1,7 +1,8 @@
 // One app: its head, and the tabs.
 import { hasServices, sourceText, sourceIcon } from '../parts/source.js';
-import { html, h, icon, useEffect, useMemo, useRef, useState } from '../lib/html.js';
-import { api, socket } from '../lib/api.js';
+import { html, h, icon, useEffect, useMemo, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
+import { useLogStream } from '../lib/log-stream.js';
 import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { apps, appPath, appsError, deployments, findApp, isFinal, loadApps, putApp, putDeployment } from '../lib/live.js';
@@ -136,19 +137,7 @@ function Running({ app, brief }) {
 
 /** The end of a running deployment's log. @param {{ id: string }} props */
 function LogTail({ id }) {
-  const element = useRef(/** @type {import('../elements/sk-log.js').SkLog | null} */ (null));
-  useEffect(() => {
-    let gone = false;
-    /** @type {WebSocket | null} */
-    let line = null;
-    (async () => {
-      try {
-        line = await socket(`/deployments/${id}/log/stream`, { after: 0 });
-        if (gone) { line.close(); return; }
-        line.onmessage = ({ data }) => element.current?.push([JSON.parse(data)]);
-      } catch { /* the deployment's own page says why */ }
-    })();
-    return () => { gone = true; line?.close(); };
-  }, [id]);
+  // If it does not open, the deployment's own page says why.
+  const element = useLogStream(`/deployments/${id}/log/stream`);
   return html`<sk-log ref=${element} compact label="End of the deployment's log"></sk-log>`;
 }
