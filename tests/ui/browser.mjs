@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import assert from 'node:assert/strict';
+import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startPanel } from './panel.mjs';
 
@@ -61,10 +62,10 @@ export async function violations(page) {
   return JSON.parse(result.value ?? '[]').map((/** @type {[string, string[]]} */ [id, nodes]) => `axe ${id}:\n      ${nodes.join('\n      ')}`);
 }
 
-/** A panel of its own with a page on it. `allow`: what the page may report as an error. @param {RegExp[]} allow @param {{ acceptDownloads?: boolean }} [more] */
-export async function openPanel(allow, more = {}) {
-  const panel = await startPanel();
-  const browser = await launch(panel.url);
+/** A page on a panel. `allow`: what the page may report as an error. `flags` are the browser's, the rest its pages'. @template {{ url: string, stop: () => Promise<void> }} P
+ * @param {P} panel @param {RegExp[]} allow @param {import('playwright-core').BrowserContextOptions & { flags?: string[] }} [how] */
+export async function openOn(panel, allow, { flags, ...more } = {}) {
+  const browser = await launch(panel.url, flags);
   const fresh = async () => {
     const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce', ...more });
     const page = await context.newPage();
@@ -72,6 +73,9 @@ export async function openPanel(allow, more = {}) {
   };
   return { panel, browser, fresh, ...await fresh(), close: async () => { await browser.close(); await panel.stop(); } };
 }
+
+/** A panel of its own with a page on it. @param {RegExp[]} allow @param {Parameters<typeof openOn>[2]} [how] */
+export const openPanel = async (allow, how) => openOn(await startPanel(), allow, how);
 
 const ADA = { email: 'ada@example.com', name: 'Ada Lovelace', password: 'seven quiet otters swim north' };
 
@@ -116,3 +120,11 @@ export const send = (page, method, path, body) => page.evaluate(async ([method, 
   const answer = await fetch(`/api/v1${path}`, { method, headers: { 'content-type': 'application/json', 'x-csrf-token': csrf }, body: JSON.stringify(body) });
   return { status: answer.status, text: await answer.text() };
 }, /** @type {[string, string, unknown]} */ ([method, path, body]));
+
+/** What all tests of a file share, opened before the first and closed after the last one; nothing where they are skipped. @template {{ close: () => Promise<void> }} T @param {string | false} skip @param {() => Promise<T>} open @returns {Promise<T>} */
+export async function forTests(skip, open) {
+  if (skip) return /** @type {T} */ ({});
+  const opened = await open();
+  after(() => opened.close());
+  return opened;
+}

@@ -4,26 +4,17 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { look, openSignedIn } from './browser.mjs';
+import { before, test } from 'node:test';
+import { forTests, look, openSignedIn } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
 
 const skip = !binary() ? 'SERVERKIT_BIN names no binary' : hasEngine('nginx:1.22') ? false : 'the engine has no nginx:1.22';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
 let id = '';
 
-before(async () => {
+before(() => {
   if (skip) return;
-  opened = await openSignedIn([/40[139]|422/]);
-  ({ panel, page, wrong } = opened);
   const tree = join(panel.folder, 'shop');
   mkdirSync(tree);
   writeFileSync(join(tree, 'package.json'), '{"scripts":{"build":"tsc","start":"node server.js"}}');
@@ -31,9 +22,7 @@ before(async () => {
   for (const words of [['init', '-q', '-b', 'main'], ['add', '.'], ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com', 'commit', '-qm', 'first version']]) execFileSync('git', ['-C', tree, ...words]);
   panel.cli('app', 'create', 'shop', '--git', tree, '--no-deploy');
   id = JSON.parse(panel.cli('--json', 'app', 'show', 'shop')).id;
-}, { timeout: 90_000 });
-
-after(async () => { await opened?.close(); });
+});
 
 test('a plan by Nixpacks is seen before it is taken', { skip }, async () => {
   await page.goto(`${panel.url}/apps/${id}/settings`);

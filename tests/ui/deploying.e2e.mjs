@@ -1,25 +1,17 @@
 // A person has newer images deployed at times, trusts a repository's CI and looks at the workflow for it, and changes a freeze window, in a real browser.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { look, openSignedIn } from './browser.mjs';
+import { before, test } from 'node:test';
+import { forTests, look, openSignedIn } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
+const { panel, page } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
 
-before(async () => {
+before(() => {
   if (skip) return;
-  opened = await openSignedIn([/40[139]|422/]);
-  ({ panel, page } = opened);
   panel.cli('app', 'create', 'site', '--image', 'ghcr.io/ada/site:1', '--no-deploy');
-}, { timeout: 120_000 });
-after(async () => { await opened?.close(); });
+});
 
 const open = (/** @type {string} */ tab) => page.goto(`${panel.url}/apps/${JSON.parse(panel.cli('app', 'show', 'site', '--json')).id}/${tab}`);
 

@@ -7,9 +7,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test, { after, before } from 'node:test';
-import { launch, violations, watch } from './browser.mjs';
+import { after } from 'node:test';
+import { forTests, openOn } from './browser.mjs';
 import { ask, binary, hasEngine, startPanel } from './panel.mjs';
+import { eventually as until, stepsOf } from './steps.mjs';
 
 const IMAGE = process.env.SERVERKIT_TEST_IMAGE ?? 'tests/http:latest';
 const OWNER = { name: 'Ada Lovelace', email: 'ada@example.test', password: 'seven quiet otters swim north' };
@@ -26,40 +27,18 @@ function repository(/** @type {string} */ message, more = '') {
   git('commit', '-m', `say ${message}`);
 }
 
-/** @type {import('playwright-core').Browser} */ let browser;
-/** @type {import('playwright-core').Page} */ let page;
-/** @type {{ url: string, link: string, https: number, stop: () => Promise<void> }} */ let panel;
-/** @type {string[]} */ let wrong = [];
-/** The step that failed: those behind it build on it. */ let lost = '';
+// A wrong password, a name that is taken, an image that is missing: the browser reports these answers as errors.
+const ALLOW = [/status of 4\d\d/, /^4\d\d: .*\/api\//];
+const start = async () => (given ? { url: String(process.env.SERVERKIT_URL), link: String(process.env.SERVERKIT_SETUP), https: Number(process.env.SERVERKIT_HTTPS), stop: async () => {} } : startPanel());
+const { panel, page, wrong } = await forTests(why, async () => openOn(await start(), ALLOW, { permissions: ['clipboard-read', 'clipboard-write'] }));
+after(() => { rmSync(folder, { recursive: true, force: true }); });
 
-before(async () => {
-  if (why) return;
-  panel = given ? { url: String(process.env.SERVERKIT_URL), link: String(process.env.SERVERKIT_SETUP), https: Number(process.env.SERVERKIT_HTTPS), stop: async () => {} } : await startPanel();
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ignoreHTTPSErrors: true, reducedMotion: 'reduce', permissions: ['clipboard-read', 'clipboard-write'] });
-  page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  // A wrong password, a name that is taken, an image that is missing: the browser reports these answers as errors.
-  wrong = watch(page, { allow: [/status of 4\d\d/, /^4\d\d: .*\/api\//] });
-});
-after(async () => { await browser?.close(); await panel?.stop(); rmSync(folder, { recursive: true, force: true }); });
-
-const step = (/** @type {string} */ name, /** @type {() => Promise<void>} */ run) => test(name, { skip: why, timeout: 180_000 }, async (context) => {
-  if (lost) { context.skip(`after “${lost}”`); return; }
-  const seen = wrong.length;
-  try { await run(); } catch (error) {
-    lost = name;
-    await page.screenshot({ path: new URL(`./shots/flow-${name.replace(/\W+/g, '-')}.png`, import.meta.url).pathname }).catch(() => {});
-    throw error;
-  }
-  assert.deepEqual(wrong.slice(seen), [], 'the page reported errors');
-  assert.deepEqual(await violations(page), [], 'axe finds nothing where the step ends');
-});
+const step = stepsOf('flow', page, wrong, { skip: why, timeout: 180_000 });
 const button = (/** @type {string | RegExp} */ name) => page.getByRole('button', { name, exact: typeof name === 'string' });
 const state = (/** @type {string} */ word) => page.locator('.title-row .state', { hasText: word }).waitFor({ timeout: 90_000 });
 const tab = async (/** @type {string} */ name) => { await page.locator('.tabs a', { hasText: name }).first().click(); await page.locator('.tabs a[aria-current=page]', { hasText: name }).waitFor(); };
-/** @param {() => Promise<boolean>} is */
-async function eventually(is, limit = 30_000) { for (const begun = Date.now(); ; await page.waitForTimeout(150)) { if (await is().catch(() => false)) return; if (Date.now() - begun > limit) assert.fail('it did not come about'); } }
+/** @param {() => Promise<boolean>} is @param {number} [limit] */
+const eventually = (is, limit) => until(page, is, limit);
 
 step('the first link makes an owner', async () => {
   await page.goto(panel.link);

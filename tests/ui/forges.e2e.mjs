@@ -1,38 +1,23 @@
 // Forges in a real browser: connected by the form, by OAuth and by a GitHub App, and an app made from a repository that is
 // picked from the list. The forges are `tests/peers/forges.mjs`; the browser goes through them as a person would.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
-import { launch, look as lookAt, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { forTests, look as lookAt, openPanel } from './browser.mjs';
+import { binary } from './panel.mjs';
+import { startPeer } from './peer.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 const TOKEN = 'forge-token-0123456789';
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
-let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {import('node:child_process').ChildProcess} */
+const { panel, page, wrong } = await forTests(skip, () => openPanel([/40[1349]|422|503/]));
+/** @type {Awaited<ReturnType<typeof startPeer>>} */
 let peer;
 let forge = '';
-/** @type {string[]} */
-let wrong = [];
-
-/** @param {string} path @param {unknown} body */
-const tell = async (path, body) => (await fetch(`${forge}${path}`, { method: 'POST', body: JSON.stringify(body) })).json();
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  peer = spawn(process.execPath, ['forges.mjs'], { cwd: new URL('../peers', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] });
-  forge = await new Promise((done) => { let text = ''; peer.stdout?.on('data', (piece) => { text += piece; const found = text.match(/http:\/\/\S+/); if (found) done(found[0]); }); });
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[1349]|422|503/] });
+  peer = await startPeer('forges.mjs');
+  forge = peer.url;
   // What a person does at the forge: they agree, and are sent back.
   await page.route(`${forge}/**`, async (route) => {
     const to = new URL(route.request().url());
@@ -40,8 +25,8 @@ before(async () => {
     const back = fields.has('manifest') ? JSON.parse(fields.get('manifest') ?? '{}').redirect_url : to.searchParams.get('redirect_uri');
     await route.fulfill({ status: 303, headers: { location: `${back}?code=c0de&state=${to.searchParams.get('state')}` } });
   });
-}, { timeout: 90_000 });
-after(async () => { await browser?.close(); peer?.kill(); await panel?.stop(); });
+}, { timeout: 30_000 });
+after(() => { peer?.stop(); });
 
 const look = (/** @type {string} */ name) => lookAt(page, name);
 
@@ -71,7 +56,7 @@ test('by an access token', { skip, timeout: 90_000 }, async () => {
 });
 
 test('by OAuth', { skip, timeout: 90_000 }, async () => {
-  await tell('/test/code', { code: 'c0de' });
+  await peer.tell('/test/code', { code: 'c0de' });
   await page.getByRole('button', { name: 'Connect' }).click();
   await page.getByLabel('Kind').selectOption('gitlab');
   await page.getByLabel('Name', { exact: true }).fill('GitLab');
@@ -87,7 +72,7 @@ test('by OAuth', { skip, timeout: 90_000 }, async () => {
 });
 
 test('by a GitHub App of its own', { skip, timeout: 90_000 }, async () => {
-  await tell('/test/code', { code: 'c0de' });
+  await peer.tell('/test/code', { code: 'c0de' });
   await page.getByRole('link', { name: 'To the forges' }).click();
   await page.getByRole('link', { name: 'GitHub App' }).click();
   await page.getByRole('heading', { name: 'Make a GitHub App' }).waitFor();

@@ -2,57 +2,40 @@
 // and turned off; a SAML provider, whose answer comes by a form from another site; a directory's form; and what the pages say when something is wrong. The browser reaches only the panel,
 // so the way through the provider's own pages is gone by `tests/peers/provider.mjs`.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launch, look as lookAt, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { forTests, look as lookAt, openPanel } from './browser.mjs';
+import { binary } from './panel.mjs';
+import { startPeer } from './peer.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
-let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
-/** @type {import('playwright-core').BrowserContext} */
-let context;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {import('node:child_process').ChildProcess} */
-let peer;
+const { panel, context, page, wrong } = await forTests(skip, () => openPanel([/40[1349]|422|503/]));
+/** @type {Awaited<ReturnType<typeof startPeer>>} */
+let provider;
 let issuer = '';
-/** @type {import('node:child_process').ChildProcess} */
+/** @type {Awaited<ReturnType<typeof startPeer>>} */
 let forger;
 let saml = '';
-/** @type {string[]} */
-let wrong = [];
-
-/** @param {string} path @param {unknown} body */
-const tell = async (path, body) => (await fetch(`${issuer}${path}`, { method: 'POST', body: JSON.stringify(body) })).json();
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  peer = spawn(process.execPath, ['provider.mjs', `${panel.url}/sso`], { cwd: new URL('../peers', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] });
-  issuer = await new Promise((done) => { let text = ''; peer.stdout?.on('data', (piece) => { text += piece; const found = text.match(/http:\/\/\S+/); if (found) done(found[0]); }); });
-  forger = spawn(process.execPath, ['saml-forger.mjs'], { cwd: new URL('../peers', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] });
-  saml = await new Promise((done) => forger.stdout?.once('data', (piece) => done(String(piece).trim())));
-  await tell('/people', { account: 'bob', claims: { email: 'bob@example.com', email_verified: true, name: 'Bob Builder', groups: ['dev'] } });
-  browser = await launch(panel.url);
-  context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[1349]|422|503/] });
+  provider = await startPeer('provider.mjs', `${panel.url}/sso`);
+  issuer = provider.url;
+  forger = await startPeer('saml-forger.mjs');
+  saml = forger.url;
+  await provider.tell('/people', { account: 'bob', claims: { email: 'bob@example.com', email_verified: true, name: 'Bob Builder', groups: ['dev'] } });
   // What the browser would do at the provider.
-  await page.route(`${issuer}/**`, async (route) => { const { location } = await tell('/walk', { url: route.request().url(), account: 'bob' }); await route.fulfill({ status: 303, headers: { location } }); });
+  await page.route(`${issuer}/**`, async (route) => { const { location } = await provider.tell('/walk', { url: route.request().url(), account: 'bob' }); await route.fulfill({ status: 303, headers: { location } }); });
   await page.route(`${saml}/sso**`, async (route) => {
-    const told = await (await fetch(`${saml}/answer`, { method: 'POST', body: JSON.stringify({ how: 'good', url: route.request().url() }) })).json();
+    const told = await forger.tell('/answer', { how: 'good', url: route.request().url() });
     const field = (/** @type {string} */ name) => `<input type="hidden" name="${name}" value="${told[name]}">`;
     await route.fulfill({ contentType: 'text/html', body: `<form method="post" action="${told.acs}">${field('RelayState')}${field('SAMLResponse')}</form><script>document.forms[0].submit()</script>` });
   });
-}, { timeout: 90_000 });
-after(async () => { await browser?.close(); peer?.kill(); forger?.kill(); await panel?.stop(); });
+}, { timeout: 30_000 });
+after(() => { provider?.stop(); forger?.stop(); });
 
 const look = (/** @type {string} */ name) => lookAt(page, name);
 

@@ -1,29 +1,19 @@
 // A person runs a command, makes a job, has an app run in two containers and by the clock, and makes a freeze window, in a real browser.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { look as lookAt, openSignedIn } from './browser.mjs';
+import { forTests, look as lookAt, openSignedIn } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
 
 const IMAGE = 'nginx:1.22';
 const skip = !binary() ? 'SERVERKIT_BIN names no binary' : hasEngine(IMAGE) ? false : `the engine has no ${IMAGE}`;
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
 
-before(async () => {
+before(() => {
   if (skip) return;
-  opened = await openSignedIn([/40[139]|422/]);
-  ({ panel, page, wrong } = opened);
   panel.cli('app', 'create', 'site', '--image', IMAGE, '--port', '80', '--domain', 'site.test', '--env', 'PLACE=here', '--wait');
-}, { timeout: 120_000 });
-after(async () => { await opened?.close(); });
+});
 
 const look = (/** @type {string} */ name) => lookAt(page, name);
 

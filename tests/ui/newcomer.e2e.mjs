@@ -8,10 +8,11 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test, { after, before } from 'node:test';
-import { launch, violations, watch } from './browser.mjs';
-import { binary, hasEngine, startPanel } from './panel.mjs';
+import { after, before } from 'node:test';
+import { forTests, launch, openPanel } from './browser.mjs';
+import { binary, hasEngine } from './panel.mjs';
 import { startPebble } from './pebble.mjs';
+import { eventually as until, stepsOf } from './steps.mjs';
 
 const OWNER = { name: 'Grace Hopper', email: 'grace@example.test', password: 'nine calm herons wade south' };
 const HOST = 'book.example.com';
@@ -27,43 +28,25 @@ function push(/** @type {string} */ message, /** @type {(app: string) => string}
   git('commit', '-m', message);
 }
 
-/** @type {import('playwright-core').Browser} */ let browser;
-/** @type {import('playwright-core').Page} */ let page;
-/** @type {Awaited<ReturnType<typeof startPanel>>} */ let panel;
+const { panel, page, wrong } = await forTests(why, () => openPanel([/status of 4\d\d/, /^4\d\d: .*\/api\//]));
 /** @type {Awaited<ReturnType<typeof startPebble>>} */ let pebble;
 /** @type {import('playwright-core').Browser} */ let visitor;
-/** @type {string[]} */ let wrong = [];
-/** The step that failed: those behind it build on it. */ let lost = '';
 
 before(async () => {
   if (why) return;
-  mkdirSync(new URL('./shots/', import.meta.url), { recursive: true });
   cpSync(new URL('../samples/flask/', import.meta.url), folder, { recursive: true });
   git('init');
   push('a guest book', (app) => app);
-  panel = await startPanel();
   pebble = await startPebble(panel.http);
-  browser = await launch(panel.url);
   visitor = await launch(`https://127.0.0.1:${panel.https}`, ['--host-resolver-rules=MAP * 127.0.0.1']);
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ignoreHTTPSErrors: true, reducedMotion: 'reduce' });
-  page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  wrong = watch(page, { allow: [/status of 4\d\d/, /^4\d\d: .*\/api\//] });
 });
-after(async () => { await visitor?.close(); await browser?.close(); await panel?.stop(); pebble?.stop(); rmSync(folder, { recursive: true, force: true }); });
+after(async () => { await visitor?.close(); pebble?.stop(); rmSync(folder, { recursive: true, force: true }); });
 
-const step = (/** @type {string} */ name, /** @type {() => Promise<void>} */ run) => test(name, { skip: why, timeout: 240_000 }, async (context) => {
-  if (lost) { context.skip(`after “${lost}”`); return; }
-  const seen = wrong.length;
-  const picture = () => page.screenshot({ path: new URL(`./shots/newcomer-${name.replace(/\W+/g, '-')}.png`, import.meta.url).pathname });
-  try { await run(); await picture(); } catch (error) { lost = name; await picture().catch(() => {}); throw error; }
-  assert.deepEqual(wrong.slice(seen), [], 'the page reported errors');
-  assert.deepEqual(await violations(page), [], 'axe finds nothing where the step ends');
-});
+const step = stepsOf('newcomer', page, wrong, { skip: why, timeout: 240_000, always: true });
 const button = (/** @type {string | RegExp} */ name) => page.getByRole('button', { name, exact: typeof name === 'string' });
 const state = (/** @type {string} */ word) => page.locator('.title-row .state', { hasText: word }).waitFor({ timeout: 180_000 });
-/** @param {() => Promise<boolean>} is */
-async function eventually(is, limit = 30_000) { for (const begun = Date.now(); ; await page.waitForTimeout(150)) { if (await is().catch(() => false)) return; if (Date.now() - begun > limit) assert.fail('it did not come about'); } }
+/** @param {() => Promise<boolean>} is @param {number} [limit] */
+const eventually = (is, limit) => until(page, is, limit);
 
 /** Asks the site and takes no certificate but Pebble's. @param {string} [body] @returns {Promise<string>} */
 async function ask(body) {

@@ -1,29 +1,21 @@
 // Passkeys in a real browser with Chromium's virtual authenticator: made, used alone, beside the password and to confirm,
 // named, removed; refused where the panel has no name, without user verification, and when the question is an old one.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, look as looked, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { before, test } from 'node:test';
+import { forTests, look as looked, openPanel } from './browser.mjs';
+import { binary } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
-let panel;
+// Chromium makes no passkeys behind a certificate that it does not know, unless it is told to know all.
+const { panel, context, page, wrong } = await forTests(skip, () => openPanel([/40[139]|422/], { flags: ['--ignore-certificate-errors'] }));
 /** The panel by a name, as passkeys need it. */
-let url = '';
-/** @type {import('playwright-core').Browser} */
-let browser;
-/** @type {import('playwright-core').BrowserContext} */
-let context;
-/** @type {import('playwright-core').Page} */
-let page;
+const url = skip ? '' : panel.url.replace('127.0.0.1', 'localhost');
 /** @type {import('playwright-core').CDPSession} */
 let device;
 let authenticator = '';
-/** @type {string[]} */
-let wrong = [];
 /** @type {string[]} */
 let codes = [];
 
@@ -36,24 +28,15 @@ const credentials = async () => (await device.send('WebAuthn.getCredentials', { 
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  url = panel.url.replace('127.0.0.1', 'localhost');
-  // Chromium makes no passkeys behind a certificate that it does not know, unless it is told to know all.
-  browser = await launch(panel.url, ['--ignore-certificate-errors']);
-  context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  page = await context.newPage();
-  wrong = watch(page, { allow: [/40[139]|422/] });
   device = await context.newCDPSession(page);
   await device.send('WebAuthn.enable');
   await plugIn();
-}, { timeout: 90_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
+});
 
-/** The page by axe, and pictures in both themes at a desk's and a phone's width. @param {string} name */
+/** As `look`, and the authenticator is as it was. @param {string} name */
 async function look(name) {
   const kept = await credentials();
   await looked(page, name);
-  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
   // What axe is put in with takes the authenticator along when it goes.
   await device.send('WebAuthn.enable');
   await plugIn();

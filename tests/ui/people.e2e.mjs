@@ -2,26 +2,21 @@
 // invitation from the link to the new account, ending the other sessions, and the rules of sessions. The pages by axe, in both
 // themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { look, openPanel } from './browser.mjs';
+import { before, test } from 'node:test';
+import { forTests, look, openPanel } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
+const opened = await forTests(skip, () => openPanel([/40[13]|422/]));
+const { panel, page } = opened;
 /** @type {import('playwright-core').Page} */
 let other;
 /** @type {string[]} */
 const wrong = [];
-/** @type {string[][]} */
-const watched = [];
+const watched = [opened.wrong];
 
 /** A browser that was never here. */
 const another = async () => {
@@ -31,12 +26,8 @@ const another = async () => {
 };
 before(async () => {
   if (skip) return;
-  opened = await openPanel([/40[13]|422/]);
-  ({ panel, page } = opened);
-  watched.push(opened.wrong);
   other = await another();
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); });
+});
 
 test('a password is judged while it is typed', { skip, timeout: 60_000 }, async () => {
   await page.goto(panel.link);

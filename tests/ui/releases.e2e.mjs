@@ -1,28 +1,18 @@
 // A person writes a configuration file, compares two releases, pins one, promotes one and goes back, in a real browser.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { look as looked, openSignedIn } from './browser.mjs';
+import { before, test } from 'node:test';
+import { forTests, look as looked, openSignedIn } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
 
 const IMAGE = 'nginx:1.22';
 const skip = !binary() ? 'SERVERKIT_BIN names no binary' : hasEngine(IMAGE) ? false : `the engine has no ${IMAGE}`;
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
 
-before(async () => {
+before(() => {
   if (skip) return;
-  opened = await openSignedIn([/40[139]|422/]);
-  ({ panel, page, wrong } = opened);
   panel.cli('app', 'create', 'site', '--image', IMAGE, '--port', '80', '--domain', 'site.test', '--env', 'PLACE=here', '--wait');
-}, { timeout: 120_000 });
-after(async () => { await opened?.close(); });
+});
 
 const look = (/** @type {string} */ name) => looked(page, name);
 

@@ -1,27 +1,21 @@
 // Rights in a real browser against a real panel: a service account and its token, a role of one's own, a team, a grant in one
 // project, and what somebody with only that sees; another organization. The pages by axe, in both themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, look, watch } from './browser.mjs';
-import { binary, startPanel } from './panel.mjs';
+import { before, test } from 'node:test';
+import { forTests, look, openSignedIn } from './browser.mjs';
+import { binary } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof startPanel>>} */
-let panel;
-/** @type {import('playwright-core').Browser} */
-let browser;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[][]} */
-const watched = [];
+const opened = await forTests(skip, () => openSignedIn([/40[1349]|422/]));
+const { panel, page } = opened;
+const watched = [opened.wrong];
 
 const fresh = async () => {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce' });
-  const made = await context.newPage();
-  watched.push(watch(made, { allow: [/40[1349]|422/] }));
-  return made;
+  const made = await opened.fresh();
+  watched.push(made.wrong);
+  return made.page;
 };
 /** Through the panel's own API, as the page that is signed in. @param {import('playwright-core').Page} at @param {string} method @param {string} path @param {unknown} [body] @returns {Promise<any>} */
 const call = (at, method, path, body) => at.evaluate(async ([method_, path_, body_]) => {
@@ -32,20 +26,10 @@ const call = (at, method, path, body) => at.evaluate(async ([method_, path_, bod
 
 before(async () => {
   if (skip) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  page = await fresh();
-  await page.goto(panel.link);
-  await page.getByLabel('Name', { exact: true }).fill('Ada');
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
-  await page.getByRole('button', { name: 'Continue' }).click();
-  await page.getByLabel('Panel domain').waitFor();
   await call(page, 'POST', '/projects', { name: 'shop' });
   for (const [name, project] of [['storefront', 'shop'], ['wiki', 'default']]) await call(page, 'POST', '/apps', { name, project, source: { kind: 'image', reference: 'nginx' }, deploy: false });
   await call(page, 'POST', '/users', { email: 'bob@example.com', name: 'Bob', role: 'member', password: 'nine brown foxes at dusk' });
 }, { timeout: 90_000 });
-after(async () => { await browser?.close(); await panel?.stop(); });
 
 test('a service account gets a token that is bound', { skip, timeout: 90_000 }, async () => {
   await page.goto(`${panel.url}/team`);

@@ -2,8 +2,8 @@
 // browser, confirming what is dangerous, and the one way that a policy leaves. The codes are made here, by RFC 6238.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { after, before, test } from 'node:test';
-import { look, openPanel, send } from './browser.mjs';
+import { test } from 'node:test';
+import { forTests, look, openPanel, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
@@ -21,26 +21,10 @@ function code(key, steps = 0) {
   return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, '0');
 }
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').BrowserContext} */
-let context;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
+const { panel, context, page, wrong } = await forTests(skip, () => openPanel([/40[139]|422/]));
 let key = '';
 /** @type {string[]} */
 let codes = [];
-
-before(async () => {
-  if (skip) return;
-  opened = await openPanel([/40[139]|422/]);
-  ({ panel, context, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); });
 
 /** @param {string} path */
 const go = async (path) => { await page.goto(`${panel.url}${path}`); await page.waitForSelector('h1'); };

@@ -1,34 +1,24 @@
 // A person lets an app sleep, puts it to sleep, and sees a request wake it, in a real browser.
 import assert from 'node:assert/strict';
 import https from 'node:https';
-import { after, before, test } from 'node:test';
-import { look as lookAt, openSignedIn } from './browser.mjs';
+import { before, test } from 'node:test';
+import { forTests, look as lookAt, openSignedIn } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
 
 const IMAGE = 'nginx:1.22';
 const skip = !binary() ? 'SERVERKIT_BIN names no binary' : hasEngine(IMAGE) ? false : `the engine has no ${IMAGE}`;
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
 
 /** What a visitor gets. @returns {Promise<number | undefined>} */
 const visit = () => new Promise((done, fail) => {
   https.get({ host: '127.0.0.1', port: panel.https, servername: 'site.test', headers: { host: 'site.test' }, rejectUnauthorized: false }, (answer) => { answer.resume(); done(answer.statusCode); }).on('error', fail);
 });
 
-before(async () => {
+before(() => {
   if (skip) return;
-  opened = await openSignedIn([/40[139]|422/]);
-  ({ panel, page, wrong } = opened);
   panel.cli('app', 'create', 'site', '--image', IMAGE, '--port', '80', '--domain', 'site.test', '--wait');
-}, { timeout: 120_000 });
-after(async () => { await opened?.close(); });
+});
 
 const look = (/** @type {string} */ name) => lookAt(page, name);
 const place = (tab = '') => `${panel.url}/apps/${JSON.parse(panel.cli('app', 'show', 'site', '--json')).id}${tab}`;

@@ -9,9 +9,10 @@ import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test, { after, before } from 'node:test';
-import { launch, send, violations, watch } from './browser.mjs';
-import { ask, binary, freePorts, hasEngine, startPanel } from './panel.mjs';
+import { after } from 'node:test';
+import { forTests, look, openPanel, send } from './browser.mjs';
+import { ask, binary, freePorts, hasEngine } from './panel.mjs';
+import { eventually as until, stepsOf } from './steps.mjs';
 
 const IMAGE = process.env.SERVERKIT_TEST_IMAGE ?? 'tests/http:latest';
 const OWNER = { name: 'Ada Lovelace', email: 'ada@example.test', password: 'seven quiet otters swim north' };
@@ -35,51 +36,16 @@ const request = (host, path = '/', headers = {}) => new Promise((done, fail) => 
   }).on('error', fail);
 });
 
-/** @type {import('playwright-core').Browser} */ let browser;
-/** @type {import('playwright-core').Page} */ let page;
-/** @type {Awaited<ReturnType<typeof startPanel>>} */ let panel;
-/** @type {string[]} */ let wrong = [];
-let lost = '';
+// A field that is wrong, and a registry that is not there: the browser reports these answers as errors.
+const { panel, page, wrong } = await forTests(why, () => openPanel([/status of 4\d\d/, /^4\d\d: .*\/api\//, /(^503: |status of 503).*\/registries/]));
+after(() => { rmSync(folder, { recursive: true, force: true }); });
 
-before(async () => {
-  if (why) return;
-  panel = await startPanel();
-  browser = await launch(panel.url);
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ignoreHTTPSErrors: true, reducedMotion: 'reduce' });
-  page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  // A field that is wrong, and a registry that is not there: the browser reports these answers as errors.
-  wrong = watch(page, { allow: [/status of 4\d\d/, /^4\d\d: .*\/api\//, /(^503: |status of 503).*\/registries/] });
-});
-after(async () => { await browser?.close(); await panel?.stop(); rmSync(folder, { recursive: true, force: true }); });
-
-const step = (/** @type {string} */ name, /** @type {() => Promise<void>} */ run) => test(name, { skip: why, timeout: 180_000 }, async (context) => {
-  if (lost) { context.skip(`after “${lost}”`); return; }
-  const seen = wrong.length;
-  try { await run(); } catch (error) {
-    lost = name;
-    await page.screenshot({ path: new URL(`./shots/traffic-${name.replace(/\W+/g, '-')}.png`, import.meta.url).pathname }).catch(() => {});
-    throw error;
-  }
-  assert.deepEqual(wrong.slice(seen), [], 'the page reported errors');
-  assert.deepEqual(await violations(page), [], 'axe finds nothing where the step ends');
-});
-/** Pictures for people, where they are asked for: both themes, and a phone. @param {string} name */
-async function look(name) {
-  if (!process.env.SERVERKIT_PICTURES) return;
-  const before = page.viewportSize();
-  for (const [kind, width, scheme] of /** @type {const} */ ([['dark', 1440, 'dark'], ['light', 1440, 'light'], ['phone', 390, 'dark']])) {
-    await page.setViewportSize({ width, height: 900 });
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
-    await page.screenshot({ path: new URL(`./shots/traffic-${name}-${kind}.png`, import.meta.url).pathname, fullPage: true });
-  }
-  if (before) await page.setViewportSize(before);
-}
+const step = stepsOf('traffic', page, wrong, { skip: why, timeout: 180_000 });
 const button = (/** @type {string | RegExp} */ name) => page.getByRole('button', { name, exact: typeof name === 'string' });
 const dialog = () => page.getByRole('dialog');
 const tab = async (/** @type {string} */ name) => { await page.locator('.tabs a', { hasText: name }).first().click(); await page.locator('.tabs a[aria-current=page]', { hasText: name }).waitFor(); };
-/** @param {() => Promise<boolean>} is */
-async function eventually(is, limit = 30_000) { for (const begun = Date.now(); ; await page.waitForTimeout(150)) { if (await is().catch(() => false)) return; if (Date.now() - begun > limit) assert.fail('it did not come about'); } }
+/** @param {() => Promise<boolean>} is @param {number} [limit] */
+const eventually = (is, limit) => until(page, is, limit);
 /** Makes an app from the image, with a sentence of its own, and waits until it answers. */
 async function app(/** @type {string} */ name) {
   const made = await send(page, 'POST', '/apps', { name, source: { kind: 'image', reference: IMAGE }, domains: [`${name}.localhost`], variables: [{ key: 'MESSAGE', value: `I am ${name}` }] });
@@ -162,7 +128,7 @@ step('requests are split by weight', async () => {
   await dialog().getByLabel('Weight', { exact: true }).nth(1).fill('1');
   await dialog().getByText('75% of the requests').waitFor();
   await dialog().getByText('25% of the requests').waitFor();
-  await look('split');
+  await look(page, 'traffic-split');
   await dialog().getByRole('button', { name: 'Add rule' }).click();
   await page.locator('.rule', { hasText: '75% shop' }).filter({ hasText: '25% api' }).waitFor();
   await eventually(async () => (await request(HOST, '/both/')).status === 200);
@@ -265,14 +231,14 @@ step('the panel’s own API has limits, and shows who meets them', async () => {
   await form.getByRole('button', { name: 'Save' }).click();
   await form.locator('.field-error', { hasText: '15m' }).waitFor();
   await last('In').fill('10m');
-  await look('api-limits');
+  await look(page, 'traffic-api-limits');
   await form.getByRole('button', { name: 'Save' }).click();
   await form.locator('.panel-foot').waitFor({ state: 'detached' });
   // It is on trial: this page itself asks more often than it allows, and goes on.
   const who = page.locator('section, .panel', { hasText: 'Asking the panel too often' }).last();
   await who.locator('.limited li', { hasText: 'looks' }).filter({ hasText: 'would be' }).waitFor();
   await who.locator('.limited li', { hasText: '127.0.0.1' }).first().waitFor();
-  await look('api-limited');
+  await look(page, 'traffic-api-limited');
   await form.getByRole('button', { name: `Remove limit ${rows + 1}` }).click();
   await form.getByLabel('Never limited').fill(exempt);
   await form.getByRole('button', { name: 'Save' }).click();

@@ -3,28 +3,16 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { look, openSignedIn } from './browser.mjs';
+import { after, test } from 'node:test';
+import { forTests, look, openSignedIn } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 const folder = mkdtempSync(join(tmpdir(), 'sk-upload-'));
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
 
-before(async () => {
-  if (skip) return;
-  opened = await openSignedIn([/40[139]|422/]);
-  ({ panel, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); rmSync(folder, { recursive: true, force: true }); });
+after(() => { rmSync(folder, { recursive: true, force: true }); });
 
 test('a folder becomes an app', { skip, timeout: 120_000 }, async () => {
   const site = join(folder, 'my-site');

@@ -1,26 +1,12 @@
 // Shared variables in a real browser against a real panel: where a value comes from, setting it nearer, review, history, restore.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { look, openSignedIn, send } from './browser.mjs';
+import { test } from 'node:test';
+import { forTests, look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
-
-before(async () => {
-  if (skip) return;
-  opened = await openSignedIn([/40[139]|422/]);
-  ({ panel, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); });
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
 
 /** Adds a variable in the grid. @param {string} key @param {string} value */
 async function add(key, value) {
