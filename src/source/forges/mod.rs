@@ -9,6 +9,7 @@ mod github;
 mod github_app;
 mod gitlab;
 mod oauth;
+mod rest;
 mod web;
 
 pub use github_app::{AppKey, Installation, ManifestApp, manifest, manifest_app};
