@@ -359,6 +359,40 @@ mod tests {
     }
 
     #[test]
+    fn what_the_readme_shows_parses() {
+        let text = include_str!("../../README.md");
+        let lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .filter(|line| line.starts_with("serverkit "));
+        let mut tried = 0;
+        for line in lines {
+            Program::try_parse_from(shell_words(line)).unwrap_or_else(|error| panic!("{line}: {error}"));
+            tried += 1;
+        }
+        assert!(tried > 100, "{tried} commands");
+    }
+
+    /// As a shell splits them: quotes hold words together, a comment and where the output goes are left out.
+    fn shell_words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for letter in line.chars() {
+            match (letter, quote) {
+                ('\'' | '"', None) => {
+                    quote = Some(letter);
+                    word.get_or_insert_default();
+                }
+                (_, Some(open)) if letter == open => quote = None,
+                (' ', None) => words.extend(word.take()),
+                ('#' | '>', None) if word.is_none() => break,
+                _ => word.get_or_insert_default().push(letter),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    #[test]
     fn wrong_use_is_refused_with_exit_code_2() {
         for line in [
             "serverkit app create blog",
