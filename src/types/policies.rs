@@ -1,5 +1,9 @@
 //! What the edge does with the requests of one domain, or of one rule, beside passing them on. The default does nothing.
 
+mod check;
+
+pub(crate) use check::check_method;
+
 use crate::{Error, HeaderField, Host, Result};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -44,144 +48,6 @@ impl TrafficPolicy {
     /// Whether it does nothing.
     pub fn is_plain(&self) -> bool {
         *self == TrafficPolicy::default()
-    }
-
-    /// Fails with `Invalid` that names the field.
-    pub fn check(&self) -> Result<()> {
-        let bad = |field: &str, why: &str| Err(Error::invalid(field, why));
-        for limit in &self.rate_limits {
-            if limit.requests == 0 || limit.period_seconds == 0 {
-                return bad("rate_limits", "requests and period_seconds must be at least 1");
-            }
-            if limit.requests > 1_000_000 || limit.period_seconds > 86_400 || limit.burst > 1_000_000 {
-                return bad(
-                    "rate_limits",
-                    "at most 1,000,000 requests, a period of one day, and a burst of 1,000,000",
-                );
-            }
-        }
-        if let Some(auth) = &self.basic_auth {
-            if auth.users.is_empty() {
-                return bad("basic_auth", "name at least one user");
-            }
-            for user in &auth.users {
-                if user.name.is_empty() || user.name.contains(':') || user.name.chars().any(char::is_control) {
-                    return bad("basic_auth", "a user name is not empty and has no colon");
-                }
-                if user.hash.parts().is_none() {
-                    return bad(
-                        "basic_auth",
-                        "a hash must be bcrypt as htpasswd -B writes it ($2y$…), with a cost of at most 14",
-                    );
-                }
-            }
-            header_value("basic_auth", &auth.realm)?;
-        }
-        if let Some(auth) = &self.forward_auth
-            && !matches!(auth.url.scheme(), "http" | "https")
-        {
-            return bad("forward_auth", "the address must begin with http:// or https://");
-        }
-        if let Some(cors) = &self.cors {
-            for origin in &cors.origins {
-                header_value("cors", origin)?;
-                let is_origin = origin == "*"
-                    || origin.parse::<Url>().is_ok_and(|url| {
-                        matches!(url.scheme(), "http" | "https") && !origin.ends_with('/') && url.path() == "/" && url.query().is_none()
-                    });
-                if !is_origin {
-                    return bad("cors", "an origin is `*` or like https://app.example.com, without a path");
-                }
-            }
-            if cors.credentials && cors.origins.iter().any(|origin| origin == "*") {
-                return bad("cors", "credentials cannot be allowed for every origin; name the origins");
-            }
-            for method in &cors.methods {
-                check_method("cors", method)?;
-            }
-        }
-        let headers = &self.response_headers;
-        for value in headers.set.values().chain(&headers.content_security_policy) {
-            header_value("response_headers", value)?;
-        }
-        let framing = |name: &&HeaderField| {
-            matches!(
-                name.as_str(),
-                "content-length" | "transfer-encoding" | "connection" | "upgrade" | "trailer"
-            )
-        };
-        if let Some(name) = headers.set.keys().chain(&headers.remove).find(framing) {
-            return Err(Error::invalid(
-                "response_headers",
-                format!("{name} belongs to the connection and cannot be changed"),
-            ));
-        }
-        for page in &self.error_pages {
-            if page.body.len() > 256 << 10 {
-                return bad("error_pages", "a page may have at most 256 KiB");
-            }
-            if page.statuses.is_empty() || page.statuses.iter().any(|status| !(400..600).contains(status)) {
-                return bad("error_pages", "a page is for statuses from 400 to 599");
-            }
-        }
-        if let Some(maintenance) = &self.maintenance
-            && maintenance.message.len() > 4096
-        {
-            return bad("maintenance", "the message may have at most 4096 bytes");
-        }
-        if let Some(health) = &self.active_health {
-            if health.interval_seconds == 0 || health.timeout_seconds == 0 || health.healthy_after == 0 || health.unhealthy_after == 0 {
-                return bad("active_health", "every number must be at least 1");
-            }
-            if let HealthProbe::Http { path, .. } = &health.probe
-                && (!path.starts_with('/') || path.bytes().any(|byte| !(0x21..0x7f).contains(&byte)))
-            {
-                return bad("active_health", "a path begins with / and has no spaces");
-            }
-        }
-        if let Some(ejection) = &self.ejection
-            && (ejection.failures == 0 || ejection.seconds == 0 || ejection.max_percent > 100)
-        {
-            return bad("ejection", "failures and seconds must be at least 1, and max_percent at most 100");
-        }
-        if self.retries.attempts > 10 {
-            return bad("retries", "at most 10 attempts");
-        }
-        if let Some(cache) = &self.cache
-            && (cache.max_bytes == 0 || cache.max_object_bytes == 0)
-        {
-            return bad("cache", "max_bytes and max_object_bytes must be at least 1");
-        }
-        if self.bandwidth == Some(0) {
-            return bad("bandwidth", "must be at least 1 byte a second");
-        }
-        if let Balancing::StickyCookie { name }
-        | Balancing::ConsistentHash {
-            key: HashKey::Cookie { name },
-        } = &self.balancing
-            && name.parse::<HeaderField>().is_err()
-        {
-            return bad("balancing", "a cookie's name is made of letters, digits and -_.");
-        }
-        Ok(())
-    }
-}
-
-/// A method as a request names it (RFC 9110, 9.1).
-pub(crate) fn check_method(field: &str, method: &str) -> Result<()> {
-    let fits = !method.is_empty() && method.len() <= 32 && method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-    if fits {
-        Ok(())
-    } else {
-        Err(Error::invalid(field, "a method is written like GET or POST"))
-    }
-}
-
-fn header_value(field: &str, value: &str) -> Result<()> {
-    if value.len() <= 8192 && value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte)) {
-        Ok(())
-    } else {
-        Err(Error::invalid(field, "a header's value is printable ASCII of at most 8192 bytes"))
     }
 }
 
