@@ -5,23 +5,29 @@ use std::{
     collections::BTreeMap,
     fmt::{Display, Write},
 };
+use types::{Actor, EngineStatus, MachineSample};
 
 /// Prometheus' text format, 0.0.4.
 pub(crate) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Apps, servers and certificates as figures.
 pub(crate) async fn metrics(panel: &Panel, who: &Signed) -> Answer<String> {
-    let actor = &who.actor;
     let mut page = Figures::default();
     page.family("serverkit_info", "gauge", "The version that runs.");
     page.figure(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    servers(&mut page, panel, &who.actor).await?;
+    apps(&mut page, panel, &who.actor).await?;
+    certificates(&mut page, panel, &who.actor).await?;
+    Ok(page.text)
+}
 
+async fn servers(page: &mut Figures, panel: &Panel, actor: &Actor) -> Answer<()> {
     let servers = panel.servers.list(actor).await?;
     let sampled: Vec<_> = servers
         .iter()
         .filter_map(|view| Some((view.server.name.as_str(), view.sample.as_ref()?)))
         .collect();
-    type Read = fn(&types::MachineSample) -> f64;
+    type Read = fn(&MachineSample) -> f64;
     let server_figures: [(&str, &str, Read); 9] = [
         ("cpu_ratio", "Share of all cores in use.", |sample| sample.cpu),
         ("load_1m", "Load average over a minute.", |sample| sample.load_1m),
@@ -43,10 +49,13 @@ pub(crate) async fn metrics(panel: &Panel, who: &Signed) -> Answer<String> {
     }
     page.family("serverkit_engine_up", "gauge", "Whether the container engine answers.");
     for view in &servers {
-        let is_up = matches!(view.engine, Some(types::EngineStatus::Up { .. }));
+        let is_up = matches!(view.engine, Some(EngineStatus::Up { .. }));
         page.figure(&[("server", &view.server.name)], u8::from(is_up));
     }
+    Ok(())
+}
 
+async fn apps(page: &mut Figures, panel: &Panel, actor: &Actor) -> Answer<()> {
     let apps = panel.apps.list(actor, None, None, false).await?;
     let mut states: BTreeMap<&str, u32> = BTreeMap::new();
     for view in &apps {
@@ -91,6 +100,10 @@ pub(crate) async fn metrics(panel: &Panel, who: &Signed) -> Answer<String> {
             page.owned(&labels(view), memory);
         }
     }
+    Ok(())
+}
+
+async fn certificates(page: &mut Figures, panel: &Panel, actor: &Actor) -> Answer<()> {
     page.family(
         "serverkit_certificate_not_after_seconds",
         "gauge",
@@ -101,7 +114,7 @@ pub(crate) async fn metrics(panel: &Panel, who: &Signed) -> Answer<String> {
             page.figure(&[("host", certificate.id.as_str())], end.0 / 1000);
         }
     }
-    Ok(page.text)
+    Ok(())
 }
 
 #[derive(Default)]
