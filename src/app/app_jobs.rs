@@ -297,11 +297,7 @@ impl AppJobs {
             return Err(Error::invalid("service", format!("`{}` has no services", app.name)));
         }
         // What a Compose file of the source tree has is known once it was deployed.
-        let live = match &app.release {
-            Some(id) => crate::releases::find(&self.ground, id)?.and_then(|release| release.stack),
-            None => None,
-        };
-        if let Some(live) = live
+        if let Some(live) = crate::releases::live(&self.ground, app)?.and_then(|release| release.stack)
             && !live.services.iter().any(|one| one.name == *name)
         {
             let names: Vec<_> = live.services.iter().map(|one| one.name.as_str()).collect();

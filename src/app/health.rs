@@ -44,8 +44,7 @@ impl HealthChecker {
             let Some(app) = self.ground.store.apps.find(container.owner.app.as_str())? else {
                 continue;
             };
-            let Some(id) = &app.release else { continue };
-            let Some(release) = releases::find(&self.ground, id)?.filter(|release| release.serves_with(container)) else {
+            let Some(release) = releases::live(&self.ground, &app)?.filter(|release| release.serves_with(container)) else {
                 continue;
             };
             let interval = Duration::from_secs(release.health.interval_seconds.into());

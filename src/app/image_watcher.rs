@@ -138,11 +138,9 @@ pub(crate) async fn look(ground: &Arc<Ground>, app: &App, watch: ImageWatch, at_
 
 /// The images of what is live that have tags, and their digests.
 async fn live_images(ground: &Ground, app: &App) -> Result<Vec<(String, Option<String>)>> {
-    let release = match &app.release {
-        Some(id) => releases::find(ground, id)?,
-        None => None,
+    let Some(release) = releases::live(ground, app)? else {
+        return Ok(Vec::new());
     };
-    let Some(release) = release else { return Ok(Vec::new()) };
     let bare = |digest: &str| digest.split_once('@').map(|(_, digest)| digest.to_owned());
     match (&app.source, &release.stack) {
         // Another image was promoted here, or is to come with the next deployment.

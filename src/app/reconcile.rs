@@ -98,10 +98,9 @@ impl Reconciler {
         for app in ground.store.apps.list()? {
             if app.sleeps() && app.desired == DesiredState::Running && app.trashed_at.is_none() {
                 wanted.asleep.push(app.value);
-            } else if let Some(id) = &app.release
-                && !no_room.contains(&app.id)
+            } else if !no_room.contains(&app.id)
                 && app.should_run()
-                && let Some(release) = releases::find(ground, id)?
+                && let Some(release) = releases::live(ground, &app)?
             {
                 wanted.live.push((app.value, release));
             }
@@ -187,7 +186,7 @@ impl Reconciler {
     fn waits_for_its_turn(&self, container: &Container) -> bool {
         let app = self.ground.store.apps.find(container.owner.app.as_str()).ok().flatten();
         app.is_some_and(|app| {
-            let release = app.release.as_ref().and_then(|id| releases::find(&self.ground, id).ok().flatten());
+            let release = releases::live(&self.ground, &app).ok().flatten();
             release.is_some_and(|release| release.wants(container, app.replicas))
                 && app.desired == DesiredState::Running
                 && app.trashed_at.is_none()
@@ -201,10 +200,7 @@ impl Reconciler {
                 Some(id) => deployments::find(&self.ground, id)?.map(|deployment| deployment.phase),
                 None => None,
             };
-            let release = match &app.release {
-                Some(id) => releases::find(&self.ground, id)?,
-                None => None,
-            };
+            let release = releases::live(&self.ground, &app)?;
             let (state, why) = observed.state_of(&app, release.as_ref(), last);
             let before = self.states.get(&app.id).copied();
             // Falling asleep and waking have facts of their own.

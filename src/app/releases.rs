@@ -366,6 +366,14 @@ pub(crate) fn find(ground: &Ground, id: &ReleaseId) -> Result<Option<Release>> {
     Ok(ground.store.releases.claimed(id.as_str())?.map(|stored| stored.value))
 }
 
+/// What is live of an app.
+pub(crate) fn live(ground: &Ground, app: &App) -> Result<Option<Release>> {
+    match &app.release {
+        Some(id) => find(ground, id),
+        None => Ok(None),
+    }
+}
+
 /// Oldest first.
 pub(crate) fn releases_of(ground: &Ground, app: &AppId) -> Result<Vec<Release>> {
     Ok(ground

@@ -114,9 +114,13 @@ impl<'a> Beside<'a> {
 
     fn view(&mut self, app: App, project: Project, environment: Environment) -> Result<AppView> {
         let ground = self.ground;
-        let deployment = app.last_deployment.as_ref().map(|id| deployments::find(ground, id)).transpose()?;
-        let release = app.release.as_ref().map(|id| releases::find(ground, id)).transpose()?;
-        let (deployment, release) = (deployment.flatten(), release.flatten());
+        let deployment = app
+            .last_deployment
+            .as_ref()
+            .map(|id| deployments::find(ground, id))
+            .transpose()?
+            .flatten();
+        let release = releases::live(ground, &app)?;
         let mut domains = self.domains.remove(&app.id).unwrap_or_default();
         domains.sort_by_key(|domain| !domain.primary);
         let last = deployment.as_ref().map(|deployment| deployment.phase);

@@ -134,9 +134,7 @@ fn claim(ground: &Ground, app: &App) -> Result<Claim> {
     }
     let containers = if app.source.stack().is_some() { 1 } else { app.replicas };
     let mut demand = app.demand.unwrap_or_else(|| Demand::of(&app.limits, containers));
-    if let Some(id) = &app.release
-        && let Some(release) = releases::find(ground, id)?
-    {
+    if let Some(release) = releases::live(ground, app)? {
         demand = demand.or_more(release.demand(app.replicas));
     }
     Ok(Claim { apps: 1, demand })
@@ -151,9 +149,7 @@ pub(crate) fn reckon(ground: &Ground, app: &mut App) -> Result<()> {
         }
     } else if app.source.stack().is_none() {
         app.demand = None;
-    } else if let Some(id) = &app.release
-        && let Some(stack) = releases::find(ground, id)?.and_then(|release| release.stack)
-    {
+    } else if let Some(stack) = releases::live(ground, app)?.and_then(|release| release.stack) {
         app.demand = Some(crate::stacks::open(ground, &stack)?.demand(&app.limits));
     }
     Ok(())

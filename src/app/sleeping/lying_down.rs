@@ -98,7 +98,7 @@ async fn stop_all(ground: &Arc<Ground>, app: &App, mut containers: Vec<Container
     if !ground.store.apps.find(app.id.as_str())?.is_some_and(|app| app.sleeps()) {
         return Ok(());
     }
-    let release = app.release.as_ref().map(|id| releases::find(ground, id)).transpose()?.flatten();
+    let release = releases::live(ground, app)?;
     let order = |container: &Container| {
         let stack = release.as_ref().and_then(|release| release.stack.as_ref());
         let mark = container.owner.service.as_ref();

@@ -112,8 +112,9 @@ async fn carry_out(ground: &Arc<Ground>, id: &AppId) -> Result<()> {
         let (Some(waking), true) = (waking, app.should_run()) else {
             return Ok(());
         };
-        let release = app.release.as_ref().map(|id| releases::find(ground, id)).transpose()?.flatten();
-        let Some(release) = release else { return Ok(()) };
+        let Some(release) = releases::live(ground, &app)? else {
+            return Ok(());
+        };
         let limit = start_limit(&release);
         let why = match is_ready(ground, &app, &release, &mut up_since).await {
             Ok(()) => return is_awake(ground, &app, &waking).await,
