@@ -6,7 +6,7 @@ import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-const { panel, page } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[139]|422/]));
 
 before(() => {
   if (skip) return;
@@ -69,5 +69,5 @@ test('a freeze window is changed', { skip, timeout: 120_000 }, async () => {
   await dialog.waitFor({ state: 'detached' });
   const [window] = JSON.parse(panel.cli('freeze', 'list', '--json')).items;
   assert.deepEqual([window.minutes, window.zone, window.cron], [3600, 'Europe/Berlin', '0 16 * * FRI']);
-  assert.deepEqual(opened.wrong, []);
+  assert.deepEqual(wrong, []);
 });

@@ -12,7 +12,7 @@ const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-const { panel, context, page, wrong } = await forTests(skip, () => openPanel([/40[1349]|422|503/]));
+const { panel, page, wrong } = await forTests(skip, () => openPanel([/40[1349]|422|503/]));
 /** @type {Awaited<ReturnType<typeof startPeer>>} */
 let provider;
 let issuer = '';

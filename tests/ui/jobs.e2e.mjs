@@ -1,7 +1,6 @@
 // A person runs a command, makes a job, has an app run in two containers and by the clock, and makes a freeze window, in a real browser.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { forTests, look as lookAt, openSignedIn } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
 

@@ -1,7 +1,7 @@
 // A person reads what a deployment stops first, and looks at the queue, in a real browser.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { forTests, look, openSignedIn } from './browser.mjs';
 import { binary } from './panel.mjs';
 

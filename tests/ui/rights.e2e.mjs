@@ -5,7 +5,6 @@ import { before, test } from 'node:test';
 import { forTests, look, openSignedIn } from './browser.mjs';
 import { binary } from './panel.mjs';
 
-const PASSWORD = 'seven quiet otters swim north';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
 const opened = await forTests(skip, () => openSignedIn([/40[1349]|422/]));
