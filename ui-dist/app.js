@@ -1,7 +1,7 @@
 // Where the panel starts: the table of pages, who is signed in, and what is drawn for the address.
-import { html, h, render, signal, effect, useErrorBoundary } from './lib/html.js';
+import { html, h, render, signal, computed, effect, useErrorBoundary } from './lib/html.js';
 import { route, match, navigate, startRouter } from './lib/router.js';
-import { api, confirmer, session, Problem } from './lib/api.js';
+import { api, confirmer, session, wasSigned, Problem } from './lib/api.js';
 import { startEvents, stopEvents, on } from './lib/events.js';
 import { startLive, loadLive, forgetLive, appPath } from './lib/live.js';
 import './lib/theme.js';
@@ -68,6 +68,8 @@ const missing = () => import('./pages/missing.js');
 /** @typedef {{ Page: PageModule['default'], params: Record<string, string>, how?: string, key: string }} Shown */
 const shown = signal(/** @type {Shown | null} */ (null));
 const broken = signal(/** @type {Error | null} */ (null));
+/** Whether what all pages share may be loaded: behind the first drawing of a page that has begun to load its own. */
+const begun = signal(false);
 
 /** Whether the policy asks the one signed in for a second factor before anything else. */
 const mustEnrol = () => { const due = session.peek()?.second_factor_due_at; return due != null && Date.parse(due) <= Date.now(); };
@@ -87,7 +89,7 @@ async function show() {
     const page = /** @type {PageModule} */ (await load().catch(() => new Promise((resolve) => { setTimeout(resolve, 500); }).then(load)));
     try { sessionStorage.removeItem('reloads'); } catch { /* not kept then */ }
     // Drawing an empty page and then what came is two drawings, where one is enough.
-    if (!shown.peek() && page.first) await soon(page.first());
+    if (!shown.peek() && page.first) await soon(page.first()); else begun.value = true;
     if (route.value.path !== path) return;
     const before = shown.value;
     broken.value = null;
@@ -146,24 +148,22 @@ async function start() {
   startLive();
   announce();
   const here = PAGES.find(([pattern]) => match(pattern, location.pathname));
-  here?.[1]().catch(() => { /* shown when it is needed */ });
+  // Who most likely is signed in need not wait for the answer that says so.
+  here?.[1]().then((page) => { if (here[2] !== 'open' && wasSigned()) page.first?.(); }).catch(() => { /* shown when it is needed */ });
   try { await api.sessionShow(); } catch (error) {
     if (!(error instanceof Problem) || error.status !== 401) { broken.value = /** @type {Error} */ (error); }
     session.value = null;
   }
-  /** @type {string | null} */
-  let known = null;
-  effect(() => {
-    const id = session.value?.user.id ?? null;
-    if (id === known) return;
-    known = id;
-    if (id && !mustEnrol()) { loadLive(); startEvents(); } else { stopEvents(); forgetLive(); }
-  });
+  const who = computed(() => session.value?.user.id ?? null);
+  effect(() => { if (who.value && !mustEnrol()) startEvents(); else { stopEvents(); forgetLive(); } });
+  effect(() => { if (begun.value && who.value && !mustEnrol()) loadLive(); });
   /** @type {Promise<void>} */
   let first = Promise.resolve();
   effect(() => { route.value; session.value; first = show(); });
   await soon(first);
   render(h(Root, {}), /** @type {HTMLElement} */ (document.getElementById('app')));
+  // Behind the frame that shows it; a tab in the background has none.
+  if (document.hidden) begun.value = true; else requestAnimationFrame(() => setTimeout(() => { begun.value = true; }));
   // The other pages come while nothing else happens, so that going there is instant.
   const rest = () => { for (const [, load] of PAGES) load().catch(() => { /* loaded when it is opened */ }); startWorker(); };
   setTimeout(() => ('requestIdleCallback' in window ? requestIdleCallback(rest, { timeout: 5000 }) : rest()), 1500);

@@ -545,21 +545,25 @@ async fn a_body_that_nobody_asked_for_does_not_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_page_names_what_it_asks_first_to_who_has_a_session() {
+async fn a_page_names_what_it_needs_and_what_it_asks_first_to_who_has_a_session() {
     let (served, browser) = Served::claimed().await;
     let links = async |path: &str, headers: &[(&str, &str)]| {
         let answer = served.edge("GET", path, headers, None).await;
-        let all = answer.headers.get("link").into_iter().flatten();
-        all.cloned().collect::<Vec<_>>()
+        let named = answer.headers.get("link").into_iter().flatten();
+        let named = named.flat_map(|line| line.split(", ")).filter_map(|link| link.strip_prefix('<')?.split_once('>'));
+        named.map(|(path, _)| path.to_owned()).collect::<Vec<_>>()
     };
-    let asked = links("/marketplace", &browser.reads()).await;
-    assert_eq!(asked, ["</api/v1/catalog?limit=500>; rel=preload; as=fetch; crossorigin"]);
-    for asked in [links("/", &browser.reads()).await, asked] {
-        for path in asked.iter().filter_map(|link| link.strip_prefix('<')?.split_once('>')) {
-            assert_eq!(served.edge("GET", path.0, &browser.reads(), None).await.status, 200, "{}", path.0);
+    let all = links("/apps", &browser.reads()).await;
+    assert!(all.contains(&"/first.js".to_owned()) && all.contains(&"/first.css".to_owned()), "{all:?}");
+    for (path, asked) in [("/", "/api/v1/overview"), ("/marketplace", "/api/v1/catalog?limit=500")] {
+        let named = links(path, &browser.reads()).await;
+        assert_eq!(named, [all.clone(), vec![asked.to_owned()]].concat());
+        for path in named {
+            assert_eq!(served.edge("GET", &path, &browser.reads(), None).await.status, 200, "{path}");
         }
+        assert_eq!(links(path, &[]).await, all, "nobody asks without a session");
     }
-    assert!(links("/marketplace", &[]).await.is_empty() && links("/apps", &browser.reads()).await.is_empty());
+    assert!(links("/app.js", &[]).await.is_empty());
 }
 
 #[tokio::test]

@@ -43,8 +43,15 @@ const APP_PAGE: &str = "forges/app";
 pub(crate) const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
      connect-src 'self'; worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// What every page needs, said in its head, which a browser reads sooner than the page.
+const FIRST_NEEDED: [&str; 4] = [
+    "</first.js>; rel=modulepreload",
+    "</first.css>; rel=preload; as=style",
+    "</vendor/inter-latin-5.3.0.woff2>; rel=preload; as=font; type=\"font/woff2\"; crossorigin",
+    "</api/v1/session>; rel=preload; as=fetch; crossorigin",
+];
 /// What a page asks the API for first: a browser with a session may ask at once, before the script is there to say so.
-const FIRST_ASKED: [(&str, &[&str]); 2] = [("", &["overview", "apps?limit=500"]), ("marketplace", &["catalog?limit=500"])];
+const FIRST_ASKED: [(&str, &str); 2] = [("", "overview"), ("marketplace", "catalog?limit=500")];
 
 /// The file of the UI that the path names; the page for a path of the panel, which has no dot unless it ends in a host.
 pub(crate) fn answer(request: &Request) -> Option<Response> {
@@ -58,15 +65,20 @@ pub(crate) fn answer(request: &Request) -> Option<Response> {
         let policy = HeaderValue::from_str(&policy).expect("it is made of letters and signs");
         answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    let asked = FIRST_ASKED.iter().find(|(page, _)| *page == path);
-    if let (Some((_, paths)), Some(answer), Some(_)) = (asked, &mut answer, request.cookie().get(SESSION_COOKIE)) {
-        for path in *paths {
-            let link = format!("</api/v1/{path}>; rel=preload; as=fetch; crossorigin");
-            let link = HeaderValue::from_str(&link).expect("it is made of letters and signs");
-            answer.headers_mut().append(header::LINK, link);
-        }
+    if let (true, Some(answer)) = (is_page(path), &mut answer) {
+        let signed = request.cookie().get(SESSION_COOKIE).is_some();
+        answer.headers_mut().append(header::LINK, links(path, signed));
     }
     answer
+}
+
+/// What a browser may load while the page itself is still on its way.
+fn links(path: &str, signed: bool) -> HeaderValue {
+    let mut links = FIRST_NEEDED.join(", ");
+    if let (true, Some((_, asked))) = (signed, FIRST_ASKED.iter().find(|(page, _)| *page == path)) {
+        links.push_str(&format!(", </api/v1/{asked}>; rel=preload; as=fetch; crossorigin"));
+    }
+    HeaderValue::from_str(&links).expect("it is made of letters and signs")
 }
 
 fn is_page(path: &str) -> bool {

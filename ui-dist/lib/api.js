@@ -1,5 +1,5 @@
 // Every request of the panel, but for those of domains and the edge, which `network.js` adds when a page needs them. A 401 renews the session once and tries again; an answer that is not 2xx becomes a `Problem`.
-import { signal } from './html.js';
+import { effect, signal } from './html.js';
 
 /** @typedef {import('../types/api.d.ts').components['schemas']} Schemas */
 /** @template {keyof Schemas} K @typedef {Schemas[K]} S */
@@ -9,6 +9,15 @@ const BASE = '/api/v1';
 
 /** Who is signed in; `undefined` until asked, `null` when nobody is. */
 export const session = signal(/** @type {S<'Session'> | null | undefined} */ (undefined));
+
+/** Whether somebody was signed in when this browser was here last: the cookies cannot be seen, and asking to renew what never was is a way for nothing.
+ * Where nothing can be kept, somebody may have been. */
+export const wasSigned = () => { try { return localStorage.getItem('signed') !== null; } catch { return true; } };
+effect(() => {
+  const now = session.value;
+  if (now === undefined) return;
+  try { if (now) localStorage.setItem('signed', 'yes'); else localStorage.removeItem('signed'); } catch { /* as above */ }
+});
 
 /** A failure in the API's words (RFC 9457). */
 export class Problem extends Error {
@@ -75,7 +84,7 @@ async function call(method, path, options = {}) {
   // What may be sent twice is: reading, and a POST by its key.
   const twice = method === 'GET' || key !== null;
   let answer = await reach(send, twice);
-  if (answer.status === 401 && !options.open && (await renew())) answer = await reach(send, twice);
+  if (answer.status === 401 && !options.open && (session.value || wasSigned()) && (await renew())) answer = await reach(send, twice);
   // The word that goes with what changes something is another one after a switch.
   if (answer.status === 403 && method !== 'GET' && session.value && !options.open) {
     const now = await fetch(`${BASE}/session`, { headers: { accept: 'application/json' } }).then((found) => (found.ok ? found.json() : null), () => null);

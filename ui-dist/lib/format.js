@@ -42,7 +42,7 @@ export function count(value) {
 }
 
 /** A whole number with its noun: plural(1, 'app') → "1 app". @param {number} n @param {string} noun @param {string} [many] */
-export const plural = (n, noun, many = `${noun}s`) => `${n.toLocaleString('en-US')}\u00a0${n === 1 ? noun : many}`;
+export const plural = (n, noun, many = `${noun}s`) => `${String(n).replace(/\B(?=(\d{3})+$)/g, ',')}\u00a0${n === 1 ? noun : many}`;
 
 const trim = (/** @type {string} */ text) => (text.includes('.') ? text.replace(/\.?0+$/, '') : text);
 

@@ -33,16 +33,22 @@ const kept = new Map();
 /** Forgets everything: another person may sign in next. */
 export const forgetAll = () => { kept.clear(); begun.clear(); };
 
-/** When `early` began what no component has shown yet. @type {Map<string, number>} */
+/** What `early` began and no component has shown yet. @type {Map<string, { at: number, coming: Promise<unknown> }>} */
 const begun = new Map();
 
 /** Begins to load what `useResource` of this key will show, before its page is drawn. @param {string} key @param {() => Promise<unknown>} fetcher */
 export function early(key, fetcher) {
+  const before = begun.get(key);
+  if (before && isFresh(before)) return before.coming;
   let made = kept.get(key);
   if (!made) kept.set(key, (made = resource(fetcher)));
-  begun.set(key, Date.now());
-  return made.load();
+  const coming = made.load();
+  begun.set(key, { at: Date.now(), coming });
+  return coming;
 }
+
+/** @param {{ at: number } | undefined} one */
+const isFresh = (one) => one !== undefined && Date.now() - one.at < 1000;
 
 /** A resource kept by key over page changes, loaded when the component appears and again on the given kinds of event.
  * @template T @param {string} key @param {() => Promise<T>} fetcher @param {string[]} [kinds] @param {(message: import('./events.js').Message) => boolean} [wanted] @returns {Resource<T>} */
@@ -55,7 +61,7 @@ export function useResource(key, fetcher, kinds = [], wanted = () => true) {
   // Not behind the first painting of the page, as `useEffect`: asking and painting go side by side.
   useLayoutEffect(() => {
     // What was begun for this page just now need not be asked for again.
-    if (Date.now() - (begun.get(key) ?? 0) > 1000) found.load();
+    if (!isFresh(begun.get(key))) found.load();
     begun.delete(key);
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let soon;

@@ -2,7 +2,7 @@
 import { sourceText } from '../parts/source.js';
 import { html, h, icon, useMemo } from '../lib/html.js';
 import { api } from '../lib/api.js';
-import { useResource } from '../lib/resource.js';
+import { early, useResource } from '../lib/resource.js';
 import { apps as liveApps, machines, usage, appPath } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
 import { bytes, bytesParts, cores, duration, percent, plural, rate, shortCommit } from '../lib/format.js';
@@ -16,6 +16,9 @@ import { FirstApp } from '../parts/first-app.js';
 import { may } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
+
+/** Begun before the page is drawn: it is drawn once then. */
+export const first = () => early('overview', api.overview);
 
 export default function OverviewPage() {
   useTrail([{ label: 'Overview' }]);
@@ -117,7 +120,7 @@ function AppsByProject({ apps }) {
 
 /** @param {S<'App'>[]} apps */
 function listed(apps) {
-  const byName = (/** @type {S<'App'>} */ a, /** @type {S<'App'>} */ b) => a.name.localeCompare(b.name);
+  const byName = (/** @type {S<'App'>} */ a, /** @type {S<'App'>} */ b) => (a.name < b.name ? -1 : 1);
   if (apps.length <= LISTED) return apps.sort(byName);
   return apps.sort((a, b) => (RANK[a.state] ?? 2) - (RANK[b.state] ?? 2) || byName(a, b)).slice(0, LISTED);
 }

@@ -1,5 +1,5 @@
-// A menu on a button: popover, arrow keys, closes on choice.
-import { html, icon, cx, useId, useRef } from '../lib/html.js';
+// A menu on a button: popover, arrow keys, closes on choice. Its items are there once it was opened: a page has many that never are.
+import { html, icon, cx, useId, useRef, useState } from '../lib/html.js';
 
 /** @typedef {{ label: string, icon?: string, href?: string, run?: () => unknown, tone?: 'danger', checked?: boolean, disabled?: boolean, note?: string, external?: boolean } | 'line' | false | null | undefined} Item */
 
@@ -20,6 +20,7 @@ export function Menu({ label, items, icon: name = 'ellipsis', text, class: more 
   const id = useId();
   const button = useRef(/** @type {HTMLButtonElement | null} */ (null));
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const [filled, setFilled] = useState(false);
   const entries = () => /** @type {HTMLElement[]} */ ([...(box.current?.querySelectorAll('[role^=menuitem]:not(:disabled)') ?? [])]);
   const toggled = (/** @type {ToggleEvent} */ event) => {
     button.current?.setAttribute('aria-expanded', String(event.newState === 'open'));
@@ -35,7 +36,7 @@ export function Menu({ label, items, icon: name = 'ellipsis', text, class: more 
     if (event.key === 'Tab') box.current?.hidePopover();
   };
   return html`<button type="button" ref=${button} class=${more} popovertarget=${id} aria-haspopup="menu" aria-expanded="false" aria-label=${text ? undefined : label} title=${text ? undefined : label}>${text ?? icon(name)}</button>
-    <div id=${id} ref=${box} class="menu" role="menu" aria-label=${label} popover="auto" onToggle=${toggled} onKeyDown=${keys}>
+    <div id=${id} ref=${box} class="menu" role="menu" aria-label=${label} popover="auto" onBeforeToggle=${() => setFilled(true)} onToggle=${toggled} onKeyDown=${keys}>${filled ? html`
       ${heading ? html`<div class="menu-heading" role="presentation">${heading}</div>` : null}
       ${items.filter(Boolean).map((item) => {
         if (item === 'line' || !item) return html`<hr role="separator" />`;
@@ -44,6 +45,6 @@ export function Menu({ label, items, icon: name = 'ellipsis', text, class: more 
         return item.href
           ? html`<a role="menuitem" tabindex="-1" class="menu-item" href=${item.href} target=${item.external ? '_blank' : undefined} rel=${item.external ? 'noreferrer' : undefined} onClick=${close}>${inside}</a>`
           : html`<button type="button" role=${item.checked === undefined ? 'menuitem' : 'menuitemradio'} aria-checked=${item.checked} tabindex="-1" class=${cx('menu-item', item.tone)} disabled=${item.disabled} onClick=${() => { close(); item.run?.(); }}>${inside}</button>`;
-      })}
+      })}` : null}
     </div>`;
 }
