@@ -2,7 +2,8 @@
 //!
 //! No registry of images is asked. `tests/images/catalog` makes images under the names and tags that the templates pin, of what
 //! Debian, npm and PyPI have, with the variables, paths, ports and commands of the public ones. So what is proven is the
-//! template; where [`RUN`] names another version than the pinned one, that version is not.
+//! template; where [`RUN`] names another version than the pinned one, that version is not. What leads from one version to the next
+//! is run on versions that are what they are called.
 
 mod brokers;
 mod databases;
@@ -10,6 +11,7 @@ mod node;
 mod python;
 mod servers;
 mod sites;
+mod versions;
 
 use crate::deploy::text;
 use serde_json::{Value, json};
@@ -29,13 +31,13 @@ const RUN: [(&str, &str, &str); 21] = [
     ("changedetection", "", "PyPI"),
     ("directus", "", "npm"), // its PostgreSQL is 15, its Valkey 8.0
     ("jupyterlab", "", "PyPI"),
-    ("mariadb", "10.11", "Debian"),
+    ("mariadb", "11.8.6", "Debian's next release"), // and 10.11 as it is pinned
     ("mosquitto", "2.0.11", "Debian"),
     ("nats", "2.9.10", "Debian"),
     ("node-red", "", "npm"),
     ("pgadmin", "", "PyPI"),
     ("phpmyadmin", "5.2.1", "Debian"),
-    ("postgresql", "15", "Debian"),
+    ("postgresql", "15", "Debian"), // under the names of 18 and 15
     ("prometheus", "2.42.0", "Debian"),
     ("rabbitmq", "3.10.8", "Debian"),
     ("redis", "7.0", "Debian"),
@@ -45,7 +47,7 @@ const RUN: [(&str, &str, &str); 21] = [
     ("unleash", "7.4.1", "npm"), // its PostgreSQL is 15
     ("valkey", "8.0.1", "Debian's backports"),
     ("verdaccio", "", "npm"),
-    ("wordpress", "6.1.9", "Debian"), // its PHP is 8.2, its MariaDB 10.11
+    ("wordpress", "6.1.9", "Debian"), // its PHP is 8.2, its MariaDB 11.8.6
 ];
 
 const SOON: Duration = Duration::from_secs(60);
@@ -70,7 +72,12 @@ struct Installed<'a> {
 impl<'a> Installed<'a> {
     /// Installs it with `values` and a domain, and waits until it is live and its hint was read.
     async fn new(panel: &'a TestPanel, template: &str, values: Value) -> Installed<'a> {
-        let app = Installed::begin(panel, template, values).await;
+        Installed::of_version(panel, template, None, values).await
+    }
+
+    /// The same with one of the versions that the template offers.
+    async fn of_version(panel: &'a TestPanel, template: &str, version: Option<&str>, values: Value) -> Installed<'a> {
+        let app = Installed::begin(panel, template, version, values).await;
         let deployment = panel.newest(&app.id).await;
         let over = panel.over(&text(&deployment, "id"), FIRST_START).await;
         let log = panel.build_log(&text(&deployment, "id")).await;
@@ -86,7 +93,7 @@ impl<'a> Installed<'a> {
         Installed { log, first_login, ..app }
     }
 
-    async fn begin(panel: &'a TestPanel, template: &str, mut values: Value) -> Installed<'a> {
+    async fn begin(panel: &'a TestPanel, template: &str, version: Option<&str>, mut values: Value) -> Installed<'a> {
         assert!(RUN.iter().any(|(name, ..)| *name == template), "{template} is not in the table");
         let entry = panel.get(&format!("/api/v1/catalog/{template}")).await.expect(200).json();
         let name = text(&entry, "suggested_name");
@@ -95,7 +102,8 @@ impl<'a> Installed<'a> {
         }
         let before = objects();
         let path = format!("/api/v1/catalog/{template}/install");
-        let app = panel.post(&path, json!({"values": values})).await.expect(201).json();
+        let wish = json!({"values": values, "version": version});
+        let app = panel.post(&path, wish).await.expect(201).json();
         assert_eq!(text(&app, "name"), name);
         let id = text(&app, "id");
         let variables = panel.list(&format!("/api/v1/apps/{id}/variables?reveal=true")).await;

@@ -550,11 +550,16 @@ async fn a_page_names_what_it_needs_and_what_it_asks_first_to_who_has_a_session(
     let links = async |path: &str, headers: &[(&str, &str)]| {
         let answer = served.edge("GET", path, headers, None).await;
         let named = answer.headers.get("link").into_iter().flatten();
-        let named = named.flat_map(|line| line.split(", ")).filter_map(|link| link.strip_prefix('<')?.split_once('>'));
+        let named = named
+            .flat_map(|line| line.split(", "))
+            .filter_map(|link| link.strip_prefix('<')?.split_once('>'));
         named.map(|(path, _)| path.to_owned()).collect::<Vec<_>>()
     };
     let all = links("/apps", &browser.reads()).await;
-    assert!(all.contains(&"/first.js".to_owned()) && all.contains(&"/first.css".to_owned()), "{all:?}");
+    assert!(
+        all.contains(&"/first.js".to_owned()) && all.contains(&"/first.css".to_owned()),
+        "{all:?}"
+    );
     for (path, asked) in [("/", "/api/v1/overview"), ("/marketplace", "/api/v1/catalog?limit=500")] {
         let named = links(path, &browser.reads()).await;
         assert_eq!(named, [all.clone(), vec![asked.to_owned()]].concat());

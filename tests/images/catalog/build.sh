@@ -17,11 +17,12 @@ inputs_of() { docker image inspect --format "{{index .Config.Labels \"$label\"}}
 # name:tag of an image, as a template pins it or the list says.
 pinned() {
     case $2 in :*) printf '%s%s\n' "$1" "$2"; return ;; esac
-    local files=$here/../../../catalog/$2 image value
+    local files=$here/../../../catalog/${2%@*} chosen= image value
+    case $2 in *@*) chosen="name: \"\{0,1\}${2#*@}[\",]" ;; esac
     image=$(sed -n "s|^ *image: \\($1:.*\\)\$|\\1|p" "$files/compose.yaml" | head -n 1)
-    # Of the versions that a template offers, the first.
+    # Of the versions that a template offers, the one behind the @, else the first.
     while [[ $image =~ \{\{\ version\.([a-z_]+)\ \}\} ]]; do
-        value=$(sed -n "s|^  - {.* set: {.*[ {]${BASH_REMATCH[1]}: \"\{0,1\}\([^\", }]*\).*|\1|p" "$files/template.yaml" | head -n 1)
+        value=$(sed -n "/^  - {.*$chosen/s|^  - {.* set: {.*[ {]${BASH_REMATCH[1]}: \"\{0,1\}\([^\", }]*\).*|\1|p" "$files/template.yaml" | head -n 1)
         [ -n "$value" ] || return 0
         image=${image/"${BASH_REMATCH[0]}"/$value}
     done
@@ -60,7 +61,8 @@ missing() {
 
 # The recipe with this place in the list; a network that hiccups gets a second chance.
 make() {
-    local recipe=${recipes[$1]} name=${names[$1]} log=$cache/catalog-${recipes[$1]}.log version try
+    local recipe=${recipes[$1]} name=${names[$1]} log version try
+    log=$cache/catalog-${name//[\/:]/-}.log
     version=$(grep -oE '[0-9]+(\.[0-9]+)*' <<<"${name##*:}" | head -n 1)
     for try in 1 2; do
         # The host's network, as in ../build.sh.
