@@ -4,7 +4,7 @@ import { html, h, icon } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, usage } from '../lib/live.js';
-import { bytes, bytesParts, cores, count, duration, plural, rate, sentence, shortCommit } from '../lib/format.js';
+import { bytes, bytesParts, cores, count, duration, plural, rate, shortCommit } from '../lib/format.js';
 import { Panel } from '../parts/page.js';
 import { Tile } from '../parts/tile.js';
 import { Facts } from '../parts/facts.js';
@@ -17,6 +17,7 @@ import { Empty, Failed, Loading } from '../parts/empty.js';
 import { thin } from './overview.js';
 import { putDeployment } from '../lib/live.js';
 import { may } from '../lib/rights.js';
+import { said } from '../parts/said.js';
 
 /** @param {import('../lib/api.js').S<'Limits'>} limits */
 const limitsText = (limits) => `${bytes(limits.memory_bytes)}, ${plural(limits.cpu_millis / 1000, 'core')}, ${limits.pids} processes`;
@@ -51,7 +52,7 @@ export default function AppOverview({ app }) {
   return html`<div class="stack">
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
     ${app.newer_image ? html`<div class="notice middle">${icon('package')}<span class="grow">The registry has a newer image than runs.</span>${may('developer') ? html`<a class="btn small" href=${appPath(app, 'settings')}>Newer images</a>${h(Act, { label: 'Deploy it', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}` : null}</div>` : null}
-    ${app.state_detail && ['failed', 'crashing', 'unhealthy', 'unknown'].includes(app.state) ? html`<div class=${`notice middle ${app.state === 'unhealthy' ? 'warn' : 'bad'}`}>${icon('circle-alert')}<span class="grow any">${sentence(app.state_detail)}</span><a class="btn small" href=${appPath(app, 'logs')}>Open the logs</a></div>` : null}
+    ${app.state_detail && ['failed', 'crashing', 'unhealthy', 'unknown'].includes(app.state) ? html`<div class=${`notice middle ${app.state === 'unhealthy' ? 'warn' : 'bad'}`}>${icon('circle-alert')}<span class="grow any">${said(app.state_detail)}</span><a class="btn small" href=${appPath(app, 'logs')}>Open the logs</a></div>` : null}
     <div class="tiles">
       ${h(Tile, { label: 'Processor', icon: icon('cpu'), value: cores(now?.cpu_cores ?? last(series?.cpu_cores)), unit: 'cores', note: limits ? `limit ${plural(limits.cpu_millis / 1000, 'core')}` : undefined, values: thin(series?.cpu_cores ?? []), top: 0.02, href: appPath(app, 'metrics') })}
       ${h(Tile, { label: 'Memory', icon: icon('memory-stick'), value: memoryValue, unit: memoryUnit, note: limits ? `limit ${bytes(limits.memory_bytes)}` : undefined, values: thin(series?.memory_bytes ?? []), top: limits?.memory_bytes, href: appPath(app, 'metrics') })}

@@ -10,10 +10,11 @@ import { PageHead, Panel } from '../parts/page.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Facts } from '../parts/facts.js';
 import { FormProblem, SelectField, Submit, Switch, TextField, useForm } from '../parts/field.js';
-import { bytes, sentence } from '../lib/format.js';
+import { bytes } from '../lib/format.js';
 import { Asked } from '../parts/asked.js';
 import { versionText } from '../parts/source.js';
 import { UnifiedDiff } from '../parts/unified-diff.js';
+import { said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 
@@ -28,7 +29,7 @@ export default function AppUpdatePage({ params }) {
   useTrail([{ label: 'Apps', href: '/apps' }, { label: app?.name ?? params.app, href: `/apps/${params.app}` }, { label: 'Update' }], [app?.name]);
   const back = html`<a class="btn" href=${`/apps/${params.app}`}>Back to the app</a>`;
   return html`<div class="page">${h(PageHead, { title: 'Update', note: plan ? `${app?.name ?? ''}: ${plan.template} ${versionText(plan.from, plan.from_chosen)} to ${versionText(plan.to, plan.to_chosen)}` : undefined })}
-    ${problem?.code === 'busy' ? h(Empty, { icon: 'check', title: 'Nothing to update', text: problem.message, action: back })
+    ${problem?.code === 'busy' ? h(Empty, { icon: 'check', title: 'Nothing to update', text: said(problem.message), action: back })
     : problem?.fields?.version && template ? h(OtherVersions, { template, why: problem.message, back })
     : problem && !plan ? h(Failed, { error: problem, retry: load })
     : !plan ? h(Loading, { rows: 4 }) : h(Form, { app: params.app, plan, key: `${plan.to} ${plan.to_chosen}` })}</div>`;
@@ -39,7 +40,7 @@ function OtherVersions({ template, why, back }) {
   const versions = useResource(`catalog:${template.name}`, () => api.catalogShow(template.name)).value.value?.versions ?? [];
   const { chosen } = template;
   const fitting = versions.filter((one) => !chosen || one.name === chosen || one.takes_over.includes(chosen));
-  return h(Empty, { icon: 'git-branch', title: 'Which version?', text: sentence(why.replace(/^version: /, '')), action: html`<span class="row">${fitting.map((one) => html`<button type="button" class="btn" onClick=${() => setQuery('version', one.name)}>Go on as ${one.name}</button>`)}${back}</span>` });
+  return h(Empty, { icon: 'git-branch', title: 'Which version?', text: said(why.replace(/^version: /, '')), action: html`<span class="row">${fitting.map((one) => html`<button type="button" class="btn" onClick=${() => setQuery('version', one.name)}>Go on as ${one.name}</button>`)}${back}</span>` });
 }
 
 /** @param {{ app: string, plan: S<'TemplateUpdatePlan'> }} props */
@@ -75,7 +76,7 @@ function Form({ app, plan: first }) {
     ${h(FormProblem, { text: form.general(['text', 'compose', ...first.variables.map((one) => one.name)]) })}
     ${first.data.volumes.length ? h(Panel, { title: 'Copy of the data', note: 'Made after what writes to it was stopped, and before the new version starts. The way back can bring it back.' }, html`<div class="stack">
       ${h(Switch, { label: 'Copy the data first', hint: first.data.free_bytes == null ? undefined : `${bytes(first.data.bytes)} of ${bytes(first.data.free_bytes)} that are free`, on: copy, set: setCopy, disabled: Boolean(first.data.problem) })}
-      ${first.data.problem ? html`<p class="notice warn">${icon('triangle-alert')}<span>${sentence(first.data.problem)}</span></p>` : null}
+      ${first.data.problem ? html`<p class="notice warn">${icon('triangle-alert')}<span>${said(first.data.problem)}</span></p>` : null}
       ${h(Facts, { items: first.data.volumes.map((one) => /** @type {[string, any]} */ ([one.name, one.bytes == null ? 'not measured' : bytes(one.bytes)])) })}</div>`) : null}
     <p class="dim small">The app is deployed with the new version, and can go back to this one.${copy && first.data.volumes.length ? ' It is down for as long as the copy takes.' : ''}</p>
     <div class="form-foot">${h(Submit, { form, label: first.from_chosen === first.to_chosen ? `Update to ${first.to}` : `Update to ${first.to_chosen ?? first.to}`, icon: 'rocket', disabled: unsettled })}<a class="btn" href=${`/apps/${app}`}>Cancel</a></div></form>`;

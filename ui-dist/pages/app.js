@@ -7,7 +7,7 @@ import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { apps, appPath, appsError, deployments, findApp, isFinal, loadApps, putApp, putDeployment } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { duration, exact, gitName, sentence, shortCommit } from '../lib/format.js';
+import { duration, exact, gitName, shortCommit } from '../lib/format.js';
 import { moment } from '../lib/clock.js';
 import { PageHead } from '../parts/page.js';
 import { State } from '../parts/state.js';
@@ -23,6 +23,7 @@ import { has, may } from '../lib/rights.js';
 import { deployAnyway, deployReference, deployTag, deployUpload, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
 import { FirstLogin } from './app-services.js';
 import '../elements/sk-log.js';
+import { said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 
@@ -131,7 +132,7 @@ function Running({ app, brief }) {
       ${now.cancellable && may('developer') ? h(Act, { label: 'Cancel', icon: 'x', small: true, run: async () => putDeployment(await api.deploymentCancel(now.id)) }) : null}
       <a class="btn small" href=${`/deployments/${now.id}`}>Log</a>${failed ? html`<button type="button" class="btn ghost small square" aria-label="Dismiss" onClick=${() => dismiss(now.id)}>${icon('x')}</button>` : null}</header>
     ${h(Timeline, { deployment: now, builds: ['git', 'upload'].includes(app.source.kind) })}
-    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${sentence(now.error) || 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}
+    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${now.error ? said(now.error) : 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}
   </section>`;
 }
 

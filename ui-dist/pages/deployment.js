@@ -5,7 +5,7 @@ import { forges } from '../lib/forges.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, deployments, findApp, isFinal, putDeployment } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { bytes, exact, plural, sentence, shortCommit } from '../lib/format.js';
+import { bytes, exact, plural, shortCommit } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Facts } from '../parts/facts.js';
 import { State } from '../parts/state.js';
@@ -19,6 +19,7 @@ import { showDialog, DialogHead } from '../parts/dialog.js';
 import { may } from '../lib/rights.js';
 import { rollBack } from './app-deployments.js';
 import '../elements/sk-log.js';
+import { said } from '../parts/said.js';
 
 /** @typedef {import('../lib/api.js').S<'Deployment'>} Deployment */
 
@@ -50,7 +51,7 @@ export default function DeploymentPage({ params }) {
     })}
     <div class="deployment-grid">
       <div class="deployment-side">
-        ${one.error ? html`<p class="notice bad">${icon('circle-alert')}<span class="any">${sentence(one.error)}${app?.release && app.release.deployment !== one.id ? html`<br /><span class="dim">Release #${app.release.number} still serves.</span>` : null}</span></p>` : null}
+        ${one.error ? html`<p class="notice bad">${icon('circle-alert')}<span class="any">${said(one.error)}${app?.release && app.release.deployment !== one.id ? html`<br /><span class="dim">Release #${app.release.number} still serves.</span>` : null}</span></p>` : null}
         ${one.waits ? html`<p class="notice">${icon('clock')}<span class="any">Number ${one.waits.place} in the <a class="link" href="/deployments">queue</a>: ${one.waits.why}.</span></p>` : null}
         ${!isFinal(one) && app?.stops_first && app.release ? html`<p class="notice">${icon('info')}<span class="any">The old container stops before the new one starts: ${app.stops_first}.</span></p>` : null}
         ${h(Panel, { title: 'Steps' }, h(Timeline, { deployment: one, builds, down: true }))}
@@ -78,7 +79,7 @@ const TOLD = { pending: 'knows it is under way', success: 'shows success', failu
 
 /** What the forge was told, and why not. @param {{ deployment: string, report: import('../lib/api.js').S<'ForgeReport'>, load: () => unknown }} props */
 const Told = ({ deployment, report, load }) => html`<span class="stack tight"><span>${report.repository} ${report.told ? TOLD[report.told] : 'was not told yet'}</span>
-  ${report.problem ? html`<span class="bad-text any">${sentence(report.problem)}</span><span class="row">${report.next_at ? html`<span class="dim">Again ${h(Ago, { at: report.next_at })}</span>` : html`<span class="dim">Given up</span>`}${may('developer') ? h(Act, { label: 'Tell it now', small: true, run: async () => { await forges.reportAgain(deployment); await load(); } }) : null}</span>` : null}</span>`;
+  ${report.problem ? html`<span class="bad-text any">${said(report.problem)}</span><span class="row">${report.next_at ? html`<span class="dim">Again ${h(Ago, { at: report.next_at })}</span>` : html`<span class="dim">Given up</span>`}${may('developer') ? h(Act, { label: 'Tell it now', small: true, run: async () => { await forges.reportAgain(deployment); await load(); } }) : null}</span>` : null}</span>`;
 
 /** @typedef {import('../lib/api.js').S<'Release'>} Release */
 /** @param {{ app: string, from: Release, to: Release }} props */

@@ -12,15 +12,19 @@ import { Ago, Took } from '../parts/time.js';
 import { Empty } from '../parts/empty.js';
 import { Act } from '../parts/act.js';
 import { may } from '../lib/rights.js';
+import { said } from '../parts/said.js';
 
 /** @typedef {import('../lib/api.js').S<'Deployment'>} Deployment */
+
+/** What was deployed, in a word, where no commit and no tag says it. @param {import('../lib/api.js').S<'App'>['source'] | undefined} source */
+const kindOf = (source) => (source?.kind === 'image' ? 'Image' : source?.kind === 'compose' ? (source.template ? 'From the marketplace' : 'Compose file') : 'Source');
 
 /** @param {boolean} withApp @returns {import('../parts/table.js').Column<Deployment>[]} */
 export const deploymentColumns = (withApp) => [
   ...(withApp ? [/** @type {import('../parts/table.js').Column<Deployment>} */ ({ id: 'app', label: 'App', width: '22%', card: 'head', sort: (one) => one.app.name, cell: (one) => html`<span class="cell-name"><b class="cut">${one.app.name}</b><span class="faint num">#${one.number}</span></span>` })]
     : [/** @type {import('../parts/table.js').Column<Deployment>} */ ({ id: 'number', label: '#', width: '72px', card: 'head', sort: (one) => one.number, cell: (one) => html`<b class="strong num">#${one.number}</b>` })]),
   { id: 'state', label: 'State', width: '120px', card: 'tail', sort: (one) => one.phase, cell: (one) => h(State, { state: one.phase, detail: one.error }) },
-  { id: 'what', label: 'What', card: 'plain', cell: (one) => html`<span class="cell-two">${one.commit ? html`<span><code class="accent-text">${shortCommit(one.commit.id)}</code> ${one.commit.subject}</span>` : html`<span>${one.cause === 'rollback' ? 'Rollback' : one.cause === 'promotion' ? 'Promotion' : one.cause === 'new_image' ? 'Newer image' : one.upload ? 'Upload' : one.reference ?? (findApp(one.app.id)?.source.kind === 'image' ? 'Image' : 'Source')}</span>`}<span>${one.error ? html`<span class="bad-text">${one.error}</span>` : one.commit ? `${one.commit.author}${one.reference ? ` · ${one.reference}` : ''}${one.cause === 'rollback' ? ' · rollback' : ''}` : one.cause}</span></span>` },
+  { id: 'what', label: 'What', card: 'plain', cell: (one) => html`<span class="cell-two">${one.commit ? html`<span><code class="accent-text">${shortCommit(one.commit.id)}</code> ${one.commit.subject}</span>` : html`<span>${one.cause === 'rollback' ? 'Rollback' : one.cause === 'promotion' ? 'Promotion' : one.cause === 'new_image' ? 'Newer image' : one.upload ? 'Upload' : one.reference ?? kindOf(findApp(one.app.id)?.source)}</span>`}<span>${one.error ? html`<span class="bad-text">${said(one.error)}</span>` : one.commit ? `${one.commit.author}${one.reference ? ` · ${one.reference}` : ''}${one.cause === 'rollback' ? ' · rollback' : ''}` : one.cause}</span></span>` },
   { id: 'by', label: 'By', width: '17%', optional: true, card: 'hide', sort: (one) => one.by, cell: (one) => html`<span class="dim">${one.by}</span>` },
   { id: 'took', label: 'Took', width: '86px', align: 'right', optional: true, card: 'hide', sort: (one) => (millis(one.finished_at) ?? 0) - (millis(one.queued_at) ?? 0), cell: (one) => h(Took, { from: one.queued_at, to: one.finished_at }) },
   { id: 'when', label: 'When', width: '108px', align: 'right', sort: (one) => one.queued_at, cell: (one) => html`<span class="faint">${h(Ago, { at: one.queued_at })}</span>` },

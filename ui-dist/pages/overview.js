@@ -14,6 +14,7 @@ import { Empty, Failed } from '../parts/empty.js';
 import { Feed } from '../parts/feed.js';
 import { FirstApp } from '../parts/first-app.js';
 import { may } from '../lib/rights.js';
+import { said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 
@@ -97,7 +98,7 @@ export function diskForecast(used, total) {
 
 /** @param {{ items: S<'Attention'>[] }} props */
 const Attention = ({ items }) => html`<section class="panel attention" aria-label="Needs attention"><h2 class="unseen">Needs attention</h2><ul>${items.map((item) => html`<li class=${`is-${item.level}`}>
-  ${item.level === 'problem' ? icon('circle-alert') : icon('triangle-alert')}<span class="attention-text">${item.text}</span><a class="btn small" href=${item.link}>${item.action}</a></li>`)}</ul></section>`;
+  ${item.level === 'problem' ? icon('circle-alert') : icon('triangle-alert')}<span class="attention-text">${said(item.text)}</span><a class="btn small" href=${item.link}>${item.action}</a></li>`)}</ul></section>`;
 
 /** As many apps of an environment are listed; those in trouble come first then. */
 const LISTED = 15;

@@ -5,7 +5,7 @@ import { route, setQuery } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { machines } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { bytes, duration, percent, plural, sentence } from '../lib/format.js';
+import { bytes, duration, percent, plural } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Facts } from '../parts/facts.js';
 import { State } from '../parts/state.js';
@@ -16,6 +16,7 @@ import { confirm } from '../parts/dialog.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Chart, RANGES } from '../parts/chart.js';
 import { may } from '../lib/rights.js';
+import { said } from '../parts/said.js';
 
 /** @typedef {import('../lib/api.js').S<'Server'>} Server */
 
@@ -40,7 +41,7 @@ function ServerView({ server }) {
   const facts = server.facts;
   return html`<div class="page">${h(PageHead, { title: server.name, state: h(State, { state: server.engine.up ? 'up' : 'down', detail: server.engine.why }), note: `${facts.os}, ${facts.architecture}${now ? `, up ${duration(now.uptime_seconds * 1000)}` : ''}`,
     actions: h(Choice, { label: 'Range', small: true, value: range, set: (value) => setQuery('range', value === '60' ? null : value), options: RANGES }) })}
-    ${server.engine.up ? null : html`<div class="notice bad">${icon('server-off')}<div class="grow"><b>${sentence(server.engine.why) || 'The Docker engine does not answer'}</b>${server.engine.fix ? html`<div class="key-box fix-box"><code>${server.engine.fix}</code>${h(Copy, { text: server.engine.fix, label: 'Copy' })}</div>` : null}</div></div>`}
+    ${server.engine.up ? null : html`<div class="notice bad">${icon('server-off')}<div class="grow"><b>${server.engine.why ? said(server.engine.why) : 'The Docker engine does not answer'}</b>${server.engine.fix ? html`<div class="key-box fix-box"><code>${server.engine.fix}</code>${h(Copy, { text: server.engine.fix, label: 'Copy' })}</div>` : null}</div></div>`}
     ${found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : null}
     <div class="charts">
       ${h(Chart, { title: 'Processor', group: 'server', reload: found.load, data: of([{ name: 'busy', values: s?.cpu ?? [], format: 'percent' }], 1) })}

@@ -5,7 +5,7 @@ import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
 import { appPath, putApp } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
-import { bytes, parseBytes, plural, sentence } from '../lib/format.js';
+import { bytes, parseBytes, plural } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Facts } from '../parts/facts.js';
@@ -15,6 +15,7 @@ import { Asked } from '../parts/asked.js';
 import { useForm, SelectField, TextField, FormProblem, Submit } from '../parts/field.js';
 import { QuotaRoom } from '../parts/quota.js';
 import { may } from '../lib/rights.js';
+import { said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 
@@ -140,7 +141,7 @@ function Install({ detail }) {
       plan.ports.length ? ['Open ports', plan.ports.map((one) => `${one.listen} to ${one.service}:${one.port}`).join(', ')] : false,
       ['Memory', `at most ${bytes(plan.memory_bytes)}`],
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
-    ] }) : why && !missing.length ? html`<p class="notice bad" role="status">${icon('circle-alert')}<span class="any">${sentence(titled(why))}</span></p>` : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : 'Looking…'}</p>`)}
+    ] }) : why && !missing.length ? html`<p class="notice bad" role="status">${icon('circle-alert')}<span class="any">${said(titled(why))}</span></p>` : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : 'Looking…'}</p>`)}
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
     ${h(FormProblem, { text: form.general(['name', 'version', ...detail.variables.map((one) => one.name), ...SIZE_FIELDS.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;

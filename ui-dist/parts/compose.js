@@ -1,7 +1,7 @@
 // A Compose file to write: it is looked at while one types, each problem with its line.
 import { html, h, icon, cx, useEffect, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
-import { sentence } from '../lib/format.js';
+import { said } from './said.js';
 import { Field } from './field.js';
 import { PickFile } from './pick-file.js';
 
@@ -51,7 +51,7 @@ export function ComposeField({ value, set, state, error, label = 'Compose file',
   const { report } = state;
   return html`${h(Field, { label, error, aside: h(PickFile, { accept: '.yaml,.yml', set }), hint: 'Tab indents; Escape and then Tab leaves the field.', children: (attrs) => html`<textarea ref=${area} class="input code compose-text" rows=${rows} wrap="off" spellcheck="false" autocapitalize="off" placeholder=${'services:\n  web:\n    image: nginx:1.27\n    ports: ["80"]'} value=${value} onKeyDown=${indent} onInput=${(/** @type {any} */ event) => set(event.target.value)} ...${attrs}></textarea>` })}
     <div class="compose-says" role="status" aria-live="polite">
-      ${state.error ? html`<p class="notice bad">${icon('circle-alert')}<span>${sentence(state.error.message)}</span></p>` : null}
+      ${state.error ? html`<p class="notice bad">${icon('circle-alert')}<span>${said(state.error.message)}</span></p>` : null}
       ${report?.problems.map((one, index) => h(Note, { key: `p${index}`, tone: 'bad', name: 'circle-alert', line: one.line, what: one.what, go }))}
       ${report?.rights.map((one, index) => h(Note, { key: `r${index}`, tone: 'warn', name: 'shield-alert', line: one.line, what: `${one.service} ${one.what}: only an administrator may save this`, go }))}
       ${report?.hints.map((one, index) => h(Note, { key: `h${index}`, tone: '', name: 'info', line: one.line, what: one.what, go }))}
@@ -60,4 +60,4 @@ export function ComposeField({ value, set, state, error, label = 'Compose file',
 }
 
 /** @param {{ tone: string, name: string, line: number, what: string, go: (line: number) => void }} props */
-const Note = ({ tone, name, line, what, go }) => html`<p class=${cx('notice', tone)}>${icon(name)}<span class="grow any">${sentence(what)}</span>${line ? html`<button type="button" class="btn ghost small" onClick=${() => go(line)}>Line ${line}</button>` : null}</p>`;
+const Note = ({ tone, name, line, what, go }) => html`<p class=${cx('notice', tone)}>${icon(name)}<span class="grow any">${said(what)}</span>${line ? html`<button type="button" class="btn ghost small" onClick=${() => go(line)}>Line ${line}</button>` : null}</p>`;

@@ -1,6 +1,7 @@
 // Dialogs: a question with what it will do in objects and bytes, or a form. Opened by a call, shown by <Dialogs>.
 import { html, h, icon, cx, signal, useEffect, useLayoutEffect, useRef, useState, useId } from '../lib/html.js';
-import { bytes, sentence } from '../lib/format.js';
+import { bytes } from '../lib/format.js';
+import { said } from './said.js';
 
 /** @typedef {{ key: number, body: (close: (value?: unknown) => void) => any, resolve: (value: unknown) => void, label: string, wide?: boolean, leave?: { current: (() => void) | null } }} Open */
 const open = signal(/** @type {Open[]} */ ([]));
@@ -86,7 +87,7 @@ function Confirm({ question, close }) {
     ${question.extra}
     ${typed ? html`<label class="field" for=${id}><span class="label">Type <code class="typed">${typed}</code> to confirm</span>
       <input id=${id} class="input mono" autocomplete="off" spellcheck="false" autofocus value=${name} onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>` : null}
-    ${error ? html`<p class="problem" role="alert">${icon('circle-alert')}<span>${sentence(error.message)}</span></p>` : null}
+    ${error ? html`<p class="problem" role="alert">${icon('circle-alert')}<span>${said(error.message)}</span></p>` : null}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>
       <button type="submit" class=${cx('btn', danger ? 'danger solid' : 'primary')} disabled=${!ready} aria-busy=${busy}>${busy ? html`<i class="spin" aria-hidden="true"></i>` : null}${action}</button></footer>
   </form>`;

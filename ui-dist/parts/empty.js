@@ -1,6 +1,6 @@
 // The states of a list that are not its rows: nothing there, failed, loading.
 import { html, icon } from '../lib/html.js';
-import { sentence } from '../lib/format.js';
+import { said } from './said.js';
 
 /** What this is for, and the first step. @param {{ icon: string, title: string, text?: any, action?: any, small?: boolean }} props */
 export const Empty = ({ icon: name, title, text, action, small }) => html`<div class=${`empty ${small ? 'small' : ''}`}>
@@ -10,7 +10,7 @@ export const Empty = ({ icon: name, title, text, action, small }) => html`<div c
 
 /** The sentence from the API, and what to do next. @param {{ error: Error & { requestId?: string | null, code?: string }, retry?: () => unknown }} props */
 export const Failed = ({ error, retry }) => html`<div class="failed" role="alert">${icon('circle-alert')}
-  <div class="grow"><p class="strong">${sentence(error.message)}</p>
+  <div class="grow"><p class="strong">${said(error.message)}</p>
   <p class="small dim">${error.code === 'forbidden' ? 'Ask an owner of this panel for the right.' : error.code === 'not_found' ? 'It may have been removed.' : 'Nothing was changed.'}${error.requestId ? html` <span class="mono tiny faint">request ${error.requestId}</span>` : null}</p></div>
   ${retry ? html`<button type="button" class="btn small" onClick=${() => retry()}>${icon('refresh-cw')}Try again</button>` : null}
 </div>`;

@@ -2,6 +2,7 @@
 import { html, h, icon, cx, signal, useId, useMemo, useState } from '../lib/html.js';
 import { Problem } from '../lib/api.js';
 import { sentence } from '../lib/format.js';
+import { said } from './said.js';
 
 /** What a field would not take, told beside it. */
 export class FieldWrong extends Problem {
@@ -83,7 +84,7 @@ export function Field({ label, hint, error, optional, children, class: more, asi
   return html`<div class=${cx('field', error && 'wrong', more)}>
     <div class="label-row"><label class="label" for=${id}>${label}${optional ? html` <span class="faint">optional</span>` : null}</label>${aside}</div>
     ${children({ id, 'aria-describedby': about, 'aria-invalid': error ? 'true' : undefined })}
-    ${error ? html`<p class="field-error" id=${about}>${icon('circle-alert', 'icon-small')}<span>${error}</span></p>` : hint ? html`<p class="hint" id=${about}>${hint}</p>` : null}
+    ${error ? html`<p class="field-error" id=${about}>${icon('circle-alert', 'icon-small')}<span>${said(error)}</span></p>` : hint ? html`<p class="hint" id=${about}>${hint}</p>` : null}
   </div>`;
 }
 
@@ -132,7 +133,7 @@ export const Choice = ({ label, value, set, options, small }) => html`<div class
 </div>`;
 
 /** A failure that belongs to no field. @param {{ text: string | null | undefined }} props */
-export const FormProblem = ({ text }) => (text ? html`<p class="problem" role="alert">${icon('circle-alert')}<span>${sentence(text)}</span></p>` : null);
+export const FormProblem = ({ text }) => (text ? html`<p class="problem" role="alert">${icon('circle-alert')}<span>${said(text)}</span></p>` : null);
 
 /** @param {{ form: { busy: { value: boolean } }, label: string, icon?: string, tone?: string, disabled?: boolean, class?: string }} props */
 export const Submit = ({ form, label, icon: name, tone = 'primary', disabled, class: more }) => html`<button type="submit" class=${cx('btn', tone, more)} disabled=${disabled || form.busy.value} aria-busy=${form.busy.value}>
