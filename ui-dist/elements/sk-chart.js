@@ -69,7 +69,7 @@ export class SkChart extends HTMLElement {
       legend: { show: false },
       scales: { x: { time: true }, y: { range: () => [0, this.top] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, space: 70, values: (/** @type {any} */ _, /** @type {number[]} */ at) => stamps(at) },
+        { ...axis, grid: { show: false }, size: 26, space: 70, values: (/** @type {any} */ plot, /** @type {number[]} */ at) => stamps(at).map((text, index) => (fits(plot, at[index]) ? text : '')) },
         { ...axis, size: 58, splits: () => { const step = niceStep(this.top, binary); const out = []; for (let v = 0; v <= this.top * 1.0001; v += step) out.push(v); return out; }, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((value) => (value === 0 ? '0' : format(value).replace('\u00a0', ' '))) },
       ],
       series: [{}, ...data.series.map((one, index) => {
@@ -127,6 +127,13 @@ function top(data) {
   if (high === 0) return binary ? 1024 : format === 'percent' ? 0.1 : format === 'cores' ? 0.1 : 1;
   const step = niceStep(high * 1.05, binary);
   return Math.ceil((high * 1.05) / step) * step;
+}
+
+/** Whether a stamp in the middle below this moment is not cut off at the right: the plot is 66 px narrower than the chart, 8 of them at that side.
+ * @param {any} plot @param {number} at unix seconds */
+function fits(plot, at) {
+  const { min, max } = plot.scales.x;
+  return ((max - at) / (max - min)) * (plot.width - 66) > 10;
 }
 
 /** @param {number[]} at unix seconds */

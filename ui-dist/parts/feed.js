@@ -4,6 +4,7 @@ import { findApp, appPath } from '../lib/live.js';
 import { countryName } from '../lib/format.js';
 import { Ago } from './time.js';
 import { Empty } from './empty.js';
+import { coded } from './said.js';
 
 /** @type {Record<string, [icon: string, tone: string]>} */
 const LOOKS = {
@@ -40,6 +41,6 @@ export function Feed({ events, small, appKnown }) {
     const app = event.app && !appKnown ? findApp(event.app) : null;
     const link = event.deployment ? `/deployments/${event.deployment}` : app ? appPath(app) : null;
     return html`<li key=${event.id}><span class=${`feed-mark ${tone}`} aria-hidden="true">${icon(name, 'icon-small')}</span>
-      <div class="grow"><p class="any">${link ? html`<a href=${link}>${wordsOf(event)}</a>` : wordsOf(event)}</p><p class="feed-by"><span class="cut">${event.by}${event.country ? ` · ${countryName(event.country)}` : ''}</span><span>${h(Ago, { at: event.at })}</span></p></div></li>`;
+      <div class="grow"><p class="any">${link ? html`<a href=${link}>${coded(wordsOf(event))}</a>` : coded(wordsOf(event))}</p><p class="feed-by"><span class="cut">${event.by}${event.country ? ` · ${countryName(event.country)}` : ''}</span><span>${h(Ago, { at: event.at })}</span></p></div></li>`;
   })}</ol>`;
 }
