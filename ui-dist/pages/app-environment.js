@@ -21,5 +21,5 @@ export default function AppEnvironment({ app }) {
 /** Whose variables: the app's, for its Compose file, or one service's alone. @param {{ app: import('../lib/api.js').S<'App'>, value: string, set: (service: string) => void }} props */
 function Services({ app, value, set }) {
   const list = useResource(`services:${app.id}`, () => api.serviceList(app.id)).value.value ?? [];
-  return html`<label class="service-pick row"><span class="small dim">Variables of</span><select class="input" value=${value} onChange=${(/** @type {any} */ event) => set(event.target.value)}><option value="" selected=${!value}>the Compose file</option>${list.map((one) => html`<option value=${one.name} selected=${value === one.name}>service ${one.name}</option>`)}</select></label>`;
+  return html`<label class="service-pick row"><span class="small dim">Variables of</span><span class="select-box"><select class="input" value=${value} onChange=${(/** @type {any} */ event) => set(event.target.value)}><option value="" selected=${!value}>the Compose file</option>${list.map((one) => html`<option value=${one.name} selected=${value === one.name}>service ${one.name}</option>`)}</select>${icon('chevron-down')}</span></label>`;
 }

@@ -1,7 +1,7 @@
 // For somebody who must have a second factor and has none: nothing else is allowed until it is set up.
 import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api, session } from '../lib/api.js';
-import { Logo } from '../parts/frame.js';
+import { Logo } from '../parts/logo.js';
 import { agentName } from '../lib/format.js';
 import { passkeys, possible } from '../lib/passkeys.js';
 import { FormProblem, Submit, TextField, useForm } from '../parts/field.js';

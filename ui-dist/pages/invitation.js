@@ -7,7 +7,7 @@ import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { PasswordField } from '../parts/password.js';
 import { Loading } from '../parts/empty.js';
 import { Ago } from '../parts/time.js';
-import { Logo } from '../parts/frame.js';
+import { Logo } from '../parts/logo.js';
 
 const KEPT = 'serverkit-invitation';
 

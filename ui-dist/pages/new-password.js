@@ -4,7 +4,7 @@ import { mail } from '../lib/mail.js';
 import { route } from '../lib/router.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { PasswordField } from '../parts/password.js';
-import { Logo } from '../parts/frame.js';
+import { Logo } from '../parts/logo.js';
 
 export default function NewPasswordPage() {
   // The word of the link leaves the address bar, so that it is not in the history.

@@ -7,7 +7,7 @@ import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { PasswordField } from '../parts/password.js';
 import { DomainCheck } from '../parts/domains.js';
 import { FirstApp } from '../parts/first-app.js';
-import { Logo } from '../parts/frame.js';
+import { Logo } from '../parts/logo.js';
 
 const STEPS = ['Account', 'Domain', 'First app'];
 

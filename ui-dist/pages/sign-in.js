@@ -6,7 +6,7 @@ import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
 import { CodeField, PasskeyButton } from '../parts/second-factor.js';
 import { passkeys } from '../lib/passkeys.js';
 import { providers } from '../lib/identity-providers.js';
-import { Logo } from '../parts/frame.js';
+import { Logo } from '../parts/logo.js';
 import { useResource } from '../lib/resource.js';
 
 export default function SignInPage() {

@@ -3,7 +3,7 @@ import { html, h, useEffect, useState } from '../lib/html.js';
 import { navigate, route } from '../lib/router.js';
 import { providers } from '../lib/identity-providers.js';
 import { sentence } from '../lib/format.js';
-import { Logo } from '../parts/frame.js';
+import { Logo } from '../parts/logo.js';
 
 export default function SsoPage() {
   const [problem, setProblem] = useState(/** @type {string | null} */ (null));

@@ -6,6 +6,7 @@ import { apps, running, appPath, isUnique } from '../lib/live.js';
 import { connected } from '../lib/events.js';
 import { theme, setTheme } from '../lib/theme.js';
 import { install } from '../lib/install.js';
+import { Logo } from './logo.js';
 import { Menu } from './menu.js';
 import { Dot, State } from './state.js';
 import { Took } from './time.js';
@@ -21,8 +22,6 @@ const isHere = (href) => (href === '/' ? route.value.path === '/' : route.value.
 
 /** @param {{ place: Place }} props */
 const RailLink = ({ place }) => html`<a class="rail-link" href=${place.href} aria-current=${isHere(place.href) ? 'page' : undefined} title=${place.label}>${icon(place.icon)}<span>${place.label}</span></a>`;
-
-export const Logo = () => html`<img class="logo" src="/icon.svg" width="24" height="24" alt="" />`;
 
 /** @param {{ children?: any }} props */
 export function Frame({ children }) {

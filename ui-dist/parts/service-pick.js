@@ -1,5 +1,5 @@
 // Which service of an app of several; nothing for an app of one container.
-import { html, h } from '../lib/html.js';
+import { html, h, icon } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { SelectField, TextField } from './field.js';
@@ -13,8 +13,8 @@ export function ServicePick({ app, ...rest }) {
 /** @param {{ app: import('../lib/api.js').S<'App'>, value: string, set: (value: string) => void, every?: boolean }} props */
 function Pick({ app, value, set, every }) {
   const list = useResource(`services:${app.id}`, () => api.serviceList(app.id)).value.value ?? [];
-  return html`<label class="service-pick"><span class="unseen">Service</span><select class="input" value=${value} onChange=${(/** @type {any} */ event) => set(event.target.value)}>
-    ${every ? html`<option value="">All services</option>` : null}${list.map((one) => html`<option value=${one.main && !every ? '' : one.name} selected=${value === one.name || (!value && one.main && !every)}>${one.name}</option>`)}</select></label>`;
+  return html`<label class="service-pick"><span class="unseen">Service</span><span class="select-box"><select class="input" value=${value} onChange=${(/** @type {any} */ event) => set(event.target.value)}>
+    ${every ? html`<option value="">All services</option>` : null}${list.map((one) => html`<option value=${one.main && !every ? '' : one.name} selected=${value === one.name || (!value && one.main && !every)}>${one.name}</option>`)}</select>${icon('chevron-down')}</span></label>`;
 }
 
 /** @typedef {{ app: string, service: string, port: string, set: (place: { service: string, port: string }) => void, serviceError?: string, portError?: string, label?: string }} PlaceProps */
