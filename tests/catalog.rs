@@ -400,6 +400,48 @@ async fn what_answers_no_http_gets_no_domain() {
 }
 
 #[tokio::test]
+async fn the_command_line_searches_and_installs_with_values() {
+    let panel = TestPanel::start().await;
+    for (words, first) in [
+        ("wordpres", "wordpress"),
+        ("vaultwraden", "vaultwarden"),
+        ("uptimekuma", "uptime-kuma"),
+    ] {
+        let found = panel.cli(&["catalog", "search", words, "--json"]).await;
+        let found: Value = serde_json::from_str(&found.stdout).unwrap();
+        assert_eq!(found["items"][0]["name"], first, "{words}: {found}");
+    }
+    let nothing = panel.cli(&["catalog", "search", "xqzjwvxq"]).await;
+    assert!(
+        format!("{}{}", nothing.stdout, nothing.stderr).contains("nothing in the catalog fits"),
+        "{nothing:?}"
+    );
+    let shown = panel.cli(&["catalog", "show", "redis"]).await;
+    let asked = shown.stdout.split_once("Values for --set").expect("it says what may be set").1;
+    assert!(asked.contains("policy") && asked.contains("allkeys-lru"), "{shown:?}");
+
+    let refused = panel.cli(&["catalog", "install", "redis", "--set", "policy=often"]).await;
+    assert!(refused.code != 0 && refused.stderr.contains("policy"), "{refused:?}");
+    let install = ["catalog", "install", "redis", "--name", "cache", "--set", "policy=allkeys-lru"];
+    let made = panel.cli(&[&install[..], &["--set", "password=seven=quiet=otters"]].concat()).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let variables = panel.list("/api/v1/apps/cache/variables?reveal=true").await;
+    for (key, value) in [("policy", "allkeys-lru"), ("password", "seven=quiet=otters")] {
+        assert!(
+            variables.iter().any(|one| one["key"] == key && one["value"] == value),
+            "{key}: {variables:?}"
+        );
+    }
+    // The same once more, beside it, with values of its own.
+    assert_eq!(panel.cli(&["catalog", "install", "redis"]).await.code, 0);
+    let listed = panel.cli(&["catalog", "list", "--category", "databases"]).await;
+    assert!(
+        listed.stdout.contains("cache (8), redis (8)") || listed.stdout.contains("redis (8), cache (8)"),
+        "{listed:?}"
+    );
+}
+
+#[tokio::test]
 async fn the_schema_of_templates_is_published() {
     let panel = TestPanel::start().await;
     let schema = panel.anonymous().get("/api/v1/catalog/schema").await.expect(200).json();

@@ -269,7 +269,11 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
             (None, true) => " (needed)".to_owned(),
             (None, false) => String::new(),
         };
-        text.push_str(&format!("  {:24} {}{usual}\n", variable.name, variable.title));
+        let options = match variable.options.is_empty() {
+            true => String::new(),
+            false => format!(": {}", variable.options.join(", ")),
+        };
+        text.push_str(&format!("  {:24} {}{options}{usual}\n", variable.name, variable.title));
     }
     text
 }
