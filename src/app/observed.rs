@@ -80,7 +80,7 @@ impl Observed {
     }
 
     /// The first service of a stack, in the order in which they start, that is not as it should be.
-    fn ailing(&self, release: &Release) -> Option<(AppState, String)> {
+    fn ailing(&self, release: &Release, deploying: bool) -> Option<(AppState, String)> {
         for service in release
             .stack
             .iter()
@@ -102,6 +102,9 @@ impl Observed {
                 }
                 ContainerState::Created | ContainerState::Removing => {
                     return Some((AppState::Starting, format!("{name} is being started")));
+                }
+                state if deploying && is_stopped(state) => {
+                    return Some((AppState::Starting, format!("{name} is stopped for the deployment")));
                 }
                 state => return Some((AppState::Crashing, format!("{name} {}", state.words()))),
             }
@@ -143,7 +146,7 @@ impl Observed {
         if let Some(halt) = app.halted.as_ref().filter(|halt| halt.release == release.id) {
             return (AppState::Crashing, Some(halt.words()));
         }
-        if let Some((state, why)) = self.ailing(release) {
+        if let Some((state, why)) = self.ailing(release, deploying) {
             let why = self.problems.get(&app.id).cloned().unwrap_or(why);
             return (
                 if deploying && state == AppState::Starting {
@@ -173,6 +176,7 @@ impl Observed {
                 _ => (AppState::Running, None),
             },
             ContainerState::Created | ContainerState::Removing => (AppState::Starting, None),
+            state if deploying && is_stopped(state) => (AppState::Deploying, Some("stopped for the deployment".into())),
             state @ (ContainerState::Exited { out_of_memory: true, .. } | ContainerState::Restarting { out_of_memory: true, .. }) => (
                 AppState::Crashing,
                 Some(format!("{}, limit {} MiB", state.words(), app.limits.memory_bytes >> 20)),
@@ -220,4 +224,9 @@ impl Observed {
     fn is_unproven(&self, container: &Container) -> bool {
         self.health.get(&container.id).is_none_or(|health| health.why.is_some())
     }
+}
+
+/// Whether somebody stopped it: what exits by itself is started again by the engine.
+fn is_stopped(state: &ContainerState) -> bool {
+    matches!(state, ContainerState::Exited { out_of_memory: false, .. })
 }

@@ -101,6 +101,9 @@ async fn docker_catalog_mariadb_goes_from_one_series_to_the_next_and_back() {
     let shown = panel.get("/api/v1/apps/mariadb").await.expect(200).json();
     assert_eq!(shown["source"]["template"]["chosen"], "10.11", "{shown}");
     assert_eq!(app.file().await, mine);
+    // Twice a container was stopped on purpose, which is no crash.
+    let told = panel.list("/api/v1/events/history").await;
+    assert!(!told.iter().any(|event| text(event, "text").contains("crashing")), "{told:?}");
     app.remove().await;
 }
 
