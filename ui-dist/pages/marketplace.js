@@ -15,8 +15,12 @@ import { may } from '../lib/rights.js';
 /** What a search looks through, the name first. @param {Entry} entry */
 export const entryText = (entry) => `${entry.title} ${entry.name} ${entry.tags.join(' ')} ${entry.categories.join(' ')} ${entry.description}`;
 
-/** As many cards as a window shows below the head of the page: they are drawn at once, the others a moment later. The margins are left out, so it is some more than that. */
-const onScreen = () => Math.ceil(Math.max(1, (innerWidth - (innerWidth > 760 ? 416 : 0)) / 292)) * Math.ceil(Math.max(1, (innerHeight - 180) / 116));
+/** As many cards as a window shows beside the rail and the categories and below the head of the page: they are drawn at once, the others a moment later. */
+const onScreen = () => {
+  const beside = innerWidth <= 760 ? 20 : document.documentElement.dataset.rail === 'small' ? 310 : 482;
+  const columns = Math.max(1, Math.floor((innerWidth - beside) / 292));
+  return columns * Math.ceil(Math.max(1, (innerHeight - 180) / 116));
+};
 
 /** By title. Answers a new list. @param {Entry[]} entries */
 const byTitle = (entries) => {
