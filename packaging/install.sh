@@ -309,6 +309,8 @@ write_config() {
 # cache_gib = 8         what all builds keep for the next ones: a tenth of the disk, between 2 and 50
 # free_memory_mib = 256 what must be free when a build begins beside others
 # free_disk_mib = 1024  what must be free on the disk when a build begins
+# disk_mib = 10240      what a whole build may take of the disk: a quarter of it, between 4096 and 65536
+# reserve_disk_mib = 512 what stays free for the apps: a build that comes below it is ended
 
 # [passwords]
 # breached = "/var/lib/pwned-passwords.txt"   passwords that leaked and that nobody may choose: a file or folder of haveibeenpwned.com

@@ -15,6 +15,7 @@ mod apps_bad_input;
 mod audit;
 mod balancing;
 mod build_cache;
+mod build_disk;
 mod build_logs;
 mod buildpacks;
 mod catalog;

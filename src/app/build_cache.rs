@@ -183,6 +183,7 @@ mod tests {
             what: String::new(),
             bytes,
             in_use,
+            made_at: None,
             used_at: used.map(types::Time),
         };
         let records = [

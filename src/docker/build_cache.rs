@@ -1,11 +1,12 @@
 //! What the engine keeps of builds, and keeping it within a budget.
 
-use crate::{connect::Docker, failures::words};
+use crate::{connect::Docker, failures::words, transport::Address};
 use bollard::{BollardRequest, body_full};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde::{Deserialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use types::{AppId, BuildCache, CacheRecord, Error, Result, Time};
 
@@ -35,11 +36,20 @@ struct Kept {
     description: String,
     #[serde(default)]
     in_use: bool,
+    created_at: Option<String>,
     last_used_at: Option<String>,
     size: Option<u64>,
     /// An image has it too, so that it takes nothing of its own.
     #[serde(default)]
     shared: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Info {
+    docker_root_dir: Option<String>,
+    /// Names and values.
+    driver_status: Option<Vec<Vec<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +75,29 @@ impl Docker {
         let path = format!("/build/prune?all=true&keep-storage={keep}&reserved-space={keep}&max-used-space={keep}");
         let pruned: Pruned = self.ask(Method::POST, &path, "cutting the build cache").await?;
         Ok(pruned.space_reclaimed.unwrap_or(0))
+    }
+
+    /// Folders of this machine in which the engine keeps images and builds; empty when it is on another one. They may be
+    /// out of this process's sight.
+    pub async fn data_folders(&self) -> Result<Vec<PathBuf>> {
+        let Address::Unix(_) = self.inner.transport.address else {
+            return Ok(Vec::new());
+        };
+        let doing = "asking the Docker engine where it keeps images";
+        let info: Info = self.ask(Method::GET, "/info", doing).await?;
+        let mut folders: Vec<PathBuf> = info.docker_root_dir.into_iter().map(PathBuf::from).collect();
+        let containerd = Path::new("/var/lib/containerd");
+        // Such engines keep them in containerd's own store.
+        if info
+            .driver_status
+            .iter()
+            .flatten()
+            .any(|words| words.iter().any(|word| word.contains("snapshotter")))
+            && containerd.exists()
+        {
+            folders.push(containerd.to_owned());
+        }
+        Ok(folders)
     }
 
     /// Each thing that the engine keeps of builds.
@@ -102,14 +135,15 @@ impl Docker {
 }
 
 fn record(kept: Kept) -> CacheRecord {
-    let used_at = kept.last_used_at.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
+    let time = |text: Option<String>| Some(Time::from_utc(OffsetDateTime::parse(&text?, &Rfc3339).ok()?));
     CacheRecord {
         app: owner(&kept.description),
         id: kept.id,
         what: kept.description,
         bytes: if kept.shared { 0 } else { kept.size.unwrap_or(0) },
         in_use: kept.in_use,
-        used_at: used_at.map(Time::from_utc),
+        made_at: time(kept.created_at),
+        used_at: time(kept.last_used_at),
     }
 }
 
@@ -169,10 +203,10 @@ mod tests {
         ] {
             assert_eq!(owner(&description).as_ref(), expected, "{description}");
         }
-        let kept = r#"{"ID":"a1","Description":"x","InUse":true,"Size":5,"LastUsedAt":"2026-11-21T21:50:13.275722199Z"}"#;
+        let kept = r#"{"ID":"a1","Description":"x","InUse":true,"Size":5,"CreatedAt":"2026-11-21T21:50:12Z","LastUsedAt":"2026-11-21T21:50:13.275722199Z"}"#;
         let kept = record(serde_json::from_str(kept).expect("it is read"));
         assert_eq!((kept.id.as_str(), kept.bytes, kept.in_use), ("a1", 5, true));
-        assert!(kept.used_at.is_some());
+        assert!(kept.made_at.is_some() && kept.made_at < kept.used_at, "{kept:?}");
     }
 
     #[tokio::test]
@@ -182,5 +216,10 @@ mod tests {
         // More than there can be: nothing goes, whoever builds beside this test.
         assert_eq!(docker.build_cache_trim(1 << 60).await.expect("the engine answers"), 0);
         assert!(before.records == 0 || before.bytes > 0, "{before:?}");
+        let folders = docker.data_folders().await.expect("the engine answers");
+        assert!(
+            !folders.is_empty() && folders.iter().all(|folder| folder.is_absolute()),
+            "{folders:?}"
+        );
     }
 }

@@ -8,6 +8,7 @@
 //! limits is the reason of a build that fails with its step killed, and of no other.
 
 use crate::{
+    build_disk::{DiskExcess, Ledger, Place, Room},
     build_steps::{BuildStep, Excess, Finder, StepUse, Tree},
     machine::{kib, read},
 };
@@ -20,12 +21,14 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
-use types::{BuildLimits, Doing, Error, Result};
+use types::{BuildDisk, BuildLimits, Doing, Error, Result};
 
 /// Between two looks at the steps.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A step that has no limit after this long gets none.
 const HELD_WITHIN: Duration = Duration::from_secs(2);
+/// Between two looks at the disk.
+const LOOK_AT_DISK_EVERY: Duration = Duration::from_millis(200);
 /// Between two looks at the free memory.
 const ADMIT_EVERY: Duration = Duration::from_secs(2);
 /// How long after a step was seen beyond its limits a build may still fail of it.
@@ -56,22 +59,37 @@ struct State {
     excess: Option<(Instant, Excess)>,
     /// When a step was last so near its limit that it may have been killed before the next look.
     near: Option<Instant>,
+    /// What the builds take of the disk, where that has a bound.
+    ledger: Option<Ledger>,
+    /// Where the engine keeps builds; empty until a build has said it.
+    folders: Vec<PathBuf>,
+    entered: Place,
 }
 
 /// The right to build; ends when dropped.
 pub struct BuildPermit {
     builds: Builds,
     since: Instant,
+    place: Place,
 }
 
 impl Builds {
     /// `runtime` is where the helper looks for its file (systemd's `RuntimeDirectory`), if there is one.
     pub fn new(limits: BuildLimits, runtime: Option<&Path>) -> Builds {
+        Builds::bounded(limits, None, runtime)
+    }
+
+    /// With a bound for what a whole build takes of the disk.
+    pub fn bounded(limits: BuildLimits, disk: Option<BuildDisk>, runtime: Option<&Path>) -> Builds {
+        let state = State {
+            ledger: disk.map(Ledger::new),
+            ..State::default()
+        };
         let inner = Inner {
             tree: Tree::of_machine(),
             limits,
             flag: runtime.map(|folder| folder.join(FLAG)),
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Notify::new(),
         };
         Builds { inner: Arc::new(inner) }
@@ -98,10 +116,13 @@ impl Builds {
             }
             if let Some(waiting) = waiting.take() {
                 let needs = self.inner.limits.memory_bytes >> 20;
-                waiting(format!(
-                    "waiting: another build runs, and of the {needs} MiB that this one may take {} MiB are free",
-                    free >> 20
-                ))
+                waiting(match self.state().ledger.as_ref().is_some_and(Ledger::is_crowded) {
+                    true => "waiting: the builds that run have taken much of the disk".to_owned(),
+                    false => format!(
+                        "waiting: another build runs, and of the {needs} MiB that this one may take {} MiB are free",
+                        free >> 20
+                    ),
+                })
                 .await;
             }
             let _ = tokio::time::timeout(ADMIT_EVERY, changed).await;
@@ -110,11 +131,18 @@ impl Builds {
 
     fn admit(&self, free: u64) -> Option<BuildPermit> {
         let mut state = self.state();
-        let has_room = state.is_held == Some(true) && free > self.inner.limits.memory_bytes;
+        let is_crowded = state.ledger.as_ref().is_some_and(Ledger::is_crowded);
+        let has_room = state.is_held == Some(true) && free > self.inner.limits.memory_bytes && !is_crowded;
         if state.running > 0 && !has_room {
             return None;
         }
         state.running += 1;
+        state.entered += 1;
+        let place = state.entered;
+        state.look_at_disk();
+        if let Some(ledger) = &mut state.ledger {
+            ledger.enter(place);
+        }
         if state.running == 1 {
             self.raise_flag();
         }
@@ -125,6 +153,7 @@ impl Builds {
         Some(BuildPermit {
             builds: self.clone(),
             since: Instant::now(),
+            place,
         })
     }
 
@@ -149,12 +178,18 @@ impl Builds {
     fn watch(&self) {
         let mut seen = HashMap::new();
         let mut finder = Finder::new(self.inner.tree.clone());
+        let mut looked_at_disk = Instant::now();
         loop {
             {
                 let mut state = self.state();
                 if state.running == 0 {
                     state.is_watched = false;
                     return;
+                }
+                if looked_at_disk.elapsed() > LOOK_AT_DISK_EVERY {
+                    looked_at_disk = Instant::now();
+                    state.look_at_disk();
+                    self.inner.changed.notify_waiters();
                 }
             }
             self.look(finder.steps(), &mut seen);
@@ -236,7 +271,64 @@ fn limits_of(text: &str) -> Option<BuildLimits> {
     words.next().is_none().then_some(limits)
 }
 
+impl State {
+    fn look_at_disk(&mut self) {
+        if let (Some(ledger), Some(room)) = (&mut self.ledger, Room::of(&self.folders)) {
+            ledger.look(room);
+        }
+    }
+}
+
 impl BuildPermit {
+    /// Where the engine keeps what it builds. Until one build knows, nobody looks at what they take of the disk.
+    pub fn watch_disk(&self, folders: Vec<PathBuf>) {
+        let mut state = self.builds.state();
+        if !folders.is_empty() {
+            state.folders = folders;
+        }
+        state.look_at_disk();
+    }
+
+    /// Ends when the build has taken too much of the disk.
+    pub async fn outgrew_disk(&self) -> DiskExcess {
+        loop {
+            let changed = self.builds.inner.changed.notified();
+            if let Some(excess) = self.with_ledger(|ledger| ledger.excess(self.place)) {
+                return excess;
+            }
+            changed.await;
+        }
+    }
+
+    /// Ends when the build may have taken too much of the disk, but others ran meanwhile: somebody should find out.
+    pub async fn suspected(&self) {
+        loop {
+            let changed = self.builds.inner.changed.notified();
+            if self.with_ledger(|ledger| ledger.is_suspect(self.place).then_some(())).is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// What the engine keeps says that this build made so much.
+    pub fn proved(&self, bytes: u64) {
+        self.with_ledger(|ledger| {
+            ledger.prove(self.place, bytes);
+            None::<()>
+        });
+        self.builds.inner.changed.notify_waiters();
+    }
+
+    /// Whether no other build ran since this one began.
+    pub fn was_alone(&self) -> bool {
+        self.with_ledger(|ledger| ledger.was_alone(self.place).then_some(())).is_some()
+    }
+
+    fn with_ledger<T>(&self, ask: impl FnOnce(&mut Ledger) -> Option<T>) -> Option<T> {
+        self.builds.state().ledger.as_mut().and_then(ask)
+    }
+
     /// Ends when a step is seen beyond its limits, if it can only be this build's.
     pub async fn exceeded(&self) -> Excess {
         loop {
@@ -286,6 +378,10 @@ impl Drop for BuildPermit {
     fn drop(&mut self) {
         let mut state = self.builds.state();
         state.running -= 1;
+        state.look_at_disk();
+        if let Some(ledger) = &mut state.ledger {
+            ledger.leave(self.place);
+        }
         if let (0, Some(flag)) = (state.running, &self.builds.inner.flag) {
             let _ = fs::remove_file(flag);
         }
@@ -351,6 +447,25 @@ mod tests {
             error.to_string().contains("the build used more than its 1024 MiB of memory"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_loses_is_put_down_to_the_build() {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        // The disk is shared with whatever runs beside this test: more than that writes.
+        let disk = BuildDisk {
+            most_bytes: 1 << 60,
+            reserve_bytes: u64::MAX,
+        };
+        let builds = Builds::bounded(builds(None).limits(), Some(disk), None);
+        let permit = builds.enter(async |_| ()).await;
+        let blind = tokio::time::timeout(LOOK_AT_DISK_EVERY * 3, permit.outgrew_disk()).await;
+        assert!(blind.is_err(), "nobody said where to look: {blind:?}");
+        permit.watch_disk(vec![folder.path().to_owned()]);
+        let DiskExcess::Reserve { left_bytes, others: 0, .. } = permit.outgrew_disk().await else {
+            panic!("no disk has that much left");
+        };
+        assert!(left_bytes > 0 && permit.was_alone());
     }
 
     #[tokio::test]

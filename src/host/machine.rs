@@ -177,6 +177,11 @@ fn per_second(earlier: u64, later: u64, span: Duration) -> f64 {
     }
 }
 
+/// All bytes of the file system that holds `path`.
+pub fn disk_bytes(path: &Path) -> Result<u64> {
+    disk(path).map(|(_, total)| total)
+}
+
 /// Used and all bytes of the file system that holds `path`. What is kept for root counts as used: apps cannot have it.
 pub(crate) fn disk(path: &Path) -> Result<(u64, u64)> {
     // The data folder may not exist yet; what is above it lies on the same disk.

@@ -1,6 +1,9 @@
 //! The machine this runs on, as a [`Node`].
 
-use crate::{Exec, ExecControl, Lines, Node};
+use crate::{
+    Exec, ExecControl, Lines, Node,
+    build_disk::{self, Makers},
+};
 use async_trait::async_trait;
 use docker::Docker;
 use edge::Edge;
@@ -10,6 +13,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::IpAddr,
+    path::PathBuf,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -18,15 +22,20 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    sync::mpsc,
+};
 use tokio_util::io::SyncIoBridge;
 use types::{
     AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineStatus, Error, ExecSpec, Finding,
-    Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, Traffic, Upstream,
+    Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, Traffic, Upstream, report,
 };
 
 /// Bytes between the one who packs the context and the one who sends it.
 const PIPE: usize = 256 << 10;
+/// Lines of a build that are on their way to its log.
+const HEARD: usize = 64;
 /// How long a build that went beyond its limits may take to fail by itself and say in which step.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -35,6 +44,7 @@ pub struct LocalNode {
     docker: Docker,
     host: Host,
     builds: Builds,
+    makers: Makers,
     edge: Arc<Edge>,
 }
 
@@ -44,8 +54,17 @@ impl LocalNode {
             docker,
             host,
             builds,
+            makers: Makers::default(),
             edge,
         }
+    }
+
+    /// Where the engine keeps what it builds, as far as this machine can see it.
+    async fn build_folders(&self) -> Vec<PathBuf> {
+        self.docker.data_folders().await.unwrap_or_else(|error| {
+            tracing::warn!("a build runs without a bound for the disk: {}", report(&error));
+            Vec::new()
+        })
     }
 
     /// The context is packed while it is sent, so it takes neither disk nor memory here.
@@ -145,13 +164,29 @@ impl Node for LocalNode {
                 let _ = lines.send(LogLine { at, stream, text }).await;
             })
             .await;
-        let mut building = pin!(self.build(spec, lines));
-        let built = tokio::select! {
-            built = &mut building => built,
-            excess = permit.exceeded() => match tokio::time::timeout(LAST_WORDS, &mut building).await {
-                Ok(built) => built,
-                Err(_) => return Err(permit.failure(excess, None)),
-            },
+        permit.watch_disk(self.build_folders().await);
+        let maker = self.makers.enter(spec, self.host.now());
+        let (tell, said) = mpsc::channel(HEARD);
+        let outgrown = {
+            let mut building = pin!(async { tokio::join!(async { self.build(spec, &{ tell }).await }, maker.listen(said, lines)).0 });
+            let mut proving = pin!(build_disk::prove(&self.docker, &self.makers, &maker, &permit));
+            tokio::select! {
+                built = &mut building => Ok(built),
+                never = &mut proving => match never {},
+                excess = permit.outgrew_disk() => Err(excess),
+                excess = permit.exceeded() => match tokio::time::timeout(LAST_WORDS, &mut building).await {
+                    Ok(built) => Ok(built),
+                    Err(_) => return Err(permit.failure(excess, None)),
+                },
+            }
+        };
+        // Its connection is closed now, so the engine ends it.
+        let built = match outgrown {
+            Ok(built) => built,
+            Err(excess) => {
+                let freed = build_disk::clean(&self.docker, &self.makers, &maker, permit.was_alone()).await;
+                return Err(build_disk::failure(excess, &freed));
+            }
         };
         built.map_err(|error| match &error {
             Error::Invalid { why, .. } => permit.reason(why).map(|excess| permit.failure(excess, Some(why))).unwrap_or(error),
@@ -289,7 +324,6 @@ impl Node for LocalNode {
 mod tests {
     use super::*;
     use std::{collections::BTreeMap, fs, path::Path};
-    use tokio::sync::mpsc;
     use types::{BuildLimits, EdgeLimits, EdgeSettings, World};
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use tracing_subscriber::EnvFilter;
-use types::{BuildLimits, Doing, Error, Host, Result};
+use types::{BuildDisk, BuildLimits, Doing, Error, Host, Result};
 use url::Url;
 
 /// Where it is looked for unless `--config` says otherwise.
@@ -88,6 +88,10 @@ struct RawBuilds {
     free_memory_mib: Option<u64>,
     /// Disk that must be free when a build begins: 1024, on small disks a twentieth.
     free_disk_mib: Option<u64>,
+    /// What a whole build may take of the disk: a quarter of it, between 4 and 64 GiB.
+    disk_mib: Option<u64>,
+    /// Disk that stays free for the apps while a build runs: 512, on small disks a fortieth.
+    reserve_disk_mib: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -201,9 +205,20 @@ pub struct WantedBuildLimits {
     memory_bytes: Option<u64>,
     pids: Option<u32>,
     cpu_weight: Option<u32>,
+    disk_bytes: Option<u64>,
+    reserve_bytes: Option<u64>,
 }
 
 impl WantedBuildLimits {
+    /// On a disk of this size.
+    pub fn on_disk(self, disk_bytes: u64) -> BuildDisk {
+        let usual = BuildDisk::usual(disk_bytes);
+        BuildDisk {
+            most_bytes: self.disk_bytes.unwrap_or(usual.most_bytes),
+            reserve_bytes: self.reserve_bytes.unwrap_or(usual.reserve_bytes),
+        }
+    }
+
     /// On a machine with so much memory.
     pub fn on(self, machine_bytes: u64) -> BuildLimits {
         let usual = BuildLimits::usual(machine_bytes);
@@ -335,10 +350,14 @@ fn builds_of(raw: &RawBuilds, problems: &mut Problems) -> WantedBuildLimits {
     within("builds.cache_gib", raw.cache_gib, 1, 1 << 20);
     within("builds.free_memory_mib", raw.free_memory_mib, 0, 1 << 24);
     within("builds.free_disk_mib", raw.free_disk_mib, 0, 1 << 30);
+    within("builds.disk_mib", raw.disk_mib, 64, 1 << 30);
+    within("builds.reserve_disk_mib", raw.reserve_disk_mib, 0, 1 << 30);
     WantedBuildLimits {
         memory_bytes: raw.memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         pids: raw.processes,
         cpu_weight: raw.cpu_weight,
+        disk_bytes: raw.disk_mib.map(|mib| mib.saturating_mul(1 << 20)),
+        reserve_bytes: raw.reserve_disk_mib.map(|mib| mib.saturating_mul(1 << 20)),
     }
 }
 
@@ -480,12 +499,19 @@ mod tests {
         assert_eq!(limits("", 1 << 40).memory_bytes, 8 << 30);
         let wanted = limits("[builds]\nmemory_mib = 700\ncpu_weight = 100", 3 << 30);
         assert_eq!((wanted.memory_bytes, wanted.pids, wanted.cpu_weight), (700 << 20, 4096, 100));
+        let disk = |text, bytes| {
+            let disk = resolve(text, Flags::default()).expect("fine").builds.on_disk(bytes);
+            (disk.most_bytes >> 20, disk.reserve_bytes >> 20)
+        };
+        assert_eq!(disk("", 40 << 30), (10 << 10, 512));
+        assert_eq!(disk("", 8 << 30), (4 << 10, 204));
+        assert_eq!(disk("[builds]\ndisk_mib = 300\nreserve_disk_mib = 0", 40 << 30), (300, 0));
     }
 
     #[test]
     fn all_problems_come_at_once() {
         let text = "http = \"nowhere\"\npanel = []\nlog = \"a=b=c\"\ndrain_seconds = 99999\n\
-                    [network]\nrange = \"8.8.8.0/24\"\n[builds]\nmemory_mib = 1\nprocesses = 0\n[acme]\ndirectory = \"ftp://x\"\nca_file = \"/nowhere\"";
+                    [network]\nrange = \"8.8.8.0/24\"\n[builds]\nmemory_mib = 1\nprocesses = 0\ndisk_mib = 1\n[acme]\ndirectory = \"ftp://x\"\nca_file = \"/nowhere\"";
         let error = resolve(text, Flags::default()).expect_err("all wrong").to_string();
         for field in [
             "http:",
@@ -495,6 +521,7 @@ mod tests {
             "network.range:",
             "builds.memory_mib:",
             "builds.processes:",
+            "builds.disk_mib:",
             "acme.directory:",
             "acme.ca_file:",
         ] {

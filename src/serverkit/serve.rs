@@ -176,7 +176,9 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     let redactor = Redactor::default();
     let host = Host::new(config.data.clone(), world.clone());
     let limits = config.builds.on(host.facts().memory_bytes);
-    let builds = Builds::new(limits, std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from).as_deref());
+    let disk = config.builds.on_disk(host::disk_bytes(&config.data)?);
+    let runtime = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+    let builds = Builds::bounded(limits, Some(disk), runtime.as_deref());
     let docker = Docker::at(
         config.docker_host.clone().or_else(|| std::env::var("DOCKER_HOST").ok()).as_deref(),
         world.clone(),

@@ -58,6 +58,8 @@ pub struct CacheRecord {
     pub bytes: u64,
     /// A build uses it just now.
     pub in_use: bool,
+    /// `None` where the engine does not say.
+    pub made_at: Option<Time>,
     /// `None`: never since it was made.
     pub used_at: Option<Time>,
 }

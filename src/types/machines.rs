@@ -65,6 +65,24 @@ pub enum FindingLevel {
     Problem,
 }
 
+/// What a whole build may take of the disk on which the engine keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildDisk {
+    pub most_bytes: u64,
+    /// What stays free for the apps, whoever took the rest.
+    pub reserve_bytes: u64,
+}
+
+impl BuildDisk {
+    /// What is usual on a disk of this size: a quarter of it, between 4 and 64 GiB; 512 MiB stay, of small disks a part.
+    pub fn usual(disk_bytes: u64) -> BuildDisk {
+        BuildDisk {
+            most_bytes: (disk_bytes / 4).clamp(4 << 30, 64 << 30),
+            reserve_bytes: (512 << 20).min(disk_bytes / 40),
+        }
+    }
+}
+
 /// What each step of a build may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildLimits {
