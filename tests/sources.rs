@@ -169,6 +169,29 @@ async fn docker_files_in_git_lfs() {
     assert_eq!(panel.visit("large.test", "/").await.expect(200).text(), "hello of Git LFS");
 }
 
+/// The server behind is asked for over ssh, with the app's deploy key, and wants a word that only that answer has.
+#[tokio::test]
+async fn docker_files_in_git_lfs_by_ssh() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    keep_in_lfs(&repository, "version.py", "VERSION = 'of Git LFS'\n");
+    repository.edit("app.py", "VERSION = \"one\"", "from version import VERSION");
+    repository.edit("Dockerfile", "COPY app.py .", "COPY . .");
+    let web = GitServer::private(repository.root(), "ada", "word").await;
+    let server = SshServer::start().await;
+    let mut body = app_at("large", &server.url(&repository.path()));
+    body["source"]["deploy_key"] = true.into();
+    body["deploy"] = false.into();
+    let made = panel.create_app(body).await;
+    let answer = json!({"href": web.url("app.git/info/lfs"), "header": {"Authorization": "Basic YWRhOndvcmQ="}, "expires_in": 600});
+    server.allow_with_lfs(&text(&made["source"], "deploy_key_public"), &answer.to_string());
+    let id = panel.deploy("large").await;
+    panel.live(&id).await;
+    assert_eq!(panel.visit("large.test", "/").await.expect(200).text(), "hello of Git LFS");
+    let log = panel.build_log(&id).await;
+    assert!(log.contains("Git LFS: 1 file") && !log.contains("YWRhOndvcmQ="), "{log}");
+}
+
 #[tokio::test]
 async fn docker_repositories_that_cannot_be_used() {
     let panel = TestPanel::docker().await;

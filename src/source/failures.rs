@@ -8,9 +8,7 @@ use types::{Error, GitUrl};
 pub fn explain(error: &git2::Error, url: &GitUrl, target: &Target, login: &Login, pinned: Option<&str>, seen: &Seen) -> Error {
     let place = target.place();
     if let (true, Some(pinned), Some(found)) = (seen.host_key_differs, pinned, &seen.host_key) {
-        return Error::unavailable(format!(
-            "the host key of {place} changed: it was {pinned} and is {found} now; if that is right, forget the old key, else somebody is in between"
-        ));
+        return host_key_changed(&place, pinned, found);
     }
     if let Some(host) = &seen.elsewhere {
         return Error::invalid(
@@ -68,10 +66,7 @@ fn refused(url: &GitUrl, target: &Target, login: &Login, seen: &Seen) -> Error {
             "password",
             format!("{place} does not take this user name and password or token for {url}"),
         ),
-        (Login::Key { .. }, _) if seen.refused => Error::invalid(
-            "deploy_key",
-            format!("{place} does not take the deploy key; add its public half to the repository"),
-        ),
+        (Login::Key { .. }, _) if seen.refused => key_refused(&place),
         (Login::Key { .. }, Target::Web(_)) => Error::invalid(
             "deploy_key",
             format!("{url}: a deploy key is for ssh; use the repository's ssh address"),
@@ -79,6 +74,19 @@ fn refused(url: &GitUrl, target: &Target, login: &Login, seen: &Seen) -> Error {
         (Login::Password { .. }, _) => Error::invalid("password", format!("{place} takes no password; use a deploy key")),
         (Login::Key { .. }, _) => Error::invalid("deploy_key", format!("{place} takes no key")),
     }
+}
+
+pub fn host_key_changed(place: &str, pinned: &str, found: &str) -> Error {
+    Error::unavailable(format!(
+        "the host key of {place} changed: it was {pinned} and is {found} now; if that is right, forget the old key, else somebody is in between"
+    ))
+}
+
+pub fn key_refused(place: &str) -> Error {
+    Error::invalid(
+        "deploy_key",
+        format!("{place} does not take the deploy key; add its public half to the repository"),
+    )
 }
 
 fn not_found(url: &GitUrl, login: &Login) -> Error {

@@ -163,7 +163,7 @@ impl Tree<'_> {
             .tell(format!("Checking out {} {}", &told.id[..12], told.subject));
         put_files(&repository, &commit, work).map_err(failed)?;
         if self.lfs {
-            lfs::fill(self, &repository, work)?;
+            lfs::fill(self, &repository, access.host_key().as_deref(), work)?;
         }
         if self.submodules {
             submodules::check_out(self, &repository, &commit, work)?;

@@ -1,9 +1,16 @@
 //! Files that a repository keeps in Git LFS: its tree holds pointers, and a server beside the repository what they stand for.
 //!
-//! Source: git-lfs, `docs/spec.md` (pointers), `docs/api/server-discovery.md` and `docs/api/batch.md`. The transfer is `basic`. By ssh the
-//! server is told apart by a command on the forge's host, which libgit2 cannot run: there pointers stay, and a line says so.
+//! Source: git-lfs, `docs/spec.md` (pointers), `docs/api/server-discovery.md` and `docs/api/batch.md`. The transfer is `basic`. For a
+//! repository by ssh a command on the forge's host tells where the server is and what it wants to hear (`lfs_by_ssh`); where there is
+//! no such command pointers stay, and a line says so.
 
-use crate::{Login, failures, fetch::Tree, remote::Work, target::Target};
+use crate::{
+    Login, failures,
+    fetch::Tree,
+    lfs_by_ssh::{Asking, Pass},
+    remote::Work,
+    target::Target,
+};
 use git2::{AttrCheckFlags, Repository};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -64,7 +71,9 @@ type Wanted = BTreeMap<Pointer, Vec<PathBuf>>;
 
 /// Puts the files in place of their pointers. Fails with `Invalid` when the server has one not, or wants another login, and
 /// with `Unavailable` when it does not answer or the disk is full.
-pub fn fill(tree: &Tree<'_>, repository: &Repository, work: &Work) -> Result<()> {
+///
+/// `host_key`: the one that the fetch met, by ssh.
+pub fn fill(tree: &Tree<'_>, repository: &Repository, host_key: Option<&str>, work: &Work) -> Result<()> {
     let wanted = pointers(tree.into, repository)?;
     if wanted.is_empty() {
         return Ok(());
@@ -87,19 +96,35 @@ pub fn fill(tree: &Tree<'_>, repository: &Repository, work: &Work) -> Result<()>
             from_folder(tree.into, Path::new(path), &wanted)
         }
         Target::Web(url) => {
-            work.lines
-                .borrow()
-                .tell(format!("Git LFS: {files}, {} MiB", bytes.div_ceil(1 << 20)));
             let server = Server::of(url, tree)?;
-            tokio::runtime::Handle::current().block_on(server.fill(tree.into, &wanted, bytes, work))
+            server.fill_all(tree.into, &files, &wanted, bytes, work)
         }
         Target::Ssh { .. } => {
-            work.lines.borrow().tell(format!(
-                "Note: {files} in Git LFS stay pointers, because they cannot be had by ssh; use the repository's https address"
-            ));
-            Ok(())
+            let asking = Asking {
+                target: &target,
+                login: tree.login,
+                host_key,
+                path: path_by_ssh(tree.url.as_str(), &target),
+            };
+            match Server::by_ssh(tree, asking)? {
+                Some(server) => server.fill_all(tree.into, &files, &wanted, bytes, work),
+                None => {
+                    work.lines.borrow().tell(format!(
+                        "Note: {files} in Git LFS stay pointers, because {} does not give them by ssh; use the repository's https address",
+                        target.place()
+                    ));
+                    Ok(())
+                }
+            }
         }
     }
+}
+
+/// As it stands in the address: `ada/blog.git` of `git@host:ada/blog.git`.
+fn path_by_ssh<'a>(url: &str, target: &'a Target) -> &'a str {
+    let Target::Ssh { path, .. } = target else { return "" };
+    let is_from_home = !url.contains("://") && !url.contains(":/");
+    if is_from_home { path.trim_start_matches('/') } else { path }
 }
 
 /// Files of the tree that are pointers, and are told to be by `.gitattributes`. Links are not followed.
@@ -169,6 +194,15 @@ fn place(content: &Path, pointer: &Path) -> Result<()> {
     Ok(())
 }
 
+fn client() -> Result<Client> {
+    Client::builder()
+        .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECTING)
+        .read_timeout(SILENCE)
+        .build()
+        .doing("preparing to ask for files in Git LFS")
+}
+
 /// The LFS server of a repository.
 struct Server<'a> {
     client: Client,
@@ -177,6 +211,8 @@ struct Server<'a> {
     login: &'a Login,
     /// The login is for this server.
     own: bool,
+    /// What was told by ssh.
+    pass: Option<Pass<'a>>,
 }
 
 impl<'a> Server<'a> {
@@ -192,18 +228,31 @@ impl<'a> Server<'a> {
                 url
             }
         };
-        let client = Client::builder()
-            .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECTING)
-            .read_timeout(SILENCE)
-            .build()
-            .doing("preparing to ask for files in Git LFS")?;
         Ok(Server {
-            client,
+            client: client()?,
             own: base.origin() == repository.origin(),
             base,
             login: tree.login,
+            pass: None,
         })
+    }
+
+    /// The one that `.lfsconfig` names, which gets no login, else the one that the forge tells; `None` when it tells none.
+    fn by_ssh(tree: &'a Tree<'_>, asking: Asking<'a>) -> Result<Option<Server<'a>>> {
+        let (base, pass) = match named(tree.into)? {
+            Some(url) => (url, None),
+            None => match asking.ask()? {
+                Some(pass) => (pass.base.clone(), Some(pass)),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Server {
+            client: client()?,
+            own: pass.is_some(),
+            base,
+            login: tree.login,
+            pass,
+        }))
     }
 
     fn host(&self) -> &str {
@@ -213,14 +262,34 @@ impl<'a> Server<'a> {
     fn signed(&self, request: RequestBuilder) -> RequestBuilder {
         match self.login {
             Login::Password { user, password } if self.own => request.basic_auth(user, password.expose_str()),
-            _ => request,
+            _ => {
+                let headers = self.pass.iter().flat_map(|pass| &pass.headers);
+                headers.fold(request, |request, (name, value)| request.header(name, value))
+            }
         }
     }
 
-    async fn fill(&self, top: &Path, wanted: &Wanted, all: u64, work: &Work) -> Result<()> {
+    fn fill_all(mut self, top: &Path, files: &str, wanted: &Wanted, bytes: u64, work: &Work) -> Result<()> {
+        work.lines
+            .borrow()
+            .tell(format!("Git LFS: {files}, {} MiB", bytes.div_ceil(1 << 20)));
+        tokio::runtime::Handle::current().block_on(self.fill(top, wanted, bytes, work))
+    }
+
+    /// A pass is good for some time only.
+    fn renew(&mut self) -> Result<()> {
+        if let Some(old) = self.pass.as_ref().filter(|pass| pass.is_over()) {
+            let renewed = old.asking.clone().ask()?;
+            self.pass = Some(renewed.ok_or_else(|| self.unavailable("it gives no new pass by ssh"))?);
+        }
+        Ok(())
+    }
+
+    async fn fill(&mut self, top: &Path, wanted: &Wanted, all: u64, work: &Work) -> Result<()> {
         let mut done = 0;
         let wanted: Vec<_> = wanted.iter().collect();
         for part in wanted.chunks(BATCH) {
+            self.renew()?;
             let offers = tokio::select! {
                 offers = self.offers(part) => offers?,
                 () = work.cancel.cancelled() => return Err(Error::Cancelled),
@@ -408,6 +477,18 @@ mod tests {
             ("version", "vers"),
         ] {
             assert_eq!(Pointer::of(&text.replace(from, to)), None, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn the_path_is_told_as_it_stands_in_the_address() {
+        for (url, path) in [
+            ("git@forge.example:ada/blog.git", "ada/blog.git"),
+            ("git@forge.example:/srv/blog.git", "/srv/blog.git"),
+            ("ssh://git@forge.example:2222/ada/blog.git", "/ada/blog.git"),
+        ] {
+            let target = Target::of(&url.parse().unwrap()).unwrap();
+            assert_eq!(path_by_ssh(url, &target), path, "{url}");
         }
     }
 

@@ -18,10 +18,12 @@ mod failures;
 mod fetch;
 pub mod forges;
 mod lfs;
+mod lfs_by_ssh;
 mod progress;
 mod references;
 mod remote;
 mod setup;
+mod ssh;
 mod submodules;
 mod target;
 #[cfg(test)]

@@ -447,6 +447,39 @@ impl Sshd {
         Sshd::start_in(dir, port, public)
     }
 
+    /// From now on it knows `git-lfs-authenticate`, which answers this.
+    pub fn answers_lfs(&self, answer: &str) {
+        self.force(answer, "cat \"$HERE/answer\"; exit 0");
+    }
+
+    pub fn refuses_lfs(&self, words: &str) {
+        self.force(words, "cat \"$HERE/answer\" >&2; exit 1");
+    }
+
+    /// What it was asked by that command last.
+    pub fn asked_for_lfs(&self) -> String {
+        fs::read_to_string(self.dir.path().join("asked")).unwrap().trim().to_owned()
+    }
+
+    /// A command of its own stands before every other, as at forges.
+    fn force(&self, answer: &str, what: &str) {
+        let here = self.dir.path();
+        fs::write(here.join("answer"), answer).unwrap();
+        let script = here.join("forced");
+        let text = format!(
+            "#!/bin/sh\nHERE={}\ncase \"$SSH_ORIGINAL_COMMAND\" in\n\
+             git-lfs-authenticate*) echo \"$SSH_ORIGINAL_COMMAND\" >\"$HERE/asked\"; {what};;\n\
+             *) exec sh -c \"$SSH_ORIGINAL_COMMAND\";;\nesac\n",
+            here.display()
+        );
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let keys = here.join("authorized_keys");
+        let old = fs::read_to_string(&keys).unwrap();
+        let key = &old[old.find("ssh-ed25519").unwrap()..];
+        fs::write(&keys, format!("command=\"{}\" {key}", script.display())).unwrap();
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("ssh://{}@127.0.0.1:{}{path}", run("id", &["-un"]), self.port)
     }

@@ -5,6 +5,7 @@ use crate::{
     DeployKey, Login, fetch,
     testbed::{Bed, Manner, Run, Sshd, Web, address, branch_names, git, password},
 };
+use base64::Engine;
 use std::{
     fs,
     net::TcpListener,
@@ -532,6 +533,49 @@ async fn files_in_git_lfs() {
         fs::copy(entry.path(), folder.join(&id)).unwrap();
     }
     check_lfs(&Run::of(&bed.local(), None, Login::None).await);
+}
+
+#[tokio::test]
+async fn files_in_git_lfs_by_ssh() {
+    let bed = bed_with_lfs();
+    let web = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "word"))));
+    let key = DeployKey::generate(&World::system(), "blog").unwrap();
+    let login = || Login::Key {
+        private: key.private.clone(),
+    };
+    let sshd = Sshd::start(&key.public);
+    let url = sshd.url(&bed.local());
+    // A host that does not know the command: its pointers stay, and that is said.
+    let plain = Run::of(&url, None, login()).await;
+    assert!(plain.text("art/one.svg").starts_with("version https://git-lfs"));
+    assert!(plain.lines.iter().any(|line| line.contains("stay pointers")), "{:?}", plain.lines);
+    let pass = base64::prelude::BASE64_STANDARD.encode("ada:word");
+    sshd.answers_lfs(&format!(
+        r#"{{"href":"{}","header":{{"Authorization":"Basic {pass}"}},"expires_in":600}}"#,
+        web.url("blog.git/info/lfs")
+    ));
+    let run = Run::with(&url, None, login(), |fetch| fetch.host_key = Some(sshd.host_key())).await;
+    check_lfs(&run);
+    assert!(run.lines.iter().any(|line| line == "Git LFS: 2 files, 1 MiB"), "{:?}", run.lines);
+    assert_eq!(sshd.asked_for_lfs(), format!("git-lfs-authenticate '{}' download", bed.local()));
+    // It was told where to go and with what, and a wrong word there is no way in.
+    sshd.answers_lfs(&format!(r#"{{"href":"{}","header":{{}}}}"#, web.url("blog.git/info/lfs")));
+    let error = Run::of(&url, None, login()).await.error();
+    assert!(error.contains("wants a login for the files in Git LFS"), "{error}");
+    sshd.refuses_lfs("no such repository");
+    let error = Run::of(&url, None, login()).await.error();
+    assert!(
+        error.contains("does not give the files in Git LFS by ssh: no such repository"),
+        "{error}"
+    );
+    // Another host key than the one of the fetch.
+    let other = crate::ssh::run(
+        &crate::target::Target::of(&url.parse().unwrap()).unwrap(),
+        &login(),
+        Some("SHA256:another"),
+        "true",
+    );
+    assert!(other.expect_err("it is not met").to_string().contains("host key"));
 }
 
 #[tokio::test]
