@@ -97,7 +97,7 @@ impl Post {
     }
 }
 
-/// A job that begins to fail is one mail, however often it fails; when it went well in between, the next failure is another.
+/// A job that begins to fail is one mail, however often it fails, and so is that it is well again; then the next failure is another.
 #[tokio::test]
 async fn docker_a_job_that_begins_to_fail_is_told() {
     let post = Post::start("starttls").await;
@@ -130,6 +130,10 @@ async fn docker_a_job_that_begins_to_fail_is_told() {
     run("failed").await;
     panel.patch("/api/v1/apps/shop/jobs/nightly", ends(0)).await.expect(200);
     run("done").await;
+    let mail = post.mail(OWNER.0, "A job is well again").await;
+    let text = mail["text"].as_str().expect("a text");
+    assert!(text.starts_with("On this panel the job nightly of shop went well again."), "{text}");
+    run("done").await;
     panel.patch("/api/v1/apps/shop/jobs/nightly", ends(5)).await.expect(200);
     run("failed").await;
     eventually("the second one comes", Duration::from_secs(40), || async {
@@ -138,6 +142,7 @@ async fn docker_a_job_that_begins_to_fail_is_told() {
     })
     .await;
     assert_eq!(post.found(OWNER.0, "A job failed").len(), 2);
+    assert_eq!(post.found(OWNER.0, "A job is well again").len(), 1);
     // Nobody wishes to hear of it.
     let quiet = panel.cli(&["job", "update", "shop", "nightly", "--alert", "no"]).await.expect(0);
     assert!(quiet.stdout.contains("nightly"), "{}", quiet.stdout);

@@ -40,7 +40,7 @@ pub struct AppJob {
     /// A time that passed while serverkit did not run is made up for, once.
     pub catch_up: bool,
     pub enabled: bool,
-    /// Administrators get a mail when a run fails after the one before went well.
+    /// Administrators get a mail when it begins to fail and when it is well again.
     pub alert: bool,
     /// Null: never, or not while it is off.
     pub next_at: Option<OffsetDateTime>,

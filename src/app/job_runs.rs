@@ -4,7 +4,7 @@
 //! container removed. Times that passed while the panel was off are recorded as missed, or made up for once. The schedule is a
 //! time on disk beside each job, looked at each second, so that a restart, a clock that jumps and a change are one case.
 
-use crate::{containers, cron::next_after, ground::Ground, releases, sleeping};
+use crate::{containers, cron::next_after, ground::Ground, job_alerts, releases, sleeping};
 use async_trait::async_trait;
 use futures::{Stream, stream::BoxStream};
 use std::{
@@ -337,22 +337,6 @@ async fn note(ground: &Ground, log: &LogWriter, text: String) {
     .await;
 }
 
-/// Whether a run that did not go well is the first of its job that did not, and the job is to be told of.
-pub(crate) fn begins_to_fail(ground: &Ground, app: &AppId, run: &RunId) -> Result<bool> {
-    let runs = of_app(ground, app)?;
-    let Some((place, job)) = runs
-        .iter()
-        .position(|one| one.id == *run)
-        .and_then(|place| Some((place, runs[place].job.clone()?)))
-    else {
-        return Ok(false);
-    };
-    let is_told = ground.store.app_jobs.find(&format!("{app}/{job}"))?.is_some_and(|job| job.alert);
-    let before = runs[..place].iter().rev();
-    let mut before = before.filter(|one| one.job.as_ref() == Some(&job) && !matches!(one.phase, RunPhase::Skipped | RunPhase::Cancelled));
-    Ok(is_told && !before.next().is_some_and(|one| one.phase.is_bad()))
-}
-
 /// Tells the listeners, and those who should know when it did not go well.
 async fn moved(ground: &Ground, app: &App, run: &JobRun) {
     let actor = Actor::system(app.organization.clone());
@@ -368,13 +352,28 @@ async fn moved(ground: &Ground, app: &App, run: &JobRun) {
             app: app.id.clone(),
             name: app.name.to_string(),
             run: run.id.clone(),
-            what: run
-                .name
-                .as_ref()
-                .map_or_else(|| "a command".to_owned(), |name| format!("the job {name}")),
+            what: what_ran(run),
             why: run.error.clone().unwrap_or_default(),
         };
         ground.events.emit(&actor, fact).await;
+    } else if job_alerts::recovers(ground, run).unwrap_or_else(|error| {
+        tracing::warn!("whether a job is well again: {}", report(&error));
+        false
+    }) {
+        let fact = Fact::RunRecovered {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            run: run.id.clone(),
+            what: what_ran(run),
+        };
+        ground.events.emit(&actor, fact).await;
+    }
+}
+
+fn what_ran(run: &JobRun) -> String {
+    match &run.name {
+        Some(name) => format!("the job {name}"),
+        None => "a command".to_owned(),
     }
 }
 

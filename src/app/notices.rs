@@ -1,8 +1,8 @@
 //! Mail about what happened: to the person whom it concerns, and to the administrators, for what the Security page shows, for quotas and
-//! for jobs that begin to fail.
+//! for jobs that begin to fail or are well again.
 //! It reads the events that are kept, up to a mark, so a crash neither loses a notice nor sends one twice.
 
-use crate::{access::Access, ground::Ground, job_runs, mail};
+use crate::{access::Access, ground::Ground, job_alerts, mail};
 use async_trait::async_trait;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use store::{Batch, MAIL_KEY, NOTICE_MARK_KEY, Stored};
@@ -63,7 +63,7 @@ impl Notices {
     fn letters(&mut self, event: &Event) -> Result<Vec<Letter>> {
         let is_wanted = match &event.fact {
             Fact::QuotaReached { .. } => true,
-            Fact::RunFailed { app, run, .. } => job_runs::begins_to_fail(&self.ground, app, run)?,
+            Fact::RunFailed { app, run, .. } | Fact::RunRecovered { app, run, .. } => job_alerts::is_told(&self.ground, app, run)?,
             fact => fact.is_security(),
         };
         if !is_wanted {
@@ -126,7 +126,9 @@ impl Notices {
             .map(|address| format!("From: {address}\n"))
             .unwrap_or_default();
         let (what, subject) = match count {
-            1 if matches!(event.fact, Fact::RunFailed { .. }) => (format!("On this panel {}.", event.fact.words()), subject(&event.fact)),
+            1 if matches!(event.fact, Fact::RunFailed { .. } | Fact::RunRecovered { .. }) => {
+                (format!("On this panel {}.", event.fact.words()), subject(&event.fact))
+            }
             1 => (format!("{by} {}.", event.fact.words()), subject(&event.fact)),
             count => (
                 format!("{count} sign-ins have failed within an hour. The last one {}.", event.fact.words()),
@@ -139,8 +141,9 @@ impl Notices {
         };
         let advice = match (&event.fact, own) {
             (Fact::RunFailed { app, .. }, _) => {
-                format!("What it printed: {panel}/apps/{app}/jobs\nNo other mail comes of it until it has gone well again.")
+                format!("What it printed: {panel}/apps/{app}/jobs\nThe next mail of it comes when it has gone well again.")
             }
+            (Fact::RunRecovered { app, .. }, _) => format!("Its runs: {panel}/apps/{app}/jobs"),
             (_, true) => format!("If it was not you, change your password and end your other sessions: {panel}/account"),
             (Fact::QuotaReached { .. }, _) => format!("All quotas: {panel}/quotas"),
             _ => format!("All security events: {panel}/security"),
@@ -215,6 +218,7 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::QuotaReached { .. } => "A quota is nearly used up",
         Fact::AuditBroken { .. } => "The audit log is broken",
         Fact::RunFailed { .. } => "A job failed",
+        Fact::RunRecovered { .. } => "A job is well again",
         _ => "A security event",
     }
 }

@@ -137,7 +137,7 @@ pub struct Times {
     /// When a time passes while serverkit does not run
     #[arg(long, value_enum)]
     missed: Option<MissedArg>,
-    /// Whether administrators get a mail when it fails after it went well before; yes unless said
+    /// Whether administrators get a mail when it begins to fail and when it is well again; yes unless said
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     alert: Option<bool>,
 }

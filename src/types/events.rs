@@ -293,6 +293,14 @@ pub enum Fact {
         what: String,
         why: String,
     },
+    /// A run of a job went well, after one that did not.
+    RunRecovered {
+        app: AppId,
+        name: String,
+        run: RunId,
+        /// The job.
+        what: String,
+    },
     /// A run began or ended.
     RunMoved {
         app: AppId,
@@ -551,6 +559,186 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// The app it is about.
+    pub fn app(&self) -> Option<&AppId> {
+        match self {
+            Fact::AppCreated { app, .. }
+            | Fact::ForgeTold { app, .. }
+            | Fact::AppChanged { app, .. }
+            | Fact::AppStateChanged { app, .. }
+            | Fact::AppAsleep { app, .. }
+            | Fact::AppAwake { app, .. }
+            | Fact::WakeFailed { app, .. }
+            | Fact::AppTrashed { app, .. }
+            | Fact::AppRestored { app, .. }
+            | Fact::AppRemoved { app, .. }
+            | Fact::VariablesChanged { app, .. }
+            | Fact::FileChanged { app, .. }
+            | Fact::FreezeOverridden { app, .. }
+            | Fact::RunFailed { app, .. }
+            | Fact::RunRecovered { app, .. }
+            | Fact::RunMoved { app, .. }
+            | Fact::JobChanged { app, .. }
+            | Fact::ReleasePinned { app, .. }
+            | Fact::SecretsRevealed { app, .. }
+            | Fact::TerminalOpened { app, .. }
+            | Fact::DomainAdded { app, .. }
+            | Fact::DomainRemoved { app, .. }
+            | Fact::DomainChanged { app, .. }
+            | Fact::PortOpened { app, .. }
+            | Fact::PortClosed { app, .. }
+            | Fact::DeploymentsLocked { app, .. }
+            | Fact::CiTrustChanged { app, .. }
+            | Fact::CiTokenGiven { app, .. }
+            | Fact::NewerImageFound { app, .. }
+            | Fact::WebhookChanged { app, .. }
+            | Fact::DeliveryDecided { app, .. }
+            | Fact::PreviewMoved { app, .. }
+            | Fact::PreviewRulesChanged { app, .. }
+            | Fact::TemplateUpdated { app, .. }
+            | Fact::DeploymentMoved { app, .. } => Some(app),
+            _ => None,
+        }
+    }
+
+    /// The project it is about, where it is about no app.
+    pub fn project(&self) -> Option<&ProjectId> {
+        match self {
+            Fact::ProjectCreated { project, .. } | Fact::ProjectChanged { project, .. } | Fact::ProjectRemoved { project, .. } => {
+                Some(project)
+            }
+            Fact::EnvironmentCloned { project, .. } => Some(project),
+            Fact::QuotaChanged { project, .. } | Fact::QuotaReached { project, .. } => project.as_ref(),
+            _ => None,
+        }
+    }
+    /// The person whose account it is about.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Fact::PanelClaimed { user }
+            | Fact::SignedIn { user }
+            | Fact::SignedOut { user }
+            | Fact::SecondFactorFailed { user, .. }
+            | Fact::SecondFactorAdded { user, .. }
+            | Fact::SecondFactorRemoved { user, .. }
+            | Fact::RecoveryCodeUsed { user, .. }
+            | Fact::RecoveryCodesRenewed { user, .. }
+            | Fact::PasskeyAdded { user, .. }
+            | Fact::PasskeyRemoved { user, .. }
+            | Fact::PasswordForgotten { user, .. }
+            | Fact::PasswordReset { user, .. }
+            | Fact::DeviceRemembered { user, .. }
+            | Fact::DeviceForgotten { user, .. }
+            | Fact::NewDevice { user, .. }
+            | Fact::NewCountry { user, .. }
+            | Fact::UserCreated { user, .. }
+            | Fact::UserProvisioned { user, .. }
+            | Fact::InvitationAccepted { user, .. }
+            | Fact::UserChanged { user, .. }
+            | Fact::UserRemoved { user, .. }
+            | Fact::RoleRaised { user, .. } => Some(user),
+            _ => None,
+        }
+    }
+    /// Whether it tells of people, of what they come in by, or of who gets in: not for everybody who sees the apps.
+    pub fn is_about_people(&self) -> bool {
+        self.user().is_some()
+            || matches!(
+                self,
+                Fact::LoginFailed { .. }
+                    | Fact::UserInvited { .. }
+                    | Fact::InvitationRevoked { .. }
+                    | Fact::TokenCreated { .. }
+                    | Fact::TokenRevoked { .. }
+                    | Fact::TokenRotated { .. }
+                    | Fact::RoleChanged { .. }
+                    | Fact::TeamChanged { .. }
+                    | Fact::RightsGranted { .. }
+                    | Fact::RightsTaken { .. }
+                    | Fact::SecurityChanged { .. }
+                    | Fact::AllowListsChanged { .. }
+                    | Fact::AllowListsConfirmed
+                    | Fact::AllowListsReverted { .. }
+                    | Fact::ApiLimitsChanged { .. }
+                    | Fact::AuditBroken { .. }
+            )
+    }
+
+    /// Whether whoever guards the panel should look at it.
+    pub fn is_security(&self) -> bool {
+        matches!(
+            self,
+            Fact::PanelClaimed { .. }
+                | Fact::LoginFailed { .. }
+                | Fact::SecondFactorFailed { .. }
+                | Fact::SecondFactorRemoved { .. }
+                | Fact::RecoveryCodeUsed { .. }
+                | Fact::NewCountry { .. }
+                | Fact::NewDevice { .. }
+                | Fact::PasswordReset { .. }
+                | Fact::SecurityChanged { .. }
+                | Fact::AllowListsChanged { .. }
+                | Fact::AllowListsReverted { .. }
+                | Fact::UserCreated { .. }
+                | Fact::InvitationAccepted { .. }
+                | Fact::TokenCreated { .. }
+                | Fact::CiTrustChanged { .. }
+                | Fact::TokenRotated { .. }
+                | Fact::RoleRaised { .. }
+                | Fact::OrganizationRemoved { .. }
+                | Fact::RoleChanged { .. }
+                | Fact::RightsGranted { .. }
+                | Fact::AuditBroken { .. }
+        )
+    }
+
+    /// Whether it is worth keeping. The steps of a deployment are in its own record, deliveries in their inbox; listeners hear of them all the same.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(
+            self,
+            Fact::DeploymentMoved {
+                phase: Phase::Fetching | Phase::Building | Phase::Starting | Phase::Checking,
+                ..
+            } | Fact::DeliveryDecided { .. }
+                | Fact::RunMoved { .. }
+        )
+    }
+
+    /// Whether the audit log has it as it is told. Of the others it has the records that changed.
+    pub fn is_audited(&self) -> bool {
+        matches!(
+            self,
+            Fact::PanelClaimed { .. }
+                | Fact::SignedIn { .. }
+                | Fact::LoginFailed { .. }
+                | Fact::SignedOut { .. }
+                | Fact::SecondFactorFailed { .. }
+                | Fact::SecondFactorAdded { .. }
+                | Fact::SecondFactorRemoved { .. }
+                | Fact::RecoveryCodeUsed { .. }
+                | Fact::RecoveryCodesRenewed { .. }
+                | Fact::PasskeyAdded { .. }
+                | Fact::PasskeyRemoved { .. }
+                | Fact::DeviceRemembered { .. }
+                | Fact::DeviceForgotten { .. }
+                | Fact::NewCountry { .. }
+                | Fact::NewDevice { .. }
+                | Fact::PasswordForgotten { .. }
+                | Fact::PasswordReset { .. }
+                | Fact::AuditBroken { .. }
+                | Fact::SecretsRevealed { .. }
+                | Fact::SharedSecretsRevealed { .. }
+                | Fact::TerminalOpened { .. }
+                | Fact::ReleasePinned { .. }
+                | Fact::CiTokenGiven { .. }
+                | Fact::FreezeOverridden { .. }
+                | Fact::EnvironmentCloned { .. }
+                | Fact::CachePurged { .. }
+                | Fact::BuildCacheTrimmed { .. }
+                | Fact::DnsRecordChanged { .. }
+        )
+    }
+
     /// The serialized `kind`.
     pub fn kind(&self) -> String {
         serde_json::to_value(self)

@@ -104,7 +104,7 @@ function JobForm({ app, job, close, leave }) {
     <div class="form-row">${h(TextField, { label: 'Ends after', value: v.limit, set: form.set('limit'), inputmode: 'decimal', suffix: 'min', error: form.error('limit_seconds') })}${h(SelectField, { label: 'When the run before still goes', value: v.overlap, set: form.set('overlap'), options: OVERLAPS, error: form.error('overlap') })}</div>
     ${h(SelectField, { label: 'When serverkit did not run at its time', value: v.missed, set: form.set('missed'), options: MISSED, error: form.error('catch_up') })}
     ${h(Switch, { label: 'On', hint: 'Paused, it runs only when somebody asks.', on: v.enabled, set: form.set('enabled') })}
-    ${h(Switch, { label: 'Mail when it fails', hint: 'To administrators, when the run before went well; Settings, Mail says by which server.', on: v.alert, set: form.set('alert') })}
+    ${h(Switch, { label: 'Mail when it fails', hint: 'To administrators, when it begins to fail and when it is well again; Settings, Mail says by which server.', on: v.alert, set: form.set('alert') })}
     ${h(FormProblem, { text: form.general(['name', 'command', 'cron', 'zone', 'limit_seconds', 'overlap', 'catch_up', 'service']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${away}>Cancel</button>${h(Submit, { form, label: 'Save' })}</footer></form>`;
 }

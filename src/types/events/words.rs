@@ -78,6 +78,7 @@ impl Fact {
             Fact::FreezeOverridden { name, freeze, why, .. } => format!("deployed {name} in spite of the freeze {freeze}: {why}"),
             Fact::FreezeChanged { name, what } => format!("{what} the freeze {name}"),
             Fact::RunFailed { name, what, why, .. } => format!("{what} of {name} failed: {why}"),
+            Fact::RunRecovered { name, what, .. } => format!("{what} of {name} went well again"),
             Fact::RunMoved { name, .. } => format!("a run of {name} moved on"),
             Fact::JobChanged { name, job, .. } => format!("changed the job {job} of {name}"),
             Fact::FileChanged { name, path, .. } => format!("changed the file {path} of {name}"),
