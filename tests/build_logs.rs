@@ -2,7 +2,7 @@
 
 use crate::deploy::app_of;
 use serde_json::Value;
-use testkit::{GitFixture, TestPanel};
+use testkit::{GitFixture, TestPanel, eventually_ok};
 
 #[tokio::test]
 async fn docker_the_whole_log_of_a_build_is_searched() {
@@ -57,6 +57,24 @@ async fn docker_the_whole_log_of_a_build_is_searched() {
         printed.contains("Heron one") && printed.contains("heron TWO") && !printed.contains("brick 7"),
         "{printed}"
     );
+    // Whole, as a file, and compressed where it is kept.
+    let whole = panel.get(&format!("/api/v1/deployments/{id}/log.txt")).await.expect(200).text();
+    let bricks = whole.lines().filter(|line| line.starts_with("brick ")).count();
+    assert!(
+        bricks == 7000 && whole.contains("done in "),
+        "{bricks} of {} lines",
+        whole.lines().count()
+    );
+    let folder = panel.data().join("logs").join(format!("deployment-{id}"));
+    eventually_ok("it is compressed", std::time::Duration::from_secs(20), || async {
+        let files = std::fs::read_dir(&folder).map_err(|error| error.to_string())?.flatten();
+        let bytes: u64 = files.filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+        match bytes > 0 && bytes < whole.len() as u64 / 2 {
+            true => Ok(()),
+            false => Err(format!("{bytes} bytes of {}", whole.len())),
+        }
+    })
+    .await;
     // With what each step took.
     let timings = panel
         .cli(&["logs", "wall", "--build", "--search", "done in"])

@@ -67,6 +67,38 @@ async fn docker_builds_wait_for_what_the_server_has_left() {
     assert_eq!(panel.visit("second.test", "/").await.expect(200).text(), "hello one");
 }
 
+/// Of one project as many as its quota says; the other projects' go past it.
+#[tokio::test]
+async fn a_project_has_slots_of_its_own() {
+    let panel = TestPanel::start().await;
+    panel
+        .put("/api/v1/projects/default/quota", json!({"builds_at_once": 1}))
+        .await
+        .expect(200);
+    panel.post("/api/v1/projects", json!({"name": "other"})).await.expect(201);
+    let repository = GitFixture::sample("hello");
+    let slow = GitServer::slow(repository.root(), Duration::from_secs(45)).await;
+    let mut ids = Vec::new();
+    for (name, project) in [("first", "default"), ("second", "default"), ("third", "other")] {
+        let mut body = app_of(name, &repository);
+        body["source"]["url"] = slow.url("app.git").into();
+        body["project"] = project.into();
+        panel.create_app(body).await;
+        ids.push(text(&panel.newest(name).await, "id"));
+        if name == "first" {
+            panel.in_phase(&ids[0], "fetching", SOON).await;
+        }
+    }
+    panel.in_phase(&ids[2], "fetching", SOON).await;
+    let seen = waiting(&panel, &ids[1], 1).await;
+    let why = text(&seen["waits"], "why");
+    assert!(why.contains("builds as many at once as it may: 1"), "{why}");
+    for id in [&ids[1], &ids[2], &ids[0]] {
+        panel.post(&format!("/api/v1/deployments/{id}/cancel"), json!({})).await;
+        assert_eq!(panel.over(id, SOON).await["phase"], "cancelled");
+    }
+}
+
 /// No engine is needed to know that there is no room.
 #[tokio::test]
 async fn no_build_begins_on_a_full_disk() {

@@ -24,6 +24,11 @@ use store::{Batch, Stored};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{Actor, App, AppId, Cause, Deployment, DeploymentId, Error, Phase, Purge, Result, report};
 
+/// Work that is begun more often than this ends the panel, or itself, each time: it is given up.
+const MOST_BEGUN: u32 = 6;
+/// After work that could not even be recorded.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Why a deployment has not begun yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waits {
@@ -183,14 +188,42 @@ async fn drive(ground: Arc<Ground>, id: DeploymentId, cancel: CancellationToken)
     let _leave = Leave(ground.clone(), id.clone());
     if let Err(error) = drive_to_end(&ground, &id, cancel).await {
         tracing::error!("deployment {id}: {}", report(&error));
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Counts that its work begins. Fails with `Busy` when it began too often.
+async fn begin(ground: &Ground, id: &DeploymentId) -> Result<()> {
+    loop {
+        let mut deployment = load(ground, id)?;
+        if deployment.begun >= MOST_BEGUN {
+            return Err(Error::busy(format!(
+                "its work was begun {MOST_BEGUN} times and broke off each time, the last time while {}; the panel's own log says why",
+                deployment.phase.word()
+            )));
+        }
+        deployment.begun += 1;
+        match ground.store.commit(Batch::new().save(deployment)).await {
+            Err(Error::Stale { .. }) => continue,
+            other => return other,
+        }
     }
 }
 
 async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: CancellationToken) -> Result<()> {
+    let worn_out = match begin(ground, id).await {
+        Err(error @ Error::Busy { .. }) => Some(error),
+        Err(error) => return Err(error),
+        Ok(()) => None,
+    };
     let mut deployment = load(ground, id)?;
     let app = ground.store.apps.get(deployment.app.as_str())?.value;
     let log = Log::open(ground, id).await?;
-    if deployment.phase != Phase::Queued {
+    if let Some(error) = worn_out {
+        log.note(report(&error)).await;
+        abandon(ground, &deployment, &log).await;
+        deployment = finish(ground, deployment, Phase::Failed, Some(report(&error))).await?;
+    } else if deployment.phase != Phase::Queued {
         log.note(format!(
             "serverkit was restarted while this was {}; going on from there",
             deployment.phase.word()

@@ -413,6 +413,7 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
         previous: app.release.clone(),
         error: None,
         cancel_requested: false,
+        begun: 0,
         queued_at: now,
         finished_at: None,
     };

@@ -330,6 +330,35 @@ async fn a_crash_in_any_phase_goes_on_from_there() {
     }
 }
 
+/// One that takes the panel with it each time does not do so for ever.
+#[tokio::test]
+async fn what_broke_off_too_often_is_given_up() {
+    let bench = Bench::new().await;
+    let apps = Apps::new(bench.ground.clone());
+    let deployment = apps.create(&bench.owner, wish("blog")).await.expect("made").deployment;
+    let key = store::Record::key(&deployment.expect("queued"));
+    let at = bench.ground.world.now();
+    let worn = |deployment: &mut types::Deployment| {
+        deployment.enter(Phase::Building, at);
+        deployment.begun = 6;
+        Ok(())
+    };
+    bench.ground.store.deployments.update(&key, worn).await.expect("saved");
+    let (phase, why) = settle(&bench, "blog").await;
+    assert_eq!(phase, Phase::Failed);
+    assert!(
+        why.as_deref()
+            .is_some_and(|why| why.contains("was begun 6 times and broke off each time")),
+        "{why:?}"
+    );
+    // The next one is as any other.
+    Deployments::new(bench.ground.clone())
+        .create(&bench.owner, "blog", Default::default())
+        .await
+        .expect("queued");
+    assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+}
+
 #[tokio::test]
 async fn a_silent_engine_keeps_routes_and_what_it_lost_comes_back() {
     let bench = Bench::new().await;

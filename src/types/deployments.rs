@@ -34,6 +34,9 @@ pub struct Deployment {
     /// Why it failed, in one sentence.
     pub error: Option<String>,
     pub cancel_requested: bool,
+    /// How often its work was begun: anew after each restart, and after work that broke off.
+    #[serde(default)]
+    pub begun: u32,
     pub queued_at: Time,
     pub finished_at: Option<Time>,
 }

@@ -84,11 +84,12 @@ impl Step<'_> {
             ]),
         };
         self.log.note(format!("building {} as {tag}", plan.dockerfile)).await;
-        let image = self.ground.node.image_build(&spec, &self.log.lines()).await?;
+        let built = self.ground.node.image_build(&spec, &self.log.lines()).await;
+        // A build that failed leaves its steps too.
         if let Err(error) = build_cache::keep_app_within(self.ground, self.app).await {
             tracing::warn!("the build cache of {}: {}", self.app.name, report(&error));
         }
-        Ok((image, web))
+        Ok((built?, web))
     }
 
     /// Finds out how to build, and writes the Dockerfile where there is none.
