@@ -221,3 +221,113 @@ async fn large_ones_flow_through() {
     let listed = panel.cli(&["app", "uploads", "large"]).await.expect(0);
     assert!(listed.stdout.contains(&text(&uploads[0], "id")), "{}", listed.stdout);
 }
+
+/// Sends bytes to be looked at.
+async fn draft(api: &Api, bytes: Vec<u8>) -> Reply {
+    let request = api.request(Method::PUT, "/api/v1/sources/upload");
+    api.send(request.header(CONTENT_TYPE, "application/octet-stream").body(bytes)).await
+}
+
+#[tokio::test]
+async fn a_plan_before_there_is_an_app() {
+    let panel = TestPanel::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("shop");
+    fs::create_dir_all(folder.join("web")).unwrap();
+    fs::write(folder.join("web/index.html"), "<p>hello</p>").unwrap();
+    crate::samples_live::copy(&sample("plain-flask"), &folder);
+    let sent = draft(&panel, tar(&folder, &["."])).await.expect(200).json();
+    let id = text(&sent, "id");
+    assert_eq!(sent["files"], 3, "{sent}");
+    let look = |source: Value| json!({"source": source, "upload": id});
+    let inspect = async |body: Value| panel.post("/api/v1/sources/inspect", body).await;
+    let seen = inspect(look(json!({"kind": "upload"}))).await.expect(200).json();
+    assert_eq!((&seen["commit"], &seen["problem"]), (&Value::Null, &Value::Null), "{seen}");
+    assert_eq!(seen["plan"]["framework"], "Flask");
+    assert!(text(&seen["plan"], "dockerfile").contains("FROM python:"), "{seen}");
+    assert_eq!(seen["folders"], json!([".", "web"]));
+    // Another folder and another preset are another plan.
+    let web = inspect(look(json!({"kind": "upload", "folder": "web"}))).await.expect(200).json();
+    assert_eq!(web["plan"]["preset"], "static", "{web}");
+    let node = json!({"kind": "upload", "build": {"preset": "node", "start": "node x.js"}});
+    let node = inspect(look(node)).await.expect(200).json();
+    assert_eq!(node["plan"]["preset"], "node", "{node}");
+    let missing = inspect(look(json!({"kind": "upload", "folder": "none"}))).await.expect(200).json();
+    assert!(missing["problem"].is_string(), "{missing}");
+
+    // It is of who sent it, for one app, once.
+    let other = panel.member("developer", "admin").await;
+    other
+        .post("/api/v1/sources/inspect", look(json!({"kind": "upload"})))
+        .await
+        .expect(404);
+    let mut body = upload_app("shop");
+    body["source"]["folder"] = "web".into();
+    body["deploy"] = false.into();
+    panel.create_app(body).await;
+    other.post("/api/v1/apps/shop/uploads", json!({"upload": id})).await.expect(404);
+    let taken = panel
+        .post("/api/v1/apps/shop/uploads", json!({"upload": id}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!((&taken["id"], &taken["digest"]), (&sent["id"], &sent["digest"]));
+    panel.post("/api/v1/apps/shop/uploads", json!({"upload": id})).await.expect(404);
+    let app = panel.get("/api/v1/apps/shop").await.expect(200).json();
+    assert_eq!(text(&app["source"], "newest"), id);
+    assert_eq!(panel.list("/api/v1/apps/shop/uploads").await.len(), 1);
+    // From now on it is looked into by its app, as that builds it.
+    let own = inspect(json!({"app": "shop"})).await.expect(200).json();
+    assert_eq!(own["plan"]["preset"], "static", "{own}");
+    let same = inspect(json!({"app": "shop", "upload": id, "source": {"kind": "upload"}}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(same["plan"]["framework"], "Flask", "{same}");
+
+    // What is refused.
+    let broken = draft(&panel, b"hello".to_vec()).await.expect(422);
+    assert!(broken.detail().contains("no tar"), "{}", broken.detail());
+    draft(&panel.anonymous(), Vec::new()).await.expect(401);
+    draft(&panel.member("viewer", "admin").await, tar(&folder, &["."]))
+        .await
+        .expect(403);
+    inspect(json!({"source": {"kind": "upload"}})).await.expect(422);
+    inspect(json!({"source": {"kind": "image", "reference": "x"}, "upload": "upl_00000000000000000000000000"}))
+        .await
+        .expect(404);
+}
+
+#[tokio::test]
+async fn the_command_line_shows_the_plan_first() {
+    let panel = TestPanel::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().to_str().unwrap();
+    fs::write(folder.path().join("notes.txt"), "nothing to build").unwrap();
+    let refused = panel.cli(&["app", "create", "shop", "--from", from]).await.expect(1);
+    assert!(refused.stderr.contains("nothing is made"), "{}", refused.stderr);
+    assert!(panel.list("/api/v1/apps").await.is_empty());
+    crate::samples_live::copy(&sample("plain-flask"), folder.path());
+    let shown = panel.cli(&["app", "inspect", "--from", from]).await.expect(0).stdout;
+    assert!(shown.contains("Flask") && !shown.contains("Commit"), "{shown}");
+    let printed = panel
+        .cli(&["app", "inspect", "--from", from, "--dockerfile"])
+        .await
+        .expect(0)
+        .stdout;
+    assert!(printed.contains("FROM python:"), "{printed}");
+    // The engine is not there, so nothing gets live; the plan is what counts.
+    let made = panel
+        .cli(&["app", "create", "shop", "--from", from, "--preset", "python"])
+        .await
+        .expect(0);
+    assert!(made.stderr.contains("uploaded") && made.stderr.contains("Flask"), "{}", made.stderr);
+    assert_eq!(panel.list("/api/v1/apps/shop/uploads").await.len(), 1);
+    // As the app builds it.
+    panel
+        .cli(&["app", "update", "shop", "--preset", "static", "--output", "."])
+        .await
+        .expect(0);
+    let shown = panel.cli(&["app", "inspect", "shop", "--from", from]).await.expect(0).stdout;
+    assert!(shown.contains("Serves"), "{shown}");
+}

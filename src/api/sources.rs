@@ -75,13 +75,15 @@ pub struct SourceInspect {
     pub source: Option<SourceInput>,
     /// Id or name of an app, whose login is used where none is given.
     pub app: Option<String>,
+    /// Look into this in place of a repository: the id of an upload that was sent to be looked at, or of one of the app's.
+    pub upload: Option<String>,
 }
 
-/// What was seen in a repository.
+/// What was seen in a repository or an upload.
 #[derive(Debug, Object)]
 pub struct Inspection {
-    /// The newest of the branch.
-    pub commit: Commit,
+    /// The newest of the branch; null for what was uploaded.
+    pub commit: Option<Commit>,
     pub branches: Vec<Branch>,
     /// Folders that an app may be in; `.` is the top.
     pub folders: Vec<String>,
@@ -112,7 +114,7 @@ pub struct Branch {
     pub default: bool,
 }
 
-/// How a repository would be built.
+/// How it would be built.
 #[derive(Debug, Object)]
 pub struct BuildPlan {
     pub preset: Preset,
@@ -231,7 +233,7 @@ impl From<app::Inspection> for Inspection {
             None => (None, None),
         };
         Inspection {
-            commit: seen.commit.into(),
+            commit: seen.commit.map(Commit::from),
             branches: seen
                 .branches
                 .into_iter()
@@ -258,13 +260,14 @@ pub(crate) struct SourcesApi(pub Panel);
 
 #[OpenApi(tag = "Tag::Apps")]
 impl SourcesApi {
-    /// Look into a repository
+    /// Look into a repository or an upload
     ///
     /// Its branches and folders, what it looks like, and the Dockerfile that it would be built by. Nothing is changed.
     #[oai(path = "/sources/inspect", method = "post", operation_id = "source_inspect")]
     async fn source_inspect(&self, who: Signed, body: Json<SourceInspect>) -> Answer<Json<Inspection>> {
         let source = body.0.source.map(app::NewSource::try_from).transpose()?;
-        let seen = self.0.sources.inspect(&who.actor, body.0.app.as_deref(), source).await?;
+        let (app, upload) = (body.0.app.as_deref(), body.0.upload.as_deref());
+        let seen = self.0.sources.inspect(&who.actor, app, source, upload).await?;
         Ok(Json(seen.into()))
     }
 }

@@ -26,7 +26,8 @@ const FORGOTTEN_BYTES: usize = 64 << 20;
 /// Whether the body of this request is not to be read before its handler.
 pub(crate) fn flows(method: &Method, path: &str) -> bool {
     let app = path.strip_prefix("/api/v1/apps/").and_then(|rest| rest.strip_suffix("/upload"));
-    *method == Method::PUT && app.is_some_and(|app| !app.is_empty() && !app.contains('/'))
+    let is_upload = path == "/api/v1/sources/upload" || app.is_some_and(|app| !app.is_empty() && !app.contains('/'));
+    *method == Method::PUT && is_upload
 }
 
 /// An archive of source, kept as it came.
@@ -62,6 +63,42 @@ impl From<types::Upload> for Upload {
     }
 }
 
+/// An archive of source that belongs to no app yet.
+#[derive(Debug, Object)]
+pub struct UploadDraft {
+    pub id: String,
+    /// Of the archive: SHA-256 in hex.
+    pub digest: String,
+    /// Of the archive.
+    pub bytes: u64,
+    /// Files and links in it.
+    pub files: u64,
+    pub unpacked_bytes: u64,
+    /// Then it is forgotten.
+    pub expires_at: OffsetDateTime,
+}
+
+impl From<app::UploadDraft> for UploadDraft {
+    fn from(draft: app::UploadDraft) -> UploadDraft {
+        UploadDraft {
+            id: draft.id.to_string(),
+            digest: draft.digest,
+            bytes: draft.bytes,
+            files: draft.files,
+            unpacked_bytes: draft.unpacked_bytes,
+            expires_at: moment(draft.expires_at),
+        }
+    }
+}
+
+/// What an app is given.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct UploadTake {
+    /// The id of an upload that was sent to be looked at.
+    pub upload: String,
+}
+
 #[derive(Clone)]
 pub(crate) struct UploadsApi(pub Panel);
 
@@ -91,6 +128,43 @@ impl UploadsApi {
                 Err(error.into())
             }
         }
+    }
+
+    /// Upload source to look at it first
+    ///
+    /// As for an app, but it belongs to none yet: `source_inspect` shows how it would be built, and `upload_take` gives it
+    /// to an app. Only who sent it sees it, at most 4 at a time, and after 50 minutes or a restart it is forgotten.
+    #[oai(path = "/sources/upload", method = "put", operation_id = "upload_draft")]
+    async fn upload_draft(
+        &self,
+        who: Signed,
+        /// When everything lies in one folder, that folder is the top.
+        strip_top: Query<Option<bool>>,
+        body: Binary<Body>,
+    ) -> Answer<Json<UploadDraft>> {
+        let mut pieces = pin!(patient(body.0.into_bytes_stream()).fuse());
+        let strip_top = strip_top.0.unwrap_or(false);
+        match self.0.uploads.draft(&who.actor, strip_top, pieces.as_mut()).await {
+            Ok(draft) => Ok(Json(draft.into())),
+            Err(error) => {
+                forget(pieces).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Give an app what was uploaded to be looked at
+    ///
+    /// As if it had been uploaded for this app.
+    #[oai(path = "/apps/:app/uploads", method = "post", operation_id = "upload_take")]
+    async fn upload_take(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        body: Json<UploadTake>,
+    ) -> Answer<Json<Upload>> {
+        Ok(Json(self.0.uploads.take(&who.actor, &app.0, &body.0.upload).await?.into()))
     }
 
     /// List uploads of an app
@@ -145,6 +219,8 @@ mod tests {
     fn only_uploads_flow() {
         for (method, path, expected) in [
             (Method::PUT, "/api/v1/apps/blog/upload", true),
+            (Method::PUT, "/api/v1/sources/upload", true),
+            (Method::POST, "/api/v1/sources/upload", false),
             (Method::POST, "/api/v1/apps/blog/upload", false),
             (Method::PUT, "/api/v1/apps/blog/variables", false),
             (Method::PUT, "/api/v1/apps//upload", false),

@@ -1,8 +1,8 @@
 //! What every service stands on: the store, the world, the node, and what was last seen of it.
 
 use crate::{
-    containers::Retiring, deployer::Running, events::Events, forges::access::Known, image_watcher::Asked, job_runs::RunsUnderWay,
-    observed::Observed, quotas::BuildFloor, routing::Routing, sleeping::Sleeping,
+    containers::Retiring, deployer::Running, drafts::Drafts, events::Events, forges::access::Known, image_watcher::Asked,
+    job_runs::RunsUnderWay, observed::Observed, quotas::BuildFloor, routing::Routing, sleeping::Sleeping,
 };
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -72,6 +72,7 @@ pub(crate) struct Ground {
     pub forges: Known,
     pub job_runs: RunsUnderWay,
     pub registries_asked: Asked,
+    pub drafts: Drafts,
     /// Held while what quotas count becomes more; see [`crate::quotas::gate`].
     pub quota_gate: tokio::sync::Mutex<()>,
     pub wakes: Wakes,

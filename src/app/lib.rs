@@ -30,6 +30,7 @@ mod deployments;
 mod dns;
 mod domains;
 mod dotenv;
+mod drafts;
 mod edge;
 mod events;
 mod files;
@@ -49,6 +50,7 @@ mod image_watches;
 mod imports;
 mod inbox;
 mod invitations;
+mod job_alerts;
 mod job_runs;
 #[cfg(test)]
 mod job_runs_tests;
@@ -131,6 +133,7 @@ pub use deployer::{Deployer, Waits};
 pub use deployments::{DeploymentView, Deployments, Wanted};
 pub use dns::{DnsProviderChange, DnsProviderView, DnsService, NewDnsProvider, ZoneView};
 pub use domains::{DomainCheck, DomainView, Domains};
+pub use drafts::UploadDraft;
 pub use edge::{EdgeService, NewStream, StreamView};
 pub use events::Events;
 pub use files::{FileView, FileWish, Files};
@@ -307,6 +310,7 @@ impl Panel {
             forges: Default::default(),
             job_runs: Default::default(),
             registries_asked: Default::default(),
+            drafts: Default::default(),
             quota_gate: Default::default(),
             observed: Default::default(),
             last_sample: Default::default(),

@@ -1,17 +1,24 @@
-//! A look into a repository before, or beside, deploying it: its branches and folders, and how it would be built.
+//! A look into a repository, or into what was uploaded, before or beside deploying it: its branches and folders, and how it
+//! would be built.
 
 use crate::{
     apps::{NewSource, find_app, new_source},
     deployments::git_login,
     ground::Ground,
     stacks::{self, ComposeReport},
+    uploads,
 };
 use build::{BuildKeys, Plan, Recipe};
 use source::{Branch, Fetch};
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use types::{Action, Actor, Commit, Error, GitSource, Limits, Result, Source};
+use types::{Action, Actor, App, Buildable, Commit, Error, GitSource, Limits, Result, Source, UploadId};
 
 /// Somebody waits for the answer.
 const LOOKING: Duration = Duration::from_secs(120);
@@ -22,7 +29,8 @@ const DEPTH: usize = 3;
 /// What was seen.
 #[derive(Debug, Clone)]
 pub struct Inspection {
-    pub commit: Commit,
+    /// `None` of what was uploaded.
+    pub commit: Option<Commit>,
     pub branches: Vec<Branch>,
     /// From the top; `.` first.
     pub folders: Vec<String>,
@@ -53,20 +61,35 @@ impl Sources {
     }
 
     /// Fetches what `wish` names and looks at it; with `app`, by the login that is kept for that. Fails as a deployment would.
-    pub async fn inspect(&self, actor: &Actor, app: Option<&str>, wish: Option<NewSource>) -> Result<Inspection> {
+    /// With `upload`, a draft of the actor's or an upload of the app's, that is looked at instead.
+    pub async fn inspect(&self, actor: &Actor, app: Option<&str>, wish: Option<NewSource>, upload: Option<&str>) -> Result<Inspection> {
         actor.may_somewhere(Action::Configure)?;
         let app = app.map(|app| find_app(&self.ground, actor, Action::Configure, app)).transpose()?;
         let values = app.as_ref().map(|app| stacks::values_of(&self.ground, app)).transpose()?;
-        let old = app.map(|app| app.source);
+        let archive = upload.map(|upload| self.archive(actor, app.as_ref(), upload)).transpose()?;
+        let old = app.as_ref().map(|app| app.source.clone());
         let source = match (wish, old) {
             (Some(wish), old) => new_source(&self.ground, actor, wish, old.as_ref())?,
             (None, Some(old)) => old,
             (None, None) => return Err(Error::invalid("source", "is missing; or name an app")),
         };
-        let Source::Git(git) = source else {
-            return Err(Error::invalid("source", "only a repository can be looked into"));
+        let values = values.unwrap_or_default();
+        let archive = match (&source, archive, app) {
+            (Source::Git(_) | Source::Upload(_), Some(archive), _) => Some(archive),
+            (Source::Upload(own), None, Some(app)) => match &own.newest {
+                Some(newest) => Some(uploads::find(&self.ground, &app, newest).map(|upload| (upload.id, upload.strip_top))?),
+                None => return Err(Error::busy("nothing was uploaded yet")),
+            },
+            (Source::Upload(_), None, None) => return Err(Error::invalid("upload", "is missing")),
+            _ => None,
         };
-        let looking = tokio::time::timeout(LOOKING, self.look(&git, values.unwrap_or_default()));
+        if let Some((id, strip_top)) = archive {
+            return self.look_into_upload(&id, strip_top, source, values).await;
+        }
+        let Source::Git(git) = source else {
+            return Err(Error::invalid("source", "only a repository or an upload can be looked into"));
+        };
+        let looking = tokio::time::timeout(LOOKING, self.look(&git, values));
         looking.await.unwrap_or_else(|_| {
             Err(Error::unavailable(format!(
                 "{} did not answer within {} s",
@@ -76,16 +99,40 @@ impl Sources {
         })
     }
 
+    /// The id of what was uploaded, and whether its one folder is the top.
+    fn archive(&self, actor: &Actor, app: Option<&App>, upload: &str) -> Result<(UploadId, bool)> {
+        let draft = self.ground.drafts.find(actor, upload, self.ground.world.now());
+        match (draft, app, upload.parse()) {
+            (Ok(draft), ..) => Ok((draft.id, draft.strip_top)),
+            (Err(_), Some(app), Ok(id)) => uploads::find(&self.ground, app, &id).map(|upload| (upload.id, upload.strip_top)),
+            (Err(error), ..) => Err(error),
+        }
+    }
+
+    fn look_folder(&self) -> PathBuf {
+        // Begins like what a fetch leaves behind, so that it is swept like that after a crash.
+        let name = format!(".fetch-look-{}", self.ground.world.word(12));
+        self.ground.options.data.join("work").join(name)
+    }
+
+    async fn look_into_upload(
+        &self,
+        id: &UploadId,
+        strip_top: bool,
+        source: Source,
+        values: BTreeMap<String, String>,
+    ) -> Result<Inspection> {
+        let folder = self.look_folder();
+        let _gone = Gone(folder.clone());
+        uploads::unpack_archive(&self.ground, id, strip_top, folder.clone()).await?;
+        let seen = tokio::task::spawn_blocking(move || inspected(&folder, &source, None, Vec::new(), &values)).await;
+        seen.map_err(|error| Error::internal("looking into an upload", error))
+    }
+
     async fn look(&self, git: &GitSource, values: BTreeMap<String, String>) -> Result<Inspection> {
         let login = git_login(&self.ground, git).await?;
         let branches = source::branches(&git.url, &login, git.host_key.as_deref()).await?;
-        // Begins like what a fetch leaves behind, so that it is swept like that after a crash.
-        let folder = self
-            .ground
-            .options
-            .data
-            .join("work")
-            .join(format!(".fetch-look-{}", self.ground.world.word(12)));
+        let folder = self.look_folder();
         let _gone = Gone(folder.clone());
         let cancel = CancellationToken::new();
         let _stop_with_us = cancel.clone().drop_guard();
@@ -100,15 +147,15 @@ impl Sources {
         };
         let (words, _nobody) = mpsc::channel(64);
         let fetched = source::fetch(fetch, words, cancel).await?;
-        let git = git.clone();
-        let commit = fetched.commit;
-        let seen = tokio::task::spawn_blocking(move || inspected(&folder, &git, commit, branches, &values)).await;
+        let source = Source::Git(git.clone());
+        let commit = Some(fetched.commit);
+        let seen = tokio::task::spawn_blocking(move || inspected(&folder, &source, commit, branches, &values)).await;
         seen.map_err(|error| Error::internal("looking into a repository", error))
     }
 }
 
 /// Removes the folder when it goes.
-pub(crate) struct Gone(pub std::path::PathBuf);
+pub(crate) struct Gone(pub PathBuf);
 
 impl Drop for Gone {
     fn drop(&mut self) {
@@ -118,10 +165,17 @@ impl Drop for Gone {
     }
 }
 
-fn inspected(folder: &Path, git: &GitSource, commit: Commit, branches: Vec<Branch>, values: &BTreeMap<String, String>) -> Inspection {
-    let (plan, compose) = match &git.compose {
-        None => (Some(plan(folder, git)), None),
-        Some(stack) => match stacks::read_tree(folder, &git.folder, stack, values) {
+fn inspected(
+    folder: &Path,
+    source: &Source,
+    commit: Option<Commit>,
+    branches: Vec<Branch>,
+    values: &BTreeMap<String, String>,
+) -> Inspection {
+    let (plan, compose) = match (source.buildable(), source.tree_stack()) {
+        (None, _) => (Some(Err("it is not built from source".to_owned())), None),
+        (Some(built), None) => (Some(plan(folder, &built)), None),
+        (Some(built), Some(stack)) => match stacks::read_tree(folder, &built.folder, stack, values) {
             Err(error) => (Some(Err(types::report(&error))), None),
             Ok((path, read)) => {
                 let report = ComposeReport::of(read, stack.setup.main.as_deref(), &Limits::default());
@@ -139,9 +193,9 @@ fn inspected(folder: &Path, git: &GitSource, commit: Commit, branches: Vec<Branc
     }
 }
 
-fn plan(folder: &Path, git: &GitSource) -> Result<PlanView, String> {
+fn plan(folder: &Path, built: &Buildable) -> Result<PlanView, String> {
     let view = || {
-        let plan = Plan::of(folder, &git.buildable(), &BTreeMap::new())?;
+        let plan = Plan::of(folder, built, &BTreeMap::new())?;
         let dockerfile = plan.text(&BuildKeys::default())?;
         Ok(PlanView {
             recipe: plan.recipe,

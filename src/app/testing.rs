@@ -382,6 +382,7 @@ impl Bench {
             forges: Default::default(),
             job_runs: Default::default(),
             registries_asked: Default::default(),
+            drafts: Default::default(),
             quota_gate: Default::default(),
             wakes: Default::default(),
         });

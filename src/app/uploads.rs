@@ -2,6 +2,7 @@
 
 use crate::{
     apps::{find_app, not_trashed},
+    drafts::{self, UploadDraft},
     ground::Ground,
     quotas,
     releases::releases_of,
@@ -51,6 +52,45 @@ impl Uploads {
         body: impl Stream<Item = io::Result<impl AsRef<[u8]>>> + Send,
     ) -> Result<Upload> {
         actor.may_somewhere(Action::Deploy)?;
+        let app = self.receiver(actor, app)?;
+        let room = |bytes| quotas::must_have_room(&self.ground, &app.organization, &app.project, bytes);
+        let draft = self.take_in(strip_top, body, room).await?;
+        let upload = upload_of(actor, &app, draft);
+        self.record(&app, &upload).await?;
+        Ok(upload)
+    }
+
+    /// Takes an archive in that belongs to no app yet, so that it can be looked into first. Who sent it may give it to an
+    /// app within 50 minutes; then it is forgotten.
+    pub async fn draft(
+        &self,
+        actor: &Actor,
+        strip_top: bool,
+        body: impl Stream<Item = io::Result<impl AsRef<[u8]>>> + Send,
+    ) -> Result<UploadDraft> {
+        actor.may_somewhere(Action::Deploy)?;
+        let (drafts, now) = (&self.ground.drafts, || self.ground.world.now());
+        let draft = self.take_in(strip_top, body, |bytes| drafts.must_have_room(now(), bytes)).await?;
+        for old in drafts.insert(actor, draft.clone()) {
+            remove_file(&self.ground, &old).await;
+        }
+        Ok(draft)
+    }
+
+    /// Gives the app what was uploaded as a draft, as if it had been sent to it now.
+    pub async fn take(&self, actor: &Actor, app: &str, draft: &str) -> Result<Upload> {
+        actor.may_somewhere(Action::Deploy)?;
+        let app = self.receiver(actor, app)?;
+        let now = self.ground.world.now();
+        let found = self.ground.drafts.find(actor, draft, now)?;
+        quotas::must_have_room(&self.ground, &app.organization, &app.project, found.bytes)?;
+        let upload = upload_of(actor, &app, self.ground.drafts.take(actor, draft, now)?);
+        self.record(&app, &upload).await?;
+        Ok(upload)
+    }
+
+    /// The app, if something may be uploaded for it.
+    fn receiver(&self, actor: &Actor, app: &str) -> Result<App> {
         let app = find_app(&self.ground, actor, Action::Deploy, app)?;
         not_trashed(&app)?;
         match app.source {
@@ -64,29 +104,36 @@ impl Uploads {
                 )));
             }
         }
-        quotas::must_have_room(&self.ground, &app.organization, &app.project, 0)?;
+        Ok(app)
+    }
+
+    /// Writes what comes to disk and looks through it. `room` says whether there is some for so many bytes.
+    async fn take_in(
+        &self,
+        strip_top: bool,
+        body: impl Stream<Item = io::Result<impl AsRef<[u8]>>> + Send,
+        room: impl Fn(u64) -> Result<()>,
+    ) -> Result<UploadDraft> {
+        room(0)?;
         let id: UploadId = self.ground.world.id();
         let _gone = Gone(partial(&self.ground, &id));
         let (digest, bytes) = self.keep(&id, body).await?;
-        quotas::must_have_room(&self.ground, &app.organization, &app.project, bytes)?;
+        room(bytes)?;
         let found = self.look_through(&id, strip_top).await?;
-        let upload = Upload {
-            id: id.clone(),
-            organization: app.organization.clone(),
-            app: app.id.clone(),
+        tokio::fs::rename(partial(&self.ground, &id), place(&self.ground, &id))
+            .await
+            .doing("keeping an upload")?;
+        let at = self.ground.world.now();
+        Ok(UploadDraft {
+            id,
             digest,
             bytes,
             files: found.files,
             unpacked_bytes: found.bytes,
             strip_top,
-            at: self.ground.world.now(),
-            by: actor.who.to_string(),
-        };
-        tokio::fs::rename(partial(&self.ground, &id), place(&self.ground, &id))
-            .await
-            .doing("keeping an upload")?;
-        self.record(&app, &upload).await?;
-        Ok(upload)
+            at,
+            expires_at: at.plus(drafts::KEPT),
+        })
     }
 
     async fn record(&self, app: &App, upload: &Upload) -> Result<()> {
@@ -141,6 +188,21 @@ impl Uploads {
     }
 }
 
+fn upload_of(actor: &Actor, app: &App, draft: UploadDraft) -> Upload {
+    Upload {
+        id: draft.id,
+        organization: app.organization.clone(),
+        app: app.id.clone(),
+        digest: draft.digest,
+        bytes: draft.bytes,
+        files: draft.files,
+        unpacked_bytes: draft.unpacked_bytes,
+        strip_top: draft.strip_top,
+        at: draft.at,
+        by: actor.who.to_string(),
+    }
+}
+
 /// Removes the file or folder when it goes.
 struct Gone(PathBuf);
 
@@ -177,8 +239,12 @@ pub(crate) fn find(ground: &Ground, app: &App, id: &UploadId) -> Result<Upload> 
 
 /// Unpacks it into a folder that becomes its content.
 pub(crate) async fn unpack(ground: &Ground, upload: &Upload, into: PathBuf) -> Result<()> {
+    unpack_archive(ground, &upload.id, upload.strip_top, into).await
+}
+
+pub(crate) async fn unpack_archive(ground: &Ground, id: &UploadId, strip_top: bool, into: PathBuf) -> Result<()> {
     let _ = tokio::fs::remove_dir_all(&into).await;
-    let (archive, strip_top) = (place(ground, &upload.id), upload.strip_top);
+    let archive = place(ground, id);
     if !archive.is_file() {
         return Err(Error::busy("what was uploaded is gone; upload it again"));
     }

@@ -20,7 +20,7 @@ use args::{ComposeArgs, GitArgs, RunArgs, SourceArgs};
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{AppCreate, DeletePlan, DeployLockCreate, DeploymentCreate, Service, SourceInput, SourceKind},
+    types::{AppCreate, DeletePlan, DeployLockCreate, DeploymentCreate, Service, SourceInput, SourceKind, UploadTake},
 };
 use serde_json::{Map, Value, json};
 use show::{list, public_key, show};
@@ -57,7 +57,7 @@ pub enum Command {
     Lock(Lock),
     /// Let deployments happen again
     Unlock(Named),
-    /// Look into a repository: how it would be built, its branches and folders
+    /// Look into a repository or a folder: how it would be built, its branches and folders
     Inspect(sources::Inspect),
     /// List the uploads of an app that are kept
     Uploads(Named),
@@ -420,9 +420,16 @@ async fn create(context: &Context, args: Create) -> Result {
         deploy: args.no_deploy.then_some(false),
     };
     let client = context.panel()?;
+    let draft = match &from {
+        Some(from) => Some(uploads::send_draft(context, &client, from).await?.value.id),
+        None => None,
+    };
+    if let (Some(draft), false) = (&draft, args.no_deploy) {
+        sources::show_plan(context, &client, draft, &body.source).await?;
+    }
     let app = client.ask(client.app_create(&body)).await?;
-    if let Some(from) = from {
-        let upload = uploads::send(context, &client, &app.value.id, &from).await?;
+    if let Some(draft) = draft {
+        let upload = client.ask(client.upload_take(&app.value.id, &UploadTake { upload: draft })).await?;
         if args.no_deploy {
             return context.out.answer(&app.json, || {
                 format!("{} is made; deploy it: serverkit deploy {}", app.value.name, app.value.name)

@@ -5,11 +5,18 @@ use crate::{
     commands::Context,
     failure::{Failure, Result},
     output::Facts,
+    uploads,
 };
 use clap::Args;
-use client::types::{BuildInput, ComposeNotice, Inspection, Preset, SourceInput, SourceInspect, SourceKind};
+use client::{
+    Client,
+    types::{BuildInput, ComposeNotice, Inspection, Preset, SourceInput, SourceInspect, SourceKind},
+};
 use serde_json::Value;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// How to build what has no Dockerfile. What is left out is found out from the repository.
 #[derive(Debug, Args)]
@@ -98,7 +105,11 @@ impl BuildArgs {
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// Name or id of an app, or the address of a repository
-    what: String,
+    #[arg(required_unless_present = "from")]
+    what: Option<String>,
+    /// Look into a folder or an archive of this machine, which is uploaded for that; with an app as that would build it
+    #[arg(long, value_name = "PATH", conflicts_with = "branch")]
+    from: Option<PathBuf>,
     /// The branch to look at; without it the app's, or the default one
     #[arg(long, short = 'b')]
     branch: Option<String>,
@@ -115,19 +126,37 @@ pub struct Inspect {
 
 pub async fn inspect(context: &Context, args: Inspect) -> Result {
     let client = context.panel()?;
-    let is_address = args.what.contains([':', '/']);
+    let body = match &args.from {
+        Some(from) => in_upload(context, &client, &args, from).await?,
+        None => in_repository(&client, &args).await?,
+    };
+    let answer = client.ask(client.source_inspect(&body)).await?;
+    let seen = &answer.value;
+    if let (true, Some(plan), false) = (args.dockerfile, &seen.plan, context.out.json) {
+        return context.out.line(plan.dockerfile.trim_end());
+    }
+    context.out.answer(&answer.json, || words(context, seen))
+}
+
+async fn in_repository(client: &Client, args: &Inspect) -> Result<SourceInspect> {
+    let what = args.what.clone().unwrap_or_default();
+    let is_address = what.contains([':', '/']);
     let is_own = args.branch.is_none() && args.folder.is_none() && args.compose_file.is_none();
     let source = (is_address || !is_own).then(|| SourceInput {
-        url: Some(args.what.clone()),
+        url: Some(what.clone()),
         branch: args.branch.clone(),
         folder: args.folder.clone(),
         compose_file: args.compose_file.clone(),
         ..apps::nothing(SourceKind::Git)
     });
-    let mut body = SourceInspect { app: None, source };
+    let mut body = SourceInspect {
+        app: None,
+        source,
+        upload: None,
+    };
     if !is_address {
         if let Some(source) = &mut body.source {
-            let app = client.ask(client.app_show(&args.what)).await?;
+            let app = client.ask(client.app_show(&what)).await?;
             let own = &app.json["source"];
             let text = |key: &str| own[key].as_str().map(str::to_owned);
             source.forge = text("forge");
@@ -137,24 +166,50 @@ pub async fn inspect(context: &Context, args: Inspect) -> Result {
                 source.compose_file = Some(own["services"]["compose_file"].as_str().unwrap_or_default().to_owned());
             }
         }
-        body.app = Some(args.what.clone());
+        body.app = Some(what);
     }
+    Ok(body)
+}
+
+/// Uploads it to be looked at. An app's own settings hold where no flag says otherwise.
+async fn in_upload(context: &Context, client: &Client, args: &Inspect, from: &Path) -> Result<SourceInspect> {
+    let draft = uploads::send_draft(context, client, from).await?;
+    let is_own = args.what.is_some() && args.folder.is_none() && args.compose_file.is_none();
+    let source = (!is_own).then(|| SourceInput {
+        folder: args.folder.clone(),
+        compose_file: args.compose_file.clone(),
+        ..apps::nothing(SourceKind::Upload)
+    });
+    Ok(SourceInspect {
+        app: args.what.clone(),
+        source,
+        upload: Some(draft.value.id),
+    })
+}
+
+/// Tells on the way how what was uploaded would be built. Fails when it could not be.
+pub async fn show_plan(context: &Context, client: &Client, draft: &str, source: &SourceInput) -> Result {
+    let body = SourceInspect {
+        app: None,
+        source: Some(source.clone()),
+        upload: Some(draft.to_owned()),
+    };
     let answer = client.ask(client.source_inspect(&body)).await?;
-    let seen = &answer.value;
-    if let (true, Some(plan), false) = (args.dockerfile, &seen.plan, context.out.json) {
-        return context.out.line(plan.dockerfile.trim_end());
+    if let Some(problem) = &answer.value.problem {
+        return Err(Failure::failed(format!("it could not be built, so nothing is made: {problem}"))
+            .hint("see: serverkit app inspect --from PATH; --folder, --preset and the other flags say how to build it"));
     }
-    context.out.answer(&answer.json, || words(context, seen))
+    context.out.note(words(context, &answer.value));
+    Ok(())
 }
 
 fn words(context: &Context, seen: &Inspection) -> String {
     let mut facts = Facts::new();
-    facts.add(
-        "Commit",
-        format!("{} {}", &seen.commit.id[..seen.commit.id.len().min(10)], seen.commit.subject),
-    );
-    let branches: Vec<&str> = seen.branches.iter().map(|branch| branch.name.as_str()).collect();
-    facts.add("Branches", branches.join(", "));
+    if let Some(commit) = &seen.commit {
+        facts.add("Commit", format!("{} {}", &commit.id[..commit.id.len().min(10)], commit.subject));
+        let branches: Vec<&str> = seen.branches.iter().map(|branch| branch.name.as_str()).collect();
+        facts.add("Branches", branches.join(", "));
+    }
     facts.maybe("Problem", seen.problem.clone());
     if !seen.compose_files.is_empty() {
         facts.add("Compose files", seen.compose_files.join(", "));

@@ -6,7 +6,10 @@ use crate::{
     lists,
     output::{Table, bytes, when},
 };
-use client::{Answer, Client, types::Upload};
+use client::{
+    Answer, Client,
+    types::{Upload, UploadDraft},
+};
 use futures::StreamExt;
 use std::{
     io::{self, Write},
@@ -16,29 +19,47 @@ use tokio::io::DuplexStream;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 use types::{Clock, SystemClock};
 
+type Sent<T> = std::result::Result<Answer<T>, client::Failure>;
+
 /// Between packing and sending.
 const AHEAD: usize = 1 << 20;
 
 /// Sends a folder or an archive to an app; what `.gitignore` and `.dockerignore` name stays here.
 pub async fn send(context: &Context, client: &Client, app: &str, from: &Path) -> Result<Answer<Upload>> {
-    let facts = std::fs::metadata(from).map_err(|error| Failure::usage(format!("cannot read {}: {error}", from.display())))?;
-    let upload = if facts.is_dir() {
-        folder(client, app, from.to_owned()).await?
-    } else {
-        let file = tokio::fs::File::open(from)
-            .await
-            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", from.display())))?;
-        let body = reqwest::Body::wrap_stream(ReaderStream::with_capacity(file, 64 << 10));
-        client.ask(client.upload_create(app, Some(true), body)).await?
-    };
-    let Upload { files, bytes: size, .. } = &upload.value;
-    context
-        .out
-        .note(format!("uploaded {} ({files} files, {})", from.display(), bytes(*size)));
+    let to_app = async |strip_top, body| client.ask(client.upload_create(app, Some(strip_top), body)).await;
+    let upload = stream(from, to_app).await?;
+    tell(context, from, upload.value.files, upload.value.bytes);
     Ok(upload)
 }
 
-async fn folder(client: &Client, app: &str, from: PathBuf) -> Result<Answer<Upload>> {
+/// The same for no app yet, so that it can be looked at first.
+pub async fn send_draft(context: &Context, client: &Client, from: &Path) -> Result<Answer<UploadDraft>> {
+    let to_nobody = async |strip_top, body| client.ask(client.upload_draft(Some(strip_top), body)).await;
+    let draft = stream(from, to_nobody).await?;
+    tell(context, from, draft.value.files, draft.value.bytes);
+    Ok(draft)
+}
+
+fn tell(context: &Context, from: &Path, files: u64, size: u64) {
+    context
+        .out
+        .note(format!("uploaded {} ({files} files, {})", from.display(), bytes(size)));
+}
+
+/// `send` is told whether the one folder at the top is the top, and what to send.
+async fn stream<T>(from: &Path, send: impl AsyncFnOnce(bool, reqwest::Body) -> Sent<T>) -> Result<Answer<T>> {
+    let facts = std::fs::metadata(from).map_err(|error| Failure::usage(format!("cannot read {}: {error}", from.display())))?;
+    if facts.is_dir() {
+        return folder(from.to_owned(), send).await;
+    }
+    let file = tokio::fs::File::open(from)
+        .await
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", from.display())))?;
+    let body = reqwest::Body::wrap_stream(ReaderStream::with_capacity(file, 64 << 10));
+    Ok(send(true, body).await?)
+}
+
+async fn folder<T>(from: PathBuf, send: impl AsyncFnOnce(bool, reqwest::Body) -> Sent<T>) -> Result<Answer<T>> {
     let (reader, writer) = tokio::io::duplex(AHEAD);
     let (told, whole) = tokio::sync::oneshot::channel();
     let packing = tokio::task::spawn_blocking(move || {
@@ -52,7 +73,7 @@ async fn folder(client: &Client, app: &str, from: PathBuf) -> Result<Answer<Uplo
         _ => Some(Err(io::Error::other("the folder could not be packed"))),
     });
     let body = reqwest::Body::wrap_stream(ReaderStream::with_capacity(reader, 64 << 10).chain(verdict.boxed()));
-    let sent = client.ask(client.upload_create(app, Some(false), body)).await;
+    let sent = send(false, body).await;
     match packing.await.map_err(|error| Failure::failed(format!("packing failed: {error}")))? {
         // A panel that refuses reads no further, and says itself why.
         Err(types::Error::Internal { .. }) if sent.is_err() => Ok(sent?),

@@ -267,6 +267,8 @@ export const api = {
   catalogInstall: (/** @type {string} */ name, /** @type {S<'CatalogInstall'>} */ body) => /** @type {Promise<S<'App'>>} */ (post(`/catalog/${enc(name)}/install`, body)),
 
   uploadCreate: (/** @type {string} */ app, /** @type {import('./parcel.js').Parcel} */ parcel) => /** @type {Promise<S<'Upload'>>} */ (call('PUT', `/apps/${enc(app)}/upload`, { query: { strip_top: parcel.strip || null }, raw: parcel.body })),
+  uploadDraft: (/** @type {import('./parcel.js').Parcel} */ parcel) => /** @type {Promise<S<'UploadDraft'>>} */ (call('PUT', '/sources/upload', { query: { strip_top: parcel.strip || null }, raw: parcel.body })),
+  uploadTake: (/** @type {string} */ app, /** @type {string} */ upload) => /** @type {Promise<S<'Upload'>>} */ (post(`/apps/${enc(app)}/uploads`, { upload })),
   uploadList: (/** @type {string} */ app) => /** @type {Promise<S<'Upload'>[]>} */ (all(`/apps/${enc(app)}/uploads`)),
   deploymentCreate: (/** @type {string} */ app, /** @type {{ reference?: string, upload?: string, image?: string, anyway?: string }} */ body = {}) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/deployments`, body)),
   deploymentList: (/** @type {string} */ app) => /** @type {Promise<Page<S<'Deployment'>>>} */ (get(`/apps/${enc(app)}/deployments`)),

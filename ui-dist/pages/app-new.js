@@ -14,7 +14,7 @@ import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValu
 import { DomainCheck } from '../parts/domains.js';
 import { ComposeField, useCompose } from '../parts/compose.js';
 import { Copy } from '../parts/copy.js';
-import { Drop } from '../parts/drop.js';
+import { Drop, useDraft } from '../parts/drop.js';
 import { Act } from '../parts/act.js';
 import { may } from '../lib/rights.js';
 import { forges } from '../lib/forges.js';
@@ -29,7 +29,7 @@ export default function AppNewPage() {
   const named = useRef(false);
   const addressed = useRef(false);
   const [made, setMade] = useState(/** @type {import('../lib/api.js').S<'App'> | null} */ (null));
-  const [parcel, setParcel] = useState(/** @type {import('../lib/parcel.js').Parcel | null} */ (null));
+  const dropped = useDraft();
   const form = useForm({ ...sourceValues(null), ...runValues(null), name: '', host: '', place: '', env: '' });
   const v = form.values.value;
   const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
@@ -38,7 +38,7 @@ export default function AppNewPage() {
   const base = settings?.apps_domain;
 
   // The name follows the source, and the domain the name, until they are typed.
-  const source = kind === 'git' ? v.url : kind === 'image' ? v.reference : kind === 'upload' ? parcel?.label.replace(/\.(tar|tgz|zip|tzst).*$/i, '') ?? '' : v.compose;
+  const source = kind === 'git' ? v.url : kind === 'image' ? v.reference : kind === 'upload' ? dropped.parcel?.label.replace(/\.(tar|tgz|zip|tzst).*$/i, '') ?? '' : v.compose;
   const compose = useCompose(kind === 'compose' ? v.compose : '');
   useEffect(() => { if (!named.current && kind !== 'compose') form.set('name')(nameFrom(source)); }, [source, kind]);
   useEffect(() => { if (!addressed.current) form.set('host')(base && v.name ? `${v.name}.${base}` : ''); }, [v.name, base]);
@@ -56,8 +56,8 @@ export default function AppNewPage() {
         variables: parseEnv(v.env).pairs.map((pair) => ({ ...pair, secret: looksSecret(pair.key) })), deploy: !wait,
       });
       putApp(app);
-      if (kind === 'upload' && parcel) {
-        const upload = await sent(app, parcel);
+      if (kind === 'upload') {
+        const upload = await given(app, dropped.give);
         putDeployment(await api.deploymentCreate(app.id, { upload: upload.id }));
       }
       // The webhook is made at the forge too; if it cannot be, the app's page says so and has the button.
@@ -71,8 +71,8 @@ export default function AppNewPage() {
   return html`<div class="page">${h(PageHead, { title: 'New app' })}
     <div class="new-grid"><form class="stack" onSubmit=${submit}>
       <div class="pick" role="radiogroup" aria-label="Where it comes from">
-        ${[/** @type {const} */ (['git', 'Git repository', 'Built here, with or without a Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is']), /** @type {const} */ (['compose', 'Compose file', 'Several services together']), /** @type {const} */ (['upload', 'Upload', 'A folder or an archive of yours'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${icon({ git: 'git-branch', image: 'box', compose: 'layers', upload: 'upload' }[id])}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
-      ${h(Panel, {}, html`<div class="stack">${kind === 'compose' ? h(ComposeField, { value: v.compose, set: form.set('compose'), state: compose, error: form.error('compose', 'source.compose', 'source') }) : html`${kind === 'upload' ? h(Drop, { value: parcel, set: setParcel }) : null}${h(SourceFields, { form, kind })}`}</div>`)}
+        ${[/** @type {const} */ (['git', 'Git repository', 'Built from its Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is']), /** @type {const} */ (['compose', 'Compose file', 'Several services together']), /** @type {const} */ (['upload', 'Upload', 'A folder or an archive of yours'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${icon({ git: 'git-branch', image: 'box', compose: 'layers', upload: 'upload' }[id])}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
+      ${h(Panel, {}, html`<div class="stack">${kind === 'compose' ? h(ComposeField, { value: v.compose, set: form.set('compose'), state: compose, error: form.error('compose', 'source.compose', 'source') }) : html`${kind === 'upload' ? h(Drop, { value: dropped.parcel, set: dropped.set, error: dropped.error, sending: dropped.sending }) : null}${h(SourceFields, { form, kind, upload: kind === 'upload' ? dropped.draft?.id : undefined })}`}</div>`)}
       ${h(Panel, {}, html`<div class="stack">
         <div class="form-row">${h(TextField, { label: 'Name', value: v.name, set: (value) => { named.current = true; form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
         ${places.length > 1 ? h(SelectField, { label: 'Project', value: place, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}</div>
@@ -83,16 +83,16 @@ export default function AppNewPage() {
         <details class="more"><summary>${icon('chevron-right', 'icon-small')}Health check</summary><div class="stack">${h(HealthFields, { form })}</div></details>
         <details class="more"><summary>${icon('chevron-right', 'icon-small')}Limits and command</summary><div class="stack">${h(LimitFields, { form, project: place.split('/')[0] || projects?.[0]?.id })}${h(TextField, { label: 'Command', value: v.command, set: form.set('command'), mono: true, optional: true, placeholder: 'the image’s own', error: form.error('command') })}</div></details></div>`)}
       ${h(FormProblem, { text: form.general(FORM_FIELDS) })}
-      <div class="form-foot">${h(Submit, { form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() || Boolean(compose.report?.problems.length) })}<a class="btn" href="/apps">Cancel</a></div>
+      <div class="form-foot">${h(Submit, { form, label: v.deploy_key && kind === 'git' ? 'Create and show the key' : 'Create and deploy', icon: 'rocket', disabled: !source.trim() || !v.name.trim() || (kind === 'upload' && !dropped.draft) || Boolean(compose.report?.problems.length) })}<a class="btn" href="/apps">Cancel</a></div>
     </form>
     <aside class="stack hide-phone" aria-label="What happens next">${h(Panel, { title: 'What happens next' }, html`<ol class="steps-list">
       ${kind === 'git' ? html`<li><span><b>Fetch</b>${v.forge ? 'The branch is cloned with the connection’s token, and a webhook is made so that pushes deploy.' : 'The branch is cloned; nothing else of your forge is touched.'}</span></li><li><span><b>Build</b>The Dockerfile is built with limits of its own, so that running apps keep their speed.</span></li>` : kind === 'upload' ? html`<li><span><b>Upload</b>The files are packed in your browser, without what .gitignore names, and kept with the release.</span></li><li><span><b>Build</b>By the Dockerfile, or by what the files look like.</span></li>` : html`<li><span><b>Pull</b>The image is brought here.</span></li>`}
       <li><span><b>Check</b>The new container must pass its health check.</span></li><li><span><b>Live</b>Traffic moves over without a dropped request, over HTTPS.</span></li></ol>`)}</aside></div></div>`;
 }
 
-/** Uploads for an app that was just made; when that is refused, the app goes again, so that the form can be sent anew. @param {import('../lib/api.js').S<'App'>} app @param {import('../lib/parcel.js').Parcel} parcel */
-async function sent(app, parcel) {
-  try { return await api.uploadCreate(app.id, parcel); } catch (failure) {
+/** Gives what was uploaded to an app that was just made; when that is refused, the app goes again, so that the form can be sent anew. @param {import('../lib/api.js').S<'App'>} app @param {ReturnType<typeof useDraft>['give']} give */
+async function given(app, give) {
+  try { return await give(app.id); } catch (failure) {
     await api.appDelete(app.id).catch(() => null);
     apps.value = apps.value?.filter((other) => other.id !== app.id);
     throw failure;

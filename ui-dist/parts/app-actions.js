@@ -5,7 +5,10 @@ import { navigate } from '../lib/router.js';
 import { apps, putApp, putDeployment } from '../lib/live.js';
 import { plural } from '../lib/format.js';
 import { confirm, showDialog, DialogHead } from './dialog.js';
-import { Drop } from './drop.js';
+import { has } from '../lib/rights.js';
+import { Drop, useDraft } from './drop.js';
+import { FORM_FIELDS, SourceFields, sourceInput, sourceValues } from './app-form.js';
+import { LookInside } from './look-inside.js';
 import { useForm, TextField, FormProblem, Submit } from './field.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -38,23 +41,27 @@ function TagForm({ app, close }) {
 }
 
 /** @param {App} app */
-export const deployUpload = (app) => showDialog(`Deploy ${app.name}`, (close) => h(UploadForm, { app, close }));
+export const deployUpload = (app) => showDialog(`Deploy ${app.name}`, (close) => h(UploadForm, { app, close }), { wide: true });
 
-/** @param {{ app: App, close: () => void }} props */
+/** How it would be built is shown first; of an app that is made of uploads it can be changed too. @param {{ app: App, close: () => void }} props */
 function UploadForm({ app, close }) {
-  const form = useForm({});
-  const [parcel, setParcel] = useState(/** @type {import('../lib/parcel.js').Parcel | null} */ (null));
+  const form = useForm(sourceValues(app));
+  const dropped = useDraft();
+  const own = app.source.kind === 'upload' && has('configure');
   const deploy = async () => {
-    if (!parcel) return;
-    const upload = await api.uploadCreate(app.id, parcel);
+    const source = sourceInput('upload', form.values.value);
+    if (own && JSON.stringify(source) !== JSON.stringify(sourceInput('upload', sourceValues(app)))) putApp(await api.appUpdate(app.id, { source }));
+    const upload = await dropped.give(app.id);
     const made = await api.deploymentCreate(app.id, { upload: upload.id });
     putDeployment(made); close(); navigate(`/deployments/${made.id}`);
   };
+  const upload = dropped.draft?.id;
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(deploy); }}>
     ${h(DialogHead, { title: `Deploy ${app.name} from an upload`, note: app.source.kind === 'git' ? 'This deployment only; the next one builds the repository again.' : 'It is kept with its release.', close })}
-    ${h(Drop, { value: parcel, set: setParcel, error: form.error('archive') })}
-    ${h(FormProblem, { text: form.error('archive') ? null : form.general([]) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Upload and deploy', icon: 'rocket', disabled: !parcel })}</footer></form>`;
+    ${h(Drop, { value: dropped.parcel, set: dropped.set, error: dropped.error || form.error('archive'), sending: dropped.sending })}
+    ${!upload ? null : own ? h(SourceFields, { form, kind: 'upload', app: app.id, upload }) : h(LookInside, { app: app.id, upload })}
+    ${h(FormProblem, { text: form.error('archive') ? null : form.general(FORM_FIELDS) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Deploy', icon: 'rocket', disabled: !dropped.draft })}</footer></form>`;
 }
 
 /** Whether the app's deployments are locked now. @param {App} app */

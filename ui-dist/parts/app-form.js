@@ -1,11 +1,9 @@
 // The fields of an app that are in the wizard and in its settings.
-import { html, h, icon, useEffect, useState } from '../lib/html.js';
-import { api } from '../lib/api.js';
+import { html, h, icon } from '../lib/html.js';
 import { bytes, parseBytes } from '../lib/format.js';
 import { joinWords, splitWords } from '../lib/words.js';
 import { FieldWrong, TextField, SelectField, Switch } from './field.js';
-import { Act } from './act.js';
-import { Facts } from './facts.js';
+import { LookInside } from './look-inside.js';
 import { QuotaRoom } from './quota.js';
 import { RepositoryPick, useForges } from './repository.js';
 
@@ -80,8 +78,8 @@ export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 
-/** @param {{ form: Form, kind: 'git' | 'image' | 'upload', has_password?: boolean, app?: string }} props */
-export function SourceFields({ form, kind, has_password, app }) {
+/** @param {{ form: Form, kind: 'git' | 'image' | 'upload', has_password?: boolean, app?: string, upload?: string }} props `upload`: what was sent to be looked at */
+export function SourceFields({ form, kind, has_password, app, upload }) {
   const v = /** @type {SourceValues} */ (form.values.value);
   const forges = useForges();
   if (kind === 'image') return html`${h(TextField, { label: 'Image', value: v.reference, set: form.set('reference'), mono: true, required: true, placeholder: 'ghcr.io/you/app:1.2', error: form.error('reference', 'source.reference', 'source', 'image'), hint: 'With its tag or digest. It is pulled at each deployment.' })}`;
@@ -93,7 +91,8 @@ export function SourceFields({ form, kind, has_password, app }) {
       ${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder') })}</div>
     <div class="form-row">${h(TextField, { label: 'Main service', value: v.main_service, set: form.set('main_service'), mono: true, optional: true, placeholder: 'the first with a port', error: form.error('main_service'), hint: 'Domains lead to it.' })}
       ${h(TextField, { label: 'Profiles', value: v.profiles, set: form.set('profiles'), mono: true, optional: true, error: form.error('profiles') })}</div>` : null;
-  if (kind === 'upload') return v.several ? html`${made}${services}` : html`${made}${dockerfile}<details class="more" open=${Boolean(v.folder || v.target)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">${place}${h(BuildFields, { form })}</div></details>`;
+  const inside = h(LookInside, { key: v.forge, form, source: sourceInput(kind, v), app, upload });
+  if (kind === 'upload') return html`${made}${v.several ? services : html`${dockerfile}<details class="more" open=${Boolean(v.folder || v.target || v.dockerfile_text)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">${place}${h(BuildFields, { form })}</div></details>`}${upload || app ? inside : null}`;
   const ssh = !v.forge && /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());
   const where = forges.length || v.forge ? h(SelectField, { label: 'Where it is', value: v.forge, set: (forge) => { form.set('forge')(forge); form.set('repository')(''); form.set('url')(''); form.set('branch')(''); }, options: [...forges.map((one) => ({ value: one.id, label: `${one.name} (${one.url.replace(/^https?:\/\//, '')}${one.owner ? `/${one.owner}` : ''})` })), ...(v.forge && !forges.some((one) => one.id === v.forge) ? [{ value: v.forge, label: 'a connected forge' }] : []), { value: '', label: 'At an address' }], error: form.error('forge', 'source.forge') }) : null;
   return html`${where}
@@ -111,7 +110,7 @@ export function SourceFields({ form, kind, has_password, app }) {
       ${v.several ? null : place}
       ${h(Switch, { label: 'Fetch submodules', on: v.submodules, set: form.set('submodules') })}
       ${v.several ? null : h(BuildFields, { form })}</div></details>
-    ${h(LookInside, { key: v.forge, form, app })}`;
+    ${inside}`;
 }
 
 const PRESETS = [['', 'Find out'], ['dockerfile', 'Dockerfile'], ['static', 'Static site'], ['node', 'Node'], ['python', 'Python'], ['php', 'PHP'], ['ruby', 'Ruby'], ['go', 'Go'], ['rust', 'Rust'], ['java', 'Java'], ['dotnet', '.NET'], ['nixpacks', 'Nixpacks'], ['buildpacks', 'Cloud Native Buildpacks']].map(([value, label]) => ({ value, label }));
@@ -125,56 +124,6 @@ function BuildFields({ form }) {
     ${packs ? field('start_command', 'Start', 'web', 'One of the processes that the buildpacks make, or a command. Buildpacks are told by variables of the build, such as BP_NODE_VERSION.') : v.preset === 'dockerfile' ? null : html`${field('install', 'Install command', 'found out', `${NONE} for none.`)}${field('build', 'Build command', 'found out')}${field('start_command', 'Start command', 'found out', 'It gets PORT.')}
     <div class="form-row">${field('output', 'Folder to serve', 'found out', 'Of a static site or PHP.')}${field('packages', v.preset === 'php' ? 'Extensions' : 'Packages', v.preset === 'php' ? 'gd intl' : 'ffmpeg', v.preset === 'php' ? '' : 'Of Debian.')}</div>`}
     ${v.dockerfile_text ? h(TextField, { label: 'Own Dockerfile', value: v.dockerfile_text, set: form.set('dockerfile_text'), mono: true, rows: 14, hint: 'Used in place of what the repository has. Empty: found out again.', error: form.error('dockerfile_text', 'source.build.dockerfile_text') }) : null}`;
-}
-
-/** @typedef {import('../lib/api.js').S<'Inspection'>} Inspection */
-
-/** What its Compose file comes to. @param {{ services: import('../lib/api.js').S<'InspectedServices'> }} props */
-function Inspected({ services: { compose_file: file, report } }) {
-  const said = (/** @type {{ line: number, what: string }} */ one) => `${one.line ? `Line ${one.line}: ` : ''}${one.what}`;
-  return html`<p><b class="strong">${report.problems.length ? 'Cannot be deployed' : report.services.length === 1 ? 'One service' : `${report.services.length} services`}</b> <span class="dim">of ${file}</span></p>
-    ${report.problems.map((one) => html`<p class="notice bad">${icon('circle-alert')}<span class="any">${said(one)}</span></p>`)}
-    ${report.services.length ? h(Facts, { items: report.services.map((one) => /** @type {[string, any]} */ ([one.main ? `${one.name} (main)` : one.name, one.image ? html`<code class="any">${one.image}</code>` : 'built from the source'])) }) : null}
-    ${report.rights.map((one) => html`<p class="notice warn">${icon('shield-alert')}<span class="any">${one.service} ${one.what}: an administrator has to allow it</span></p>`)}
-    ${report.hints.map((one) => html`<p class="notice">${icon('info')}<span class="any">${said(one)}</span></p>`)}`;
-}
-
-/** Shows how the repository would be built, before anything is saved. @param {{ form: Form, app?: string }} props */
-function LookInside({ form, app }) {
-  const [seen, setSeen] = useState(/** @type {Inspection | null} */ (null));
-  const v = /** @type {SourceValues} */ (form.values.value);
-  const key = JSON.stringify(sourceInput('git', v));
-  const [of, setOf] = useState('');
-  const [looking, setLooking] = useState(false);
-  const look = async () => { setSeen(await api.sourceInspect({ source: sourceInput('git', v), app })); setOf(key); };
-  // What was picked at a forge is looked into by itself; a failure is told by the button.
-  useEffect(() => {
-    if (app || !v.forge || !v.repository) return;
-    setLooking(true);
-    look().catch(() => null).finally(() => setLooking(false));
-  }, [v.forge, v.repository, v.branch]);
-  const plan = of === key ? seen?.plan : null;
-  const problem = of === key ? seen?.problem : null;
-  const services = of === key ? seen?.services : null;
-  const front = v.folder.trim() && v.folder.trim() !== '.' ? `${v.folder.trim().replace(/^\.\/|\/$/g, '')}/` : '';
-  /** A file of another folder takes the folder with it. @param {string} path */
-  const take = (path) => {
-    form.set('several')(true);
-    if (path.startsWith(front)) { form.set('compose_file')(path.slice(front.length)); return; }
-    form.set('folder')(path.split('/').slice(0, -1).join('/'));
-    form.set('compose_file')(path.split('/').at(-1));
-  };
-  const code = (/** @type {string} */ label, /** @type {string | null | undefined} */ text) => /** @type {[string, any] | null} */ (text ? [label, html`<code class="any">${text}</code>`] : null);
-  return html`<div class="stack"><div class="row">${h(Act, { label: 'Look inside', icon: 'search', small: true, disabled: !v.url.trim() && !v.repository, run: look })}<span class="hint" role="status">${looking ? 'Looking inside…' : 'Shows how it would be built, with its branches and folders.'}</span></div>
-    ${problem ? html`<p class="notice warn">${icon('triangle-alert')}<span class="any">${problem}</span></p>` : null}
-    ${seen ? html`<div class="inside stack">
-      ${services ? h(Inspected, { services }) : null}
-      ${!v.several && !app && seen.compose_files.length ? html`<div class="row">${seen.compose_files.slice(0, 6).map((path) => html`<button type="button" class="btn small" onClick=${() => take(path)}>${icon('layers')}Use ${path}</button>`)}<span class="hint">Its services, in place of one container.</span></div>` : null}
-      ${plan ? html`<p><b class="strong">${plan.framework}${plan.version ? ` ${plan.version}` : ''}</b> <span class="dim">${plan.why}</span></p>${h(Facts, { items: [code('Install', plan.install), code('Build', plan.build), code('Start', plan.start), code('Serves', plan.output), plan.packages.length ? code('Packages', plan.packages.join(' ')) : null, plan.builder ? code('Builder', plan.builder) : null, plan.port ? ['Port', String(plan.port)] : null] })}` : null}
-      <div class="form-row">${h(SelectField, { label: 'Branch in the repository', value: v.branch, set: form.set('branch'), options: [{ value: '', label: 'the default branch' }, ...seen.branches.map((one) => ({ value: one.name, label: one.default ? `${one.name} (default)` : one.name }))] })}
-      ${h(SelectField, { label: 'Folder in the repository', value: v.folder || '.', set: (folder) => form.set('folder')(folder === '.' ? '' : folder), options: seen.folders.map((one) => ({ value: one, label: one === '.' ? 'the top' : one })) })}</div>
-      ${plan ? html`<details class="more"><summary>${icon('chevron-right', 'icon-small')}Dockerfile</summary><div class="stack"><pre class="code-text" tabindex="0" aria-label="Dockerfile">${plan.dockerfile}</pre>${v.dockerfile_text ? null : html`<div class="row"><button type="button" class="btn small" onClick=${() => form.set('dockerfile_text')(plan.dockerfile)}>${icon('pencil')}Take it over</button><span class="hint">Then it is used as you leave it.</span></div>`}</div></details>` : null}
-    </div>` : null}</div>`;
 }
 
 /** @param {{ form: Form }} props */

@@ -2759,7 +2759,11 @@ export interface paths {
          */
         get: operations["upload_list"];
         put?: never;
-        post?: never;
+        /**
+         * Give an app what was uploaded to be looked at
+         * @description As if it had been uploaded for this app.
+         */
+        post: operations["upload_take"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4457,6 +4461,27 @@ export interface paths {
          * @description One that holds ends at once, and what waited is deployed.
          */
         delete: operations["freeze_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sources/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Upload source to look at it first
+         * @description As for an app, but it belongs to none yet: `source_inspect` shows how it would be built, and `upload_take` gives it
+         *     to an app. Only who sent it sees it, at most 4 at a time, and after 50 minutes or a restart it is forgotten.
+         */
+        put: operations["upload_draft"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -7747,11 +7772,11 @@ export interface components {
         };
         /**
          * Inspection
-         * @description What was seen in a repository.
+         * @description What was seen in a repository or an upload.
          */
         Inspection: {
-            /** @description The newest of the branch. */
-            commit: components["schemas"]["Commit"];
+            /** @description The newest of the branch; null for what was uploaded. */
+            commit: components["schemas"]["Commit"] | null;
             branches: components["schemas"]["Branch"][];
             /** @description Folders that an app may be in; `.` is the top. */
             folders: string[];
@@ -10467,6 +10492,8 @@ export interface components {
             source?: components["schemas"]["SourceInput"] | null;
             /** @description Id or name of an app, whose login is used where none is given. */
             app?: string | null;
+            /** @description Look into this in place of a repository: the id of an upload that was sent to be looked at, or of one of the app's. */
+            upload?: string | null;
         };
         /** @enum {string} */
         SourceKind: "git" | "image" | "compose" | "upload";
@@ -11174,6 +11201,40 @@ export interface components {
             environments?: string[] | null;
             /** @description In place of the secret that was made: 8 to 1024 bytes. */
             secret?: string | null;
+        };
+        /**
+         * UploadDraft
+         * @description An archive of source that belongs to no app yet.
+         */
+        UploadDraft: {
+            id: string;
+            /** @description Of the archive: SHA-256 in hex. */
+            digest: string;
+            /**
+             * Format: uint64
+             * @description Of the archive.
+             */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description Files and links in it.
+             */
+            files: number;
+            /** Format: uint64 */
+            unpacked_bytes: number;
+            /**
+             * Format: date-time
+             * @description Then it is forgotten.
+             */
+            expires_at: string;
+        };
+        /**
+         * UploadTake
+         * @description What an app is given.
+         */
+        UploadTake: {
+            /** @description The id of an upload that was sent to be looked at. */
+            upload: string;
         };
     };
     responses: never;
@@ -34445,6 +34506,132 @@ export interface operations {
             };
         };
     };
+    upload_take: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadTake"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     build_cache_show: {
         parameters: {
             query?: never;
@@ -47527,6 +47714,132 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upload_draft: {
+        parameters: {
+            query?: {
+                /** @description When everything lies in one folder, that folder is the top. */
+                strip_top?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadDraft"];
+                };
             };
             /** @description The body is not JSON. */
             400: {
