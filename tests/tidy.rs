@@ -131,7 +131,7 @@ const ONLY: [(&str, &[&str]); 22] = [
     ("poem", &["api"]),
     ("poem_openapi", &["api"]),
     ("git2", &["source"]),
-    ("ssh2", &["source"]),
+    ("ssh2", &["docker"]),
     ("instant_acme", &["acme"]),
     ("hickory_proto", &["acme"]),
     ("psl", &["acme"]),

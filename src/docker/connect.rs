@@ -1,16 +1,20 @@
 //! The client, and whether the engine answers.
 
 use crate::{
+    dial::Dial,
     failures,
     stats::Samples,
     transport::{Address, PATIENCE, Transport},
 };
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
-use std::{io, path::Path, sync::Arc, time::Duration};
-use types::{EngineStatus, Result, World};
+use std::{io, sync::Arc, time::Duration};
+use types::{EngineFacts, EngineStatus, Result, World};
 
 /// Silence that counts when the only question is whether it answers.
 const STATUS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same for an engine that may be far away, and measures itself before it answers.
+const ABOUT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// One engine. Clones share everything.
 #[derive(Clone)]
@@ -36,7 +40,12 @@ impl Docker {
 
     /// The engine at `unix:///path` or `tcp://host:port`.
     pub fn at(host: Option<&str>, world: World) -> Result<Docker> {
-        let transport = Arc::new(Transport::new(Address::parse(host)?));
+        Docker::over(Arc::new(Address::parse(host)?), world)
+    }
+
+    /// The engine at the other end of `dial`. Nothing is sent yet.
+    pub fn over(dial: Arc<dyn Dial>, world: World) -> Result<Docker> {
+        let transport = Arc::new(Transport::new(dial));
         let sender = Arc::clone(&transport);
         let send = move |request: BollardRequest| {
             let sender = Arc::clone(&sender);
@@ -52,6 +61,11 @@ impl Docker {
             networks: tokio::sync::Mutex::new(()),
         };
         Ok(Docker { inner: Arc::new(inner) })
+    }
+
+    /// Another engine, in the same world.
+    pub fn beside(&self, dial: Arc<dyn Dial>) -> Result<Docker> {
+        Docker::over(dial, self.inner.world.clone())
     }
 
     pub(crate) fn client(&self) -> &bollard::Docker {
@@ -82,44 +96,32 @@ impl Docker {
         }
     }
 
+    /// What it says of itself and of its machine. Source: Engine API, `GET /version` and `GET /info`.
+    pub async fn about(&self) -> Result<EngineFacts> {
+        let client = self.patient(ABOUT_PATIENCE);
+        let version = client
+            .version()
+            .await
+            .map_err(failures::words("asking the Docker engine for its version"))?;
+        let info = client
+            .info()
+            .await
+            .map_err(failures::words("asking the Docker engine about its machine"))?;
+        let positive = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
+        Ok(EngineFacts {
+            id: info.id.unwrap_or_default(),
+            version: version.version.unwrap_or_default(),
+            os: version.os.unwrap_or_default(),
+            architecture: version.arch.unwrap_or_default(),
+            cpus: positive(info.ncpu),
+            memory_bytes: positive(info.mem_total),
+        })
+    }
+
     fn down(&self, cause: &io::Error) -> EngineStatus {
-        let (why, fix) = match (&self.inner.transport.address, cause.kind()) {
-            (Address::Unix(path), io::ErrorKind::PermissionDenied) => (
-                format!("no permission to use the Docker engine's socket {}", path.display()),
-                "usermod -aG docker USER, then sign in again; or run serverkit as root".to_owned(),
-            ),
-            (Address::Unix(_), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => match is_installed() {
-                true => (
-                    "Docker is installed but not running".to_owned(),
-                    "systemctl enable --now docker".to_owned(),
-                ),
-                false => (
-                    "Docker is not installed".to_owned(),
-                    "apt-get install -y docker.io, or see https://docs.docker.com/engine/install".to_owned(),
-                ),
-            },
-            (Address::Unix(path), _) => (
-                format!("the Docker engine's socket {} does not work: {cause}", path.display()),
-                "systemctl restart docker".to_owned(),
-            ),
-            (Address::Tcp(address), _) => (
-                format!("no Docker engine answers at {address}: {cause}"),
-                "start it, or set DOCKER_HOST to where it listens".to_owned(),
-            ),
-        };
+        let (why, fix) = self.inner.transport.dial.trouble(cause);
         EngineStatus::Down { why, fix }
     }
-}
-
-fn is_installed() -> bool {
-    [
-        "/usr/bin/dockerd",
-        "/usr/sbin/dockerd",
-        "/usr/local/bin/dockerd",
-        "/snap/bin/dockerd",
-    ]
-    .iter()
-    .any(|path| Path::new(path).exists())
 }
 
 #[cfg(test)]

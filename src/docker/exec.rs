@@ -5,7 +5,6 @@
 use crate::{
     connect::Docker,
     failures::{checked, words, words_or_missing},
-    transport::Address,
 };
 use bollard::{body_full, exec::ResizeExecOptions, models::ExecConfig};
 use bytes::{Buf, Bytes, BytesMut};
@@ -146,7 +145,7 @@ impl ExecControl {
 
 impl Drop for ExecControl {
     fn drop(&mut self) {
-        let is_local = matches!(self.docker.inner.transport.address, Address::Unix(_));
+        let is_local = self.docker.inner.transport.dial.is_local();
         if let (true, true, Ok(runtime)) = (self.has_terminal, is_local, tokio::runtime::Handle::try_current()) {
             runtime.spawn(ExecControl::hang_up(self.docker.clone(), self.id.clone(), self.container.clone()));
         }

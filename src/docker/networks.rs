@@ -4,7 +4,6 @@ use crate::{
     connect::Docker,
     containers::ENVIRONMENT,
     failures::{checked, is_missing, words},
-    transport::Address,
 };
 use bollard::{
     models::{Ipam, IpamConfig, NetworkCreateRequest},
@@ -31,7 +30,7 @@ impl Docker {
         }
         self.check_overlap(spec).await?;
         // An engine behind a TCP address has other routes than this process.
-        let here = matches!(self.inner.transport.address, Address::Unix(_));
+        let here = self.inner.transport.dial.is_local();
         let routes = if here { routes() } else { String::new() };
         if let Some((interface, route)) = routed_already(&routes, &spec.subnet) {
             return Err(Error::Taken {

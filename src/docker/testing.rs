@@ -1,12 +1,12 @@
 //! What the tests on a real engine share: a world of their own that goes away with the test, and polling.
 
-use crate::{connect::Docker, transport::Address};
+use crate::connect::Docker;
 use futures::TryStreamExt;
 use ipnet::IpNet;
 use std::{future::Future, path::PathBuf, process::Command, time::Duration};
 use tokio::{
     io::AsyncReadExt,
-    net::{TcpStream, UnixListener, UnixStream},
+    net::UnixListener,
     task::{JoinHandle, JoinSet},
 };
 use types::{ContainerSpec, ExecSpec, Limits, LogLine, LogQuery, NetworkSpec, Owner};
@@ -201,16 +201,8 @@ impl Relay {
             let mut connections = JoinSet::new();
             while let Ok((mut near, _)) = listener.accept().await {
                 connections.spawn(async move {
-                    match docker().inner.transport.address.clone() {
-                        Address::Unix(path) => {
-                            let mut far = UnixStream::connect(path).await.expect("the engine is there");
-                            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-                        }
-                        Address::Tcp(address) => {
-                            let mut far = TcpStream::connect(address).await.expect("the engine is there");
-                            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-                        }
-                    }
+                    let mut far = docker().inner.transport.dial.dial().await.expect("the engine is there");
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                 });
             }
         });

@@ -1,8 +1,9 @@
-//! How requests reach the engine: one connection each, over its socket, under the negotiated API version.
+//! How requests reach the engine: one connection each, by a way to it ([`Dial`]), under the negotiated API version.
 //!
 //! A connection costs well under a millisecond on a Unix socket. Not keeping any means that an engine which was
 //! restarted is met by a fresh one, and that dropping a request closes its connection, which is how a build is cancelled.
 
+use crate::dial::Dial;
 use bollard::{BollardRequest, body_full, errors::Error};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::HOST};
@@ -10,14 +11,9 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::{
-    io,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
 };
 
 /// The newest API that the bundled models describe.
@@ -52,21 +48,17 @@ impl Address {
     }
 }
 
-/// What a connection is made of.
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
-
 #[derive(Debug)]
 pub struct Transport {
-    pub address: Address,
+    pub dial: Arc<dyn Dial>,
     /// `1.41`; forgotten when the engine cannot be reached, as it may come back as another version.
     version: Mutex<Option<String>>,
 }
 
 impl Transport {
-    pub fn new(address: Address) -> Transport {
+    pub fn new(dial: Arc<dyn Dial>) -> Transport {
         Transport {
-            address,
+            dial,
             version: Mutex::new(None),
         }
     }
@@ -129,21 +121,10 @@ impl Transport {
     }
 
     async fn send_as(&self, request: BollardRequest, version: Option<&str>) -> Result<Response<Incoming>, Error> {
-        let wire = self.open().await.inspect_err(|_| self.forget())?;
+        let wire = self.dial.dial().await.inspect_err(|_| self.forget())?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(wire)).await?;
         tokio::spawn(connection.with_upgrades());
         Ok(sender.send_request(in_origin_form(request, version)?).await?)
-    }
-
-    async fn open(&self) -> io::Result<Box<dyn Wire>> {
-        Ok(match &self.address {
-            Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
-            }
-        })
     }
 }
 

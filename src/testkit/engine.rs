@@ -59,14 +59,13 @@ pub struct PrivateEngine {
 impl PrivateEngine {
     /// Starts it and gives it `images` from the tests' engine. Needs root.
     pub async fn start(images: &[&str]) -> PrivateEngine {
-        let number = std::process::id() % 4096;
+        let (number, bridge) = bridge();
         let mut engine = PrivateEngine {
             folder: tempfile::Builder::new().prefix("sk-engine-").tempdir().expect("a temporary folder"),
-            bridge: format!("sk-engine-{number}"),
+            bridge,
             process: None,
         };
         let address = format!("172.30.{}.{}/28", number / 16, number % 16 * 16 + 1);
-        ip(&["link", "add", &engine.bridge, "type", "bridge"]);
         ip(&["addr", "add", &address, "dev", &engine.bridge]);
         ip(&["link", "set", &engine.bridge, "up"]);
         engine.resume().await;
@@ -150,6 +149,11 @@ impl PrivateEngine {
         }
     }
 
+    /// Where it listens.
+    pub fn socket(&self) -> String {
+        self.path("docker.sock").display().to_string()
+    }
+
     /// Makes it silent: it takes connections and answers nothing.
     pub fn freeze(&self) {
         signal(self.process.as_ref().expect("it runs"), rustix::process::Signal::STOP);
@@ -179,6 +183,22 @@ impl Drop for PrivateEngine {
         self.stop();
         ip(&["link", "del", &bridge]);
     }
+}
+
+/// A bridge that nobody else has, and its number: tests run in processes of their own, and one may have several engines.
+fn bridge() -> (u32, String) {
+    let begin = std::process::id();
+    for number in (0..64).map(|more| (begin + more * 61) % 4096) {
+        let name = format!("sk-engine-{number}");
+        let made = Command::new("ip")
+            .args(["link", "add", &name, "type", "bridge"])
+            .stderr(Stdio::null())
+            .status();
+        if made.is_ok_and(|made| made.success()) {
+            return (number, name);
+        }
+    }
+    panic!("no bridge could be made: the private engine needs root");
 }
 
 /// Runs `ip`; what it cannot do shows when the engine does not start.

@@ -191,11 +191,11 @@ fn header(request: &Request<Incoming>, name: &str) -> Option<String> {
     Some(request.headers().get(name)?.to_str().ok()?.to_owned())
 }
 
-/// An `sshd` that lets one key read repositories, until it is dropped.
+/// An `sshd` that lets one key in, until it is dropped.
 pub struct SshServer {
     folder: tempfile::TempDir,
     port: u16,
-    _process: Child,
+    process: Child,
 }
 
 impl SshServer {
@@ -217,7 +217,7 @@ impl SshServer {
         std::fs::write(&keys, "").expect("the list of keys is written");
         let text = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin prohibit-password\n\
-             PasswordAuthentication no\nUsePAM no\nPidFile none\n",
+             PasswordAuthentication no\nUsePAM no\nPidFile none\nRekeyLimit 4M\n",
             key.display(),
             keys.display()
         );
@@ -233,11 +233,7 @@ impl SshServer {
             tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()
         })
         .await;
-        SshServer {
-            folder,
-            port,
-            _process: process,
-        }
+        SshServer { folder, port, process }
     }
 
     /// Lets this public key in, for Git only.
@@ -246,18 +242,31 @@ impl SshServer {
         std::fs::write(self.folder.path().join("authorized_keys"), line).expect("the list of keys is written");
     }
 
-    /// Lets this public key in, for Git, and for `git-lfs-authenticate`, which prints this.
-    pub fn allow_with_lfs(&self, public_key: &str, answer: &str) {
-        let here = self.folder.path();
-        std::fs::write(here.join("answer"), answer).expect("the answer is written");
-        let script = here.join("forced");
-        let text = format!(
-            "case \"$SSH_ORIGINAL_COMMAND\" in\ngit-lfs-authenticate\\ *\\ download) cat {};;\n*) exec sh -c \"$SSH_ORIGINAL_COMMAND\";;\nesac\n",
-            here.join("answer").display()
-        );
-        std::fs::write(&script, text).expect("the script is written");
-        let line = format!("restrict,command=\"sh {}\" {public_key}\n", script.display());
-        std::fs::write(here.join("authorized_keys"), line).expect("the list of keys is written");
+    /// Lets this public key in, for sockets only.
+    pub fn allow_sockets(&self, public_key: &str) {
+        let line = format!("restrict,port-forwarding {public_key}\n");
+        std::fs::write(self.folder.path().join("authorized_keys"), line).expect("the list of keys is written");
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `SHA256:…`, as `ssh-keygen` prints it.
+    pub async fn host_key(&self) -> String {
+        let printed = Command::new("ssh-keygen")
+            .arg("-lf")
+            .arg(self.folder.path().join("host_key.pub"))
+            .output()
+            .await
+            .expect("ssh-keygen is installed (Debian package openssh-client)");
+        let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+        printed.split_whitespace().nth(1).expect("the key is the second word").to_owned()
+    }
+
+    /// Ends it; connections that are open go on.
+    pub async fn stop(&mut self) {
+        let _ = self.process.kill().await;
     }
 
     /// The address of a repository at an absolute path.

@@ -4,6 +4,7 @@ use crate::{
     AppId, EnvironmentId, Limits, OrganizationId, RegistryServer, ReleaseId, Restart, Secret, StackFile, StackHealth, StackRuntime, Time,
 };
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 /// Whether the engine answers, and which.
@@ -18,6 +19,28 @@ pub enum EngineStatus {
         why: String,
         fix: String,
     },
+}
+
+/// What an engine says of itself and of its machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EngineFacts {
+    /// Tells engines apart.
+    pub id: String,
+    /// Docker's: `26.1.5`.
+    pub version: String,
+    /// `linux`
+    pub os: String,
+    /// `amd64`, `arm64`
+    pub architecture: String,
+    pub cpus: u64,
+    pub memory_bytes: u64,
+}
+
+impl EngineFacts {
+    /// What its images run on: `linux/amd64`.
+    pub fn platform(&self) -> String {
+        format!("{}/{}", self.os, self.architecture)
+    }
 }
 
 /// A container to be. Nothing is published: the edge dials its address on the network.

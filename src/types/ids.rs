@@ -99,6 +99,7 @@ ids! {
     CertificateId = "crt";
     DnsProviderId = "dns";
     RegistryId = "reg";
+    BuildServerId = "bld";
     ForgeId = "frg";
     DeliveryId = "dlv";
     UploadId = "upl";

@@ -10,6 +10,7 @@ mod api_limits;
 mod app_jobs;
 mod apps;
 mod audit;
+mod build_servers;
 mod builds;
 mod catalogs;
 mod certificates;
@@ -76,6 +77,7 @@ pub use apps::{
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,
 };
+pub use build_servers::*;
 pub use builds::{BuildCache, BuildWish, Buildable, CacheRecord, DeployCommands, Preset};
 pub use catalogs::{Catalog, CatalogPlace, CatalogReading, CatalogTexts, TemplateName};
 pub use certificates::*;
