@@ -59,6 +59,9 @@ impl Node for Bare {
     async fn image_build(&self, _: &BuildSpec, _: &Lines) -> Result<Image> {
         none()
     }
+    async fn engine_facts(&self) -> Result<types::EngineFacts> {
+        Ok(types::EngineFacts::default())
+    }
     async fn image_remove(&self, _: &str) -> Result<()> {
         none()
     }

@@ -152,6 +152,9 @@ impl Node for FakeNode {
     async fn image_labels(&self, _: &str) -> Result<BTreeMap<String, String>> {
         Ok(BTreeMap::new())
     }
+    async fn engine_facts(&self) -> Result<types::EngineFacts> {
+        Ok(types::EngineFacts::default())
+    }
     async fn image_remove(&self, _: &str) -> Result<()> {
         Ok(())
     }

@@ -3,22 +3,25 @@
 //! `app` speaks only to [`Node`]. The panel's own machine is [`LocalNode`]; an agent on another machine will be a
 //! second implementation. Everything here may be called again after a crash: what exists already is left as it is.
 
-mod build_disk;
+mod building;
 mod local;
+mod remote;
 
 pub use local::LocalNode;
+pub use remote::RemoteBuilder;
 pub use types::RegistryLogin;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use std::{collections::BTreeMap, net::IpAddr, pin::Pin, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
 };
 use types::{
-    AppId, BuildCache, BuildSpec, CacheRecord, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineStatus, ExecSpec,
-    Finding, Image, LogLine, LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, Result, RunEnd, Traffic,
+    AppId, BuildCache, BuildSpec, CacheRecord, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineFacts,
+    EngineStatus, Error, ExecSpec, Finding, Image, LogLine, LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, Result, RunEnd,
+    SshEngine, Traffic,
 };
 
 /// Where a long step sends what it prints. A full channel slows the step down, a closed one does not stop it.
@@ -37,6 +40,23 @@ pub trait ExecControl: Send + Sync {
     async fn resize(&self, columns: u16, rows: u16) -> Result<()>;
     /// `None` while it runs.
     async fn exit_code(&self) -> Result<Option<i64>>;
+}
+
+/// An engine on another machine that builds for a node and runs nothing of it. Every method fails with `Unavailable` when it
+/// cannot be reached.
+#[async_trait]
+pub trait Builder: Send + Sync {
+    async fn facts(&self) -> Result<EngineFacts>;
+    /// As on [`Node`].
+    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image>;
+    async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>>;
+    /// Builds as a node does, but nothing there is held to the limits of builds; then moves the image to the node's own engine and
+    /// takes it away from there. Dropping the future cancels it. `Invalid { field: "build" }` as on [`Node`].
+    async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image>;
+    async fn build_cache(&self) -> Result<BuildCache>;
+    async fn build_cache_trim(&self, keep: u64) -> Result<u64>;
+    async fn build_cache_records(&self) -> Result<Vec<CacheRecord>>;
+    async fn build_cache_remove(&self, id: &str) -> Result<u64>;
 }
 
 /// A server. Every method fails with `Unavailable` when what it needs does not answer.
@@ -61,6 +81,16 @@ pub trait Node: Send + Sync {
     /// Dockerfile's own steps fail, with the last lines in `why`.
     async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image>;
     async fn image_remove(&self, id: &str) -> Result<()>;
+    async fn engine_facts(&self) -> Result<EngineFacts>;
+    /// Another engine that builds for this one. Nothing is sent yet.
+    fn builder(&self, at: SshEngine) -> Result<Arc<dyn Builder>> {
+        Err(Error::unavailable(format!("this server reaches no engine at {}", at.host)))
+    }
+    /// The key that an sshd shows now: `SHA256:…`. Nobody signs in.
+    async fn host_key(&self, host: &str, port: u16) -> Result<String> {
+        let _ = port;
+        Err(Error::unavailable(format!("this server does not reach {host}")))
+    }
     async fn build_cache(&self) -> Result<BuildCache>;
     /// Throws away what was not used for the longest time, until `keep` bytes are left. Answers the bytes that came free.
     async fn build_cache_trim(&self, keep: u64) -> Result<u64>;

@@ -1,41 +1,18 @@
 //! The machine this runs on, as a [`Node`].
 
-use crate::{
-    Exec, ExecControl, Lines, Node,
-    build_disk::{self, Makers},
-};
+use crate::{Builder, Exec, ExecControl, Lines, Node, RemoteBuilder, building};
 use async_trait::async_trait;
 use docker::Docker;
 use edge::Edge;
 use futures::stream::BoxStream;
 use host::{Builds, Host};
-use std::{
-    collections::BTreeMap,
-    io,
-    net::IpAddr,
-    path::PathBuf,
-    pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, ReadBuf},
-    sync::mpsc,
-};
-use tokio_util::io::SyncIoBridge;
+use std::{collections::BTreeMap, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use types::{
-    AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineStatus, Error, ExecSpec, Finding,
-    Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, Traffic, Upstream, report,
+    AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineFacts, EngineStatus, Error, ExecSpec,
+    Finding, Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, SshEngine,
+    Traffic, Upstream,
 };
 
-/// Bytes between the one who packs the context and the one who sends it.
-const PIPE: usize = 256 << 10;
-/// Lines of a build that are on their way to its log.
-const HEARD: usize = 64;
 /// How long a build that went beyond its limits may take to fail by itself and say in which step.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -59,35 +36,6 @@ impl LocalNode {
         }
     }
 
-    /// Where the engine keeps what it builds, as far as this machine can see it.
-    async fn build_folders(&self) -> Vec<PathBuf> {
-        self.docker.data_folders().await.unwrap_or_else(|error| {
-            tracing::warn!("a build runs without a bound for the disk: {}", report(&error));
-            Vec::new()
-        })
-    }
-
-    /// The context is packed while it is sent, so it takes neither disk nor memory here.
-    async fn build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image> {
-        let (reader, writer) = tokio::io::duplex(PIPE);
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let context = reader.chain(Verdict(is_cut.clone()));
-        let (folder, dockerfile) = (spec.context.clone(), spec.dockerfile.clone());
-        let mut writer = SyncIoBridge::new(writer);
-        let packing = tokio::task::spawn_blocking(move || {
-            let packed = build::pack(&folder, &dockerfile, &mut writer);
-            is_cut.store(packed.is_err(), Ordering::Release);
-            packed
-        });
-        let built = self.docker.image_build(spec, context, lines).await;
-        match packing.await.doing("packing the build context")? {
-            // The build needed no more of it; or it ended early, and says itself why.
-            Err(error) if is_broken_pipe(&error) => built,
-            Err(error) => Err(error),
-            Ok(_) => built,
-        }
-    }
-
     /// The ports that should be the edge's.
     fn ports(&self) -> Vec<u16> {
         let bound = self.edge.bound();
@@ -96,28 +44,6 @@ impl LocalNode {
         ports.dedup();
         ports
     }
-}
-
-/// Follows the packed context: nothing, or a failure when it was cut short. Without it the engine would take what came
-/// for all there is.
-struct Verdict(Arc<AtomicBool>);
-
-impl AsyncRead for Verdict {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(match self.0.load(Ordering::Acquire) {
-            true => Err(io::Error::other("the build context could not be packed")),
-            false => Ok(()),
-        })
-    }
-}
-
-fn is_broken_pipe(error: &Error) -> bool {
-    let Error::Internal { source, .. } = error else {
-        return false;
-    };
-    source
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[async_trait]
@@ -164,29 +90,13 @@ impl Node for LocalNode {
                 let _ = lines.send(LogLine { at, stream, text }).await;
             })
             .await;
-        permit.watch_disk(self.build_folders().await);
-        let maker = self.makers.enter(spec, self.host.now());
-        let (tell, said) = mpsc::channel(HEARD);
-        let outgrown = {
-            let mut building = pin!(async { tokio::join!(async { self.build(spec, &{ tell }).await }, maker.listen(said, lines)).0 });
-            let mut proving = pin!(build_disk::prove(&self.docker, &self.makers, &maker, &permit));
-            tokio::select! {
-                built = &mut building => Ok(built),
-                never = &mut proving => match never {},
-                excess = permit.outgrew_disk() => Err(excess),
-                excess = permit.exceeded() => match tokio::time::timeout(LAST_WORDS, &mut building).await {
-                    Ok(built) => Ok(built),
-                    Err(_) => return Err(permit.failure(excess, None)),
-                },
-            }
-        };
-        // Its connection is closed now, so the engine ends it.
-        let built = match outgrown {
-            Ok(built) => built,
-            Err(excess) => {
-                let freed = build_disk::clean(&self.docker, &self.makers, &maker, permit.was_alone()).await;
-                return Err(build_disk::failure(excess, &freed));
-            }
+        let mut building = pin!(building::build(&self.docker, spec, lines));
+        let built = tokio::select! {
+            built = &mut building => built,
+            excess = permit.exceeded() => match tokio::time::timeout(LAST_WORDS, &mut building).await {
+                Ok(built) => built,
+                Err(_) => return Err(permit.failure(excess, None)),
+            },
         };
         built.map_err(|error| match &error {
             Error::Invalid { why, .. } => permit.reason(why).map(|excess| permit.failure(excess, Some(why))).unwrap_or(error),
@@ -195,6 +105,15 @@ impl Node for LocalNode {
     }
     async fn image_remove(&self, id: &str) -> Result<()> {
         self.docker.image_remove(id).await
+    }
+    async fn engine_facts(&self) -> Result<EngineFacts> {
+        self.docker.about().await
+    }
+    fn builder(&self, at: SshEngine) -> Result<Arc<dyn Builder>> {
+        Ok(Arc::new(RemoteBuilder::through(at, &self.docker)?))
+    }
+    async fn host_key(&self, host: &str, port: u16) -> Result<String> {
+        docker::ssh_host_key(host, port).await
     }
 
     async fn network_ensure(&self, spec: &NetworkSpec) -> Result<()> {
@@ -325,23 +244,6 @@ mod tests {
     use super::*;
     use std::{collections::BTreeMap, fs, path::Path};
     use types::{BuildLimits, EdgeLimits, EdgeSettings, World};
-
-    #[tokio::test]
-    async fn a_cut_context_is_a_failure() {
-        for is_cut in [false, true] {
-            let mut read = Vec::new();
-            let mut context = (&b"tar"[..]).chain(Verdict(Arc::new(AtomicBool::new(is_cut))));
-            assert_eq!(context.read_to_end(&mut read).await.is_err(), is_cut);
-            assert_eq!(read, b"tar");
-        }
-    }
-
-    #[test]
-    fn only_a_broken_pipe_is_the_readers_doing() {
-        let of = |kind: io::ErrorKind| is_broken_pipe(&Error::internal("packing", io::Error::from(kind)));
-        assert!(of(io::ErrorKind::BrokenPipe) && !of(io::ErrorKind::PermissionDenied));
-        assert!(!is_broken_pipe(&Error::Cancelled));
-    }
 
     fn node(folder: &Path) -> LocalNode {
         limited_node(folder, BuildLimits::usual(8 << 30))
