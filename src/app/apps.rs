@@ -9,6 +9,7 @@ pub use views::AppView;
 pub(crate) use views::views;
 
 use crate::{
+    build_servers,
     deployments::{self, Wanted},
     domains::insert_domain,
     files::files_fit,
@@ -29,9 +30,9 @@ pub(crate) use sources::settled;
 use std::sync::Arc;
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, AppName, BuildWish, Cause, ContainerPath, DeployCommands, DeployLock, DesiredState, Environment, Error,
-    Fact, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Phase, RepoPath, RepositoryPath, Result, Secret, Slug,
-    Source, VariableOwner,
+    Action, Actor, App, AppId, AppName, BuildPlace, BuildWish, Cause, ContainerPath, DeployCommands, DeployLock, DesiredState, Environment,
+    Error, Fact, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Kind, Limits, Phase, RepoPath, RepositoryPath, Result, Secret,
+    Slug, Source, VariableOwner,
 };
 
 /// What somebody wants to run.
@@ -146,6 +147,7 @@ pub struct AppChange {
     pub keep_release_days: Option<Option<u32>>,
     pub keep_release_bytes: Option<Option<u64>>,
     pub build_cache_bytes: Option<Option<u64>>,
+    pub build_on: Option<Option<BuildPlace>>,
     pub restart_limit: Option<u32>,
     /// At once, without a deployment.
     pub replicas: Option<u32>,
@@ -221,6 +223,7 @@ impl Apps {
             keep_release_days: None,
             keep_release_bytes: None,
             build_cache_bytes: None,
+            build_on: None,
             restart_limit: types::restart_limit(),
             halted: None,
             desired: DesiredState::Running,
@@ -365,6 +368,10 @@ impl Apps {
         }
         if let Some(bytes) = change.build_cache_bytes {
             stored.build_cache_bytes = bytes;
+        }
+        if let Some(place) = change.build_on.filter(|place| *place != before.build_on) {
+            build_servers::may_build_on(ground, actor, place.as_ref())?;
+            stored.build_on = place;
         }
         if let Some(limit) = change.restart_limit {
             stored.restart_limit = in_range("restart_limit", limit, 0, 1000)?;

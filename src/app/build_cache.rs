@@ -1,6 +1,6 @@
 //! What the engine keeps of builds so that the next ones are quick: how much that is, and that it stays within its budget.
 
-use crate::{apps::find_app, ground::Ground};
+use crate::{apps::find_app, builders::Engine, ground::Ground};
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 use types::{Action, Actor, App, AppId, AppName, BuildCache, CacheRecord, Fact, Result};
 
@@ -82,7 +82,7 @@ impl BuildCaches {
     pub async fn of_app(&self, actor: &Actor, app: &str) -> Result<AppCacheView> {
         actor.may_somewhere(Action::View)?;
         let app = find_app(&self.ground, actor, Action::View, app)?;
-        let mut records = records_of(&self.ground, &app.id).await?;
+        let mut records = records_of(&Engine::Here(&self.ground), &app.id).await?;
         records.sort_by_key(|record| Reverse(record.bytes));
         Ok(AppCacheView {
             bytes: records.iter().map(|record| record.bytes).sum(),
@@ -95,7 +95,7 @@ impl BuildCaches {
     pub async fn trim_app(&self, actor: &Actor, app: &str, keep: u64) -> Result<u64> {
         actor.may_somewhere(Action::Configure)?;
         let app = find_app(&self.ground, actor, Action::Configure, app)?;
-        let bytes = cut(&self.ground, &app.id, keep).await?;
+        let bytes = cut(&Engine::Here(&self.ground), &app.id, keep).await?;
         let app = Some(app.id);
         self.ground.events.emit(actor, Fact::BuildCacheTrimmed { bytes, app }).await;
         Ok(bytes)
@@ -111,18 +111,18 @@ impl BuildCaches {
     }
 }
 
-async fn records_of(ground: &Ground, app: &AppId) -> Result<Vec<CacheRecord>> {
-    let all = ground.node.build_cache_records().await?;
+async fn records_of(engine: &Engine<'_>, app: &AppId) -> Result<Vec<CacheRecord>> {
+    let all = engine.cache_records().await?;
     Ok(all.into_iter().filter(|record| record.app.as_ref() == Some(app)).collect())
 }
 
-async fn cut(ground: &Ground, app: &AppId, keep: u64) -> Result<u64> {
+async fn cut(engine: &Engine<'_>, app: &AppId, keep: u64) -> Result<u64> {
     let mut freed = 0_u64;
     // The engine does not let go what another record stands on, so that may take a second look.
     for _ in 0..LOOKS {
         let before = freed;
-        for id in over(&records_of(ground, app).await?, keep) {
-            freed = freed.saturating_add(ground.node.build_cache_remove(&id).await?);
+        for id in over(&records_of(engine, app).await?, keep) {
+            freed = freed.saturating_add(engine.cache_remove(&id).await?);
         }
         if freed == before {
             break;
@@ -149,9 +149,9 @@ fn over(records: &[CacheRecord], keep: u64) -> Vec<String> {
 }
 
 /// Cuts what is over an app's own budget, if it has one.
-pub(crate) async fn keep_app_within(ground: &Ground, app: &App) -> Result<u64> {
+pub(crate) async fn keep_app_within(engine: &Engine<'_>, app: &App) -> Result<u64> {
     match app.build_cache_bytes {
-        Some(limit) => cut(ground, &app.id, limit).await,
+        Some(limit) => cut(engine, &app.id, limit).await,
         None => Ok(0),
     }
 }

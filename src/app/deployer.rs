@@ -12,7 +12,13 @@ use self::{
     log::Log,
     step::{Made, Step},
 };
-use crate::{deployments::moved, forge_reports, ground::Ground, quotas, release_ports, releases, routing};
+use crate::{
+    builders::{self, Place, Slots},
+    deployments::moved,
+    forge_reports,
+    ground::Ground,
+    quotas, release_ports, releases, routing,
+};
 use async_trait::async_trait;
 use std::{
     collections::{HashMap, HashSet},
@@ -37,29 +43,57 @@ pub struct Waits {
     pub why: String,
 }
 
+/// The work of one deployment.
+struct Work {
+    token: CancellationToken,
+    place: Place,
+}
+
 /// Deployments whose work is under way in this process.
 #[derive(Default)]
 pub(crate) struct Running {
-    tokens: Mutex<HashMap<DeploymentId, CancellationToken>>,
+    work: Mutex<HashMap<DeploymentId, Work>>,
     waits: Mutex<HashMap<DeploymentId, Waits>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
 
 impl Running {
-    fn enter(&self, id: &DeploymentId) -> CancellationToken {
+    fn enter(&self, id: &DeploymentId, place: Place) -> CancellationToken {
         let token = CancellationToken::new();
-        self.tokens.lock().expect("no panic while held").insert(id.clone(), token.clone());
+        let work = Work {
+            token: token.clone(),
+            place,
+        };
+        self.work.lock().expect("no panic while held").insert(id.clone(), work);
         token
     }
     fn leave(&self, id: &DeploymentId) {
-        self.tokens.lock().expect("no panic while held").remove(id);
+        self.work.lock().expect("no panic while held").remove(id);
     }
     pub fn has(&self, id: &DeploymentId) -> bool {
-        self.tokens.lock().expect("no panic while held").contains_key(id)
+        self.work.lock().expect("no panic while held").contains_key(id)
     }
     fn count(&self) -> usize {
-        self.tokens.lock().expect("no panic while held").len()
+        self.count_at(|_| true)
+    }
+    /// How many are under way in such a place.
+    pub fn count_at(&self, wanted: impl Fn(&Place) -> bool) -> usize {
+        let work = self.work.lock().expect("no panic while held");
+        work.values().filter(|work| wanted(&work.place)).count()
+    }
+    /// Where it builds, if it is under way.
+    pub fn place(&self, id: &DeploymentId) -> Option<Place> {
+        let work = self.work.lock().expect("no panic while held");
+        work.get(id).map(|work| work.place.clone())
+    }
+    pub fn builds_here(&self, id: &DeploymentId) -> bool {
+        !matches!(self.place(id), Some(Place::There(_)))
+    }
+    fn move_to(&self, id: &DeploymentId, place: Place) {
+        if let Some(work) = self.work.lock().expect("no panic while held").get_mut(id) {
+            work.place = place;
+        }
     }
     /// What it waited for when the queue was looked at last.
     pub fn waits(&self, id: &DeploymentId) -> Option<Waits> {
@@ -67,8 +101,8 @@ impl Running {
     }
     /// Ends the deployment's work at once, if it is under way.
     pub fn cancel(&self, id: &DeploymentId) {
-        if let Some(token) = self.tokens.lock().expect("no panic while held").get(id) {
-            token.cancel();
+        if let Some(work) = self.work.lock().expect("no panic while held").get(id) {
+            work.token.cancel();
         }
     }
 }
@@ -134,6 +168,7 @@ impl jobs::Job for Deployer {
             .map(|deployment| deployment.app.clone())
             .collect();
         let mut builds = quotas::BuildRoom::of(ground, &open)?;
+        let mut places = Slots::of(ground, &open)?;
         let mut waits = HashMap::new();
         for deployment in open {
             if ground.running.has(&deployment.id) {
@@ -143,24 +178,30 @@ impl jobs::Job for Deployer {
                 finish(ground, deployment, Phase::Cancelled, None).await?;
                 continue;
             }
+            let place = places.choose(ground, &deployment)?;
+            let here = !matches!(place, Ok(Place::There(_)) | Err(_));
             let why = if ground.running.stopping.is_cancelled() {
                 Some("serverkit is stopping".to_owned())
-            } else if ground.running.count() >= slots {
+            } else if here && builders::count_here(&ground.running) >= slots {
                 Some(match slots {
                     1 => "another deployment is under way, and one may be at once".to_owned(),
                     slots => format!("{slots} deployments are under way, as many as may be at once"),
                 })
             } else if !busy.insert(deployment.app.clone()) {
                 Some("an earlier one of the same app is under way".to_owned())
+            } else if let Err(why) = &place {
+                Some(why.clone())
             } else {
-                builds.admit(ground, &deployment)?
+                builds.admit(ground, &deployment, here)?
             };
+            let place = place.unwrap_or(Place::Here);
             if let Some(why) = why {
                 let place = u32::try_from(waits.len() + 1).unwrap_or(u32::MAX);
                 waits.insert(deployment.id.clone(), Waits { place, why });
                 continue;
             }
-            let cancel = ground.running.enter(&deployment.id);
+            places.take(&place);
+            let cancel = ground.running.enter(&deployment.id, place);
             ground.running.tasks.spawn(drive(ground.clone(), deployment.id.clone(), cancel));
         }
         let waiting = waits.len();
@@ -260,6 +301,9 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
                 let at = ground.world.now();
                 let mut changed = deployment.clone();
                 next.change(&mut changed.value);
+                if let Some(Place::There(name)) = ground.running.place(id) {
+                    changed.built_on = Some(name);
+                }
                 changed.enter(next.phase, at);
                 if let Some(Made::Live(release)) = &next.live
                     && let Err(error) = routing::go_ahead(ground, &app.id, release).await
@@ -268,6 +312,10 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
                 }
                 let saved = save(ground, &app, changed, next.live).await;
                 ground.routing.recorded(&app.id);
+                if next.phase == Phase::Starting {
+                    // A slot of a build server is free.
+                    ground.wake_deploy();
+                }
                 saved?
             }
             Err(error) => {

@@ -403,6 +403,7 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
         commit: None,
         upload,
         image,
+        built_on: None,
         phase: Phase::Queued,
         steps: vec![Step {
             phase: Phase::Queued,

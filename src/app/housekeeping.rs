@@ -2,8 +2,8 @@
 //! are gone, work folders that a crash left. Only things that are ours, never volumes.
 
 use crate::{
-    audit, build_cache, deployer::work_folder, deployments::log_name, forge_reports, ground::Ground, organization_removal,
-    releases::releases_of, trash, uploads,
+    audit, build_cache, builders::Engine, deployer::work_folder, deployments::log_name, forge_reports, ground::Ground,
+    organization_removal, releases::releases_of, trash, uploads,
 };
 use async_trait::async_trait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -230,7 +230,7 @@ impl jobs::Job for Housekeeping {
         done.runs = ground.node.runs_remove(&apps).await.unwrap_or_default();
         // An engine that is away keeps nobody from the rest.
         for app in ground.store.apps.list()? {
-            done.build_cache_bytes += build_cache::keep_app_within(&ground, &app).await.unwrap_or_default();
+            done.build_cache_bytes += build_cache::keep_app_within(&Engine::Here(&ground), &app).await.unwrap_or_default();
         }
         done.build_cache_bytes += build_cache::keep_within(&ground).await.unwrap_or_default();
         done.networks = self.networks().await?;

@@ -11,6 +11,8 @@ mod app_jobs;
 mod apps;
 mod audit;
 mod build_cache;
+mod build_servers;
+mod builders;
 mod catalog_reading;
 mod catalogs;
 mod certificates;
@@ -120,6 +122,7 @@ pub use apps::{AppChange, AppView, Apps, MountWish, NewApp, NewSource, TreeWish,
 pub use audit::{Audit, AuditPage};
 pub use build::Recipe;
 pub use build_cache::{AppCacheView, AppShare, BuildCacheView, BuildCaches};
+pub use build_servers::{BuildServerChange, BuildServerTest, BuildServerView, BuildServers, NewBuildServer};
 /// The words of templates, for who shows them.
 pub use catalog::{imports::Format as ImportFormat, merge::Conflict, resize::Size, template};
 pub use catalog_reading::CatalogReader;
@@ -270,6 +273,7 @@ pub struct Panel {
     pub releases: Releases,
     pub volumes: Volumes,
     pub build_caches: BuildCaches,
+    pub build_servers: BuildServers,
     pub servers: Servers,
     pub logs: Logs,
     pub marketplace: Marketplace,
@@ -376,6 +380,7 @@ impl Panel {
             volumes: Volumes::new(ground.clone()),
             servers: Servers::new(ground.clone()),
             build_caches: BuildCaches::new(ground.clone()),
+            build_servers: BuildServers::new(ground.clone()),
             logs: Logs::new(ground.clone()),
             marketplace: Marketplace::new(ground.clone(), shelves.clone()),
             catalogs: Catalogs::new(ground.clone(), shelves.clone()),

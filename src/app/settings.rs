@@ -1,11 +1,11 @@
 //! The panel's settings.
 
-use crate::ground::Ground;
+use crate::{builders, ground::Ground};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
-use types::{Action, Actor, ChallengeKind, Email, Error, ExternalAccount, Fact, Host, Kind, Result, Secret, Settings};
+use types::{Action, Actor, BuildPlace, ChallengeKind, Email, Error, ExternalAccount, Fact, Host, Kind, Result, Secret, Settings};
 use url::Url;
 
 /// What should change; `None` leaves as it is, `Some(None)` clears.
@@ -17,6 +17,7 @@ pub struct SettingsChange {
     pub acme_email: Option<Option<Email>>,
     pub acme_ca_pem: Option<Option<String>>,
     pub deployments_at_once: Option<u32>,
+    pub build_on: Option<BuildPlace>,
     pub trash_days: Option<u32>,
     pub log_days: Option<u32>,
     pub acme_challenge: Option<Option<ChallengeKind>>,
@@ -65,6 +66,7 @@ impl SettingsService {
             "deployments_at_once",
             &mut fields,
         );
+        set(&mut settings.build_on, change.build_on, "build_on", &mut fields);
         set(&mut settings.trash_days, change.trash_days, "trash_days", &mut fields);
         set(&mut settings.log_days, change.log_days, "log_days", &mut fields);
         self.external_account(&mut settings, change.acme_eab_key_id, change.acme_eab_hmac_key, &mut fields)?;
@@ -141,6 +143,9 @@ impl SettingsService {
     }
 
     fn check(&self, change: &SettingsChange) -> Result<()> {
+        if let Some(BuildPlace::Server(name)) = &change.build_on {
+            builders::named(&self.ground, name)?;
+        }
         if let Some(Some(host)) = &change.panel_domain
             && self.ground.store.domains.find(host.as_str())?.is_some()
         {

@@ -598,6 +598,9 @@ pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
     }
     crate::forges::teach_redactor(ground)?;
     crate::previews::teach_redactor(ground)?;
+    for server in ground.store.build_servers.list()? {
+        ground.redactor.learn(&ground.store.unseal(&server.private_key)?);
+    }
     for registry in ground.store.registries.list()? {
         ground.redactor.learn(&ground.store.unseal(&registry.password)?);
     }

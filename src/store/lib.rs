@@ -39,6 +39,7 @@ mod answers;
 mod api_limits;
 mod app_jobs;
 mod apps;
+mod build_servers;
 mod catalogs;
 mod certificates;
 mod ci_trusts;

@@ -19,6 +19,7 @@ impl Record for Settings {
             acme_email: previous.acme_email,
             acme_ca_pem: previous.acme_ca_pem,
             deployments_at_once: previous.deployments_at_once,
+            build_on: types::BuildPlace::Here,
             trash_days: previous.trash_days,
             log_days: previous.log_days,
             certificates: types::CertificateSettings::default(),

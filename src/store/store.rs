@@ -212,6 +212,8 @@ collections! {
     variables: Variable,
     /// By `<owner>/<KEY>/<id>`. Claim: the id.
     variable_versions: types::VariableVersion,
+    /// Claim: the name.
+    build_servers: types::BuildServer,
     /// Claim: `<organization>/<server>`.
     registries: types::Registry,
     /// Claim: `<organization>/<name in small letters>`.

@@ -1,8 +1,9 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, BuildWish, Buildable, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, EnvironmentId, ForgeRepository,
-    GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource, VolumeId,
+    AppId, AppName, BuildPlace, BuildWish, Buildable, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, EnvironmentId,
+    ForgeRepository, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource,
+    VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -45,6 +46,9 @@ pub struct App {
     /// What the engine may keep of its builds, as far as it can be told; `None`: as much as all of them may.
     #[serde(default)]
     pub build_cache_bytes: Option<u64>,
+    /// Where its builds go; `None`: where the settings of the panel say.
+    #[serde(default)]
+    pub build_on: Option<BuildPlace>,
     /// A container that exits this often, never staying up for [`STEADY`], is not started again; 0: it always is.
     #[serde(default = "restart_limit")]
     pub restart_limit: u32,

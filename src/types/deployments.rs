@@ -2,7 +2,7 @@
 //!
 //! The phase is on disk before its work begins, so that after a crash the work is done again or closed in words.
 
-use crate::{AppId, DeliveryId, DeploymentId, GitRef, ImageRef, OrganizationId, ReleaseId, Time, UploadId};
+use crate::{AppId, DeliveryId, DeploymentId, GitRef, ImageRef, OrganizationId, ReleaseId, Slug, Time, UploadId};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Deployment {
     /// In place of the app's image: another tag or digest of its repository.
     #[serde(default)]
     pub image: Option<ImageRef>,
+    /// The build server that its builds went to; `None`: they were made here, or there were none.
+    #[serde(default)]
+    pub built_on: Option<Slug>,
     pub phase: Phase,
     /// The phases so far, oldest first.
     pub steps: Vec<Step>,

@@ -523,6 +523,20 @@ pub enum Fact {
         /// Why not.
         problem: Option<String>,
     },
+    /// A machine that builds for the panel came, was changed or went.
+    BuildServerChanged {
+        server: String,
+        /// Such as `added` or `confirmed the host key of`.
+        what: String,
+    },
+    /// It does not answer, or answers again.
+    BuildServerLost {
+        server: String,
+        why: String,
+    },
+    BuildServerFound {
+        server: String,
+    },
     RegistryAdded {
         server: String,
     },

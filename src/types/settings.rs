@@ -1,6 +1,6 @@
 //! What an administrator may change while the panel runs. There is one record.
 
-use crate::{ChallengeKind, Email, Host, Sealed};
+use crate::{BuildPlace, ChallengeKind, Email, Host, Sealed};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use url::Url;
@@ -17,6 +17,9 @@ pub struct Settings {
     pub acme_ca_pem: Option<String>,
     /// Deployments that run at once on a server.
     pub deployments_at_once: u32,
+    /// Where apps are built that say nothing of it.
+    #[serde(default)]
+    pub build_on: BuildPlace,
     /// How long deleted things stay in the trash.
     pub trash_days: u32,
     /// How long the log of a deployment, and of an app, is kept.
@@ -57,6 +60,7 @@ impl Default for Settings {
             acme_email: None,
             acme_ca_pem: None,
             deployments_at_once: 2,
+            build_on: BuildPlace::Here,
             trash_days: 7,
             log_days: 30,
             certificates: CertificateSettings::default(),

@@ -4,7 +4,14 @@ use super::{
     step::{Made, Next, Step},
     work_folder,
 };
-use crate::{build_cache, containers::tail, registries, release_ports, releases, variables::effective};
+use crate::{
+    build_cache,
+    builders::{self, Engine, Place},
+    containers::tail,
+    ground::Ground,
+    registries, release_ports, releases,
+    variables::effective,
+};
 use std::collections::BTreeMap;
 use types::{BuildSpec, Buildable, Error, Image, Phase, Probe, Release, ReleaseVariable, Result, report};
 
@@ -64,9 +71,10 @@ impl Step<'_> {
             secrets: secrets.keys().cloned().collect(),
             cache: Some(self.app.id.to_string()),
         };
+        let engine = self.engine().await?;
         let plan = self.plan(tree, source, keys, &arguments).await?;
         if let Some(builder) = &plan.builder {
-            arguments.extend(self.builder_arguments(builder).await?);
+            arguments.extend(self.builder_arguments(&engine, builder).await?);
         }
         let web = plan.recipe.as_ref().is_some_and(build::Recipe::is_web);
         let spec = BuildSpec {
@@ -84,12 +92,52 @@ impl Step<'_> {
             ]),
         };
         self.log.note(format!("building {} as {tag}", plan.dockerfile)).await;
-        let built = self.ground.node.image_build(&spec, &self.log.lines()).await;
-        // A build that failed leaves its steps too.
-        if let Err(error) = build_cache::keep_app_within(self.ground, self.app).await {
+        let image = engine.image_build(&spec, &self.log.lines()).await?;
+        self.cut_cache(&engine).await;
+        Ok((image, web))
+    }
+
+    /// What an engine elsewhere keeps of all builds is cut while the deployment goes on.
+    async fn cut_cache(&self, engine: &Engine<'_>) {
+        if let Err(error) = build_cache::keep_app_within(engine, self.app).await {
             tracing::warn!("the build cache of {}: {}", self.app.name, report(&error));
         }
-        Ok((built?, web))
+        if let Engine::There { server, .. } = engine {
+            let (ground, name) = (self.ground.clone(), server.name.clone());
+            tokio::spawn(async move {
+                if let Err(error) = builders::keep_within(&ground, &name, None).await {
+                    tracing::warn!("the build cache of the build server {name}: {}", report(&error));
+                }
+            });
+        }
+    }
+
+    /// The engine that builds for this deployment. Where any build server will do, one that does not answer is passed over.
+    async fn engine(&self) -> Result<Engine<'_>> {
+        let ground: &Ground = self.ground;
+        let mut tried = Vec::new();
+        loop {
+            let name = match ground.running.place(&self.deployment.id) {
+                None | Some(Place::Here) => return Ok(Engine::Here(ground)),
+                Some(Place::Nowhere(why)) => return Err(Error::busy(why)),
+                Some(Place::There(name)) => name,
+            };
+            let error = match builders::open(ground, &name).await {
+                Ok(engine) => {
+                    if let Some(words) = engine.words() {
+                        self.log.note(words).await;
+                    }
+                    return Ok(engine);
+                }
+                Err(error) => error,
+            };
+            tried.push(name);
+            let Some(next) = builders::another(ground, self.app, &tried)? else {
+                return Err(error);
+            };
+            self.log.note(report(&error)).await;
+            ground.running.move_to(&self.deployment.id, next);
+        }
     }
 
     /// Finds out how to build, and writes the Dockerfile where there is none.
@@ -121,12 +169,12 @@ impl Step<'_> {
     }
 
     /// Gets the image that has the buildpacks; answers what its build is to be told.
-    pub(super) async fn builder_arguments(&self, builder: &str) -> Result<BTreeMap<String, String>> {
-        let (node, log) = (&self.ground.node, &self.log.lines());
+    pub(super) async fn builder_arguments(&self, engine: &Engine<'_>, builder: &str) -> Result<BTreeMap<String, String>> {
+        let log = &self.log.lines();
         let login = registries::login_for(self.ground, &self.app.organization, builder)?;
         self.log.note(format!("getting the builder {builder}")).await;
-        node.image_pull(builder, login.as_ref(), true, log).await?;
-        let arguments = build::builder_arguments(builder, &node.image_labels(builder).await?)?;
+        engine.image_pull(builder, login.as_ref(), log).await?;
+        let arguments = build::builder_arguments(builder, &engine.image_labels(builder).await?)?;
         let words: Vec<String> = arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
         self.log.note(format!("its lifecycle: {}", words.join(", "))).await;
         Ok(arguments)

@@ -1,7 +1,7 @@
 //! The work of one phase of a deployment, and where it goes from there.
 
 use super::log::Log;
-use crate::{ground::Ground, quotas, releases};
+use crate::{builders::Place, ground::Ground, quotas, releases};
 use std::sync::Arc;
 use types::{App, Cause, Deployment, Error, Phase, Release, Result};
 
@@ -51,6 +51,9 @@ impl Step<'_> {
                 // What was pushed is asked nowhere else, and what waited may have waited long.
                 quotas::may_deploy(self.ground, self.app, cause)?;
                 quotas::must_have_disk(self.ground, self.app, cause).await?;
+                if let Some(Place::Nowhere(why)) = self.ground.running.place(&self.deployment.id) {
+                    return Err(Error::busy(why));
+                }
                 Ok(Next::to(Phase::Fetching))
             }
             (Phase::Fetching, Cause::Promotion { release, .. }) => self.fetch_promoted(release).await,

@@ -54,7 +54,7 @@ impl BuildFloor {
 }
 
 /// Whether the deployment makes images.
-pub(super) fn builds(app: &App, cause: &Cause) -> bool {
+pub(crate) fn builds(app: &App, cause: &Cause) -> bool {
     app.source.buildable().is_some() && matches!(cause, Cause::Manual | Cause::Created | Cause::Push { .. })
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn count_build(ground: &Ground, app: &App) -> Result<()> {
 pub(crate) struct BuildRoom {
     quotas: Vec<Quota>,
     under_way: HashMap<String, u64>,
-    /// Of all.
+    /// Of all that are made on this server.
     count: u64,
     /// Why none may begin beside others.
     short: Option<String>,
@@ -136,17 +136,17 @@ impl BuildRoom {
             },
         };
         for deployment in open.iter().filter(|one| ground.running.has(&one.id)) {
-            room.enter(ground, deployment, false)?;
+            room.enter(ground, deployment, false, ground.running.builds_here(&deployment.id))?;
         }
         Ok(room)
     }
 
-    /// Why it may not begin now; `None`: it may, and counts from now on.
-    pub fn admit(&mut self, ground: &Ground, deployment: &Deployment) -> Result<Option<String>> {
-        self.enter(ground, deployment, true)
+    /// Why it may not begin now; `None`: it may, and counts from now on. `here`: on this server, whose memory it takes.
+    pub fn admit(&mut self, ground: &Ground, deployment: &Deployment, here: bool) -> Result<Option<String>> {
+        self.enter(ground, deployment, true, here)
     }
 
-    fn enter(&mut self, ground: &Ground, deployment: &Deployment, asks: bool) -> Result<Option<String>> {
+    fn enter(&mut self, ground: &Ground, deployment: &Deployment, asks: bool, here: bool) -> Result<Option<String>> {
         if !is_building(deployment) {
             return Ok(None);
         }
@@ -156,7 +156,7 @@ impl BuildRoom {
         if !builds(&app, &deployment.cause) {
             return Ok(None);
         }
-        if let (true, Some(why)) = (asks && self.count > 0, &self.short) {
+        if let (true, Some(why)) = (asks && here && self.count > 0, &self.short) {
             return Ok(Some(why.clone()));
         }
         let own: Vec<&Quota> = self
@@ -175,13 +175,13 @@ impl BuildRoom {
         for key in keys {
             *self.under_way.entry(key).or_default() += 1;
         }
-        self.count += 1;
+        self.count += u64::from(here);
         Ok(None)
     }
 }
 
 /// Not beyond its build yet.
-fn is_building(deployment: &Deployment) -> bool {
+pub(crate) fn is_building(deployment: &Deployment) -> bool {
     matches!(deployment.phase, Phase::Queued | Phase::Fetching | Phase::Building)
 }
 
