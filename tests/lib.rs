@@ -17,6 +17,7 @@ mod balancing;
 mod build_cache;
 mod build_disk;
 mod build_logs;
+mod build_servers;
 mod buildpacks;
 mod catalog;
 mod catalogs;

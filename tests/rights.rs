@@ -77,6 +77,11 @@ async fn more(panel: &TestPanel) -> BTreeMap<&'static str, String> {
         ),
         ("catalogs", "/catalogs", json!({"name": "zqshelf", "kind": "own"})),
         (
+            "build-servers",
+            "/build-servers",
+            json!({"name": "zqbuilder", "host": "127.0.0.1", "port": 1}),
+        ),
+        (
             "forges",
             "/forges",
             json!({"name": "zqforge", "kind": "gitea", "url": "http://127.0.0.1:1", "client_id": "x", "client_secret": "not asked"}),
@@ -334,6 +339,7 @@ async fn an_organization_finds_nothing_of_another() {
     // The machine and the panel are the first organization's.
     for path in [
         "/api/v1/servers",
+        "/api/v1/build-servers",
         "/api/v1/settings",
         "/api/v1/security",
         "/api/v1/edge/options",

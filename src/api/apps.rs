@@ -58,6 +58,9 @@ pub struct App {
     pub keep_release_bytes: Option<u64>,
     /// What the engine may keep of its builds, as far as it can be told; null: as much as all of them may.
     pub build_cache_bytes: Option<u64>,
+    /// Where it is built: `here`, `any` (any build server that has a slot), or the name of a build server; null: where the settings of the
+    /// panel say.
+    pub build_on: Option<String>,
     /// A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
     pub restart_limit: u32,
     /// Containers at a time, between which the edge shares requests out; of an app of several services its file says it.
@@ -242,6 +245,8 @@ pub struct AppPatch {
     pub keep_release_bytes: MaybeUndefined<u64>,
     /// Null: as much as all builds may.
     pub build_cache_bytes: MaybeUndefined<u64>,
+    /// `here`, `any` or the name of a build server; null: where the settings of the panel say. For those who operate the panel.
+    pub build_on: MaybeUndefined<String>,
     /// 0: it is always started again.
     pub restart_limit: Option<u32>,
     /// 1 to 50 containers; at once, without a deployment.
@@ -384,6 +389,7 @@ impl From<app::AppView> for App {
             keep_release_days: app.keep_release_days,
             keep_release_bytes: app.keep_release_bytes,
             build_cache_bytes: app.build_cache_bytes,
+            build_on: app.build_on.map(String::from),
             restart_limit: app.restart_limit,
             replicas: app.replicas,
             running: count(view.running),
@@ -624,6 +630,9 @@ impl AppsApi {
             keep_release_days: wish(patch.keep_release_days),
             keep_release_bytes: wish(patch.keep_release_bytes),
             build_cache_bytes: wish(patch.build_cache_bytes),
+            build_on: wish(patch.build_on)
+                .map(|place| place.map(|place| place.parse()).transpose())
+                .transpose()?,
             restart_limit: patch.restart_limit,
             replicas: patch.replicas,
             sleep_after_minutes: wish(patch.sleep_after_minutes),

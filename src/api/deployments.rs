@@ -45,6 +45,8 @@ pub struct Deployment {
     pub upload: Option<String>,
     /// Of an app from an image: what was asked for in place of its own.
     pub image: Option<String>,
+    /// The build server that its builds went to; null: they were made on the server that runs it, or there were none.
+    pub built_on: Option<String>,
     pub phase: Phase,
     /// The phases so far, oldest first.
     pub steps: Vec<Step>,
@@ -229,6 +231,7 @@ impl From<app::DeploymentView> for Deployment {
             commit: deployment.commit.map(Commit::from),
             upload: deployment.upload.map(String::from),
             image: deployment.image.map(String::from),
+            built_on: deployment.built_on.map(String::from),
             phase: deployment.phase.into(),
             steps: deployment.steps.into_iter().map(Step::from).collect(),
             release: deployment.release.map(String::from),

@@ -12,6 +12,7 @@ mod apps;
 mod audit;
 mod back_channel;
 mod build_cache;
+mod build_servers;
 mod bundle;
 mod catalogs;
 mod certificates;
@@ -310,6 +311,7 @@ type Operations = (
     ),
     (
         build_cache::BuildCacheApi,
+        build_servers::BuildServersApi,
         servers::ServersApi,
         overview::OverviewApi,
         events::EventsApi,
@@ -384,6 +386,7 @@ fn operations(panel: &Panel, world: &World) -> Operations {
         ),
         (
             build_cache::BuildCacheApi(panel()),
+            build_servers::BuildServersApi(panel()),
             servers::ServersApi(panel()),
             overview::OverviewApi(panel()),
             events::EventsApi(panel()),

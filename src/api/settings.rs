@@ -28,6 +28,8 @@ pub struct Settings {
     pub acme_ca_pem: Option<String>,
     /// Deployments that run at once on a server.
     pub deployments_at_once: u32,
+    /// Where apps are built that say nothing of it: `here`, `any` (any build server that has a slot), or the name of a build server.
+    pub build_on: String,
     /// How long deleted things stay in the trash.
     pub trash_days: u32,
     /// How long the log of a deployment, and of an app, is kept.
@@ -54,6 +56,8 @@ pub struct SettingsPatch {
     pub acme_email: MaybeUndefined<String>,
     pub acme_ca_pem: MaybeUndefined<String>,
     pub deployments_at_once: MaybeUndefined<u32>,
+    /// `here`, `any` or the name of a build server.
+    pub build_on: MaybeUndefined<String>,
     pub trash_days: MaybeUndefined<u32>,
     pub log_days: MaybeUndefined<u32>,
     /// `http`, `tls_alpn` or `dns`.
@@ -76,6 +80,7 @@ impl From<types::Settings> for Settings {
             acme_email: settings.acme_email.map(String::from),
             acme_ca_pem: settings.acme_ca_pem,
             deployments_at_once: settings.deployments_at_once,
+            build_on: settings.build_on.to_string(),
             trash_days: settings.trash_days,
             log_days: settings.log_days,
             acme_challenge: settings.certificates.challenge.map(Challenge::from),
@@ -102,6 +107,10 @@ impl TryFrom<SettingsPatch> for app::SettingsChange {
             acme_email: named("acme_email", patch.acme_email)?,
             acme_ca_pem: named("acme_ca_pem", patch.acme_ca_pem)?,
             deployments_at_once: number(patch.deployments_at_once, usual.deployments_at_once),
+            build_on: match named::<types::BuildPlace>("build_on", patch.build_on)? {
+                Some(None) => Some(usual.build_on),
+                change => change.flatten(),
+            },
             trash_days: number(patch.trash_days, usual.trash_days),
             log_days: number(patch.log_days, usual.log_days),
             acme_challenge: match named::<String>("acme_challenge", patch.acme_challenge)? {

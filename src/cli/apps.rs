@@ -175,6 +175,9 @@ pub struct Update {
     /// Let the engine keep so much of its builds, such as 2g; 0: as much as all builds may
     #[arg(long, value_name = "BYTES", value_parser = spans::memory)]
     cache_size: Option<u64>,
+    /// Build it here, on any build server that has a slot, or on a named one; settings: where the settings of the panel say
+    #[arg(long, value_name = "here|any|SERVER|settings")]
+    build_on: Option<String>,
     /// A container that exits this often without staying up is not started again; 0: it always is
     #[arg(long, value_name = "COUNT")]
     restart_limit: Option<u32>,
@@ -487,6 +490,7 @@ async fn update(context: &Context, args: Update) -> Result {
     set("keep_release_days", json!(args.keep_days.filter(|days| *days > 0)));
     set("keep_release_bytes", json!(args.keep_size.filter(|bytes| *bytes > 0)));
     set("build_cache_bytes", json!(args.cache_size.filter(|bytes| *bytes > 0)));
+    set("build_on", json!(args.build_on.as_deref().filter(|place| *place != "settings")));
     set("restart_limit", json!(args.restart_limit));
     set("before_deploy", json!(args.run.before_deploy));
     set("after_deploy", json!(args.run.after_deploy));
@@ -502,6 +506,7 @@ async fn update(context: &Context, args: Update) -> Result {
         (args.keep_days == Some(0), "keep_release_days"),
         (args.keep_size == Some(0), "keep_release_bytes"),
         (args.cache_size == Some(0), "build_cache_bytes"),
+        (args.build_on.as_deref() == Some("settings"), "build_on"),
     ] {
         if given {
             body.insert(key.to_owned(), Value::Null);

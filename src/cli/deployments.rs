@@ -281,6 +281,14 @@ async fn queue(context: &Context, client: &Client, limit: u32) -> Result {
         .list(&answer.json, "nothing is under way", || queue_table(&answer.value.items))
 }
 
+/// `building on far`
+fn place_text(deployment: &Deployment, phase: &str) -> String {
+    match &deployment.built_on {
+        Some(server) => format!("{phase} on {server}"),
+        None => phase.to_owned(),
+    }
+}
+
 fn queue_table(deployments: &[Deployment]) -> Table {
     let mut table = Table::new(["APP", "NUMBER", "PHASE", "BY", "WHEN", "WAITS"]);
     let now = SystemClock.now();
@@ -289,7 +297,7 @@ fn queue_table(deployments: &[Deployment]) -> Table {
         table.row([
             deployment.app.name.clone().into(),
             format!("#{}", deployment.number).into(),
-            Cell::tone(phase.clone(), tone_of(&phase)),
+            Cell::tone(place_text(deployment, &phase), tone_of(&phase)),
             deployment.by.clone().into(),
             when(&deployment.queued_at, now).into(),
             deployment.waits.as_ref().map(waits_text).unwrap_or_default().into(),

@@ -31,6 +31,7 @@ mod apps;
 mod ask;
 mod audit;
 mod build_cache;
+mod build_servers;
 mod catalog;
 mod catalog_search;
 mod catalog_sources;

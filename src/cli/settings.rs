@@ -21,6 +21,7 @@ pub enum Command {
     /// acme_email           where it sends warnings to
     /// acme_ca_pem          PEM of the authority behind the ACME server, if that is not public
     /// deployments_at_once  deployments that run at once on a server
+    /// build_on             where apps are built that say nothing of it: here, any, or a build server
     /// trash_days           how long deleted things stay in the trash
     /// log_days             how long logs are kept
     /// acme_challenge       how names are proven: http, tls_alpn or dns; nothing: what fits each
@@ -84,6 +85,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
             ),
         );
         facts.add("deployments_at_once", settings.deployments_at_once.to_string());
+        facts.add("build_on", settings.build_on.clone());
         facts.add("trash_days", settings.trash_days.to_string());
         facts.add("log_days", settings.log_days.to_string());
         facts.add(
