@@ -1,4 +1,4 @@
-// The requests about domains, certificates, DNS, ports, the edge and registries. Loaded with their pages.
+// The requests about domains, certificates, DNS, ports, the edge, build servers and registries. Loaded with their pages.
 import { all, del, enc, get, patch, post, put } from './api.js';
 
 /** @template {keyof import('./api.js').Schemas} K @typedef {import('./api.js').S<K>} S */
@@ -52,6 +52,14 @@ export const network = {
   dnsRecordDelete: (/** @type {string} */ zone, /** @type {string} */ id) => del(`/dns/zones/${enc(zone)}/records/${enc(id)}`),
   dnsSetupShow: (/** @type {string} */ host) => /** @type {Promise<S<'DnsSetup'>>} */ (get(`/dns/setup/${enc(host)}`)),
   dnsSetupApply: (/** @type {string} */ host) => /** @type {Promise<S<'DnsSetup'>>} */ (post(`/dns/setup/${enc(host)}`)),
+
+  buildServerList: () => /** @type {Promise<S<'BuildServer'>[]>} */ (all('/build-servers')),
+  buildServerShow: (/** @type {string} */ id) => /** @type {Promise<S<'BuildServer'>>} */ (get(`/build-servers/${enc(id)}`)),
+  buildServerCreate: (/** @type {S<'BuildServerCreate'>} */ body) => /** @type {Promise<S<'BuildServer'>>} */ (post('/build-servers', body)),
+  buildServerUpdate: (/** @type {string} */ id, /** @type {S<'BuildServerPatch'>} */ body) => /** @type {Promise<S<'BuildServer'>>} */ (patch(`/build-servers/${enc(id)}`, body)),
+  buildServerTest: (/** @type {string} */ id) => /** @type {Promise<S<'BuildServerTest'>>} */ (post(`/build-servers/${enc(id)}/test`)),
+  buildServerTrim: (/** @type {string} */ id, /** @type {number} */ keep_bytes) => /** @type {Promise<S<'BuildCacheTrimmed'>>} */ (post(`/build-servers/${enc(id)}/trim`, { keep_bytes })),
+  buildServerDelete: (/** @type {string} */ id) => del(`/build-servers/${enc(id)}`),
 
   registryList: () => /** @type {Promise<S<'Registry'>[]>} */ (all('/registries')),
   registryCreate: (/** @type {S<'RegistryCreate'>} */ body) => /** @type {Promise<S<'Registry'>>} */ (post('/registries', body)),

@@ -49,6 +49,8 @@ const WORDS = {
   ejected: ['Left out', 'warn', 'It failed too often on requests and gets none for a while'],
   up: ['Up', 'ok', 'It answers'],
   down: ['Down', 'bad', 'It does not answer'],
+  unready: ['Not ready', 'warn', 'It cannot be used yet'],
+  switched_off: ['Off', 'off', 'Nothing new is built there'],
   ok: ['OK', 'ok', ''],
   warning: ['Warning', 'warn', ''],
   problem: ['Problem', 'bad', ''],

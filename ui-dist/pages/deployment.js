@@ -59,6 +59,7 @@ export default function DeploymentPage({ params }) {
           ['Started', html`<span title=${exact(one.queued_at)}>${exact(one.queued_at)}</span>`],
           ['Cause', { manual: 'Asked for', created: 'The app’s first', rollback: 'Rollback', push: 'Pushed', new_image: 'A newer image', promotion: 'Promoted from another environment' }[one.cause] ?? one.cause],
           ['By', one.by],
+          Boolean(one.built_on) && ['Built on', String(one.built_on)],
           Boolean(one.reference) && ['Reference', html`<code>${one.reference}</code>`],
           Boolean(one.image) && ['Image', html`<code>${one.image}</code>`],
           one.commit && ['Commit', html`<span class="code-line"><code>${one.commit.id.slice(0, 12)}</code>${h(Copy, { text: one.commit.id, label: 'Copy commit' })}</span>`],

@@ -50,7 +50,7 @@ export default function DeploymentsPage() {
   return html`<div class="page">${h(PageHead, { title: 'Deployments', note: 'The newest over all apps' })}
     ${queue.length ? h(Panel, { title: 'Queue', note: 'What is under way, then what waits, in its order', flush: true }, html`<ol class="run-list queue" aria-label="Queue">${queue.map((one) => html`<li class="run" key=${one.id}>
       <a class="row-link run-number" href=${`/deployments/${one.id}`}>${one.app.name} <span class="num">#${one.number}</span></a><span class="run-state">${h(State, { state: one.phase })}</span>
-      <span class="run-what any">${one.waits ? `Place ${one.waits.place}: ${one.waits.why}` : one.by}</span><span class="run-when faint">${h(Ago, { at: one.queued_at })}</span>
+      <span class="run-what any">${one.waits ? `Place ${one.waits.place}: ${one.waits.why}` : one.built_on ? `${one.by}, on ${one.built_on}` : one.by}</span><span class="run-when faint">${h(Ago, { at: one.queued_at })}</span>
       ${may('developer') && one.cancellable ? h(Act, { label: `Cancel ${one.app.name} #${one.number}`, icon: 'x', small: true, square: true, tone: 'ghost', run: async () => putDeployment(await api.deploymentCancel(one.id)) }) : null}</li>`)}</ol>`) : null}
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<Deployment>} */ (Table), {
       label: 'Deployments', name: 'deployments', columns: deploymentColumns(true), rows: withLive(found.value.value?.items, () => true), error: found.error.value, retry: found.load, keyOf: (one) => one.id, href: (one) => `/deployments/${one.id}`, text: deploymentText, filter: 'Filter by app, commit, person',

@@ -16,7 +16,7 @@ import { confirm } from '../parts/dialog.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Chart, RANGES } from '../parts/chart.js';
 import { may } from '../lib/rights.js';
-import { said } from '../parts/said.js';
+import { BuildServers } from '../parts/build-servers.js';
 
 /** @typedef {import('../lib/api.js').S<'Server'>} Server */
 
@@ -53,6 +53,7 @@ function ServerView({ server }) {
         ['Host name', html`<code>${facts.hostname}</code>`], ['System', facts.os], ['Kernel', html`<code>${facts.kernel}</code>`], ['Processor', `${facts.cores} cores, ${facts.architecture}`], ['Memory', `${bytes(facts.memory_bytes)}${now ? `, ${bytes(now.swap_total_bytes)} swap` : ''}`], ['Disk', now ? `${bytes(now.disk_used_bytes)} of ${bytes(now.disk_total_bytes)} (${percent(now.disk_used_bytes / (now.disk_total_bytes || 1))})` : '–'], ['Engine', server.engine.version ? `Docker ${server.engine.version}` : 'none'], ['Panel', now ? `${bytes(now.panel_memory_bytes)} of memory` : '–'],
       ] }))}
     </div>
+    ${h(BuildServers, {})}
     ${may('admin') ? html`${h(BuildCache, {})}${h(Doctor, {})}` : null}</div>`;
 }
 

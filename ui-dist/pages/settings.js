@@ -15,6 +15,7 @@ import { Saved } from '../parts/saved.js';
 import { linesOf, listOf } from '../lib/traffic.js';
 import { DomainCheck } from '../parts/domains.js';
 import { Mail } from '../parts/mail.js';
+import { BuildPlace } from '../parts/build-servers.js';
 
 /** @typedef {import('../lib/api.js').S<'Settings'>} Settings */
 const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
@@ -44,10 +45,10 @@ export default function SettingsPage() {
       save: (v) => save({ public_addresses: listOf(v.addresses), dns_servers: listOf(v.servers) }), body: (form) => html`<div class="form-row">
       ${h(TextField, { label: 'Public addresses', value: form.values.value.addresses, set: form.set('addresses'), mono: true, rows: 2, optional: true, placeholder: 'those of its interfaces', error: form.error('public_addresses'), hint: 'Where the world reaches this server, if its interfaces do not say so.' })}
       ${h(TextField, { label: 'Name servers', value: form.values.value.servers, set: form.set('servers'), mono: true, rows: 2, optional: true, placeholder: 'public resolvers', error: form.error('dns_servers'), hint: 'Asked whether an order would work.' })}</div>` })}
-    ${h(Group, { title: 'Work and keeping', settings: s, fields: ['deployments_at_once', 'trash_days', 'log_days'], save, body: (f) => html`<div class="form-row">
+    ${h(Group, { title: 'Work and keeping', settings: s, fields: ['deployments_at_once', 'trash_days', 'log_days', 'build_on'], save, body: (f) => html`<div class="form-row">
       ${h(TextField, { label: 'Deployments at once', value: f.v.deployments_at_once, set: f.set('deployments_at_once'), inputmode: 'numeric', error: f.error('deployments_at_once'), hint: 'Others wait in the queue.' })}
       ${h(TextField, { label: 'Trash', value: f.v.trash_days, set: f.set('trash_days'), inputmode: 'numeric', suffix: 'days', error: f.error('trash_days') })}
-      ${h(TextField, { label: 'Logs', value: f.v.log_days, set: f.set('log_days'), inputmode: 'numeric', suffix: 'days', error: f.error('log_days') })}</div>` })}
+      ${h(TextField, { label: 'Logs', value: f.v.log_days, set: f.set('log_days'), inputmode: 'numeric', suffix: 'days', error: f.error('log_days') })}</div>${h(BuildPlace, { value: f.v.build_on, set: f.set('build_on'), error: f.error('build_on') })}` })}
     ${h(Mail, {})}
     ${h(Running, {})}
     ${h(Panel, { title: 'Export', note: 'All projects, apps, domains and settings as one file, without secrets' }, h(Act, { label: 'Download', icon: 'download', run: async () => { const link = document.createElement('a'); link.href = URL.createObjectURL(new Blob([await api.stateExport()], { type: 'application/json' })); link.download = 'serverkit-state.json'; link.click(); } }))}
