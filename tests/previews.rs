@@ -1,8 +1,10 @@
 //! Previews of pull requests: from what a forge sends to a site of its own and back to nothing, with forks, labels, limits, secrets,
 //! and requests that are closed while nobody listens.
 
+mod data;
+
 use crate::{
-    deploy::{app_of, containers, text},
+    deploy::text,
     identity_providers::Peer,
     webhooks::{Hook, app_and_hook, commit},
 };
@@ -13,10 +15,18 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use testkit::{Api, GitFixture, GitServer, OWNER, TestPanel, docker, docker_host, eventually_ok};
+use testkit::{Api, GitFixture, GitServer, TestPanel, docker, docker_host, eventually_ok};
 
 const TOKEN: &str = "forge-token-0123456789";
 const SOON: Duration = Duration::from_secs(150);
+
+/// Previews get names below it.
+async fn apps_domain(panel: &TestPanel) {
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
+        .await
+        .expect(200);
+}
 
 /// A delivery of GitHub's about a request.
 fn request(action: &str, number: u64, head: &str, more: Value) -> Value {
@@ -69,6 +79,14 @@ async fn preview(panel: &TestPanel, app: &str, number: u64, what: &str, wanted: 
     .await
 }
 
+/// Opens #7 with a change of one file on a branch of its own. Answers its commit.
+async fn open_seven(panel: &TestPanel, hook: &Hook, repository: &GitFixture, file: &str, from: &str, to: &str) -> String {
+    repository.git(&["checkout", "-q", "-b", "change-7"]);
+    let head = repository.edit(file, from, to);
+    assert_eq!(send(panel, hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
+    head
+}
+
 async fn live(panel: &TestPanel, app: &str, number: u64, head: &str) -> Value {
     let is_it = |one: &Value| one["state"] == "up" && one["phase"] == "live" && one["deployed"] == head;
     preview(panel, app, number, "live", is_it).await
@@ -89,10 +107,7 @@ async fn what_becomes_of_requests() {
     let at = "/api/v1/apps/blog/preview-rules";
     let nowhere = panel.patch(at, json!({"enabled": true})).await.expect(422);
     assert!(nowhere.detail().contains("there is no domain for apps"), "{}", nowhere.detail());
-    panel
-        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
-        .await
-        .expect(200);
+    apps_domain(&panel).await;
     for (wrong, words) in [
         (json!({"host": "pr.{domain}", "enabled": true}), "must have {number} in it"),
         (json!({"most": 0}), "must be between 1 and 100"),
@@ -209,10 +224,7 @@ async fn what_becomes_of_requests() {
 async fn who_may_and_what_forks_may_not() {
     let panel = TestPanel::start().await;
     let hook = app_and_hook(&panel, "blog").await;
-    panel
-        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
-        .await
-        .expect(200);
+    apps_domain(&panel).await;
     let viewer = panel.member("viewer", "read").await;
     viewer
         .patch("/api/v1/apps/blog/preview-rules", json!({"enabled": true}))
@@ -340,10 +352,7 @@ async fn comment(panel: &TestPanel, peer: &Peer, number: u64, wanted: &str) -> V
 async fn comments_at_each_forge() {
     let panel = TestPanel::start().await;
     let peer = Peer::start("forges.mjs", &[]).await;
-    panel
-        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
-        .await
-        .expect(200);
+    apps_domain(&panel).await;
     for (number, kind) in (71..).zip(["github", "gitlab", "bitbucket", "gitea"]) {
         let mut forge = json!({"name": kind, "kind": kind, "url": format!("{}/{kind}", peer.issuer), "token": TOKEN});
         if kind == "bitbucket" {
@@ -376,10 +385,7 @@ async fn docker_a_request_from_its_opening_to_its_end() {
     let peer = Peer::start("forges.mjs", &[server.url("").trim_end_matches('/')]).await;
     let forge = json!({"name": "gitea", "kind": "gitea", "url": format!("{}/gitea", peer.issuer), "token": TOKEN});
     panel.post("/api/v1/forges", forge).await.expect(201);
-    panel
-        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
-        .await
-        .expect(200);
+    apps_domain(&panel).await;
     let health = json!({"kind": "tcp", "interval_seconds": 1, "timeout_seconds": 2, "start_seconds": 8});
     panel
         .live_app(json!({
@@ -408,12 +414,7 @@ async fn docker_a_request_from_its_opening_to_its_end() {
     let before = objects(&panel).await;
 
     // Opened.
-    repository.git(&["checkout", "-q", "-b", "change-7"]);
-    let first = repository.edit("app.py", "\"one\"", "\"seven\"");
-    assert_eq!(
-        send(&panel, &hook, &request("opened", 7, &first, json!({}))).await.0,
-        "preview_made"
-    );
+    let first = open_seven(&panel, &hook, &repository, "app.py", "\"one\"", "\"seven\"").await;
     live(&panel, "blog", 7, &first).await;
     assert_eq!(panel.visit("pr-7.blog.apps.test", "/").await.expect(200).text(), "hello seven");
     assert_eq!(panel.visit("blog.test", "/").await.expect(200).text(), "hello one");
@@ -512,175 +513,6 @@ async fn docker_a_request_from_its_opening_to_its_end() {
     let certificates = panel.list("/api/v1/certificates").await;
     assert!(certificates.iter().all(|one| !one.to_string().contains("pr-")), "{certificates:?}");
     assert_eq!(panel.visit("blog.test", "/").await.expect(200).text(), "hello one");
-}
-
-#[tokio::test]
-async fn docker_a_preview_with_a_copy_of_data() {
-    let panel = TestPanel::docker().await;
-    panel
-        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
-        .await
-        .expect(200);
-    let repository = GitFixture::sample("hello");
-    panel.live_app(app_of("blog", &repository)).await;
-    let mut store = app_of("store", &repository);
-    store["mounts"] = json!([{"volume": "data", "path": "/data"}]);
-    panel.live_app(store).await;
-    panel.visit("store.test", "/write?file=/data/kept&text=precious").await.expect(200);
-    let hook = Hook::of(&panel, "blog").await;
-    rules(
-        &panel,
-        "blog",
-        json!({"enabled": true, "database": {"app": "store", "data": "copy"}}),
-    )
-    .await;
-    repository.git(&["checkout", "-q", "-b", "change-7"]);
-    let head = repository.edit("app.py", "\"one\"", "\"seven\"");
-    assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
-    // What a running one writes is not of one moment.
-    let why = |one: &Value| one["problem"].as_str().is_some_and(|why| why.contains("only while it is stopped"));
-    preview(&panel, "blog", 7, "waiting for the data", why).await;
-    panel.post("/api/v1/apps/store/stop", json!({})).await.expect(202);
-    live(&panel, "blog", 7, &head).await;
-    let apps = panel.list("/api/v1/apps").await;
-    let is_copy = |app: &&Value| app["name"] == "store" && app["environment"]["name"] == "blog-pr-7";
-    let copy = apps.iter().find(is_copy).expect("the copy of the database");
-    let name = containers(copy).pop().expect("it runs");
-    assert_eq!(docker(&docker_host(), &["exec", &name, "cat", "/data/kept"]).unwrap(), "precious");
-    // What the preview writes stays there, and goes with it.
-    assert_eq!(
-        send(&panel, &hook, &request("closed", 7, &head, json!({}))).await.0,
-        "preview_removed"
-    );
-    preview(&panel, "blog", 7, "gone", |one| one["state"] == "gone").await;
-    let volumes = panel.list("/api/v1/volumes").await;
-    assert_eq!(volumes.len(), 1, "{volumes:?}");
-}
-
-/// Nobody pushes for longer than the rules say: it goes by itself, with all that it has.
-#[tokio::test]
-async fn docker_a_preview_that_nobody_pushes_to_goes() {
-    let mut panel = TestPanel::docker().await;
-    panel
-        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
-        .await
-        .expect(200);
-    let repository = GitFixture::sample("hello");
-    panel.live_app(app_of("blog", &repository)).await;
-    let hook = Hook::of(&panel, "blog").await;
-    rules(&panel, "blog", json!({"enabled": true, "days": 2})).await;
-    let before = objects(&panel).await;
-    repository.git(&["checkout", "-q", "-b", "change-7"]);
-    let head = repository.edit("app.py", "\"one\"", "\"seven\"");
-    assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
-    let one = live(&panel, "blog", 7, &head).await;
-    assert_eq!(one["days_left"], 2, "{one}");
-    panel.stop().await;
-    panel.start_again_with(|options| options.clock(Some("+26h"))).await;
-    // The panel's own token lasts a day.
-    let at = "/api/v1/apps/blog/previews/7";
-    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
-    let later = owner.get(at).await.expect(200).json();
-    assert_eq!((&later["days_left"], &later["state"]), (&json!(1), &json!("up")), "{later}");
-    panel.stop().await;
-    panel.start_again_with(|options| options.clock(Some("+50h"))).await;
-    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
-    let gone = eventually_ok("the preview is gone", SOON, || async {
-        let one = owner.get(at).await.expect(200).json();
-        if one["state"] == "gone" { Ok(one) } else { Err(one.to_string()) }
-    })
-    .await;
-    assert!(text(&gone, "why").contains("nothing was pushed for 2 days"), "{gone}");
-    eventually_ok("nothing is left on the engine", SOON, || async {
-        match objects(&owner).await {
-            now if now == before => Ok(()),
-            now => Err(format!("{:?}", now.symmetric_difference(&before).collect::<Vec<_>>())),
-        }
-    })
-    .await;
-}
-
-/// Production is stopped for a moment when the seed is made, and for no preview.
-#[tokio::test]
-async fn docker_previews_get_the_data_of_a_seed_while_production_runs() {
-    let panel = TestPanel::docker().await;
-    panel
-        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
-        .await
-        .expect(200);
-    let repository = GitFixture::sample("hello");
-    panel.live_app(app_of("blog", &repository)).await;
-    let mut store = app_of("store", &repository);
-    store["mounts"] = json!([{"volume": "data", "path": "/data"}]);
-    panel.live_app(store).await;
-    panel.visit("store.test", "/write?file=/data/kept&text=precious").await.expect(200);
-    let wanted = ["project", "clone-environment", "default", "production", "seed", "--app", "store"];
-    let how = ["--with-data", "--stop", "--no-deploy", "--yes", "--wait"];
-    panel.cli(&[&wanted[..], &how[..]].concat()).await.expect(0);
-    let hook = Hook::of(&panel, "blog").await;
-    let database = json!({"enabled": true, "database": {"app": "store@seed", "data": "copy"}});
-    rules(&panel, "blog", database).await;
-    repository.git(&["checkout", "-q", "-b", "change-7"]);
-    let head = repository.edit("app.py", "\"one\"", "\"seven\"");
-    assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
-    live(&panel, "blog", 7, &head).await;
-    let apps = panel.list("/api/v1/apps").await;
-    let in_place = |place: &str| {
-        let found = apps
-            .iter()
-            .find(|app| app["name"] == "store" && app["environment"]["name"] == place);
-        found.unwrap_or_else(|| panic!("no store in {place}")).clone()
-    };
-    let name = containers(&in_place("blog-pr-7")).pop().expect("it runs");
-    assert_eq!(docker(&docker_host(), &["exec", &name, "cat", "/data/kept"]).unwrap(), "precious");
-    assert_eq!(containers(&in_place("production")).len(), 1, "production runs on");
-    assert_eq!(containers(&in_place("seed")).len(), 0, "the seed only keeps data");
-}
-
-/// Of an app of several services: each of them is held to the limits of the rules, whatever its file says.
-#[tokio::test]
-async fn docker_services_of_a_preview_keep_to_its_limits() {
-    const FILE: &str = "services:\n  web: {image: 'nginx:1.22', restart: always, ports: ['80'], stop_grace_period: 1s, deploy: {resources: {limits: {memory: 300m}}}}\n  cache: {image: 'redis:7', restart: always, stop_grace_period: 1s, deploy: {resources: {limits: {memory: 48m}}}}\n  idle: {image: 'redis:7', restart: always, stop_grace_period: 1s}\n";
-    let panel = TestPanel::docker().await;
-    panel
-        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
-        .await
-        .expect(200);
-    let repository = GitFixture::of(&[("compose.yaml", FILE)]);
-    panel
-        .live_app(json!({
-            "name": "shop", "source": {"kind": "git", "url": repository.path(), "compose_file": ""}, "domains": ["shop.test"], "grace_seconds": 2,
-        }))
-        .await;
-    let hook = Hook::of(&panel, "shop").await;
-    rules(
-        &panel,
-        "shop",
-        json!({"enabled": true, "memory_bytes": 64 << 20, "cpu_millis": 250}),
-    )
-    .await;
-    repository.git(&["checkout", "-q", "-b", "change-7"]);
-    let head = repository.edit("compose.yaml", "300m", "310m");
-    assert_eq!(send(&panel, &hook, &request("opened", 7, &head, json!({}))).await.0, "preview_made");
-    let one = live(&panel, "shop", 7, &head).await;
-    let mut held: Vec<(String, String)> = Vec::new();
-    for (service, id, _) in crate::compose::containers(&text(&one["app"], "id")) {
-        let format = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}";
-        held.push((
-            service,
-            docker(&docker_host(), &["inspect", "--format", format, &id])
-                .unwrap()
-                .trim()
-                .to_owned(),
-        ));
-    }
-    held.sort();
-    let expected = [("cache", 48 << 20), ("idle", 64 << 20), ("web", 64 << 20)];
-    let expected: Vec<(String, String)> = expected
-        .iter()
-        .map(|(name, memory)| ((*name).to_owned(), format!("{memory} 250000000")))
-        .collect();
-    assert_eq!(held, expected);
 }
 
 /// As the sample app shows bytes.

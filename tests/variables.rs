@@ -106,6 +106,90 @@ async fn circles_are_refused_wherever_they_begin() {
         .expect(200);
 }
 
+/// A database is an app beside the one that uses it: its password is said once, where it is.
+#[tokio::test]
+async fn values_of_another_app_are_for_those_who_may_see_them() {
+    let panel = TestPanel::start().await;
+    app(&panel, "shop").await;
+    let database = app(&panel, "db").await;
+    let secret = json!({"set": [{"key": "PASSWORD", "value": "of-the-database", "secret": true}, {"key": "USER", "value": "ada"}]});
+    panel.patch("/api/v1/variables?owner=app:db", secret).await.expect(200);
+    // Who may not see the database's secrets gets none of them by naming them.
+    let writer = panel.custom_member("writer", &["view", "configure"]).await;
+    set(&writer, "app:shop", &[("URL", "pg://${db.PASSWORD}@db")]).await.expect(403);
+    set(&writer, "app:shop", &[("TEXT", "${none.PASSWORD} ${self.name}")])
+        .await
+        .expect(200);
+    set(&panel, "app:shop", &[("URL", "pg://${db.USER}:${db.PASSWORD}@db")])
+        .await
+        .expect(200);
+    let version = |app: Value| app["updated_at"].clone();
+    let before = version(panel.get("/api/v1/apps/shop").await.expect(200).json());
+    // A change of the one is a change of the other.
+    let preview = json!({"set": [{"key": "USER", "value": "eve"}]});
+    let told = panel
+        .post("/api/v1/variables/preview?owner=app:db", preview)
+        .await
+        .expect(200)
+        .json();
+    assert!(told["apps"].to_string().contains("shop"), "{told}");
+    set(&panel, "app:db", &[("USER", "eve")]).await.expect(200);
+    let after = version(panel.get("/api/v1/apps/shop").await.expect(200).json());
+    assert_ne!(before, after);
+    // In circles neither goes.
+    let refused = set(&panel, "app:db", &[("BACK", "${shop.URL}"), ("PASSWORD", "${BACK}")])
+        .await
+        .expect(422);
+    assert!(refused.detail().contains("in a circle"), "{}", refused.detail());
+    // The environment may say it for all of its apps, the database too.
+    let place = format!("environment:{}", text(&database["environment"], "id"));
+    set(&panel, &place, &[("ALL", "pg://${db.PASSWORD}@db")]).await.expect(200);
+    assert!(panel.list("/api/v1/apps/db/variables").await.iter().all(|one| one["key"] != "ALL"));
+}
+
+#[tokio::test]
+async fn docker_values_of_another_app_reach_the_container() {
+    let panel = TestPanel::docker().await;
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
+        .await
+        .expect(200);
+    let database = json!({
+        "name": "db", "source": {"kind": "image", "reference": "redis:7"}, "domains": [], "grace_seconds": 1,
+        "health": {"kind": "running"}, "variables": [{"key": "PASSWORD", "value": "of-the-database", "secret": true}],
+    });
+    panel.live_app(database).await;
+    let mut shop = json!({
+        "name": "shop", "source": {"kind": "image", "reference": "redis:7"}, "domains": [], "grace_seconds": 1, "health": {"kind": "running"},
+    });
+    shop["variables"] = json!([{"key": "URL", "value": "redis://:${db.PASSWORD}@db"}]);
+    let shop = panel.live_app(shop).await;
+    let url = |app: &Value| {
+        let name = crate::deploy::containers(app).pop().expect("it runs");
+        docker(&docker_host(), &["exec", &name, "printenv", "URL"])
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(url(&shop), "redis://:of-the-database@db");
+    // What holds a secret is one, also where it was none when it was written.
+    let releases = panel.list("/api/v1/apps/shop/releases").await;
+    assert!(releases[0]["variables"].to_string().contains("\"secret\":true"), "{releases:?}");
+    // Staging has a database of its own, and refers to that.
+    let how = ["--no-deploy", "--set", "PASSWORD=of-staging", "--wait"];
+    let wanted = ["project", "clone-environment", "default", "production", "staging"];
+    panel.cli(&[&wanted[..], &how[..]].concat()).await.expect(0);
+    let deployment = panel.deploy("shop@staging").await;
+    panel.live(&deployment).await;
+    let staging = panel.get("/api/v1/apps/shop@staging").await.expect(200).json();
+    assert_eq!(url(&staging), "redis://:of-staging@db");
+    let shown = panel.get("/api/v1/apps/shop@production").await.expect(200).json();
+    assert_eq!(
+        (url(&shown).as_str(), &shown["pending_changes"]),
+        ("redis://:of-the-database@db", &json!(false))
+    );
+}
+
 #[tokio::test]
 async fn history_preview_and_restore() {
     let panel = TestPanel::start().await;

@@ -5,7 +5,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use poem_openapi::{
     ApiResponse, Object,
     payload::Json,
-    types::{ParseFromJSON, ToJSON, Type},
+    types::{MaybeUndefined, ParseFromJSON, ToJSON, Type},
 };
 use std::fmt::Display;
 use time::OffsetDateTime;
@@ -116,6 +116,15 @@ pub fn created<T: ToJSON + Type>(value: impl Into<T>) -> Created<T> {
 
 pub fn accepted<T: ToJSON + Type>(value: impl Into<T>) -> Accepted<T> {
     Accepted::Accepted(Json(value.into()))
+}
+
+/// What a patch says of one field. Left out: stays. Null: cleared.
+pub fn wish<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
+    match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
 }
 
 #[cfg(test)]

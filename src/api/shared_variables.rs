@@ -34,7 +34,8 @@ impl SharedVariablesApi {
     /// List the variables of an owner
     ///
     /// What is in an owner has its variables too, unless something nearer has one of that name: organization, project,
-    /// environment, app, service. `${NAME}` in a value stands for another variable; `$${NAME}` for the text itself.
+    /// environment, app, service. `${NAME}` in a value stands for another variable, `${APP.NAME}` for one
+    /// of another app of the same environment, such as a database; `$${NAME}` for the text itself.
     #[oai(path = "/variables", method = "get", operation_id = "shared_variable_list")]
     async fn shared_variable_list(
         &self,

@@ -5,28 +5,11 @@
 use crate::{containers::must_be_here, ground::Ground, projects, releases, trash, variables, volumes::new_volume};
 use std::collections::HashSet;
 use store::Batch;
-use types::{App, AppId, DesiredState, Environment, EnvironmentId, Error, Mount, Result, Source, Volume, VolumeId};
+use types::{App, AppId, Environment, EnvironmentId, Error, Mount, Result, Source, Volume, VolumeId};
 
 /// The same app in another environment, as if nothing was ever done with it. Its volumes, variables and domains are others' business.
 pub(crate) fn copy_of(ground: &Ground, of: &App, environment: &Environment) -> App {
-    let now = ground.world.now();
-    let mut copy = App {
-        id: ground.world.id(),
-        environment: environment.id.clone(),
-        mounts: Vec::new(),
-        halted: None,
-        asleep: None,
-        desired: DesiredState::Running,
-        release: None,
-        last_deployment: None,
-        deployments: 0,
-        variables_version: 0,
-        created_at: now,
-        updated_at: now,
-        lock: None,
-        trashed_at: None,
-        ..of.clone()
-    };
+    let mut copy = of.again(ground.world.id(), environment, ground.world.now());
     if let Source::Compose(source) = &mut copy.source
         && let Some(installed) = &mut source.template
     {

@@ -215,11 +215,13 @@ impl TemplateUpdates {
         for volume in settled(ground, actor, &mut stored.value, &environment, &changes, None)? {
             batch = batch.insert(volume);
         }
+        let places = BTreeSet::from([environment.id.clone()]);
         for change in changes {
             batch = batch.insert(sealed_variable(
                 ground,
                 actor,
                 types::VariableOwner::App(stored.id.clone()),
+                &places,
                 change,
             )?);
         }

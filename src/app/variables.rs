@@ -3,7 +3,7 @@
 mod levels;
 mod references;
 
-pub(crate) use levels::{effective, of_service, own_variables};
+pub(crate) use levels::{effective, may_refer, of_service, own_variables};
 
 use crate::{
     apps::{find_app, not_trashed},
@@ -12,13 +12,16 @@ use crate::{
     ground::Ground,
     releases::Difference,
 };
-use levels::{Kept, Owner, above, check_circles, find_owner, of_app};
+use levels::{Kept, Owner, above, check_circles, find_owner, of_app, referring};
 use references::{Given, Level};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, AppId, Cause, Error, Fact, Kind, Result, Secret, Source, Time, Variable, VariableKey, VariableLevel, VariableOwner,
-    VariableScope, VariableVersion, VersionId,
+    Action, Actor, AppId, Cause, EnvironmentId, Error, Fact, Kind, Result, Secret, Source, Time, Variable, VariableKey, VariableLevel,
+    VariableOwner, VariableScope, VariableVersion, VersionId,
 };
 
 /// A variable to set. What is `None` stays as it was; a new one is for running and not secret.
@@ -155,9 +158,11 @@ impl Variables {
             };
             changes.push(Difference::new(key.to_string(), shown(before)?, shown(next.as_ref())?));
         }
+        let mut apps = owner.apps;
+        apps.extend(referring(&self.ground, &apps)?);
         Ok(VariablePreview {
             changes,
-            apps: owner.apps.into_iter().map(|app| (app.id, app.name.to_string())).collect(),
+            apps: apps.into_iter().map(|app| (app.id, app.name.to_string())).collect(),
         })
     }
 
@@ -327,6 +332,7 @@ impl Variables {
         wish: VariableWish,
     ) -> Result<BTreeMap<VariableKey, Option<Variable>>> {
         let ground = &self.ground;
+        let places: BTreeSet<EnvironmentId> = owner.apps.iter().map(|app| app.environment.clone()).collect();
         let mut plan: BTreeMap<VariableKey, Option<Variable>> = BTreeMap::new();
         let mut named: Vec<VariableKey> = Vec::new();
         for key in wish.unset {
@@ -342,14 +348,15 @@ impl Variables {
             }
             named.push(key.clone());
             let Some(before) = old.get(&key).map(|stored| &stored.value) else {
-                plan.insert(key, Some(sealed_variable(ground, actor, owner.owner.clone(), change)?));
+                plan.insert(key, Some(sealed_variable(ground, actor, owner.owner.clone(), &places, change)?));
                 continue;
             };
             let mut next = before.clone();
-            if let Some(value) = &change.value
-                && ground.store.unseal(&before.value)? != *value
-            {
-                next.value = seal_value(ground, &key, value)?;
+            if let Some(value) = &change.value {
+                if ground.store.unseal(&before.value)? != *value {
+                    next.value = seal_value(ground, &key, value)?;
+                }
+                next.refers = may_refer(ground, actor, &places, owner.owner.app(), value)?;
             }
             next.scope = change.scope.unwrap_or(before.scope);
             next.secret = change.secret.unwrap_or(before.secret);
@@ -384,8 +391,8 @@ impl Variables {
         kept.chain(next)
             .map(|variable| {
                 let text = self.ground.store.unseal(&variable.value)?.expose_str().map(str::to_owned);
-                let secret = variable.secret;
-                Ok((variable.key.clone(), Given { text, secret }))
+                let (secret, refers) = (variable.secret, variable.refers.clone());
+                Ok((variable.key.clone(), Given { text, secret, refers }))
             })
             .collect()
     }
@@ -425,7 +432,8 @@ impl Variables {
                 (None, None) => batch,
             };
         }
-        for app in &owner.apps {
+        // What refers to them is another value too.
+        for app in owner.apps.iter().chain(&referring(ground, &owner.apps)?) {
             let mut stored = ground.store.apps.get(app.id.as_str())?;
             stored.variables_version += 1;
             stored.updated_at = ground.world.now();
@@ -480,10 +488,13 @@ impl Variables {
         Ok(batch.insert(version(next, before)))
     }
 
-    /// Queues a deployment of each app that is live and has them; those whose deployments are locked or frozen are left out.
+    /// Queues a deployment of each app that is live and has them, or refers to them and may be deployed too; those whose deployments are
+    /// locked or frozen are left out.
     async fn deploy(&self, actor: &Actor, owner: &Owner) -> Result<()> {
         let ground = &self.ground;
-        for app in owner.apps.iter().filter(|app| app.release.is_some()) {
+        let mut referring = referring(ground, &owner.apps)?;
+        referring.retain(|app| actor.is_permitted(Action::Deploy, &app.place()));
+        for app in owner.apps.iter().chain(&referring).filter(|app| app.release.is_some()) {
             if deployments::must_be_unlocked(ground, app).is_err() {
                 continue;
             }
@@ -511,7 +522,13 @@ impl Variables {
 }
 
 /// A new variable, sealed. Fails with `Invalid` when it has no value.
-pub(crate) fn sealed_variable(ground: &Ground, actor: &Actor, owner: VariableOwner, change: VariableChange) -> Result<Variable> {
+pub(crate) fn sealed_variable(
+    ground: &Ground,
+    actor: &Actor,
+    owner: VariableOwner,
+    places: &BTreeSet<EnvironmentId>,
+    change: VariableChange,
+) -> Result<Variable> {
     let value = change
         .value
         .ok_or_else(|| Error::invalid(change.key.as_str(), "has no value yet, so one must be given"))?;
@@ -523,6 +540,7 @@ pub(crate) fn sealed_variable(ground: &Ground, actor: &Actor, owner: VariableOwn
     }
     Ok(Variable {
         organization: actor.organization.clone(),
+        refers: may_refer(ground, actor, places, owner.app(), &value)?,
         owner,
         value: seal_value(ground, &change.key, &value)?,
         key: change.key,

@@ -26,7 +26,7 @@ pub enum Command {
     List(List),
     /// Set variables; they take effect with the next deployment
     ///
-    /// ${NAME} in a value stands for another variable, $${NAME} for the text itself.
+    /// ${NAME} in a value stands for another variable, ${APP.NAME} for one of another app of the same environment, $${NAME} for the text itself.
     Set(Set),
     /// Remove variables
     Unset(Unset),

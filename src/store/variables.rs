@@ -20,6 +20,7 @@ impl Record for Variable {
             value: previous.value,
             scope: previous.scope,
             secret: previous.secret,
+            refers: Vec::new(),
             updated_at: previous.updated_at,
             updated_by: previous.updated_by,
         }

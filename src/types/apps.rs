@@ -1,7 +1,7 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, BuildPlace, BuildWish, Buildable, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, EnvironmentId,
+    AppId, AppName, BuildWish, Buildable, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, Environment, EnvironmentId,
     ForgeRepository, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource,
     VolumeId,
 };
@@ -181,6 +181,72 @@ pub struct DeployLock {
 }
 
 impl App {
+    /// One with what is usual, of which nothing was deployed yet.
+    pub fn new(id: AppId, place: &Environment, name: AppName, source: Source, now: Time) -> App {
+        App {
+            id,
+            organization: place.organization.clone(),
+            project: place.project.clone(),
+            environment: place.id.clone(),
+            name,
+            source,
+            port: None,
+            command: None,
+            limits: Limits::default(),
+            health: HealthCheck::default(),
+            commands: DeployCommands::default(),
+            mounts: Vec::new(),
+            files: Vec::new(),
+            grace_seconds: 15,
+            deploy_timeout_seconds: 1800,
+            keep_releases: 5,
+            keep_release_days: None,
+            keep_release_bytes: None,
+            build_cache_bytes: None,
+            restart_limit: restart_limit(),
+            halted: None,
+            desired: DesiredState::Running,
+            replicas: one(),
+            demand: None,
+            hours: None,
+            sleep_after_minutes: None,
+            asleep: None,
+            release: None,
+            last_deployment: None,
+            deployments: 0,
+            variables_version: 0,
+            created_at: now,
+            updated_at: now,
+            lock: None,
+            trashed_at: None,
+        }
+    }
+
+    /// The same settings for another app in another environment of the project, as if nothing was ever done with it. Its volumes are
+    /// the first one's, so it has none.
+    pub fn again(&self, id: AppId, place: &Environment, now: Time) -> App {
+        let fresh = App::new(id, place, self.name.clone(), self.source.clone(), now);
+        App {
+            id: fresh.id,
+            organization: fresh.organization,
+            project: fresh.project,
+            environment: fresh.environment,
+            mounts: fresh.mounts,
+            halted: fresh.halted,
+            desired: fresh.desired,
+            asleep: fresh.asleep,
+            release: fresh.release,
+            last_deployment: fresh.last_deployment,
+            deployments: fresh.deployments,
+            variables_version: fresh.variables_version,
+            created_at: fresh.created_at,
+            updated_at: fresh.updated_at,
+            lock: fresh.lock,
+            trashed_at: fresh.trashed_at,
+            ..self.clone()
+        }
+    }
+
     /// Whether its containers should run now.
     pub fn should_run(&self) -> bool {
         self.desired == DesiredState::Running && self.trashed_at.is_none() && !self.sleeps()

@@ -1,6 +1,6 @@
 //! Environment variables: of an app, or of what it is in. Values are bytes: what goes in comes out.
 
-use crate::{AppId, EnvironmentId, OrganizationId, ProjectId, Sealed, Time, VariableKey, VersionId};
+use crate::{AppId, AppName, EnvironmentId, OrganizationId, ProjectId, Sealed, Time, VariableKey, VersionId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -14,6 +14,9 @@ pub struct Variable {
     pub scope: VariableScope,
     /// Shown as dots unless somebody with the right asks.
     pub secret: bool,
+    /// Other apps whose variables it may refer to: whoever wrote it might see their secrets.
+    #[serde(default)]
+    pub refers: Vec<AppName>,
     pub updated_at: Time,
     pub updated_by: String,
 }
@@ -52,6 +55,13 @@ impl VariableOwner {
             VariableOwner::Environment(_) => VariableLevel::Environment,
             VariableOwner::App(_) => VariableLevel::App,
             VariableOwner::Service { .. } => VariableLevel::Service,
+        }
+    }
+    /// The app that it is, or that it is a service of.
+    pub fn app(&self) -> Option<&AppId> {
+        match self {
+            VariableOwner::App(app) | VariableOwner::Service { app, .. } => Some(app),
+            _ => None,
         }
     }
 }

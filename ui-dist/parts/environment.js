@@ -93,6 +93,7 @@ export function EnvironmentEditor({ owner, saved }) {
         <div class="env-row env-head" role="row"><span role="columnheader">Name</span><span role="columnheader">Value</span><span role="columnheader">Available at</span><span role="columnheader">Secret</span><span role="columnheader"><span class="unseen">Actions</span></span></div>
         ${shown.map((row) => h(EnvRow, { key: row.id, row, model, can, problem: model.problems.value.get(row.id) ?? '' }))}
         ${shown.length ? null : html`<p class="nothing">Nothing matches “${query}”.</p>`}</div>`}
+    ${rows.length || mode === 'raw' ? html`<p class="inset tiny faint">In a value <code>\${NAME}</code> stands for another variable, <code>\${APP.NAME}</code> for one of another app in the same environment.</p>` : null}
     ${can && (change.all || failure) ? html`<div class="env-save" role="region" aria-label="Unsaved changes">
       ${failure ? html`<span class="bad-text row">${icon('circle-alert')}${failure.message}</span>` : html`<span>${[change.added && `${change.added} added`, change.changed && `${change.changed} changed`, change.removed && `${change.removed} removed`].filter(Boolean).join(', ')}<span class="faint hide-phone"> · live after the next deployment</span></span>`}
       <span class="grow"></span><button type="button" class="btn" onClick=${() => { model.discard(); setFailure(null); if (mode === 'raw') setRaw(model.raw()); }}>Discard</button>

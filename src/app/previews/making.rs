@@ -315,6 +315,7 @@ impl<'a> Given<'a> {
             value,
             scope,
             secret,
+            refers: Vec::new(),
             updated_at: ground.world.now(),
             updated_by: "serverkit".into(),
         });

@@ -1,15 +1,17 @@
 //! Whose variables an app has: from the organization down to a service, the nearer one wins.
 
-use super::references::{Given, Level, Resolved, resolve};
+use super::references::{Given, Level, Resolved, apps_named, resolve};
 use crate::{
     apps::find_app,
     ground::Ground,
     previews,
     projects::{find_environment, find_project},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use store::Stored;
-use types::{Action, Actor, App, AppId, EnvironmentId, Error, Kind, Result, Secret, Variable, VariableKey, VariableOwner, VariableScope};
+use types::{
+    Action, Actor, App, AppId, AppName, EnvironmentId, Error, Kind, Result, Secret, Variable, VariableKey, VariableOwner, VariableScope,
+};
 
 /// Somebody who has variables, found by what people call it.
 #[derive(Debug, Clone)]
@@ -143,8 +145,8 @@ pub(crate) fn level_of(ground: &Ground, owner: &VariableOwner) -> Result<Level> 
 fn level(ground: &Ground, own: &[Stored<Variable>]) -> Result<Level> {
     let given = |variable: &Stored<Variable>| {
         let text = ground.store.unseal(&variable.value.value)?.expose_str().map(str::to_owned);
-        let secret = variable.secret;
-        Ok((variable.key.clone(), Given { text, secret }))
+        let (secret, refers) = (variable.secret, variable.refers.clone());
+        Ok((variable.key.clone(), Given { text, secret, refers }))
     };
     own.iter().map(given).collect()
 }
@@ -164,7 +166,89 @@ pub(crate) struct Effective {
 
 /// All variables of an app, of its own and inherited, by key. Fails with `Invalid` for a circle.
 pub(crate) fn effective(ground: &Ground, app: &App) -> Result<Vec<Effective>> {
-    gathered(ground, &chain(app), &Kept::of(ground, &app.environment)?)
+    gathered(ground, app, &chain(app))
+}
+
+/// An app by its name, where it is not in the trash.
+fn app_in(ground: &Ground, environment: &EnvironmentId, name: &AppName) -> Result<Option<App>> {
+    let mut all = ground.store.apps.list()?.into_iter().map(|stored| stored.value);
+    Ok(all.find(|app| app.environment == *environment && app.name == *name && app.trashed_at.is_none()))
+}
+
+/// What other apps of an environment have, for what refers to it; with what is about to be one owner's.
+fn others<'a>(
+    ground: &'a Ground,
+    environment: &'a EnvironmentId,
+    next: Option<(&'a VariableOwner, &'a Level)>,
+) -> impl Fn(&AppName) -> Result<Option<Vec<Level>>> + 'a {
+    move |name| {
+        let Some(app) = app_in(ground, environment, name)? else {
+            return Ok(None);
+        };
+        let kept = Kept::of(ground, environment)?;
+        let mut levels = Vec::new();
+        for owner in chain(&app) {
+            levels.push(match next {
+                Some((changed, level)) if *changed == owner => level.clone(),
+                _ => {
+                    let mut own = own_variables(ground, &owner)?;
+                    own.retain(|stored| kept.has(stored));
+                    level(ground, &own)?
+                }
+            });
+        }
+        Ok(Some(levels))
+    }
+}
+
+/// Other apps that a value names and may refer to: those that are there, whose secrets its writer may see. Fails with `Forbidden` for one
+/// whose secrets they may not.
+pub(crate) fn may_refer(
+    ground: &Ground,
+    actor: &Actor,
+    to: &BTreeSet<EnvironmentId>,
+    own: Option<&AppId>,
+    value: &Secret,
+) -> Result<Vec<AppName>> {
+    let mut names = Vec::new();
+    for name in apps_named(value.expose_str().unwrap_or_default()) {
+        let mut is_there = false;
+        for environment in to {
+            let Some(app) = app_in(ground, environment, &name)? else { continue };
+            if own != Some(&app.id) {
+                actor.may_in(Action::RevealSecrets, &app.place())?;
+            }
+            is_there = true;
+        }
+        if is_there {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Apps that refer to variables of these, and are none of them.
+pub(crate) fn referring(ground: &Ground, changed: &[App]) -> Result<Vec<App>> {
+    let names_one = |variable: &Variable| variable.refers.iter().any(|name| changed.iter().any(|app| app.name == *name));
+    let all = ground.store.variables.list()?.into_iter().map(|stored| stored.value);
+    let variables: Vec<Variable> = all.filter(names_one).collect();
+    if variables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let refers = |app: &App, variable: &Variable| {
+        let has = match &variable.owner {
+            VariableOwner::Service { app: id, .. } => *id == app.id,
+            owner => chain(app).contains(owner),
+        };
+        has && changed
+            .iter()
+            .any(|one| one.environment == app.environment && variable.refers.contains(&one.name))
+    };
+    let apps = ground.store.apps.list()?.into_iter().map(|stored| stored.value);
+    Ok(apps
+        .filter(|app| app.trashed_at.is_none() && !changed.iter().any(|one| one.id == app.id))
+        .filter(|app| variables.iter().any(|variable| refers(app, variable)))
+        .collect())
 }
 
 /// What a preview has of what it inherits: no secrets, save those that its owner has marked. Its own are its own.
@@ -195,12 +279,13 @@ pub(crate) fn of_service(ground: &Ground, app: &App, service: &str) -> Result<Ve
     }
     let mut owners = vec![own];
     owners.extend(chain(app));
-    let mut all = gathered(ground, &owners, &Kept::of(ground, &app.environment)?)?;
+    let mut all = gathered(ground, app, &owners)?;
     all.retain(|one| keys.contains(&one.key));
     Ok(all)
 }
 
-fn gathered(ground: &Ground, owners: &[VariableOwner], kept: &Kept) -> Result<Vec<Effective>> {
+fn gathered(ground: &Ground, app: &App, owners: &[VariableOwner]) -> Result<Vec<Effective>> {
+    let kept = Kept::of(ground, &app.environment)?;
     let mut nearest: BTreeMap<VariableKey, Variable> = BTreeMap::new();
     let mut levels = Vec::new();
     for owner in owners {
@@ -213,7 +298,11 @@ fn gathered(ground: &Ground, owners: &[VariableOwner], kept: &Kept) -> Result<Ve
             nearest.entry(stored.key.clone()).or_insert(stored.value);
         }
     }
-    let mut resolved = resolve(&levels.iter().collect::<Vec<_>>())?;
+    let mut resolved = resolve(
+        &app.name,
+        &levels.iter().collect::<Vec<_>>(),
+        &others(ground, &app.environment, None),
+    )?;
     let mut all = Vec::new();
     for (key, variable) in nearest {
         let Resolved { text, secret } = resolved.remove(&key).unwrap_or(Resolved {
@@ -253,7 +342,8 @@ pub(crate) fn check_circles(ground: &Ground, owner: &Owner, next: &Level) -> Res
                 level_of(ground, one)?
             });
         }
-        resolve(&levels.iter().collect::<Vec<_>>()).map_err(|error| match error {
+        let beside = others(ground, &app.environment, Some((&owner.owner, next)));
+        resolve(&app.name, &levels.iter().collect::<Vec<_>>(), &beside).map_err(|error| match error {
             Error::Invalid { field, why } if owner.owner.level() < types::VariableLevel::App => {
                 Error::invalid(field, format!("{why} (in `{}`)", app.name))
             }
