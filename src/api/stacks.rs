@@ -71,6 +71,12 @@ pub struct PlannedService {
     /// It ends when its work is done.
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// Why its old container stops before a new one starts, when it changed; null: the new one takes over while the old one serves.
+    pub stops_first: Option<String>,
+    /// What is run inside a container of it once that has started.
+    pub post_start: Vec<String>,
+    /// What is run inside a container of it before that is stopped.
+    pub pre_stop: Vec<String>,
     /// What each of its containers may use.
     pub limits: Limits,
 }
@@ -87,6 +93,12 @@ pub struct Service {
     /// It ends when its work is done.
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// Why its old container stops before a new one starts, when it changed; null: the new one takes over while the old one serves.
+    pub stops_first: Option<String>,
+    /// What is run inside a container of it once that has started.
+    pub post_start: Vec<String>,
+    /// What is run inside a container of it before that is stopped.
+    pub pre_stop: Vec<String>,
     /// What each of its containers may use.
     pub limits: Limits,
     pub containers: Vec<ServiceContainer>,
@@ -163,6 +175,9 @@ impl From<app::ServiceView> for PlannedService {
             replicas: view.replicas,
             once: view.once,
             depends_on: view.depends_on,
+            stops_first: view.stops_first,
+            post_start: view.post_start,
+            pre_stop: view.pre_stop,
             limits: view.limits.into(),
         }
     }
@@ -178,6 +193,9 @@ impl From<app::ServiceView> for Service {
             replicas: view.replicas,
             once: view.once,
             depends_on: view.depends_on,
+            stops_first: view.stops_first,
+            post_start: view.post_start,
+            pre_stop: view.pre_stop,
             limits: view.limits.into(),
             containers: view.containers.into_iter().map(ServiceContainer::from).collect(),
         }

@@ -9,7 +9,8 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{
-    App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, Result, Secret, VolumeId, report,
+    App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseService, Result, Secret,
+    VolumeId, report,
 };
 
 /// How long requests and WebSockets of a container that was replaced may go on.
@@ -210,16 +211,18 @@ pub(crate) fn must_stop_first(release: &Release) -> bool {
 
 /// Why the next deployment of the app stops what is live before it starts the new one, in words; `None`: the new one takes over
 /// while the old one serves. `name` says what people call a volume.
-pub(crate) fn why_stop_first(app: &App, name: impl Fn(&VolumeId) -> Option<String>) -> Option<String> {
+pub(crate) fn why_stop_first(app: &App, live: Option<&Release>, name: impl Fn(&VolumeId) -> Option<String>) -> Option<String> {
+    if let Some(stack) = live.and_then(|release| release.stack.as_ref()) {
+        let each = |service: &ReleaseService| Some(format!("{}: {}", service.name, service.stops_first.as_ref()?));
+        let all: Vec<String> = stack.services.iter().filter_map(each).collect();
+        return (!all.is_empty()).then(|| all.join("; "));
+    }
     let mount = app.mounts.iter().find(|mount| !mount.read_only)?;
     let volume = name(&mount.volume).unwrap_or_else(|| mount.volume.to_string());
-    Some(match app.source.stack() {
-        Some(_) => format!("a service that writes to a volume, such as {volume}, is stopped before its new container starts"),
-        None => format!(
-            "it writes to the volume {volume} at {}, which two containers must not at once",
-            mount.path
-        ),
-    })
+    Some(format!(
+        "it writes to the volume {volume} at {}, which two containers must not at once",
+        mount.path
+    ))
 }
 
 /// The container of a release, with its network and volumes made and its secrets open.

@@ -51,6 +51,7 @@ mod image_watcher_tests;
 mod image_watches;
 mod imports;
 mod inbox;
+mod inside;
 mod invitations;
 mod job_alerts;
 mod job_runs;
@@ -130,7 +131,10 @@ pub use catalogs::{Catalogs, NewCatalog, NewPlace};
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
 pub use ci_trusts::{CiToken, CiTrustView, CiTrustWish, CiTrusts};
-pub use clones::{CloneAppWish, ClonePlan, CloneValue, CloneWish, Cloner, Clones, PlannedApp, PlannedSecret, PlannedVolume, SecretBecomes};
+pub use clones::{
+    CloneAppWish, ClonePlan, CloneValue, CloneWish, Cloner, Clones, PlannedApp, PlannedCi, PlannedPort, PlannedRule, PlannedSecret,
+    PlannedVolume, SecretBecomes,
+};
 pub use data_copies::DataPlan;
 pub use deployer::{Deployer, Waits};
 pub use deployments::{DeploymentView, Deployments, Wanted};

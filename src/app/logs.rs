@@ -190,10 +190,10 @@ impl Logs {
             command
         };
         let spec = ExecSpec {
-            command,
             tty: true,
             columns: columns.clamp(2, 1000),
             rows: rows.clamp(2, 1000),
+            ..ExecSpec::plain(command)
         };
         let mut exec = self.ground.node.exec(&container.id, &spec).await?;
         exec.control = sleeping::while_open(&self.ground, &app.id, exec.control);

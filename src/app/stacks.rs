@@ -13,7 +13,9 @@ pub(crate) use running::*;
 use crate::{apps::find_app, ground::Ground};
 use catalog::compose::Composed;
 use std::{collections::BTreeMap, sync::Arc};
-use types::{Action, Actor, App, ComposeSource, Container, Error, HostRight, Kind, Limits, Notice, ReleaseService, Result, StackService};
+use types::{
+    Action, Actor, App, ComposeSource, Container, Error, HostRight, Kind, Limits, Notice, ReleaseService, Result, StackHook, StackService,
+};
 
 /// A look at a Compose file, for whoever is writing it.
 #[derive(Debug, Clone, Default)]
@@ -76,7 +78,9 @@ impl Stacks {
         let named = app.as_ref().and_then(|app| app.source.stack()?.main.clone());
         let limits = app.map(|app| app.limits).unwrap_or_default();
         let read = read(text, profiles, &variables, template.as_ref());
-        Ok(ComposeReport::of(read, named.as_deref(), &limits))
+        let mut report = ComposeReport::of(read, named.as_deref(), &limits);
+        self.hide(&mut report.services);
+        Ok(report)
     }
 
     /// The file as it was written. Passwords may be in it, so seeing it takes the right to change it.
@@ -102,7 +106,9 @@ impl Stacks {
             let stack = compose(&self.ground, &app)?.stack;
             let main = main_of(&stack, setup.main.as_deref()).map(|service| service.name.clone());
             let view = |service: &StackService| ServiceView::new(service, None, main.as_deref(), &app.limits);
-            return Ok(stack.services.iter().map(view).collect());
+            let mut views = stack.services.iter().map(view).collect::<Vec<_>>();
+            self.hide(&mut views);
+            return Ok(views);
         };
         let stack = open(&self.ground, live)?;
         let observed = self.ground.observed.load();
@@ -117,7 +123,18 @@ impl Stacks {
                 ..ServiceView::new(service, made, Some(&live.main), &release.limits)
             }
         };
-        Ok(stack.services.iter().map(view).collect())
+        let mut views = stack.services.iter().map(view).collect::<Vec<_>>();
+        self.hide(&mut views);
+        Ok(views)
+    }
+
+    /// A command line may have the value of a secret variable in it.
+    fn hide(&self, views: &mut [ServiceView]) {
+        for view in views {
+            for line in view.post_start.iter_mut().chain(&mut view.pre_stop) {
+                *line = self.ground.redactor.redact(line).into_owned();
+            }
+        }
     }
 }
 
@@ -132,6 +149,11 @@ pub struct ServiceView {
     pub replicas: u32,
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// Why its old container stops before a new one starts; `None`: the new one takes over while the old one serves.
+    pub stops_first: Option<String>,
+    /// Command lines that are run inside its containers.
+    pub post_start: Vec<String>,
+    pub pre_stop: Vec<String>,
     /// What each of its containers may use.
     pub limits: Limits,
     pub containers: Vec<Container>,
@@ -149,10 +171,17 @@ impl ServiceView {
             replicas: service.replicas,
             once: service.runs_once(),
             depends_on: service.depends_on.iter().map(|one| one.service.clone()).collect(),
+            stops_first: service.why_stop_first(),
+            post_start: lines(&service.post_start),
+            pre_stop: lines(&service.pre_stop),
             limits: service.limits.or(limits),
             containers: Vec::new(),
         }
     }
+}
+
+fn lines(hooks: &[StackHook]) -> Vec<String> {
+    hooks.iter().map(|hook| hook.command.join(" ")).collect()
 }
 
 /// Of an app whose Compose file the panel keeps.

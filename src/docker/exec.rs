@@ -44,8 +44,11 @@ impl Docker {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(spec.tty),
-            env: spec.tty.then(|| vec!["TERM=xterm-256color".into()]),
+            env: Some(environment(spec)),
             cmd: Some(spec.command.clone()),
+            user: spec.setting.user.clone(),
+            working_dir: spec.setting.working_dir.clone(),
+            privileged: Some(spec.setting.privileged),
             ..Default::default()
         };
         let made = self.client().create_exec(container, config).await;
@@ -86,6 +89,16 @@ impl Docker {
         let upgraded = hyper::upgrade::on(answer).await.map_err(|error| words(doing)(error.into()))?;
         Ok(TokioIo::new(upgraded))
     }
+}
+
+fn environment(spec: &ExecSpec) -> Vec<String> {
+    let terminal = spec.tty.then(|| "TERM=xterm-256color".to_owned());
+    let own = spec
+        .setting
+        .environment
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.expose_str().unwrap_or_default()));
+    terminal.into_iter().chain(own).collect()
 }
 
 impl ExecControl {
@@ -201,10 +214,10 @@ mod tests {
 
     fn spec(command: &[&str], tty: bool) -> ExecSpec {
         ExecSpec {
-            command: command.iter().map(|part| (*part).to_owned()).collect(),
             tty,
             columns: 100,
             rows: 30,
+            ..ExecSpec::plain(command.iter().map(|part| (*part).to_owned()).collect())
         }
     }
 

@@ -114,12 +114,7 @@ pub fn spec(name: &str, image: &str, network: &str) -> ContainerSpec {
 
 /// What a command in a container prints.
 pub async fn run(docker: &Docker, id: &str, command: &[&str]) -> String {
-    let spec = ExecSpec {
-        command: command.iter().map(|part| (*part).to_owned()).collect(),
-        tty: false,
-        columns: 80,
-        rows: 24,
-    };
+    let spec = ExecSpec::plain(command.iter().map(|part| (*part).to_owned()).collect());
     let mut exec = docker.exec(id, &spec).await.expect("it runs");
     let mut bytes = Vec::new();
     exec.output.read_to_end(&mut bytes).await.expect("it ends");

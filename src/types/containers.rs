@@ -266,6 +266,30 @@ pub struct ExecSpec {
     pub tty: bool,
     pub columns: u16,
     pub rows: u16,
+    pub setting: ExecSetting,
+}
+
+/// How a command inside a container differs from the container's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecSetting {
+    pub user: Option<String>,
+    pub working_dir: Option<String>,
+    /// Beside what the container has, and over it.
+    pub environment: Vec<(String, Secret)>,
+    pub privileged: bool,
+}
+
+impl ExecSpec {
+    /// One without a terminal.
+    pub fn plain(command: Vec<String>) -> ExecSpec {
+        ExecSpec {
+            command,
+            tty: false,
+            columns: 80,
+            rows: 24,
+            setting: ExecSetting::default(),
+        }
+    }
 }
 
 /// Something changed on the engine.

@@ -87,6 +87,9 @@ pub struct ReleaseService {
     pub hash: String,
     /// It ends when its work is done.
     pub once: bool,
+    /// Why its old container stops before a new one starts. `None`: it need not, or it is from before this was kept.
+    #[serde(default)]
+    pub stops_first: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -49,6 +49,25 @@ pub struct StackService {
     pub labels: BTreeMap<String, String>,
     pub grace_millis: Option<u64>,
     pub runtime: StackRuntime,
+    // What a container is made of is compared by how this is written, so what most have not is not written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub post_start: Vec<StackHook>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pre_stop: Vec<StackHook>,
+}
+
+/// A command inside a container of a service, once that has started or before it is stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StackHook {
+    pub command: Vec<String>,
+    /// In place of the service's own.
+    pub user: Option<String>,
+    pub working_dir: Option<String>,
+    /// Over the service's own.
+    pub environment: BTreeMap<String, String>,
+    /// A [`HostRight`].
+    pub privileged: bool,
 }
 
 /// What is passed to the engine as it is.
@@ -316,9 +335,17 @@ impl Stack {
 }
 
 impl StackService {
-    /// A new container of it must not run beside the old one: both would write to the same volume.
-    pub fn must_stop_first(&self) -> bool {
-        self.mounts.iter().any(|mount| !mount.read_only) || self.runtime.host_network
+    /// Why a new container of it must not run beside the old one, in words; `None`: it may.
+    pub fn why_stop_first(&self) -> Option<String> {
+        if self.runtime.host_network {
+            return Some("it is on the host's network, where two containers cannot listen on the same ports".into());
+        }
+        let mount = self.mounts.iter().find(|mount| !mount.read_only)?;
+        let (what, path) = match &mount.from {
+            MountFrom::Volume { name } => (format!("the volume {name}"), &mount.path),
+            MountFrom::Host { path } => (format!("{path} of the host"), &mount.path),
+        };
+        Some(format!("it writes to {what} at {path}, which two containers must not at once"))
     }
     /// It has done its work when it ends.
     pub fn runs_once(&self) -> bool {
@@ -329,6 +356,50 @@ impl StackService {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stops_first() {
+        let mount = |from: MountFrom, read_only| StackMount {
+            from,
+            path: "/data".into(),
+            read_only,
+        };
+        let volume = || MountFrom::Volume { name: "kept".into() };
+        let host = || MountFrom::Host { path: "/srv".into() };
+        let why = |mounts: Vec<StackMount>, host_network| {
+            let mut service = StackService {
+                mounts,
+                ..StackService::default()
+            };
+            service.runtime.host_network = host_network;
+            service.why_stop_first()
+        };
+        assert_eq!(why(vec![mount(volume(), true), mount(host(), true)], false), None);
+        for (mounts, host_network, words) in [
+            (vec![mount(host(), true), mount(volume(), false)], false, "the volume kept at /data"),
+            (vec![mount(host(), false)], false, "/srv of the host at /data"),
+            (Vec::new(), true, "on the host's network"),
+        ] {
+            let found = why(mounts, host_network).expect("it stops first");
+            assert!(found.contains(words), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_service_without_hooks_is_written_as_ever() {
+        let written = serde_json::to_string(&StackService::default()).expect("it is written");
+        assert!(!written.contains("post_start") && !written.contains("pre_stop"), "{written}");
+        let hook = StackHook {
+            command: vec!["true".into()],
+            ..StackHook::default()
+        };
+        let service = StackService {
+            pre_stop: vec![hook],
+            ..StackService::default()
+        };
+        let written = serde_json::to_string(&service).expect("it is written");
+        assert_eq!(serde_json::from_str::<StackService>(&written).expect("it is read"), service);
+    }
 
     #[test]
     fn services_are_held_to_limits() {

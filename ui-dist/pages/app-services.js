@@ -43,10 +43,13 @@ function stateOf(one) {
 /** @param {{ one: Service }} props */
 function One({ one }) {
   const [tone, word] = stateOf(one);
+  const more = [one.ports.length ? `port ${one.ports.join(', ')}` : null, one.depends_on.length ? `after ${one.depends_on.join(', ')}` : null].filter(Boolean).join(' · ');
+  const does = [...one.post_start.map((line) => ['after its start', line]), ...one.pre_stop.map((line) => ['before it stops', line])];
   return html`<li class="service"><div class="service-name"><b class="strong">${one.name}</b>${one.main ? html`<span class="tag accent">main</span>` : null}</div>
     <code class="cut faint" title=${one.image}>${one.image}</code>
-    <span class="dim small">${one.ports.length ? `port ${one.ports.join(', ')}` : ''}${one.depends_on.length ? `${one.ports.length ? ' · ' : ''}after ${one.depends_on.join(', ')}` : ''}</span>
-    <span class=${`state ${tone}`}><i class="dot" aria-hidden="true"></i>${word}</span></li>`;
+    <span class="dim small">${more}</span>
+    <span class=${`state ${tone}`}><i class="dot" aria-hidden="true"></i>${word}</span>
+    ${one.stops_first || does.length ? html`<div class="service-more small faint any">${one.stops_first ? html`<p>When it changes, the old container stops before the new one starts: ${one.stops_first}.</p>` : null}${does.map(([when, line]) => html`<p>Runs ${when}: <code>${line}</code></p>`)}</div>` : null}</li>`;
 }
 
 /** Of an app whose Compose file lies in its source: where, and what it wants of the host. @param {{ app: App }} props */

@@ -4,7 +4,7 @@
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
 use super::step::{Made, Next, Step};
-use crate::{containers::look, data_copies, previews, quotas, registries, releases, stacks, variables};
+use crate::{containers::look, data_copies, inside, last_words, previews, quotas, registries, releases, stacks, variables};
 use catalog::compose::{Composed, Files, Folder, within};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -12,11 +12,10 @@ use std::{
     time::Duration,
 };
 use store::Batch;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use types::{
-    BuildWish, Buildable, Cause, ComposeSource, Container, ContainerState, Doing, EngineHealth, Error, ExecSpec, Image, LogLine, LogStream,
-    MountFrom, Phase, Preset, Probe, PullPolicy, Release, ReleaseService, ReleaseStack, RepoPath, Result, Stack, StackBuild, StackHealth,
-    StackService, TreeStack, report,
+    BuildWish, Buildable, Cause, ComposeSource, Container, ContainerState, Doing, EngineHealth, Error, ExecSpec, Image, MountFrom, Phase,
+    Preset, Probe, PullPolicy, Release, ReleaseService, ReleaseStack, RepoPath, Result, Stack, StackBuild, StackHealth, StackService,
+    TreeStack, report,
 };
 
 const PAUSE: Duration = Duration::from_millis(300);
@@ -205,6 +204,7 @@ impl Step<'_> {
                 replicas: service.replicas,
                 hash: stacks::hash_of(service, &image.id, &app, &setup.volumes, &others.join(" "))?,
                 once: service.runs_once(),
+                stops_first: service.why_stop_first(),
             });
         }
         let port = app.port.or(main_port);
@@ -235,9 +235,13 @@ impl Step<'_> {
         self.keep_data(release).await?;
         let seen = look(self.ground).await?;
         for service in &stack.services {
-            if service.must_stop_first() && !self.others(release, service, &seen).is_empty() {
-                let why = "it writes to a volume, so the old container stops before the new one starts";
-                self.log.note(format!("{}: changed; {why}", service.name)).await;
+            let why = service.why_stop_first();
+            if let Some(why) = why.filter(|_| !self.others(release, service, &seen).is_empty()) {
+                let words = format!(
+                    "{}: changed; the old container stops before the new one starts: {why}",
+                    service.name
+                );
+                self.log.note(words).await;
             }
         }
         for service in &stack.services {
@@ -281,7 +285,7 @@ impl Step<'_> {
                     .note(format!("stopping {}, so that its data can be copied", container.name))
                     .await;
                 let grace = Duration::from_secs(app.grace_seconds.into());
-                self.ground.node.container_stop(&container.id, grace).await?;
+                last_words::stop_well(self.ground, &container, grace).await?;
             }
         }
         for copy in data_copies::make(self.ground, &app, release).await? {
@@ -320,17 +324,24 @@ impl Step<'_> {
             self.log.note(format!("{}: unchanged, its container stays", service.name)).await;
             return Ok(());
         }
-        if service.must_stop_first() {
+        if service.why_stop_first().is_some() {
             for old in self.others(release, service, &seen) {
                 self.log.note(format!("{}: stopping the old container", service.name)).await;
                 let grace = Duration::from_secs(stacks::grace_of(service, self.app).into());
-                self.ground.node.container_stop(&old.id, grace).await?;
+                last_words::stop_well(self.ground, &old, grace).await?;
             }
         }
         self.log.note(format!("{}: starting", service.name)).await;
-        stacks::bring_up(self.ground, self.app, release, service, replica)
+        let container = stacks::bring_up(self.ground, self.app, release, service, replica)
             .await
-            .map_err(|error| Error::unavailable_by(format!("the service `{}`", service.name), error))
+            .map_err(|error| Error::unavailable_by(format!("the service `{}`", service.name), error))?;
+        if service.post_start.is_empty() {
+            return Ok(());
+        }
+        self.log
+            .note(format!("{}: running what it does after its start", service.name))
+            .await;
+        stacks::after_start(self.ground, service, &container, Some(&self.log.lines())).await
     }
 
     /// Until what the service depends on is so. The deployment's own limit ends it.
@@ -492,34 +503,8 @@ impl Step<'_> {
             .iter()
             .find(is_it)
             .ok_or_else(|| Error::not_found(types::Kind::Service, service))?;
-        let spec = ExecSpec {
-            command,
-            tty: false,
-            columns: 120,
-            rows: 40,
-        };
-        let exec = self.ground.node.exec(&container.id, &spec).await?;
-        drop(exec.input);
-        let mut lines = BufReader::new(exec.output).lines();
-        while let Ok(Some(text)) = lines.next_line().await {
-            let line = LogLine {
-                at: self.ground.world.now(),
-                stream: LogStream::Stdout,
-                text: self.ground.redactor.redact(&text).into_owned(),
-            };
-            let _ = self.log.lines().send(line).await;
-        }
-        loop {
-            match exec.control.exit_code().await? {
-                Some(0) => return Ok(()),
-                Some(code) => {
-                    return Err(Error::unavailable(format!(
-                        "a step after the start failed in `{service}` with code {code}"
-                    )));
-                }
-                None => tokio::time::sleep(PAUSE).await,
-            }
-        }
+        let ran = inside::run(self.ground, &container.id, &ExecSpec::plain(command), Some(&self.log.lines())).await;
+        ran.map_err(|error| Error::unavailable_by(format!("a step after the start in `{service}`"), error))
     }
 }
 

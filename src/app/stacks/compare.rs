@@ -41,7 +41,7 @@ pub(crate) fn differences(ground: &Ground, from: &ReleaseStack, to: &ReleaseStac
     Ok(found)
 }
 
-fn parts(a: &StackService, b: &StackService) -> [(&'static str, bool); 10] {
+fn parts(a: &StackService, b: &StackService) -> [(&'static str, bool); 12] {
     [
         ("command", a.command != b.command || a.entrypoint != b.entrypoint),
         ("environment", a.environment != b.environment),
@@ -51,6 +51,8 @@ fn parts(a: &StackService, b: &StackService) -> [(&'static str, bool); 10] {
         ("limits", a.limits != b.limits),
         ("health check", a.health != b.health),
         ("labels", a.labels != b.labels),
+        ("hooks", a.post_start != b.post_start || a.pre_stop != b.pre_stop),
+        ("time to stop", a.grace_millis != b.grace_millis),
         ("order", a.depends_on != b.depends_on),
         (
             "runtime",

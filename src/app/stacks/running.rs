@@ -4,12 +4,17 @@ use super::digest;
 use crate::{
     containers::{app_network, ensure_network, must_be_here, tail},
     ground::Ground,
+    inside,
 };
-use std::collections::BTreeMap;
+use node::Lines;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use types::{
     App, Container, ContainerSpec, ContainerState, Doing, Error, Kind, MountFrom, MountSpec, Owner, Release, ReleaseService, ReleaseStack,
-    Result, Secret, ServiceMark, ServiceSpec, Stack, StackService, VolumeId,
+    Result, Secret, ServiceMark, ServiceSpec, Stack, StackService, VolumeId, report,
 };
+
+/// What runs after a start that is no part of a deployment is ended then; a deployment has a limit of its own.
+const AFTER_START: Duration = Duration::from_secs(300);
 
 /// What a service's containers are made of, as one number: equal means that a running one can stay.
 pub(crate) fn hash_of(
@@ -65,12 +70,37 @@ pub(crate) fn container_name(app: &App, service: &ReleaseService, replica: u32) 
     format!("sk-{}-{clean}-{}{}{number}", app.name, tail(app.id.as_str(), 4), &service.hash[..6])
 }
 
-/// Makes and starts one container of a service, or starts the one that is there.
-pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, service: &StackService, replica: u32) -> Result<()> {
+/// Makes and starts one container of a service, or starts the one that is there. Answers its id; what the service does after its start
+/// is for `after_start`.
+pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, service: &StackService, replica: u32) -> Result<String> {
     let spec = spec(ground, app, release, service, replica).await?;
     ground.retiring.take_back_named(&spec.name).await;
-    ground.node.container_start(&spec).await?;
+    ground.node.container_start(&spec).await
+}
+
+/// Runs the `post_start` of a service in a container that was just started. Fails with the first that does.
+pub(crate) async fn after_start(ground: &Ground, service: &StackService, container: &str, heard: Option<&Lines>) -> Result<()> {
+    for hook in &service.post_start {
+        let ran = inside::run(ground, container, &inside::hook(hook), heard).await;
+        ran.map_err(|error| Error::unavailable_by(format!("`post_start` of the service `{}`", service.name), error))?;
+    }
     Ok(())
+}
+
+/// As `after_start`, beside what else happens: nobody waits for it, and that it fails is told.
+fn follow_start(ground: &Arc<Ground>, service: &StackService, container: String) {
+    if service.post_start.is_empty() {
+        return;
+    }
+    let (ground, service) = (ground.clone(), service.clone());
+    tokio::spawn(async move {
+        let ran = tokio::time::timeout(AFTER_START, after_start(&ground, &service, &container, None)).await;
+        let late = |_| Err(Error::busy(format!("it took longer than {} s", AFTER_START.as_secs())));
+        if let Err(error) = ran.unwrap_or_else(late) {
+            let why = ground.redactor.redact(&report(&error)).into_owned();
+            tracing::warn!("after the start of {}: {why}", service.name);
+        }
+    });
 }
 
 pub(crate) async fn spec(ground: &Ground, app: &App, release: &Release, service: &StackService, replica: u32) -> Result<ContainerSpec> {
@@ -184,7 +214,7 @@ pub(crate) fn is_met(release: &Release, one: &types::Dependency, seen: &[Contain
 
 /// Starts what is missing of a live release, as far as what it waits for is there; the rest waits for the next turn.
 /// Answers whether something was started.
-pub(crate) async fn start_missing(ground: &Ground, app: &App, release: &Release, seen: &[Container]) -> Result<bool> {
+pub(crate) async fn start_missing(ground: &Arc<Ground>, app: &App, release: &Release, seen: &[Container]) -> Result<bool> {
     let Some(live) = &release.stack else { return Ok(false) };
     let there = |service: &ReleaseService, replica: u32| {
         seen.iter().find(|container| {
@@ -233,7 +263,8 @@ pub(crate) async fn start_missing(ground: &Ground, app: &App, release: &Release,
             if failed_once || found.is_some_and(|container| is_fine(service, container)) || !ready {
                 continue;
             }
-            bring_up(ground, app, release, service, replica).await?;
+            let container = bring_up(ground, app, release, service, replica).await?;
+            follow_start(ground, service, container);
             started = true;
         }
     }

@@ -346,6 +346,31 @@ fn durations_and_sizes() {
 }
 
 #[test]
+fn hooks() {
+    let text = "services:\n  a:\n    image: x:1\n    post_start:\n      - {command: 'chown -R \"1001\" /d', user: root}\n    pre_stop:\n      - {command: [a, b c], working_dir: /w, environment: [KEY=$SET, SET]}\n      - {command: x, environment: {OTHER: 1}, privileged: true}\n";
+    let composed = with(text, &NoFiles, &[]).expect("read");
+    let a = composed.stack.service("a").expect("there");
+    assert_eq!(a.post_start[0].command, ["chown", "-R", "1001", "/d"]);
+    assert_eq!(a.post_start[0].user.as_deref(), Some("root"));
+    let [first, second] = a.pre_stop.as_slice() else {
+        panic!("two: {:?}", a.pre_stop)
+    };
+    assert_eq!(
+        (first.command.as_slice(), first.working_dir.as_deref()),
+        (["a".to_owned(), "b c".to_owned()].as_slice(), Some("/w"))
+    );
+    let pairs: Vec<_> = first
+        .environment
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(pairs, [("KEY", "v"), ("SET", "v")]);
+    assert_eq!((second.environment["OTHER"].as_str(), second.privileged), ("1", true));
+    let rights: Vec<_> = composed.rights.iter().map(|right| (right.right, right.line)).collect();
+    assert_eq!(rights, [("privileged", 8)], "only an administrator lets it reach the host");
+}
+
+#[test]
 fn conditions_and_optional_dependencies() {
     let text = "services:\n  a:\n    image: x:1\n    depends_on:\n      b: {condition: service_healthy, restart: true}\n      c: {condition: service_completed_successfully}\n      gone: {condition: service_started, required: false}\n  b: {image: 'x:1', healthcheck: {test: x}}\n  c: {image: 'x:1'}\n";
     let a = service(text, "a");
@@ -380,8 +405,9 @@ fn nothing_is_left_out_in_silence() {
         "memswap_limit: 1g",
         "models: [x]",
         "oom_kill_disable: true",
-        "post_start: [{command: x}]",
-        "pre_stop: [{command: x}]",
+        "post_start: [{user: x}]",
+        "pre_stop: [{command: x, unheard_of: 1}]",
+        "pre_stop: {command: x}",
         "provider: {type: x}",
         "runtime: runc",
         "storage_opt: {size: 1G}",

@@ -12,6 +12,7 @@ mod engine;
 mod env_file;
 mod environment;
 mod files;
+mod hooks;
 mod limits;
 mod load;
 mod mounts;

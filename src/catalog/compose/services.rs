@@ -7,6 +7,7 @@ use super::{
     context::Context,
     engine::engine,
     environment::{env_files, label_files},
+    hooks::hooks,
     limits, mounts,
     ports::ports,
     relations::relations,
@@ -203,6 +204,8 @@ fn image_and_process(context: &Context<'_>, read: &mut Read, key: &Key, node: &N
             service.restart = context.parsed(name, node, restart).unwrap_or_default();
         }
         "scale" => service.replicas = limits::replicas(context, name, node),
+        "post_start" => service.post_start = hooks(context, &service.name, name, node),
+        "pre_stop" => service.pre_stop = hooks(context, &service.name, name, node),
         "stop_grace_period" => service.grace_millis = context.parsed(name, node, values::duration),
         "labels" => {
             for (label, value) in context.pairs(name, node) {
@@ -270,10 +273,6 @@ fn left_out(context: &Context<'_>, key: &Key, node: &Node) -> bool {
         "use_api_socket" => context.error(
             key.at,
             "`use_api_socket` is not supported: containers do not get the engine's socket this way",
-        ),
-        "post_start" | "pre_stop" => context.error(
-            key.at,
-            format!("`{name}` is not supported: put it into the command or the entrypoint"),
         ),
         _ => match why_not(name) {
             Some(why) if !node.is_null() => context.error(key.at, format!("`{name}` is not supported: {why}")),
