@@ -30,7 +30,7 @@ variables:
     )
 }
 
-fn compose(image: &str, memory: &str, more: &str) -> String {
+pub fn compose(image: &str, memory: &str, more: &str) -> String {
     format!(
         r#"services:
   web:
@@ -55,7 +55,7 @@ configs:
 
 const KEY: &str = "  - { name: key, type: secret, title: Key, length: 24 }\n";
 
-fn publish(git: &GitFixture, version: &str, more: &str, file: &str) {
+pub fn publish(git: &GitFixture, version: &str, more: &str, file: &str) {
     git.commit(
         &[
             ("templates/wiki/template.yaml", &template(version, more)),
@@ -65,13 +65,17 @@ fn publish(git: &GitFixture, version: &str, more: &str, file: &str) {
     );
 }
 
-async fn add(panel: &TestPanel, git: &GitFixture) -> Value {
+pub async fn add(panel: &TestPanel, git: &GitFixture) -> Value {
     let body = json!({"name": "acme", "kind": "git", "url": git.path(), "folder": "templates"});
     panel.post("/api/v1/catalogs", body).await.expect(201).json()
 }
 
 async fn own_file(panel: &TestPanel) -> String {
-    let file = panel.get("/api/v1/apps/wiki/compose").await.expect(200).json();
+    own_file_of(panel, "wiki").await
+}
+
+pub async fn own_file_of(panel: &TestPanel, app: &str) -> String {
+    let file = panel.get(&format!("/api/v1/apps/{app}/compose")).await.expect(200).json();
     text(&file, "compose")
 }
 

@@ -1,5 +1,8 @@
 //! Environments made from others: what is copied, what is left out and said, who may, and that it is whole or nothing.
 
+mod leading;
+mod sources;
+
 use crate::{
     compose,
     deploy::{app_of, containers, text},

@@ -4,6 +4,7 @@ use crate::{
     Panel,
     answers::{Accepted, Named, Page, accepted, count, moment, page},
     failures::Answer,
+    image_watches::OnNewImage,
     signed::Signed,
     tags::Tag,
 };
@@ -36,6 +37,10 @@ pub struct CloneCreate {
     pub values: Option<Vec<CloneValueInput>>,
     /// What becomes of jobs; left out: paused.
     pub jobs: Option<CloneJobs>,
+    /// What becomes of ports of the server that lead to the apps; left out: closed.
+    pub ports: Option<ClonePorts>,
+    /// What becomes of repositories whose CI may deploy the apps; left out: none.
+    pub ci: Option<CloneCi>,
     /// Deploy the new apps; left out: true.
     pub deploy: Option<bool>,
 }
@@ -80,6 +85,26 @@ pub enum CloneJobs {
     Same,
 }
 
+/// What becomes of ports of the server that lead to the apps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum ClonePorts {
+    /// None leads to the new apps.
+    Closed,
+    /// Each gets the next number that is free. Only administrators open ports.
+    Other,
+}
+
+/// What becomes of repositories whose CI may deploy the apps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum CloneCi {
+    /// Nothing may deploy the new apps from a CI.
+    None,
+    /// They may deploy the new apps too, through the one who clones.
+    Same,
+}
+
 /// What a clone would make.
 #[derive(Debug, Object)]
 pub struct ClonePlan {
@@ -97,6 +122,8 @@ pub struct ClonePlan {
     pub bytes: u64,
     /// What the disk that they lie on has left; null: not known.
     pub free_bytes: Option<u64>,
+    /// What to know of what is copied.
+    pub notes: Vec<String>,
     /// What is not copied, and why.
     pub left_out: Vec<String>,
     /// Why it cannot be made as things are; empty: it can.
@@ -112,9 +139,39 @@ pub struct ClonePlanApp {
     pub branch: Option<String>,
     /// Its new domains.
     pub domains: Vec<String>,
+    /// Rules of its domains, which lead to the new apps.
+    pub rules: Vec<ClonePlanRule>,
+    /// Ports of the server that lead to the app, and what becomes of them.
+    pub ports: Vec<ClonePlanPort>,
+    /// Repositories whose CI may deploy the app.
+    pub ci: Vec<ClonePlanCi>,
+    /// What becomes of newer images of the new app; null: they are not watched for.
+    pub image_watch: Option<OnNewImage>,
     pub variables: u32,
     pub files: u32,
     pub jobs: u32,
+}
+
+#[derive(Debug, Object)]
+pub struct ClonePlanRule {
+    /// The new one.
+    pub domain: String,
+    pub name: String,
+}
+
+#[derive(Debug, Object)]
+pub struct ClonePlanPort {
+    /// As `tcp/5432`.
+    pub from: String,
+    /// Null: none leads to the new app.
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Object)]
+pub struct ClonePlanCi {
+    pub repository: String,
+    /// It may deploy the new app too.
+    pub trusted: bool,
 }
 
 #[derive(Debug, Object)]
@@ -270,6 +327,7 @@ impl From<app::ClonePlan> for ClonePlan {
             stops: plan.stops.iter().map(ToString::to_string).collect(),
             bytes: plan.bytes,
             free_bytes: plan.free_bytes,
+            notes: plan.notes,
             left_out: plan.left_out,
             problems: plan.problems,
         }
@@ -283,9 +341,40 @@ impl From<app::PlannedApp> for ClonePlanApp {
             source: app.source,
             branch: app.branch.map(|branch| branch.as_str().to_owned()),
             domains: app.hosts,
+            rules: app.rules.into_iter().map(ClonePlanRule::from).collect(),
+            ports: app.ports.into_iter().map(ClonePlanPort::from).collect(),
+            ci: app.ci.into_iter().map(ClonePlanCi::from).collect(),
+            image_watch: app.image_watch.map(OnNewImage::from),
             variables: count(app.variables),
             files: count(app.files),
             jobs: count(app.jobs),
+        }
+    }
+}
+
+impl From<app::PlannedRule> for ClonePlanRule {
+    fn from(rule: app::PlannedRule) -> ClonePlanRule {
+        ClonePlanRule {
+            domain: rule.domain.to_string(),
+            name: rule.name,
+        }
+    }
+}
+
+impl From<app::PlannedPort> for ClonePlanPort {
+    fn from(port: app::PlannedPort) -> ClonePlanPort {
+        ClonePlanPort {
+            from: port.from.to_string(),
+            to: port.to.map(|to| to.to_string()),
+        }
+    }
+}
+
+impl From<app::PlannedCi> for ClonePlanCi {
+    fn from(ci: app::PlannedCi) -> ClonePlanCi {
+        ClonePlanCi {
+            repository: ci.repository,
+            trusted: ci.trusted,
         }
     }
 }
@@ -349,6 +438,8 @@ impl TryFrom<CloneCreate> for app::CloneWish {
             secrets: body.secrets == Some(CloneSecrets::Copy),
             values: body.values.unwrap_or_default().into_iter().map(value).collect::<Result<_>>()?,
             jobs: body.jobs == Some(CloneJobs::Same),
+            ports: body.ports == Some(ClonePorts::Other),
+            ci: body.ci == Some(CloneCi::Same),
             deploy: body.deploy.unwrap_or(true),
         })
     }
@@ -379,8 +470,9 @@ impl ClonesApi {
     /// Clone an environment
     ///
     /// Makes a new environment of the project with the apps of this one: their source, variables, files, limits, health checks, the
-    /// policies of their domains under new names, jobs, and volumes that are empty or have a copy of the data. It is made as a whole or not
-    /// at all: when something fails, or it is cancelled, all that was made goes again. Then its apps are deployed.
+    /// policies and rules of their domains under new names, jobs, watches over images, and volumes that are empty or have a copy of the
+    /// data. It is made as a whole or not at all: when something fails, or it is cancelled, all that was made goes again. Then its apps
+    /// are deployed.
     #[oai(path = "/environments/:id/clones", method = "post", operation_id = "clone_create")]
     async fn clone_create(
         &self,

@@ -93,27 +93,20 @@ impl CiTrusts {
     /// `Invalid` for what is no repository, issuer or pattern.
     pub async fn add(&self, actor: &Actor, app: &str, wish: CiTrustWish) -> Result<CiTrustView> {
         actor.may_somewhere(Action::Configure)?;
-        // As for a token that somebody makes: what acts for them later is not asked for a second factor.
-        actor.is_certain()?;
-        actor.reaches(Scope::Write)?;
         let ground = &self.ground;
         let app = find_app(ground, actor, Action::Configure, app)?;
-        actor.may_in(Action::Deploy, &app.place())?;
+        must_be_sure(actor, &app)?;
         not_trashed(&app)?;
         let wish = checked(wish)?;
         let store = &ground.store;
         if store.ci_trusts.prefix(&format!("{}/", app.id))?.len() >= MOST {
             return Err(Error::busy(format!("`{}` trusts {MOST} repositories, which is the most", app.name)));
         }
-        let ends_at = match &actor.who {
-            Who::Token { id, .. } => store.tokens.get(id.as_str())?.expires_at,
-            _ => None,
-        };
         let trust = CiTrust {
             id: ground.world.id(),
             organization: app.organization.clone(),
             app: app.id.clone(),
-            user: self.through(actor)?.id,
+            user: through(ground, actor)?.id,
             issuer: wish.issuer.unwrap_or_else(|| GITHUB_ISSUER.into()),
             authority: wish.authority,
             repository: wish.repository,
@@ -123,7 +116,7 @@ impl CiTrusts {
             environment: wish.environment,
             workflow: wish.workflow,
             created_at: ground.world.now(),
-            ends_at,
+            ends_at: ends_with(ground, actor)?,
             last_used_at: None,
             used: Default::default(),
         };
@@ -295,18 +288,6 @@ impl CiTrusts {
         Ok(found)
     }
 
-    fn through(&self, actor: &Actor) -> Result<User> {
-        let users = &self.ground.store.users;
-        if let Some(id) = actor.user() {
-            return Ok(users.get(id.as_str())?.value);
-        }
-        let owner = |user: &Stored<User>| user.organization == actor.organization && user.role == Role::Owner && !user.disabled;
-        let found = users.list()?.into_iter().find(owner);
-        found
-            .map(|stored| stored.value)
-            .ok_or_else(|| Error::busy("there is no owner through whom it could act"))
-    }
-
     fn view(&self, trust: CiTrust) -> Result<CiTrustView> {
         let user = self.ground.store.users.find(trust.user.as_str())?;
         Ok(CiTrustView {
@@ -324,6 +305,50 @@ impl CiTrusts {
         };
         self.ground.events.emit(actor, fact).await;
     }
+}
+
+/// Whoever lets a repository in must be allowed to deploy, and be as sure as for a token: what acts for them later is not asked for a
+/// second factor.
+fn must_be_sure(actor: &Actor, app: &App) -> Result<()> {
+    actor.is_certain()?;
+    actor.reaches(Scope::Write)?;
+    actor.may_in(Action::Deploy, &app.place())
+}
+
+/// The same trust for another app, through the one who asks: whoever made the first one has not said so of this app.
+pub(crate) fn for_copy(ground: &Ground, actor: &Actor, old: &CiTrust, copy: &App) -> Result<CiTrust> {
+    must_be_sure(actor, copy)?;
+    let ends_at = [old.ends_at, ends_with(ground, actor)?].into_iter().flatten().min();
+    Ok(CiTrust {
+        id: ground.world.id(),
+        app: copy.id.clone(),
+        user: through(ground, actor)?.id,
+        created_at: ground.world.now(),
+        ends_at,
+        last_used_at: None,
+        used: Default::default(),
+        ..old.clone()
+    })
+}
+
+/// When what it makes ends too: with the token that it is. `None`: never.
+fn ends_with(ground: &Ground, actor: &Actor) -> Result<Option<Time>> {
+    Ok(match &actor.who {
+        Who::Token { id, .. } => ground.store.tokens.get(id.as_str())?.expires_at,
+        _ => None,
+    })
+}
+
+fn through(ground: &Ground, actor: &Actor) -> Result<User> {
+    let users = &ground.store.users;
+    if let Some(id) = actor.user() {
+        return Ok(users.get(id.as_str())?.value);
+    }
+    let owner = |user: &Stored<User>| user.organization == actor.organization && user.role == Role::Owner && !user.disabled;
+    let found = users.list()?.into_iter().find(owner);
+    found
+        .map(|stored| stored.value)
+        .ok_or_else(|| Error::busy("there is no owner through whom it could act"))
 }
 
 fn checked(wish: CiTrustWish) -> Result<CiTrustWish> {

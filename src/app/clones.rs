@@ -3,9 +3,11 @@
 //! `draft` says what would be made, without making anything; it is the plan and what is recorded. `keeper` copies the data and
 //! deploys what was made, or takes all of it away again.
 
+mod domains;
 mod draft;
 mod keeper;
 mod maker;
+mod ways_in;
 
 pub use keeper::Cloner;
 
@@ -15,7 +17,7 @@ use std::{collections::HashMap, sync::Arc};
 use store::{Batch, Stored};
 use types::{
     Action, Actor, App, AppId, AppName, ClonePhase, ClonedApp, ClonedVolume, DesiredState, Environment, EnvironmentClone, Error, Fact,
-    GitRef, Host, Kind, ProjectId, Result, Secret, Site, Slug, VariableKey, report,
+    GitRef, Host, HostPattern, Kind, OnNewImage, ProjectId, Result, Secret, Site, Slug, StreamPort, VariableKey, report,
 };
 
 /// Left free beside what a copy takes.
@@ -41,6 +43,10 @@ pub struct CloneWish {
     pub values: Vec<CloneValue>,
     /// Jobs go on as they are; else they are paused.
     pub jobs: bool,
+    /// Ports of the server get other numbers; else none leads to the new apps.
+    pub ports: bool,
+    /// What may deploy an app from a CI may deploy its copy; else nothing may.
+    pub ci: bool,
     /// Deploy at once.
     pub deploy: bool,
 }
@@ -78,6 +84,8 @@ pub struct ClonePlan {
     pub bytes: u64,
     /// What the disk that they lie on has left; `None`: not known.
     pub free_bytes: Option<u64>,
+    /// What to know of what is copied.
+    pub notes: Vec<String>,
     /// What is not copied, and why.
     pub left_out: Vec<String>,
     /// Why it cannot be made.
@@ -92,10 +100,39 @@ pub struct PlannedApp {
     pub source: String,
     pub branch: Option<GitRef>,
     pub hosts: Vec<String>,
+    /// Of its domains.
+    pub rules: Vec<PlannedRule>,
+    /// Of the server, that lead to the app.
+    pub ports: Vec<PlannedPort>,
+    /// What may deploy the app from a CI.
+    pub ci: Vec<PlannedCi>,
+    /// What becomes of newer images; `None`: they are not watched for.
+    pub image_watch: Option<OnNewImage>,
     /// Its own, with those of its services.
     pub variables: usize,
     pub files: usize,
     pub jobs: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct PlannedRule {
+    /// The new one.
+    pub domain: HostPattern,
+    pub name: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct PlannedPort {
+    pub from: StreamPort,
+    /// `None`: none leads to the new app.
+    pub to: Option<StreamPort>,
+}
+
+#[derive(Debug, Clone)]
+pub struct PlannedCi {
+    pub repository: String,
+    /// It may deploy the new app too.
+    pub trusted: bool,
 }
 
 /// A secret variable or file, and what becomes of it.
@@ -167,6 +204,7 @@ impl Clones {
             bytes: look.bytes.values().flatten().sum(),
             free_bytes: look.free_bytes,
             secrets: draft.secrets,
+            notes: draft.notes,
             left_out: draft.left_out,
             problems: self
                 .ground

@@ -4,7 +4,7 @@ use crate::{
     ground::Ground,
     releases::{Difference, find},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use store::{Batch, Stored};
 use types::{AppId, ReleaseId, Result, Stream, StreamPort, Transport};
 
@@ -30,6 +30,15 @@ pub(crate) fn is_the_panels(ground: &Ground, listen: StreamPort) -> bool {
         // HTTP/3.
         Transport::Udp => options.https_port == listen.port,
     }
+}
+
+/// The next port after one that is nobody's; `None`: there is none.
+pub(crate) fn free_after(ground: &Ground, like: StreamPort, taken: &[StreamPort]) -> Result<Option<StreamPort>> {
+    let used: HashSet<StreamPort> = ground.store.streams.list()?.iter().map(|stream| stream.listen).collect();
+    // Below are those of the machine's own services.
+    let all = (like.port.max(1023)..u16::MAX).map(|port| port + 1).chain(1024..=like.port);
+    let mut all = all.map(|port| StreamPort { port, ..like });
+    Ok(all.find(|listen| !used.contains(listen) && !taken.contains(listen) && !is_the_panels(ground, *listen)))
 }
 
 /// What the way back does.

@@ -291,6 +291,10 @@ pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<(
     if let Some(watch) = &store.image_watches.find(app.id.as_str())? {
         batch = batch.remove(watch);
     }
+    // A port whose app is gone would be nobody's and taken for ever.
+    for port in store.streams.list()?.iter().filter(|port| port.app == app.id) {
+        batch = batch.remove(port);
+    }
     batch = crate::previews::forget(ground, &app.id, batch)?;
     let webhook = store.webhooks.find(app.id.as_str())?;
     if let Some(webhook) = &webhook {

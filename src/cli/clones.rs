@@ -13,8 +13,8 @@ use clap::{Args, ValueEnum};
 use client::{
     Client,
     types::{
-        CloneAppInput, CloneCreate, CloneJobs, ClonePhase, ClonePlan, CloneSecretBecomes, CloneSecrets, CloneValueInput, Encoding,
-        EnvironmentClone,
+        CloneAppInput, CloneCi, CloneCreate, CloneJobs, ClonePhase, ClonePlan, ClonePlanApp, ClonePorts, CloneSecretBecomes, CloneSecrets,
+        CloneValueInput, Encoding, EnvironmentClone,
     },
 };
 use std::time::Duration;
@@ -55,6 +55,12 @@ pub struct Create {
     /// Let jobs run as they do; without it they are paused
     #[arg(long)]
     keep_jobs: bool,
+    /// Lead ports of the server to the new apps too, each under the next number that is free
+    #[arg(long)]
+    open_ports: bool,
+    /// Let what may deploy the apps from a CI deploy the new ones too
+    #[arg(long)]
+    trust_ci: bool,
     /// Deploy nothing
     #[arg(long)]
     no_deploy: bool,
@@ -161,6 +167,8 @@ fn body(args: Create) -> Result<CloneCreate> {
         }),
         values: (!values.is_empty()).then_some(values),
         jobs: Some(if args.keep_jobs { CloneJobs::Same } else { CloneJobs::Paused }),
+        ports: Some(if args.open_ports { ClonePorts::Other } else { ClonePorts::Closed }),
+        ci: Some(if args.trust_ci { CloneCi::Same } else { CloneCi::None }),
         deploy: Some(!args.no_deploy),
     })
 }
@@ -186,6 +194,7 @@ fn words(plan: &ClonePlan) -> String {
             false => format!(" at {}", app.domains.join(", ")),
         };
         text.push_str(&format!("  {} ({}{branch}){domains}\n", app.from.name, app.source));
+        ways_in(app, &mut text);
     }
     for volume in &plan.volumes {
         let what = match (volume.data, volume.bytes) {
@@ -206,6 +215,7 @@ fn words(plan: &ClonePlan) -> String {
     }
     for (what, list) in [
         ("stops for the copy", &plan.stops),
+        ("note", &plan.notes),
         ("not copied", &plan.left_out),
         ("problem", &plan.problems),
     ] {
@@ -214,6 +224,24 @@ fn words(plan: &ClonePlan) -> String {
         }
     }
     text
+}
+
+/// What leads to a new app beside its domains.
+fn ways_in(app: &ClonePlanApp, text: &mut String) {
+    for rule in &app.rules {
+        text.push_str(&format!("    rule {} of {}\n", rule.name, rule.domain));
+    }
+    for port in &app.ports {
+        let to = port.to.as_deref().unwrap_or("not open");
+        text.push_str(&format!("    port {}: {to}\n", port.from));
+    }
+    for ci in &app.ci {
+        let may = if ci.trusted { "may deploy it" } else { "may not deploy it" };
+        text.push_str(&format!("    CI of {}: {may}\n", ci.repository));
+    }
+    if let Some(on_new) = app.image_watch {
+        text.push_str(&format!("    newer images: {on_new}\n"));
+    }
 }
 
 async fn follow(context: &Context, client: &Client, id: &str) -> Result {

@@ -70,18 +70,16 @@ pub struct CloneStep {
     pub finished_at: Option<Time>,
 }
 
+/// Stops what writes to the data, copies it, starts that again, deploys what was made; or undoes all of it. What each means for people
+/// is said where they read it: `ClonePhase` in `api`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClonePhase {
-    /// Whatever writes to the data stops.
     Stopping,
     Copying,
-    /// What was stopped starts again.
     Starting,
-    /// The apps that were made are deployed.
     Deploying,
     Done,
-    /// It failed or was cancelled: all that was made goes, and what was stopped starts again.
     Undoing,
     Failed,
     Cancelled,

@@ -18,12 +18,12 @@ export const cloneEnvironment = (environment, apps) => showForm('Clone environme
 
 /** @param {{ environment: Named, apps: Named[], close: (made?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function CloneForm({ environment, apps, close, leave }) {
-  const form = useForm({ name: '', branch: '', apps: apps.map((app) => app.id), data: false, stop: false, secrets: 'empty', jobs: false, deploy: true, values: /** @type {Record<string, string>} */ ({}) });
+  const form = useForm({ name: '', branch: '', apps: apps.map((app) => app.id), data: false, stop: false, secrets: 'empty', jobs: false, ports: false, ci: false, deploy: true, values: /** @type {Record<string, string>} */ ({}) });
   const [plan, setPlan] = useState(/** @type {S<'ClonePlan'> | null} */ (null));
   const v = form.values.value;
   const left = leaving(form, close, leave);
   const body = () => /** @type {S<'CloneCreate'>} */ ({
-    name: v.name.trim(), branch: v.branch.trim() || null, data: v.data, stop: v.data && v.stop, secrets: v.secrets, jobs: v.jobs ? 'same' : 'paused', deploy: v.deploy,
+    name: v.name.trim(), branch: v.branch.trim() || null, data: v.data, stop: v.data && v.stop, secrets: v.secrets, jobs: v.jobs ? 'same' : 'paused', ports: v.ports ? 'other' : 'closed', ci: v.ci ? 'same' : 'none', deploy: v.deploy,
     apps: v.apps.length === apps.length ? null : v.apps.map((app) => ({ app })),
     values: Object.entries(v.values).filter(([, value]) => value !== '').map(([name, value]) => { const [app, key] = name.split('/'); return { key, value, app: app || null }; }),
   });
@@ -52,6 +52,8 @@ function Wishes({ form, apps }) {
     <div class="field"><span class="label">Secret variables and files</span>${h(Choice, { label: 'Secret variables and files', value: v.secrets, set: form.set('secrets'), options: [{ value: 'empty', label: 'Without their values' }, { value: 'copy', label: 'With their values' }] })}
       <p class="hint">${v.secrets === 'copy' ? 'Whoever may see secrets of the new environment sees them there.' : 'They are named; the next step asks for values, or leaves them empty.'}</p></div>
     ${h(Switch, { label: 'Let jobs run as they do', hint: 'Else they are there and paused.', on: v.jobs, set: form.set('jobs') })}
+    ${h(Switch, { label: 'Open ports of the server under other numbers', hint: 'Each port that leads to an app gets the next free number for its copy. Else none leads there.', on: v.ports, set: form.set('ports') })}
+    ${h(Switch, { label: 'Let CIs deploy the copies', hint: 'Repositories whose CI may deploy an app may deploy its copy too. Else none may.', on: v.ci, set: form.set('ci') })}
     ${h(Switch, { label: 'Deploy the apps at once', on: v.deploy, set: form.set('deploy') })}`;
 }
 
@@ -63,15 +65,27 @@ function Plan({ plan, values, set }) {
   return html`
     ${plan.problems.map((one) => html`<p class="problem" role="alert">${icon('circle-alert')}<span>${sentence(one)}</span></p>`)}
     <ul class="targets" tabindex="0" aria-label="What is made">
-      ${plan.apps.map((app) => html`<li>${icon('box')}<span class="cell-two grow"><span title=${app.source}>${app.from.name}</span><span>${[app.branch, ...app.domains, plural(app.variables, 'variable'), app.jobs ? plural(app.jobs, 'job') : null].filter(Boolean).join(' · ')}</span></span></li>`)}
+      ${plan.apps.map((app) => html`<li>${icon('box')}<span class="cell-two grow"><span title=${app.source}>${app.from.name}</span><span>${facts(app).join(' · ')}</span></span></li>`)}
       ${plan.volumes.map((one) => html`<li>${icon('hard-drive')}<span class="cut">${one.name}</span><span class="tiny faint nowrap">${one.data ? 'a copy of its data' : 'empty'}</span><span class="end num faint tiny nowrap">${one.data && one.bytes != null ? bytes(one.bytes) : ''}</span></li>`)}
       ${plan.bytes > 0 ? html`<li class="total"><span>Copied</span><span class="end num">${bytes(plan.bytes)}${plan.free_bytes != null ? ` of ${bytes(plan.free_bytes)} free` : ''}</span></li>` : null}
     </ul>
     ${plan.stops.length ? html`<p class="notice warn">${icon('triangle-alert')}<span>${plan.stops.join(', ')} ${plan.stops.length === 1 ? 'stops' : 'stop'} while the data is copied.</span></p>` : null}
     ${empty.map((one) => { const name = `${one.app ?? ''}/${one.name}`; return h(TextField, { key: name, label: `${one.name} of ${one.app ?? 'the environment'}`, type: 'password', mono: true, optional: true, autocomplete: 'new-password', value: values[name] ?? '', set: (value) => set(name, value), hint: 'Left empty: it is there without a value.' }); })}
     ${others.length ? html`<p class="small dim">${others.map((one) => `${one.name}${one.app ? ` of ${one.app}` : ''} ${becomes[one.becomes]}`).join(', ')}.</p>` : null}
+    ${plan.notes.map((one) => html`<p class="notice warn">${icon('triangle-alert')}<span>${sentence(one.replaceAll('`', ''))}</span></p>`)}
     ${plan.left_out.length ? html`<details><summary class="small">Not copied</summary><ul class="small dim">${plan.left_out.map((one) => html`<li>${sentence(one.replaceAll('`', ''))}</li>`)}</ul></details>` : null}`;
 }
+
+const WATCHES = { off: null, notify: 'newer images are told', deploy: 'newer images are deployed' };
+
+/** What a new app has and what leads to it, each in a few words. @param {S<'ClonePlanApp'>} app @returns {string[]} */
+const facts = (app) => [
+  app.branch, ...app.domains, plural(app.variables, 'variable'), app.jobs ? plural(app.jobs, 'job') : null,
+  app.rules.length ? `${plural(app.rules.length, 'rule')}: ${app.rules.map((rule) => rule.name).join(', ')}` : null,
+  ...app.ports.map((port) => (port.to ? `${port.to} for ${port.from}` : `${port.from} not open`)),
+  ...app.ci.map((ci) => `CI of ${ci.repository} ${ci.trusted ? 'may' : 'may not'} deploy it`),
+  app.image_watch ? WATCHES[app.image_watch] : null,
+].filter((one) => one != null);
 
 /** Those of a project that are under way, and how the last one ended. @param {{ project: string, changed: () => void }} props */
 export function Clones({ project, changed }) {

@@ -1,12 +1,12 @@
 //! What a clone would make: records, and nothing of it recorded.
 
-use super::{CloneAppWish, CloneValue, CloneWish, PlannedApp, PlannedSecret, maker::Maker};
+use super::{CloneAppWish, CloneValue, CloneWish, PlannedApp, PlannedCi, PlannedPort, PlannedRule, PlannedSecret, maker::Maker};
 use crate::{copies::Twins, ground::Ground, projects, variables::own_variables};
 use std::collections::BTreeSet;
 use store::{Batch, Stored};
 use types::{
-    Actor, App, AppJob, AppName, Domain, Environment, EnvironmentClone, Error, Kind, Result, Source, Upload, UploadId, Variable,
-    VariableOwner, Volume, Webhook,
+    Actor, App, AppId, AppJob, AppName, CiTrust, Domain, Environment, EnvironmentClone, Error, ImageWatch, Kind, Result, Source, Stream,
+    Upload, UploadId, Variable, VariableOwner, Volume, Webhook,
 };
 
 pub(super) struct Draft {
@@ -23,6 +23,14 @@ pub(super) struct Draft {
     pub uploads: Vec<(UploadId, Upload)>,
     /// Those that pass pushes on to the new apps.
     pub webhooks: Vec<Stored<Webhook>>,
+    pub streams: Vec<Stream>,
+    pub trusts: Vec<CiTrust>,
+    pub watches: Vec<ImageWatch>,
+    /// Ports of the apps, each with the new app, and what becomes of them.
+    pub ports: Vec<(AppId, PlannedPort)>,
+    pub ci: Vec<(AppId, PlannedCi)>,
+    /// What to know of what is copied.
+    pub notes: Vec<String>,
     pub left_out: Vec<String>,
     pub problems: Vec<Error>,
 }
@@ -44,20 +52,8 @@ pub(super) fn draft(ground: &Ground, actor: &Actor, from: &Environment, wish: &C
         wish,
         from,
         environment: &environment,
-        draft: Draft {
-            environment: environment.clone(),
-            apps: Vec::new(),
-            volumes: Vec::new(),
-            fresh: Vec::new(),
-            variables: Vec::new(),
-            secrets: Vec::new(),
-            jobs: Vec::new(),
-            domains: Vec::new(),
-            uploads: Vec::new(),
-            webhooks: Vec::new(),
-            left_out: Vec::new(),
-            problems: Vec::new(),
-        },
+        renamed: Vec::new(),
+        draft: Draft::of(environment.clone()),
     };
     let taken = projects::environments_of(ground, &from.project)?;
     if taken.iter().any(|one| one.name == wish.name) {
@@ -82,8 +78,10 @@ pub(super) fn draft(ground: &Ground, actor: &Actor, from: &Environment, wish: &C
     for (of, wanted) in &chosen {
         maker.app(of, wanted, &mut twins)?;
     }
+    maker.lead();
     maker.draft.volumes = twins.made;
     maker.unmounted(&chosen)?;
+    maker.freezes()?;
     Ok(maker.draft)
 }
 
@@ -146,6 +144,29 @@ fn must_be_known(ground: &Ground, from: &Environment, chosen: &[(App, CloneAppWi
 }
 
 impl Draft {
+    fn of(environment: Environment) -> Draft {
+        Draft {
+            environment,
+            apps: Vec::new(),
+            volumes: Vec::new(),
+            fresh: Vec::new(),
+            variables: Vec::new(),
+            secrets: Vec::new(),
+            jobs: Vec::new(),
+            domains: Vec::new(),
+            uploads: Vec::new(),
+            webhooks: Vec::new(),
+            streams: Vec::new(),
+            trusts: Vec::new(),
+            watches: Vec::new(),
+            ports: Vec::new(),
+            ci: Vec::new(),
+            notes: Vec::new(),
+            left_out: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
     pub fn own_variables(&self) -> usize {
         let shared = |variable: &&Variable| matches!(variable.owner, VariableOwner::Environment(_));
         self.variables.iter().filter(shared).count()
@@ -160,17 +181,28 @@ impl Draft {
                 Source::Git(git) => git.branch.clone(),
                 _ => None,
             },
-            hosts: self
-                .domains
-                .iter()
-                .filter(|domain| domain.app == copy.id)
-                .map(|domain| domain.host.to_string())
+            hosts: self.domains_of(copy).map(|domain| domain.host.to_string()).collect(),
+            rules: self
+                .domains_of(copy)
+                .flat_map(|domain| {
+                    domain.rules.iter().map(|rule| PlannedRule {
+                        domain: domain.host.clone(),
+                        name: rule.name.clone(),
+                    })
+                })
                 .collect(),
+            ports: of_app(&self.ports, copy),
+            ci: of_app(&self.ci, copy),
+            image_watch: self.watches.iter().find(|watch| watch.app == copy.id).map(|watch| watch.on_new),
             variables: self.variables.iter().filter(|variable| is_of(&variable.owner, copy)).count(),
             files: copy.files.len(),
             jobs: self.jobs.iter().filter(|job| job.app == copy.id).count(),
         };
         self.apps.iter().map(planned).collect()
+    }
+
+    fn domains_of(&self, copy: &App) -> impl Iterator<Item = &Domain> {
+        self.domains.iter().filter(|domain| domain.app == copy.id)
     }
 
     /// All of it, in one step.
@@ -194,11 +226,25 @@ impl Draft {
         for webhook in self.webhooks {
             batch = batch.save(webhook);
         }
+        for stream in self.streams {
+            batch = batch.insert(stream);
+        }
+        for trust in self.trusts {
+            batch = batch.insert(trust);
+        }
+        for watch in self.watches {
+            batch = batch.insert(watch);
+        }
         for (_, app) in self.apps {
             batch = batch.insert(app);
         }
         batch
     }
+}
+
+fn of_app<T: Clone>(all: &[(AppId, T)], copy: &App) -> Vec<T> {
+    let own = all.iter().filter(|(app, _)| *app == copy.id);
+    own.map(|(_, one)| one.clone()).collect()
 }
 
 fn is_of(owner: &VariableOwner, app: &App) -> bool {

@@ -1,21 +1,16 @@
 //! Makes the records of a clone, app by app: what each has, what becomes of its secrets, and what it leaves behind.
 
-use super::{CloneAppWish, CloneValue, CloneWish, PlannedSecret, SecretBecomes, draft::Draft};
+use super::{CloneAppWish, CloneValue, CloneWish, PlannedSecret, SecretBecomes, domains::Renamed, draft::Draft};
 use crate::{
     apps::settled,
     copies::{Twins, copy_of},
     cron::next_after,
-    domains::must_be_free,
     ground::Ground,
     uploads,
-    variables::{VariableChange, own_variables, seal_value},
+    variables::{VariableChange, may_refer, own_variables, seal_value},
 };
 use std::collections::{BTreeMap, BTreeSet};
-use store::Stored;
-use types::{
-    Action, Actor, App, AppJob, DeployLock, Domain, Environment, Error, Host, HostPattern, Result, Secret, Site, Source, Upload, Variable,
-    VariableOwner, Webhook,
-};
+use types::{Action, Actor, App, AppJob, DeployLock, Environment, Error, Result, Secret, Source, Upload, Variable, VariableOwner};
 
 /// Whose lock it is that keeps a new app from being deployed before its data is there.
 pub(super) const LOCKER: &str = "serverkit";
@@ -26,6 +21,7 @@ pub(super) struct Maker<'a> {
     pub wish: &'a CloneWish,
     pub from: &'a Environment,
     pub environment: &'a Environment,
+    pub renamed: Vec<Renamed>,
     pub draft: Draft,
 }
 
@@ -57,7 +53,8 @@ impl Maker<'_> {
             Err(error) => self.problem(of, error),
         }
         self.jobs(of, &copy)?;
-        self.stays(of, &copy)?;
+        self.ways_in(of, &copy)?;
+        self.stays(of);
         self.draft.apps.push((of.clone(), copy));
         Ok(())
     }
@@ -158,11 +155,15 @@ impl Maker<'_> {
                 (None, true) => SecretBecomes::Copied,
                 (None, false) => SecretBecomes::Empty,
             };
+            let mut refers = stored.refers.clone();
             let value = match (given, stored.secret) {
                 (Some(value), secret) => {
                     if secret {
                         ground.redactor.learn(&value);
                     }
+                    // The copies have the names of these.
+                    let from = BTreeSet::from([self.from.id.clone()]);
+                    refers = may_refer(ground, self.actor, &from, of.app(), &value)?;
                     seal_value(ground, &stored.key, &value)?
                 }
                 (None, true) if !self.wish.secrets => ground.store.seal(&Secret::from(String::new()))?,
@@ -183,6 +184,7 @@ impl Maker<'_> {
             self.draft.variables.push(Variable {
                 owner: to.clone(),
                 value,
+                refers,
                 updated_at: ground.world.now(),
                 updated_by: self.actor.who.to_string(),
                 ..stored.value
@@ -222,87 +224,6 @@ impl Maker<'_> {
         Ok(all.into_values().collect())
     }
 
-    /// A new name for the app's domain, and one for each of its services that has one. Answers the main one.
-    fn domains(&mut self, of: &App, wanted: &CloneAppWish, copy: &App) -> Result<Option<Host>> {
-        let mut old: Vec<Domain> = self.ground.store.domains.list()?.into_iter().map(|stored| stored.value).collect();
-        old.retain(|domain| domain.app == of.id);
-        old.sort_by_key(|domain| (!domain.primary, domain.host.is_wildcard()));
-        let mut main = None;
-        let mut places = Vec::new();
-        if old.is_empty() && wanted.domain.is_some() {
-            main = self.domain(of, copy, None, wanted.domain.clone())?;
-        }
-        for domain in &old {
-            if places.contains(&domain.service) {
-                continue;
-            }
-            places.push(domain.service.clone());
-            let chosen = wanted.domain.clone().filter(|_| domain.service.is_none());
-            let made = self.domain(of, copy, Some(domain), chosen)?;
-            if domain.service.is_none() {
-                main = made;
-            }
-        }
-        if !old.is_empty() {
-            let hosts: Vec<String> = old.iter().map(|domain| domain.host.to_string()).collect();
-            let what = match old
-                .iter()
-                .any(|domain| !domain.rules.is_empty() || domain.canary.is_some() || domain.passthrough.is_some())
-            {
-                true => "domains lead to one app only, and rules, canaries and passthrough are theirs",
-                false => "domains lead to one app only",
-            };
-            self.leave(format!("{} of `{}`: {what}", hosts.join(", "), of.name));
-        }
-        Ok(main)
-    }
-
-    fn domain(&mut self, of: &App, copy: &App, like: Option<&Domain>, chosen: Option<Host>) -> Result<Option<Host>> {
-        let ground = self.ground;
-        let place = like.and_then(|domain| domain.service.clone());
-        let host = match (chosen, ground.apps_domain()?) {
-            (Some(host), _) => host,
-            (None, None) => {
-                self.leave(format!(
-                    "`{}` gets no domain: there is no domain for apps; set one in the settings",
-                    of.name
-                ));
-                return Ok(None);
-            }
-            (None, Some(domain)) => {
-                let service = place.as_ref().map(|place| format!("-{}", place.service)).unwrap_or_default();
-                let name = format!("{}{service}-{}.{domain}", of.name, self.environment.name);
-                match name.parse() {
-                    Ok(host) => host,
-                    Err(_) => {
-                        let why = format!("`{name}` is too long to be the domain of `{}`; choose one", of.name);
-                        self.draft.problems.push(Error::invalid("domain", why));
-                        return Ok(None);
-                    }
-                }
-            }
-        };
-        let pattern: HostPattern = (&host).into();
-        if self.draft.domains.iter().any(|domain| domain.host == pattern) {
-            return Err(Error::invalid("domain", format!("`{host}` is wanted twice")));
-        }
-        self.draft.problems.extend(must_be_free(ground, &of.organization, &pattern).err());
-        self.draft.domains.push(Domain {
-            host: pattern,
-            organization: of.organization.clone(),
-            app: copy.id.clone(),
-            primary: place.is_none(),
-            force_https: like.is_none_or(|domain| domain.force_https),
-            created_at: ground.world.now(),
-            policy: like.map(|domain| domain.policy.clone()).unwrap_or_default(),
-            rules: Vec::new(),
-            canary: None,
-            passthrough: None,
-            service: place,
-        });
-        Ok(Some(host))
-    }
-
     fn jobs(&mut self, of: &App, copy: &App) -> Result<()> {
         let ground = self.ground;
         let now = ground.world.now();
@@ -325,63 +246,13 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// What of an app has no copy, and why.
-    fn stays(&mut self, of: &App, copy: &App) -> Result<()> {
-        let (store, name) = (&self.ground.store, &of.name);
-        let ports: Vec<String> = store
-            .streams
-            .list()?
-            .iter()
-            .filter(|stream| stream.app == of.id)
-            .map(|stream| stream.listen.to_string())
-            .collect();
-        if !ports.is_empty() {
-            self.leave(format!(
-                "{} of the server stays with `{name}`: a port leads to one app only",
-                ports.join(", ")
-            ));
-        }
-        if let Some(webhook) = store.webhooks.find(of.id.as_str())? {
-            let words = self.webhook(of, copy, webhook);
-            self.leave(words);
-        }
-        let prefix = format!("{}/", of.id);
-        if !store.ci_trusts.prefix(&prefix)?.is_empty() {
-            self.leave(format!(
-                "what may deploy `{name}` from a CI: add it where the copy should be deployed so"
-            ));
-        }
-        if store.image_watches.find(of.id.as_str())?.is_some() {
-            self.leave(format!("the watch over newer images of `{name}`"));
-        }
-        if store.preview_rules.find(of.id.as_str())?.is_some_and(|rules| rules.enabled) {
-            self.leave(format!("previews of `{name}`: a pull request has one"));
-        }
+    /// What a copy begins without.
+    fn stays(&mut self, of: &App) {
         if of.release.is_some() {
             self.leave(format!(
-                "releases, deployments and logs of `{name}`: the copy begins with its first deployment"
+                "releases, deployments and logs of `{}`: the copy begins with its first deployment",
+                of.name
             ));
-        }
-        Ok(())
-    }
-
-    /// One address at the forge is enough where the copy follows another branch.
-    fn webhook(&mut self, of: &App, copy: &App, mut webhook: Stored<Webhook>) -> String {
-        let name = &of.name;
-        let (Source::Git(old), Source::Git(new)) = (&of.source, &copy.source) else {
-            return format!("the webhook of `{name}`");
-        };
-        let may_deploy = self.actor.may_in(Action::Deploy, &Site::project(of.project.clone())).is_ok();
-        match &new.branch {
-            Some(branch) if old.branch.as_ref() != Some(branch) && may_deploy => {
-                webhook.passes_to.push(copy.id.clone());
-                self.draft.webhooks.push(webhook);
-                format!(
-                    "the webhook of `{name}` stays, and passes pushes to {} on to the copy",
-                    branch.as_str()
-                )
-            }
-            _ => format!("the webhook of `{name}`: pushes deploy the copy once it follows another branch and the webhook passes them on"),
         }
     }
 
@@ -400,7 +271,22 @@ impl Maker<'_> {
         Ok(())
     }
 
-    fn leave(&mut self, words: String) {
+    /// When production is left alone says nothing of staging.
+    pub fn freezes(&mut self) -> Result<()> {
+        let all = self.ground.store.freezes.list()?;
+        let own = all.iter().filter(|freeze| freeze.environment.as_ref() == Some(&self.from.id));
+        let names: Vec<String> = own.map(|freeze| freeze.name.clone()).collect();
+        if !names.is_empty() {
+            self.leave(format!(
+                "times at which `{}` is not deployed to: {}",
+                self.from.name,
+                names.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    pub fn leave(&mut self, words: String) {
         self.draft.left_out.push(words);
     }
 }
