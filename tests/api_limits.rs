@@ -54,6 +54,48 @@ async fn a_token_that_asks_too_often_waits_and_others_do_not() {
     assert!(who[0]["key"].as_str().expect("a key").starts_with("one (tok_"), "{who}");
 }
 
+/// A rule may be about one endpoint, however its path is written.
+#[tokio::test]
+async fn an_endpoint_has_a_limit_of_its_own() {
+    let panel = TestPanel::start().await;
+    let secret = token(&panel, "one").await;
+    let words = [
+        "edge",
+        "api-limit",
+        "set",
+        "one app",
+        "--class",
+        "read",
+        "--path",
+        "/apps/*",
+        "--requests",
+        "2",
+        "--period",
+        "1h",
+    ];
+    panel.cli(&words).await.expect(0);
+    panel.cli(&["edge", "api-limit", "exempt"]).await.expect(0);
+    let api = panel.with_token(secret);
+    for path in ["/api/v1/apps/first", "/api/v1/apps/%66irst"] {
+        assert_ne!(api.get(path).await.status, 429, "{path}");
+    }
+    for path in ["/api/v1/apps/first", "/api/v1/apps/nosuch", "/api/v1/apps/%66irst"] {
+        api.get(path).await.expect(429).code("throttled");
+    }
+    api.get("/api/v1/apps").await.expect(200);
+    api.patch("/api/v1/apps/first", json!({"port": 80})).await.expect(404);
+    assert!(shown(&panel).await.to_string().contains("/apps/*"));
+    panel.cli(&["edge", "api-limit", "set", "one app", "--path", "all"]).await.expect(0);
+    assert!(!shown(&panel).await.to_string().contains("/apps/*"));
+    let wrong = json!({"name": "x", "class": "any", "path": "apps", "per": "caller", "requests": 1, "period_seconds": 1});
+    let refused = panel
+        .patch("/api/v1/api-limits", json!({"rules": [wrong]}))
+        .await
+        .expect(422)
+        .text();
+    assert!(refused.contains("rules[0].path"), "{refused}");
+}
+
 #[tokio::test]
 async fn what_needs_no_sign_in_counts_by_address() {
     let panel = limited(json!([rule("doors", "sign_in", "caller", 2), rule("hooks", "hooks", "address", 1)])).await;

@@ -19,7 +19,7 @@ use types::ApiClass as Class;
 
 /// Operations that nobody needs to be signed in for and that could be tried until they work. Reading `/setup` and estimating
 /// a password, which is done at every letter of it, are not among them.
-const OPEN: [&str; 15] = [
+const OPEN: [&str; 16] = [
     "/ci/token",
     "/setup",
     "/session",
@@ -33,6 +33,7 @@ const OPEN: [&str; 15] = [
     "/session/refresh",
     "/invitation",
     "/invitation/accept",
+    "/invitation/mail",
     "/password/forgotten",
     "/password/reset",
 ];
@@ -75,7 +76,9 @@ fn judge(panel: &Panel, class: Class, request: &Request) -> types::Result<()> {
         address: address.as_deref(),
         actor: identity.map(|who| &who.actor),
     };
-    match panel.api_limits.admit(class, asker) {
+    let path = request.original_uri().path();
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    match panel.api_limits.admit(class, path, asker) {
         Ok(()) => Ok(()),
         Err(error) => {
             let agent = request.header(header::USER_AGENT).unwrap_or_default();
@@ -112,6 +115,9 @@ pub struct ApiLimit {
     /// Unique; shown with its counters.
     pub name: String,
     pub class: ApiClass,
+    /// Only requests to endpoints of this path, without `/api/v1`: `/apps/*/deployments`, where `*` is any one part and `**` at the end any that
+    /// follow. Left out: to all.
+    pub path: Option<String>,
     pub per: ApiCaller,
     /// Allowed in each period.
     pub requests: u32,

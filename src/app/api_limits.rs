@@ -17,7 +17,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use types::{Action, Actor, ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits, Error, Fact, Result, Who};
+use types::{Action, Actor, ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits, Error, Fact, Result, Who, normal_path};
 
 /// Refused callers that are remembered for each rule.
 const REFUSED: usize = 1000;
@@ -134,8 +134,8 @@ impl ApiLimitsService {
         Ok(after)
     }
 
-    /// Counts one request. Fails with `Throttled` when a rule is used up.
-    pub fn admit(&self, class: ApiClass, asker: Asker<'_>) -> Result<()> {
+    /// Counts one request to a path, which is without `/api/v1`. Fails with `Throttled` when a rule is used up.
+    pub fn admit(&self, class: ApiClass, path: &str, asker: Asker<'_>) -> Result<()> {
         let Some(address) = asker.address.and_then(|text| text.parse::<IpAddr>().ok()) else {
             return Ok(());
         };
@@ -146,8 +146,10 @@ impl ApiLimitsService {
         if counted.limits.exempt.iter().any(|net| net.contains(&address.to_canonical())) {
             return Ok(());
         }
+        // No spelling of a path goes around a rule; one that climbs above the root leads nowhere.
+        let path = normal_path(path).unwrap_or_default();
         let mut longest: Option<Duration> = None;
-        for counter in counted.counters.iter().filter(|counter| counter.rule.class.covers(class)) {
+        for counter in counted.counters.iter().filter(|counter| counter.rule.covers(class, &path)) {
             if let Err(wait) = counter.count(key_of(counter.rule.per, address, asker.actor))
                 && !counter.rule.dry_run
             {

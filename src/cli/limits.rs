@@ -30,6 +30,9 @@ pub struct Set {
     /// Which requests: any, read, write, sign_in or hooks
     #[arg(long, value_name = "CLASS", value_parser = class)]
     class: Option<ApiClass>,
+    /// Only endpoints of this path, such as '/apps/*/deployments' (** at the end: all that follow); all: every endpoint
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
     /// Whose requests count together: address, or caller (a token or a person; else by address)
     #[arg(long, value_name = "WHOM", value_parser = caller)]
     per: Option<ApiCaller>,
@@ -100,6 +103,10 @@ fn with(mut rules: Vec<ApiLimit>, args: Set) -> Result<Vec<ApiLimit>> {
             .class
             .or(before.as_ref().map(|rule| rule.class))
             .ok_or_else(|| needed("--class"))?,
+        path: match args.path {
+            Some(path) => Some(path).filter(|path| path != "all"),
+            None => before.as_ref().and_then(|rule| rule.path.clone()),
+        },
         per: args.per.or(before.as_ref().map(|rule| rule.per)).unwrap_or(ApiCaller::Caller),
         requests: args
             .requests
@@ -199,11 +206,12 @@ fn allows(requests: Option<u64>, seconds: Option<u64>) -> String {
 }
 
 fn of_the_panel(out: &Output, limits: &ApiLimits) -> String {
-    let mut rules = Table::new(["PANEL'S API", "REQUESTS", "FOR EACH", "ALLOWS", "AT ONCE"]);
+    let mut rules = Table::new(["PANEL'S API", "REQUESTS", "TO", "FOR EACH", "ALLOWS", "AT ONCE"]);
     for rule in &limits.rules {
         rules.row([
             trial(rule.name.clone(), rule.dry_run == Some(true)).into(),
             rule.class.to_string().into(),
+            rule.path.clone().unwrap_or_default().into(),
             rule.per.to_string().into(),
             allows(Some(rule.requests.into()), Some(rule.period_seconds.into())).into(),
             rule.burst.filter(|burst| *burst > 0).unwrap_or(rule.requests).to_string().into(),

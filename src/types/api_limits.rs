@@ -19,6 +19,10 @@ pub struct ApiLimit {
     /// Unique; shown with its counters.
     pub name: String,
     pub class: ApiClass,
+    /// Only requests to endpoints of this path, without `/api/v1`: `/apps/*/deployments`, where `*` is any one part and `**` at the end any
+    /// that follow. `None`: to all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     pub per: ApiCaller,
     /// Allowed in each period.
     pub requests: u32,
@@ -77,12 +81,41 @@ impl ApiClass {
     }
 }
 
+impl ApiLimit {
+    /// Whether it is about a request of this class to this path, which is a [`crate::normal_path`] without `/api/v1`.
+    pub fn covers(&self, class: ApiClass, path: &str) -> bool {
+        self.class.covers(class) && self.path.as_deref().is_none_or(|pattern| fits(pattern, path))
+    }
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let mut parts = path.trim_matches('/').split('/');
+    for wanted in pattern.trim_matches('/').split('/') {
+        match (wanted, parts.next()) {
+            ("**", _) => return true,
+            ("*", Some(part)) if !part.is_empty() => {}
+            (wanted, Some(part)) if wanted == part => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_none()
+}
+
+fn is_pattern(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('/') else { return false };
+    let last = rest.split('/').count() - 1;
+    let is_word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let is_part = |(at, part): (usize, &str)| part == "*" || (part == "**" && at == last) || is_word(part);
+    text.len() <= 200 && !rest.starts_with("api/v1") && rest.split('/').enumerate().all(is_part)
+}
+
 impl Default for ApiLimits {
     /// So much that neither a browser nor a script meets it, and no machine is worn down by one client.
     fn default() -> ApiLimits {
         let rule = |name: &str, class, per, requests| ApiLimit {
             name: name.to_owned(),
             class,
+            path: None,
             per,
             requests,
             period_seconds: 60,
@@ -117,6 +150,12 @@ impl ApiLimits {
             if self.rules[..at].iter().any(|other| other.name == rule.name) {
                 return bad("name", "another rule has this name");
             }
+            if rule.path.as_deref().is_some_and(|path| !is_pattern(path)) {
+                return bad(
+                    "path",
+                    "must be an endpoint without /api/v1, such as /apps/*/deployments, with * for any part and ** at the end for all that follow",
+                );
+            }
             if !(1..=1_000_000).contains(&rule.requests) {
                 return bad("requests", "must be from 1 to 1,000,000");
             }
@@ -136,6 +175,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn which_endpoints_a_rule_is_about() {
+        for (pattern, path, expected) in [
+            (None, "/apps", true),
+            (Some("/apps"), "/apps", true),
+            (Some("/apps"), "/apps/", true),
+            (Some("/apps"), "/apps/blog", false),
+            (Some("/apps/*"), "/apps/blog", true),
+            (Some("/apps/*"), "/apps", false),
+            (Some("/apps/*"), "/apps/blog/logs", false),
+            (Some("/apps/*/deployments"), "/apps/blog/deployments", true),
+            (Some("/apps/*/deployments"), "/apps/blog/domains", false),
+            (Some("/apps/**"), "/apps/blog/logs/download", true),
+            (Some("/apps/**"), "/apps", true),
+            (Some("/**"), "/", true),
+        ] {
+            let rule = ApiLimit {
+                path: pattern.map(str::to_owned),
+                ..ApiLimits::default().rules[0].clone()
+            };
+            assert_eq!(rule.covers(ApiClass::Read, path), expected, "{pattern:?} {path}");
+            assert!(!rule.covers(ApiClass::Write, path));
+        }
+    }
+
+    #[test]
     fn wrong_rules_are_told_by_place_and_field() {
         assert!(ApiLimits::default().check().is_ok());
         let check = |change: fn(&mut ApiLimits), field: &str| {
@@ -148,6 +212,14 @@ mod tests {
         };
         check(|limits| limits.rules[1].name = " ".into(), "rules[1].name");
         check(|limits| limits.rules[3].name = "reads".into(), "rules[3].name");
+        for wrong in ["apps", "", "/", "/apps//x", "/api/v1/apps", "/apps/**/x", "/apps/a*", "/a b"] {
+            let mut limits = ApiLimits::default();
+            limits.rules[0].path = Some(wrong.to_owned());
+            assert!(
+                matches!(limits.check(), Err(Error::Invalid { field, .. }) if field == "rules[0].path"),
+                "{wrong}"
+            );
+        }
         check(|limits| limits.rules[0].requests = 0, "rules[0].requests");
         check(|limits| limits.rules[0].period_seconds = 0, "rules[0].period_seconds");
         check(|limits| limits.rules[2].burst = 2_000_000, "rules[2].burst");

@@ -25,19 +25,20 @@ export function ApiLimits() {
   const now = found.value.value;
   if (!now) return found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 });
   const save = async (/** @type {{ rules: Row[], exempt: string }} */ v) => { found.value.value = await network.apiLimitsUpdate({ rules: rulesOf(v.rules), exempt: listOf(v.exempt) }); };
-  const fields = now.rules.concat(now.rules).flatMap((_, at) => ['name', 'requests', 'period_seconds', 'burst'].map((name) => `rules[${at}].${name}`));
+  const fields = now.rules.concat(now.rules).flatMap((_, at) => ['name', 'path', 'requests', 'period_seconds', 'burst'].map((name) => `rules[${at}].${name}`));
   return html`<div class="grid12"><div class="span-8 stack wide-at-1100">${h(/** @type {typeof Saved<{ rules: Row[], exempt: string }>} */ (Saved), {
     title: 'The panel’s own API', note: 'Browsers, scripts and forges that ask too often get 429 and are told when to come back.', id: 'panel', start: { rules: now.rules.map(ruleOf), exempt: linesOf(now.exempt) }, fields: [...fields, 'exempt'], save,
     body: (form) => {
       const v = form.values.value;
-      return html`${h(/** @type {any} */ (Rows), { rows: v.rules, set: form.set('rules'), add: 'Add a limit', what: 'limit', fresh: () => ({ name: '', class: 'any', per: 'caller', requests: '600', period: '1m', burst: '', dry: true }),
+      return html`${h(/** @type {any} */ (Rows), { rows: v.rules, set: form.set('rules'), add: 'Add a limit', what: 'limit', fresh: () => ({ name: '', class: 'any', path: '', per: 'caller', requests: '600', period: '1m', burst: '', dry: true }),
         row: (/** @type {Row} */ one, /** @type {(change: Partial<Row>) => void} */ change, /** @type {number} */ at) => html`<div class="form-row">
           ${h(TextField, { label: 'Name', value: one.name, set: (name) => change({ name }), error: form.error(`rules[${at}].name`) })}
           ${h(SelectField, { label: 'Of', value: one.class, set: (kind) => change({ class: /** @type {Row['class']} */ (kind) }), options: CLASSES })}
           ${h(SelectField, { label: 'For each', value: one.per, set: (per) => change({ per: /** @type {Row['per']} */ (per) }), options: CALLERS })}</div>
           <div class="form-row four">${h(TextField, { label: 'Requests', value: one.requests, set: (requests) => change({ requests }), inputmode: 'numeric', error: form.error(`rules[${at}].requests`) })}
           ${h(TextField, { label: 'In', value: one.period, set: (period) => change({ period }), placeholder: '1m', error: form.error(`rules[${at}].period_seconds`) })}
-          ${h(TextField, { label: 'At once', value: one.burst, set: (burst) => change({ burst }), inputmode: 'numeric', optional: true, placeholder: 'as many', error: form.error(`rules[${at}].burst`) })}</div>
+          ${h(TextField, { label: 'At once', value: one.burst, set: (burst) => change({ burst }), inputmode: 'numeric', optional: true, placeholder: 'as many', error: form.error(`rules[${at}].burst`) })}
+          ${h(TextField, { label: 'Only to', value: one.path, set: (path) => change({ path }), mono: true, optional: true, placeholder: '/apps/*/deployments', error: form.error(`rules[${at}].path`) })}</div>
           ${h(Switch, { label: 'On trial', hint: 'Counts what it would refuse, and lets it pass.', on: one.dry, set: (dry) => change({ dry }) })}` })}
         ${h(TextField, { label: 'Never limited', value: v.exempt, set: form.set('exempt'), mono: true, rows: 3, optional: true, placeholder: 'nobody', error: form.error('exempt'), hint: 'An address or a network on each line. The serverkit command on the panel’s own machine never is either.' })}`;
     } })}</div>
