@@ -2,7 +2,7 @@
 
 use crate::{deploy::text, identity_providers::Peer};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::{Api, OWNER, Reply, TestAuthority, TestPanel, eventually_ok};
 use tokio::process::Command;
 
@@ -29,12 +29,27 @@ impl Stand {
         ];
         panel.cli(&words).await.expect(0);
         let found = panel.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json();
-        Stand {
+        let stand = Stand {
             audience: text(&found, "audience"),
             trust: text(&found["items"][0], "id"),
             panel,
             forge,
-        }
+        };
+        stand.keys_are_read().await;
+        stand
+    }
+    /// The keys of the newest trust's issuer are there.
+    async fn keys_are_read(&self) {
+        eventually_ok("the keys are read", SOON, || async {
+            let found = self.panel.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json();
+            let newest = found["items"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
+            if newest["keys_read_at"].is_string() {
+                Ok(())
+            } else {
+                Err(newest.to_string())
+            }
+        })
+        .await;
     }
     async fn job(&self, how: &str, changes: Value) -> String {
         let mut claims = json!({"aud": self.audience});
@@ -165,6 +180,87 @@ async fn forged_and_foreign_tokens_get_nothing() {
     assert!(reply.text().contains("made anew"), "{}", reply.text());
 }
 
+/// Who makes a token up cannot tell by the time of the refusal whether anybody trusts its issuer, nor have the panel ask whom they name.
+#[tokio::test]
+async fn the_time_of_a_refusal_tells_nothing_of_issuers() {
+    const SLOW: Duration = Duration::from_secs(6);
+    let panel = TestPanel::start().await;
+    let (forge, nobodys) = (Peer::start("jobs.mjs", &[]).await, Peer::start("jobs.mjs", &[]).await);
+    for peer in [&forge, &nobodys] {
+        let slow = u64::try_from(SLOW.as_millis()).unwrap();
+        peer.tell(&panel, "/slow", json!({"ms": slow})).await;
+    }
+    let source = json!({"kind": "image", "reference": "nginx:1"});
+    panel.create_app(json!({"name": "blog", "source": source, "deploy": false})).await;
+    let wish = json!({"repository": "ada/blog", "branches": ["main"], "issuer": forge.issuer});
+    let begun = Instant::now();
+    panel.post("/api/v1/apps/blog/ci-trusts", wish).await.expect(201);
+    assert!(begun.elapsed() < SLOW, "who trusts an issuer does not wait for it");
+    let audience = text(&panel.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json(), "audience");
+    let job = async |peer: &Peer, how: &str| {
+        let made = peer.tell(&panel, "/job", json!({"how": how, "claims": {"aud": audience}})).await;
+        text(&made, "value")
+    };
+    let timed = async |app: &str, token: &str| {
+        let begun = Instant::now();
+        let body = json!({"app": app, "id_token": token});
+        let reply = panel.anonymous().post("/api/v1/ci/token", body).await.expect(401);
+        (begun.elapsed(), reply.detail())
+    };
+    let good = job(&forge, "good").await;
+    // First while its keys are not there, then, once they are, with a signature by another key, for which they are read again.
+    for how in ["good", "other key"] {
+        let (trusted, other) = (job(&forge, how).await, job(&nobodys, how).await);
+        if how == "other key" {
+            eventually_ok("the keys came, and the first token is taken", SOON, || async {
+                let body = json!({"app": "blog", "id_token": good});
+                let reply = panel.anonymous().post("/api/v1/ci/token", body).await;
+                if reply.status.as_u16() == 201 { Ok(()) } else { Err(reply.text()) }
+            })
+            .await;
+        }
+        let (mut times, mut words) = ([Vec::new(), Vec::new(), Vec::new()], Vec::new());
+        let rounds = if how == "good" { 3 } else { 12 };
+        for _ in 0..rounds {
+            let all = tokio::join!(timed("blog", &trusted), timed("blog", &other), timed("nosuch", &trusted));
+            for (times, (time, said)) in times.iter_mut().zip([all.0, all.1, all.2]) {
+                times.push(time);
+                words.push(said.replace("nosuch", "blog"));
+            }
+        }
+        words.dedup();
+        assert_eq!(words.len(), 1, "{words:?}");
+        let middle = times.each_mut().map(|times| {
+            times.sort_unstable();
+            times[times.len() / 2]
+        });
+        let (least, most) = (middle.iter().min().unwrap(), middle.iter().max().unwrap());
+        assert!(*most < SLOW / 2 && *most - *least < Duration::from_millis(400), "{how}: {times:?}");
+    }
+    assert!(forge.tell(&panel, "/asked", json!({})).await["asked"].as_u64() >= Some(2));
+    assert_eq!(nobodys.tell(&panel, "/asked", json!({})).await["asked"], 0, "nobody trusts it");
+}
+
+/// What goes wrong with an issuer is said to those who trust it, and to nobody else.
+#[tokio::test]
+async fn an_issuer_that_cannot_be_read_is_told() {
+    let stand = Stand::new().await;
+    let gone = "http://127.0.0.1:1";
+    let wish = json!({"repository": "ada/blog", "branches": ["main"], "issuer": gone});
+    stand.panel.post("/api/v1/apps/shop/ci-trusts", wish).await.expect(201);
+    eventually_ok("its problem is told", SOON, || async {
+        let found = stand.panel.get("/api/v1/apps/shop/ci-trusts").await.expect(200).json();
+        let problem = found["items"][0]["problem"].as_str().unwrap_or_default().to_owned();
+        if problem.contains(gone) { Ok(()) } else { Err(found.to_string()) }
+    })
+    .await;
+    let listed = stand.panel.cli(&["ci-trust", "list", "shop"]).await.expect(0).stdout;
+    assert!(listed.contains("cannot be used"), "{listed}");
+    let token = stand.job("good", json!({"iss": gone})).await;
+    let refused = stand.exchange("shop", &token).await.expect(401).detail();
+    assert!(!refused.contains(gone) && refused.contains("no app `shop` trusts"), "{refused}");
+}
+
 /// Another organization that has an app of the same name, and trusts the same repository, takes nothing over and stops nothing.
 #[tokio::test]
 async fn an_app_of_the_same_name_elsewhere_gets_nothing() {
@@ -187,12 +283,29 @@ async fn an_app_of_the_same_name_elsewhere_gets_nothing() {
         .json();
     let trust = |repository: &str| json!({"repository": repository, "branches": ["main"], "issuer": stand.forge.issuer});
     // That it trusts a repository of its own changes nothing for others.
-    there.post("/api/v1/apps/blog/ci-trusts", trust("acme/blog")).await.expect(201);
+    let added = there
+        .post("/api/v1/apps/blog/ci-trusts", trust("acme/blog"))
+        .await
+        .expect(201)
+        .json();
+    assert!(
+        added["keys_read_at"].is_null(),
+        "that others trust the issuer too does not show: {added}"
+    );
     let token = stand.job("good", json!({})).await;
     let given = stand.exchange("blog", &token).await.expect(201).json();
     assert_ne!(given["app"], made["id"]);
     // Of two that would fit, none is chosen by name; by id each is.
     there.post("/api/v1/apps/blog/ci-trusts", trust("ada/blog")).await.expect(201);
+    eventually_ok("its keys are read", SOON, || async {
+        let found = there.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json();
+        if found["items"][1]["keys_read_at"].is_string() {
+            Ok(())
+        } else {
+            Err(found.to_string())
+        }
+    })
+    .await;
     let token = stand.job("good", json!({})).await;
     let refused = stand.exchange("blog", &token).await.expect(401).detail();
     assert!(refused.contains("by its id"), "{refused}");
@@ -207,6 +320,7 @@ async fn a_replay_is_known_after_a_restart_and_new_keys_are_found() {
     stand.exchange("blog", &token).await.expect(201);
     stand.panel.stop().await;
     stand.panel.start_again().await;
+    stand.keys_are_read().await;
     let reply = stand.exchange("blog", &token).await;
     assert!(reply.text().contains("changed already"), "{}", reply.text());
     let old = stand.job("good", json!({})).await;
@@ -265,6 +379,7 @@ async fn an_issuer_with_an_authority_of_its_own() {
     stand.panel.cli(&words).await.expect(0);
     let found = stand.panel.get("/api/v1/apps/blog/ci-trusts").await.expect(200).json();
     assert_eq!(found["items"][1]["authority"].as_str().map(str::trim), Some(authority.pem().trim()));
+    stand.keys_are_read().await;
     stand.exchange("blog", &token).await.expect(201);
     // What one app believes, another does not.
     let wish = json!({"repository": "ada/blog", "branches": ["main"], "issuer": stand.forge.issuer});

@@ -45,6 +45,10 @@ pub struct CiTrust {
     /// It ends then; null: never.
     pub ends_at: Option<OffsetDateTime>,
     pub last_used_at: Option<OffsetDateTime>,
+    /// When the issuer's keys were read last; null: not yet since the panel started.
+    pub keys_read_at: Option<OffsetDateTime>,
+    /// Why they could not be read at the last try; null: they were.
+    pub problem: Option<String>,
 }
 
 /// A repository to trust.
@@ -108,6 +112,8 @@ impl From<app::CiTrustView> for CiTrust {
             created_at: moment(trust.created_at),
             ends_at: trust.ends_at.map(moment),
             last_used_at: trust.last_used_at.map(moment),
+            keys_read_at: view.keys.read_at.map(moment),
+            problem: view.keys.problem,
         }
     }
 }
@@ -181,7 +187,8 @@ impl CiTrustsApi {
 
     /// Change a job's ID token for an API token
     ///
-    /// For jobs of repositories that the app trusts; needs no other proof. Each ID token is changed once.
+    /// For jobs of repositories that the app trusts; needs no other proof. Each ID token is changed once. Refusals take a second, whatever
+    /// they are for.
     #[oai(path = "/ci/token", method = "post", operation_id = "ci_token_create")]
     async fn ci_token_create(&self, body: Json<CiTokenCreate>) -> Answer<Created<CiToken>> {
         let given = self.0.ci_trusts.exchange(&body.0.app, &body.0.id_token).await?;

@@ -6,13 +6,17 @@ use crate::{
     apps::{find_app, not_trashed},
     ci_workflow::workflow,
     ground::Ground,
+    refusals,
 };
-use identity::{Workload, Workloads, check_authority, checked_issuer, claimed_issuer, token, untrusted};
+use identity::{KeyState, Workload, WorkloadIssuer, Workloads, check_authority, checked_issuer, claimed, token};
 use serde_json::Value;
 use source::webhooks::Filter;
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
-use types::{Action, Actor, ApiToken, App, CiTrust, CiUse, Error, Fact, Kind, Result, Role, Scope, Scopes, Secret, Spot, Time, User, Who};
+use tokio::time::{Instant, timeout_at};
+use types::{
+    Action, Actor, ApiToken, App, AppId, CiTrust, CiUse, Error, Fact, Kind, Result, Role, Scope, Scopes, Secret, Spot, Time, User, Who,
+};
 
 /// Whose tokens are believed when nothing else is said.
 pub const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
@@ -46,6 +50,19 @@ pub struct CiTrustView {
     pub trust: CiTrust,
     /// Through whom its tokens act, if they are still there.
     pub by: Option<String>,
+    /// Whether its issuer's keys are there.
+    pub keys: KeyState,
+}
+
+/// What the trusts say of a token.
+enum Found {
+    /// One fits all that it says.
+    Fitting(Box<(App, Stored<CiTrust>, Workload)>),
+    /// It is of a repository that is trusted, but not as it must be.
+    Misfit(Error),
+    /// It would be of a repository that is trusted, if one of the keys that are known had signed it.
+    Unsigned,
+    Unknown,
 }
 
 /// What an ID token was changed for.
@@ -60,7 +77,7 @@ pub struct CiToken {
 pub struct CiTrusts {
     ground: Arc<Ground>,
     access: Arc<Access>,
-    workloads: Arc<Workloads>,
+    pub(crate) workloads: Arc<Workloads>,
 }
 
 impl CiTrusts {
@@ -121,6 +138,7 @@ impl CiTrusts {
             used: Default::default(),
         };
         let trust = store.ci_trusts.insert(trust).await?.value;
+        ground.wakes.ci_keys.wake();
         self.tell(actor, &app, &trust, "added").await;
         self.view(trust)
     }
@@ -144,53 +162,73 @@ impl CiTrusts {
     /// Changes the ID token of a job for an API token. Fails with `Unauthenticated` unless a repository that the app trusts fits all
     /// that it says, and when it came before.
     ///
-    /// Anybody may ask, and apps of all organizations have their names here: so nothing is said of an app, not even that it is there, but to
-    /// a job of a repository that it trusts.
+    /// Anybody may ask, and apps of all organizations have their names here: so nothing is said of an app or of an issuer, not even that it is
+    /// known here, but to a job of a repository that the app trusts. All others get the same words at the same time after they asked.
     pub async fn exchange(&self, app: &str, id_token: &str) -> Result<CiToken> {
-        let issuer = claimed_issuer(id_token).ok_or_else(|| refused("it is none"))?;
-        let mut trusts = self.ground.store.ci_trusts.list()?;
-        trusts.retain(|trust| trust.issuer == issuer);
-        // Only issuers that somebody trusts are asked for their keys.
-        if trusts.is_empty() {
-            return Err(untrusted());
-        }
-        let (audience, now) = (self.audience()?, self.ground.world.now());
-        let mut why = None;
-        let mut fitting: Option<(App, Stored<CiTrust>, Workload)> = None;
-        for trust in trusts {
-            let Some(meant) = self.meant(&trust, app)? else { continue };
-            // An authority of its own vouches for this trust alone.
-            let checked = self.workloads.check(id_token, &issuer, trust.authority.as_deref(), &audience).await;
-            let workload = match checked {
-                Ok(workload) => workload,
-                Err(error) => {
-                    why = Some(error);
-                    continue;
+        // Keys that are missing may still come before that.
+        let refused_at = refusals::moment();
+        refusals::at(refused_at, self.change(app, id_token, refused_at).await).await
+    }
+
+    /// Waits until `last` for keys that are being read, of an issuer that has new ones or is trusted only just now.
+    async fn change(&self, app: &str, id_token: &str, last: Instant) -> Result<CiToken> {
+        let audience = self.audience()?;
+        let claims = claimed(id_token, &audience, self.ground.world.now())?;
+        let mut news = self.workloads.news();
+        loop {
+            match self.find(app, id_token, &claims, &audience)? {
+                Found::Fitting(found) => {
+                    let (app, trust, workload) = *found;
+                    return self.give(app, trust, &workload).await;
                 }
-            };
-            if !trust.repository.eq_ignore_ascii_case(repository_of(&workload.claims)) {
-                continue;
+                Found::Misfit(why) => return Err(why),
+                Found::Unknown => return Err(untrusted(app, &claims)),
+                Found::Unsigned => self.ground.wakes.ci_keys.wake(),
             }
+            if !matches!(timeout_at(last, news.changed()).await, Ok(Ok(()))) {
+                return Err(untrusted(app, &claims));
+            }
+        }
+    }
+
+    /// Looks through the trusts that what the token claims is about.
+    fn find(&self, app: &str, id_token: &str, claims: &Value, audience: &str) -> Result<Found> {
+        let now = self.ground.world.now();
+        let (mut unsigned, mut why) = (Vec::new(), None);
+        let mut fitting: Option<(App, Stored<CiTrust>, Workload)> = None;
+        for trust in self.ground.store.ci_trusts.list()? {
+            let is_about = claims["iss"] == trust.issuer.as_str() && trust.repository.eq_ignore_ascii_case(repository_of(claims));
+            let Some(meant) = is_about.then(|| self.meant(&trust, app)).transpose()?.flatten() else {
+                continue;
+            };
+            // An authority of its own vouches for this trust alone.
+            let Some(workload) = self.workloads.check(id_token, &issuer_of(&trust), audience) else {
+                unsigned.push((meant.id, trust.value.authority));
+                continue;
+            };
             match misfit(&trust, &workload.claims, now)? {
                 Some(reason) => why = Some(refused(&reason)),
                 None if fitting.as_ref().is_some_and(|(other, ..)| other.id != meant.id) => {
-                    return Err(refused(&format!(
+                    return Ok(Found::Misfit(refused(&format!(
                         "more than one app `{app}` trusts `{}`; name it by its id",
                         trust.repository
-                    )));
+                    ))));
                 }
                 None => fitting = fitting.or(Some((meant, trust, workload))),
             }
         }
-        match (fitting, why) {
-            (Some((app, trust, workload)), _) => self.give(app, trust, &workload).await,
-            (None, Some(why)) => Err(why),
-            (None, None) => {
-                let workload = self.workloads.check(id_token, &issuer, None, &audience).await?;
-                let repository = repository_of(&workload.claims);
-                Err(refused(&format!("no app `{app}` trusts the repository `{repository}`")))
-            }
-        }
+        // Another app of this name may fit too, as soon as its organization has read the same keys.
+        let may_be_two = |(app, trust, _): &(App, Stored<CiTrust>, Workload)| {
+            let is_other = |(other, authority): &(AppId, Option<String>)| *other != app.id && *authority == trust.authority;
+            unsigned.iter().any(is_other)
+        };
+        Ok(match (fitting, why) {
+            (Some(found), _) if may_be_two(&found) => Found::Unsigned,
+            (Some(found), _) => Found::Fitting(Box::new(found)),
+            (None, Some(why)) => Found::Misfit(why),
+            (None, None) if !unsigned.is_empty() => Found::Unsigned,
+            (None, None) => Found::Unknown,
+        })
     }
 
     /// The app of a trust, if it is there and goes by this id or name.
@@ -292,6 +330,7 @@ impl CiTrusts {
         let user = self.ground.store.users.find(trust.user.as_str())?;
         Ok(CiTrustView {
             by: user.filter(|user| !user.disabled).map(|user| user.email.to_string()),
+            keys: self.workloads.state(&issuer_of(&trust)),
             trust,
         })
     }
@@ -479,6 +518,26 @@ fn workflow_of(claims: &Value) -> Option<String> {
 fn run_of(claims: &Value) -> Option<String> {
     let (repository, run) = (claims["repository"].as_str()?, claims["run_id"].as_str()?);
     Some(format!("{repository}/actions/runs/{run}"))
+}
+
+/// Whose keys a trust needs.
+pub(crate) fn issuer_of(trust: &CiTrust) -> WorkloadIssuer {
+    WorkloadIssuer {
+        organization: trust.organization.clone(),
+        issuer: trust.issuer.clone(),
+        authority: trust.authority.clone(),
+    }
+}
+
+/// Of what the one who asks has said, and of nothing else: so it is the same for a forged signature, an issuer that nobody trusts, an app
+/// that is not there, and one that trusts others.
+fn untrusted(app: &str, claims: &Value) -> Error {
+    let short = |text: &str| text.chars().take(255).collect::<String>();
+    refused(&format!(
+        "no app `{}` trusts jobs of the repository `{}` that this issuer has signed; was it trusted only just now, ask again",
+        short(app),
+        short(repository_of(claims))
+    ))
 }
 
 fn refused(why: &str) -> Error {

@@ -52,6 +52,7 @@ pub(crate) struct Wakes {
     pub quotas: Wake,
     pub previews: Wake,
     pub clones: Wake,
+    pub ci_keys: Wake,
 }
 
 pub(crate) struct Ground {

@@ -18,6 +18,7 @@ mod catalogs;
 mod certificates;
 mod certifier;
 mod challenges;
+mod ci_keys;
 mod ci_trusts;
 mod ci_workflow;
 mod clones;
@@ -73,6 +74,7 @@ mod previews;
 mod projects;
 mod quotas;
 mod reconcile;
+mod refusals;
 mod registries;
 mod release_ports;
 mod releases;
@@ -130,6 +132,7 @@ pub use catalog_reading::CatalogReader;
 pub use catalogs::{Catalogs, NewCatalog, NewPlace};
 pub use certificates::{Certificates, InventoryEntry, NewOrder, Uploaded};
 pub use certifier::Certifier;
+pub use ci_keys::CiKeyReader;
 pub use ci_trusts::{CiToken, CiTrustView, CiTrustWish, CiTrusts};
 pub use clones::{
     CloneAppWish, ClonePlan, CloneValue, CloneWish, Cloner, Clones, PlannedApp, PlannedCi, PlannedPort, PlannedRule, PlannedSecret,
@@ -420,6 +423,8 @@ impl Panel {
             forge_reports: ground.wakes.forge_reports.clone(),
             poller: Poller::new(ground.clone()),
             image_watcher: ImageWatcher::new(ground.clone()),
+            ci_key_reader: CiKeyReader::new(ground.clone(), &self.ci_trusts),
+            ci_keys: ground.wakes.ci_keys.clone(),
             quota_keeper: QuotaKeeper::new(ground.clone()),
             quotas: ground.wakes.quotas.clone(),
             previewer: Previewer::new(ground.clone()),
@@ -474,6 +479,8 @@ pub struct PanelJobs {
     pub forge_reports: jobs::Wake,
     pub poller: Poller,
     pub image_watcher: ImageWatcher,
+    pub ci_key_reader: CiKeyReader,
+    pub ci_keys: jobs::Wake,
     pub quota_keeper: QuotaKeeper,
     pub quotas: jobs::Wake,
     pub previewer: Previewer,

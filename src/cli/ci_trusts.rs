@@ -119,7 +119,7 @@ fn certificates_in(path: &Path) -> Result<String> {
 }
 
 fn table(trusts: &[CiTrust]) -> Table {
-    let mut table = Table::new(["REPOSITORY", "ISSUER", "OF", "ONLY", "BY", "USED", "ID"]);
+    let mut table = Table::new(["REPOSITORY", "ISSUER", "KEYS", "OF", "ONLY", "BY", "USED", "ID"]);
     let now = SystemClock.now();
     for trust in trusts {
         let of = [
@@ -135,6 +135,11 @@ fn table(trusts: &[CiTrust]) -> Table {
         table.row([
             trust.repository.clone().into(),
             trust.issuer.trim_start_matches("https://").to_owned().into(),
+            match (&trust.problem, &trust.keys_read_at) {
+                (Some(problem), _) => Cell::tone(problem.clone(), Tone::Bad),
+                (None, Some(_)) => "read".to_owned().into(),
+                (None, None) => "being read".to_owned().into(),
+            },
             of.join(", ").into(),
             only.join(", ").into(),
             match &trust.by {

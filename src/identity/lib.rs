@@ -30,4 +30,4 @@ pub use pending::Pending;
 pub use signer::{Claims, Signer};
 pub use strength::{Strength, check_strength, estimate};
 pub use throttle::{Attempt, Throttle};
-pub use workloads::{Workload, Workloads, checked_issuer, claimed_issuer, untrusted};
+pub use workloads::{KeyState, Workload, WorkloadIssuer, Workloads, checked_issuer, claimed};

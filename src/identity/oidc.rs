@@ -11,7 +11,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use id_token::Wanted;
-pub(crate) use id_token::{Expected, signed_for};
+pub(crate) use id_token::{Expected, check_good, signed_for};
 pub use logout_token::LoggedOut;
 use serde_json::Value;
 use sha2::{Digest, Sha256};

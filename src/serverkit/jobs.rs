@@ -20,6 +20,7 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start_with(jobs.forge_reporter, seconds(5), &jobs.forge_reports); // states beside commits, at forges
     runner.start(jobs.poller, seconds(5)); // repositories whose forge cannot send, each at its own interval
     runner.start(jobs.image_watcher, seconds(15)); // newer images at registries, each at its own interval
+    runner.start_with(jobs.ci_key_reader, seconds(30), &jobs.ci_keys); // keys of issuers whose CI jobs may deploy
     runner.start_with(jobs.quota_keeper, seconds(60), &jobs.quotas); // disk and traffic that quotas count
     runner.start_with(jobs.previewer, seconds(5), &jobs.previews); // previews of pull requests, and their comments
     runner.start_with(jobs.cloner, seconds(2), &jobs.clones); // environments that are made from others

@@ -1,5 +1,6 @@
 // A forge that signs ID tokens for jobs of its CI, and whatever else the test asks for: `POST /job {how, claims}` answers one. `GET /runner`
 // is what a runner asks, with an audience. `POST /rotate` makes a new key and forgets the old one.
+// `POST /slow {ms}`: it waits so long before it tells anything of its keys. `POST /asked`: how often it was asked about them.
 //
 //   node jobs.mjs [CERTIFICATE KEY]     prints its issuer when it is ready; with files of a certificate and its key, over TLS
 import { createHmac } from 'node:crypto';
@@ -13,6 +14,8 @@ let own = await generateKeyPair('RS256', { extractable: true });
 const curve = await generateKeyPair('ES256', { extractable: true });
 let kid = 1;
 let runner = {};
+let slow = 0;
+let asked = 0;
 
 const [certificate, key] = process.argv.slice(2);
 const server = certificate ? createTlsServer({ cert: readFileSync(certificate), key: readFileSync(key) }) : createServer();
@@ -57,6 +60,10 @@ server.on('request', async (request, answer) => {
   if (url.pathname === '/runner' && request.method === 'POST') { runner = JSON.parse(text); return say({}); }
   if (url.pathname === '/runner' && request.headers.authorization === 'bearer of the runner') return say({ value: await idToken({ claims: { ...runner, aud: url.searchParams.get('audience') } }) });
   if (url.pathname === '/rotate') { own = await generateKeyPair('RS256', { extractable: true }); kid += 1; return say({}); }
+  if (url.pathname === '/slow') { slow = JSON.parse(text).ms; return say({}); }
+  if (url.pathname === '/asked') return say({ asked });
+  asked += 1;
+  await new Promise((done) => { setTimeout(done, slow); });
   if (url.pathname === '/jwks') return say(await keys());
   if (url.pathname === '/.well-known/openid-configuration') return say({ issuer, jwks_uri: `${issuer}/jwks` });
   answer.writeHead(404); return answer.end();

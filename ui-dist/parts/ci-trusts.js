@@ -1,8 +1,8 @@
 // Repositories whose CI may deploy an app without a secret, and a workflow that does.
-import { html, h, icon } from '../lib/html.js';
+import { html, h, icon, useEffect } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
-import { exact } from '../lib/format.js';
+import { exact, sentence } from '../lib/format.js';
 import { may } from '../lib/rights.js';
 import { Panel } from './page.js';
 import { Table } from './table.js';
@@ -23,6 +23,9 @@ export function CiTrusts({ app }) {
   const mine = (/** @type {any} */ message) => message.data?.app === app.id;
   const found = useResource(`app:${app.id}:ci-trusts`, () => api.ciTrustList(app.id), ['ci_trust_changed', 'ci_token_given'], mine);
   const trusts = found.value.value;
+  // Keys of an issuer are read in the background, in a moment.
+  const waits = trusts?.items.some((one) => !one.keys_read_at && !one.problem) ?? false;
+  useEffect(() => { if (!waits) return undefined; const soon = setTimeout(found.load, 2000); return () => clearTimeout(soon); }, [trusts, waits]);
   const can = may('developer');
   const add = () => showForm('Trust a repository', (close, leave) => h(TrustForm, { app, close, leave }), { wide: true }).then((/** @type {unknown} */ done) => { if (done) found.load(); });
   const remove = (/** @type {CiTrust} */ one) => confirm({ title: `Trust ${one.repository} no more?`, text: 'Tokens that its jobs have got end at once.', action: 'Remove', run: () => api.ciTrustRemove(app.id, one.id) }).then((/** @type {unknown} */ done) => { if (done) found.load(); });
@@ -33,7 +36,7 @@ export function CiTrusts({ app }) {
   }, h(/** @type {typeof Table<CiTrust>} */ (Table), {
     label: 'Trusted repositories', rows: trusts?.items, error: found.error.value, retry: found.load, keyOf: (one) => one.id,
     columns: [
-      { id: 'repository', label: 'Repository', card: 'head', cell: (one) => html`<span class="cell-two"><b class="strong cut">${one.repository}</b>${one.issuer === GITHUB ? null : html`<span class="cut">${one.issuer}</span>`}</span>` },
+      { id: 'repository', label: 'Repository', card: 'head', cell: (one) => html`<span class="cell-two"><b class="strong cut">${one.repository}</b>${one.problem ? html`<span class="bad-text" title=${one.problem}>${sentence(one.problem)}</span>` : one.issuer === GITHUB ? null : html`<span class="cut">${one.issuer}</span>`}</span>` },
       { id: 'of', label: 'Jobs of', cell: (one) => html`<span class="cell-two"><code class="any">${[...one.branches, ...one.tags.map((tag) => `tag ${tag}`)].join(', ')}</code>${one.environment || one.workflow ? html`<span class="any">${[one.environment, one.workflow].filter(Boolean).join(', ')}</span>` : null}</span>` },
       { id: 'by', label: 'Acts through', width: '22%', optional: true, cell: (one) => (one.by ? html`<span class="dim cut">${one.by}</span>` : html`<span class="bad-text">gone; trust it again</span>`) },
       { id: 'used', label: 'Used', width: '110px', card: 'tail', cell: (one) => h(Ago, { at: one.last_used_at }) },

@@ -59,9 +59,15 @@ pub(crate) struct Expected<'a> {
 /// The claims of a token that its issuer signed for us and that is good now; else in a few words why it is not taken.
 pub(crate) fn signed_for(token: &str, keys: &Value, expected: &Expected<'_>) -> Result<Value, String> {
     let claims = verified(token, keys)?;
+    check_good(&claims, expected)?;
+    Ok(claims)
+}
+
+/// That it is by this issuer, for us, and of now: what can be said of it before anybody has looked at its signature.
+pub(crate) fn check_good(claims: &Value, expected: &Expected<'_>) -> Result<(), String> {
     let seconds = expected.now.0 / 1000;
     let number = |name: &str| claims[name].as_f64().map(|value| value as i64);
-    check_whose(&claims, expected)?;
+    check_whose(claims, expected)?;
     if number("exp").is_none_or(|end| end.saturating_add(LEEWAY) <= seconds) {
         return Err("the ID token has expired; are both clocks right?".into());
     }
@@ -69,7 +75,7 @@ pub(crate) fn signed_for(token: &str, keys: &Value, expected: &Expected<'_>) -> 
     if is_early("nbf") || is_early("iat") || number("iat").is_none() {
         return Err("the ID token is of another time; are both clocks right?".into());
     }
-    Ok(claims)
+    Ok(())
 }
 
 /// That it is by this issuer, for us.
