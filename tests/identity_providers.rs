@@ -499,6 +499,31 @@ async fn who_signs_in_by_a_provider_gets_no_link_for_a_password() {
     forgot(OWNER.0).await;
     post.mail(OWNER.0, "new password").await;
     assert!(post.found("bob@example.com", "").is_empty());
+    // Who has a password beside the provider's account may forget it, whether it was there first or was given later.
+    const OWN: &str = "nine brave lanterns hum";
+    let wish = json!({"email": "cy@example.com", "name": "Cy", "role": "viewer", "password": OWN});
+    panel.post("/api/v1/users", wish).await.expect(201);
+    for (who, has_one) in [("cy", true), ("dan", false)] {
+        let email = format!("{who}@example.com");
+        stand.person(who, claims(&email, &["dev"])).await;
+        stand.sign_in(&panel.browser(), who).await.expect(201);
+        forgot(&email).await;
+        if has_one {
+            post.mail(&email, "new password").await;
+        }
+    }
+    let signed = json!({"email": "cy@example.com", "password": OWN});
+    panel.browser().post("/api/v1/session", signed).await.expect(201);
+    let people = stand.owner.list("/api/v1/users").await;
+    let dan = people
+        .iter()
+        .find(|one| one["email"] == "dan@example.com")
+        .expect("he has an account");
+    let path = format!("/api/v1/users/{}", dan["id"].as_str().expect("an id"));
+    assert!(post.found("dan@example.com", "").is_empty());
+    panel.patch(&path, json!({"password": OWN})).await.expect(200);
+    forgot("dan@example.com").await;
+    post.mail("dan@example.com", "new password").await;
     // Owners sign in by what is the panel's own, so they may make one.
     let people = stand.owner.list("/api/v1/users").await;
     let bob = people

@@ -379,7 +379,10 @@ async fn an_invitation_goes_by_mail() {
     let made = panel.post("/api/v1/invitations", wish).await.expect(201).json();
     let mail = post.mail("bob@example.test", "invitation").await;
     let link = word(&mail);
-    assert!(made["link"].as_str().expect("a link").ends_with(&format!("#{link}")), "{mail}");
+    assert!(
+        !made["link"].as_str().expect("a link").ends_with(&format!("#{link}")),
+        "who invites has another one: {mail}"
+    );
     let accept = json!({"token": link, "name": "Bob", "password": NEW});
     panel.browser().post("/api/v1/invitation/accept", accept).await.expect(201);
     panel.cli(&["user", "invite", "eve@example.test", "--mail"]).await.expect(0);
@@ -391,6 +394,61 @@ async fn an_invitation_goes_by_mail() {
         !panel.get("/api/v1/invitations").await.expect(200).text().contains("ann@"),
         "nothing is half done"
     );
+}
+
+/// In another organization than the panel's own a link that was handed on by hand tells nothing of the address, and makes no account
+/// with it: what comes by mail does, to whom it belongs.
+#[tokio::test]
+async fn a_copied_link_has_one_sent_by_mail() {
+    let post = Post::start("starttls").await;
+    let panel = panel_with(&post).await;
+    let body = json!({"email": "bob@example.test", "name": "Bob", "role": "viewer", "password": OWNER.1});
+    panel.post("/api/v1/users", body).await.expect(201);
+    let body = json!({"email": "head@acme.test", "name": "Head", "role": "member", "password": OWNER.1});
+    panel.post("/api/v1/users", body).await.expect(201);
+    let wish = json!({"name": "acme", "owner": "head@acme.test"});
+    panel.post("/api/v1/organizations", wish).await.expect(201);
+    let head = panel.signed_in("head@acme.test", OWNER.1).await;
+    head.post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    let stranger = panel.anonymous();
+    let (mut seen, mut words) = (Vec::new(), Vec::new());
+    for email in ["bob@example.test", "nobody@example.test"] {
+        let wish = json!({"email": email, "role": "developer"});
+        let made = head.post("/api/v1/invitations", wish).await.expect(201).json();
+        let copied = made["link"].as_str().expect("a link").split('#').nth(1).expect("a word").to_owned();
+        let mut shown = stranger
+            .post("/api/v1/invitation", json!({"token": copied}))
+            .await
+            .expect(200)
+            .json();
+        shown
+            .as_object_mut()
+            .expect("an object")
+            .retain(|name, _| !["email", "expires_at"].contains(&name.as_str()));
+        let accept = json!({"token": copied, "name": "Eve", "password": NEW});
+        let refused = stranger.post("/api/v1/invitation/accept", accept).await.expect(403).detail();
+        let asked = stranger
+            .post("/api/v1/invitation/mail", json!({"token": copied}))
+            .await
+            .expect(204)
+            .text();
+        stranger.post("/api/v1/invitation/mail", json!({"token": copied})).await.expect(429);
+        seen.push((shown, refused, asked));
+        words.push((copied, word(&post.mail(email, "invitation").await)));
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0].0["has_account"], Value::Null);
+    let look = async |word: &str| stranger.post("/api/v1/invitation", json!({"token": word})).await.expect(200).json();
+    assert_eq!(look(&words[0].1).await["has_account"], true);
+    assert_eq!(look(&words[1].1).await["has_account"], false);
+    let accept = json!({"token": words[1].1, "name": "New", "password": NEW});
+    panel.browser().post("/api/v1/invitation/accept", accept).await.expect(201);
+    // Who has an account joins by either.
+    let bob = panel.signed_in("bob@example.test", OWNER.1).await;
+    bob.post("/api/v1/invitation/join", json!({"token": words[0].0})).await.expect(200);
+    stranger.post("/api/v1/invitation", json!({"token": words[0].1})).await.expect(403);
 }
 
 #[tokio::test]

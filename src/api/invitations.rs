@@ -39,7 +39,7 @@ pub struct InvitationCreate {
     pub role: Role,
     /// Days that the link is good, 1 to 30; left out: 7.
     pub expires_in_days: Option<u32>,
-    /// Send the link by mail too, where the panel sends mail; left out: no.
+    /// Send a link by mail too, where the panel sends mail; left out: no. It is another one than that in the answer.
     pub mail: Option<bool>,
 }
 
@@ -47,7 +47,9 @@ pub struct InvitationCreate {
 #[derive(Debug, Object)]
 pub struct InvitationCreated {
     pub invitation: Invitation,
-    /// For the invited one, over a safe way: who has it gets in. It is not shown again.
+    /// For the invited one, over a safe way: who has it gets in. It is not shown again. In other organizations than the one that runs
+    /// the panel it lets an account join that is there; a new one is made by the link that comes by mail, or that an owner of the panel
+    /// has made.
     pub link: String,
 }
 
@@ -65,8 +67,9 @@ pub struct InvitationShown {
     pub email: String,
     /// The name of the organization.
     pub organization: String,
-    /// The address has an account here: sign in with it and join; else accept makes one.
-    pub has_account: bool,
+    /// The address has an account here: sign in with it and join; else accept makes one. Null: it is not told to who has this link, which
+    /// does not show whose the address is. Sign in and join, or have a link sent by mail (`POST /invitation/mail`).
+    pub has_account: Option<bool>,
     pub role: Role,
     pub expires_at: OffsetDateTime,
 }
@@ -93,6 +96,10 @@ impl From<types::Invitation> for Invitation {
             expires_at: moment(invitation.expires_at),
         }
     }
+}
+
+fn link(panel: &str, word: &str) -> String {
+    format!("{panel}/invitation#{word}")
 }
 
 #[derive(Clone)]
@@ -136,16 +143,16 @@ impl InvitationsApi {
             email,
             role: role.into(),
             days: expires_in_days,
+            mailed: mail,
         };
-        let (invitation, word) = self.0.invitations.create(&who.actor, wish).await?;
+        let made = self.0.invitations.create(&who.actor, wish).await?;
         let panel = self.0.settings.panel_address()?;
-        let link = format!("{panel}/invitation#{word}");
-        if mail {
-            self.0.mail.invite(&invitation, &link, &panel).await?;
+        if let Some(word) = &made.mailed {
+            self.0.mail.invite(&made.invitation, &link(&panel, word), &panel).await?;
         }
         Ok(created(InvitationCreated {
-            invitation: invitation.into(),
-            link,
+            link: link(&panel, &made.word),
+            invitation: made.invitation.into(),
         }))
     }
 
@@ -174,6 +181,23 @@ impl InvitationsApi {
             role: found.invitation.role.into(),
             expires_at: moment(found.invitation.expires_at),
         }))
+    }
+
+    /// Send a link by mail
+    ///
+    /// To the address that is invited, by whoever has a link: with the one that comes by mail they make an account. The answer is the same
+    /// whether the address has one already.
+    #[oai(path = "/invitation/mail", method = "post", operation_id = "invitation_mail")]
+    async fn invitation_mail(&self, caller: Caller, body: Json<InvitationLook>) -> Answer<Done> {
+        if !self.0.mail.is_on()? {
+            Err(types::Error::busy(
+                "this panel sends no mail: ask those who run it to make your account",
+            ))?;
+        }
+        let (invitation, word) = self.0.invitations.word_to_mail(&body.0.token, &caller.visitor).await?;
+        let panel = self.0.settings.panel_address()?;
+        self.0.mail.invite(&invitation, &link(&panel, &word), &panel).await?;
+        Ok(Done::Done)
     }
 
     /// Join an organization by an invitation

@@ -78,8 +78,8 @@ impl PasswordsApi {
 
     /// Ask for a link to replace a forgotten password
     ///
-    /// It goes by mail to whoever has an account with a password, and to nobody who signs in by an identity provider. The answer is the same for everybody; it fails with `busy`
-    /// while the panel sends no mail.
+    /// It goes by mail to whoever has an account with a password, whether an identity provider signs them in too or not. The answer is the same
+    /// for everybody; it fails with `busy` while the panel sends no mail.
     #[oai(path = "/password/forgotten", method = "post", operation_id = "password_forgotten")]
     async fn password_forgotten(&self, caller: Caller, body: Json<PasswordForgotten>) -> Answer<Done> {
         self.0.password_resets.ask(&body.0.email, &caller.visitor).await?;

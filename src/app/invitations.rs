@@ -1,15 +1,16 @@
 //! Inviting people: a link that is good once and for a while, with which somebody makes their own account.
 
-use crate::access::{Access, SignedIn, Visitor, check_person};
-use crate::users::may_give;
+use crate::access::{Access, SignedIn, Visitor};
+use crate::users::{NewUser, may_give};
 use identity::token;
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored, acting};
 use types::{
-    Action, Actor, Asker, Email, Error, Fact, Invitation, Kind, Membership, Organization, Result, Role, Scope, Secret, Site, Slug, User,
-    Who,
+    Action, Actor, Asker, Email, Error, Fact, Invitation, Kind, Membership, Organization, Result, Role, Scope, Secret, Site, Slug, Who,
 };
 
+/// An address gets no second mail so soon.
+const REST: Duration = Duration::from_secs(300);
 /// Days that a link is good unless said.
 const USUAL: u32 = 7;
 const MOST: u32 = 30;
@@ -28,6 +29,18 @@ pub struct NewInvitation {
     pub role: Role,
     /// 1 to 30; `None`: 7.
     pub days: Option<u32>,
+    /// The address gets a link of its own by mail.
+    pub mailed: bool,
+}
+
+/// A new invitation, and the words of its links, which are not told again.
+#[derive(Debug, Clone)]
+pub struct Invited {
+    pub invitation: Invitation,
+    /// For who invites, to be handed on.
+    pub word: String,
+    /// For the mail, if one was wished for: nobody else is shown it.
+    pub mailed: Option<String>,
 }
 
 /// What a link is for.
@@ -36,8 +49,9 @@ pub struct Shown {
     pub invitation: Invitation,
     /// Its name.
     pub organization: Slug,
-    /// Who is invited signs in and joins; all others make their account.
-    pub has_account: bool,
+    /// Who is invited signs in and joins; all others make their account. `None`: not told to who has this link, which
+    /// does not show whose the address is.
+    pub has_account: Option<bool>,
 }
 
 /// What the invited one chooses.
@@ -69,10 +83,9 @@ impl Invitations {
         Ok(found)
     }
 
-    /// A new invitation, and the word of its link, which is not told again. Fails with `Taken` when the address is somebody's
-    /// in the organization, or has an invitation that is still good. Whether it has an account elsewhere is not told: who
-    /// has one joins with it.
-    pub async fn create(&self, actor: &Actor, wish: NewInvitation) -> Result<(Invitation, String)> {
+    /// Fails with `Taken` when the address is somebody's in the organization, or has an invitation that is still good. Whether it has an
+    /// account elsewhere is not told: who has one joins with it.
+    pub async fn create(&self, actor: &Actor, wish: NewInvitation) -> Result<Invited> {
         actor.may(Action::ManageTeam)?;
         may_give(actor, wish.role)?;
         let days = wish.days.unwrap_or(USUAL);
@@ -93,12 +106,15 @@ impl Invitations {
         }
         self.remove_ended().await?;
         let word = token::word(world);
+        let mailed = wish.mailed.then(|| token::word(world));
         let invitation = Invitation {
             id: world.id(),
             organization: actor.organization.clone(),
             email,
             role: wish.role,
             hash: token::hash(&word),
+            mailed_hash: mailed.as_deref().map(token::hash),
+            mailed_at: mailed.is_some().then_some(now),
             by: actor.who.clone(),
             created_at: now,
             expires_at: now.plus(DAY * days),
@@ -108,7 +124,7 @@ impl Invitations {
             email: invitation.email.to_string(),
         };
         self.access.events.emit(actor, fact).await;
-        Ok((invitation, word))
+        Ok(Invited { invitation, word, mailed })
     }
 
     /// Voids a link.
@@ -139,9 +155,40 @@ impl Invitations {
         let store = &self.access.store;
         Ok(Shown {
             organization: store.organizations.get(found.organization.as_str())?.value.name,
-            has_account: store.users.claimed(found.email.as_str())?.is_some(),
+            has_account: match self.is_vouched(&found, word)? {
+                true => Some(store.users.claimed(found.email.as_str())?.is_some()),
+                false => None,
+            },
             invitation: found.value,
         })
+    }
+
+    /// The word of another link, for a mail to the address: whoever has that one has shown that they read its mail. Anybody
+    /// who has a link may ask. Fails with `Throttled` soon after the last one.
+    pub async fn word_to_mail(&self, word: &str, visitor: &Visitor) -> Result<(Invitation, String)> {
+        let access = &self.access;
+        let attempt = access
+            .throttle
+            .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
+        let mut found = self.good(word)?;
+        attempt.succeeded();
+        let now = access.world.now();
+        let waits = found.mailed_at.map(|last| REST.saturating_sub(now.since(last)));
+        if let Some(wait) = waits.filter(|wait| !wait.is_zero()) {
+            return Err(Error::Throttled {
+                seconds: wait.as_secs() + 1,
+            });
+        }
+        let mailed = token::word(&access.world);
+        found.mailed_hash = Some(token::hash(&mailed));
+        found.mailed_at = Some(now);
+        let actor = Actor::system(found.organization.clone());
+        match acting(Asker::from(&actor), access.store.invitations.save(found)).await {
+            Ok(saved) => Ok((saved.value, mailed)),
+            // Somebody asked at the same moment, or used it.
+            Err(Error::Stale { .. } | Error::NotFound { .. }) => Err(refused()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets somebody who has an account into the organization of an invitation to their own address. The link is void from
@@ -194,26 +241,26 @@ impl Invitations {
             .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
         let invitation = self.good(word)?;
         attempt.succeeded();
+        if !self.is_vouched(&invitation, word)? {
+            return Err(Error::Forbidden {
+                needs: "the link that goes to this address by mail: a copied one does not show whose the address is, and only lets an \
+                        account join that is there; where the panel sends no mail, those who run it make the account"
+                    .into(),
+            });
+        }
         if access.store.users.claimed(invitation.email.as_str())?.is_some() {
             return Err(Error::busy(
                 "this address has an account here: sign in with it, then open the link again",
             ));
         }
-        let name = check_person(&wish.name)?;
-        access.passwords.check(&wish.password, &invitation.email).await?;
-        let now = access.world.now();
-        let user = User {
-            id: access.world.id(),
-            organization: invitation.organization.clone(),
-            email: invitation.email.clone(),
-            name,
+        let chosen = NewUser {
+            email: invitation.email.to_string(),
+            name: wish.name,
             role: invitation.role,
-            password_hash: access.passwords.hash(&wish.password).await?,
-            disabled: false,
-            created_at: now,
-            last_seen_at: Some(now),
-            service: false,
+            password: wish.password,
         };
+        let mut user = access.account_with_password(&invitation.organization, &chosen).await?;
+        user.last_seen_at = Some(user.created_at);
         // Hashing took a while: who invites may have lost the right meanwhile.
         let _team = access.team.lock().await;
         self.good(word)?;
@@ -249,6 +296,32 @@ impl Invitations {
         match self.may_still(&found)? {
             true => Ok(found),
             false => Err(refused()),
+        }
+    }
+
+    /// Whether who has this word may make an account with the address, and be told that it has one: because the word came to them
+    /// by mail, or because they have it from those who run the panel, who know its accounts. Others would learn from it who is in
+    /// other organizations, and could take an address that is not theirs.
+    fn is_vouched(&self, invitation: &Invitation, word: &str) -> Result<bool> {
+        if invitation.mailed_hash.as_deref().is_some_and(|hash| token::matches(word, hash)) {
+            return Ok(true);
+        }
+        let Some(host) = crate::organizations::host(&self.access.store)? else {
+            return Ok(false);
+        };
+        if invitation.organization == host.id {
+            return Ok(true);
+        }
+        match &invitation.by {
+            Who::User { id, .. } | Who::Token { user: id, .. } => {
+                let by = self.access.store.users.find(id.as_str())?;
+                let role = by
+                    .filter(|by| !by.disabled)
+                    .map(|by| self.access.role_in(&by, &host.id))
+                    .transpose()?;
+                Ok(role.flatten() == Some(Role::Owner))
+            }
+            Who::Machine { .. } | Who::System => Ok(true),
         }
     }
 
@@ -297,6 +370,7 @@ mod tests {
             email: email.into(),
             role,
             days: None,
+            mailed: false,
         }
     }
     fn acceptance() -> Acceptance {
@@ -323,12 +397,13 @@ mod tests {
         let (_, eve) = gate.add(&owner, "eve@example.com", Role::Viewer).await;
         let all = &gate.invitations;
         // An address that is known elsewhere is answered like any other.
-        let (_, word) = all
+        let word = all
             .create(&there, wish("bob@example.com", Role::Developer))
             .await
-            .expect("nothing is told");
+            .expect("nothing is told")
+            .word;
         let shown = all.look(&word, &visitor("10.0.0.9")).expect("seen");
-        assert_eq!((shown.organization.as_str(), shown.has_account), ("acme", true));
+        assert_eq!((shown.organization.as_str(), shown.has_account), ("acme", Some(true)));
         let refused = all.accept(&word, acceptance(), &visitor("10.0.0.9")).await;
         assert!(matches!(refused, Err(Error::Busy { .. })), "no second account, and no new password");
         assert!(matches!(all.join(&eve, &word).await, Err(Error::NotFound { .. })), "it is bob's");
@@ -341,11 +416,59 @@ mod tests {
         assert!(matches!(again, Err(Error::Taken { .. })), "of one's own people it is told");
     }
 
+    /// Who manages people in another organization than the panel's own learns from no link of theirs who is elsewhere.
+    #[tokio::test]
+    async fn a_copied_link_tells_nothing_of_the_address() {
+        let (gate, owner) = Gate::claimed().await;
+        let acme: Slug = "acme".parse().expect("a name");
+        let (mut head, _) = gate.add(&owner, "head@example.com", Role::Viewer).await;
+        gate.organizations
+            .create(&owner, acme, Some("head@example.com"))
+            .await
+            .expect("made");
+        let found = gate.access.store.organizations.claimed("acme").expect("reads").expect("made");
+        head = gate.access.store.users.get(head.id.as_str()).expect("there").value;
+        let there = gate.access.actor_in(&head, &found.id, None).expect("reads").expect("its owner");
+        gate.add(&owner, "bob@example.com", Role::Viewer).await;
+        let all = &gate.invitations;
+        let mut answers = Vec::new();
+        for email in ["bob@example.com", "nobody@example.com"] {
+            let word = all.create(&there, wish(email, Role::Developer)).await.expect("invited").word;
+            let shown = all.look(&word, &visitor("10.0.0.9")).expect("seen");
+            assert_eq!(shown.has_account, None);
+            answers.push(
+                all.accept(&word, acceptance(), &visitor("10.0.0.9"))
+                    .await
+                    .expect_err("refused")
+                    .to_string(),
+            );
+            // What comes by mail shows that the address is theirs.
+            let (_, mailed) = all.word_to_mail(&word, &visitor("10.0.0.9")).await.expect("a word");
+            assert_eq!(
+                all.look(&mailed, &visitor("10.0.0.9")).expect("seen").has_account,
+                Some(email == "bob@example.com")
+            );
+            assert_eq!(all.look(&word, &visitor("10.0.0.9")).expect("still good").has_account, None);
+            assert!(matches!(
+                all.word_to_mail(&word, &visitor("10.0.0.9")).await,
+                Err(Error::Throttled { .. })
+            ));
+            gate.clock.forward(REST);
+            let (_, newer) = all.word_to_mail(&word, &visitor("10.0.0.9")).await.expect("a word");
+            assert!(is_refused(all.look(&mailed, &visitor("10.0.0.9"))), "the one before is void");
+            let made = all.accept(&newer, acceptance(), &visitor("10.0.0.9")).await;
+            assert_eq!(made.is_ok(), email == "nobody@example.com");
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{answers:?}");
+    }
+
     #[tokio::test]
     async fn a_link_makes_one_account_once() {
         let (gate, owner) = Gate::claimed().await;
         let all = &gate.invitations;
-        let (invitation, word) = all.create(&owner, wish("Bob@example.com", Role::Developer)).await.expect("invited");
+        let made = all.create(&owner, wish("Bob@example.com", Role::Developer)).await.expect("invited");
+        let (invitation, word) = (made.invitation, made.word);
         let text = serde_json::to_string(
             &gate
                 .access
@@ -370,7 +493,7 @@ mod tests {
         let seen = all.look(&word, &visitor("10.0.0.9")).expect("seen");
         assert_eq!(
             (seen.invitation.email.as_str(), seen.invitation.role, seen.has_account),
-            ("bob@example.com", Role::Developer, false)
+            ("bob@example.com", Role::Developer, Some(false))
         );
         let weak = Acceptance {
             password: "password123".into(),
@@ -406,10 +529,11 @@ mod tests {
     async fn every_bad_link_gets_the_same_words() {
         let (gate, owner) = Gate::claimed().await;
         let all = &gate.invitations;
-        let (one, revoked) = all.create(&owner, wish("a@example.com", Role::Viewer)).await.expect("invited");
+        let made = all.create(&owner, wish("a@example.com", Role::Viewer)).await.expect("invited");
+        let (one, revoked) = (made.invitation, made.word);
         all.revoke(&owner, one.id.as_str()).await.expect("revoked");
         assert!(matches!(all.revoke(&owner, one.id.as_str()).await, Err(Error::NotFound { .. })));
-        let (_, old) = all.create(&owner, wish("b@example.com", Role::Viewer)).await.expect("invited");
+        let old = all.create(&owner, wish("b@example.com", Role::Viewer)).await.expect("invited").word;
         gate.clock.forward(DAY * 7);
         let mut answers = Vec::new();
         for word in [revoked.as_str(), old.as_str(), "", "made-up"] {
@@ -447,8 +571,12 @@ mod tests {
             all.create(&admin, wish("x@example.com", Role::Owner)).await,
             Err(Error::Forbidden { .. })
         ));
-        let (_, word) = all.create(&admin, wish("x@example.com", Role::Admin)).await.expect("invited");
-        let (of_owner, _) = all.create(&owner, wish("o@example.com", Role::Owner)).await.expect("invited");
+        let word = all.create(&admin, wish("x@example.com", Role::Admin)).await.expect("invited").word;
+        let of_owner = all
+            .create(&owner, wish("o@example.com", Role::Owner))
+            .await
+            .expect("invited")
+            .invitation;
         assert!(matches!(
             all.revoke(&admin, of_owner.id.as_str()).await,
             Err(Error::Forbidden { .. })
@@ -475,11 +603,12 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn of_many_at_once_one_gets_in() {
         let (gate, owner) = Gate::claimed().await;
-        let (_, word) = gate
+        let word = gate
             .invitations
             .create(&owner, wish("bob@example.com", Role::Viewer))
             .await
-            .expect("invited");
+            .expect("invited")
+            .word;
         let tasks: Vec<_> = (0..8)
             .map(|index| {
                 let (all, word) = (gate.invitations.clone(), word.clone());

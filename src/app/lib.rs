@@ -161,7 +161,7 @@ pub use image_watcher::ImageWatcher;
 pub use image_watches::{ImageWatchView, ImageWatchWish, ImageWatches};
 pub use imports::{ImportWish, Imports};
 pub use inbox::{Arrival, Inbox};
-pub use invitations::{Acceptance, Invitations, NewInvitation, Shown as InvitationShown};
+pub use invitations::{Acceptance, Invitations, Invited, NewInvitation, Shown as InvitationShown};
 pub use job_runs::JobRunner;
 pub use logs::{AppLine, Logs};
 pub use mail::{MailService, MailView, MailWish, Postman};

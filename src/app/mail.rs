@@ -180,7 +180,7 @@ impl MailService {
     pub async fn invite(&self, invitation: &Invitation, link: &str, panel: &str) -> Result<()> {
         self.must_send()?;
         let text = format!(
-            "{} has invited you to the server panel at {panel}.\n\nChoose a name and a password here, until {}:\n\n{link}\n\n\
+            "{} has invited you to the server panel at {panel}.\n\nOpen this link to join, until {}:\n\n{link}\n\n\
              If you did not expect this, forget it: nothing happens.\n",
             invitation.by, invitation.expires_at,
         );

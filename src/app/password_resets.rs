@@ -49,16 +49,11 @@ impl PasswordResets {
         Ok(())
     }
 
-    /// To whom a password lets in, and to nobody else: not to those who sign in by an identity provider, unless they are owners, whom it
-    /// does not let in.
     async fn send(&self, email: &Email, visitor: &Visitor) -> Result<()> {
         let (store, world) = (&self.access.store, &self.access.world);
         let found = store.users.claimed(email.as_str())?;
-        let Some(user) = found.filter(|user| has_password(user)) else {
-            return Ok(());
-        };
-        // Who is taken away at an identity provider must not come back by a password that nobody gave them.
-        if self.access.is_external(&user.id)? && !self.access.owns_some(&user)? {
+        let Some(user) = found else { return Ok(()) };
+        if !self.may_forget(&user)? {
             return Ok(());
         }
         let now = world.now();
@@ -136,13 +131,19 @@ impl PasswordResets {
         let store = &self.access.store;
         let found = store.password_resets.claimed(&token::hash(word))?;
         let reset = found.filter(|one| self.access.world.now() < one.expires_at).ok_or_else(refused)?;
-        let user = store.users.find(reset.user.as_str())?.filter(|user| has_password(user));
-        Ok((reset, user.ok_or_else(refused)?))
+        let user = store.users.find(reset.user.as_str())?.ok_or_else(refused)?;
+        match self.may_forget(&user)? {
+            true => Ok((reset, user)),
+            false => Err(refused()),
+        }
     }
-}
 
-fn has_password(user: &User) -> bool {
-    !user.disabled && user.has_address() && !user.password_hash.is_empty()
+    /// To whom a password lets in, and to nobody else: who is taken away at an identity provider must not come back by a password that
+    /// nobody gave them. Who has one beside the provider's account comes in by it anyway; and owners have no other way.
+    fn may_forget(&self, user: &User) -> Result<bool> {
+        let is_somebodys = !user.disabled && user.has_address();
+        Ok(is_somebodys && (user.has_password() || self.access.owns_some(user)?))
+    }
 }
 
 fn refused() -> Error {

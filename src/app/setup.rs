@@ -1,13 +1,14 @@
 //! The first administrator: through the one-time link that `serve` prints, or on the machine itself.
 
 use crate::{
-    access::{Access, SignedIn, Visitor, check_person},
+    access::{Access, SignedIn, Visitor},
     organizations::founded,
+    users::NewUser,
 };
 use identity::token;
 use std::{sync::Arc, time::Duration};
 use store::SETUP_KEY;
-use types::{Actor, Email, Error, Fact, Result, Role, Secret, SetupLink, User, Who};
+use types::{Actor, Error, Fact, Result, Role, Secret, SetupLink, User, Who};
 
 /// How long the link is good.
 const LINK: Duration = Duration::from_secs(86_400);
@@ -101,33 +102,24 @@ impl Setup {
     /// All of it in one batch, so that there is never half a panel nor a second first administrator.
     async fn make(&self, wish: NewOwner) -> Result<User> {
         let (store, world) = (&self.access.store, &self.access.world);
-        let email: Email = wish.email.parse()?;
-        let name = check_person(&wish.name)?;
-        self.access.passwords.check(&wish.password, &email).await?;
         if self.is_claimed()? {
             return Err(claimed());
         }
-        let password_hash = self.access.passwords.hash(&wish.password).await?;
+        let (organization, batch) = founded(world, "default".parse()?, true)?;
+        let wish = NewUser {
+            email: wish.email,
+            name: wish.name,
+            role: Role::Owner,
+            password: wish.password,
+        };
+        let mut user = self.access.account_with_password(&organization.id, &wish).await?;
+        user.last_seen_at = Some(user.created_at);
 
         // Nobody else makes the panel, or a new link, between the look and the batch.
         let _team = self.access.team.lock().await;
         if self.is_claimed()? {
             return Err(claimed());
         }
-        let now = world.now();
-        let (organization, batch) = founded(world, "default".parse()?, true)?;
-        let user = User {
-            id: world.id(),
-            organization: organization.id.clone(),
-            email,
-            name,
-            role: Role::Owner,
-            password_hash,
-            disabled: false,
-            created_at: now,
-            last_seen_at: Some(now),
-            service: false,
-        };
         let mut batch = batch.insert(user.clone());
         if let Some(link) = store.setup.find(SETUP_KEY)? {
             batch = batch.remove(&link);

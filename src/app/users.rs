@@ -1,5 +1,6 @@
 //! People: who is there, with which role.
 
+mod accounts;
 mod own;
 mod service_accounts;
 #[cfg(test)]
@@ -11,7 +12,7 @@ use crate::{
 };
 use std::sync::Arc;
 use store::{Batch, Store, Stored};
-use types::{Action, Actor, Email, Error, Fact, Result, Role, Secret, User};
+use types::{Action, Actor, Error, Fact, Result, Role, Secret, User};
 
 pub use own::{AccountChange, PasswordChange};
 
@@ -104,21 +105,11 @@ impl Users {
                 "people come into this organization by invitation; accounts are made only in the one that runs the panel",
             ));
         }
-        let email: Email = wish.email.parse()?;
-        let name = check_person(&wish.name)?;
-        self.access.passwords.check(&wish.password, &email).await?;
-        let user = User {
-            id: self.access.world.id(),
-            organization: actor.organization.clone(),
-            email,
-            name,
-            role: wish.role,
-            password_hash: self.access.passwords.hash(&wish.password).await?,
-            disabled: false,
-            created_at: self.access.world.now(),
-            last_seen_at: None,
-            service: false,
-        };
+        let user = self.access.account_with_password(&actor.organization, &wish).await?;
+        self.insert(actor, user).await
+    }
+
+    async fn insert(&self, actor: &Actor, user: User) -> Result<UserView> {
         let user = self.access.store.users.insert(user).await?.value;
         let fact = Fact::UserCreated {
             user: user.id.clone(),
@@ -361,6 +352,10 @@ impl Users {
             if ends_sessions {
                 batch = self.access.end_sessions(batch, &wish.id, kept)?;
                 batch = self.access.end_trust(batch, &wish.id)?;
+                // A link for a new password that is under way is for the one before.
+                if let Some(reset) = store.password_resets.find(wish.id.as_str())? {
+                    batch = batch.remove(&reset);
+                }
             }
             Ok((batch, after))
         })

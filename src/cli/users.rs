@@ -252,7 +252,7 @@ async fn invite(context: &Context, client: &Client, args: Invite) -> Result {
             "{}\n{} {} over a safe way: it is good once, for {} days, and is not shown again",
             made.link,
             if args.mail {
-                "It goes by mail too. Give this link to"
+                "Another link goes by mail. This one is for"
             } else {
                 "Give this link to"
             },

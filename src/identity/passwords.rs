@@ -76,8 +76,10 @@ impl Passwords {
         .await?
     }
 
-    /// Whether it is the password behind `hash`. `None` is an unknown user: false, after the same time.
+    /// Whether it is the password behind `hash`. `None` is an unknown user, an empty one somebody who has no password: false, after
+    /// the same time.
     pub async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool> {
+        let hash = hash.filter(|hash| !hash.is_empty());
         let (password, is_known, hash) = (password.clone(), hash.is_some(), hash.unwrap_or(NOBODY).to_owned());
         self.work(move || {
             if password.expose().len() > LONGEST {

@@ -18,8 +18,9 @@ const VALUE: usize = 500;
 /// Fields of a record, and records of a batch whose fields are told.
 const MANY: usize = 100;
 /// Fields whose values are never told, wherever they are.
-const HIDDEN: [&str; 7] = [
+const HIDDEN: [&str; 8] = [
     "hash",
+    "mailed_hash",
     "password_hash",
     "password",
     "csrf",

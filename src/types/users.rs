@@ -34,6 +34,12 @@ pub struct User {
 }
 
 impl User {
+    /// Whether a password of the panel's own lets in: not into accounts of scripts, nor of those who only ever came by an identity
+    /// provider.
+    pub fn has_password(&self) -> bool {
+        !self.service && !self.password_hash.is_empty()
+    }
+
     /// Whether the account's mail address is somebody's: those of service accounts, and of people whom an identity provider
     /// put in and who have not signed in yet, are nobody's.
     pub fn has_address(&self) -> bool {

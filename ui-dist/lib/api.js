@@ -150,6 +150,7 @@ export const api = {
   invitationCreate: (/** @type {S<'InvitationCreate'>} */ body) => /** @type {Promise<S<'InvitationCreated'>>} */ (post('/invitations', body)),
   invitationRevoke: (/** @type {string} */ id) => del(`/invitations/${enc(id)}`),
   invitationJoin: (/** @type {string} */ token) => /** @type {Promise<S<'Named'>>} */ (post('/invitation/join', { token })),
+  invitationMail: (/** @type {string} */ token) => post('/invitation/mail', { token }, { open: true }),
   invitationLook: (/** @type {string} */ token) => /** @type {Promise<S<'InvitationShown'>>} */ (post('/invitation', { token }, { open: true })),
   /** @param {{ token: string, name: string, password: string }} body */
   invitationAccept: async (body) => { const made = await post('/invitation/accept', body, { open: true }); session.value = made; return /** @type {S<'Session'>} */ (made); },

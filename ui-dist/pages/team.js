@@ -111,7 +111,7 @@ function InviteForm({ close }) {
       const made = await api.invitationCreate({ email: v.email.trim(), role: v.role, expires_in_days: Number(v.days), mail: sends && v.mail });
       close(true);
       // Where the panel is reached from here, they will reach it too.
-      revealOnce({ title: `The link for ${made.invitation.email}`, text: sends && v.mail ? 'It goes by mail too. Whoever has it gets in; it works once and is not shown again.' : 'Send it over a safe way: whoever has it gets in. It works once and is not shown again.', secret: `${location.origin}/invitation#${made.link.split('#')[1]}` });
+      revealOnce({ title: `The link for ${made.invitation.email}`, text: sends && v.mail ? 'Another link goes by mail; the one that is used first ends both. This one is not shown again.' : 'Send it over a safe way: whoever has it gets in. It works once and is not shown again.', secret: `${location.origin}/invitation#${made.link.split('#')[1]}` });
     });
   };
   return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: 'Invite somebody', note: 'They choose their own password', close: () => close() })}

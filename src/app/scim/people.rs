@@ -6,10 +6,9 @@
 
 use super::{Provisioner, ScimQuery, USER, check_count, filter::Filter, groups::Groups, listed, meta, patch, profile};
 use crate::{access::check_person, users::retry};
-use identity::token;
 use serde_json::{Value, json};
 use store::{Batch, Stored, acting};
-use types::{Asker, Email, Error, Fact, Kind, Result, Role, SCIM_NOWHERE, ScimProfile, ScimUser, Secret, User, UserId};
+use types::{Asker, Email, Error, Fact, Kind, Result, Role, SCIM_NOWHERE, ScimProfile, ScimUser, User, UserId};
 
 /// Whom one provider may put in.
 const MOST: usize = 10_000;
@@ -102,19 +101,9 @@ impl Provisioner {
             self.commit(Batch::new().insert(record(&user.id))).await?;
             return Ok(user.value.id);
         }
-        let user = User {
-            id: self.access.world.id(),
-            organization: self.provider.organization.clone(),
-            name: called(&profile),
-            email: format!("{}.{}{SCIM_NOWHERE}", plain(&profile.user_name), self.access.world.word(8)).parse()?,
-            role: self.provider.default_role.unwrap_or(Role::Member),
-            // Of a word that nobody knows.
-            password_hash: self.access.passwords.hash(&Secret::from(token::word(&self.access.world))).await?,
-            disabled: false,
-            created_at: now,
-            last_seen_at: None,
-            service: false,
-        };
+        let email = format!("{}.{}{SCIM_NOWHERE}", plain(&profile.user_name), self.access.world.word(8)).parse()?;
+        let role = self.provider.default_role.unwrap_or(Role::Member);
+        let user = self.access.account(&self.provider.organization, email, called(&profile), role);
         let record = record(&user.id);
         self.commit(Batch::new().insert(user.clone()).insert(record)).await?;
         let fact = Fact::UserProvisioned {

@@ -7,6 +7,7 @@ use super::{Entry, Sessions};
 use crate::{
     access::{Access, SignedIn, Visitor, check_person, settled},
     identity_providers::redirect,
+    refusals,
 };
 use identity::{Person, ldap, oidc, saml, token};
 use std::time::Duration;
@@ -100,12 +101,14 @@ impl Sessions {
         };
         let account = format!("{}/{}", provider.id, login);
         let attempt = access.throttle.attempt(&account, visitor.address.as_deref().unwrap_or_default())?;
+        // A directory is asked for the password only of those whom it has, which takes it longer.
+        let refused_at = refusals::moment();
         match access.directory(settings)?.show(login, password).await {
             Ok(ldap::Shown::Right(person)) => {
                 attempt.succeeded();
                 self.let_person_in(&provider, person, Some(login.trim()), visitor).await
             }
-            Ok(ldap::Shown::Wrong) => Err(no("name or password is wrong")),
+            Ok(ldap::Shown::Wrong) => refusals::at(refused_at, Err(no("name or password is wrong"))).await,
             Err(error) => {
                 attempt.withdrawn();
                 Err(error)
@@ -230,19 +233,8 @@ impl Sessions {
             .name
             .as_deref()
             .unwrap_or_else(|| email.as_str().split('@').next().unwrap_or("Somebody"));
-        let user = User {
-            id: access.world.id(),
-            organization: provider.organization.clone(),
-            name: check_person(&name.chars().take(100).collect::<String>()).unwrap_or_else(|_| "Somebody".into()),
-            email,
-            role,
-            // Of a word that nobody knows: they have no password here until somebody gives them one.
-            password_hash: access.passwords.hash(&Secret::from(token::word(&access.world))).await?,
-            disabled: false,
-            created_at: now,
-            last_seen_at: None,
-            service: false,
-        };
+        let name = check_person(&name.chars().take(100).collect::<String>()).unwrap_or_else(|_| "Somebody".into());
+        let user = access.account(&provider.organization, email, name, role);
         let batch = Batch::new().insert(user.clone()).insert(identity(&user));
         let actor = access.actor(&user, visitor.address.clone());
         acting(Asker::from(&actor), access.store.commit(batch)).await?;

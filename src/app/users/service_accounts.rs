@@ -2,7 +2,7 @@
 
 use super::{UserView, Users, may_give};
 use crate::access::check_person;
-use types::{Action, Actor, Error, Fact, Result, Role, User};
+use types::{Action, Actor, Error, Result, Role, User};
 
 impl Users {
     /// Adds an account for scripts: it has no password, and administrators make its tokens.
@@ -13,7 +13,6 @@ impl Users {
         }
         may_give(actor, role)?;
         let name = check_person(name)?;
-        let world = &self.access.world;
         let plain: String = name
             .chars()
             .map(|letter| {
@@ -29,25 +28,12 @@ impl Users {
             "" => "service",
             plain => plain,
         };
+        // RFC 2606: no mail ever goes there.
+        let email = format!("{plain}.{}@service.invalid", self.access.world.word(6)).parse()?;
         let user = User {
-            id: world.id(),
-            organization: actor.organization.clone(),
-            // RFC 2606: no mail ever goes there.
-            email: format!("{plain}.{}@service.invalid", world.word(6)).parse()?,
-            name,
-            role,
-            password_hash: String::new(),
-            disabled: false,
-            created_at: world.now(),
-            last_seen_at: None,
             service: true,
+            ..self.access.account(&actor.organization, email, name, role)
         };
-        let user = self.access.store.users.insert(user).await?.value;
-        let fact = Fact::UserCreated {
-            user: user.id.clone(),
-            email: user.email.to_string(),
-        };
-        self.access.events.emit(actor, fact).await;
-        self.view(actor, user)
+        self.insert(actor, user).await
     }
 }
