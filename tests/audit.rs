@@ -18,6 +18,76 @@ fn field<'a>(entry: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no {name} in {entry:#}"))
 }
 
+/// The log is one chain over all organizations; what others do, how much and when, does not show in it.
+#[tokio::test]
+async fn another_organizations_changes_do_not_show() {
+    let panel = TestPanel::start().await;
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let there = panel.signed_in(OWNER.0, OWNER.1).await;
+    there
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    let change = async |name: &str| {
+        there.post("/api/v1/projects", json!({"name": name})).await.expect(201);
+    };
+    let check = async || there.get("/api/v1/audit/verification").await.expect(200).json();
+    change("one").await;
+    let before = check().await;
+    for name in ["a", "b", "c"] {
+        panel.post("/api/v1/projects", json!({"name": name})).await.expect(201);
+    }
+    assert_eq!(check().await, before, "nothing of it changes by what others do");
+    assert_eq!(before["holds"], true);
+    for name in ["two", "three", "four"] {
+        change(name).await;
+    }
+    let own = there.list("/api/v1/audit").await;
+    assert!(own.iter().all(|entry| entry["previous"] == ""), "{own:?}");
+    assert_eq!(check().await["entries"].as_u64(), Some(own.len() as u64));
+    // In parts, by cursor and by number, it is the same.
+    let mut paged = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = there.get(&format!("/api/v1/audit?limit=2{cursor}")).await.expect(200).json();
+        paged.extend(
+            page["items"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|entry| entry["number"].clone()),
+        );
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let mut numbers: Vec<Value> = own.iter().map(|entry| entry["number"].clone()).collect();
+    assert_eq!(paged, numbers);
+    numbers.reverse();
+    let exported = there.get("/api/v1/audit/export").await.expect(200).text();
+    let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.iter().map(|line| line["sequence"].clone()).collect::<Vec<_>>(), numbers);
+    let rest = there
+        .get(&format!("/api/v1/audit/export?after={}", numbers[1]))
+        .await
+        .expect(200)
+        .text();
+    assert_eq!(rest.lines().count(), numbers.len() - 2);
+    // What was noted is found again, and what was not there is not.
+    let noted = format!("{}:{}", before["last"], before["hash"].as_str().expect("a hash"));
+    let holds = |known: String| {
+        let there = &there;
+        async move {
+            let path = format!("/api/v1/audit/verification?known={known}");
+            there.get(&path).await.expect(200).json()["holds"].clone()
+        }
+    };
+    assert_eq!(holds(noted).await, true);
+    assert_eq!(holds(format!("7:{}", "a".repeat(64))).await, false);
+}
+
 #[tokio::test]
 async fn every_change_is_told_and_no_secret_is() {
     let panel = TestPanel::start().await;

@@ -21,7 +21,7 @@ const EXPORT: u64 = 5_000;
 /// Something that was done.
 #[derive(Debug, Object)]
 pub struct AuditEntry {
-    /// 1, 2, 3, … over the whole panel.
+    /// 1, 2, 3, … over the whole panel; in other organizations than the one that runs it, made of the hash.
     pub number: u64,
     pub at: OffsetDateTime,
     /// Who, in words.
@@ -36,7 +36,7 @@ pub struct AuditEntry {
     /// What, in one sentence.
     pub text: String,
     pub changes: Vec<AuditChange>,
-    /// Of the entry before.
+    /// Of the entry before; empty in other organizations than the one that runs the panel.
     pub previous: String,
     /// SHA-256 over this entry as it is exported, without its hash.
     pub hash: String,
@@ -230,7 +230,8 @@ impl AuditApi {
     ///
     /// Oldest first, an entry a line, as JSON without spaces and with sorted keys. The hash of an entry is SHA-256 over its
     /// line without `"hash"`. A part goes through 5000 entries: go on with the number of the last line as `after`, and
-    /// without a search until nothing comes. Needs the role admin.
+    /// without a search until nothing comes. Other organizations than the one that runs the panel get their own entries, with numbers and
+    /// hashes by which they can be found again; what was before each is not told. Needs the role admin.
     #[oai(path = "/audit/export", method = "get", operation_id = "audit_export")]
     async fn audit_export(
         &self,

@@ -79,7 +79,7 @@ function Detail({ one, close }) {
     ${one.changes.map((change) => html`<section class="stack" key=${change.id}><h3 class="row tight">${icon(MARKS[change.verb] ?? 'info', 'icon-small')}<span class="any">${upper(change.verb)} ${change.kind} ${change.name}</span></h3>
       ${change.fields.length ? html`<div class="diff" role="table" tabindex="0" aria-label=${`What changed in ${change.name}`}><div role="row" class="diff-head"><span role="columnheader">Field</span><span role="columnheader">Before</span><span role="columnheader">After</span></div>
         ${change.fields.map((field) => html`<div role="row" key=${field.field} class=${field.secret ? 'changed' : field.before == null ? 'added' : field.after == null ? 'removed' : 'changed'}><span role="cell" class="what"><span class="any">${field.field}</span></span><span role="cell" class="from any">${value(field, field.before)}</span><span role="cell" class="to any">${value(field, field.after)}</span></div>`)}</div>` : null}</section>`)}
-    <details class="small"><summary>Hash</summary><div class="stack">${h(Facts, { items: [['This entry', hash(one.hash)], ['The one before', hash(one.previous)]] })}</div></details></div>`;
+    <details class="small"><summary>Hash</summary><div class="stack">${h(Facts, { items: [['This entry', hash(one.hash)], ...(one.previous ? [/** @type {[string, any]} */ (['The one before', hash(one.previous)])] : [])] })}</div></details></div>`;
 }
 
 const hash = (/** @type {string} */ text) => html`<span class="row tight"><code class="any">${text}</code>${h(Copy, { text })}</span>`;
