@@ -67,7 +67,7 @@ pub struct Deployment {
 /// Why a deployment has not begun yet.
 #[derive(Debug, Object)]
 pub struct Waits {
-    /// 1 is the next one, over all apps of the server.
+    /// Among those of the organization that wait: 1 is the next one.
     pub place: u32,
     /// In words: others are under way, or the server has too little memory free.
     pub why: String,

@@ -28,7 +28,7 @@ use std::{
 };
 use store::{Batch, Stored};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use types::{Actor, App, AppId, Cause, Deployment, DeploymentId, Error, Phase, Purge, Result, report};
+use types::{Actor, App, AppId, Cause, Deployment, DeploymentId, Error, OrganizationId, Phase, Purge, Result, report};
 
 /// Work that is begun more often than this ends the panel, or itself, each time: it is given up.
 const MOST_BEGUN: u32 = 6;
@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Why a deployment has not begun yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waits {
-    /// 1 is the next one.
+    /// Among those of its organization that wait: 1 is the next one.
     pub place: u32,
     pub why: String,
 }
@@ -170,6 +170,8 @@ impl jobs::Job for Deployer {
         let mut builds = quotas::BuildRoom::of(ground, &open)?;
         let mut places = Slots::of(ground, &open)?;
         let mut waits = HashMap::new();
+        // How many others wait is nobody's business.
+        let mut places: HashMap<OrganizationId, u32> = HashMap::new();
         for deployment in open {
             if ground.running.has(&deployment.id) {
                 continue;
@@ -196,8 +198,9 @@ impl jobs::Job for Deployer {
             };
             let place = place.unwrap_or(Place::Here);
             if let Some(why) = why {
-                let place = u32::try_from(waits.len() + 1).unwrap_or(u32::MAX);
-                waits.insert(deployment.id.clone(), Waits { place, why });
+                let place = places.entry(deployment.organization.clone()).or_default();
+                *place += 1;
+                waits.insert(deployment.id.clone(), Waits { place: *place, why });
                 continue;
             }
             places.take(&place);

@@ -89,6 +89,9 @@ pub(crate) async fn must_have_disk(ground: &Ground, app: &App, cause: &Cause) ->
     }
     // It may have been a moment ago that there was too little.
     match ground.node.sample().await.ok().as_ref().and_then(short) {
+        Some(_) if !sees_server(ground, app)? => Err(Error::busy(
+            "the server's disk has too little left for a build; those who run the panel can make room",
+        )),
         Some(why) => Err(Error::busy(format!(
             "{why}; make room first, for example by `serverkit build-cache trim`"
         ))),
@@ -156,8 +159,11 @@ impl BuildRoom {
         if !builds(&app, &deployment.cause) {
             return Ok(None);
         }
-        if let (true, Some(why)) = (asks && here && self.count > 0, &self.short) {
-            return Ok(Some(why.clone()));
+        if let (true, Some(why)) = (asks && self.count > 0, &self.short) {
+            return Ok(Some(match sees_server(ground, &app)? {
+                true => why.clone(),
+                false => "the server has too little left for a build beside others".to_owned(),
+            }));
         }
         let own: Vec<&Quota> = self
             .quotas
@@ -178,6 +184,12 @@ impl BuildRoom {
         self.count += u64::from(here);
         Ok(None)
     }
+}
+
+/// Whether its people may know how much the server has left: with it others could watch what all organizations do.
+fn sees_server(ground: &Ground, app: &App) -> Result<bool> {
+    let host = crate::organizations::host(&ground.store)?;
+    Ok(host.is_none_or(|host| host.id == app.organization))
 }
 
 /// Not beyond its build yet.
