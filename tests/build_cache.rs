@@ -2,6 +2,7 @@
 
 use crate::deploy::app_of;
 use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::{GitFixture, Options, TestPanel};
 
 #[tokio::test]
@@ -107,4 +108,29 @@ async fn docker_an_app_has_a_budget_of_its_own() {
     assert!(!left.to_string().contains("cached mount"), "{left}");
     panel.cli(&["app", "update", "first", "--cache-size", "0"]).await.expect(0);
     assert_eq!(of("first").await["limit_bytes"], serde_json::Value::Null);
+}
+
+/// What a Dockerfile of one's own keeps in a cache mount is its app's: another app, whoever's it is, neither reads nor writes it, although
+/// both call it the same.
+#[tokio::test]
+async fn docker_a_cache_mount_is_not_shared_with_other_apps() {
+    let panel = TestPanel::docker().await;
+    // Of this run alone: the engine keeps what it has built.
+    let word = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let dockerfile = |turn: &str| {
+        format!(
+            "FROM tests/http:latest\nENV TURN={turn}\nRUN --mount=type=cache,target=/kept-{word} \
+             echo found-$(cat /kept-{word}/by 2>/dev/null)-; echo $TURN >/kept-{word}/by\nEXPOSE 8080\nCMD [\"serve\"]\n"
+        )
+    };
+    let first = GitFixture::of(&[("Dockerfile", &dockerfile("first"))]);
+    let second = GitFixture::of(&[("Dockerfile", &dockerfile("second"))]);
+    panel.live_app(app_of("first", &first)).await;
+    panel.live_app(app_of("second", &second)).await;
+    first.commit(&[("Dockerfile", &dockerfile("again"))], "another turn");
+    panel.cli(&["deploy", "first", "--wait"]).await.expect(0);
+    let log = async |app: &str| panel.build_log(panel.newest(app).await["id"].as_str().unwrap()).await;
+    let (of_first, of_second) = (log("first").await, log("second").await);
+    assert!(of_first.contains("found-first-"), "its own is kept: {of_first}");
+    assert!(of_second.contains("found--"), "{of_second}");
 }

@@ -76,6 +76,9 @@ impl Step<'_> {
         if let Some(builder) = &plan.builder {
             arguments.extend(self.builder_arguments(&engine, builder).await?);
         }
+        // BuildKit's word for whose cache mounts are: those of people's own Dockerfiles have ids that others write too, and what
+        // one app puts there is not for another, of another organization at that.
+        arguments.insert("BUILDKIT_CACHE_MOUNT_NS".into(), self.app.id.to_string());
         let web = plan.recipe.as_ref().is_some_and(build::Recipe::is_web);
         let spec = BuildSpec {
             tag: tag.to_owned(),
