@@ -2,7 +2,10 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use testkit::{Api, OWNER, Options, Socket, TestPanel};
 
 const PASSWORD: &str = "eleven green kettles boil";
@@ -219,6 +222,44 @@ async fn wrong_passwords_are_slowed_down() {
 }
 
 /// Whoever guesses from many addresses slows strangers down, and not those whose browser is known.
+/// A wrong password takes the same time and gets the same words for whoever has an account, for who is disabled, for an account of scripts,
+/// which has none, and for nobody.
+#[tokio::test]
+async fn who_has_an_account_is_not_told_by_words_or_time() {
+    let panel = TestPanel::start().await;
+    let person = |email: &str| json!({"email": email, "name": "Somebody", "role": "viewer", "password": PASSWORD});
+    panel.post("/api/v1/users", person("there@example.test")).await.expect(201);
+    let gone = panel.post("/api/v1/users", person("gone@example.test")).await.expect(201).json();
+    let path = format!("/api/v1/users/{}", gone["id"].as_str().unwrap());
+    panel.patch(&path, json!({"disabled": true})).await.expect(200);
+    let script = json!({"name": "ci", "role": "viewer"});
+    let script = panel.post("/api/v1/service-accounts", script).await.expect(201).json();
+    let kinds = [
+        "there@example.test",
+        "gone@example.test",
+        script["email"].as_str().unwrap(),
+        "nobody@example.test",
+    ];
+    // Few enough that none is slowed down.
+    let mut times = [const { Vec::new() }; 4];
+    let mut words = Vec::new();
+    for _ in 0..5 {
+        for (times, email) in times.iter_mut().zip(kinds) {
+            let wrong = json!({"email": email, "password": "nine loud herons sail"});
+            let begun = Instant::now();
+            let reply = panel.anonymous().post("/api/v1/session", wrong).await.expect(401);
+            times.push(begun.elapsed());
+            words.push(reply.detail());
+        }
+    }
+    words.dedup();
+    assert_eq!(words.len(), 1, "{words:?}");
+    let least = times.map(|times| times.into_iter().min().unwrap().as_secs_f64());
+    for (kind, time) in kinds.iter().zip(least) {
+        assert!((0.5..2.0).contains(&(time / least[0])), "{kind}: {least:?}");
+    }
+}
+
 #[tokio::test]
 async fn guessing_from_everywhere_locks_no_known_browser_out() {
     let panel = TestPanel::start().await;
