@@ -79,9 +79,9 @@ export const openPanel = async (allow, how) => openOn(await startPanel(), allow,
 
 const ADA = { email: 'ada@example.com', name: 'Ada Lovelace', password: 'seven quiet otters swim north' };
 
-/** A panel that Ada has set up, with a page on which she is signed in. @param {RegExp[]} allow */
-export async function openSignedIn(allow) {
-  const opened = await openPanel(allow);
+/** A panel that Ada has set up, with a page on which she is signed in. @param {RegExp[]} allow @param {{ acceptDownloads?: boolean }} [more] */
+export async function openSignedIn(allow, more = {}) {
+  const opened = await openPanel(allow, more);
   const { panel, page } = opened;
   const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], ...ADA } });
   assert.equal(made.status(), 201);

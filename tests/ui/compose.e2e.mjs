@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { look, openPanel, send } from './browser.mjs';
+import { look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
@@ -23,7 +23,7 @@ const FILE = `services:
   cache: { image: "redis:7", restart: always }
 `;
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
 let opened;
 /** @type {typeof opened.panel} */
 let panel;
@@ -42,14 +42,8 @@ before(async () => {
   git('init');
   git('add', '.');
   git('commit', '-m', 'first');
-  opened = await openPanel([/40[1349]|422/]);
+  opened = await openSignedIn([/40[1349]|422/]);
   ({ panel, page, wrong } = opened);
-  await page.goto(panel.link);
-  await page.getByLabel('Name', { exact: true }).fill('Ada');
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill('seven quiet otters swim north');
-  await page.getByRole('button', { name: 'Continue' }).click();
-  await page.getByLabel('Panel domain').waitFor();
 }, { timeout: 90_000 });
 after(async () => { await opened?.close(); rmSync(folder, { recursive: true, force: true }); });
 

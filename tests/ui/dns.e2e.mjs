@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { KEY, startBind } from './bind.mjs';
-import { look, openPanel, send } from './browser.mjs';
+import { look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 const limit = { skip, timeout: 120_000 };
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
 let opened;
 /** @type {Awaited<ReturnType<typeof startBind>>} */
 let bind;
@@ -22,14 +22,8 @@ const row = (/** @type {string} */ text) => page.locator('tr', { hasText: text }
 before(async () => {
   if (skip) return;
   bind = await startBind('example.com', ['old IN A 192.0.2.7', '@ IN MX 10 mail.example.com.']);
-  opened = await openPanel([/401|422/]);
+  opened = await openSignedIn([/401|422/]);
   ({ page } = opened);
-  await page.goto(opened.panel.link);
-  await page.getByLabel('Name', { exact: true }).fill('Ada');
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill('seven quiet otters swim north');
-  await button('Continue').click();
-  await page.getByLabel('Panel domain').waitFor();
   // Nobody is asked for certificates here.
   const settings = { acme_directory: 'https://127.0.0.1:9/dir', dns_servers: [bind.address], public_addresses: ['127.0.0.1'] };
   assert.equal((await send(page, 'PATCH', '/settings', settings)).status, 200);

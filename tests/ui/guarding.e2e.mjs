@@ -2,14 +2,13 @@
 // and joining another organization by an invitation. The pages by axe, in both themes and at phone width.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { look, openPanel, send } from './browser.mjs';
+import { look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
-const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
 let opened;
 /** @type {typeof opened.panel} */
 let panel;
@@ -20,10 +19,8 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  opened = await openPanel([/40[1349]|422|503/]);
+  opened = await openSignedIn([/40[1349]|422|503/]);
   ({ panel, page, wrong } = opened);
-  const made = await page.request.post(`${panel.url}/api/v1/setup`, { data: { token: panel.link.split('#')[1], email: EMAIL, name: 'Ada Lovelace', password: PASSWORD } });
-  assert.equal(made.status(), 201);
 }, { timeout: 90_000 });
 after(async () => { await opened?.close(); });
 
@@ -118,6 +115,33 @@ test('somebody with an account joins another organization', { skip, timeout: 90_
   const there = await other.evaluate(async () => (await (await fetch('/api/v1/session')).json()).organization.name);
   assert.equal(there, 'acme');
   await other.context().close();
+});
+
+test('a link that was copied has one sent by mail', { skip, timeout: 90_000 }, async () => {
+  await go('/');
+  for (const [method, path, body] of /** @type {const} */ ([
+    ['POST', '/session/switch', { organization: 'default' }],
+    ['POST', '/users', { email: 'head@example.com', name: 'Head', role: 'member', password: PASSWORD }],
+    ['POST', '/organizations', { name: 'lab', owner: 'head@example.com' }],
+  ])) assert.ok((await send(page, method, path, body)).status < 300, path);
+  const { page: other } = await opened.fresh();
+  await other.goto(`${panel.url}/sign-in`);
+  await other.getByLabel('Email').fill('head@example.com');
+  await other.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await other.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await other.waitForSelector('.rail', { state: 'attached' });
+  assert.equal((await send(other, 'POST', '/session/switch', { organization: 'lab' })).status, 200);
+  const made = JSON.parse((await send(other, 'POST', '/invitations', { email: 'bob@example.com', role: 'viewer' })).text);
+  const { page: invited } = await opened.fresh();
+  await invited.goto(`${panel.url}/invitation#${made.link.split('#')[1]}`);
+  await invited.getByText('in lab').waitFor();
+  await invited.getByRole('button', { name: 'Sign in to join' }).waitFor();
+  await look(invited, 'invitation-copied');
+  await invited.getByRole('button', { name: 'No account yet? Send a link by mail' }).click();
+  await invited.getByText('A link is on its way to bob@example.com').waitFor();
+  await look(invited, 'invitation-sent');
+  await other.context().close();
+  await invited.context().close();
 });
 
 test('nothing went wrong in the console', { skip }, () => { assert.deepEqual(wrong, []); });

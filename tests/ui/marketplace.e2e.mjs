@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
-import { look, openPanel, send } from './browser.mjs';
+import { look, openSignedIn, send } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
 let opened;
 /** @type {typeof opened.panel} */
 let panel;
@@ -19,7 +19,7 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  opened = await openPanel([/401|404|409|422/]);
+  opened = await openSignedIn([/401|404|409|422/]);
   ({ panel, page, wrong } = opened);
 }, { timeout: 90_000 });
 after(async () => { await opened?.close(); });
@@ -54,12 +54,6 @@ variables:
 });
 
 test('a catalog of one’s own, filled by an import', { skip, timeout: 120_000 }, async () => {
-  await page.goto(panel.link);
-  await page.getByLabel('Name', { exact: true }).fill('Ada');
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill('seven quiet otters swim north');
-  await page.getByRole('button', { name: 'Continue' }).click();
-  await page.getByLabel('Panel domain').waitFor();
   await page.goto(`${panel.url}/marketplace`);
   await page.getByRole('link', { name: 'Catalogs' }).click();
   await page.getByText('No catalogs but the program’s own').waitFor();

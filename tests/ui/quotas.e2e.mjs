@@ -2,14 +2,12 @@
 // that is deleted by its owner. And the pages by axe, in both themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { look, openPanel, send } from './browser.mjs';
+import { look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
-const PASSWORD = 'seven quiet otters swim north';
-const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openPanel>>} */
+/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
 let opened;
 /** @type {typeof opened.panel} */
 let panel;
@@ -20,18 +18,12 @@ let wrong = [];
 
 before(async () => {
   if (skip) return;
-  opened = await openPanel([/401|409|422/]);
+  opened = await openSignedIn([/401|409|422/]);
   ({ panel, page, wrong } = opened);
 }, { timeout: 90_000 });
 after(async () => { await opened?.close(); });
 
 test('a quota is set, shown and refuses in words', { skip, timeout: 120_000 }, async () => {
-  await page.goto(panel.link);
-  await page.getByLabel('Name', { exact: true }).fill('Ada');
-  await page.getByLabel('Email').fill(EMAIL);
-  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
-  await page.getByRole('button', { name: 'Continue' }).click();
-  await page.getByLabel('Panel domain').waitFor();
   await page.goto(`${panel.url}/quotas`);
   await page.getByText('Nothing is bounded.').first().waitFor();
   await look(page, 'quotas-none');
