@@ -347,10 +347,10 @@ mod tests {
         let workloads = Workloads::new(world);
         let (ours, theirs) = (issuer(&one, "https://a.test"), issuer(&other, "https://a.test"));
         let both = BTreeSet::from([ours.clone(), theirs.clone()]);
-        assert_eq!(workloads.due(&BTreeSet::from([ours.clone()])), [ours.clone()]);
+        assert_eq!(workloads.due(&BTreeSet::from([ours.clone()])), std::slice::from_ref(&ours));
         assert_eq!(
             workloads.due(&both),
-            [theirs.clone()],
+            std::slice::from_ref(&theirs),
             "ours is being read, theirs is not known by that"
         );
         assert!(workloads.due(&both).is_empty());
