@@ -3,27 +3,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
-import { look, openSignedIn, send } from './browser.mjs';
+import { test } from 'node:test';
+import { forTests, look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
-
-before(async () => {
-  if (skip) return;
-  opened = await openSignedIn([/401|422/], { acceptDownloads: true });
-  ({ panel, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); });
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/401|422/], { acceptDownloads: true }));
 
 test('what was done is in the log, and is found', { skip, timeout: 90_000 }, async () => {
   const status = [];

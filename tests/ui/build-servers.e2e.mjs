@@ -6,16 +6,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { look, openSignedIn, send } from './browser.mjs';
+import { forTests, look, openSignedIn, send } from './browser.mjs';
 import { binary, freePorts, listens } from './panel.mjs';
 
 const socket = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace('unix://', '');
 const skip = !binary() ? 'SERVERKIT_BIN names no binary' : !existsSync('/usr/sbin/sshd') ? 'no sshd (Debian package openssh-server)' : !existsSync(socket) ? 'no engine answers' : false;
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {import('playwright-core').Page} */
-let page;
+const { panel, page } = await forTests(skip, () => openSignedIn([/404|409|422|503/]));
 /** @type {ReturnType<typeof spawn> | undefined} */
 let sshd;
 let port = 0;
@@ -31,13 +28,10 @@ before(async () => {
   mkdirSync('/run/sshd', { recursive: true });
   sshd = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', at('config')], { stdio: 'ignore' });
   await listens(port, 'sshd');
-  opened = await openSignedIn([/404|409|422|503/]);
-  page = opened.page;
-}, { timeout: 120_000 });
-after(async () => { sshd?.kill(); await opened?.close(); rmSync(folder, { recursive: true, force: true }); });
+}, { timeout: 30_000 });
+after(() => { sshd?.kill(); rmSync(folder, { recursive: true, force: true }); });
 
 test('a build server is added, its host key is confirmed, and what is wrong is said', { skip, timeout: 180_000 }, async () => {
-  const { panel } = opened;
   await page.goto(`${panel.url}/servers`);
   await page.getByText('Apps are built where they run').waitFor();
   await page.getByRole('button', { name: 'Add build server' }).click();
@@ -71,7 +65,6 @@ test('a build server is added, its host key is confirmed, and what is wrong is s
 });
 
 test('settings and apps choose where they are built', { skip, timeout: 120_000 }, async () => {
-  const { panel } = opened;
   await page.goto(`${panel.url}/settings`);
   await page.getByLabel('Build on').selectOption('any');
   await page.getByRole('button', { name: 'Save' }).first().click();

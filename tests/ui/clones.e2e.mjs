@@ -1,27 +1,13 @@
 // An environment from another one in a real browser: the wishes, the plan with what stands in its way, secrets that are asked for, and how it goes on.
 // There is no engine here, so nothing is deployed and no data copied; the plan and the refusals are looked at.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { look as lookAt, openSignedIn } from './browser.mjs';
+import { test } from 'node:test';
+import { forTests, look as lookAt, openSignedIn } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
-
-before(async () => {
-  if (skip) return;
-  opened = await openSignedIn([/40[1349]|422|503/]);
-  ({ panel, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); });
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[1349]|422|503/]));
 
 const look = (/** @type {string} */ name) => lookAt(page, name);
 

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { look, openSignedIn, send } from './browser.mjs';
+import { forTests, look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
@@ -23,14 +23,7 @@ const FILE = `services:
   cache: { image: "redis:7", restart: always }
 `;
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[1349]|422/]));
 
 before(async () => {
   if (skip) return;
@@ -42,10 +35,8 @@ before(async () => {
   git('init');
   git('add', '.');
   git('commit', '-m', 'first');
-  opened = await openSignedIn([/40[1349]|422/]);
-  ({ panel, page, wrong } = opened);
 }, { timeout: 90_000 });
-after(async () => { await opened?.close(); rmSync(folder, { recursive: true, force: true }); });
+after(() => { rmSync(folder, { recursive: true, force: true }); });
 
 test('a file is judged while it is written', { skip, timeout: 90_000 }, async () => {
   await page.goto(`${panel.url}/apps/new?from=compose`);

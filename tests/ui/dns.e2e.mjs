@@ -3,18 +3,16 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { KEY, startBind } from './bind.mjs';
-import { look, openSignedIn, send } from './browser.mjs';
+import { forTests, look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 const limit = { skip, timeout: 120_000 };
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
+const opened = await forTests(skip, () => openSignedIn([/401|422/]));
+const { page } = opened;
 /** @type {Awaited<ReturnType<typeof startBind>>} */
 let bind;
-/** @type {import('playwright-core').Page} */
-let page;
 const dialog = () => page.getByRole('dialog');
 const button = (/** @type {string | RegExp} */ name) => page.getByRole('button', { name, exact: typeof name === 'string' });
 const row = (/** @type {string} */ text) => page.locator('tr', { hasText: text });
@@ -22,16 +20,11 @@ const row = (/** @type {string} */ text) => page.locator('tr', { hasText: text }
 before(async () => {
   if (skip) return;
   bind = await startBind('example.com', ['old IN A 192.0.2.7', '@ IN MX 10 mail.example.com.']);
-  opened = await openSignedIn([/401|422/]);
-  ({ page } = opened);
   // Nobody is asked for certificates here.
   const settings = { acme_directory: 'https://127.0.0.1:9/dir', dns_servers: [bind.address], public_addresses: ['127.0.0.1'] };
   assert.equal((await send(page, 'PATCH', '/settings', settings)).status, 200);
 }, { timeout: 90_000 });
-after(async () => {
-  await opened?.close();
-  bind?.stop();
-});
+after(() => { bind?.stop(); });
 
 test('a name server is added as a provider', limit, async () => {
   await page.goto(`${opened.panel.url}/dns`);

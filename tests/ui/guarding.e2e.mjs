@@ -1,28 +1,15 @@
 // What guards the panel, in a real browser against a real one: from where it is reached, the mail server, a forgotten password,
 // and joining another organization by an invitation. The pages by axe, in both themes and at phone width.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { look, openSignedIn, send } from './browser.mjs';
+import { test } from 'node:test';
+import { forTests, look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
-
-before(async () => {
-  if (skip) return;
-  opened = await openSignedIn([/40[1349]|422|503/]);
-  ({ panel, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); });
+const opened = await forTests(skip, () => openSignedIn([/40[1349]|422|503/]));
+const { panel, page, wrong } = opened;
 
 /** @param {string} path */
 const go = async (path) => { await page.goto(`${panel.url}${path}`); await page.waitForSelector('h1'); };

@@ -2,27 +2,13 @@
 // with a place to settle, and the way back. And the pages by axe, in both themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
-import { look, openSignedIn, send } from './browser.mjs';
+import { test } from 'node:test';
+import { forTests, look, openSignedIn, send } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
-
-before(async () => {
-  if (skip) return;
-  opened = await openSignedIn([/401|404|409|422/]);
-  ({ panel, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); });
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/401|404|409|422/]));
 
 /** @param {string} version @param {string} memory */
 const files = (version, memory) => ({

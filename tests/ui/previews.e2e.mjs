@@ -1,34 +1,25 @@
 // Previews of pull requests in a real browser: switched on by the form, filled by signed deliveries, a fork's commit allowed, one removed.
 // There is no engine here, so nothing is deployed; what the page shows of that is looked at too.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { look as lookAt, openSignedIn } from './browser.mjs';
+import { forTests, look as lookAt, openSignedIn } from './browser.mjs';
 import { binary } from './panel.mjs';
+import { startPeer } from './peer.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {import('node:child_process').ChildProcess} */
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/40[1349]|422|503/]));
+/** @type {Awaited<ReturnType<typeof startPeer>>} */
 let peer;
 let forge = '';
-/** @type {string[]} */
-let wrong = [];
 
 before(async () => {
   if (skip) return;
-  peer = spawn(process.execPath, ['forges.mjs'], { cwd: new URL('../peers', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] });
-  forge = await new Promise((done) => { let text = ''; peer.stdout?.on('data', (piece) => { text += piece; const found = text.match(/http:\/\/\S+/); if (found) done(found[0]); }); });
-  opened = await openSignedIn([/40[1349]|422|503/]);
-  ({ panel, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { peer?.kill(); await opened?.close(); });
+  peer = await startPeer('forges.mjs');
+  forge = peer.url;
+}, { timeout: 30_000 });
+after(() => { peer?.stop(); });
 
 const look = (/** @type {string} */ name) => lookAt(page, name);
 

@@ -1,27 +1,13 @@
 // Quotas in a real browser against a real panel: set, shown as bars, refused in words where an app is made, and an organization
 // that is deleted by its owner. And the pages by axe, in both themes, at a desk's and a phone's width.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { look, openSignedIn, send } from './browser.mjs';
+import { test } from 'node:test';
+import { forTests, look, openSignedIn, send } from './browser.mjs';
 import { binary } from './panel.mjs';
 
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
 
-/** @type {Awaited<ReturnType<typeof openSignedIn>>} */
-let opened;
-/** @type {typeof opened.panel} */
-let panel;
-/** @type {import('playwright-core').Page} */
-let page;
-/** @type {string[]} */
-let wrong = [];
-
-before(async () => {
-  if (skip) return;
-  opened = await openSignedIn([/401|409|422/]);
-  ({ panel, page, wrong } = opened);
-}, { timeout: 90_000 });
-after(async () => { await opened?.close(); });
+const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/401|409|422/]));
 
 test('a quota is set, shown and refuses in words', { skip, timeout: 120_000 }, async () => {
   await page.goto(`${panel.url}/quotas`);
