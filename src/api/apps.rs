@@ -6,11 +6,11 @@ mod running;
 mod source;
 mod view;
 
-pub use input::{AppCreate, AppHoursInput, AppPatch, DeployLockCreate};
+pub use input::{AppCreate, AppPatch, DeployLockCreate};
 pub use removal::{AppPurge, DeletePlan};
 pub use running::{Health, HealthInput, Limits, LimitsInput, Mount, MountInput};
 pub use source::{Source, SourceInput};
-pub use view::{App, AppState, LiveRelease};
+pub use view::App;
 
 use crate::{
     Panel,

@@ -21,6 +21,7 @@ pub(crate) async fn metrics(panel: &Panel, who: &Signed) -> Answer<String> {
     Ok(page.text)
 }
 
+async fn servers(page: &mut Figures, panel: &Panel, actor: &Actor) -> Answer<()> {
     // Who may not see the machines, learns of their apps all the same.
     let servers = match panel.servers.list(actor).await {
         Err(types::Error::Forbidden { .. }) => Vec::new(),

@@ -4,9 +4,7 @@ use crate::{builders, ground::Ground};
 use source::DeployKey;
 use std::sync::Arc;
 use store::Stored;
-use types::{
-    Action, Actor, App, BuildPlace, BuildServer, BuildServerSeen, Error, Fact, Kind, Result, Slug, SshPlace, checked_host_key,
-};
+use types::{Action, Actor, App, BuildPlace, BuildServer, BuildServerSeen, Error, Fact, Kind, Result, Slug, SshPlace, checked_host_key};
 
 /// What an engine elsewhere may keep of builds unless it is told.
 const CACHE: u64 = 10 << 30;

@@ -171,7 +171,7 @@ impl jobs::Job for Deployer {
         let mut places = Slots::of(ground, &open)?;
         let mut waits = HashMap::new();
         // How many others wait is nobody's business.
-        let mut places: HashMap<OrganizationId, u32> = HashMap::new();
+        let mut ranks: HashMap<OrganizationId, u32> = HashMap::new();
         for deployment in open {
             if ground.running.has(&deployment.id) {
                 continue;
@@ -198,9 +198,9 @@ impl jobs::Job for Deployer {
             };
             let place = place.unwrap_or(Place::Here);
             if let Some(why) = why {
-                let place = places.entry(deployment.organization.clone()).or_default();
-                *place += 1;
-                waits.insert(deployment.id.clone(), Waits { place: *place, why });
+                let rank = ranks.entry(deployment.organization.clone()).or_default();
+                *rank += 1;
+                waits.insert(deployment.id.clone(), Waits { place: *rank, why });
                 continue;
             }
             places.take(&place);

@@ -682,6 +682,7 @@ mod tests {
             email: "x@example.com".into(),
             role: Role::Developer,
             days: None,
+            mailed: false,
         };
         refused(gate.invitations.create(&eves, invite).await.map(drop));
         // What she has herself, she gives.

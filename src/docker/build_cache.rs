@@ -1,6 +1,6 @@
 //! What the engine keeps of builds, and keeping it within a budget.
 
-use crate::{connect::Docker, failures::words, transport::Address};
+use crate::{connect::Docker, failures::words};
 use bollard::{BollardRequest, body_full};
 use bytes::Bytes;
 use http::{Method, Request};
@@ -80,9 +80,9 @@ impl Docker {
     /// Folders of this machine in which the engine keeps images and builds; empty when it is on another one. They may be
     /// out of this process's sight.
     pub async fn data_folders(&self) -> Result<Vec<PathBuf>> {
-        let Address::Unix(_) = self.inner.transport.address else {
+        if !self.inner.transport.dial.is_local() {
             return Ok(Vec::new());
-        };
+        }
         let doing = "asking the Docker engine where it keeps images";
         let info: Info = self.ask(Method::GET, "/info", doing).await?;
         let mut folders: Vec<PathBuf> = info.docker_root_dir.into_iter().map(PathBuf::from).collect();

@@ -116,7 +116,8 @@ impl Builds {
             }
             if let Some(waiting) = waiting.take() {
                 let needs = self.inner.limits.memory_bytes >> 20;
-                waiting(match self.state().ledger.as_ref().is_some_and(Ledger::is_crowded) {
+                let is_crowded = self.state().ledger.as_ref().is_some_and(Ledger::is_crowded);
+                waiting(match is_crowded {
                     true => "waiting: the builds that run have taken much of the disk".to_owned(),
                     false => format!(
                         "waiting: another build runs, and of the {needs} MiB that this one may take {} MiB are free",

@@ -3,6 +3,7 @@
 //! `app` speaks only to [`Node`]. The panel's own machine is [`LocalNode`]; an agent on another machine will be a
 //! second implementation. Everything here may be called again after a crash: what exists already is left as it is.
 
+mod build_disk;
 mod building;
 mod local;
 mod remote;

@@ -1,18 +1,25 @@
 //! The machine this runs on, as a [`Node`].
 
-use crate::{Builder, Exec, ExecControl, Lines, Node, RemoteBuilder, building};
+use crate::{
+    Builder, Exec, ExecControl, Lines, Node, RemoteBuilder,
+    build_disk::{self, Makers},
+    building,
+};
 use async_trait::async_trait;
 use docker::Docker;
 use edge::Edge;
 use futures::stream::BoxStream;
 use host::{Builds, Host};
-use std::{collections::BTreeMap, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
 use types::{
     AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineFacts, EngineStatus, Error, ExecSpec,
     Finding, Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, SshEngine,
-    Traffic, Upstream,
+    Traffic, Upstream, report,
 };
 
+/// Lines of a build that are on their way to its log.
+const HEARD: usize = 64;
 /// How long a build that went beyond its limits may take to fail by itself and say in which step.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -34,6 +41,14 @@ impl LocalNode {
             makers: Makers::default(),
             edge,
         }
+    }
+
+    /// Where the engine keeps what it builds, as far as this machine can see it.
+    async fn build_folders(&self) -> Vec<PathBuf> {
+        self.docker.data_folders().await.unwrap_or_else(|error| {
+            tracing::warn!("a build runs without a bound for the disk: {}", report(&error));
+            Vec::new()
+        })
     }
 
     /// The ports that should be the edge's.
@@ -90,13 +105,35 @@ impl Node for LocalNode {
                 let _ = lines.send(LogLine { at, stream, text }).await;
             })
             .await;
-        let mut building = pin!(building::build(&self.docker, spec, lines));
-        let built = tokio::select! {
-            built = &mut building => built,
-            excess = permit.exceeded() => match tokio::time::timeout(LAST_WORDS, &mut building).await {
-                Ok(built) => built,
-                Err(_) => return Err(permit.failure(excess, None)),
-            },
+        permit.watch_disk(self.build_folders().await);
+        let maker = self.makers.enter(spec, self.host.now());
+        let (tell, said) = mpsc::channel(HEARD);
+        let outgrown = {
+            let mut building = pin!(async {
+                tokio::join!(
+                    async { building::build(&self.docker, spec, &{ tell }).await },
+                    maker.listen(said, lines)
+                )
+                .0
+            });
+            let mut proving = pin!(build_disk::prove(&self.docker, &self.makers, &maker, &permit));
+            tokio::select! {
+                built = &mut building => Ok(built),
+                never = &mut proving => match never {},
+                excess = permit.outgrew_disk() => Err(excess),
+                excess = permit.exceeded() => match tokio::time::timeout(LAST_WORDS, &mut building).await {
+                    Ok(built) => Ok(built),
+                    Err(_) => return Err(permit.failure(excess, None)),
+                },
+            }
+        };
+        // Its connection is closed now, so the engine ends it.
+        let built = match outgrown {
+            Ok(built) => built,
+            Err(excess) => {
+                let freed = build_disk::clean(&self.docker, &self.makers, &maker, permit.was_alone()).await;
+                return Err(build_disk::failure(excess, &freed));
+            }
         };
         built.map_err(|error| match &error {
             Error::Invalid { why, .. } => permit.reason(why).map(|excess| permit.failure(excess, Some(why))).unwrap_or(error),

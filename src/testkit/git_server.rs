@@ -242,6 +242,20 @@ impl SshServer {
         std::fs::write(self.folder.path().join("authorized_keys"), line).expect("the list of keys is written");
     }
 
+    /// Lets this public key in, for Git, and for `git-lfs-authenticate`, which prints this.
+    pub fn allow_with_lfs(&self, public_key: &str, answer: &str) {
+        let here = self.folder.path();
+        std::fs::write(here.join("answer"), answer).expect("the answer is written");
+        let script = here.join("forced");
+        let text = format!(
+            "case \"$SSH_ORIGINAL_COMMAND\" in\ngit-lfs-authenticate\\ *\\ download) cat {};;\n*) exec sh -c \"$SSH_ORIGINAL_COMMAND\";;\nesac\n",
+            here.join("answer").display()
+        );
+        std::fs::write(&script, text).expect("the script is written");
+        let line = format!("restrict,command=\"sh {}\" {public_key}\n", script.display());
+        std::fs::write(here.join("authorized_keys"), line).expect("the list of keys is written");
+    }
+
     /// Lets this public key in, for sockets only.
     pub fn allow_sockets(&self, public_key: &str) {
         let line = format!("restrict,port-forwarding {public_key}\n");

@@ -1,9 +1,9 @@
 //! An app: where it comes from and how it should run.
 
 use crate::{
-    AppId, AppName, BuildWish, Buildable, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, Environment, EnvironmentId,
-    ForgeRepository, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time, UploadSource,
-    VolumeId,
+    AppId, AppName, BuildPlace, BuildWish, Buildable, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, Environment,
+    EnvironmentId, ForgeRepository, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time,
+    UploadSource, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -203,6 +203,7 @@ impl App {
             keep_release_days: None,
             keep_release_bytes: None,
             build_cache_bytes: None,
+            build_on: None,
             restart_limit: restart_limit(),
             halted: None,
             desired: DesiredState::Running,

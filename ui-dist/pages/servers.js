@@ -16,6 +16,7 @@ import { confirm } from '../parts/dialog.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { Chart, RANGES } from '../parts/chart.js';
 import { may } from '../lib/rights.js';
+import { said } from '../parts/said.js';
 import { BuildServers } from '../parts/build-servers.js';
 
 /** @typedef {import('../lib/api.js').S<'Server'>} Server */

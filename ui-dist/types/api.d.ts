@@ -502,6 +502,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/invitation/mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a link by mail
+         * @description To the address that is invited, by whoever has a link: with the one that comes by mail they make an account. The answer is the same
+         *     whether the address has one already.
+         */
+        post: operations["invitation_mail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/invitation/join": {
         parameters: {
             query?: never;
@@ -1562,7 +1583,8 @@ export interface paths {
         /**
          * List the variables of an owner
          * @description What is in an owner has its variables too, unless something nearer has one of that name: organization, project,
-         *     environment, app, service. `${NAME}` in a value stands for another variable; `$${NAME}` for the text itself.
+         *     environment, app, service. `${NAME}` in a value stands for another variable, `${APP.NAME}` for one
+         *     of another app of the same environment, such as a database; `$${NAME}` for the text itself.
          */
         get: operations["shared_variable_list"];
         put?: never;
@@ -2569,7 +2591,8 @@ export interface paths {
         put?: never;
         /**
          * Change a job's ID token for an API token
-         * @description For jobs of repositories that the app trusts; needs no other proof. Each ID token is changed once.
+         * @description For jobs of repositories that the app trusts; needs no other proof. Each ID token is changed once. Refusals take a second, whatever
+         *     they are for.
          */
         post: operations["ci_token_create"];
         delete?: never;
@@ -2714,7 +2737,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Look into a repository
+         * Look into a repository or an upload
          * @description Its branches and folders, what it looks like, and the Dockerfile that it would be built by. Nothing is changed.
          */
         post: operations["source_inspect"];
@@ -2739,6 +2762,27 @@ export interface paths {
          *     and uploading for such an app needs the right to change it. It is kept as long as a release that was built from it.
          */
         put: operations["upload_create"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sources/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Upload source to look at it first
+         * @description As for an app, but it belongs to none yet: `source_inspect` shows how it would be built, and `upload_take` gives it
+         *     to an app. Only who sent it sees it, at most 4 at a time, and after 50 minutes or a restart it is forgotten.
+         */
+        put: operations["upload_draft"];
         post?: never;
         delete?: never;
         options?: never;
@@ -2842,6 +2886,92 @@ export interface paths {
          *     an app begins anew. Needs the role admin.
          */
         post: operations["build_cache_trim"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/build-servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List build servers */
+        get: operations["build_server_list"];
+        put?: never;
+        /**
+         * Add a build server
+         * @description A machine with Docker and an sshd; nothing is installed there and no port of its engine is open. It gets a key pair of its own,
+         *     whose public half belongs into `authorized_keys` of the user there. Test it then, and confirm the key that the host shows.
+         *     The limits of builds on memory and processors hold on the panel's own server only: the Engine API takes none for builds.
+         */
+        post: operations["build_server_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/build-servers/{server}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a build server */
+        get: operations["build_server_show"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a build server
+         * @description Its keys are forgotten. Fails with `busy` while apps or the settings name it, or something is built there.
+         */
+        delete: operations["build_server_delete"];
+        options?: never;
+        head?: never;
+        /** Change a build server */
+        patch: operations["build_server_update"];
+        trace?: never;
+    };
+    "/build-servers/{server}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test a build server
+         * @description While its host key is not confirmed, it is only asked for. Then the panel signs in and asks the engine what it is. Fails with
+         *     `unavailable` or `busy`, in words, when it cannot be used.
+         */
+        post: operations["build_server_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/build-servers/{server}/trim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cut the build cache of a build server
+         * @description What was not used for the longest time goes first, and nothing that a build uses just now.
+         */
+        post: operations["build_server_trim"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3263,7 +3393,8 @@ export interface paths {
          * Export the audit log
          * @description Oldest first, an entry a line, as JSON without spaces and with sorted keys. The hash of an entry is SHA-256 over its
          *     line without `"hash"`. A part goes through 5000 entries: go on with the number of the last line as `after`, and
-         *     without a search until nothing comes. Needs the role admin.
+         *     without a search until nothing comes. Other organizations than the one that runs the panel get their own entries, with numbers and
+         *     hashes by which they can be found again; what was before each is not told. Needs the role admin.
          */
         get: operations["audit_export"];
         put?: never;
@@ -3325,8 +3456,8 @@ export interface paths {
         put?: never;
         /**
          * Ask for a link to replace a forgotten password
-         * @description It goes by mail to whoever has an account with a password, and to nobody who signs in by an identity provider. The answer is the same for everybody; it fails with `busy`
-         *     while the panel sends no mail.
+         * @description It goes by mail to whoever has an account with a password, whether an identity provider signs them in too or not. The answer is the same
+         *     for everybody; it fails with `busy` while the panel sends no mail.
          */
         post: operations["password_forgotten"];
         delete?: never;
@@ -4353,8 +4484,9 @@ export interface paths {
         /**
          * Clone an environment
          * @description Makes a new environment of the project with the apps of this one: their source, variables, files, limits, health checks, the
-         *     policies of their domains under new names, jobs, and volumes that are empty or have a copy of the data. It is made as a whole or not
-         *     at all: when something fails, or it is cancelled, all that was made goes again. Then its apps are deployed.
+         *     policies and rules of their domains under new names, jobs, watches over images, and volumes that are empty or have a copy of the
+         *     data. It is made as a whole or not at all: when something fails, or it is cancelled, all that was made goes again. Then its apps
+         *     are deployed.
          */
         post: operations["clone_create"];
         delete?: never;
@@ -4466,27 +4598,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/sources/upload": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Upload source to look at it first
-         * @description As for an app, but it belongs to none yet: `source_inspect` shows how it would be built, and `upload_take` gives it
-         *     to an app. Only who sent it sees it, at most 4 at a time, and after 50 minutes or a restart it is forgotten.
-         */
-        put: operations["upload_draft"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -4586,6 +4697,11 @@ export interface components {
             /** @description Unique; shown with its counters. */
             name: string;
             class: components["schemas"]["ApiClass"];
+            /**
+             * @description Only requests to endpoints of this path, without `/api/v1`: `/apps/*\/deployments`, where `*` is any one part and `**` at the end any that
+             *     follow. Left out: to all.
+             */
+            path?: string | null;
             per: components["schemas"]["ApiCaller"];
             /**
              * Format: uint32
@@ -4699,6 +4815,11 @@ export interface components {
              */
             build_cache_bytes: number | null;
             /**
+             * @description Where it is built: `here`, `any` (any build server that has a slot), or the name of a build server; null: where the settings of the
+             *     panel say.
+             */
+            build_on: string | null;
+            /**
              * Format: uint32
              * @description A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
              */
@@ -4746,7 +4867,7 @@ export interface components {
             pending_changes: boolean;
             /**
              * @description Why a deployment stops the old container before it starts the new one, so that the app does not answer for a moment; null: the
-             *     new one takes over while the old one serves.
+             *     new one takes over while the old one serves. Of an app of several services, those of what is live for which that holds.
              */
             stops_first: string | null;
             /** @description Nothing is deployed while it holds; rolling back stays possible. */
@@ -4892,7 +5013,7 @@ export interface components {
             /** @description A time that passed while serverkit did not run is made up for, once. */
             catch_up: boolean;
             enabled: boolean;
-            /** @description Administrators get a mail when a run fails after the one before went well. */
+            /** @description Administrators get a mail when it begins to fail and when it is well again. */
             alert: boolean;
             /**
              * Format: date-time
@@ -5033,6 +5154,8 @@ export interface components {
              * @description Null: as much as all builds may.
              */
             build_cache_bytes?: number | null;
+            /** @description `here`, `any` or the name of a build server; null: where the settings of the panel say. For those who operate the panel. */
+            build_on?: string | null;
             /**
              * Format: uint32
              * @description 0: it is always started again.
@@ -5127,7 +5250,7 @@ export interface components {
         AuditEntry: {
             /**
              * Format: uint64
-             * @description 1, 2, 3, … over the whole panel.
+             * @description 1, 2, 3, … over the whole panel; in other organizations than the one that runs it, made of the hash.
              */
             number: number;
             /** Format: date-time */
@@ -5144,7 +5267,7 @@ export interface components {
             /** @description What, in one sentence. */
             text: string;
             changes: components["schemas"]["AuditChange"][];
-            /** @description Of the entry before. */
+            /** @description Of the entry before; empty in other organizations than the one that runs the panel. */
             previous: string;
             /** @description SHA-256 over this entry as it is exported, without its hash. */
             hash: string;
@@ -5321,7 +5444,7 @@ export interface components {
         };
         /**
          * BuildPlan
-         * @description How a repository would be built.
+         * @description How it would be built.
          */
         BuildPlan: {
             preset: components["schemas"]["Preset"];
@@ -5344,6 +5467,142 @@ export interface components {
             builder: string | null;
             /** @description What is built: take it over as `dockerfile_text` to change it. */
             dockerfile: string;
+        };
+        /**
+         * BuildServer
+         * @description A machine with Docker and an sshd that builds for the panel and runs nothing of it.
+         */
+        BuildServer: {
+            id: string;
+            /** @description It never changes: apps and settings name it. */
+            name: string;
+            /** @description A name or an address. */
+            host: string;
+            /** Format: uint16 */
+            port: number;
+            user: string;
+            /** @description The engine's socket there. */
+            socket: string;
+            /**
+             * Format: uint32
+             * @description Builds at once.
+             */
+            slots: number;
+            /**
+             * Format: uint64
+             * @description What its engine may keep of builds; what is over goes after each build, the longest unused first.
+             */
+            cache_bytes: number;
+            enabled: boolean;
+            /** @description One line for `authorized_keys` of the user there. */
+            public_key: string;
+            /** @description The key that the host must show, as `ssh-keygen -lf` prints it; null until it is confirmed. */
+            host_key: string | null;
+            /** @description Why nothing is built there now; null: it is ready. */
+            unready: string | null;
+            /** @description What its engine said last; null until a test succeeded. */
+            engine: components["schemas"]["BuildServerEngine"] | null;
+            /**
+             * Format: uint64
+             * @description What its engine keeps of builds; null: not known.
+             */
+            cache_used_bytes: number | null;
+            /**
+             * Format: date-time
+             * @description When it answered last.
+             */
+            seen_at: string | null;
+            /**
+             * Format: date-time
+             * @description When a build was made there last.
+             */
+            used_at: string | null;
+            /** @description Why the last try failed; null when it did not. */
+            problem: string | null;
+            /**
+             * Format: uint32
+             * @description Builds that are under way there.
+             */
+            building: number;
+            /** @description Names of the apps that say that they are built there. */
+            apps: string[];
+            /** Format: date-time */
+            created_at: string;
+        };
+        /**
+         * BuildServerCreate
+         * @description A build server to add.
+         */
+        BuildServerCreate: {
+            /** @description Small letters, digits and `-`. */
+            name: string;
+            /** @description A name or an address. */
+            host: string;
+            /**
+             * Format: uint16
+             * @description 22 unless given.
+             */
+            port?: number | null;
+            /** @description Who may use Docker there; `root` unless given. */
+            user?: string | null;
+            /** @description `/var/run/docker.sock` unless given. */
+            socket?: string | null;
+            /**
+             * Format: uint32
+             * @description Builds at once: 1 to 64; 1 unless given.
+             */
+            slots?: number | null;
+            /**
+             * Format: uint64
+             * @description What its engine may keep of builds; 10 GiB unless given.
+             */
+            cache_bytes?: number | null;
+            /** @description The key of the host, where it is known already. */
+            host_key?: string | null;
+        };
+        /**
+         * BuildServerEngine
+         * @description The engine of a build server and its machine.
+         */
+        BuildServerEngine: {
+            /** @description Docker's. */
+            version: string;
+            /** @description `linux/amd64`; it must be that of the server that runs the apps. */
+            platform: string;
+            /** Format: uint64 */
+            cpus: number;
+            /** Format: uint64 */
+            memory_bytes: number;
+        };
+        /**
+         * BuildServerPatch
+         * @description What to change; what is left out stays. With another host or port its key must be confirmed anew.
+         */
+        BuildServerPatch: {
+            host?: string | null;
+            /** Format: uint16 */
+            port?: number | null;
+            user?: string | null;
+            socket?: string | null;
+            /** Format: uint32 */
+            slots?: number | null;
+            /** Format: uint64 */
+            cache_bytes?: number | null;
+            /** @description False: nothing new is built there. */
+            enabled?: boolean | null;
+            /** @description Confirms this key. */
+            host_key?: string | null;
+        };
+        /**
+         * BuildServerTest
+         * @description What came of a test that did not fail.
+         */
+        BuildServerTest: {
+            /** @description The key that the host shows, or that was confirmed and met. */
+            host_key: string;
+            /** @description False: nobody has signed in yet. Compare the key with what `ssh-keygen -lf` prints on the machine itself, and confirm it. */
+            confirmed: boolean;
+            server: components["schemas"]["BuildServer"];
         };
         /**
          * CachePolicy
@@ -5952,6 +6211,13 @@ export interface components {
             ends_at: string | null;
             /** Format: date-time */
             last_used_at: string | null;
+            /**
+             * Format: date-time
+             * @description When the issuer's keys were read last; null: not yet since the panel started.
+             */
+            keys_read_at: string | null;
+            /** @description Why they could not be read at the last try; null: they were. */
+            problem: string | null;
         };
         /**
          * CiTrustCreate
@@ -6003,6 +6269,11 @@ export interface components {
             domain?: string | null;
         };
         /**
+         * @description What becomes of repositories whose CI may deploy the apps.
+         * @enum {string}
+         */
+        CloneCi: "none" | "same";
+        /**
          * CloneCreate
          * @description An environment to make from another one of its project.
          */
@@ -6026,6 +6297,10 @@ export interface components {
             values?: components["schemas"]["CloneValueInput"][] | null;
             /** @description What becomes of jobs; left out: paused. */
             jobs?: (string & components["schemas"]["CloneJobs"]) | null;
+            /** @description What becomes of ports of the server that lead to the apps; left out: closed. */
+            ports?: (string & components["schemas"]["ClonePorts"]) | null;
+            /** @description What becomes of repositories whose CI may deploy the apps; left out: none. */
+            ci?: (string & components["schemas"]["CloneCi"]) | null;
             /** @description Deploy the new apps; left out: true. */
             deploy?: boolean | null;
         };
@@ -6064,6 +6339,8 @@ export interface components {
              * @description What the disk that they lie on has left; null: not known.
              */
             free_bytes: number | null;
+            /** @description What to know of what is copied. */
+            notes: string[];
             /** @description What is not copied, and why. */
             left_out: string[];
             /** @description Why it cannot be made as things are; empty: it can. */
@@ -6078,12 +6355,39 @@ export interface components {
             branch: string | null;
             /** @description Its new domains. */
             domains: string[];
+            /** @description Rules of its domains, which lead to the new apps. */
+            rules: components["schemas"]["ClonePlanRule"][];
+            /** @description Ports of the server that lead to the app, and what becomes of them. */
+            ports: components["schemas"]["ClonePlanPort"][];
+            /** @description Repositories whose CI may deploy the app. */
+            ci: components["schemas"]["ClonePlanCi"][];
+            /** @description What becomes of newer images of the new app; null: they are not watched for. */
+            image_watch: (string & components["schemas"]["OnNewImage"]) | null;
             /** Format: uint32 */
             variables: number;
             /** Format: uint32 */
             files: number;
             /** Format: uint32 */
             jobs: number;
+        };
+        /** ClonePlanCi */
+        ClonePlanCi: {
+            repository: string;
+            /** @description It may deploy the new app too. */
+            trusted: boolean;
+        };
+        /** ClonePlanPort */
+        ClonePlanPort: {
+            /** @description As `tcp/5432`. */
+            from: string;
+            /** @description Null: none leads to the new app. */
+            to: string | null;
+        };
+        /** ClonePlanRule */
+        ClonePlanRule: {
+            /** @description The new one. */
+            domain: string;
+            name: string;
         };
         /** ClonePlanVolume */
         ClonePlanVolume: {
@@ -6098,6 +6402,11 @@ export interface components {
             /** @description The new one has a copy of what is in it. */
             data: boolean;
         };
+        /**
+         * @description What becomes of ports of the server that lead to the apps.
+         * @enum {string}
+         */
+        ClonePorts: "closed" | "other";
         /** CloneSecret */
         CloneSecret: {
             /** @description Null: the environment's. */
@@ -6493,6 +6802,8 @@ export interface components {
             upload: string | null;
             /** @description Of an app from an image: what was asked for in place of its own. */
             image: string | null;
+            /** @description The build server that its builds went to; null: they were made on the server that runs it, or there were none. */
+            built_on: string | null;
             phase: components["schemas"]["Phase"];
             /** @description The phases so far, oldest first. */
             steps: components["schemas"]["Step"][];
@@ -7858,7 +8169,7 @@ export interface components {
              * @description Days that the link is good, 1 to 30; left out: 7.
              */
             expires_in_days?: number | null;
-            /** @description Send the link by mail too, where the panel sends mail; left out: no. */
+            /** @description Send a link by mail too, where the panel sends mail; left out: no. It is another one than that in the answer. */
             mail?: boolean | null;
         };
         /**
@@ -7867,7 +8178,11 @@ export interface components {
          */
         InvitationCreated: {
             invitation: components["schemas"]["Invitation"];
-            /** @description For the invited one, over a safe way: who has it gets in. It is not shown again. */
+            /**
+             * @description For the invited one, over a safe way: who has it gets in. It is not shown again. In other organizations than the one that runs
+             *     the panel it lets an account join that is there; a new one is made by the link that comes by mail, or that an owner of the panel
+             *     has made.
+             */
             link: string;
         };
         /**
@@ -7886,8 +8201,11 @@ export interface components {
             email: string;
             /** @description The name of the organization. */
             organization: string;
-            /** @description The address has an account here: sign in with it and join; else accept makes one. */
-            has_account: boolean;
+            /**
+             * @description The address has an account here: sign in with it and join; else accept makes one. Null: it is not told to who has this link, which
+             *     does not show whose the address is. Sign in and join, or have a link sent by mail (`POST /invitation/mail`).
+             */
+            has_account: boolean | null;
             role: components["schemas"]["Role"];
             /** Format: date-time */
             expires_at: string;
@@ -8424,6 +8742,15 @@ export interface components {
          */
         AuditEntryPage: {
             items: components["schemas"]["AuditEntry"][];
+            /** @description Give it as `cursor` for the part behind this one; null at the end. */
+            next: string | null;
+        };
+        /**
+         * Page_BuildServer
+         * @description A part of a list.
+         */
+        BuildServerPage: {
+            items: components["schemas"]["BuildServer"][];
             /** @description Give it as `cursor` for the part behind this one; null at the end. */
             next: string | null;
         };
@@ -9001,6 +9328,12 @@ export interface components {
             /** @description It ends when its work is done. */
             once: boolean;
             depends_on: string[];
+            /** @description Why its old container stops before a new one starts, when it changed; null: the new one takes over while the old one serves. */
+            stops_first: string | null;
+            /** @description What is run inside a container of it once that has started. */
+            post_start: string[];
+            /** @description What is run inside a container of it before that is stopped. */
+            pre_stop: string[];
             /** @description What each of its containers may use. */
             limits: components["schemas"]["Limits"];
         };
@@ -10232,6 +10565,12 @@ export interface components {
             /** @description It ends when its work is done. */
             once: boolean;
             depends_on: string[];
+            /** @description Why its old container stops before a new one starts, when it changed; null: the new one takes over while the old one serves. */
+            stops_first: string | null;
+            /** @description What is run inside a container of it once that has started. */
+            post_start: string[];
+            /** @description What is run inside a container of it before that is stopped. */
+            pre_stop: string[];
             /** @description What each of its containers may use. */
             limits: components["schemas"]["Limits"];
             containers: components["schemas"]["ServiceContainer"][];
@@ -10361,6 +10700,8 @@ export interface components {
              * @description Deployments that run at once on a server.
              */
             deployments_at_once: number;
+            /** @description Where apps are built that say nothing of it: `here`, `any` (any build server that has a slot), or the name of a build server. */
+            build_on: string;
             /**
              * Format: uint32
              * @description How long deleted things stay in the trash.
@@ -10394,6 +10735,8 @@ export interface components {
             acme_ca_pem?: string | null;
             /** Format: uint32 */
             deployments_at_once?: number | null;
+            /** @description `here`, `any` or the name of a build server. */
+            build_on?: string | null;
             /** Format: uint32 */
             trash_days?: number | null;
             /** Format: uint32 */
@@ -10872,6 +11215,32 @@ export interface components {
             by: string;
         };
         /**
+         * UploadDraft
+         * @description An archive of source that belongs to no app yet.
+         */
+        UploadDraft: {
+            id: string;
+            /** @description Of the archive: SHA-256 in hex. */
+            digest: string;
+            /**
+             * Format: uint64
+             * @description Of the archive.
+             */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description Files and links in it.
+             */
+            files: number;
+            /** Format: uint64 */
+            unpacked_bytes: number;
+            /**
+             * Format: date-time
+             * @description Then it is forgotten.
+             */
+            expires_at: string;
+        };
+        /**
          * UploadSource
          * @description Source that is uploaded: an archive at a time.
          */
@@ -10888,6 +11257,14 @@ export interface components {
             services: components["schemas"]["TreeServices"] | null;
             /** @description What the next deployment builds; null: nothing was uploaded yet. */
             newest: string | null;
+        };
+        /**
+         * UploadTake
+         * @description What an app is given.
+         */
+        UploadTake: {
+            /** @description The id of an upload that was sent to be looked at. */
+            upload: string;
         };
         /** @enum {string} */
         UpstreamKind: "http" | "h2c" | "https";
@@ -11107,7 +11484,7 @@ export interface components {
         Waits: {
             /**
              * Format: uint32
-             * @description 1 is the next one, over all apps of the server.
+             * @description Among those of the organization that wait: 1 is the next one.
              */
             place: number;
             /** @description In words: others are under way, or the server has too little memory free. */
@@ -11201,40 +11578,6 @@ export interface components {
             environments?: string[] | null;
             /** @description In place of the secret that was made: 8 to 1024 bytes. */
             secret?: string | null;
-        };
-        /**
-         * UploadDraft
-         * @description An archive of source that belongs to no app yet.
-         */
-        UploadDraft: {
-            id: string;
-            /** @description Of the archive: SHA-256 in hex. */
-            digest: string;
-            /**
-             * Format: uint64
-             * @description Of the archive.
-             */
-            bytes: number;
-            /**
-             * Format: uint64
-             * @description Files and links in it.
-             */
-            files: number;
-            /** Format: uint64 */
-            unpacked_bytes: number;
-            /**
-             * Format: date-time
-             * @description Then it is forgotten.
-             */
-            expires_at: string;
-        };
-        /**
-         * UploadTake
-         * @description What an app is given.
-         */
-        UploadTake: {
-            /** @description The id of an upload that was sent to be looked at. */
-            upload: string;
         };
     };
     responses: never;
@@ -15314,6 +15657,127 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["InvitationShown"];
                 };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invitation_mail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationLook"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The body is not JSON. */
             400: {
@@ -34379,6 +34843,132 @@ export interface operations {
             };
         };
     };
+    upload_draft: {
+        parameters: {
+            query?: {
+                /** @description When everything lies in one folder, that folder is the top. */
+                strip_top?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadDraft"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     upload_list: {
         parameters: {
             query?: {
@@ -34509,7 +35099,10 @@ export interface operations {
     upload_take: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Id or name. */
                 app: string;
@@ -35010,6 +35603,878 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BuildCacheTrim"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildCacheTrimmed"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    build_server_list: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the part before. */
+                cursor?: string;
+                /** @description Items in one part: 1 to 500; left out: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildServerPage"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    build_server_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BuildServerCreate"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildServer"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    build_server_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id or name. */
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildServer"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    build_server_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id or name. */
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    build_server_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id or name. */
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BuildServerPatch"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildServer"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    build_server_test: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Its id or name. */
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildServerTest"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    build_server_trim: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text of up to 255 letters. The same request with the same key within 24 hours gets the first answer instead of being done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Its id or name. */
+                server: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -47714,132 +49179,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            /** @description The body is not JSON. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The role or the token's scope does not suffice (`forbidden`). */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No such thing (`not_found`). */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is not of the type that is asked for (`invalid`). */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A value cannot be used (`invalid`). */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many attempts (`throttled`); see `Retry-After`. */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A bug or a broken disk (`internal`). */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something outside does not answer (`unavailable`). */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    upload_draft: {
-        parameters: {
-            query?: {
-                /** @description When everything lies in one folder, that folder is the top. */
-                strip_top?: boolean;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/octet-stream": string;
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["UploadDraft"];
-                };
             };
             /** @description The body is not JSON. */
             400: {

@@ -78,6 +78,8 @@ pub struct AppPatch {
     pub keep_release_bytes: MaybeUndefined<u64>,
     /// Null: as much as all builds may.
     pub build_cache_bytes: MaybeUndefined<u64>,
+    /// `here`, `any` or the name of a build server; null: where the settings of the panel say. For those who operate the panel.
+    pub build_on: MaybeUndefined<String>,
     /// 0: it is always started again.
     pub restart_limit: Option<u32>,
     /// 1 to 50 containers; at once, without a deployment.
@@ -148,6 +150,9 @@ impl AppPatch {
             keep_release_days: wish(self.keep_release_days),
             keep_release_bytes: wish(self.keep_release_bytes),
             build_cache_bytes: wish(self.build_cache_bytes),
+            build_on: wish(self.build_on)
+                .map(|place| place.map(|place| place.parse()).transpose())
+                .transpose()?,
             restart_limit: self.restart_limit,
             replicas: self.replicas,
             sleep_after_minutes: wish(self.sleep_after_minutes),

@@ -42,6 +42,9 @@ pub struct App {
     pub keep_release_bytes: Option<u64>,
     /// What the engine may keep of its builds, as far as it can be told; null: as much as all of them may.
     pub build_cache_bytes: Option<u64>,
+    /// Where it is built: `here`, `any` (any build server that has a slot), or the name of a build server; null: where the settings of the
+    /// panel say.
+    pub build_on: Option<String>,
     /// A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
     pub restart_limit: u32,
     /// Containers at a time, between which the edge shares requests out; of an app of several services its file says it.
@@ -228,6 +231,7 @@ impl From<app::AppView> for App {
             keep_release_days: app.keep_release_days,
             keep_release_bytes: app.keep_release_bytes,
             build_cache_bytes: app.build_cache_bytes,
+            build_on: app.build_on.map(String::from),
             restart_limit: app.restart_limit,
             replicas: app.replicas,
             running: count(view.running),

@@ -5,7 +5,7 @@ use super::{
     checks::{checked_command, checked_health, checked_port, checked_sleep, commands_fit, replicas_fit, volumes_fit},
     find_app, in_range, new_source, not_trashed, settled,
 };
-use crate::{files::files_fit, ground::Ground, quotas, sleeping, timetable, volumes};
+use crate::{build_servers, files::files_fit, ground::Ground, quotas, sleeping, timetable, volumes};
 use store::{Batch, Stored};
 use types::{Action, Actor, App, Fact, Result, Time};
 
@@ -30,6 +30,7 @@ impl Apps {
             batch = with_mounts(ground, actor, &mut stored, wishes, batch)?;
         }
         set_keeping(&mut stored, &change)?;
+        with_build_place(ground, actor, &mut stored, &change)?;
         set_times(&mut stored, &change, ground.world.now())?;
         if let Some(replicas) = change.replicas {
             batch = with_replicas(ground, &mut stored, replicas, batch)?;
@@ -115,6 +116,15 @@ fn set_keeping(app: &mut App, change: &AppChange) -> Result<()> {
     }
     if let Some(bytes) = change.build_cache_bytes {
         app.build_cache_bytes = bytes;
+    }
+    Ok(())
+}
+
+/// Where it is built.
+fn with_build_place(ground: &Ground, actor: &Actor, app: &mut App, change: &AppChange) -> Result<()> {
+    if let Some(place) = change.build_on.clone().filter(|place| *place != app.build_on) {
+        build_servers::may_build_on(ground, actor, place.as_ref())?;
+        app.build_on = place;
     }
     Ok(())
 }

@@ -62,62 +62,6 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
             let (project, environment) = (project.clone(), environment.clone());
             views.push(beside.view(app, project, environment)?);
         }
-        let deployment = match &app.last_deployment {
-            Some(id) => deployments::find(ground, id)?,
-            None => None,
-        };
-        let release = match &app.release {
-            Some(id) => crate::releases::find(ground, id)?,
-            None => None,
-        };
-        let mut domains = domains.remove(&app.id).unwrap_or_default();
-        domains.sort_by_key(|domain| !domain.primary);
-        let (state, mut state_detail) = observed.state_of(&app, release.as_ref(), deployment.as_ref().map(|deployment| deployment.phase));
-        if state == AppState::Failed {
-            state_detail = deployment.as_ref().and_then(|deployment| deployment.error.clone());
-        }
-        let kept_awake = match app.sleep_after_minutes {
-            None => None,
-            Some(_) => {
-                let known = match ways.take() {
-                    Some(known) => known,
-                    None => Ways::of(ground)?,
-                };
-                ways.insert(known).keep_awake(&app)
-            }
-        };
-        views.push(AppView {
-            kept_awake,
-            project: project.clone(),
-            environment: environment.clone(),
-            mounts: app
-                .mounts
-                .iter()
-                .filter_map(|mount| Some((mount.clone(), volumes.get(&mount.volume)?.clone())))
-                .collect(),
-            url: domains.first().map(|domain| ground.url_of(&domain.host)),
-            pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
-            running: release.as_ref().map_or(0, |release| {
-                let runs = |container: &&types::Container| container.state.is_running() && release.wants(container, app.replicas);
-                observed.containers.iter().filter(runs).count()
-            }),
-            newer_image: watches.get(&app.id).is_some_and(|watch| is_newer(watch, release.as_ref())),
-            frozen: freezes::frozen_of(&freezes, &app.organization, &app.environment, now)?,
-            next_hours: app.hours.as_ref().map(|hours| {
-                let next = |cron: &str| next_after(cron, &hours.zone, now).ok().flatten();
-                (next(&hours.start), next(&hours.stop))
-            }),
-            waits: deployment
-                .as_ref()
-                .and_then(|deployment| ground.running.waits(&deployment.id).filter(|_| deployment.phase == Phase::Queued)),
-            stops_first: why_stop_first(&app, release.as_ref(), |id| volumes.get(id).map(|volume| volume.name.to_string())),
-            state,
-            state_detail,
-            domains,
-            release,
-            deployment,
-            app,
-        });
     }
     views.sort_by(|a, b| a.app.name.cmp(&b.app.name));
     Ok(views)
@@ -198,7 +142,9 @@ impl<'a> Beside<'a> {
             state_detail,
             url: domains.first().map(|domain| ground.url_of(&domain.host)),
             waits: queued.and_then(|deployment| ground.running.waits(&deployment.id)),
-            stops_first: why_stop_first(&app, |id| self.volumes.get(id).map(|volume| volume.name.to_string())),
+            stops_first: why_stop_first(&app, release.as_ref(), |id| {
+                self.volumes.get(id).map(|volume| volume.name.to_string())
+            }),
             pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
             domains,
             release,

@@ -2,8 +2,8 @@
 
 use crate::variables::VariableChange;
 use types::{
-    AppName, BuildWish, ContainerPath, DeployCommands, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Limits, RepoPath,
-    RepositoryPath, Secret, Slug,
+    AppName, BuildPlace, BuildWish, ContainerPath, DeployCommands, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Limits,
+    RepoPath, RepositoryPath, Secret, Slug,
 };
 
 /// What somebody wants to run.
@@ -118,6 +118,7 @@ pub struct AppChange {
     pub keep_release_days: Option<Option<u32>>,
     pub keep_release_bytes: Option<Option<u64>>,
     pub build_cache_bytes: Option<Option<u64>>,
+    pub build_on: Option<Option<BuildPlace>>,
     pub restart_limit: Option<u32>,
     /// At once, without a deployment.
     pub replicas: Option<u32>,

@@ -95,9 +95,10 @@ impl Step<'_> {
             ]),
         };
         self.log.note(format!("building {} as {tag}", plan.dockerfile)).await;
-        let image = engine.image_build(&spec, &self.log.lines()).await?;
+        let built = engine.image_build(&spec, &self.log.lines()).await;
+        // A build that failed leaves its steps too.
         self.cut_cache(&engine).await;
-        Ok((image, web))
+        Ok((built?, web))
     }
 
     /// What an engine elsewhere keeps of all builds is cut while the deployment goes on.

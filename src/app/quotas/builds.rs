@@ -159,7 +159,7 @@ impl BuildRoom {
         if !builds(&app, &deployment.cause) {
             return Ok(None);
         }
-        if let (true, Some(why)) = (asks && self.count > 0, &self.short) {
+        if let (true, Some(why)) = (asks && here && self.count > 0, &self.short) {
             return Ok(Some(match sees_server(ground, &app)? {
                 true => why.clone(),
                 false => "the server has too little left for a build beside others".to_owned(),

@@ -21,6 +21,7 @@ impl Fact {
             | Fact::FileChanged { app, .. }
             | Fact::FreezeOverridden { app, .. }
             | Fact::RunFailed { app, .. }
+            | Fact::RunRecovered { app, .. }
             | Fact::RunMoved { app, .. }
             | Fact::JobChanged { app, .. }
             | Fact::ReleasePinned { app, .. }

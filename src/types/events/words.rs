@@ -62,15 +62,9 @@ impl Fact {
             Fact::AppAsleep { name, why, .. } => format!("{name} is asleep: {why}"),
             Fact::AppAwake { name, why, .. } => format!("{name} is awake: {why}"),
             Fact::WakeFailed { name, why, .. } => format!("{name} could not be woken: {why}"),
-            Fact::AppStateChanged {
-                name,
-                state,
-                why: Some(why),
-                ..
-            } => format!("{name} {}: {why}", in_state(state)),
-            Fact::AppStateChanged {
-                name, state, why: None, ..
-            } => format!("{name} {}", in_state(state)),
+            Fact::AppStateChanged { name, state, why, .. } => {
+                format!("{name} {}{}", in_state(state), because(why.as_deref().unwrap_or_default()))
+            }
             Fact::AppTrashed { name, .. } => format!("moved {name} to the trash"),
             Fact::AppRestored { name, .. } => format!("restored {name}"),
             Fact::AppRemoved { name, .. } => format!("deleted {name} for good"),
@@ -178,6 +172,11 @@ impl Fact {
             Fact::EngineFound { version } => format!("reached the Docker engine {version}"),
         }
     }
+}
+
+/// `: it is full`, or nothing when there is no reason.
+fn because(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {why}") }
 }
 
 fn in_state(state: &str) -> String {
