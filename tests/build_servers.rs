@@ -75,7 +75,7 @@ async fn docker_an_app_is_built_there_and_runs_here() {
         "127.0.0.1",
         "--port",
         &port,
-        "--socket",
+        "--engine-socket",
         &socket,
     ];
     let said = panel.cli(&added).await.expect(0).stdout;
@@ -248,7 +248,8 @@ async fn docker_cancelling_ends_the_build_there() {
     add(&panel, "far", &ssh, &engine).await;
     let span = odd_span(1);
     let command = format!("sleep {span}");
-    app_on(&panel, "hello", &repository(&command), "far").await;
+    let source = repository(&command);
+    app_on(&panel, "hello", &source, "far").await;
     let id = panel.deploy("hello").await;
     eventually("it builds there", SOON, || async { runs(&command).then_some(()) }).await;
     let shown = panel.get("/api/v1/build-servers/far").await.expect(200).json();

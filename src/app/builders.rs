@@ -206,7 +206,7 @@ impl Engine<'_> {
             Engine::There { server, .. } => server.name.to_string(),
         };
         move |error| match error {
-            Error::Unavailable { .. } => Error::unavailable_by(format!("on the build server {name}"), error),
+            Error::Unavailable { .. } => Error::unavailable(format!("on the build server {name}: {}", report(&error))),
             other => other,
         }
     }
@@ -261,7 +261,7 @@ async fn reached(ground: &Ground, server: &BuildServer) -> Result<(EngineFacts, 
         host_key,
         socket: server.at.socket.clone(),
     })?;
-    let silent = |error| Error::unavailable_by(format!("the build server {} cannot be used", server.name), error);
+    let silent = |error: Error| Error::unavailable(format!("the build server {} cannot be used: {}", server.name, report(&error)));
     let (theirs, ours) = tokio::join!(builder.facts(), ground.node.engine_facts());
     let (theirs, ours) = (theirs.map_err(silent)?, ours?);
     if theirs.id == ours.id {

@@ -93,7 +93,7 @@ struct More {
     user: Option<String>,
     /// The engine's socket there; /var/run/docker.sock unless given
     #[arg(long, value_name = "PATH")]
-    socket: Option<String>,
+    engine_socket: Option<String>,
     /// Builds at once; 1 unless given
     #[arg(long)]
     slots: Option<u32>,
@@ -122,7 +122,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 host: args.host,
                 port: args.more.port,
                 user: args.more.user,
-                socket: args.more.socket,
+                socket: args.more.engine_socket,
                 slots: args.more.slots,
                 cache_bytes: args.more.cache_size,
                 host_key: args.host_key,
@@ -142,7 +142,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 host: args.host,
                 port: args.more.port,
                 user: args.more.user,
-                socket: args.more.socket,
+                socket: args.more.engine_socket,
                 slots: args.more.slots,
                 cache_bytes: args.more.cache_size,
                 enabled: (args.enable || args.disable).then_some(args.enable),

@@ -109,7 +109,8 @@ impl Docker {
             .map_err(failures::words("asking the Docker engine about its machine"))?;
         let positive = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
         Ok(EngineFacts {
-            id: info.id.unwrap_or_default(),
+            // Older engines of one machine, and of machines that were copied, have the same one.
+            id: [info.id, info.name, info.docker_root_dir].map(Option::unwrap_or_default).join(" "),
             version: version.version.unwrap_or_default(),
             os: version.os.unwrap_or_default(),
             architecture: version.arch.unwrap_or_default(),
