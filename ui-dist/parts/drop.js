@@ -25,7 +25,11 @@ export function useDraft() {
   /** Gives it to an app. What the panel forgot meanwhile is sent again. @param {string} app */
   const give = async (app) => {
     if (!parcel) throw new Error('Choose what to upload');
-    try { if (draft) return await api.uploadTake(app, draft.id); } catch (failure) { if (/** @type {any} */ (failure).status !== 404) throw failure; }
+    // Once it is an app's it is no draft any more: nothing is to look into it as one.
+    setDraft(null);
+    try { if (draft) return await api.uploadTake(app, draft.id); } catch (failure) {
+      if (/** @type {any} */ (failure).status !== 404) { setDraft(draft); throw failure; }
+    }
     return api.uploadCreate(app, parcel);
   };
   return { parcel, draft, sending, error, set, give };
