@@ -131,6 +131,10 @@ impl Node for LocalNode {
         let built = match outgrown {
             Ok(built) => built,
             Err(excess) => {
+                // It may have been seen when the image was all but made, which would hold what is to go.
+                if let Err(error) = self.docker.image_remove(&spec.tag).await {
+                    tracing::warn!("removing what a build that was ended left as {}: {}", spec.tag, report(&error));
+                }
                 let freed = build_disk::clean(&self.docker, &self.makers, &maker, permit.was_alone()).await;
                 return Err(build_disk::failure(excess, &freed));
             }
