@@ -407,7 +407,6 @@ fn nothing_is_left_out_in_silence() {
         "oom_kill_disable: true",
         "post_start: [{user: x}]",
         "pre_stop: [{command: x, unheard_of: 1}]",
-        "pre_stop: {command: x}",
         "provider: {type: x}",
         "runtime: runc",
         "storage_opt: {size: 1G}",

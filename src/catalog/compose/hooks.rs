@@ -37,7 +37,10 @@ fn hook(context: &Context<'_>, service: &str, name: &str, node: &Node) -> StackH
         }
     }
     if hook.command.is_empty() && !context.is_wrong(node.at) {
-        context.error(node.at, format!("`{name}` needs a `command` for each of its entries"));
+        context.error(
+            node.at,
+            format!("`{name}` needs a `command` for each of its entries, such as `- command: [sh, -c, sync]`"),
+        );
     }
     hook
 }
