@@ -79,7 +79,7 @@ function Confirm({ question, close }) {
   return html`<form class="stack" onSubmit=${submit}>
     <header class="dialog-head"><span class=${cx('dialog-mark', danger ? 'bad' : 'accent')}>${danger ? icon('triangle-alert') : icon('info')}</span><h2>${title}</h2></header>
     ${text ? html`<div class="dim small">${text}</div>` : null}
-    ${typeof question.objects === 'function' && !objects && !error ? html`<div class="skeleton" aria-label="Loading what is affected"></div>` : null}
+    ${typeof question.objects === 'function' && !objects && !error ? html`<div class="skeleton" role="status" aria-label="Loading what is affected"></div>` : null}
     ${objects?.length ? html`<ul class="targets" tabindex="0" aria-label="What is affected">${objects.map((one) => html`<li>${icon(one.icon)}<span class="cut" title=${one.label}>${one.label}</span>
       ${one.note ? html`<span class=${cx('tiny nowrap', one.kept ? 'ok-text' : 'faint')}>${one.note}</span>` : null}
       <span class="end num faint tiny nowrap">${one.bytes != null ? bytes(one.bytes) : ''}</span></li>`)}
