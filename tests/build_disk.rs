@@ -41,9 +41,8 @@ async fn docker_a_build_that_fills_the_disk_is_ended() {
         "FROM python:3.11-slim\nRUN dd if=/dev/zero of=/{word}-first bs=1M count=300\n\
          RUN dd if=/dev/zero of=/{word}-second bs=1M count=600 && sync && sleep 600\n"
     );
-    panel
-        .create_app(app_of("greedy", &GitFixture::of(&[("Dockerfile", &dockerfile)])))
-        .await;
+    let greedy = GitFixture::of(&[("Dockerfile", &dockerfile)]);
+    panel.create_app(app_of("greedy", &greedy)).await;
     let id = text(&panel.newest("greedy").await, "id");
     let over = over_beside_calm(&panel, &id).await;
     assert_eq!(over["phase"], "failed", "{over}");

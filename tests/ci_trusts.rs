@@ -156,7 +156,14 @@ async fn forged_and_foreign_tokens_get_nothing() {
     for token in [&forged, &foreign] {
         let mut words = Vec::new();
         for app in ["blog", "shop", "nosuch"] {
-            words.push(stand.exchange(app, token).await.expect(401).detail().replace(app, "APP"));
+            words.push(
+                stand
+                    .exchange(app, token)
+                    .await
+                    .expect(401)
+                    .detail()
+                    .replace(&format!("app `{app}`"), "app `APP`"),
+            );
         }
         words.dedup();
         assert_eq!(words.len(), 1, "{words:?}");

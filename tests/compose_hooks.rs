@@ -51,15 +51,17 @@ fn shop(file: &str) -> Value {
     })
 }
 
-fn exec(app: &str, service: &str, command: &str) -> String {
-    let id = id_of(&containers(app), service);
-    docker(&docker_host(), &["exec", "-u", "0", &id, "sh", "-c", command]).unwrap()
-}
-
 /// The lines that the hooks of `web` have left.
 fn book(app: &str) -> Vec<String> {
-    let words = exec(app, "witness", "cat /book/words 2>/dev/null || true");
-    words.lines().map(str::to_owned).collect()
+    open_book(app).unwrap()
+}
+
+/// The same; fails while `witness` does not run.
+fn open_book(app: &str) -> Result<Vec<String>, String> {
+    let id = id_of(&containers(app), "witness");
+    let read = ["exec", "-u", "0", &id, "sh", "-c", "cat /book/words 2>/dev/null || true"];
+    let words = docker(&docker_host(), &read)?;
+    Ok(words.lines().map(str::to_owned).collect())
 }
 
 fn short_id(app: &str, service: &str) -> String {
@@ -175,10 +177,17 @@ async fn docker_services_sign_in_and_off() {
 
     // Stopped and started by hand.
     panel.cli(&["app", "stop", "shop"]).await.expect(0);
+    eventually_ok("all are stopped", SOON, || async {
+        match containers(&id).iter().find(|(_, _, state)| state == "running") {
+            None => Ok(()),
+            Some(runs) => Err(format!("{runs:?}")),
+        }
+    })
+    .await;
     panel.cli(&["app", "start", "shop"]).await.expect(0);
     eventually_ok("it signed off and in again", SOON, || async {
         let running = containers(&id).iter().filter(|(_, _, state)| state == "running").count();
-        match running == 3 && book(&id).len() == 5 {
+        match running == 3 && open_book(&id)?.len() == 5 {
             true => Ok(()),
             false => Err(format!("{running} run")),
         }

@@ -675,6 +675,7 @@ fn fill(path: &str) -> String {
             "rules" => format!("rul_{nobody}"),
             "ports" => "tcp-5432".to_owned(),
             "volumes" => format!("vol_{nobody}"),
+            "build-servers" => format!("bld_{nobody}"),
             "servers" => format!("srv_{nobody}"),
             "forges" => format!("frg_{nobody}"),
             "registries" => format!("reg_{nobody}"),

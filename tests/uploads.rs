@@ -238,7 +238,7 @@ async fn a_plan_before_there_is_an_app() {
     crate::samples_live::copy(&sample("plain-flask"), &folder);
     let sent = draft(&panel, tar(&folder, &["."])).await.expect(200).json();
     let id = text(&sent, "id");
-    assert_eq!(sent["files"], 3, "{sent}");
+    assert_eq!(sent["files"], 4, "{sent}");
     let look = |source: Value| json!({"source": source, "upload": id});
     let inspect = async |body: Value| panel.post("/api/v1/sources/inspect", body).await;
     let seen = inspect(look(json!({"kind": "upload"}))).await.expect(200).json();

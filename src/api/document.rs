@@ -288,6 +288,7 @@ mod tests {
             "ci_token_create",
             "invitation_accept",
             "invitation_look",
+            "invitation_mail",
             "passkey_ask",
             "password_estimate",
             "password_forgotten",

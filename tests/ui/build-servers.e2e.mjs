@@ -80,7 +80,7 @@ test('settings and apps choose where they are built', { skip, timeout: 120_000 }
   await page.goto(`${panel.url}/servers`);
   await page.getByRole('button', { name: 'Remove far' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Remove', exact: true }).click();
-  await page.getByText(/blog are built on far/).waitFor();
+  await page.getByText(/blog are built on far/i).waitFor();
   await page.keyboard.press('Escape');
   // It is not ready, so what is to be built there fails, and says so.
   assert.equal((await send(page, 'POST', '/apps/blog/deployments', {})).status, 202);
