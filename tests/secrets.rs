@@ -57,6 +57,11 @@ async fn given_elsewhere(panel: &TestPanel) -> (Vec<String>, Vec<(String, String
         ),
         ("CI", "/ci/token", json!({"app": "hello", "id_token": canary("ci")})),
         (
+            "build server",
+            "/build-servers",
+            json!({"name": "far", "host": "127.0.0.1", "port": 9}),
+        ),
+        (
             "sign-in",
             "/session",
             json!({"email": "bob@example.test", "password": canary("password")}),
@@ -126,6 +131,7 @@ async fn every_answer(panel: &TestPanel, deployment: &str) -> Vec<(String, Strin
             ("{organization}", "default"),
             ("{name}", "wordpress"),
             ("{zone}", "test"),
+            ("{server}", "far"),
             ("{id}", id.as_str()),
         ] {
             filled = filled.replace(name, value);
