@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{Registry, TestPanel, docker, docker_host};
+use testkit::{GitFixture, OWNER, Registry, TestPanel, docker, docker_host, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -54,11 +54,77 @@ async fn docker_an_app_from_a_private_registry() {
     );
 
     // Somebody tidied the engine up: the way back leads over the registry.
-    testkit::eventually_ok("the old image can go", SOON, || async {
-        docker(&docker_host(), &["rmi", digest]).map(drop)
+    let id = old["image"].as_str().unwrap();
+    eventually_ok("the old image can go", SOON, || async {
+        docker(&docker_host(), &["rmi", "--force", id]).map(drop)
     })
     .await;
     let back = panel.post("/api/v1/apps/web/rollback", json!({})).await.expect(202).json();
     panel.live(back["id"].as_str().unwrap()).await;
     assert!(panel.visit("web.test", "/").await.expect(200).text().contains("nginx"));
+}
+
+/// What one organization's login brought is nobody else's, though all use one engine.
+#[tokio::test]
+async fn docker_an_image_that_another_organization_pulled_is_not_there_for_others() {
+    let panel = TestPanel::docker().await;
+    let registry = Registry::start().await;
+    let image = format!("{}/team/private:1", registry.address());
+    registry.push(&docker_host(), "nginx:1.22", "team/private:1");
+    let login = json!({"server": registry.address(), "user": Registry::USER, "password": Registry::PASSWORD});
+
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let there = panel.signed_in(OWNER.0, OWNER.1).await;
+    there
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    there.post("/api/v1/registries", login.clone()).await.expect(201);
+    let of_image = |name: &str| json!({"name": name, "source": {"kind": "image", "reference": image}, "domains": [format!("{name}.test")], "port": 80});
+    there.post("/api/v1/apps", of_image("theirs")).await.expect(201);
+    eventually_ok("theirs is live", SOON, || async {
+        let page = there.get("/api/v1/apps/theirs/deployments").await.expect(200).json();
+        match page["items"][0]["phase"] == "live" {
+            true => Ok(()),
+            false => Err(page.to_string()),
+        }
+    })
+    .await;
+    docker(&docker_host(), &["image", "inspect", &image]).expect_err("its name is off");
+
+    let file = GitFixture::of(&[("Dockerfile", &format!("FROM {image}\nEXPOSE 80\n"))]);
+    let compose = |policy: &str| format!("services:\n  web:\n    image: {image}\n    pull_policy: {policy}\n    expose: [80]\n");
+    let of_compose = |name: &str, policy: &str| json!({"name": name, "source": {"kind": "compose", "compose": compose(policy)}});
+    for (body, why) in [
+        (of_image("image"), "does not let us pull"),
+        (of_compose("missing", "missing"), "does not let us pull"),
+        (of_compose("never", "never"), "no image"),
+        (
+            json!({"name": "built", "source": {"kind": "git", "url": file.path()}}),
+            "does not let us pull",
+        ),
+    ] {
+        let name = body["name"].as_str().unwrap().to_owned();
+        panel.create_app(body).await;
+        let deployment = panel.newest(&name).await["id"].as_str().unwrap().to_owned();
+        let error = panel.fails(&deployment).await;
+        assert!(error.contains(why), "{name}: {error}");
+    }
+
+    // With a login of one's own all of it goes, `never` once the login brought it.
+    panel.post("/api/v1/registries", login).await.expect(201);
+    for app in ["built", "never"] {
+        let deployment = panel.deploy(app).await;
+        match app {
+            "never" => drop(panel.fails(&deployment).await),
+            _ => drop(panel.live(&deployment).await),
+        }
+    }
+    for app in ["missing", "never", "image"] {
+        let deployment = panel.deploy(app).await;
+        panel.live(&deployment).await;
+    }
 }

@@ -44,7 +44,7 @@ impl Node for Bare {
     async fn image_find(&self, _: &str) -> Result<Option<Image>> {
         none()
     }
-    async fn image_pull(&self, _: &str, _: Option<&RegistryLogin>, _: bool, _: &Lines) -> Result<Image> {
+    async fn image_pull(&self, _: &str, _: Option<&RegistryLogin>, _: PullPolicy, _: &Lines) -> Result<Image> {
         none()
     }
     async fn image_digest(&self, _: &str, _: Option<&RegistryLogin>) -> Result<String> {

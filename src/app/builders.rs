@@ -10,7 +10,7 @@ use std::{
 use store::Stored;
 use types::{
     Actor, App, BuildPlace, BuildServer, BuildServerSeen, BuildSpec, CacheRecord, Deployment, EngineFacts, Error, Fact, Image, Kind,
-    RegistryLogin, Result, Slug, SshEngine, report,
+    PullPolicy, RegistryLogin, Result, Slug, SshEngine, report,
 };
 
 /// Where a deployment builds.
@@ -150,8 +150,11 @@ pub(crate) enum Engine<'a> {
 impl Engine<'_> {
     pub async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, lines: &Lines) -> Result<Image> {
         match self {
-            Engine::Here(ground) => ground.node.image_pull(reference, login, true, lines).await,
-            Engine::There { builder, .. } => builder.image_pull(reference, login, true, lines).await.map_err(self.named()),
+            Engine::Here(ground) => ground.node.image_pull(reference, login, PullPolicy::Always, lines).await,
+            Engine::There { builder, .. } => builder
+                .image_pull(reference, login, PullPolicy::Always, lines)
+                .await
+                .map_err(self.named()),
         }
     }
 

@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{
-    App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, Release, ReleaseService, Result, Secret,
-    VolumeId, report,
+    App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, PullPolicy, Release, ReleaseService, Result,
+    Secret, VolumeId, report,
 };
 
 /// How long requests and WebSockets of a container that was replaced may go on.
@@ -96,7 +96,11 @@ async fn fetch_again(ground: &Ground, app: &App, digest: &str) -> Result<String>
     let login = registries::login_for(ground, &app.organization, digest)?;
     let (lines, mut said) = mpsc::channel(64);
     tokio::spawn(async move { while said.recv().await.is_some() {} });
-    Ok(ground.node.image_pull(digest, login.as_ref(), false, &lines).await?.id)
+    Ok(ground
+        .node
+        .image_pull(digest, login.as_ref(), PullPolicy::Missing, &lines)
+        .await?
+        .id)
 }
 
 /// Drains, stops and removes a container, beside what else happens. `false` when that is under way already.

@@ -36,17 +36,22 @@ impl Registries {
             return Err(Error::invalid("password", "must be between 1 byte and 64 KiB"));
         }
         self.ground.redactor.learn(&password);
+        let store = &self.ground.store;
+        let present = store.registries.claimed(&format!("{}/{server}", actor.organization))?;
+        let id = present
+            .as_ref()
+            .map_or_else(|| self.ground.world.id(), |registry| registry.id.clone());
         if !unchecked {
             let login = RegistryLogin {
+                id: id.clone(),
                 server: server.clone(),
                 user: user.clone(),
                 password: password.clone(),
             };
             self.ground.node.registry_check(&login).await?;
         }
-        let store = &self.ground.store;
         let sealed = store.seal(&password)?;
-        let registry = match store.registries.claimed(&format!("{}/{server}", actor.organization))? {
+        let registry = match present {
             Some(mut stored) => {
                 stored.user = user;
                 stored.password = sealed;
@@ -54,7 +59,7 @@ impl Registries {
             }
             None => {
                 let registry = Registry {
-                    id: self.ground.world.id(),
+                    id,
                     organization: actor.organization.clone(),
                     server,
                     user,
@@ -106,6 +111,7 @@ impl Registries {
 
 fn login_of(ground: &Ground, registry: Registry) -> Result<RegistryLogin> {
     Ok(RegistryLogin {
+        id: registry.id,
         password: ground.store.unseal(&registry.password)?,
         server: registry.server,
         user: registry.user,

@@ -108,7 +108,7 @@ impl Node for FakeNode {
             bytes: 1,
         }))
     }
-    async fn image_pull(&self, reference: &str, _: Option<&RegistryLogin>, _: bool, _: &Lines) -> Result<Image> {
+    async fn image_pull(&self, reference: &str, _: Option<&RegistryLogin>, _: PullPolicy, _: &Lines) -> Result<Image> {
         self.check()?;
         if self.orders.lock().expect("test").hang {
             std::future::pending::<()>().await;

@@ -393,6 +393,7 @@ mod tests {
         ])
         .await;
         let login = RegistryLogin {
+            id: types::World::system().id(),
             server: address.parse().expect("a server"),
             user: "ada".into(),
             password: Secret::from("let me"),

@@ -3,6 +3,7 @@
 use crate::{
     connect::Docker,
     failures::{self, checked, is_missing, words, words_or_missing},
+    held::{Held, digest_of_held, is_held},
 };
 use bollard::{
     auth::DockerCredentials,
@@ -15,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
-use types::{Error, Image, Kind, LogLine, LogStream, RegistryLogin, Result};
+use types::{Error, Image, Kind, LogLine, LogStream, PullPolicy, RegistryLogin, Result};
 
 /// A registry may be slow to say its first word.
 const PULL_PATIENCE: Duration = Duration::from_secs(600);
@@ -40,27 +41,41 @@ impl Docker {
         Ok(labels.unwrap_or_default().into_iter().collect())
     }
 
-    /// Pulls it unless the engine has it. `always` asks the registry even then, unless the image was built or loaded here or the
+    /// Pulls it unless the engine has it. `Always` asks the registry even then, unless the image was built or loaded here or the
     /// reference says which one it is (a digest); what is here is used while the registry cannot be reached or has none.
+    /// What needs the login is kept apart from what others may use (`held.rs`).
     /// Fails with `NotFound`, with `Unauthenticated` when the registry wants another login, and with `Unavailable`.
     pub async fn image_pull(
         &self,
         reference: &str,
         login: Option<&RegistryLogin>,
-        always: bool,
+        policy: PullPolicy,
         lines: &mpsc::Sender<LogLine>,
     ) -> Result<Image> {
-        let present = self.image_find(reference).await?;
+        let held = login.map(|login| Held::new(login, reference));
+        let present = match &held {
+            Some(held) => self.held_find(held).await?,
+            None => None,
+        };
+        let present = match present {
+            Some(image) => Some(image),
+            None => self.image_find(reference).await?,
+        };
         let moves = |image: &Image| image.digest.is_some() && !reference.contains('@');
-        if let Some(image) = present.as_ref().filter(|image| !always || !moves(image)) {
+        let may_stay = |image: &&Image| policy != PullPolicy::Always || !moves(image);
+        if let Some(image) = present.as_ref().filter(may_stay) {
             self.note(lines, format!("{reference} is here already")).await;
             return Ok(image.clone());
         }
-        match (self.pull(reference, login, lines).await, present) {
-            (Ok(()), _) => self
-                .image_find(reference)
-                .await?
-                .ok_or_else(|| Error::not_found(Kind::Image, reference)),
+        if policy == PullPolicy::Never {
+            return Err(Error::not_found(Kind::Image, reference));
+        }
+        let brought = match &held {
+            Some(held) => self.held_pull(held, lines).await,
+            None => self.brought(reference, lines).await,
+        };
+        match (brought, present) {
+            (Ok(image), _) => Ok(image),
             (Err(error), Some(image)) if may_use_what_is_here(&error, login) => {
                 self.note(lines, format!("{error}; using {reference} as it is here")).await;
                 Ok(image)
@@ -69,7 +84,13 @@ impl Docker {
         }
     }
 
-    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, lines: &mpsc::Sender<LogLine>) -> Result<()> {
+    async fn brought(&self, reference: &str, lines: &mpsc::Sender<LogLine>) -> Result<Image> {
+        self.pull(reference, None, lines).await?;
+        let found = self.image_find(reference).await?;
+        found.ok_or_else(|| Error::not_found(Kind::Image, reference))
+    }
+
+    pub(crate) async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, lines: &mpsc::Sender<LogLine>) -> Result<()> {
         let (name, tag) = name_and_tag(reference);
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
         let client = self.patient(PULL_PATIENCE);
@@ -159,14 +180,20 @@ impl Docker {
 /// word: else a wrong password would go unseen, and an old image would run.
 fn may_use_what_is_here(error: &Error, login: Option<&RegistryLogin>) -> bool {
     match error {
-        Error::Unavailable { .. } | Error::NotFound { .. } => true,
+        Error::Unavailable { .. } | Error::Throttled { .. } | Error::NotFound { .. } => true,
         Error::Unauthenticated { .. } => login.is_none(),
         _ => false,
     }
 }
 
 fn image_of(found: ImageInspect, reference: &str) -> Option<Image> {
-    let digest = digest_of(&found.repo_digests.unwrap_or_default(), reference);
+    let held = found.repo_tags.unwrap_or_default();
+    let held = held.iter().filter(|tag| !is_held(reference) || same_repository(tag, reference));
+    let held = held.filter_map(|tag| digest_of_held(tag)).next();
+    let digest = match is_held(reference) {
+        true => held,
+        false => digest_of(&found.repo_digests.unwrap_or_default(), reference).or_else(|| held.filter(|_| is_id(reference))),
+    };
     let exposed = found.config.and_then(|config| config.exposed_ports).unwrap_or_default();
     let mut ports: Vec<u16> = exposed.iter().filter_map(|port| tcp_port(port)).collect();
     ports.sort_unstable();
@@ -179,11 +206,19 @@ fn image_of(found: ImageInspect, reference: &str) -> Option<Image> {
     })
 }
 
+fn is_id(reference: &str) -> bool {
+    reference.starts_with("sha256:")
+}
+
+fn same_repository(one: &str, other: &str) -> bool {
+    name_and_tag(one).0 == name_and_tag(other).0
+}
+
 /// The one of this name: an image may have been pulled from several places, under a digest at each. The engine lists names
 /// as people write them, so `nginx`, never `docker.io/library/nginx`; asked by id, any will do.
 fn digest_of(digests: &[String], reference: &str) -> Option<String> {
-    if reference.starts_with("sha256:") {
-        return digests.first().cloned();
+    if is_id(reference) {
+        return digests.iter().find(|digest| !is_held(digest)).cloned();
     }
     let name = name_and_tag(reference).0;
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
@@ -412,12 +447,15 @@ mod tests {
     async fn docker_pull_without_a_registry() {
         let docker = testing::docker();
         let (lines, mut said) = mpsc::channel(100);
-        let image = docker.image_pull("nginx:1.22", None, false, &lines).await.expect("it is here");
+        let image = docker
+            .image_pull("nginx:1.22", None, PullPolicy::Missing, &lines)
+            .await
+            .expect("it is here");
         assert_eq!(image.ports, [80]);
         assert!(said.recv().await.expect("a note").text.contains("here already"));
 
         let error = docker
-            .image_pull("127.0.0.1:1/none:1", None, false, &lines)
+            .image_pull("127.0.0.1:1/none:1", None, PullPolicy::Missing, &lines)
             .await
             .expect_err("nothing listens there");
         assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
@@ -433,7 +471,7 @@ mod tests {
             .tag_image("tests/http:latest", Some(tag))
             .await
             .expect("it is tagged");
-        let tagged = docker.image_pull("127.0.0.1:1/there:1", None, true, &lines).await;
+        let tagged = docker.image_pull("127.0.0.1:1/there:1", None, PullPolicy::Always, &lines).await;
         assert_eq!(tagged.expect("its registry is not asked: it was made here").digest, None);
         docker.image_remove("127.0.0.1:1/there:1").await.expect("the name goes");
         assert!(docker.image_find("tests/http:latest").await.expect("the engine answers").is_some());

@@ -14,6 +14,7 @@ mod digests;
 mod events;
 mod exec;
 mod failures;
+mod held;
 mod images;
 mod lines;
 mod logs;

@@ -4,10 +4,11 @@ use crate::testing;
 use std::collections::BTreeMap;
 use testkit::Registry;
 use tokio::sync::mpsc;
-use types::{BuildSpec, Error, LogLine, RegistryLogin, Secret, World};
+use types::{BuildSpec, Error, LogLine, PullPolicy, RegistryLogin, Secret, World};
 
 fn login(registry: &Registry, password: &str) -> RegistryLogin {
     RegistryLogin {
+        id: World::system().id(),
         server: registry.address().parse().expect("it is a server"),
         user: Registry::USER.into(),
         password: Secret::from(password),
@@ -31,7 +32,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
     let reference = format!("{repository}:1");
     let (lines, mut said) = mpsc::channel::<LogLine>(1000);
     let error = docker
-        .image_pull(&reference, None, false, &lines)
+        .image_pull(&reference, None, PullPolicy::Missing, &lines)
         .await
         .expect_err("it wants a login");
     assert!(
@@ -39,7 +40,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
         "{error:?}"
     );
     let error = docker
-        .image_pull(&reference, Some(&wrong), false, &lines)
+        .image_pull(&reference, Some(&wrong), PullPolicy::Missing, &lines)
         .await
         .expect_err("it is wrong");
     assert!(error.to_string().contains("does not let `ada` pull"), "{error}");
@@ -79,7 +80,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
     docker.image_remove(&built.id).await.expect("nothing uses it");
 
     let pulled = docker
-        .image_pull(&reference, Some(&right), false, &lines)
+        .image_pull(&reference, Some(&right), PullPolicy::Missing, &lines)
         .await
         .expect("it is right");
     assert_eq!(pulled.ports, [8080]);
@@ -94,27 +95,45 @@ async fn docker_private_images_are_pulled_and_built_from() {
         log.push(line.text);
     }
     assert!(log.iter().any(|line| line.starts_with("Digest: sha256:")), "{log:?}");
+    let others = docker.image_find(&reference).await.expect("the engine answers");
+    assert_eq!(others, None, "its name is not left for others");
+    let error = docker
+        .image_pull(&reference, None, PullPolicy::Missing, &lines_of_nobody())
+        .await
+        .expect_err("who has no login gets nothing");
+    assert!(matches!(error, Error::Unauthenticated { .. }), "{error:?}");
+    let by_id = docker
+        .image_find(&pulled.id)
+        .await
+        .expect("the engine answers")
+        .expect("it is there");
+    assert_eq!(by_id.digest.as_ref(), Some(&digest));
+    let kept = docker
+        .image_pull(&reference, Some(&right), PullPolicy::Never, &lines_of_nobody())
+        .await
+        .expect("the login has it");
+    assert_eq!((&kept.id, kept.digest.as_ref()), (&pulled.id, Some(&digest)));
     assert!(!log.iter().any(|line| line.contains("let me")), "no password is printed");
 
     // What the engine lost is the same again, by its digest.
     docker.image_remove(&pulled.id).await.expect("nothing uses it");
     let again = docker
-        .image_pull(&digest, Some(&right), false, &lines_of_nobody())
+        .image_pull(&digest, Some(&right), PullPolicy::Missing, &lines_of_nobody())
         .await
         .expect("the registry has it");
-    assert_eq!((again.id, again.digest), (pulled.id, Some(digest)));
+    assert_eq!((&again.id, again.digest), (&pulled.id, Some(digest)));
     docker
-        .image_pull(&reference, Some(&right), false, &lines_of_nobody())
+        .image_pull(&reference, Some(&right), PullPolicy::Missing, &lines_of_nobody())
         .await
         .expect("under its name too");
 
     // What is here is used when the registry is away.
     drop(registry);
     docker
-        .image_pull(&reference, Some(&right), true, &lines_of_nobody())
+        .image_pull(&reference, Some(&right), PullPolicy::Always, &lines_of_nobody())
         .await
         .expect("it is here");
-    docker.image_remove(&reference).await.expect("the name goes");
+    docker.image_remove(&again.id).await.expect("nothing uses it");
 }
 
 fn lines_of_nobody() -> mpsc::Sender<LogLine> {

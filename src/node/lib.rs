@@ -21,8 +21,8 @@ use tokio::{
 };
 use types::{
     AppId, BuildCache, BuildSpec, CacheRecord, Container, ContainerSpec, ContainerStats, EdgeConfig, EngineEvent, EngineFacts,
-    EngineStatus, Error, ExecSpec, Finding, Image, LogLine, LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, Result, RunEnd,
-    SshEngine, Traffic,
+    EngineStatus, Error, ExecSpec, Finding, Image, LogLine, LogQuery, MachineFacts, MachineSample, NetworkSpec, Probe, PullPolicy, Result,
+    RunEnd, SshEngine, Traffic,
 };
 
 /// Where a long step sends what it prints. A full channel slows the step down, a closed one does not stop it.
@@ -49,7 +49,7 @@ pub trait ExecControl: Send + Sync {
 pub trait Builder: Send + Sync {
     async fn facts(&self) -> Result<EngineFacts>;
     /// As on [`Node`].
-    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image>;
+    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, policy: PullPolicy, lines: &Lines) -> Result<Image>;
     async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>>;
     /// Builds as a node does, but nothing there is held to the limits of builds; then moves the image to the node's own engine and
     /// takes it away from there. Dropping the future cancels it. `Invalid { field: "build" }` as on [`Node`].
@@ -71,8 +71,8 @@ pub trait Node: Send + Sync {
     async fn image_find(&self, reference: &str) -> Result<Option<Image>>;
     /// What it is labelled with; `NotFound` when the engine has it not.
     async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>>;
-    /// Pulls it unless the engine has it. `always` asks the registry even then, and keeps what is there if it does not answer.
-    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image>;
+    /// Pulls it unless the engine has it. `Always` asks the registry even then, and keeps what is there if it does not answer.
+    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, policy: PullPolicy, lines: &Lines) -> Result<Image>;
     /// What the registry has under the reference's tag now: `sha256:…`. Fails with `Throttled` when the registry wants to be left
     /// alone for a while.
     async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String>;

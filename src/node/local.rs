@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, pin::pin, sync::Arc
 use tokio::sync::mpsc;
 use types::{
     AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineFacts, EngineStatus, Error, ExecSpec,
-    Finding, Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, RegistryLogin, Result, SshEngine,
-    Traffic, Upstream, report,
+    Finding, Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, PullPolicy, RegistryLogin, Result,
+    SshEngine, Traffic, Upstream, report,
 };
 
 /// Lines of a build that are on their way to its log.
@@ -86,8 +86,8 @@ impl Node for LocalNode {
     async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>> {
         self.docker.image_labels(reference).await
     }
-    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image> {
-        self.docker.image_pull(reference, login, always, lines).await
+    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, policy: PullPolicy, lines: &Lines) -> Result<Image> {
+        self.docker.image_pull(reference, login, policy, lines).await
     }
     async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
         self.docker.image_digest(reference, login).await

@@ -4,7 +4,7 @@ use crate::{Builder, Lines, building};
 use async_trait::async_trait;
 use docker::{Dial, Docker, SshDial};
 use std::{collections::BTreeMap, sync::Arc};
-use types::{BuildCache, BuildSpec, CacheRecord, EngineFacts, Image, RegistryLogin, Result, SshEngine, report};
+use types::{BuildCache, BuildSpec, CacheRecord, EngineFacts, Image, PullPolicy, RegistryLogin, Result, SshEngine, report};
 
 /// The engine there, and the one here that gets its images. How it is reached is one [`Dial`] or another.
 pub struct RemoteBuilder {
@@ -29,8 +29,8 @@ impl Builder for RemoteBuilder {
     async fn facts(&self) -> Result<EngineFacts> {
         self.there.about().await
     }
-    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, always: bool, lines: &Lines) -> Result<Image> {
-        self.there.image_pull(reference, login, always, lines).await
+    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, policy: PullPolicy, lines: &Lines) -> Result<Image> {
+        self.there.image_pull(reference, login, policy, lines).await
     }
     async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>> {
         self.there.image_labels(reference).await

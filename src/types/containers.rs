@@ -1,7 +1,8 @@
 //! What is asked of an engine and what it answers, in our words. Which API call does it is `docker`'s business.
 
 use crate::{
-    AppId, EnvironmentId, Limits, OrganizationId, RegistryServer, ReleaseId, Restart, Secret, StackFile, StackHealth, StackRuntime, Time,
+    AppId, EnvironmentId, Limits, OrganizationId, RegistryId, RegistryServer, ReleaseId, Restart, Secret, StackFile, StackHealth,
+    StackRuntime, Time,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -189,6 +190,8 @@ pub struct Image {
 /// A registry's user and password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryLogin {
+    /// Of the login as it is kept: what it brings is named after it.
+    pub id: RegistryId,
     pub server: RegistryServer,
     pub user: String,
     pub password: Secret,

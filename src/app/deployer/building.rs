@@ -177,8 +177,8 @@ impl Step<'_> {
         let log = &self.log.lines();
         let login = registries::login_for(self.ground, &self.app.organization, builder)?;
         self.log.note(format!("getting the builder {builder}")).await;
-        engine.image_pull(builder, login.as_ref(), log).await?;
-        let arguments = build::builder_arguments(builder, &engine.image_labels(builder).await?)?;
+        let image = engine.image_pull(builder, login.as_ref(), log).await?;
+        let arguments = build::builder_arguments(builder, &engine.image_labels(&image.id).await?)?;
         let words: Vec<String> = arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
         self.log.note(format!("its lifecycle: {}", words.join(", "))).await;
         Ok(arguments)

@@ -7,7 +7,7 @@ use super::{
 use crate::{deployments::git_login, registries, releases, uploads};
 use source::Fetch;
 use tokio_util::sync::CancellationToken;
-use types::{App, Error, GitSource, Phase, Probe, Result, Source, UploadId};
+use types::{App, Error, GitSource, Phase, Probe, PullPolicy, Result, Source, UploadId};
 
 impl Step<'_> {
     pub(super) async fn fetch(&self) -> Result<Next> {
@@ -30,7 +30,7 @@ impl Step<'_> {
                 let image = self
                     .ground
                     .node
-                    .image_pull(reference.as_str(), login.as_ref(), true, &self.log.lines())
+                    .image_pull(reference.as_str(), login.as_ref(), PullPolicy::Always, &self.log.lines())
                     .await?;
                 self.released(image, reference.as_str().to_owned(), self.app.health.probe.settled(false))
             }
@@ -51,7 +51,8 @@ impl Step<'_> {
             (Some(image), _) => image,
             (None, Some(digest)) => {
                 let login = registries::login_for(self.ground, &self.app.organization, digest)?;
-                node.image_pull(digest, login.as_ref(), false, &self.log.lines()).await?
+                node.image_pull(digest, login.as_ref(), PullPolicy::Missing, &self.log.lines())
+                    .await?
             }
             (None, None) => {
                 return Err(Error::busy(format!(

@@ -168,16 +168,18 @@ impl Step<'_> {
     async fn service_image(&self, service: &StackService, reference: &str) -> Result<Image> {
         let node = &self.ground.node;
         self.log.note(format!("{}: getting the image {reference}", service.name)).await;
-        if service.pull == PullPolicy::Never {
-            let found = node.image_find(reference).await?;
-            return found.ok_or_else(|| Error::not_found(types::Kind::Image, reference));
-        }
         let login = registries::login_for(self.ground, &self.app.organization, reference)?;
         let moved = matches!(self.deployment.cause, Cause::NewImage { .. });
-        let always = moved || service.pull == PullPolicy::Always;
-        node.image_pull(reference, login.as_ref(), always, &self.log.lines())
+        let policy = match service.pull {
+            PullPolicy::Missing if moved => PullPolicy::Always,
+            said => said,
+        };
+        node.image_pull(reference, login.as_ref(), policy, &self.log.lines())
             .await
-            .map_err(|error| Error::unavailable_by(format!("the image {reference} of `{}`", service.name), error))
+            .map_err(|error| match error {
+                Error::NotFound { .. } if policy == PullPolicy::Never => error,
+                error => Error::unavailable_by(format!("the image {reference} of `{}`", service.name), error),
+            })
     }
 
     /// The release of these services with these images.
