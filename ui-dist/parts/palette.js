@@ -2,7 +2,7 @@
 import { html, h, icon, signal, useEffect, useMemo, useRef, useState, useId } from '../lib/html.js';
 import { navigate } from '../lib/router.js';
 import { api } from '../lib/api.js';
-import { apps, appPath, putDeployment, putApp } from '../lib/live.js';
+import { apps, loadApps, appPath, putDeployment, putApp } from '../lib/live.js';
 import { score } from '../lib/fuzzy.js';
 import { sourceIcon } from './source.js';
 import { setTheme, theme } from '../lib/theme.js';
@@ -85,8 +85,8 @@ function Palette({ close }) {
   const [at, setAt] = useState(0);
   const id = useId();
   const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const all = useMemo(commands, []);
-  const list = useMemo(() => choose(all, query, recent()), [query]);
+  const all = useMemo(commands, [apps.value]);
+  const list = useMemo(() => choose(all, query, recent()), [all, query]);
   useEffect(() => { box.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }); }, [at, query]);
   const take = async (/** @type {Command | undefined} */ command) => {
     if (!command) return;
@@ -94,10 +94,16 @@ function Palette({ close }) {
     close();
     try { if (command.href) navigate(command.href); else await command.run?.(); } catch (error) { toast(/** @type {Error} */ (error).message, { tone: 'bad' }); }
   };
+  // The first page shows apps before all that is known of them is here: who types at once would be led elsewhere.
+  const enter = async () => {
+    if (apps.peek()) return take(list[at]);
+    await loadApps();
+    return take(choose(commands(), query, recent())[at]);
+  };
   const keys = (/** @type {KeyboardEvent} */ event) => {
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + 8, PageUp: at - 8 }[event.key];
     if (to !== undefined) { event.preventDefault(); setAt(Math.abs(to - at) === 1 ? (to + list.length) % Math.max(1, list.length) : Math.max(0, Math.min(list.length - 1, to))); }
-    if (event.key === 'Enter') { event.preventDefault(); take(list[at]); }
+    if (event.key === 'Enter') { event.preventDefault(); void enter(); }
   };
   return html`<div class="palette">
     <label class="palette-input">${icon('search')}<input role="combobox" aria-expanded="true" aria-controls=${id} aria-activedescendant=${list[at] ? `${id}-${at}` : undefined} aria-label="Search or run a command" autofocus autocomplete="off" spellcheck="false" placeholder="Search apps, pages and actions" value=${query} onInput=${(/** @type {any} */ event) => { setQuery(event.target.value); setAt(0); }} onKeyDown=${keys} /><kbd>Esc</kbd></label>
