@@ -354,6 +354,8 @@ impl BuildPermit {
         match (state.excess, state.near) {
             (Some((at, excess)), _) if is_of_now(at) && (was_killed || state.running == 1) => Some(excess),
             (_, Some(at)) if is_of_now(at) && was_killed => Some(Excess::Memory),
+            // Between two looks a step can take everything and be ended by the kernel.
+            _ if was_killed && state.is_held == Some(true) => Some(Excess::Memory),
             _ => None,
         }
     }
@@ -434,6 +436,9 @@ mod tests {
         let builds = builds(None);
         let permit = builds.enter(async |_| ()).await;
         assert_eq!(permit.reason("`RUN x` failed with exit code 137"), None);
+        builds.state().is_held = Some(true);
+        assert_eq!(permit.reason("`RUN x` failed with exit code 137"), Some(Excess::Memory));
+        builds.state().is_held = Some(false);
         builds.state().near = Some(Instant::now());
         assert_eq!(permit.reason("`RUN x` failed with exit code 2"), None);
         assert_eq!(permit.reason("`RUN x` failed with exit code 137"), Some(Excess::Memory));
