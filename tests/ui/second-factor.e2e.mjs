@@ -1,25 +1,14 @@
 // The second factor in a real browser against a real panel: set-up by the QR page, signing in with a code, remembering the
-// browser, confirming what is dangerous, and the one way that a policy leaves. The codes are made here, by RFC 6238.
+// browser, confirming what is dangerous, and the one way that a policy leaves.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { forTests, look, openPanel, send } from './browser.mjs';
 import { binary } from './panel.mjs';
+import { code } from './totp.mjs';
 
 const PASSWORD = 'seven quiet otters swim north';
 const EMAIL = 'ada@example.com';
 const skip = binary() ? false : 'SERVERKIT_BIN names no binary';
-
-/** @param {string} key in base 32 @param {number} [steps] from now */
-function code(key, steps = 0) {
-  const bits = [...key].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
-  const bytes = Buffer.from(/** @type {string[]} */ (bits.match(/.{8}/g)).map((byte) => Number.parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
-  const mac = createHmac('sha1', bytes).update(counter).digest();
-  const at = mac[19] & 15;
-  return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, '0');
-}
 
 const { panel, context, page, wrong } = await forTests(skip, () => openPanel([/40[139]|422/]));
 let key = '';

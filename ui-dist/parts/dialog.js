@@ -23,7 +23,8 @@ function Shell({ one }) {
     const box = element.current;
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     box?.showModal();
-    /** @type {HTMLElement | null | undefined} */ (box?.querySelector('[autofocus], input, textarea, select'))?.focus();
+    // A form for a password names its user in a field for the browser, which nobody can write into.
+    /** @type {HTMLElement | null | undefined} */ (box?.querySelector('[autofocus]') ?? box?.querySelector('input:not([tabindex="-1"]), textarea, select'))?.focus();
     return () => { if (before?.isConnected) before.focus({ preventScroll: true }); };
   }, []);
   const close = (/** @type {unknown} */ value = null) => {
