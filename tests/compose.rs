@@ -162,6 +162,15 @@ async fn docker_nine_services_come_change_go_back_and_go() {
     assert_eq!(ports.trim(), "");
     let inside = docker(&docker_host(), &["exec", &id_of(&old, "db"), "printenv", "POSTGRES_PASSWORD"]).unwrap();
     assert_eq!(inside.trim_end(), "p$ss \"w\" {{x}}");
+    // A terminal in each of two services: they are other programs.
+    let terminal = |service: &str| format!("/api/v1/apps/shop/terminal?service={service}");
+    let mut cache = panel.socket(&terminal("cache")).await;
+    cache.send_bytes(b"redis-cli ping; echo $((40+2))-end\n").await;
+    assert!(cache.until("42-end").await.contains("PONG"));
+    cache.close().await;
+    let mut database = panel.socket(&format!("{}&command=psql&command=--version", terminal("db"))).await;
+    database.until("psql (PostgreSQL) 15").await;
+    database.close().await;
     // One service's log, and a command in one service.
     let lines = panel.get("/api/v1/apps/shop/logs?service=db").await.expect(200).text();
     assert!(lines.contains("database system is ready") && !lines.contains("nginx"), "{lines}");
