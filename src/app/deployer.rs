@@ -160,8 +160,11 @@ impl jobs::Job for Deployer {
             .into_iter()
             .filter(|deployment| !deployment.phase.is_final())
             .collect();
-        // What was under way before a restart goes first, then the oldest.
-        open.sort_by_key(|deployment| (deployment.phase == Phase::Queued, deployment.id.clone()));
+        // What was under way before a restart goes first, then the oldest. Ids of one moment are in no order, numbers of an app are.
+        open.sort_by_key(|deployment| {
+            let waits = deployment.phase == Phase::Queued;
+            (waits, deployment.queued_at, deployment.number, deployment.id.clone())
+        });
         let mut busy: HashSet<AppId> = open
             .iter()
             .filter(|deployment| ground.running.has(&deployment.id))

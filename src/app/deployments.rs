@@ -7,7 +7,7 @@ use crate::{
     ground::Ground,
     quotas, releases,
     sight::{of, owned},
-    uploads,
+    superseding, uploads,
 };
 use futures::stream::BoxStream;
 use source::Login;
@@ -61,7 +61,7 @@ impl Deployments {
         Deployments { ground }
     }
 
-    /// Queues a deployment. One that still waits is superseded.
+    /// Queues a deployment. One that still waits may give way to it.
     pub async fn create(&self, actor: &Actor, app: &str, wanted: Wanted) -> Result<DeploymentView> {
         actor.may_somewhere(Action::Deploy)?;
         let app = find_app(&self.ground, actor, Action::Deploy, app)?;
@@ -364,7 +364,7 @@ pub(crate) fn find(ground: &Ground, id: &DeploymentId) -> Result<Option<Deployme
     Ok(ground.store.deployments.claimed(id.as_str())?.map(|stored| stored.value))
 }
 
-/// Adds a queued deployment of `app` to the batch, and closes the ones that still wait. The caller saves `app`.
+/// Adds a queued deployment of `app` to the batch, and closes those that still wait and give way to it. The caller saves `app`.
 /// Fails with `Busy` when nothing was uploaded yet.
 pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wanted: Wanted, mut batch: Batch) -> Result<Batch> {
     let image = match (&wanted, &app.source) {
@@ -381,12 +381,6 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
         (Wanted::Usual | Wanted::Image(_), ..) => (None, None),
     };
     let now = ground.world.now();
-    for mut waiting in waiting_of(ground, &app.id)? {
-        waiting.enter(Phase::Superseded, now);
-        waiting.error = Some(format!("#{} came before this one began", app.deployments + 1));
-        batch = forge_reports::note(ground, app, &waiting, batch)?;
-        batch = batch.save(waiting);
-    }
     app.deployments += 1;
     let release = match &cause {
         Cause::Rollback { to, .. } => Some(to.clone()),
@@ -418,6 +412,15 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
         queued_at: now,
         finished_at: None,
     };
+    for mut waiting in waiting_of(ground, &app.id)? {
+        if !superseding::gives_way(&waiting, &deployment) {
+            continue;
+        }
+        waiting.enter(Phase::Superseded, now);
+        waiting.error = Some(format!("#{} came before this one began", deployment.number));
+        batch = forge_reports::note(ground, app, &waiting, batch)?;
+        batch = batch.save(waiting);
+    }
     app.last_deployment = Some(deployment.id.clone());
     Ok(batch.insert(deployment))
 }

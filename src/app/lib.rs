@@ -97,6 +97,7 @@ mod sight;
 mod sleeping;
 mod sources;
 mod stacks;
+mod superseding;
 mod template_updates;
 mod template_versions;
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use crate::{
     Apps, Deployer, Deployments, MountWish, NewApp, NewSource, Reconciler, Releases, Trash, VariableChange, Variables, VolumeName, Volumes,
+    Wanted, deployments,
     testing::{Bench, Orders},
 };
 use jobs::Job;
 use std::time::Duration;
-use types::{Error, Limits, Phase, Secret, Target, VariableScope};
+use store::Batch;
+use types::{Cause, DeploymentId, Error, Limits, Phase, Secret, Target, VariableScope};
 
 pub(crate) fn wish(name: &str) -> NewApp {
     NewApp {
@@ -46,6 +48,13 @@ pub(crate) async fn settle(bench: &Bench, app: &str) -> (Phase, Option<String>) 
         assert!(tokio::time::Instant::now() < deadline, "still {newest:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// One turn of the loops.
+async fn settle_once(bench: &Bench) {
+    Deployer::new(bench.ground.clone()).run().await.expect("runs");
+    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
+    tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
 /// One turn of the reconciler, and what it takes away is gone.
@@ -290,6 +299,89 @@ async fn one_that_waits_is_superseded_and_one_that_hangs_can_be_cancelled() {
             .phase,
         Phase::Live
     );
+}
+
+async fn push(bench: &Bench, app: &types::AppId) -> DeploymentId {
+    let mut app = bench.ground.store.apps.get(app.as_str()).expect("is there");
+    let cause = Cause::Push {
+        delivery: bench.ground.world.id(),
+    };
+    let batch = deployments::queue(&bench.ground, "ada".into(), &mut app.value, cause, Wanted::Usual, Batch::new()).expect("queued");
+    let id = app.last_deployment.clone().expect("it was queued");
+    bench.ground.store.commit(batch.save(app)).await.expect("saved");
+    id
+}
+
+/// A rollback that waited was closed by whatever was pushed before it began.
+#[tokio::test]
+async fn a_push_leaves_what_somebody_has_named_in_the_queue() {
+    let bench = Bench::new().await;
+    let orders = Deployments::new(bench.ground.clone());
+    let app = Apps::new(bench.ground.clone())
+        .create(&bench.owner, wish("blog"))
+        .await
+        .expect("made")
+        .app
+        .id;
+    settle(&bench, "blog").await;
+    orders.create(&bench.owner, "blog", Wanted::Usual).await.expect("queued");
+    assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
+    order(&bench, |orders| orders.hang = true);
+    let hangs = orders
+        .create(&bench.owner, "blog", Wanted::Usual)
+        .await
+        .expect("queued")
+        .deployment
+        .id;
+    let phase = async |id: &DeploymentId| orders.get(&bench.owner, id.as_str()).await.expect("is there").deployment.phase;
+    Deployer::new(bench.ground.clone()).run().await.expect("runs");
+    while phase(&hangs).await == Phase::Queued {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let back = async || {
+        let view = orders.roll_back(&bench.owner, "blog", Some("1"), false).await.expect("queued");
+        view.deployment.id
+    };
+    let first = back().await;
+    let tag = Wanted::Image("2".into());
+    let image = orders.create(&bench.owner, "blog", tag).await.expect("queued").deployment.id;
+    let pushed = push(&bench, &app).await;
+    let again = push(&bench, &app).await;
+    for (id, expected) in [
+        (&first, Phase::Queued),
+        (&image, Phase::Queued),
+        (&pushed, Phase::Superseded),
+        (&again, Phase::Queued),
+    ] {
+        assert_eq!(phase(id).await, expected);
+    }
+    // The newer rollback takes the place of the older one, and of the push that it is newer than.
+    let second = back().await;
+    let last = push(&bench, &app).await;
+    for (id, expected) in [
+        (&first, Phase::Superseded),
+        (&image, Phase::Queued),
+        (&again, Phase::Superseded),
+        (&second, Phase::Queued),
+        (&last, Phase::Queued),
+    ] {
+        assert_eq!(phase(id).await, expected);
+    }
+    // They are done in their order.
+    orders.cancel(&bench.owner, hangs.as_str()).await.expect("asked");
+    order(&bench, |orders| orders.hang = false);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !phase(&last).await.is_final() {
+        assert!(tokio::time::Instant::now() < deadline);
+        settle_once(&bench).await;
+    }
+    let mut ended = Vec::new();
+    for id in [&image, &second, &last] {
+        let done = orders.get(&bench.owner, id.as_str()).await.expect("is there").deployment;
+        assert_eq!(done.phase, Phase::Live);
+        ended.push((done.number, done.finished_at));
+    }
+    assert!(ended.is_sorted_by_key(|(_, at)| *at), "{ended:?}");
 }
 
 #[tokio::test]
