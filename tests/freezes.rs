@@ -2,7 +2,7 @@
 
 use crate::{
     deploy::text,
-    webhooks::{app_and_hook, commit, pushed},
+    webhooks::{app_and_hook, blog_in_two_environments, commit, pushed},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -100,6 +100,103 @@ async fn a_push_waits_for_the_end_of_a_freeze() {
     })
     .await;
     assert_eq!(deliveries(&panel).await.len(), 3);
+}
+
+/// The freeze of the webhook's own app was heeded in place of the one that is deployed.
+#[tokio::test]
+async fn a_push_that_is_passed_on_heeds_the_freeze_of_where_it_goes() {
+    let panel = TestPanel::start().await;
+    let (production, staging, hook) = blog_in_two_environments(&panel).await;
+    let inbox = format!("/api/v1/apps/{production}/deliveries");
+    let mut number = 0;
+    for (environment, held, app, free) in [("staging", "dev", &staging, "main"), ("production", "main", &production, "dev")] {
+        let always = json!({"name": environment, "environment": environment, "cron": "* * * * *", "minutes": 60});
+        let freeze = panel.post("/api/v1/freezes", always).await.expect(201).json();
+        let mut told = Vec::new();
+        for branch in [held, free] {
+            number += 1;
+            let push = pushed(branch, &commit(number), &["a"], "x");
+            told.push(hook.github(&panel, "push", &format!("id-{number}"), &push).await.json());
+        }
+        assert_eq!(
+            (&told[0]["decision"], &told[1]["decision"]),
+            (&json!("held"), &json!("deployed")),
+            "{told:?}"
+        );
+        assert!(text(&told[0], "why").contains(environment), "{}", told[0]);
+        // Some turns of the timetable, which must not take it up yet.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let id = &told[0]["delivery"];
+        let shown = panel.get(&format!("/api/v1/deliveries/{}", id.as_str().unwrap())).await;
+        assert_eq!(shown.expect(200).json()["decision"], "held");
+        panel.delete(&format!("/api/v1/freezes/{}", text(&freeze, "id"))).await.expect(204);
+        let taken = eventually_ok("it is taken up", SOON, || async {
+            let all = panel.list(&inbox).await;
+            let again = all.iter().find(|one| one["replay_of"] == *id);
+            again.cloned().ok_or_else(|| format!("{all:?}"))
+        })
+        .await;
+        assert_eq!(taken["decision"], "deployed", "{taken}");
+        assert_eq!(panel.deployment(&text(&taken, "deployment")).await["app"]["id"], *app);
+    }
+}
+
+/// Only the newest of all was taken up: the other branches, the tag and what is passed on were dropped, and so was what came before one
+/// that a filter then left out.
+#[tokio::test]
+async fn all_that_a_freeze_has_held_is_taken_up() {
+    let panel = TestPanel::start().await;
+    let (production, staging, hook) = blog_in_two_environments(&panel).await;
+    let at = |what: &str| format!("/api/v1/apps/{production}/{what}");
+    let rules = json!({"branches": ["main", "release/*"], "tags": ["v*"]});
+    panel.patch(&at("webhook"), rules).await.expect(200);
+    let always = json!({"name": "weekend", "everywhere": true, "cron": "* * * * *", "minutes": 60});
+    let freeze = panel.post("/api/v1/freezes", always).await.expect(201).json();
+    let tag = json!({"ref": "refs/tags/v1", "before": "0".repeat(40), "after": commit(4), "commits": []});
+    let pushes = [
+        pushed("main", &commit(1), &["a"], "x"),
+        pushed("main", &commit(2), &["a"], "x"),
+        pushed("release/1", &commit(3), &["a"], "x"),
+        tag,
+        pushed("dev", &commit(5), &["a"], "x"),
+        pushed("main", &commit(6), &["docs/a"], "x"),
+    ];
+    let mut held = Vec::new();
+    for (number, push) in pushes.iter().enumerate() {
+        let told = hook.github(&panel, "push", &format!("id-{number}"), push).await.json();
+        assert_eq!(told["decision"], "held", "{told}");
+        held.push(text(&told, "delivery"));
+    }
+    // What it changes does not deploy any more.
+    panel.patch(&at("webhook"), json!({"paths": ["a"]})).await.expect(200);
+    panel.delete(&format!("/api/v1/freezes/{}", text(&freeze, "id"))).await.expect(204);
+    let all = eventually_ok("nothing waits any more", SOON, || async {
+        let all = panel.list(&at("deliveries")).await;
+        let released = all.iter().filter(|one| one["decision"] == "released").count();
+        match released == held.len() {
+            true => Ok(all),
+            false => Err(format!("{all:?}")),
+        }
+    })
+    .await;
+    let decided: Vec<&str> = held
+        .iter()
+        .map(|id| {
+            let again = all.iter().find(|one| one["replay_of"] == *id.as_str());
+            again.map_or("in a newer one", |one| one["decision"].as_str().unwrap())
+        })
+        .collect();
+    let expected = ["in a newer one", "deployed", "deployed", "deployed", "deployed", "path_filter"];
+    assert_eq!(decided, expected, "{all:?}");
+    assert_eq!(all.len(), 11);
+    let older = all.iter().find(|one| one["id"] == *held[0]).unwrap();
+    assert!(text(older, "why").ends_with("a newer one was taken up when that ended"), "{older}");
+    // In the order in which the newest of each came.
+    let mut deployments = panel.list(&at("deployments")).await;
+    deployments.sort_by_key(|one| one["number"].as_u64());
+    let references: Vec<&str> = deployments.iter().filter_map(|one| one["reference"].as_str()).collect();
+    assert_eq!(references, [commit(3), commit(4), commit(2)]);
+    assert_eq!(panel.list(&format!("/api/v1/apps/{staging}/deployments")).await.len(), 1);
 }
 
 #[tokio::test]

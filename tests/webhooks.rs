@@ -59,6 +59,20 @@ impl Hook {
         ];
         self.send(panel, &headers, body).await
     }
+    /// One delivery of several pushes: branches and their commits.
+    async fn bitbucket(&self, panel: &TestPanel, id: &str, changes: &[(&str, String)]) -> Reply {
+        let target = |name: &str, hash: &str| json!({"type": "branch", "name": name, "target": {"hash": hash, "message": "x"}});
+        let each = |(branch, after): &(&str, String)| json!({"old": target(branch, OLD), "new": target(branch, after)});
+        let changes: Vec<Value> = changes.iter().map(each).collect();
+        let body = json!({"actor": {"nickname": "ada"}, "push": {"changes": changes}}).to_string();
+        let signature = format!("sha256={}", self.signed(body.as_bytes()));
+        let headers = [
+            ("x-event-key", "repo:push"),
+            ("x-request-uuid", id),
+            ("x-hub-signature", &signature),
+        ];
+        self.send(panel, &headers, body).await
+    }
 }
 
 pub fn pushed(branch: &str, after: &str, files: &[&str], message: &str) -> Value {
@@ -87,6 +101,88 @@ pub async fn app_and_hook(panel: &TestPanel, name: &str) -> Hook {
         _server: Some(server),
         ..Hook::of(panel, name).await
     }
+}
+
+/// The app `blog` in production, which follows main, and in staging, which follows dev, with one webhook for both; with their ids.
+pub async fn blog_in_two_environments(panel: &TestPanel) -> (String, String, Hook) {
+    let repository = GitFixture::of(&[("a", "b")]);
+    let server = GitServer::slow(repository.root(), Duration::from_secs(120)).await;
+    let mut body = app_of("blog", &repository);
+    body["source"]["url"] = server.url("app.git").into();
+    body["source"]["branch"] = "main".into();
+    body["domains"] = json!([]);
+    body["deploy"] = false.into();
+    let production = text(&panel.create_app(body.clone()).await, "id");
+    let project = text(&panel.list("/api/v1/projects").await[0], "id");
+    let environments = format!("/api/v1/projects/{project}/environments");
+    panel.post(&environments, json!({"name": "staging"})).await.expect(201);
+    body["environment"] = "staging".into();
+    body["source"]["branch"] = "dev".into();
+    let staging = text(&panel.create_app(body).await, "id");
+    let hook = Hook::of(panel, &production).await;
+    let both = json!({"environments": ["staging"]});
+    panel.patch(&format!("/api/v1/apps/{production}/webhook"), both).await.expect(200);
+    let hook = Hook {
+        _server: Some(server),
+        ..hook
+    };
+    (production, staging, hook)
+}
+
+/// Only the first that deploys was decided on, and the others were lost.
+#[tokio::test]
+async fn each_push_of_a_delivery_is_decided_on() {
+    let panel = TestPanel::start().await;
+    let (production, staging, hook) = blog_in_two_environments(&panel).await;
+    let apps = async |inbox: &[Value]| {
+        let mut apps = Vec::new();
+        for one in inbox.iter().filter_map(|one| one["deployment"].as_str()) {
+            apps.push(text(&panel.deployment(one).await["app"], "id"));
+        }
+        apps.sort();
+        apps
+    };
+    let mut both = [production.clone(), staging.clone()];
+    both.sort();
+    let at = format!("/api/v1/apps/{production}/deliveries");
+
+    let first = [("main", commit(1)), ("dev", commit(2))];
+    let told = hook.bitbucket(&panel, "1", &first).await.expect(202).json();
+    assert_eq!(
+        told["why"],
+        "deploying 0000000000 of branch main as #1; deploying 0000000000 of branch dev in staging as #1"
+    );
+    assert_eq!(panel.deployment(&text(&told, "deployment")).await["app"]["id"], production);
+    let inbox = panel.list(&at).await;
+    assert_eq!(inbox.len(), 2, "{inbox:?}");
+    assert_eq!(apps(&inbox).await, both);
+    for one in &inbox {
+        assert_eq!((&one["decision"], &one["forge_id"]), (&json!("deployed"), &json!("1")), "{one}");
+    }
+    let again = hook.bitbucket(&panel, "1", &first).await.expect(200).json();
+    assert_eq!(again["decision"], "repeated", "{again}");
+    assert_eq!(apps(&panel.list(&at).await).await, both);
+
+    // One of them is locked; the same delivery again brings only that one.
+    let lock = json!({"why": "release week", "minutes": 60});
+    panel.put(&format!("/api/v1/apps/{staging}/lock"), lock).await.expect(200);
+    let second = [("feature", commit(3)), ("dev", commit(4)), ("main", commit(5))];
+    let told = hook.bitbucket(&panel, "2", &second).await.expect(202).json();
+    let why = text(&told, "why");
+    assert!(
+        why.contains("feature is not main") && why.contains("release week") && why.ends_with("of branch main as #2"),
+        "{why}"
+    );
+    panel.delete(&format!("/api/v1/apps/{staging}/lock")).await;
+    let told = hook.bitbucket(&panel, "2", &second).await.expect(202).json();
+    let why = text(&told, "why");
+    assert!(
+        why.contains("of branch dev in staging as #2") && why.ends_with("and has deployed"),
+        "{why}"
+    );
+    assert_eq!(panel.deployment(&text(&told, "deployment")).await["app"]["id"], staging);
+    assert_eq!(panel.list(&format!("/api/v1/apps/{production}/deployments")).await.len(), 2);
+    assert_eq!(panel.list(&format!("/api/v1/apps/{staging}/deployments")).await.len(), 2);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use crate::{
     deployments::{self, git_login, moved},
     freezes,
     ground::Ground,
+    held,
     previews::{self, Keep},
     sight::owned,
     webhooks::same_repository,
@@ -16,7 +17,7 @@ use source::{
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, App, AppId, Cause, Decision, Delivery, DeliveryId, DesiredState, Error, Fact, Forge, GitRef, GitSource, Kind,
+    Action, Actor, App, AppId, Cause, Decision, Delivery, DeliveryId, DesiredState, Doing, Error, Fact, Forge, GitRef, GitSource, Kind,
     PullRequest, Push, Reference, Result, Source, Webhook, report,
 };
 
@@ -34,11 +35,11 @@ pub struct Arrival<'a> {
     pub address: Option<String>,
 }
 
-/// What a delivery says.
+/// What a delivery says, or one of the pushes in it.
 pub(crate) enum Saying {
     /// What to do is clear from it alone.
     Clear(Decision, String),
-    Pushes(Box<Webhook>, Vec<Push>),
+    Push(Box<Webhook>, Box<Push>),
     Request(Box<PullRequest>),
 }
 
@@ -101,10 +102,11 @@ impl Inbox {
                 _ => "it tells of no push, so there is nothing to do again",
             }));
         }
-        again(&self.ground, old, actor.address.clone(), &actor.who.to_string()).await
+        again(&self.ground, old, actor.address.clone(), &actor.who.to_string(), &[]).await
     }
 
-    /// Takes in what came to the webhook with this key. Fails with `NotFound` if there is none. Everything else is a decision.
+    /// Takes in what came to the webhook with this key. Of several pushes in it each is decided on and kept by itself; the answer is the
+    /// first that deploys, else the last, and says what was decided of all. Fails with `NotFound` if there is no such webhook.
     pub async fn receive(&self, key: &str, arrival: Arrival<'_>) -> Result<Delivery> {
         let ground = &self.ground;
         let webhook = ground.store.webhooks.claimed(key)?;
@@ -119,6 +121,7 @@ impl Inbox {
             at: ground.world.now(),
             forge: heard.forge,
             forge_id: heard.id.clone(),
+            part: 0,
             holds_id: proven && heard.id.is_some(),
             event: heard.event.clone(),
             push: None,
@@ -129,12 +132,14 @@ impl Inbox {
             deployment: None,
             replay_of: None,
         };
-        let saying = if proven {
-            said(webhook, read(&heard, kind, arrival.body))
+        let sayings = if proven {
+            said(&webhook, read(&heard, kind, arrival.body))
         } else {
-            Saying::Clear(Decision::BadSignature, unproven(heard.forge, heard.proof))
+            vec![Saying::Clear(Decision::BadSignature, unproven(heard.forge, heard.proof))]
         };
-        keep(ground, delivery, heard.forge.name(), saying).await
+        // It comes to its end also when the forge waits no longer.
+        let deciding = tokio::spawn(keep_all(ground.clone(), delivery, sayings));
+        deciding.await.doing("deciding on a delivery")?
     }
 
     fn find(&self, actor: &Actor, action: Action, id: &str) -> Result<Delivery> {
@@ -143,8 +148,27 @@ impl Inbox {
     }
 }
 
-/// Decides on a delivery of a push anew.
-pub(crate) async fn again(ground: &Arc<Ground>, old: Delivery, address: Option<String>, by: &str) -> Result<Delivery> {
+async fn keep_all(ground: Arc<Ground>, delivery: Delivery, sayings: Vec<Saying>) -> Result<Delivery> {
+    let mut words = Vec::new();
+    let mut told = delivery.clone();
+    for (part, saying) in (0..).zip(sayings) {
+        let one = Delivery {
+            id: ground.world.id(),
+            part,
+            ..delivery.clone()
+        };
+        let kept = keep(&ground, one, delivery.forge.name(), saying, &[]).await?;
+        words.push(kept.why.clone());
+        if told.deployment.is_none() {
+            told = kept;
+        }
+    }
+    told.why = words.join("; ");
+    Ok(told)
+}
+
+/// Decides on a delivery of a push anew. `waited`: the pushes that a freeze has held until now, this one the last of them.
+pub(crate) async fn again(ground: &Arc<Ground>, old: Delivery, address: Option<String>, by: &str, waited: &[Delivery]) -> Result<Delivery> {
     let push = old
         .push
         .clone()
@@ -160,16 +184,19 @@ pub(crate) async fn again(ground: &Arc<Ground>, old: Delivery, address: Option<S
         replay_of: Some(old.id.clone()),
         ..old
     };
-    let saying = Saying::Pushes(Box::new(webhook.value), vec![push]);
-    keep(ground, delivery, by, saying).await
+    let saying = Saying::Push(Box::new(webhook.value), Box::new(push));
+    keep(ground, delivery, by, saying, waited).await
 }
 
-fn said(webhook: Webhook, what: Result<What, String>) -> Saying {
-    match what {
+fn said(webhook: &Webhook, what: Result<What, String>) -> Vec<Saying> {
+    let one = match what {
         Ok(What::Pushes(_) | What::Request(_)) if !webhook.enabled => {
             Saying::Clear(Decision::Disabled, "ignored: the webhook is off".into())
         }
-        Ok(What::Pushes(pushes)) => Saying::Pushes(Box::new(webhook), pushes),
+        Ok(What::Pushes(pushes)) => {
+            let each = |push| Saying::Push(Box::new(webhook.clone()), Box::new(push));
+            return pushes.into_iter().map(each).collect();
+        }
         Ok(What::Request(request)) => Saying::Request(request),
         Ok(What::Ping) => Saying::Clear(
             Decision::Ping,
@@ -177,7 +204,8 @@ fn said(webhook: Webhook, what: Result<What, String>) -> Saying {
         ),
         Ok(What::Other(event)) => Saying::Clear(Decision::OtherEvent, format!("ignored: `{event}` does not deploy; pushes do")),
         Err(why) => Saying::Clear(Decision::Unreadable, format!("not understood: {why}")),
-    }
+    };
+    vec![one]
 }
 
 fn unproven(forge: Forge, proof: Proof) -> String {
@@ -190,9 +218,12 @@ fn unproven(forge: Forge, proof: Proof) -> String {
     format!("refused: {what}")
 }
 
-/// Decides and keeps, in one step with the deployment that follows from it.
-pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str, saying: Saying) -> Result<Delivery> {
+/// Decides and keeps, in one step with the deployment that follows from it, with what polling then has seen, and with the end of the
+/// waiting of those that `waited`.
+pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str, saying: Saying, waited: &[Delivery]) -> Result<Delivery> {
     loop {
+        // A turn before this one may have queued what was not saved.
+        delivery.deployment = None;
         let app = ground.store.apps.get(delivery.app.as_str())?;
         let mut batch = Batch::new();
         let verdict = match earlier(ground, &delivery)? {
@@ -239,6 +270,8 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
             delivery.why = format!("{} as #{}", delivery.why, to.deployments);
             batch = batch.save(to);
         }
+        batch = held::end_of_waiting(ground, waited, delivery.decision, batch)?;
+        batch = note_seen(ground, &delivery, batch)?;
         match ground.store.commit(batch.insert(delivery.clone())).await {
             // Somebody else changed the app, or the same delivery came twice at once.
             Err(Error::Stale { .. } | Error::Taken { .. }) => continue,
@@ -259,10 +292,28 @@ fn words_by(by: &str, push: Option<&Push>) -> String {
 
 /// The delivery that holds the same id of the forge.
 fn earlier(ground: &Ground, delivery: &Delivery) -> Result<Option<Stored<Delivery>>> {
-    match &delivery.forge_id {
-        Some(id) if delivery.holds_id => ground.store.deliveries.claimed(&format!("{}/{id}", delivery.app)),
+    match delivery.forge_claim() {
+        Some(claim) if delivery.holds_id => ground.store.deliveries.claimed(&claim),
         _ => Ok(None),
     }
+}
+
+/// So that polling does not find again what came by itself. Before its first look there is nothing to add to, and another look at an
+/// old push says nothing of where the branch is now.
+fn note_seen(ground: &Ground, delivery: &Delivery, batch: Batch) -> Result<Batch> {
+    let pushed = delivery.push.as_ref().filter(|_| delivery.replay_of.is_none());
+    let Some((Some(reference), Some(after))) = pushed.map(|push| (&push.reference, &push.after)) else {
+        return Ok(batch);
+    };
+    let Some(mut webhook) = ground.store.webhooks.find(delivery.app.as_str())? else {
+        return Ok(batch);
+    };
+    let full = reference.full();
+    if webhook.poll_seconds.is_none() || !webhook.has_looked() || webhook.seen.get(&full) == Some(after) {
+        return Ok(batch);
+    }
+    webhook.seen.insert(full, after.clone());
+    Ok(batch.save(webhook))
 }
 
 async fn tell(ground: &Ground, app: &App, delivery: &Delivery) -> Result<()> {
@@ -282,21 +333,6 @@ async fn tell(ground: &Ground, app: &App, delivery: &Delivery) -> Result<()> {
         ground.wake_deploy();
     }
     ground.wakes.previews.wake();
-    // So that polling does not find again what came by itself.
-    if let Some(push) = &delivery.push
-        && let (Some(reference), Some(after)) = (&push.reference, &push.after)
-    {
-        let remember = |webhook: &mut Webhook| {
-            if webhook.poll_seconds.is_some() {
-                webhook.seen.insert(reference.full(), after.clone());
-            }
-            Ok(())
-        };
-        match ground.store.webhooks.update(app.id.as_str(), remember).await {
-            Err(Error::NotFound { .. }) => {}
-            other => drop(other?),
-        }
-    }
     Ok(())
 }
 
@@ -316,11 +352,10 @@ async fn prune(ground: &Ground, delivery: &Delivery) -> Result<()> {
     }
 }
 
-/// Of several pushes the first that deploys, else what is said of the last.
 async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying, by: &str) -> Result<Verdict> {
-    let (webhook, pushes) = match saying {
+    let (webhook, push) = match saying {
         Saying::Clear(decision, why) => return Ok(Verdict::new(*decision, why)),
-        Saying::Pushes(webhook, pushes) => (webhook, pushes),
+        Saying::Push(webhook, push) => (webhook, push),
         Saying::Request(request) => {
             let by = match &request.author {
                 Some(who) => format!("{who} ({by})"),
@@ -333,39 +368,45 @@ async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying, by: &str) -> R
             });
         }
     };
-    let mut last = Verdict::new(Decision::OtherEvent, "ignored: nothing was pushed");
-    for push in pushes {
-        last = judge_one(ground, app, webhook, push.clone()).await?;
-        if last.decision == Decision::BranchFilter
-            && let Some(passed) = pass_on(ground, app, webhook, push.clone()).await?
-        {
-            last = passed;
-        }
-        if last.deploy.is_some() {
-            break;
-        }
+    let mut verdict = judge_one(ground, app, webhook, (**push).clone()).await?;
+    if verdict.decision == Decision::BranchFilter
+        && let Some(passed) = pass_on(ground, app, webhook, (**push).clone()).await?
+    {
+        verdict = passed;
     }
-    let other = match &last.to {
+    if verdict.deploy.is_none() {
+        return Ok(verdict);
+    }
+    let other = match &verdict.to {
         Some(other) => Some(ground.store.apps.get(other.as_str())?.value),
         None => None,
     };
-    if let (Some(_), Some(lock)) = (&last.deploy, other.as_ref().unwrap_or(app).locked(ground.world.now())) {
+    let target = other.as_ref().unwrap_or(app);
+    let now = ground.world.now();
+    let instead = |decision, why: String, push| Verdict {
+        push,
+        ..Verdict::new(decision, why)
+    };
+    if let Some(lock) = target.locked(now) {
         let why = format!("ignored: {}; replay it when they are unlocked", lock.words());
-        last = Verdict {
-            push: last.push,
-            ..Verdict::new(Decision::Locked, why)
-        };
+        return Ok(instead(Decision::Locked, why, verdict.push));
     }
-    if last.deploy.is_some()
-        && let Some(frozen) = freezes::frozen(&ground.store, &app.organization, &app.environment, ground.world.now())?
-    {
+    if let Some(frozen) = freezes::frozen(&ground.store, &target.organization, &target.environment, now)? {
         let why = format!("held: {}; deployed when that ends", frozen.words());
-        last = Verdict {
-            push: last.push,
-            ..Verdict::new(Decision::Held, why)
-        };
+        return Ok(instead(Decision::Held, why, verdict.push));
     }
-    Ok(last)
+    Ok(verdict)
+}
+
+/// Which app a push to the webhook of `app` is for.
+pub(crate) fn target(ground: &Ground, app: &App, webhook: &Webhook, push: &Push) -> Result<App> {
+    if let Source::Git(git) = &app.source
+        && refused_by_name(git, webhook, push)?.is_some_and(|verdict| verdict.decision == Decision::BranchFilter)
+        && let Some(other) = follower(ground, app, webhook, push)?
+    {
+        return Ok(other);
+    }
+    Ok(app.clone())
 }
 
 /// The app in another environment that a webhook passes a push on to: the one that follows its branch.
@@ -585,6 +626,7 @@ pub(crate) fn polled(ground: &Ground, webhook: &Webhook, push: Push) -> Delivery
         at: ground.world.now(),
         forge: Forge::Poll,
         forge_id: None,
+        part: 0,
         holds_id: false,
         event: "poll".into(),
         push: Some(push),

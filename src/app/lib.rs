@@ -43,6 +43,7 @@ mod forges;
 mod freezes;
 mod ground;
 mod health;
+mod held;
 mod housekeeping;
 mod idempotency;
 mod identity_providers;
@@ -72,6 +73,8 @@ mod password_resets;
 mod poller;
 mod previews;
 mod projects;
+#[cfg(test)]
+mod push_tests;
 mod quotas;
 mod reconcile;
 mod refusals;

@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::Instant;
 use types::{App, AppId, Error, Forge, GitSource, Push, Reference, Result, Source, Time, Webhook, report};
 
 /// A repository that does not answer must not keep the others waiting.
@@ -74,15 +75,8 @@ impl jobs::Job for Poller {
                 continue;
             }
             done.asked.push(app.name.to_string());
-            let asking = tokio::time::timeout(ASKING, poll(&self.ground, &app, git, &webhook));
-            let asked = asking
-                .await
-                .unwrap_or_else(|_| Err(Error::unavailable("the repository did not answer in time")));
-            let problem = match asked {
-                Ok(pushes) => {
-                    done.pushes += pushes;
-                    None
-                }
+            let problem = match poll(&self.ground, &app, git, &webhook, &mut done.pushes).await {
+                Ok(()) => None,
                 Err(error) => Some(self.ground.redactor.redact(&report(&error)).into_owned()),
             };
             if let Some(why) = &problem {
@@ -101,16 +95,18 @@ impl jobs::Job for Poller {
     }
 }
 
-/// Asks once; answers how many branches and tags have moved. The first time it only looks.
-async fn poll(ground: &Arc<Ground>, app: &App, git: &GitSource, webhook: &Webhook) -> Result<usize> {
-    let tips = source::tips(&git.url, &git_login(ground, git).await?, git.host_key.as_deref()).await?;
-    let now: BTreeMap<String, String> = tips.iter().map(|tip| (tip.reference.clone(), tip.commit.clone())).collect();
+/// Asks once and takes in what has moved, counted in `pushes`. The first time it only looks. A branch or tag is seen with the decision on
+/// it, not before: what breaks off is found again at the next turn.
+async fn poll(ground: &Arc<Ground>, app: &App, git: &GitSource, webhook: &Webhook, pushes: &mut usize) -> Result<()> {
+    let until = Instant::now() + ASKING;
+    let asking = async { source::tips(&git.url, &git_login(ground, git).await?, git.host_key.as_deref()).await };
+    let tips = in_time(until, asking).await?;
     let default = tips
         .iter()
         .find(|tip| tip.default)
         .and_then(|tip| tip.reference.strip_prefix("refs/heads/"));
     let mut moved = Vec::new();
-    if !webhook.seen.is_empty() {
+    if webhook.has_looked() {
         for tip in tips.iter().filter(|tip| webhook.seen.get(&tip.reference) != Some(&tip.commit)) {
             // Of the others nobody wants to hear.
             let push = named(tip, default);
@@ -119,21 +115,49 @@ async fn poll(ground: &Arc<Ground>, app: &App, git: &GitSource, webhook: &Webhoo
             }
         }
     }
-    let remember = |webhook: &mut Webhook| {
-        webhook.seen.clone_from(&now);
+    let look = |webhook: &mut Webhook| {
+        webhook.seen = seen(&webhook.seen, &tips, &moved);
+        webhook.looked = true;
         Ok(())
     };
-    ground.store.webhooks.update(app.id.as_str(), remember).await?;
-    for tip in &moved {
-        let push = describe(ground, git, webhook, tip, default).await?;
-        let by = push.by.clone().unwrap_or_default();
-        let push = Push { by: None, ..push };
-        let delivery = polled(ground, webhook, push.clone());
-        let by = format!("{by} ({})", Forge::Poll.name());
-        let saying = Saying::Pushes(Box::new(webhook.clone()), vec![push]);
-        keep(ground, delivery, by.trim_start(), saying).await?;
+    ground.store.webhooks.update(app.id.as_str(), look).await?;
+    let mut failed = None;
+    for tip in moved {
+        match take_in(ground, git, webhook, tip, default, until).await {
+            Ok(()) => *pushes += 1,
+            // The others do not wait for it.
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
     }
-    Ok(moved.len())
+    failed.map_or(Ok(()), Err)
+}
+
+async fn in_time<T>(until: Instant, asking: impl Future<Output = Result<T>>) -> Result<T> {
+    let asked = tokio::time::timeout_at(until, asking).await;
+    asked.unwrap_or_else(|_| Err(Error::unavailable("the repository did not answer in time")))
+}
+
+/// What is there now; of what has `moved`, where it was `before`.
+fn seen(before: &BTreeMap<String, String>, tips: &[Tip], moved: &[&Tip]) -> BTreeMap<String, String> {
+    let mut seen: BTreeMap<String, String> = tips.iter().map(|tip| (tip.reference.clone(), tip.commit.clone())).collect();
+    for tip in moved {
+        match before.get(&tip.reference) {
+            Some(commit) => seen.insert(tip.reference.clone(), commit.clone()),
+            None => seen.remove(&tip.reference),
+        };
+    }
+    seen
+}
+
+/// Gives a branch or tag that has moved to the inbox.
+async fn take_in(ground: &Arc<Ground>, git: &GitSource, webhook: &Webhook, tip: &Tip, default: Option<&str>, until: Instant) -> Result<()> {
+    let push = in_time(until, describe(ground, git, webhook, tip, default)).await?;
+    let by = push.by.clone().unwrap_or_default();
+    let push = Push { by: None, ..push };
+    let delivery = polled(ground, webhook, push.clone());
+    let by = format!("{by} ({})", Forge::Poll.name());
+    let saying = Saying::Push(Box::new(webhook.clone()), Box::new(push));
+    keep(ground, delivery, by.trim_start(), saying, &[]).await.map(drop)
 }
 
 /// What a forge would have told of the push.

@@ -2,13 +2,12 @@
 
 use crate::{
     cron::{last_before, next_after},
-    freezes,
     ground::Ground,
-    inbox,
+    held,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
-use types::{Actor, App, Decision, DesiredState, Error, Fact, Hours, Result, Time, report};
+use types::{Actor, App, DesiredState, Error, Fact, Hours, Result, Time, report};
 
 /// See the module.
 pub struct Timetable {
@@ -101,30 +100,6 @@ impl Timetable {
         ground.wake_reconcile();
         Ok(())
     }
-
-    /// Of each app the newest push that waits is decided on anew; the older ones are in it.
-    async fn release(&self, app: &App) -> Result<usize> {
-        let ground = &self.ground;
-        let all = ground.store.deliveries.prefix(&format!("{}/", app.id))?;
-        let held: Vec<_> = all.into_iter().filter(|one| one.decision == Decision::Held).collect();
-        let Some(newest) = held.last().map(|one| one.value.clone()) else {
-            return Ok(0);
-        };
-        if freezes::frozen(&ground.store, &app.organization, &app.environment, ground.world.now())?.is_some() {
-            return Ok(0);
-        }
-        let number = held.len();
-        for mut one in held {
-            one.decision = Decision::Released;
-            one.why = match one.id == newest.id {
-                true => format!("{}; taken up when that ended", one.why),
-                false => format!("{}; a newer one was taken up when that ended", one.why),
-            };
-            ground.store.deliveries.save(one).await?;
-        }
-        inbox::again(ground, newest, None, "the end of a freeze").await?;
-        Ok(number)
-    }
 }
 
 #[async_trait]
@@ -140,7 +115,7 @@ impl jobs::Job for Timetable {
             {
                 report_.problems.push(format!("{}: {}", app.name, report(&error)));
             }
-            match self.release(&app).await {
+            match held::release(&self.ground, &app).await {
                 Ok(released) => report_.released += released,
                 Err(error) => report_.problems.push(format!("{}: {}", app.name, report(&error))),
             }

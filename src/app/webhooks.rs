@@ -123,6 +123,7 @@ impl Webhooks {
             if before.poll_seconds.is_none() {
                 // The first look is where it begins.
                 stored.seen.clear();
+                stored.looked = false;
             }
             stored.poll_error = None;
             changed.push("polling");
@@ -257,6 +258,7 @@ impl Webhooks {
             rules: PushRules::default(),
             poll_seconds: None,
             seen: BTreeMap::new(),
+            looked: false,
             poll_error: None,
             passes_to: Vec::new(),
             registered: None,

@@ -1,5 +1,5 @@
 //! How webhooks and what came to them are kept. A webhook is found by the key in its address; a forge's id of a delivery
-//! belongs to one record of an app.
+//! belongs to one record of an app, or to one for each push in it.
 
 use crate::{Audited, Record};
 use types::{Delivery, Kind, Webhook};
@@ -10,7 +10,7 @@ impl Record for Webhook {
     const VERSION: u8 = 1;
     const AUDIT: Audited = Audited {
         hidden: &["key"],
-        quiet: &["seen", "poll_error"],
+        quiet: &["seen", "looked", "poll_error"],
         ..Audited::ALWAYS
     };
     first_version!();
@@ -35,8 +35,7 @@ impl Record for Delivery {
         self.id.to_string()
     }
     fn claims(&self) -> Vec<String> {
-        let held = self.forge_id.as_ref().filter(|_| self.holds_id);
-        let held = held.map(|id| format!("{}/{id}", self.app));
+        let held = self.forge_claim().filter(|_| self.holds_id);
         [Some(self.id.to_string()), held].into_iter().flatten().collect()
     }
 }

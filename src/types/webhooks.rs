@@ -21,6 +21,9 @@ pub struct Webhook {
     pub poll_seconds: Option<u32>,
     /// Branches and tags (`refs/…`) and the commits that were seen there last.
     pub seen: BTreeMap<String, String>,
+    /// Polling has looked once, maybe at an empty repository: what is not in `seen` is new.
+    #[serde(default)]
+    pub looked: bool,
     /// Why the repository could not be asked the last time.
     pub poll_error: Option<String>,
     /// Apps in other environments of its project that are from the same repository: pushes to their branches deploy them.
@@ -30,6 +33,13 @@ pub struct Webhook {
     #[serde(default)]
     pub registered: Option<RegisteredHook>,
     pub created_at: Time,
+}
+
+impl Webhook {
+    /// Whether polling knows what was there before. Older records do not say that it has looked, only what it saw.
+    pub fn has_looked(&self) -> bool {
+        self.looked || !self.seen.is_empty()
+    }
 }
 
 /// Which pushes deploy. Patterns have `*` (within a part), `**` (any parts), `?`, `[a-z]` and `{a,b}`; `!` in front takes
@@ -44,7 +54,7 @@ pub struct PushRules {
     pub paths: Vec<String>,
 }
 
-/// Something that came to a webhook.
+/// Something that came to a webhook. Of several pushes in one delivery each has its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     pub id: DeliveryId,
@@ -54,6 +64,9 @@ pub struct Delivery {
     pub forge: Forge,
     /// What the forge calls this delivery.
     pub forge_id: Option<String>,
+    /// Which of the pushes in the forge's delivery it is, from 0.
+    #[serde(default)]
+    pub part: u32,
     /// It is the one that stands for `forge_id`: another with the same is a repetition.
     pub holds_id: bool,
     /// The forge's word for what happened, such as `push` or `Tag Push Hook`.
@@ -70,6 +83,17 @@ pub struct Delivery {
     pub deployment: Option<DeploymentId>,
     /// Somebody asked for it to be looked at again.
     pub replay_of: Option<DeliveryId>,
+}
+
+impl Delivery {
+    /// What stands for it as the forge calls it: only one holds it.
+    pub fn forge_claim(&self) -> Option<String> {
+        let (app, id) = (&self.app, self.forge_id.as_ref()?);
+        Some(match self.part {
+            0 => format!("{app}/{id}"),
+            part => format!("{app}/{id}/{part}"),
+        })
+    }
 }
 
 /// Who sends.

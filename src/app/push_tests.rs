@@ -1,0 +1,282 @@
+//! Pushes that polling finds and that a freeze holds, with repositories made by `git`.
+
+use crate::{
+    Apps, NewApp, NewSource, Poller, Timetable, WebhookChange, Webhooks,
+    inbox::{self, Saying},
+    poller::PollReport,
+    testing::Bench,
+    tests::wish,
+};
+use jobs::Job;
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+use types::{App, Decision, Delivery, Freeze, FreezeWhen, Push, Reference, Webhook};
+
+/// A folder with a bare repository and a tree that is pushed from.
+struct Repository(tempfile::TempDir);
+
+impl Repository {
+    /// Empty.
+    fn new() -> Repository {
+        let made = Repository(tempfile::tempdir().expect("a folder"));
+        made.git(".", &["init", "-q", "--bare", "-b", "main", "app.git"]);
+        made.git(".", &["init", "-q", "-b", "main", "tree"]);
+        made.git("tree", &["remote", "add", "origin", "../app.git"]);
+        made
+    }
+    fn git(&self, folder: &str, words: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(self.0.path().join(folder))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.test"])
+            .args(words)
+            .output()
+            .expect("git is installed");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git {words:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+    /// A commit with a new file, on a branch that is made if there is none; answers the commit.
+    fn push(&self, branch: &str, file: &str) -> String {
+        self.git("tree", &["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
+        fs::write(self.0.path().join("tree").join(file), file).expect("written");
+        self.git("tree", &["add", "-A"]);
+        self.git("tree", &["commit", "-q", "-m", file]);
+        self.git("tree", &["push", "-q", "origin", "HEAD"]);
+        self.git("tree", &["rev-parse", "HEAD"])
+    }
+    /// Where the list of a commit's files is.
+    fn files_of(&self, commit: &str) -> PathBuf {
+        let id = self.git("app.git", &["rev-parse", &format!("{commit}^{{tree}}")]);
+        let (folder, name) = id.split_at(2);
+        self.0.path().join("app.git/objects").join(folder).join(name)
+    }
+}
+
+async fn app_of(bench: &Bench, repository: &Repository) -> App {
+    let url = repository.0.path().join("app.git").display().to_string();
+    let new = NewApp {
+        source: NewSource::Git {
+            url: Some(url.parse().expect("a path")),
+            forge: None,
+            branch: Some("main".parse().expect("a branch")),
+            folder: ".".parse().expect("a path"),
+            dockerfile: "Dockerfile".parse().expect("a path"),
+            target: None,
+            submodules: false,
+            build: None,
+            compose: None,
+            user: None,
+            password: None,
+            deploy_key: false,
+        },
+        deploy: false,
+        ..wish("blog")
+    };
+    let made = Apps::new(bench.ground.clone()).create(&bench.owner, new).await;
+    made.expect("made").app
+}
+
+async fn hook(bench: &Bench, branches: &[&str], poll_seconds: Option<u32>) {
+    let change = WebhookChange {
+        branches: Some(branches.iter().map(|&name| name.to_owned()).collect()),
+        poll_seconds: Some(poll_seconds),
+        ..WebhookChange::default()
+    };
+    let webhooks = Webhooks::new(bench.ground.clone());
+    webhooks.update(&bench.owner, "blog", change).await.expect("set");
+}
+
+async fn look(bench: &Bench) -> PollReport {
+    Poller::new(bench.ground.clone()).run().await.expect("runs")
+}
+
+async fn change(bench: &Bench, app: &App, change: impl Fn(&mut Webhook)) {
+    let change = |webhook: &mut Webhook| {
+        change(webhook);
+        Ok(())
+    };
+    bench.ground.store.webhooks.update(app.id.as_str(), change).await.expect("saved");
+}
+
+fn inbox_of(bench: &Bench, app: &App) -> Vec<Delivery> {
+    let all = bench.ground.store.deliveries.prefix(&format!("{}/", app.id)).expect("read");
+    all.into_iter().map(|one| one.value).collect()
+}
+
+/// What was decided on the commit.
+fn decided(bench: &Bench, app: &App, commit: &str) -> Vec<Decision> {
+    let its = |one: &Delivery| one.push.as_ref().is_some_and(|push| push.after.as_deref() == Some(commit));
+    let all = inbox_of(bench, app).into_iter();
+    all.filter(its).map(|one| one.decision).collect()
+}
+
+/// What a forge would tell of it.
+async fn tell(bench: &Bench, app: &App, branch: &str, commit: &str) -> Delivery {
+    let webhook = bench.ground.store.webhooks.get(app.id.as_str()).expect("is there").value;
+    let push = Push {
+        reference: Some(Reference::Branch(branch.to_owned())),
+        default_branch: Some("main".into()),
+        before: None,
+        after: Some(commit.to_owned()),
+        deleted: false,
+        message: String::new(),
+        by: None,
+        files: None,
+    };
+    let delivery = inbox::polled(&bench.ground, &webhook, push.clone());
+    let saying = Saying::Push(Box::new(webhook), Box::new(push));
+    let kept = inbox::keep(&bench.ground, delivery, "ada", saying, &[]).await;
+    kept.expect("kept")
+}
+
+/// It was marked as seen before anybody had looked at it, and so were all that came after it.
+#[tokio::test]
+async fn a_push_that_cannot_be_looked_at_is_found_again() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    repository.push("main", "a");
+    let before = repository.push("early", "b");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &["*"], Some(15)).await;
+    assert_eq!(look(&bench).await.pushes, 0);
+    let main = repository.push("main", "c");
+    let early = repository.push("early", "d");
+    let path = repository.files_of(&early);
+    let bytes = fs::read(&path).expect("an object of its own");
+    fs::remove_file(&path).expect("removed");
+    for _ in 0..2 {
+        let turn = look(&bench).await;
+        assert_eq!(turn.problems.len(), 1, "{turn:?}");
+        assert_eq!(decided(&bench, &app, &main), [Decision::Deployed]);
+        let known = bench.ground.store.webhooks.get(app.id.as_str()).expect("is there");
+        assert_eq!(known.seen.get("refs/heads/early"), Some(&before));
+        assert_eq!(known.seen.get("refs/heads/main"), Some(&main));
+        assert!(known.poll_error.is_some());
+    }
+    fs::write(&path, bytes).expect("written");
+    let turn = look(&bench).await;
+    assert_eq!((turn.pushes, turn.problems.len()), (1, 0), "{turn:?}");
+    assert_eq!(decided(&bench, &app, &early), [Decision::Deployed]);
+    assert_eq!(look(&bench).await.pushes, 0);
+    assert_eq!(inbox_of(&bench, &app).len(), 2);
+}
+
+#[tokio::test]
+async fn the_first_push_into_an_empty_repository_is_found() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &[], Some(15)).await;
+    for _ in 0..2 {
+        let turn = look(&bench).await;
+        assert_eq!((turn.asked.len(), turn.pushes, turn.problems.len()), (1, 0, 0), "{turn:?}");
+    }
+    let first = repository.push("main", "a");
+    assert_eq!(look(&bench).await.pushes, 1);
+    assert_eq!(decided(&bench, &app, &first), [Decision::Deployed]);
+    // Asked anew, it begins anew.
+    hook(&bench, &[], None).await;
+    hook(&bench, &[], Some(15)).await;
+    repository.push("main", "b");
+    assert_eq!(look(&bench).await.pushes, 0);
+    // Older records do not say that somebody has looked.
+    change(&bench, &app, |webhook| webhook.looked = false).await;
+    repository.push("main", "c");
+    assert_eq!(look(&bench).await.pushes, 1);
+}
+
+#[tokio::test]
+async fn what_a_forge_tells_before_the_first_look_is_not_that_look() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    repository.push("early", "a");
+    let main = repository.push("main", "b");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &["*"], Some(15)).await;
+    tell(&bench, &app, "main", &main).await;
+    assert_eq!(look(&bench).await.pushes, 0);
+    // After it, polling does not find again what came by itself.
+    let main = repository.push("main", "c");
+    tell(&bench, &app, "main", &main).await;
+    assert_eq!(look(&bench).await.pushes, 0);
+    assert_eq!(inbox_of(&bench, &app).len(), 2);
+}
+
+/// It set back what polling had seen, so that the newest push was deployed over it.
+#[tokio::test]
+async fn another_look_at_an_old_push_stays_what_is_deployed() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    repository.push("main", "a");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &[], Some(15)).await;
+    look(&bench).await;
+    let old = repository.push("main", "b");
+    assert_eq!(look(&bench).await.pushes, 1);
+    repository.push("main", "c");
+    assert_eq!(look(&bench).await.pushes, 1);
+    let delivery = inbox_of(&bench, &app).remove(0);
+    let again = inbox::again(&bench.ground, delivery, None, "ada", &[]).await.expect("kept");
+    assert_eq!(again.decision, Decision::Deployed);
+    assert_eq!(decided(&bench, &app, &old).len(), 2);
+    assert_eq!(look(&bench).await.pushes, 0);
+}
+
+async fn frozen(bench: &Bench) -> Freeze {
+    let now = bench.ground.world.now();
+    let freeze = Freeze {
+        id: bench.ground.world.id(),
+        organization: bench.owner.organization.clone(),
+        environment: None,
+        name: "weekend".into(),
+        when: FreezeWhen::Once {
+            from: now,
+            until: now.plus(Duration::from_secs(3600)),
+        },
+        created_at: now,
+        created_by: "ada".into(),
+    };
+    bench.ground.store.freezes.insert(freeze).await.expect("saved").value
+}
+
+/// It was marked as taken up before it was decided on.
+#[tokio::test]
+async fn what_a_freeze_has_held_waits_until_it_is_decided_on() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    let commit = repository.push("main", "a");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &[], None).await;
+    let mut timetable = Timetable::new(bench.ground.clone());
+    let freeze = frozen(&bench).await;
+    assert_eq!(tell(&bench, &app, "main", &commit).await.decision, Decision::Held);
+    assert_eq!(timetable.run().await.expect("runs").released, 0);
+    bench.ground.store.freezes.remove(freeze.id.as_str()).await.expect("removed");
+    change(&bench, &app, |webhook| webhook.rules.branches = vec!["!".into()]).await;
+    let turn = timetable.run().await.expect("runs");
+    assert_eq!((turn.released, turn.problems.len()), (0, 1), "{turn:?}");
+    assert_eq!(decided(&bench, &app, &commit), [Decision::Held]);
+    change(&bench, &app, |webhook| webhook.rules.branches.clear()).await;
+    let turn = timetable.run().await.expect("runs");
+    assert_eq!((turn.released, turn.problems.len()), (1, 0), "{turn:?}");
+    let decisions = decided(&bench, &app, &commit);
+    assert!(decisions.len() == 2 && decisions.contains(&Decision::Released) && decisions.contains(&Decision::Deployed));
+    assert_eq!(timetable.run().await.expect("runs").released, 0);
+}
+
+#[tokio::test]
+async fn without_a_webhook_nothing_is_taken_up() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    let commit = repository.push("main", "a");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &[], None).await;
+    frozen(&bench).await;
+    tell(&bench, &app, "main", &commit).await;
+    let webhooks = Webhooks::new(bench.ground.clone());
+    webhooks.remove(&bench.owner, "blog").await.expect("removed");
+    let turn = Timetable::new(bench.ground.clone()).run().await.expect("runs");
+    assert_eq!((turn.released, turn.problems.len()), (0, 0), "{turn:?}");
+    let all = inbox_of(&bench, &app);
+    assert_eq!((all.len(), all[0].decision), (1, Decision::Disabled));
+    assert!(
+        all[0].why.ends_with("not taken up, since the webhook was taken away"),
+        "{}",
+        all[0].why
+    );
+}
