@@ -427,6 +427,8 @@ fn nothing_is_left_out_in_silence() {
         "ports: ['[::1]:8080:80']",
         "ports: [{target: 80, published: 8080, host_ip: 127.0.0.1}]",
         "ports: [{target: 80, app_protocol: h2c}]",
+        "ports: ['8080:80']",
+        "ports: [{target: 80, mode: host}]",
         "volumes: ['d:/d:nocopy']",
         "volumes: ['/srv:/d:z']",
         "volumes: [{type: volume, source: d, target: /d, volume: {nocopy: true}}]",

@@ -252,7 +252,11 @@ fn left_out(context: &Context<'_>, key: &Key, node: &Node) -> bool {
     let name = key.text.as_str();
     match name {
         "logging" => context.hint(key.at, "`logging` is left out: the panel keeps and rotates the logs"),
-        "attach" | "annotations" | "develop" => {
+        "annotations" => context.hint(
+            key.at,
+            "`annotations` is left out: containers get none; what is to be read by others goes into `labels`",
+        ),
+        "attach" | "develop" => {
             context.hint(
                 key.at,
                 format!("`{name}` is left out: it is for working on a service, not for running it"),

@@ -439,6 +439,33 @@ fn what_is_taken_differently_is_hinted_at() {
     let of = |keys: &str| hints(&one(keys)).into_iter().map(|hint| (hint.line, hint.what)).collect::<Vec<_>>();
     assert_eq!(of("logging: {driver: json-file}")[0].0, 5);
     assert!(of("volumes: [/data]")[0].1.contains("web-data"));
+    assert!(of("annotations: {a: b}")[0].1.contains("goes into `labels`"));
+    let of_ports = |ports: &str| of(&format!("ports: {ports}"));
+    for (ports, published) in [
+        ("[\"8080:80\"]", "8080"),
+        ("[\"53:53/udp\"]", "53"),
+        ("[\"127.0.0.1:8001:80\"]", "8001"),
+        ("[\"9000-9002:80-82\"]", "9000"),
+        ("[{target: 80, published: 8443}]", "8443"),
+    ] {
+        let told = of_ports(ports);
+        let words = format!("port {published} of the server is not opened");
+        let is_it = |(line, what): &&(u32, String)| *line == 5 && what.contains(&words) && what.contains("`serverkit port open`");
+        assert_eq!(told.iter().filter(is_it).count(), 1, "{ports}: {told:?}");
+    }
+    assert_eq!(of_ports("[80, {target: 81}, {target: 82, mode: ingress}]"), []);
+    let host = of_ports("[{target: 80, mode: host}]");
+    assert!(host.len() == 1 && host[0].1.contains("`mode: host` is left out"), "{host:?}");
+    // What a template publishes is opened when it is installed.
+    let text = one("ports: [\"{{ port }}:80\"]");
+    let installed = read(&Ask {
+        text: &text,
+        files: &NoFiles,
+        variable: &|_| None,
+        template: Some(&|_| Ok("2222".into())),
+        profiles: &[],
+    });
+    assert_eq!(installed.expect("read").hints, []);
     assert!(of("environment: {A: $GONE}")[0].1.contains("GONE is not set"));
     assert!(
         hints("version: '3'\nservices: {a: {image: x:1, restart: always}}")[0]
