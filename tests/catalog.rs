@@ -324,6 +324,89 @@ async fn a_plan_says_that_a_domain_is_taken() {
 }
 
 #[tokio::test]
+async fn a_plan_fails_as_installing_would() {
+    let panel = TestPanel::start().await;
+    let port = free_port();
+    let body = |name: &str, port: u16| json!({"name": name, "values": {"domain": format!("{name}.test"), "sync_port": port.to_string()}});
+    let plan = "/api/v1/catalog/syncthing/plan";
+    // Opening ports is not for everybody who may install.
+    let developer = panel.member("developer", "admin").await;
+    developer.post(plan, body("one", port)).await.expect(403);
+    let planned = panel.post(plan, body("one", port)).await.expect(200).json();
+    assert!(planned["warnings"].is_array(), "{planned}");
+    panel.post("/api/v1/catalog/syncthing/install", body("one", port)).await.expect(201);
+    for (mut wish, words) in [
+        (body("two", port), format!("`tcp/{port}` is taken")),
+        (body("one", free_port()), "`one` is taken".to_owned()),
+    ] {
+        // The domain of the first is taken as well, and not what is asked about.
+        wish["values"]["domain"] = json!("three.test");
+        let planned = panel.post(plan, wish.clone()).await.expect(409).json();
+        let refused = panel.post("/api/v1/catalog/syncthing/install", wish).await.expect(409).json();
+        assert_eq!(
+            (&planned["code"], &planned["detail"]),
+            (&refused["code"], &refused["detail"]),
+            "{planned}"
+        );
+        assert!(text(&planned, "detail").contains(&words), "{words}: {planned}");
+    }
+    assert_eq!(panel.list("/api/v1/apps").await.len(), 1, "nothing was made");
+}
+
+#[tokio::test]
+async fn a_licence_is_accepted_by_a_person() {
+    let panel = TestPanel::start().await;
+    let detail = panel.get("/api/v1/catalog/minecraft").await.expect(200).json();
+    let asked = detail["variables"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["name"] == "accept_eula");
+    let asked = asked.expect("it asks");
+    assert_eq!(
+        (&asked["must_accept"], &asked["required"], &asked["default"]),
+        (&json!(true), &json!(true), &Value::Null)
+    );
+    for values in [json!({}), json!({"accept_eula": "false"})] {
+        let refused = panel
+            .post("/api/v1/catalog/minecraft/plan", json!({"values": values}))
+            .await
+            .expect(422)
+            .json();
+        assert!(text(&refused, "detail").contains("accept_eula: must be accepted"), "{refused}");
+    }
+    let shown = panel.cli(&["catalog", "show", "minecraft"]).await;
+    assert!(shown.stdout.contains("(must be true)"), "{shown:?}");
+    let refused = panel.cli(&["catalog", "install", "minecraft"]).await;
+    assert!(refused.code != 0 && refused.stderr.contains("must be accepted"), "{refused:?}");
+    let plan = ["catalog", "install", "minecraft", "--set", "accept_eula=true", "--plan"];
+    assert_eq!(panel.cli(&plan).await.code, 0);
+}
+
+#[tokio::test]
+async fn what_an_app_is_told_of_its_memory_follows_its_size() {
+    let panel = TestPanel::start().await;
+    let install = ["catalog", "install", "redis", "--memory", "256m"];
+    let made = panel.cli(&install).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let file = text(&panel.get("/api/v1/apps/redis/compose").await.expect(200).json(), "compose");
+    assert!(file.contains("{{ memory_mb * 75% }}mb") && file.contains("memory: 256M"), "{file}");
+    // Written down by a person it counts as well; without a limit there is nothing to take a part of.
+    let check = async |file: &str| {
+        let body = json!({"compose": file, "app": "redis"});
+        panel.post("/api/v1/compose/check", body).await.expect(200).json()
+    };
+    let fine = check(&file.replace("memory: 256M", "memory: 1G")).await;
+    assert_eq!((&fine["problems"], &fine["hints"]), (&json!([]), &json!([])), "{fine}");
+    let without = check(&file.replace("memory: 256M", "cpus: '1'")).await;
+    let problem = text(&without["problems"][0], "what");
+    assert!(
+        problem.contains("`memory_mb` is for Compose files in which `redis` has a memory limit"),
+        "{without}"
+    );
+}
+
+#[tokio::test]
 async fn the_size_of_the_main_service_is_a_choice() {
     let panel = TestPanel::start().await;
     let detail = panel.get("/api/v1/catalog/adminer").await.expect(200).json();

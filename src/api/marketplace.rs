@@ -134,6 +134,8 @@ pub struct CatalogVariable {
     pub options: Vec<String>,
     /// A regular expression that the whole value fits.
     pub pattern: Option<String>,
+    /// Of a `boolean`: only `true` will do, as for a licence.
+    pub must_accept: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -195,6 +197,8 @@ pub struct CatalogPlan {
     pub memory_bytes: u64,
     /// What reaches the host: an administrator must install it.
     pub rights: Vec<ComposeRight>,
+    /// Where the server has less free than the template needs, in words, for who may see the server. It can be installed nevertheless.
+    pub warnings: Vec<String>,
 }
 
 /// A port of the server that leads to a service.
@@ -259,6 +263,7 @@ impl From<&Asked> for CatalogVariable {
             default: asked.default_text(),
             options: asked.options.clone(),
             pattern: asked.pattern.clone(),
+            must_accept: asked.must_accept,
         }
     }
 }
@@ -337,6 +342,7 @@ impl From<app::InstallPlan> for CatalogPlan {
             generated: plan.generated,
             memory_bytes: plan.memory_bytes,
             rights: plan.rights.into_iter().map(ComposeRight::from).collect(),
+            warnings: plan.warnings,
         }
     }
 }
@@ -398,7 +404,7 @@ impl MarketplaceApi {
 
     /// Plan an installation
     ///
-    /// Nothing is made. Fails with the value that does not fit.
+    /// Nothing is made. Fails as installing would: with the value that does not fit, with what is taken, or with the right that is missing.
     #[oai(path = "/catalog/:name/plan", method = "post", operation_id = "catalog_plan")]
     async fn catalog_plan(
         &self,

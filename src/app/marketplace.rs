@@ -1,5 +1,7 @@
 //! The marketplace: templates of the catalog, and apps made from them.
 
+mod room;
+
 use crate::{
     apps::{AppView, Apps, NewApp, NewSource, checked_limits, default_host, find_app},
     domains::must_be_free,
@@ -20,8 +22,8 @@ use catalog::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
-    Action, Actor, AppName, Error, HealthCheck, Host, HostPattern, HostRight, Installed, Kind, Limits, Probe, Result, Secret, Slug, Stack,
-    StreamPort, TemplateName, VariableScope,
+    Action, Actor, AppName, EnvironmentId, Error, HealthCheck, Host, HostPattern, HostRight, Installed, Kind, Limits, Probe, Result,
+    Secret, Slug, Stack, StreamPort, TemplateName, VariableScope,
 };
 
 /// A template to choose from.
@@ -101,6 +103,8 @@ pub struct InstallPlan {
     pub memory_bytes: u64,
     /// What reaches the host: an administrator must install it.
     pub rights: Vec<HostRight>,
+    /// Where the server has less free than the template needs, for who may see the server.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -117,6 +121,7 @@ struct Prepared {
     called: TemplateName,
     name: AppName,
     host: Option<Host>,
+    environment: EnvironmentId,
     entry: Arc<Entry>,
     values: BTreeMap<String, String>,
     generated: Vec<String>,
@@ -208,10 +213,12 @@ impl Marketplace {
         })
     }
 
-    /// What installing would do. Fails with the field that does not fit.
+    /// What installing would do. Fails as that would, with what does not fit, is taken or may not be done.
     pub async fn plan(&self, actor: &Actor, wish: InstallWish) -> Result<InstallPlan> {
         actor.may_somewhere(Action::Configure)?;
         let prepared = self.prepare(actor, Action::Configure, wish, true)?;
+        self.must_be_possible(actor, &prepared)?;
+        let warnings = self.warnings(actor, &prepared.entry.template);
         let stack = &prepared.composed.stack;
         let usual = Limits::default();
         let memory = |service: &types::StackService| service.limits.or(&usual).memory_bytes * u64::from(service.replicas);
@@ -225,6 +232,7 @@ impl Marketplace {
             name: prepared.name,
             domain: prepared.host,
             generated: prepared.generated,
+            warnings,
         })
     }
 
@@ -233,20 +241,9 @@ impl Marketplace {
         actor.may_somewhere(Action::Configure)?;
         let (project, environment) = (wish.project.clone(), wish.environment.clone());
         let prepared = self.prepare(actor, Action::Configure, wish, true)?;
+        // Before anything is made.
+        self.must_be_possible(actor, &prepared)?;
         let ports = ports(&prepared.composed.stack);
-        if !ports.is_empty() {
-            // As for every port of the server, and before anything is made.
-            actor.may(Action::Operate)?;
-        }
-        for (listen, ..) in &ports {
-            if self.ground.store.streams.find(&listen.to_string())?.is_some() {
-                return Err(Error::Taken {
-                    kind: Kind::Stream,
-                    name: listen.to_string(),
-                    by: Some("another app".into()),
-                });
-            }
-        }
         let view = self.apps.create(actor, new_app(&prepared, project, environment)?).await?;
         for (listen, service, port) in ports {
             let wish = NewStream {
@@ -378,6 +375,7 @@ impl Marketplace {
             called,
             name,
             host,
+            environment: environment.id,
             entry,
             values,
             generated: made,

@@ -1,9 +1,12 @@
-//! The size of one service, changed in the text of a Compose file: its memory and its cores.
+//! The size of one service in the text of a Compose file, its memory and its cores: changed, and read.
 //!
 //! The text is changed in place, so that comments, order and `{{ … }}` stay, and a later version of a template merges with it as with
 //! anything that people change. What cannot be changed without changing more is left alone: the result is read again and compared.
 
-use crate::yaml::{self, Node};
+use crate::{
+    compose::memory_bytes,
+    yaml::{self, Node},
+};
 use regex::Regex;
 use serde_json::Value;
 
@@ -37,15 +40,24 @@ pub fn resize(text: &str, service: &str, size: Size) -> Option<String> {
     Some(text)
 }
 
+/// MiB that the text lets each container of the service use. `None` when it says nothing, or says it by way of a variable.
+pub fn memory_mb(text: &str, service: &str) -> Option<u64> {
+    let tree = yaml::parse(text, 0).ok()?;
+    let own = tree.get("services")?.get(service)?;
+    let limit = limits_of(own).and_then(|limits| limits.get("memory"));
+    let limit = limit.or_else(|| own.get("mem_limit"))?;
+    Some(memory_bytes(limit.text()?).ok()? >> 20)
+}
+
+fn limits_of(service: &Node) -> Option<&Node> {
+    service.get("deploy")?.get("resources")?.get("limits")
+}
+
 /// `text` in which the limit `key` of the service is `value`, and all else is as it was.
 fn with(text: &str, service: &str, key: &str, value: &str) -> Option<String> {
     let tree = yaml::parse(text, 0).ok()?;
     let own = tree.get("services")?.get(service)?;
-    let limits = own
-        .get("deploy")
-        .and_then(|deploy| deploy.get("resources"))
-        .and_then(|resources| resources.get("limits"));
-    let candidates = match limits {
+    let candidates = match limits_of(own) {
         Some(limits) => in_limits(text, limits, key, value)?,
         None if own.get("deploy").is_none() => vec![above(text, own, key, value)?],
         None => return None,
@@ -157,6 +169,86 @@ mod tests {
         check("services: {a: {image: x:1}}", Some(96), None, None);
         check("services: {b: {image: x:1}}", Some(96), None, None);
         check("services: [", Some(96), None, None);
+    }
+
+    #[test]
+    fn the_size_that_a_file_says() {
+        let file = |limits: &str| format!("services:\n  a:\n    image: x:1\n    {limits}\n  b: {{ image: x:1, mem_limit: 1g }}\n");
+        for (limits, expected) in [
+            ("deploy: { resources: { limits: { memory: 1G } } }", Some(1024)),
+            ("deploy: { resources: { limits: { memory: 1536M } } }", Some(1536)),
+            ("mem_limit: 64m", Some(64)),
+            ("deploy: { resources: { limits: { cpus: '1' } } }", None),
+            ("deploy: { resources: { limits: { memory: $SIZE } } }", None),
+            ("restart: always", None),
+        ] {
+            assert_eq!(memory_mb(&file(limits), "a"), expected, "{limits}");
+        }
+        assert_eq!(memory_mb(&file("restart: always"), "b"), Some(1024));
+        assert_eq!(memory_mb(&file("restart: always"), "c"), None);
+        assert_eq!(memory_mb("services: [", "a"), None);
+    }
+
+    /// Amounts that an app is told, in MiB: of a heap, a cache, all of its memory.
+    fn told_mb(service: &types::StackService) -> Vec<u64> {
+        let mut words: Vec<String> = service.command.clone().unwrap_or_default();
+        words.extend(service.environment.iter().map(|(key, value)| format!("{key}={value}")));
+        // Of a heap's two figures the upper one counts.
+        let figure = r"(?:-Xmx|MaxDirectMemorySize=|heap_max__size=|pagecache_size=|^MEMORY=|^)([0-9]+)(?:m|M|mb)\b";
+        let figure = Regex::new(figure).expect("a literal pattern");
+        let mut all: Vec<u64> = words
+            .iter()
+            .flat_map(|word| figure.captures_iter(word))
+            .map(|found| found[1].parse().expect("digits"))
+            .collect();
+        let gib = words.iter().skip_while(|word| *word != "--wiredTigerCacheSizeGB").nth(1);
+        all.extend(gib.map(|gib| (gib.parse::<f64>().expect("a number") * 1024.0) as u64));
+        all
+    }
+
+    #[test]
+    fn what_apps_are_told_of_their_memory_follows_their_size() {
+        let shelf = Shelf::embedded().expect("the program's own");
+        let mut following = Vec::new();
+        for entry in shelf.list().filter(|entry| entry.compose.contains("memory_mb")) {
+            let (template, main) = (&entry.template, &entry.template.main.service);
+            let base = template::pick(&entry.compose, template.versions.first());
+            let usual = memory_mb(&base, main).expect("its limit is written down");
+            // Down to what the template needs at least, and up.
+            let sizes = [
+                u64::from(template.needs.memory_mb).min(usual),
+                usual / 2,
+                usual,
+                usual * 2,
+                usual * 5 + 1,
+            ];
+            let sums = sizes.map(|mb| {
+                let size = Size {
+                    memory_bytes: Some(mb << 20),
+                    cpu_millis: None,
+                };
+                let text = resize(&base, main, size).expect("it comes in sizes");
+                let stack = template::composed(template, &text).expect("it is read").stack;
+                let told: u64 = told_mb(stack.service(main).expect("there")).iter().sum();
+                assert!(told > 0 && told * 10 <= mb * 9, "{}: {told} MiB of {mb}", template.name);
+                told
+            });
+            assert!(sums[1] < sums[2] && sums[2] < sums[3], "{}: {sums:?}", template.name);
+            following.push(template.name.as_str());
+        }
+        let expected = [
+            "elasticsearch",
+            "kafka",
+            "metabase",
+            "minecraft",
+            "mongodb",
+            "neo4j",
+            "nexus",
+            "opensearch",
+            "redis",
+            "valkey",
+        ];
+        assert_eq!(following, expected);
     }
 
     #[test]

@@ -265,6 +265,7 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
         let is_secret = matches!(variable.kind, CatalogVariableKind::Secret | CatalogVariableKind::Password);
         let usual = match (&variable.default, variable.required) {
             (Some(default), _) => format!(" [{default}]"),
+            (None, _) if variable.must_accept => " (must be true)".to_owned(),
             (None, _) if is_secret => " [generated]".to_owned(),
             (None, true) => " (needed)".to_owned(),
             (None, false) => String::new(),
@@ -335,6 +336,9 @@ fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
     facts.add("Generated", plan.generated.join(", "));
     for right in &plan.rights {
         facts.add("Right", format!("{} {}", right.service, right.what));
+    }
+    for warning in &plan.warnings {
+        facts.add("Warning", warning.clone());
     }
     facts.print(out)
 }

@@ -113,6 +113,7 @@ function Install({ detail }) {
   const titled = (/** @type {string} */ text) => { const one = [...detail.variables, ...SIZE_FIELDS].find(({ name }) => text.startsWith(`${name}: `)); return one ? one.title + text.slice(one.name.length) : text; };
   const field = (/** @type {S<'CatalogVariable'>} */ one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' });
   const missing = asked.filter((one) => one.required && one.kind !== 'password' && !(v[one.name] ?? '').trim()).map((one) => one.title);
+  missing.push(...asked.filter((one) => one.must_accept && v[one.name] !== 'true').map((one) => one.title));
   if (v.size_ === 'own' && !limitsOf(detail.size, v)) missing.push('memory and cores');
   useEffect(() => {
     if (missing.length) { setPlan(null); setWhy(''); return undefined; }
@@ -142,6 +143,7 @@ function Install({ detail }) {
       ['Memory', `at most ${bytes(plan.memory_bytes)}`],
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
     ] }) : why && !missing.length ? html`<p class="notice bad" role="status">${icon('circle-alert')}<span class="any">${said(titled(why))}</span></p>` : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : 'Looking…'}</p>`)}
+    ${plan?.warnings.map((one) => html`<div class="notice warn">${icon('triangle-alert')}<span>It can be installed, but ${one}.</span></div>`)}
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
     ${h(FormProblem, { text: form.general(['name', 'version', ...detail.variables.map((one) => one.name), ...SIZE_FIELDS.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;

@@ -3313,7 +3313,7 @@ export interface paths {
         put?: never;
         /**
          * Plan an installation
-         * @description Nothing is made. Fails with the value that does not fit.
+         * @description Nothing is made. Fails as installing would: with the value that does not fit, with what is taken, or with the right that is missing.
          */
         post: operations["catalog_plan"];
         delete?: never;
@@ -5965,6 +5965,8 @@ export interface components {
             memory_bytes: number;
             /** @description What reaches the host: an administrator must install it. */
             rights: components["schemas"]["ComposeRight"][];
+            /** @description Where the server has less free than the template needs, in words, for who may see the server. It can be installed nevertheless. */
+            warnings: string[];
         };
         /**
          * CatalogPort
@@ -6006,6 +6008,8 @@ export interface components {
             options: string[];
             /** @description A regular expression that the whole value fits. */
             pattern: string | null;
+            /** @description Of a `boolean`: only `true` will do, as for a licence. */
+            must_accept: boolean;
         };
         /** @enum {string} */
         CatalogVariableKind: "domain" | "secret" | "password" | "mail" | "enum" | "boolean" | "port" | "text";
@@ -6513,7 +6517,7 @@ export interface components {
          */
         ComposeCheck: {
             compose: string;
-            /** @description Services of these profiles run too; `*`: of all. */
+            /** @description Services of these profiles run too; `*`: of all. Left out: those of `app`. */
             profiles?: string[] | null;
             /** @description Id or name of the app whose variables it is read with. */
             app?: string | null;

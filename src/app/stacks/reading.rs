@@ -71,7 +71,8 @@ pub(crate) fn read(
     variables: &BTreeMap<String, String>,
     template: Option<&Values>,
 ) -> std::result::Result<Composed, Vec<Notice>> {
-    let evaluate = |expression: &str| match template {
+    let template = template.map(|values| values.in_file(text));
+    let evaluate = |expression: &str| match &template {
         Some(values) => values.evaluate(expression),
         None => Err(String::new()),
     };
@@ -162,8 +163,33 @@ pub(crate) fn read_tree(
         template: None,
         profiles: &stack.setup.profiles,
     };
-    let read = compose::read_at(&ask, &path);
+    let mut read = compose::read_at(&ask, &path);
+    if let (None, Ok(composed)) = (&stack.file, &mut read) {
+        composed.hints.extend(override_hint(tree, &path));
+    }
     Ok((path, read))
+}
+
+/// Files that `docker compose` puts over the one with a usual name.
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+];
+
+/// What lies beside the Compose file at `path` and is not read.
+fn override_hint(tree: &Path, path: &str) -> Option<Notice> {
+    let folder = tree.join(path);
+    let folder = folder.parent()?;
+    let name = OVERRIDES.iter().find(|name| folder.join(name).is_file())?;
+    Some(Notice {
+        line: 0,
+        file: String::new(),
+        what: format!(
+            "`{name}` beside it is not read: it is mostly for working on the services; what should run here belongs into the file itself"
+        ),
+    })
 }
 
 /// The app's file with the app's values of now.
@@ -382,6 +408,14 @@ mod tests {
             missing.contains("there is `docker-compose.yml`, `deploy/compose.prod.yaml`"),
             "{missing}"
         );
+        // What lies over a file with a usual name elsewhere is named, and not read.
+        let hints = |folder: &str, file: Option<&str>| read(folder, file).expect("there").1.expect("right").hints;
+        let of_it = |hints: Vec<Notice>| hints.into_iter().filter(|hint| hint.what.contains("is not read")).count();
+        assert_eq!(of_it(hints(".", None)), 0);
+        write("docker-compose.override.yml", "services: {a: {image: y:2}}");
+        assert_eq!(of_it(hints(".", None)), 1);
+        assert_eq!(of_it(hints("deploy", Some("compose.prod.yaml"))), 0);
+        assert_eq!(of_it(hints(".", Some("docker-compose.yml"))), 0, "one that is named stands alone");
         std::os::unix::fs::symlink("/etc/hostname", top.path().join("compose.yaml")).expect("linked");
         let out = read(".", None).expect_err("a link").to_string();
         assert!(out.contains("leads out"), "{out}");

@@ -30,6 +30,8 @@ mod tests;
 mod tree_tests;
 mod values;
 
+pub(crate) use values::bytes as memory_bytes;
+
 pub use files::{Files, Folder, NoFiles, within};
 pub(crate) use {
     context::put,

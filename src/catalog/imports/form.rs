@@ -156,6 +156,7 @@ pub fn asked(name: &str, kind: AskedKind, title: &str) -> Asked {
         alphabet: None,
         options: Vec::new(),
         pattern: None,
+        must_accept: false,
     }
 }
 

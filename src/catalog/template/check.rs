@@ -5,7 +5,8 @@ use super::{
     examples::examples,
     generated,
     hashes::FUNCTIONS,
-    is_name,
+    is_name, memory,
+    values::MEMORY,
     versions::{pick, places, stands_in},
 };
 use crate::{
@@ -225,6 +226,10 @@ impl Checker<'_> {
             );
             self.unless(seen.insert(name.clone()), format!("the variable `{name}` is there twice"));
             self.unless(
+                name != MEMORY,
+                format!("no variable may be called `{name}`: it is the size of the main service"),
+            );
+            self.unless(
                 asked.kind != AskedKind::Domain || index == 0,
                 format!("`{name}`: only the first variable may be the domain"),
             );
@@ -287,6 +292,14 @@ impl Checker<'_> {
         self.unless(
             asked.pattern.is_none() || asked.kind == AskedKind::Text,
             format!("`{name}`: pattern is for text"),
+        );
+        self.unless(
+            !asked.must_accept || asked.kind == AskedKind::Boolean,
+            format!("`{name}`: must_accept is for boolean"),
+        );
+        self.unless(
+            !asked.must_accept || (asked.default.is_none() && asked.required != Some(false)),
+            format!("`{name}`: what must be accepted is said by a person, so it has no default and is not left out"),
         );
         if let Some(pattern) = &asked.pattern {
             self.unless(
@@ -376,7 +389,7 @@ impl Checker<'_> {
             String::new()
         };
         let values = match Values::new(template, &given, &template.name, &url, "check") {
-            Ok(values) => values,
+            Ok(values) => values.in_file(text),
             Err(why) => return self.say(why),
         };
         let outside = |_: &str| None;
@@ -418,6 +431,9 @@ impl Checker<'_> {
         self.unused(&values);
         if let Ok(node) = yaml::parse(text, 0) {
             self.raw(&node);
+            for (line, what) in memory::findings(&node, &template.main.service) {
+                self.compose_says(line, what);
+            }
         }
         self.stack(&composed.stack);
     }

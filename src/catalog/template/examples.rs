@@ -4,10 +4,13 @@ use super::{
     Asked, AskedKind, Finding, Template,
     check::{COMPOSE, TEMPLATE, names_in},
     is_name, read,
-    values::names_of,
+    values::{MEMORY, names_of, of_memory, unknown},
     versions::pick,
 };
-use crate::compose::{self, Ask, Composed, NoFiles};
+use crate::{
+    compose::{self, Ask, Composed, NoFiles},
+    resize,
+};
 use std::collections::BTreeMap;
 use types::Notice;
 
@@ -41,6 +44,10 @@ pub fn composed(template: &Template, text: &str) -> Result<Composed, Vec<Notice>
     known.insert("url".to_owned(), format!("https://{domain}"));
     known.entry("app".to_owned()).or_insert_with(|| template.name.clone());
     known.extend(template.derived.iter().map(|derived| (derived.name.clone(), "example".to_owned())));
+    let main = &template.main.service;
+    if let Some(mb) = resize::memory_mb(text, main) {
+        known.entry(MEMORY.to_owned()).or_insert_with(|| mb.to_string());
+    }
     let evaluate = |expression: &str| {
         if let Some(value) = known.get(expression) {
             return Ok(value.clone());
@@ -56,11 +63,15 @@ pub fn composed(template: &Template, text: &str) -> Result<Composed, Vec<Notice>
             return Ok(text.to_owned());
         }
         let (names, whole) = names_of(expression);
-        let unknown = names.into_iter().find(|name| !known.contains_key(name));
-        let whole = whole.and(unknown.map_or(Ok(()), |name| Err(format!("`{name}` is not a variable of this template"))));
-        whole
-            .map(|()| "example".to_owned())
-            .map_err(|why| format!("{{{{ {expression} }}}}: {why}"))
+        let of_it = |why: String| format!("{{{{ {expression} }}}}: {why}");
+        if let Some(name) = names.iter().find(|name| !known.contains_key(*name)) {
+            return Err(of_it(unknown(name, main)));
+        }
+        match known.get(MEMORY) {
+            Some(mb) if !names.is_empty() && names.iter().all(|name| name == MEMORY) => of_memory(expression, mb),
+            _ => whole.map(|()| "example".to_owned()),
+        }
+        .map_err(of_it)
     };
     compose::read(&Ask {
         text,

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Names and how many values each takes.
-pub const FUNCTIONS: [(&str, usize); 8] = [
+pub const FUNCTIONS: [(&str, usize); 9] = [
     ("base64", 1),
     ("sha256_hex", 1),
     ("bcrypt", 1),
@@ -21,6 +21,7 @@ pub const FUNCTIONS: [(&str, usize); 8] = [
     ("urlencode", 1),
     ("lower", 1),
     ("uuid", 1),
+    ("gib", 1),
 ];
 
 /// `salt` says for whom it is, so that one password does not look the same in two apps.
@@ -43,12 +44,19 @@ pub fn call(name: &str, values: &[String], salt: &str) -> Result<String, String>
         "jwt_hs256" => jwt_hs256(value, &values[1])?,
         "urlencode" => utf8_percent_encode(value, &UNRESERVED).to_string(),
         "uuid" => uuid(value),
+        "gib" => gib(value)?,
         _ => value.to_lowercase(),
     })
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// MiB as GiB, such as 0.5, for programs that are told so.
+fn gib(mib: &str) -> Result<String, String> {
+    let mib: u32 = mib.parse().map_err(|_| "`gib` takes MiB, a whole number")?;
+    Ok((f64::from(mib) / 1024.0).to_string())
 }
 
 /// Always the same for one value. Its form is that of version 8, which is free for such (RFC 9562).

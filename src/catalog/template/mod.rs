@@ -4,6 +4,7 @@ mod check;
 mod examples;
 mod generate;
 mod hashes;
+mod memory;
 mod read;
 mod schema;
 mod values;

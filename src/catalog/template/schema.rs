@@ -228,6 +228,9 @@ pub struct Asked {
     /// Of a `text`: a regular expression that the whole value fits.
     #[serde(default)]
     pub pattern: Option<String>,
+    /// Of a `boolean`: only `true` will do, as for a licence, and a person has to say it.
+    #[serde(default)]
+    pub must_accept: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -82,6 +82,15 @@ fn rules_of_the_template() {
         ),
         ("pattern: \"[a-z]+\"", "pattern: \"[a-\"", "not a regular expression"),
         (
+            "name: db_password, type: secret",
+            "name: memory_mb, type: secret",
+            "may be called `memory_mb`",
+        ),
+        ("must_accept: true", "must_accept: true, default: true", "said by a person"),
+        ("must_accept: true", "must_accept: true, required: false", "said by a person"),
+        ("default: small", "must_accept: true", "must_accept is for boolean"),
+        ("Open {{ url }}", "Open {{ url }} {{ memory_mb }}", "which is no variable"),
+        (
             "{{ admin_password | bcrypt }}",
             "{{ admin_pasword | bcrypt }}",
             "not there before it",
@@ -136,6 +145,21 @@ fn rules_of_the_compose_file() {
         ),
         ("healthcheck: {test: [CMD, pg_isready]}", "", "no healthcheck"),
         ("{{ url }}", "{{ url | nope }}", "no function"),
+        (
+            "{{ size }}",
+            "{{ size }} {{ memory_mb * 95% }}",
+            "compose.yaml:10: `{{ memory_mb * 95% }}` leaves no room",
+        ),
+        (
+            "{{ size }}",
+            "{{ size }} -Xmx64m",
+            "compose.yaml:10: `web`: an amount of memory that stays",
+        ),
+        (
+            "restart: unless-stopped",
+            "restart: unless-stopped\n    command: [cache, --maxmemory, 64mb]",
+            "`web`: an amount of memory that stays",
+        ),
     ] {
         breaks("compose", from, to, words);
     }
@@ -177,7 +201,22 @@ fn values_and_functions() {
         is(r#"jwt_hs256("your-256-bit-secret", '{"sub":"1234567890"}')"#),
         Ok("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U".into())
     );
+    assert_eq!(is("'1536' * 67%"), Ok("1029".into()));
+    assert_eq!(is("'1023' * 50 % | gib"), Ok("0.4990234375".into()));
+    assert_eq!(
+        is("'18446744073709551615' * 100%"),
+        Ok("184467440737095516".into()),
+        "it does not wrap"
+    );
     for (expression, words) in [
+        ("domain * 50%", "of a whole number"),
+        ("'10' * 0%", "only 1% to 100%"),
+        ("'10' * 101%", "only 1% to 100%"),
+        ("'10' * 50", "only 1% to 100%"),
+        ("'10' * half%", "only 1% to 100%"),
+        ("'10' * 50% * 50%", "is too much"),
+        ("domain | gib", "takes MiB"),
+        ("memory_mb", "is for Compose files in which `web` has a memory limit"),
         ("", "a name is missing"),
         ("nope", "not a variable"),
         ("domain |", "a name is missing"),
@@ -206,6 +245,7 @@ fn asked(kind: AskedKind) -> Asked {
         alphabet: None,
         options: vec!["a".into(), "b".into()],
         pattern: Some("[a-z]+".into()),
+        must_accept: false,
     }
 }
 
@@ -228,6 +268,15 @@ fn what_variables_accept() {
         assert_eq!(asked(kind).accepts(good), Ok(()), "{good}");
         assert!(asked(kind).accepts(bad).is_err(), "{bad:?}");
     }
+    let licence = Asked {
+        must_accept: true,
+        ..asked(Boolean)
+    };
+    assert_eq!(licence.accepts("true"), Ok(()));
+    for value in ["", "false", "yes"] {
+        assert_eq!(licence.accepts(value), Err("must be accepted: set it to true".into()), "{value:?}");
+    }
+    assert!(!licence.is_optional());
     assert!(asked(Mail).accepts("").is_err());
     assert_eq!(asked(Secret).accepts(""), Ok(()));
 }
@@ -367,6 +416,24 @@ first_login: "It listens on port 4222."
     says(&broker.replace("port 4222.", "{{ url }}"), file, "uses `{{ url }}`");
     let used = format!("{file}    environment: {{ URL: \"{{{{ url }}}}\" }}\n");
     says(broker, &used, "`{{ url }}` is empty");
+}
+
+#[test]
+fn the_size_of_the_main_service_stands_in_its_file() {
+    let values = Values::new(&light(), &BTreeMap::new(), "good", "https://a.test", "x").expect("values");
+    let part = |text: &str| values.in_file(text).evaluate("memory_mb * 75%");
+    let text = COMPOSE.replacen("{{ size }}", "{{ memory_mb }}", 1);
+    assert_eq!(part(&text), Ok("96".into()), "75 % of 128");
+    assert_eq!(part(&text.replacen("memory: 128M", "memory: 1G", 1)), Ok("768".into()));
+    // The limit of another service says nothing of it.
+    let refused = part(&text.replacen("memory: 128M", "cpus: '1'", 1)).expect_err("no limit");
+    assert!(refused.contains("`web` has a memory limit"), "{refused}");
+    // What was installed while a variable could be called so keeps its own.
+    let mut old = light();
+    old.variables[0].name = "memory_mb".into();
+    let given = BTreeMap::from([("memory_mb".to_owned(), "7".to_owned())]);
+    let values = Values::new(&old, &given, "good", "https://a.test", "x").expect("values");
+    assert_eq!(values.in_file(&text).evaluate("memory_mb"), Ok("7".into()));
 }
 
 #[test]

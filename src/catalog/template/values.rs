@@ -1,19 +1,27 @@
 //! What `{{ … }}` stands for: the variables' values, what is derived from them, and functions over both.
 //!
-//!     expression = value { "|" call }        value = name | "text" | 'text' | call
+//!     expression = value [ "*" number "%" ] { "|" call }        value = name | "text" | 'text' | call
 //!     call       = function [ "(" expression { "," expression } ")" ]
 //!
-//! A value before `|` is the function's first: `{{ secret | jwt_hs256('{"role":"anon"}') }}`.
+//! A value before `|` is the function's first: `{{ secret | jwt_hs256('{"role":"anon"}') }}`. A part of a whole number is rounded down:
+//! `{{ memory_mb * 60% }}`.
 
 use super::{Asked, AskedKind, Derived, Template, hashes};
-use crate::expand::fill;
+use crate::{expand::fill, resize};
 use std::{cell::RefCell, collections::BTreeMap};
 
+/// MiB that the Compose file lets the main service use, so that what an app is told of its memory follows its size. Only a Compose file
+/// has it.
+pub(super) const MEMORY: &str = "memory_mb";
+
 /// Values by name, ready to be asked for.
+#[derive(Clone)]
 pub struct Values {
     known: BTreeMap<String, String>,
     /// For whom hashes are made.
     salt: String,
+    /// The main service.
+    main: String,
     used: RefCell<Vec<String>>,
 }
 
@@ -39,6 +47,18 @@ pub(super) fn names_of(expression: &str) -> (Vec<String>, Result<(), String>) {
     (names.into_inner(), whole.map(drop))
 }
 
+/// The value of an expression in which every name is [`MEMORY`].
+pub(super) fn of_memory(expression: &str, mb: &str) -> Result<String, String> {
+    let look = |_: &str| Ok(mb.to_owned());
+    let parser = Parser {
+        rest: expression,
+        salt: "",
+        look: &look,
+        dry: false,
+    };
+    parser.whole()
+}
+
 impl Values {
     /// `given` are the variables' values, `app` is the app's name, under which other apps find it, and `url` its address without a slash
     /// at its end. Everything derived is computed here, in order.
@@ -53,6 +73,7 @@ impl Values {
         let mut values = Values {
             known,
             salt: salt.to_owned(),
+            main: template.main.service.clone(),
             used: RefCell::default(),
         };
         for Derived { name, value } in &template.derived {
@@ -62,12 +83,24 @@ impl Values {
         Ok(values)
     }
 
+    /// The same for the text of a Compose file, which says how large the main service is.
+    pub fn in_file(&self, text: &str) -> Values {
+        let mut values = self.clone();
+        if text.contains(MEMORY)
+            && let Some(mb) = resize::memory_mb(text, &self.main)
+        {
+            // What was installed while a variable could be called so keeps its own.
+            values.known.entry(MEMORY.to_owned()).or_insert_with(|| mb.to_string());
+        }
+        values
+    }
+
     /// The value of what stands between the braces.
     pub fn evaluate(&self, expression: &str) -> Result<String, String> {
         let look = |name: &str| {
             self.used.borrow_mut().push(name.to_owned());
             let found = self.known.get(name).cloned();
-            found.ok_or_else(|| format!("`{name}` is not a variable of this template"))
+            found.ok_or_else(|| unknown(name, &self.main))
         };
         let parser = Parser {
             rest: expression,
@@ -111,6 +144,9 @@ impl Asked {
 
     /// Whether `value` fits, in words if not. An empty one fits what may be left out.
     pub fn accepts(&self, value: &str) -> Result<(), String> {
+        if self.must_accept && value != "true" {
+            return Err("must be accepted: set it to true".into());
+        }
         if value.is_empty() {
             let needed = !self.is_optional() || (self.kind == AskedKind::Enum && !self.options.is_empty());
             return if needed { Err("a value is needed".into()) } else { Ok(()) };
@@ -142,6 +178,16 @@ impl Asked {
     }
 }
 
+/// Why nothing stands for a name in a template with this main service.
+pub(super) fn unknown(name: &str, main: &str) -> String {
+    match name {
+        MEMORY => format!(
+            "`{name}` is for Compose files in which `{main}` has a memory limit (deploy.resources.limits.memory) without a variable"
+        ),
+        name => format!("`{name}` is not a variable of this template"),
+    }
+}
+
 fn words(error: types::Error) -> String {
     match error {
         types::Error::Invalid { why, .. } => why,
@@ -170,6 +216,9 @@ impl Parser<'_> {
 
     fn expression(&mut self) -> Result<String, String> {
         let mut value = self.value()?;
+        if self.skip('*') {
+            value = self.part(&value)?;
+        }
         while self.skip('|') {
             let name = self.name()?;
             let mut values = vec![value];
@@ -177,6 +226,20 @@ impl Parser<'_> {
             value = self.call(&name, &values)?;
         }
         Ok(value)
+    }
+
+    /// `60%` of a whole number.
+    fn part(&mut self, whole: &str) -> Result<String, String> {
+        let trimmed = self.rest.trim_start();
+        let end = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+        let percent = trimmed[..end].parse::<u64>().ok().filter(|percent| (1..=100).contains(percent));
+        self.rest = &trimmed[end..];
+        let percent = percent.filter(|_| self.skip('%')).ok_or("after * only 1% to 100% may follow")?;
+        if self.dry {
+            return Ok(String::new());
+        }
+        let whole: u64 = whole.parse().map_err(|_| "only of a whole number a part can be taken")?;
+        Ok((whole.saturating_mul(percent) / 100).to_string())
     }
 
     fn value(&mut self) -> Result<String, String> {
