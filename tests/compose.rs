@@ -393,6 +393,61 @@ async fn compose_files_are_refused_in_words() {
         (0, &json!("a"))
     );
     assert_eq!(report["rights"][0]["right"], "host_paths", "{report}");
+    let hint = &report["hints"][0];
+    assert_eq!(hint["line"], 2, "{report}");
+    assert!(text(hint, "what").contains("port 8080 of the server is not opened"), "{report}");
+
+    // The same on the command line, which fails with what is wrong.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("compose.yaml");
+    let path = path.to_str().unwrap();
+    std::fs::write(path, fine).unwrap();
+    let told = panel.cli(&["compose", "check", path]).await;
+    assert!(told.code == 0 && told.stdout.contains("a (x:1), main"), "{told:?}");
+    assert!(told.stdout.contains("line 2: port 8080 of the server is not opened"), "{told:?}");
+    std::fs::write(
+        path,
+        "services:\n  a: {image: x:1, restart: always}\n  b: {image: y:1, gpus: all}\n",
+    )
+    .unwrap();
+    let told = panel.cli(&["compose", "check", path]).await;
+    assert!(
+        told.code == 1 && told.stdout.contains("line 3: `gpus` is not supported"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_looked_at_with_its_profiles() {
+    let panel = TestPanel::start().await;
+    let file = "services:\n  a: {image: x:1, restart: always}\n  b: {image: y:1, restart: always, profiles: [jobs]}\n";
+    let source = json!({"kind": "compose", "compose": file, "profiles": ["jobs"], "main_service": "b"});
+    panel
+        .post("/api/v1/apps", json!({"name": "shop", "source": source, "deploy": false}))
+        .await
+        .expect(201);
+    let services = async |more: Value| {
+        let mut body = json!({"compose": file});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let report = panel.post("/api/v1/compose/check", body).await.expect(200).json();
+        report["services"].as_array().unwrap().len()
+    };
+    assert_eq!(services(json!({})).await, 1);
+    assert_eq!(services(json!({"profiles": ["jobs"]})).await, 2);
+    assert_eq!(services(json!({"app": "shop"})).await, 2, "those of the app");
+    assert_eq!(
+        services(json!({"app": "shop", "profiles": []})).await,
+        1,
+        "what is asked for goes first"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("compose.yaml");
+    let path = path.to_str().unwrap();
+    std::fs::write(path, file).unwrap();
+    let told = panel.cli(&["compose", "check", path, "--app", "shop"]).await;
+    assert!(told.code == 0 && told.stdout.contains("b (y:1), main"), "{told:?}");
+    let told = panel.cli(&["compose", "check", path, "--profile", "*"]).await;
+    assert!(told.stdout.contains("a (x:1), main") && told.stdout.contains("b (y:1)"), "{told:?}");
 }
 
 #[tokio::test]

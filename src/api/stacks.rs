@@ -19,7 +19,7 @@ use poem_openapi::{
 #[oai(deny_unknown_fields)]
 pub struct ComposeCheck {
     pub compose: String,
-    /// Services of these profiles run too; `*`: of all.
+    /// Services of these profiles run too; `*`: of all. Left out: those of `app`.
     pub profiles: Option<Vec<String>>,
     /// Id or name of the app whose variables it is read with.
     pub app: Option<String>,
@@ -230,8 +230,11 @@ impl StacksApi {
     #[oai(path = "/compose/check", method = "post", operation_id = "compose_check")]
     async fn compose_check(&self, who: Signed, body: Json<ComposeCheck>) -> Answer<Json<ComposeReport>> {
         let ComposeCheck { compose, profiles, app } = body.0;
-        let profiles = profiles.unwrap_or_default();
-        let report = self.0.stacks.check(&who.actor, &compose, &profiles, app.as_deref()).await?;
+        let report = self
+            .0
+            .stacks
+            .check(&who.actor, &compose, profiles.as_deref(), app.as_deref())
+            .await?;
         Ok(Json(report.into()))
     }
 

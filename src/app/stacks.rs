@@ -67,16 +67,20 @@ impl Stacks {
         Stacks { ground }
     }
 
-    /// What a Compose file comes to, with the variables of `app` where one is named.
-    pub async fn check(&self, actor: &Actor, text: &str, profiles: &[String], app: Option<&str>) -> Result<ComposeReport> {
+    /// What a Compose file comes to, with the variables of `app` where one is named, and its profiles unless others are given.
+    pub async fn check(&self, actor: &Actor, text: &str, profiles: Option<&[String]>, app: Option<&str>) -> Result<ComposeReport> {
         actor.may_somewhere(Action::Configure)?;
         let app = app.map(|app| find_app(&self.ground, actor, Action::Configure, app)).transpose()?;
         let (variables, template) = match &app {
             Some(app) if app.source.stack().is_some() => (values_of(&self.ground, app)?, template_values(&self.ground, app)?),
             _ => (BTreeMap::new(), None),
         };
-        let named = app.as_ref().and_then(|app| app.source.stack()?.main.clone());
-        let limits = app.map(|app| app.limits).unwrap_or_default();
+        let setup = app.as_ref().and_then(|app| app.source.stack());
+        let named = setup.and_then(|setup| setup.main.clone());
+        let profiles = profiles
+            .or_else(|| setup.map(|setup| setup.profiles.as_slice()))
+            .unwrap_or_default();
+        let limits = app.as_ref().map(|app| app.limits).unwrap_or_default();
         let read = read(text, profiles, &variables, template.as_ref());
         let mut report = ComposeReport::of(read, named.as_deref(), &limits);
         self.hide(&mut report.services);

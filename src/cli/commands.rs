@@ -1,8 +1,8 @@
 //! The commands as a list, and what leads from one to its end.
 
 use crate::{
-    account, app_jobs, apps, audit, build_cache, build_servers, catalog, certificates, ci_trusts, completions, deployments, diagnosis, dns,
-    domains, edge,
+    account, app_jobs, apps, audit, build_cache, build_servers, catalog, certificates, ci_trusts, completions, compose, deployments,
+    diagnosis, dns, domains, edge,
     failure::{Failure, Result},
     files, forges, freezes, identity_providers, image_watches, logs, mail, organizations,
     output::Output,
@@ -109,6 +109,9 @@ pub enum Command {
     /// The catalog: ready apps to install
     #[command(subcommand)]
     Catalog(catalog::Command),
+    /// Compose files: look at one before it is deployed
+    #[command(subcommand)]
+    Compose(compose::Command),
     /// Bring the newest source, or a chosen one, live
     Deploy(deployments::Deploy),
     /// List the deployments of an app, or without a name what is under way and what waits
@@ -271,6 +274,7 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::Organization(command) => organizations::run(context, command).await,
         Command::App(command) => apps::run(context, command).await,
         Command::Catalog(command) => catalog::run(context, command).await,
+        Command::Compose(command) => compose::run(context, command).await,
         Command::Deploy(args) => deployments::deploy(context, args).await,
         Command::Deployments(args) => deployments::list(context, args).await,
         Command::Cancel(args) => deployments::cancel(context, args).await,

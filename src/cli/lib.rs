@@ -40,6 +40,7 @@ mod ci_trusts;
 mod clones;
 mod commands;
 mod completions;
+mod compose;
 mod config;
 mod deployments;
 mod diagnosis;

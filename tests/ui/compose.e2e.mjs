@@ -50,6 +50,14 @@ test('a file is judged while it is written', { skip, timeout: 90_000 }, async ()
   await file.fill('services:\n  web: {image: "nginx:1.22", restart: always, ports: ["8080:80"]}\n  worker: {image: "redis:7", restart: always}\n');
   await page.getByText('2 services: web, worker. Domains lead to web.').waitFor();
   await look(page, 'compose-right');
+  // Services of a profile run only where it is named, and another service may be the main one.
+  await file.fill('services:\n  web: {image: "nginx:1.22", restart: always, ports: ["8080:80"]}\n  worker: {image: "redis:7", restart: always, profiles: [jobs]}\n');
+  await page.getByText('One service: web. Domains lead to web.').waitFor();
+  await page.getByText(/port 8080 of the server is not opened/).waitFor();
+  await page.getByLabel(/^Profiles/).fill('jobs');
+  await page.getByText('2 services: web, worker. Domains lead to web.').waitFor();
+  await page.getByLabel(/^Main service/).fill('worker');
+  await page.getByText('2 services: web, worker. Domains lead to worker.').waitFor();
   // A file that is chosen takes its place.
   await page.locator('.pick-file input').setInputFiles({ name: 'compose.yaml', mimeType: 'text/yaml', buffer: Buffer.from('services:\n  solo: {image: "nginx:1.22", restart: always}\n') });
   await page.getByText(/One service: solo/).waitFor();

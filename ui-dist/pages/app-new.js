@@ -12,7 +12,7 @@ import { PageHead, Panel } from '../parts/page.js';
 import { useForm, TextField, SelectField, FormProblem, Submit, Field } from '../parts/field.js';
 import { FORM_FIELDS, HealthFields, LimitFields, SourceFields, runInput, runValues, sourceInput, sourceValues } from '../parts/app-form.js';
 import { DomainCheck } from '../parts/domains.js';
-import { ComposeField, useCompose } from '../parts/compose.js';
+import { ComposeField, profilesOf, SetupFields, useCompose } from '../parts/compose.js';
 import { Copy } from '../parts/copy.js';
 import { Drop, useDraft } from '../parts/drop.js';
 import { Act } from '../parts/act.js';
@@ -39,7 +39,7 @@ export default function AppNewPage() {
 
   // The name follows the source, and the domain the name, until they are typed.
   const source = kind === 'git' ? v.url : kind === 'image' ? v.reference : kind === 'upload' ? dropped.parcel?.label.replace(/\.(tar|tgz|zip|tzst).*$/i, '') ?? '' : v.compose;
-  const compose = useCompose(kind === 'compose' ? v.compose : '');
+  const compose = useCompose(kind === 'compose' ? v.compose : '', { profiles: profilesOf(v.profiles) });
   useEffect(() => { if (!named.current && kind !== 'compose') form.set('name')(nameFrom(source)); }, [source, kind]);
   useEffect(() => { if (!addressed.current) form.set('host')(base && v.name ? `${v.name}.${base}` : ''); }, [v.name, base]);
 
@@ -72,7 +72,7 @@ export default function AppNewPage() {
     <div class="new-grid"><form class="stack" onSubmit=${submit}>
       <div class="pick" role="radiogroup" aria-label="Where it comes from">
         ${[/** @type {const} */ (['git', 'Git repository', 'Built here, with or without a Dockerfile']), /** @type {const} */ (['image', 'Image', 'Pulled and run as it is']), /** @type {const} */ (['compose', 'Compose file', 'Several services together']), /** @type {const} */ (['upload', 'Upload', 'A folder or an archive of yours'])].map(([id, title, text]) => html`<button type="button" role="radio" aria-checked=${kind === id} onClick=${() => setKind(id)}>${icon({ git: 'git-branch', image: 'box', compose: 'layers', upload: 'upload' }[id])}<span><b>${title}</b><span>${text}</span></span></button>`)}</div>
-      ${h(Panel, {}, html`<div class="stack">${kind === 'compose' ? h(ComposeField, { value: v.compose, set: form.set('compose'), state: compose, error: form.error('compose', 'source.compose', 'source') }) : html`${kind === 'upload' ? h(Drop, { value: dropped.parcel, set: dropped.set, error: dropped.error, sending: dropped.sending }) : null}${h(SourceFields, { form, kind, upload: kind === 'upload' ? dropped.draft?.id : undefined })}`}</div>`)}
+      ${h(Panel, {}, html`<div class="stack">${kind === 'compose' ? html`${h(ComposeField, { value: v.compose, set: form.set('compose'), state: compose, error: form.error('compose', 'source.compose', 'source'), main: v.main_service.trim() })}${h(SetupFields, { main: v.main_service, profiles: v.profiles, set: form.set, error: form.error })}` : html`${kind === 'upload' ? h(Drop, { value: dropped.parcel, set: dropped.set, error: dropped.error, sending: dropped.sending }) : null}${h(SourceFields, { form, kind, upload: kind === 'upload' ? dropped.draft?.id : undefined })}`}</div>`)}
       ${h(Panel, {}, html`<div class="stack">
         <div class="form-row">${h(TextField, { label: 'Name', value: v.name, set: (value) => { named.current = true; form.set('name')(value); }, mono: true, required: true, error: form.error('name'), placeholder: 'blog' })}
         ${places.length > 1 ? h(SelectField, { label: 'Project', value: place, set: form.set('place'), options: places, error: form.error('project', 'environment') }) : null}</div>

@@ -7,7 +7,7 @@ import { putApp, putDeployment } from '../lib/live.js';
 import { Panel } from '../parts/page.js';
 import { Act } from '../parts/act.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
-import { ComposeField, useCompose } from '../parts/compose.js';
+import { ComposeField, profilesOf, SetupFields, useCompose } from '../parts/compose.js';
 import { FormProblem, Submit, useForm } from '../parts/field.js';
 import { confirm } from '../parts/dialog.js';
 import { may } from '../lib/rights.js';
@@ -72,25 +72,25 @@ function File({ app }) {
   const source = app.source.kind === 'compose' ? app.source : null;
   const { value, error, load } = useResource(`compose:${app.id}`, () => api.composeShow(app.id));
   const kept = value.value?.compose;
-  const form = useForm({ text: '' });
+  const setup = { main_service: source?.main_service ?? '', profiles: (source?.profiles ?? []).join(' ') };
+  const form = useForm({ text: '', ...setup });
   const [ready, setReady] = useState(false);
-  useEffect(() => { if (kept != null && !form.touched.peek()) { form.reset({ text: kept }); setReady(true); } }, [kept]);
-  const text = form.values.value.text;
-  const state = useCompose(ready ? text : '', app.id);
-  const dirty = ready && text !== kept;
+  useEffect(() => { if (kept != null && !form.touched.peek()) { form.reset({ text: kept, ...setup }); setReady(true); } }, [kept, setup.main_service, setup.profiles]);
+  const { text, main_service, profiles } = form.values.value;
+  const state = useCompose(ready ? text : '', { app: app.id, profiles: profilesOf(profiles) });
+  const dirty = ready && (text !== kept || main_service.trim() !== setup.main_service || profilesOf(profiles).join(' ') !== setup.profiles);
   const save = (/** @type {Event} */ event) => {
     event.preventDefault();
     form.submit(async () => {
-      putApp(await api.appUpdate(app.id, { source: { kind: 'compose', compose: text, profiles: source?.profiles ?? [], ...(source?.main_service ? { main_service: source.main_service } : {}) } }));
-      form.touched.value = false;
+      putApp(await api.appUpdate(app.id, { source: { kind: 'compose', compose: text, profiles: profilesOf(profiles), ...(main_service.trim() ? { main_service: main_service.trim() } : {}) } }));
       await load();
     });
   };
   if (error.value) return h(Failed, { error: error.value, retry: load });
   return html`<form onSubmit=${save}>${h(Panel, {
     title: 'Compose file', note: source?.template ? `From ${templateText(source.template)}. {{ name }} stands for a variable of the app.` : '$NAME stands for a variable of the app.',
-    foot: !dirty && !app.pending_changes ? null : html`<span class="faint">${dirty ? 'Not saved' : app.pending_changes ? 'Saved; deploy to apply it' : ''}</span><span class="end row">${dirty ? html`<button type="button" class="btn small" onClick=${() => form.reset({ text: kept ?? '' })}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small', disabled: Boolean(state.report?.problems.length) })}` : app.pending_changes ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</span>`,
-  }, ready ? html`<div class="stack">${h(ComposeField, { value: text, set: form.set('text'), state, error: form.error('compose', 'source') })}${h(FormProblem, { text: form.general(['compose', 'source']) })}</div>` : h(Loading, { rows: 4 }))}</form>`;
+    foot: !dirty && !app.pending_changes ? null : html`<span class="faint">${dirty ? 'Not saved' : app.pending_changes ? 'Saved; deploy to apply it' : ''}</span><span class="end row">${dirty ? html`<button type="button" class="btn small" onClick=${() => form.reset({ text: kept ?? '', ...setup })}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small', disabled: Boolean(state.report?.problems.length) })}` : app.pending_changes ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</span>`,
+  }, ready ? html`<div class="stack">${h(ComposeField, { value: text, set: form.set('text'), state, error: form.error('compose', 'source'), main: main_service.trim() })}${h(SetupFields, { main: main_service, profiles, set: form.set, error: form.error })}${h(FormProblem, { text: form.general(['compose', 'source', 'main_service', 'profiles', 'source.main_service', 'source.profiles']) })}</div>` : h(Loading, { rows: 4 }))}</form>`;
 }
 
 /** A text whose addresses are links. @param {string} text */

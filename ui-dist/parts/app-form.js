@@ -3,6 +3,7 @@ import { html, h, icon } from '../lib/html.js';
 import { bytes, parseBytes } from '../lib/format.js';
 import { joinWords, splitWords } from '../lib/words.js';
 import { FieldWrong, TextField, SelectField, Switch } from './field.js';
+import { profilesOf, SetupFields } from './compose.js';
 import { LookInside } from './look-inside.js';
 import { QuotaRoom } from './quota.js';
 import { RepositoryPick, useForges } from './repository.js';
@@ -46,9 +47,9 @@ export const runValues = (app) => ({
 /** @param {'git' | 'image' | 'compose' | 'upload'} kind @param {SourceValues} v @returns {import('../lib/api.js').S<'SourceInput'>} */
 export function sourceInput(kind, v) {
   if (kind === 'image') return { kind, reference: v.reference.trim() };
-  if (kind === 'compose') return { kind, compose: v.compose };
+  if (kind === 'compose') return { kind, compose: v.compose, profiles: profilesOf(v.profiles), ...(v.main_service.trim() ? { main_service: v.main_service.trim() } : {}) };
   const text = (/** @type {string} */ value) => value.trim() || null;
-  const built = { ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), build: buildInput(v), ...(v.several ? { compose_file: v.compose_file.trim(), main_service: text(v.main_service), profiles: v.profiles.trim() ? v.profiles.trim().split(/[\s,]+/) : [] } : {}) };
+  const built = { ...(v.folder.trim() ? { folder: v.folder.trim() } : { folder: '.' }), ...(v.dockerfile.trim() ? { dockerfile: v.dockerfile.trim() } : {}), target: text(v.target), build: buildInput(v), ...(v.several ? { compose_file: v.compose_file.trim(), main_service: text(v.main_service), profiles: profilesOf(v.profiles) } : {}) };
   if (kind === 'upload') return { kind, ...built };
   if (v.forge) return { kind, forge: v.forge, repository: v.repository, branch: text(v.branch), ...built, submodules: v.submodules };
   return { kind, url: v.url.trim(), branch: text(v.branch), ...built, submodules: v.submodules, user: text(v.user), ...(v.password ? { password: v.password } : {}), ...(v.deploy_key ? { deploy_key: true } : {}) };
@@ -89,8 +90,7 @@ export function SourceFields({ form, kind, has_password, app, upload }) {
   const made = app ? null : h(SelectField, { label: 'Made of', value: v.several ? 'several' : 'one', set: (one) => form.set('several')(one === 'several'), options: [{ value: 'one', label: 'One container' }, { value: 'several', label: 'Services of its Compose file' }] });
   const services = v.several ? html`<div class="form-row">${h(TextField, { label: 'Compose file', value: v.compose_file, set: form.set('compose_file'), mono: true, optional: true, placeholder: 'compose.yaml, docker-compose.yml, …', error: form.error('compose_file', 'source.compose_file'), hint: 'Seen from the folder. Read at each deployment, with the files beside it.' })}
       ${h(TextField, { label: 'Folder', value: v.folder, set: form.set('folder'), mono: true, optional: true, placeholder: '.', error: form.error('folder', 'source.folder') })}</div>
-    <div class="form-row">${h(TextField, { label: 'Main service', value: v.main_service, set: form.set('main_service'), mono: true, optional: true, placeholder: 'the first with a port', error: form.error('main_service'), hint: 'Domains lead to it.' })}
-      ${h(TextField, { label: 'Profiles', value: v.profiles, set: form.set('profiles'), mono: true, optional: true, error: form.error('profiles') })}</div>` : null;
+    ${h(SetupFields, { main: v.main_service, profiles: v.profiles, set: form.set, error: form.error })}` : null;
   const inside = h(LookInside, { key: v.forge, form, source: sourceInput(kind, v), app, upload });
   if (kind === 'upload') return html`${made}${v.several ? services : html`${dockerfile}<details class="more" open=${Boolean(v.folder || v.target || v.dockerfile_text)}><summary>${icon('chevron-right', 'icon-small')}Build</summary><div class="stack">${place}${h(BuildFields, { form })}</div></details>`}${upload || app ? inside : null}`;
   const ssh = !v.forge && /^(ssh:|git@|[^/]+@[^/]+:)/.test(v.url.trim());

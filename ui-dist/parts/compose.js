@@ -2,13 +2,14 @@
 import { html, h, icon, cx, useEffect, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { said } from './said.js';
-import { Field } from './field.js';
+import { Field, TextField } from './field.js';
 import { PickFile } from './pick-file.js';
 
 /** @typedef {import('../lib/api.js').S<'ComposeReport'>} Report */
 
-/** What the panel says of the text, a moment after the last letter. @param {string} text @param {string} [app] @returns {{ report: Report | null, error: Error | null, busy: boolean }} */
-export function useCompose(text, app) {
+/** What the panel says of the text, a moment after the last letter. @param {string} text @param {{ app?: string, profiles?: string[] }} [of] `profiles`: whose services run too @returns {{ report: Report | null, error: Error | null, busy: boolean }} */
+export function useCompose(text, { app, profiles = [] } = {}) {
+  const names = profiles.join(' ');
   const [state, setState] = useState(/** @type {{ report: Report | null, error: Error | null, busy: boolean }} */ ({ report: null, error: null, busy: false }));
   useEffect(() => {
     if (!text.trim()) { setState({ report: null, error: null, busy: false }); return undefined; }
@@ -16,19 +17,19 @@ export function useCompose(text, app) {
     const timer = setTimeout(async () => {
       setState((before) => ({ ...before, busy: true }));
       try {
-        const report = await api.composeCheck({ compose: text, ...(app ? { app } : {}) }, stop.signal);
+        const report = await api.composeCheck({ compose: text, profiles, ...(app ? { app } : {}) }, stop.signal);
         if (!stop.signal.aborted) setState({ report, error: null, busy: false });
       } catch (error) {
         if (!stop.signal.aborted) setState({ report: null, error: /** @type {Error} */ (error), busy: false });
       }
     }, 250);
     return () => { clearTimeout(timer); stop.abort(); };
-  }, [text, app]);
+  }, [text, app, names]);
   return state;
 }
 
-/** @param {{ value: string, set: (value: string) => void, state: ReturnType<typeof useCompose>, error?: string, label?: string, rows?: number }} props */
-export function ComposeField({ value, set, state, error, label = 'Compose file', rows = 18 }) {
+/** @param {{ value: string, set: (value: string) => void, state: ReturnType<typeof useCompose>, error?: string, label?: string, rows?: number, main?: string }} props `main`: the service that is named as the main one */
+export function ComposeField({ value, set, state, error, label = 'Compose file', rows = 18, main }) {
   const area = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const go = (/** @type {number} */ line) => {
     const box = area.current;
@@ -55,10 +56,17 @@ export function ComposeField({ value, set, state, error, label = 'Compose file',
       ${report?.problems.map((one, index) => h(Note, { key: `p${index}`, tone: 'bad', name: 'circle-alert', line: one.line, what: one.what, go }))}
       ${report?.rights.map((one, index) => h(Note, { key: `r${index}`, tone: 'warn', name: 'shield-alert', line: one.line, what: `${one.service} ${one.what}: only an administrator may save this`, go }))}
       ${report?.hints.map((one, index) => h(Note, { key: `h${index}`, tone: '', name: 'info', line: one.line, what: one.what, go }))}
-      ${report && !report.problems.length ? html`<p class="notice ok">${icon('circle-check')}<span>${report.services.length === 1 ? 'One service' : `${report.services.length} services`}: ${report.services.map((one) => one.name).join(', ')}${report.main_service ? `. Domains lead to ${report.main_service}.` : '.'}</span></p>` : null}
+      ${report && !report.problems.length ? html`<p class="notice ok">${icon('circle-check')}<span>${report.services.length === 1 ? 'One service' : `${report.services.length} services`}: ${report.services.map((one) => one.name).join(', ')}${main || report.main_service ? `. Domains lead to ${main || report.main_service}.` : '.'}</span></p>` : null}
       ${report?.services.filter((one) => one.stops_first).map((one) => h(Note, { key: `s${one.name}`, tone: '', name: 'info', line: 0, what: `when ${one.name} changes, its old container stops before the new one starts: ${one.stops_first}`, go }))}
     </div>`;
 }
 
 /** @param {{ tone: string, name: string, line: number, what: string, go: (line: number) => void }} props */
 const Note = ({ tone, name, line, what, go }) => html`<p class=${cx('notice', tone)}>${icon(name)}<span class="grow any">${said(what)}</span>${line ? html`<button type="button" class="btn ghost small" onClick=${() => go(line)}>Line ${line}</button>` : null}</p>`;
+
+/** Names with spaces or commas between them. @param {string} text */
+export const profilesOf = (text) => text.split(/[\s,]+/).filter(Boolean);
+
+/** What is said of a Compose file beside its text. @param {{ main: string, profiles: string, set: (name: 'main_service' | 'profiles') => (value: string) => void, error: (...names: string[]) => string | undefined }} props */
+export const SetupFields = ({ main, profiles, set, error }) => html`<div class="form-row">${h(TextField, { label: 'Main service', value: main, set: set('main_service'), mono: true, optional: true, placeholder: 'the first with a port', error: error('main_service', 'source.main_service'), hint: 'Domains lead to it.' })}
+  ${h(TextField, { label: 'Profiles', value: profiles, set: set('profiles'), mono: true, optional: true, error: error('profiles', 'source.profiles'), hint: 'Services of these run too; * for all.' })}</div>`;
