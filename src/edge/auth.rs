@@ -2,6 +2,7 @@
 
 use crate::{
     answers::Answer,
+    cookies::{self, Cookies},
     fetch::fetch,
     forward::Failure,
     policy::{Own, Reply, Visitor},
@@ -155,7 +156,12 @@ impl Forward {
             header::SET_COOKIE,
             header::RETRY_AFTER,
         ] {
-            for value in head.headers.get_all(&name) {
+            for value in head
+                .headers
+                .get_all(&name)
+                .iter()
+                .filter(|value| name != header::SET_COOKIE || !cookies::sets_panels(value))
+            {
                 headers.append(name.clone(), value.clone());
             }
         }
@@ -173,14 +179,20 @@ impl Forward {
             .ok()?
             .into_parts();
         parts.headers.insert(header::HOST, self.host.clone());
+        // Whose server this is, the panel does not know.
+        let cookies = cookies::outgoing(&visitor.request.headers, true);
         for (name, value) in &visitor.request.headers {
             let own = matches!(
                 name.as_str(),
                 "host" | "connection" | "content-length" | "transfer-encoding" | "te" | "trailer" | "upgrade" | "keep-alive" | "expect"
             );
-            if !own && !name.as_str().starts_with("x-forwarded-") {
+            let replaced = *name == header::COOKIE && cookies != Cookies::Same;
+            if !own && !replaced && !name.as_str().starts_with("x-forwarded-") {
                 parts.headers.append(name.clone(), value.clone());
             }
+        }
+        if let Cookies::One(cookies) = cookies {
+            parts.headers.insert(header::COOKIE, cookies);
         }
         let uri = visitor.request.uri.path_and_query().map_or("/", |uri| uri.as_str());
         let proto = if visitor.secure { "https" } else { "http" };

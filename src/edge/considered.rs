@@ -6,6 +6,7 @@ use crate::{
     balance::Asker,
     cache::{self, Capture, Doubted, Entry, Freshness, Kept},
     connection::Guest,
+    cookies,
     fetch::fetch,
     forward::{self, Errand, Failure},
     headers::{self, Caller, Outgoing, Receiver},
@@ -241,7 +242,7 @@ async fn pass(
     errand.path = changed.as_deref();
     errand.prefix = leads.path.as_ref().and_then(|change| change.strip_prefix.as_deref());
     errand.more = &onward.more;
-    let mut shaper = Shaper(None, alt_svc);
+    let mut shaper = Shaper(None, alt_svc, Receiver::App);
     let Some(policy) = onward.policy else {
         return match forward::forward(way.worker, way.guest, session, &errand, &mut shaper, place).await {
             Ok(status) => (status, true),
@@ -375,7 +376,8 @@ fn refresh(
         };
         let largest = usize::try_from(rules.max_object_bytes).unwrap_or(usize::MAX);
         if let Ok((head, body)) = fetch(&worker, &backend, asked, largest, REFRESHING).await {
-            let head = headers::to_client(&head, false);
+            let mut head = headers::to_client(&head, false);
+            cookies::keep_panels(&mut head);
             if head.status == StatusCode::NOT_MODIFIED
                 && let Some(doubted) = Doubted::of(share, &key, &stale)
             {

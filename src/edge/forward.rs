@@ -83,6 +83,7 @@ pub(crate) async fn forward(
         Serves::Down(why) => return Err(Failure::Down(why.clone())),
         Serves::Asleep(_) => return Err(Failure::Waking),
     };
+    shaper.2 = receiver;
     let now = worker.now();
     // When none is well, one that is not is better than nothing.
     let choosy = backends.len() > 1 && backends.iter().any(|backend| backend.is_usable(now));

@@ -1,6 +1,11 @@
 //! Which headers pass through the edge, and which it writes itself.
 
-use crate::{connection::Guest, forward::Errand, limits::holds};
+use crate::{
+    connection::Guest,
+    cookies::{self, Cookies},
+    forward::Errand,
+    limits::holds,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request, response};
 use ipnet::IpNet;
@@ -19,7 +24,7 @@ static FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 static FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Where a request goes: the panel gets one header more.
+/// Where a request goes: the panel gets one header more, and its own cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Receiver {
     App,
@@ -101,9 +106,9 @@ impl Outgoing<'_> {
         put(&header::HOST, errand.upstream_host.unwrap_or(errand.host));
         let from = &self.request.headers;
         let nominated = nominations(from);
-        let cookies = joined_cookies(from);
+        let cookies = cookies::outgoing(from, self.receiver == Receiver::App);
         for (name, value) in from {
-            if dropped(name) || nominated.contains(&name.as_str()) || (cookies.is_some() && *name == header::COOKIE) {
+            if dropped(name) || nominated.contains(&name.as_str()) || (cookies != Cookies::Same && *name == header::COOKIE) {
                 continue;
             }
             if errand.for_cache && matches!(name.as_str(), "accept-encoding" | "if-none-match" | "if-modified-since") {
@@ -117,7 +122,9 @@ impl Outgoing<'_> {
         for (name, value) in errand.more.iter().chain(&errand.validators) {
             put(name, value);
         }
-        if let Some(cookies) = &cookies {
+        if let Cookies::One(cookies) = &cookies
+            && !errand.more.iter().any(|(name, _)| *name == header::COOKIE)
+        {
             put(&header::COOKIE, cookies);
         }
         let client = errand.caller.text(self.guest);
@@ -198,19 +205,6 @@ impl Outgoing<'_> {
         });
         out.extend_from_slice(b"\r\n");
     }
-}
-
-/// HTTP/2 may split cookies over several headers; an HTTP/1.1 server expects one (RFC 9113, 8.2.3). `None`: it is one.
-fn joined_cookies(from: &HeaderMap) -> Option<HeaderValue> {
-    let mut cookies = from.get_all(header::COOKIE).iter();
-    let mut joined = cookies.next()?.as_bytes().to_vec();
-    let mut several = false;
-    for cookie in cookies {
-        several = true;
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(cookie.as_bytes());
-    }
-    if several { HeaderValue::from_bytes(&joined).ok() } else { None }
 }
 
 /// Headers that end here. `_` counts as `-`: CGI and WSGI apps see both as the same variable.

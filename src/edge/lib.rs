@@ -18,6 +18,7 @@
 //!   answers, with `compress` and `cache`; `balance`, `health` and `canary` choose the upstream. `registry` keeps their
 //!   state over swaps.
 //! - `sleeping` holds requests for an app that sleeps until it is awake.
+//! - `cookies` keeps those of the panel from apps.
 //! - `gate` says who may reach the panel itself, by address.
 //! - `streams` passes on ports without HTTP, `passthrough` TLS that is not ended here (`hello` reads its name), and
 //!   `proxy_protocol` tells and hears who a connection is from.
@@ -33,6 +34,7 @@ mod canary;
 mod compress;
 mod connection;
 mod considered;
+mod cookies;
 mod decide;
 mod edge;
 mod fetch;

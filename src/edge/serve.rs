@@ -7,7 +7,7 @@ use crate::{
     considered,
     decide::{Decision, decide},
     forward::{self, Errand, Failure},
-    headers::{Caller, response_of},
+    headers::{Caller, Receiver, response_of},
     limits::holds,
     passthrough,
     policy::Policy,
@@ -263,7 +263,7 @@ pub(crate) async fn exchange(worker: &Arc<Worker>, guest: &Arc<Guest>, mut sessi
                 None => {
                     found.leads.counters.begin();
                     let errand = Errand::new(worker, &found.leads.serves, &host, &caller);
-                    let mut shaper = Shaper(None, alt_svc);
+                    let mut shaper = Shaper(None, alt_svc, Receiver::App);
                     match forward::forward(worker, guest, &mut session, &errand, &mut shaper, &mut place).await {
                         Ok(status) => status,
                         Err(failure) => {

@@ -4,7 +4,7 @@
 use crate::{
     cache::{self, Capture, Doubted, Entry, Kept, Share},
     compress::{self, Coding, Encoder},
-    headers::response_of,
+    headers::{Receiver, response_of},
     policy::Policy,
 };
 use bytes::Bytes;
@@ -12,9 +12,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use std::{sync::Arc, time::Duration};
 
-/// `None`: answers pass as they are; but for `Alt-Svc` (RFC 7838), where HTTP/3 is served.
-#[derive(Default)]
-pub(crate) struct Shaper(pub Option<Box<Shape>>, pub Option<HeaderValue>);
+/// `None`: answers pass as they are; but for `Alt-Svc` (RFC 7838), where HTTP/3 is served, and cookies of the panel, which an app
+/// does not set.
+pub(crate) struct Shaper(pub Option<Box<Shape>>, pub Option<HeaderValue>, pub Receiver);
 
 pub(crate) struct Shape {
     pub policy: Arc<Policy>,

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     connection::{Connection, SharedWriter},
-    headers,
+    cookies,
+    headers::{self, Receiver},
     shape::Shaper,
 };
 use bytes::Bytes;
@@ -270,7 +271,10 @@ impl Client<'_> {
     async fn write(&mut self, task: HttpTask) -> Result<(Option<u16>, bool), Failure> {
         match task {
             HttpTask::Header(head, ended) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                let to_client = headers::to_client(&head, true);
+                let mut to_client = headers::to_client(&head, true);
+                if self.shaper.2 == Receiver::App {
+                    cookies::keep_panels(&mut to_client);
+                }
                 self.session
                     .write_response_header(to_client)
                     .await

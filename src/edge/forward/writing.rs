@@ -1,7 +1,11 @@
 //! What the client gets of an answer: its head and its pieces, shaped as the policy says.
 
 use super::Failure;
-use crate::{headers, shape::Shaper};
+use crate::{
+    cookies,
+    headers::{self, Receiver},
+    shape::Shaper,
+};
 use bytes::Bytes;
 use http::{Method, StatusCode, Version, header};
 use pingora::{http::ResponseHeader, protocols::http::ServerSession};
@@ -30,6 +34,9 @@ pub(super) async fn write_built_head(
     mut to_client: Box<ResponseHeader>,
     ended: bool,
 ) -> Result<(), Failure> {
+    if shaper.2 == Receiver::App {
+        cookies::keep_panels(&mut to_client);
+    }
     let mut page = None;
     if let Some(shape) = &mut shaper.0 {
         (to_client, page) = shape.head(session.req_header(), to_client, ended);

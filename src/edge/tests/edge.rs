@@ -4,6 +4,7 @@
 
 mod arbitrary;
 mod caching;
+mod cookies;
 mod http3;
 mod policies;
 mod ports;

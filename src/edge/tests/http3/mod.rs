@@ -60,6 +60,25 @@ fn on(stand: &Stand, app: &App) -> EdgeConfig {
 }
 
 #[tokio::test]
+async fn apps_get_no_cookie_of_the_panel_over_quic() {
+    let stand = Stand::start();
+    let app = Script::start(|head| reply(200, "Set-Cookie: serverkit_session=fixed\r\nSet-Cookie: own=3\r\n", head)).await;
+    let mut config = stand.config(&[("blog.test", app.route())]);
+    config.options.http3 = true;
+    stand.edge.apply(config).unwrap();
+    let (_endpoint, mut sender) = connect(&stand, "blog.test").await.unwrap();
+    let mut request = get("/");
+    for cookie in ["serverkit_session=stolen", "own=1", "__Host-serverkit_session=stolen", "theirs=2"] {
+        request.headers_mut().append("cookie", cookie.parse().unwrap());
+    }
+    let (answer, body) = ask(&mut sender, request, None).await;
+    let set: Vec<_> = answer.headers().get_all("set-cookie").iter().collect();
+    assert_eq!(set, ["own=3"]);
+    let seen = String::from_utf8(body).unwrap();
+    assert!(seen.contains("own=1; theirs=2") && !seen.contains("stolen"), "{seen}");
+}
+
+#[tokio::test]
 async fn requests_over_quic_take_the_same_way() {
     let (stand, app) = (Stand::start(), App::start("blog").await);
     stand.edge.apply(on(&stand, &app)).unwrap();
