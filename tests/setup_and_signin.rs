@@ -108,7 +108,7 @@ async fn cookies_are_for_browsers() {
         .iter()
         .map(|line| line.to_str().unwrap().to_owned())
         .collect();
-    for name in ["serverkit_session", "serverkit_refresh"] {
+    for name in ["__Host-serverkit_session", "serverkit_refresh"] {
         let line = lines
             .iter()
             .find(|line| line.starts_with(name))
@@ -117,6 +117,10 @@ async fn cookies_are_for_browsers() {
             assert!(line.contains(part), "{line} lacks {part}");
         }
     }
+    // As the prefix `__Host-` wants it; else browsers do not take it.
+    let session = lines.iter().find(|line| line.starts_with("__Host-")).unwrap();
+    assert!(session.contains("Path=/;") || session.ends_with("Path=/"), "{session}");
+    assert!(!session.to_lowercase().contains("domain="), "{session}");
     assert!(!reply.text().contains(&browser.cookie("serverkit_refresh").unwrap()));
     browser.get("/api/v1/session").await.expect(200);
     // Another site's form has the cookie but not the word.
@@ -136,18 +140,18 @@ async fn cookies_are_for_browsers() {
     browser.post("/api/v1/projects", json!({"name": "shop"})).await.expect(201);
     // A session that was lost comes back by the refresh cookie, once each time.
     let refresh = browser.cookie("serverkit_refresh").unwrap();
-    browser.set_cookie("serverkit_session", None);
+    browser.set_cookie("__Host-serverkit_session", None);
     browser.get("/api/v1/apps").await.expect(401).code("unauthenticated");
     browser.post("/api/v1/session/refresh", json!({})).await.expect(200);
     browser.get("/api/v1/apps").await.expect(200);
     assert_ne!(browser.cookie("serverkit_refresh").unwrap(), refresh, "the refresh secret changes");
     // Signing out ends it on the panel, not only in the browser.
     let (session, refresh) = (
-        browser.cookie("serverkit_session").unwrap(),
+        browser.cookie("__Host-serverkit_session").unwrap(),
         browser.cookie("serverkit_refresh").unwrap(),
     );
     browser.delete("/api/v1/session").await.expect(204);
-    browser.set_cookie("serverkit_session", Some(&session));
+    browser.set_cookie("__Host-serverkit_session", Some(&session));
     browser.set_cookie("serverkit_refresh", Some(&refresh));
     browser.get("/api/v1/apps").await.expect(401);
     browser.post("/api/v1/session/refresh", json!({})).await.expect(401);
@@ -157,7 +161,7 @@ async fn cookies_are_for_browsers() {
 async fn forged_sessions() {
     let panel = TestPanel::start().await;
     let browser = panel.signed_in(OWNER.0, OWNER.1).await;
-    let good = browser.cookie("serverkit_session").unwrap();
+    let good = browser.cookie("__Host-serverkit_session").unwrap();
     let parts: Vec<&str> = good.split('.').collect();
     assert_eq!(parts.len(), 3, "a JWT has three parts");
     // {"alg":"none","typ":"JWT"}
@@ -172,7 +176,7 @@ async fn forged_sessions() {
         "a.b.c",
         &format!("{}.{}.", parts[0], parts[1]),
     ] {
-        browser.set_cookie("serverkit_session", Some(forged));
+        browser.set_cookie("__Host-serverkit_session", Some(forged));
         browser.get("/api/v1/apps").await.expect(401).code("unauthenticated");
     }
     for token in ["", "sk_", "sk_wrong", &"x".repeat(10_000), "serverkit"] {
@@ -718,7 +722,7 @@ async fn every_socket_by_everybody() {
     }
     // A page of another site opens no socket with the browser's cookie.
     let browser = panel.signed_in(OWNER.0, OWNER.1).await;
-    let cookie = format!("serverkit_session={}", browser.cookie("serverkit_session").unwrap());
+    let cookie = format!("__Host-serverkit_session={}", browser.cookie("__Host-serverkit_session").unwrap());
     let url = format!("wss://127.0.0.1:{}/api/v1/apps/{app}/terminal", panel.panel_port);
     let foreign = Socket::open(&url, &[("cookie", &cookie), ("origin", "https://evil.example")]).await;
     assert_eq!(foreign.err().map(|(status, _)| status), Some(403), "another origin");

@@ -17,7 +17,7 @@ use std::{
 
 const ABOUT: &str = "Everything the panel and the command line do, they do through this API.
 
-**Signing in.** Browsers hold the cookie `serverkit_session`, good for 10 minutes and renewed with `POST /session/refresh`; unsafe requests then need `X-CSRF-Token`. Scripts send `Authorization: Bearer sk_…`. On the panel's machine the socket `panel.sock` in the data folder knows root and the server's own user.
+**Signing in.** Browsers hold the cookie `__Host-serverkit_session`, good for 10 minutes and renewed with `POST /session/refresh`; unsafe requests then need `X-CSRF-Token`. Scripts send `Authorization: Bearer sk_…`. On the panel's machine the socket `panel.sock` in the data folder knows root and the server's own user.
 
 **Failures** are RFC 9457 problems (`application/problem+json`); programs look at `code`, people at `detail`.
 

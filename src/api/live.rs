@@ -215,7 +215,7 @@ mod tests {
         for (headers, allowed) in [
             (&[][..], true),
             (&[("authorization", "Bearer sk_x")][..], true),
-            (&[("cookie", "serverkit_session=x")][..], false),
+            (&[("cookie", "__Host-serverkit_session=x")][..], false),
             (&[("cookie", "a=b"), ("origin", "https://panel.test:8444")][..], true),
             (&[("cookie", "a=b"), ("origin", "https://PANEL.test:8444")][..], true),
             (&[("cookie", "a=b"), ("origin", "https://panel.test")][..], false),

@@ -19,8 +19,9 @@ use poem_openapi::{
 use std::time::Duration;
 use types::{Actor, Secret};
 
-/// Holds the JWT.
-pub(crate) const SESSION_COOKIE: &str = "serverkit_session";
+/// Holds the JWT. By its prefix browsers take it from this host only, not from a name beside or above it (RFC 6265bis, 4.1.3);
+/// the others cannot have it, because they have a path.
+pub(crate) const SESSION_COOKIE: &str = "__Host-serverkit_session";
 /// Holds the secret that renews it; sent to `REFRESH_PATH` only.
 pub(crate) const REFRESH_COOKIE: &str = "serverkit_refresh";
 pub(crate) const REFRESH_PATH: &str = "/api/v1/session";

@@ -396,7 +396,7 @@ async fn sessions_are_renewed_listed_and_ended() {
     let (served, browser) = Served::claimed().await;
     let renewed = served.edge("POST", "/api/v1/session/refresh", &browser.reads(), None).await;
     assert_eq!(renewed.status, 200, "{}", renewed.text);
-    assert!(renewed.cookies().contains("serverkit_session=") && renewed.cookies().contains("serverkit_refresh="));
+    assert!(renewed.cookies().contains("__Host-serverkit_session=") && renewed.cookies().contains("serverkit_refresh="));
     assert_eq!(served.edge("POST", "/api/v1/session/refresh", &[], None).await.status, 401);
 
     let list = served.edge("GET", "/api/v1/sessions", &browser.reads(), None).await.json();

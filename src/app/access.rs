@@ -72,7 +72,7 @@ impl Visitor {
 pub struct SignedIn {
     pub user: User,
     pub session: Session,
-    /// For the cookie `serverkit_session`.
+    /// For the cookie `__Host-serverkit_session`.
     pub jwt: Secret,
     pub jwt_expires_at: Time,
     /// For the cookie `serverkit_refresh`; good until the session's `expires_at`.
