@@ -71,6 +71,42 @@ async fn who_is_in_a_deleted_organization_is_out_at_once() {
     assert!(said.contains("runs this panel and stays"), "{said}");
 }
 
+/// What another organization has is taken, whatever covers it, in words that tell nothing of it.
+#[tokio::test]
+async fn names_of_one_organization_lead_to_no_other() {
+    let panel = TestPanel::start().await;
+    panel
+        .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
+        .await
+        .expect(200);
+    let there = acme(&panel).await;
+    let app = |name: &str| json!({"name": name, "source": {"kind": "image", "reference": "nginx"}, "deploy": false});
+    let own = panel.create_app(app("shop")).await;
+    assert_eq!(own["domains"], json!(["shop.apps.test"]));
+    panel
+        .post("/api/v1/apps/shop/domains", json!({"host": "*.shop.test"}))
+        .await
+        .expect(201);
+    let theirs = there.post("/api/v1/apps", app("shop")).await.expect(201).json();
+    assert_eq!(
+        theirs["domains"],
+        json!(["shop-acme.apps.test"]),
+        "it does not tell of the other one"
+    );
+    for (host, detail) in [
+        ("login.shop.test", "the domain `login.shop.test` is taken"),
+        ("*.shop.apps.test", "the domain `*.shop.apps.test` is taken"),
+        ("127.0.0.1", "the domain `127.0.0.1` is taken by the panel itself"),
+    ] {
+        let refused = there.post("/api/v1/apps/shop/domains", json!({"host": host})).await.expect(409);
+        assert_eq!(refused.code("taken").detail(), detail);
+    }
+    there
+        .post("/api/v1/apps/shop/domains", json!({"host": "shop.example.test"}))
+        .await
+        .expect(201);
+}
+
 #[tokio::test]
 async fn docker_nothing_of_a_deleted_organization_is_left_on_the_engine() {
     let panel = TestPanel::docker().await;

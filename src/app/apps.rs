@@ -9,7 +9,7 @@ mod views;
 mod wishes;
 
 pub(crate) use checks::{checked_limits, in_range};
-pub(crate) use making::default_host;
+pub(crate) use making::shared_label;
 pub(crate) use sources::{new_source, settled};
 pub use views::AppView;
 pub(crate) use views::views;

@@ -2,6 +2,7 @@
 
 use crate::{
     apps::{find_app, not_trashed},
+    domain_claims::must_be_free,
     ground::Ground,
     routing,
     serving::Choice,
@@ -10,8 +11,8 @@ use crate::{
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, HostPattern, Kind, OrganizationId, Result, ServicePort,
-    TrafficPolicy, report,
+    Action, Actor, App, AppId, AppName, Certificate, Domain, Error, Fact, Host, HostPattern, Kind, Result, ServicePort, TrafficPolicy,
+    report,
 };
 
 #[derive(Debug, Clone)]
@@ -95,7 +96,7 @@ impl Domains {
                 .list()?
                 .iter()
                 .any(|domain| domain.app == app.id && domain.primary);
-        let batch = insert_domain(&self.ground, Batch::new(), &app, host.clone(), first, force_https)?;
+        let batch = insert_domain(&self.ground, actor, Batch::new(), &app, host.clone(), first, force_https)?;
         self.ground.store.commit(batch).await?;
         if place.is_some() {
             let led = |domain: &mut Domain| {
@@ -218,35 +219,17 @@ impl Domains {
     }
 }
 
-/// Fails with `Taken`, saying by whom, when the host leads somewhere already. Apps of other organizations are not named.
-pub(crate) fn must_be_free(ground: &Ground, organization: &OrganizationId, host: &HostPattern) -> Result<()> {
-    let taken = |by: Option<String>| Error::Taken {
-        kind: Kind::Domain,
-        name: host.to_string(),
-        by,
-    };
-    let panel = ground.settings()?.panel_domain;
-    if panel.is_some_and(|panel| host.exact() == Some(panel)) {
-        return Err(taken(Some("the panel itself".into())));
-    }
-    let Some(other) = ground.store.domains.find(host.as_str())? else {
-        return Ok(());
-    };
-    let owner = ground.store.apps.find(other.app.as_str())?;
-    let owner = owner.filter(|owner| owner.organization == *organization);
-    Err(taken(owner.map(|owner| format!("the app `{}`", owner.name))))
-}
-
 /// Adds the domain to the batch. Fails with `Taken`, saying by whom, when it leads somewhere already.
 pub(crate) fn insert_domain(
     ground: &Ground,
+    actor: &Actor,
     batch: Batch,
     app: &App,
     host: HostPattern,
     primary: bool,
     force_https: bool,
 ) -> Result<Batch> {
-    must_be_free(ground, &app.organization, &host)?;
+    must_be_free(ground, actor, &host)?;
     Ok(batch.insert(Domain {
         host,
         organization: app.organization.clone(),

@@ -31,6 +31,7 @@ mod data_copies;
 mod deployer;
 mod deployments;
 mod dns;
+mod domain_claims;
 mod domains;
 mod dotenv;
 mod drafts;

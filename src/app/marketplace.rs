@@ -3,8 +3,8 @@
 mod room;
 
 use crate::{
-    apps::{AppView, Apps, NewApp, NewSource, checked_limits, default_host, find_app},
-    domains::must_be_free,
+    apps::{AppView, Apps, NewApp, NewSource, checked_limits, find_app},
+    domain_claims::{default_host, must_be_free},
     edge::{EdgeService, NewStream},
     ground::Ground,
     projects::find_environment,
@@ -188,7 +188,7 @@ impl Marketplace {
         let environment = find_environment(&self.ground, actor, Action::View, None, None)?;
         let suggested = self.free_name(actor, &entry.template.name)?;
         let domain = match entry.template.main.web {
-            true => default_host(&self.ground, &suggested, &environment)?,
+            true => default_host(&self.ground, actor, &suggested, &environment)?,
             false => None,
         };
         let wish = InstallWish {
@@ -334,7 +334,7 @@ impl Marketplace {
             let typed = wish.values.get(&asked.name);
             let value = match asked.kind {
                 AskedKind::Domain if typed.is_none_or(String::is_empty) => {
-                    let usual = default_host(&self.ground, &name, &environment)?;
+                    let usual = default_host(&self.ground, actor, &name, &environment)?;
                     usual.map(|host| host.to_string()).unwrap_or_default()
                 }
                 _ => {
@@ -351,7 +351,7 @@ impl Marketplace {
             if asked.kind == AskedKind::Domain {
                 let wanted = value.parse::<Host>()?;
                 if strict {
-                    must_be_free(&self.ground, &actor.organization, &HostPattern::from(&wanted))?;
+                    must_be_free(&self.ground, actor, &HostPattern::from(&wanted))?;
                 }
                 host = Some(wanted);
             }

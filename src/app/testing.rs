@@ -336,6 +336,18 @@ impl Bench {
         Bench::open(folder, Arc::new(FakeNode::default())).await
     }
 
+    /// The owner of another organization, which does not run the panel.
+    pub async fn stranger(&self, name: &str) -> Actor {
+        let ground = &self.ground;
+        let name = name.parse().expect("a name");
+        let (organization, batch) = crate::organizations::founded(&ground.world, name, false).expect("made");
+        ground.store.commit(batch).await.expect("saved");
+        Actor {
+            hosts: false,
+            ..Actor::system(organization.id)
+        }
+    }
+
     /// As after a crash: the same folder and engine, everything else new.
     pub async fn again(self) -> Bench {
         let Bench { ground, node, _folder, .. } = self;

@@ -157,7 +157,7 @@ impl Trash {
         hosts.sort_by_key(HostPattern::is_wildcard);
         for (index, host) in hosts.into_iter().enumerate() {
             let primary = index == 0 && !host.is_wildcard();
-            let batch = crate::domains::insert_domain(ground, Batch::new(), &app, host, primary, true);
+            let batch = crate::domains::insert_domain(ground, actor, Batch::new(), &app, host, primary, true);
             if let Ok(batch) = batch {
                 let _ = ground.store.commit(batch).await;
             }

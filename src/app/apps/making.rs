@@ -7,9 +7,11 @@ use super::{
 };
 use crate::{
     deployments::{self, Wanted},
+    domain_claims::default_host,
     domains::insert_domain,
     freezes,
     ground::Ground,
+    organizations,
     projects::find_environment,
     quotas,
     variables::sealed_variable,
@@ -17,7 +19,7 @@ use crate::{
 };
 use std::collections::BTreeSet;
 use store::Batch;
-use types::{Action, Actor, App, AppName, Cause, Environment, Fact, Host, Result, Source, VariableOwner};
+use types::{Action, Actor, App, Cause, Environment, Fact, Host, OrganizationId, Result, Source, VariableOwner};
 
 /// What is about to be recorded.
 struct Draft {
@@ -111,10 +113,10 @@ fn draft(ground: &Ground, actor: &Actor, environment: &Environment, wish: NewApp
     }
     let hosts = match wish.domains {
         Some(hosts) => hosts,
-        None => default_host(ground, &app.name, environment)?.into_iter().collect(),
+        None => default_host(ground, actor, &app.name, environment)?.into_iter().collect(),
     };
     for (index, host) in hosts.iter().enumerate() {
-        batch = insert_domain(ground, batch, &app, host.into(), index == 0, true)?;
+        batch = insert_domain(ground, actor, batch, &app, host.into(), index == 0, true)?;
     }
     for volume in settled(ground, actor, &mut app, environment, &wish.variables, hosts.first())? {
         batch = batch.insert(volume);
@@ -126,14 +128,14 @@ fn draft(ground: &Ground, actor: &Actor, environment: &Environment, wish: NewApp
     Ok(Draft { app, hosts, batch })
 }
 
-/// `NAME.<apps' domain>`, or with the environment where that is taken; `None` when there is no such domain.
-pub(crate) fn default_host(ground: &Ground, name: &AppName, environment: &Environment) -> Result<Option<Host>> {
-    let Some(domain) = ground.apps_domain()? else { return Ok(None) };
-    for host in [format!("{name}.{domain}"), format!("{name}-{}.{domain}", environment.name)] {
-        let host: Host = host.parse()?;
-        if ground.store.domains.find(host.as_str())?.is_none() {
-            return Ok(Some(host));
+/// A label below the apps' domain, where the names of all organizations are beside each other. The one that runs the panel has
+/// these words alone; what is made up for others carries their own name, so that it meets nobody's and tells of nobody.
+pub(crate) fn shared_label(ground: &Ground, organization: &OrganizationId, words: &str) -> Result<String> {
+    match organizations::host(&ground.store)? {
+        Some(host) if host.id != *organization => {
+            let own = ground.store.organizations.get(organization.as_str())?;
+            Ok(format!("{words}-{}", own.name))
         }
+        _ => Ok(words.to_owned()),
     }
-    Ok(None)
 }

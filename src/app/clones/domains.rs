@@ -1,7 +1,7 @@
 //! Domains of a clone: each app's new name, and what belongs to a domain, led to the new apps: its policy, rules and passthrough.
 
 use super::{CloneAppWish, maker::Maker};
-use crate::domains::must_be_free;
+use crate::{apps::shared_label, domain_claims::must_be_free};
 use std::collections::HashMap;
 use types::{Action, App, AppId, Domain, Error, Host, HostPattern, Result, Rule, RuleAction, RuleId};
 
@@ -67,7 +67,8 @@ impl Maker<'_> {
             }
             (None, Some(domain)) => {
                 let service = place.as_ref().map(|place| format!("-{}", place.service)).unwrap_or_default();
-                let name = format!("{}{service}-{}.{domain}", of.name, self.environment.name);
+                let words = format!("{}{service}-{}", of.name, self.environment.name);
+                let name = format!("{}.{domain}", shared_label(ground, &of.organization, &words)?);
                 match name.parse() {
                     Ok(host) => host,
                     Err(_) => {
@@ -82,7 +83,7 @@ impl Maker<'_> {
         if self.draft.domains.iter().any(|domain| domain.host == pattern) {
             return Err(Error::invalid("domain", format!("`{host}` is wanted twice")));
         }
-        self.draft.problems.extend(must_be_free(ground, &of.organization, &pattern).err());
+        self.draft.problems.extend(must_be_free(ground, self.actor, &pattern).err());
         self.draft.domains.push(Domain {
             host: pattern.clone(),
             organization: of.organization.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Each step can be done again: a crash, a forge that sends twice and an engine that is away are the same case.
 
-use super::rules::host_of;
+use super::settings::host_for;
 use crate::{
     apps::settled,
     copies::{self, Twins, copy_of},
@@ -221,9 +221,16 @@ async fn make(ground: &Ground, rules: &PreviewRules, of: &App, mut stored: Store
     for variable in given.variables {
         batch = batch.insert(variable);
     }
-    let domain = ground.apps_domain()?;
-    let host = host_of(&rules.host, stored.request.number, &of.name, domain.as_ref())?;
-    batch = insert_domain(ground, batch, &app, (&host).into(), true, true)?;
+    let host = host_for(ground, of, &rules.host, stored.request.number)?;
+    batch = insert_domain(
+        ground,
+        &Actor::system(of.organization.clone()),
+        batch,
+        &app,
+        (&host).into(),
+        true,
+        true,
+    )?;
     stored.environment = Some(environment.id.clone());
     stored.app = Some(app.id.clone());
     stored.host = Some(host);

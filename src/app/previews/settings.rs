@@ -5,7 +5,7 @@ use super::{
     rules::{HOST, host_of},
 };
 use crate::{
-    apps::{checked_limits, find_app, in_range, not_trashed},
+    apps::{checked_limits, find_app, in_range, not_trashed, shared_label},
     forges::repository_of,
     ground::Ground,
     webhooks::Webhooks,
@@ -223,7 +223,7 @@ impl Previews {
                 "pull requests reach the panel by the app's webhook, and there is none; make it first",
             ));
         }
-        host_of(&rules.host, 42, &app.name, ground.apps_domain()?.as_ref()).map(drop)
+        host_for(ground, app, &rules.host, 42).map(drop)
     }
 
     /// Has the forge send pull requests too, where the panel makes the webhook. Answers what went wrong, which is no reason to
@@ -253,7 +253,6 @@ impl Previews {
 
     fn rules_view(&self, app: &App, rules: PreviewRules) -> Result<PreviewRulesView> {
         let ground = &self.ground;
-        let domain = ground.apps_domain()?;
         let mut variables = Vec::new();
         for variable in &rules.variables {
             let shown = match variable.secret {
@@ -268,7 +267,7 @@ impl Previews {
         };
         let webhook = ground.store.webhooks.find(app.id.as_str())?;
         Ok(PreviewRulesView {
-            example: host_of(&rules.host, 42, &app.name, domain.as_ref()).map_err(|error| error.to_string()),
+            example: host_for(ground, app, &rules.host, 42).map_err(|error| error.to_string()),
             variables,
             database,
             is_connected: repository_of(app).is_some(),
@@ -276,6 +275,23 @@ impl Previews {
             rules,
         })
     }
+}
+
+/// Where the preview of a request is; below the apps' domain, which all organizations share, by a name that is the
+/// organization's own.
+pub(super) fn host_for(ground: &Ground, app: &App, pattern: &str, number: u64) -> Result<Host> {
+    let mut name = app.name.clone();
+    if pattern.contains("{domain}") {
+        let label = shared_label(ground, &app.organization, name.as_str())?;
+        let long = |_| {
+            Error::invalid(
+                "host",
+                format!("`{label}` is too long for a part of a name; give a pattern without {{domain}}"),
+            )
+        };
+        name = label.parse().map_err(long)?;
+    }
+    host_of(pattern, number, &name, ground.apps_domain()?.as_ref())
 }
 
 /// What needs nothing but a look at its value.
@@ -346,4 +362,26 @@ fn checked_label(field: &str, label: Option<String>) -> Result<Option<String>> {
         return Err(Error::invalid(field, "must be one line of at most 100 letters"));
     }
     Ok(Some(label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Apps, NewApp, testing::Bench};
+
+    #[tokio::test]
+    async fn previews_of_other_organizations_carry_their_name_below_the_apps_domain() {
+        let bench = Bench::new().await;
+        let acme = bench.stranger("acme").await;
+        for (actor, shared) in [(&bench.owner, "pr-7.blog.localhost"), (&acme, "pr-7.blog-acme.localhost")] {
+            let wish = NewApp {
+                deploy: false,
+                ..crate::tests::wish("blog")
+            };
+            let app = Apps::new(bench.ground.clone()).create(actor, wish).await.expect("made").app;
+            let host = |pattern: &str| host_for(&bench.ground, &app, pattern, 7).expect("a host").to_string();
+            assert_eq!(host(HOST), shared);
+            assert_eq!(host("{app}-{number}.example.com"), "blog-7.example.com");
+        }
+    }
 }
