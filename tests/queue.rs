@@ -3,7 +3,7 @@
 use crate::deploy::{app_of, containers, text};
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{GitFixture, GitServer, Options, TestPanel, docker, docker_host, eventually_ok};
+use testkit::{Api, GitFixture, GitServer, OWNER, Options, TestPanel, docker, docker_host, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -96,6 +96,61 @@ async fn a_project_has_slots_of_its_own() {
     for id in [&ids[1], &ids[2], &ids[0]] {
         panel.post(&format!("/api/v1/deployments/{id}/cancel"), json!({})).await;
         assert_eq!(panel.over(id, SOON).await["phase"], "cancelled");
+    }
+}
+
+/// That somebody else deploys is told to those who run the panel only.
+#[tokio::test]
+async fn who_waits_for_another_organization_is_not_told_of_it() {
+    let panel = TestPanel::start().await;
+    panel.patch("/api/v1/settings", json!({"deployments_at_once": 1})).await.expect(200);
+    let repository = GitFixture::sample("hello");
+    let slow = GitServer::slow(repository.root(), Duration::from_secs(45)).await;
+    let mut first = app_of("first", &repository);
+    first["source"]["url"] = slow.url("app.git").into();
+    panel.create_app(first).await;
+    let first = text(&panel.newest("first").await, "id");
+    panel.in_phase(&first, "fetching", SOON).await;
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let there = panel.signed_in(OWNER.0, OWNER.1).await;
+    there
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    let image = |name: &str| json!({"name": name, "source": {"kind": "image", "reference": "redis:7"}, "domains": []});
+    panel.create_app(image("second")).await;
+    there.post("/api/v1/apps", image("theirs")).await.expect(201);
+    let here: &Api = &panel;
+    let mut open = vec![(here, first)];
+    for (who, app, words) in [
+        (here, "second", "another deployment is under way, and one may be at once"),
+        (&there, "theirs", "it waits for its turn on this server"),
+    ] {
+        let seen = eventually_ok(&format!("{app} waits"), SOON, || async {
+            let newest = who.list(&format!("/api/v1/apps/{app}/deployments")).await.remove(0);
+            let shown = who
+                .get(&format!("/api/v1/deployments/{}", text(&newest, "id")))
+                .await
+                .expect(200)
+                .json();
+            match shown["waits"]["why"].is_string() {
+                true => Ok(shown),
+                false => Err(shown.to_string()),
+            }
+        })
+        .await;
+        assert_eq!(
+            (&seen["waits"]["why"], &seen["waits"]["place"]),
+            (&json!(words), &json!(1)),
+            "{app}"
+        );
+        open.push((who, text(&seen, "id")));
+    }
+    for (who, id) in open.into_iter().rev() {
+        who.post(&format!("/api/v1/deployments/{id}/cancel"), json!({})).await;
     }
 }
 

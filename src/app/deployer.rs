@@ -173,7 +173,7 @@ impl jobs::Job for Deployer {
         let mut builds = quotas::BuildRoom::of(ground, &open)?;
         let mut places = Slots::of(ground, &open)?;
         let mut waits = HashMap::new();
-        // How many others wait is nobody's business.
+        // How many others wait, and when they deploy, is nobody's business.
         let mut ranks: HashMap<OrganizationId, u32> = HashMap::new();
         for deployment in open {
             if ground.running.has(&deployment.id) {
@@ -189,13 +189,17 @@ impl jobs::Job for Deployer {
                 Some("serverkit is stopping".to_owned())
             } else if here && builders::count_here(&ground.running) >= slots {
                 Some(match slots {
+                    _ if !quotas::sees_server(ground, &deployment.organization)? => "it waits for its turn on this server".to_owned(),
                     1 => "another deployment is under way, and one may be at once".to_owned(),
                     slots => format!("{slots} deployments are under way, as many as may be at once"),
                 })
             } else if !busy.insert(deployment.app.clone()) {
                 Some("an earlier one of the same app is under way".to_owned())
             } else if let Err(why) = &place {
-                Some(why.clone())
+                Some(match quotas::sees_server(ground, &deployment.organization)? {
+                    true => why.clone(),
+                    false => "it waits for its turn on a build server".to_owned(),
+                })
             } else {
                 builds.admit(ground, &deployment, here)?
             };

@@ -89,7 +89,7 @@ pub(crate) async fn must_have_disk(ground: &Ground, app: &App, cause: &Cause) ->
     }
     // It may have been a moment ago that there was too little.
     match ground.node.sample().await.ok().as_ref().and_then(short) {
-        Some(_) if !sees_server(ground, app)? => Err(Error::busy(
+        Some(_) if !sees_server(ground, &app.organization)? => Err(Error::busy(
             "the server's disk has too little left for a build; those who run the panel can make room",
         )),
         Some(why) => Err(Error::busy(format!(
@@ -160,7 +160,7 @@ impl BuildRoom {
             return Ok(None);
         }
         if let (true, Some(why)) = (asks && here && self.count > 0, &self.short) {
-            return Ok(Some(match sees_server(ground, &app)? {
+            return Ok(Some(match sees_server(ground, &app.organization)? {
                 true => why.clone(),
                 false => "the server has too little left for a build beside others".to_owned(),
             }));
@@ -186,10 +186,10 @@ impl BuildRoom {
     }
 }
 
-/// Whether its people may know how much the server has left: with it others could watch what all organizations do.
-fn sees_server(ground: &Ground, app: &App) -> Result<bool> {
+/// Whether its people may know how much the server has left and does: with it others could watch what all organizations do.
+pub(crate) fn sees_server(ground: &Ground, organization: &OrganizationId) -> Result<bool> {
     let host = crate::organizations::host(&ground.store)?;
-    Ok(host.is_none_or(|host| host.id == app.organization))
+    Ok(host.is_none_or(|host| host.id == *organization))
 }
 
 /// Not beyond its build yet.
