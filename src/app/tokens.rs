@@ -186,6 +186,10 @@ impl Tokens {
                 actor.may(Action::ViewTeam).map_err(|_| missing())?;
                 self.service_account(actor, token.user.as_str())?;
             }
+            if let Who::Token { id, .. } = &actor.who {
+                let asks = store.tokens.get(id.as_str())?;
+                must_not_exceed(&asks, &token)?;
+            }
         }
         if grace_minutes > LONGEST_GRACE {
             return Err(Error::invalid("grace_minutes", format!("must be 0 to {LONGEST_GRACE}")));
@@ -231,7 +235,9 @@ impl Tokens {
             // Who may not see it, does not learn that it is there.
             actor.may(Action::ViewTeam).map_err(|_| missing())?;
             actor.may(Action::ManageTeam)?;
-            if store.users.get(found.user.as_str())?.role == Role::Owner {
+            // What they are here, not where their account belongs.
+            let user = store.users.get(found.user.as_str())?;
+            if self.access.role_in(&user, &actor.organization)? == Some(Role::Owner) {
                 actor.may(Action::ManageOwners)?;
             }
         } else if !is_itself {
@@ -271,6 +277,27 @@ impl Tokens {
         let found = views.into_iter().find(|view| view.token.id == *id);
         found.ok_or_else(|| Error::not_found(Kind::Token, id))
     }
+}
+
+/// Fails with `Forbidden` when a token lasts longer than the one that asks for its secret, or may come from elsewhere: with
+/// that secret the one that asks would have no bounds.
+fn must_not_exceed(asks: &ApiToken, token: &ApiToken) -> Result<()> {
+    let ends_before = match (asks.expires_at, token.expires_at) {
+        (Some(bound), Some(end)) => end <= bound,
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    if !ends_before {
+        return Err(Error::Forbidden {
+            needs: "a token that lasts as long as this one".into(),
+        });
+    }
+    if within(&asks.networks, token.networks.clone())? != token.networks {
+        return Err(Error::Forbidden {
+            needs: "a token that may come from anywhere".into(),
+        });
+    }
+    Ok(())
 }
 
 /// Where a token may come from that another made: from nowhere that the other may not.
@@ -480,6 +507,77 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_token_gets_no_secret_of_one_that_lasts_longer_or_comes_from_elsewhere() {
+        let (gate, owner) = Gate::claimed().await;
+        let net = |text: &str| -> Vec<IpNet> { vec![text.parse().expect("a network")] };
+        let made = async |name: &str, lasts: Lasts, networks: Vec<IpNet>| {
+            let wish = NewToken {
+                lasts,
+                networks,
+                ..wish(name, Scope::Write)
+            };
+            gate.tokens.create(&owner, wish).await.expect("made")
+        };
+        let (short, secret) = made("short", Lasts::Days(7), Vec::new()).await;
+        let ending = gate.with(&secret).await.expect("known").actor;
+        let (_, secret) = made("near", Lasts::ForEver, net("10.0.0.0/24")).await;
+        let near = gate.with(&secret).await.expect("known").actor;
+        let (twin, _) = made("twin", Lasts::Days(7), net("10.0.0.9/32")).await;
+        let (long, _) = made("long", Lasts::Days(8), Vec::new()).await;
+        let (endless, _) = made("endless", Lasts::ForEver, Vec::new()).await;
+        let (far, _) = made("far", Lasts::Days(1), net("10.0.0.0/8")).await;
+        for (asks, token, needs) in [
+            (&ending, &short, None),
+            (&ending, &twin, None),
+            (&ending, &long, Some("lasts as long")),
+            (&ending, &endless, Some("lasts as long")),
+            (&near, &twin, None),
+            (&near, &long, Some("from anywhere")),
+            (&near, &far, Some("all these networks")),
+            (&owner, &endless, None),
+        ] {
+            let rotated = gate.tokens.rotate(asks, token.token.id.as_str(), 60).await;
+            let name = &token.token.name;
+            match needs {
+                None => drop(rotated.unwrap_or_else(|error| panic!("{name}: {error}"))),
+                Some(needs) => {
+                    let error = rotated.err().unwrap_or_else(|| panic!("{name} is rotated")).to_string();
+                    assert!(error.contains(needs), "{name}: {error}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whose_token_is_an_owners_is_asked_in_this_organization() {
+        let (gate, owner) = Gate::claimed().await;
+        let acme = gate.organizations.create(&owner, "acme".parse().expect("a name"), None).await;
+        let acme = acme.expect("made").organization.id;
+        let mut there = Vec::new();
+        for (email, role) in [("eve@example.com", Role::Owner), ("cy@example.com", Role::Admin)] {
+            // At home both only look.
+            let (user, actor) = gate.add(&owner, email, Role::Viewer).await;
+            let membership = types::Membership {
+                organization: acme.clone(),
+                user: user.id,
+                role,
+                created_at: gate.access.world.now(),
+            };
+            gate.access.store.memberships.insert(membership).await.expect("in");
+            there.push(Actor {
+                organization: acme.clone(),
+                role,
+                hosts: false,
+                ..actor
+            });
+        }
+        let (theirs, _) = gate.tokens.create(&there[0], wish("eve's", Scope::Read)).await.expect("made");
+        let revoked = gate.tokens.revoke(&there[1], theirs.token.id.as_str()).await;
+        assert!(matches!(revoked, Err(Error::Forbidden { .. })), "owners are above admins here too");
+        gate.tokens.revoke(&there[0], theirs.token.id.as_str()).await.expect("own");
     }
 
     #[tokio::test]
