@@ -149,7 +149,7 @@ impl Invitations {
         let attempt = self
             .access
             .throttle
-            .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
+            .attempt_link("invitation", visitor.address.as_deref().unwrap_or_default())?;
         let found = self.good(word)?;
         attempt.succeeded();
         let store = &self.access.store;
@@ -169,7 +169,7 @@ impl Invitations {
         let access = &self.access;
         let attempt = access
             .throttle
-            .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
+            .attempt_link("invitation", visitor.address.as_deref().unwrap_or_default())?;
         let mut found = self.good(word)?;
         attempt.succeeded();
         let now = access.world.now();
@@ -200,7 +200,7 @@ impl Invitations {
         let attempt = self
             .access
             .throttle
-            .attempt("invitation", actor.address.as_deref().unwrap_or_default())?;
+            .attempt_link("invitation", actor.address.as_deref().unwrap_or_default())?;
         let _team = self.access.team.lock().await;
         let invitation = self.good(word).map_err(|_| missing())?;
         let id = actor.user().ok_or_else(missing)?;
@@ -238,7 +238,7 @@ impl Invitations {
         let access = &self.access;
         let attempt = access
             .throttle
-            .attempt("invitation", visitor.address.as_deref().unwrap_or_default())?;
+            .attempt_link("invitation", visitor.address.as_deref().unwrap_or_default())?;
         let invitation = self.good(word)?;
         attempt.succeeded();
         if !self.is_vouched(&invitation, word)? {
@@ -554,6 +554,22 @@ mod tests {
             };
             assert!(matches!(all.create(&owner, wish).await, Err(Error::Invalid { .. })));
         }
+    }
+
+    #[tokio::test]
+    async fn wrong_words_from_many_addresses_make_nobody_wait() {
+        let (gate, owner) = Gate::claimed().await;
+        let all = &gate.invitations;
+        let word = all
+            .create(&owner, wish("bob@example.com", Role::Viewer))
+            .await
+            .expect("invited")
+            .word;
+        for index in 0..80 {
+            assert!(is_refused(all.look("guess", &visitor(&format!("10.0.3.{index}")))));
+        }
+        all.look(&word, &visitor("10.0.0.9")).expect("seen at once");
+        all.accept(&word, acceptance(), &visitor("10.0.0.9")).await.expect("in");
     }
 
     #[tokio::test]

@@ -103,7 +103,7 @@ impl PasswordResets {
         let access = &self.access;
         let attempt = access
             .throttle
-            .attempt("new password", visitor.address.as_deref().unwrap_or_default())?;
+            .attempt_link("new password", visitor.address.as_deref().unwrap_or_default())?;
         let (_, user) = self.good(word)?;
         attempt.succeeded();
         access.passwords.check(password, &user.email).await?;

@@ -82,6 +82,16 @@ impl Throttle {
 
     /// Begins an attempt to get into `account` from `address`. Fails with `Throttled` while it is too early.
     pub fn attempt(&self, account: &str, address: &str) -> Result<Attempt> {
+        self.begin(account, address, true)
+    }
+
+    /// Begins an attempt at a word that nobody guesses, of a link of this kind. It counts against the address alone: the links
+    /// are everybody's, and no stranger's wrong words may make others wait.
+    pub fn attempt_link(&self, kind: &str, address: &str) -> Result<Attempt> {
+        self.begin(kind, address, false)
+    }
+
+    fn begin(&self, account: &str, address: &str, counts_for_account: bool) -> Result<Attempt> {
         let now = self.world.now();
         let address = network(address);
         let account = account.trim().to_lowercase();
@@ -105,7 +115,7 @@ impl Throttle {
         }
         let by_pair = counts.get(&pair).map_or(0, |count| count.failures);
         let mut counted = vec![pair.clone(), of_address];
-        if by_pair < SHARE {
+        if counts_for_account && by_pair < SHARE {
             counted.push(of_account);
         }
         for key in &counted {
@@ -277,6 +287,18 @@ mod tests {
             .filter(|index| fail(&throttle, &format!("x{index}"), &format!("2001:db8::{index:x}")).is_none())
             .count();
         assert_eq!(tried, 30);
+    }
+
+    #[test]
+    fn wrong_links_make_nobody_else_wait() {
+        let (throttle, _) = throttle();
+        for index in 0..100 {
+            for _ in 0..5 {
+                drop(throttle.attempt_link("invitation", &format!("10.0.1.{index}")));
+            }
+        }
+        assert!(throttle.attempt_link("invitation", "10.0.1.1").is_err(), "whoever tried them waits");
+        assert!(throttle.attempt_link("invitation", "10.0.2.1").is_ok());
     }
 
     #[test]
