@@ -1,6 +1,6 @@
 //! Whether an order for a certificate would work, and what to set in DNS so that it does.
 
-use crate::{dns, ground::Ground};
+use crate::{dns, ground::Ground, sight::owned};
 use acme::{
     Dns,
     planner::{Forecast, Level, Note, Situation, forecast},
@@ -10,7 +10,8 @@ use std::{
     sync::Arc,
 };
 use types::{
-    Action, Actor, CertificateName, ChallengeKind, DnsProviderId, DnsRecord, DnsRecordKind, Error, Host, OrganizationId, Result, Settings,
+    Action, Actor, CertificateName, ChallengeKind, DnsProviderId, DnsRecord, DnsRecordKind, Error, Host, Kind, OrganizationId, Result,
+    Settings, Site,
 };
 
 /// A record that a host needs, and what DNS says now.
@@ -120,7 +121,7 @@ impl Forecasts {
             format!("set one of these records where the zone of {base} is kept; it is looked for again by itself")
         };
         if ok {
-            self.look_again(&name).await?;
+            self.look_again(actor, &name).await?;
         }
         Ok(DnsSetup {
             host: name.to_string(),
@@ -137,7 +138,7 @@ impl Forecasts {
         actor.may(Action::Administer)?;
         let name: CertificateName = host.parse()?;
         let found = dns::provider_for(&self.ground, &actor.organization, None, name.as_str())?;
-        let (provider, zone) = found.ok_or_else(|| Error::not_found(types::Kind::DnsZone, name.base()))?;
+        let (provider, zone) = found.ok_or_else(|| Error::not_found(Kind::DnsZone, name.base()))?;
         let provider = dns::open(&self.ground, &provider)?;
         let mine = public_addresses(&self.ground, &self.ground.settings()?);
         if mine.is_empty() {
@@ -178,8 +179,19 @@ impl Forecasts {
         self.setup(actor, host).await
     }
 
-    /// An order that waited for DNS need not wait any longer.
-    async fn look_again(&self, name: &CertificateName) -> Result<()> {
+    /// Whether they see what it leads to; the panel's own names are for those who run it.
+    fn is_theirs(&self, actor: &Actor, name: &CertificateName) -> Result<bool> {
+        match self.ground.store.domains.find(name.as_str())? {
+            None => Ok(actor.is_permitted(Action::Operate, &Site::organization())),
+            found => Ok(owned(&self.ground, actor, Action::View, found, Kind::Domain, name.as_str()).is_ok()),
+        }
+    }
+
+    /// An order that waited for DNS need not wait any longer; of others nobody hastens one.
+    async fn look_again(&self, actor: &Actor, name: &CertificateName) -> Result<()> {
+        if !self.is_theirs(actor, name)? {
+            return Ok(());
+        }
         let store = &self.ground.store.certificates;
         let waits = |certificate: &types::Certificate| certificate.state == types::CertificateState::Waiting;
         if store.find(name.as_str())?.is_some_and(|found| waits(&found)) {
@@ -358,6 +370,61 @@ fn unseen(names: &[CertificateName], challenge: ChallengeKind) -> Forecast {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Apps, NewApp, testing::Bench};
+    use types::{Certificate, CertificateOrigin, CertificateState, Role, Time};
+
+    #[tokio::test]
+    async fn nobody_hastens_the_certificate_of_another_organization() {
+        let bench = Bench::new().await;
+        let certificates = &bench.ground.store.certificates;
+        let later = Time(bench.ground.world.now().0 + 3_600_000);
+        for host in ["shop.test", "panel.test"] {
+            let waits = Certificate {
+                host: host.parse().expect("a host"),
+                origin: CertificateOrigin::Acme,
+                state: CertificateState::Waiting,
+                chain_pem: String::new(),
+                key: None,
+                issuer: String::new(),
+                fingerprint: String::new(),
+                not_before: None,
+                not_after: None,
+                challenge: None,
+                last_error: None,
+                next_step: None,
+                failures: 0,
+                next_try_at: Some(later),
+                renewal: None,
+                warned_days: None,
+                created_at: later,
+                updated_at: later,
+            };
+            certificates.insert(waits).await.expect("recorded");
+        }
+        let shop = NewApp {
+            domains: Some(vec!["shop.test".parse().expect("a host")]),
+            deploy: false,
+            ..crate::tests::wish("shop")
+        };
+        Apps::new(bench.ground.clone()).create(&bench.owner, shop).await.expect("made");
+        let viewer = Actor {
+            role: Role::Viewer,
+            ..bench.owner.clone()
+        };
+        let stranger = bench.stranger("acme").await;
+        let forecasts = Forecasts::new(bench.ground.clone());
+        for (actor, host, hastened) in [
+            (&stranger, "shop.test", false),
+            (&stranger, "panel.test", false),
+            (&viewer, "panel.test", false),
+            (&viewer, "shop.test", true),
+            (&bench.owner, "panel.test", true),
+        ] {
+            forecasts.look_again(actor, &host.parse().expect("a name")).await.expect("looked");
+            let next = certificates.get(host).expect("there").next_try_at;
+            assert_eq!(next != Some(later), hastened, "{host} by {actor:?}");
+        }
+    }
 
     #[test]
     fn addresses_of_the_internet() {
