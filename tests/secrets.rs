@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
-use testkit::{GitFixture, GitServer, OWNER, TestPanel, eventually};
+use testkit::{Api, GitFixture, GitServer, OWNER, TestPanel, docker, docker_host, eventually};
 
 /// Looks for the canaries, plain and in base64, in all files of a folder.
 fn found_below(folder: &Path, canaries: &[&str]) -> Vec<String> {
@@ -288,6 +288,100 @@ async fn docker_a_secret_is_found_nowhere() {
     }
     let found = found_below(panel.data(), &canaries);
     assert!(found.is_empty(), "in the clear on disk: {found:?}");
+}
+
+/// What an app has printed, once it has: each begins a line with its own name.
+async fn printed(api: &Api, app: &str) -> String {
+    let path = format!("/api/v1/apps/{app}/logs?tail=50");
+    eventually("it has printed", Duration::from_secs(120), || async {
+        let log = api.get(&path).await.expect(200).text();
+        log.contains(&format!("\"{app} ")).then_some(log)
+    })
+    .await
+}
+
+/// A mask says that somebody has this secret: so nobody finds out by it what others keep, or loses words to them. And what is masked
+/// stays so over a restart, whatever was changed since it was deployed.
+#[tokio::test]
+async fn docker_a_log_is_masked_by_the_secrets_of_its_organization_alone() {
+    let mut panel = TestPanel::docker().await;
+    let (secret, common) = ("osprey-quarry-4417", "http");
+    let set = |key: &str, value: &str| json!({"set": [{"key": key, "value": value, "secret": true}]});
+    panel
+        .patch("/api/v1/variables?owner=organization", set("TOKEN", secret))
+        .await
+        .expect(200);
+    panel
+        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
+        .await
+        .expect(201);
+    let there = panel.signed_in(OWNER.0, OWNER.1).await;
+    there
+        .post("/api/v1/session/switch", json!({"organization": "acme"}))
+        .await
+        .expect(200);
+    there
+        .patch("/api/v1/variables?owner=organization", set("COMMON", common))
+        .await
+        .expect(200);
+    let printing = |name: &str, words: &str| {
+        json!({"name": name, "source": {"kind": "image", "reference": "debian:bookworm-slim"}, "domains": [], "health": {"kind": "running"},
+               "command": ["sh", "-c", format!("echo \"{name} {words}\"; exec sleep infinity")], "grace_seconds": 1})
+    };
+    let mut ours = printing("ours", "$TOKEN http $(cat /etc/word)");
+    ours["deploy"] = false.into();
+    panel.create_app(ours).await;
+    let file = |content: &str| json!({"path": "/etc/word", "content": content, "secret": true});
+    panel.put("/api/v1/apps/ours/files", file("heron-file-7741")).await.expect(200);
+    let deployment = panel.deploy("ours").await;
+    panel.live(&deployment).await;
+    // Its container still has the one before.
+    panel.put("/api/v1/apps/ours/files", file("ibis-file-1177")).await.expect(200);
+    // Secret by the Compose file alone.
+    let compose = "services:\n  web:\n    image: nginx:1.22\n    restart: always\n    ports: ['8080:80']\n    secrets: [word]\n    \
+        command: [sh, -c, 'echo \"stack $$(cat /run/secrets/word)\"; exec nginx -g \"daemon off;\"']\nsecrets: {word: {environment: WORD}}\n";
+    let stack = json!({"name": "stack", "source": {"kind": "compose", "compose": compose}, "domains": ["stack.test"], "grace_seconds": 2,
+                       "variables": [{"key": "WORD", "value": "pelican-stack-3306"}]});
+    panel.live_app(stack).await;
+    let theirs = printing("theirs", &format!("{secret} $COMMON"));
+    let made = there.post("/api/v1/apps", theirs).await.expect(201).json();
+
+    let seen = async |panel: &TestPanel| {
+        let log = printed(panel, "ours").await;
+        assert!(log.contains("ours •••• http ••••"), "{log}");
+        let log = printed(panel, "stack").await;
+        assert!(log.contains("stack ••••") && !log.contains("pelican"), "{log}");
+        let log = printed(&there, "theirs").await;
+        assert!(log.contains(&format!("theirs {secret} ••••")), "{log}");
+    };
+    seen(&panel).await;
+    let run = json!({"command": ["echo", secret, "and", common]});
+    let run = eventually("it runs", Duration::from_secs(60), || async {
+        let reply = there.post("/api/v1/apps/theirs/runs", run.clone()).await;
+        (reply.status == 202).then(|| reply.json())
+    })
+    .await;
+    assert_eq!(run["command"], json!(["echo", secret, "and", "••••"]), "{run}");
+    let path = format!("/api/v1/runs/{}/log", text(&run, "id"));
+    eventually("the run's log has it", Duration::from_secs(60), || async {
+        let log = there.get(&path).await.expect(200).text();
+        log.contains(&format!("{secret} and ••••")).then_some(())
+    })
+    .await;
+
+    panel.stop().await;
+    panel.start_again().await;
+    seen(&panel).await;
+    // The engine is others' too.
+    there.delete("/api/v1/organizations/acme?confirm=acme").await.expect(204);
+    let of_theirs = format!("label=serverkit.app={}", text(&made, "id"));
+    eventually("nothing of it runs", Duration::from_secs(60), || async {
+        docker(&docker_host(), &["ps", "-aq", "--filter", &of_theirs])
+            .unwrap()
+            .is_empty()
+            .then_some(())
+    })
+    .await;
 }
 
 fn base64_of(text: &str) -> String {

@@ -55,7 +55,7 @@ impl Apps {
     pub async fn renew_deploy_key(&self, actor: &Actor, app: &str) -> Result<String> {
         actor.may_somewhere(Action::Configure)?;
         let app = find_app(&self.ground, actor, Action::Configure, app)?;
-        let (private, public) = deploy_key(&self.ground, &app.name)?;
+        let (private, public) = deploy_key(&self.ground, &app.organization, &app.name)?;
         let made = public.clone();
         self.ground
             .store

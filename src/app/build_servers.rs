@@ -102,7 +102,7 @@ impl BuildServers {
             socket: wish.socket.unwrap_or_else(|| SOCKET.into()),
         };
         let key = DeployKey::generate(&ground.world, &format!("serverkit, for the build server {}", wish.name))?;
-        ground.redactor.learn(&key.private);
+        ground.redactor.learn_own(&key.private);
         let server = BuildServer {
             id: ground.world.id(),
             name: wish.name,

@@ -120,7 +120,7 @@ impl Catalogs {
                     ));
                 }
                 let password = password.map(|password| {
-                    self.ground.redactor.learn(&password);
+                    self.ground.redactor.learn(&actor.organization, &password);
                     self.ground.store.seal(&password)
                 });
                 CatalogPlace::Git {
@@ -301,7 +301,7 @@ pub(crate) async fn read_again(ground: &Ground, catalog: &Catalog) -> Result<()>
         }
         Err(error) => error,
     };
-    let words = ground.redactor.redact(&report(&problem)).into_owned();
+    let words = ground.redactor.redact_for(&catalog.organization, &report(&problem)).into_owned();
     let note = |record: &mut Catalog| {
         record.looked_at = Some(now);
         record.problem = Some(words.clone());

@@ -209,7 +209,7 @@ impl Clones {
             problems: self
                 .ground
                 .redactor
-                .redact(&problems.join("\n"))
+                .redact_for(&actor.organization, &problems.join("\n"))
                 .lines()
                 .map(str::to_owned)
                 .collect(),

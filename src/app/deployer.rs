@@ -269,7 +269,7 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
     };
     let mut deployment = load(ground, id)?;
     let app = ground.store.apps.get(deployment.app.as_str())?.value;
-    let log = Log::open(ground, id).await?;
+    let log = Log::open(ground, id, &app.organization).await?;
     if let Some(error) = worn_out {
         log.note(report(&error)).await;
         abandon(ground, &deployment, &log).await;
@@ -331,7 +331,10 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
             Err(error) => {
                 let (phase, why) = match error {
                     Error::Cancelled => (Phase::Cancelled, None),
-                    error => (Phase::Failed, Some(ground.redactor.redact(&report(&error)).into_owned())),
+                    error => (
+                        Phase::Failed,
+                        Some(ground.redactor.redact_for(&app.organization, &report(&error)).into_owned()),
+                    ),
                 };
                 log.note(why.clone().unwrap_or_else(|| "cancelled".into())).await;
                 abandon(ground, &deployment, &log).await;

@@ -78,8 +78,8 @@ impl DnsService {
             name: name.clone(),
             kind: new.kind,
             options: new.options,
-            credentials: self.seal(&new.credentials)?,
-            tested: Some(self.try_out(&*provider).await),
+            credentials: self.seal(actor, &new.credentials)?,
+            tested: Some(self.try_out(actor, &*provider).await),
             created_at: world.now(),
             updated_at: world.now(),
         };
@@ -101,8 +101,8 @@ impl DnsService {
         };
         stored.options = change.options.unwrap_or_else(|| stored.options.clone());
         let provider = providers::open(stored.kind, &stored.options, &credentials, &self.ground.world)?;
-        stored.credentials = self.seal(&credentials)?;
-        stored.tested = Some(self.try_out(&*provider).await);
+        stored.credentials = self.seal(actor, &credentials)?;
+        stored.tested = Some(self.try_out(actor, &*provider).await);
         stored.updated_at = self.ground.world.now();
         let stored = self.ground.store.dns_providers.save(stored).await?;
         let name = stored.name.clone();
@@ -116,8 +116,8 @@ impl DnsService {
         actor.may(Action::Administer)?;
         let stored = self.find(actor, id)?;
         let tested = match open(&self.ground, &stored) {
-            Ok(provider) => self.try_out(&*provider).await,
-            Err(error) => self.failed(&error),
+            Ok(provider) => self.try_out(actor, &*provider).await,
+            Err(error) => self.failed(actor, &error),
         };
         let stored = self
             .ground
@@ -249,7 +249,7 @@ impl DnsService {
         })
     }
 
-    async fn try_out(&self, provider: &dyn Provider) -> DnsProviderTest {
+    async fn try_out(&self, actor: &Actor, provider: &dyn Provider) -> DnsProviderTest {
         match provider.zones().await {
             Ok(mut zones) => {
                 zones.sort();
@@ -263,25 +263,25 @@ impl DnsService {
                     error,
                 }
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.failed(actor, &error),
         }
     }
 
-    fn failed(&self, error: &Error) -> DnsProviderTest {
+    fn failed(&self, actor: &Actor, error: &Error) -> DnsProviderTest {
         DnsProviderTest {
             at: self.ground.world.now(),
             zones: Vec::new(),
-            error: Some(self.ground.redactor.redact(&report(error)).into_owned()),
+            error: Some(self.ground.redactor.redact_for(&actor.organization, &report(error)).into_owned()),
         }
     }
 
-    fn seal(&self, credentials: &Credentials) -> Result<types::Sealed> {
+    fn seal(&self, actor: &Actor, credentials: &Credentials) -> Result<types::Sealed> {
         let texts: BTreeMap<&str, &str> = credentials
             .iter()
             .map(|(name, value)| (name.as_str(), value.expose_str().unwrap_or_default()))
             .collect();
         for value in credentials.values() {
-            self.ground.redactor.learn(value);
+            self.ground.redactor.learn(&actor.organization, value);
         }
         let json = serde_json::to_string(&texts).map_err(|error| Error::internal("sealing credentials", error))?;
         self.ground.store.seal(&Secret::from(json))
@@ -304,7 +304,7 @@ fn name(text: &str) -> Result<String> {
     }
 }
 
-fn unsealed(ground: &Ground, provider: &DnsProvider) -> Result<Credentials> {
+pub(crate) fn unsealed(ground: &Ground, provider: &DnsProvider) -> Result<Credentials> {
     let json = ground.store.unseal(&provider.credentials)?;
     let texts: BTreeMap<String, String> =
         serde_json::from_slice(json.expose()).map_err(|error| Error::internal("reading credentials", error))?;
@@ -323,7 +323,7 @@ fn zones_of(provider: &DnsProvider) -> Vec<String> {
 pub(crate) fn open(ground: &Ground, provider: &DnsProvider) -> Result<Box<dyn Provider>> {
     let credentials = unsealed(ground, provider)?;
     for value in credentials.values() {
-        ground.redactor.learn(value);
+        ground.redactor.learn(&provider.organization, value);
     }
     providers::open(provider.kind, &provider.options, &credentials, &ground.world)
 }

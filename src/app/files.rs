@@ -102,7 +102,7 @@ impl Files {
         };
         let stored = ground.store.apps.update(app.id.as_str(), change).await?;
         if let Some(file) = stored.files.iter().find(|file| file.path == wish.path && file.secret) {
-            ground.redactor.learn(&ground.store.unseal(&file.content)?);
+            ground.redactor.learn(&stored.organization, &ground.store.unseal(&file.content)?);
         }
         self.tell(actor, &stored, &wish.path).await;
         self.views(&stored, false)
@@ -206,6 +206,7 @@ pub(crate) fn opened(ground: &Ground, release: &Release) -> Result<Vec<StackFile
             mode: file.mode,
             uid: 0,
             gid: 0,
+            secret: file.secret,
         })
     };
     release.files.iter().map(open).collect()

@@ -180,7 +180,9 @@ async fn tell(ground: &Arc<Ground>, stored: Stored<ForgeReport>) -> Result<Optio
     let said = telling
         .await
         .unwrap_or_else(|_| Err(Error::unavailable("the forge did not answer in time")));
-    let problem = said.err().map(|error| ground.redactor.redact(&report(&error)).into_owned());
+    let problem = said
+        .err()
+        .map(|error| ground.redactor.redact_for(&app.organization, &report(&error)).into_owned());
     let now = ground.world.now();
     let note = |known: &mut ForgeReport| {
         known.record.clone_from(&record);
@@ -286,7 +288,7 @@ fn words(ground: &Ground, app: &App, deployment: &Deployment) -> String {
         phase if is_active(phase) => format!("{} #{number} is {}", app.name, phase.word()),
         phase => format!("{} #{number}: {}", app.name, phase.word()),
     };
-    ground.redactor.redact(&text).into_owned()
+    ground.redactor.redact_for(&app.organization, &text).into_owned()
 }
 
 /// Where the app serves: its first domain.

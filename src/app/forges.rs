@@ -79,11 +79,11 @@ impl Forges {
         let access = match wish.access {
             AccessWish::Token { user, token } => ForgeAccess::Token {
                 user: checked_user(user)?,
-                token: self.seal("token", &token)?,
+                token: self.seal(actor, "token", &token)?,
             },
             AccessWish::Oauth { client_id, client_secret } => ForgeAccess::Oauth {
                 client_id: checked_line("client_id", client_id)?,
-                client_secret: self.seal("client_secret", &client_secret)?,
+                client_secret: self.seal(actor, "client_secret", &client_secret)?,
                 grant: None,
             },
             AccessWish::App { .. } if wish.forge != Forge::Github => {
@@ -92,7 +92,7 @@ impl Forges {
             AccessWish::App { app_id, private_key } => ForgeAccess::App {
                 app_id,
                 slug: String::new(),
-                private_key: self.seal("private_key", &private_key)?,
+                private_key: self.seal(actor, "private_key", &private_key)?,
             },
         };
         let url = match wish.url.or_else(|| ForgeUrl::usual(wish.forge)) {
@@ -123,7 +123,9 @@ impl Forges {
             match access::account(ground, &connection).await {
                 Ok(account) => found(&mut connection, &account),
                 Err(error) if must_work => return Err(error),
-                Err(error) => connection.problem = Some(ground.redactor.redact(&types::report(&error)).into_owned()),
+                Err(error) => {
+                    connection.problem = Some(ground.redactor.redact_for(&actor.organization, &types::report(&error)).into_owned())
+                }
             }
             connection.checked_at = Some(ground.world.now());
         }
@@ -153,7 +155,7 @@ impl Forges {
             changed.push("user");
         }
         if let Some(secret) = change.secret {
-            let sealed = self.seal("secret", &secret)?;
+            let sealed = self.seal(actor, "secret", &secret)?;
             *secret_of(&mut stored.value.access) = sealed;
             changed.push("secret");
         }
@@ -290,10 +292,12 @@ impl Forges {
         let ground = &self.ground;
         let outcome = access::account(ground, connection).await;
         let now = ground.world.now();
-        let problem = outcome
-            .as_ref()
-            .err()
-            .map(|error| ground.redactor.redact(&types::report(error)).into_owned());
+        let problem = outcome.as_ref().err().map(|error| {
+            ground
+                .redactor
+                .redact_for(&connection.organization, &types::report(error))
+                .into_owned()
+        });
         let account = outcome.as_ref().ok().cloned();
         let note = |connection: &mut ForgeConnection| {
             connection.checked_at = Some(now);
@@ -312,14 +316,14 @@ impl Forges {
         self.ground.store.forges.get(found.id.as_str())
     }
 
-    fn seal(&self, field: &str, secret: &Secret) -> Result<Sealed> {
+    fn seal(&self, actor: &Actor, field: &str, secret: &Secret) -> Result<Sealed> {
         if secret
             .expose_str()
             .is_none_or(|text| text.trim().is_empty() || text.len() > 64 << 10)
         {
             return Err(Error::invalid(field.to_owned(), "must be between 1 byte and 64 KiB of text"));
         }
-        self.ground.redactor.learn(secret);
+        self.ground.redactor.learn(&actor.organization, secret);
         self.ground.store.seal(secret)
     }
 }
@@ -397,14 +401,14 @@ pub(crate) fn app_key(ground: &Ground, connection: &ForgeConnection) -> Result<O
 /// So that no log shows what is kept of connections.
 pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
     for connection in ground.store.forges.list()? {
-        let mut access = connection.value.access;
+        let (whose, mut access) = (connection.value.organization, connection.value.access);
         if let ForgeAccess::Oauth { grant: Some(grant), .. } = &access {
-            ground.redactor.learn(&ground.store.unseal(&grant.access)?);
+            ground.redactor.learn(&whose, &ground.store.unseal(&grant.access)?);
             if let Some(refresh) = &grant.refresh {
-                ground.redactor.learn(&ground.store.unseal(refresh)?);
+                ground.redactor.learn(&whose, &ground.store.unseal(refresh)?);
             }
         }
-        ground.redactor.learn(&ground.store.unseal(secret_of(&mut access))?);
+        ground.redactor.learn(&whose, &ground.store.unseal(secret_of(&mut access))?);
     }
     Ok(())
 }

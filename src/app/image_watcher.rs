@@ -191,7 +191,7 @@ async fn ask(ground: &Ground, watch: &ImageWatch, image: &mut WatchedImage, at_o
             image.next_at = Some(now.plus(pause));
             image.problem = Some(match error {
                 Error::Throttled { .. } => format!("its registry takes no more questions until {}", now.plus(pause)),
-                error => ground.redactor.redact(&report(&error)).into_owned(),
+                error => ground.redactor.redact_for(&watch.organization, &report(&error)).into_owned(),
             });
         }
     }

@@ -246,7 +246,7 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
             }
         };
         delivery.decision = verdict.decision;
-        delivery.why = ground.redactor.redact(&verdict.why).into_owned();
+        delivery.why = ground.redactor.redact_for(&app.organization, &verdict.why).into_owned();
         if verdict.push.is_some() {
             delivery.push = verdict.push;
         }

@@ -162,7 +162,10 @@ fn new_run(ground: &Ground, app: &App, wish: &Wish) -> Result<JobRun> {
         .clone()
         .ok_or_else(|| Error::busy(format!("`{}` has no release to run it in; deploy it", app.name)))?;
     // People put passwords into commands.
-    let redacted = wish.command.iter().map(|word| ground.redactor.redact(word).into_owned());
+    let redacted = wish
+        .command
+        .iter()
+        .map(|word| ground.redactor.redact_for(&app.organization, word).into_owned());
     Ok(JobRun {
         id: ground.world.id(),
         organization: app.organization.clone(),
@@ -215,7 +218,7 @@ pub(crate) async fn begin(ground: &Arc<Ground>, app: &App, wish: Wish) -> Result
 type Outcome = (RunPhase, Option<i64>, Option<String>);
 
 async fn carry_out(ground: Arc<Ground>, app: App, mut run: JobRun, command: Vec<String>, cancel: CancellationToken) {
-    let done = match ground.logs.writer(&log_name(&run.id)).await {
+    let done = match ground.logs.writer(&log_name(&run.id), &run.organization).await {
         Ok(log) => {
             let done = match services_up(&ground, &app).await {
                 Ok(()) => watched(&ground, &app, &run, command, &log, cancel).await,
@@ -232,7 +235,9 @@ async fn carry_out(ground: Arc<Ground>, app: App, mut run: JobRun, command: Vec<
         Err(error) => (RunPhase::Failed, None, Some(report(&error))),
     };
     (run.phase, run.code, run.error) = done;
-    run.error = run.error.map(|why| ground.redactor.redact(&why).into_owned());
+    run.error = run
+        .error
+        .map(|why| ground.redactor.redact_for(&run.organization, &why).into_owned());
     run.finished_at = Some(ground.world.now());
     let saved = run.clone();
     let set = |stored: &mut JobRun| {
@@ -417,7 +422,7 @@ impl JobRunner {
                 }
                 moved(ground, &app, &run).await;
             }
-            if let Ok(log) = ground.logs.writer(&log_name(&run.id)).await {
+            if let Ok(log) = ground.logs.writer(&log_name(&run.id), &run.organization).await {
                 note(
                     ground,
                     &log,

@@ -90,6 +90,7 @@ mod scim;
 #[cfg(test)]
 mod second_factor_tests;
 mod second_factors;
+mod secrets;
 mod security;
 mod servers;
 mod serving;
@@ -340,7 +341,7 @@ impl Panel {
             redactor,
             options,
         });
-        variables::teach_redactor(&ground)?;
+        secrets::teach_redactor(&ground)?;
         servers::ensure_local(&ground).await?;
         let identity = identity_parts(&ground)?;
         let shelves = Shelves::new(ground.clone());

@@ -46,6 +46,7 @@ impl Logs {
         let mut found = Vec::new();
         for container in self.containers(&app, service) {
             let mut lines = self.lines(
+                &app,
                 &container,
                 LogQuery {
                     since,
@@ -107,7 +108,7 @@ impl Logs {
         while !sender.is_closed() {
             for container in self.containers(&app, service.as_deref()) {
                 if followed.insert((container.id.clone(), container.started_at)) {
-                    let (mut lines, sender) = (self.lines(&container, query.clone()), sender.clone());
+                    let (mut lines, sender) = (self.lines(&app, &container, query.clone()), sender.clone());
                     tasks.spawn(async move {
                         while let Some(Ok(line)) = lines.next().await {
                             if sender.send(line).await.is_err() {
@@ -139,11 +140,11 @@ impl Logs {
         self.ground.observed.load().containers.iter().filter(is_asked).cloned().collect()
     }
 
-    fn lines(&self, container: &Container, query: LogQuery) -> BoxStream<'static, Result<AppLine>> {
-        let (name, redactor) = (container.name.clone(), self.ground.redactor.clone());
+    fn lines(&self, app: &App, container: &Container, query: LogQuery) -> BoxStream<'static, Result<AppLine>> {
+        let (name, whose, redactor) = (container.name.clone(), app.organization.clone(), self.ground.redactor.clone());
         let redacted = move |line: Result<LogLine>| {
             line.map(|mut line| {
-                line.text = redactor.redact(&line.text).into_owned();
+                line.text = redactor.redact_for(&whose, &line.text).into_owned();
                 AppLine {
                     line,
                     container: name.clone(),

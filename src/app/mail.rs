@@ -103,7 +103,7 @@ impl MailService {
         let password = match (&wish.password, &wish.user) {
             (_, None) => None,
             (Some(password), _) => {
-                self.ground.redactor.learn(password);
+                self.ground.redactor.learn(&actor.organization, password);
                 Some(self.ground.store.seal(password)?)
             }
             (None, Some(_)) => self.kept_password(before.as_ref(), &wish)?,

@@ -77,7 +77,7 @@ impl jobs::Job for Poller {
             done.asked.push(app.name.to_string());
             let problem = match poll(&self.ground, &app, git, &webhook, &mut done.pushes).await {
                 Ok(()) => None,
-                Err(error) => Some(self.ground.redactor.redact(&report(&error)).into_owned()),
+                Err(error) => Some(self.ground.redactor.redact_for(&app.organization, &report(&error)).into_owned()),
             };
             if let Some(why) = &problem {
                 done.problems.push(format!("{}: {why}", app.name));

@@ -296,7 +296,7 @@ pub(crate) fn forget(ground: &Ground, app: &AppId, batch: store::Batch) -> Resul
 pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
     for rules in ground.store.preview_rules.list()? {
         for variable in rules.variables.iter().filter(|variable| variable.secret) {
-            ground.redactor.learn(&ground.store.unseal(&variable.value)?);
+            ground.redactor.learn(&rules.organization, &ground.store.unseal(&variable.value)?);
         }
     }
     Ok(())

@@ -35,7 +35,7 @@ impl Registries {
         if password.expose().is_empty() || password.expose().len() > 64 << 10 {
             return Err(Error::invalid("password", "must be between 1 byte and 64 KiB"));
         }
-        self.ground.redactor.learn(&password);
+        self.ground.redactor.learn(&actor.organization, &password);
         let store = &self.ground.store;
         let present = store.registries.claimed(&format!("{}/{server}", actor.organization))?;
         let id = present

@@ -114,7 +114,6 @@ impl SettingsService {
         let id = key_id.unwrap_or_else(|| before.as_ref().map(|account| account.key_id.clone()));
         let key = match hmac_key {
             Some(Some(key)) => {
-                self.ground.redactor.learn(&key);
                 let text = key.expose_str().unwrap_or_default().trim();
                 let well_formed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte));
                 if text.len() < 16 || !well_formed {
@@ -123,6 +122,7 @@ impl SettingsService {
                         "must be base64url, as the certificate authority gives it",
                     ));
                 }
+                self.ground.redactor.learn_own(&key);
                 Some(self.ground.store.seal(&key)?)
             }
             Some(None) => None,

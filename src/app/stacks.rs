@@ -83,7 +83,7 @@ impl Stacks {
         let limits = app.as_ref().map(|app| app.limits).unwrap_or_default();
         let read = read(text, profiles, &variables, template.as_ref());
         let mut report = ComposeReport::of(read, named.as_deref(), &limits);
-        self.hide(&mut report.services);
+        self.hide(actor, &mut report.services);
         Ok(report)
     }
 
@@ -111,7 +111,7 @@ impl Stacks {
             let main = main_of(&stack, setup.main.as_deref()).map(|service| service.name.clone());
             let view = |service: &StackService| ServiceView::new(service, None, main.as_deref(), &app.limits);
             let mut views = stack.services.iter().map(view).collect::<Vec<_>>();
-            self.hide(&mut views);
+            self.hide(actor, &mut views);
             return Ok(views);
         };
         let stack = open(&self.ground, live)?;
@@ -128,15 +128,15 @@ impl Stacks {
             }
         };
         let mut views = stack.services.iter().map(view).collect::<Vec<_>>();
-        self.hide(&mut views);
+        self.hide(actor, &mut views);
         Ok(views)
     }
 
     /// A command line may have the value of a secret variable in it.
-    fn hide(&self, views: &mut [ServiceView]) {
+    fn hide(&self, actor: &Actor, views: &mut [ServiceView]) {
         for view in views {
             for line in view.post_start.iter_mut().chain(&mut view.pre_stop) {
-                *line = self.ground.redactor.redact(line).into_owned();
+                *line = self.ground.redactor.redact_for(&actor.organization, line).into_owned();
             }
         }
     }

@@ -20,7 +20,7 @@ use std::{
 };
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, AppId, Cause, EnvironmentId, Error, Fact, Kind, Result, Secret, Source, Time, Variable, VariableKey, VariableLevel,
+    Action, Actor, AppId, Cause, EnvironmentId, Error, Fact, Kind, Result, Secret, Time, Variable, VariableKey, VariableLevel,
     VariableOwner, VariableScope, VariableVersion, VersionId,
 };
 
@@ -366,7 +366,7 @@ impl Variables {
             let value = ground.store.unseal(&next.value)?;
             check_text(&key, &value, next.scope, next.secret)?;
             if next.secret {
-                ground.redactor.learn(&value);
+                ground.redactor.learn(&actor.organization, &value);
             }
             next.updated_at = ground.world.now();
             next.updated_by = actor.who.to_string();
@@ -536,7 +536,7 @@ pub(crate) fn sealed_variable(
     let scope = change.scope.unwrap_or(VariableScope::Run);
     check_text(&change.key, &value, scope, secret)?;
     if secret {
-        ground.redactor.learn(&value);
+        ground.redactor.learn(&actor.organization, &value);
     }
     Ok(Variable {
         organization: actor.organization.clone(),
@@ -589,38 +589,4 @@ pub(crate) fn forget(ground: &Ground, mut batch: Batch, owner: &str) -> Result<B
         batch = batch.remove(&version);
     }
     Ok(batch)
-}
-
-/// Tells the redactor every secret there is, so that none shows in any log.
-pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
-    for variable in ground.store.variables.list()?.iter().filter(|variable| variable.secret) {
-        ground.redactor.learn(&ground.store.unseal(&variable.value.value)?);
-    }
-    for version in ground.store.variable_versions.list()?.iter().filter(|version| version.secret) {
-        if let Some(sealed) = &version.value.value {
-            ground.redactor.learn(&ground.store.unseal(sealed)?);
-        }
-    }
-    for app in ground.store.apps.list()? {
-        for file in app.files.iter().filter(|file| file.secret) {
-            ground.redactor.learn(&ground.store.unseal(&file.content)?);
-        }
-        if let Source::Git(git) = &app.source
-            && let Some(password) = &git.password
-        {
-            ground.redactor.learn(&ground.store.unseal(password)?);
-        }
-    }
-    for webhook in ground.store.webhooks.list()? {
-        ground.redactor.learn(&ground.store.unseal(&webhook.secret)?);
-    }
-    crate::forges::teach_redactor(ground)?;
-    crate::previews::teach_redactor(ground)?;
-    for server in ground.store.build_servers.list()? {
-        ground.redactor.learn(&ground.store.unseal(&server.private_key)?);
-    }
-    for registry in ground.store.registries.list()? {
-        ground.redactor.learn(&ground.store.unseal(&registry.password)?);
-    }
-    Ok(())
 }

@@ -136,7 +136,7 @@ impl Webhooks {
             changed.push("environments");
         }
         if let Some(secret) = change.secret {
-            stored.secret = self.seal(&secret)?;
+            stored.secret = self.seal(&app, &secret)?;
             changed.push("secret");
         }
         if stored.value != before {
@@ -154,7 +154,7 @@ impl Webhooks {
         self.existing_or_new(&app).await?;
         let key = self.ground.world.word(KEY);
         let secret = Secret::from(self.ground.world.word(SECRET));
-        let sealed = self.seal(&secret)?;
+        let sealed = self.seal(&app, &secret)?;
         let renew = |webhook: &mut Webhook| {
             webhook.key.clone_from(&key);
             webhook.secret = sealed.clone();
@@ -186,7 +186,10 @@ impl Webhooks {
         if let Some(registered) = registered
             && let Err(error) = unregister(&self.ground, &registered).await
         {
-            what = format!("{what}; the forge still has it: {}", self.ground.redactor.redact(&report(&error)));
+            what = format!(
+                "{what}; the forge still has it: {}",
+                self.ground.redactor.redact_for(&app.organization, &report(&error))
+            );
         }
         self.tell(actor, &app, what).await;
         Ok(())
@@ -253,7 +256,7 @@ impl Webhooks {
             organization: app.organization.clone(),
             app: app.id.clone(),
             key: ground.world.word(KEY),
-            secret: self.seal(&secret)?,
+            secret: self.seal(app, &secret)?,
             enabled: true,
             rules: PushRules::default(),
             poll_seconds: None,
@@ -275,11 +278,11 @@ impl Webhooks {
         }
     }
 
-    fn seal(&self, secret: &Secret) -> Result<types::Sealed> {
+    fn seal(&self, app: &App, secret: &Secret) -> Result<types::Sealed> {
         if !(8..=1024).contains(&secret.expose().len()) || secret.expose_str().is_none() {
             return Err(Error::invalid("secret", "must be 8 to 1024 bytes of text"));
         }
-        self.ground.redactor.learn(secret);
+        self.ground.redactor.learn(&app.organization, secret);
         self.ground.store.seal(secret)
     }
 

@@ -239,6 +239,7 @@ mod tests {
             mode: 0o440,
             uid: 7,
             gid: 8,
+            secret: false,
         };
         let bytes = packed(&[file]).expect("packed");
         let mut archive = tar::Archive::new(bytes.as_slice());

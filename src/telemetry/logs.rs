@@ -20,7 +20,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, timeout_at},
 };
-use types::{Doing, Error, LogLine, Result, Time};
+use types::{Doing, Error, LogLine, OrganizationId, Result, Time};
 
 /// A batch is written when its first line is this old, or when it holds this much text.
 const BATCH_TIME: Duration = Duration::from_millis(50);
@@ -71,7 +71,7 @@ pub struct LogEntry {
 }
 
 impl LogStore {
-    /// Keeps logs under `dir`, which is made if need be. Every line passes `redactor` on its way in.
+    /// Keeps logs under `dir`, which is made if need be. Every line passes `redactor` on its way in, as of the log's organization.
     pub fn open(dir: &Path, redactor: Redactor) -> Result<LogStore> {
         fs::create_dir_all(dir).doing(format!("making the folder for logs, {}", dir.display()))?;
         Ok(LogStore {
@@ -84,12 +84,12 @@ impl LogStore {
     }
 
     /// Opens a log to write at its end. Two writers of one log share it. Names are words of letters, digits, `-` and `_`
-    /// with `/` between them: `deployment/dep_…`.
-    pub async fn writer(&self, name: &str) -> Result<LogWriter> {
+    /// with `/` between them: `deployment/dep_…`. The people of the organization `whose` read it, so its secrets are taken out.
+    pub async fn writer(&self, name: &str, whose: &OrganizationId) -> Result<LogWriter> {
         let log = self.log(name)?;
         let mut writing = log.writing.lock().await;
         if let Some(outbox) = writing.as_ref().and_then(Writing::outbox) {
-            return Ok(self.writer_to(outbox));
+            return Ok(self.writer_to(whose, outbox));
         }
         if let Some(before) = writing.take() {
             let _ = before.task.await;
@@ -101,11 +101,12 @@ impl LogStore {
             outbox: outbox.downgrade(),
             task: tokio::spawn(write(log.clone(), appender, inbox)),
         });
-        Ok(self.writer_to(outbox))
+        Ok(self.writer_to(whose, outbox))
     }
 
-    fn writer_to(&self, outbox: mpsc::Sender<Message>) -> LogWriter {
+    fn writer_to(&self, whose: &OrganizationId, outbox: mpsc::Sender<Message>) -> LogWriter {
         LogWriter {
+            whose: whose.clone(),
             redactor: self.shared.redactor.clone(),
             outbox,
         }
@@ -374,6 +375,7 @@ enum Message {
 /// Writes at the end of a log. When the last clone goes, what was given is still written, and the log stays unfinished.
 #[derive(Clone)]
 pub struct LogWriter {
+    whose: OrganizationId,
     redactor: Redactor,
     outbox: mpsc::Sender<Message>,
 }
@@ -382,7 +384,7 @@ impl LogWriter {
     /// Takes a line; it is on disk within about 50 ms. A disk that fails is told of by [`LogWriter::finish`].
     /// After `finish` nothing is taken.
     pub async fn line(&self, mut line: LogLine) {
-        if let std::borrow::Cow::Owned(redacted) = self.redactor.redact(&line.text) {
+        if let std::borrow::Cow::Owned(redacted) = self.redactor.redact_for(&self.whose, &line.text) {
             line.text = redacted;
         }
         let _ = self.outbox.send(Message::Line(line)).await;
@@ -473,6 +475,10 @@ mod tests {
         (dir, store)
     }
 
+    fn us() -> OrganizationId {
+        format!("org_{}", "0".repeat(26)).parse().unwrap()
+    }
+
     fn line(text: impl Into<String>) -> LogLine {
         LogLine {
             at: Time(1_700_000_000_000),
@@ -489,7 +495,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_is_read() {
         let (_dir, store) = store();
-        let writer = store.writer("deployment/dep_1").await.unwrap();
+        let writer = store.writer("deployment/dep_1", &us()).await.unwrap();
         for number in 0..2_000 {
             writer.line(line(format!("line {number}"))).await;
         }
@@ -509,9 +515,9 @@ mod tests {
     async fn no_secret_lands_on_disk() {
         let dir = tempfile::tempdir().unwrap();
         let redactor = Redactor::new();
-        redactor.learn(&Secret::from("hunter2hunter2"));
+        redactor.learn(&us(), &Secret::from("hunter2hunter2"));
         let store = LogStore::open(dir.path(), redactor).unwrap();
-        let writer = store.writer("a").await.unwrap();
+        let writer = store.writer("a", &us()).await.unwrap();
         writer.line(line("PASSWORD=hunter2hunter2 aHVudGVyMmh1bnRlcjI=")).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         let raw = fs::read_to_string(dir.path().join("a/000000000001.log")).unwrap();
@@ -523,7 +529,7 @@ mod tests {
         let (_dir, store) = store();
         let early = store.follow("a", 0);
         let early = tokio::spawn(early.map(|line| line.n).collect::<Vec<_>>());
-        let writer = store.writer("a").await.unwrap();
+        let writer = store.writer("a", &us()).await.unwrap();
         writer.line(line("1")).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut late = store.follow("a", 0);
@@ -546,11 +552,11 @@ mod tests {
     #[tokio::test]
     async fn two_writers_share_a_log_and_a_third_comes_later() {
         let (_dir, store) = store();
-        let (one, two) = (store.writer("a").await.unwrap(), store.writer("a").await.unwrap());
+        let (one, two) = (store.writer("a", &us()).await.unwrap(), store.writer("a", &us()).await.unwrap());
         one.line(line("one")).await;
         two.line(line("two")).await;
         drop((one, two));
-        let three = store.writer("a").await.unwrap();
+        let three = store.writer("a", &us()).await.unwrap();
         three.line(line("three")).await;
         three.finish().await.unwrap();
         three.line(line("too late")).await;
@@ -560,7 +566,7 @@ mod tests {
     #[tokio::test]
     async fn a_log_that_a_crash_left_is_continued() {
         let (dir, first) = store();
-        let writer = first.writer("a").await.unwrap();
+        let writer = first.writer("a", &us()).await.unwrap();
         writer.line(line("before")).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         let mut raw = fs::OpenOptions::new()
@@ -570,7 +576,7 @@ mod tests {
         io::Write::write_all(&mut raw, b"2 170000").unwrap();
         let second = LogStore::open(dir.path(), Redactor::new()).unwrap();
         let follower = second.follow("a", 0);
-        let writer = second.writer("a").await.unwrap();
+        let writer = second.writer("a", &us()).await.unwrap();
         writer.line(line("after")).await;
         writer.finish().await.unwrap();
         let lines: Vec<String> = follower.map(|line| line.line.text).collect().await;
@@ -580,7 +586,7 @@ mod tests {
     #[tokio::test]
     async fn removing_ends_followers_and_writing() {
         let (dir, store) = store();
-        let writer = store.writer("app/a/1").await.unwrap();
+        let writer = store.writer("app/a/1", &us()).await.unwrap();
         writer.line(line("x")).await;
         let mut follower = store.follow("app/a/1", 0);
         assert!(follower.next().await.is_some());
@@ -591,7 +597,7 @@ mod tests {
         assert!(!dir.path().join("app/a").exists());
         assert!(!store.exists("app/a/1").await.unwrap());
         store.remove("app/a").await.unwrap();
-        let again = store.writer("app/a/1").await.unwrap();
+        let again = store.writer("app/a/1", &us()).await.unwrap();
         again.line(line("z")).await;
         again.finish().await.unwrap();
         assert_eq!(texts(&store, "app/a/1").await, ["z"]);
@@ -617,7 +623,7 @@ mod tests {
             "a/b/c/d/e",
             &long,
         ] {
-            assert!(matches!(store.writer(name).await, Err(Error::Invalid { .. })), "{name:?}");
+            assert!(matches!(store.writer(name, &us()).await, Err(Error::Invalid { .. })), "{name:?}");
             assert!(
                 store.read(name, 0, 1).await.is_err() && store.remove(name).await.is_err(),
                 "{name:?}"
@@ -629,7 +635,7 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_takes_nothing_is_told_of() {
         let (dir, store) = store();
-        let writer = store.writer("a").await.unwrap();
+        let writer = store.writer("a", &us()).await.unwrap();
         fs::create_dir(dir.path().join("a/000000000001.log")).unwrap();
         writer.line(line("lost")).await;
         let error = writer.finish().await.unwrap_err();

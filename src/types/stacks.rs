@@ -279,6 +279,9 @@ pub struct StackFile {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
+    /// It is to show in no log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 }
 
 impl std::fmt::Debug for StackFile {

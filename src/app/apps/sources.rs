@@ -3,8 +3,8 @@
 use super::{NewSource, TreeWish};
 use crate::{forges, ground::Ground, stacks, variables::VariableChange};
 use types::{
-    Action, Actor, App, BuildWish, ComposeSource, Environment, Error, ForgeRepository, GitSource, GitUrl, Host, RepoPath, RepositoryPath,
-    Result, Sealed, Secret, Source, StackSetup, TreeStack, UploadSource, Volume,
+    Action, Actor, App, BuildWish, ComposeSource, Environment, Error, ForgeRepository, GitSource, GitUrl, Host, OrganizationId, RepoPath,
+    RepositoryPath, Result, Sealed, Secret, Source, StackSetup, TreeStack, UploadSource, Volume,
 };
 
 /// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
@@ -55,7 +55,7 @@ fn git_source(ground: &Ground, actor: &Actor, wish: NewSource, old: Option<&Sour
     };
     let way = match forge {
         Some(_) => WayIn::default(),
-        None => way_in(ground, &url, user, password, deploy_key, old)?,
+        None => way_in(ground, &actor.organization, &url, user, password, deploy_key, old)?,
     };
     Ok(GitSource {
         url,
@@ -99,6 +99,7 @@ struct WayIn {
 /// What the wish leaves out is taken from `old`, which is of the same host.
 fn way_in(
     ground: &Ground,
+    whose: &OrganizationId,
     url: &GitUrl,
     user: Option<String>,
     password: Option<Secret>,
@@ -107,7 +108,7 @@ fn way_in(
 ) -> Result<WayIn> {
     let password = match password {
         Some(password) => {
-            ground.redactor.learn(&password);
+            ground.redactor.learn(whose, &password);
             Some(ground.store.seal(&password)?)
         }
         None => old.filter(|old| old.user == user).and_then(|old| old.password.clone()),
@@ -115,7 +116,7 @@ fn way_in(
     let (deploy_key, deploy_key_public) = match old.and_then(|old| Some((old.deploy_key.clone()?, old.deploy_key_public.clone()?))) {
         Some((private, public)) => (Some(private), Some(public)),
         None if wants_key || url.is_ssh() => {
-            let (private, public) = deploy_key(ground, url.as_str())?;
+            let (private, public) = deploy_key(ground, whose, url.as_str())?;
             (Some(private), Some(public))
         }
         None => (None, None),
@@ -294,7 +295,8 @@ fn same_host(a: &GitUrl, b: &GitUrl) -> bool {
     host(a) == host(b)
 }
 
-pub(super) fn deploy_key(ground: &Ground, comment: impl std::fmt::Display) -> Result<(types::Sealed, String)> {
+pub(super) fn deploy_key(ground: &Ground, whose: &OrganizationId, comment: impl std::fmt::Display) -> Result<(types::Sealed, String)> {
     let key = source::DeployKey::generate(&ground.world, &format!("serverkit {comment}"))?;
+    ground.redactor.learn(whose, &key.private);
     Ok((ground.store.seal(&key.private)?, key.public))
 }

@@ -17,7 +17,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use store::{Batch, Stored};
 use tokio::task::JoinHandle;
 use types::{
-    Actor, App, AppId, Cause, CloneId, ClonePhase, DesiredState, EnvironmentClone, Error, Fact, Result, Source, Time, VolumeId, report,
+    Actor, App, AppId, Cause, CloneId, ClonePhase, DesiredState, EnvironmentClone, Error, Fact, OrganizationId, Result, Source, Time,
+    VolumeId, report,
 };
 
 /// Between two looks at what stops.
@@ -77,24 +78,24 @@ impl jobs::Job for Cloner {
             report
                 .under_way
                 .push(format!("{} from {}: {}", clone.name, clone.from_name, clone.phase.word()));
-            let (ground, id) = (self.ground.clone(), clone.id.clone());
+            let (ground, id, whose) = (self.ground.clone(), clone.id.clone(), clone.organization.clone());
             self.working
                 .entry(clone.value.id)
-                .or_insert_with(|| tokio::spawn(async move { carry(&ground, &id).await }));
+                .or_insert_with(|| tokio::spawn(async move { carry(&ground, &id, &whose).await }));
         }
         Ok(report)
     }
 }
 
 /// Step by step, as far as it goes now.
-async fn carry(ground: &Ground, id: &CloneId) {
+async fn carry(ground: &Ground, id: &CloneId, whose: &OrganizationId) {
     loop {
         match step(ground, id).await {
             // Somebody changed it just now: looked at again.
             Ok(Next::On) | Err(Error::Stale { .. }) => {}
             Ok(Next::Later | Next::Over) => return,
             Err(error) => {
-                let why = ground.redactor.redact(&report(&error)).into_owned();
+                let why = ground.redactor.redact_for(whose, &report(&error)).into_owned();
                 match fail(ground, id, &why).await {
                     Ok(true) => {}
                     // It is being taken away already, and that is tried again.

@@ -159,7 +159,7 @@ impl Maker<'_> {
             let value = match (given, stored.secret) {
                 (Some(value), secret) => {
                     if secret {
-                        ground.redactor.learn(&value);
+                        ground.redactor.learn(&self.actor.organization, &value);
                     }
                     // The copies have the names of these.
                     let from = BTreeSet::from([self.from.id.clone()]);

@@ -4,7 +4,7 @@ use crate::{deployments::log_name, ground::Ground};
 use node::Lines;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
-use types::{Container, DeploymentId, LogLine, LogQuery, LogStream, Result, report};
+use types::{Container, DeploymentId, LogLine, LogQuery, LogStream, OrganizationId, Result, report};
 
 /// The log of a deployment: lines from everywhere go into one file, in order.
 pub(super) struct Log {
@@ -14,8 +14,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) async fn open(ground: &Arc<Ground>, id: &DeploymentId) -> Result<Log> {
-        let writer = ground.logs.writer(&log_name(id)).await?;
+    pub(super) async fn open(ground: &Arc<Ground>, id: &DeploymentId, whose: &OrganizationId) -> Result<Log> {
+        let writer = ground.logs.writer(&log_name(id), whose).await?;
         let (sender, mut receiver) = mpsc::channel::<LogLine>(1024);
         let writer = tokio::spawn(async move {
             while let Some(line) = receiver.recv().await {

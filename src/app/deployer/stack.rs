@@ -4,7 +4,7 @@
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
 use super::step::{Made, Next, Step};
-use crate::{containers::look, data_copies, inside, last_words, previews, quotas, registries, releases, stacks, variables};
+use crate::{containers::look, data_copies, inside, last_words, previews, quotas, registries, releases, secrets, stacks, variables};
 use catalog::compose::{Composed, Files, Folder, within};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -24,6 +24,7 @@ impl Step<'_> {
     /// Reads the file with the values of now, and brings the images here.
     pub(super) async fn fetch_stack(&self, source: &ComposeSource) -> Result<Next> {
         let composed = stacks::compose(self.ground, self.app)?;
+        secrets::learn_stack(self.ground, &self.app.organization, &composed.stack);
         for hint in &composed.hints {
             self.log.note(format!("compose: {hint}")).await;
         }
@@ -38,6 +39,7 @@ impl Step<'_> {
     pub(super) async fn build_stack(&self, tree: &Path, folder: &RepoPath, stack: &TreeStack) -> Result<Next> {
         let composed = self.read_tree(tree, folder, stack).await?;
         self.settle_tree(&composed).await?;
+        secrets::learn_stack(self.ground, &self.app.organization, &composed.stack);
         let mut stack = self.as_preview(self.with_variables(composed.stack)?).await?;
         quotas::admit_stack(self.ground, &self.app.id, stack.demand(&self.app.limits)).await?;
         let mut images: BTreeMap<String, Image> = BTreeMap::new();

@@ -12,7 +12,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use types::{Error, ForgeAccess, ForgeConnection, ForgeId, ForgeRepository, OauthGrant, RepositoryPath, Result, Secret, Time};
+use types::{
+    Error, ForgeAccess, ForgeConnection, ForgeId, ForgeRepository, OauthGrant, OrganizationId, RepositoryPath, Result, Secret, Time,
+};
 
 /// A token that ends sooner than this is renewed first: what it is for takes a while.
 const SPARE: Duration = Duration::from_secs(300);
@@ -143,7 +145,7 @@ async fn access_token(ground: &Ground, connection: &ForgeConnection) -> Result<S
         return ground.store.unseal(&grant.access);
     };
     let granted = client.refresh(&ground.store.unseal(refresh)?).await?;
-    let renewed = sealed(ground, granted, grant.refresh.clone())?;
+    let renewed = sealed(ground, &connection.organization, granted, grant.refresh.clone())?;
     let keep = |connection: &mut ForgeConnection| {
         if let ForgeAccess::Oauth { grant, .. } = &mut connection.access {
             *grant = Some(renewed.clone());
@@ -166,9 +168,14 @@ fn allowed(connection: &ForgeConnection) -> Result<OauthGrant> {
 }
 
 /// What the forge gave, as it is kept. Without a new refresh token the old one stays good.
-pub(super) fn sealed(ground: &Ground, granted: source::forges::Granted, old: Option<types::Sealed>) -> Result<OauthGrant> {
+pub(super) fn sealed(
+    ground: &Ground,
+    whose: &OrganizationId,
+    granted: source::forges::Granted,
+    old: Option<types::Sealed>,
+) -> Result<OauthGrant> {
     let seal = |secret: &Secret| {
-        ground.redactor.learn(secret);
+        ground.redactor.learn(whose, secret);
         ground.store.seal(secret)
     };
     Ok(OauthGrant {
@@ -225,7 +232,7 @@ async fn installation_token(ground: &Ground, connection: &ForgeConnection, key: 
         return Ok(token);
     }
     let (token, end) = key.installation_token(installation, now).await?;
-    ground.redactor.learn(&token);
+    ground.redactor.learn(&connection.organization, &token);
     ground.forges.inner().tokens.insert(place, (token.clone(), end));
     Ok(token)
 }

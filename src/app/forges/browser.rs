@@ -95,7 +95,10 @@ pub(super) async fn come_back(ground: &Ground, actor: &Actor, state: &str, code:
             let client = access::client(ground, &stored)?;
             let client = client.ok_or_else(|| Error::not_found(Kind::ForgeConnection, &stored.name))?;
             let granted = client.redeem(code, &begun.back, &pkce).await?;
-            Ok(Back::Granted(connection, access::sealed(ground, granted, None)?))
+            Ok(Back::Granted(
+                connection,
+                access::sealed(ground, &stored.organization, granted, None)?,
+            ))
         }
         What::Make(wish) => {
             let url = wish.url.clone().or_else(|| ForgeUrl::usual(Forge::Github)).expect("GitHub has one");

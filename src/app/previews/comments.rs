@@ -37,7 +37,7 @@ pub(crate) async fn tell(ground: &Ground, rules: &PreviewRules, of: &App, stored
     let problem = written
         .as_ref()
         .err()
-        .map(|error| ground.redactor.redact(&report(error)).into_owned());
+        .map(|error| ground.redactor.redact_for(&of.organization, &report(error)).into_owned());
     let note = |preview: &mut Preview| {
         preview.tell_problem.clone_from(&problem);
         match &written {
@@ -90,7 +90,7 @@ fn text(ground: &Ground, of: &App, preview: &Preview, deployment: Option<&Deploy
             deployment.number, deployment.id
         ));
     }
-    Ok(Some(ground.redactor.redact(&lines.join("\n")).into_owned()))
+    Ok(Some(ground.redactor.redact_for(&of.organization, &lines.join("\n")).into_owned()))
 }
 
 /// How it fares, in a few words that everybody may read.

@@ -91,7 +91,7 @@ impl Previewer {
             // Somebody changed it just now: the next turn decides.
             Err(Error::Stale { .. }) => return Ok(()),
             Err(error) => {
-                let why = ground.redactor.redact(&report(&error)).into_owned();
+                let why = ground.redactor.redact_for(&rules.organization, &report(&error)).into_owned();
                 done.problems.push(format!("{called}: {why}"));
                 Some(why)
             }
@@ -105,6 +105,7 @@ impl Previewer {
     async fn remove(&self, of: Option<&App>, stored: Stored<Preview>, called: &str, done: &mut PreviewerReport) -> Result<()> {
         let ground = &self.ground;
         let (key, number, why) = (stored.value.key(), stored.request.number, stored.why.clone());
+        let whose = stored.organization.clone();
         match making::remove(ground, stored).await {
             Ok(true) => {
                 done.removed.push(called.to_owned());
@@ -115,7 +116,7 @@ impl Previewer {
             }
             Ok(false) | Err(Error::Stale { .. }) => Ok(()),
             Err(error) => {
-                let why = ground.redactor.redact(&report(&error)).into_owned();
+                let why = ground.redactor.redact_for(&whose, &report(&error)).into_owned();
                 done.problems.push(format!("removing {called}: {why}"));
                 set_problem(ground, &key, Some(why)).await
             }
@@ -211,7 +212,10 @@ pub(crate) async fn compare(ground: &Ground, of: &App) -> Result<usize> {
     };
     let slow = |_| Err(Error::unavailable("the forge did not answer in time"));
     let open = tokio::time::timeout(ASKING, asking).await.unwrap_or_else(slow);
-    let problem = open.as_ref().err().map(|error| ground.redactor.redact(&report(error)).into_owned());
+    let problem = open
+        .as_ref()
+        .err()
+        .map(|error| ground.redactor.redact_for(&of.organization, &report(error)).into_owned());
     let note = |rules: &mut PreviewRules| {
         rules.compared_at = Some(began);
         rules.problem.clone_from(&problem);

@@ -362,7 +362,7 @@ impl<'a> Given<'a> {
                 continue;
             }
             let made = Secret::from(ground.world.word(PASSWORD));
-            ground.redactor.learn(&made);
+            ground.redactor.learn(&of.organization, &made);
             let sealed = ground.store.seal(&made)?;
             self.push_shared(ground, stored.key.clone(), sealed, stored.scope, true);
         }

@@ -12,8 +12,8 @@ use crate::{
 };
 use std::collections::BTreeSet;
 use types::{
-    Action, Actor, App, Error, Fact, Host, PreviewData, PreviewDatabase, PreviewRules, PreviewVariable, Result, Sealed, Secret, Site,
-    Source, VariableKey, VariableScope, report,
+    Action, Actor, App, Error, Fact, Host, OrganizationId, PreviewData, PreviewDatabase, PreviewRules, PreviewVariable, Result, Sealed,
+    Secret, Site, Source, VariableKey, VariableScope, report,
 };
 
 /// Of secrets and of variables.
@@ -128,7 +128,7 @@ impl Previews {
             rules.secrets = secrets;
         }
         if let Some(wishes) = change.variables {
-            rules.variables = self.variables(&rules.variables, wishes)?;
+            rules.variables = self.variables(&app.organization, &rules.variables, wishes)?;
         }
         if let Some(database) = change.database {
             rules.database = database
@@ -141,7 +141,7 @@ impl Previews {
         Ok(())
     }
 
-    fn variables(&self, old: &[PreviewVariable], wishes: Vec<PreviewVariableWish>) -> Result<Vec<PreviewVariable>> {
+    fn variables(&self, whose: &OrganizationId, old: &[PreviewVariable], wishes: Vec<PreviewVariableWish>) -> Result<Vec<PreviewVariable>> {
         let (mut seen, mut all) = (BTreeSet::new(), Vec::new());
         for wish in wishes {
             if !seen.insert(wish.key.clone()) {
@@ -150,12 +150,12 @@ impl Previews {
             let before = old.iter().find(|one| one.key == wish.key);
             let secret = wish.secret.or(before.map(|one| one.secret)).unwrap_or(false);
             let value = match (&wish.value, before) {
-                (Some(value), _) => self.seal(&wish.key, value, secret)?,
+                (Some(value), _) => self.seal(whose, &wish.key, value, secret)?,
                 (None, Some(before)) => before.value.clone(),
                 (None, None) => return Err(Error::invalid(wish.key.as_str(), "has no value yet, so one must be given")),
             };
             if secret {
-                self.ground.redactor.learn(&self.ground.store.unseal(&value)?);
+                self.ground.redactor.learn(whose, &self.ground.store.unseal(&value)?);
             }
             all.push(PreviewVariable {
                 value,
@@ -168,7 +168,7 @@ impl Previews {
         Ok(all)
     }
 
-    fn seal(&self, key: &VariableKey, value: &Secret, secret: bool) -> Result<Sealed> {
+    fn seal(&self, whose: &OrganizationId, key: &VariableKey, value: &Secret, secret: bool) -> Result<Sealed> {
         let fits = value
             .expose_str()
             .is_some_and(|text| text.len() <= 64 << 10 && !text.contains('\0'));
@@ -176,7 +176,7 @@ impl Previews {
             return Err(Error::invalid(key.as_str(), "must be text of at most 64 KiB"));
         }
         if secret {
-            self.ground.redactor.learn(value);
+            self.ground.redactor.learn(whose, value);
         }
         self.ground.store.seal(value)
     }
@@ -242,7 +242,7 @@ impl Previews {
         let made = Webhooks::new(ground.clone()).register(actor, app.id.as_str()).await;
         let Err(error) = made else { return Ok(None) };
         let why = format!("the webhook was not changed at the forge: {}", report(&error));
-        let problem = Some(ground.redactor.redact(&why).into_owned());
+        let problem = Some(ground.redactor.redact_for(&app.organization, &why).into_owned());
         let note = |rules: &mut PreviewRules| {
             rules.problem.clone_from(&problem);
             Ok(())

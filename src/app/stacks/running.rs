@@ -29,6 +29,8 @@ pub(crate) fn hash_of(
     plain.depends_on.clear();
     plain.ports.clear();
     plain.image = None;
+    // The same file is there either way.
+    plain.files.iter_mut().for_each(|file| file.secret = false);
     let limits = service.limits.or(&app.limits);
     let own: Vec<_> = volumes.iter().filter(|(name, _)| mounts_volume(service, name)).collect();
     let all = (
@@ -56,7 +58,12 @@ pub(crate) fn seal(ground: &Ground, stack: &Stack) -> Result<types::Sealed> {
 
 /// The stack of a release, with every value in it.
 pub(crate) fn open(ground: &Ground, live: &ReleaseStack) -> Result<Stack> {
-    serde_json::from_slice(ground.store.unseal(&live.sealed)?.expose()).doing("reading a stack")
+    let mut stack: Stack = serde_json::from_slice(ground.store.unseal(&live.sealed)?.expose()).doing("reading a stack")?;
+    // A release from before this was written does not say which are secret; most are where the format puts them.
+    for file in stack.services.iter_mut().flat_map(|service| &mut service.files) {
+        file.secret |= file.path.starts_with("/run/secrets/");
+    }
+    Ok(stack)
 }
 
 /// A container's name: the same service with the same content has the same one.

@@ -314,7 +314,7 @@ fn gathered(ground: &Ground, app: &App, owners: &[VariableOwner]) -> Result<Vec<
             None => (ground.store.unseal(&variable.value)?, Some(variable.value)),
         };
         if secret {
-            ground.redactor.learn(&value);
+            ground.redactor.learn(&app.organization, &value);
         }
         all.push(Effective {
             key,

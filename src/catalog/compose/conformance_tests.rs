@@ -209,16 +209,16 @@ fn files_of_configs_secrets_and_mounts() {
     let mut shown: Vec<_> = composed.stack.services[0]
         .files
         .iter()
-        .map(|file| (file.path.as_str(), file.content.as_str()))
+        .map(|file| (file.path.as_str(), file.content.as_str(), file.secret))
         .collect();
     shown.sort_unstable();
     assert_eq!(
         shown,
         [
-            ("/put/one.txt", "1"),
-            ("/put/three.txt", "3"),
-            ("/put/two.txt", "2"),
-            ("/run/secrets/three", "3")
+            ("/put/one.txt", "1", false),
+            ("/put/three.txt", "3", false),
+            ("/put/two.txt", "2", true),
+            ("/run/secrets/three", "3", true)
         ]
     );
 }

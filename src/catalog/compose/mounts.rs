@@ -256,6 +256,7 @@ fn beside(context: &Context<'_>, service: &mut StackService, at: At, source: &st
             mode: files.mode(&from),
             uid: 0,
             gid: 0,
+            secret: false,
         });
     }
 }
@@ -304,6 +305,7 @@ fn grants(context: &Context<'_>, model: &Map, service: &mut StackService, kind: 
                 mode,
                 uid,
                 gid,
+                secret: kind == "secrets",
             });
         }
     }
