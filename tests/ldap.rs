@@ -230,6 +230,14 @@ async fn a_directory_lets_people_in_and_out() {
     words.dedup();
     assert_eq!(words.len(), 1, "{words:?}");
     assert_eq!(words[0].0, 401);
+    // Whoever guards the panel hears of it, as of a wrong password of its own.
+    let told = async |kind: &str| {
+        let mut events = panel.list("/api/v1/events/history").await;
+        events.retain(|event| event["kind"] == kind);
+        let texts = events.iter().map(|event| event["text"].as_str().expect("a text").to_owned());
+        texts.collect::<Vec<String>>()
+    };
+    assert_eq!(told("login_failed").await, ["failed to sign in as bob@example.com"; 2]);
     // Letters that a filter and a name would read otherwise are the person's own.
     panel
         .browser()
@@ -256,6 +264,7 @@ async fn a_directory_lets_people_in_and_out() {
         .expect(201)
         .json();
     assert_eq!(session["user"]["role"], "admin");
+    assert_eq!(told("role_raised").await, ["raised bob@example.com to the role admin"]);
 
     // Guessing is slowed down, for this name from here.
     let mut statuses = Vec::new();
@@ -264,6 +273,20 @@ async fn a_directory_lets_people_in_and_out() {
         statuses.push(reply.status.as_u16());
     }
     assert!(statuses.contains(&429), "{statuses:?}");
+    // Nor do those who guess keep somebody out of a browser that they have signed in with before.
+    let mut status = 0;
+    for _ in 0..12 {
+        let reply = panel.browser().post("/api/v1/session/ldap", sign_in(&id, "bob", "guess")).await;
+        status = reply.status.as_u16();
+        if status == 429 {
+            break;
+        }
+    }
+    assert_eq!(status, 429);
+    browser
+        .post("/api/v1/session/ldap", sign_in(&id, "bob", "bob's word"))
+        .await
+        .expect(201);
 
     // Gone there: gone here, when the session is renewed a while later.
     panel.signed_in(OWNER.0, OWNER.1).await.get("/api/v1/apps").await.expect(200);

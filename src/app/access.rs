@@ -7,13 +7,13 @@ use crate::{
     second_factors::Standing,
     sessions::{Away, Landed, Seen},
 };
-use identity::{Breached, Ceremonies, Claims, Countries, Passwords, Pending, Signer, Throttle, token};
+use identity::{Attempt, Breached, Ceremonies, Claims, Countries, Passwords, Pending, Signer, Throttle, token};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
 use tokio::sync::Mutex;
 use types::{
-    Action, Actor, Assurance, Error, Grant, GrantedRole, Grantee, Held, Kind, Membership, Organization, OrganizationId, Result, Role,
-    Scopes, Secret, Session, Site, Time, User, UserId, Who, World,
+    Action, Actor, Assurance, DeviceId, Error, Fact, Grant, GrantedRole, Grantee, Held, Kind, Membership, Organization, OrganizationId,
+    Result, Role, Scopes, Secret, Session, Site, Time, User, UserId, Who, World,
 };
 
 /// How long a signed cookie is good; then it is renewed with the refresh cookie.
@@ -120,6 +120,16 @@ impl Access {
         Ok(crate::organizations::host(&self.store)?.map(|stored| stored.value))
     }
 
+    /// Begins an attempt at the password of an account that is called so. A browser that its person has signed in with before counts by
+    /// itself: strangers who guess, from however many addresses, do not keep it out.
+    pub(crate) fn attempt(&self, account: &str, browser: Option<&DeviceId>, address: Option<&str>) -> Result<Attempt> {
+        let account = match browser {
+            Some(browser) => format!("{account} in {browser}"),
+            None => account.to_owned(),
+        };
+        self.throttle.attempt(&account, address.unwrap_or_default())
+    }
+
     /// Somebody who is signed in with this record in its own organization, of whom no more is asked; without what was
     /// granted to them beside their role.
     pub fn actor(&self, user: &User, address: Option<String>) -> Actor {
@@ -153,6 +163,18 @@ impl Access {
             hosts,
             ..self.actor(user, address)
         }))
+    }
+
+    /// A higher role is worth a notice of its own, whoever gave it.
+    pub async fn tell_raised(&self, actor: &Actor, user: &UserId, email: String, before: Role, role: Role) {
+        if role > before {
+            let fact = Fact::RoleRaised {
+                user: user.clone(),
+                email,
+                role: format!("{role:?}").to_lowercase(),
+            };
+            self.events.emit(actor, fact).await;
+        }
     }
 
     /// Their role in an organization, their own or another; `None`: they are not in it.

@@ -69,7 +69,7 @@ impl Passkeys {
             known.actor.is_certain()?;
         } else if !self.is_fresh(known) {
             let password = password.ok_or_else(|| Error::invalid("password", "is needed: the present one"))?;
-            self.access.check_password(known, &user, password).await?;
+            self.access.check_password(known, &user, "password", password).await?;
         }
         let there = self.access.passkeys_of(&user.id)?;
         if there.len() >= MOST {
@@ -233,6 +233,17 @@ impl Access {
             .and_then(|settings| settings.panel_domain.clone())
             .map(|host| host.to_string());
         Site::of(visitor.origin.as_deref().unwrap_or_default(), domain.as_deref(), &self.ports)
+    }
+
+    /// Whose passkey somebody says that they show; `None`: nobody's.
+    pub(crate) fn passkey_of(&self, shown: &PasskeyShown) -> Result<Option<Stored<User>>> {
+        let Some(id) = passkeys::credential_id(&shown.credential) else {
+            return Ok(None);
+        };
+        match self.store.passkeys.claimed(&id)? {
+            Some(passkey) => self.store.users.find(passkey.user.as_str()),
+            None => Ok(None),
+        }
     }
 
     /// Whose passkey this is. Fails with `Unauthenticated` when it is nobody's, or was not shown rightly: the same for
@@ -402,6 +413,15 @@ mod tests {
         }
         words.dedup();
         assert_eq!(words.len(), 1, "{words:?}");
+        let failed = gate.events().into_iter().filter_map(|event| match event.fact {
+            Fact::LoginFailed { email } => Some(email),
+            _ => None,
+        });
+        assert_eq!(
+            failed.collect::<Vec<_>>(),
+            [ADA],
+            "told of the account whose passkey it was, and of none else"
+        );
 
         // Nobody sees or touches another's.
         let bobs = gate.browser("bob@example.com", None).await.expect("in");

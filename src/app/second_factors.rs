@@ -98,7 +98,7 @@ impl SecondFactors {
     /// the password, or somebody at an open screen could lock its owner out. Fails with `Busy` when there is one already.
     pub async fn begin(&self, known: &Known, password: &Secret) -> Result<SetUp> {
         let user = self.access.in_browser(known)?;
-        self.access.check_password(known, &user, password).await?;
+        self.access.check_password(known, &user, "password", password).await?;
         let (store, now) = (&self.access.store, self.access.world.now());
         let secret = totp::new_secret(&self.access.world);
         let made = totp::enrolment(&secret, user.email.as_str())?;
@@ -329,11 +329,12 @@ impl Access {
         Ok(saved.await?.value)
     }
 
-    pub(crate) async fn check_password(&self, known: &Known, user: &User, password: &Secret) -> Result<()> {
-        let address = known.actor.address.as_deref().unwrap_or_default();
-        let attempt = self.throttle.attempt(user.email.as_str(), address)?;
+    /// Fails with `Invalid` of this `field` unless it is the present password of the one who asks.
+    pub(crate) async fn check_password(&self, known: &Known, user: &User, field: &str, password: &Secret) -> Result<()> {
+        let browser = known.session.as_ref().and_then(|session| session.device.as_ref());
+        let attempt = self.attempt(user.email.as_str(), browser, known.actor.address.as_deref())?;
         if !self.passwords.verify(password, Some(&user.password_hash)).await? {
-            return Err(Error::invalid("password", "is not the present password"));
+            return Err(Error::invalid(field, "is not the present password"));
         }
         attempt.succeeded();
         Ok(())

@@ -111,21 +111,15 @@ impl Sessions {
             Some(email) => access.store.users.claimed(email)?,
             None => None,
         };
-        let device = user.as_ref().map(|user| access.device(&user.id, visitor.device.as_deref()));
-        // A browser that they have signed in with before counts by itself: strangers who guess, from however many addresses, do not keep
-        // it out.
-        let account = match device.transpose()?.flatten() {
-            Some(device) => format!("{typed} in {}", device.id),
-            None => typed.to_owned(),
-        };
-        let attempt = access.throttle.attempt(&account, visitor.address.as_deref().unwrap_or_default())?;
+        let known = user.as_ref().map(|user| access.device(&user.id, visitor.device.as_deref()));
+        let known = known.transpose()?.flatten();
+        let attempt = access.attempt(typed, known.as_ref().map(|known| &known.id), visitor.address.as_deref())?;
         let hash = user.as_ref().filter(|user| !user.service).map(|user| user.password_hash.as_str());
         let is_right = access.passwords.verify(password, hash).await?;
-        let Some(user) = user.filter(|user| is_right && !user.disabled && !user.service) else {
-            self.note_failure(email, visitor).await?;
+        let Some(user) = user.clone().filter(|user| is_right && !user.disabled && !user.service) else {
+            self.note_failure(user.as_deref(), email, visitor).await?;
             return Err(wrong());
         };
-        let known = access.device(&user.id, visitor.device.as_deref())?;
         let mut confirmed_at = None;
         if access.has_second_factor(&user.id)? && !access.is_trusted(known.as_ref()) {
             match (&further.code, &further.passkey) {
@@ -150,7 +144,14 @@ impl Sessions {
     /// Signs in with a passkey alone: the authenticator has checked that it is its owner, so it is both factors. Fails with
     /// `Unauthenticated`; what has 256 random bits behind it needs no brake on guessing.
     pub async fn create_by_passkey(&self, shown: PasskeyShown, visitor: &Visitor) -> Result<SignedIn> {
-        let user = self.access.show_passkey(shown, visitor).await?;
+        let of = self.access.passkey_of(&shown)?;
+        let user = match self.access.show_passkey(shown, visitor).await {
+            Err(error @ Error::Unauthenticated { .. }) => {
+                self.note_failure(of.as_deref(), None, visitor).await?;
+                return Err(error);
+            }
+            shown => shown?,
+        };
         let entry = Entry {
             confirmed_at: Some(self.access.world.now()),
             ..Entry::default()
@@ -428,10 +429,16 @@ impl Sessions {
         Ok(user.ok_or_else(ended)?.value)
     }
 
-    /// Keeps the address that was tried, if it was one: what is typed there by mistake may be a password.
-    async fn note_failure(&self, email: Option<String>, visitor: &Visitor) -> Result<()> {
-        if let (Some(organization), Some(email)) = (self.access.organization()?, email) {
-            let mut actor = Actor::system(organization.id);
+    /// Tells of a sign-in that failed: those at home in the account's organization, where there is one, else those who run the panel.
+    /// Of what was `typed` only an address is kept: what is typed there by mistake may be a password.
+    async fn note_failure(&self, user: Option<&User>, typed: Option<String>, visitor: &Visitor) -> Result<()> {
+        let (organization, email) = match (user, typed) {
+            (Some(user), _) => (Some(user.organization.clone()), user.email.to_string()),
+            (None, Some(email)) => (self.access.organization()?.map(|host| host.id), email),
+            (None, None) => return Ok(()),
+        };
+        if let Some(organization) = organization {
+            let mut actor = Actor::system(organization);
             actor.address.clone_from(&visitor.address);
             self.access.events.emit(&actor, Fact::LoginFailed { email }).await;
         }

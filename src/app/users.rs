@@ -174,7 +174,9 @@ impl Users {
         let ends_sessions = user.disabled || change.password.is_some();
         let user = self.save(user, ends_sessions, None).await?;
         self.tell_changed(actor, &user).await;
-        self.tell_raised(actor, &user, before.role, user.role).await;
+        self.access
+            .tell_raised(actor, &user.id, user.email.to_string(), before.role, user.role)
+            .await;
         self.view(actor, user)
     }
 
@@ -194,18 +196,6 @@ impl Users {
         Ok(())
     }
 
-    /// A higher role is worth a notice of its own.
-    async fn tell_raised(&self, actor: &Actor, user: &User, before: Role, role: Role) {
-        if role > before {
-            let fact = Fact::RoleRaised {
-                user: user.id.clone(),
-                email: user.email.to_string(),
-                role: format!("{role:?}").to_lowercase(),
-            };
-            self.access.events.emit(actor, fact).await;
-        }
-    }
-
     /// Of an account that belongs elsewhere, only the role here changes.
     async fn update_guest(&self, actor: &Actor, user: User, change: UserChange) -> Result<UserView> {
         if change.name.is_some() || change.disabled.is_some() || change.password.is_some() {
@@ -220,7 +210,7 @@ impl Users {
             let before = self.access.role_in(&user, &actor.organization)?.unwrap_or(Role::Member);
             self.access.store.memberships.update(&key, set).await?;
             self.tell_changed(actor, &user).await;
-            self.tell_raised(actor, &user, before, role).await;
+            self.access.tell_raised(actor, &user.id, user.email.to_string(), before, role).await;
         }
         self.view(actor, user)
     }

@@ -216,14 +216,8 @@ impl Provisioner {
         });
         acting(Asker::from(&self.actor), work).await?;
         let after = store.users.get(id.as_str())?;
-        if after.role > before.role {
-            let fact = Fact::RoleRaised {
-                user: id.clone(),
-                email: self.shown_name(id)?,
-                role: format!("{:?}", after.role).to_lowercase(),
-            };
-            self.access.events.emit(&self.actor, fact).await;
-        }
+        let name = self.shown_name(id)?;
+        self.access.tell_raised(&self.actor, id, name, before.role, after.role).await;
         match after.role == before.role && after.disabled == before.disabled {
             true => Ok(()),
             false => self.tell(id).await,

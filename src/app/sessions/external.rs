@@ -100,7 +100,10 @@ impl Sessions {
             return Err(Error::invalid("provider", "does not ask for a password here"));
         };
         let account = format!("{}/{}", provider.id, login);
-        let attempt = access.throttle.attempt(&account, visitor.address.as_deref().unwrap_or_default())?;
+        let user = access.who_comes_as(&provider, login)?;
+        let browser = user.as_ref().map(|user| access.device(&user.id, visitor.device.as_deref()));
+        let browser = browser.transpose()?.flatten();
+        let attempt = access.attempt(&account, browser.as_ref().map(|browser| &browser.id), visitor.address.as_deref())?;
         // A directory is asked for the password only of those whom it has, which takes it longer.
         let refused_at = refusals::moment();
         match access.directory(settings)?.show(login, password).await {
@@ -108,7 +111,11 @@ impl Sessions {
                 attempt.succeeded();
                 self.let_person_in(&provider, person, Some(login.trim()), visitor).await
             }
-            Ok(ldap::Shown::Wrong) => refusals::at(refused_at, Err(no("name or password is wrong"))).await,
+            Ok(ldap::Shown::Wrong) => {
+                let typed = login.trim().parse::<Email>().map(String::from).ok();
+                self.note_failure(user.as_deref(), typed, visitor).await?;
+                refusals::at(refused_at, Err(no("name or password is wrong"))).await
+            }
             Err(error) => {
                 attempt.withdrawn();
                 Err(error)
@@ -116,13 +123,23 @@ impl Sessions {
         }
     }
 
+    /// Somebody whom the provider has shown. That an account of theirs is not let in is told as a failed sign-in.
     pub(super) async fn let_person_in(
         &self,
         provider: &IdentityProvider,
-        mut person: Person,
+        person: Person,
         login: Option<&str>,
         visitor: &Visitor,
     ) -> Result<SignedIn> {
+        let of = self.access.account_of(provider, &person)?;
+        let entered = self.enter_as(provider, person, login, visitor).await;
+        if let (Err(Error::Unauthenticated { .. } | Error::Forbidden { .. }), Some(user)) = (&entered, &of) {
+            self.note_failure(Some(user), None, visitor).await?;
+        }
+        entered
+    }
+
+    async fn enter_as(&self, provider: &IdentityProvider, mut person: Person, login: Option<&str>, visitor: &Visitor) -> Result<SignedIn> {
         let access = &self.access;
         let key = format!("{}/{}", provider.id, person.subject);
         let known = access.store.external_identities.find(&key)?;
@@ -324,6 +341,34 @@ impl Access {
             .ok_or_else(|| no("this identity provider is not there, or is turned off"))
     }
 
+    /// Who signed in to a directory by this name last.
+    fn who_comes_as(&self, provider: &IdentityProvider, login: &str) -> Result<Option<Stored<User>>> {
+        let all = self.store.external_identities.prefix(&format!("{}/", provider.id))?;
+        let is_theirs = |one: &&Stored<ExternalIdentity>| {
+            let last = one.login.as_deref();
+            last.is_some_and(|last| last.to_lowercase() == login.trim().to_lowercase())
+        };
+        match all.iter().find(is_theirs) {
+            Some(known) => self.store.users.find(known.user.as_str()),
+            None => Ok(None),
+        }
+    }
+
+    /// The account that somebody has here, whether it may be entered or not: the one that they came to before, or in the provider's own
+    /// organization the one with their verified address.
+    fn account_of(&self, provider: &IdentityProvider, person: &Person) -> Result<Option<Stored<User>>> {
+        if let Some(known) = self
+            .store
+            .external_identities
+            .find(&format!("{}/{}", provider.id, person.subject))?
+        {
+            return self.store.users.find(known.user.as_str());
+        }
+        let email = address(provider, person).ok().filter(|_| person.email_verified);
+        let found = email.map(|email| self.store.users.claimed(email.as_str())).transpose()?.flatten();
+        Ok(found.filter(|user| user.organization == provider.organization))
+    }
+
     /// Whether a session may go on: the provider that it began by is there and on.
     pub(crate) fn stands(&self, session: &Session) -> bool {
         session.provider.as_ref().is_none_or(|id| self.offered(id.as_str()).is_ok())
@@ -359,6 +404,7 @@ impl Access {
             return Ok(user);
         }
         let _team = self.team.lock().await;
+        let before = user.role;
         let set = |user: &mut User| {
             if user.role != Role::Owner {
                 user.role = role;
@@ -372,6 +418,7 @@ impl Access {
             email: user.email.to_string(),
         };
         self.events.emit(&actor, fact).await;
+        self.tell_raised(&actor, &user.id, user.email.to_string(), before, user.role).await;
         Ok(user)
     }
 

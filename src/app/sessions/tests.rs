@@ -3,7 +3,7 @@
 use super::{renewal::GRACE, *};
 use crate::{
     access::tests::{Gate, PASSWORD, visitor},
-    users::UserChange,
+    users::{AccountChange, PasswordChange, UserChange},
 };
 use types::Role;
 
@@ -380,4 +380,126 @@ async fn the_machine_is_owner_once_there_is_something_to_own() {
     assert!(gate.sessions.list(&known).expect("lists").is_empty());
     gate.sessions.check_csrf(&known, None).expect("no browser, no need");
     gate.sessions.end(&known).await.expect("nothing to end");
+}
+
+/// Strangers who guess, from ever more addresses, hold new browsers up; not those in which somebody is signed in already.
+#[tokio::test]
+async fn whoever_is_signed_in_is_not_kept_from_their_account() {
+    let (gate, _) = Gate::claimed().await;
+    let here = visitor("10.0.0.1");
+    let sign_in = async |device: Option<String>| {
+        let here = Visitor { device, ..here.clone() };
+        gate.sessions
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &here)
+            .await
+    };
+    let signed = sign_in(None).await.expect("signed in");
+    let known = gate.sessions.by_cookie(jwt(&signed), Some("10.0.0.1".into())).expect("known");
+    for index in 0..60 {
+        // What is dropped has failed.
+        drop(gate.access.attempt("ada@example.com", None, Some(&format!("192.0.{index}.1"))));
+    }
+    assert!(matches!(sign_in(None).await, Err(Error::Throttled { .. })), "a new browser waits");
+    let word = signed.device.as_ref().and_then(|device| device.expose_str()).map(str::to_owned);
+    sign_in(word).await.expect("a known browser does not");
+    gate.second_factors.begin(&known, &PASSWORD.into()).await.expect("set up");
+    gate.passkeys.begin(&known, Some(&PASSWORD.into()), &here).await.expect("asked");
+    let new = AccountChange {
+        name: None,
+        password: Some(PasswordChange {
+            current: PASSWORD.into(),
+            new: "a new long secret".into(),
+        }),
+    };
+    gate.users.update_account(&known, new).await.expect("changed");
+    // Who sits at somebody's screen and guesses there is slowed down as well.
+    for _ in 0..5 {
+        let wrong = gate.second_factors.begin(&known, &"a wrong guess".into()).await;
+        assert!(matches!(wrong, Err(Error::Invalid { .. })));
+    }
+    let wrong = gate.second_factors.begin(&known, &"a wrong guess".into()).await;
+    assert!(matches!(wrong, Err(Error::Throttled { .. })));
+}
+
+#[tokio::test]
+async fn a_failed_sign_in_is_told_where_the_account_is_at_home() {
+    let (gate, owner) = Gate::claimed().await;
+    let (bob, _) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+    let elsewhere: types::OrganizationId = gate.access.world.id();
+    let move_out = |user: &mut User| {
+        user.organization = elsewhere.clone();
+        Ok(())
+    };
+    gate.access.store.users.update(bob.id.as_str(), move_out).await.expect("moved");
+    for email in ["bob@example.com", "ada@example.com", "nobody@example.com"] {
+        let wrong = gate
+            .sessions
+            .create(email, &"wrong wrong wrong".into(), &Further::default(), &visitor("10.0.0.1"))
+            .await;
+        assert!(is_refused(wrong), "{email}");
+    }
+    let told: Vec<_> = gate
+        .events()
+        .into_iter()
+        .filter(|event| matches!(event.fact, Fact::LoginFailed { .. }))
+        .map(|event| event.organization)
+        .collect();
+    let here = &owner.organization;
+    assert_eq!(told, [elsewhere.clone(), here.clone(), here.clone()]);
+}
+
+/// Somebody whom a provider has shown, in these groups.
+fn shown(groups: &[&str]) -> identity::Person {
+    identity::Person {
+        subject: "bob there".into(),
+        email: Some("bob@example.com".into()),
+        email_verified: true,
+        name: Some("Bob".into()),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        session: None,
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_groups_raise_and_an_account_that_they_keep_out_are_told() {
+    let (gate, owner) = Gate::claimed().await;
+    let role = |group: &str, role| types::GroupRole { group: group.into(), role };
+    let provider = types::IdentityProvider {
+        id: gate.access.world.id(),
+        organization: owner.organization.clone(),
+        name: "Example".into(),
+        enabled: true,
+        protocol: types::Protocol::Oidc(types::OidcSettings {
+            issuer: "https://id.example.com".into(),
+            client_id: "panel".into(),
+            client_secret: None,
+            scopes: Vec::new(),
+            groups_claim: "groups".into(),
+            trusts_emails: false,
+            authority: None,
+        }),
+        domains: Vec::new(),
+        provision: true,
+        default_role: None,
+        groups: vec![role("readers", Role::Viewer), role("ops", Role::Admin)],
+        created_at: gate.access.world.now(),
+    };
+    gate.access.store.identity_providers.insert(provider.clone()).await.expect("kept");
+    let from = visitor("10.0.0.1");
+    let enter = async |groups: &[&str]| gate.sessions.let_person_in(&provider, shown(groups), None, &from).await;
+    let told = |kind: &str| gate.facts().iter().filter(|fact| *fact == kind).count();
+    assert!(is_refused(enter(&["strangers"]).await));
+    assert_eq!(told("login_failed"), 0, "nobody is known by that name yet");
+    enter(&["readers"]).await.expect("in");
+    assert_eq!(told("role_raised"), 0);
+    enter(&["ops"]).await.expect("in");
+    let raised = gate.events().into_iter().find_map(|event| match event.fact {
+        Fact::RoleRaised { email, role, .. } => Some((email, role)),
+        _ => None,
+    });
+    assert_eq!(raised, Some(("bob@example.com".into(), "admin".into())));
+    enter(&["readers"]).await.expect("in");
+    assert_eq!(told("role_raised"), 1, "lowered");
+    assert!(is_refused(enter(&[]).await));
+    assert_eq!(told("login_failed"), 1);
 }

@@ -59,12 +59,9 @@ impl Users {
                 Error::Invalid { why, .. } => Error::invalid("password.new", why),
                 other => other,
             })?;
-            let address = actor.address.as_deref().unwrap_or_default();
-            let attempt = self.access.throttle.attempt(user.email.as_str(), address)?;
-            if !self.access.passwords.verify(&password.current, Some(&user.password_hash)).await? {
-                return Err(Error::invalid("password.current", "is not the present password"));
-            }
-            attempt.succeeded();
+            self.access
+                .check_password(known, &user, "password.current", &password.current)
+                .await?;
             user.password_hash = self.access.passwords.hash(&password.new).await?;
         }
         if user.value == before {
