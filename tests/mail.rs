@@ -1,6 +1,7 @@
 //! Mail, by a real server (aiosmtpd) with STARTTLS or TLS and a login: the test button, forgotten passwords, invitations and
 //! notices of security events.
 
+use crate::second_factor::{early_in_a_step, enrol};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -470,6 +471,26 @@ async fn people_and_administrators_are_told() {
     let others = post.mail(OWNER.0, "A new browser").await;
     let text = others["text"].as_str().expect("a text");
     assert!(text.contains("bob@example.test signed in with a new browser"), "{text}");
+    // What others change at an account is told to its owner; so is what makes it safer, to them alone.
+    let users = panel.list("/api/v1/users").await;
+    let bob = users.iter().find(|user| user["email"] == "bob@example.test").expect("bob");
+    let path = format!("/api/v1/users/{}", bob["id"].as_str().expect("an id"));
+    panel.patch(&path, json!({"password": NEW})).await.expect(200);
+    let set = post.mail("bob@example.test", "A new password").await;
+    let text = set["text"].as_str().expect("a text");
+    assert!(
+        text.contains("gave bob@example.test a new password") && !text.contains(NEW),
+        "{text}"
+    );
+    let browser = panel.signed_in("bob@example.test", NEW).await;
+    early_in_a_step().await;
+    enrol(&browser, NEW).await;
+    let added = post.mail("bob@example.test", "A new second factor").await;
+    assert!(
+        added["text"].as_str().expect("a text").starts_with("You set up a second factor."),
+        "{added}"
+    );
+    assert!(post.found(OWNER.0, "A new second factor").is_empty());
     // One wrong password is everyday, five are not.
     let stranger = panel.anonymous();
     for _ in 0..5 {

@@ -23,7 +23,7 @@ fn code(key: &str, steps: i64) -> String {
 }
 
 /// Waits for the begin of a step, so that the codes of a test do not move under it.
-async fn early_in_a_step() {
+pub async fn early_in_a_step() {
     let into = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() % 30;
     if into > 12 {
         tokio::time::sleep(Duration::from_secs(30 - into)).await;
@@ -39,7 +39,7 @@ fn sign_in(code: Option<&str>, remember: bool) -> Value {
 }
 
 /// Sets up a second factor in this browser: the key, and the recovery codes. Uses up the code of one step ago.
-async fn enrol(browser: &Api, password: &str) -> (String, Vec<String>) {
+pub async fn enrol(browser: &Api, password: &str) -> (String, Vec<String>) {
     let made = browser
         .post("/api/v1/account/second-factor", json!({"password": password}))
         .await

@@ -64,7 +64,7 @@ impl Notices {
         let is_wanted = match &event.fact {
             Fact::QuotaReached { .. } => true,
             Fact::RunFailed { app, run, .. } | Fact::RunRecovered { app, run, .. } => job_alerts::is_told(&self.ground, app, run)?,
-            fact => fact.is_security(),
+            fact => fact.is_security() || is_theirs_alone(fact),
         };
         if !is_wanted {
             return Ok(Vec::new());
@@ -84,6 +84,9 @@ impl Notices {
             },
             _ => 1,
         };
+        if is_theirs_alone(&event.fact) {
+            return Ok(letters);
+        }
         for admin in self.administrators(&event.organization)? {
             if concerned.as_ref().is_none_or(|user| user.id != admin.id) {
                 letters.push(self.write(event, &admin, false, count)?);
@@ -188,10 +191,14 @@ fn concerned(event: &Event) -> Option<&UserId> {
     match &event.fact {
         Fact::SecondFactorFailed { user, .. }
         | Fact::SecondFactorRemoved { user, .. }
+        | Fact::SecondFactorAdded { user, .. }
+        | Fact::PasskeyAdded { user, .. }
+        | Fact::PasskeyRemoved { user, .. }
         | Fact::RecoveryCodeUsed { user, .. }
         | Fact::NewCountry { user, .. }
         | Fact::NewDevice { user, .. }
         | Fact::PasswordReset { user, .. }
+        | Fact::PasswordSet { user, .. }
         | Fact::RoleRaised { user, .. } => Some(user),
         Fact::TokenCreated { .. } | Fact::TokenRotated { .. } => match &event.by {
             Who::User { id, .. } => Some(id),
@@ -201,13 +208,24 @@ fn concerned(event: &Event) -> Option<&UserId> {
     }
 }
 
+/// What somebody changed at their own account that leaves it as safe as it was: for them to know, if it was not they.
+fn is_theirs_alone(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::SecondFactorAdded { .. } | Fact::PasskeyAdded { .. } | Fact::PasskeyRemoved { .. }
+    )
+}
+
 fn subject(fact: &Fact) -> &'static str {
     match fact {
         Fact::NewCountry { .. } => "A sign-in from a new country",
         Fact::NewDevice { .. } => "A new browser",
-        Fact::PasswordReset { .. } => "A new password",
+        Fact::PasswordReset { .. } | Fact::PasswordSet { .. } => "A new password",
         Fact::SecondFactorFailed { .. } => "A wrong code",
         Fact::SecondFactorRemoved { .. } => "A second factor was taken away",
+        Fact::SecondFactorAdded { .. } => "A new second factor",
+        Fact::PasskeyAdded { .. } => "A new passkey",
+        Fact::PasskeyRemoved { .. } => "A passkey was removed",
         Fact::RecoveryCodeUsed { .. } => "A recovery code was used",
         Fact::TokenCreated { .. } | Fact::TokenRotated { .. } => "A new token",
         Fact::RoleRaised { .. } | Fact::RoleChanged { .. } | Fact::RightsGranted { .. } => "More rights",
@@ -350,5 +368,54 @@ mod tests {
         ground.events.emit(&bobs, browser()).await;
         notices.run().await.expect("looks");
         assert_eq!(told().len(), 1, "nobody wishes for them");
+    }
+
+    #[tokio::test]
+    async fn what_makes_an_account_safer_is_for_its_owner_alone() {
+        let bench = Bench::new().await;
+        let (ground, access) = (bench.ground.clone(), identity_parts(&bench.ground).expect("opens"));
+        let bob = person(&bench, "bob@example.com", Role::Viewer);
+        for user in [person(&bench, "ada@example.com", Role::Owner), bob.clone()] {
+            ground.store.users.insert(user).await.expect("added");
+        }
+        let service = MailService::new(ground.clone());
+        service.set(&bench.owner, wish(true)).await.expect("set");
+        let mut notices = Notices::new(access.clone(), ground.clone());
+        let (user, email, name) = (bob.id.clone(), bob.email.to_string(), "phone".to_owned());
+        let facts = [
+            Fact::PasskeyAdded {
+                user: user.clone(),
+                email: email.clone(),
+                name: name.clone(),
+            },
+            Fact::PasskeyRemoved {
+                user: user.clone(),
+                email: email.clone(),
+                name,
+            },
+            Fact::SecondFactorAdded {
+                user: user.clone(),
+                email: email.clone(),
+            },
+            Fact::SecondFactorRemoved { user, email },
+        ];
+        for fact in facts {
+            ground.events.emit(&access.actor(&bob, None), fact).await;
+        }
+        notices.run().await.expect("looks");
+        let letters = ground.store.letters.list().expect("lists").into_iter();
+        let mut told: Vec<(String, String)> = letters.map(|one| (one.to.to_string(), one.subject.clone())).collect();
+        told.sort();
+        let expected = [
+            ("ada@example.com", "A second factor was taken away"),
+            ("bob@example.com", "A new passkey"),
+            ("bob@example.com", "A new second factor"),
+            ("bob@example.com", "A passkey was removed"),
+            ("bob@example.com", "A second factor was taken away"),
+        ];
+        assert_eq!(
+            told,
+            expected.map(|(to, what)| (to.to_owned(), format!("{what} at the server panel")))
+        );
     }
 }

@@ -197,6 +197,9 @@ impl Passkeys {
             name: passkey.name,
         };
         self.access.events.emit(&known.actor, fact).await;
+        if is_last {
+            self.access.tell_without_factor(&known.actor, &user).await;
+        }
         Ok(())
     }
 
@@ -486,6 +489,8 @@ mod tests {
         };
         gate.security.update(&known.actor, everyone).await.expect("changed");
         gate.passkeys.remove(&known, first.id.as_str()).await.expect("another one is left");
+        let told = |kind: &str| gate.facts().iter().filter(|fact| *fact == kind).count();
+        assert_eq!((told("passkey_removed"), told("second_factor_removed")), (1, 0));
         let error = gate.passkeys.remove(&known, second.id.as_str()).await.expect_err("the policy");
         assert!(matches!(error, Error::Forbidden { .. }));
         let off = SecurityChange {
@@ -494,6 +499,7 @@ mod tests {
         };
         gate.security.update(&known.actor, off).await.expect("changed");
         gate.passkeys.remove(&known, second.id.as_str()).await.expect("removed");
+        assert_eq!((told("passkey_removed"), told("second_factor_removed")), (2, 1));
         let known = gate.browser(ADA, None).await.expect("the password is enough again");
         assert!(gate.access.store.second_factors.list().expect("lists").is_empty());
 

@@ -308,11 +308,7 @@ impl SecondFactors {
             Ok((self.access.end_trust(batch, &user.id)?, ()))
         })
         .await?;
-        let fact = Fact::SecondFactorRemoved {
-            user: user.id.clone(),
-            email: user.email.to_string(),
-        };
-        self.access.events.emit(actor, fact).await;
+        self.access.tell_without_factor(actor, user).await;
         Ok(())
     }
 }
@@ -338,6 +334,15 @@ impl Access {
         }
         attempt.succeeded();
         Ok(())
+    }
+
+    /// A second factor is gone: of an authenticator app, or of the last passkey.
+    pub(crate) async fn tell_without_factor(&self, actor: &Actor, user: &User) {
+        let fact = Fact::SecondFactorRemoved {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+        };
+        self.events.emit(actor, fact).await;
     }
 
     /// The person behind the session or the token.

@@ -174,6 +174,13 @@ impl Users {
         let ends_sessions = user.disabled || change.password.is_some();
         let user = self.save(user, ends_sessions, None).await?;
         self.tell_changed(actor, &user).await;
+        if change.password.is_some() && actor.user() != Some(&user.id) {
+            let fact = Fact::PasswordSet {
+                user: user.id.clone(),
+                email: user.email.to_string(),
+            };
+            self.access.events.emit(actor, fact).await;
+        }
         self.access
             .tell_raised(actor, &user.id, user.email.to_string(), before.role, user.role)
             .await;

@@ -78,6 +78,11 @@ pub enum Fact {
         user: UserId,
         email: String,
     },
+    /// By somebody else: who manages people, or whoever is on the machine.
+    PasswordSet {
+        user: UserId,
+        email: String,
+    },
     DeviceRemembered {
         user: UserId,
         email: String,

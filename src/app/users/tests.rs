@@ -301,3 +301,28 @@ async fn changing_nothing_says_nothing() {
     gate.users.update(&owner, id, same).await.expect("as it is");
     assert_eq!(gate.facts(), ["panel_claimed"]);
 }
+
+#[tokio::test]
+async fn a_password_that_somebody_else_sets_is_told() {
+    let (gate, owner) = Gate::claimed().await;
+    let (bob, _) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+    let change = |name: &str, password: Option<&str>| UserChange {
+        name: Some(name.into()),
+        password: password.map(Secret::from),
+        ..UserChange::default()
+    };
+    gate.users
+        .update(&owner, bob.id.as_str(), change("Bob", None))
+        .await
+        .expect("named");
+    assert!(!gate.facts().contains(&"password_set".to_owned()));
+    let new = change("Bob", Some("another long secret"));
+    gate.users.update(&owner, bob.id.as_str(), new).await.expect("set");
+    let last = gate.events().pop().expect("told").fact;
+    let expected = Fact::PasswordSet {
+        user: bob.id.clone(),
+        email: bob.email.to_string(),
+    };
+    assert_eq!(last, expected);
+    assert!(last.is_security() && last.is_audited() && last.user() == Some(&bob.id));
+}

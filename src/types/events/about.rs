@@ -73,6 +73,7 @@ impl Fact {
             | Fact::PasskeyRemoved { user, .. }
             | Fact::PasswordForgotten { user, .. }
             | Fact::PasswordReset { user, .. }
+            | Fact::PasswordSet { user, .. }
             | Fact::DeviceRemembered { user, .. }
             | Fact::DeviceForgotten { user, .. }
             | Fact::NewDevice { user, .. }
@@ -123,6 +124,7 @@ impl Fact {
                 | Fact::NewCountry { .. }
                 | Fact::NewDevice { .. }
                 | Fact::PasswordReset { .. }
+                | Fact::PasswordSet { .. }
                 | Fact::SecurityChanged { .. }
                 | Fact::AllowListsChanged { .. }
                 | Fact::AllowListsReverted { .. }
@@ -172,6 +174,7 @@ impl Fact {
                 | Fact::NewDevice { .. }
                 | Fact::PasswordForgotten { .. }
                 | Fact::PasswordReset { .. }
+                | Fact::PasswordSet { .. }
                 | Fact::AuditBroken { .. }
                 | Fact::SecretsRevealed { .. }
                 | Fact::SharedSecretsRevealed { .. }

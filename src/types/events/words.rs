@@ -19,6 +19,7 @@ impl Fact {
             Fact::PasskeyRemoved { name, .. } => format!("removed the passkey {name}"),
             Fact::PasswordForgotten { .. } => "asked for a link to choose a new password".into(),
             Fact::PasswordReset { .. } => "chose a new password by a link".into(),
+            Fact::PasswordSet { email, .. } => format!("gave {email} a new password"),
             Fact::DeviceRemembered { .. } => "had a browser remembered".into(),
             Fact::DeviceForgotten { .. } => "had a remembered browser forgotten".into(),
             Fact::NewDevice { .. } => "signed in with a new browser".into(),
