@@ -1,12 +1,12 @@
-//! Mail about what happened: to the person whom it concerns, and to the administrators, for what the Security page shows, for quotas and
-//! for jobs that begin to fail or are well again.
+//! Mail about what happened: to the person whom it concerns, and to the administrators, for what the Security page shows, for quotas, for
+//! jobs that begin to fail or are well again, and for newer images of apps whose watch tells of them.
 //! It reads the events that are kept, up to a mark, so a crash neither loses a notice nor sends one twice.
 
 use crate::{access::Access, ground::Ground, job_alerts, mail};
 use async_trait::async_trait;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use store::{Batch, MAIL_KEY, NOTICE_MARK_KEY, Stored};
-use types::{Event, Fact, Letter, NoticeMark, OrganizationId, Result, Role, Time, User, UserId, Who};
+use types::{AppId, Event, Fact, Letter, NoticeMark, OnNewImage, OrganizationId, Result, Role, Time, User, UserId, Who};
 
 /// A notice that could not be sent for so long is of no use any more.
 const LASTS: Duration = Duration::from_secs(2 * 86_400);
@@ -64,6 +64,7 @@ impl Notices {
         let is_wanted = match &event.fact {
             Fact::QuotaReached { .. } => true,
             Fact::RunFailed { app, run, .. } | Fact::RunRecovered { app, run, .. } => job_alerts::is_told(&self.ground, app, run)?,
+            Fact::NewerImageFound { app, .. } => self.is_watched(app)?,
             fact => fact.is_security() || is_theirs_alone(fact),
         };
         if !is_wanted {
@@ -93,6 +94,12 @@ impl Notices {
             }
         }
         Ok(letters)
+    }
+
+    /// Whether newer images of an app are to be told of. Where they are deployed, that is seen at the deployment.
+    fn is_watched(&self, app: &AppId) -> Result<bool> {
+        let watch = self.ground.store.image_watches.find(app.as_str())?;
+        Ok(watch.is_some_and(|watch| watch.on_new == OnNewImage::Notify))
     }
 
     /// How many failed sign-ins there were, when they have just become worth a mail.
@@ -147,6 +154,7 @@ impl Notices {
                 format!("What it printed: {panel}/apps/{app}/jobs\nThe next mail of it comes when it has gone well again.")
             }
             (Fact::RunRecovered { app, .. }, _) => format!("Its runs: {panel}/apps/{app}/jobs"),
+            (Fact::NewerImageFound { app, .. }, _) => format!("The app: {panel}/apps/{app}"),
             (_, true) => format!("If it was not you, change your password and end your other sessions: {panel}/account"),
             (Fact::QuotaReached { .. }, _) => format!("All quotas: {panel}/quotas"),
             _ => format!("All security events: {panel}/security"),
@@ -237,6 +245,7 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::AuditBroken { .. } => "The audit log is broken",
         Fact::RunFailed { .. } => "A job failed",
         Fact::RunRecovered { .. } => "A job is well again",
+        Fact::NewerImageFound { .. } => "A newer image",
         _ => "A security event",
     }
 }
@@ -274,7 +283,7 @@ mod tests {
     use super::*;
     use crate::{MailService, MailWish, access::identity_parts, testing::Bench};
     use jobs::Job;
-    use types::{Actor, MailSecurity};
+    use types::{Actor, ImageWatch, MailSecurity};
 
     fn wish(notices: bool) -> MailWish {
         MailWish {
@@ -368,6 +377,45 @@ mod tests {
         ground.events.emit(&bobs, browser()).await;
         notices.run().await.expect("looks");
         assert_eq!(told().len(), 1, "nobody wishes for them");
+    }
+
+    /// What an app's watch deploys by itself is seen at the deployment.
+    #[tokio::test]
+    async fn a_newer_image_is_told_where_its_watch_says_so() {
+        let bench = Bench::new().await;
+        let ground = bench.ground.clone();
+        let owner = person(&bench, "ada@example.com", Role::Owner);
+        ground.store.users.insert(owner).await.expect("added");
+        let service = MailService::new(ground.clone());
+        service.set(&bench.owner, wish(true)).await.expect("set");
+        let mut notices = Notices::new(identity_parts(&ground).expect("opens"), ground.clone());
+        for (name, on_new) in [("blog", OnNewImage::Notify), ("shop", OnNewImage::Deploy)] {
+            let watch = ImageWatch {
+                app: ground.world.id(),
+                organization: bench.owner.organization.clone(),
+                on_new,
+                every_minutes: 15,
+                window: None,
+                images: Vec::new(),
+                waiting: None,
+                created_at: ground.world.now(),
+            };
+            let found = Fact::NewerImageFound {
+                app: watch.app.clone(),
+                name: name.into(),
+                image: "registry.test/web:1".into(),
+                digest: "sha256:bbbb".into(),
+            };
+            ground.store.image_watches.insert(watch).await.expect("kept");
+            ground.events.emit(&bench.owner, found).await;
+        }
+        notices.run().await.expect("looks");
+        let letters = ground.store.letters.list().expect("lists");
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letters[0].subject, "A newer image at the server panel");
+        let text = ground.store.unseal(&letters[0].text).expect("opens");
+        let text = text.expose_str().expect("text");
+        assert!(text.contains("found a newer registry.test/web:1 for blog."), "{text}");
     }
 
     #[tokio::test]
