@@ -304,7 +304,7 @@ async fn options_of_the_edge() {
 
 #[tokio::test]
 async fn docker_ports_rules_and_canaries_to_other_apps() {
-    let panel = TestPanel::docker().await;
+    let mut panel = TestPanel::docker().await;
     let one = GitFixture::sample("hello");
     let two = GitFixture::sample("hello");
     two.edit("app.py", "\"one\"", "\"two\"");
@@ -369,6 +369,31 @@ async fn docker_ports_rules_and_canaries_to_other_apps() {
     .await;
     let status = panel.cli(&["edge", "status"]).await.expect(0).stdout;
     assert!(status.contains("and 400 ms is the limit"), "{status}");
+    // It stays failed over a restart of the panel, and is told.
+    let failed = eventually("that it failed is kept", Duration::from_secs(20), || async {
+        let shown = panel.get("/api/v1/domains/one.test/traffic").await.expect(200).json();
+        Some(shown["canary"]["failed"].clone()).filter(|failed| failed.is_object())
+    })
+    .await;
+    assert!(failed["why"].to_string().contains("400 ms is the limit"), "{failed}");
+    panel.stop().await;
+    panel.start_again().await;
+    eventually("it serves again", Duration::from_secs(60), || async {
+        (panel.visit("one.test", "/").await.status == 200).then_some(())
+    })
+    .await;
+    for _ in 0..3 {
+        assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello one");
+    }
+    let status = panel.cli(&["edge", "status"]).await.expect(0).stdout;
+    assert!(status.contains("and 400 ms is the limit"), "{status}");
+    let events = panel.list("/api/v1/events/history").await;
+    let told = events.iter().filter(|event| event["kind"] == "canary_failed");
+    assert!(told.clone().any(|event| event["text"].to_string().contains("400 ms")), "{events:?}");
+    // Setting it again is another try.
+    let canary = json!({"app": "two", "percent": 100, "limits": {"min_requests": 3, "max_p95_millis": 400}});
+    panel.put("/api/v1/domains/one.test/canary", canary).await.expect(200);
+    assert_eq!(panel.visit("one.test", "/").await.expect(200).text(), "hello two");
     panel.cli(&["domain", "canary", "one.test", "--off"]).await.expect(0);
 
     // TCP: the app's own HTTP, on a port of its own.

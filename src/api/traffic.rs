@@ -2,7 +2,7 @@
 
 use crate::{
     Panel,
-    answers::{Created, Done, Named, Page, created, page},
+    answers::{Created, Done, Named, Page, created, moment, page},
     failures::Answer,
     policies::{ProxyVersion, TrafficPolicy, shown, typed},
     signed::Signed,
@@ -13,6 +13,7 @@ use poem_openapi::{
     param::{Path, Query},
     payload::Json,
 };
+use time::OffsetDateTime;
 use types::{Actor, Error, Question, RequestMatch as Match, RuleAction as Action};
 
 /// A domain with all that the edge does for it.
@@ -233,6 +234,20 @@ pub struct Canary {
     pub percent: u8,
     pub header: Option<HeaderMatch>,
     pub limits: CanaryLimits,
+    /// It has failed, and gets nothing until it is set again.
+    pub failed: Option<CanaryFailure>,
+}
+
+/// How a canary failed.
+#[derive(Debug, Object)]
+pub struct CanaryFailure {
+    pub at: OffsetDateTime,
+    /// In words, with the limit that it passed.
+    pub why: String,
+    /// Since it was set.
+    pub requests: u64,
+    pub errors: u64,
+    pub p95_millis: Option<u64>,
 }
 
 /// A canary as it should be.
@@ -361,6 +376,19 @@ impl From<types::Canary> for Canary {
                 max_error_percent: canary.limits.max_error_percent,
                 max_p95_millis: canary.limits.max_p95_millis,
             },
+            failed: canary.failed.map(CanaryFailure::from),
+        }
+    }
+}
+
+impl From<types::CanaryFailure> for CanaryFailure {
+    fn from(failure: types::CanaryFailure) -> CanaryFailure {
+        CanaryFailure {
+            at: moment(failure.at),
+            why: failure.why,
+            requests: failure.requests,
+            errors: failure.errors,
+            p95_millis: failure.p95_millis,
         }
     }
 }
@@ -586,6 +614,8 @@ impl TrafficApi {
     }
 
     /// Send a share of the requests to another app
+    ///
+    /// One that fails gets nothing any more, until it is set again: in the same way or another.
     #[oai(path = "/domains/:host/canary", method = "put", operation_id = "domain_canary")]
     async fn domain_canary(
         &self,
@@ -614,6 +644,8 @@ impl TrafficApi {
                 },
                 None => usual,
             },
+            since: types::Time::default(),
+            failed: None,
         };
         self.0.traffic.set_canary(&who.actor, &host.0, app.as_deref(), canary).await?;
         self.shown(&who.actor, &host.0).await

@@ -2,6 +2,7 @@
 
 use crate::{
     apps::{find_app, not_trashed},
+    canaries,
     ground::Ground,
     release_ports, routing,
     sight::{of, owned},
@@ -50,10 +51,8 @@ impl EdgeService {
     pub async fn report(&self, actor: &Actor) -> Result<EdgeReport> {
         actor.may_somewhere(Action::View)?;
         let store = &self.ground.store;
-        let hosts: HashSet<HostPattern> = of(&self.ground, actor, store.domains.list()?)?
-            .into_iter()
-            .map(|domain| domain.host)
-            .collect();
+        let domains = of(&self.ground, actor, store.domains.list()?)?;
+        let hosts: HashSet<&HostPattern> = domains.iter().map(|domain| &domain.host).collect();
         let ports: HashSet<StreamPort> = of(&self.ground, actor, store.streams.list()?)?
             .into_iter()
             .map(|stream| stream.listen)
@@ -63,6 +62,9 @@ impl EdgeService {
         report.limited.retain(|limited| hosts.contains(&limited.host));
         report.canaries.retain(|canary| hosts.contains(&canary.host));
         report.streams.retain(|stream| ports.contains(&stream.listen));
+        let running: HashSet<HostPattern> = report.canaries.iter().map(|canary| canary.host.clone()).collect();
+        let failed = domains.iter().filter(|domain| !running.contains(&domain.host));
+        report.canaries.extend(failed.filter_map(canaries::failed));
         Ok(report)
     }
 

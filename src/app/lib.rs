@@ -13,6 +13,7 @@ mod audit;
 mod build_cache;
 mod build_servers;
 mod builders;
+mod canaries;
 mod catalog_reading;
 mod catalogs;
 mod certificates;
@@ -459,9 +460,15 @@ impl Panel {
         routing::apply(&self.ground).await
     }
 
-    /// Listens for ever: to the engine, waking the reconciler on what concerns us, and to the edge, waking apps that sleep.
+    /// Listens for ever: to the engine, waking the reconciler on what concerns us, and to the edge, waking apps that sleep and keeping
+    /// which canaries failed.
     pub async fn watch(&self) {
-        tokio::join!(reconcile::watch_engine(self.ground.clone()), sleeping::listen(self.ground.clone()));
+        let ground = || self.ground.clone();
+        tokio::join!(
+            reconcile::watch_engine(ground()),
+            sleeping::listen(ground()),
+            canaries::watch(ground())
+        );
     }
 
     /// Ends running deployments' work so that it can go on at the next start; waits at most `limit`.

@@ -1,5 +1,5 @@
 //! Mail about what happened: to the person whom it concerns, and to the administrators, for what the Security page shows, for quotas, for
-//! jobs that begin to fail or are well again, and for newer images of apps whose watch tells of them.
+//! canaries that failed, for jobs that begin to fail or are well again, and for newer images of apps whose watch tells of them.
 //! It reads the events that are kept, up to a mark, so a crash neither loses a notice nor sends one twice.
 
 use crate::{access::Access, ground::Ground, job_alerts, mail};
@@ -62,7 +62,7 @@ impl Notices {
     /// What is written because of one event.
     fn letters(&mut self, event: &Event) -> Result<Vec<Letter>> {
         let is_wanted = match &event.fact {
-            Fact::QuotaReached { .. } => true,
+            Fact::QuotaReached { .. } | Fact::CanaryFailed { .. } => true,
             Fact::RunFailed { app, run, .. } | Fact::RunRecovered { app, run, .. } => job_alerts::is_told(&self.ground, app, run)?,
             Fact::NewerImageFound { app, .. } => self.is_watched(app)?,
             fact => fact.is_security() || is_theirs_alone(fact),
@@ -156,6 +156,9 @@ impl Notices {
             (Fact::RunRecovered { app, .. }, _) => format!("Its runs: {panel}/apps/{app}/jobs"),
             (Fact::NewerImageFound { app, .. }, _) => format!("The app: {panel}/apps/{app}"),
             (_, true) => format!("If it was not you, change your password and end your other sessions: {panel}/account"),
+            (Fact::CanaryFailed { host, .. }, _) => {
+                format!("It gets nothing until it is saved again: {panel}/domains/{host}/canary")
+            }
             (Fact::QuotaReached { .. }, _) => format!("All quotas: {panel}/quotas"),
             _ => format!("All security events: {panel}/security"),
         };
@@ -242,6 +245,7 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::OrganizationRemoved { .. } => "An organization was deleted",
         Fact::QuotaReached { percent: 100, .. } => "A quota is used up",
         Fact::QuotaReached { .. } => "A quota is nearly used up",
+        Fact::CanaryFailed { .. } => "A canary failed",
         Fact::AuditBroken { .. } => "The audit log is broken",
         Fact::RunFailed { .. } => "A job failed",
         Fact::RunRecovered { .. } => "A job is well again",
@@ -373,10 +377,28 @@ mod tests {
         }
         notices.run().await.expect("looks");
         assert_eq!(told(), [("ada@example.com".into(), "Failed sign-ins at the server panel".into())]);
+        let failed = Fact::CanaryFailed {
+            app: ground.world.id(),
+            host: "blog.example.com".parse().expect("a host"),
+            name: "next".into(),
+            why: "7 of 100 requests failed, and 5 may".into(),
+        };
+        ground.events.emit(&Actor::system(bench.owner.organization.clone()), failed).await;
+        notices.run().await.expect("looks");
+        assert_eq!(told()[0], ("ada@example.com".into(), "A canary failed at the server panel".into()));
+        let letters = ground.store.letters.list().expect("lists");
+        let letter = letters.iter().find(|one| one.subject.starts_with("A canary")).expect("it is there");
+        let text = ground.store.unseal(&letter.text).expect("opens");
+        let text = text.expose_str().expect("text");
+        let begins = "serverkit took blog.example.com back from the canary next: 7 of 100";
+        assert!(
+            text.starts_with(begins) && text.contains("/domains/blog.example.com/canary"),
+            "{text}"
+        );
         service.set(&bench.owner, wish(false)).await.expect("set");
         ground.events.emit(&bobs, browser()).await;
         notices.run().await.expect("looks");
-        assert_eq!(told().len(), 1, "nobody wishes for them");
+        assert_eq!(told().len(), 2, "nobody wishes for them");
     }
 
     /// What an app's watch deploys by itself is seen at the deployment.

@@ -214,7 +214,7 @@ impl Finder<'_> {
     }
 
     fn route(&self, domain: &Domain, app: &App) -> Result<Route> {
-        let canary = match &domain.canary {
+        let canary = match domain.canary.as_ref().filter(|canary| canary.failed.is_none()) {
             Some(canary) => self.app(&domain.organization, &canary.app).map(|app| (canary, app)),
             None => None,
         };
@@ -226,6 +226,7 @@ impl Finder<'_> {
                 percent: canary.percent,
                 header: canary.header.clone(),
                 limits: canary.limits.clone(),
+                since: canary.since,
             })),
             None => None,
         };

@@ -39,6 +39,8 @@ pub struct Orders {
     pub removal_under_way: u32,
     /// What each volume takes.
     pub volume_bytes: Option<u64>,
+    /// How the canaries of the edge do.
+    pub canaries: Vec<CanaryReport>,
     /// Bytes that the edge has sent for apps.
     pub sent: HashMap<AppId, u64>,
 }
@@ -316,6 +318,9 @@ impl Node for FakeNode {
             (Some(app.clone()), traffic)
         };
         Ok(orders.sent.iter().map(counted).collect())
+    }
+    async fn edge_canaries(&self) -> Result<Vec<CanaryReport>> {
+        Ok(self.orders.lock().expect("test").canaries.clone())
     }
     async fn edge_active(&self, _: &Upstream) -> Result<u64> {
         Ok(0)

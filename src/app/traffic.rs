@@ -151,7 +151,12 @@ impl Traffic {
                 if app.id == domain.app {
                     return Err(Error::invalid("app", "must be another app than the domain's own"));
                 }
-                let canary = canary(app.id);
+                // Saving it as it is tries anew, when it has failed.
+                let canary = Canary {
+                    since: self.ground.world.now(),
+                    failed: None,
+                    ..canary(app.id)
+                };
                 let limits = &canary.limits;
                 if canary.percent > 100 || limits.max_error_percent.is_some_and(|percent| percent > 100) {
                     return Err(Error::invalid("percent", "must be from 0 to 100"));

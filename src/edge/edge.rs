@@ -258,14 +258,22 @@ impl Edge {
             report.cache.max_bytes += max_bytes;
             report.cache.evicted += evicted;
         });
-        for (host, site) in &shared.table.load().canaries {
+        report.canaries = self.canaries();
+        report
+    }
+
+    /// How the canaries do.
+    pub fn canaries(&self) -> Vec<CanaryReport> {
+        let mut all = Vec::new();
+        for (host, site) in &self.shared.table.load().canaries {
             let Some(canary) = site.extras.as_ref().and_then(|extras| extras.canary.as_ref()) else {
                 continue;
             };
             let (requests, errors, p95_millis, failed) = canary.state.read();
-            report.canaries.push(CanaryReport {
+            all.push(CanaryReport {
                 host: host.clone(),
                 app: canary.app.clone(),
+                since: canary.since,
                 requests,
                 errors,
                 p95_millis,

@@ -51,8 +51,9 @@ impl Registry {
     }
 
     pub(crate) fn canary(&self, host: &HostPattern, canary: &EdgeCanary) -> Arc<CanaryState> {
-        // Another target, share or limit is another canary.
-        let key = (host.clone(), format!("{:?}", (&canary.target, canary.percent, &canary.limits)));
+        // Another share or limit is another canary, and so is one that was set again; other containers of its app are not.
+        let words = format!("{:?}", (&canary.app, canary.since, canary.percent, &canary.limits));
+        let key = (host.clone(), words);
         self.canaries.of(key, || CanaryState::new(canary.limits.clone()))
     }
 

@@ -19,7 +19,7 @@ use http::{HeaderValue, StatusCode};
 use std::{collections::HashMap, path::Path, sync::Arc};
 use types::{
     AppId, Asked, Balancing, CompiledPathChange, CompiledRedirect, EdgeAction, EdgeConfig, EdgeOptions, EdgeRule, Error, HeaderMatch,
-    HostPattern, Origin, PanelGate, Place as AskedAt, RequestMatch, Result, Route, RuleId, Ruled, Sends, Target, TrafficPolicy,
+    HostPattern, Origin, PanelGate, Place as AskedAt, RequestMatch, Result, Route, RuleId, Ruled, Sends, Target, Time, TrafficPolicy,
 };
 
 /// One route. Requests hold it while they are under way, so it outlives its table.
@@ -91,6 +91,7 @@ impl Ruled for BuiltRule {
 pub(crate) struct BuiltCanary {
     pub leads: Leads,
     pub app: AppId,
+    pub since: Time,
     percent: u8,
     header: Option<HeaderMatch>,
     pub state: Arc<CanaryState>,
@@ -277,6 +278,7 @@ impl Workshop<'_> {
                     watched,
                 )?,
                 app: canary.app.clone(),
+                since: canary.since,
                 percent: canary.percent,
                 header: canary.header.clone(),
                 state: self.registry.canary(host, canary),

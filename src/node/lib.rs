@@ -159,6 +159,10 @@ pub trait Node: Send + Sync {
     async fn edge_report(&self) -> Result<types::EdgeReport> {
         Ok(types::EdgeReport::default())
     }
+    /// How the canaries that are in its table do.
+    async fn edge_canaries(&self) -> Result<Vec<types::CanaryReport>> {
+        Ok(Vec::new())
+    }
     /// Throws kept answers away; returns how many.
     async fn edge_purge(&self, purge: types::Purge) -> Result<u64> {
         let _ = purge;

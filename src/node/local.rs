@@ -275,6 +275,9 @@ impl Node for LocalNode {
     async fn edge_report(&self) -> Result<types::EdgeReport> {
         Ok(self.edge.report())
     }
+    async fn edge_canaries(&self) -> Result<Vec<types::CanaryReport>> {
+        Ok(self.edge.canaries())
+    }
     async fn edge_purge(&self, purge: types::Purge) -> Result<u64> {
         Ok(self.edge.purge(&purge))
     }

@@ -42,7 +42,8 @@ impl Domain {
     }
 }
 
-/// Another app that gets some of the requests until it fails too often or is too slow; then all go back by themselves.
+/// Another app that gets some of the requests until it fails too often or is too slow; then all go back by
+/// themselves, and stay back until somebody sets it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Canary {
     /// Of the same organization.
@@ -52,6 +53,35 @@ pub struct Canary {
     /// Requests with this header always go to it.
     pub header: Option<HeaderMatch>,
     pub limits: CanaryLimits,
+    /// When somebody set it: setting it again is another try.
+    #[serde(default)]
+    pub since: Time,
+    /// It gets nothing any more.
+    #[serde(default)]
+    pub failed: Option<CanaryFailure>,
+}
+
+/// That a canary has failed, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryFailure {
+    pub at: Time,
+    /// `7 of 100 requests failed, and 5 may`
+    pub why: String,
+    /// Since it was set.
+    pub requests: u64,
+    pub errors: u64,
+    pub p95_millis: Option<u64>,
+}
+
+impl Canary {
+    /// Whether it is the same try, however it went since.
+    pub fn is_same_try(&self, other: &Canary) -> bool {
+        let plain = |canary: &Canary| Canary {
+            failed: None,
+            ..canary.clone()
+        };
+        plain(self) == plain(other)
+    }
 }
 
 /// When a canary has failed, over its last requests.

@@ -2,7 +2,7 @@
 
 use crate::{
     AppId, CanaryLimits, EdgeOptions, HeaderMatch, Host, HostPattern, Origin, PanelGate, PathChange, ProxyVersion, Redirect, RequestMatch,
-    RuleId, Secret, StreamPort, TrafficPolicy,
+    RuleId, Secret, StreamPort, Time, TrafficPolicy,
 };
 use ipnet::IpNet;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -98,8 +98,8 @@ pub struct EdgePart {
     pub target: Target,
 }
 
-/// A share of a route's requests that goes elsewhere, until it fails. What it has failed at stays failed until the
-/// configuration names another target, percentage or limit.
+/// A share of a route's requests that goes elsewhere, until it fails. What has failed stays failed, wherever its app's containers are,
+/// until the configuration names another app, time, percentage or limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeCanary {
     pub app: AppId,
@@ -110,6 +110,8 @@ pub struct EdgeCanary {
     /// Requests that fit always go to it.
     pub header: Option<HeaderMatch>,
     pub limits: CanaryLimits,
+    /// [`crate::Canary::since`]
+    pub since: Time,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What an edge tells about its work: counters since it started, so that rates are differences.
 
-use crate::{AppId, HostPattern, StreamPort};
+use crate::{AppId, HostPattern, StreamPort, Time};
 use std::net::SocketAddr;
 
 /// All of it, at one moment.
@@ -107,6 +107,8 @@ pub enum UpstreamState {
 pub struct CanaryReport {
     pub host: HostPattern,
     pub app: AppId,
+    /// [`crate::EdgeCanary::since`]
+    pub since: Time,
     /// Since it was configured so.
     pub requests: u64,
     pub errors: u64,

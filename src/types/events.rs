@@ -357,6 +357,16 @@ pub enum Fact {
         /// Such as `changed cors, cache` or `added the rule api`.
         what: String,
     },
+    /// A canary passed a limit; all requests go to the domain's own app again.
+    CanaryFailed {
+        /// The domain's own.
+        app: AppId,
+        host: HostPattern,
+        /// Of the app that was the canary.
+        name: String,
+        /// With the limit.
+        why: String,
+    },
     PortOpened {
         app: AppId,
         port: StreamPort,

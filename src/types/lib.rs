@@ -87,7 +87,7 @@ pub use containers::*;
 pub use countries::KnownCountries;
 pub use deployments::{Cause, Commit, Deployment, Phase, Step};
 pub use dns::*;
-pub use domains::{Canary, CanaryLimits, Domain, Passthrough, ServicePort};
+pub use domains::{Canary, CanaryFailure, CanaryLimits, Domain, Passthrough, ServicePort};
 pub use edge::*;
 pub use edge_options::EdgeOptions;
 pub use edge_report::*;

@@ -9,6 +9,7 @@ import { count, percent, plural } from '../lib/format.js';
 import { Panel } from '../parts/page.js';
 import { Saved } from '../parts/saved.js';
 import { Facts } from '../parts/facts.js';
+import { Ago } from '../parts/time.js';
 import { State } from '../parts/state.js';
 import { confirm } from '../parts/dialog.js';
 import { Empty } from '../parts/empty.js';
@@ -29,7 +30,8 @@ export default function DomainCanary({ traffic, put }) {
   const { canary, host } = traffic;
   const can = may('developer');
   const others = (apps.value ?? []).filter((app) => app.id !== traffic.app.id && !app.trashed_at).sort((a, b) => a.name.localeCompare(b.name));
-  const state = report?.canaries.find((one) => one.host === host && one.app === canary?.app);
+  const failed = canary?.failed;
+  const state = failed ?? report?.canaries.find((one) => one.host === host && one.app === canary?.app);
   const start = {
     app: canary?.app ?? '', percent: String(canary?.percent ?? 5), header: canary?.header?.name ?? '', test: canary?.header?.test.kind ?? 'present', value: canary?.header?.test.value ?? '',
     min: String(canary?.limits.min_requests ?? 50), errors: canary ? String(canary.limits.max_error_percent ?? '') : '5', p95: canary ? String(canary.limits.max_p95_millis ?? '') : '',
@@ -57,7 +59,7 @@ export default function DomainCanary({ traffic, put }) {
       <h3>All requests go back when</h3>
       <div class="form-row">${h(TextField, { label: 'Errors pass', value: v.errors, set: form.set('errors'), inputmode: 'numeric', optional: true, suffix: 'of 100', error: form.error('errors', 'limits'), placeholder: 'any' })}${h(TextField, { label: '95 of 100 take over', value: v.p95, set: form.set('p95'), inputmode: 'numeric', optional: true, suffix: 'ms', error: form.error('p95'), placeholder: 'any' })}${h(TextField, { label: 'Not before', value: v.min, set: form.set('min'), inputmode: 'numeric', suffix: 'requests', error: form.error('min') })}</div>`; },
   })}</div>
-  <div class="span-5 stack">${h(Panel, { title: 'How it does', actions: canary ? h(State, { state: state?.failed ? 'failed' : 'active' }) : null }, !canary ? html`<p class="dim small">No canary yet. It begins as soon as it is saved; a share of 0 with a header is for testers only.</p>` : html`<div class="stack">
-    ${state?.failed ? html`<p class="notice bad">${icon('undo-2')}<span class="any">All requests go to ${traffic.app.name} again: ${state.failed}. Saving other limits, or another share, tries anew.</span></p>` : null}
+  <div class="span-5 stack">${h(Panel, { title: 'How it does', actions: canary ? h(State, { state: failed ? 'failed' : 'active' }) : null }, !canary ? html`<p class="dim small">No canary yet. It begins as soon as it is saved; a share of 0 with a header is for testers only.</p>` : html`<div class="stack">
+    ${failed ? html`<p class="notice bad">${icon('undo-2')}<span class="any">All requests go to ${traffic.app.name} again: ${failed.why} (${h(Ago, { at: failed.at })}). Saving it, as it is or with other limits, tries anew.</span></p>` : null}
     ${h(Facts, { items: [['App', app ? html`<a class="ext" href=${appPath(app)}>${app.name}</a>` : html`<code>${canary.app}</code>`], ['Requests', state ? count(state.requests) : '–'], ['Errors', state ? html`${count(state.errors)}${state.requests ? html` <span class="faint">${percent(state.errors / state.requests)}</span>` : null}` : '–'], ['95 of 100', within(state?.p95_millis)], ['Decided after', plural(canary.limits.min_requests ?? 50, 'request')]] })}</div>`)}</div></div>`;
 }

@@ -36,7 +36,7 @@ const TABS = [
 export default function DomainPage({ params }) {
   const { host } = params;
   const tab = params.tab ?? 'traffic';
-  const found = useResource(`domain:${host}`, () => network.domainShow(host), ['domain_changed', 'domain_removed', 'domain_added']);
+  const found = useResource(`domain:${host}`, () => network.domainShow(host), ['domain_changed', 'canary_failed', 'domain_removed', 'domain_added']);
   const all = useResource('domains', api.domainList, ['domain_added', 'domain_removed', 'certificate_issued', 'certificate_failed']);
   const list = all.value.value;
   const domain = list?.find((one) => one.host === host);

@@ -32,7 +32,7 @@ impl Ways {
             ));
         }
         for domain in &self.domains {
-            match &domain.canary {
+            match domain.canary.as_ref().filter(|canary| canary.failed.is_none()) {
                 Some(_) if domain.app == app.id => return Some(format!("a canary at {} is under way", domain.host)),
                 // Whose domain that is, is not for everybody who sees this app.
                 Some(canary) if canary.app == app.id => return Some("it is the canary of another app".into()),

@@ -30,6 +30,7 @@ impl Fact {
             | Fact::DomainAdded { app, .. }
             | Fact::DomainRemoved { app, .. }
             | Fact::DomainChanged { app, .. }
+            | Fact::CanaryFailed { app, .. }
             | Fact::PortOpened { app, .. }
             | Fact::PortClosed { app, .. }
             | Fact::DeploymentsLocked { app, .. }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use types::{EdgeCanary, Route, Target, Upstream, UpstreamState};
+use types::{EdgeCanary, Route, Target, Time, Upstream, UpstreamState};
 
 fn dead() -> Upstream {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -209,6 +209,7 @@ async fn a_canary_gets_its_share_until_it_fails() {
             percent,
             header: Some(serde_json::from_value(json!({"name": "x-canary", "test": {"kind": "present"}})).unwrap()),
             limits: serde_json::from_value(json!({"min_requests": 5, "max_error_percent": 20})).unwrap(),
+            since: Time(0),
         }));
         site
     };
@@ -229,8 +230,23 @@ async fn a_canary_gets_its_share_until_it_fails() {
     fails.store(false, SeqCst);
     stand.apply(&[("blog.test", site(20))]);
     assert_eq!(counts(&stand, 10, "/", "").await.len(), 1);
+    // Nor are other containers of its app.
+    let moved = App::start("moved").await;
+    let mut redeployed = site(20);
+    if let Some(canary) = &mut redeployed.canary {
+        canary.target = Target::Upstreams(vec![moved.upstream()]);
+    }
+    stand.apply(&[("blog.test", redeployed)]);
+    assert_eq!(counts(&stand, 10, "/", "").await.len(), 1);
     stand.apply(&[("blog.test", site(50))]);
     assert_eq!(counts(&stand, 10, "/", "").await["canary"], 5);
+    // Setting the same one again is another try.
+    let mut again = site(20);
+    if let Some(canary) = &mut again.canary {
+        canary.since = Time(1);
+    }
+    stand.apply(&[("blog.test", again)]);
+    assert_eq!(counts(&stand, 10, "/", "").await["canary"], 2);
 }
 
 #[tokio::test]
@@ -293,6 +309,7 @@ async fn a_canary_that_is_slow_is_taken_back() {
             percent: 100,
             header: None,
             limits: serde_json::from_value(json!({"min_requests": 4, "max_p95_millis": p95})).unwrap(),
+            since: Time(0),
         }));
         site
     };
