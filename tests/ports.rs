@@ -113,11 +113,11 @@ async fn docker_ports_are_part_of_a_release() {
     let release = panel.list("/api/v1/apps/wires/releases").await[0].clone();
     assert_eq!(release["ports"], json!([format!("udp/{former}")]), "{release}");
 
-    // The port moves, another one comes.
+    // The port moves while the next release serves, another one comes.
+    panel.cli(&["deploy", "wires", "--wait"]).await.expect(0);
     panel.cli(&["--yes", "port", "close", &format!("udp/{former}")]).await.expect(0);
     open(later, json!({})).await;
     open(own, json!({"target_port": 9002})).await;
-    panel.cli(&["deploy", "wires", "--wait"]).await.expect(0);
     let diff = panel
         .get("/api/v1/apps/wires/diff?from=1&to=live")
         .await
@@ -133,20 +133,6 @@ async fn docker_ports_are_part_of_a_release() {
         assert!(diff.contains(&what), "no {what} in {diff}");
     }
 
-    // Somebody who may not open ports brings none back.
-    let developer = panel.member("developer", "admin").await;
-    let asked = developer
-        .post("/api/v1/apps/wires/rollback", json!({"to": "1"}))
-        .await
-        .expect(202)
-        .json();
-    panel.live(asked["id"].as_str().unwrap()).await;
-    assert_eq!(open_ports(&panel).await.len(), 2);
-    panel.cli(&["rollback", "wires", "2", "--wait"]).await.expect(0);
-    panel.cli(&["rollback", "wires", "1", "--keep-routes", "--wait"]).await.expect(0);
-    assert_eq!(open_ports(&panel).await.len(), 2);
-    panel.cli(&["rollback", "wires", "2", "--wait"]).await.expect(0);
-
     // It moves back with its limits, and works; the one that came since stays.
     panel.cli(&["rollback", "wires", "1", "--wait"]).await.expect(0);
     let mut wanted = before.clone();
@@ -157,13 +143,35 @@ async fn docker_ports_are_part_of_a_release() {
     assert!(ports.iter().any(|port| port["max_connections"] == 7), "{ports:?}");
     let client = udp_client(former).await;
     eventually_ok("the app answers on its former port", SOON, || datagram(&client, "ping")).await;
-    // Forward again: what release #2 had.
+    // Forward again: what release #2 had when it was replaced.
     panel.cli(&["rollback", "wires", "2", "--wait"]).await.expect(0);
-    let listens = open_ports(&panel).await.join(" ");
+    let has = async |wanted: u16, other: u16| {
+        let listens = open_ports(&panel).await.join(" ");
+        assert!(
+            listens.contains(&wanted.to_string()) && !listens.contains(&other.to_string()),
+            "{listens}"
+        );
+    };
+    has(later, former).await;
+
+    // Somebody who may not open ports brings none back, and is told.
+    let developer = panel.member("developer", "admin").await;
+    let asked = developer
+        .post("/api/v1/apps/wires/rollback", json!({"to": "1"}))
+        .await
+        .expect(202)
+        .json();
     assert!(
-        listens.contains(&later.to_string()) && !listens.contains(&former.to_string()),
-        "{listens}"
+        asked["kept"].to_string().contains("ports of the server stay as they are"),
+        "{asked}"
     );
+    panel.live(asked["id"].as_str().unwrap()).await;
+    has(later, former).await;
+    // Who does not wish it, neither.
+    panel.cli(&["--yes", "port", "close", &format!("udp/{later}")]).await.expect(0);
+    open(former, json!({})).await;
+    panel.cli(&["rollback", "wires", "2", "--keep-routes", "--wait"]).await.expect(0);
+    has(former, later).await;
 }
 
 #[tokio::test]

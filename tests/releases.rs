@@ -3,7 +3,7 @@
 use crate::deploy::{app_of, containers, text};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
-use testkit::{GitFixture, TestPanel, docker, docker_host, eventually_ok};
+use testkit::{Api, GitFixture, TestPanel, docker, docker_host, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -83,13 +83,16 @@ async fn docker_the_way_back_is_byte_equal() {
     let rule = panel.post("/api/v1/domains/hello.test/rules", rule).await.expect(201).json();
     let first = panel.deploy("hello").await;
     panel.live(&first).await;
+    // What is changed while it serves is a part of it too.
+    let upkeep = json!({"before_stop": "true", "restart_limit": 7});
+    panel.patch("/api/v1/apps/hello", upkeep).await.expect(200);
     let before = effective(&panel, &app, "hello.test").await;
     assert!(
         before.contains("first") && before.contains("410") && before.contains("gone"),
         "{before}"
     );
 
-    // All of it becomes something else, some of it at once.
+    // All of it becomes something else; what holds at once does when the next one is live.
     repository.edit("app.py", "\"one\"", "\"two\"");
     let set = json!({"set": [{"key": "COLOUR", "value": "blue"}, {"key": "NEW", "value": "x"}, {"key": "PASSWORD", "value": "second-4712", "secret": true}], "unset": []});
     panel.patch("/api/v1/apps/hello/variables", set).await.expect(200);
@@ -101,17 +104,19 @@ async fn docker_the_way_back_is_byte_equal() {
     panel.patch("/api/v1/apps/hello", change).await.expect(200);
     put(file("/etc/app/one.ini", "other", "600")).await;
     put(file("/etc/app/two.ini", "new", "644")).await;
-    panel.put("/api/v1/domains/hello.test/policy", policy("second")).await.expect(200);
-    panel
-        .delete(&format!("/api/v1/domains/hello.test/rules/{}", text(&rule, "id")))
-        .await
-        .expect(204);
     panel
         .post("/api/v1/apps/hello/domains", json!({"host": "later.test"}))
         .await
         .expect(201);
     let second = panel.deploy("hello").await;
     panel.live(&second).await;
+    panel.put("/api/v1/domains/hello.test/policy", policy("second")).await.expect(200);
+    panel
+        .delete(&format!("/api/v1/domains/hello.test/rules/{}", text(&rule, "id")))
+        .await
+        .expect(204);
+    let upkeep = json!({"before_stop": "sleep 0", "restart_limit": 3});
+    panel.patch("/api/v1/apps/hello", upkeep).await.expect(200);
     let changed = effective(&panel, &app, "hello.test").await;
     assert_ne!(changed, before);
     let diff = panel.get("/api/v1/apps/hello/diff?from=1&to=live").await.expect(200).json();
@@ -131,6 +136,8 @@ async fn docker_the_way_back_is_byte_equal() {
         "health check",
         "domains",
         "route hello.test",
+        "command before it stops",
+        "restarts",
     ] {
         assert!(whats.iter().any(|one| one == what), "{what} in {whats:?}");
     }
@@ -140,6 +147,8 @@ async fn docker_the_way_back_is_byte_equal() {
     panel.cli(&["rollback", "hello", "1", "--wait"]).await.expect(0);
     let after = effective(&panel, &app, "hello.test").await;
     assert_eq!(after, before);
+    let app = panel.get("/api/v1/apps/hello").await.expect(200).json();
+    assert_eq!((text(&app, "before_stop"), &app["restart_limit"]), ("true".into(), &json!(7)));
     // What came since is not taken away, and leads to what is live.
     let later = panel.visit("later.test", "/").await.expect(200);
     assert_eq!(later.text(), "hello one");
@@ -150,6 +159,89 @@ async fn docker_the_way_back_is_byte_equal() {
         (kept.text(), kept.header("x-place").as_deref()),
         ("hello two".into(), Some("first"))
     );
+
+    // A policy that was changed the day after it was deployed comes back with it.
+    panel.put("/api/v1/domains/hello.test/policy", policy("third")).await.expect(200);
+    panel.cli(&["rollback", "hello", "1", "--wait"]).await.expect(0);
+    assert_eq!(panel.visit("hello.test", "/").await.header("x-place").as_deref(), Some("first"));
+    panel.cli(&["rollback", "hello", "2", "--wait"]).await.expect(0);
+    let back = panel.visit("hello.test", "/").await.expect(200);
+    assert_eq!(
+        (back.text(), back.header("x-place").as_deref()),
+        ("hello two".into(), Some("third"))
+    );
+}
+
+/// Who may deploy only brings no policy back and takes none away; who may not ask other servers brings none back that does.
+#[tokio::test]
+async fn docker_a_rollback_changes_no_route_that_is_not_ones_own_to_change() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    panel.live_app(app_of("hello", &repository)).await;
+    let second = panel.deploy("hello").await;
+    panel.live(&second).await;
+    let path = "/api/v1/domains/hello.test/policy";
+    let policy = async || panel.get(path).await.expect(200).json();
+    let back = async |api: &Api, to: &str| {
+        let asked = api.post("/api/v1/apps/hello/rollback", json!({"to": to})).await.expect(202).json();
+        panel.live(&text(&asked, "id")).await
+    };
+    let guarded = json!({"response_headers": {"set": {"x-place": "guarded"}}});
+    panel.put(path, guarded).await.expect(200);
+    let guarded = policy().await;
+
+    // Release 1 had no policy. A token of a CI leaves the one that came since, and is told so.
+    let ci = panel.member("developer", "deploy").await;
+    let done = back(&ci, "1").await;
+    assert!(done["kept"][0].as_str().unwrap().starts_with("domains stay as they are"), "{done}");
+    assert_eq!(policy().await, guarded);
+    let log = panel.build_log(&text(&done, "id")).await;
+    assert!(log.contains("domains stay as they are"), "{log}");
+
+    // An administrator has both as they were.
+    let asks = json!({"forward_auth": {"url": "http://127.0.0.1:1/"}});
+    panel.put(path, asks).await.expect(200);
+    let asks = policy().await;
+    let admin = panel.member("admin", "admin").await;
+    let done = back(&admin, "2").await;
+    assert_eq!((&done["kept"], policy().await), (&json!([]), guarded.clone()));
+    back(&admin, "1").await;
+    assert_eq!(policy().await, asks);
+    back(&admin, "2").await;
+
+    // Who may change domains, and may not set forward-auth, does not bring it back.
+    let developer = panel.member("developer", "admin").await;
+    let done = back(&developer, "1").await;
+    let told = done["kept"][0].as_str().unwrap();
+    assert!(
+        told.starts_with("hello.test stays as it is") && told.contains("forward-auth"),
+        "{done}"
+    );
+    assert_eq!(policy().await, guarded);
+    // Without that they bring back what the release had.
+    let other = json!({"response_headers": {"set": {"x-place": "other"}}});
+    panel.put(path, other).await.expect(200);
+    let done = back(&developer, "2").await;
+    assert_eq!((&done["kept"], policy().await), (&json!([]), guarded));
+}
+
+#[tokio::test]
+async fn docker_what_a_release_does_before_its_stop_is_its_own() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let mut body = app_of("hello", &repository);
+    body["mounts"] = json!([{"volume": "data", "path": "/data"}]);
+    body["before_stop"] = "echo one >> /data/words".into();
+    panel.live_app(body).await;
+    let said = async || panel.visit("hello.test", "/read?file=/data/words").await.expect(200).text();
+    panel.cli(&["deploy", "hello", "--wait"]).await.expect(0);
+    assert_eq!(said().await, "one\n");
+    let change = json!({"before_stop": "echo two >> /data/words"});
+    panel.patch("/api/v1/apps/hello", change).await.expect(200);
+    panel.cli(&["rollback", "hello", "1", "--wait"]).await.expect(0);
+    assert_eq!(said().await, "one\ntwo\n");
+    panel.cli(&["deploy", "hello", "--wait"]).await.expect(0);
+    assert_eq!(said().await, "one\ntwo\none\n");
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ pub struct Deployment {
     pub cause: DeploymentCause,
     /// With the cause `rollback`: the release it goes back to.
     pub rollback_to: Option<String>,
+    /// With the cause `rollback`: what stays as it is because whoever asked may not change it, in words.
+    pub kept: Vec<String>,
     /// With the cause `promotion`: the release whose image it takes.
     pub promoted: Option<String>,
     /// With the cause `push`: what told of it.
@@ -202,7 +204,7 @@ impl From<types::Phase> for Phase {
 impl From<app::DeploymentView> for Deployment {
     fn from(view: app::DeploymentView) -> Deployment {
         let deployment = view.deployment;
-        let (mut promoted, mut new_image) = (None, None);
+        let (mut promoted, mut new_image, mut unchanged) = (None, None, Vec::new());
         let (cause, rollback_to, delivery) = match deployment.cause {
             types::Cause::Manual => (DeploymentCause::Manual, None, None),
             types::Cause::Created => (DeploymentCause::Created, None, None),
@@ -210,7 +212,10 @@ impl From<app::DeploymentView> for Deployment {
                 promoted = Some(release.to_string());
                 (DeploymentCause::Promotion, None, None)
             }
-            types::Cause::Rollback { to, .. } => (DeploymentCause::Rollback, Some(to.to_string()), None),
+            types::Cause::Rollback { to, kept, .. } => {
+                unchanged = kept;
+                (DeploymentCause::Rollback, Some(to.to_string()), None)
+            }
             types::Cause::NewImage { image, digest } => {
                 new_image = Some(format!("{image}@{digest}"));
                 (DeploymentCause::NewImage, None, None)
@@ -223,6 +228,7 @@ impl From<app::DeploymentView> for Deployment {
             number: deployment.number,
             cause,
             rollback_to,
+            kept: unchanged,
             promoted,
             delivery,
             new_image,

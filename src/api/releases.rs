@@ -199,7 +199,8 @@ impl ReleasesApi {
     /// Go back to an earlier release
     ///
     /// All of it: image, variables, files, mounts, routes, limits, health check; ports of the server too where the caller may open them
-    /// (the role admin), else these stay as they are.
+    /// (the role admin), else these stay as they are. Routes come back where the caller may change domains (a token: the scope write), and
+    /// those with forward-auth or an origin that is not there now where they may set those. `kept` in the answer says what stays.
     #[oai(path = "/apps/:app/rollback", method = "post", operation_id = "app_rollback")]
     async fn app_rollback(
         &self,

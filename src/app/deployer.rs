@@ -17,7 +17,7 @@ use crate::{
     deployments::moved,
     forge_reports,
     ground::Ground,
-    quotas, release_ports, releases, routing,
+    quotas, release_ports, release_routes, releases, routing,
 };
 use async_trait::async_trait;
 use std::{
@@ -394,15 +394,28 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
             Some(Made::Release(release)) if releases::find(ground, &release.id)?.is_none() => batch = batch.insert((**release).clone()),
             Some(Made::Live(release)) => {
                 let mut stored = ground.store.apps.get(app.id.as_str())?;
+                if let Some(before) = stored.release.as_ref().filter(|before| *before != release)
+                    && let Some(mut replaced) = ground.store.releases.claimed(before.as_str())?
+                {
+                    releases::keep_up(ground, &stored, &mut replaced)?;
+                    batch = batch.save(replaced);
+                }
                 stored.release = Some(release.clone());
                 stored.halted = None;
                 stored.asleep = None;
                 if let (Cause::Rollback { .. }, Some(made)) = (&deployment.cause, releases::find(ground, release)?) {
                     stored.replicas = made.replicas.unwrap_or(stored.replicas);
+                    if let Some(upkeep) = made.upkeep {
+                        stored.commands.before_stop = upkeep.before_stop;
+                        stored.restart_limit = upkeep.restart_limit;
+                    }
                 }
                 batch = batch.save(stored);
-                if let Cause::Rollback { keep_routes: false, .. } = &deployment.cause {
-                    batch = releases::routes_back(ground, release, batch)?;
+                if let Cause::Rollback {
+                    keep_routes: false, reach, ..
+                } = &deployment.cause
+                {
+                    batch = release_routes::routes_back(ground, release, reach, batch)?;
                 }
                 if let Cause::Rollback { keep_ports: false, .. } = &deployment.cause {
                     batch = release_ports::ports_back(ground, release, batch)?;

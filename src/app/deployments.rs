@@ -5,7 +5,7 @@ use crate::{
     deployer::Waits,
     forge_reports, forges, freezes,
     ground::Ground,
-    quotas, releases,
+    quotas, release_ports, release_routes, releases,
     sight::{of, owned},
     superseding, uploads,
 };
@@ -16,7 +16,7 @@ use store::{Batch, Stored};
 use telemetry::{Numbered, Page};
 use types::{
     Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, ForgeReport, GitRef, GitSource, Kind,
-    Phase, Result, Source, Step, UploadId,
+    Phase, Release, Result, Source, Step, UploadId,
 };
 
 #[derive(Debug, Clone)]
@@ -115,8 +115,8 @@ impl Deployments {
     }
 
     /// Queues the way back to a release: of the deployment or release that is named, or the one that was live before.
-    /// Its domains get their rules and policies back too, and its ports of the server lead as they did, unless `keep_routes`. Ports stay
-    /// as they are also when `actor` may not open any.
+    /// Its domains get their rules and policies back too, and its ports of the server lead as they did, unless `keep_routes` or `actor`
+    /// may not change those: who goes back gains no right by it. What stays for that reason is said in the deployment.
     pub async fn roll_back(&self, actor: &Actor, app: &str, to: Option<&str>, keep_routes: bool) -> Result<DeploymentView> {
         actor.may_somewhere(Action::Deploy)?;
         let app = find_app(&self.ground, actor, Action::Deploy, app)?;
@@ -132,13 +132,40 @@ impl Deployments {
         if app.release.as_ref() == Some(&target.id) {
             return Err(Error::busy(format!("release #{} is live already", target.number)));
         }
-        let cause = Cause::Rollback {
-            to: target.id.clone(),
-            keep_routes,
-            keep_ports: keep_routes || actor.may(Action::Operate).is_err(),
-        };
+        let cause = self.way_back(actor, &app, target, keep_routes)?;
         quotas::must_fit_with(&self.ground, Some(&app), &app, Some(target))?;
         self.queue(actor, &app, cause, Wanted::Usual).await
+    }
+
+    /// The way back to a release as far as `actor` may go it.
+    fn way_back(&self, actor: &Actor, app: &App, target: &Release, keep_routes: bool) -> Result<Cause> {
+        let ground = &self.ground;
+        let may_configure = actor.may_in(Action::Configure, &app.place());
+        let may_open = actor.may(Action::Operate);
+        let reach = release_routes::reach(ground, actor, target);
+        let mut kept = Vec::new();
+        match &may_configure {
+            _ if keep_routes => {}
+            Ok(()) => kept = release_routes::kept(ground, target, &reach)?,
+            Err(why) if release_routes::would_change(ground, target)? => {
+                kept.push(format!("domains stay as they are: changing them is not yours to do ({why})"));
+            }
+            Err(_) => {}
+        }
+        if let (Err(why), false) = (&may_open, keep_routes)
+            && release_ports::would_change(ground, target)?
+        {
+            kept.push(format!(
+                "ports of the server stay as they are: changing them is not yours to do ({why})"
+            ));
+        }
+        Ok(Cause::Rollback {
+            to: target.id.clone(),
+            keep_routes: keep_routes || may_configure.is_err(),
+            keep_ports: keep_routes || may_open.is_err(),
+            reach,
+            kept,
+        })
     }
 
     /// Queues a deployment of `to` with the image of a release of `app`: the live one, unless another is named. `to` is an

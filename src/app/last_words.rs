@@ -2,7 +2,7 @@
 //! has a command for it, the services of a Compose file have their `pre_stop`. Each command has as long as the signal has after it; that it
 //! fails or takes too long is told, and holds nothing up.
 
-use crate::{ground::Ground, inside, stacks};
+use crate::{ground::Ground, inside, releases, stacks};
 use std::time::Duration;
 use types::{App, Container, Error, ExecSpec, Release, Result, report};
 
@@ -35,7 +35,14 @@ pub(crate) async fn stop_well(ground: &Ground, container: &Container, grace: Dur
 fn words(ground: &Ground, app: &App, container: &Container) -> Result<(Vec<ExecSpec>, Option<Duration>)> {
     let Some(mark) = &container.owner.service else {
         let shell = |command: &String| ExecSpec::plain(vec!["sh".into(), "-c".into(), command.clone()]);
-        return Ok((app.commands.before_stop.iter().map(shell).collect(), None));
+        // What is live follows the app; one that was replaced has its own.
+        let release = match app.release.as_ref() == Some(&container.owner.release) {
+            true => None,
+            false => releases::find(ground, &container.owner.release)?,
+        };
+        let own = release.and_then(|release| release.upkeep);
+        let command = own.map_or_else(|| app.commands.before_stop.clone(), |upkeep| upkeep.before_stop);
+        return Ok((command.iter().map(shell).collect(), None));
     };
     let Some(live) = maker(ground, app, container)?.and_then(|release| release.stack) else {
         return Ok((Vec::new(), None));

@@ -82,6 +82,7 @@ mod reconcile;
 mod refusals;
 mod registries;
 mod release_ports;
+mod release_routes;
 mod releases;
 mod rights;
 mod routing;

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, HashSet};
 use store::{Batch, Stored};
-use types::{AppId, ReleaseId, Result, Stream, StreamPort, Transport};
+use types::{AppId, Release, ReleaseId, Result, Stream, StreamPort, Transport};
 
 /// An app's ports as they are now.
 pub(crate) fn ports_of(ground: &Ground, app: &AppId) -> Result<Vec<Stream>> {
@@ -74,6 +74,12 @@ pub(crate) fn steps(now: &[Stream], then: &[Stream]) -> Vec<Step> {
         .filter(|port| !then.iter().any(|other| other.listen == port.listen) && opened.contains(&goal(port)));
     steps.extend(moved.map(|port| Step::Close(port.listen)));
     steps
+}
+
+/// Whether the way back changes any port.
+pub(crate) fn would_change(ground: &Ground, release: &Release) -> Result<bool> {
+    let Some(then) = &release.ports else { return Ok(false) };
+    Ok(!steps(&ports_of(ground, &release.app)?, then).is_empty())
 }
 
 /// Adds to the batch what brings a release's ports back. One that leads to another app by now, or is the panel's, stays what it is.

@@ -1,9 +1,8 @@
 //! Releases: what was made, what is live, and how two differ.
 
-use crate::{apps::find_app, ground::Ground, release_ports};
+use crate::{apps::find_app, ground::Ground, release_ports, release_routes};
 use std::{collections::BTreeMap, sync::Arc};
-use store::Batch;
-use types::{Action, Actor, App, AppId, Domain, Error, Fact, Kind, Phase, Release, ReleaseId, ReleaseVariable, Result, Secret, Source};
+use types::{Action, Actor, App, AppId, Error, Fact, Kind, Phase, Release, ReleaseId, ReleaseVariable, Result, Secret, Source, Upkeep};
 
 #[derive(Debug, Clone)]
 pub struct ReleaseView {
@@ -112,17 +111,24 @@ impl Releases {
         // Who may comes before what was asked.
         let from = from.ok_or_else(|| Error::invalid("from", "is missing"))?;
         let to = to.ok_or_else(|| Error::invalid("to", "is missing"))?;
-        let find = |app: &App, wanted: &str| match (wanted, &app.release) {
-            ("live", None) => Err(Error::busy(format!("nothing of `{}` is live", app.name))),
-            ("live", Some(live)) => named(&releases_of(&self.ground, &app.id)?, live.as_str()).cloned(),
-            _ => named(&releases_of(&self.ground, &app.id)?, wanted).cloned(),
+        let find = |app: &App, wanted: &str| {
+            let wanted = match (wanted, &app.release) {
+                ("live", None) => return Err(Error::busy(format!("nothing of `{}` is live", app.name))),
+                ("live", Some(live)) => live.as_str(),
+                (wanted, _) => wanted,
+            };
+            let mut found = named(&releases_of(&self.ground, &app.id)?, wanted)?.clone();
+            if app.release.as_ref() == Some(&found.id) {
+                keep_up(&self.ground, app, &mut found)?;
+            }
+            Ok(found)
         };
         let (from, to) = (&find(&app, from)?, &find(&other, to)?);
         let mut differences = differences(from, to);
         if let Some(commit) = differences.iter_mut().find(|one| one.what == "commit") {
             commit.pages = [commit_page(&app, from), commit_page(&other, to)];
         }
-        differences.extend(route_differences(from, to));
+        differences.extend(release_routes::route_differences(from, to));
         differences.extend(release_ports::port_differences(from.ports.as_deref(), to.ports.as_deref()));
         differences.extend(self.files(from, to)?);
         if let (Some(from), Some(to)) = (&from.stack, &to.stack) {
@@ -221,12 +227,23 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
     if let (Some(from), Some(to)) = (from.replicas, to.replicas) {
         compare("containers", Some(from.to_string()), Some(to.to_string()));
     }
+    if let (Some(from), Some(to)) = (&from.upkeep, &to.upkeep) {
+        compare("command before it stops", from.before_stop.clone(), to.before_stop.clone());
+        compare("restarts", Some(restarts(from)), Some(restarts(to)));
+    }
     compare("domains", Some(from.domains.join(", ")), Some(to.domains.join(", ")));
     let mount = |mount: &types::Mount| format!("{}{}", mount.volume, if mount.read_only { " (read only)" } else { "" });
     for (path, a, b) in paired(&from.mounts, &to.mounts, |mount| mount.path.to_string()) {
         compare(&format!("mount {path}"), a.map(mount), b.map(mount));
     }
     found
+}
+
+fn restarts(upkeep: &Upkeep) -> String {
+    match upkeep.restart_limit {
+        0 => "always".into(),
+        limit => format!("at most {limit} in a row"),
+    }
 }
 
 fn health_words(release: &Release) -> String {
@@ -238,76 +255,6 @@ fn health_words(release: &Release) -> String {
         health.timeout_seconds,
         health.start_seconds
     )
-}
-
-/// Of the hosts that both have: which parts of their routes differ.
-fn route_differences(from: &Release, to: &Release) -> Vec<Difference> {
-    let (Some(from), Some(to)) = (&from.routes, &to.routes) else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for (host, a, b) in paired(from, to, |domain| domain.host.to_string()) {
-        let (Some(a), Some(b)) = (a, b) else { continue };
-        let parts = [
-            ("HTTPS", a.force_https != b.force_https),
-            ("policy", a.policy != b.policy),
-            ("rules", a.rules != b.rules),
-            ("canary", a.canary != b.canary),
-            ("passthrough", a.passthrough != b.passthrough),
-            ("service", a.service != b.service),
-            ("primary", a.primary != b.primary),
-        ];
-        let changed: Vec<_> = parts.iter().filter(|(_, differs)| *differs).map(|(what, _)| *what).collect();
-        if !changed.is_empty() {
-            let words = format!("changed {}", changed.join(", "));
-            found.push(Difference::new(format!("route {host}"), Some("before".into()), Some(words)));
-        }
-    }
-    found
-}
-
-/// An app's hosts with their rules and policies, as they are now.
-pub(crate) fn routes_of(ground: &Ground, app: &AppId) -> Result<Vec<Domain>> {
-    let mut routes: Vec<Domain> = ground
-        .store
-        .domains
-        .list()?
-        .into_iter()
-        .map(|stored| stored.value)
-        .filter(|domain| domain.app == *app)
-        .collect();
-    routes.sort_by(|a, b| a.host.as_str().cmp(b.host.as_str()));
-    Ok(routes)
-}
-
-/// Adds to the batch what brings a release's routes back. Hosts that came since stay, and so does one that leads to another
-/// app by now.
-pub(crate) fn routes_back(ground: &Ground, id: &ReleaseId, mut batch: Batch) -> Result<Batch> {
-    let Some(release) = find(ground, id)? else { return Ok(batch) };
-    let now = routes_of(ground, &release.app)?;
-    let routes = release.routes.unwrap_or_default();
-    let has_primary = routes.iter().any(|route| route.primary);
-    for route in &routes {
-        match ground.store.domains.find(route.host.as_str())? {
-            Some(stored) if stored.app == release.app && stored.value != *route => {
-                let mut stored = stored;
-                stored.value = route.clone();
-                batch = batch.save(stored);
-            }
-            Some(_) => {}
-            None => batch = batch.insert(route.clone()),
-        }
-    }
-    // One is the primary one.
-    for newer in now
-        .iter()
-        .filter(|newer| newer.primary && has_primary && !routes.iter().any(|route| route.host == newer.host))
-    {
-        let mut stored = ground.store.domains.get(newer.host.as_str())?;
-        stored.primary = false;
-        batch = batch.save(stored);
-    }
-    Ok(batch)
 }
 
 fn commit_page(app: &App, release: &Release) -> Option<String> {
@@ -351,7 +298,7 @@ pub(crate) fn other_place(ground: &Ground, actor: &Actor, action: Action, from: 
 }
 
 /// Items of two lists by a key, in the key's order.
-fn paired<'a, T>(from: &'a [T], to: &'a [T], key: impl Fn(&T) -> String) -> Vec<(String, Option<&'a T>, Option<&'a T>)> {
+pub(crate) fn paired<'a, T>(from: &'a [T], to: &'a [T], key: impl Fn(&T) -> String) -> Vec<(String, Option<&'a T>, Option<&'a T>)> {
     let mut pairs: BTreeMap<String, (Option<&T>, Option<&T>)> = BTreeMap::new();
     for item in from {
         pairs.entry(key(item)).or_default().0 = Some(item);
@@ -364,6 +311,15 @@ fn paired<'a, T>(from: &'a [T], to: &'a [T], key: impl Fn(&T) -> String) -> Vec<
 
 pub(crate) fn find(ground: &Ground, id: &ReleaseId) -> Result<Option<Release>> {
     Ok(ground.store.releases.claimed(id.as_str())?.map(|stored| stored.value))
+}
+
+/// Has a release that is live, or was until now, say what is around the app at this moment: what was changed while it served is a part
+/// of what the way back to it brings back.
+pub(crate) fn keep_up(ground: &Ground, app: &App, release: &mut Release) -> Result<()> {
+    release.routes = Some(release_routes::routes_of(ground, &app.id)?);
+    release.ports = Some(release_ports::ports_of(ground, &app.id)?);
+    release.upkeep = Some(Upkeep::of(app));
+    Ok(())
 }
 
 /// What is live of an app.

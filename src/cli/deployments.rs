@@ -407,6 +407,10 @@ pub async fn rollback(context: &Context, args: Rollback) -> Result {
         keep_routes: args.keep_routes.then_some(true),
     };
     let answer = client.ask(client.app_rollback(&args.name, &body)).await?;
+    // Who waits reads it in the log.
+    for words in answer.value.kept.iter().filter(|_| !args.wait) {
+        context.out.note(words);
+    }
     begun(context, &client, &answer.value, &answer.json, args.wait).await
 }
 

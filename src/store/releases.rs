@@ -77,6 +77,7 @@ fn from_v1(previous: v1::Release) -> Release {
         bytes: 0,
         pinned: false,
         replicas: None,
+        upkeep: None,
         stack: None,
     }
 }

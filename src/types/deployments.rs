@@ -99,12 +99,18 @@ pub enum Cause {
     /// Back to a release that was live before.
     Rollback {
         to: ReleaseId,
-        /// Domains stay as they are now.
+        /// Domains stay as they are now: it was wished, or is not for whoever goes back to change.
         #[serde(default)]
         keep_routes: bool,
         /// Ports of the server stay as they are now: it was wished, or is not for whoever goes back to change.
         #[serde(default = "yes")]
         keep_ports: bool,
+        /// Where routes that come back may lead besides.
+        #[serde(default)]
+        reach: Reach,
+        /// What stays as it is because whoever goes back may not change it, in words.
+        #[serde(default)]
+        kept: Vec<String>,
     },
     /// The image of another app's release, with this app's own configuration.
     Promotion { app: AppId, release: ReleaseId },
@@ -116,6 +122,15 @@ pub enum Cause {
 
 fn yes() -> bool {
     true
+}
+
+/// Where routes that come back may lead though they do not now, by the rights of whoever goes back. By default nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reach {
+    /// To servers that the panel does not run, forward-auth and origins: those may lie in an inner network.
+    pub outside: bool,
+    /// To these apps.
+    pub apps: Vec<AppId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

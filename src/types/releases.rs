@@ -1,7 +1,7 @@
-//! A release: everything that a container of an app is made of, never changed once made.
+//! A release: everything that a container of an app is made of, never changed once made; and what was around it when it was live last.
 
 use crate::{
-    AppId, Commit, ConfigFile, Container, Demand, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed,
+    App, AppId, Commit, ConfigFile, Container, Demand, DeploymentId, Domain, HealthCheck, Limits, Mount, OrganizationId, ReleaseId, Sealed,
     Stream, Time, UploadId, VariableKey, VolumeId,
 };
 use serde::{Deserialize, Serialize};
@@ -34,10 +34,11 @@ pub struct Release {
     pub files: Vec<ConfigFile>,
     /// The hosts it was made live under.
     pub domains: Vec<String>,
-    /// The same with their rules and policies, for the way back. `None`: from before this was kept.
+    /// Its hosts with their rules and policies, for the way back: when it was made, and from when another one became live those of
+    /// that moment. `None`: from before this was kept.
     #[serde(default)]
     pub routes: Option<Vec<Domain>>,
-    /// Ports of the server that led to it, for the way back. `None`: from before this was kept.
+    /// Ports of the server that led to it, likewise.
     #[serde(default)]
     pub ports: Option<Vec<Stream>>,
     pub limits: Limits,
@@ -53,9 +54,30 @@ pub struct Release {
     /// In how many containers it ran last, for the way back. `None`: from before this was kept, or it is a stack.
     #[serde(default)]
     pub replicas: Option<u32>,
+    /// Likewise. `None`: from before this was kept.
+    #[serde(default)]
+    pub upkeep: Option<Upkeep>,
     /// What runs, when it is more than one container.
     #[serde(default)]
     pub stack: Option<ReleaseStack>,
+}
+
+/// How its containers are kept and stopped. A change holds for what is live at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upkeep {
+    /// [`crate::DeployCommands::before_stop`]
+    pub before_stop: Option<String>,
+    /// [`crate::App::restart_limit`]
+    pub restart_limit: u32,
+}
+
+impl Upkeep {
+    pub fn of(app: &App) -> Upkeep {
+        Upkeep {
+            before_stop: app.commands.before_stop.clone(),
+            restart_limit: app.restart_limit,
+        }
+    }
 }
 
 /// The services of a release.

@@ -9,7 +9,7 @@ use crate::{
     builders::{self, Engine, Place},
     containers::tail,
     ground::Ground,
-    registries, release_ports, releases,
+    registries, release_ports, release_routes,
     variables::effective,
 };
 use std::collections::BTreeMap;
@@ -199,7 +199,7 @@ impl Step<'_> {
                 secret: variable.secret,
             });
         }
-        let routes = releases::routes_of(ground, &app.id)?;
+        let routes = release_routes::routes_of(ground, &app.id)?;
         let release = Release {
             id: ground.world.id(),
             organization: app.organization.clone(),
@@ -230,6 +230,7 @@ impl Step<'_> {
             bytes: image.bytes,
             pinned: false,
             replicas: app.source.stack().is_none().then_some(app.replicas),
+            upkeep: Some(types::Upkeep::of(&app)),
             stack: None,
         };
         let id = release.id.clone();

@@ -46,7 +46,12 @@ pub(super) struct Step<'a> {
 impl Step<'_> {
     pub(super) async fn perform(&self) -> Result<Next> {
         match (self.deployment.phase, &self.deployment.cause) {
-            (Phase::Queued, Cause::Rollback { .. }) => Ok(Next::to(Phase::Starting)),
+            (Phase::Queued, Cause::Rollback { kept, .. }) => {
+                for words in kept {
+                    self.log.note(words.clone()).await;
+                }
+                Ok(Next::to(Phase::Starting))
+            }
             (Phase::Queued, cause) => {
                 // What was pushed is asked nowhere else, and what waited may have waited long.
                 quotas::may_deploy(self.ground, self.app, cause)?;
