@@ -4,7 +4,12 @@ use crate::deploy::{app_of, text};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{GitFixture, Socket, TestPanel, eventually};
+use testkit::{GitFixture, Reply, Socket, TestPanel, eventually, free_port};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
 
 #[tokio::test]
 async fn pages_for_what_is_not_there() {
@@ -204,4 +209,89 @@ async fn testssl_finds_nothing_above_low() {
         .filter(|one| one["id"] != "cert_revocation")
         .collect();
     assert!(above_low.is_empty(), "{above_low:#?}");
+}
+
+/// A request that takes a while, once it is under way.
+async fn begun(panel: &TestPanel, host: &str, path: &str) -> JoinHandle<Reply> {
+    let (visitor, url) = (panel.anonymous(), panel.site(host, path));
+    let request = tokio::spawn(async move { visitor.get(&url).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!request.is_finished());
+    request
+}
+
+/// Nothing but the wait before it keeps the signal from ending what is under way: there is no grace period.
+#[tokio::test]
+async fn docker_what_is_under_way_ends_before_a_restart_and_before_what_stops_first() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let mut body = app_of("hello", &repository);
+    body["grace_seconds"] = json!(0);
+    body["mounts"] = json!([{"volume": "data", "path": "/data"}]);
+    panel.live_app(body).await;
+    let shown = panel.get("/api/v1/apps/hello").await.expect(200).json();
+    let port = free_port();
+    let wish = json!({"listen": format!("tcp/{port}"), "app": "hello", "target_port": shown["release"]["port"]});
+    panel.post("/api/v1/ports", wish).await.expect(201);
+    let connection = eventually("the port leads to the app", Duration::from_secs(10), || async {
+        TcpStream::connect(("127.0.0.1", port)).await.ok()
+    });
+    let mut connection = connection.await;
+    let asked = b"GET /slow?seconds=6 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    connection.write_all(asked).await.unwrap();
+    let slow = begun(&panel, "hello.test", "/slow?seconds=4").await;
+    panel.post("/api/v1/apps/hello/restart", json!({})).await.expect(202);
+    assert_eq!(slow.await.unwrap().expect(200).text(), "hello one");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("hello one"), "{answer}");
+    eventually("it serves again", Duration::from_secs(60), || async {
+        (panel.visit("hello.test", "/").await.text() == "hello one").then_some(())
+    })
+    .await;
+
+    let slow = begun(&panel, "hello.test", "/slow?seconds=20").await;
+    let id = panel.deploy("hello").await;
+    assert_eq!(slow.await.unwrap().expect(200).text(), "hello one");
+    panel.live(&id).await;
+    let log = panel.build_log(&id).await;
+    assert!(log.contains("stopping the old container first"), "{log}");
+}
+
+#[tokio::test]
+async fn docker_what_another_service_has_begun_ends() {
+    let panel = TestPanel::docker().await;
+    let file = |words: &str| {
+        let file = r#"services:
+  web: {image: 'nginx:1.22', restart: always, ports: ['8080:80'], stop_grace_period: 1s}
+  api:
+    image: tests/http:latest
+    restart: always
+    expose: [8080]
+    stop_grace_period: 1s
+    environment: {MESSAGE: WORDS}
+    command: ["sh", "-c", "printf '%s\\n' '#!/bin/sh' 'sleep 12' 'echo Content-Type: text/plain' echo 'echo slowly' >/www/cgi-bin/slow; chmod 755 /www/cgi-bin/slow; exec serve"]
+"#;
+        file.replace("WORDS", words)
+    };
+    let source = |words: &str| json!({"kind": "compose", "compose": file(words)});
+    panel
+        .live_app(json!({"name": "pair", "source": source("one"), "domains": ["pair.test"]}))
+        .await;
+    let place = json!({"host": "api.test", "service": "api", "service_port": 8080});
+    panel.post("/api/v1/apps/pair/domains", place).await.expect(201);
+    let says = async |words: &str| {
+        eventually("the service answers", Duration::from_secs(30), || async {
+            (panel.visit("api.test", "/").await.text().trim() == words).then_some(())
+        })
+        .await;
+    };
+    says("one").await;
+    let slow = begun(&panel, "api.test", "/cgi-bin/slow").await;
+    panel.patch("/api/v1/apps/pair", json!({"source": source("two")})).await.expect(200);
+    let id = panel.deploy("pair").await;
+    panel.live(&id).await;
+    says("two").await;
+    assert!(!slow.is_finished(), "the new one serves while the old one ends its work");
+    assert_eq!(slow.await.unwrap().expect(200).text().trim(), "slowly");
 }

@@ -274,3 +274,17 @@ async fn who_may_and_what_is_refused() {
     let shown = panel.get("/api/v1/apps/site").await.expect(200).json();
     assert!(shown["sleep_after_minutes"].is_null() && shown["kept_awake"].is_null(), "{shown}");
 }
+
+#[tokio::test]
+async fn docker_an_app_has_its_last_words_before_it_sleeps() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    let mut body = app_of("hello", &repository);
+    body["mounts"] = json!([{"volume": "data", "path": "/data"}]);
+    body["before_stop"] = "echo good night >> /data/words".into();
+    let app = panel.live_app(body).await;
+    put_to_sleep(&panel, &app).await;
+    stopped(&app, 1).await;
+    let words = panel.visit("hello.test", "/read?file=/data/words").await.expect(200).text();
+    assert_eq!(words, "good night\n");
+}

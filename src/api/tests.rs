@@ -152,9 +152,6 @@ impl Node for Bare {
     async fn edge_traffic(&self) -> Result<Vec<(Option<AppId>, Traffic)>> {
         Ok(Vec::new())
     }
-    async fn edge_active(&self, _: &Upstream) -> Result<u64> {
-        Ok(0)
-    }
 }
 
 /// A served API, and its folder.

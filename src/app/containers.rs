@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{
     App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, PullPolicy, Release, ReleaseService, Result,
-    Secret, VolumeId, report,
+    Secret, UpstreamUse, VolumeId, report,
 };
 
 /// How long requests and WebSockets of a container that was replaced may go on.
@@ -120,47 +120,81 @@ pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
     true
 }
 
-/// Waits until nothing is under way to the container, at most [`DRAIN`]; then stops it with its grace, and removes it.
+/// Takes the container out of the routes and waits until nothing is under way to it; then stops it with its grace, and removes it.
 async fn drain_and_remove(ground: &Ground, container: &Container, taken_back: CancellationToken) -> Result<()> {
+    let Some(_aside) = taken_back.run_until_cancelled(set_aside(ground, container)).await else {
+        return Ok(());
+    };
     let release = releases::find(ground, &container.owner.release)?;
-    let serving = release.as_ref().filter(|release| release.serves_with(container));
-    if let Some(upstream) = serving.and_then(|release| routing::upstream(container, release.port)) {
-        let drained = async {
-            tokio::time::sleep(SETTLE).await;
-            let began = tokio::time::Instant::now();
-            while began.elapsed() < DRAIN && ground.node.edge_active(&upstream).await? > 0 {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            Ok(())
-        };
-        match taken_back.run_until_cancelled(drained).await {
-            Some(drained) => drained?,
-            None => return Ok(()),
-        }
-    }
     let grace = release.map_or(15, |release| release.grace_seconds);
     last_words::stop_well(ground, container, Duration::from_secs(grace.into())).await?;
     ground.node.container_remove(&container.id).await
 }
 
-/// Takes one of several containers out of the routes until it [`serves_again`], and waits until nothing is under way to it.
-pub(crate) async fn set_aside(ground: &Ground, release: &Release, container: &Container) -> Result<()> {
-    look(ground).await?;
+/// A container to which no route leads until this is dropped.
+pub(crate) struct Aside<'a> {
+    ground: &'a Ground,
+    id: String,
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.ground.observed.rcu(|observed| {
+            let mut observed = (**observed).clone();
+            observed.aside.remove(&self.id);
+            observed
+        });
+        self.ground.wake_reconcile();
+    }
+}
+
+/// Takes a container that runs out of all routes, of domains and of ports of the server, and waits until nothing is under way to it, at
+/// most [`DRAIN`]. An edge that does not take the routes holds nothing up.
+pub(crate) async fn set_aside<'a>(ground: &'a Ground, container: &Container) -> Aside<'a> {
     ground.observed.rcu(|observed| {
         let mut observed = (**observed).clone();
         observed.aside.insert(container.id.clone());
         observed
     });
-    routing::apply(ground).await?;
-    let Some(upstream) = routing::upstream(container, release.port) else {
-        return Ok(());
+    let aside = Aside {
+        ground,
+        id: container.id.clone(),
     };
+    if container.state.is_running()
+        && let Err(error) = drain(ground, container).await
+    {
+        tracing::warn!("draining {}: {}", container.name, report(&error));
+    }
+    aside
+}
+
+async fn drain(ground: &Ground, container: &Container) -> Result<()> {
+    routing::apply(ground).await?;
     tokio::time::sleep(SETTLE).await;
     let began = tokio::time::Instant::now();
-    while began.elapsed() < DRAIN && ground.node.edge_active(&upstream).await? > 0 {
+    while began.elapsed() < DRAIN && under_way(ground, std::slice::from_ref(container)).await? > 0 {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(())
+}
+
+/// Requests, WebSockets and connections that the edge has passed on to these containers and that have not ended, over all of their ports.
+pub(crate) async fn under_way(ground: &Ground, containers: &[Container]) -> Result<u32> {
+    let uses = ground.node.edge_uses().await?;
+    let own = |one: &&UpstreamUse| {
+        containers
+            .iter()
+            .any(|container| container.address == Some(one.upstream.address.ip()))
+    };
+    Ok(uses.iter().filter(own).map(|one| one.active).sum())
+}
+
+/// Stops a container to which a route may lead: that goes first, then what is under way ends, then it has its last words and its signal.
+pub(crate) async fn stop_drained(ground: &Ground, container: &Container, grace: Duration) -> Result<()> {
+    let _aside = set_aside(ground, container).await;
+    last_words::stop_well(ground, container, grace).await?;
+    // No route is to lead to it again before it was seen stopped.
+    look(ground).await.map(drop)
 }
 
 /// Waits until a container that was set aside and stopped is started again and serves, as long as its health check gives it.
@@ -182,14 +216,9 @@ pub(crate) async fn serves_again(ground: &Ground, release: &Release, container: 
     let is_well = tokio::time::timeout(Duration::from_secs(health.start_seconds.into()), serving)
         .await
         .is_ok();
-    ground.observed.rcu(|observed| {
-        let mut observed = (**observed).clone();
-        observed.aside.remove(&container.id);
-        if is_well {
-            observed.health.insert(container.id.clone(), Health::default());
-        }
-        observed
-    });
+    if is_well {
+        mark(ground, &container.id, None);
+    }
 }
 
 /// Says of a container how it fares, until its next check.

@@ -1,7 +1,7 @@
 //! Containers that keep exiting: the engine starts them again and again; here it is counted, and given up on when the app's
 //! limit is reached. Somebody who starts the app, or a new release, begins anew.
 
-use crate::ground::Ground;
+use crate::{ground::Ground, last_words};
 use std::{collections::HashMap, time::Duration};
 use types::{Actor, App, Container, ContainerState, Fact, Halt, Release, Result, STEADY, Time, report};
 
@@ -54,7 +54,7 @@ impl CrashLoops {
                 row.restarts = 0;
                 if !matches!(container.state, ContainerState::Exited { .. } | ContainerState::Created) {
                     let grace = Duration::from_secs(release.grace_seconds.into());
-                    if let Err(error) = ground.node.container_stop(&container.id, grace).await {
+                    if let Err(error) = last_words::stop_well(ground, container, grace).await {
                         tracing::warn!("giving up on {}: {}", container.name, report(&error));
                     }
                 }

@@ -11,7 +11,7 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// By the engine's container id: what the last checks said.
     pub health: HashMap<String, Health>,
-    /// By the engine's container id: those that get nothing while they are restarted, whatever a check says.
+    /// By the engine's container id: those that get nothing while they are drained, stopped and started anew, whatever a check says.
     pub aside: HashSet<String>,
     /// By the engine's container id: how it ended last.
     pub deaths: HashMap<String, String>,
@@ -216,8 +216,12 @@ impl Observed {
     /// Whether its last check went well; of one that is not checked, whether it runs. Never while it is set aside.
     pub fn is_well(&self, container: &Container, release: &Release) -> bool {
         let last = self.health.get(&container.id).map(|health| health.why.is_none());
-        let is_aside = self.aside.contains(&container.id);
-        container.state.is_running() && !is_aside && last.unwrap_or(release.health.probe == Probe::Running)
+        container.state.is_running() && !self.is_aside(container) && last.unwrap_or(release.health.probe == Probe::Running)
+    }
+
+    /// Whether no route is to lead to it, though it runs.
+    pub fn is_aside(&self, container: &Container) -> bool {
+        self.aside.contains(&container.id)
     }
 
     /// Whether its health has not been seen since it last started.

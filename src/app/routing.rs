@@ -190,10 +190,11 @@ impl Finder<'_> {
     fn upstreams(&self, app: &App, service: Option<&str>, port: u16) -> Result<Vec<Upstream>> {
         let release = self.release(app)?;
         let live = |container: &&Container| {
-            release.as_ref().is_some_and(|release| match service {
-                None => release.serves_with(container) && release.wants(container, app.replicas),
-                Some(name) => release.owns(container) && container.owner.service.as_ref().is_some_and(|mark| mark.name == name),
-            })
+            !self.observed.is_aside(container)
+                && release.as_ref().is_some_and(|release| match service {
+                    None => release.serves_with(container) && release.wants(container, app.replicas),
+                    Some(name) => release.owns(container) && container.owner.service.as_ref().is_some_and(|mark| mark.name == name),
+                })
         };
         let containers = self.observed.containers.iter().filter(live);
         Ok(containers.filter_map(|container| upstream(container, port)).collect())
@@ -353,7 +354,8 @@ fn target(app: &App, release: Option<&Release>, observed: &Observed) -> Target {
             why: "it is stopped".into(),
         };
     }
-    let serving = |container: &&&Container| release.serves_with(container) && release.wants(container, app.replicas);
+    let serving =
+        |container: &&&Container| release.serves_with(container) && release.wants(container, app.replicas) && !observed.is_aside(container);
     let all: Vec<&Container> = observed.containers.iter().filter(|container| serving(&container)).collect();
     // Of several, those that are well; when none is known to be, all of them.
     let well = |container: &&&Container| all.len() == 1 || observed.is_well(container, release);
@@ -372,6 +374,8 @@ fn target(app: &App, release: Option<&Release>, observed: &Observed) -> Target {
         (Some(EngineStatus::Down { .. }), _) => Target::Down {
             why: "its server's Docker engine does not answer".into(),
         },
+        // It is being stopped for another one, or started anew.
+        (_, Some(container)) if container.state.is_running() && observed.is_aside(container) => Target::Starting,
         (_, Some(container)) if !matches!(container.state, types::ContainerState::Created) => Target::Down {
             why: container.state.words(),
         },

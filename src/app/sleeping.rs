@@ -25,7 +25,7 @@ use std::{
     sync::Mutex,
     time::Duration,
 };
-use types::{AppId, Asleep, Container, Release, Result, Target, Time, UpstreamUse};
+use types::{AppId, Asleep, Container, Release, Target, Time};
 
 /// A stack has this long to start, or longer when its health check says so.
 const STACK_START: u32 = 120;
@@ -71,17 +71,6 @@ fn start_limit(release: &Release) -> Duration {
     let own = release.health.start_seconds;
     let seconds = if release.stack.is_some() { own.max(STACK_START) } else { own };
     Duration::from_secs(seconds.into())
-}
-
-/// What is under way to the containers of an app.
-async fn active(ground: &Ground, containers: &[Container]) -> Result<u32> {
-    let uses = ground.node.edge_uses().await?;
-    let own = |one: &&UpstreamUse| {
-        containers
-            .iter()
-            .any(|container| container.address == Some(one.upstream.address.ip()))
-    };
-    Ok(uses.iter().filter(own).map(|one| one.active).sum())
 }
 
 /// As they were seen last.

@@ -322,9 +322,6 @@ impl Node for FakeNode {
     async fn edge_canaries(&self) -> Result<Vec<CanaryReport>> {
         Ok(self.orders.lock().expect("test").canaries.clone())
     }
-    async fn edge_active(&self, _: &Upstream) -> Result<u64> {
-        Ok(0)
-    }
 }
 
 /// A panel's ground with an organization, a project and an environment.

@@ -225,9 +225,11 @@ impl Edge {
         self.shared.ledger.read()
     }
 
-    /// How much each upstream with an address is used.
+    /// How much each upstream with an address is used, by domains and by ports.
     pub fn uses(&self) -> Vec<UpstreamUse> {
-        self.shared.backends.uses()
+        let mut uses = self.shared.backends.uses();
+        uses.extend(self.streams.uses());
+        uses
     }
 
     /// Apps that are to be woken, each about once a second as long as requests wait for it. Never ends.
@@ -280,7 +282,7 @@ impl Edge {
                 failed,
             });
         }
-        report
+        all
     }
 
     /// Throws kept answers away; returns how many.

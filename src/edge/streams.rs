@@ -27,7 +27,7 @@ use tokio::{
     sync::watch,
     time::timeout,
 };
-use types::{Doing, EdgeStream, Result, StreamPort, StreamReport, Transport};
+use types::{Doing, EdgeStream, Result, StreamPort, StreamReport, Transport, Upstream, UpstreamUse};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// Between tries to open a port.
@@ -37,6 +37,8 @@ const FLOWS: usize = 2000;
 
 type Wanted = BTreeMap<StreamPort, EdgeStream>;
 type Ports = Arc<Mutex<BTreeMap<StreamPort, Arc<Port>>>>;
+/// TCP connections under way, of all ports: by upstream.
+type Uses = Arc<Mutex<HashMap<SocketAddr, u32>>>;
 /// Sockets of the process before: those that listen, and those of its UDP clients.
 type Given = Arc<Mutex<(Vec<PortSocket>, Vec<FlowSocket>)>>;
 
@@ -46,12 +48,14 @@ pub(crate) struct Streams {
     ports: Ports,
     given: Given,
     under_way: Arc<AtomicU64>,
+    uses: Uses,
 }
 
 struct Port {
     listen: StreamPort,
     /// TCP connections of all ports.
     under_way: Arc<AtomicU64>,
+    uses: Uses,
     /// More handles of its sockets, for who takes over. Empty once it is closed.
     sockets: Mutex<Vec<OwnedFd>>,
     stream: Mutex<Arc<EdgeStream>>,
@@ -69,11 +73,13 @@ impl Streams {
     pub(crate) fn start() -> Result<(Streams, std::thread::JoinHandle<()>)> {
         let (wanted, changes) = watch::channel(Some(Arc::new(Wanted::new())));
         let (ports, given, under_way) = (Ports::default(), Given::default(), Arc::<AtomicU64>::default());
+        let uses = Uses::default();
         let streams = Streams {
             wanted,
             ports: ports.clone(),
             given: given.clone(),
             under_way: under_way.clone(),
+            uses: uses.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -81,7 +87,7 @@ impl Streams {
             .doing("starting the runtime of the ports")?;
         let thread = std::thread::Builder::new()
             .name("edge-ports".into())
-            .spawn(move || runtime.block_on(follow(changes, ports, given, under_way)))
+            .spawn(move || runtime.block_on(follow(changes, ports, given, (under_way, uses))))
             .doing("starting the thread of the ports")?;
         Ok((streams, thread))
     }
@@ -122,6 +128,17 @@ impl Streams {
         usize::try_from(self.under_way.load(Relaxed)).unwrap_or(usize::MAX)
     }
 
+    /// The same by upstream.
+    pub(crate) fn uses(&self) -> Vec<UpstreamUse> {
+        let uses = self.uses.lock().expect("no panic under this lock");
+        let used = |(address, active): (&SocketAddr, &u32)| UpstreamUse {
+            upstream: Upstream { address: *address },
+            begun: 0,
+            active: *active,
+        };
+        uses.iter().map(used).collect()
+    }
+
     /// More handles of all open ports.
     pub(crate) fn sockets(&self) -> Result<Vec<PortSocket>> {
         let mut all = Vec::new();
@@ -156,7 +173,7 @@ impl Streams {
     }
 }
 
-async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports, given: Given, under_way: Arc<AtomicU64>) {
+async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports, given: Given, counts: (Arc<AtomicU64>, Uses)) {
     let mut open: HashMap<StreamPort, Vec<tokio::task::JoinHandle<()>>> = HashMap::new();
     loop {
         let Some(wanted) = changes.borrow_and_update().clone() else {
@@ -182,7 +199,7 @@ async fn follow(mut changes: watch::Receiver<Option<Arc<Wanted>>>, ports: Ports,
                 *port.stream.lock().expect("no panic under this lock") = Arc::new(stream.clone());
             }
             if known.is_none() || failed {
-                let (port, tasks) = begin(*listen, stream, taken(&given, *listen), &under_way, !failed);
+                let (port, tasks) = begin(*listen, stream, taken(&given, *listen), &counts, !failed);
                 ports.lock().expect("no panic under this lock").insert(*listen, port);
                 open.insert(*listen, tasks);
             }
@@ -229,12 +246,13 @@ fn begin(
     listen: StreamPort,
     stream: &EdgeStream,
     (given, mut flows): (Vec<OwnedFd>, Vec<FlowSocket>),
-    under_way: &Arc<AtomicU64>,
+    (under_way, uses): &(Arc<AtomicU64>, Uses),
     aloud: bool,
 ) -> (Arc<Port>, Vec<tokio::task::JoinHandle<()>>) {
     let port = Arc::new(Port {
         listen,
         under_way: under_way.clone(),
+        uses: uses.clone(),
         sockets: Mutex::default(),
         stream: Mutex::new(Arc::new(stream.clone())),
         bound: Mutex::new(Err("not yet".into())),
@@ -346,6 +364,28 @@ async fn accept(listener: TcpListener, port: Arc<Port>) {
     }
 }
 
+/// One connection to an upstream.
+struct Use<'a>(&'a Uses, SocketAddr);
+
+impl Use<'_> {
+    fn begin(uses: &Uses, upstream: SocketAddr) -> Use<'_> {
+        *uses.lock().expect("no panic under this lock").entry(upstream).or_default() += 1;
+        Use(uses, upstream)
+    }
+}
+
+impl Drop for Use<'_> {
+    fn drop(&mut self) {
+        let mut uses = self.0.lock().expect("no panic under this lock");
+        if let Some(active) = uses.get_mut(&self.1) {
+            *active -= 1;
+            if *active == 0 {
+                uses.remove(&self.1);
+            }
+        }
+    }
+}
+
 async fn pass(port: &Port, stream: &EdgeStream, mut client: TcpStream, peer: SocketAddr) {
     let _ = client.set_nodelay(true);
     let first = port.next.fetch_add(1, Relaxed);
@@ -356,6 +396,7 @@ async fn pass(port: &Port, stream: &EdgeStream, mut client: TcpStream, peer: Soc
             continue;
         };
         let _ = upstream.set_nodelay(true);
+        let _under_way = Use::begin(&port.uses, address);
         if let (Some(version), Ok(local)) = (stream.proxy_protocol, client.local_addr())
             && upstream
                 .write_all(&proxy_protocol::header(version, Some((peer, local))))

@@ -145,9 +145,7 @@ pub trait Node: Send + Sync {
     async fn edge_apply(&self, config: EdgeConfig) -> Result<()>;
     /// By app; the panel itself is `None`.
     async fn edge_traffic(&self) -> Result<Vec<(Option<types::AppId>, Traffic)>>;
-    /// Requests and WebSockets under way to this upstream.
-    async fn edge_active(&self, upstream: &types::Upstream) -> Result<u64>;
-    /// How much each upstream is used.
+    /// How much each upstream is used, also after it has left the configuration.
     async fn edge_uses(&self) -> Result<Vec<types::UpstreamUse>> {
         Ok(Vec::new())
     }

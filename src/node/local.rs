@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use types::{
     AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineFacts, EngineStatus, Error, ExecSpec,
     Finding, Image, LogLine, LogQuery, LogStream, MachineFacts, MachineSample, NetworkSpec, Probe, PullPolicy, RegistryLogin, Result,
-    SshEngine, Traffic, Upstream, report,
+    SshEngine, Traffic, report,
 };
 
 /// Lines of a build that are on their way to its log.
@@ -262,9 +262,6 @@ impl Node for LocalNode {
     }
     async fn edge_traffic(&self) -> Result<Vec<(Option<AppId>, Traffic)>> {
         Ok(self.edge.traffic())
-    }
-    async fn edge_active(&self, upstream: &Upstream) -> Result<u64> {
-        Ok(self.edge.active(upstream))
     }
     async fn edge_uses(&self) -> Result<Vec<types::UpstreamUse>> {
         Ok(self.edge.uses())

@@ -142,9 +142,11 @@ async fn stop_all(ground: Arc<Ground>, app: App, release: ReleaseId) {
     let tell = |container: &Container, error: &Error| tracing::warn!("restart of {}: {}", container.name, report(error));
     let by_turns = app.replicas > 1;
     for container in found.iter().filter(|container| release.owns(container)) {
-        if by_turns && let Err(error) = containers::set_aside(&ground, &release, container).await {
+        // The one before is seen to serve again before this one goes.
+        if by_turns && let Err(error) = containers::look(&ground).await {
             tell(container, &error);
         }
+        let aside = containers::set_aside(&ground, container).await;
         let grace = Duration::from_secs(app.grace_seconds.into());
         if let Err(error) = last_words::stop_well(&ground, container, grace).await {
             tell(container, &error);
@@ -152,7 +154,10 @@ async fn stop_all(ground: Arc<Ground>, app: App, release: ReleaseId) {
         if by_turns {
             ground.wake_reconcile();
             containers::serves_again(&ground, &release, container).await;
+        } else if let Err(error) = containers::look(&ground).await {
+            tell(container, &error);
         }
+        drop(aside);
     }
     ground.wake_reconcile();
 }

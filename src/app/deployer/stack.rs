@@ -4,7 +4,10 @@
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
 use super::step::{Made, Next, Step};
-use crate::{containers::look, data_copies, inside, last_words, previews, quotas, registries, releases, secrets, stacks, variables};
+use crate::{
+    containers::{look, stop_drained},
+    data_copies, inside, previews, quotas, registries, releases, secrets, stacks, variables,
+};
 use catalog::compose::{Composed, Files, Folder, within};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -289,7 +292,7 @@ impl Step<'_> {
                     .note(format!("stopping {}, so that its data can be copied", container.name))
                     .await;
                 let grace = Duration::from_secs(app.grace_seconds.into());
-                last_words::stop_well(self.ground, &container, grace).await?;
+                stop_drained(self.ground, &container, grace).await?;
             }
         }
         for copy in data_copies::make(self.ground, &app, release).await? {
@@ -332,7 +335,7 @@ impl Step<'_> {
             for old in self.others(release, service, &seen) {
                 self.log.note(format!("{}: stopping the old container", service.name)).await;
                 let grace = Duration::from_secs(stacks::grace_of(service, self.app).into());
-                last_words::stop_well(self.ground, &old, grace).await?;
+                stop_drained(self.ground, &old, grace).await?;
             }
         }
         self.log.note(format!("{}: starting", service.name)).await;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     containers::{self, must_stop_first},
-    last_words, routing,
+    routing,
 };
 use std::time::Duration;
 use types::{Container, ContainerState, Error, Phase, Probe, Release, Result, RunEnd, report};
@@ -38,7 +38,7 @@ impl Step<'_> {
                 self.log
                     .note("stopping the old container first, because both would write to the same volume".into())
                     .await;
-                last_words::stop_well(self.ground, old, Duration::from_secs(release.grace_seconds.into())).await?;
+                containers::stop_drained(self.ground, old, Duration::from_secs(release.grace_seconds.into())).await?;
             }
         }
         self.log.note(format!("starting a container from {}", release.image_name)).await;

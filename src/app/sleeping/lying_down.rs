@@ -1,7 +1,7 @@
 //! How an app is put to sleep: it is recorded, the edge holds its requests, then its containers are stopped.
 
 use super::{
-    active, of_app,
+    of_app,
     reasons::{Ways, is_busy},
     waking::wake,
 };
@@ -9,7 +9,7 @@ use crate::{
     apps::{find_app, not_trashed},
     containers,
     ground::Ground,
-    releases, routing,
+    last_words, releases, routing,
 };
 use std::{sync::Arc, time::Duration};
 use types::{Action, Actor, App, AppId, Asleep, Container, Error, Fact, Result, report};
@@ -36,7 +36,7 @@ pub(crate) async fn put_to_sleep(ground: &Arc<Ground>, actor: &Actor, wanted: &s
         return Err(stays("it is being woken".into()));
     }
     let own: Vec<Container> = of_app(ground, &app.id);
-    match active(ground, &own).await? {
+    match containers::under_way(ground, &own).await? {
         0 => {}
         number => return Err(stays(format!("{number} requests or WebSockets are under way"))),
     }
@@ -88,9 +88,9 @@ pub(crate) fn lie_down(ground: &Arc<Ground>, app: &App, containers: Vec<Containe
     });
 }
 
-async fn stop_all(ground: &Arc<Ground>, app: &App, mut containers: Vec<Container>) -> Result<()> {
+async fn stop_all(ground: &Arc<Ground>, app: &App, mut own: Vec<Container>) -> Result<()> {
     tokio::time::sleep(SETTLE).await;
-    if active(ground, &containers).await? > 0 {
+    if containers::under_way(ground, &own).await? > 0 {
         // Requests that came in the moment between the last look and the new route.
         return wake(ground, &app.id, "it was in use again").await;
     }
@@ -107,10 +107,10 @@ async fn stop_all(ground: &Arc<Ground>, app: &App, mut containers: Vec<Container
             .and_then(|(stack, mark)| stack.services.iter().position(|one| one.name == mark.name));
         std::cmp::Reverse(place)
     };
-    containers.sort_by_key(order);
-    for container in &containers {
+    own.sort_by_key(order);
+    for container in &own {
         let grace = Duration::from_secs(app.grace_seconds.into());
-        ground.node.container_stop(&container.id, grace).await?;
+        last_words::stop_well(ground, container, grace).await?;
         // What its last check said is of no use when it is started again.
         containers::mark(ground, &container.id, Some("it was asleep".into()));
     }
