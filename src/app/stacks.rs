@@ -80,7 +80,7 @@ impl Stacks {
         let profiles = profiles
             .or_else(|| setup.map(|setup| setup.profiles.as_slice()))
             .unwrap_or_default();
-        let limits = app.as_ref().map(|app| app.limits).unwrap_or_default();
+        let limits = app.as_ref().map(|app| app.limits.clone()).unwrap_or_default();
         let read = read(text, profiles, &variables, template.as_ref());
         let mut report = ComposeReport::of(read, named.as_deref(), &limits);
         self.hide(actor, &mut report.services);
