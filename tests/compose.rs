@@ -395,7 +395,8 @@ async fn compose_files_are_refused_in_words() {
     assert_eq!(report["rights"][0]["right"], "host_paths", "{report}");
     let hint = &report["hints"][0];
     assert_eq!(hint["line"], 2, "{report}");
-    assert!(text(hint, "what").contains("port 8080 of the server is not opened"), "{report}");
+    let what = hint["what"].as_str().unwrap();
+    assert!(what.contains("port 8080 of the server is not opened"), "{report}");
 
     // The same on the command line, which fails with what is wrong.
     let folder = tempfile::tempdir().unwrap();
