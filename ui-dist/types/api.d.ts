@@ -903,7 +903,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Send a share of the requests to another app */
+        /**
+         * Send a share of the requests to another app
+         * @description One that fails gets nothing any more, until it is set again: in the same way or another.
+         */
         put: operations["domain_canary"];
         post?: never;
         delete?: never;
@@ -2238,7 +2241,8 @@ export interface paths {
         /**
          * Go back to an earlier release
          * @description All of it: image, variables, files, mounts, routes, limits, health check; ports of the server too where the caller may open them
-         *     (the role admin), else these stay as they are.
+         *     (the role admin), else these stay as they are. Routes come back where the caller may change domains (a token: the scope write), and
+         *     those with forward-auth or an origin that is not there now where they may set those. `kept` in the answer says what stays.
          */
         post: operations["app_rollback"];
         delete?: never;
@@ -5679,6 +5683,8 @@ export interface components {
             percent: number;
             header: components["schemas"]["HeaderMatch"] | null;
             limits: components["schemas"]["CanaryLimits"];
+            /** @description It has failed, and gets nothing until it is set again. */
+            failed: components["schemas"]["CanaryFailure"] | null;
         };
         /**
          * CanaryLimits
@@ -6791,6 +6797,8 @@ export interface components {
             cause: components["schemas"]["DeploymentCause"];
             /** @description With the cause `rollback`: the release it goes back to. */
             rollback_to: string | null;
+            /** @description With the cause `rollback`: what stays as it is because whoever asked may not change it, in words. */
+            kept: string[];
             /** @description With the cause `promotion`: the release whose image it takes. */
             promoted: string | null;
             /** @description With the cause `push`: what told of it. */
@@ -11582,6 +11590,25 @@ export interface components {
             environments?: string[] | null;
             /** @description In place of the secret that was made: 8 to 1024 bytes. */
             secret?: string | null;
+        };
+        /**
+         * CanaryFailure
+         * @description How a canary failed.
+         */
+        CanaryFailure: {
+            /** Format: date-time */
+            at: string;
+            /** @description In words, with the limit that it passed. */
+            why: string;
+            /**
+             * Format: uint64
+             * @description Since it was set.
+             */
+            requests: number;
+            /** Format: uint64 */
+            errors: number;
+            /** Format: uint64 */
+            p95_millis: number | null;
         };
     };
     responses: never;
