@@ -35,7 +35,7 @@ pub(crate) fn gives_way(waiting: &Deployment, newer: &Deployment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{Phase, World};
+    use types::{Phase, Reach, World};
 
     fn of(cause: Cause) -> Deployment {
         let world = World::system();
@@ -70,6 +70,8 @@ mod tests {
             to: world.id(),
             keep_routes: false,
             keep_ports: false,
+            reach: Reach::default(),
+            kept: Vec::new(),
         });
         let promotion = of(Cause::Promotion {
             app: world.id(),
