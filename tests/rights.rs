@@ -209,6 +209,28 @@ impl Things {
         }
         filled.join("/")
     }
+
+    /// The same path with things that are nowhere: ids and names of the same form.
+    fn nowhere(&self, path: &str) -> String {
+        let (empty, filled) = (path.split('/'), self.fill(path));
+        let twin = |part: &str| match part.split_once('_') {
+            Some((prefix, letters)) if letters.len() == 26 => format!("{prefix}_{}", "0".repeat(26)),
+            _ => part.replace("zqjournal", "zqnowhere"),
+        };
+        let parts = empty.zip(filled.split('/'));
+        let parts = parts.map(|(place, part)| if place.starts_with('{') { twin(part) } else { part.to_owned() });
+        parts.collect::<Vec<_>>().join("/")
+    }
+}
+
+/// What an answer says beside the things that were asked for: of two answers that are the same nobody can tell which thing is there.
+fn beside(status: u16, text: &str, path: &str) -> String {
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let mut said = format!("{status} {}", answer["detail"].as_str().unwrap_or_default());
+    for part in path.split('/').filter(|part| part.contains('_') || part.starts_with("zq")) {
+        said = said.replace(part, "…");
+    }
+    said
 }
 
 /// Every operation of the document: id, method, path.
@@ -298,6 +320,14 @@ async fn an_organization_finds_nothing_of_another() {
         let answers = is_named && operation != "domain_check" && (200..400).contains(&status);
         if answers || status == 101 || status >= 500 && status != 503 {
             wrong.push(format!("{operation}: {status}"));
+        }
+        if is_named {
+            let nowhere = things.nowhere(&path);
+            let twin = ask(&panel, &script, &operation, &method, &format!("/api/v1{nowhere}")).await;
+            let (there, nowhere) = (beside(status, &text, &filled), beside(twin.0, &twin.1, &nowhere));
+            if there != nowhere {
+                wrong.push(format!("{operation}: “{there}”, and of what is nowhere “{nowhere}”"));
+            }
         }
         // What it asked for by id comes back in the words of a refusal.
         let told = things

@@ -53,7 +53,7 @@ test('a file is judged while it is written', { skip, timeout: 90_000 }, async ()
   // Services of a profile run only where it is named, and another service may be the main one.
   await file.fill('services:\n  web: {image: "nginx:1.22", restart: always, ports: ["8080:80"]}\n  worker: {image: "redis:7", restart: always, profiles: [jobs]}\n');
   await page.getByText('One service: web. Domains lead to web.').waitFor();
-  await page.getByText(/port 8080 of the server is not opened/).waitFor();
+  await page.getByText(/Port 8080 of the server is not opened/).waitFor();
   await page.getByLabel(/^Profiles/).fill('jobs');
   await page.getByText('2 services: web, worker. Domains lead to web.').waitFor();
   await page.getByLabel(/^Main service/).fill('worker');

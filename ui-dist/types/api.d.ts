@@ -5687,6 +5687,25 @@ export interface components {
             failed: components["schemas"]["CanaryFailure"] | null;
         };
         /**
+         * CanaryFailure
+         * @description How a canary failed.
+         */
+        CanaryFailure: {
+            /** Format: date-time */
+            at: string;
+            /** @description In words, with the limit that it passed. */
+            why: string;
+            /**
+             * Format: uint64
+             * @description Since it was set.
+             */
+            requests: number;
+            /** Format: uint64 */
+            errors: number;
+            /** Format: uint64 */
+            p95_millis: number | null;
+        };
+        /**
          * CanaryLimits
          * @description When a canary has failed, over its last requests; then all go to the stable app again.
          */
@@ -11590,25 +11609,6 @@ export interface components {
             environments?: string[] | null;
             /** @description In place of the secret that was made: 8 to 1024 bytes. */
             secret?: string | null;
-        };
-        /**
-         * CanaryFailure
-         * @description How a canary failed.
-         */
-        CanaryFailure: {
-            /** Format: date-time */
-            at: string;
-            /** @description In words, with the limit that it passed. */
-            why: string;
-            /**
-             * Format: uint64
-             * @description Since it was set.
-             */
-            requests: number;
-            /** Format: uint64 */
-            errors: number;
-            /** Format: uint64 */
-            p95_millis: number | null;
         };
     };
     responses: never;
