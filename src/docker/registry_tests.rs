@@ -43,7 +43,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
         .image_pull(&reference, Some(&wrong), PullPolicy::Missing, &lines)
         .await
         .expect_err("it is wrong");
-    assert!(error.to_string().contains("does not let `ada` pull"), "{error}");
+    assert!(error.to_string().contains("does not let `ada` see"), "{error}");
 
     let world = World::system();
     let spec = |logins: Vec<RegistryLogin>| BuildSpec {
