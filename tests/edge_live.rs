@@ -229,16 +229,22 @@ async fn docker_what_is_under_way_ends_before_a_restart_and_before_what_stops_fi
     body["grace_seconds"] = json!(0);
     body["mounts"] = json!([{"volume": "data", "path": "/data"}]);
     panel.live_app(body).await;
-    let shown = panel.get("/api/v1/apps/hello").await.expect(200).json();
     let port = free_port();
-    let wish = json!({"listen": format!("tcp/{port}"), "app": "hello", "target_port": shown["release"]["port"]});
+    let wish = json!({"listen": format!("tcp/{port}"), "app": "hello", "target_port": 8000});
     panel.post("/api/v1/ports", wish).await.expect(201);
-    let connection = eventually("the port leads to the app", Duration::from_secs(10), || async {
-        TcpStream::connect(("127.0.0.1", port)).await.ok()
-    });
-    let mut connection = connection.await;
-    let asked = b"GET /slow?seconds=6 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    connection.write_all(asked).await.unwrap();
+    let ask = async |path: &str| {
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
+        let asked = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        connection.write_all(asked.as_bytes()).await?;
+        std::io::Result::Ok(connection)
+    };
+    eventually("the port leads to the app", Duration::from_secs(10), || async {
+        let mut answer = String::new();
+        ask("/").await.ok()?.read_to_string(&mut answer).await.ok()?;
+        answer.contains("hello one").then_some(())
+    })
+    .await;
+    let mut connection = ask("/slow?seconds=6").await.unwrap();
     let slow = begun(&panel, "hello.test", "/slow?seconds=4").await;
     panel.post("/api/v1/apps/hello/restart", json!({})).await.expect(202);
     assert_eq!(slow.await.unwrap().expect(200).text(), "hello one");
