@@ -29,6 +29,9 @@ flags="-C target-feature=+crt-static -C relocation-model=pie"
 # Addresses in their short form (2.1 MB less) and functions of the same code kept once (1.3 MB less). Rust links with LLD here, which
 # can; elsewhere with the system's linker, which may not.
 [ "$TARGET" != x86_64-unknown-linux-gnu ] || flags+=" -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all"
+# Nobody unwinds through the libraries in C from any of their instructions: the tables for that are left out.
+words=${TARGET//-/_}
+export "CFLAGS_$words=-fno-asynchronous-unwind-tables" "CXXFLAGS_$words=-fno-asynchronous-unwind-tables"
 # --target, even for this machine: without it the flags would reach build scripts and macros, which cannot be static.
 RUSTFLAGS="${RUSTFLAGS:-} $flags" \
     cargo build --release --locked -p serverkit --target "$TARGET"
