@@ -3,7 +3,7 @@
 use crate::{ground::Ground, servers};
 use async_trait::async_trait;
 use futures::StreamExt;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::{BTreeMap, HashMap}, sync::Arc};
 use types::{AppId, ContainerStats, Result, Time, Traffic};
 
 /// Turns between two looks at the containers: the engine works for each of them.
@@ -86,23 +86,51 @@ impl Sampler {
             .filter_map(|found| async move { found })
             .collect()
             .await;
+        let mut apps: BTreeMap<&AppId, Used> = BTreeMap::new();
         for (container, stats) in &stats {
-            let record = |name: &str, value: f64| {
-                self.ground
-                    .metrics
-                    .record(&format!("app/{}/{name}", container.owner.app), now, value)
-            };
-            record("cpu_cores", stats.cpu_cores);
-            record("memory_bytes", stats.memory_bytes as f64);
-            if let Some((then, before)) = self.networks.insert(container.id.clone(), (now, *stats)) {
-                let seconds = now.since(then).as_secs_f64().max(0.1);
-                record("net_in", stats.net_in_bytes.saturating_sub(before.net_in_bytes) as f64 / seconds);
-                record("net_out", stats.net_out_bytes.saturating_sub(before.net_out_bytes) as f64 / seconds);
+            let before = self.networks.insert(container.id.clone(), (now, *stats));
+            apps.entry(&container.owner.app).or_default().add(now, stats, before);
+        }
+        for (app, used) in &apps {
+            for (name, value) in used.figures() {
+                self.ground.metrics.record(&format!("app/{app}/{name}"), now, value);
             }
         }
         self.networks
             .retain(|id, _| observed.containers.iter().any(|container| container.id == *id));
         stats.len()
+    }
+}
+
+/// What all containers of an app take together: services and replicas.
+#[derive(Default)]
+struct Used {
+    cores: f64,
+    memory_bytes: u64,
+    /// In and out, bytes a second; `None` before a container was measured twice.
+    network: Option<(f64, f64)>,
+}
+
+impl Used {
+    /// One more container, and what it had at its last measurement.
+    fn add(&mut self, now: Time, stats: &ContainerStats, before: Option<(Time, ContainerStats)>) {
+        self.cores += stats.cpu_cores;
+        self.memory_bytes += stats.memory_bytes;
+        if let Some((then, before)) = before {
+            let seconds = now.since(then).as_secs_f64().max(0.1);
+            let (into, out) = self.network.unwrap_or_default();
+            self.network = Some((
+                into + stats.net_in_bytes.saturating_sub(before.net_in_bytes) as f64 / seconds,
+                out + stats.net_out_bytes.saturating_sub(before.net_out_bytes) as f64 / seconds,
+            ));
+        }
+    }
+
+    fn figures(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let network = self.network.map(|(into, out)| [("net_in", into), ("net_out", out)]);
+        [("cpu_cores", self.cores), ("memory_bytes", self.memory_bytes as f64)]
+            .into_iter()
+            .chain(network.into_iter().flatten())
     }
 }
 
@@ -123,5 +151,32 @@ impl jobs::Job for Sampler {
             0
         };
         Ok(SamplerReport { containers })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_takes_what_all_of_its_containers_take() {
+        let stats = |cpu_cores, memory_bytes, net_in_bytes| ContainerStats {
+            cpu_cores,
+            memory_bytes,
+            memory_limit_bytes: 0,
+            net_in_bytes,
+            net_out_bytes: 0,
+            pids: 1,
+        };
+        let mut used = Used::default();
+        used.add(Time(10_000), &stats(0.5, 100, 4_000), None);
+        assert_eq!(used.figures().count(), 2, "nothing is known of the network yet");
+        used.add(Time(10_000), &stats(0.25, 30, 3_000), Some((Time(0), stats(0.0, 0, 1_000))));
+        used.add(Time(10_000), &stats(0.0, 5, 500), Some((Time(0), stats(0.0, 0, 0))));
+        let figures: Vec<_> = used.figures().collect();
+        assert_eq!(
+            figures,
+            [("cpu_cores", 0.75), ("memory_bytes", 135.0), ("net_in", 250.0), ("net_out", 0.0)]
+        );
     }
 }

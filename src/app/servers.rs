@@ -1,7 +1,7 @@
 //! Servers: what they are, how they fare, what their doctor says.
 
 use crate::{apps::find_app, ground::Ground, sight::of};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use types::{
     Action, Actor, AppId, EngineStatus, Error, Finding, FindingLevel, Kind, MachineFacts, MachineSample, NodeId, NodeRecord, Result, Time,
 };
@@ -74,11 +74,17 @@ impl Servers {
         self.chart(&format!("app/{}", app.id), &APP_SERIES, span)
     }
 
-    /// The last measured cores and bytes of each app of the organization.
+    /// The last measured cores and bytes of each app of the organization; `None` of one that does not run.
     pub async fn app_usage(&self, actor: &Actor) -> Result<Vec<(AppId, Option<f64>, Option<f64>)>> {
         actor.may_somewhere(Action::View)?;
+        let observed = self.ground.observed.load_full();
+        let running = observed.containers.iter().filter(|container| container.state.is_running());
+        let running: HashSet<&AppId> = running.map(|container| &container.owner.app).collect();
         let usage = |app: &AppId| {
-            let last = |name: &str| self.ground.metrics.last(&format!("app/{app}/{name}")).map(|(_, value)| value);
+            let last = |name: &str| {
+                let found = self.ground.metrics.last(&format!("app/{app}/{name}"));
+                found.filter(|_| running.contains(app)).map(|(_, value)| value)
+            };
             (app.clone(), last("cpu_cores"), last("memory_bytes"))
         };
         let apps = self.ground.store.apps.list()?;

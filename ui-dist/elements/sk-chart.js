@@ -124,7 +124,9 @@ function top(data) {
   for (const one of data.series) for (const value of one.values) if (value != null && value > high) high = value;
   const format = data.series[0]?.format;
   const binary = format === 'bytes' || format === 'rate';
-  if (high === 0) return binary ? 1024 : format === 'percent' ? 0.1 : format === 'cores' ? 0.1 : 1;
+  // Never so little that the axis has one figure thrice: cores are written in hundredths.
+  if (format === 'cores') high = Math.max(high, 0.05);
+  if (high === 0) return binary ? 1024 : format === 'percent' ? 0.1 : 1;
   const step = niceStep(high * 1.05, binary);
   return Math.ceil((high * 1.05) / step) * step;
 }

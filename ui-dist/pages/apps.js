@@ -1,5 +1,5 @@
 // All apps.
-import { sourceText } from '../parts/source.js';
+import { hasServices, sourceText } from '../parts/source.js';
 import { html, h, icon } from '../lib/html.js';
 import { apps, appsError, appPath, loadApps, usage } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
@@ -18,7 +18,7 @@ export const appColumns = () => [
   { id: 'name', label: 'App', card: 'head', width: '26%', sort: (app) => app.name, cell: (app) => html`<span class="cell-name">${h(Dot, { state: app.state })}<span class="cell-two"><b>${app.name}</b><span>${app.url ? app.url.replace(/^https?:\/\//, '').replace(/\/$/, '') : 'no domain'}</span></span></span>` },
   { id: 'project', label: 'Project', width: '15%', optional: true, sort: (app) => `${app.project.name} ${app.environment.name}`, cell: (app) => html`<span class="cell-two"><span>${app.project.name}</span><span>${app.environment.name}</span></span>` },
   { id: 'state', label: 'State', width: '118px', card: 'tail', sort: (app) => app.state, cell: (app) => h(State, { state: app.state, detail: app.state_detail }) },
-  { id: 'source', label: 'Source', optional: true, card: 'hide', sort: (app) => (app.source.kind === 'git' ? app.source.url : sourceText(app.source)), cell: (app) => html`<span class="cell-two"><span>${sourceText(app.source)}</span><span>${app.source.kind === 'git' ? app.source.branch ?? 'default branch' : app.source.kind === 'image' ? 'image' : 'services'}</span></span>` },
+  { id: 'source', label: 'Source', optional: true, card: 'hide', sort: (app) => (app.source.kind === 'git' ? app.source.url : sourceText(app.source)), cell: (app) => html`<span class="cell-two"><span>${sourceText(app.source)}</span><span>${app.source.kind === 'git' ? app.source.branch ?? 'default branch' : hasServices(app.source) ? 'services' : app.source.kind === 'image' ? 'image' : 'one container'}</span></span>` },
   { id: 'cpu', label: 'CPU', width: '76px', align: 'right', optional: true, card: 'hide', sort: (app) => usage.value[app.id]?.at(-1)?.cpu_cores ?? -1, cell: (app) => cores(usage.value[app.id]?.at(-1)?.cpu_cores) },
   { id: 'memory', label: 'Memory', width: '98px', align: 'right', optional: true, card: 'hide', sort: (app) => usage.value[app.id]?.at(-1)?.memory_bytes ?? -1, cell: (app) => bytes(usage.value[app.id]?.at(-1)?.memory_bytes) },
   { id: 'deployed', label: 'Deployed', width: '112px', align: 'right', optional: true, sort: (app) => app.deployment?.queued_at ?? '', cell: (app) => html`<span class="faint">${h(Ago, { at: app.deployment?.finished_at ?? app.deployment?.queued_at })}</span>` },
