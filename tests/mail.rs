@@ -74,7 +74,7 @@ impl Post {
     }
 
     /// All that came, oldest first.
-    fn mails(&self) -> Vec<Value> {
+    pub fn mails(&self) -> Vec<Value> {
         let mut files: Vec<PathBuf> = fs::read_dir(self.folder.path().join("mails"))
             .expect("a folder")
             .filter_map(|entry| Some(entry.ok()?.path()))

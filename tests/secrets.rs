@@ -1,8 +1,11 @@
-//! Secrets go in and are used, and are found nowhere in the clear: not in answers, logs, events, metrics or on disk.
+//! Secrets go in and are used, and are found nowhere in the clear: not in answers, logs, streams, events, letters, metrics, on the
+//! command line or on disk.
 
 use crate::{
     deploy::{app_of, text},
     identity_providers::Peer,
+    mail::Post,
+    rights::streamed,
     scim,
 };
 use serde_json::json;
@@ -26,6 +29,42 @@ fn found_below(folder: &Path, canaries: &[&str]) -> Vec<String> {
         }
     }
     found
+}
+
+/// What the command prints that people use in place of the API.
+async fn on_the_command_line(panel: &TestPanel, deployment: &str) -> Vec<(String, String)> {
+    let mut seen = Vec::new();
+    for words in [
+        "app list",
+        "app show hello",
+        "env list hello",
+        "file list hello",
+        "job list hello",
+        "job history hello",
+        "release list hello",
+        "deployments hello",
+        "webhook show hello",
+        "webhook inbox hello",
+        "preview settings hello",
+        "registry list",
+        "forge list",
+        "dns provider list",
+        "build-server list",
+        "mail show",
+        "token list",
+        "audit list",
+        "status",
+        "export",
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let said = panel.cli(&words).await.expect(0);
+        seen.push((format!("`serverkit {}`", words.join(" ")), said.stdout + &said.stderr));
+    }
+    for words in [&["logs", "hello", "--build", deployment][..], &["logs", "hello", "--tail", "1000"]] {
+        let said = panel.cli(words).await.expect(0);
+        seen.push(("a log on the command line".to_owned(), said.stdout + &said.stderr));
+    }
+    seen
 }
 
 /// Gives secrets to all that takes one beside an app's own variables. Answers them, and what was said to each.
@@ -71,8 +110,6 @@ async fn given_elsewhere(panel: &TestPanel) -> (Vec<String>, Vec<(String, String
     for (what, path, body) in given {
         said.push((what.to_owned(), owner.post(&format!("/api/v1{path}"), body).await.text()));
     }
-    let mail = json!({"host": "127.0.0.1", "port": 9, "security": "start_tls", "user": "ada", "password": canary("mail"), "from": "panel@example.test"});
-    said.push(("mail".into(), owner.put("/api/v1/mail", mail).await.expect(200).text()));
     let file = json!({"path": "/etc/key.pem", "content": canary("file"), "secret": true});
     said.push(("file".into(), owner.put("/api/v1/apps/hello/files", file).await.expect(200).text()));
     let rules = json!({"variables": [{"key": "PREVIEW_KEY", "value": canary("preview"), "secret": true}]});
@@ -92,7 +129,7 @@ async fn given_elsewhere(panel: &TestPanel) -> (Vec<String>, Vec<(String, String
     .await;
     let log = owner.get(&format!("{path}/log")).await.expect(200).text();
     assert!(log.contains("exited with code 3"), "{log}");
-    let mut canaries: Vec<String> = ["refused", "registry", "dns", "ci", "password", "mail", "file", "preview"]
+    let mut canaries: Vec<String> = ["refused", "registry", "dns", "ci", "password", "file", "preview"]
         .map(canary)
         .into();
     canaries.extend([token.to_owned(), scim]);
@@ -223,6 +260,8 @@ async fn docker_a_secret_is_found_nowhere() {
     let percent = "canary%2F7d1f%2Bq%22%25%249-zebra";
     let escaped = "canary/7d1f+q\\\"%$9-zebra";
     let shared_encoded = &base64_of(shared)[..20];
+    let post = Post::start("starttls").await;
+    panel.put("/api/v1/mail", post.wish()).await.expect(200);
     let (elsewhere, said) = given_elsewhere(&panel).await;
     let mut canaries = vec![
         value,
@@ -238,6 +277,8 @@ async fn docker_a_secret_is_found_nowhere() {
         "another-canary-77-moth",
     ];
     canaries.extend(elsewhere.iter().map(String::as_str));
+    let mail_password = text(&post.wish(), "password");
+    canaries.push(&mail_password);
     let mut seen: Vec<(String, String)> = [
         ("the answer", created.text()),
         ("the error", error),
@@ -248,6 +289,15 @@ async fn docker_a_secret_is_found_nowhere() {
     .map(|(place, text)| (place.to_owned(), text))
     .into();
     seen.extend(said);
+    // The job that printed what it knows was told by mail.
+    post.mail(OWNER.0, "A job failed").await;
+    seen.extend(post.mails().iter().map(|letter| ("a letter".to_owned(), letter.to_string())));
+    seen.push(("the event stream".to_owned(), streamed(&panel).await));
+    let mut follow = panel.socket("/api/v1/apps/hello/logs/stream?tail=1000").await;
+    seen.push(("the stream of the app's log".to_owned(), follow.until("listening").await));
+    let mut follow = panel.socket(&format!("/api/v1/deployments/{failing}/log/stream")).await;
+    seen.push(("the stream of a build log".to_owned(), follow.until("failed with ••••").await));
+    seen.extend(on_the_command_line(&panel, &failing).await);
     for id in [&deployment, &failing] {
         seen.extend(every_answer(&panel, id).await);
     }
