@@ -48,6 +48,7 @@ mod passwords;
 mod policies;
 mod ports;
 mod previews;
+mod probing;
 mod queue;
 mod quotas;
 mod registries;

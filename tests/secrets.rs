@@ -5,7 +5,7 @@ use crate::{
     deploy::{app_of, text},
     identity_providers::Peer,
     mail::Post,
-    rights::streamed,
+    probing::streamed,
     scim,
 };
 use serde_json::json;
