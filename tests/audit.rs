@@ -22,15 +22,7 @@ fn field<'a>(entry: &'a Value, name: &str) -> &'a Value {
 #[tokio::test]
 async fn another_organizations_changes_do_not_show() {
     let panel = TestPanel::start().await;
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let there = panel.signed_in(OWNER.0, OWNER.1).await;
-    there
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
+    let there = panel.organization("acme").await;
     let change = async |name: &str| {
         there.post("/api/v1/projects", json!({"name": name})).await.expect(201);
     };

@@ -3,7 +3,7 @@
 use crate::{deploy::text, identity_providers::Peer};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use testkit::{Api, OWNER, Reply, TestAuthority, TestPanel, eventually_ok};
+use testkit::{Api, Reply, TestAuthority, TestPanel, eventually_ok};
 use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -273,15 +273,7 @@ async fn an_issuer_that_cannot_be_read_is_told() {
 async fn an_app_of_the_same_name_elsewhere_gets_nothing() {
     let stand = Stand::new().await;
     let panel = &stand.panel;
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let there = panel.signed_in(OWNER.0, OWNER.1).await;
-    there
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
+    let there = panel.organization("acme").await;
     let source = json!({"kind": "image", "reference": "nginx:1"});
     let made = there
         .post("/api/v1/apps", json!({"name": "blog", "source": source, "deploy": false}))

@@ -455,13 +455,8 @@ async fn who_came_by_a_provider_is_an_owner_nowhere() {
     stand.person("bob", claims("bob@example.com", &["dev"])).await;
     let bob = panel.browser();
     stand.sign_in(&bob, "bob").await.expect(201);
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let acme = panel.signed_in(OWNER.0, OWNER.1).await;
+    let acme = panel.organization("acme").await;
     let switch = json!({"organization": "acme"});
-    acme.post("/api/v1/session/switch", switch.clone()).await.expect(200);
     let wish = json!({"email": "bob@example.com", "role": "owner"});
     let made = acme.post("/api/v1/invitations", wish).await.expect(201).json();
     let word = made["link"].as_str().expect("a link").split('#').nth(1).expect("a word").to_owned();

@@ -99,15 +99,7 @@ async fn an_account_is_invited_into_a_second_organization() {
     let panel = TestPanel::start().await;
     let body = json!({"email": "bob@example.test", "name": "Bob", "role": "viewer", "password": PASSWORD});
     panel.post("/api/v1/users", body).await.expect(201);
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
-    owner
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
+    let owner = panel.organization("acme").await;
     let mut words = Vec::new();
     for email in ["bob@example.test", "nobody@example.test"] {
         let wish = json!({"email": email, "role": "developer"});
@@ -163,15 +155,7 @@ async fn an_account_is_invited_into_a_second_organization() {
 #[tokio::test]
 async fn an_administrator_takes_nobody_over_who_is_elsewhere_too() {
     let panel = TestPanel::start().await;
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
-    owner
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
+    let owner = panel.organization("acme").await;
     let bob = owner.join("bob@acme.test", "Bob", "developer", PASSWORD).await;
     let path = format!("/api/v1/users/{}", bob["id"].as_str().unwrap());
     let other = "nine brown foxes at dusk";

@@ -6,22 +6,10 @@ use testkit::{OWNER, TestPanel, docker, docker_host, eventually_ok};
 
 const PASSWORD: &str = "eleven green kettles boil";
 
-/// Its owner, as a browser; their account belongs to the first organization.
-async fn acme(panel: &TestPanel) -> testkit::Api {
-    let made = json!({"name": "acme", "owner": OWNER.0});
-    panel.post("/api/v1/organizations", made).await.expect(201);
-    let browser = panel.signed_in(OWNER.0, OWNER.1).await;
-    browser
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
-    browser
-}
-
 #[tokio::test]
 async fn who_is_in_a_deleted_organization_is_out_at_once() {
     let panel = TestPanel::start().await;
-    let there = acme(&panel).await;
+    let there = panel.organization("acme").await;
     // People come by invitation: whether an address has an account elsewhere is not told.
     let mut answers = Vec::new();
     for email in ["bob@acme.test", OWNER.0] {
@@ -79,7 +67,7 @@ async fn names_of_one_organization_lead_to_no_other() {
         .patch("/api/v1/settings", json!({"apps_domain": "apps.test"}))
         .await
         .expect(200);
-    let there = acme(&panel).await;
+    let there = panel.organization("acme").await;
     let app = |name: &str| json!({"name": name, "source": {"kind": "image", "reference": "nginx"}, "deploy": false});
     let own = panel.create_app(app("shop")).await;
     assert_eq!(own["domains"], json!(["shop.apps.test"]));
@@ -110,7 +98,7 @@ async fn names_of_one_organization_lead_to_no_other() {
 #[tokio::test]
 async fn docker_nothing_of_a_deleted_organization_is_left_on_the_engine() {
     let panel = TestPanel::docker().await;
-    let there = acme(&panel).await;
+    let there = panel.organization("acme").await;
     let app = json!({"name": "shop", "source": {"kind": "image", "reference": "nginx:1.22"}, "domains": ["shop.test"], "grace_seconds": 1,
                      "mounts": [{"volume": "data", "path": "/data"}]});
     let made = there.post("/api/v1/apps", app).await.expect(201).json();

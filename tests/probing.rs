@@ -25,22 +25,6 @@ pub async fn token(browser: &Api, wish: Value) -> Api {
     browser.with_token(made["secret"].as_str().expect("shown once"))
 }
 
-/// The owner of a second organization, as a browser.
-async fn stranger(panel: &TestPanel) -> Api {
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let browser = panel.signed_in(OWNER.0, OWNER.1).await;
-    let session = browser
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200)
-        .json();
-    assert_eq!(session["organization"]["name"], "acme");
-    browser
-}
-
 /// Two projects with an app each, and what belongs to them: everything by which one could be found.
 pub struct Things {
     blog: String,
@@ -307,7 +291,7 @@ async fn an_organization_finds_nothing_of_another() {
     let panel = TestPanel::start().await;
     let mut things = things(&panel).await;
     things.more = more(&panel).await;
-    let browser = stranger(&panel).await;
+    let browser = panel.organization("acme").await;
     let script = token(&browser, json!({"name": "probe", "scope": "admin"})).await;
     let mut wrong = Vec::new();
     for (operation, method, path) in operations(&panel).await {
@@ -407,7 +391,7 @@ async fn what_is_anothers_answers_like_what_is_nowhere() {
     let panel = TestPanel::start().await;
     let mut things = things(&panel).await;
     things.more = more(&panel).await;
-    let browser = stranger(&panel).await;
+    let browser = panel.organization("acme").await;
     let script = token(&browser, json!({"name": "probe", "scope": "admin"})).await;
     let median = |mut times: Vec<Duration>| {
         times.sort();

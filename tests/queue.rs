@@ -3,7 +3,7 @@
 use crate::deploy::{app_of, containers, text};
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{Api, GitFixture, GitServer, OWNER, Options, TestPanel, docker, docker_host, eventually_ok};
+use testkit::{Api, GitFixture, GitServer, Options, TestPanel, docker, docker_host, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -111,15 +111,7 @@ async fn who_waits_for_another_organization_is_not_told_of_it() {
     panel.create_app(first).await;
     let first = text(&panel.newest("first").await, "id");
     panel.in_phase(&first, "fetching", SOON).await;
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let there = panel.signed_in(OWNER.0, OWNER.1).await;
-    there
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
+    let there = panel.organization("acme").await;
     let image = |name: &str| json!({"name": name, "source": {"kind": "image", "reference": "redis:7"}, "domains": []});
     panel.create_app(image("second")).await;
     there.post("/api/v1/apps", image("theirs")).await.expect(201);

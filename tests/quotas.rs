@@ -1,7 +1,7 @@
 //! Quotas: set by who may, shown, refused in words, and nobody else's business.
 
 use serde_json::{Value, json};
-use testkit::{OWNER, TestPanel};
+use testkit::TestPanel;
 
 fn app(name: &str, memory_mib: u64) -> Value {
     json!({"name": name, "source": {"kind": "image", "reference": "nginx"}, "deploy": false,
@@ -109,21 +109,13 @@ async fn many_at_once_get_no_more_than_there_is() {
 #[tokio::test]
 async fn nobody_sees_anothers_numbers_and_only_the_panels_people_set_them() {
     let panel = TestPanel::start().await;
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
+    let there = panel.organization("acme").await;
     panel.put("/api/v1/organizations/acme/quota", json!({"apps": 1})).await.expect(200);
     panel
         .put("/api/v1/organizations/default/quota", json!({"apps": 4711}))
         .await
         .expect(200);
     assert_eq!(of(&panel, "acme").await["own"], false);
-    let there = panel.signed_in(OWNER.0, OWNER.1).await;
-    there
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
     let seen = there.list("/api/v1/quotas").await;
     assert_eq!(seen.len(), 2, "its own and its project's: {seen:?}");
     assert!(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{GitFixture, OWNER, Registry, TestPanel, docker, docker_host, eventually_ok};
+use testkit::{GitFixture, Registry, TestPanel, docker, docker_host, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -73,15 +73,7 @@ async fn docker_an_image_that_another_organization_pulled_is_not_there_for_other
     registry.push(&docker_host(), "nginx:1.22", "team/private:1");
     let login = json!({"server": registry.address(), "user": Registry::USER, "password": Registry::PASSWORD});
 
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let there = panel.signed_in(OWNER.0, OWNER.1).await;
-    there
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
+    let there = panel.organization("acme").await;
     there.post("/api/v1/registries", login.clone()).await.expect(201);
     let of_image = |name: &str| json!({"name": name, "source": {"kind": "image", "reference": image}, "domains": [format!("{name}.test")], "port": 80});
     there.post("/api/v1/apps", of_image("theirs")).await.expect(201);

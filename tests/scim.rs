@@ -280,11 +280,7 @@ async fn who_is_shut_out_is_out_at_once() {
 async fn another_organizations_people_are_not_told() {
     let stand = Stand::new().await;
     // Somebody whose account is another organization's.
-    let wish = json!({"name": "acme", "owner": OWNER.0});
-    stand.owner.post("/api/v1/organizations", wish).await.expect(201);
-    let second = stand.panel.signed_in(OWNER.0, OWNER.1).await;
-    let there = second.post("/api/v1/session/switch", json!({"organization": "acme"})).await;
-    there.expect(200);
+    let second = stand.panel.organization("acme").await;
     let eve = second.join("eve@example.com", "Eve", "viewer", "nine brave lanterns hum").await;
     let [known, free] = [stand.make("/Users", person("eve")).await, stand.make("/Users", person("zoe")).await];
     let plain = |made: &Value, name: &str| {

@@ -361,15 +361,7 @@ async fn docker_a_log_is_masked_by_the_secrets_of_its_organization_alone() {
         .patch("/api/v1/variables?owner=organization", set("TOKEN", secret))
         .await
         .expect(200);
-    panel
-        .post("/api/v1/organizations", json!({"name": "acme", "owner": OWNER.0}))
-        .await
-        .expect(201);
-    let there = panel.signed_in(OWNER.0, OWNER.1).await;
-    there
-        .post("/api/v1/session/switch", json!({"organization": "acme"}))
-        .await
-        .expect(200);
+    let there = panel.organization("acme").await;
     there
         .patch("/api/v1/variables?owner=organization", set("COMMON", common))
         .await

@@ -513,6 +513,17 @@ impl TestPanel {
         browser.with_token(made["secret"].as_str().expect("a new token is shown"))
     }
 
+    /// Another organization of the owner's. Answers a browser of theirs that has switched to it.
+    pub async fn organization(&self, name: &str) -> Api {
+        let made = json!({"name": name, "owner": OWNER.0});
+        self.owner.post("/api/v1/organizations", made).await.expect(201);
+        let browser = self.owner.signed_in(OWNER.0, OWNER.1).await;
+        let switch = json!({"organization": name});
+        let session = browser.post("/api/v1/session/switch", switch).await.expect(200).json();
+        assert_eq!(session["organization"]["name"], name);
+        browser
+    }
+
     /// Ends a process that took over and that the test did not get to adopt: it holds the data folder.
     fn kill_holder(&self) {
         let lock = std::fs::read_to_string(self.data.join("lock")).unwrap_or_default();
