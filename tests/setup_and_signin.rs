@@ -514,18 +514,23 @@ fn rights() -> BTreeMap<String, Right> {
 }
 
 const ROLES: [&str; 5] = ["member", "viewer", "developer", "admin", "owner"];
-const SCOPES: [&str; 4] = ["read", "deploy", "write", "admin"];
+/// What else than `admin` a token may be for; each sees too.
+const SCOPES: [&str; 5] = ["read", "deploy", "write", "secrets", "terminal"];
 
-fn reaches(order: &[&str], has: &str, needs: &str) -> bool {
-    let place = |word: &str| order.iter().position(|&known| known == word);
+fn suffices(role: &str, needs: &str) -> bool {
+    let place = |word: &str| ROLES.iter().position(|&known| known == word);
     // Only somebody on the machine itself may, or in a browser: none of those here.
     if matches!(needs, "machine" | "browser") {
         return false;
     }
-    matches!(needs, "open" | "signed" | "-") || place(has) >= place(needs)
+    matches!(needs, "open" | "signed") || place(role) >= place(needs)
 }
 
-/// Every operation of the document, as nobody, as each role, and with a token of each scope. What somebody may not do
+fn reaches(scopes: &[&str], needs: &str) -> bool {
+    scopes.contains(&"admin") || needs.split('+').all(|need| matches!(need, "-" | "read") || scopes.contains(&need))
+}
+
+/// Every operation of the document, as nobody, as each role, and with a token of each scope alone. What somebody may not do
 /// answers 401 or 403 and nothing else; what they may do answers anything but these.
 #[tokio::test]
 async fn every_operation_by_everybody() {
@@ -547,13 +552,19 @@ async fn every_operation_by_everybody() {
         "rights.txt lacks {missing:?} and has {gone:?} too much"
     );
 
-    let mut somebody: Vec<(String, &str, &str, Api)> = Vec::new();
+    let mut somebody: Vec<(String, &str, &[&str], Api)> = Vec::new();
     for role in ROLES {
-        somebody.push((format!("role {role}"), role, "admin", panel.member(role, "admin").await));
+        somebody.push((format!("role {role}"), role, &["admin"], panel.member(role, "admin").await));
     }
-    for scope in &SCOPES[..3] {
-        somebody.push((format!("scope {scope}"), "owner", scope, panel.member("owner", scope).await));
+    // The short way to say it, and each scope by itself.
+    let short = panel.member("owner", "write").await;
+    for scope in &SCOPES {
+        let body = json!({"name": scope, "scopes": [scope], "expires_in_days": 1});
+        let made = panel.post("/api/v1/tokens", body).await.expect(201).json();
+        let api = panel.with_token(made["secret"].as_str().unwrap());
+        somebody.push((format!("scope {scope}"), "owner", std::slice::from_ref(scope), api));
     }
+    somebody.push(("the scope write and what it includes".into(), "owner", &SCOPES, short));
     // Roles that people made, with the rights of a built-in one: they reach exactly as far.
     let developer = ["view", "view_servers", "deploy", "configure", "secrets", "terminal", "delete"];
     let admin = [
@@ -573,7 +584,7 @@ async fn every_operation_by_everybody() {
     ] {
         let name = format!("like a {role}");
         let api = panel.custom_member(&name, &of).await;
-        somebody.push((format!("somebody with a role {name}"), role, "admin", api));
+        somebody.push((format!("somebody with a role {name}"), role, &["admin"], api));
     }
     let mut wrong = Vec::new();
     for (id, method, path) in &operations {
@@ -617,8 +628,8 @@ async fn every_operation_by_everybody() {
         if open {
             continue;
         }
-        for (who, role, scope, api) in &somebody {
-            let may = reaches(&ROLES, role, &right.role) && reaches(&SCOPES, scope, &right.scope);
+        for (who, role, scopes, api) in &somebody {
+            let may = suffices(role, &right.role) && reaches(scopes, &right.scope);
             let status = ask(api).await;
             let right = match may {
                 true => !matches!(status, 401 | 403) && (status < 500 || status == 503),
