@@ -17,7 +17,7 @@ pub struct Recipe {
     pub framework: String,
     /// Why it was taken for that: `package.json names next`.
     pub why: String,
-    /// Of the language.
+    /// Of the language; empty where nothing needs one.
     pub version: String,
     /// Files that `install` needs: copied first, so that it is done again only when one of them changes. Empty: everything.
     pub manifests: Vec<String>,
@@ -109,7 +109,7 @@ impl Recipe {
         Ok(Some(recipe))
     }
 
-    /// `Flask 3.11`, `Nixpacks`, `Cloud Native Buildpacks heroku/builder:24`.
+    /// `Flask 3.11`, `static site`, `Nixpacks`, `Cloud Native Buildpacks heroku/builder:24`.
     pub fn name(&self) -> String {
         let of = self.builder.as_deref().unwrap_or(&self.version);
         format!("{} {of}", self.framework).trim_end().to_owned()
@@ -149,6 +149,9 @@ impl Recipe {
         command(&mut self.start, &wish.start);
         if let Some(output) = &wish.output {
             self.output = Some(output.to_string());
+        }
+        if self.preset == Preset::Static {
+            presets::fit_version(self);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     recipe::{BuildKeys, Recipe},
     tree::Tree,
 };
+pub use sites::fit_version;
 use types::Preset;
 
 type Look = fn(&Tree) -> Option<Recipe>;
@@ -91,11 +92,11 @@ mod tests {
     #[test]
     fn what_folders_are() {
         let rows: [Row<'_>; 22] = [
-            (&[("index.html", "")], "static site", node::VERSION, None, "."),
+            (&[("index.html", "")], "static site", "", None, "."),
             (
                 &[("public/index.html", ""), ("README", "")],
                 "static site",
-                node::VERSION,
+                "",
                 None,
                 "public",
             ),
@@ -321,6 +322,27 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.starts_with("start: "), "{error}");
+    }
+
+    #[test]
+    fn a_static_site_has_a_version_where_it_is_built() {
+        let wish = BuildWish {
+            version: Some("20".into()),
+            ..BuildWish::default()
+        };
+        let plain = recipe(&[("index.html", "")], &wish).unwrap();
+        assert_eq!(plain.name(), "static site");
+        let built = |version: Option<&str>| BuildWish {
+            build: Some("npx pagefind".into()),
+            version: version.map(str::to_owned),
+            ..BuildWish::default()
+        };
+        for (wished, has) in [(None, node::VERSION), (Some("20"), "20")] {
+            let site = recipe(&[("index.html", "")], &built(wished)).unwrap();
+            assert_eq!(site.name(), format!("static site {has}"));
+            let text = site.dockerfile(&BuildKeys::default());
+            assert!(text.contains(&format!("FROM node:{has}-slim AS build\n")), "{text}");
+        }
     }
 
     #[test]

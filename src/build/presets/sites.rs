@@ -25,8 +25,21 @@ pub fn plain(folder: &str, why: &str) -> Recipe {
     Recipe {
         output: Some(folder.to_owned()),
         port: 80,
-        ..Recipe::new(Preset::Static, "static site", why, super::node::VERSION)
+        ..Recipe::new(Preset::Static, "static site", why, "")
     }
+}
+
+/// Files as they are need no Node; what is built does, also when it is only somebody's wish that builds it.
+pub fn fit_version(recipe: &mut Recipe) {
+    if !is_built(recipe) {
+        recipe.version.clear();
+    } else if recipe.version.is_empty() {
+        super::node::VERSION.clone_into(&mut recipe.version);
+    }
+}
+
+fn is_built(recipe: &Recipe) -> bool {
+    recipe.install.is_some() || recipe.build.is_some()
 }
 
 /// Files without a name like theirs are the page itself: apps in the browser have their addresses themselves.
@@ -35,7 +48,7 @@ const CONFIGURATION: &str = "server { listen 80; root /usr/share/nginx/html; abs
 
 pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
     let folder = recipe.output.as_deref().unwrap_or(".").trim_end_matches('/');
-    let is_built = recipe.install.is_some() || recipe.build.is_some();
+    let is_built = is_built(recipe);
     let lines = Lines::new(recipe, keys);
     let lines = if is_built {
         lines
