@@ -5,7 +5,7 @@ use crate::{
     deployments::{self, git_login, moved},
     freezes,
     ground::Ground,
-    held,
+    held_pushes,
     previews::{self, Keep},
     sight::owned,
     webhooks::same_repository,
@@ -270,7 +270,7 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
             delivery.why = format!("{} as #{}", delivery.why, to.deployments);
             batch = batch.save(to);
         }
-        batch = held::end_of_waiting(ground, waited, delivery.decision, batch)?;
+        batch = held_pushes::end_of_waiting(ground, waited, delivery.decision, batch)?;
         batch = note_seen(ground, &delivery, batch)?;
         match ground.store.commit(batch.insert(delivery.clone())).await {
             // Somebody else changed the app, or the same delivery came twice at once.

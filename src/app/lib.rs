@@ -45,7 +45,7 @@ mod forges;
 mod freezes;
 mod ground;
 mod health;
-mod held;
+mod held_pushes;
 mod housekeeping;
 mod idempotency;
 mod identity_providers;

@@ -3,7 +3,7 @@
 use crate::{
     cron::{last_before, next_after},
     ground::Ground,
-    held,
+    held_pushes,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl jobs::Job for Timetable {
             {
                 report_.problems.push(format!("{}: {}", app.name, report(&error)));
             }
-            match held::release(&self.ground, &app).await {
+            match held_pushes::release(&self.ground, &app).await {
                 Ok(released) => report_.released += released,
                 Err(error) => report_.problems.push(format!("{}: {}", app.name, report(&error))),
             }
