@@ -2,7 +2,9 @@
 
 mod args;
 mod describe;
+mod running;
 mod show;
+mod update;
 
 pub use show::table;
 
@@ -18,13 +20,11 @@ use crate::{
 };
 use args::{ComposeArgs, GitArgs, RunArgs, SourceArgs};
 use clap::{Args, Subcommand};
-use client::{
-    Client,
-    types::{AppCreate, DeletePlan, DeployLockCreate, DeploymentCreate, Service, SourceInput, SourceKind, UploadTake},
-};
-use serde_json::{Map, Value, json};
+use client::types::{AppCreate, DeletePlan, DeployLockCreate, DeploymentCreate, Service, SourceInput, SourceKind, UploadTake};
+use running::{Hours, Scale, Sleep, hours, scale, sleep};
+use serde_json::{Value, json};
 use show::{list, public_key, show};
-use std::path::PathBuf;
+use update::{Update, update};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -137,177 +137,9 @@ pub struct Create {
 }
 
 #[derive(Debug, Args)]
-pub struct Update {
-    /// Name or id of the app
-    name: String,
-    /// A new name
-    #[arg(long, value_name = "NAME")]
-    rename: Option<String>,
-    /// The repository
-    #[arg(long, value_name = "URL", conflicts_with = "image")]
-    git: Option<String>,
-    /// The repository at a connected forge: OWNER/NAME
-    #[arg(long, value_name = "REPOSITORY", conflicts_with_all = ["image", "git"])]
-    repository: Option<String>,
-    /// The image, such as redis:7.4
-    #[arg(long, value_name = "REF")]
-    image: Option<String>,
-    /// The Compose file; - for standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "git"])]
-    compose: Option<PathBuf>,
-    #[command(flatten)]
-    services: ComposeArgs,
-    #[command(flatten)]
-    details: GitArgs,
-    #[command(flatten)]
-    build: BuildArgs,
-    #[command(flatten)]
-    run: RunArgs,
-    /// Releases to keep for going back to
-    #[arg(long, value_name = "COUNT")]
-    keep_releases: Option<u32>,
-    /// Keep releases at most so many days; the newest to go back to always stays; 0: at any age
-    #[arg(long, value_name = "DAYS")]
-    keep_days: Option<u32>,
-    /// Keep releases while their images together are not larger, such as 5g; 0: at any size
-    #[arg(long, value_name = "BYTES", value_parser = spans::memory)]
-    keep_size: Option<u64>,
-    /// Let the engine keep so much of its builds, such as 2g; 0: as much as all builds may
-    #[arg(long, value_name = "BYTES", value_parser = spans::memory)]
-    cache_size: Option<u64>,
-    /// Build it here, on any build server that has a slot, or on a named one; settings: where the settings of the panel say
-    #[arg(long, value_name = "here|any|SERVER|settings")]
-    build_on: Option<String>,
-    /// A container that exits this often without staying up is not started again; 0: it always is
-    #[arg(long, value_name = "COUNT")]
-    restart_limit: Option<u32>,
-    /// Use the repository's default branch again
-    #[arg(long, conflicts_with_all = ["branch", "image"])]
-    no_branch: bool,
-    /// Use the port that the image exposes again
-    #[arg(long, conflicts_with = "port")]
-    no_port: bool,
-    /// Use the image's own command again
-    #[arg(long, conflicts_with = "command")]
-    no_command: bool,
-    /// Mount no volumes any more; their data stays
-    #[arg(long, conflicts_with = "volumes")]
-    no_volumes: bool,
-    /// Deploy the change at once
-    #[arg(long)]
-    deploy: bool,
-    /// Deploy the change at once and wait until it is live
-    #[arg(long)]
-    wait: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Scale {
-    /// Name or id of the app
-    name: String,
-    /// How many containers
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=50))]
-    replicas: u32,
-}
-
-#[derive(Debug, Args)]
 pub struct Open {
     /// Name or id of the app
     name: String,
-}
-
-#[derive(Debug, Args)]
-pub struct Hours {
-    /// Name or id of the app
-    name: String,
-    /// When it is started: minute, hour, day of month, month, day of week, such as '0 8 * * MON-FRI'
-    #[arg(long, value_name = "CRON", requires = "stop")]
-    start: Option<String>,
-    /// When it is stopped
-    #[arg(long, value_name = "CRON", requires = "start")]
-    stop: Option<String>,
-    /// The time zone of the times, such as Europe/Berlin; UTC unless said
-    #[arg(long, value_name = "ZONE", requires = "start")]
-    zone: Option<String>,
-    /// It runs at all hours again
-    #[arg(long, conflicts_with = "start", required_unless_present = "start")]
-    always: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Sleep {
-    /// Name or id of the app
-    name: String,
-    /// It sleeps when no request came for so long, such as 30m or 2h
-    #[arg(long, value_name = "SPAN", value_parser = spans::seconds)]
-    after: Option<u32>,
-    /// It never sleeps
-    #[arg(long, conflicts_with = "after")]
-    never: bool,
-}
-
-/// Without a flag it is put to sleep now.
-async fn sleep(context: &Context, args: Sleep) -> Result {
-    let client = context.panel()?;
-    let minutes = args.after.map(|seconds| seconds.div_ceil(60));
-    if minutes.is_none() && !args.never {
-        let app = client.ask(client.app_sleep(&args.name)).await?;
-        return context
-            .out
-            .answer(&app.json, || format!("{} sleeps until a request for it comes", app.value.name));
-    }
-    let body = json!({ "sleep_after_minutes": minutes });
-    let app = client.ask(client.app_update(&args.name, &body)).await?;
-    context.out.answer(&app.json, || {
-        let name = &app.value.name;
-        match (minutes, &app.value.kept_awake) {
-            (None, _) => format!("{name} never sleeps"),
-            (Some(_), Some(why)) => format!("{name} would sleep after {}, but stays awake: {why}", minutes_text(minutes)),
-            (Some(_), None) => format!("{name} sleeps after {} without a request", minutes_text(minutes)),
-        }
-    })
-}
-
-fn minutes_text(minutes: Option<u32>) -> String {
-    match minutes.unwrap_or_default() {
-        1 => "a minute".into(),
-        several => format!("{several} minutes"),
-    }
-}
-
-async fn hours(context: &Context, args: Hours) -> Result {
-    let client = context.panel()?;
-    let body = match args.start {
-        Some(start) => json!({ "hours": { "start": start, "stop": args.stop, "zone": args.zone } }),
-        None => json!({ "hours": null }),
-    };
-    let app = client.ask(client.app_update(&args.name, &body)).await?;
-    context.out.answer(&app.json, || match &app.value.hours {
-        Some(hours) => {
-            let at = |at: &Option<String>| at.clone().unwrap_or_else(|| "never".into());
-            format!(
-                "{} is started next at {} and stopped next at {}",
-                app.value.name,
-                at(&hours.next_start),
-                at(&hours.next_stop)
-            )
-        }
-        None => format!("{} runs at all hours", app.value.name),
-    })
-}
-
-async fn scale(context: &Context, args: Scale) -> Result {
-    let client = context.panel()?;
-    let body = json!({ "replicas": args.replicas });
-    let app = client.ask(client.app_update(&args.name, &body)).await?;
-    let words = match args.replicas {
-        1 => "1 container".to_owned(),
-        several => format!("{several} containers"),
-    };
-    let running = app.value.running;
-    context
-        .out
-        .answer(&app.json, || format!("{} gets {words}; {running} run now", app.value.name))
 }
 
 pub async fn run(context: &Context, command: Command) -> Result {
@@ -467,118 +299,6 @@ async fn create(context: &Context, args: Create) -> Result {
         }
         text
     })
-}
-
-async fn update(context: &Context, args: Update) -> Result {
-    let client = context.panel()?;
-    let source = changed_source(context, &client, &args).await?;
-    let mut body = Map::new();
-    let mut set = |key: &str, value: Value| {
-        if !value.is_null() {
-            body.insert(key.to_owned(), value);
-        }
-    };
-    set("name", json!(args.rename));
-    set("source", json!(source));
-    set("port", json!(args.run.port));
-    set("limits", json!(args.run.limits()));
-    set("health", json!(args.run.health()));
-    set("grace_seconds", json!(args.run.grace));
-    set("deploy_timeout_seconds", json!(args.run.deploy_timeout));
-    set("replicas", json!(args.run.replicas));
-    set("keep_releases", json!(args.keep_releases));
-    set("keep_release_days", json!(args.keep_days.filter(|days| *days > 0)));
-    set("keep_release_bytes", json!(args.keep_size.filter(|bytes| *bytes > 0)));
-    set("build_cache_bytes", json!(args.cache_size.filter(|bytes| *bytes > 0)));
-    set("build_on", json!(args.build_on.as_deref().filter(|place| *place != "settings")));
-    set("restart_limit", json!(args.restart_limit));
-    set("before_deploy", json!(args.run.before_deploy));
-    set("after_deploy", json!(args.run.after_deploy));
-    set("before_stop", json!(args.run.before_stop));
-    set("command", json!(some(args.run.command)));
-    set("mounts", json!(some(args.run.volumes)));
-    if args.no_volumes {
-        set("mounts", json!([]));
-    }
-    for (given, key) in [
-        (args.no_port, "port"),
-        (args.no_command, "command"),
-        (args.keep_days == Some(0), "keep_release_days"),
-        (args.keep_size == Some(0), "keep_release_bytes"),
-        (args.cache_size == Some(0), "build_cache_bytes"),
-        (args.build_on.as_deref() == Some("settings"), "build_on"),
-    ] {
-        if given {
-            body.insert(key.to_owned(), Value::Null);
-        }
-    }
-    if body.is_empty() {
-        return Err(Failure::usage("nothing to change was given").hint("see `serverkit app update --help`"));
-    }
-    let app = client.ask(client.app_update(&args.name, &Value::Object(body))).await?;
-    if args.deploy || args.wait {
-        return deployments::start(context, &client, &app.value.id, deployments::usual(), args.wait).await;
-    }
-    context.out.answer(&app.json, || {
-        let app = &app.value;
-        if app.pending_changes {
-            format!("{} is changed; bring it live: serverkit deploy {}", app.name, app.name)
-        } else {
-            format!("{} is changed", app.name)
-        }
-    })
-}
-
-/// A change of the source is sent whole: what the flags leave out is taken from what is there.
-async fn changed_source(context: &Context, client: &Client, args: &Update) -> Result<Option<SourceInput>> {
-    if let Some(reference) = &args.image {
-        return Ok(Some(SourceInput {
-            reference: Some(reference.clone()),
-            ..nothing(SourceKind::Image)
-        }));
-    }
-    if let Some(file) = &args.compose {
-        return args.services.source(file).map(Some);
-    }
-    let is_other = args.git.is_some() || args.repository.is_some();
-    if !is_other && !args.no_branch && args.details.is_empty() && args.build.is_empty() && args.services.is_empty() {
-        return Ok(None);
-    }
-    let app = client.ask(client.app_show(&args.name)).await?;
-    let old = &app.json["source"];
-    let text = |key: &str| old[key].as_str().map(str::to_owned);
-    let is_upload = !is_other && text("kind").as_deref() == Some("upload");
-    if !is_other && !is_upload && text("kind").as_deref() != Some("git") {
-        return Err(
-            Failure::usage(format!("{} comes from an image, not from a repository", app.value.name)).hint("give --git URL to change that"),
-        );
-    }
-    let new = SourceInput {
-        url: args
-            .git
-            .clone()
-            .or_else(|| text("url"))
-            .filter(|_| args.repository.is_none() && (args.git.is_some() || text("forge").is_none())),
-        forge: match (&args.git, &args.repository) {
-            (Some(_), _) => None,
-            (None, None) => text("forge"),
-            (None, Some(_)) => Some(match (&args.details.forge, text("forge")) {
-                (None, Some(old)) => old,
-                (wanted, _) => forges::only(context, wanted.as_deref()).await?,
-            }),
-        },
-        repository: args.repository.clone().or_else(|| text("repository")),
-        branch: text("branch").filter(|_| !args.no_branch),
-        folder: text("folder"),
-        dockerfile: text("dockerfile"),
-        target: text("target"),
-        submodules: old["submodules"].as_bool(),
-        user: text("user"),
-        build: args.build.input(Some(&old["build"]))?,
-        ..nothing(if is_upload { SourceKind::Upload } else { SourceKind::Git })
-    };
-    let new = args.details.applied_to(new)?;
-    args.services.applied_to(new, &old["services"]).map(Some)
 }
 
 async fn services(context: &Context, app: &str) -> Result {
