@@ -1,5 +1,8 @@
 //! What the edge does with the requests of a domain: policy, rules, canary, passthrough, and why it answers as it does.
 
+mod explain;
+mod rules;
+
 use crate::{
     Panel,
     answers::{Created, Done, Named, Page, created, moment, page},
@@ -8,13 +11,15 @@ use crate::{
     signed::Signed,
     tags::Tag,
 };
+use explain::{ExplainQuestion, Explanation};
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     payload::Json,
 };
+use rules::{HeaderMatch, Rule, RuleOrder, RuleWish};
 use time::OffsetDateTime;
-use types::{Actor, Error, Question, RequestMatch as Match, RuleAction as Action};
+use types::{Actor, RequestMatch as Match, RuleAction as Action};
 
 /// A domain with all that the edge does for it.
 #[derive(Debug, Object)]
@@ -27,203 +32,6 @@ pub struct DomainTraffic {
     pub rules: Vec<Rule>,
     pub canary: Option<Canary>,
     pub passthrough: Option<Passthrough>,
-}
-
-/// Which requests of a domain go elsewhere, and where.
-#[derive(Debug, Object)]
-pub struct Rule {
-    pub id: String,
-    pub name: String,
-    /// Higher ones are asked first; among equals, the one with the longer path, then the older.
-    pub priority: i32,
-    pub matches: RequestMatch,
-    pub action: RuleAction,
-    /// In place of the domain's own; null: the domain's.
-    pub policy: Option<TrafficPolicy>,
-    pub enabled: bool,
-}
-
-/// A rule as it should be.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct RuleWish {
-    /// What people call it; unique in its domain.
-    pub name: String,
-    /// Left out: 0.
-    pub priority: Option<i32>,
-    /// Left out: every request.
-    pub matches: Option<RequestMatch>,
-    pub action: RuleAction,
-    /// In place of the domain's own; left out: the domain's.
-    pub policy: Option<TrafficPolicy>,
-    /// Left out: true.
-    pub enabled: Option<bool>,
-}
-
-/// All of it must fit.
-#[derive(Debug, Default, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-pub struct RequestMatch {
-    pub path: Option<PathMatch>,
-    /// Any of these, in capitals; empty: every method.
-    pub methods: Option<Vec<String>>,
-    /// All of these.
-    pub headers: Option<Vec<HeaderMatch>>,
-}
-
-/// Compared with the path as it is meant, however it was spelled.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-pub struct PathMatch {
-    pub kind: PathMatchKind,
-    /// With `prefix` and `exact`.
-    pub path: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum PathMatchKind {
-    Any,
-    /// `/api` is for `/api` and all below it, not for `/apix`.
-    Prefix,
-    Exact,
-}
-
-/// A header that a request must have, or must not.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct HeaderMatch {
-    pub name: String,
-    pub test: HeaderTest,
-}
-
-/// What must hold of a header.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-pub struct HeaderTest {
-    pub kind: HeaderTestKind,
-    /// With `equals` and `contains`.
-    pub value: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum HeaderTestKind {
-    Present,
-    Absent,
-    Equals,
-    Contains,
-}
-
-/// What becomes of a request that fits.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-pub struct RuleAction {
-    pub kind: RuleActionKind,
-    /// With `app`: id or name; left out: the domain's own.
-    pub app: Option<String>,
-    /// With `app`: another service of it than its main one.
-    pub service: Option<RuleService>,
-    /// With `origin`.
-    pub origin: Option<Origin>,
-    /// With `split`: 2 to 50; what does not run is passed over while another does.
-    pub parts: Option<Vec<RulePart>>,
-    /// With `app`, `origin` and `split`: what is asked for in place of the request's path.
-    pub path: Option<PathChange>,
-    /// With `redirect`: a pattern over the path; a request that does not fit is left to the next rule.
-    pub pattern: Option<String>,
-    /// With `redirect`: an address or a path. `$1` and `${name}` are captures; `{host}`, `{label}`, `{path}`, `{query}` and
-    /// `{uri}` are the request's.
-    pub to: Option<String>,
-    /// With `redirect`: 301, 302, 307 or 308. With `respond`: 200 to 599.
-    pub status: Option<u16>,
-    /// With `respond`.
-    pub content_type: Option<String>,
-    /// With `respond`.
-    pub body: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum RuleActionKind {
-    /// To an app.
-    App,
-    /// To a server that the panel does not run; needs the role admin.
-    Origin,
-    /// To one of several, by weight.
-    Split,
-    Redirect,
-    /// An answer of the edge's own.
-    Respond,
-}
-
-/// One of several that answer by turns. With the policy's balancing by cookie or by hash a client stays with one.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-pub struct RulePart {
-    /// 0 to 1000: its share of the sum of all weights.
-    pub weight: u32,
-    /// Id or name; left out: the domain's own.
-    pub app: Option<String>,
-    /// Another service of the app than its main one.
-    pub service: Option<RuleService>,
-    /// In place of an app; needs the role admin.
-    pub origin: Option<Origin>,
-}
-
-/// A port of one service of an app.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct RuleService {
-    pub service: String,
-    pub port: u16,
-}
-
-/// A server that is no container of the panel's.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-pub struct Origin {
-    pub kind: OriginKind,
-    /// With `host`: a name or address.
-    pub host: Option<String>,
-    /// With `host`.
-    pub port: Option<u16>,
-    /// With `socket`.
-    pub path: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum OriginKind {
-    Host,
-    /// A Unix socket of this machine.
-    Socket,
-}
-
-/// What an app gets in place of the request's path. The query stays.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-pub struct PathChange {
-    /// Taken off the front, at the border of a segment.
-    pub strip_prefix: Option<String>,
-    /// Then replaced.
-    pub rewrite: Option<Rewrite>,
-}
-
-/// A pattern over a path, and what takes its place: `$1` or `${name}` are its captures.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct Rewrite {
-    pub pattern: String,
-    pub to: String,
-}
-
-/// The order of a domain's rules.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct RuleOrder {
-    /// Ids or names of all rules of the domain; the first is asked first.
-    pub rules: Vec<String>,
 }
 
 /// Another app that gets some of the requests, until it fails too often or is too slow.
@@ -294,49 +102,6 @@ pub struct PassthroughWish {
     pub proxy_protocol: Option<ProxyVersion>,
 }
 
-/// A request that somebody might make.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct ExplainQuestion {
-    /// Such as `https://blog.example.com/api?x=1`.
-    pub url: String,
-    /// Left out: GET.
-    pub method: Option<String>,
-    pub headers: Option<Vec<ExplainHeader>>,
-    /// The address of who asks; left out: address lists are not looked at.
-    pub client: Option<String>,
-}
-
-/// A header of a request.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub struct ExplainHeader {
-    pub name: String,
-    pub value: String,
-}
-
-/// Which part of the configuration answers, and why.
-#[derive(Debug, Object)]
-pub struct Explanation {
-    /// The domain that the host led to.
-    pub host: Option<String>,
-    /// The rule that answers; null: the domain's own app, or none was reached.
-    pub rule: Option<String>,
-    /// What the client gets, in one sentence.
-    pub answer: String,
-    /// Everything that was asked on the way, in order.
-    pub steps: Vec<ExplainStep>,
-}
-
-/// One thing that was asked on the way.
-#[derive(Debug, Object)]
-pub struct ExplainStep {
-    pub what: String,
-    /// Whether this decided the answer.
-    pub decides: bool,
-    pub why: String,
-}
-
 impl From<(types::Domain, types::AppName)> for DomainTraffic {
     fn from((domain, app): (types::Domain, types::AppName)) -> DomainTraffic {
         DomainTraffic {
@@ -347,20 +112,6 @@ impl From<(types::Domain, types::AppName)> for DomainTraffic {
             rules: domain.rules.into_iter().map(Rule::from).collect(),
             canary: domain.canary.map(Canary::from),
             passthrough: domain.passthrough.map(Passthrough::from),
-        }
-    }
-}
-
-impl From<types::Rule> for Rule {
-    fn from(rule: types::Rule) -> Rule {
-        Rule {
-            id: rule.id.to_string(),
-            name: rule.name,
-            priority: rule.priority,
-            matches: shown(&rule.matches),
-            action: shown(&rule.action),
-            policy: rule.policy.map(TrafficPolicy::from),
-            enabled: rule.enabled,
         }
     }
 }
@@ -399,47 +150,6 @@ impl From<types::Passthrough> for Passthrough {
             port: passthrough.port,
             proxy_protocol: passthrough.proxy_protocol.map(|version| shown(&version)),
         }
-    }
-}
-
-impl From<types::Explanation> for Explanation {
-    fn from(told: types::Explanation) -> Explanation {
-        let step = |step: types::ExplainStep| ExplainStep {
-            what: step.what,
-            decides: step.decides,
-            why: step.why,
-        };
-        Explanation {
-            host: told.host.map(String::from),
-            rule: told.rule.map(|id| id.to_string()),
-            answer: told.answer,
-            steps: told.steps.into_iter().map(step).collect(),
-        }
-    }
-}
-
-impl ExplainQuestion {
-    fn read(self) -> types::Result<Question> {
-        Ok(Question {
-            url: self
-                .url
-                .parse()
-                .map_err(|_| Error::invalid("url", "must be like https://blog.example.com/path"))?,
-            method: self.method.unwrap_or_else(|| "GET".into()).to_ascii_uppercase(),
-            headers: self
-                .headers
-                .into_iter()
-                .flatten()
-                .map(|header| (header.name, header.value))
-                .collect(),
-            client: match self.client {
-                Some(text) => Some(
-                    text.parse()
-                        .map_err(|_| Error::invalid("client", "must be an address such as 203.0.113.5"))?,
-                ),
-                None => None,
-            },
-        })
     }
 }
 
