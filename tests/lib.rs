@@ -57,6 +57,7 @@ mod replicas;
 mod rights;
 mod routing;
 mod rule_services;
+mod rules;
 mod saml;
 mod samples_live;
 mod schemathesis;
