@@ -32,7 +32,7 @@ use telemetry::{LogStore, Metrics, Redactor};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use types::{Doing, EdgeLimits, EdgeSettings, EngineStatus, Error, Result, World, report};
+use types::{Doing, EdgeLimits, EdgeSettings, EngineStatus, Error, Result, Upgrade, World, report};
 
 /// The edge, the panel and its API, in one process
 ///
@@ -116,6 +116,23 @@ enum Begin {
     Returning(Listening, Option<Arc<ReturnPoint>>),
 }
 
+impl Begin {
+    /// Who was there before, the sockets that are open already, and the state as it was.
+    async fn taken(self) -> Result<(Option<Before>, Option<Listening>, Option<Arc<ReturnPoint>>)> {
+        Ok(match self {
+            Begin::Fresh => (None, None, None),
+            Begin::TakingOver(before) => {
+                let waiting = before.clone();
+                let listening = tokio::task::spawn_blocking(move || waiting.take_over())
+                    .await
+                    .doing("taking over")??;
+                (Some(before), Some(listening), None)
+            }
+            Begin::Returning(listening, back) => (None, Some(listening), back),
+        })
+    }
+}
+
 enum Ended {
     Stopped,
     /// The next version failed; this one goes on.
@@ -147,17 +164,7 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     let upgrades = UpgradeFiles::new(&config.data);
 
     let returns = matches!(begin, Begin::Returning(..));
-    let (before, listening, back) = match begin {
-        Begin::Fresh => (None, None, None),
-        Begin::TakingOver(before) => {
-            let waiting = before.clone();
-            let listening = tokio::task::spawn_blocking(move || waiting.take_over())
-                .await
-                .doing("taking over")??;
-            (Some(before), Some(listening), None)
-        }
-        Begin::Returning(listening, back) => (None, Some(listening), back),
-    };
+    let (before, listening, back) = begin.taken().await?;
     // The store comes before the sockets: its lock says that no other panel has this folder.
     let patience = if returns { Duration::from_secs(30) } else { Duration::ZERO };
     let store = open_store(&config.data, &world, patience, back.as_ref()).await?;
@@ -174,16 +181,7 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
     edge.adopt(std::mem::take(&mut listening.shared));
     let bound = listening.edge.bound()?;
     let redactor = Redactor::default();
-    let host = Host::new(config.data.clone(), world.clone());
-    let limits = config.builds.on(host.facts().memory_bytes);
-    let disk = config.builds.on_disk(host::disk_bytes(&config.data)?);
-    let runtime = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
-    let builds = Builds::bounded(limits, Some(disk), runtime.as_deref());
-    let docker = Docker::at(
-        config.docker_host.clone().or_else(|| std::env::var("DOCKER_HOST").ok()).as_deref(),
-        world.clone(),
-    )?;
-    let node: Arc<dyn Node> = Arc::new(LocalNode::new(docker, host, builds, edge.clone()));
+    let node = this_machine(config, &world, edge.clone())?;
     let (order, mut orders) = mpsc::channel(1);
     let panel = Panel::open(Parts {
         store: store.clone(),
@@ -213,18 +211,7 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
         None => close_interrupted(&upgrades, &world)?,
     }
 
-    let next = loop {
-        tokio::select! {
-            signal = signals.next() => {
-                tracing::info!("{signal}: stopping; once more stops at once");
-                break None;
-            }
-            Some(upgrade) = orders.recv() => match Next::start(&upgrade.binary).await {
-                Ok(next) => break Some((upgrade, next)),
-                Err(error) => failed(&upgrades, upgrade, &error, &world)?,
-            },
-        }
-    };
+    let next = until_told(&mut signals, &mut orders, &upgrades, &world).await?;
     let panel_stops = stop_panel(stop, panel, runner, serving, config.drain);
     let Some((upgrade, next)) = next else {
         watch::tell(NotifyState::Stopping);
@@ -258,6 +245,41 @@ async fn run(config: &Config, began: Instant, begin: Begin) -> Result<Ended> {
             failed(&upgrades, upgrade, &error, &world)?;
             tokio::spawn(async move { edge.leave(Duration::from_secs(30)).await });
             Ok(Ended::Returned(listening, back))
+        }
+    }
+}
+
+/// The engine, the builds and the edge of this machine.
+fn this_machine(config: &Config, world: &World, edge: Arc<Edge>) -> Result<Arc<dyn Node>> {
+    let host = Host::new(config.data.clone(), world.clone());
+    let limits = config.builds.on(host.facts().memory_bytes);
+    let disk = config.builds.on_disk(host::disk_bytes(&config.data)?);
+    let runtime = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+    let builds = Builds::bounded(limits, Some(disk), runtime.as_deref());
+    let docker = Docker::at(
+        config.docker_host.clone().or_else(|| std::env::var("DOCKER_HOST").ok()).as_deref(),
+        world.clone(),
+    )?;
+    Ok(Arc::new(LocalNode::new(docker, host, builds, edge)))
+}
+
+/// Waits until it is to stop, or until another version has started that is to take over.
+async fn until_told(
+    signals: &mut Signals,
+    orders: &mut mpsc::Receiver<Upgrade>,
+    upgrades: &UpgradeFiles,
+    world: &World,
+) -> Result<Option<(Upgrade, Next)>> {
+    loop {
+        tokio::select! {
+            signal = signals.next() => {
+                tracing::info!("{signal}: stopping; once more stops at once");
+                return Ok(None);
+            }
+            Some(upgrade) = orders.recv() => match Next::start(&upgrade.binary).await {
+                Ok(next) => return Ok(Some((upgrade, next))),
+                Err(error) => failed(upgrades, upgrade, &error, world)?,
+            },
         }
     }
 }
