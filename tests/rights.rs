@@ -1,5 +1,5 @@
 //! Who sees and does what beyond the four roles: scopes, tokens bound to places, roles that people make, events about people.
-//! `setup_and_signin.rs` walks every operation by role and scope; `probing.rs` walks them with things that are another's.
+//! `everybody.rs` walks every operation by role and scope; `probing.rs` walks them with things that are another's.
 
 use crate::probing::{PASSWORD, ask, id, image, streamed, things, token};
 use reqwest::Method;
