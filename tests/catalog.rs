@@ -7,6 +7,7 @@
 
 mod brokers;
 mod databases;
+mod further;
 mod node;
 mod python;
 mod servers;

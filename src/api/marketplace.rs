@@ -70,7 +70,7 @@ pub struct CatalogDetail {
     pub versions: Vec<CatalogVersion>,
     /// The main service's.
     pub port: u16,
-    /// What it asks, in the order of the form.
+    /// What it asks, in the order of the form; then a domain for each of its further ports, which may be left empty.
     pub variables: Vec<CatalogVariable>,
     pub services: Vec<PlannedService>,
     /// Further web ports, each of which may get a domain.
@@ -187,6 +187,8 @@ pub struct CatalogPlan {
     /// Which of the template's versions; null: there is nothing to choose.
     pub chosen: Option<String>,
     pub domain: Option<String>,
+    /// Those that lead to its further ports.
+    pub further_domains: Vec<PlannedDomain>,
     pub services: Vec<PlannedService>,
     pub volumes: Vec<String>,
     /// Ports of the server that are opened.
@@ -197,8 +199,17 @@ pub struct CatalogPlan {
     pub memory_bytes: u64,
     /// What reaches the host: an administrator must install it.
     pub rights: Vec<ComposeRight>,
-    /// Where the server has less free than the template needs, in words, for who may see the server. It can be installed nevertheless.
+    /// In words: an account that everybody knows, and what the server has too little of, for who may see it. It can be installed nevertheless.
     pub warnings: Vec<String>,
+}
+
+/// A domain that leads to a further port of a service.
+#[derive(Debug, Object)]
+pub struct PlannedDomain {
+    /// A name, or `*.` and a name.
+    pub host: String,
+    pub service: String,
+    pub port: u16,
 }
 
 /// A port of the server that leads to a service.
@@ -268,6 +279,29 @@ impl From<&Asked> for CatalogVariable {
     }
 }
 
+/// A domain that a further port may get.
+impl From<&app::FurtherPort> for CatalogVariable {
+    fn from(further: &app::FurtherPort) -> CatalogVariable {
+        let also = &further.also;
+        let such = further
+            .suggested
+            .as_ref()
+            .map(|host| format!(", such as {host}"))
+            .unwrap_or_default();
+        CatalogVariable {
+            name: also.variable(),
+            kind: CatalogVariableKind::Domain,
+            title: format!("Domain: {}", also.title),
+            description: Some(format!("Leads to {}:{}{such}. Left empty, nothing does.", also.service, also.port)),
+            required: false,
+            default: None,
+            options: Vec::new(),
+            pattern: None,
+            must_accept: false,
+        }
+    }
+}
+
 impl From<(app::template::Version, String)> for CatalogVersion {
     fn from((version, image): (app::template::Version, String)) -> CatalogVersion {
         CatalogVersion {
@@ -299,7 +333,12 @@ impl From<app::TemplateDetail> for CatalogDetail {
             web: template.main.web,
             versions: detail.versions.into_iter().map(CatalogVersion::from).collect(),
             port: template.main.port,
-            variables: template.variables.iter().map(CatalogVariable::from).collect(),
+            variables: template
+                .variables
+                .iter()
+                .map(CatalogVariable::from)
+                .chain(detail.further.iter().map(CatalogVariable::from))
+                .collect(),
             also: template
                 .also
                 .iter()
@@ -332,10 +371,16 @@ impl From<app::InstallPlan> for CatalogPlan {
             service,
             port,
         };
+        let domain = |further: app::FurtherDomain| PlannedDomain {
+            host: further.host.to_string(),
+            service: further.place.service,
+            port: further.place.port,
+        };
         CatalogPlan {
             name: plan.name.to_string(),
             chosen: plan.choice,
             domain: plan.domain.map(|host| host.to_string()),
+            further_domains: plan.further.into_iter().map(domain).collect(),
             services: plan.services.into_iter().map(PlannedService::from).collect(),
             volumes: plan.volumes,
             ports: plan.ports.into_iter().map(port).collect(),

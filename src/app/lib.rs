@@ -173,7 +173,9 @@ pub use invitations::{Acceptance, Invitations, Invited, NewInvitation, Shown as 
 pub use job_runs::JobRunner;
 pub use logs::{AppLine, Logs};
 pub use mail::{MailService, MailView, MailWish, Postman};
-pub use marketplace::{InstallPlan, InstallWish, InstalledView, MainSize, Marketplace, TemplateDetail, TemplateView};
+pub use marketplace::{
+    FurtherDomain, FurtherPort, InstallPlan, InstallWish, InstalledView, MainSize, Marketplace, TemplateDetail, TemplateView,
+};
 pub use notices::Notices;
 pub use observed::AppState;
 pub use organization_removal::{OrganizationPlan, OrganizationRemoval};

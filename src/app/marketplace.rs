@@ -1,11 +1,13 @@
 //! The marketplace: templates of the catalog, and apps made from them.
 
+mod further;
 mod room;
 
 use crate::{
     apps::{AppView, Apps, NewApp, NewSource, checked_limits, find_app},
     domain_claims::{default_host, must_be_free},
-    edge::{EdgeService, NewStream},
+    domains::Domains,
+    edge::EdgeService,
     ground::Ground,
     projects::find_environment,
     shelves::Shelves,
@@ -18,8 +20,9 @@ use catalog::{
     Entry,
     compose::Composed,
     resize::{Size, resize},
-    template::{Asked, AskedKind, Health, HealthKind, Template, Values, Version, generated, pick},
+    template::{Also, Asked, AskedKind, Health, HealthKind, Template, Values, Version, generated, pick},
 };
+pub use further::{FurtherDomain, FurtherPort};
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
     Action, Actor, AppName, EnvironmentId, Error, HealthCheck, Host, HostPattern, HostRight, Installed, Kind, Limits, Probe, Result,
@@ -54,6 +57,8 @@ pub struct TemplateDetail {
     /// What there is to choose from, the usual one first, and the image of the main service.
     pub versions: Vec<(Version, String)>,
     pub services: Vec<ServiceView>,
+    /// Further web ports, each of which may get a domain.
+    pub further: Vec<FurtherPort>,
     /// A name that is free.
     pub suggested: AppName,
     /// Under which it would be reached unless another is given.
@@ -61,7 +66,7 @@ pub struct TemplateDetail {
     pub size: MainSize,
 }
 
-/// What to install, and how. Names of values are those of the template's variables.
+/// What to install, and how. Names of values are those of the template's variables, and of its further ports.
 #[derive(Debug, Clone)]
 pub struct InstallWish {
     pub template: String,
@@ -93,6 +98,7 @@ pub struct InstallPlan {
     /// Which of the versions that the template offers.
     pub choice: Option<String>,
     pub domain: Option<Host>,
+    pub further: Vec<FurtherDomain>,
     pub services: Vec<ServiceView>,
     pub volumes: Vec<String>,
     /// Ports of the server that are opened, and to which service and port they lead.
@@ -103,7 +109,7 @@ pub struct InstallPlan {
     pub memory_bytes: u64,
     /// What reaches the host: an administrator must install it.
     pub rights: Vec<HostRight>,
-    /// Where the server has less free than the template needs, for who may see the server.
+    /// An account that everybody knows, and where the server has less free than the template needs, for who may see the server.
     pub warnings: Vec<String>,
 }
 
@@ -111,6 +117,7 @@ pub struct InstallPlan {
 pub struct Marketplace {
     ground: Arc<Ground>,
     apps: Apps,
+    domains: Domains,
     edge: EdgeService,
     trash: Trash,
     shelves: Shelves,
@@ -121,6 +128,7 @@ struct Prepared {
     called: TemplateName,
     name: AppName,
     host: Option<Host>,
+    further: Vec<FurtherDomain>,
     environment: EnvironmentId,
     entry: Arc<Entry>,
     values: BTreeMap<String, String>,
@@ -137,6 +145,7 @@ impl Marketplace {
     pub(crate) fn new(ground: Arc<Ground>, shelves: Shelves) -> Marketplace {
         Marketplace {
             apps: Apps::new(ground.clone()),
+            domains: Domains::new(ground.clone()),
             edge: EdgeService::new(ground.clone()),
             trash: Trash::new(ground.clone()),
             shelves,
@@ -202,7 +211,9 @@ impl Marketplace {
         };
         // A pattern may ask for more than an example can know.
         let prepared = self.prepare(actor, Action::View, wish, false)?;
+        let further = self.further_ports(actor, &entry.template, &suggested, &environment)?;
         Ok(TemplateDetail {
+            further,
             services: services(&prepared),
             size: main_size(&entry.template, &prepared.composed.stack)?,
             versions: versions(&entry),
@@ -231,6 +242,7 @@ impl Marketplace {
             choice: prepared.choice,
             name: prepared.name,
             domain: prepared.host,
+            further: prepared.further,
             generated: prepared.generated,
             warnings,
         })
@@ -243,25 +255,17 @@ impl Marketplace {
         let prepared = self.prepare(actor, Action::Configure, wish, true)?;
         // Before anything is made.
         self.must_be_possible(actor, &prepared)?;
-        let ports = ports(&prepared.composed.stack);
         let view = self.apps.create(actor, new_app(&prepared, project, environment)?).await?;
-        for (listen, service, port) in ports {
-            let wish = NewStream {
-                listen,
-                app: view.app.id.to_string(),
-                port,
-                service: Some(service),
-                proxy_protocol: None,
-                allow: Vec::new(),
-                max_connections: 0,
-            };
-            if let Err(error) = self.edge.open(actor, wish).await {
-                // Half an app helps nobody: it goes to the trash, and the reason is told.
-                self.trash.put(actor, view.app.id.as_str()).await?;
-                return Err(error);
-            }
+        if let Err(error) = self.open_further(actor, &view.app, &prepared).await {
+            // Half an app helps nobody: it goes to the trash, and the reason is told.
+            self.trash.put(actor, view.app.id.as_str()).await?;
+            return Err(error);
         }
-        Ok(view)
+        match prepared.further.is_empty() {
+            true => Ok(view),
+            // With the domains that came behind it.
+            false => self.apps.get(actor, view.app.id.as_str()).await,
+        }
     }
 
     /// What to know for the first sign-in. It is told once: passwords are in it.
@@ -321,9 +325,9 @@ impl Marketplace {
             Some(name) => name,
             None => self.free_name(actor, &template.name)?,
         };
-        let known = |name: &str| template.variables.iter().any(|asked| asked.name == name);
-        if let Some(unknown) = wish.values.keys().find(|name| !known(name)) {
-            let names: Vec<&str> = template.variables.iter().map(|asked| asked.name.as_str()).collect();
+        let mut names: Vec<String> = template.variables.iter().map(|asked| asked.name.clone()).collect();
+        names.extend(template.also.iter().map(Also::variable));
+        if let Some(unknown) = wish.values.keys().find(|name| !names.contains(name)) {
             let why = format!("`{}` has no such variable, only {}", template.name, names.join(", "));
             return Err(Error::invalid(unknown, why));
         }
@@ -357,6 +361,7 @@ impl Marketplace {
             }
             values.insert(asked.name.clone(), value);
         }
+        let further = self.further_domains(actor, template, &wish.values, host.as_ref())?;
         let url = host.as_ref().map(|host| self.ground.url_of(host)).unwrap_or_default();
         let filled = Values::new(template, &values, name.as_str(), &url, "plan").map_err(|why| Error::invalid("template", why))?;
         let read = |text: &str| stacks::read(text, &[], &BTreeMap::new(), Some(&filled)).map_err(|problems| stacks::refusal(&problems));
@@ -375,6 +380,7 @@ impl Marketplace {
             called,
             name,
             host,
+            further,
             environment: environment.id,
             entry,
             values,

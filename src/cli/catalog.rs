@@ -321,6 +321,9 @@ fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
     facts.add("App", plan.name.clone());
     facts.maybe("Version", plan.chosen.clone());
     facts.maybe("Domain", plan.domain.clone());
+    for further in &plan.further_domains {
+        facts.add("Domain", format!("{} to {}:{}", further.host, further.service, further.port));
+    }
     for service in &plan.services {
         let limits = &service.limits;
         let size = format!("{}, {} cores", bytes(limits.memory_bytes), f64::from(limits.cpu_millis) / 1000.0);

@@ -15,7 +15,7 @@ import { Asked } from '../parts/asked.js';
 import { useForm, SelectField, TextField, FormProblem, Submit } from '../parts/field.js';
 import { QuotaRoom } from '../parts/quota.js';
 import { may } from '../lib/rights.js';
-import { said } from '../parts/said.js';
+import { coded, said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 
@@ -97,7 +97,7 @@ function Size({ size, form, v, project }) {
 /** @param {{ detail: S<'CatalogDetail'> }} props */
 function Install({ detail }) {
   const { entry } = detail;
-  const start = Object.fromEntries(detail.variables.map((one) => [one.name, one.kind === 'domain' ? detail.suggested_domain ?? '' : one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
+  const start = Object.fromEntries(detail.variables.map((one) => [one.name, one.name === 'domain' ? detail.suggested_domain ?? '' : one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
   const form = useForm({ app: detail.suggested_name, place: '', version_: detail.versions[0]?.name ?? '', ...start, ...sizeStart(detail.size) });
   const projects = useResource('projects', api.projectList).value.value;
   const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
@@ -137,13 +137,14 @@ function Install({ detail }) {
       ${secrets.length ? html`<details class="more" open=${secrets.some((one) => form.error(one.name))}><summary>${icon('chevron-right', 'icon-small')}${plural(secrets.length, 'secret')}, generated</summary><div class="stack">${secrets.map(field)}</div></details>` : null}</div>`)}
     ${h(Panel, { title: 'What will be made' }, plan ? h(Facts, { items: [
       ['Address', plan.domain ? html`<span class="any">https://${plan.domain}</span>` : detail.web ? 'no domain' : html`<span class="any"><code>${plan.name}:${detail.port}</code> for other apps of its environment</span>`],
+      plan.further_domains.length ? ['Further addresses', html`<span class="any">${plan.further_domains.map((one) => html`<div>https://${one.host} <span class="faint">to ${one.service}:${one.port}</span></div>`)}</span>`] : false,
       ['Services', html`<span class="any">${plan.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code> <span class="faint">${bytes(one.limits.memory_bytes)}</span></div>`)}</span>`],
       plan.volumes.length ? ['Volumes', plan.volumes.map((one) => `${plan.name}-${one}`).join(', ')] : false,
       plan.ports.length ? ['Open ports', plan.ports.map((one) => `${one.listen} to ${one.service}:${one.port}`).join(', ')] : false,
       ['Memory', `at most ${bytes(plan.memory_bytes)}`],
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,
     ] }) : why && !missing.length ? html`<p class="notice bad" role="status">${icon('circle-alert')}<span class="any">${said(titled(why))}</span></p>` : html`<p class="dim small" role="status">${missing.length ? `Shown when this is filled in: ${missing.join(', ')}.` : 'Looking…'}</p>`)}
-    ${plan?.warnings.map((one) => html`<div class="notice warn">${icon('triangle-alert')}<span>It can be installed, but ${one}.</span></div>`)}
+    ${plan?.warnings.map((one) => html`<div class="notice warn">${icon('triangle-alert')}<span class="any">It can be installed, but ${coded(one)}.</span></div>`)}
     ${plan?.rights.length ? html`<div class="notice warn">${icon('shield-alert')}<span>It reaches the host, so an administrator has to install it: ${plan.rights.map((one) => `${one.service} ${one.what}`).join('; ')}.</span></div>` : null}
     ${h(FormProblem, { text: form.general(['name', 'version', ...detail.variables.map((one) => one.name), ...SIZE_FIELDS.map((one) => one.name)]) })}
     <div class="form-foot">${h(Submit, { form, label: 'Install', icon: 'rocket', disabled: !plan })}<a class="btn" href="/marketplace">Back</a></div></form>`;

@@ -5850,7 +5850,7 @@ export interface components {
              * @description The main service's.
              */
             port: number;
-            /** @description What it asks, in the order of the form. */
+            /** @description What it asks, in the order of the form; then a domain for each of its further ports, which may be left empty. */
             variables: components["schemas"]["CatalogVariable"][];
             services: components["schemas"]["PlannedService"][];
             /** @description Further web ports, each of which may get a domain. */
@@ -5977,6 +5977,8 @@ export interface components {
             /** @description Which of the template's versions; null: there is nothing to choose. */
             chosen: string | null;
             domain: string | null;
+            /** @description Those that lead to its further ports. */
+            further_domains: components["schemas"]["PlannedDomain"][];
             services: components["schemas"]["PlannedService"][];
             volumes: string[];
             /** @description Ports of the server that are opened. */
@@ -5990,7 +5992,7 @@ export interface components {
             memory_bytes: number;
             /** @description What reaches the host: an administrator must install it. */
             rights: components["schemas"]["ComposeRight"][];
-            /** @description Where the server has less free than the template needs, in words, for who may see the server. It can be installed nevertheless. */
+            /** @description In words: an account that everybody knows, and what the server has too little of, for who may see it. It can be installed nevertheless. */
             warnings: string[];
         };
         /**
@@ -9326,6 +9328,17 @@ export interface components {
         PlannedContainer: {
             id: string;
             name: string;
+        };
+        /**
+         * PlannedDomain
+         * @description A domain that leads to a further port of a service.
+         */
+        PlannedDomain: {
+            /** @description A name, or `*.` and a name. */
+            host: string;
+            service: string;
+            /** Format: uint16 */
+            port: number;
         };
         /** PlannedImage */
         PlannedImage: {

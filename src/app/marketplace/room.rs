@@ -2,7 +2,7 @@
 
 use super::{Marketplace, Prepared, ports};
 use crate::{quotas::bytes, release_ports};
-use catalog::template::{Needs, Template};
+use catalog::template::{KnownAccount, Needs, Template};
 use types::{Action, Actor, Error, Kind, MachineSample, Result, Site};
 
 impl Marketplace {
@@ -41,13 +41,21 @@ impl Marketplace {
         Ok(())
     }
 
-    /// What the server is short of. Nothing is known in its first moments, and nothing is told to who may not see it.
+    /// An account that everybody knows, and what the server is short of: nothing is known of that in its first moments, and nothing is
+    /// told to who may not see it.
     pub(super) fn warnings(&self, actor: &Actor, template: &Template) -> Vec<String> {
-        match self.ground.last_sample.load().as_ref() {
-            Some(sample) if actor.is_permitted(Action::ViewServers, &Site::organization()) => short(&template.needs, sample),
-            _ => Vec::new(),
+        let mut warnings: Vec<String> = template.known_account.iter().map(open_to_all).collect();
+        if let Some(sample) = self.ground.last_sample.load().as_ref()
+            && actor.is_permitted(Action::ViewServers, &Site::organization())
+        {
+            warnings.extend(short(&template.needs, sample));
         }
+        warnings
     }
+}
+
+fn open_to_all(KnownAccount { user, password }: &KnownAccount) -> String {
+    format!("anybody can sign in as `{user}` with the password `{password}` until you change it")
 }
 
 fn short(needs: &Needs, sample: &MachineSample) -> Vec<String> {

@@ -194,6 +194,7 @@ impl Draft {
             variables: self.form.asked.clone(),
             derived: self.form.derived.clone(),
             first_login: Some(first_login),
+            known_account: None,
             backup: Vec::new(),
             post_install: Vec::new(),
             upgrade_notes: None,

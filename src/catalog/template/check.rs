@@ -1,7 +1,7 @@
 //! The rules that every template of a catalog keeps: `serverkit catalog check`.
 
 use super::{
-    Asked, AskedKind, CATEGORIES, HealthKind, Template, Values, Version, derived_from,
+    Asked, AskedKind, CATEGORIES, HealthKind, KnownAccount, Template, Values, Version, derived_from,
     examples::examples,
     generated,
     hashes::FUNCTIONS,
@@ -191,6 +191,13 @@ impl Checker<'_> {
             self.unless(
                 template.main.web || health.kind == HealthKind::Tcp,
                 "main.health asks by HTTP, and main.web says that it answers none",
+            );
+        }
+        if let Some(KnownAccount { user, password }) = &template.known_account {
+            let told = template.first_login.as_deref().unwrap_or_default();
+            self.unless(
+                !user.is_empty() && !password.is_empty() && told.contains(password.as_str()),
+                "known_account needs a user and a password, and first_login must tell the password",
             );
         }
         if !template.rights.is_empty() {
@@ -569,6 +576,12 @@ impl Checker<'_> {
             );
             let twice = also.service == template.main.service && also.port == template.main.port;
             self.unless(!twice, format!("also: {}:{} is main already", also.service, also.port));
+            let own = also.variable();
+            let taken = template.variables.iter().any(|asked| asked.name == own);
+            self.unless(
+                !taken,
+                format!("also: the variable `{own}` is for the domain of {}:{}", also.service, also.port),
+            );
         }
         for step in &template.post_install {
             self.unless(

@@ -85,6 +85,9 @@ pub struct Template {
     /// Shown once, after the first deployment; may use `{{ … }}`, also `{{ app }}`, the app's name.
     #[serde(default)]
     pub first_login: Option<String>,
+    /// An account that it comes with and everybody knows: whoever installs it is warned before.
+    #[serde(default)]
+    pub known_account: Option<KnownAccount>,
     /// What is worth backing up.
     #[serde(default)]
     pub backup: Vec<Backup>,
@@ -196,6 +199,22 @@ pub struct Also {
     pub service: String,
     pub port: u16,
     pub title: String,
+}
+
+impl Also {
+    /// By which name its domain is asked for, beside the template's variables: `domain_minio_9001`.
+    pub fn variable(&self) -> String {
+        let service = self.service.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
+        format!("domain_{service}_{}", self.port)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct KnownAccount {
+    pub user: String,
+    pub password: String,
 }
 
 /// A variable of the form. What does not belong to its type must be left out.

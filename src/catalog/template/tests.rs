@@ -105,6 +105,13 @@ fn rules_of_the_template() {
         ("kind: postgres", "kind: files", "must be one of"),
         ("service: db, kind", "service: dba, kind", "no service `dba`"),
         ("service: console", "service: other", "`other` is not in"),
+        (
+            "name: site, type: text",
+            "name: domain_console_9001, type: text",
+            "`domain_console_9001` is for the domain of console:9001",
+        ),
+        ("password: changeme }", "password: \"\" }", "known_account needs a user"),
+        ("password: changeme }", "password: other }", "must tell the password"),
         ("command: [good, init", "command: [good, \"{{ nope }}\"", "which is no variable"),
         ("title: \"Site's name\", ", "", "has no title"),
         ("tags: [team]", "tagz: [team]", "unknown field `tagz`"),
