@@ -9,15 +9,16 @@ fn main() {
     let mut packed = BTreeMap::new();
     for entry in fs::read_dir(&top).expect("catalog/ is readable") {
         let folder = entry.expect("catalog/ is readable").path();
-        let (template, compose) = (folder.join("template.yaml"), folder.join("compose.yaml"));
-        if let (Ok(template), Ok(compose)) = (fs::read_to_string(&template), fs::read_to_string(&compose)) {
-            let name = folder
-                .file_name()
-                .and_then(|name| name.to_str())
-                .expect("names are UTF-8")
-                .to_owned();
-            packed.insert(name, (template, compose));
+        if !folder.is_dir() {
+            continue;
         }
+        // A template that is half there must not be missing in silence. What else is wrong with one, `catalog check` of the binary tells.
+        let read = |file: &str| {
+            let path = folder.join(file);
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let name = folder.file_name().and_then(|name| name.to_str()).expect("names are UTF-8");
+        packed.insert(name.to_owned(), (read("template.yaml"), read("compose.yaml")));
     }
     let json = serde_json::to_vec(&packed).expect("texts are JSON");
     let compressed = zstd::encode_all(json.as_slice(), 19).expect("memory takes it");
