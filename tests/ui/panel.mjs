@@ -84,9 +84,9 @@ export async function startPanel(config = '') {
   };
 }
 
-/** What the edge answers for a host. @param {number} port @param {string} host @param {string} [path] @returns {Promise<{ status: number, text: string }>} */
-export const ask = (port, host, path = '/') => new Promise((done, fail) => {
-  const request = https.get({ host: '127.0.0.1', port, path, servername: host, headers: { host }, rejectUnauthorized: false, agent: false }, (answer) => {
+/** What the edge answers for a host. @param {number} port @param {string} host @param {string} [path] @param {Record<string, string>} [headers] @returns {Promise<{ status: number, text: string }>} */
+export const ask = (port, host, path = '/', headers = {}) => new Promise((done, fail) => {
+  const request = https.get({ host: '127.0.0.1', port, path, servername: host, headers: { ...headers, host }, rejectUnauthorized: false, agent: false }, (answer) => {
     let text = '';
     answer.on('data', (part) => { text += part; });
     answer.on('end', () => done({ status: answer.statusCode ?? 0, text }));
