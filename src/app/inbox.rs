@@ -239,9 +239,10 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
                     first.value.holds_id = false;
                     batch = batch.save(first);
                 }
+                let refused = matches!(&saying, Saying::Clear(decision, _) if decision.is_refused());
                 match app.trashed_at {
-                    Some(_) => Verdict::new(Decision::Trashed, "ignored: the app is in the trash"),
-                    None => decide(ground, &app, &saying, by).await?,
+                    Some(_) if !refused => Verdict::new(Decision::Trashed, "ignored: the app is in the trash"),
+                    _ => decide(ground, &app, &saying, by).await?,
                 }
             }
         };
