@@ -429,9 +429,60 @@ async fn an_app_from_each_forge() {
     }
     let seen = stand.seen().await;
     let records = seen["deployments"].as_array().unwrap();
-    assert_eq!(records.len(), 1, "GitHub keeps deployments: {records:?}");
-    assert_eq!(records[0]["environment"], "production/github");
-    assert_eq!(records[0]["states"].as_array().unwrap().last().unwrap()["state"], "failure");
+    assert_eq!(records.len(), 2, "GitHub and GitLab keep deployments: {records:?}");
+    for (record, environment, state) in [
+        (&records[0], "production/github", "failure"),
+        (&records[1], "production/gitlab", "failed"),
+    ] {
+        assert_eq!(record["environment"], environment);
+        assert_eq!(record["states"].as_array().unwrap().last().unwrap()["state"], state, "{record}");
+    }
+    let (commit, gitlab) = (repository.git(&["rev-parse", "HEAD"]), &records[1]);
+    assert_eq!(
+        (&gitlab["sha"], &gitlab["ref"], &gitlab["tag"]),
+        (&json!(commit), &json!("main"), &json!(false))
+    );
+}
+
+/// GitLab takes no state that a deployment has already, wants branches and tags told apart, and may have no deployments at all.
+#[tokio::test]
+async fn deployments_at_gitlab() {
+    let repository = GitFixture::of(&[("Dockerfile", "FROM scratch")]);
+    repository.git(&["tag", "v1"]);
+    repository.git(&["push", "-q", "origin", "v1"]);
+    let server = GitServer::open(repository.root()).await;
+    let stand = Stand::new(Some(&server)).await;
+    let panel = &stand.panel;
+    stand.connect("gitlab", json!({"token": TOKEN})).await;
+    let mut body = app("blog", "gitlab");
+    body["deploy"] = false.into();
+    panel.create_app(body).await;
+    let deploy = async |reference: &str| {
+        let asked = json!({"reference": reference});
+        panel.post("/api/v1/apps/blog/deployments", asked).await.expect(202);
+        let deployment = text(&panel.newest("blog").await, "id");
+        panel.fails(&deployment).await;
+        let report = reported(panel, &deployment, |report| report["told"] == "failure").await;
+        assert!(report["problem"].is_null() && report["failures"] == 0, "{report}");
+        deployment
+    };
+    let records = async || stand.seen().await["deployments"].as_array().unwrap().clone();
+    let first = deploy("v1").await;
+    let one = records().await;
+    assert_eq!((&one[0]["ref"], &one[0]["tag"]), (&json!("v1"), &json!(true)), "{one:?}");
+    // Told once more, it stays one.
+    let again = format!("/api/v1/deployments/{first}/forge-report");
+    panel.post(&again, json!({})).await.expect(200);
+    reported(panel, &first, |report| report["next_at"].is_null()).await;
+    assert_eq!(records().await.len(), 1);
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    deploy(&commit).await;
+    let two = records().await;
+    assert_eq!((&two[1]["ref"], &two[1]["tag"]), (&json!("main"), &json!(false)), "{two:?}");
+    let none = json!({"status": 403, "body": {"message": "403 Forbidden"}, "times": 1000, "path": "/deployments"});
+    stand.next(none).await;
+    deploy("main").await;
+    assert_eq!(records().await.len(), 2);
 }
 
 #[tokio::test]

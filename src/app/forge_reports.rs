@@ -1,4 +1,4 @@
-//! Tells forges what becomes of their commits: a state beside the commit, and at GitHub a deployment. A report is written down
+//! Tells forges what becomes of their commits: a state beside the commit, and at GitHub and GitLab a deployment. A report is written down
 //! in the same batch as the deployment's phase, and told by a job of its own: so no deployment waits for a forge, and none
 //! is forgotten over a restart.
 
@@ -93,7 +93,28 @@ fn commit_of(deployment: &Deployment) -> Option<String> {
         return Some(commit.id.clone());
     }
     let asked = deployment.reference.as_ref()?.as_str();
-    (asked.len() == 40 && asked.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| asked.to_lowercase())
+    is_commit(asked).then(|| asked.to_lowercase())
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The branch or tag that is deployed: in full where it was pushed, as somebody has written it, or the app's own. `None`: the
+/// repository's default branch.
+fn reference_of(ground: &Ground, app: &App, deployment: &Deployment) -> Result<Option<String>> {
+    if let Cause::Push { delivery } = &deployment.cause
+        && let Some(delivery) = ground.store.deliveries.claimed(delivery.as_str())?
+        && let Some(pushed) = delivery.push.as_ref().and_then(|push| push.reference.as_ref())
+    {
+        return Ok(Some(pushed.full()));
+    }
+    let asked = deployment.reference.as_ref().filter(|asked| !is_commit(asked.as_str()));
+    let own = match &app.source {
+        Source::Git(git) => git.branch.as_ref(),
+        _ => None,
+    };
+    Ok(asked.or(own).map(|named| named.as_str().to_owned()))
 }
 
 /// The branch that was to be deployed, by name. What goes back or is promoted has nothing to do with it.
@@ -255,12 +276,14 @@ async fn say(
     let link = format!("{}/deployments/{}", ground.panel_address()?, deployment.id);
     let words = words(ground, app, deployment);
     let site = site_of(ground, app)?;
+    let reference = reference_of(ground, app, deployment)?;
     let status = Status {
         state,
         context: &context,
         words: &words,
         link: &link,
         environment: &known.place,
+        reference: reference.as_deref(),
         site: site.as_deref(),
         production: known.production,
     };

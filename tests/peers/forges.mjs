@@ -59,6 +59,7 @@ function wrong(schema, value, at = 'body') {
 const text = { type: 'string' };
 const flag = { type: 'boolean' };
 const object = (properties, required) => ({ type: 'object', properties, required });
+const DEPLOYED = { enum: ['running', 'success', 'failed', 'canceled'] };
 /** The others, by the fields that their documentation names. */
 const OTHERS = {
   gitlab: [
@@ -71,6 +72,8 @@ const OTHERS = {
     ['POST', /^\/projects\/[^/]+\/merge_requests\/\d+\/notes$/, [], object({ body: text }, ['body'])],
     ['PUT', /^\/projects\/[^/]+\/merge_requests\/\d+\/notes\/\d+$/, [], object({ body: text }, ['body'])],
     ['POST', /^\/projects\/[^/]+\/statuses\/[0-9a-f]{40}$/, [], object({ state: { enum: ['pending', 'running', 'success', 'failed', 'canceled', 'skipped'] }, name: text, target_url: text, description: { type: 'string', maxLength: 255 } }, ['state'])],
+    ['POST', /^\/projects\/[^/]+\/deployments$/, [], object({ environment: { type: 'string', maxLength: 255 }, sha: text, ref: text, tag: flag, status: DEPLOYED }, ['environment', 'sha', 'ref', 'tag', 'status'])],
+    ['GET', /^\/projects\/[^/]+\/deployments\/\d+$/], ['PUT', /^\/projects\/[^/]+\/deployments\/\d+$/, [], object({ status: DEPLOYED }, ['status'])],
   ],
   bitbucket: [
     ['GET', /^\/repositories\/[^/]+$/, ['q', 'sort', 'pagelen', 'page', 'role']], ['GET', /^\/repositories\/[^/]+\/[^/]+$/], ['GET', /^\/repositories\/[^/]+\/[^/]+\/refs\/branches$/, ['q', 'pagelen', 'page']], ['GET', /^\/repositories\/[^/]+\/[^/]+\/hooks$/, ['pagelen', 'page']],
@@ -185,9 +188,15 @@ function answered(forge, method, path, url, body, as) {
     return [200, { id: one.id }];
   }
   if (rest[0] === 'deployments') {
-    if (rest.length === 1) { deployments.push({ id: deployments.length + 900, ...body, states: [] }); return [201, { id: deployments.at(-1).id }]; }
-    const one = deployments.find((other) => String(other.id) === rest[1]);
+    if (rest.length === 1) { deployments.push({ id: deployments.length + 900, forge, ...body, states: forge === 'gitlab' ? [{ state: body.status }] : [] }); return [201, { id: deployments.at(-1).id, status: body.status }]; }
+    const one = deployments.find((other) => String(other.id) === rest[1] && other.forge === forge);
     if (!one) return [404, { message: 'Not Found' }];
+    if (forge === 'gitlab') {
+      // As its state machine does: what is may not be again, and only what is made may begin to run.
+      if (method === 'PUT' && (one.status === body.status || body.status === 'running')) return [400, { message: { status: [`cannot transition from ${one.status} to ${body.status}`] } }];
+      if (method === 'PUT') { one.status = body.status; one.states.push({ state: body.status }); }
+      return [200, { id: one.id, status: one.status }];
+    }
     one.states.push(body);
     return [201, { id: 1 }];
   }

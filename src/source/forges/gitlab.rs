@@ -1,10 +1,10 @@
 //! GitLab's REST API, version 4. Source: docs.gitlab.com/api
 
-use super::{ForgeApi, ForgeBranch, Found, Hook, Repository, SHOWN, Speaks, Status, short, strange};
+use super::{ForgeApi, ForgeBranch, Found, Hook, Repository, SHOWN, Speaks, Status, rest::id, short, strange};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
-use types::{CommitState, Forge, RepositoryPath, Result};
+use types::{CommitState, Error, Forge, Reference, RepositoryPath, Result};
 
 pub(super) struct Gitlab;
 
@@ -85,8 +85,7 @@ impl Speaks for Gitlab {
             Some(id) => api.web.send(Method::PUT, &format!("{path}/{id}"), &body).await?,
             None => api.web.post(&path, &body).await?,
         };
-        let id = made["id"].as_u64().map(|id| id.to_string());
-        id.ok_or_else(|| strange(Forge::Gitlab, "`id`"))
+        id(Forge::Gitlab, &made)
     }
 
     async fn hook_remove(&self, api: &ForgeApi, path: &RepositoryPath, hook: &str) -> Result<()> {
@@ -94,14 +93,8 @@ impl Speaks for Gitlab {
     }
 
     async fn tell(&self, api: &ForgeApi, path: &RepositoryPath, commit: &str, status: &Status<'_>) -> Result<()> {
-        let state = match status.state {
-            CommitState::Pending => "running",
-            CommitState::Success => "success",
-            CommitState::Failure => "failed",
-            CommitState::Cancelled => "canceled",
-        };
         let body = json!({
-            "state": state, "name": status.context, "target_url": status.link, "description": short(status.words, 255),
+            "state": word(status.state), "name": status.context, "target_url": status.link, "description": short(status.words, 255),
         });
         api.web.post(&format!("{}/statuses/{commit}", project(path)), &body).await.map(drop)
     }
@@ -118,9 +111,72 @@ impl Speaks for Gitlab {
             Some(id) => api.web.send(Method::PUT, &format!("{path}/{id}"), &body).await?,
             None => api.web.post(&path, &body).await?,
         };
-        let id = made["id"].as_u64().map(|id| id.to_string());
-        id.ok_or_else(|| strange(Forge::Gitlab, "`id`"))
+        id(Forge::Gitlab, &made)
     }
+}
+
+/// A state, of a commit or a deployment.
+fn word(state: CommitState) -> &'static str {
+    match state {
+        CommitState::Pending => "running",
+        CommitState::Success => "success",
+        CommitState::Failure => "failed",
+        CommitState::Cancelled => "canceled",
+    }
+}
+
+/// A deployment of GitLab's, in its state. `None`: the account may not make deployments, or the project has none.
+pub(super) async fn record(
+    api: &ForgeApi,
+    path: &RepositoryPath,
+    commit: &str,
+    record: Option<&str>,
+    status: &Status<'_>,
+) -> Result<Option<String>> {
+    let (at, state) = (format!("{}/deployments", project(path)), word(status.state));
+    if let Some(record) = record {
+        match api.web.get(&format!("{at}/{record}"), &[]).await {
+            Ok(known) => {
+                // The state that it has already would be refused.
+                if known["status"] != state {
+                    let body = json!({"status": state});
+                    api.web.send(Method::PUT, &format!("{at}/{record}"), &body).await?;
+                }
+                return Ok(Some(record.to_owned()));
+            }
+            // Somebody has deleted it.
+            Err(Error::Invalid { field, .. }) if field == "repository" => {}
+            Err(other) => return Err(other),
+        }
+    }
+    let reference = reference(api, path, status.reference).await?;
+    let body = json!({
+        "environment": status.environment, "sha": commit, "ref": reference.name(),
+        "tag": matches!(reference, Reference::Tag(_)), "status": state,
+    });
+    match api.web.post(&at, &body).await {
+        Ok(made) => id(Forge::Gitlab, &made).map(Some),
+        Err(Error::Invalid { field, .. }) if field == "access" => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// The branch or tag of a deployment, which GitLab wants to be told apart.
+async fn reference(api: &ForgeApi, path: &RepositoryPath, named: Option<&str>) -> Result<Reference> {
+    let Some(name) = named else {
+        let branch = Gitlab.repository(api, path).await?.default_branch;
+        let none = || strange(Forge::Gitlab, "`default_branch`");
+        return branch.map(Reference::Branch).ok_or_else(none);
+    };
+    if let Some(full) = Reference::of(name) {
+        return Ok(full);
+    }
+    let found = Gitlab.branches(api, path, name).await?;
+    let is_branch = found.more || found.items.iter().any(|one| one.name == name);
+    Ok(match is_branch {
+        true => Reference::Branch(name.to_owned()),
+        false => Reference::Tag(name.to_owned()),
+    })
 }
 
 fn text(body: &Value, name: &str) -> Result<String> {

@@ -90,6 +90,8 @@ pub struct Status<'a> {
     pub link: &'a str,
     /// Where it is deployed to: `production/blog`.
     pub environment: &'a str,
+    /// What is deployed: a branch or tag in full (`refs/…`) or by its name alone; `None`: the repository's default branch.
+    pub reference: Option<&'a str>,
     /// Where it serves.
     pub site: Option<&'a str>,
     pub production: bool,
@@ -216,6 +218,7 @@ impl ForgeApi {
     pub async fn record(&self, path: &RepositoryPath, commit: &str, record: Option<&str>, status: &Status<'_>) -> Result<Option<String>> {
         match self.forge {
             Forge::Github => github::record(self, path, commit, record, status).await.map(Some),
+            Forge::Gitlab => gitlab::record(self, path, commit, record, status).await,
             _ => Ok(None),
         }
     }
