@@ -65,6 +65,9 @@ async fn docker_the_whole_log_of_a_build_is_searched() {
         "{bricks} of {} lines",
         whole.lines().count()
     );
+    let file = panel.data().join("wall.txt").display().to_string();
+    panel.cli(&["logs", "wall", "--build", "--output", &file]).await.expect(0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), whole);
     let folder = panel.data().join("logs").join(format!("deployment-{id}"));
     eventually_ok("it is compressed", std::time::Duration::from_secs(20), || async {
         let files = std::fs::read_dir(&folder).map_err(|error| error.to_string())?.flatten();

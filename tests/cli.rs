@@ -64,6 +64,24 @@ async fn help_texts() {
 }
 
 #[tokio::test]
+async fn projects_are_renamed_and_described() {
+    let panel = TestPanel::start().await;
+    panel.cli(&["project", "create", "shop", "--description", "sells"]).await.expect(0);
+    let changed = panel.cli(&["project", "set", "shop", "--rename", "store"]).await.expect(0).stdout;
+    assert!(changed.contains("project store is changed"), "{changed}");
+    let described = ["project", "set", "store", "--description", "sells more", "--json"];
+    let one: Value = serde_json::from_str(&panel.cli(&described).await.expect(0).stdout).unwrap();
+    assert_eq!(
+        (text(&one, "name"), text(&one, "description")),
+        ("store".into(), "sells more".into())
+    );
+    let listed = panel.cli(&["project", "list"]).await.expect(0).stdout;
+    assert!(listed.contains("store") && !listed.contains("shop"), "{listed}");
+    panel.cli(&["project", "set", "store", "--rename", "default"]).await.expect(1);
+    panel.cli(&["project", "set", "shop", "--rename", "x"]).await.expect(4);
+}
+
+#[tokio::test]
 async fn exit_codes() {
     let panel = TestPanel::start().await;
     let folder = tempfile::tempdir().unwrap();

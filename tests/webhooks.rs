@@ -458,6 +458,19 @@ async fn each_kind_of_delivery_has_its_own_decision() {
             .stdout
             .contains("path filter; changed only docs/")
     );
+    for (delivery, words) in [
+        (docs, ["path_filter", "refs/heads/main", "2 files", "docs/a, docs/b"]),
+        (
+            &replayed,
+            ["deployed", "refs/heads/main", "docs/a, docs/b", docs["id"].as_str().unwrap()],
+        ),
+    ] {
+        let shown = panel.cli(&["webhook", "delivery", &text(delivery, "id")]).await.expect(0).stdout;
+        for word in words {
+            assert!(shown.contains(word), "{word}: {shown}");
+        }
+    }
+    panel.cli(&["webhook", "delivery", "dlv_0"]).await.expect(4);
 }
 
 #[tokio::test]

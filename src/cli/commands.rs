@@ -416,6 +416,7 @@ mod tests {
             "serverkit token create x --scope everything",
             "serverkit token create x --days 3 --never",
             "serverkit logs blog --build 3 --since 10m",
+            "serverkit logs blog --output log.txt",
             "serverkit completions cobol",
             "serverkit nonsense",
         ] {

@@ -4,7 +4,7 @@ use crate::{
     commands::Context,
     deployments,
     failure::{Code, Failure, Result},
-    output::{Tone, log_text},
+    output::{Tone, bytes, log_text},
     spans,
 };
 use clap::Args;
@@ -15,6 +15,10 @@ use client::{
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use tokio_tungstenite::tungstenite::{Message, error::Error as Broken};
 use types::{Clock, SystemClock};
 
@@ -43,6 +47,9 @@ pub struct Logs {
     /// The log of a deployment instead (number or id); without a value the newest
     #[arg(long, value_name = "DEPLOYMENT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["since", "tail", "service"])]
     build: Option<String>,
+    /// Write the whole log of the deployment to this file, as plain text
+    #[arg(long, short, value_name = "FILE", requires = "build", conflicts_with_all = ["follow", "search", "timestamps"])]
+    output: Option<PathBuf>,
 }
 
 pub async fn logs(context: &Context, args: Logs) -> Result {
@@ -118,6 +125,9 @@ async fn build(context: &Context, client: &Client, args: &Logs, called: &str) ->
         "" => deployments::newest(client, &args.name).await?.id,
         called => deployments::find(client, &args.name, called).await?,
     };
+    if let Some(path) = &args.output {
+        return build_file(context, client, &id, path).await;
+    }
     if args.follow {
         return build_lines(client, &id, async |line| build_line(context, args, &line)).await;
     }
@@ -143,6 +153,17 @@ async fn build(context: &Context, client: &Client, args: &Logs, called: &str) ->
         }
         after = Some(part.value.next);
     }
+}
+
+/// As the panel keeps it, into a file.
+async fn build_file(context: &Context, client: &Client, id: &str, path: &Path) -> Result {
+    let stream = client.ask(client.deployment_log_text(id)).await?.value;
+    let text = client.read(stream).await?;
+    fs::write(path, &text).map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))?;
+    context
+        .out
+        .note(format!("{} of log are in {}", bytes(text.len() as u64), path.display()));
+    Ok(())
 }
 
 fn build_line(context: &Context, args: &Logs, line: &DeploymentLine) -> Result {

@@ -10,7 +10,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{EnvironmentCreate, Project, ProjectCreate},
+    types::{EnvironmentCreate, Project, ProjectCreate, ProjectPatch},
 };
 use types::{Clock, SystemClock};
 
@@ -21,6 +21,8 @@ pub enum Command {
     /// List projects
     #[command(visible_alias = "ls")]
     List,
+    /// Change the name of a project, or what it is for
+    Set(Set),
     /// Delete a project that has no apps
     #[command(visible_alias = "rm")]
     Delete(Named),
@@ -46,6 +48,18 @@ pub struct Create {
     name: String,
     /// What it is for
     #[arg(long)]
+    description: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Set {
+    /// Name or id of the project
+    name: String,
+    /// A new name
+    #[arg(long, value_name = "NAME")]
+    rename: Option<String>,
+    /// What it is for; '' for nothing
+    #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 }
 
@@ -77,6 +91,17 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 .answer(&answer.json, || format!("project {} is made", answer.value.name))
         }
         Command::List => list(context, &client).await,
+        Command::Set(args) => {
+            let project = find(&client, &args.name).await?;
+            let body = ProjectPatch {
+                name: args.rename,
+                description: args.description,
+            };
+            let answer = client.ask(client.project_update(&project.id, &body)).await?;
+            context
+                .out
+                .answer(&answer.json, || format!("project {} is changed", answer.value.name))
+        }
         Command::Delete(args) => {
             let project = find(&client, &args.name).await?;
             ask::confirm(

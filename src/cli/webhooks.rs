@@ -5,7 +5,7 @@ use crate::{
     commands::Context,
     failure::{Failure, Result},
     lists,
-    output::{Cell, Facts, Table, Tone, when},
+    output::{Cell, Facts, Table, Tone, bytes, when},
 };
 use clap::{Args, Subcommand};
 use client::types::{Decision, Delivery, Webhook};
@@ -31,8 +31,10 @@ pub enum Command {
     Remove(Named),
     /// List what came, and what was decided of each
     Inbox(Named),
+    /// Show a delivery: what was pushed, what was decided, and what it has led to
+    Delivery(One),
     /// Decide on a delivery again, by the rules of now
-    Replay(Replay),
+    Replay(One),
 }
 
 #[derive(Debug, Args)]
@@ -51,7 +53,7 @@ pub struct Named {
 }
 
 #[derive(Debug, Args)]
-pub struct Replay {
+pub struct One {
     /// Id of the delivery
     id: String,
 }
@@ -94,6 +96,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Rotate(args) => rotate(context, &args.name).await,
         Command::Remove(args) => remove(context, &args.name).await,
         Command::Inbox(args) => inbox(context, &args.name).await,
+        Command::Delivery(args) => delivery(context, &args.id).await,
         Command::Replay(args) => replay(context, &args.id).await,
     }
 }
@@ -171,22 +174,62 @@ async fn inbox(context: &Context, name: &str) -> Result {
         let mut table = Table::new(["WHEN", "FROM", "WHAT", "DECISION", "ID"]);
         let now = SystemClock.now();
         for delivery in &list.items {
-            let tone = match delivery.decision {
-                Decision::Deployed | Decision::Ping | Decision::PreviewMade | Decision::PreviewRenewed => Tone::Good,
-                Decision::PreviewWaits | Decision::PreviewFull => Tone::Warn,
-                Decision::BadSignature | Decision::Unreadable | Decision::Failed => Tone::Bad,
-                _ => Tone::Plain,
-            };
             table.row([
                 when(&delivery.at, now).into(),
                 delivery.forge.to_string().into(),
                 what(delivery).into(),
-                Cell::tone(&delivery.why, tone),
+                Cell::tone(&delivery.why, tone_of(delivery.decision)),
                 delivery.id.clone().into(),
             ]);
         }
         table
     })
+}
+
+fn tone_of(decision: Decision) -> Tone {
+    match decision {
+        Decision::Deployed | Decision::Ping | Decision::PreviewMade | Decision::PreviewRenewed => Tone::Good,
+        Decision::PreviewWaits | Decision::PreviewFull => Tone::Warn,
+        Decision::BadSignature | Decision::Unreadable | Decision::Failed => Tone::Bad,
+        _ => Tone::Plain,
+    }
+}
+
+async fn delivery(context: &Context, id: &str) -> Result {
+    let client = context.panel()?;
+    let answer = client.ask(client.delivery_show(id)).await?;
+    context.out.answer(&answer.json, || delivery_words(context, &answer.value))
+}
+
+fn delivery_words(context: &Context, one: &Delivery) -> String {
+    let from = match &one.address {
+        Some(address) => format!("{} ({address})", one.forge),
+        None => one.forge.to_string(),
+    };
+    let mut facts = Facts::new();
+    facts
+        .add("Came", when(&one.at, SystemClock.now()))
+        .add("From", from)
+        .maybe("Its id there", one.forge_id.clone())
+        .add("Event", one.event.clone())
+        .add("Size", bytes(one.bytes));
+    if let Some(push) = &one.push {
+        let files: Vec<&str> = push.files.iter().flatten().map(String::as_str).collect();
+        facts
+            .maybe("Pushed", push.reference.clone())
+            .maybe("Before", push.before.clone())
+            .maybe("After", push.after.clone())
+            .maybe("By", push.by.clone())
+            .maybe("Message", push.message.lines().next().map(str::to_owned))
+            .maybe("Changed", push.file_count.map(|count| format!("{count} files")))
+            .maybe("Files", (!files.is_empty()).then(|| files.join(", ")));
+    }
+    facts
+        .add("Decision", Cell::tone(one.decision.to_string(), tone_of(one.decision)))
+        .add("Why", one.why.clone())
+        .maybe("Deployment", one.deployment.clone())
+        .maybe("Replay of", one.replay_of.clone());
+    facts.print(&context.out)
 }
 
 async fn replay(context: &Context, id: &str) -> Result {
