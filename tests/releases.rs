@@ -505,6 +505,64 @@ async fn docker_a_crash_loop_is_given_up_on_with_the_reason() {
     .await;
 }
 
+const SPEAKING: &str = r#"
+import os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+def die():
+    for line in ("first", "second", "\x1b[31mcannot open\x1b[0m the table", "as " + os.environ["TOKEN"], "", "giving up"):
+        print(line, file=sys.stderr, flush=True)
+    os._exit(3)
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/die":
+            open("/tmp/dead", "w").close()
+            die()
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *_):
+        pass
+
+if os.path.exists("/tmp/dead"):
+    die()
+HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"#;
+
+#[tokio::test]
+async fn docker_a_crash_loop_is_given_up_on_with_the_last_words() {
+    let panel = TestPanel::docker().await;
+    let dockerfile = "FROM python:3.11-slim\nCOPY app.py .\nEXPOSE 8000\nCMD [\"python3\", \"app.py\"]\n";
+    let repository = GitFixture::of(&[("Dockerfile", dockerfile), ("app.py", SPEAKING)]);
+    let mut body = app_of("speaking", &repository);
+    body["variables"] = json!([{"key": "TOKEN", "value": "quiet-otters-swim-north", "secret": true}]);
+    panel.live_app(body).await;
+    panel.cli(&["app", "update", "speaking", "--restart-limit", "5"]).await.expect(0);
+    panel.visit("speaking.test", "/die").await;
+    let why = eventually_ok("it is given up on", SOON, || async {
+        let app = panel.get("/api/v1/apps/speaking").await.expect(200).json();
+        let why = app["state_detail"].as_str().unwrap_or_default().to_owned();
+        match app["state"] == "crashing" && why.contains("not started again") {
+            true => Ok(why),
+            false => Err(app.to_string()),
+        }
+    })
+    .await;
+    let (before, after) = why.split_once(" / as ").expect("the line with the secret");
+    assert!(before.ends_with("exited with code 3: cannot open the table"), "{why}");
+    assert!(
+        after.contains(" / giving up; not started again after ") && !why.contains("otters"),
+        "{why}"
+    );
+    let shown = panel.cli(&["app", "show", "speaking"]).await.expect(0).stdout;
+    assert!(
+        shown.contains("cannot open the table / as ") && !shown.contains("otters"),
+        "{shown}"
+    );
+}
+
 #[tokio::test]
 async fn docker_web_frameworks_are_asked_for_an_answer() {
     let panel = TestPanel::docker().await;

@@ -2,8 +2,15 @@
 //! limit is reached. Somebody who starts the app, or a new release, begins anew.
 
 use crate::{ground::Ground, last_words};
+use futures::StreamExt;
 use std::{collections::HashMap, time::Duration};
-use types::{Actor, App, Container, ContainerState, Fact, Halt, Release, Result, STEADY, Time, report};
+use types::{Actor, App, Container, ContainerState, Fact, Halt, LogQuery, Release, Result, STEADY, Time, report};
+
+/// Of what a container printed last, so many lines and letters of each are in the reason.
+const LINES: usize = 3;
+const LETTERS: usize = 160;
+/// An engine that does not tell them in time holds nothing up.
+const TELLING: Duration = Duration::from_secs(5);
 
 /// The restarts in a row of each container.
 #[derive(Default)]
@@ -42,10 +49,11 @@ impl CrashLoops {
                     continue;
                 }
                 if !halted {
+                    let why = row.why.as_deref().unwrap_or("it keeps exiting");
                     let halt = Halt {
                         release: release.id.clone(),
                         service,
-                        why: row.why.clone().unwrap_or_else(|| "it keeps exiting".into()),
+                        why: format!("{why}{}", last_lines(ground, app, container).await),
                         restarts: row.restarts,
                         at: now,
                     };
@@ -71,6 +79,52 @@ impl CrashLoops {
             observed
         });
         Ok(())
+    }
+}
+
+/// `: cannot open the database`, what the container printed last; empty if that was nothing.
+async fn last_lines(ground: &Ground, app: &App, container: &Container) -> String {
+    let query = LogQuery {
+        tail: Some(20),
+        ..LogQuery::default()
+    };
+    let lines = ground.node.container_logs(&container.id, query);
+    let texts = lines.filter_map(|line| async move { line.ok().map(|line| line.text) });
+    let texts: Vec<String> = tokio::time::timeout(TELLING, texts.collect()).await.unwrap_or_default();
+    // Before anything is cut: half a secret is not known as one.
+    let texts: Vec<_> = texts
+        .iter()
+        .map(|text| ground.redactor.redact_for(&app.organization, text))
+        .collect();
+    match in_one_line(&texts) {
+        text if text.is_empty() => text,
+        text => format!(": {text}"),
+    }
+}
+
+/// The last lines that say something, without colours.
+fn in_one_line(texts: &[impl AsRef<str>]) -> String {
+    let plain = texts.iter().map(|text| without_colours(text.as_ref()));
+    let mut kept: Vec<String> = plain.filter(|text| !text.is_empty()).collect();
+    kept.drain(..kept.len().saturating_sub(LINES));
+    kept.join(" / ")
+}
+
+fn without_colours(text: &str) -> String {
+    let mut plain = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\u{1b}' {
+            // A sequence ends with a letter.
+            letters.by_ref().find(char::is_ascii_alphabetic);
+        } else if !letter.is_control() {
+            plain.push(letter);
+        }
+    }
+    let plain = plain.trim();
+    match plain.char_indices().nth(LETTERS) {
+        Some((at, _)) => format!("{}…", &plain[..at]),
+        None => plain.to_owned(),
     }
 }
 
@@ -112,5 +166,25 @@ fn died(code: i64, out_of_memory: bool, release: &Release) -> String {
         (true, None) => format!("killed: out of memory, limit {} MiB", release.limits.memory_bytes >> 20),
         (true, Some(_)) => "killed: out of memory".into(),
         (false, _) => format!("exited with code {code}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_lines_in_one() {
+        let long = "x".repeat(200);
+        let cut = format!("{}…", "x".repeat(LETTERS));
+        for (lines, expected) in [
+            (&[][..], ""),
+            (&["", "  "], ""),
+            (&["one", "two", "three", "", "four"], "two / three / four"),
+            (&["\u{1b}[31mError:\u{1b}[0m no disk\r"], "Error: no disk"),
+            (&[long.as_str()], cut.as_str()),
+        ] {
+            assert_eq!(in_one_line(lines), expected);
+        }
     }
 }

@@ -113,7 +113,7 @@ pub struct Halt {
 }
 
 impl Halt {
-    /// `web exited with code 1; not started again after 10 restarts`
+    /// `web: exited with code 1: cannot open the database; not started again after 10 restarts`
     pub fn words(&self) -> String {
         let service = self.service.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
         format!("{service}{}; not started again after {} restarts", self.why, self.restarts)
