@@ -45,6 +45,7 @@ mod jobs;
 mod ldap;
 mod mail;
 mod organizations;
+mod package_managers;
 mod passwords;
 mod policies;
 mod ports;

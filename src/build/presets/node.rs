@@ -36,6 +36,9 @@ const SERVERS: [(&str, &str, &str); 8] = [
     ("hono", "Hono", ""),
 ];
 
+/// The Yarn of today. The images of Node have the old one under the same name, which npm takes over by force only.
+const YARN: &str = "@yarnpkg/cli-dist";
+
 struct Package {
     json: Value,
 }
@@ -137,7 +140,7 @@ fn with_tools(recipe: &mut Recipe, tree: &Tree, package: &Package) -> &'static s
         ("pnpm", Some("pnpm-lock.yaml"), install)
     } else if tree.has("yarn.lock") && (tree.has(".yarnrc.yml") || pinned.starts_with("yarn@") && !pinned.starts_with("yarn@1")) {
         let install = format!(
-            "npm install --global @yarnpkg/cli-dist@{} && yarn install --immutable",
+            "npm install --global --force {YARN}@{} && yarn install --immutable",
             at("yarn", "4")
         );
         ("yarn", Some("yarn.lock"), install)
@@ -172,13 +175,22 @@ fn with_tools(recipe: &mut Recipe, tree: &Tree, package: &Package) -> &'static s
     manager
 }
 
+/// More of the environment: by itself Yarn makes no node_modules, and only what it starts finds the packages.
+pub fn linker(recipe: &Recipe) -> &'static str {
+    match recipe.install.as_ref().is_some_and(|install| install.contains(YARN)) {
+        true => " YARN_NODE_LINKER=node-modules",
+        false => "",
+    }
+}
+
 pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
     Lines::new(recipe, keys)
         .stage(&format!("node:{}-slim", recipe.version), None)
         .packages(&recipe.packages)
         .add(format!(
-            "ENV PORT={} HOST=0.0.0.0 HOSTNAME=0.0.0.0 PATH=/app/node_modules/.bin:$PATH",
-            recipe.port
+            "ENV PORT={} HOST=0.0.0.0 HOSTNAME=0.0.0.0 PATH=/app/node_modules/.bin:$PATH{}",
+            recipe.port,
+            linker(recipe)
         ))
         .install(recipe, &["/root/.npm"])
         .add("ENV NODE_ENV=production")

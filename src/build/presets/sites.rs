@@ -53,7 +53,10 @@ pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
     let lines = if is_built {
         lines
             .stage(&format!("node:{}-slim", recipe.version), Some("build"))
-            .add("ENV CI=true PATH=/app/node_modules/.bin:$PATH")
+            .add(format!(
+                "ENV CI=true PATH=/app/node_modules/.bin:$PATH{}",
+                super::node::linker(recipe)
+            ))
             .packages(&recipe.packages)
             .install(recipe, &["/root/.npm"])
             .run(recipe.build.as_deref(), &[])

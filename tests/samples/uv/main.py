@@ -1,0 +1,17 @@
+"""A program whose packages uv locks."""
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import inflection
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        text = f"hello from uv, the {inflection.ordinalize(3)}".encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+HTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
