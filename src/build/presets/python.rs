@@ -105,11 +105,10 @@ fn program(tree: &Tree, needs: &str, manifest: &str) -> (&'static str, String, O
 fn installed(recipe: &mut Recipe, tree: &Tree, server: Option<&str>) {
     let more = |tool: &str| server.map(|server| format!(" && {tool} install {server}")).unwrap_or_default();
     let manifests = |names: &[&str]| {
-        names
-            .iter()
-            .filter(|name| tree.has(name))
-            .map(|name| (*name).to_owned())
-            .collect::<Vec<_>>()
+        // What they name by a path must be there too.
+        let alone = !names.first().is_some_and(|name| names_paths(&tree.text(name)));
+        let there = names.iter().filter(|name| alone && tree.has(name));
+        there.map(|name| (*name).to_owned()).collect::<Vec<_>>()
     };
     if tree.has("uv.lock") {
         recipe.manifests = manifests(&["pyproject.toml", "uv.lock", "README.md"]);
@@ -145,6 +144,11 @@ fn installed(recipe: &mut Recipe, tree: &Tree, server: Option<&str>) {
     }
 }
 
+fn names_paths(manifest: &str) -> bool {
+    let marks = ["path =", "path=", "workspace = true", "file:"];
+    marks.iter().any(|mark| manifest.contains(mark))
+}
+
 fn settings_have(tree: &Tree, word: &str) -> bool {
     let mut folders = tree.names(".").into_iter().filter(|name| tree.has_folder(name));
     folders.any(|folder| tree.text(&format!("{folder}/settings.py")).contains(word))
@@ -162,4 +166,27 @@ pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
         .run(recipe.build.as_deref(), &[])
         .start(recipe)
         .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{recipe::Recipe, testing::folder};
+    use std::collections::BTreeMap;
+    use types::BuildWish;
+
+    /// They were installed before the rest was there, and what is named by a path was not found.
+    #[test]
+    fn packages_in_the_repository_are_there_before_the_installation() {
+        for (manifest, lock, alone) in [
+            ("[project]\nrequires-python = \">=3.11\"", "uv.lock", true),
+            ("[tool.uv.sources]\nlib = { path = \"libs/lib\" }", "uv.lock", false),
+            ("[tool.uv.sources]\nlib = { workspace = true }", "uv.lock", false),
+            ("[tool.poetry.dependencies]\nlib = {path=\"libs/lib\"}", "poetry.lock", false),
+        ] {
+            let files = [("pyproject.toml", manifest), (lock, ""), ("main.py", "")];
+            let found = Recipe::of(folder(&files).path(), &BuildWish::default(), &BTreeMap::new());
+            let recipe = found.expect("it is looked at").expect("it is Python");
+            assert_eq!(recipe.manifests.contains(&lock.to_owned()), alone, "{manifest}");
+        }
+    }
 }
