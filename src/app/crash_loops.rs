@@ -177,8 +177,9 @@ mod tests {
     fn last_lines_in_one() {
         let long = "x".repeat(200);
         let cut = format!("{}…", "x".repeat(LETTERS));
+        let none: &[&str] = &[];
         for (lines, expected) in [
-            (&[][..], ""),
+            (none, ""),
             (&["", "  "], ""),
             (&["one", "two", "three", "", "four"], "two / three / four"),
             (&["\u{1b}[31mError:\u{1b}[0m no disk\r"], "Error: no disk"),
