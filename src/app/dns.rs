@@ -2,6 +2,7 @@
 
 use crate::{
     ground::Ground,
+    organizations,
     sight::{of, owned},
 };
 use acme::providers::{self, Credentials, Provider};
@@ -69,6 +70,7 @@ impl DnsService {
     /// with `Taken` by its name.
     pub async fn add(&self, actor: &Actor, new: NewDnsProvider) -> Result<DnsProviderView> {
         actor.may(Action::Administer)?;
+        may_be(actor, new.kind)?;
         let name = name(&new.name)?;
         let world = &self.ground.world;
         let provider = providers::open(new.kind, &new.options, &new.credentials, world)?;
@@ -92,6 +94,7 @@ impl DnsService {
     pub async fn change(&self, actor: &Actor, id: &str, change: DnsProviderChange) -> Result<DnsProviderView> {
         actor.may(Action::Administer)?;
         let mut stored = self.find(actor, id)?;
+        may_be(actor, stored.kind)?;
         if let Some(new) = &change.name {
             stored.name = name(new)?;
         }
@@ -292,6 +295,14 @@ impl DnsService {
     }
 }
 
+/// A program runs on the panel's machine, with the panel's own rights.
+fn may_be(actor: &Actor, kind: DnsProviderKind) -> Result<()> {
+    match kind {
+        DnsProviderKind::Exec => actor.may(Action::UseHost),
+        _ => Ok(()),
+    }
+}
+
 fn lists_records(kind: DnsProviderKind) -> bool {
     !matches!(kind, DnsProviderKind::Exec | DnsProviderKind::Webhook)
 }
@@ -319,8 +330,12 @@ fn zones_of(provider: &DnsProvider) -> Vec<String> {
     }
 }
 
-/// Opens a provider with its credentials.
+/// Opens a provider with its credentials. Fails with `Forbidden` for a program of an organization that does not run the panel.
 pub(crate) fn open(ground: &Ground, provider: &DnsProvider) -> Result<Box<dyn Provider>> {
+    if provider.kind == DnsProviderKind::Exec && !organizations::runs_the_panel(&ground.store, &provider.organization)? {
+        let needs = "the organization that runs this panel".into();
+        return Err(Error::Forbidden { needs });
+    }
     let credentials = unsealed(ground, provider)?;
     for value in credentials.values() {
         ground.redactor.learn(&provider.organization, value);
@@ -431,5 +446,59 @@ mod tests {
             let made = checked("example.com", record).ok().map(|record| record.name);
             assert_eq!(made.as_deref(), expected, "{name} {kind} {value}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    /// One that leaves a mark where it ran.
+    fn program(mark: &std::path::Path) -> DnsProviderOptions {
+        DnsProviderOptions {
+            command: ["/bin/sh", "-c", "touch \"$0\"", &mark.display().to_string()]
+                .map(str::to_owned)
+                .to_vec(),
+            zones: vec!["acme.test".into()],
+            ..DnsProviderOptions::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn programs_are_run_for_those_who_run_the_panel_alone() {
+        let bench = Bench::new().await;
+        let acme = bench.stranger("acme").await;
+        let dns = DnsService::new(bench.ground.clone());
+        let mark = bench.ground.options.data.join("ran");
+        let new = || NewDnsProvider {
+            name: "own".into(),
+            kind: DnsProviderKind::Exec,
+            options: program(&mark),
+            credentials: Credentials::new(),
+        };
+        let refused = dns.add(&acme, new()).await;
+        assert!(matches!(refused, Err(Error::Forbidden { .. })), "{refused:?}");
+        // One that was recorded before this was asked.
+        let mut kept = dns.add(&bench.owner, new()).await.expect("its own machine").provider;
+        assert!(std::fs::remove_file(&mark).is_ok(), "it was tried at once");
+        kept.id = bench.ground.world.id();
+        kept.organization = acme.organization.clone();
+        let kept = bench.ground.store.dns_providers.insert(kept).await.expect("saved").value;
+        let tested = dns.test(&acme, kept.id.as_str()).await.expect("answers").provider.tested;
+        let why = tested.and_then(|test| test.error).expect("refused");
+        assert!(why.contains("the organization that runs this panel"), "{why}");
+        let record = DnsRecord {
+            id: String::new(),
+            name: "www.acme.test".into(),
+            kind: types::DnsRecordKind::A,
+            value: "192.0.2.1".into(),
+            ttl_seconds: 60,
+        };
+        let refused = dns.record_create(&acme, "acme.test", record).await;
+        assert!(matches!(refused, Err(Error::Forbidden { .. })), "{refused:?}");
+        let changed = dns.change(&acme, kept.id.as_str(), DnsProviderChange::default()).await;
+        assert!(matches!(changed, Err(Error::Forbidden { .. })), "{changed:?}");
+        assert!(!mark.exists());
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn must_be_free(ground: &Ground, actor: &Actor, host: &HostPattern) -
         return of_the_panel();
     }
     let shared = ground.apps_domain()?;
-    let runs_the_panel = organizations::host(store)?.is_none_or(|own| own.id == actor.organization);
+    let runs_the_panel = organizations::runs_the_panel(store, &actor.organization)?;
     if !runs_the_panel && is_the_panels(host, settings.panel_domain.as_ref(), shared.as_ref()) {
         return of_the_panel();
     }

@@ -3,7 +3,9 @@
 use crate::access::Access;
 use std::sync::Arc;
 use store::{Batch, Store, Stored};
-use types::{Action, Actor, Environment, Error, Fact, Kind, Membership, Organization, Project, Result, Role, Slug, User, Who, World};
+use types::{
+    Action, Actor, Environment, Error, Fact, Kind, Membership, Organization, OrganizationId, Project, Result, Role, Slug, User, Who, World,
+};
 
 /// An organization, and what somebody is in it.
 #[derive(Debug, Clone)]
@@ -26,6 +28,11 @@ pub(crate) fn host(store: &Store) -> Result<Option<Stored<Organization>>> {
         (None, false) => Some(all.swap_remove(0)),
         (None, true) => None,
     })
+}
+
+/// Whether it is the one that runs the panel.
+pub(crate) fn runs_the_panel(store: &Store, organization: &OrganizationId) -> Result<bool> {
+    Ok(host(store)?.is_none_or(|host| host.id == *organization))
 }
 
 /// A new organization, and what makes it: with a project `default` and its environment `production`.
