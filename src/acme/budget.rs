@@ -2,7 +2,7 @@
 //! there. Source of the limits: letsencrypt.org/docs/rate-limits.
 
 use std::time::Duration;
-use types::{CertificateName, OrderLog, OrderTry, Time};
+use types::{CertificateName, Host, OrderLog, OrderTry, Time};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// What is older does not count, and is forgotten.
@@ -27,6 +27,11 @@ pub struct Exhausted {
 pub fn registered_domain(name: &CertificateName) -> String {
     let base = name.base();
     psl::domain_str(base.as_str()).unwrap_or(base.as_str()).to_owned()
+}
+
+/// Whether what is below it belongs to many: `co.uk`, by the public suffix list.
+pub fn is_public_suffix(host: &Host) -> bool {
+    host.address().is_none() && psl::domain_str(host.as_str()).is_none()
 }
 
 /// The names of one order as the log has them.
@@ -104,6 +109,15 @@ mod tests {
             ("a.localhost", "a.localhost"),
         ] {
             assert_eq!(registered_domain(&name(text)), expected, "{text}");
+        }
+        for (text, is_suffix) in [
+            ("co.uk", true),
+            ("github.io", true),
+            ("example.co.uk", false),
+            ("a.localhost", false),
+            ("192.0.2.1", false),
+        ] {
+            assert_eq!(is_public_suffix(&text.parse().expect("a name")), is_suffix, "{text}");
         }
     }
 

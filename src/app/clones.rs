@@ -11,7 +11,7 @@ mod ways_in;
 
 pub use keeper::Cloner;
 
-use crate::{copies, ground::Ground, previews, quotas, sight::owned, uploads};
+use crate::{copies, domain_claims, ground::Ground, previews, quotas, sight::owned, uploads};
 use draft::Draft;
 use std::{collections::HashMap, sync::Arc};
 use store::{Batch, Stored};
@@ -235,6 +235,10 @@ impl Clones {
         }
         let clone = self.record_of(actor, &from, &draft, wish);
         {
+            let _claiming = domain_claims::gate(ground).await;
+            for domain in &draft.domains {
+                domain_claims::must_be_free(ground, actor, &domain.host)?;
+            }
             let _gate = quotas::gate(ground).await;
             let made: Vec<&App> = draft.apps.iter().map(|(_, copy)| copy).collect();
             quotas::must_fit_all(ground, &made)?;

@@ -15,7 +15,7 @@ use self::{
 use crate::{
     builders::{self, Place, Slots},
     deployments::moved,
-    forge_reports,
+    domain_claims, forge_reports,
     ground::Ground,
     quotas, release_ports, release_routes, releases, routing,
 };
@@ -382,6 +382,11 @@ fn load(ground: &Ground, id: &DeploymentId) -> Result<Stored<Deployment>> {
 /// meanwhile is kept.
 async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: Option<Made>) -> Result<Stored<Deployment>> {
     let id = deployment.id.clone();
+    let brings_names = live.is_some() && matches!(deployment.cause, Cause::Rollback { keep_routes: false, .. });
+    let _claiming = match brings_names {
+        true => Some(domain_claims::gate(ground).await),
+        false => None,
+    };
     loop {
         let mut current = load(ground, &id)?;
         let cancel_requested = current.cancel_requested;

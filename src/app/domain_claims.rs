@@ -4,10 +4,26 @@
 //! So what an organization has covers more than the name itself; [`meet`] says what.
 
 use crate::{apps::shared_label, ground::Ground, organizations};
-use types::{Action, Actor, AppName, Environment, Error, Host, HostPattern, Kind, Result, Settings, Site};
+use acme::budget::is_public_suffix;
+use tokio::sync::MutexGuard;
+use types::{Action, Actor, AppName, Environment, Error, Host, HostPattern, Kind, OrganizationId, Result, Settings, Site};
+
+/// Held from the look at what is free until what takes it is on disk: of two that come at once, the second sees the first. Who
+/// takes the gate of the quotas too takes this one first.
+pub(crate) struct Claiming<'a> {
+    pub ground: &'a Ground,
+    _held: MutexGuard<'a, ()>,
+}
+
+pub(crate) async fn gate(ground: &Ground) -> Claiming<'_> {
+    let _held = ground.domain_gate.lock().await;
+    Claiming { ground, _held }
+}
 
 /// Fails with `Taken`, saying by whom, when the host leads somewhere already, or takes what is another organization's or the
-/// panel's. Apps of other organizations are not named.
+/// panel's. Apps of other organizations are not named. Fails with `Invalid` for a wildcard over a suffix of many, `*.co.uk`.
+///
+/// Without [`gate`] it is a forecast.
 pub(crate) fn must_be_free(ground: &Ground, actor: &Actor, host: &HostPattern) -> Result<()> {
     let store = &ground.store;
     let taken = |by: Option<String>| Error::Taken {
@@ -32,17 +48,27 @@ pub(crate) fn must_be_free(ground: &Ground, actor: &Actor, host: &HostPattern) -
     if !runs_the_panel && is_the_panels(host, settings.panel_domain.as_ref(), shared.as_ref()) {
         return of_the_panel();
     }
+    if !runs_the_panel && host.is_wildcard() && is_public_suffix(&host.base()) {
+        let why = format!("`{host}` stands for domains of many; the star needs a domain of your own behind it, such as *.example.com");
+        return Err(Error::invalid("host", why));
+    }
     if let Some(other) = store.domains.find(host.as_str())? {
         let owner = store.apps.find(other.app.as_str())?;
         let owner = owner.filter(|owner| owner.organization == actor.organization);
         return Err(taken(owner.map(|owner| format!("the app `{}`", owner.name))));
     }
-    let theirs = store.domains.list()?;
-    let mut theirs = theirs.iter().filter(|domain| domain.organization != actor.organization);
-    match theirs.any(|domain| meet(host, &domain.host, shared.as_ref())) {
+    match meets_others(ground, &actor.organization, host)? {
         true => Err(taken(None)),
         false => Ok(()),
     }
+}
+
+/// Whether it takes what is another organization's, or another one's name takes it.
+pub(crate) fn meets_others(ground: &Ground, organization: &OrganizationId, host: &HostPattern) -> Result<bool> {
+    let shared = ground.apps_domain()?;
+    let all = ground.store.domains.list()?;
+    let mut theirs = all.iter().filter(|domain| domain.organization != *organization);
+    Ok(theirs.any(|domain| meet(host, &domain.host, shared.as_ref())))
 }
 
 /// `NAME.<apps' domain>`, or with the environment where that is taken; `None` when there is no such domain, or no such name
@@ -154,6 +180,8 @@ mod tests {
         }
         let taken = refusal(&bench, &owner, "shop", "*.theirs.test").await.expect("taken");
         assert!(taken.ends_with("is taken"), "{taken}");
+        let suffix = refusal(&bench, &acme, "theirs", "*.co.uk").await.expect("of many");
+        assert!(suffix.contains("a domain of your own"), "{suffix}");
         // What is one's own may be divided as one likes.
         assert_eq!(refusal(&bench, &owner, "shop", "login.shop.test").await, None);
         assert_eq!(refusal(&bench, &acme, "theirs", "*.theirs.test").await, None);
@@ -168,6 +196,28 @@ mod tests {
             assert_eq!(refusal(&bench, &acme, "theirs", name).await, taken);
         }
         assert_eq!(refusal(&bench, &owner, "shop", "x.panel.test").await, None);
+    }
+
+    #[tokio::test]
+    async fn of_names_that_meet_and_come_at_once_one_is_taken() {
+        let bench = Bench::new().await;
+        let (owner, acme) = (bench.owner.clone(), bench.stranger("acme").await);
+        made(&bench, &owner, "shop", Some("shop.test")).await;
+        made(&bench, &acme, "theirs", Some("theirs.test")).await;
+        for round in 0..10 {
+            let (all, one) = (format!("*.r{round}.test"), format!("a.r{round}.test"));
+            let (wildcard, exact) = tokio::join!(refusal(&bench, &owner, "shop", &all), refusal(&bench, &acme, "theirs", &one));
+            assert!(wildcard.is_some() != exact.is_some(), "{wildcard:?} {exact:?}");
+        }
+        // An app that is made with the name, too.
+        let wish = NewApp {
+            domains: Some(vec!["b.last.test".parse().expect("a host")]),
+            deploy: false,
+            ..crate::tests::wish("second")
+        };
+        let apps = Apps::new(bench.ground.clone());
+        let (wildcard, exact) = tokio::join!(refusal(&bench, &owner, "shop", "*.last.test"), apps.create(&acme, wish));
+        assert!(wildcard.is_some() != exact.is_err(), "{wildcard:?} {exact:?}");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::{
     apps::{find_app, not_trashed},
-    domain_claims::must_be_free,
+    domain_claims::{self, Claiming, must_be_free},
     ground::Ground,
     routing,
     serving::Choice,
@@ -96,8 +96,10 @@ impl Domains {
                 .list()?
                 .iter()
                 .any(|domain| domain.app == app.id && domain.primary);
-        let batch = insert_domain(&self.ground, actor, Batch::new(), &app, host.clone(), first, force_https)?;
+        let claiming = domain_claims::gate(&self.ground).await;
+        let batch = insert_domain(&claiming, actor, Batch::new(), &app, host.clone(), first, force_https)?;
         self.ground.store.commit(batch).await?;
+        drop(claiming);
         if place.is_some() {
             let led = |domain: &mut Domain| {
                 domain.service = place.clone();
@@ -221,7 +223,7 @@ impl Domains {
 
 /// Adds the domain to the batch. Fails with `Taken`, saying by whom, when it leads somewhere already.
 pub(crate) fn insert_domain(
-    ground: &Ground,
+    claiming: &Claiming<'_>,
     actor: &Actor,
     batch: Batch,
     app: &App,
@@ -229,6 +231,7 @@ pub(crate) fn insert_domain(
     primary: bool,
     force_https: bool,
 ) -> Result<Batch> {
+    let ground = claiming.ground;
     must_be_free(ground, actor, &host)?;
     Ok(batch.insert(Domain {
         host,

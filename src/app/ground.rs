@@ -76,6 +76,8 @@ pub(crate) struct Ground {
     pub drafts: Drafts,
     /// Held while what quotas count becomes more; see [`crate::quotas::gate`].
     pub quota_gate: tokio::sync::Mutex<()>,
+    /// Held while a name is taken; see [`crate::domain_claims::gate`].
+    pub domain_gate: tokio::sync::Mutex<()>,
     pub wakes: Wakes,
 }
 

@@ -333,6 +333,7 @@ impl Panel {
             registries_asked: Default::default(),
             drafts: Default::default(),
             quota_gate: Default::default(),
+            domain_gate: Default::default(),
             observed: Default::default(),
             last_sample: Default::default(),
             wakes: Wakes::default(),

@@ -3,6 +3,7 @@
 
 use crate::{
     apps::find_app,
+    domain_claims::meets_others,
     ground::Ground,
     releases::{Difference, find, paired},
 };
@@ -55,14 +56,18 @@ struct Return {
     now: Option<Stored<Domain>>,
 }
 
-/// What the way back would change. A host that leads to another app by now stays there.
+/// What the way back would change. A host that leads to another app by now stays there; one that would take what another
+/// organization has by now stays away.
 fn returns(ground: &Ground, release: &Release) -> Result<Vec<Return>> {
     let mut all = Vec::new();
     for route in release.routes.iter().flatten() {
         let now = ground.store.domains.find(route.host.as_str())?;
         let route = as_it_went(route, now.as_ref().map(|now| &now.value));
-        let is_its = now.as_ref().is_none_or(|now| now.app == release.app && now.value != route);
-        if is_its {
+        let comes = match &now {
+            Some(now) => now.app == release.app && now.value != route,
+            None => !meets_others(ground, &route.organization, &route.host)?,
+        };
+        if comes {
             all.push(Return { route, now });
         }
     }

@@ -1,6 +1,6 @@
 //! The panel's settings.
 
-use crate::{builders, ground::Ground};
+use crate::{builders, domain_claims, ground::Ground};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -50,6 +50,7 @@ impl SettingsService {
 
     pub async fn update(&self, actor: &Actor, change: SettingsChange) -> Result<Settings> {
         actor.may(Action::Operate)?;
+        let _claiming = domain_claims::gate(&self.ground).await;
         self.check(&change)?;
         let store = &self.ground.store;
         let before = store.settings.list()?.into_iter().next();

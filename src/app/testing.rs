@@ -401,6 +401,7 @@ impl Bench {
             registries_asked: Default::default(),
             drafts: Default::default(),
             quota_gate: Default::default(),
+            domain_gate: Default::default(),
             wakes: Default::default(),
         });
         Bench {

@@ -3,6 +3,7 @@
 
 use crate::{
     apps::{AppView, find_app, not_trashed, views},
+    domain_claims,
     ground::Ground,
     quotas,
     releases::releases_of,
@@ -133,6 +134,7 @@ impl Trash {
         actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
         let app = self.find(actor, Action::Configure, app)?;
+        let claiming = domain_claims::gate(ground).await;
         let _gate = quotas::gate(ground).await;
         let back = App {
             trashed_at: None,
@@ -157,7 +159,7 @@ impl Trash {
         hosts.sort_by_key(HostPattern::is_wildcard);
         for (index, host) in hosts.into_iter().enumerate() {
             let primary = index == 0 && !host.is_wildcard();
-            let batch = crate::domains::insert_domain(ground, actor, Batch::new(), &app, host, primary, true);
+            let batch = crate::domains::insert_domain(&claiming, actor, Batch::new(), &app, host, primary, true);
             if let Ok(batch) = batch {
                 let _ = ground.store.commit(batch).await;
             }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     deployments::{self, Wanted},
-    domain_claims::default_host,
+    domain_claims::{self, Claiming, default_host},
     domains::insert_domain,
     freezes,
     ground::Ground,
@@ -37,7 +37,8 @@ impl Apps {
         let ground = &self.ground;
         let environment = place(ground, actor, &wish)?;
         let deploy = wish.deploy;
-        let Draft { mut app, hosts, mut batch } = draft(ground, actor, &environment, wish)?;
+        let claiming = domain_claims::gate(ground).await;
+        let Draft { mut app, hosts, mut batch } = draft(&claiming, actor, &environment, wish)?;
         let _gate = quotas::gate(ground).await;
         quotas::must_fit(ground, None, &app)?;
         // What is uploaded comes after this.
@@ -46,6 +47,7 @@ impl Apps {
             batch = deployments::queue(ground, actor.who.to_string(), &mut app, Cause::Created, Wanted::Usual, batch)?;
         }
         ground.store.commit(batch.insert(app.clone())).await?;
+        drop(claiming);
         self.tell_made(actor, &app, hosts).await;
         self.wake_all();
         self.view(actor, &app.id)
@@ -83,7 +85,8 @@ fn place(ground: &Ground, actor: &Actor, wish: &NewApp) -> Result<Environment> {
 }
 
 /// The app and all that belongs to it, checked.
-fn draft(ground: &Ground, actor: &Actor, environment: &Environment, wish: NewApp) -> Result<Draft> {
+fn draft(claiming: &Claiming<'_>, actor: &Actor, environment: &Environment, wish: NewApp) -> Result<Draft> {
+    let ground = claiming.ground;
     let source = new_source(ground, actor, wish.source, None)?;
     let usual = App::new(ground.world.id(), environment, wish.name, source, ground.world.now());
     let mut app = App {
@@ -116,7 +119,7 @@ fn draft(ground: &Ground, actor: &Actor, environment: &Environment, wish: NewApp
         None => default_host(ground, actor, &app.name, environment)?.into_iter().collect(),
     };
     for (index, host) in hosts.iter().enumerate() {
-        batch = insert_domain(ground, actor, batch, &app, host.into(), index == 0, true)?;
+        batch = insert_domain(claiming, actor, batch, &app, host.into(), index == 0, true)?;
     }
     for volume in settled(ground, actor, &mut app, environment, &wish.variables, hosts.first())? {
         batch = batch.insert(volume);

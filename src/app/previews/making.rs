@@ -7,6 +7,7 @@ use crate::{
     apps::settled,
     copies::{self, Twins, copy_of},
     deployments::{self, Wanted, moved},
+    domain_claims,
     domains::insert_domain,
     freezes,
     ground::Ground,
@@ -222,8 +223,9 @@ async fn make(ground: &Ground, rules: &PreviewRules, of: &App, mut stored: Store
         batch = batch.insert(variable);
     }
     let host = host_for(ground, of, &rules.host, stored.request.number)?;
+    let claiming = domain_claims::gate(ground).await;
     batch = insert_domain(
-        ground,
+        &claiming,
         &Actor::system(of.organization.clone()),
         batch,
         &app,
