@@ -217,6 +217,59 @@ async fn setup_and_tokens_by_the_command_line() {
     }
 }
 
+/// Where somebody is signed in, seen and ended with their own token.
+#[tokio::test]
+async fn sessions_and_browsers_by_the_command_line() {
+    let panel = TestPanel::start().await;
+    let (here, there) = (panel.signed_in(OWNER.0, OWNER.1).await, panel.signed_in(OWNER.0, OWNER.1).await);
+    let (folder, url) = (tempfile::tempdir().unwrap(), panel.url());
+    let token = async |scope: &str| {
+        let made = here.post("/api/v1/tokens", json!({"name": scope, "scope": scope})).await;
+        text(&made.expect(201).json(), "secret")
+    };
+    let (admin, reader) = (token("admin").await, token("read").await);
+    let run = async |token: &str, arguments: &[&str]| {
+        let variables = [
+            ("SERVERKIT_URL", url.as_str()),
+            ("SERVERKIT_TOKEN", token),
+            ("SERVERKIT_INSECURE", "1"),
+        ];
+        run_serverkit(folder.path(), &variables, arguments, "").await
+    };
+    let ids = |listed: &Value| -> Vec<String> { listed["items"].as_array().unwrap().iter().map(|one| text(one, "id")).collect() };
+
+    let listed = run(&reader, &["--json", "session", "list"]).await.expect(0).json();
+    assert!(ids(&listed).len() >= 2, "{listed}");
+    let shown = run(&reader, &["session", "list"]).await.expect(0).stdout;
+    assert!(ids(&listed).iter().all(|id| shown.contains(id)), "{shown}");
+    let own = |all: &[Value]| text(all.iter().find(|one| one["current"] == true).expect("its own"), "id");
+    let theirs = own(&there.list("/api/v1/sessions").await);
+    let browser = own(&there.list("/api/v1/account/devices").await);
+    run(&reader, &["session", "end", &theirs, "--yes"]).await.expect(3);
+    run(&admin, &["session", "end", &theirs]).await.expect(2);
+    there.get("/api/v1/apps").await.expect(200);
+    run(&admin, &["session", "end", &theirs, "--yes"]).await.expect(0);
+    there.get("/api/v1/apps").await.expect(401);
+    run(&admin, &["session", "end", &theirs, "--yes"]).await.expect(4);
+
+    let listed = run(&reader, &["--json", "device", "list"]).await.expect(0).json();
+    let known = ids(&listed);
+    assert!(run(&reader, &["device", "list"]).await.expect(0).stdout.contains(&browser));
+    run(&reader, &["device", "forget", &browser, "--yes"]).await.expect(3);
+    run(&admin, &["device", "forget", &browser, "--yes"]).await.expect(0);
+    run(&admin, &["device", "forget", &browser, "--yes"]).await.expect(4);
+    let left = run(&admin, &["--json", "device", "list"]).await.expect(0).json();
+    assert_eq!(ids(&left).len(), known.len() - 1);
+
+    here.get("/api/v1/apps").await.expect(200);
+    run(&admin, &["session", "end-others", "--yes"]).await.expect(0);
+    here.get("/api/v1/apps").await.expect(401);
+    assert_eq!(
+        ids(&run(&admin, &["--json", "session", "list"]).await.expect(0).json()),
+        Vec::<String>::new()
+    );
+}
+
 #[tokio::test]
 async fn completions() {
     let folder = tempfile::tempdir().unwrap();

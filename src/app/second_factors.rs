@@ -12,7 +12,9 @@ use crate::{
 use identity::{recovery, token, totp};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored};
-use types::{Action, Actor, Assurance, Device, Error, Fact, Kind, Result, SecondFactor, Secret, Security, Session, Time, User, UserId};
+use types::{
+    Action, Actor, Assurance, Device, Error, Fact, Kind, Result, Scope, SecondFactor, Secret, Security, Session, Time, User, UserId,
+};
 
 /// How long a second factor that was shown is enough for what is dangerous.
 pub(crate) const CONFIRMED: Duration = Duration::from_secs(15 * 60);
@@ -258,12 +260,14 @@ impl SecondFactors {
             .collect())
     }
 
-    /// Forgets one of the own browsers: it needs a code again, and the next sign-in with it is told as a new one.
+    /// Forgets one of the own browsers: it needs a code again, and the next sign-in with it is told as a new one. A token needs the
+    /// scope admin.
     pub async fn forget(&self, known: &Known, id: &str) -> Result<()> {
         let store = &self.access.store;
         let own = store.devices.find(id)?.filter(|device| known.actor.user() == Some(&device.user));
         let own = own.ok_or_else(|| Error::not_found(Kind::Device, id))?;
-        let user = self.access.in_browser(known)?;
+        known.actor.reaches(Scope::Admin)?;
+        let user = self.access.person(known)?;
         store.devices.remove(own.id.as_str()).await.or_else(settled)?;
         let fact = Fact::DeviceForgotten {
             user: user.id.clone(),

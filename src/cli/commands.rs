@@ -6,8 +6,8 @@ use crate::{
     failure::{Failure, Result},
     files, forges, freezes, identity_providers, image_watches, logs, mail, organizations,
     output::Output,
-    passkeys, previews, projects, quotas, registries, releases, rights, security, settings, status, target, terminal, tokens, trash,
-    upgrade, users, variables, volumes, webhooks,
+    passkeys, previews, projects, quotas, registries, releases, rights, security, sessions, settings, status, target, terminal, tokens,
+    trash, upgrade, users, variables, volumes, webhooks,
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -198,6 +198,12 @@ pub enum Command {
     /// Your passkeys
     #[command(subcommand)]
     Passkey(passkeys::Command),
+    /// Your sessions: where you are signed in
+    #[command(subcommand)]
+    Session(sessions::Session),
+    /// The browsers that you signed in with
+    #[command(subcommand)]
+    Device(sessions::Device),
     /// Deleted apps, until their time is over
     #[command(subcommand)]
     Trash(trash::Command),
@@ -307,6 +313,8 @@ async fn dispatch(context: &Context, command: Command, program: clap::Command) -
         Command::User(command) => users::run(context, command).await,
         Command::IdentityProvider(command) => identity_providers::run(context, command).await,
         Command::Passkey(command) => passkeys::run(context, command).await,
+        Command::Session(command) => sessions::run(context, command).await,
+        Command::Device(command) => sessions::device(context, command).await,
         Command::Trash(command) => trash::run(context, command).await,
         Command::Status => status::status(context).await,
         Command::Upgrade(args) => upgrade::run(context, args).await,

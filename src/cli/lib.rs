@@ -73,6 +73,7 @@ mod rights;
 mod rules;
 mod saml;
 mod security;
+mod sessions;
 mod settings;
 mod sources;
 mod spans;
