@@ -10,6 +10,7 @@ use crate::{
 use identity::{Attempt, Breached, Ceremonies, Claims, Countries, Passwords, Pending, Signer, Throttle, token};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Batch, Store, Stored};
+use telemetry::Redactor;
 use tokio::sync::Mutex;
 use types::{
     Action, Actor, Assurance, DeviceId, Error, Fact, Grant, GrantedRole, Grantee, Held, Kind, Membership, Organization, OrganizationId,
@@ -31,6 +32,7 @@ pub(crate) struct Access {
     pub store: Store,
     pub world: World,
     pub events: Events,
+    pub redactor: Redactor,
     pub passwords: Passwords,
     pub throttle: Throttle,
     pub ceremonies: Ceremonies,
@@ -92,6 +94,7 @@ pub(crate) fn identity_parts(ground: &Ground) -> Result<Arc<Access>> {
     let mut access = Access::open(ground.store.clone(), ground.world.clone(), ground.events.clone(), ports)?;
     let breached = ground.options.breached_passwords.as_deref().map(Breached::open).transpose()?;
     access.passwords = access.passwords.against(breached);
+    access.redactor = ground.redactor.clone();
     Ok(Arc::new(access))
 }
 
@@ -109,6 +112,7 @@ impl Access {
             landed: Pending::new(world.clone(), LANDED),
             ports,
             team: Mutex::default(),
+            redactor: Redactor::default(),
             store,
             world,
             events,

@@ -266,7 +266,13 @@ impl IdentityProviders {
         match typed {
             Some(secret) if secret.expose().is_empty() => Ok(None),
             Some(secret) if secret.expose().len() > TEXT => Err(Error::invalid(field, format!("must be at most {TEXT} bytes"))),
-            Some(secret) => Ok(Some(self.access.store.seal(&secret)?)),
+            Some(secret) => {
+                // It may be a word that others write or guess: only those who run the panel are spared it.
+                if let Some(host) = self.access.organization()? {
+                    self.access.redactor.learn(&host.id, &secret);
+                }
+                Ok(Some(self.access.store.seal(&secret)?))
+            }
             None if kept.is_some() && !is_same => Err(Error::invalid(field, "is needed again: it would go elsewhere than before")),
             None => Ok(kept.cloned()),
         }

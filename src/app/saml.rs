@@ -82,6 +82,7 @@ impl IdentityProviders {
         let now = self.access.world.now();
         let made = tokio::task::spawn_blocking(move || OwnKey::make("serverkit", now)).await;
         let made = made.map_err(|error| Error::internal("making a key", error))??;
+        self.access.redactor.learn_own(&made.key);
         Ok((self.access.store.seal(&made.key)?, made.certificate))
     }
 }

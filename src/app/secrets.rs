@@ -6,7 +6,7 @@
 use crate::{dns, forges, ground::Ground, organizations, previews, stacks};
 use std::collections::HashSet;
 use store::MAIL_KEY;
-use types::{CatalogPlace, ConfigFile, OrganizationId, Release, Result, Sealed, Secret, Source, Stack, report};
+use types::{CatalogPlace, ConfigFile, OrganizationId, Protocol, Release, Result, Sealed, Secret, Source, Stack, report};
 
 /// Tells the redactor every secret there is, and whose it is.
 pub(crate) fn teach_redactor(ground: &Ground) -> Result<()> {
@@ -110,9 +110,28 @@ fn teach_releases(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
+/// What identity providers know the panel by.
+fn teach_providers(ground: &Ground) -> Result<()> {
+    for provider in ground.store.identity_providers.list()? {
+        let secret = match &provider.protocol {
+            Protocol::Oidc(settings) => settings.client_secret.as_ref(),
+            Protocol::Ldap(settings) => settings.bind_password.as_ref(),
+            Protocol::Saml(settings) => {
+                ground.redactor.learn_own(&ground.store.unseal(&settings.key)?);
+                None
+            }
+        };
+        if let Some(secret) = secret {
+            learn(ground, &provider.organization, secret)?;
+        }
+    }
+    Ok(())
+}
+
 /// Of the panel. The password of its mail server is somebody's choice, so it may be a word that others write or guess: only those who
 /// run the panel are spared it.
 fn teach_own(ground: &Ground) -> Result<()> {
+    teach_providers(ground)?;
     for server in ground.store.build_servers.list()? {
         ground.redactor.learn_own(&ground.store.unseal(&server.private_key)?);
     }
@@ -134,15 +153,19 @@ fn teach_own(ground: &Ground) -> Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        Apps, Deployments, FileWish, Files, MailService, MailWish, NewApp, NewSource, Wanted,
+        Apps, Deployments, FileWish, Files, IdentityProviders, MailService, MailWish, NewApp, NewSource, ProtocolWish, ProviderWish,
+        Wanted,
+        access::identity_parts,
         testing::Bench,
         tests::{settle, wish},
     };
-    use types::{Catalog, DnsProvider, DnsProviderKind, MailSecurity};
+    use types::{Catalog, DnsProvider, DnsProviderKind, LdapSettings, MailSecurity};
 
     const MAIL: &str = "mail-canary-heron";
     const DNS: &str = "dns-canary-otter";
     const CATALOG: &str = "catalog-canary-ibis";
+    const CLIENT: &str = "client-canary-crane";
+    const BIND: &str = "bind-canary-egret";
     const OLD_FILE: &str = "file-canary-before";
     const NEW_FILE: &str = "file-canary-after";
 
@@ -197,6 +220,50 @@ mod tests {
             created_at: now,
         };
         ground.store.catalogs.insert(catalog).await.expect("kept");
+    }
+
+    /// Where people sign in elsewhere, by OpenID Connect and by LDAP.
+    async fn providers(bench: &Bench) {
+        let all = IdentityProviders::new(identity_parts(&bench.ground).expect("opens"));
+        let oidc = ProtocolWish::Oidc {
+            issuer: "https://id.example.com".into(),
+            client_id: "panel".into(),
+            client_secret: Some(CLIENT.into()),
+            scopes: vec!["email".into()],
+            groups_claim: "groups".into(),
+            trusts_emails: false,
+            authority: None,
+        };
+        let settings = LdapSettings {
+            url: "ldaps://ldap.example.com".into(),
+            start_tls: false,
+            authority: None,
+            bind_dn: Some("cn=panel,dc=example,dc=com".into()),
+            bind_password: None,
+            base: "dc=example,dc=com".into(),
+            filter: "(uid={user})".into(),
+            email_attribute: "mail".into(),
+            name_attribute: "cn".into(),
+            groups_attribute: None,
+            group_base: None,
+            group_filter: None,
+        };
+        let ldap = ProtocolWish::Ldap {
+            settings: Box::new(settings),
+            bind_password: Some(BIND.into()),
+        };
+        for (name, protocol) in [("Directory", ldap), ("Elsewhere", oidc)] {
+            let wish = ProviderWish {
+                name: name.into(),
+                enabled: true,
+                protocol,
+                domains: Vec::new(),
+                provision: false,
+                default_role: None,
+                groups: Vec::new(),
+            };
+            all.create(&bench.owner, wish).await.expect("made");
+        }
     }
 
     /// Its container has the file as it was before.
@@ -264,13 +331,16 @@ mod tests {
         let bench = Bench::new().await;
         mail(&bench).await;
         places(&bench).await;
+        providers(&bench).await;
         changed_since_the_deployment(&bench).await;
         let key = deploy_key(&bench).await;
         let whose = bench.owner.organization.clone();
-        assert_eq!(bench.ground.redactor.redact_for(&whose, &key), "••••", "taught when it was made");
+        for made in [key.as_str(), CLIENT, BIND] {
+            assert_eq!(bench.ground.redactor.redact_for(&whose, made), "••••", "taught when it was made");
+        }
         let bench = bench.again().await;
         let redactor = &bench.ground.redactor;
-        let all = [MAIL, DNS, CATALOG, OLD_FILE, NEW_FILE, key.as_str()];
+        let all = [MAIL, DNS, CATALOG, CLIENT, BIND, OLD_FILE, NEW_FILE, key.as_str()];
         for secret in all {
             assert_eq!(redactor.redact(secret), secret, "nothing is known yet");
         }
