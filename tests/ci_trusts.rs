@@ -1,9 +1,9 @@
 //! Jobs of a CI that deploy an app without a secret: what their ID tokens must say, what they get, and the workflow that the panel offers.
 
-use crate::{deploy::text, identity_providers::Peer};
+use crate::{deploy::text, egress::OPEN, identity_providers::Peer};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use testkit::{Api, Reply, TestAuthority, TestPanel, eventually_ok};
+use testkit::{Api, OWNER, Options, Reply, TestAuthority, TestPanel, eventually_ok};
 use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -18,7 +18,10 @@ struct Stand {
 
 impl Stand {
     async fn new() -> Stand {
-        let panel = TestPanel::start().await;
+        Stand::with(Options::default()).await
+    }
+    async fn with(options: Options) -> Stand {
+        let panel = options.start().await;
         let forge = Peer::start("jobs.mjs", &[]).await;
         let source = json!({"kind": "image", "reference": "nginx:1"});
         panel.create_app(json!({"name": "blog", "source": source, "deploy": false})).await;
@@ -271,7 +274,7 @@ async fn an_issuer_that_cannot_be_read_is_told() {
 /// Another organization that has an app of the same name, and trusts the same repository, takes nothing over and stops nothing.
 #[tokio::test]
 async fn an_app_of_the_same_name_elsewhere_gets_nothing() {
-    let stand = Stand::new().await;
+    let stand = Stand::with(Options::default().config(OPEN)).await;
     let panel = &stand.panel;
     let there = panel.organization("acme").await;
     let source = json!({"kind": "image", "reference": "nginx:1"});

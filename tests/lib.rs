@@ -32,7 +32,7 @@ mod compose_source;
 mod countries;
 mod deploy;
 mod edge_live;
-mod everybody;
+mod egress;
 mod faults;
 mod files;
 mod forges;

@@ -1,8 +1,9 @@
 //! Apps from a registry that wants a login: deployed, moved on with the tag, and brought back by digest.
 
+use crate::egress::OPEN;
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{GitFixture, Registry, TestPanel, docker, docker_host, eventually_ok};
+use testkit::{GitFixture, OWNER, Options, Registry, TestPanel, docker, docker_host, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -67,7 +68,7 @@ async fn docker_an_app_from_a_private_registry() {
 /// What one organization's login brought is nobody else's, though all use one engine.
 #[tokio::test]
 async fn docker_an_image_that_another_organization_pulled_is_not_there_for_others() {
-    let panel = TestPanel::docker().await;
+    let panel = Options::docker().config(OPEN).start().await;
     let registry = Registry::start().await;
     let image = format!("{}/team/private:1", registry.address());
     registry.push(&docker_host(), "nginx:1.22", "team/private:1");

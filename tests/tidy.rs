@@ -92,11 +92,12 @@ fn crates_use_only_those_above_them() {
         }
         let allowed: &[&str] = match name {
             "types" => &[],
-            "store" | "jobs" => &["types"],
-            adapter if ADAPTERS.contains(&adapter) => &["types"],
+            "egress" | "store" | "jobs" => &["types"],
+            adapter if ADAPTERS.contains(&adapter) => &["types", "egress"],
             "node" => &["types", "docker", "host", "edge", "build", "telemetry"],
             "app" => &[
                 "types",
+                "egress",
                 "store",
                 "acme",
                 "source",

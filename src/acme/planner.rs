@@ -6,6 +6,7 @@ use crate::{
     dns::{Dns, Zone},
 };
 use bytes::Bytes;
+use egress::Egress;
 use hickory_proto::rr::RecordType;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
@@ -34,6 +35,8 @@ pub struct Situation<'a> {
     pub https_port: Option<u16>,
     /// A token that the edge answers, and the answer: to see whether an address that is not ours leads here all the same.
     pub probe: Option<(&'a str, &'a str)>,
+    /// Which addresses may be looked at so.
+    pub egress: &'a Egress,
     /// For DNS-01: which provider has the zone of each name; `None` where none has.
     pub providers: &'a [Option<String>],
 }
@@ -180,12 +183,14 @@ async fn leads_here(made: &mut Forecast, dns: &Dns, name: &CertificateName, zone
         }
         // It may be a proxy in front of this server, or address translation.
         match (situation.challenge, situation.probe) {
-            (ChallengeKind::Http, Some((token, answer))) => match probe(SocketAddr::new(address, 80), host.as_str(), token).await {
-                Ok(body) if body.trim() == answer => {}
-                Ok(_) => elsewhere.push(address),
-                Err(_) if situation.ours.is_empty() => unsure.push(address),
-                Err(_) => elsewhere.push(address),
-            },
+            (ChallengeKind::Http, Some((token, answer))) if situation.egress.admits(address, 80) => {
+                match probe(SocketAddr::new(address, 80), host.as_str(), token).await {
+                    Ok(body) if body.trim() == answer => {}
+                    Ok(_) => elsewhere.push(address),
+                    Err(_) if situation.ours.is_empty() => unsure.push(address),
+                    Err(_) => elsewhere.push(address),
+                }
+            }
             _ if situation.ours.is_empty() => unsure.push(address),
             _ => elsewhere.push(address),
         }

@@ -193,6 +193,7 @@ impl Served {
                 acme_ca_pem: None,
                 release_key: None,
                 breached_passwords: None,
+                open_networks: vec![],
                 dns_servers: vec![],
                 build_cache_bytes: None,
                 build_floor: Default::default(),

@@ -46,7 +46,10 @@ pub(crate) async fn look(ground: &Ground, catalog: &Catalog) -> Result<Looked> {
         match &catalog.place {
             CatalogPlace::Own => Err(Error::internal("reading a catalog", std::io::Error::other("it has no place"))),
             CatalogPlace::Git { .. } => from_git(ground, catalog).await,
-            CatalogPlace::Web { url } => from_web(url, catalog.key.as_deref()).await,
+            CatalogPlace::Web { url } => {
+                let downloads = Downloads::new(&ground.egress(&catalog.organization)?)?;
+                from_web(&downloads, url, catalog.key.as_deref()).await
+            }
         }
     };
     let looked = tokio::time::timeout(LOOKING, looking).await;
@@ -110,6 +113,7 @@ async fn from_git(ground: &Ground, catalog: &Catalog) -> Result<Looked> {
         submodules: false,
         lfs: false,
         host_key: None,
+        egress: ground.egress(&catalog.organization)?,
         into: into.clone(),
     };
     let (words, _nobody) = mpsc::channel(64);
@@ -170,8 +174,7 @@ fn as_listed(index: &Index, texts: &Texts) -> Result<()> {
     }
 }
 
-async fn from_web(url: &Url, key: Option<&str>) -> Result<Looked> {
-    let downloads = Downloads::new()?;
+async fn from_web(downloads: &Downloads, url: &Url, key: Option<&str>) -> Result<Looked> {
     let bytes = downloads.get(url, MAX_CATALOG).await?;
     let mut signed = None;
     if key.is_some() {

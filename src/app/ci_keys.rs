@@ -6,6 +6,7 @@ use crate::{
     ground::Ground,
 };
 use async_trait::async_trait;
+use egress::Egress;
 use futures::{StreamExt, stream};
 use identity::{WorkloadIssuer, Workloads};
 use jobs::Job;
@@ -65,18 +66,19 @@ impl Job for CiKeyReader {
         for issuer in due {
             of.entry(issuer.organization.clone()).or_default().push(issuer);
         }
-        for issuers in of.into_values() {
+        for (organization, issuers) in of {
+            let egress = self.ground.egress(&organization)?;
             // Nobody waits for an issuer of somebody else that is silent.
-            tokio::spawn(read(self.workloads.clone(), issuers));
+            tokio::spawn(read(self.workloads.clone(), issuers, egress));
         }
         Ok(report)
     }
 }
 
-async fn read(workloads: Arc<Workloads>, issuers: Vec<WorkloadIssuer>) {
+async fn read(workloads: Arc<Workloads>, issuers: Vec<WorkloadIssuer>, egress: Egress) {
     let reading = |issuer: WorkloadIssuer| {
-        let workloads = workloads.clone();
-        async move { workloads.read(&issuer).await }
+        let (workloads, egress) = (workloads.clone(), egress.clone());
+        async move { workloads.read(&issuer, &egress).await }
     };
     stream::iter(issuers).for_each_concurrent(AT_ONCE, reading).await;
 }

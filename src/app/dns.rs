@@ -73,7 +73,13 @@ impl DnsService {
         may_be(actor, new.kind)?;
         let name = name(&new.name)?;
         let world = &self.ground.world;
-        let provider = providers::open(new.kind, &new.options, &new.credentials, world)?;
+        let provider = providers::open(
+            new.kind,
+            &new.options,
+            &new.credentials,
+            world,
+            &self.ground.egress(&actor.organization)?,
+        )?;
         let record = DnsProvider {
             id: world.id(),
             organization: actor.organization.clone(),
@@ -103,7 +109,13 @@ impl DnsService {
             None => self.unseal(&stored)?,
         };
         stored.options = change.options.unwrap_or_else(|| stored.options.clone());
-        let provider = providers::open(stored.kind, &stored.options, &credentials, &self.ground.world)?;
+        let provider = providers::open(
+            stored.kind,
+            &stored.options,
+            &credentials,
+            &self.ground.world,
+            &self.ground.egress(&actor.organization)?,
+        )?;
         stored.credentials = self.seal(actor, &credentials)?;
         stored.tested = Some(self.try_out(actor, &*provider).await);
         stored.updated_at = self.ground.world.now();
@@ -340,7 +352,8 @@ pub(crate) fn open(ground: &Ground, provider: &DnsProvider) -> Result<Box<dyn Pr
     for value in credentials.values() {
         ground.redactor.learn(&provider.organization, value);
     }
-    providers::open(provider.kind, &provider.options, &credentials, &ground.world)
+    let egress = ground.egress(&provider.organization)?;
+    providers::open(provider.kind, &provider.options, &credentials, &ground.world, &egress)
 }
 
 /// The provider with the zone of a name, and that zone: of all, or of the one that is wished.
@@ -420,6 +433,7 @@ fn checked(zone: &str, mut record: DnsRecord) -> Result<DnsRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Bench;
     use types::DnsRecordKind;
 
     #[test]
@@ -447,12 +461,6 @@ mod tests {
             assert_eq!(made.as_deref(), expected, "{name} {kind} {value}");
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::Bench;
 
     /// One that leaves a mark where it ran.
     fn program(mark: &std::path::Path) -> DnsProviderOptions {
@@ -491,7 +499,7 @@ mod tests {
         let record = DnsRecord {
             id: String::new(),
             name: "www.acme.test".into(),
-            kind: types::DnsRecordKind::A,
+            kind: DnsRecordKind::A,
             value: "192.0.2.1".into(),
             ttl_seconds: 60,
         };

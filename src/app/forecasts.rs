@@ -5,6 +5,7 @@ use acme::{
     Dns,
     planner::{Forecast, Level, Note, Situation, forecast},
 };
+use egress::is_public;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -232,28 +233,10 @@ fn servers<'a>(ground: &'a Ground, settings: &'a Settings) -> &'a [SocketAddr] {
 /// Under which the world reaches this server.
 pub(crate) fn public_addresses(ground: &Ground, settings: &Settings) -> Vec<IpAddr> {
     let mut addresses = settings.certificates.public_addresses.clone();
-    addresses.extend(ground.node.addresses().into_iter().filter(is_public));
+    addresses.extend(ground.node.addresses().into_iter().filter(|address| is_public(*address)));
     addresses.sort();
     addresses.dedup();
     addresses
-}
-
-/// Whether the internet routes it. Source: the IANA special-purpose address registries.
-fn is_public(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(four) => {
-            let [a, b, ..] = four.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            !(four.is_private()
-                || four.is_loopback()
-                || four.is_link_local()
-                || four.is_documentation()
-                || four.is_unspecified()
-                || shared
-                || a >= 224)
-        }
-        IpAddr::V6(six) => six.segments()[0] & 0xe000 == 0x2000 && six.segments()[..2] != [0x2001, 0xdb8],
-    }
 }
 
 /// The directory that orders go to: what was fixed at the start, else the settings', else Let's Encrypt's staging one
@@ -282,7 +265,7 @@ fn is_private(directory: &url::Url) -> bool {
         .trim_start_matches('[')
         .trim_end_matches(']');
     match host.parse::<IpAddr>() {
-        Ok(address) => !is_public(&address),
+        Ok(address) => !is_public(address),
         Err(_) => !host.parse::<Host>().is_ok_and(|host| host.is_public()),
     }
 }
@@ -312,6 +295,7 @@ pub(crate) async fn plan(
     };
     let blind = servers(ground, settings).is_empty() && is_private(&directory(ground, settings));
     let ours = public_addresses(ground, settings);
+    let egress = ground.egress(organization)?;
     let (token, answer) = (ground.world.word(32), ground.world.word(32));
     // Shows whether an address that is not ours leads here all the same.
     let probes = !blind && tries.contains(&ChallengeKind::Http);
@@ -331,6 +315,7 @@ pub(crate) async fn plan(
             http_port: Some(ground.options.http_port),
             https_port: Some(ground.options.https_port),
             probe: probes.then_some((token.as_str(), answer.as_str())),
+            egress: &egress,
             providers: &providers,
         };
         let made = if blind && !names.iter().any(|name| !name.base().is_public()) && challenge != ChallengeKind::Dns {
@@ -427,24 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_internet() {
-        for (address, public) in [
-            ("8.8.8.8", true),
-            ("10.0.0.1", false),
-            ("172.16.0.1", false),
-            ("192.168.1.1", false),
-            ("100.64.0.1", false),
-            ("127.0.0.1", false),
-            ("169.254.1.1", false),
-            ("224.0.0.1", false),
-            ("2a00::1", true),
-            ("fd00::1", false),
-            ("fe80::1", false),
-            ("::1", false),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_public(&address.parse().expect("an address")), public, "{address}");
-        }
+    fn authorities_that_are_not_on_the_internet() {
         for (url, private) in [
             ("https://acme-v02.api.letsencrypt.org/directory", false),
             ("https://localhost:14000/dir", true),

@@ -393,6 +393,7 @@ pub(crate) fn app_key(ground: &Ground, connection: &ForgeConnection) -> Result<O
             app_id: *app_id,
             private_key: ground.store.unseal(private_key)?,
             url: connection.url.clone(),
+            egress: ground.egress(&connection.organization)?,
         })),
         _ => Ok(None),
     }

@@ -2,16 +2,17 @@
 
 use crate::{
     containers::Retiring, deployer::Running, drafts::Drafts, events::Events, forges::access::Known, image_watcher::Asked,
-    job_runs::RunsUnderWay, observed::Observed, quotas::BuildFloor, routing::Routing, sleeping::Sleeping,
+    job_runs::RunsUnderWay, observed::Observed, organizations, quotas::BuildFloor, routing::Routing, sleeping::Sleeping,
 };
 use arc_swap::ArcSwap;
+use egress::{Bounds, Egress};
 use ipnet::IpNet;
 use jobs::Wake;
 use node::Node;
 use std::{path::PathBuf, sync::Arc};
 use store::Store;
 use telemetry::{LogStore, Metrics, Redactor};
-use types::{Host, World};
+use types::{Host, OrganizationId, World};
 
 /// What is fixed while the panel runs.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Options {
     pub build_floor: BuildFloor,
     /// A list of passwords that nobody may choose, as a file or a folder; `None`: none is looked through.
     pub breached_passwords: Option<PathBuf>,
+    /// Inner networks in which every organization may name addresses.
+    pub open_networks: Vec<IpNet>,
 }
 
 /// Wakes the loops that close gaps.
@@ -117,6 +120,18 @@ impl Ground {
             .next()
             .map(|stored| stored.value)
             .unwrap_or_default())
+    }
+    /// How far addresses may lead that somebody in the organization names: only who runs the panel reaches what is inside.
+    pub fn egress(&self, organization: &OrganizationId) -> types::Result<Egress> {
+        if organizations::runs_the_panel(&self.store, organization)? {
+            return Ok(Egress::Anywhere);
+        }
+        let mut own = self.settings()?.certificates.public_addresses;
+        own.extend(self.node.addresses());
+        Ok(Egress::public(Bounds {
+            own,
+            open: self.options.open_networks.clone(),
+        }))
     }
     /// The domain under which new apps get a name.
     pub fn apps_domain(&self) -> types::Result<Option<Host>> {

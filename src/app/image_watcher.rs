@@ -210,7 +210,7 @@ async fn digest(ground: &Ground, organization: &OrganizationId, reference: &str,
             seconds: until.since(now).as_secs().max(1),
         });
     }
-    let login = registries::login_for(ground, organization, reference)?;
+    let login = registries::way_to(ground, organization, reference).await?;
     let asking = tokio::time::timeout(ASKING, ground.node.image_digest(reference, login.as_ref()));
     let slow = |_| Error::unavailable(format!("the registry {server} did not answer in time"));
     match asking.await.map_err(slow)? {

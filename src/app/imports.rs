@@ -1,9 +1,11 @@
 //! What other panels install from, turned into templates of ours.
 
+use crate::ground::Ground;
 use catalog::imports::{self, Format, Imported};
 use source::Downloads;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -36,20 +38,27 @@ pub struct ImportWish {
 }
 
 /// Keeps nothing: what comes out is put into a catalog by whoever asked.
-#[derive(Clone, Default)]
-pub struct Imports;
+#[derive(Clone)]
+pub struct Imports {
+    ground: Arc<Ground>,
+}
 
 impl Imports {
+    pub(crate) fn new(ground: Arc<Ground>) -> Imports {
+        Imports { ground }
+    }
+
     /// Fails with `Invalid { field: "url" }` when nothing can be got there, with `Invalid { field: "text" }` when it is of no format
     /// that is known, or cannot be read. What it needs from elsewhere and cannot be got is told with the template that needs it.
     pub async fn convert(&self, actor: &Actor, wish: ImportWish) -> Result<Vec<Imported>> {
         actor.may_somewhere(Action::Configure)?;
+        let downloads = Downloads::new(&self.ground.egress(&actor.organization)?)?;
         let mut files = wish.files;
         let until = Instant::now() + GETTING;
         let text = match (wish.text, wish.url) {
             (Some(text), None) => text,
             (None, Some(url)) => {
-                let got = tokio::time::timeout_at(until, whole(&Downloads::new()?, &url, &mut files)).await;
+                let got = tokio::time::timeout_at(until, whole(&downloads, &url, &mut files)).await;
                 got.map_err(|_| Error::invalid("url", format!("{url} took longer than {} s", GETTING.as_secs())))??
             }
             _ => return Err(Error::invalid("url", "give either `text` or `url`")),
@@ -59,7 +68,6 @@ impl Imports {
             return Ok(imported);
         }
         let mut failed: BTreeMap<String, String> = BTreeMap::new();
-        let downloads = Downloads::new()?;
         for _ in 0..ROUNDS {
             let wanted: BTreeSet<String> = imported.iter().flat_map(|one| one.fetch.iter().cloned()).collect();
             let room = MOST.saturating_sub(files.len() + failed.len());

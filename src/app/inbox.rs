@@ -458,7 +458,7 @@ async fn judge_one(ground: &Arc<Ground>, app: &App, webhook: &Webhook, mut push:
         ),
         Source::Git(git) => {
             if git.branch.is_none() && webhook.rules.branches.is_empty() && push.default_branch.is_none() {
-                push.default_branch = default_branch(ground, git).await;
+                push.default_branch = default_branch(ground, app, git).await;
             }
             match refused_by_name(git, webhook, &push)? {
                 Some(verdict) => verdict,
@@ -517,9 +517,10 @@ pub(crate) fn refused_by_name(git: &GitSource, webhook: &Webhook, push: &Push) -
 }
 
 /// As the repository itself says.
-async fn default_branch(ground: &Ground, git: &GitSource) -> Option<String> {
+async fn default_branch(ground: &Ground, app: &App, git: &GitSource) -> Option<String> {
+    let egress = ground.egress(&app.organization).ok()?;
     let login = git_login(ground, git).await.ok()?;
-    let tips = tokio::time::timeout(COMPARING, source::tips(&git.url, &login, git.host_key.as_deref()));
+    let tips = tokio::time::timeout(COMPARING, source::tips(&git.url, &login, git.host_key.as_deref(), egress));
     let tip = tips.await.ok()?.ok()?.into_iter().find(|tip| tip.default)?;
     tip.reference.strip_prefix("refs/heads/").map(str::to_owned)
 }
@@ -593,6 +594,7 @@ async fn changed_files(ground: &Ground, app: &App, push: &mut Push) -> Result<Op
         url: git.url.clone(),
         login: git_login(ground, git).await?,
         host_key: git.host_key.clone(),
+        egress: ground.egress(&app.organization)?,
         before: push.before.clone(),
         after,
     });

@@ -403,7 +403,7 @@ impl Panel {
             marketplace: Marketplace::new(ground.clone(), shelves.clone()),
             catalogs: Catalogs::new(ground.clone(), shelves.clone()),
             template_updates: TemplateUpdates::new(ground.clone(), shelves.clone()),
-            imports: Imports,
+            imports: Imports::new(ground.clone()),
             shelves,
             audit: Audit::new(ground.store.clone()),
             settings: SettingsService::new(ground.clone()),

@@ -99,7 +99,8 @@ impl jobs::Job for Poller {
 /// it, not before: what breaks off is found again at the next turn.
 async fn poll(ground: &Arc<Ground>, app: &App, git: &GitSource, webhook: &Webhook, pushes: &mut usize) -> Result<()> {
     let until = Instant::now() + ASKING;
-    let asking = async { source::tips(&git.url, &git_login(ground, git).await?, git.host_key.as_deref()).await };
+    let egress = ground.egress(&app.organization)?;
+    let asking = async { source::tips(&git.url, &git_login(ground, git).await?, git.host_key.as_deref(), egress).await };
     let tips = in_time(until, asking).await?;
     let default = tips
         .iter()
@@ -167,6 +168,7 @@ async fn describe(ground: &Ground, git: &GitSource, webhook: &Webhook, tip: &Tip
         url: git.url.clone(),
         login: git_login(ground, git).await?,
         host_key: git.host_key.clone(),
+        egress: ground.egress(&webhook.organization)?,
         before: before.clone(),
         after: tip.commit.clone(),
     };

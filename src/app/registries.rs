@@ -7,6 +7,9 @@ use crate::{
 use std::sync::Arc;
 use types::{Action, Actor, Error, Fact, Kind, OrganizationId, Registry, RegistryLogin, RegistryServer, Result, Secret};
 
+/// As it is in every engine.
+const DOCKER_HUB: &str = "docker.io";
+
 #[derive(Clone)]
 pub struct Registries {
     ground: Arc<Ground>,
@@ -48,6 +51,7 @@ impl Registries {
                 user: user.clone(),
                 password: password.clone(),
             };
+            must_be_outside(&self.ground, &actor.organization, &server).await?;
             self.ground.node.registry_check(&login).await?;
         }
         let sealed = store.seal(&password)?;
@@ -88,6 +92,7 @@ impl Registries {
     pub async fn test(&self, actor: &Actor, called: &str) -> Result<()> {
         actor.may(Action::Configure)?;
         let login = login_of(&self.ground, self.find(actor, called)?)?;
+        must_be_outside(&self.ground, &actor.organization, &login.server).await?;
         self.ground.node.registry_check(&login).await
     }
 
@@ -127,8 +132,32 @@ pub(crate) fn logins(ground: &Ground, organization: &OrganizationId) -> Result<V
         .collect()
 }
 
+/// The login for a pull of `reference`. Fails with `Invalid` where its registry may not be asked for the organization. The engine looks
+/// the name up again by itself, so it is what it leads to now that counts.
+pub(crate) async fn way_to(ground: &Ground, organization: &OrganizationId, reference: &str) -> Result<Option<RegistryLogin>> {
+    must_be_outside(ground, organization, &RegistryServer::of(reference)).await?;
+    login_for(ground, organization, reference)
+}
+
+/// Fails with `Invalid` for a registry on an inner address, unless the organization runs the panel. That a name is not known is
+/// for who asks there.
+async fn must_be_outside(ground: &Ground, organization: &OrganizationId, server: &RegistryServer) -> Result<()> {
+    let egress = ground.egress(organization)?;
+    let (host, port) = match server.as_str().rsplit_once(':') {
+        Some((host, port)) if !server.as_str().ends_with(']') => (host, port.parse().unwrap_or(443)),
+        _ => (server.as_str(), 443),
+    };
+    if !egress.is_bounded() || server.as_str() == DOCKER_HUB {
+        return Ok(());
+    }
+    match egress.look_up(host, port).await {
+        Err(refused @ Error::Invalid { .. }) => Err(refused),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// The one for the registry that `reference` names.
-pub(crate) fn login_for(ground: &Ground, organization: &OrganizationId, reference: &str) -> Result<Option<RegistryLogin>> {
+fn login_for(ground: &Ground, organization: &OrganizationId, reference: &str) -> Result<Option<RegistryLogin>> {
     let claim = format!("{organization}/{}", RegistryServer::of(reference));
     let found = ground.store.registries.claimed(&claim)?;
     found.map(|stored| login_of(ground, stored.value)).transpose()

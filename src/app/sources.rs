@@ -9,6 +9,7 @@ use crate::{
     uploads,
 };
 use build::{BuildKeys, Plan, Recipe};
+use egress::Egress;
 use source::{Branch, Fetch};
 use std::{
     collections::BTreeMap,
@@ -89,7 +90,8 @@ impl Sources {
         let Source::Git(git) = source else {
             return Err(Error::invalid("source", "only a repository or an upload can be looked into"));
         };
-        let looking = tokio::time::timeout(LOOKING, self.look(&git, values));
+        let egress = self.ground.egress(&actor.organization)?;
+        let looking = tokio::time::timeout(LOOKING, self.look(&git, values, egress));
         looking.await.unwrap_or_else(|_| {
             Err(Error::unavailable(format!(
                 "{} did not answer within {} s",
@@ -129,9 +131,9 @@ impl Sources {
         seen.map_err(|error| Error::internal("looking into an upload", error))
     }
 
-    async fn look(&self, git: &GitSource, values: BTreeMap<String, String>) -> Result<Inspection> {
+    async fn look(&self, git: &GitSource, values: BTreeMap<String, String>, egress: Egress) -> Result<Inspection> {
         let login = git_login(&self.ground, git).await?;
-        let branches = source::branches(&git.url, &login, git.host_key.as_deref()).await?;
+        let branches = source::branches(&git.url, &login, git.host_key.as_deref(), egress.clone()).await?;
         let folder = self.look_folder();
         let _gone = Gone(folder.clone());
         let cancel = CancellationToken::new();
@@ -143,6 +145,7 @@ impl Sources {
             submodules: false,
             lfs: false,
             host_key: git.host_key.clone(),
+            egress,
             into: folder.clone(),
         };
         let (words, _nobody) = mpsc::channel(64);

@@ -389,6 +389,7 @@ impl Bench {
                 build_cache_bytes: None,
                 build_floor: Default::default(),
                 breached_passwords: None,
+                open_networks: vec![],
             },
             observed: Default::default(),
             last_sample: Default::default(),

@@ -10,6 +10,7 @@ use crate::{
     web::{Basic, Web},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use egress::Egress;
 use id_token::Wanted;
 pub(crate) use id_token::{Expected, check_good, signed_for};
 pub use logout_token::LoggedOut;
@@ -183,7 +184,7 @@ impl Relying {
     }
 
     fn web(&self) -> Result<Web> {
-        Web::new(self.authority.as_deref())
+        Web::new(self.authority.as_deref(), &Egress::Anywhere)
     }
 
     async fn discover(&self, web: &Web) -> Result<Discovered> {

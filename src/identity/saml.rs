@@ -18,6 +18,7 @@ use crate::{
     web::Web,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use egress::Egress;
 use types::{Error, Result, Secret, Time, World};
 use url::Url;
 
@@ -120,7 +121,7 @@ impl Peer {
         };
         match (&self.metadata_url, &self.metadata) {
             (Some(url), _) => {
-                let text = Web::new(self.authority.as_deref())?.text(url).await?;
+                let text = Web::new(self.authority.as_deref(), &Egress::Anywhere)?.text(url).await?;
                 read(&text, &format!("at {url}"))
             }
             (None, Some(text)) => read(text, "that was pasted"),

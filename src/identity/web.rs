@@ -2,6 +2,7 @@
 
 use crate::external::{innermost, is_this_machine, tls};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use egress::{Egress, Outbound};
 use serde_json::Value;
 use std::time::Duration;
 use types::{Error, Result, Secret};
@@ -11,27 +12,26 @@ const CONNECTING: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(15);
 const BYTES: usize = 1 << 20;
 
-pub(crate) struct Web(reqwest::Client);
+pub(crate) struct Web(Outbound);
 
 /// A client's name and password at a token endpoint, by the `Authorization` header.
 pub(crate) struct Basic<'a>(pub &'a str, pub &'a Secret);
 
 impl Web {
-    pub fn new(authority: Option<&str>) -> Result<Web> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECTING)
-            .timeout(LONGEST)
-            .tls_backend_preconfigured(tls(authority)?)
-            .build()
-            .map_err(|error| Error::internal("preparing to ask an identity provider", error))?;
-        Ok(Web(client))
+    pub fn new(authority: Option<&str>, egress: &Egress) -> Result<Web> {
+        let prepare = || {
+            Ok(reqwest::Client::builder()
+                .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECTING)
+                .timeout(LONGEST)
+                .tls_backend_preconfigured(tls(authority)?))
+        };
+        Outbound::new(egress, false, prepare).map(Web)
     }
 
     /// A document. Fails with `Unavailable` in words that name the address.
     pub async fn get(&self, url: &Url, bearer: Option<&Secret>) -> Result<Value> {
-        let mut request = self.0.get(url.clone()).header("accept", "application/json");
+        let mut request = self.0.to(url)?.get(url.clone()).header("accept", "application/json");
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer.expose_str().unwrap_or_default());
         }
@@ -43,7 +43,7 @@ impl Web {
 
     /// A document that is text. Fails with `Unavailable` in words that name the address.
     pub async fn text(&self, url: &Url) -> Result<String> {
-        match self.bytes(url, self.0.get(url.clone())).await? {
+        match self.bytes(url, self.0.to(url)?.get(url.clone())).await? {
             (200, bytes) => String::from_utf8(bytes).map_err(|_| unavailable(url, "its answer is not UTF-8")),
             (status, _) => Err(unavailable(url, format!("it answers {status}"))),
         }
@@ -51,7 +51,7 @@ impl Web {
 
     /// Posts a form; the status and what came back.
     pub async fn post(&self, url: &Url, form: &[(&str, &str)], basic: Option<Basic<'_>>) -> Result<(u16, Value)> {
-        let mut request = self.0.post(url.clone()).header("accept", "application/json").form(form);
+        let mut request = self.0.to(url)?.post(url.clone()).header("accept", "application/json").form(form);
         if let Some(Basic(name, password)) = basic {
             // Both are encoded as in a form before they are joined (RFC 6749, section 2.3.1).
             let encoded = |bytes: &[u8]| form_urlencoded::byte_serialize(bytes).collect::<String>();

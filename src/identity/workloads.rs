@@ -10,6 +10,7 @@ use crate::{
     web::Web,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use egress::Egress;
 use serde_json::Value;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -122,8 +123,10 @@ impl Workloads {
     }
 
     /// Reads an issuer's keys. What goes wrong is kept for who asks how it is.
-    pub async fn read(&self, issuer: &WorkloadIssuer) {
-        let read = read_keys(&issuer.issuer, issuer.authority.as_deref()).await;
+    ///
+    /// `egress`: how far its address may lead, and that of its keys.
+    pub async fn read(&self, issuer: &WorkloadIssuer, egress: &Egress) {
+        let read = read_keys(&issuer.issuer, issuer.authority.as_deref(), egress).await;
         if let Some(known) = self.known().get_mut(issuer) {
             known.is_reading = false;
             match read {
@@ -168,8 +171,8 @@ impl Known {
     }
 }
 
-async fn read_keys(issuer: &str, authority: Option<&str>) -> Result<Value> {
-    let web = Web::new(authority)?;
+async fn read_keys(issuer: &str, authority: Option<&str>, egress: &Egress) -> Result<Value> {
+    let web = Web::new(authority, egress)?;
     let base = issuer.trim_end_matches('/');
     let address = Url::parse(&format!("{base}/.well-known/openid-configuration"));
     let document = web

@@ -4,7 +4,7 @@
 
 use app::BuildFloor;
 use clap::Subcommand;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use std::{
     io::Write,
@@ -58,6 +58,9 @@ pub struct RawConfig {
     drain_seconds: Option<u64>,
     /// Threads of the edge: one for each core.
     edge_threads: Option<usize>,
+    /// Inner networks in which every organization may name addresses of repositories, forges, catalogs and the like; else those
+    /// that do not run the panel reach public ones only: none.
+    open_networks: Vec<String>,
     docker: RawDocker,
     builds: RawBuilds,
     network: RawNetwork,
@@ -197,6 +200,7 @@ pub struct Config {
     pub upgrade_window: Duration,
     pub dns_servers: Vec<SocketAddr>,
     pub breached_passwords: Option<PathBuf>,
+    pub open_networks: Vec<IpNet>,
 }
 
 /// What the file says of the limits of builds; the rest follows from the machine.
@@ -285,6 +289,11 @@ impl Config {
                 disk_bytes: raw.builds.free_disk_mib.map(|mib| mib.saturating_mul(1 << 20)),
             },
             network_range: problems.keep("network.range", range_of(&range)).unwrap_or_default(),
+            open_networks: raw
+                .open_networks
+                .iter()
+                .filter_map(|word| problems.keep("open_networks", network(word)))
+                .collect(),
             acme_directory: raw
                 .acme
                 .directory
@@ -402,6 +411,11 @@ fn range_of(text: &str) -> std::result::Result<Ipv4Net, String> {
     }
 }
 
+fn network(text: &str) -> std::result::Result<IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| format!("`{text}` is no network; use 10.0.0.0/8 or an address"))
+}
+
 fn web_address(text: &str) -> std::result::Result<Url, String> {
     match text.parse::<Url>() {
         Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(url),
@@ -510,7 +524,7 @@ mod tests {
 
     #[test]
     fn all_problems_come_at_once() {
-        let text = "http = \"nowhere\"\npanel = []\nlog = \"a=b=c\"\ndrain_seconds = 99999\n\
+        let text = "http = \"nowhere\"\npanel = []\nopen_networks = [\"10.0.0.0/8\", \"::1\", \"inside\"]\nlog = \"a=b=c\"\ndrain_seconds = 99999\n\
                     [network]\nrange = \"8.8.8.0/24\"\n[builds]\nmemory_mib = 1\nprocesses = 0\ndisk_mib = 1\n[acme]\ndirectory = \"ftp://x\"\nca_file = \"/nowhere\"";
         let error = resolve(text, Flags::default()).expect_err("all wrong").to_string();
         for field in [
@@ -518,6 +532,7 @@ mod tests {
             "panel:",
             "log:",
             "drain_seconds:",
+            "open_networks: `inside`",
             "network.range:",
             "builds.memory_mib:",
             "builds.processes:",

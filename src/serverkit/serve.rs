@@ -329,6 +329,7 @@ fn options(config: &Config, bound: &Bound) -> Options {
         build_cache_bytes: config.build_cache_bytes,
         build_floor: config.build_floor,
         breached_passwords: config.breached_passwords.clone(),
+        open_networks: config.open_networks.clone(),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::{
     remote::{Access, Work, offers},
     target::Target,
 };
-use git2::Remote;
+use egress::Egress;
+use git2::Repository;
 use std::{cell::RefCell, path::Path};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,12 +26,13 @@ pub struct Branch {
 }
 
 /// Every branch, by name; none for an empty repository. `host_key` and failures as with [`crate::fetch`].
-pub async fn branches(url: &GitUrl, login: &Login, host_key: Option<&str>) -> Result<Vec<Branch>> {
+pub async fn branches(url: &GitUrl, login: &Login, host_key: Option<&str>, egress: Egress) -> Result<Vec<Branch>> {
     let (url, login, host_key) = (url.clone(), login.clone(), host_key.map(str::to_owned));
     off_thread(CancellationToken::new(), move |cancel| {
         let work = Work {
             cancel,
             lines: RefCell::new(Lines::new(mpsc::channel(1).0)),
+            egress,
         };
         let access = Access::new(&url, &login, host_key.as_deref(), &work)?;
         Ok(list(&offered(&access)?))
@@ -47,7 +49,10 @@ pub fn offered(access: &Access<'_>) -> Result<Vec<Offer>> {
 }
 
 fn ask(access: &Access<'_>) -> Result<Vec<Offer>> {
-    let mut remote = Remote::create_detached(access.url.as_str()).map_err(|error| access.explain(&error))?;
+    let doing = "making a folder to ask a repository";
+    let folder = tempfile::tempdir().doing(doing)?;
+    let here = Repository::init_bare(folder.path()).doing(doing)?;
+    let mut remote = access.remote(&here)?;
     let connection = access.connect(&mut remote)?;
     offers(&connection).map_err(|error| access.explain(&error))
 }

@@ -8,6 +8,7 @@ use crate::{
     remote::{Access, Work, offers},
     target::Target,
 };
+use egress::Egress;
 use git2::{Oid, Repository};
 use std::{cell::RefCell, collections::BTreeSet, path::Path};
 use tokio::sync::mpsc;
@@ -23,6 +24,7 @@ pub struct Compare {
     pub url: GitUrl,
     pub login: Login,
     pub host_key: Option<String>,
+    pub egress: Egress,
     /// 40 hex digits; `None`: only the message is wanted.
     pub before: Option<String>,
     /// 40 hex digits.
@@ -53,7 +55,7 @@ pub struct Tip {
 /// leave that out, and compares them. Fails as [`crate::fetch`] does.
 pub async fn compare(of: Compare) -> Result<Compared> {
     off_thread(CancellationToken::new(), move |cancel| {
-        let work = quiet(cancel);
+        let work = quiet(cancel, of.egress.clone());
         let access = Access::new(&of.url, &of.login, of.host_key.as_deref(), &work)?;
         if let Target::Path(path) = &access.target {
             return look(&open(&of.url, Path::new(path))?, &of);
@@ -67,20 +69,21 @@ pub async fn compare(of: Compare) -> Result<Compared> {
 }
 
 /// Every branch and tag of the repository. Fails as [`crate::fetch`] does.
-pub async fn tips(url: &GitUrl, login: &Login, host_key: Option<&str>) -> Result<Vec<Tip>> {
+pub async fn tips(url: &GitUrl, login: &Login, host_key: Option<&str>, egress: Egress) -> Result<Vec<Tip>> {
     let (url, login, host_key) = (url.clone(), login.clone(), host_key.map(str::to_owned));
     off_thread(CancellationToken::new(), move |cancel| {
-        let work = quiet(cancel);
+        let work = quiet(cancel, egress);
         let access = Access::new(&url, &login, host_key.as_deref(), &work)?;
         Ok(list(&crate::branches::offered(&access)?))
     })
     .await
 }
 
-fn quiet(cancel: CancellationToken) -> Work {
+fn quiet(cancel: CancellationToken, egress: Egress) -> Work {
     Work {
         cancel,
         lines: RefCell::new(Lines::new(mpsc::channel(1).0)),
+        egress,
     }
 }
 
@@ -107,7 +110,7 @@ fn list(offers: &[Offer]) -> Vec<Tip> {
 fn bring(access: &Access<'_>, repository: &Repository, of: &Compare) -> Result<()> {
     let failed = |error: git2::Error| access.explain(&error);
     let wanted: Vec<&str> = [Some(of.after.as_str()), of.before.as_deref()].into_iter().flatten().collect();
-    let mut remote = repository.remote_anonymous(of.url.as_str()).map_err(failed)?;
+    let mut remote = access.remote(repository)?;
     let mut connection = access.connect(&mut remote)?;
     let offered = offers(&connection).map_err(failed)?;
     let specs: Vec<String> = wanted

@@ -1,7 +1,8 @@
 //! A file from the web, no larger than said.
 
+use egress::{Egress, Outbound};
 use std::time::Duration;
-use types::{Doing, Error, Result};
+use types::{Error, Result};
 use url::Url;
 
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -10,17 +11,19 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Reads files from one place over connections that are kept.
 #[derive(Debug, Clone)]
 pub struct Downloads {
-    client: reqwest::Client,
+    client: Outbound,
 }
 
 impl Downloads {
-    pub fn new() -> Result<Downloads> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECTING)
-            .timeout(LONGEST)
-            .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .doing("preparing downloads")?;
+    /// `egress`: how far the addresses may lead.
+    pub fn new(egress: &Egress) -> Result<Downloads> {
+        let prepare = || {
+            Ok(reqwest::Client::builder()
+                .connect_timeout(CONNECTING)
+                .timeout(LONGEST)
+                .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION"))))
+        };
+        let client = Outbound::new(egress, true, prepare)?;
         Ok(Downloads { client })
     }
 
@@ -29,6 +32,7 @@ impl Downloads {
         let unavailable = |why: String| Error::unavailable(format!("{url} cannot be read: {why}"));
         let mut answer = self
             .client
+            .to(url)?
             .get(url.clone())
             .send()
             .await

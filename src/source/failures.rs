@@ -24,6 +24,9 @@ pub fn explain(error: &git2::Error, url: &GitUrl, target: &Target, login: &Login
     if has("no space left") {
         return full();
     }
+    if has("cannot redirect from") {
+        return Error::invalid("git", format!("{url} sends us on to another server; use the address there"));
+    }
     if has("failed to resolve") {
         return Error::unavailable(format!("the host of {url} is not known: its name cannot be resolved"));
     }

@@ -9,6 +9,7 @@ use crate::{
     submodules,
     target::Target,
 };
+use egress::Egress;
 use git2::{CheckoutNotificationType, Oid, Reference, Repository, RepositoryInitOptions, build::CheckoutBuilder};
 use std::{
     cell::RefCell,
@@ -39,6 +40,8 @@ pub struct Fetch {
     pub lfs: bool,
     /// The SSH host key that must be met (`SHA256:…`); `None`: trust the one that comes, and answer it.
     pub host_key: Option<String>,
+    /// How far addresses may lead: the repository's, its submodules', those of its files in Git LFS.
+    pub egress: Egress,
     /// The folder for the working tree. What is in it already is replaced, once everything is here.
     pub into: PathBuf,
 }
@@ -61,6 +64,7 @@ pub async fn fetch(fetch: Fetch, progress: mpsc::Sender<String>, cancel: Cancell
         let work = Work {
             cancel,
             lines: RefCell::new(Lines::new(progress)),
+            egress: fetch.egress.clone(),
         };
         fetch_now(&fetch, &work)
     })
@@ -183,7 +187,7 @@ impl Tree<'_> {
         access.work.lines.borrow().tell(format!("Connecting to {}", access.target.place()));
         let failed = |error: git2::Error| access.explain(&error);
         let repository = init(self.into).map_err(failed)?;
-        let mut remote = repository.remote_anonymous(self.url.as_str()).map_err(failed)?;
+        let mut remote = access.remote(&repository)?;
         let mut connection = access.connect(&mut remote)?;
         let offers = offers(&connection).map_err(failed)?;
         if offers.is_empty() {
@@ -217,7 +221,7 @@ impl Tree<'_> {
     fn download_all(&self, access: &Access<'_>, repository: &Repository) -> Result<()> {
         access.work.lines.borrow().tell("Fetching the whole history");
         let failed = |error: git2::Error| access.explain(&error);
-        let mut remote = repository.remote_anonymous(self.url.as_str()).map_err(failed)?;
+        let mut remote = access.remote(repository)?;
         let mut connection = access.connect(&mut remote)?;
         let all = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
         connection.remote().download(&all, Some(&mut access.options(0))).map_err(failed)

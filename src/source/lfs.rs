@@ -11,6 +11,7 @@ use crate::{
     remote::Work,
     target::Target,
 };
+use egress::{Egress, Outbound};
 use git2::{AttrCheckFlags, Repository};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ pub fn fill(tree: &Tree<'_>, repository: &Repository, host_key: Option<&str>, wo
             from_folder(tree.into, Path::new(path), &wanted)
         }
         Target::Web(url) => {
-            let server = Server::of(url, tree)?;
+            let server = Server::of(url, tree, &work.egress)?;
             server.fill_all(tree.into, &files, &wanted, bytes, work)
         }
         Target::Ssh { .. } => {
@@ -104,6 +105,7 @@ pub fn fill(tree: &Tree<'_>, repository: &Repository, host_key: Option<&str>, wo
                 target: &target,
                 login: tree.login,
                 host_key,
+                egress: &work.egress,
                 path: path_by_ssh(tree.url.as_str(), &target),
             };
             match Server::by_ssh(tree, asking)? {
@@ -194,18 +196,19 @@ fn place(content: &Path, pointer: &Path) -> Result<()> {
     Ok(())
 }
 
-fn client() -> Result<Client> {
-    Client::builder()
-        .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECTING)
-        .read_timeout(SILENCE)
-        .build()
-        .doing("preparing to ask for files in Git LFS")
+fn client(egress: &Egress, base: &Url) -> Result<Outbound> {
+    Target::Web(base.clone()).check(egress)?;
+    Outbound::new(egress, true, || {
+        Ok(Client::builder()
+            .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECTING)
+            .read_timeout(SILENCE))
+    })
 }
 
 /// The LFS server of a repository.
 struct Server<'a> {
-    client: Client,
+    client: Outbound,
     /// Without a slash at the end.
     base: Url,
     login: &'a Login,
@@ -217,7 +220,7 @@ struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// The one that `.lfsconfig` names, else `<repository>.git/info/lfs`. Another host gets no login.
-    fn of(repository: &Url, tree: &'a Tree<'_>) -> Result<Server<'a>> {
+    fn of(repository: &Url, tree: &'a Tree<'_>, egress: &Egress) -> Result<Server<'a>> {
         let base = match named(tree.into)? {
             Some(url) => url,
             None => {
@@ -229,7 +232,7 @@ impl<'a> Server<'a> {
             }
         };
         Ok(Server {
-            client: client()?,
+            client: client(egress, &base)?,
             own: base.origin() == repository.origin(),
             base,
             login: tree.login,
@@ -239,6 +242,7 @@ impl<'a> Server<'a> {
 
     /// The one that `.lfsconfig` names, which gets no login, else the one that the forge tells; `None` when it tells none.
     fn by_ssh(tree: &'a Tree<'_>, asking: Asking<'a>) -> Result<Option<Server<'a>>> {
+        let egress = asking.egress;
         let (base, pass) = match named(tree.into)? {
             Some(url) => (url, None),
             None => match asking.ask()? {
@@ -247,7 +251,7 @@ impl<'a> Server<'a> {
             },
         };
         Ok(Some(Server {
-            client: client()?,
+            client: client(egress, &base)?,
             own: pass.is_some(),
             base,
             login: tree.login,
@@ -318,7 +322,8 @@ impl<'a> Server<'a> {
             .collect();
         let body = json!({"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"});
         let url = format!("{}/objects/batch", self.base.as_str().trim_end_matches('/'));
-        let request = self.client.post(url).header("accept", KIND).header("content-type", KIND);
+        let url = Url::parse(&url).doing("asking for files in Git LFS")?;
+        let request = self.client.to(&url)?.post(url).header("accept", KIND).header("content-type", KIND);
         let request = self.signed(request.body(body.to_string()));
         let mut answer = request.send().await.map_err(|error| self.silent(&error))?;
         let status = answer.status();
@@ -379,7 +384,7 @@ impl<'a> Server<'a> {
             .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
             .collect();
         let is_signed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let mut request = self.client.get(href.clone());
+        let mut request = self.client.to(&href)?.get(href.clone());
         for (name, value) in headers {
             request = request.header(name, value);
         }

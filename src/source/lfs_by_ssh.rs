@@ -2,6 +2,7 @@
 //! hear. Source: git-lfs, `docs/api/server-discovery.md`.
 
 use crate::{Login, ssh, target::Target};
+use egress::Egress;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use types::{Error, Result};
@@ -19,6 +20,7 @@ pub struct Asking<'a> {
     pub login: &'a Login,
     /// The one that the fetch met.
     pub host_key: Option<&'a str>,
+    pub egress: &'a Egress,
     /// As it stands in the address.
     pub path: &'a str,
 }
@@ -35,7 +37,7 @@ impl<'a> Asking<'a> {
     /// `None` when the host has no such command. Fails with `Invalid` when it refuses.
     pub fn ask(self) -> Result<Option<Pass<'a>>> {
         let command = format!("git-lfs-authenticate {} download", ssh::quoted(self.path));
-        let ended = ssh::run(self.target, self.login, self.host_key, &command)?;
+        let ended = ssh::run(self.target, self.login, self.host_key, self.egress, &command)?;
         if ended.code != 0 {
             return match is_unknown(ended.code, &ended.complained) {
                 true => Ok(None),

@@ -2,9 +2,10 @@
 
 use crate::{Login, failures, progress::Lines, references::Offer, target::Target};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use egress::Egress;
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions, ProxyOptions, Remote,
-    RemoteCallbacks, RemoteConnection, RemoteRedirect, cert::Cert,
+    RemoteCallbacks, RemoteConnection, RemoteRedirect, Repository, cert::Cert,
 };
 use std::cell::RefCell;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub struct Access<'a> {
 pub struct Work {
     pub cancel: CancellationToken,
     pub lines: RefCell<Lines>,
+    /// How far its addresses may lead.
+    pub egress: Egress,
 }
 
 /// What libgit2's errors alone do not tell.
@@ -58,8 +61,20 @@ impl<'a> Access<'a> {
         self.seen.borrow().host_key.clone()
     }
 
+    /// The repository's server as a remote of `here`. Within bounds it sends us on to no other host, which nobody has looked at.
+    pub fn remote<'r>(&self, here: &'r Repository) -> Result<Remote<'r>> {
+        let remote = || {
+            if self.work.egress.is_bounded() {
+                here.config()?.set_bool("http.followRedirects", false)?;
+            }
+            here.remote_anonymous(self.url.as_str())
+        };
+        remote().map_err(|error| self.explain(&error))
+    }
+
     pub fn connect<'r, 'c>(&'c self, remote: &'c mut Remote<'r>) -> Result<RemoteConnection<'r, 'c, 'c>> {
         *self.seen.borrow_mut() = Seen::default();
+        self.target.check(&self.work.egress)?;
         let connected = remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy()));
         connected.map_err(|error| self.explain(&error))
     }
@@ -71,7 +86,10 @@ impl<'a> Access<'a> {
             .remote_callbacks(self.callbacks())
             .proxy_options(proxy())
             .download_tags(AutotagOption::None)
-            .follow_redirects(RemoteRedirect::Initial)
+            .follow_redirects(match self.work.egress.is_bounded() {
+                true => RemoteRedirect::None,
+                false => RemoteRedirect::Initial,
+            })
             .depth(depth);
         options
     }

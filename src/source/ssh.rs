@@ -4,12 +4,9 @@
 
 use crate::{Login, failures, target::Target};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use egress::Egress;
 use ssh2::{ErrorCode, HashType, Session};
-use std::{
-    io::Read,
-    net::{TcpStream, ToSocketAddrs},
-    time::Duration,
-};
+use std::{io::Read, net::TcpStream, time::Duration};
 use types::{Error, Result};
 
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -29,7 +26,7 @@ pub struct Ended {
 }
 
 /// Runs it as the user that the address names. `host_key`: the one that the fetch met (`SHA256:…`).
-pub fn run(target: &Target, login: &Login, host_key: Option<&str>, command: &str) -> Result<Ended> {
+pub fn run(target: &Target, login: &Login, host_key: Option<&str>, egress: &Egress, command: &str) -> Result<Ended> {
     let Target::Ssh { user, host, port, .. } = target else {
         return Err(Error::internal("running a command by ssh", "the address is none of ssh"));
     };
@@ -37,7 +34,7 @@ pub fn run(target: &Target, login: &Login, host_key: Option<&str>, command: &str
     let failed = |error: ssh2::Error| Error::unavailable_by(format!("{place} does not answer by ssh"), error);
     let mut session = Session::new().map_err(failed)?;
     session.set_timeout(u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX));
-    session.set_tcp_stream(connected(host, *port, &place)?);
+    session.set_tcp_stream(connected(host, *port, egress, &place)?);
     session.handshake().map_err(failed)?;
     let found = session
         .host_key_hash(HashType::Sha256)
@@ -70,11 +67,9 @@ pub fn run(target: &Target, login: &Login, host_key: Option<&str>, command: &str
 }
 
 /// The first of its addresses that takes the connection.
-fn connected(host: &str, port: u16, place: &str) -> Result<TcpStream> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let unknown = |_| Error::unavailable(format!("the host {host} is not known: its name cannot be resolved"));
+fn connected(host: &str, port: u16, egress: &Egress, place: &str) -> Result<TcpStream> {
     let mut last = None;
-    for address in (bare, port).to_socket_addrs().map_err(unknown)? {
+    for address in egress.addresses(host, port)? {
         match TcpStream::connect_timeout(&address, CONNECTING) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = Some(error),

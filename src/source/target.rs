@@ -1,6 +1,7 @@
 //! A repository's address, taken apart.
 
 use crate::Login;
+use egress::Egress;
 use types::{Error, GitUrl, Result};
 use url::Url;
 
@@ -66,6 +67,20 @@ impl Target {
                 url.port_or_known_default().unwrap_or(0)
             ),
             Target::Ssh { host, port, .. } => format!("{host}:{port}"),
+        }
+    }
+
+    /// Fails with `Invalid` where the server may not be connected to, with `Unavailable` when its name is not known.
+    pub fn check(&self, egress: &Egress) -> Result<()> {
+        let (host, port) = match self {
+            Target::Web(url) => (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0)),
+            Target::Ssh { host, port, .. } => (host.as_str(), *port),
+            Target::Path(_) => return Ok(()),
+        };
+        // Whoever may go anywhere leaves the names to libgit2.
+        match egress.is_bounded() {
+            true => egress.addresses(host, port).map(drop),
+            false => Ok(()),
         }
     }
 

@@ -144,6 +144,7 @@ impl Run {
             submodules: false,
             lfs: true,
             host_key: None,
+            egress: egress::Egress::Anywhere,
             into: into.clone(),
         };
         change(&mut wanted);
@@ -179,7 +180,7 @@ pub fn address(url: &str) -> GitUrl {
 }
 
 pub async fn branch_names(url: &str, login: &Login) -> Result<Vec<String>> {
-    let names = branches(&address(url), login, None).await?.into_iter();
+    let names = branches(&address(url), login, None, egress::Egress::Anywhere).await?.into_iter();
     Ok(names
         .map(|Branch { name, default, .. }| if default { format!("{name} (default)") } else { name })
         .collect())

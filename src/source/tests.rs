@@ -6,6 +6,7 @@ use crate::{
     testbed::{Bed, Manner, Run, Sshd, Web, address, branch_names, git, password},
 };
 use base64::Engine;
+use egress::{Bounds, Egress};
 use std::{
     fs,
     net::TcpListener,
@@ -311,6 +312,7 @@ async fn cancelling_ends_at_once_and_leaves_nothing() {
         submodules: false,
         lfs: true,
         host_key: None,
+        egress: Egress::Anywhere,
         into: dir.path().join("checkout"),
     };
     let cancel = CancellationToken::new();
@@ -573,6 +575,7 @@ async fn files_in_git_lfs_by_ssh() {
         &crate::target::Target::of(&url.parse().unwrap()).unwrap(),
         &login(),
         Some("SHA256:another"),
+        &Egress::Anywhere,
         "true",
     );
     assert!(other.expect_err("it is not met").to_string().contains("host key"));
@@ -609,4 +612,63 @@ async fn files_in_git_lfs_that_cannot_be_had() {
     bed.push();
     let error = Run::of(&own.url("blog.git"), None, password("ada", "word")).await.error();
     assert!(error.contains("none of http or https"), "{error}");
+}
+
+#[tokio::test]
+async fn within_bounds_nothing_inner_is_fetched() {
+    let bed = Bed::new();
+    let web = Web::start(Manner::Git(bed.path().to_owned(), None));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let inner = Egress::public(Bounds::default());
+    let open = |network: &str| {
+        Egress::public(Bounds {
+            open: vec![network.parse().unwrap()],
+            ..Bounds::default()
+        })
+    };
+    let fetched = async |url: &str, login: Login, egress: &Egress| Run::with(url, None, login, |fetch| fetch.egress = egress.clone()).await;
+    // The same whether something listens there or not.
+    let refused = fetched(&web.url("blog.git"), Login::None, &inner).await.error();
+    assert!(refused.contains("127.0.0.1 leads to an inner address"), "{refused}");
+    let url = format!("http://127.0.0.1:{closed}/blog.git");
+    assert_eq!(fetched(&url, Login::None, &inner).await.error(), refused);
+    for url in [
+        "git@localhost:ada/blog.git",
+        "ssh://git@localhost:2222/ada/blog.git",
+        "https://localhost/blog.git",
+    ] {
+        let refused = fetched(url, Login::None, &inner).await.error();
+        assert!(refused.contains("localhost leads to an inner address"), "{refused}");
+    }
+    for asked in [
+        crate::branches(&address(&url), &Login::None, None, inner.clone()).await.map(drop),
+        crate::tips(&address(&url), &Login::None, None, inner.clone()).await.map(drop),
+    ] {
+        assert_eq!(asked.unwrap_err().to_string(), refused);
+    }
+
+    // A network that was opened; from there to no other host.
+    let open = open("127.0.0.1/32");
+    let whole = fetched(&web.url("blog.git"), Login::None, &open).await;
+    assert_eq!(whole.commit(), bed.id("main"));
+    assert_eq!(
+        crate::tips(&address(&web.url("blog.git")), &Login::None, None, open.clone())
+            .await
+            .unwrap()
+            .len(),
+        4
+    );
+    let elsewhere = web.url("").replace("127.0.0.1", "localhost");
+    let first = Web::start(Manner::SendsOn(elsewhere.trim_end_matches('/').to_owned()));
+    let error = fetched(&first.url("blog.git"), password("ada", "word"), &open).await.error();
+    assert!(error.contains("sends us on to another server"), "{error}");
+
+    // What the repository names itself is asked too.
+    bed.write(".lfsconfig", "[lfs]\n\turl = http://localhost:1/lfs\n");
+    bed.write(".gitattributes", "*.svg filter=lfs\n");
+    bed.write_lfs("one.svg", "<svg/>", false);
+    bed.commit("with a server of its own");
+    bed.push();
+    let error = fetched(&web.url("blog.git"), Login::None, &open).await.error();
+    assert!(error.contains("localhost leads to an inner address"), "{error}");
 }

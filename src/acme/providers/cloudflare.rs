@@ -5,6 +5,7 @@ use super::{
     rest::Rest,
     values::{caa, mx, quoted, srv, unquoted},
 };
+use egress::Egress;
 use reqwest::Method;
 use serde_json::{Value, json};
 use types::{DnsProviderOptions, DnsRecord, DnsRecordKind, Error, Kind, Result};
@@ -12,10 +13,16 @@ use types::{DnsProviderOptions, DnsRecord, DnsRecordKind, Error, Kind, Result};
 pub(super) struct Cloudflare(Rest);
 
 impl Cloudflare {
-    pub fn open(options: &DnsProviderOptions, credentials: &Credentials) -> Result<Cloudflare> {
+    pub fn open(options: &DnsProviderOptions, credentials: &Credentials, egress: &Egress) -> Result<Cloudflare> {
         let token = credentials.get("token").cloned();
         let usual = "https://api.cloudflare.com/client/v4";
-        Ok(Cloudflare(Rest::new("Cloudflare", options.endpoint.as_deref(), usual, token)?))
+        Ok(Cloudflare(Rest::new(
+            "Cloudflare",
+            options.endpoint.as_deref(),
+            usual,
+            token,
+            egress,
+        )?))
     }
 
     async fn pages(&self, path: &str, size: u32) -> Result<Vec<Value>> {

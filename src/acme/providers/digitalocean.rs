@@ -5,6 +5,7 @@ use super::{
     rest::Rest,
     values::{caa, mx, srv},
 };
+use egress::Egress;
 use reqwest::Method;
 use serde_json::{Value, json};
 use types::{DnsProviderOptions, DnsRecord, DnsRecordKind, Error, Kind, Result};
@@ -12,10 +13,16 @@ use types::{DnsProviderOptions, DnsRecord, DnsRecordKind, Error, Kind, Result};
 pub(super) struct DigitalOcean(Rest);
 
 impl DigitalOcean {
-    pub fn open(options: &DnsProviderOptions, credentials: &Credentials) -> Result<DigitalOcean> {
+    pub fn open(options: &DnsProviderOptions, credentials: &Credentials, egress: &Egress) -> Result<DigitalOcean> {
         let token = credentials.get("token").cloned();
         let usual = "https://api.digitalocean.com/v2";
-        Ok(DigitalOcean(Rest::new("DigitalOcean", options.endpoint.as_deref(), usual, token)?))
+        Ok(DigitalOcean(Rest::new(
+            "DigitalOcean",
+            options.endpoint.as_deref(),
+            usual,
+            token,
+            egress,
+        )?))
     }
 
     async fn pages(&self, path: &str, field: &str) -> Result<Vec<Value>> {

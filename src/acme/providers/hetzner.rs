@@ -6,6 +6,7 @@ use super::{
     rest::Rest,
     values::{plain, presented},
 };
+use egress::Egress;
 use reqwest::Method;
 use serde_json::{Value, json};
 use types::{DnsProviderOptions, DnsRecord, DnsRecordKind, Error, Kind, Result};
@@ -13,10 +14,10 @@ use types::{DnsProviderOptions, DnsRecord, DnsRecordKind, Error, Kind, Result};
 pub(super) struct Hetzner(Rest);
 
 impl Hetzner {
-    pub fn open(options: &DnsProviderOptions, credentials: &Credentials) -> Result<Hetzner> {
+    pub fn open(options: &DnsProviderOptions, credentials: &Credentials, egress: &Egress) -> Result<Hetzner> {
         let token = credentials.get("token").cloned();
         let usual = "https://api.hetzner.cloud/v1";
-        Ok(Hetzner(Rest::new("Hetzner", options.endpoint.as_deref(), usual, token)?))
+        Ok(Hetzner(Rest::new("Hetzner", options.endpoint.as_deref(), usual, token, egress)?))
     }
 
     async fn pages(&self, path: &str, field: &str) -> Result<Vec<Value>> {

@@ -5,6 +5,7 @@ use super::{
     Credentials, Provider, given_zones,
     rest::{address, client, refused, send},
 };
+use egress::Egress;
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::{path::Path, process::Stdio, time::Duration};
@@ -122,11 +123,12 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub fn open(options: &DnsProviderOptions, credentials: &Credentials) -> Result<Webhook> {
+    pub fn open(options: &DnsProviderOptions, credentials: &Credentials, egress: &Egress) -> Result<Webhook> {
         let endpoint = options.endpoint.as_deref();
+        let url = address(endpoint.ok_or_else(|| Error::invalid("endpoint", "must be the address that is called"))?)?;
         Ok(Webhook {
-            client: client()?,
-            url: address(endpoint.ok_or_else(|| Error::invalid("endpoint", "must be the address that is called"))?)?,
+            client: client(&url, egress)?,
+            url,
             token: credentials.get("token").cloned(),
             zones: given_zones(options)?,
         })

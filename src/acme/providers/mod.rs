@@ -10,6 +10,7 @@ mod rfc2136;
 mod route53;
 mod values;
 
+use egress::Egress;
 use std::collections::BTreeMap;
 use types::{DnsProviderKind, DnsProviderOptions, DnsRecord, Error, Result, Secret, World};
 
@@ -57,8 +58,15 @@ pub fn needs(kind: DnsProviderKind) -> (&'static [&'static str], &'static [&'sta
     }
 }
 
-/// Opens an account; nothing is asked yet. Fails with `Invalid` when something is missing or cannot be.
-pub fn open(kind: DnsProviderKind, options: &DnsProviderOptions, credentials: &Credentials, world: &World) -> Result<Box<dyn Provider>> {
+/// Opens an account; nothing is asked yet. Fails with `Invalid` when something is missing or cannot be. `egress`: how far an
+/// address in the options may lead.
+pub fn open(
+    kind: DnsProviderKind,
+    options: &DnsProviderOptions,
+    credentials: &Credentials,
+    world: &World,
+    egress: &Egress,
+) -> Result<Box<dyn Provider>> {
     let (needed, optional) = needs(kind);
     for name in needed {
         if credentials.get(*name).is_none_or(|value| value.expose().is_empty()) {
@@ -77,13 +85,13 @@ pub fn open(kind: DnsProviderKind, options: &DnsProviderOptions, credentials: &C
         ));
     }
     Ok(match kind {
-        DnsProviderKind::Cloudflare => Box::new(cloudflare::Cloudflare::open(options, credentials)?),
-        DnsProviderKind::DigitalOcean => Box::new(digitalocean::DigitalOcean::open(options, credentials)?),
-        DnsProviderKind::Hetzner => Box::new(hetzner::Hetzner::open(options, credentials)?),
-        DnsProviderKind::Route53 => Box::new(route53::Route53::open(options, credentials, world)?),
-        DnsProviderKind::Rfc2136 => Box::new(rfc2136::Rfc2136::open(options, credentials, world)?),
+        DnsProviderKind::Cloudflare => Box::new(cloudflare::Cloudflare::open(options, credentials, egress)?),
+        DnsProviderKind::DigitalOcean => Box::new(digitalocean::DigitalOcean::open(options, credentials, egress)?),
+        DnsProviderKind::Hetzner => Box::new(hetzner::Hetzner::open(options, credentials, egress)?),
+        DnsProviderKind::Route53 => Box::new(route53::Route53::open(options, credentials, world, egress)?),
+        DnsProviderKind::Rfc2136 => Box::new(rfc2136::Rfc2136::open(options, credentials, world, egress)?),
         DnsProviderKind::Exec => Box::new(hook::Exec::open(options, credentials)?),
-        DnsProviderKind::Webhook => Box::new(hook::Webhook::open(options, credentials)?),
+        DnsProviderKind::Webhook => Box::new(hook::Webhook::open(options, credentials, egress)?),
     })
 }
 

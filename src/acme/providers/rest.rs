@@ -1,6 +1,7 @@
 //! JSON over HTTPS to a service: names by hickory (a static binary cannot use libc's resolver), a limit on everything, and
 //! failures in words without credentials.
 
+use egress::Egress;
 use reqwest::{
     Client, Method, RequestBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -13,26 +14,38 @@ use url::Url;
 const ANSWER: Duration = Duration::from_secs(30);
 const LARGEST: usize = 8 << 20;
 
-struct Hickory;
+struct Hickory {
+    egress: Egress,
+    port: u16,
+}
 
 impl Resolve for Hickory {
     fn resolve(&self, name: Name) -> Resolving {
+        let (egress, port) = (self.egress.clone(), self.port);
         Box::pin(async move {
+            let asked = name.as_str();
             let found = async {
                 let resolver = hickory_resolver::TokioResolver::builder_tokio()?.build()?;
-                let found = resolver.lookup_ip(format!("{}.", name.as_str().trim_end_matches('.'))).await?;
+                let found = resolver.lookup_ip(format!("{}.", asked.trim_end_matches('.'))).await?;
                 Ok::<Vec<SocketAddr>, BoxError>(found.iter().map(|address| SocketAddr::new(address, 0)).collect())
             };
-            let addresses: Addrs = Box::new(found.await?.into_iter());
+            let found = found.await?;
+            egress.check_all(name.as_str(), found.iter().map(|address| (address.ip(), port).into()))?;
+            let addresses: Addrs = Box::new(found.into_iter());
             Ok(addresses)
         })
     }
 }
 
-/// A client for any service.
-pub(super) fn client() -> Result<Client> {
+/// A client for one service, which follows no redirections. Fails with `Invalid` when its address may not be asked.
+pub(super) fn client(base: &Url, egress: &Egress) -> Result<Client> {
+    egress.check_written(base)?;
+    let resolver = Hickory {
+        egress: egress.clone(),
+        port: base.port_or_known_default().unwrap_or(0),
+    };
     Client::builder()
-        .dns_resolver(Arc::new(Hickory))
+        .dns_resolver(Arc::new(resolver))
         .timeout(ANSWER)
         .connect_timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none())
@@ -52,10 +65,11 @@ pub(super) struct Rest {
 
 impl Rest {
     /// `endpoint` in place of the usual address.
-    pub fn new(name: &'static str, endpoint: Option<&str>, usual: &str, token: Option<Secret>) -> Result<Rest> {
+    pub fn new(name: &'static str, endpoint: Option<&str>, usual: &str, token: Option<Secret>, egress: &Egress) -> Result<Rest> {
+        let base = address(endpoint.unwrap_or(usual))?;
         Ok(Rest {
-            client: client()?,
-            base: address(endpoint.unwrap_or(usual))?,
+            client: client(&base, egress)?,
+            base,
             token,
             name,
         })

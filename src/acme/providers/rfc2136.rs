@@ -7,6 +7,7 @@ use super::{
 };
 use crate::dns::{over_tcp, parsed, receive, send};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use egress::Egress;
 use hickory_proto::{
     op::{Message, ResponseCode, update_message},
     rr::{
@@ -30,10 +31,10 @@ pub(super) struct Rfc2136 {
 }
 
 impl Rfc2136 {
-    pub fn open(options: &DnsProviderOptions, credentials: &Credentials, world: &World) -> Result<Rfc2136> {
+    pub fn open(options: &DnsProviderOptions, credentials: &Credentials, world: &World, egress: &Egress) -> Result<Rfc2136> {
         let bad = Error::invalid;
         let server = options.server.as_deref().unwrap_or_default().trim();
-        let server = server
+        let server: SocketAddr = server
             .parse()
             .or_else(|_| server.parse().map(|address| SocketAddr::new(address, 53)))
             .map_err(|_| {
@@ -42,6 +43,7 @@ impl Rfc2136 {
                     "must be the address of the primary name server, such as 192.0.2.1 or 192.0.2.1:53",
                 )
             })?;
+        egress.check(server)?;
         let key_name = options.key_name.as_deref().unwrap_or_default();
         let key_name = parsed(key_name).ok().filter(|name| !name.is_root());
         let key_name = key_name.ok_or_else(|| bad("key_name", "must be the name of the TSIG key, as the name server has it"))?;

@@ -11,6 +11,7 @@ use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
 };
+use egress::Egress;
 use quick_xml::{de::from_str, escape::escape};
 use reqwest::{Client, Method};
 use serde::Deserialize;
@@ -116,7 +117,7 @@ impl Set {
 }
 
 impl Route53 {
-    pub fn open(options: &DnsProviderOptions, credentials: &Credentials, world: &World) -> Result<Route53> {
+    pub fn open(options: &DnsProviderOptions, credentials: &Credentials, world: &World, egress: &Egress) -> Result<Route53> {
         let text = |name: &str| {
             credentials
                 .get(name)
@@ -126,9 +127,10 @@ impl Route53 {
                 .to_owned()
         };
         let session = Some(text("session_token")).filter(|token| !token.is_empty());
+        let base = address(options.endpoint.as_deref().unwrap_or("https://route53.amazonaws.com"))?;
         Ok(Route53 {
-            client: client()?,
-            base: address(options.endpoint.as_deref().unwrap_or("https://route53.amazonaws.com"))?,
+            client: client(&base, egress)?,
+            base,
             credentials: AwsCredentials::new(text("access_key_id"), text("secret_access_key"), session, None, "serverkit"),
             world: world.clone(),
         })

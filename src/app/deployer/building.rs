@@ -175,7 +175,7 @@ impl Step<'_> {
     /// Gets the image that has the buildpacks; answers what its build is to be told.
     pub(super) async fn builder_arguments(&self, engine: &Engine<'_>, builder: &str) -> Result<BTreeMap<String, String>> {
         let log = &self.log.lines();
-        let login = registries::login_for(self.ground, &self.app.organization, builder)?;
+        let login = registries::way_to(self.ground, &self.app.organization, builder).await?;
         self.log.note(format!("getting the builder {builder}")).await;
         let image = engine.image_pull(builder, login.as_ref(), log).await?;
         let arguments = build::builder_arguments(builder, &engine.image_labels(&image.id).await?)?;

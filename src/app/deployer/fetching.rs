@@ -24,7 +24,7 @@ impl Step<'_> {
             }
             Source::Image { reference } => {
                 let reference = self.deployment.image.as_ref().unwrap_or(reference);
-                let login = registries::login_for(self.ground, &self.app.organization, reference.as_str())?;
+                let login = registries::way_to(self.ground, &self.app.organization, reference.as_str()).await?;
                 let by = login.as_ref().map(|login| format!(" as {}", login.user)).unwrap_or_default();
                 self.log.note(format!("getting the image {reference}{by}")).await;
                 let image = self
@@ -50,7 +50,7 @@ impl Step<'_> {
         let image = match (node.image_find(&from.image).await?, &from.digest) {
             (Some(image), _) => image,
             (None, Some(digest)) => {
-                let login = registries::login_for(self.ground, &self.app.organization, digest)?;
+                let login = registries::way_to(self.ground, &self.app.organization, digest).await?;
                 node.image_pull(digest, login.as_ref(), PullPolicy::Missing, &self.log.lines())
                     .await?
             }
@@ -101,6 +101,7 @@ impl Step<'_> {
             submodules: git.submodules,
             lfs: true,
             host_key: git.host_key.clone(),
+            egress: self.ground.egress(&self.app.organization)?,
             into: folder,
         };
         let fetched = source::fetch(fetch, self.log.words(), cancel).await?;

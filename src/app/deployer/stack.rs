@@ -173,7 +173,7 @@ impl Step<'_> {
     async fn service_image(&self, service: &StackService, reference: &str) -> Result<Image> {
         let node = &self.ground.node;
         self.log.note(format!("{}: getting the image {reference}", service.name)).await;
-        let login = registries::login_for(self.ground, &self.app.organization, reference)?;
+        let login = registries::way_to(self.ground, &self.app.organization, reference).await?;
         let moved = matches!(self.deployment.cause, Cause::NewImage { .. });
         let policy = match service.pull {
             PullPolicy::Missing if moved => PullPolicy::Always,

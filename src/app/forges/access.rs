@@ -56,7 +56,19 @@ pub(crate) async fn api(ground: &Ground, connection: &ForgeConnection, path: &Re
         Some(key) => Proof::Bearer(repository_token(ground, connection, &key, path).await?),
     };
     let is_app = matches!(connection.access, ForgeAccess::App { .. });
-    ForgeApi::new(connection.forge, &connection.url, connection.owner.as_deref(), proof, is_app)
+    open(ground, connection, proof, is_app)
+}
+
+fn open(ground: &Ground, connection: &ForgeConnection, proof: Proof, is_app: bool) -> Result<ForgeApi> {
+    let egress = ground.egress(&connection.organization)?;
+    ForgeApi::new(
+        connection.forge,
+        &connection.url,
+        connection.owner.as_deref(),
+        proof,
+        is_app,
+        &egress,
+    )
 }
 
 /// How libgit2 gets into a repository.
@@ -83,13 +95,13 @@ pub(crate) async fn account(ground: &Ground, connection: &ForgeConnection) -> Re
         return key.slug(ground.world.now()).await;
     }
     let proof = proof(ground, connection).await?;
-    let api = ForgeApi::new(connection.forge, &connection.url, connection.owner.as_deref(), proof, false)?;
+    let api = open(ground, connection, proof, false)?;
     api.account().await
 }
 
 /// What it may read; of a GitHub App what all its installations may.
 pub(crate) async fn repositories(ground: &Ground, connection: &ForgeConnection, search: &str) -> Result<Found<Repository>> {
-    let make = |proof, is_app| ForgeApi::new(connection.forge, &connection.url, connection.owner.as_deref(), proof, is_app);
+    let make = |proof, is_app| open(ground, connection, proof, is_app);
     let Some(key) = app_key(ground, connection)? else {
         return make(proof(ground, connection).await?, false)?.repositories(search).await;
     };
@@ -198,6 +210,7 @@ pub(super) fn client(ground: &Ground, connection: &ForgeConnection) -> Result<Op
             url: connection.url.clone(),
             client_id: client_id.clone(),
             client_secret: ground.store.unseal(client_secret)?,
+            egress: ground.egress(&connection.organization)?,
         })),
         _ => Ok(None),
     }

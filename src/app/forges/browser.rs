@@ -102,7 +102,7 @@ pub(super) async fn come_back(ground: &Ground, actor: &Actor, state: &str, code:
         }
         What::Make(wish) => {
             let url = wish.url.clone().or_else(|| ForgeUrl::usual(Forge::Github)).expect("GitHub has one");
-            let made = manifest_app(&url, code).await?;
+            let made = manifest_app(&url, code, &ground.egress(&actor.organization)?).await?;
             Ok(Back::Made(Box::new(NewForge {
                 name: wish.name,
                 forge: Forge::Github,

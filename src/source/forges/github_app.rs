@@ -2,6 +2,7 @@
 //! Source: docs.github.com/apps/creating-github-apps, /sharing-github-apps/registering-a-github-app-from-a-manifest
 
 use super::{Proof, api_of, strange, web::Web};
+use egress::Egress;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub struct AppKey {
     pub app_id: u64,
     pub private_key: Secret,
     pub url: ForgeUrl,
+    /// How far the address may lead.
+    pub egress: Egress,
 }
 
 /// Where an App may do something: a person or an organization.
@@ -85,6 +88,7 @@ impl AppKey {
             Forge::Github,
             api_of(Forge::Github, &self.url),
             Some(Proof::Bearer(self.token(now)?)),
+            &self.egress,
         )
     }
 
@@ -133,11 +137,11 @@ pub fn manifest(url: &ForgeUrl, organization: Option<&str>, name: &str, panel: &
 }
 
 /// The App that was made, for the code that GitHub sent the browser back with. It is good for an hour, and once.
-pub async fn manifest_app(url: &ForgeUrl, code: &str) -> Result<ManifestApp> {
+pub async fn manifest_app(url: &ForgeUrl, code: &str, egress: &Egress) -> Result<ManifestApp> {
     if code.is_empty() || code.len() > 200 || !code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
         return Err(Error::invalid("code", "is not what GitHub sends"));
     }
-    let web = Web::new(Forge::Github, api_of(Forge::Github, url), None)?;
+    let web = Web::new(Forge::Github, api_of(Forge::Github, url), None, egress)?;
     let made = web.post(&format!("app-manifests/{code}/conversions"), &json!({})).await?;
     let lacks = |what: &str| strange(Forge::Github, what);
     let text = |name: &str| made[name].as_str().map(str::to_owned);
@@ -177,7 +181,7 @@ mod tests {
     async fn codes_are_no_paths() {
         let url = "http://127.0.0.1:1".parse().expect("it is one");
         for code in ["", "../user", "a/b", "a?b"] {
-            let refused = manifest_app(&url, code).await;
+            let refused = manifest_app(&url, code, &Egress::Anywhere).await;
             assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "code"), "{code}");
         }
     }
@@ -188,6 +192,7 @@ mod tests {
             app_id: 1,
             private_key: Secret::from("not a key".to_owned()),
             url: "https://github.com".parse().expect("it is one"),
+            egress: Egress::Anywhere,
         };
         assert!(matches!(key.checked(Time(0)), Err(Error::Invalid { field, .. }) if field == "private_key"));
     }

@@ -16,6 +16,7 @@ pub use github_app::{AppKey, Installation, ManifestApp, manifest, manifest_app};
 pub use oauth::{Granted, OauthClient, Pkce};
 
 use async_trait::async_trait;
+use egress::Egress;
 use types::{CommitState, Error, Forge, ForgeUrl, RepositoryPath, Result, Secret};
 use url::Url;
 use web::Web;
@@ -140,10 +141,18 @@ fn api_of(forge: Forge, url: &ForgeUrl) -> Url {
 }
 
 impl ForgeApi {
-    pub fn new(forge: Forge, url: &ForgeUrl, owner: Option<&str>, proof: Proof, is_installation: bool) -> Result<ForgeApi> {
+    /// `egress`: how far its address may lead.
+    pub fn new(
+        forge: Forge,
+        url: &ForgeUrl,
+        owner: Option<&str>,
+        proof: Proof,
+        is_installation: bool,
+        egress: &Egress,
+    ) -> Result<ForgeApi> {
         Ok(ForgeApi {
             forge,
-            web: Web::new(forge, api_of(forge, url), Some(proof))?,
+            web: Web::new(forge, api_of(forge, url), Some(proof), egress)?,
             owner: owner.map(str::to_owned),
             is_installation,
         })

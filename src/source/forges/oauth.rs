@@ -3,6 +3,7 @@
 
 use super::{strange, web::Web};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use egress::Egress;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub struct OauthClient {
     pub url: ForgeUrl,
     pub client_id: String,
     pub client_secret: Secret,
+    /// How far the address may lead.
+    pub egress: Egress,
 }
 
 /// What binds an answer to the one who asked.
@@ -92,7 +95,7 @@ impl OauthClient {
                 None
             }
         };
-        let web = Web::new(self.forge, self.url.join(""), None)?;
+        let web = Web::new(self.forge, self.url.join(""), None, &self.egress)?;
         let (status, body) = web.form(url, &form, basic).await?;
         let name = self.forge.name();
         // GitHub answers 200 to what it refuses.
@@ -149,6 +152,7 @@ mod tests {
                 url: url.parse().expect("it is one"),
                 client_id: "me".into(),
                 client_secret: Secret::from("x".to_owned()),
+                egress: Egress::Anywhere,
             };
             let pkce = Pkce { verifier: String::new() };
             let url = client.authorize("https://p/back", "s", &pkce).to_string();

@@ -1,10 +1,11 @@
 //! JSON over HTTP from one forge: bounded in time and size, and with credentials for its own host only.
 
 use super::{Proof, short};
+use egress::{Egress, Outbound};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use std::time::Duration;
-use types::{Doing, Error, Forge, Result};
+use types::{Error, Forge, Result};
 use url::Url;
 
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -17,7 +18,7 @@ const REDIRECTIONS: usize = 3;
 const PAGES: usize = 10;
 
 pub(super) struct Web {
-    client: reqwest::Client,
+    client: Outbound,
     forge: Forge,
     base: Url,
     proof: Option<Proof>,
@@ -34,14 +35,14 @@ pub(super) struct Answer {
 }
 
 impl Web {
-    pub fn new(forge: Forge, base: Url, proof: Option<Proof>) -> Result<Web> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECTING)
-            .timeout(LONGEST)
-            .build()
-            .doing("preparing to ask a forge")?;
+    pub fn new(forge: Forge, base: Url, proof: Option<Proof>, egress: &Egress) -> Result<Web> {
+        let prepare = || {
+            Ok(reqwest::Client::builder()
+                .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECTING)
+                .timeout(LONGEST))
+        };
+        let client = Outbound::new(egress, false, prepare)?;
         Ok(Web {
             client,
             forge,
@@ -102,7 +103,12 @@ impl Web {
 
     /// A form, as the token endpoints of OAuth take it; the status and what came back.
     pub async fn form(&self, url: Url, form: &[(&str, &str)], basic: Option<(&str, &str)>) -> Result<(u16, Value)> {
-        let mut request = self.client.post(url.clone()).header("accept", "application/json").form(form);
+        let mut request = self
+            .client
+            .to(&url)?
+            .post(url.clone())
+            .header("accept", "application/json")
+            .form(form);
         if let Some((user, password)) = basic {
             request = request.basic_auth(user, Some(password));
         }
@@ -112,7 +118,8 @@ impl Web {
 
     async fn ask(&self, method: Method, mut url: Url, body: Option<&Value>) -> Result<Answer> {
         for _ in 0..=REDIRECTIONS {
-            let mut request = self.client.request(method.clone(), url.clone()).header("accept", self.accepted());
+            let client = self.client.to(&url)?;
+            let mut request = client.request(method.clone(), url.clone()).header("accept", self.accepted());
             if self.forge == Forge::Github {
                 request = request.header("x-github-api-version", "2022-11-28");
             }

@@ -12,7 +12,8 @@ mod route53;
 mod server;
 mod sets;
 
-use acme::providers::{Credentials, Provider, open};
+use acme::providers::{self, Credentials, Provider};
+use egress::{Bounds, Egress};
 use serde_json::{Value, json};
 use serverkit_acme as acme;
 use std::{
@@ -22,7 +23,12 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use types::{DnsProviderKind, DnsProviderOptions, DnsRecord, DnsRecordKind, Secret, World};
+use types::{DnsProviderKind, DnsProviderOptions, DnsRecord, DnsRecordKind, Error, Result, Secret, World};
+
+/// As for those who run the panel: its servers are on this machine.
+fn open(kind: DnsProviderKind, options: &DnsProviderOptions, credentials: &Credentials, world: &World) -> Result<Box<dyn Provider>> {
+    providers::open(kind, options, credentials, world, &Egress::Anywhere)
+}
 
 fn credentials(given: &[(&str, &str)]) -> Credentials {
     given
@@ -127,4 +133,38 @@ fn what_is_missing_is_said() {
             .unwrap();
         assert_eq!(error.to_string(), words);
     }
+}
+
+#[tokio::test]
+async fn others_reach_no_inner_server() {
+    let inner = Egress::public(Bounds::default());
+    let given = |kind| match kind {
+        DnsProviderKind::Rfc2136 => credentials(&[("key", "c2VjcmV0")]),
+        DnsProviderKind::Webhook => Credentials::new(),
+        _ => credentials(&[("token", "x")]),
+    };
+    let at = |place: &str| DnsProviderOptions {
+        endpoint: Some(format!("http://{place}/")),
+        server: Some(place.to_owned()),
+        zones: vec!["example.com".into()],
+        key_name: Some("serverkit".into()),
+        ..DnsProviderOptions::default()
+    };
+    let kinds = [DnsProviderKind::Rfc2136, DnsProviderKind::Webhook, DnsProviderKind::Cloudflare];
+    for kind in kinds {
+        let refused = providers::open(kind, &at("127.0.0.1:53"), &given(kind), &World::system(), &inner);
+        let why = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(why.contains("127.0.0.1 leads to an inner address"), "{kind:?}: {why}");
+        let outside = providers::open(kind, &at("8.8.8.8:53"), &given(kind), &World::system(), &inner);
+        assert!(outside.is_ok(), "{kind:?}");
+    }
+    // A name is looked at when it is used.
+    let kind = DnsProviderKind::Webhook;
+    let named = providers::open(kind, &at("localhost:1"), &given(kind), &World::system(), &inner).unwrap();
+    let why: Error = named.zones().await.unwrap_err();
+    assert!(
+        types::report(&why).contains("localhost leads to an inner address"),
+        "{}",
+        types::report(&why)
+    );
 }
