@@ -25,6 +25,7 @@ services:
       CHOSEN: ${CHOSEN:-by default}
     labels: {org.example.tier: front}
     stop_signal: SIGUSR1
+    networks: [front]
   shaped:
     <<: *base
     entrypoint: ["sleep"]
@@ -42,6 +43,7 @@ services:
     group_add: ["44"]
     ulimits: {nofile: {soft: 512, hard: 1024}, nproc: 128}
     extra_hosts: ["db.test:192.0.2.7"]
+    networks: {back: {aliases: [shape, form]}}
     dns: [192.0.2.53]
     healthcheck: {test: ["CMD", "true"], interval: 2s, timeout: 3s, retries: 4, start_period: 1s}
   stored:
@@ -54,8 +56,12 @@ services:
         target: /mnt/seen
         read_only: true
     healthcheck: {test: "true || false", interval: 5s}
+    networks: {front: {aliases: [kept]}, back: }
 volumes:
   data:
+networks:
+  front:
+  back: {internal: true}
 "#;
 
 /// Ends the project with what it made, however the test ends.
@@ -172,6 +178,27 @@ fn told(container: &Value) -> Map<String, Value> {
     all
 }
 
+/// The networks of the file that a container is on: whether each is internal, and the container's names there. `name_of`: what the file
+/// calls one, of those that are its own. The engine may add the container's short id.
+fn places(container: &Value, name_of: impl Fn(&str) -> Option<String>) -> Map<String, Value> {
+    let short = &text(container, "Id")[..12];
+    let networks = container["NetworkSettings"]["Networks"].as_object().unwrap();
+    let place = |(on_engine, network): (&String, &Value)| {
+        let mut aliases: Vec<&str> = network["Aliases"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        aliases.retain(|alias| *alias != short);
+        aliases.sort_unstable();
+        aliases.dedup();
+        let internal = docker(&docker_host(), &["network", "inspect", "--format", "{{.Internal}}", on_engine]).unwrap();
+        Some((name_of(on_engine)?, json!([internal, aliases])))
+    };
+    networks.iter().filter_map(place).collect()
+}
+
 #[tokio::test]
 async fn docker_containers_as_docker_compose_makes_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -188,11 +215,21 @@ async fn docker_containers_as_docker_compose_makes_them() {
     let project = Project(folder, format!("same{}", std::process::id()));
     project.run(&["up", "--detach", "--quiet-pull"]);
 
-    let ours = containers(&text(&app, "id"));
+    let id = text(&app, "id");
+    let ours = containers(&id);
+    let front = format!("serverkit-{}", id.split_once('_').unwrap().1);
+    let our_name = |name: &str| {
+        let rest = name.strip_prefix(&front)?;
+        rest.split_once('.').map(|(_, name)| name.to_owned())
+    };
+    let their_name = |name: &str| name.strip_prefix(&format!("{}_", project.1)).map(str::to_owned);
     let mut differ = Vec::new();
     for service in ["plain", "shaped", "stored"] {
         let theirs = project.run(&["ps", "--quiet", service]);
-        let (ours, theirs) = (told(&inspected(&id_of(&ours, service))), told(&inspected(theirs.trim())));
+        let (ours, theirs) = (inspected(&id_of(&ours, service)), inspected(theirs.trim()));
+        let (on, they_on) = (places(&ours, our_name), places(&theirs, their_name));
+        assert!(!on.is_empty() && on == they_on, "{service}: {on:?} and not {they_on:?}");
+        let (ours, theirs) = (told(&ours), told(&theirs));
         let other = ours.iter().filter(|(name, value)| theirs[*name] != **value);
         differ.extend(other.map(|(name, value)| format!("{service}: {name} is {value} and not {}", theirs[name])));
     }

@@ -27,6 +27,7 @@ mod cli;
 mod clones;
 mod compose;
 mod compose_hooks;
+mod compose_networks;
 mod compose_reference;
 mod compose_source;
 mod countries;

@@ -71,6 +71,8 @@ pub struct PlannedService {
     /// It ends when its work is done.
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// The networks of the file that it is on; none when all services share one.
+    pub networks: Vec<String>,
     /// Why its old container stops before a new one starts, when it changed; null: the new one takes over while the old one serves.
     pub stops_first: Option<String>,
     /// What is run inside a container of it once that has started.
@@ -93,6 +95,8 @@ pub struct Service {
     /// It ends when its work is done.
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// The networks of the file that it is on; none when all services share one.
+    pub networks: Vec<String>,
     /// Why its old container stops before a new one starts, when it changed; null: the new one takes over while the old one serves.
     pub stops_first: Option<String>,
     /// What is run inside a container of it once that has started.
@@ -175,6 +179,7 @@ impl From<app::ServiceView> for PlannedService {
             replicas: view.replicas,
             once: view.once,
             depends_on: view.depends_on,
+            networks: view.networks,
             stops_first: view.stops_first,
             post_start: view.post_start,
             pre_stop: view.pre_stop,
@@ -193,6 +198,7 @@ impl From<app::ServiceView> for Service {
             replicas: view.replicas,
             once: view.once,
             depends_on: view.depends_on,
+            networks: view.networks,
             stops_first: view.stops_first,
             post_start: view.post_start,
             pre_stop: view.pre_stop,

@@ -1,6 +1,6 @@
 //! Containers of releases: how they are made, looked at, and taken away.
 
-use crate::{files, ground::Ground, last_words, observed::Health, registries, releases, routing, stacks};
+use crate::{files, ground::Ground, last_words, networks, observed::Health, registries, releases, routing, stacks};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{
-    App, AppId, Container, ContainerSpec, Error, Kind, MountSpec, Network, NetworkSpec, Owner, PullPolicy, Release, ReleaseService, Result,
-    Secret, UpstreamUse, VolumeId, report,
+    App, Container, ContainerSpec, Error, Kind, MountSpec, Owner, PullPolicy, Release, ReleaseService, Result, Secret, UpstreamUse,
+    VolumeId, report,
 };
 
 /// How long requests and WebSockets of a container that was replaced may go on.
@@ -260,7 +260,7 @@ pub(crate) fn why_stop_first(app: &App, live: Option<&Release>, name: impl Fn(&V
 
 /// The container of a release, with its network and volumes made and its secrets open.
 async fn spec(ground: &Ground, app: &App, release: &Release, replica: u32) -> Result<ContainerSpec> {
-    let network = ensure_network(ground, app).await?;
+    let network = networks::ensure_network(ground, app).await?;
     let mut mounts = Vec::new();
     for mount in &release.mounts {
         mounts.push(MountSpec {
@@ -331,8 +331,9 @@ pub(crate) async fn job_spec(
         }
     };
     let service = spec.service.map(|mut service| {
-        // Nobody waits for it to be healthy, and it is on the app's own network alone.
+        // Nobody waits for it to be healthy; it is on the networks of the service within the app, and nobody is to find it there.
         service.health = types::StackHealth::Off;
+        service.further.iter_mut().for_each(|(_, names)| names.clear());
         service.also = None;
         service
     });
@@ -359,63 +360,6 @@ pub(crate) async fn must_be_here(ground: &Ground, id: &VolumeId) -> Result<Strin
     ];
     ground.node.volume_ensure(&volume.engine_name, &labels).await?;
     Ok(volume.engine_name)
-}
-
-/// The network of the app's environment; makes it, with the first subnet of the range that nobody has.
-pub(crate) async fn ensure_network(ground: &Ground, app: &App) -> Result<String> {
-    network(ground, app, None).await
-}
-
-/// The network of one app's services, on which they have their plain names. Two apps with a service `db` each must not
-/// find the other's, so they cannot share one.
-pub(crate) async fn app_network(ground: &Ground, app: &App) -> Result<String> {
-    network(ground, app, Some(&app.id)).await
-}
-
-async fn network(ground: &Ground, app: &App, own: Option<&AppId>) -> Result<String> {
-    let key = own.map_or_else(|| app.environment.as_str(), |app| app.as_str());
-    let id = key.split_once('_').map_or(key, |(_, id)| id);
-    let spec = |network: &Network| NetworkSpec {
-        name: network.name.clone(),
-        organization: app.organization.clone(),
-        environment: app.environment.clone(),
-        subnet: network.subnet,
-    };
-    if let Some(network) = ground.store.networks.find(key)? {
-        ground.node.network_ensure(&spec(&network)).await?;
-        return Ok(network.value.name);
-    }
-    let range = ground.options.network_range;
-    let prefix = range.prefix_len().max(24);
-    let subnets = range
-        .subnets(prefix)
-        .map_err(|_| Error::invalid("network_range", "cannot be cut into networks"))?;
-    let mut last = None;
-    for subnet in subnets {
-        if ground.store.networks.claimed(&subnet.to_string())?.is_some() {
-            continue;
-        }
-        let network = Network {
-            environment: app.environment.clone(),
-            app: own.cloned(),
-            name: format!("serverkit-{id}"),
-            subnet,
-        };
-        match ground.node.network_ensure(&spec(&network)).await {
-            Ok(()) => {
-                match ground.store.networks.insert(network.clone()).await {
-                    Ok(_) => return Ok(network.name),
-                    // Another deployment of the environment was quicker, with the same network.
-                    Err(Error::Taken { .. }) => return Ok(ground.store.networks.get(key)?.value.name),
-                    Err(error) => return Err(error),
-                }
-            }
-            // Somebody else on this machine has the addresses: take the next.
-            Err(error @ (Error::Taken { .. } | Error::Invalid { .. } | Error::Busy { .. })) => last = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::busy(format!("all networks of {range} are in use"))))
 }
 
 /// The last letters of an id.

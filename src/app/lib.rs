@@ -65,6 +65,7 @@ mod last_words;
 mod logs;
 mod mail;
 mod marketplace;
+mod networks;
 mod notices;
 mod observed;
 mod organization_removal;

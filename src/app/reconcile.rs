@@ -7,6 +7,7 @@ use crate::{
     crash_loops::CrashLoops,
     deployments,
     ground::Ground,
+    networks,
     observed::{AppState, Observed},
     releases, routing, sleeping, stacks,
 };
@@ -266,6 +267,9 @@ impl jobs::Job for Reconciler {
             routing::apply(&self.ground).await?;
             self.put_to_sleep(&wanted, &seen);
             self.retire_unwanted(&wanted, &seen, &mut report_);
+            if let Err(error) = networks::sweep(&self.ground, &seen).await {
+                tracing::warn!("taking away networks that nothing needs: {}", report(&error));
+            }
         } else {
             routing::apply(&self.ground).await?;
         }

@@ -153,6 +153,8 @@ pub struct ServiceView {
     pub replicas: u32,
     pub once: bool,
     pub depends_on: Vec<String>,
+    /// Of its file; none when all services share the app's own.
+    pub networks: Vec<String>,
     /// Why its old container stops before a new one starts; `None`: the new one takes over while the old one serves.
     pub stops_first: Option<String>,
     /// Command lines that are run inside its containers.
@@ -175,6 +177,7 @@ impl ServiceView {
             replicas: service.replicas,
             once: service.runs_once(),
             depends_on: service.depends_on.iter().map(|one| one.service.clone()).collect(),
+            networks: service.networks.iter().map(|network| network.name.clone()).collect(),
             stops_first: service.why_stop_first(),
             post_start: lines(&service.post_start),
             pre_stop: lines(&service.pre_stop),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use node::{Exec, Lines, Node, RegistryLogin};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
     time::Duration,
@@ -51,6 +51,7 @@ pub struct FakeNode {
     pub containers: Mutex<HashMap<String, Container>>,
     pub edge: Mutex<EdgeConfig>,
     pub volumes: Mutex<Vec<String>>,
+    pub networks: Mutex<BTreeSet<String>>,
     made: Mutex<u8>,
     /// What was stopped.
     stopped: Mutex<Vec<String>>,
@@ -160,10 +161,12 @@ impl Node for FakeNode {
     async fn image_remove(&self, _: &str) -> Result<()> {
         Ok(())
     }
-    async fn network_ensure(&self, _: &NetworkSpec) -> Result<()> {
+    async fn network_ensure(&self, spec: &NetworkSpec) -> Result<()> {
+        self.networks.lock().expect("test").insert(spec.name.clone());
         self.check()
     }
-    async fn network_remove(&self, _: &str) -> Result<()> {
+    async fn network_remove(&self, name: &str) -> Result<()> {
+        self.networks.lock().expect("test").remove(name);
         self.check()
     }
     async fn volume_ensure(&self, name: &str, _: &[(String, String)]) -> Result<()> {

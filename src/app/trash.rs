@@ -5,7 +5,7 @@ use crate::{
     apps::{AppView, find_app, not_trashed, views},
     domain_claims,
     ground::Ground,
-    quotas,
+    networks, quotas,
     releases::releases_of,
     sight::owned,
     volumes,
@@ -252,10 +252,7 @@ pub(crate) async fn put_away(ground: &Ground, app: &AppId) -> Result<()> {
 pub(crate) async fn purge(ground: &Ground, app: &App, volumes: bool) -> Result<()> {
     let store = &ground.store;
     end_containers(ground, app).await?;
-    if let Some(network) = store.networks.find(app.id.as_str())? {
-        ground.node.network_remove(&network.name).await?;
-        store.commit(Batch::new().remove(&network)).await?;
-    }
+    networks::remove_of(ground, app).await?;
     if volumes {
         let others = store.apps.list()?;
         for id in own_volumes(app) {

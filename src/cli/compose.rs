@@ -58,7 +58,11 @@ fn words(report: &ComposeReport, out: &Output) -> String {
     let mut facts = Facts::new();
     for service in &report.services {
         let main = if service.main { ", main" } else { "" };
-        facts.add("Service", format!("{} ({}){main}", service.name, service.image));
+        let networks = match service.networks.is_empty() {
+            true => String::new(),
+            false => format!(", on {}", service.networks.join(" and ")),
+        };
+        facts.add("Service", format!("{} ({}){main}{networks}", service.name, service.image));
     }
     for volume in &report.volumes {
         facts.add("Volume", volume.clone());

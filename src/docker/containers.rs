@@ -76,7 +76,7 @@ impl Docker {
         }
         let (id, is_new) = match made {
             Ok(id) => (id, true),
-            Err(Refused::NameTaken) => (self.ours_named(&spec.name).await?, false),
+            Err(Refused::NameTaken) => (self.there_already(spec).await?, false),
             Err(Refused::Other(error)) => return Err(error),
         };
         if is_new && let Err(error) = services::furnish(self, &id, spec).await {
@@ -93,12 +93,19 @@ impl Docker {
         Ok(id)
     }
 
-    async fn ours_named(&self, name: &str) -> Result<String> {
-        match self.container_find(name).await? {
-            Some(container) => Ok(container.id),
+    /// The one of ours that has its name. One that never started may lack its further networks: a crash came between.
+    async fn there_already(&self, spec: &ContainerSpec) -> Result<String> {
+        match self.container_find(&spec.name).await? {
+            Some(container) => {
+                let has_further = spec.service.as_ref().is_some_and(|service| !service.further.is_empty());
+                if has_further && container.state == ContainerState::Created {
+                    services::join(self, &container.id, spec).await?;
+                }
+                Ok(container.id)
+            }
             None => Err(Error::Taken {
                 kind: Kind::Container,
-                name: name.to_owned(),
+                name: spec.name.clone(),
                 by: Some("something that serverkit did not make".into()),
             }),
         }

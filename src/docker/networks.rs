@@ -98,6 +98,7 @@ fn request_of(spec: &NetworkSpec) -> NetworkCreateRequest {
             ..Default::default()
         }),
         options: mtu_below_usual().map(|mtu| HashMap::from([("com.docker.network.driver.mtu".into(), mtu.to_string())])),
+        internal: spec.internal.then_some(true),
         labels: Some(HashMap::from([
             ("serverkit.organization".into(), spec.organization.to_string()),
             (ENVIRONMENT.into(), spec.environment.to_string()),

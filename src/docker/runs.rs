@@ -35,7 +35,7 @@ impl Docker {
             },
         };
         let ends = Removed::new(self, id.clone());
-        crate::services::put_files(self, &id, &spec.files).await?;
+        crate::services::furnish(self, &id, spec).await?;
         let started = self.client().start_container(&id, None).await;
         started.map_err(|refusal| crate::containers::start_failure(&spec.name, refusal))?;
         let query = LogQuery {

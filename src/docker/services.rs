@@ -1,4 +1,4 @@
-//! What a service of a stack has beyond every app's container: its place in the engine's terms, its files, its second network.
+//! What a service of a stack has beyond every app's container: its place in the engine's terms, its files, its further networks.
 
 use crate::{connect::Docker, failures::words};
 use bollard::{
@@ -142,11 +142,18 @@ pub(crate) fn health_of(health: &Health) -> Option<EngineHealth> {
     }
 }
 
-/// Between making and starting: its second network, and its files.
+/// Between making and starting: its further networks, and its files. What it joins first is said when it is made.
 pub(crate) async fn furnish(docker: &Docker, id: &str, spec: &ContainerSpec) -> Result<()> {
-    if let Some(service) = &spec.service
-        && let (Some((network, aliases)), false) = (&service.also, service.runtime.host_network)
-    {
+    join(docker, id, spec).await?;
+    put_files(docker, id, &spec.files).await
+}
+
+/// Puts a container that has not started yet on the networks beyond its first; those that it is on already stay as they are.
+pub(crate) async fn join(docker: &Docker, id: &str, spec: &ContainerSpec) -> Result<()> {
+    let Some(service) = spec.service.as_ref().filter(|service| !service.runtime.host_network) else {
+        return Ok(());
+    };
+    for (network, aliases) in service.further.iter().chain(&service.also) {
         let request = NetworkConnectRequest {
             container: id.to_owned(),
             endpoint_config: Some(EndpointSettings {
@@ -157,11 +164,11 @@ pub(crate) async fn furnish(docker: &Docker, id: &str, spec: &ContainerSpec) -> 
         let joined = docker.client().connect_network(network, request).await;
         joined.map_err(words("joining a network"))?;
     }
-    put_files(docker, id, &spec.files).await
+    Ok(())
 }
 
 /// Puts files into a container that has not started yet.
-pub(crate) async fn put_files(docker: &Docker, id: &str, files: &[StackFile]) -> Result<()> {
+async fn put_files(docker: &Docker, id: &str, files: &[StackFile]) -> Result<()> {
     if files.is_empty() {
         return Ok(());
     }

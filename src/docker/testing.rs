@@ -36,6 +36,7 @@ impl World {
                 organization: world.id(),
                 environment: world.id(),
                 subnet,
+                internal: false,
             };
             if docker.network_ensure(&network).await.is_ok() {
                 return World {

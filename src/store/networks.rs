@@ -1,4 +1,4 @@
-//! How networks are kept: one for an environment and one for each app of several services, no subnet twice.
+//! How networks are kept: one for an environment, one for each app of several services, and those of its file; no subnet twice.
 
 use crate::{Audited, Record};
 use types::{Kind, Network};
@@ -10,9 +10,12 @@ impl Record for Network {
     const AUDIT: Audited = Audited::NEVER;
     first_version!();
     fn key(&self) -> String {
-        match &self.app {
-            Some(app) => app.to_string(),
-            None => self.environment.to_string(),
+        match (&self.app, &self.segment) {
+            (None, _) => self.environment.to_string(),
+            (Some(app), None) => app.to_string(),
+            // No name of a network has a `/`.
+            (Some(app), Some(segment)) if segment.internal => format!("{app}/{}/internal", segment.name),
+            (Some(app), Some(segment)) => format!("{app}/{}", segment.name),
         }
     }
     fn name(&self) -> String {

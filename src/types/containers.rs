@@ -75,7 +75,9 @@ pub struct ServiceSpec {
     pub runtime: StackRuntime,
     /// Paths of the host: source, target, read only.
     pub host_paths: Vec<(String, String, bool)>,
-    /// A second network, and the names on it.
+    /// Further networks of its app, and its names on each.
+    pub further: Vec<(String, Vec<String>)>,
+    /// The network of its environment, and the names on it.
     pub also: Option<(String, Vec<String>)>,
 }
 
@@ -118,7 +120,7 @@ pub struct Container {
     pub owner: Owner,
     pub image: String,
     pub state: ContainerState,
-    /// On its environment's network, while it runs.
+    /// Where the edge dials it, while it runs.
     pub address: Option<IpAddr>,
     pub created_at: Time,
     pub started_at: Option<Time>,
@@ -248,6 +250,8 @@ pub struct NetworkSpec {
     pub organization: OrganizationId,
     pub environment: EnvironmentId,
     pub subnet: IpNet,
+    /// The engine gives it no way out; this machine reaches what is on it all the same.
+    pub internal: bool,
 }
 
 /// What a container uses. Source: Engine API, `GET /containers/{id}/stats`.

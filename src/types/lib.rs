@@ -105,7 +105,7 @@ pub use machines::*;
 pub use mail::{Letter, MailSecurity, MailServer, NoticeMark, PasswordReset};
 pub use matches::*;
 pub use names::*;
-pub use networks::Network;
+pub use networks::{Network, Segment};
 pub use passkeys::Passkey;
 pub use path_changes::*;
 pub use paths::{encoded_path, is_below, normal_path};

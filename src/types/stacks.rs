@@ -44,7 +44,7 @@ pub struct StackService {
     pub files: Vec<StackFile>,
     /// Ports of `ports:` and `expose:`; none is published by itself.
     pub ports: Vec<StackPort>,
-    /// Further names under which the other services find it.
+    /// Further names under which the other services find it, on each of its networks.
     pub aliases: Vec<String>,
     pub labels: BTreeMap<String, String>,
     pub grace_millis: Option<u64>,
@@ -54,6 +54,21 @@ pub struct StackService {
     pub post_start: Vec<StackHook>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pre_stop: Vec<StackHook>,
+    /// By name; none: it is on the app's own network, as all services of its stack are, or on the host's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<StackNetwork>,
+}
+
+/// A network of a stack, as one of its services is on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StackNetwork {
+    /// Under which the file speaks of it.
+    pub name: String,
+    /// Nothing on it reaches what is outside of it.
+    pub internal: bool,
+    /// Further names of the service on this network, beyond [`StackService::aliases`].
+    pub aliases: Vec<String>,
 }
 
 /// A command inside a container of a service, once that has started or before it is stopped.
@@ -350,6 +365,12 @@ impl StackService {
         };
         Some(format!("it writes to {what} at {path}, which two containers must not at once"))
     }
+    /// Whether it is on its environment's network too, where other apps find it. Two services of one app must not meet there when the
+    /// file keeps them apart, so of an app with networks only the main one is; and it is no way out for one that should have none.
+    pub fn meets_other_apps(&self, main: &str) -> bool {
+        let has_way_out = self.networks.iter().any(|network| !network.internal);
+        self.networks.is_empty() || (self.name == main && has_way_out)
+    }
     /// It has done its work when it ends.
     pub fn runs_once(&self) -> bool {
         matches!(self.restart, Restart::No | Restart::OnFailure { .. })
@@ -389,9 +410,13 @@ mod tests {
     }
 
     #[test]
-    fn a_service_without_hooks_is_written_as_ever() {
+    fn a_service_without_hooks_and_networks_is_written_as_ever() {
         let written = serde_json::to_string(&StackService::default()).expect("it is written");
-        assert!(!written.contains("post_start") && !written.contains("pre_stop"), "{written}");
+        for name in ["post_start", "pre_stop", "networks"] {
+            assert!(!written.contains(name), "{written}");
+        }
+        let before: StackService = serde_json::from_str(&written).expect("it is read");
+        assert_eq!(before, StackService::default());
         let hook = StackHook {
             command: vec!["true".into()],
             ..StackHook::default()
@@ -402,6 +427,28 @@ mod tests {
         };
         let written = serde_json::to_string(&service).expect("it is written");
         assert_eq!(serde_json::from_str::<StackService>(&written).expect("it is read"), service);
+    }
+
+    #[test]
+    fn who_meets_other_apps() {
+        let meets = |name: &str, networks: &[(&str, bool)]| {
+            let network = |(name, internal): &(&str, bool)| StackNetwork {
+                name: (*name).into(),
+                internal: *internal,
+                aliases: Vec::new(),
+            };
+            let service = StackService {
+                name: name.into(),
+                networks: networks.iter().map(network).collect(),
+                ..StackService::default()
+            };
+            service.meets_other_apps("web")
+        };
+        assert!(meets("web", &[]) && meets("db", &[]), "without networks all do");
+        assert!(meets("web", &[("front", false)]));
+        assert!(meets("web", &[("back", true), ("front", false)]));
+        assert!(!meets("web", &[("back", true)]), "that would be a way out");
+        assert!(!meets("db", &[("front", false)]), "the main one would meet it there");
     }
 
     #[test]

@@ -43,7 +43,7 @@ function stateOf(one) {
 /** @param {{ one: Service }} props */
 function One({ one }) {
   const [tone, word] = stateOf(one);
-  const more = [one.ports.length ? `port ${one.ports.join(', ')}` : null, one.depends_on.length ? `after ${one.depends_on.join(', ')}` : null].filter(Boolean).join(' · ');
+  const more = [one.ports.length ? `port ${one.ports.join(', ')}` : null, one.depends_on.length ? `after ${one.depends_on.join(', ')}` : null, one.networks.length ? `on ${one.networks.join(', ')}` : null].filter(Boolean).join(' · ');
   const does = [...one.post_start.map((line) => ['after its start', line]), ...one.pre_stop.map((line) => ['before it stops', line])];
   return html`<li class="service"><div class="service-name"><b class="strong">${one.name}</b>${one.main ? html`<span class="tag accent">main</span>` : null}</div>
     <code class="cut faint" title=${one.image}>${one.image}</code>

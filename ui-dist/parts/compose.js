@@ -57,6 +57,7 @@ export function ComposeField({ value, set, state, error, label = 'Compose file',
       ${report?.rights.map((one, index) => h(Note, { key: `r${index}`, tone: 'warn', name: 'shield-alert', line: one.line, what: `${one.service} ${one.what}: only an administrator may save this`, go }))}
       ${report?.hints.map((one, index) => h(Note, { key: `h${index}`, tone: '', name: 'info', line: one.line, what: one.what, go }))}
       ${report && !report.problems.length ? html`<p class="notice ok">${icon('circle-check')}<span>${report.services.length === 1 ? 'One service' : `${report.services.length} services`}: ${report.services.map((one) => one.name).join(', ')}${main || report.main_service ? `. Domains lead to ${main || report.main_service}.` : '.'}</span></p>` : null}
+      ${report?.services.some((one) => one.networks.length) ? h(Note, { tone: '', name: 'info', line: 0, what: `services find each other where they share a network: ${report.services.map((one) => `${one.name} is on ${one.networks.join(' and ') || 'that of the server'}`).join(', ')}`, go }) : null}
       ${report?.services.filter((one) => one.stops_first).map((one) => h(Note, { key: `s${one.name}`, tone: '', name: 'info', line: 0, what: `when ${one.name} changes, its old container stops before the new one starts: ${one.stops_first}`, go }))}
     </div>`;
 }

@@ -200,10 +200,14 @@ impl Step<'_> {
             let image = image_of(service).ok_or_else(|| Error::busy("its image is gone"))?;
             // What is restarted with another one is another container when that one is.
             let followed = service.depends_on.iter().filter(|one| one.restart);
-            let others: Vec<String> = followed
+            let mut others: Vec<String> = followed
                 .filter_map(|one| services.iter().find(|made| made.name == one.service))
                 .map(|made| made.hash.clone())
                 .collect();
+            // Without networks all services meet other apps, whichever is the main one.
+            if !service.networks.is_empty() && service.meets_other_apps(&main_name) {
+                others.push("meets other apps".into());
+            }
             services.push(ReleaseService {
                 name: service.name.clone(),
                 image: image.id.clone(),

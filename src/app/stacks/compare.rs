@@ -41,7 +41,7 @@ pub(crate) fn differences(ground: &Ground, from: &ReleaseStack, to: &ReleaseStac
     Ok(found)
 }
 
-fn parts(a: &StackService, b: &StackService) -> [(&'static str, bool); 12] {
+fn parts(a: &StackService, b: &StackService) -> [(&'static str, bool); 13] {
     [
         ("command", a.command != b.command || a.entrypoint != b.entrypoint),
         ("environment", a.environment != b.environment),
@@ -54,6 +54,7 @@ fn parts(a: &StackService, b: &StackService) -> [(&'static str, bool); 12] {
         ("hooks", a.post_start != b.post_start || a.pre_stop != b.pre_stop),
         ("time to stop", a.grace_millis != b.grace_millis),
         ("order", a.depends_on != b.depends_on),
+        ("networks", a.networks != b.networks),
         (
             "runtime",
             a.runtime != b.runtime || a.restart != b.restart || a.aliases != b.aliases,

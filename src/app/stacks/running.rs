@@ -2,9 +2,9 @@
 
 use super::digest;
 use crate::{
-    containers::{app_network, ensure_network, must_be_here, tail},
+    containers::{must_be_here, tail},
     ground::Ground,
-    inside,
+    inside, networks,
 };
 use node::Lines;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -128,14 +128,16 @@ pub(crate) async fn spec(ground: &Ground, app: &App, release: &Release, service:
             }
         }
     }
-    let own_network = app_network(ground, app).await?;
-    let shared = ensure_network(ground, app).await?;
-    let mut aliases = vec![service.name.clone()];
-    aliases.extend(service.aliases.clone());
+    let mut own = networks::of_service(ground, app, service).await?;
+    let (network, aliases) = own.remove(0);
     let mut outside = vec![format!("{}-{}", app.name, service.name)];
     if live.main == service.name {
         outside.push(app.name.to_string());
     }
+    let also = match service.meets_other_apps(&live.main) {
+        true => Some((networks::ensure_network(ground, app).await?, outside)),
+        false => None,
+    };
     let environment = service
         .environment
         .iter()
@@ -158,7 +160,7 @@ pub(crate) async fn spec(ground: &Ground, app: &App, release: &Release, service:
         image: made.image.clone(),
         command: service.command.clone(),
         environment,
-        network: own_network,
+        network,
         aliases,
         mounts,
         limits: service.limits.or(&app.limits),
@@ -171,7 +173,8 @@ pub(crate) async fn spec(ground: &Ground, app: &App, release: &Release, service:
             restart: service.restart,
             runtime: service.runtime.clone(),
             host_paths,
-            also: Some((shared, outside)),
+            further: own,
+            also,
         })),
     })
 }

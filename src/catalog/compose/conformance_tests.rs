@@ -154,26 +154,35 @@ fn a_service_with_an_image_alone() {
     assert_eq!(stack.volumes, []);
 }
 
-/// conformance-tests: simple_network and different_networks.
+/// The networks of a service, with those of its names that only hold there.
+fn networks(stack: &Stack, name: &str) -> Vec<(String, Vec<String>)> {
+    let all = stack.service(name).expect("there").networks.iter();
+    all.map(|network| (network.name.clone(), network.aliases.clone())).collect()
+}
+
+/// conformance-tests: simple_network.
 #[test]
-fn networks_are_seen_and_said() {
-    let text = "services:\n  front: {image: 'x:1', restart: always, networks: [outer, inner]}\n  back: {image: 'x:1', restart: always, networks: {inner: {aliases: [store]}}}\nnetworks:\n  outer:\n  inner: {driver: bridge}\n";
+fn services_of_one_network_share_the_apps_own() {
+    let text = "services:\n  entry: {image: 'x:1', restart: always, networks: [entrynetwork]}\n  target: {image: 'x:1', restart: always, networks: {entrynetwork: {aliases: [store]}}}\nnetworks:\n  entrynetwork:\n";
     let composed = with(text, &NoFiles, &[]).expect("read");
-    assert_eq!(composed.stack.service("back").expect("there").aliases, ["store"]);
-    assert!(
-        composed.hints.iter().any(|hint| hint.what.contains("share one network")),
-        "{:?}",
-        composed.hints
-    );
-    let one = with(
-        "services:\n  a: {image: 'x:1', restart: always, networks: [n]}\nnetworks: {n: {}}\n",
-        &NoFiles,
-        &[],
-    )
-    .expect("read");
-    assert_eq!(one.hints, []);
+    assert_eq!(composed.hints, []);
+    for name in ["entry", "target"] {
+        assert_eq!(networks(&composed.stack, name), [], "{name}");
+    }
+    assert_eq!(composed.stack.service("target").expect("there").aliases, ["store"]);
     let problems = with("services:\n  a: {image: 'x:1', networks: [gone]}\n", &NoFiles, &[]).expect_err("gone");
     assert!(problems[0].what.contains("`gone`"), "{problems:?}");
+}
+
+/// conformance-tests: different_networks.
+#[test]
+fn services_of_different_networks_are_apart() {
+    let text = "services:\n  entry: {image: 'x:1', restart: always, networks: [entrynetwork]}\n  target: {image: 'x:1', restart: always, networks: [targetnetwork]}\nnetworks:\n  entrynetwork:\n  targetnetwork: {driver: bridge}\n";
+    let composed = with(text, &NoFiles, &[]).expect("read");
+    assert_eq!(composed.hints, []);
+    for name in ["entry", "target"] {
+        assert_eq!(networks(&composed.stack, name), [(format!("{name}network"), Vec::new())]);
+    }
 }
 
 /// conformance-tests: scaling.
@@ -469,7 +478,6 @@ fn what_lies_outside_of_services_is_told_too() {
         (4, "networks: {n: {name: own}}"),
         (4, "networks: {n: {attachable: true}}"),
         (4, "networks: {n: {driver: macvlan}}"),
-        (4, "networks: {n: {internal: true}}"),
         (4, "networks: {n: {ipam: {}}}"),
         (4, "networks: {n: {enable_ipv6: true}}"),
         (4, "configs: {c: {content: x, template_driver: golang}}"),

@@ -16,6 +16,9 @@ mod hooks;
 mod limits;
 mod load;
 mod mounts;
+#[cfg(test)]
+mod network_tests;
+mod networks;
 mod order;
 mod overlay;
 mod ports;
@@ -139,6 +142,7 @@ fn stack(context: &Context<'_>, model: &Map) -> Stack {
     if reads.is_empty() {
         context.error(services.at, "no service is left to run");
     }
+    networks::settle(context, model, &mut reads);
     relate(context, &mut reads, &sleeping);
     for read in &reads {
         if read.service.runtime.read_only && !read.service.files.is_empty() {
@@ -151,7 +155,6 @@ fn stack(context: &Context<'_>, model: &Map) -> Stack {
             );
         }
     }
-    networks(context, model, &reads);
     let volumes = volumes(context, model, &reads);
     Stack {
         services: order::sorted(context, reads),
@@ -191,12 +194,22 @@ fn is_active(context: &Context<'_>, node: &Node) -> bool {
 /// Links, dependencies and restarts, which speak of other services.
 fn relate(context: &Context<'_>, reads: &mut [Read], sleeping: &BTreeSet<String>) {
     let names: BTreeSet<String> = reads.iter().map(|read| read.service.name.clone()).collect();
+    let places: BTreeMap<String, BTreeSet<String>> = reads.iter().map(places).collect();
     let mut aliases: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for read in reads.iter_mut() {
         for (service, alias, at) in std::mem::take(&mut read.links) {
             if !names.contains(&service) {
                 context.error(at, format!("links: there is no service `{service}`"));
                 continue;
+            }
+            if keeps_apart(&places[&read.service.name], &places[&service]) {
+                context.hint(
+                    at,
+                    format!(
+                        "`{}` links to `{service}`, and they share no network: it will not find it",
+                        read.service.name
+                    ),
+                );
             }
             if alias != service {
                 aliases.entry(service.clone()).or_default().push(alias);
@@ -264,74 +277,14 @@ fn relate(context: &Context<'_>, reads: &mut [Read], sleeping: &BTreeSet<String>
     }
 }
 
-/// All services of an app share one network of their own, so networks are only looked at for what would be missed.
-fn networks(context: &Context<'_>, model: &Map, reads: &[Read]) {
-    let declared = find(model, "networks");
-    for read in reads {
-        for (name, at) in &read.networks {
-            let there = name == "default" || declared.is_some_and(|all| all.get(name).is_some());
-            if !there {
-                context.error(*at, format!("the network `{name}` is not among the `networks` of the file"));
-            }
-        }
-    }
-    let Some(declared) = declared else { return };
-    let all = context.map("networks", declared);
-    let used: BTreeSet<&str> = reads
-        .iter()
-        .flat_map(|read| &read.networks)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if used.len() > 1 {
-        context.hint(
-            declared.at,
-            "all services of the app share one network; the networks of the file are not kept apart",
-        );
-    }
-    for (key, node) in all {
-        for (part, value) in context.map(&key.text, node) {
-            match part.text.as_str() {
-                "external" => {
-                    if context.flag("external", value) == Some(true) {
-                        let what = format!(
-                            "the network `{}` is taken as the app's own; other apps of the environment are found by their names",
-                            key.text
-                        );
-                        context.hint(part.at, what);
-                    }
-                }
-                "driver" => match context.text("driver", value).as_deref() {
-                    None | Some("bridge" | "overlay" | "default") => {}
-                    Some(other) => context.error(
-                        part.at,
-                        format!("the network driver `{other}` is not supported: the services of an app share a bridge"),
-                    ),
-                },
-                "name" | "labels" | "attachable" => {
-                    context.hint(
-                        part.at,
-                        format!("`{}` is left out: the app's network is the panel's own", part.text),
-                    );
-                }
-                "internal" => {
-                    if context.flag("internal", value) == Some(true) {
-                        context.hint(
-                            part.at,
-                            format!("the network `{}` is not cut off: its services can reach the internet", key.text),
-                        );
-                    }
-                }
-                "ipam" | "driver_opts" | "enable_ipv6" | "enable_ipv4" => {
-                    context.hint(part.at, format!("`{}` is left out: the panel gives the addresses", part.text));
-                }
-                _ => context.unknown(
-                    "a network",
-                    part,
-                    &["driver", "external", "internal", "ipam", "name", "attachable", "driver_opts"],
-                ),
-            }
-        }
-    }
+fn places(read: &Read) -> (String, BTreeSet<String>) {
+    let networks = read.service.networks.iter().map(|network| network.name.clone());
+    (read.service.name.clone(), networks.collect())
+}
+
+/// None at all are the app's own, or the host's.
+fn keeps_apart(one: &BTreeSet<String>, other: &BTreeSet<String>) -> bool {
+    !one.is_empty() && !other.is_empty() && one.is_disjoint(other)
 }
 
 fn volumes(context: &Context<'_>, model: &Map, reads: &[Read]) -> Vec<StackVolume> {

@@ -188,6 +188,9 @@ fn whole_files() {
     check(&[("compose.yaml", extends), ("base/base.yaml", base), ("base/base.env", "C=base\n")]);
     let profiles = "version: '3.9'\nservices:\n  a: {image: 'x:1', restart: always}\n  b: {image: 'x:1', restart: always, depends_on: {a: {condition: service_healthy}}}\n  c: {image: 'x:1', restart: always, network_mode: host}\n";
     check(&[("compose.yaml", profiles)]);
+    let networks = "version: '3.9'\nservices:\n  web: {image: 'x:1', restart: always, networks: [front]}\n  api:\n    image: x:1\n    restart: always\n    networks:\n      front:\n      back: {aliases: [store, deep]}\n  db: {image: 'x:1', restart: always, networks: [back]}\n  plain: {image: 'x:1', restart: always}\nnetworks:\n  front: {}\n  back: {internal: true}\n";
+    let stack = check(&[("compose.yaml", networks)]);
+    assert_eq!(stack.service("api").expect("there").networks.len(), 2);
     let build = "version: '3.9'\nservices:\n  a:\n    restart: always\n    build: {context: ./app, dockerfile: own.Dockerfile, args: {A: 1}, target: run, labels: {l: x}}\n  b:\n    restart: always\n    build: ./app\n";
     check(&[
         ("compose.yaml", build),
@@ -204,6 +207,7 @@ fn refusals_are_the_same() {
         "version: '3.9'\nservices:\n  a: {image: 'x:1', environment: 3}\n",
         "version: '3.9'\nservices:\n  a: {image: 'x:1', depends_on: [gone]}\n",
         "version: '3.9'\nservices:\n  a: {image: 'x:1', volumes: ['gone:/x']}\n",
+        "version: '3.9'\nservices:\n  a: {image: 'x:1', network_mode: host, networks: [n]}\nnetworks: {n: {}}\n",
         "version: '3.9'\nservices:\n  a: {image: 'x:1', env_file: gone.env}\n",
         "version: '3.9'\nservices:\n  a: {command: x}\n",
         "version: '3.9'\nservices:\n  a: {image: 'x:1', depends_on: [b]}\n  b: {image: 'x:1', depends_on: [a]}\n",

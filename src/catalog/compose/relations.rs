@@ -1,6 +1,6 @@
 //! What a service says of others: `depends_on`, `links`, and the names under which they find it.
 
-use super::{context::Context, services::Read};
+use super::{context::Context, networks, services::Read};
 use crate::yaml::{Key, Node, Value};
 use types::{Condition, Dependency};
 
@@ -26,7 +26,7 @@ pub fn relations(context: &Context<'_>, read: &mut Read, key: &Key, node: &Node)
                 read.service.aliases.push(alias);
             }
         }
-        "networks" => networks(context, read, node),
+        "networks" => networks::of_service(context, read, node),
         "network_mode" => match context.text(name, node).as_deref() {
             Some("host") => {
                 read.service.runtime.host_network = true;
@@ -34,11 +34,11 @@ pub fn relations(context: &Context<'_>, read: &mut Read, key: &Key, node: &Node)
             }
             Some("bridge" | "default") => context.hint(
                 key.at,
-                "`network_mode` is left out: the services of an app share the app's own network",
+                "`network_mode` is left out: a service is on the `networks` that it names, else on the app's own",
             ),
             Some(other) => context.error(
                 node.at,
-                format!("`network_mode: {other}` is not supported: the services of an app share the app's own network"),
+                format!("`network_mode: {other}` is not supported: a service is on `networks`; one with `internal: true` has no way out"),
             ),
             None => {}
         },
@@ -82,35 +82,4 @@ fn dependencies(context: &Context<'_>, node: &Node) -> Vec<Dependency> {
         all.push(one);
     }
     all
-}
-
-fn networks(context: &Context<'_>, read: &mut Read, node: &Node) {
-    let Value::Map(map) = &node.value else {
-        for name in context.texts("networks", node) {
-            read.networks.push((name, node.at));
-        }
-        return;
-    };
-    for (network, node) in map {
-        read.networks.push((network.text.clone(), network.at));
-        for (key, node) in context.map("networks", node) {
-            let name = key.text.as_str();
-            match name {
-                "aliases" => read.service.aliases.extend(context.texts(name, node)),
-                "priority" | "gw_priority" | "mac_address" | "link_local_ips" | "driver_opts" | "interface_name" => {
-                    context.hint(
-                        key.at,
-                        format!("`{name}` is left out: the services of an app share the app's own network"),
-                    );
-                }
-                "ipv4_address" | "ipv6_address" => {
-                    context.error(
-                        key.at,
-                        format!("`{name}` is not supported: addresses are given by the panel; use the service's name"),
-                    );
-                }
-                _ => context.unknown("a service's network", key, &["aliases", "priority", "ipv4_address", "ipv6_address"]),
-            }
-        }
-    }
 }

@@ -9,6 +9,7 @@ use super::{
     environment::{env_files, label_files},
     hooks::hooks,
     limits, mounts,
+    networks::Wish,
     ports::ports,
     relations::relations,
     rights::host,
@@ -121,7 +122,7 @@ pub struct Read {
     pub depends_at: At,
     /// `links`: another service, and under which further name this one finds it.
     pub links: Vec<(String, String, At)>,
-    pub networks: Vec<(String, At)>,
+    pub networks: Vec<Wish>,
 }
 
 pub fn service(context: &Context<'_>, model: &Map, key: &Key, node: &Node) -> Read {

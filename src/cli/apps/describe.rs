@@ -82,6 +82,9 @@ fn limits(facts: &mut Facts, app: &App, services: Option<&[Service]>) {
             format!("{} times ", service.replicas)
         };
         facts.add("Limits", format!("{}: {times}{}", service.name, limits_text(&service.limits)));
+        if !service.networks.is_empty() {
+            facts.add("Networks", format!("{}: {}", service.name, service.networks.join(", ")));
+        }
         for (what, lines) in [("After its start", &service.post_start), ("Before it stops", &service.pre_stop)] {
             for line in lines {
                 facts.add(what, format!("{}: {line}", service.name));
