@@ -226,3 +226,51 @@ async fn docker_hooks_that_fail() {
     })
     .await;
 }
+
+/// `db` is there when the command before the start of `web` runs.
+const AROUND: &str = r#"
+services:
+  web:
+    image: nginx:1.22
+    restart: always
+    stop_grace_period: 1s
+    ports: ["8080:80"]
+    depends_on: [db]
+    environment: {COLOR: red}
+  db:
+    image: nginx:1.22
+    restart: always
+    stop_grace_period: 1s
+"#;
+
+#[tokio::test]
+async fn docker_commands_around_a_deployment_run_as_the_main_service() {
+    let panel = TestPanel::docker().await;
+    let mut body = shop(AROUND);
+    body["before_deploy"] = "getent hosts db >/dev/null && echo moved with $COLOR".into();
+    body["after_deploy"] = "echo warmed with $COLOR".into();
+    let id = text(&panel.live_app(body).await, "id");
+    let first = text(&panel.newest("shop").await, "id");
+    eventually_ok("both have run", SOON, || async {
+        let log = panel.build_log(&first).await;
+        match (log.find("moved with red"), log.find("web: starting"), log.find("warmed with red")) {
+            (Some(moved), Some(starts), Some(warmed)) if moved < starts && starts < warmed => Ok(()),
+            _ => Err(log),
+        }
+    })
+    .await;
+    // One that fails keeps the new main service from starting, and the old one serves on.
+    let before = containers(&id);
+    panel
+        .patch("/api/v1/apps/shop", json!({"before_deploy": "exit 3"}))
+        .await
+        .expect(200);
+    let source = json!({"source": {"kind": "compose", "compose": AROUND.replace("red", "blue"), "main_service": "web"}});
+    panel.patch("/api/v1/apps/shop", source).await.expect(200);
+    let second = panel.deploy("shop").await;
+    let why = panel.fails(&second).await;
+    assert!(why.contains("`exit 3` exited with code 3; `web` was not started"), "{why}");
+    assert_eq!(containers(&id), before);
+    let stop = panel.patch("/api/v1/apps/shop", json!({"before_stop": "true"})).await.expect(422);
+    assert!(stop.detail().contains("pre_stop"), "{}", stop.detail());
+}

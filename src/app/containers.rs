@@ -300,14 +300,12 @@ async fn spec(ground: &Ground, app: &App, release: &Release, replica: u32) -> Re
     })
 }
 
-/// A container of a release that runs one command of a shell and ends.
+/// A container of a release, of its main service where it has several, that runs one command of a shell and ends.
 pub(crate) async fn run_spec(ground: &Ground, app: &App, release: &Release, command: &str, what: &str) -> Result<ContainerSpec> {
-    let spec = spec(ground, app, release, 0).await?;
+    let words = vec!["sh".into(), "-c".into(), command.to_owned()];
+    let spec = job_spec(ground, app, release, None, words, release.id.as_str()).await?;
     Ok(ContainerSpec {
-        name: format!("{}-{what}", spec.name),
-        command: Some(vec!["sh".into(), "-c".into(), command.to_owned()]),
-        // Nobody is to find it under the app's name.
-        aliases: Vec::new(),
+        name: format!("sk-{}-{}-{}-{what}", app.name, release.number, tail(release.id.as_str(), 6)),
         ..spec
     })
 }

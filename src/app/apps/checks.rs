@@ -2,21 +2,15 @@
 
 use types::{App, Error, HealthCheck, Limits, Probe, Result};
 
-/// A Compose file says itself what runs before what.
+/// Which of its services does what before it stops, a Compose file says itself.
 pub(crate) fn commands_fit(app: &App) -> Result<()> {
-    let commands = &app.commands;
-    let given = [
-        ("before_deploy", &commands.before),
-        ("after_deploy", &commands.after),
-        ("before_stop", &commands.before_stop),
-    ];
-    let (Some(_), Some((field, _))) = (app.source.stack(), given.iter().find(|(_, command)| command.is_some())) else {
-        return Ok(());
-    };
-    Err(Error::invalid(
-        *field,
-        "an app from a Compose file has no commands of its own: make it a service, and let others wait with `service_completed_successfully`",
-    ))
+    match (app.source.stack(), &app.commands.before_stop) {
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "before_stop",
+            "the services of an app from a Compose file have their own: say it as `pre_stop` of a service",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A Compose file says itself what is mounted where.

@@ -3,7 +3,10 @@
 //! A service that did not change keeps its container. One that did starts beside the old container, unless both would
 //! write to the same volume: then the old one stops first. Which it is, the log says before.
 
-use super::step::{Made, Next, Step};
+use super::{
+    starting::ended_words,
+    step::{Made, Next, Step},
+};
 use crate::{
     containers::{look, stop_drained},
     data_copies, inside, previews, quotas, registries, releases, secrets, stacks, variables,
@@ -257,6 +260,9 @@ impl Step<'_> {
         }
         for service in &stack.services {
             self.wait_for(release, service).await?;
+            if service.name == live.main {
+                self.before_main(release, &live.main).await?;
+            }
             let replicas = live
                 .services
                 .iter()
@@ -267,6 +273,22 @@ impl Step<'_> {
             }
         }
         Ok(Next::to(Phase::Checking))
+    }
+
+    /// Runs the app's own command before a deployment, once what its main service waits for is there, such as a database.
+    async fn before_main(&self, release: &Release, main: &str) -> Result<()> {
+        let (Some(command), false) = (&self.app.commands.before, self.is_rollback()) else {
+            return Ok(());
+        };
+        self.log.note(format!("before `{main}` starts: {command}")).await;
+        let end = self.run_once(release, command, "before").await?;
+        match end.code == 0 && !end.out_of_memory {
+            true => Ok(()),
+            false => Err(Error::invalid(
+                "before_deploy",
+                format!("`{command}` {}; `{main}` was not started", ended_words(end, release)),
+            )),
+        }
     }
 
     /// Before an update of the template runs on the app's data: stops what may write to it, and copies it.

@@ -182,8 +182,10 @@ impl Step<'_> {
 }
 
 /// `exited with code 3`, `was killed: out of memory, limit 256 MiB`.
-fn ended_words(end: RunEnd, release: &Release) -> String {
+pub(super) fn ended_words(end: RunEnd, release: &Release) -> String {
     match end.out_of_memory {
+        // Each service has its own limit.
+        true if release.stack.is_some() => "was killed: out of memory".to_owned(),
         true => format!("was killed: out of memory, limit {} MiB", release.limits.memory_bytes >> 20),
         false => format!("exited with code {}", end.code),
     }
