@@ -55,6 +55,7 @@ mod probing;
 mod queue;
 mod quotas;
 mod registries;
+mod release_canary;
 mod releases;
 mod replicas;
 mod rights;

@@ -1,11 +1,13 @@
 //! Apps: where they come from, how they run, the trash.
 
+mod canary;
 mod input;
 mod removal;
 mod running;
 mod source;
 mod view;
 
+pub use canary::{AppCanary, AppCanaryInput};
 pub use input::{AppCreate, AppPatch, DeployLockCreate};
 pub use removal::{AppPurge, DeletePlan};
 pub use running::{Health, HealthInput, Limits, LimitsInput, Mount, MountInput};

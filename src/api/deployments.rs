@@ -112,11 +112,13 @@ pub enum Phase {
     Starting,
     /// Its health is checked; the old one still serves.
     Checking,
+    /// It serves a share of the requests, beside the old one.
+    Trying,
     /// It serves.
     Live,
     Failed,
     Cancelled,
-    /// A newer deployment of the same app came before this one began.
+    /// A newer deployment of the same app came before this one began, or while its canary was tried.
     Superseded,
 }
 
@@ -193,6 +195,7 @@ impl From<types::Phase> for Phase {
             types::Phase::Building => Phase::Building,
             types::Phase::Starting => Phase::Starting,
             types::Phase::Checking => Phase::Checking,
+            types::Phase::Trying => Phase::Trying,
             types::Phase::Live => Phase::Live,
             types::Phase::Failed => Phase::Failed,
             types::Phase::Cancelled => Phase::Cancelled,

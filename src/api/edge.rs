@@ -115,6 +115,8 @@ pub struct CanaryReport {
     pub p95_millis: Option<u64>,
     /// Why all requests go to the stable app again.
     pub failed: Option<String>,
+    /// The release of the domain's own app that is tried, with the numbers of all of the app's domains; null: it is another app.
+    pub release: Option<String>,
 }
 
 /// How a port does.
@@ -312,6 +314,7 @@ impl From<types::CanaryReport> for CanaryReport {
             errors: canary.errors,
             p95_millis: canary.p95_millis,
             failed: canary.failed,
+            release: canary.release.map(|release| release.to_string()),
         }
     }
 }

@@ -238,6 +238,7 @@ impl SettingsApi {
                 "mounts": app.mounts.to_json(),
                 "grace_seconds": app.grace_seconds,
                 "deploy_timeout_seconds": app.deploy_timeout_seconds,
+                "canary": app.canary.to_json(),
                 "keep_releases": app.keep_releases,
                 "desired": app.desired.to_json(),
                 "variables": variables.to_json(),

@@ -122,12 +122,29 @@ impl From<types::Canary> for Canary {
             app: canary.app.to_string(),
             percent: canary.percent,
             header: canary.header.map(|header| shown(&header)),
-            limits: CanaryLimits {
-                min_requests: Some(canary.limits.min_requests),
-                max_error_percent: canary.limits.max_error_percent,
-                max_p95_millis: canary.limits.max_p95_millis,
-            },
+            limits: canary.limits.into(),
             failed: canary.failed.map(CanaryFailure::from),
+        }
+    }
+}
+
+impl From<types::CanaryLimits> for CanaryLimits {
+    fn from(limits: types::CanaryLimits) -> CanaryLimits {
+        CanaryLimits {
+            min_requests: Some(limits.min_requests),
+            max_error_percent: limits.max_error_percent,
+            max_p95_millis: limits.max_p95_millis,
+        }
+    }
+}
+
+impl From<CanaryLimits> for types::CanaryLimits {
+    fn from(limits: CanaryLimits) -> types::CanaryLimits {
+        let usual = types::CanaryLimits::default();
+        types::CanaryLimits {
+            min_requests: limits.min_requests.unwrap_or(usual.min_requests),
+            max_error_percent: limits.max_error_percent,
+            max_p95_millis: limits.max_p95_millis,
         }
     }
 }
@@ -340,20 +357,12 @@ impl TrafficApi {
             header,
             limits,
         } = body.0;
-        let usual = types::CanaryLimits::default();
         let header = header.map(|header| typed::<types::HeaderMatch>(&header)).transpose()?;
         let canary = |app| types::Canary {
             app,
             percent: percent.unwrap_or(0),
             header,
-            limits: match limits {
-                Some(limits) => types::CanaryLimits {
-                    min_requests: limits.min_requests.unwrap_or(usual.min_requests),
-                    max_error_percent: limits.max_error_percent,
-                    max_p95_millis: limits.max_p95_millis,
-                },
-                None => usual,
-            },
+            limits: limits.map(types::CanaryLimits::from).unwrap_or_default(),
             since: types::Time::default(),
             failed: None,
         };

@@ -1,4 +1,4 @@
-//! Canaries that have failed. The edge takes the requests back by itself; here that is recorded and told, so that they stay back over
+//! Canaries of domains that have failed. The edge takes the requests back by itself; here that is recorded and told, so that they stay back over
 //! a restart of the panel and a deployment of the canary's app, until somebody sets the canary again.
 
 use crate::{ground::Ground, routing};
@@ -20,7 +20,10 @@ pub(crate) async fn watch(ground: Arc<Ground>) {
 
 pub(crate) async fn look(ground: &Ground) -> Result<()> {
     for canary in ground.node.edge_canaries().await? {
-        if let Some(why) = canary.failed.clone() {
+        // A release that is tried is the business of its deployment.
+        if canary.release.is_none()
+            && let Some(why) = canary.failed.clone()
+        {
             record(ground, &canary, why).await?;
         }
     }
@@ -75,6 +78,7 @@ pub(crate) fn failed(domain: &Domain) -> Option<CanaryReport> {
         errors: failure.errors,
         p95_millis: failure.p95_millis,
         failed: Some(failure.why.clone()),
+        release: None,
     })
 }
 
@@ -125,6 +129,7 @@ mod tests {
             errors: 7,
             p95_millis: Some(20),
             failed: Some("7 of 100 requests failed, and 5 may".into()),
+            release: None,
         };
         bench.node.orders.lock().expect("test").canaries = vec![failed.clone()];
         look(&bench.ground).await.expect("looks");

@@ -109,9 +109,12 @@ pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
     let Some(taken_back) = ground.retiring.enter(&key) else {
         return false;
     };
+    // Found now: the record of a release that failed may go before its container does.
+    let release = releases::find(ground, &container.owner.release).unwrap_or_default();
+    let grace = Duration::from_secs(release.map_or(15, |release| release.grace_seconds).into());
     let (ground, container) = (ground.clone(), container.clone());
     tokio::spawn(async move {
-        if let Err(error) = drain_and_remove(&ground, &container, taken_back).await {
+        if let Err(error) = drain_and_remove(&ground, &container, grace, taken_back).await {
             tracing::warn!("retiring {}: {}", container.name, report(&error));
         }
         ground.retiring.tokens.lock().expect("no panic while held").remove(&key);
@@ -121,13 +124,11 @@ pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
 }
 
 /// Takes the container out of the routes and waits until nothing is under way to it; then stops it with its grace, and removes it.
-async fn drain_and_remove(ground: &Ground, container: &Container, taken_back: CancellationToken) -> Result<()> {
+async fn drain_and_remove(ground: &Ground, container: &Container, grace: Duration, taken_back: CancellationToken) -> Result<()> {
     let Some(_aside) = taken_back.run_until_cancelled(set_aside(ground, container)).await else {
         return Ok(());
     };
-    let release = releases::find(ground, &container.owner.release)?;
-    let grace = release.map_or(15, |release| release.grace_seconds);
-    last_words::stop_well(ground, container, Duration::from_secs(grace.into())).await?;
+    last_words::stop_well(ground, container, grace).await?;
     ground.node.container_remove(&container.id).await
 }
 

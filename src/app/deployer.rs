@@ -7,13 +7,15 @@ mod log;
 mod stack;
 mod starting;
 mod step;
+mod trying;
 
 use self::{
     log::Log,
-    step::{Made, Step},
+    step::{Made, Next, Step},
 };
 use crate::{
     builders::{self, Place, Slots},
+    containers,
     deployments::moved,
     domain_claims, forge_reports,
     ground::Ground,
@@ -47,6 +49,8 @@ pub struct Waits {
 struct Work {
     token: CancellationToken,
     place: Place,
+    /// It only waits how its canary does: that takes no slot from others.
+    rests: bool,
 }
 
 /// Deployments whose work is under way in this process.
@@ -64,6 +68,7 @@ impl Running {
         let work = Work {
             token: token.clone(),
             place,
+            rests: false,
         };
         self.work.lock().expect("no panic while held").insert(id.clone(), work);
         token
@@ -75,12 +80,17 @@ impl Running {
         self.work.lock().expect("no panic while held").contains_key(id)
     }
     fn count(&self) -> usize {
-        self.count_at(|_| true)
+        self.work.lock().expect("no panic while held").len()
     }
-    /// How many are under way in such a place.
+    /// How many take a slot in such a place.
     pub fn count_at(&self, wanted: impl Fn(&Place) -> bool) -> usize {
         let work = self.work.lock().expect("no panic while held");
-        work.values().filter(|work| wanted(&work.place)).count()
+        work.values().filter(|work| !work.rests && wanted(&work.place)).count()
+    }
+    fn rest(&self, id: &DeploymentId, rests: bool) {
+        if let Some(work) = self.work.lock().expect("no panic while held").get_mut(id) {
+            work.rests = rests;
+        }
     }
     /// Where it builds, if it is under way.
     pub fn place(&self, id: &DeploymentId) -> Option<Place> {
@@ -285,15 +295,20 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
         cancel.cancel();
     }
     let limit = Duration::from_secs(app.deploy_timeout_seconds.into());
-    let deadline = tokio::time::Instant::now() + limit;
+    let mut deadline = tokio::time::Instant::now() + limit;
+    let mut goes_on = deployment.phase != Phase::Queued;
     while !deployment.phase.is_final() {
         let step = Step {
             ground,
             app: &app,
             deployment: &deployment.value,
             log: &log,
+            goes_on: std::mem::take(&mut goes_on),
         };
         let phase = deployment.phase;
+        // How long a canary is tried is beside what a deployment may take.
+        let meant = step.meant_to_take()?;
+        let began = tokio::time::Instant::now();
         let made = tokio::select! {
             made = step.perform() => made,
             () = cancel.cancelled() => Err(Error::Cancelled),
@@ -302,11 +317,14 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
                 log.pause().await;
                 return Ok(());
             }
-            () = tokio::time::sleep_until(deadline) => {
+            () = tokio::time::sleep_until(deadline + meant) => {
                 Err(Error::busy(format!("it took longer than {} s while {}", limit.as_secs(), phase.word())))
             }
         };
-        deployment = match made {
+        if phase == Phase::Trying {
+            deadline += began.elapsed();
+        }
+        deployment = match outcome(ground, &app, made) {
             Ok(next) => {
                 let at = ground.world.now();
                 let mut changed = deployment.clone();
@@ -322,20 +340,14 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
                 }
                 let saved = save(ground, &app, changed, next.live).await;
                 ground.routing.recorded(&app.id);
-                if next.phase == Phase::Starting {
-                    // A slot of a build server is free.
+                ground.running.rest(id, next.phase == Phase::Trying);
+                if matches!(next.phase, Phase::Starting | Phase::Trying) {
+                    // A slot of a build server is free, or one of this server.
                     ground.wake_deploy();
                 }
                 saved?
             }
-            Err(error) => {
-                let (phase, why) = match error {
-                    Error::Cancelled => (Phase::Cancelled, None),
-                    error => (
-                        Phase::Failed,
-                        Some(ground.redactor.redact_for(&app.organization, &report(&error)).into_owned()),
-                    ),
-                };
+            Err((phase, why)) => {
                 log.note(why.clone().unwrap_or_else(|| "cancelled".into())).await;
                 abandon(ground, &deployment, &log).await;
                 finish(ground, deployment, phase, why).await?
@@ -348,12 +360,26 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
             app: &app,
             deployment: &deployment.value,
             log: &log,
+            goes_on: false,
         };
         step.settle(deadline).await?;
     }
     log.finish().await;
     let _ = tokio::fs::remove_dir_all(work_folder(ground, id)).await;
     Ok(())
+}
+
+/// Where the work of a phase leads: on, or to another end than live and why.
+fn outcome(ground: &Ground, app: &App, made: Result<Next>) -> std::result::Result<Next, (Phase, Option<String>)> {
+    match made {
+        Ok(next) if next.phase.is_final() && next.phase != Phase::Live => Err((next.phase, next.why)),
+        Ok(next) => Ok(next),
+        Err(Error::Cancelled) => Err((Phase::Cancelled, None)),
+        Err(error) => {
+            let why = ground.redactor.redact_for(&app.organization, &report(&error)).into_owned();
+            Err((Phase::Failed, Some(why)))
+        }
+    }
 }
 
 /// What the edge kept of the release before is not the site any more.
@@ -451,11 +477,15 @@ async fn finish(ground: &Ground, mut deployment: Stored<Deployment>, phase: Phas
 }
 
 /// Takes away what a deployment that failed has made: its container, and its release unless that was live before.
-async fn abandon(ground: &Ground, deployment: &Deployment, log: &Log) {
+async fn abandon(ground: &Arc<Ground>, deployment: &Deployment, log: &Log) {
     let Some(release) = &deployment.release else { return };
     let app = ground.store.apps.find(deployment.app.as_str()).ok().flatten();
     if app.as_ref().is_none_or(|app| app.release.as_ref() == Some(release)) {
         return;
+    }
+    let was_tried = deployment.phase == Phase::Trying;
+    if was_tried && let Err(error) = routing::apply(ground).await {
+        tracing::warn!("taking back the share of release {release}: {}", report(&error));
     }
     let find = |id: &types::ReleaseId| releases::find(ground, id).ok().flatten();
     let (failed, live) = (find(release), app.and_then(|app| find(app.release.as_ref()?)));
@@ -464,6 +494,11 @@ async fn abandon(ground: &Ground, deployment: &Deployment, log: &Log) {
         // A service that did not change has one container for both.
         if is_its && !live.as_ref().is_some_and(|live| live.owns(&container)) {
             log.tail_of(ground, &container).await;
+            if was_tried {
+                // What it was sent goes on to its end.
+                containers::retire(ground, &container);
+                continue;
+            }
             if let Err(error) = ground.node.container_remove(&container.id).await {
                 tracing::warn!("removing {}: {}", container.name, report(&error));
             }

@@ -132,6 +132,10 @@ impl Deployments {
         if app.release.as_ref() == Some(&target.id) {
             return Err(Error::busy(format!("release #{} is live already", target.number)));
         }
+        // It goes with its deployment when that fails.
+        if find(&self.ground, &target.deployment)?.is_some_and(|made_by| is_active(made_by.phase)) {
+            return Err(Error::busy(format!("release #{} is just being deployed", target.number)));
+        }
         let cause = self.way_back(actor, &app, target, keep_routes)?;
         quotas::must_fit_with(&self.ground, Some(&app), &app, Some(target))?;
         self.queue(actor, &app, cause, Wanted::Usual).await
@@ -452,7 +456,7 @@ pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wa
     Ok(batch.insert(deployment))
 }
 
-fn waiting_of(ground: &Ground, app: &AppId) -> Result<Vec<Stored<Deployment>>> {
+pub(crate) fn waiting_of(ground: &Ground, app: &AppId) -> Result<Vec<Stored<Deployment>>> {
     let all = ground.store.deployments.prefix(&format!("{app}/"))?;
     Ok(all.into_iter().filter(|deployment| deployment.phase == Phase::Queued).collect())
 }

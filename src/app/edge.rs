@@ -62,7 +62,8 @@ impl EdgeService {
         report.limited.retain(|limited| hosts.contains(&limited.host));
         report.canaries.retain(|canary| hosts.contains(&canary.host));
         report.streams.retain(|stream| ports.contains(&stream.listen));
-        let running: HashSet<HostPattern> = report.canaries.iter().map(|canary| canary.host.clone()).collect();
+        let of_domains = report.canaries.iter().filter(|canary| canary.release.is_none());
+        let running: HashSet<HostPattern> = of_domains.map(|canary| canary.host.clone()).collect();
         let failed = domains.iter().filter(|domain| !running.contains(&domain.host));
         report.canaries.extend(failed.filter_map(canaries::failed));
         Ok(report)

@@ -150,7 +150,7 @@ fn state_of(phase: Phase) -> CommitState {
         Phase::Live => CommitState::Success,
         Phase::Failed => CommitState::Failure,
         Phase::Cancelled | Phase::Superseded => CommitState::Cancelled,
-        Phase::Queued | Phase::Fetching | Phase::Building | Phase::Starting | Phase::Checking => CommitState::Pending,
+        Phase::Queued | Phase::Fetching | Phase::Building | Phase::Starting | Phase::Checking | Phase::Trying => CommitState::Pending,
     }
 }
 
@@ -331,6 +331,7 @@ mod tests {
         for (phase, state) in [
             (Phase::Queued, CommitState::Pending),
             (Phase::Checking, CommitState::Pending),
+            (Phase::Trying, CommitState::Pending),
             (Phase::Live, CommitState::Success),
             (Phase::Failed, CommitState::Failure),
             (Phase::Superseded, CommitState::Cancelled),

@@ -116,6 +116,7 @@ mod timetable;
 mod tokens;
 mod traffic;
 mod trash;
+mod trials;
 mod upgrades;
 mod uploads;
 mod users;

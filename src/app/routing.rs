@@ -1,6 +1,12 @@
 //! From the store and what was last seen of the engine to the edge's configuration: computed whole, applied whole.
 
-use crate::{ground::Ground, observed::Observed, quotas::Caps, sleeping};
+use crate::{
+    ground::Ground,
+    observed::Observed,
+    quotas::Caps,
+    sleeping,
+    trials::{self, Trial},
+};
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
@@ -20,6 +26,8 @@ pub(crate) struct Routing {
     alpn_challenges: Mutex<BTreeMap<Host, EdgeCertificate>>,
     /// Releases that have their route already and are about to be recorded as live.
     ahead: Mutex<HashMap<AppId, ReleaseId>>,
+    /// Releases with a share of their app's requests.
+    trials: Mutex<HashMap<AppId, Trial>>,
 }
 
 impl Routing {
@@ -42,6 +50,13 @@ impl Routing {
     fn ahead_of_record(&self, app: &AppId, release: &ReleaseId) {
         let mut ahead = self.ahead.lock().expect("no panic while held");
         ahead.insert(app.clone(), release.clone());
+    }
+    /// From the next [`apply`] on.
+    pub fn begin_trial(&self, app: &AppId, trial: Trial) {
+        self.trials.lock().expect("no panic while held").insert(app.clone(), trial);
+    }
+    pub fn end_trial(&self, app: &AppId) {
+        self.trials.lock().expect("no panic while held").remove(app);
     }
     /// The record says it now, or never will.
     pub fn recorded(&self, app: &AppId) {
@@ -89,10 +104,12 @@ pub(crate) fn compute(ground: &Ground, changed: Option<&Domain>) -> Result<EdgeC
         .map(|stored| (stored.id.clone(), stored.value))
         .collect();
     let ahead = ground.routing.ahead.lock().expect("no panic while held").clone();
+    let trials = ground.routing.trials.lock().expect("no panic while held").clone();
     let finder = Finder {
         ground,
         apps: &apps,
         ahead: &ahead,
+        trials: &trials,
         observed: &observed,
         caps: Caps::now(ground)?,
     };
@@ -150,6 +167,7 @@ struct Finder<'a> {
     apps: &'a HashMap<AppId, App>,
     /// Releases that serve before they are recorded as live.
     ahead: &'a HashMap<AppId, ReleaseId>,
+    trials: &'a HashMap<AppId, Trial>,
     observed: &'a Observed,
     /// What holds the domains of who has used up the traffic of the month.
     caps: Caps,
@@ -214,6 +232,32 @@ impl Finder<'_> {
         Ok(Target::Upstreams(upstreams))
     }
 
+    /// The share of a release of the app that is tried. Without a container that runs it has none.
+    fn trial(&self, domain: &Domain, app: &App) -> Result<Option<Box<EdgeCanary>>> {
+        let trial = self.trials.get(&app.id).filter(|_| trials::is_place(domain));
+        let (Some(trial), false) = (trial, self.ahead.contains_key(&app.id)) else {
+            return Ok(None);
+        };
+        let Some(release) = crate::releases::find(self.ground, &trial.release)? else {
+            return Ok(None);
+        };
+        let target = target(app, Some(&release), self.observed);
+        if !matches!(target, Target::Upstreams(_)) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(EdgeCanary {
+            app: app.id.clone(),
+            // What the edge keeps of answers it keeps by this name: not with those of the release that is live.
+            name: format!("{} #{} (canary)", app.name, release.number),
+            target,
+            percent: trial.canary.percent,
+            header: None,
+            limits: trial.canary.limits.clone(),
+            since: trial.since,
+            release: Some(release.id),
+        })))
+    }
+
     fn route(&self, domain: &Domain, app: &App) -> Result<Route> {
         let canary = match domain.canary.as_ref().filter(|canary| canary.failed.is_none()) {
             Some(canary) => self.app(&domain.organization, &canary.app).map(|app| (canary, app)),
@@ -228,8 +272,9 @@ impl Finder<'_> {
                 header: canary.header.clone(),
                 limits: canary.limits.clone(),
                 since: canary.since,
+                release: None,
             })),
-            None => None,
+            None => self.trial(domain, app)?,
         };
         let enabled = domain.rules.iter().filter(|rule| rule.enabled);
         Ok(Route {

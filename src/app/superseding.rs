@@ -1,4 +1,4 @@
-//! Which deployments that wait give way to a newer one of their app. All others are done one after another, in the order in which they
+//! Which deployments that wait, or whose canary is tried, give way to a newer one of their app. All others are done one after another, in the order in which they
 //! were asked for.
 
 use types::{Cause, Deployment};
@@ -30,6 +30,12 @@ fn order(deployment: &Deployment) -> Option<Order> {
 /// has begun must not undo it unseen.
 pub(crate) fn gives_way(waiting: &Deployment, newer: &Deployment) -> bool {
     order(waiting).is_none_or(|named| order(newer) == Some(named))
+}
+
+/// Whether one whose canary is tried ends for a newer one: as one that waits does, and for every way back, since that is what somebody
+/// wants who does not trust what is tried.
+pub(crate) fn ends_trial(tried: &Deployment, newer: &Deployment) -> bool {
+    order(newer) == Some(Order::Rollback) || gives_way(tried, newer)
 }
 
 #[cfg(test)]
@@ -102,14 +108,17 @@ mod tests {
         for waiting in &newest {
             for newer in newest.iter().chain(&named) {
                 assert!(gives_way(waiting, newer), "{waiting:?} {newer:?}");
+                assert!(ends_trial(waiting, newer), "{waiting:?} {newer:?}");
             }
         }
         for (n, waiting) in named.iter().enumerate() {
             for newer in &newest {
                 assert!(!gives_way(waiting, newer), "{waiting:?} {newer:?}");
+                assert!(!ends_trial(waiting, newer), "{waiting:?} {newer:?}");
             }
             for (m, newer) in named.iter().enumerate() {
                 assert_eq!(gives_way(waiting, newer), n == m, "{waiting:?} {newer:?}");
+                assert_eq!(ends_trial(waiting, newer), n == m || m == 0, "{waiting:?} {newer:?}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `serverkit app …` and `serverkit open`.
 
 mod args;
+mod canary;
 mod describe;
 mod running;
 mod show;
@@ -50,6 +51,8 @@ pub enum Command {
     Hours(Hours),
     /// Let an app sleep while nobody uses it, or put it to sleep now; the first request wakes it
     Sleep(Sleep),
+    /// Try new releases on a share of the requests before they go live
+    Canary(canary::Canary),
     /// Move an app to the trash: its containers stop, its domains become free, its volumes stay
     #[command(visible_alias = "rm")]
     Delete(Named),
@@ -148,6 +151,7 @@ pub async fn run(context: &Context, command: Command) -> Result {
         Command::Scale(args) => scale(context, args).await,
         Command::Hours(args) => hours(context, args).await,
         Command::Sleep(args) => sleep(context, args).await,
+        Command::Canary(args) => canary::canary(context, args).await,
         Command::List(args) => list(context, args).await,
         Command::Show(args) => show(context, &args.name).await,
         Command::Update(args) => update(context, *args).await,

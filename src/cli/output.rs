@@ -137,7 +137,9 @@ pub fn tone_of(state: &str) -> Tone {
     match state {
         "running" | "live" | "valid" | "ok" | "active" => Tone::Good,
         "failed" | "crashing" | "unhealthy" | "expired" | "problem" | "disabled" => Tone::Bad,
-        "queued" | "fetching" | "building" | "starting" | "waking" | "checking" | "deploying" | "pending" | "warning" => Tone::Warn,
+        "queued" | "fetching" | "building" | "starting" | "waking" | "checking" | "trying" | "deploying" | "pending" | "warning" => {
+            Tone::Warn
+        }
         "stopped" | "asleep" | "new" | "superseded" | "cancelled" | "unknown" => Tone::Faint,
         _ => Tone::Plain,
     }

@@ -280,6 +280,7 @@ impl Edge {
                 errors,
                 p95_millis,
                 failed,
+                release: canary.release.clone(),
             });
         }
         all

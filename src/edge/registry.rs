@@ -23,7 +23,8 @@ const HASHING: usize = 2;
 pub(crate) struct Registry {
     pub limits: Kept<(HostPattern, String, String), Limit>,
     pub shares: Kept<HostPattern, Share>,
-    pub canaries: Kept<(HostPattern, String), CanaryState>,
+    /// Of a release that is tried, for all hosts.
+    pub canaries: Kept<(Option<HostPattern>, String), CanaryState>,
     pub tallies: Kept<HostPattern, Tally>,
     /// Requests that wait for an app to wake.
     pub waiting: Kept<AppId, Waiting>,
@@ -52,8 +53,8 @@ impl Registry {
 
     pub(crate) fn canary(&self, host: &HostPattern, canary: &EdgeCanary) -> Arc<CanaryState> {
         // Another share or limit is another canary, and so is one that was set again; other containers of its app are not.
-        let words = format!("{:?}", (&canary.app, canary.since, canary.percent, &canary.limits));
-        let key = (host.clone(), words);
+        let words = format!("{:?}", (&canary.app, &canary.release, canary.since, canary.percent, &canary.limits));
+        let key = (canary.release.is_none().then(|| host.clone()), words);
         self.canaries.of(key, || CanaryState::new(canary.limits.clone()))
     }
 

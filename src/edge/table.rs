@@ -19,7 +19,8 @@ use http::{HeaderValue, StatusCode};
 use std::{collections::HashMap, path::Path, sync::Arc};
 use types::{
     AppId, Asked, Balancing, CompiledPathChange, CompiledRedirect, EdgeAction, EdgeConfig, EdgeOptions, EdgeRule, Error, HeaderMatch,
-    HostPattern, Origin, PanelGate, Place as AskedAt, RequestMatch, Result, Route, RuleId, Ruled, Sends, Target, Time, TrafficPolicy,
+    HostPattern, Origin, PanelGate, Place as AskedAt, ReleaseId, RequestMatch, Result, Route, RuleId, Ruled, Sends, Target, Time,
+    TrafficPolicy,
 };
 
 /// One route. Requests hold it while they are under way, so it outlives its table.
@@ -92,6 +93,7 @@ pub(crate) struct BuiltCanary {
     pub leads: Leads,
     pub app: AppId,
     pub since: Time,
+    pub release: Option<ReleaseId>,
     percent: u8,
     header: Option<HeaderMatch>,
     pub state: Arc<CanaryState>,
@@ -279,6 +281,7 @@ impl Workshop<'_> {
                 )?,
                 app: canary.app.clone(),
                 since: canary.since,
+                release: canary.release.clone(),
                 percent: canary.percent,
                 header: canary.header.clone(),
                 state: self.registry.canary(host, canary),

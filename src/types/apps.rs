@@ -2,8 +2,8 @@
 
 use crate::{
     AppId, AppName, BuildPlace, BuildWish, Buildable, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, Environment,
-    EnvironmentId, ForgeRepository, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseId, RepoPath, Sealed, StreamPort, Time,
-    UploadSource, VolumeId,
+    EnvironmentId, ForgeRepository, GitRef, GitUrl, ImageRef, OrganizationId, ProjectId, ReleaseCanary, ReleaseId, RepoPath, Sealed,
+    StreamPort, Time, UploadSource, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -35,6 +35,9 @@ pub struct App {
     pub grace_seconds: u32,
     /// A deployment that takes longer fails.
     pub deploy_timeout_seconds: u32,
+    /// A new release gets a share of the requests first; `None`: all of them at once.
+    #[serde(default)]
+    pub canary: Option<ReleaseCanary>,
     /// Releases kept beside the live one.
     pub keep_releases: u32,
     /// They go when they are older than this; `None`: at any age.
@@ -199,6 +202,7 @@ impl App {
             files: Vec::new(),
             grace_seconds: 15,
             deploy_timeout_seconds: 1800,
+            canary: None,
             keep_releases: 5,
             keep_release_days: None,
             keep_release_bytes: None,

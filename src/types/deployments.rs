@@ -2,7 +2,7 @@
 //!
 //! The phase is on disk before its work begins, so that after a crash the work is done again or closed in words.
 
-use crate::{AppId, DeliveryId, DeploymentId, GitRef, ImageRef, OrganizationId, ReleaseId, Slug, Time, UploadId};
+use crate::{AppId, CanaryLimits, DeliveryId, DeploymentId, GitRef, ImageRef, OrganizationId, ReleaseId, Slug, Time, UploadId};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,11 +55,13 @@ pub enum Phase {
     Starting,
     /// Its health is checked; the old one still serves.
     Checking,
+    /// It serves a share of the requests, beside the old one: [`ReleaseCanary`].
+    Trying,
     /// It serves. What it replaced drains, and is then stopped.
     Live,
     Failed,
     Cancelled,
-    /// A newer deployment of the same app came before this one began.
+    /// A newer deployment of the same app came before this one began, or while its canary was tried.
     Superseded,
 }
 
@@ -74,6 +76,7 @@ impl Phase {
             Phase::Building => "building",
             Phase::Starting => "starting",
             Phase::Checking => "checking",
+            Phase::Trying => "trying",
             Phase::Live => "live",
             Phase::Failed => "failed",
             Phase::Cancelled => "cancelled",
@@ -87,6 +90,25 @@ pub struct Step {
     pub phase: Phase,
     pub started_at: Time,
     pub finished_at: Option<Time>,
+}
+
+/// How a new release is tried before all requests go to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseCanary {
+    /// 1 to 50 of a hundred requests.
+    pub percent: u8,
+    /// For so long it has to do well.
+    pub seconds: u32,
+    /// When it has failed, over the requests to all hosts of the app.
+    #[serde(default)]
+    pub limits: CanaryLimits,
+}
+
+impl ReleaseCanary {
+    /// `10 of 100 requests for 600 s`
+    pub fn words(&self) -> String {
+        format!("{} of 100 requests for {} s", self.percent, self.seconds)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! What one server's edge should do. The panel computes it, the edge builds it whole, checks it, and swaps it in.
 
 use crate::{
-    AppId, CanaryLimits, EdgeOptions, HeaderMatch, Host, HostPattern, Origin, PanelGate, PathChange, ProxyVersion, Redirect, RequestMatch,
-    RuleId, Secret, StreamPort, Time, TrafficPolicy,
+    AppId, CanaryLimits, EdgeOptions, HeaderMatch, Host, HostPattern, Origin, PanelGate, PathChange, ProxyVersion, Redirect, ReleaseId,
+    RequestMatch, RuleId, Secret, StreamPort, Time, TrafficPolicy,
 };
 use ipnet::IpNet;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -110,8 +110,11 @@ pub struct EdgeCanary {
     /// Requests that fit always go to it.
     pub header: Option<HeaderMatch>,
     pub limits: CanaryLimits,
-    /// [`crate::Canary::since`]
+    /// [`crate::Canary::since`], or when the release began to be tried.
     pub since: Time,
+    /// A release of the route's own app that is tried: at all hosts it is one canary, counted together, and fails at all of them at once.
+    /// `None`: another app.
+    pub release: Option<ReleaseId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What an edge tells about its work: counters since it started, so that rates are differences.
 
-use crate::{AppId, HostPattern, StreamPort, Time};
+use crate::{AppId, HostPattern, ReleaseId, StreamPort, Time};
 use std::net::SocketAddr;
 
 /// All of it, at one moment.
@@ -115,6 +115,8 @@ pub struct CanaryReport {
     pub p95_millis: Option<u64>,
     /// Why all requests go to the stable app again.
     pub failed: Option<String>,
+    /// [`crate::EdgeCanary::release`]: then the numbers are those of all hosts.
+    pub release: Option<ReleaseId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,7 @@ const WORDS = {
   fetching: ['Fetching', 'busy', 'The source or the image is brought here'],
   building: ['Building', 'busy', 'The image is built'],
   checking: ['Checking', 'busy', 'The new container has to pass its health check; the old one still serves'],
+  trying: ['Trying', 'busy', 'A share of the requests goes to the new container; the old one serves the others'],
   live: ['Live', 'ok', 'It was put live'],
   done: ['Done', 'ok', 'It ended well'],
   timed_out: ['Timed out', 'bad', 'It took longer than its limit'],
@@ -72,8 +73,8 @@ export function certificateState(certificate, now) {
   return certificate.state;
 }
 
-/** The phases of a deployment in the order they come. */
-export const PHASES = ['queued', 'fetching', 'building', 'starting', 'checking', 'live'];
+/** The phases of a deployment in the order they come. Only some are tried. */
+export const PHASES = ['queued', 'fetching', 'building', 'starting', 'checking', 'trying', 'live'];
 
 /** The steps to show for a deployment: those that were, and those still to come. An image app has no build.
  * @param {{ phase: string, steps: { phase: string, started_at: string, finished_at?: string | null }[], cause?: string }} deployment @param {boolean} [builds]
@@ -92,7 +93,7 @@ export function stepsOf(deployment, builds = true) {
   if (!over) {
     const from = PHASES.indexOf(deployment.phase);
     for (const phase of PHASES.slice(from + 1)) {
-      if (!builds && phase === 'building') continue;
+      if (phase === 'trying' || (!builds && phase === 'building')) continue;
       if (deployment.cause === 'rollback' && (phase === 'fetching' || phase === 'building')) continue;
       shown.push({ phase, status: 'next', started_at: null, finished_at: null });
     }

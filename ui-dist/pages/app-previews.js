@@ -21,7 +21,7 @@ import { may } from '../lib/rights.js';
 /** @typedef {import('../lib/api.js').S<'PreviewRules'>} Rules */
 
 /** What is up is as its deployment is. @param {Preview} one */
-const stateOf = (one) => (one.problem ? 'problem' : one.state === 'up' ? (one.phase && ['queued', 'fetching', 'building', 'starting', 'checking', 'failed', 'live', 'cancelled'].includes(one.phase) ? one.phase : 'starting') : { waiting: 'unallowed', full: 'full', left_out: 'skipped', wanted: 'starting', going: 'removing', gone: 'gone' }[one.state]);
+const stateOf = (one) => (one.problem ? 'problem' : one.state === 'up' ? (one.phase && ['queued', 'fetching', 'building', 'starting', 'checking', 'trying', 'failed', 'live', 'cancelled'].includes(one.phase) ? one.phase : 'starting') : { waiting: 'unallowed', full: 'full', left_out: 'skipped', wanted: 'starting', going: 'removing', gone: 'gone' }[one.state]);
 const keys = (/** @type {string} */ text) => text.split(/[\s,]+/).filter(Boolean);
 
 /** @param {{ app: App }} props */

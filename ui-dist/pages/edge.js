@@ -2,7 +2,7 @@
 import { html, h, icon } from '../lib/html.js';
 import { network } from '../lib/network.js';
 import { useResource } from '../lib/resource.js';
-import { findApp } from '../lib/live.js';
+import { appPath, findApp } from '../lib/live.js';
 import { useReport } from '../lib/report.js';
 import { grown, latency, listOf, linesOf, pointNow, totals, within } from '../lib/traffic.js';
 import { sizeOf, spanOf } from '../lib/policy.js';
@@ -77,9 +77,12 @@ function Now({ report, samples }) {
     }))}</div>
     <div class="span-5 stack">
       ${h(Panel, { title: 'Cache', actions: may('admin') && report.cache.objects ? html`<button type="button" class="btn small" onClick=${() => purge(null)}>${icon('eraser')}Purge…</button>` : null }, html`<dl class="facts"><div><dt>Answers</dt><dd class="num">${count(report.cache.objects)}</dd></div><div><dt>Memory</dt><dd class="num">${bytes(report.cache.bytes)} of ${bytes(report.cache.max_bytes)}</dd></div><div><dt>Hits</dt><dd class="num">${count(hits)} <span class="faint">and ${plural(misses, 'miss', 'misses')}</span></dd></div><div><dt>Made room</dt><dd class="num">${plural(report.cache.evicted, 'time')}</dd></div></dl>`)}
-      ${report.canaries.length ? h(Panel, { title: 'Canaries', flush: true }, html`<ul class="limited">${report.canaries.map((one) => html`<li key=${one.host}><span class="cell-two grow"><a class="strong ext" href=${domainPath(one.host, 'canary')}>${one.host}</a><span>${findApp(one.app)?.name ?? one.app}${one.failed ? `: ${one.failed}` : ''}</span></span>${h(State, { state: one.failed ? 'failed' : 'active' })}<span class="cell-two right num"><b>${count(one.requests)}</b><span>${count(one.errors)} failed</span></span></li>`)}</ul>`) : null}
+      ${report.canaries.length ? h(Panel, { title: 'Canaries', flush: true }, html`<ul class="limited">${report.canaries.map((one) => html`<li key=${one.host}><span class="cell-two grow"><a class="strong ext" href=${canaryPath(one)}>${one.host}</a><span>${findApp(one.app)?.name ?? one.app}${one.release ? ', a new release of it' : ''}${one.failed ? `: ${one.failed}` : ''}</span></span>${h(State, { state: one.failed ? 'failed' : 'active' })}<span class="cell-two right num"><b>${count(one.requests)}</b><span>${count(one.errors)} failed</span></span></li>`)}</ul>`) : null}
     </div></div></div>`;
 }
+
+/** Where it is said: a release is tried by a deployment, another app by the domain. @param {S<'CanaryReport'>} one */
+const canaryPath = (one) => { const app = one.release ? findApp(one.app) : null; return app ? appPath(app, 'deployments') : domainPath(one.host, 'canary'); };
 
 /** @typedef {{ host: string, app: { id: string, name: string }, rule: string | null, ruleId: string, limit: S<'RateLimit'> }} LimitRow */
 /** @param {S<'DomainTraffic'>[]} all @returns {LimitRow[]} */

@@ -75,7 +75,7 @@ export function runInput(v) {
 }
 
 /** The names of the fields below, for `form.general`. */
-export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'forge', 'source.forge', 'repository', 'source.repository', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'builder', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'keep_releases', 'keep_release_days', 'keep_release_bytes', 'build_cache_bytes', 'restart_limit', 'replicas', 'start', 'stop', 'zone', 'sleep_after_minutes', 'domains', 'host', 'domain'];
+export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'forge', 'source.forge', 'repository', 'source.repository', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'builder', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'percent', 'seconds', 'min_requests', 'max_error_percent', 'max_p95_millis', 'keep_releases', 'keep_release_days', 'keep_release_bytes', 'build_cache_bytes', 'restart_limit', 'replicas', 'start', 'stop', 'zone', 'sleep_after_minutes', 'domains', 'host', 'domain'];
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 

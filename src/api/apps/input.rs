@@ -1,6 +1,6 @@
 //! What somebody wants an app to be.
 
-use super::{HealthInput, LimitsInput, MountInput, SourceInput, running};
+use super::{AppCanaryInput, HealthInput, LimitsInput, MountInput, SourceInput, running};
 use crate::{
     answers::wish,
     variables::{self, VariableInput},
@@ -71,6 +71,8 @@ pub struct AppPatch {
     pub mounts: Option<Vec<MountInput>>,
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
+    /// Null: a new release gets all requests at once.
+    pub canary: MaybeUndefined<AppCanaryInput>,
     pub keep_releases: Option<u32>,
     /// Null: at any age.
     pub keep_release_days: MaybeUndefined<u32>,
@@ -146,6 +148,7 @@ impl AppPatch {
             mounts: self.mounts.map(running::mounts).transpose()?,
             grace_seconds: self.grace_seconds,
             deploy_timeout_seconds: self.deploy_timeout_seconds,
+            canary: wish(self.canary).map(|canary| canary.map(types::ReleaseCanary::from)),
             keep_releases: self.keep_releases,
             keep_release_days: wish(self.keep_release_days),
             keep_release_bytes: wish(self.keep_release_bytes),

@@ -1,6 +1,6 @@
 //! An app as it is shown.
 
-use super::{Health, Limits, Mount, Source};
+use super::{AppCanary, Health, Limits, Mount, Source};
 use crate::{
     answers::{Named, count, moment},
     deployments::{Commit, Deployment},
@@ -34,6 +34,8 @@ pub struct App {
     pub grace_seconds: u32,
     /// A deployment that takes longer fails.
     pub deploy_timeout_seconds: u32,
+    /// How a new release is tried beside the live one; null: all requests go to it at once.
+    pub canary: Option<AppCanary>,
     /// Releases kept beside the live one.
     pub keep_releases: u32,
     /// They go when they are older than this; null: at any age. The newest of them always stays.
@@ -227,6 +229,7 @@ impl From<app::AppView> for App {
             mounts: view.mounts.into_iter().map(Mount::from).collect(),
             grace_seconds: app.grace_seconds,
             deploy_timeout_seconds: app.deploy_timeout_seconds,
+            canary: app.canary.map(AppCanary::from),
             keep_releases: app.keep_releases,
             keep_release_days: app.keep_release_days,
             keep_release_bytes: app.keep_release_bytes,

@@ -1,6 +1,6 @@
 //! What an app may be: its port, command, limits, health check.
 
-use types::{App, Error, HealthCheck, Limits, Probe, Result};
+use types::{App, Error, HealthCheck, Limits, Probe, ReleaseCanary, Result};
 
 /// Which of its services does what before it stops, a Compose file says itself.
 pub(crate) fn commands_fit(app: &App) -> Result<()> {
@@ -68,6 +68,16 @@ pub(crate) fn checked_health(health: HealthCheck) -> Result<HealthCheck> {
     Ok(health)
 }
 
+/// At most half of the requests, since the others tell whether what is live serves; and at most a day.
+pub(crate) fn checked_canary(canary: ReleaseCanary) -> Result<ReleaseCanary> {
+    in_range("percent", canary.percent.into(), 1, 50)?;
+    in_range("seconds", canary.seconds, 1, 86_400)?;
+    if let Some(percent) = canary.limits.max_error_percent {
+        in_range("max_error_percent", percent.into(), 0, 100)?;
+    }
+    Ok(canary)
+}
+
 /// Minutes until a week.
 pub(crate) fn checked_sleep(minutes: u32) -> Result<u32> {
     in_range("sleep_after_minutes", minutes, 1, 7 * 24 * 60)
@@ -99,5 +109,34 @@ pub(crate) fn in_range(field: &str, value: u32, least: u32, most: u32) -> Result
         Ok(value)
     } else {
         Err(Error::invalid(field, format!("must be between {least} and {most}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::CanaryLimits;
+
+    #[test]
+    fn canaries_within_bounds() {
+        let check = |percent, seconds, max_error_percent, wrong: Option<&str>| {
+            let limits = CanaryLimits {
+                max_error_percent,
+                ..CanaryLimits::default()
+            };
+            let canary = ReleaseCanary { percent, seconds, limits };
+            match (checked_canary(canary.clone()), wrong) {
+                (Ok(checked), None) => assert_eq!(checked, canary),
+                (Err(Error::Invalid { field, .. }), Some(wrong)) => assert_eq!(field, wrong),
+                (other, _) => panic!("{canary:?}: {other:?}"),
+            }
+        };
+        check(1, 1, None, None);
+        check(50, 86_400, Some(100), None);
+        check(0, 60, None, Some("percent"));
+        check(51, 60, None, Some("percent"));
+        check(10, 0, None, Some("seconds"));
+        check(10, 86_401, None, Some("seconds"));
+        check(10, 60, Some(101), Some("max_error_percent"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::variables::VariableChange;
 use types::{
     AppName, BuildPlace, BuildWish, ContainerPath, DeployCommands, GitRef, GitUrl, HealthCheck, Host, ImageRef, Installed, Limits,
-    RepoPath, RepositoryPath, Secret, Slug,
+    ReleaseCanary, RepoPath, RepositoryPath, Secret, Slug,
 };
 
 /// What somebody wants to run.
@@ -114,6 +114,7 @@ pub struct AppChange {
     pub mounts: Option<Vec<MountWish>>,
     pub grace_seconds: Option<u32>,
     pub deploy_timeout_seconds: Option<u32>,
+    pub canary: Option<Option<ReleaseCanary>>,
     pub keep_releases: Option<u32>,
     pub keep_release_days: Option<Option<u32>>,
     pub keep_release_bytes: Option<Option<u64>>,

@@ -2,7 +2,7 @@
 
 use super::{
     purge_kept,
-    step::{Made, Next, Step},
+    step::{Next, Step},
 };
 use crate::{
     containers::{self, must_stop_first},
@@ -49,6 +49,8 @@ impl Step<'_> {
     pub(super) async fn check(&self) -> Result<Next> {
         let release = self.release()?;
         if let Some(stack) = &release.stack {
+            // It has no place; the log says so.
+            self.places(&release).await?;
             return self.check_stack(&release, stack).await;
         }
         // One after the other, so that a bad release stops at its first container and the old ones serve on.
@@ -62,10 +64,7 @@ impl Step<'_> {
             }
             self.check_replica(&release, replica).await?;
         }
-        Ok(Next {
-            live: Some(Made::Live(release.id.clone())),
-            ..Next::to(Phase::Live)
-        })
+        self.after_checks(&release).await
     }
 
     /// Waits until one container of the release serves.
@@ -84,17 +83,10 @@ impl Step<'_> {
             let Some(container) = containers.into_iter().find(is_it) else {
                 return Err(Error::unavailable("the new container is gone; somebody removed it"));
             };
+            if let Some(why) = broken(release, &container) {
+                return Err(Error::unavailable(why));
+            }
             let why = match &container.state {
-                ContainerState::Exited { out_of_memory: true, .. } | ContainerState::Restarting { out_of_memory: true, .. } => {
-                    return Err(Error::unavailable(format!(
-                        "the container was killed: out of memory, limit {} MiB",
-                        release.limits.memory_bytes >> 20
-                    )));
-                }
-                ContainerState::Exited { .. } | ContainerState::Restarting { .. } => {
-                    return Err(Error::unavailable(format!("the container {}", container.state.words())));
-                }
-                _ if container.restarts > 0 => return Err(Error::unavailable("the container exited at once and was started again")),
                 ContainerState::Running => match self.probe(release, &container, began).await {
                     Ok(()) => {
                         self.log.note(format!("healthy after {:.1} s", began.elapsed().as_secs_f64())).await;
@@ -178,6 +170,19 @@ impl Step<'_> {
             Err(error) => self.log.note(format!("`{command}` could not be run: {}", report(&error))).await,
         }
         Ok(())
+    }
+}
+
+/// Why a container that began with this release does not stay up: it ended, whether or not it was started again. `None`: it stays up.
+pub(super) fn broken(release: &Release, container: &Container) -> Option<String> {
+    match &container.state {
+        ContainerState::Exited { out_of_memory: true, .. } | ContainerState::Restarting { out_of_memory: true, .. } => Some(format!(
+            "the container was killed: out of memory, limit {} MiB",
+            release.limits.memory_bytes >> 20
+        )),
+        ContainerState::Exited { .. } | ContainerState::Restarting { .. } => Some(format!("the container {}", container.state.words())),
+        _ if container.restarts > 0 => Some("the container exited at once and was started again".to_owned()),
+        _ => None,
     }
 }
 

@@ -11,6 +11,8 @@ pub(super) struct Next {
     pub(super) commit: Option<types::Commit>,
     pub(super) release: Option<types::ReleaseId>,
     pub(super) live: Option<Made>,
+    /// Why it ends, where it ends in another way than live.
+    pub(super) why: Option<String>,
 }
 
 pub(super) enum Made {
@@ -25,6 +27,20 @@ impl Next {
             commit: None,
             release: None,
             live: None,
+            why: None,
+        }
+    }
+    pub(super) fn live(release: &Release) -> Next {
+        Next {
+            live: Some(Made::Live(release.id.clone())),
+            ..Next::to(Phase::Live)
+        }
+    }
+    /// It is not to go live, though nothing failed.
+    pub(super) fn ends(phase: Phase, why: impl Into<String>) -> Next {
+        Next {
+            why: Some(why.into()),
+            ..Next::to(phase)
         }
     }
     pub(super) fn change(&self, deployment: &mut Deployment) {
@@ -42,6 +58,8 @@ pub(super) struct Step<'a> {
     pub(super) app: &'a App,
     pub(super) deployment: &'a Deployment,
     pub(super) log: &'a Log,
+    /// Its work was begun before a restart of the panel.
+    pub(super) goes_on: bool,
 }
 impl Step<'_> {
     pub(super) async fn perform(&self) -> Result<Next> {
@@ -72,6 +90,7 @@ impl Step<'_> {
             (Phase::Building, _) => self.build().await,
             (Phase::Starting, _) => self.start().await,
             (Phase::Checking, _) => self.check().await,
+            (Phase::Trying, _) => self.try_out().await,
             (Phase::Live | Phase::Failed | Phase::Cancelled | Phase::Superseded, _) => unreachable!("a final phase has no work"),
         }
     }

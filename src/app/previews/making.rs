@@ -269,6 +269,8 @@ fn small_copy(ground: &Ground, of: &App, environment: &Environment, fork: bool) 
         files: of.files.iter().filter(|file| !file.secret && !fork).cloned().collect(),
         keep_releases: 1,
         replicas: 1,
+        // Nobody but its reviewers asks for it.
+        canary: None,
         hours: None,
         ..copy
     }

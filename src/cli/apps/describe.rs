@@ -1,6 +1,9 @@
 //! One app as facts, in the order in which they are asked for: what it is, what it is made from, how it runs, what is live.
 
-use super::show::{source_json, source_text};
+use super::{
+    canary,
+    show::{source_json, source_text},
+};
 use crate::{
     deployments,
     output::{Cell, Facts, Output, bytes, tone_of, when},
@@ -140,6 +143,7 @@ fn runs(facts: &mut Facts, app: &App) {
         _ => app.health.kind.to_string(),
     };
     facts.add("Health check", health);
+    facts.maybe("Canary", app.canary.as_ref().map(canary::words));
     for mount in &app.mounts {
         let mode = if mount.read_only { " (read only)" } else { "" };
         facts.add("Volume", format!("{} at {}{mode}", mount.volume.name, mount.path));

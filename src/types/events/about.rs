@@ -147,7 +147,7 @@ impl Fact {
         !matches!(
             self,
             Fact::DeploymentMoved {
-                phase: Phase::Fetching | Phase::Building | Phase::Starting | Phase::Checking,
+                phase: Phase::Fetching | Phase::Building | Phase::Starting | Phase::Checking | Phase::Trying,
                 ..
             } | Fact::DeliveryDecided { .. }
                 | Fact::RunMoved { .. }

@@ -50,6 +50,7 @@ test('steps of a deployment', async () => {
   assert.equal(words({ phase: 'fetching', steps: [step('queued'), step('fetching', false)] }), 'queued:done fetching:now building:next starting:next checking:next live:next');
   assert.equal(words({ phase: 'fetching', steps: [step('queued'), step('fetching', false)] }, false), 'queued:done fetching:now starting:next checking:next live:next');
   assert.equal(words({ phase: 'queued', cause: 'rollback', steps: [step('queued', false)] }), 'queued:now starting:next checking:next live:next');
+  assert.equal(words({ phase: 'trying', steps: [step('checking'), step('trying', false)] }), 'checking:done trying:now live:next');
   assert.equal(words({ phase: 'failed', steps: [step('queued'), step('building'), step('failed')] }), 'queued:done building:bad failed:bad');
   assert.equal(words({ phase: 'live', steps: [step('queued'), step('live')] }), 'queued:done live:done');
   const now = Date.parse('2026-01-01T00:00:00Z');

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use types::{EdgeCanary, Route, Target, Time, Upstream, UpstreamState};
+use types::{EdgeCanary, ReleaseId, Route, Target, Time, Upstream, UpstreamState, World};
 
 fn dead() -> Upstream {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -210,6 +210,7 @@ async fn a_canary_gets_its_share_until_it_fails() {
             header: Some(serde_json::from_value(json!({"name": "x-canary", "test": {"kind": "present"}})).unwrap()),
             limits: serde_json::from_value(json!({"min_requests": 5, "max_error_percent": 20})).unwrap(),
             since: Time(0),
+            release: None,
         }));
         site
     };
@@ -247,6 +248,58 @@ async fn a_canary_gets_its_share_until_it_fails() {
     }
     stand.apply(&[("blog.test", again)]);
     assert_eq!(counts(&stand, 10, "/", "").await["canary"], 2);
+}
+
+/// A release that is tried at several hosts of its app is one canary: counted together, and taken back everywhere at once.
+#[tokio::test]
+async fn a_release_that_is_tried_fails_at_all_hosts_at_once() {
+    let stand = Stand::start();
+    let (old, new) = (App::start("old").await, Script::start(|_| reply(500, "", "broken")).await);
+    let site = |release: Option<ReleaseId>| {
+        let mut site = to(&old);
+        site.canary = Some(Box::new(EdgeCanary {
+            app: app_id(1),
+            name: "blog".into(),
+            target: Target::Upstreams(vec![new.upstream()]),
+            percent: 50,
+            header: None,
+            limits: serde_json::from_value(json!({"min_requests": 4, "max_error_percent": 5})).unwrap(),
+            since: Time(0),
+            release,
+        }));
+        site
+    };
+    let tried: ReleaseId = World::system().id();
+    stand.apply(&[
+        ("blog.test", site(Some(tried.clone()))),
+        ("www.blog.test", site(Some(tried.clone()))),
+    ]);
+    let mut broken = 0;
+    for _ in 0..4 {
+        for host in ["blog.test", "www.blog.test"] {
+            broken += u32::from(stand.get(host, "/").await.status == 500);
+        }
+    }
+    // Half of eight, of both hosts together.
+    assert_eq!(broken, 4);
+    eventually("it has failed", || {
+        stand.edge.report().canaries.iter().all(|one| one.failed.is_some())
+    })
+    .await;
+    let report = stand.edge.report().canaries;
+    assert_eq!(report.len(), 2);
+    for one in report {
+        assert_eq!((one.release.as_ref(), one.requests, one.errors), (Some(&tried), 4, 4));
+        assert_eq!(one.failed.as_deref(), Some("100 of 100 requests failed, and 5 may"));
+    }
+    for host in ["blog.test", "www.blog.test"] {
+        for _ in 0..4 {
+            assert_eq!(stand.get(host, "/").await.body, "old");
+        }
+    }
+    // The next release is another canary.
+    stand.apply(&[("blog.test", site(Some(World::system().id())))]);
+    assert_eq!(stand.edge.report().canaries[0].failed, None);
 }
 
 #[tokio::test]
@@ -310,6 +363,7 @@ async fn a_canary_that_is_slow_is_taken_back() {
             header: None,
             limits: serde_json::from_value(json!({"min_requests": 4, "max_p95_millis": p95})).unwrap(),
             since: Time(0),
+            release: None,
         }));
         site
     };
