@@ -95,12 +95,12 @@ fn obstacle(app: &App, live: Option<&Release>, new: &Release, seen: &[Container]
     if new.stack.is_some() {
         return Some("an app of several services goes live as a whole");
     }
-    if must_stop_first(new) {
-        return Some("what was live had to stop first, because both would write to the same volume");
-    }
     let Some(live) = live else {
         return Some("nothing is live yet, beside which it could be tried");
     };
+    if must_stop_first(new) {
+        return Some("what was live had to stop first, because both would write to the same volume");
+    }
     let serves = |container: &Container| live.serves_with(container) && container.state.is_running();
     if app.desired == DesiredState::Stopped || app.asleep.is_some() || !seen.iter().any(serves) {
         return Some("what is live does not run, so it could not have the other requests");

@@ -88,7 +88,8 @@ impl Step<'_> {
     /// Until its time is over, or something ends it before.
     async fn watch(&self, release: &Release, places: &Places) -> Result<Next> {
         let limit = Duration::from_secs(places.canary.seconds.into());
-        let interval = Duration::from_secs(release.health.interval_seconds.max(1).into());
+        // One that ended is to be seen soon, however seldom its health is asked for.
+        let interval = Duration::from_secs(release.health.interval_seconds.clamp(1, 10).into());
         let replicas = release.room_for(self.ground.store.apps.get(self.app.id.as_str())?.replicas);
         let (began, mut probed, mut failures, mut seen) = (Instant::now(), Instant::now(), 0, None);
         while began.elapsed() < limit {
