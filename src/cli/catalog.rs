@@ -298,10 +298,16 @@ async fn install(context: &Context, args: Install) -> Result {
     };
     let client = context.panel()?;
     if args.plan {
-        let plan = client.ask(client.catalog_plan(&args.template, &body)).await?;
+        let plan = client
+            .ask(client.catalog_plan(&args.template, &body))
+            .await
+            .map_err(|call| where_to_look(call.into(), &args.template))?;
         return context.out.answer(&plan.json, || plan_words(&plan.value, &context.out));
     }
-    let app = client.ask(client.catalog_install(&args.template, &body)).await?;
+    let app = client
+        .ask(client.catalog_install(&args.template, &body))
+        .await
+        .map_err(|call| where_to_look(call.into(), &args.template))?;
     if let (true, Some(deployment)) = (args.wait, &app.value.deployment) {
         context.out.note(format!("{} is made", app.value.name));
         deployments::follow(context, &client, &deployment.id).await?;
@@ -314,6 +320,17 @@ async fn install(context: &Context, args: Install) -> Result {
         let name = &app.value.name;
         format!("{name} is made and being deployed\nfollow it: serverkit logs {name} --build\nthen: serverkit app first-login {name}")
     })
+}
+
+/// A value that is missing or wrong: which there are, and how one is given.
+fn where_to_look(failure: Failure, template: &str) -> Failure {
+    let of_values = failure.problem.as_ref().is_some_and(|problem| problem["code"] == "invalid");
+    match of_values && failure.hint.is_none() {
+        true => failure.hint(format!(
+            "what it asks for: serverkit catalog show {template}; give it with --domain HOST and --set KEY=VALUE"
+        )),
+        false => failure,
+    }
 }
 
 fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
