@@ -3,7 +3,7 @@
 use crate::{deploy::text, egress::OPEN, identity_providers::Peer};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use testkit::{Api, OWNER, Options, Reply, TestAuthority, TestPanel, eventually_ok};
+use testkit::{Api, Options, Reply, TestAuthority, TestPanel, eventually_ok};
 use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(40);

@@ -3,7 +3,7 @@
 use crate::egress::OPEN;
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{GitFixture, OWNER, Options, Registry, TestPanel, docker, docker_host, eventually_ok};
+use testkit::{GitFixture, Options, Registry, TestPanel, docker, docker_host, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(60);
 

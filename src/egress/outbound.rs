@@ -103,7 +103,6 @@ impl Resolve for Names {
 mod tests {
     use super::*;
     use crate::Bounds;
-    use std::error::Error as _;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,

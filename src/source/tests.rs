@@ -664,11 +664,11 @@ async fn within_bounds_nothing_inner_is_fetched() {
     assert!(error.contains("sends us on to another server"), "{error}");
 
     // What the repository names itself is asked too.
-    bed.write(".lfsconfig", "[lfs]\n\turl = http://localhost:1/lfs\n");
+    bed.write(".lfsconfig", "[lfs]\n\turl = http://127.0.0.2:1/lfs\n");
     bed.write(".gitattributes", "*.svg filter=lfs\n");
     bed.write_lfs("one.svg", "<svg/>", false);
     bed.commit("with a server of its own");
     bed.push();
     let error = fetched(&web.url("blog.git"), Login::None, &open).await.error();
-    assert!(error.contains("localhost leads to an inner address"), "{error}");
+    assert!(error.contains("127.0.0.2 leads to an inner address"), "{error}");
 }

@@ -4798,6 +4798,8 @@ export interface components {
              * @description A deployment that takes longer fails.
              */
             deploy_timeout_seconds: number;
+            /** @description How a new release is tried beside the live one; null: all requests go to it at once. */
+            canary: components["schemas"]["AppCanary"] | null;
             /**
              * Format: uint32
              * @description Releases kept beside the live one.
@@ -4923,6 +4925,42 @@ export interface components {
             limit_bytes: number | null;
             /** @description The largest first. */
             records: components["schemas"]["CacheRecord"][];
+        };
+        /**
+         * AppCanary
+         * @description How a new release is tried on some requests of all domains, beside the one that is live, before it goes live.
+         */
+        AppCanary: {
+            /**
+             * Format: uint8
+             * @description Requests of a hundred.
+             */
+            percent: number;
+            /**
+             * Format: uint32
+             * @description For so long it has to do well.
+             */
+            seconds: number;
+            /** @description Over the requests to all domains together. */
+            limits: components["schemas"]["CanaryLimits"];
+        };
+        /**
+         * AppCanaryInput
+         * @description How new releases are to be tried.
+         */
+        AppCanaryInput: {
+            /**
+             * Format: uint8
+             * @description 1 to 50 of a hundred requests.
+             */
+            percent: number;
+            /**
+             * Format: uint32
+             * @description 1 to 86400.
+             */
+            seconds: number;
+            /** @description Left out: more than 5 errors of 100, decided on 50 requests or more. */
+            limits?: components["schemas"]["CanaryLimits"] | null;
         };
         /**
          * AppCreate
@@ -5141,6 +5179,8 @@ export interface components {
             grace_seconds?: number | null;
             /** Format: uint32 */
             deploy_timeout_seconds?: number | null;
+            /** @description Null: a new release gets all requests at once. */
+            canary?: components["schemas"]["AppCanaryInput"] | null;
             /** Format: uint32 */
             keep_releases?: number | null;
             /**
@@ -5745,6 +5785,8 @@ export interface components {
             p95_millis: number | null;
             /** @description Why all requests go to the stable app again. */
             failed: string | null;
+            /** @description The release of the domain's own app that is tried, with the numbers of all of the app's domains; null: it is another app. */
+            release: string | null;
         };
         /**
          * CanaryWish
@@ -9323,7 +9365,7 @@ export interface components {
         /** @enum {string} */
         PathMatchKind: "any" | "prefix" | "exact";
         /** @enum {string} */
-        Phase: "queued" | "fetching" | "building" | "starting" | "checking" | "live" | "failed" | "cancelled" | "superseded";
+        Phase: "queued" | "fetching" | "building" | "starting" | "checking" | "trying" | "live" | "failed" | "cancelled" | "superseded";
         /** PlannedContainer */
         PlannedContainer: {
             id: string;
@@ -9372,6 +9414,8 @@ export interface components {
             /** @description It ends when its work is done. */
             once: boolean;
             depends_on: string[];
+            /** @description The networks of the file that it is on; none when all services share one. */
+            networks: string[];
             /** @description Why its old container stops before a new one starts, when it changed; null: the new one takes over while the old one serves. */
             stops_first: string | null;
             /** @description What is run inside a container of it once that has started. */
@@ -10609,6 +10653,8 @@ export interface components {
             /** @description It ends when its work is done. */
             once: boolean;
             depends_on: string[];
+            /** @description The networks of the file that it is on; none when all services share one. */
+            networks: string[];
             /** @description Why its old container stops before a new one starts, when it changed; null: the new one takes over while the old one serves. */
             stops_first: string | null;
             /** @description What is run inside a container of it once that has started. */

@@ -79,7 +79,7 @@ fn what_sites_and_folders_of_node_are() {
             ],
             "Node",
             node::VERSION,
-            Some("npm install --global @yarnpkg/cli-dist@4.5.1 && yarn install --immutable"),
+            Some("npm install --global --force @yarnpkg/cli-dist@4.5.1 && yarn install --immutable"),
             "yarn run start",
         ),
         (
