@@ -3,7 +3,10 @@
 use crate::{ground::Ground, servers};
 use async_trait::async_trait;
 use futures::StreamExt;
-use std::{collections::{BTreeMap, HashMap}, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 use types::{AppId, ContainerStats, Result, Time, Traffic};
 
 /// Turns between two looks at the containers: the engine works for each of them.
