@@ -380,6 +380,7 @@ async fn a_licence_is_accepted_by_a_person() {
     assert!(shown.stdout.contains("(must be true)"), "{shown:?}");
     let refused = panel.cli(&["catalog", "install", "minecraft"]).await;
     assert!(refused.code != 0 && refused.stderr.contains("must be accepted"), "{refused:?}");
+    assert!(refused.stderr.contains("serverkit catalog show minecraft"), "{refused:?}");
     let plan = ["catalog", "install", "minecraft", "--set", "accept_eula=true", "--plan"];
     assert_eq!(panel.cli(&plan).await.code, 0);
 }

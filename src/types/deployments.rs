@@ -105,10 +105,19 @@ pub struct ReleaseCanary {
 }
 
 impl ReleaseCanary {
-    /// `10 of 100 requests for 600 s`
     pub fn words(&self) -> String {
-        format!("{} of 100 requests for {} s", self.percent, self.seconds)
+        share_in_words(self.percent, self.seconds)
     }
+}
+
+/// `10 of 100 requests for 10 min`
+pub fn share_in_words(percent: impl std::fmt::Display, seconds: u32) -> String {
+    let span = match seconds {
+        hours if hours.is_multiple_of(3600) => format!("{} h", hours / 3600),
+        minutes if minutes.is_multiple_of(60) => format!("{} min", minutes / 60),
+        seconds => format!("{seconds} s"),
+    };
+    format!("{percent} of 100 requests for {span}")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -85,7 +85,7 @@ pub use ci_trusts::{CiTrust, CiUse};
 pub use clones::{ClonePhase, CloneStep, ClonedApp, ClonedVolume, EnvironmentClone};
 pub use containers::*;
 pub use countries::KnownCountries;
-pub use deployments::{Cause, Commit, Deployment, Phase, Reach, ReleaseCanary, Step};
+pub use deployments::{Cause, Commit, Deployment, Phase, Reach, ReleaseCanary, Step, share_in_words};
 pub use dns::*;
 pub use domains::{Canary, CanaryFailure, CanaryLimits, Domain, Passthrough, ServicePort};
 pub use edge::*;

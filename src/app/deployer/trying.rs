@@ -225,6 +225,6 @@ mod tests {
             |n: u64| format!("only {n} requests came to the canary, too few to judge it by (50 are needed); its health checks passed");
         check(Some(seen(49, 0, Some(20))), &few(49));
         check(None, &few(0));
-        assert_eq!(places.canary.words(), "10 of 100 requests for 600 s");
+        assert_eq!(places.canary.words(), "10 of 100 requests for 10 min");
     }
 }

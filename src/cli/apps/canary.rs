@@ -45,7 +45,6 @@ pub(super) async fn canary(context: &Context, args: Canary) -> Result {
     })
 }
 
-/// `10 of 100 requests for 600 s`
 pub(super) fn words(canary: &AppCanary) -> String {
-    format!("{} of 100 requests for {} s", canary.percent, canary.seconds)
+    types::share_in_words(canary.percent, canary.seconds)
 }
