@@ -94,7 +94,7 @@ fn crates_use_only_those_above_them() {
             "types" => &[],
             "egress" | "store" | "jobs" => &["types"],
             adapter if ADAPTERS.contains(&adapter) => &["types", "egress"],
-            "node" => &["types", "docker", "host", "edge", "build", "telemetry"],
+            "node" => &["types", "egress", "docker", "host", "edge", "build", "telemetry"],
             "app" => &[
                 "types",
                 "egress",

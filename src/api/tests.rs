@@ -5,7 +5,7 @@ use crate::{Api, Sockets};
 use app::{Options, Panel, Parts};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use node::{Exec, Lines, Node};
+use node::{Egress, Exec, Lines, Node};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -44,16 +44,16 @@ impl Node for Bare {
     async fn image_find(&self, _: &str) -> Result<Option<Image>> {
         none()
     }
-    async fn image_pull(&self, _: &str, _: Option<&RegistryLogin>, _: PullPolicy, _: &Lines) -> Result<Image> {
+    async fn image_pull(&self, _: &str, _: Option<&RegistryLogin>, _: PullPolicy, _: &Egress, _: &Lines) -> Result<Image> {
         none()
     }
-    async fn image_digest(&self, _: &str, _: Option<&RegistryLogin>) -> Result<String> {
+    async fn image_digest(&self, _: &str, _: Option<&RegistryLogin>, _: &Egress) -> Result<String> {
         none()
     }
     async fn image_labels(&self, _: &str) -> Result<BTreeMap<String, String>> {
         none()
     }
-    async fn registry_check(&self, _: &RegistryLogin) -> Result<()> {
+    async fn registry_check(&self, _: &RegistryLogin, _: &Egress) -> Result<()> {
         none()
     }
     async fn image_build(&self, _: &BuildSpec, _: &Lines) -> Result<Image> {

@@ -1,7 +1,7 @@
 //! Where builds go: to this server's engine, or to that of a build server. Which one is decided when a deployment's turn
 //! comes, by what is chosen for the app and by slots; [`crate::build_servers`] is what people do about it.
 
-use crate::{deployer::Running, ground::Ground, organizations, quotas};
+use crate::{deployer::Running, ground::Ground, organizations, quotas, registries};
 use node::{Builder, Lines};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,7 @@ use std::{
 use store::Stored;
 use types::{
     Actor, App, BuildPlace, BuildServer, BuildServerSeen, BuildSpec, CacheRecord, Deployment, EngineFacts, Error, Fact, Image, Kind,
-    PullPolicy, RegistryLogin, Result, Slug, SshEngine, report,
+    PullPolicy, Result, Slug, SshEngine, report,
 };
 
 /// Where a deployment builds.
@@ -148,11 +148,12 @@ pub(crate) enum Engine<'a> {
 }
 
 impl Engine<'_> {
-    pub async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, lines: &Lines) -> Result<Image> {
+    pub async fn image_pull(&self, reference: &str, way: &registries::Way, lines: &Lines) -> Result<Image> {
+        let (login, policy) = (way.login.as_ref(), PullPolicy::Always);
         match self {
-            Engine::Here(ground) => ground.node.image_pull(reference, login, PullPolicy::Always, lines).await,
+            Engine::Here(ground) => ground.node.image_pull(reference, login, policy, &way.egress, lines).await,
             Engine::There { builder, .. } => builder
-                .image_pull(reference, login, PullPolicy::Always, lines)
+                .image_pull(reference, login, policy, &way.egress, lines)
                 .await
                 .map_err(self.named()),
         }

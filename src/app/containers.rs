@@ -93,12 +93,12 @@ pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, repl
 
 /// Somebody removed the image from the engine, or the machine is another: its registry has the very same one. Its id.
 async fn fetch_again(ground: &Ground, app: &App, digest: &str) -> Result<String> {
-    let login = registries::way_to(ground, &app.organization, digest).await?;
+    let way = registries::way_to(ground, &app.organization, digest).await?;
     let (lines, mut said) = mpsc::channel(64);
     tokio::spawn(async move { while said.recv().await.is_some() {} });
     Ok(ground
         .node
-        .image_pull(digest, login.as_ref(), PullPolicy::Missing, &lines)
+        .image_pull(digest, way.login.as_ref(), PullPolicy::Missing, &way.egress, &lines)
         .await?
         .id)
 }

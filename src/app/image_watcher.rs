@@ -210,8 +210,9 @@ async fn digest(ground: &Ground, organization: &OrganizationId, reference: &str,
             seconds: until.since(now).as_secs().max(1),
         });
     }
-    let login = registries::way_to(ground, organization, reference).await?;
-    let asking = tokio::time::timeout(ASKING, ground.node.image_digest(reference, login.as_ref()));
+    let way = registries::way_to(ground, organization, reference).await?;
+    let asking = ground.node.image_digest(reference, way.login.as_ref(), &way.egress);
+    let asking = tokio::time::timeout(ASKING, asking);
     let slow = |_| Error::unavailable(format!("the registry {server} did not answer in time"));
     match asking.await.map_err(slow)? {
         Ok(digest) => {

@@ -4,6 +4,7 @@ use crate::{
     ground::Ground,
     sight::{of, owned},
 };
+use egress::Egress;
 use std::sync::Arc;
 use types::{Action, Actor, Error, Fact, Kind, OrganizationId, Registry, RegistryLogin, RegistryServer, Result, Secret};
 
@@ -51,8 +52,8 @@ impl Registries {
                 user: user.clone(),
                 password: password.clone(),
             };
-            must_be_outside(&self.ground, &actor.organization, &server).await?;
-            self.ground.node.registry_check(&login).await?;
+            let egress = outside(&self.ground, &actor.organization, &server).await?;
+            self.ground.node.registry_check(&login, &egress).await?;
         }
         let sealed = store.seal(&password)?;
         let registry = match present {
@@ -92,8 +93,8 @@ impl Registries {
     pub async fn test(&self, actor: &Actor, called: &str) -> Result<()> {
         actor.may(Action::Configure)?;
         let login = login_of(&self.ground, self.find(actor, called)?)?;
-        must_be_outside(&self.ground, &actor.organization, &login.server).await?;
-        self.ground.node.registry_check(&login).await
+        let egress = outside(&self.ground, &actor.organization, &login.server).await?;
+        self.ground.node.registry_check(&login, &egress).await
     }
 
     fn find(&self, actor: &Actor, called: &str) -> Result<Registry> {
@@ -132,28 +133,33 @@ pub(crate) fn logins(ground: &Ground, organization: &OrganizationId) -> Result<V
         .collect()
 }
 
-/// The login for a pull of `reference`. Fails with `Invalid` where its registry may not be asked for the organization. The engine looks
-/// the name up again by itself, so it is what it leads to now that counts.
-pub(crate) async fn way_to(ground: &Ground, organization: &OrganizationId, reference: &str) -> Result<Option<RegistryLogin>> {
-    must_be_outside(ground, organization, &RegistryServer::of(reference)).await?;
-    login_for(ground, organization, reference)
+/// How an image is pulled for an organization.
+pub(crate) struct Way {
+    pub login: Option<RegistryLogin>,
+    pub egress: Egress,
 }
 
-/// Fails with `Invalid` for a registry on an inner address, unless the organization runs the panel. That a name is not known is
-/// for who asks there.
-async fn must_be_outside(ground: &Ground, organization: &OrganizationId, server: &RegistryServer) -> Result<()> {
+/// For a pull of `reference`. Fails like [`outside`].
+pub(crate) async fn way_to(ground: &Ground, organization: &OrganizationId, reference: &str) -> Result<Way> {
+    Ok(Way {
+        egress: outside(ground, organization, &RegistryServer::of(reference)).await?,
+        login: login_for(ground, organization, reference)?,
+    })
+}
+
+/// How far what the organization pulls from there may lead. Fails with `Invalid` for a registry on an inner address, and with `Unavailable`
+/// for one whose name is not known, unless the organization runs the panel. The engine looks the name up again by itself, so it is what
+/// it leads to now that counts.
+async fn outside(ground: &Ground, organization: &OrganizationId, server: &RegistryServer) -> Result<Egress> {
     let egress = ground.egress(organization)?;
     let (host, port) = match server.as_str().rsplit_once(':') {
         Some((host, port)) if !server.as_str().ends_with(']') => (host, port.parse().unwrap_or(443)),
         _ => (server.as_str(), 443),
     };
-    if !egress.is_bounded() || server.as_str() == DOCKER_HUB {
-        return Ok(());
+    if egress.is_bounded() && server.as_str() != DOCKER_HUB {
+        egress.look_up(host, port).await?;
     }
-    match egress.look_up(host, port).await {
-        Err(refused @ Error::Invalid { .. }) => Err(refused),
-        Ok(_) | Err(_) => Ok(()),
-    }
+    Ok(egress)
 }
 
 /// The one for the registry that `reference` names.

@@ -4,7 +4,7 @@
 use crate::{Options, ground::Ground};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
-use node::{Exec, Lines, Node, RegistryLogin};
+use node::{Egress, Exec, Lines, Node, RegistryLogin};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr},
@@ -111,7 +111,7 @@ impl Node for FakeNode {
             bytes: 1,
         }))
     }
-    async fn image_pull(&self, reference: &str, _: Option<&RegistryLogin>, _: PullPolicy, _: &Lines) -> Result<Image> {
+    async fn image_pull(&self, reference: &str, _: Option<&RegistryLogin>, _: PullPolicy, _: &Egress, _: &Lines) -> Result<Image> {
         self.check()?;
         if self.orders.lock().expect("test").hang {
             std::future::pending::<()>().await;
@@ -129,7 +129,7 @@ impl Node for FakeNode {
             bytes: 1,
         })
     }
-    async fn image_digest(&self, _: &str, _: Option<&RegistryLogin>) -> Result<String> {
+    async fn image_digest(&self, _: &str, _: Option<&RegistryLogin>, _: &Egress) -> Result<String> {
         let mut orders = self.orders.lock().expect("test");
         orders.digests_asked += 1;
         match (&orders.registry_rests, &orders.digest) {
@@ -138,7 +138,7 @@ impl Node for FakeNode {
             (None, None) => Err(Error::unavailable("there is no registry")),
         }
     }
-    async fn registry_check(&self, login: &RegistryLogin) -> Result<()> {
+    async fn registry_check(&self, login: &RegistryLogin, _: &Egress) -> Result<()> {
         match login.password.expose() {
             b"wrong" => Err(Error::invalid("password", "the registry does not take this user and password")),
             _ => Ok(()),

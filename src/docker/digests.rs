@@ -2,17 +2,19 @@
 //!
 //! The registry is asked directly, by `HEAD` (OCI distribution specification, "Checking if content exists in the registry"):
 //! registries that count pulls do not count that one, while the engine's own question is a `GET`. A registry that cannot be reached so, such as one
-//! with a certificate that only the engine trusts, is asked by the engine.
+//! with a certificate that only the engine trusts, is asked by the engine; but not for those who may not reach every address, because the
+//! engine goes wherever the registry sends it.
 
 use crate::{
     connect::Docker,
     failures::{self, checked, words},
-    images::{credentials_of, name_and_tag, password_of, registry_failure},
+    images::{credentials_of, name_and_tag, of_outside, password_of, registry_failure},
 };
-use reqwest::{Client, Method, Response, StatusCode, header::HeaderMap, redirect::Policy};
+use egress::{Egress, Outbound};
+use reqwest::{Client, Method, Response, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use std::{net::IpAddr, time::Duration};
-use types::{Doing, Error, Kind, RegistryLogin, RegistryServer, Result};
+use types::{Error, Kind, RegistryLogin, RegistryServer, Result};
 use url::Url;
 
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -29,10 +31,12 @@ const KINDS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.do
 impl Docker {
     /// The digest (`sha256:…`) of what the registry has under the reference's tag now. Fails with `NotFound`, with `Unauthenticated` when the
     /// registry wants another login, with `Throttled` when it wants to be left alone for a while, and with `Unavailable`.
-    pub async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
+    /// `egress`: how far the registry may lead, and the token service that it names.
+    pub async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>, egress: &Egress) -> Result<String> {
         checked(Kind::Image, reference)?;
-        let question = Question::new(reference, login)?;
+        let question = Question::new(reference, login, egress)?;
         match question.ask().await {
+            Err(Failure::Unreached(why)) if egress.is_bounded() => Err(of_outside(egress, reference, Error::unavailable(why))),
             Err(Failure::Unreached(why)) => {
                 tracing::debug!("{reference}: {why}; asking the engine");
                 self.digest_by_engine(reference, login).await
@@ -73,7 +77,7 @@ impl From<Error> for Failure {
 }
 
 struct Question<'a> {
-    client: Client,
+    client: Outbound,
     reference: &'a str,
     login: Option<&'a RegistryLogin>,
     manifest: Url,
@@ -82,15 +86,15 @@ struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    fn new(reference: &'a str, login: Option<&'a RegistryLogin>) -> Result<Question<'a>> {
+    fn new(reference: &'a str, login: Option<&'a RegistryLogin>, egress: &Egress) -> Result<Question<'a>> {
         let (base, path, tag) = place_of(reference);
-        let client = Client::builder()
-            .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .connect_timeout(CONNECTING)
-            .timeout(LONGEST)
-            .build()
-            .doing("preparing to ask a registry")?;
+        let prepare = || {
+            Ok(Client::builder()
+                .user_agent(concat!("serverkit/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECTING)
+                .timeout(LONGEST))
+        };
+        let client = Outbound::new(egress, false, prepare)?;
         let manifest = Url::parse(&format!("{base}/v2/{path}/manifests/{tag}"));
         Ok(Question {
             client,
@@ -116,7 +120,8 @@ impl<'a> Question<'a> {
 
     /// `proof`: with the login itself, or with a token in its place.
     async fn head(&self, proof: Option<Option<String>>) -> std::result::Result<Response, Failure> {
-        let mut request = self.client.request(Method::HEAD, self.manifest.clone()).header("accept", KINDS);
+        let client = self.client.to(&self.manifest)?;
+        let mut request = client.request(Method::HEAD, self.manifest.clone()).header("accept", KINDS);
         request = match (proof, self.login) {
             (Some(Some(token)), _) => request.bearer_auth(token),
             (Some(None), Some(login)) => request.basic_auth(&login.user, Some(password_of(login)?)),
@@ -163,7 +168,7 @@ impl<'a> Question<'a> {
         if let Some(service) = service {
             url.query_pairs_mut().append_pair("service", service);
         }
-        let mut request = self.client.get(url);
+        let mut request = self.client.to(&url)?.get(url);
         if let Some(login) = self.login {
             request = request.basic_auth(&login.user, Some(password_of(login)?));
         }
@@ -293,6 +298,7 @@ fn innermost(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use egress::Bounds;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -398,7 +404,9 @@ mod tests {
             user: "ada".into(),
             password: Secret::from("let me"),
         };
-        let found = nowhere().image_digest(&format!("{address}/team/app:1"), Some(&login)).await;
+        let found = nowhere()
+            .image_digest(&format!("{address}/team/app:1"), Some(&login), &Egress::Anywhere)
+            .await;
         assert_eq!(found.expect("it has one"), digest);
         let (asked, there) = (asked.await.expect("it ends"), asked_there.await.expect("it ends"));
         assert!(asked[0].starts_with("head /v2/team/app/manifests/1 "), "{asked:?}");
@@ -413,12 +421,46 @@ mod tests {
     #[tokio::test]
     async fn a_registry_that_wants_rest_says_how_long() {
         let (address, _asked) = registry(vec![answer("429 Too Many Requests", "retry-after: 77\r\n", "")]).await;
-        let error = nowhere().image_digest(&format!("{address}/app"), None).await;
+        let error = nowhere().image_digest(&format!("{address}/app"), None, &Egress::Anywhere).await;
         assert!(matches!(error, Err(Error::Throttled { seconds: 77 })), "{error:?}");
         // A password goes to no token service without encryption, unless it is this machine.
         let challenge = "www-authenticate: Bearer realm=\"http://auth.test/token\"\r\n";
         let (address, _asked) = registry(vec![answer("401 Unauthorized", challenge, "")]).await;
-        let error = nowhere().image_digest(&format!("{address}/app"), None).await;
+        let error = nowhere().image_digest(&format!("{address}/app"), None, &Egress::Anywhere).await;
         assert!(matches!(error, Err(Error::Unavailable { .. })), "{error:?}");
+    }
+
+    /// As for others than who runs the panel, where tests may be asked.
+    fn bounded() -> Egress {
+        Egress::public(Bounds {
+            open: vec!["127.0.0.1/32".parse().expect("a network")],
+            ..Bounds::default()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_registry_leads_nobody_further_than_they_may_go() {
+        let inner = TcpListener::bind("127.0.0.2:0").await.expect("a port is free");
+        let open = inner.local_addr().expect("it has one");
+        for realm in [format!("http://{open}/token"), "https://10.0.0.5:22/token".into()] {
+            let challenge = format!("www-authenticate: Bearer realm=\"{realm}\"\r\n");
+            let (address, _asked) = registry(vec![answer("401 Unauthorized", &challenge, "")]).await;
+            let error = nowhere().image_digest(&format!("{address}/app"), None, &bounded()).await;
+            let error = error.expect_err("it leads inside").to_string();
+            assert!(error.contains("leads to an inner address"), "{error}");
+        }
+        let nobody = tokio::time::timeout(Duration::from_millis(50), inner.accept()).await;
+        assert!(nobody.is_err(), "something was connected to");
+    }
+
+    #[tokio::test]
+    async fn the_engine_is_not_asked_for_those_who_may_not_go_everywhere() {
+        let (address, _asked) = registry(vec![String::new()]).await;
+        let reference = format!("{address}/app");
+        let error = nowhere()
+            .image_digest(&reference, None, &bounded())
+            .await
+            .expect_err("it says nothing");
+        assert_eq!(error.to_string(), format!("the registry of `{reference}` could not be used"));
     }
 }

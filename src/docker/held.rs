@@ -10,6 +10,7 @@ use crate::{
     images::name_and_tag,
 };
 use bollard::query_parameters::TagImageOptionsBuilder;
+use egress::Egress;
 use tokio::sync::mpsc;
 use types::{Error, Image, Kind, LogLine, RegistryLogin, RegistryServer, Result};
 
@@ -78,11 +79,11 @@ impl Docker {
     }
 
     /// Brings what its registry has under this name now; only the layers that are not here. Fails like [`Docker::image_pull`].
-    pub(crate) async fn held_pull(&self, held: &Held<'_>, lines: &mpsc::Sender<LogLine>) -> Result<Image> {
+    pub(crate) async fn held_pull(&self, held: &Held<'_>, egress: &Egress, lines: &mpsc::Sender<LogLine>) -> Result<Image> {
         let (name, tag) = name_and_tag(held.reference);
         let digest = match held.reference.contains('@') {
             true => tag.to_owned(),
-            false => self.image_digest(held.reference, Some(held.login)).await?,
+            false => self.image_digest(held.reference, Some(held.login), egress).await?,
         };
         let found = match self.image_find(&held.under(&digest)).await? {
             Some(image) => {

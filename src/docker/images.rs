@@ -10,13 +10,14 @@ use bollard::{
     models::{CreateImageInfo, ImageInspect, ProgressDetail},
     query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder},
 };
+use egress::Egress;
 use futures::StreamExt;
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
-use types::{Error, Image, Kind, LogLine, LogStream, PullPolicy, RegistryLogin, Result};
+use types::{Error, Image, Kind, LogLine, LogStream, PullPolicy, RegistryLogin, Result, report};
 
 /// A registry may be slow to say its first word.
 const PULL_PATIENCE: Duration = Duration::from_secs(600);
@@ -45,11 +46,13 @@ impl Docker {
     /// reference says which one it is (a digest); what is here is used while the registry cannot be reached or has none.
     /// What needs the login is kept apart from what others may use (`held.rs`).
     /// Fails with `NotFound`, with `Unauthenticated` when the registry wants another login, and with `Unavailable`.
+    /// `egress`: of whom it is for; the engine goes by no such bounds, so what it says of other addresses is not told.
     pub async fn image_pull(
         &self,
         reference: &str,
         login: Option<&RegistryLogin>,
         policy: PullPolicy,
+        egress: &Egress,
         lines: &mpsc::Sender<LogLine>,
     ) -> Result<Image> {
         let held = login.map(|login| Held::new(login, reference));
@@ -71,9 +74,10 @@ impl Docker {
             return Err(Error::not_found(Kind::Image, reference));
         }
         let brought = match &held {
-            Some(held) => self.held_pull(held, lines).await,
+            Some(held) => self.held_pull(held, egress, lines).await,
             None => self.brought(reference, lines).await,
         };
+        let brought = brought.map_err(|error| of_outside(egress, reference, error));
         match (brought, present) {
             (Ok(image), _) => Ok(image),
             (Err(error), Some(image)) if may_use_what_is_here(&error, login) => {
@@ -106,8 +110,13 @@ impl Docker {
     }
 
     /// Whether the registry takes this login. Fails with `Invalid { field: "password" }` when not, and with `Unavailable` when
-    /// it cannot be asked.
-    pub async fn registry_check(&self, login: &RegistryLogin) -> Result<()> {
+    /// it cannot be asked. `egress`: as in [`Docker::image_pull`].
+    pub async fn registry_check(&self, login: &RegistryLogin, egress: &Egress) -> Result<()> {
+        let checked = self.checked_by_engine(login).await;
+        checked.map_err(|error| of_outside(egress, login.server.as_str(), error))
+    }
+
+    async fn checked_by_engine(&self, login: &RegistryLogin) -> Result<()> {
         let server = &login.server;
         let body = serde_json::json!({
             "username": login.user,
@@ -173,6 +182,18 @@ impl Docker {
     pub(crate) async fn line(&self, lines: &mpsc::Sender<LogLine>, stream: LogStream, text: String) {
         let at = self.inner.world.now();
         let _ = lines.send(LogLine { at, stream, text }).await;
+    }
+}
+
+/// Registries send the engine elsewhere, for tokens and by redirections: what it meets there would tell those who may not go everywhere
+/// what listens inside. They are told that it failed, and the panel's own journal why.
+pub(crate) fn of_outside(egress: &Egress, reference: &str, error: Error) -> Error {
+    match error {
+        Error::Unavailable { .. } if egress.is_bounded() => {
+            tracing::info!("the registry of {reference}: {}", report(&error));
+            Error::unavailable(format!("the registry of `{reference}` could not be used"))
+        }
+        error => error,
     }
 }
 
@@ -448,14 +469,14 @@ mod tests {
         let docker = testing::docker();
         let (lines, mut said) = mpsc::channel(100);
         let image = docker
-            .image_pull("nginx:1.22", None, PullPolicy::Missing, &lines)
+            .image_pull("nginx:1.22", None, PullPolicy::Missing, &Egress::Anywhere, &lines)
             .await
             .expect("it is here");
         assert_eq!(image.ports, [80]);
         assert!(said.recv().await.expect("a note").text.contains("here already"));
 
         let error = docker
-            .image_pull("127.0.0.1:1/none:1", None, PullPolicy::Missing, &lines)
+            .image_pull("127.0.0.1:1/none:1", None, PullPolicy::Missing, &Egress::Anywhere, &lines)
             .await
             .expect_err("nothing listens there");
         assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
@@ -471,7 +492,9 @@ mod tests {
             .tag_image("tests/http:latest", Some(tag))
             .await
             .expect("it is tagged");
-        let tagged = docker.image_pull("127.0.0.1:1/there:1", None, PullPolicy::Always, &lines).await;
+        let tagged = docker
+            .image_pull("127.0.0.1:1/there:1", None, PullPolicy::Always, &Egress::Anywhere, &lines)
+            .await;
         assert_eq!(tagged.expect("its registry is not asked: it was made here").digest, None);
         docker.image_remove("127.0.0.1:1/there:1").await.expect("the name goes");
         assert!(docker.image_find("tests/http:latest").await.expect("the engine answers").is_some());

@@ -1,6 +1,7 @@
 //! A real registry (Debian's `docker-registry`) that wants a login: pulls, builds and checks with a right one, a wrong one, none.
 
 use crate::testing;
+use egress::Egress;
 use std::collections::BTreeMap;
 use testkit::Registry;
 use tokio::sync::mpsc;
@@ -21,8 +22,8 @@ async fn docker_private_images_are_pulled_and_built_from() {
     let registry = Registry::start().await;
     let (right, wrong) = (login(&registry, Registry::PASSWORD), login(&registry, "let me in"));
 
-    docker.registry_check(&right).await.expect("it is right");
-    let error = docker.registry_check(&wrong).await.expect_err("it is wrong");
+    docker.registry_check(&right, &Egress::Anywhere).await.expect("it is right");
+    let error = docker.registry_check(&wrong, &Egress::Anywhere).await.expect_err("it is wrong");
     let server = registry.address();
     let expected = format!("password: the registry {server} does not take this user and password");
     assert_eq!(error.to_string(), expected);
@@ -32,7 +33,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
     let reference = format!("{repository}:1");
     let (lines, mut said) = mpsc::channel::<LogLine>(1000);
     let error = docker
-        .image_pull(&reference, None, PullPolicy::Missing, &lines)
+        .image_pull(&reference, None, PullPolicy::Missing, &Egress::Anywhere, &lines)
         .await
         .expect_err("it wants a login");
     assert!(
@@ -40,7 +41,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
         "{error:?}"
     );
     let error = docker
-        .image_pull(&reference, Some(&wrong), PullPolicy::Missing, &lines)
+        .image_pull(&reference, Some(&wrong), PullPolicy::Missing, &Egress::Anywhere, &lines)
         .await
         .expect_err("it is wrong");
     assert!(error.to_string().contains("does not let `ada` see"), "{error}");
@@ -80,7 +81,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
     docker.image_remove(&built.id).await.expect("nothing uses it");
 
     let pulled = docker
-        .image_pull(&reference, Some(&right), PullPolicy::Missing, &lines)
+        .image_pull(&reference, Some(&right), PullPolicy::Missing, &Egress::Anywhere, &lines)
         .await
         .expect("it is right");
     assert_eq!(pulled.ports, [8080]);
@@ -98,7 +99,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
     let others = docker.image_find(&reference).await.expect("the engine answers");
     assert_eq!(others, None, "its name is not left for others");
     let error = docker
-        .image_pull(&reference, None, PullPolicy::Missing, &lines_of_nobody())
+        .image_pull(&reference, None, PullPolicy::Missing, &Egress::Anywhere, &lines_of_nobody())
         .await
         .expect_err("who has no login gets nothing");
     assert!(matches!(error, Error::Unauthenticated { .. }), "{error:?}");
@@ -109,7 +110,7 @@ async fn docker_private_images_are_pulled_and_built_from() {
         .expect("it is there");
     assert_eq!(by_id.digest.as_ref(), Some(&digest));
     let kept = docker
-        .image_pull(&reference, Some(&right), PullPolicy::Never, &lines_of_nobody())
+        .image_pull(&reference, Some(&right), PullPolicy::Never, &Egress::Anywhere, &lines_of_nobody())
         .await
         .expect("the login has it");
     assert_eq!((&kept.id, kept.digest.as_ref()), (&pulled.id, Some(&digest)));
@@ -118,19 +119,19 @@ async fn docker_private_images_are_pulled_and_built_from() {
     // What the engine lost is the same again, by its digest.
     docker.image_remove(&pulled.id).await.expect("nothing uses it");
     let again = docker
-        .image_pull(&digest, Some(&right), PullPolicy::Missing, &lines_of_nobody())
+        .image_pull(&digest, Some(&right), PullPolicy::Missing, &Egress::Anywhere, &lines_of_nobody())
         .await
         .expect("the registry has it");
     assert_eq!((&again.id, again.digest), (&pulled.id, Some(digest)));
     docker
-        .image_pull(&reference, Some(&right), PullPolicy::Missing, &lines_of_nobody())
+        .image_pull(&reference, Some(&right), PullPolicy::Missing, &Egress::Anywhere, &lines_of_nobody())
         .await
         .expect("under its name too");
 
     // What is here is used when the registry is away.
     drop(registry);
     docker
-        .image_pull(&reference, Some(&right), PullPolicy::Always, &lines_of_nobody())
+        .image_pull(&reference, Some(&right), PullPolicy::Always, &Egress::Anywhere, &lines_of_nobody())
         .await
         .expect("it is here");
     docker.image_remove(&again.id).await.expect("nothing uses it");

@@ -8,6 +8,7 @@ mod building;
 mod local;
 mod remote;
 
+pub use egress::Egress;
 pub use local::LocalNode;
 pub use remote::RemoteBuilder;
 pub use types::RegistryLogin;
@@ -49,7 +50,14 @@ pub trait ExecControl: Send + Sync {
 pub trait Builder: Send + Sync {
     async fn facts(&self) -> Result<EngineFacts>;
     /// As on [`Node`].
-    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, policy: PullPolicy, lines: &Lines) -> Result<Image>;
+    async fn image_pull(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+        policy: PullPolicy,
+        egress: &Egress,
+        lines: &Lines,
+    ) -> Result<Image>;
     async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>>;
     /// Builds as a node does, but nothing there is held to the limits of builds; then moves the image to the node's own engine and
     /// takes it away from there. Dropping the future cancels it. `Invalid { field: "build" }` as on [`Node`].
@@ -72,12 +80,20 @@ pub trait Node: Send + Sync {
     /// What it is labelled with; `NotFound` when the engine has it not.
     async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>>;
     /// Pulls it unless the engine has it. `Always` asks the registry even then, and keeps what is there if it does not answer.
-    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, policy: PullPolicy, lines: &Lines) -> Result<Image>;
+    /// `egress`: of whom it is for. Who may not go everywhere is not told why a registry failed.
+    async fn image_pull(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+        policy: PullPolicy,
+        egress: &Egress,
+        lines: &Lines,
+    ) -> Result<Image>;
     /// What the registry has under the reference's tag now: `sha256:…`. Fails with `Throttled` when the registry wants to be left
-    /// alone for a while.
-    async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String>;
+    /// alone for a while. `egress`: how far the registry may lead.
+    async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>, egress: &Egress) -> Result<String>;
     /// Whether the registry takes this login; `Invalid { field: "password" }` when not.
-    async fn registry_check(&self, login: &RegistryLogin) -> Result<()>;
+    async fn registry_check(&self, login: &RegistryLogin, egress: &Egress) -> Result<()>;
     /// Builds with BuildKit. Dropping the future cancels the build. Fails with `Invalid { field: "build" }` when the
     /// Dockerfile's own steps fail, with the last lines in `why`.
     async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image>;

@@ -8,6 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use docker::Docker;
 use edge::Edge;
+use egress::Egress;
 use futures::stream::BoxStream;
 use host::{Builds, Host};
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
@@ -86,14 +87,21 @@ impl Node for LocalNode {
     async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>> {
         self.docker.image_labels(reference).await
     }
-    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, policy: PullPolicy, lines: &Lines) -> Result<Image> {
-        self.docker.image_pull(reference, login, policy, lines).await
+    async fn image_pull(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+        policy: PullPolicy,
+        egress: &Egress,
+        lines: &Lines,
+    ) -> Result<Image> {
+        self.docker.image_pull(reference, login, policy, egress, lines).await
     }
-    async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
-        self.docker.image_digest(reference, login).await
+    async fn image_digest(&self, reference: &str, login: Option<&RegistryLogin>, egress: &Egress) -> Result<String> {
+        self.docker.image_digest(reference, login, egress).await
     }
-    async fn registry_check(&self, login: &RegistryLogin) -> Result<()> {
-        self.docker.registry_check(login).await
+    async fn registry_check(&self, login: &RegistryLogin, egress: &Egress) -> Result<()> {
+        self.docker.registry_check(login, egress).await
     }
     /// Waits for its turn, and is held to the limits of builds.
     async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image> {

@@ -3,6 +3,7 @@
 use crate::{Builder, Lines, building};
 use async_trait::async_trait;
 use docker::{Dial, Docker, SshDial};
+use egress::Egress;
 use std::{collections::BTreeMap, sync::Arc};
 use types::{BuildCache, BuildSpec, CacheRecord, EngineFacts, Image, PullPolicy, RegistryLogin, Result, SshEngine, report};
 
@@ -29,8 +30,15 @@ impl Builder for RemoteBuilder {
     async fn facts(&self) -> Result<EngineFacts> {
         self.there.about().await
     }
-    async fn image_pull(&self, reference: &str, login: Option<&RegistryLogin>, policy: PullPolicy, lines: &Lines) -> Result<Image> {
-        self.there.image_pull(reference, login, policy, lines).await
+    async fn image_pull(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+        policy: PullPolicy,
+        egress: &Egress,
+        lines: &Lines,
+    ) -> Result<Image> {
+        self.there.image_pull(reference, login, policy, egress, lines).await
     }
     async fn image_labels(&self, reference: &str) -> Result<BTreeMap<String, String>> {
         self.there.image_labels(reference).await

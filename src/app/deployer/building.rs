@@ -175,9 +175,9 @@ impl Step<'_> {
     /// Gets the image that has the buildpacks; answers what its build is to be told.
     pub(super) async fn builder_arguments(&self, engine: &Engine<'_>, builder: &str) -> Result<BTreeMap<String, String>> {
         let log = &self.log.lines();
-        let login = registries::way_to(self.ground, &self.app.organization, builder).await?;
+        let way = registries::way_to(self.ground, &self.app.organization, builder).await?;
         self.log.note(format!("getting the builder {builder}")).await;
-        let image = engine.image_pull(builder, login.as_ref(), log).await?;
+        let image = engine.image_pull(builder, &way, log).await?;
         let arguments = build::builder_arguments(builder, &engine.image_labels(&image.id).await?)?;
         let words: Vec<String> = arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
         self.log.note(format!("its lifecycle: {}", words.join(", "))).await;

@@ -24,13 +24,19 @@ impl Step<'_> {
             }
             Source::Image { reference } => {
                 let reference = self.deployment.image.as_ref().unwrap_or(reference);
-                let login = registries::way_to(self.ground, &self.app.organization, reference.as_str()).await?;
-                let by = login.as_ref().map(|login| format!(" as {}", login.user)).unwrap_or_default();
+                let way = registries::way_to(self.ground, &self.app.organization, reference.as_str()).await?;
+                let by = way.login.as_ref().map(|login| format!(" as {}", login.user)).unwrap_or_default();
                 self.log.note(format!("getting the image {reference}{by}")).await;
                 let image = self
                     .ground
                     .node
-                    .image_pull(reference.as_str(), login.as_ref(), PullPolicy::Always, &self.log.lines())
+                    .image_pull(
+                        reference.as_str(),
+                        way.login.as_ref(),
+                        PullPolicy::Always,
+                        &way.egress,
+                        &self.log.lines(),
+                    )
                     .await?;
                 self.released(image, reference.as_str().to_owned(), self.app.health.probe.settled(false))
             }
@@ -50,8 +56,8 @@ impl Step<'_> {
         let image = match (node.image_find(&from.image).await?, &from.digest) {
             (Some(image), _) => image,
             (None, Some(digest)) => {
-                let login = registries::way_to(self.ground, &self.app.organization, digest).await?;
-                node.image_pull(digest, login.as_ref(), PullPolicy::Missing, &self.log.lines())
+                let way = registries::way_to(self.ground, &self.app.organization, digest).await?;
+                node.image_pull(digest, way.login.as_ref(), PullPolicy::Missing, &way.egress, &self.log.lines())
                     .await?
             }
             (None, None) => {

@@ -176,13 +176,13 @@ impl Step<'_> {
     async fn service_image(&self, service: &StackService, reference: &str) -> Result<Image> {
         let node = &self.ground.node;
         self.log.note(format!("{}: getting the image {reference}", service.name)).await;
-        let login = registries::way_to(self.ground, &self.app.organization, reference).await?;
+        let way = registries::way_to(self.ground, &self.app.organization, reference).await?;
         let moved = matches!(self.deployment.cause, Cause::NewImage { .. });
         let policy = match service.pull {
             PullPolicy::Missing if moved => PullPolicy::Always,
             said => said,
         };
-        node.image_pull(reference, login.as_ref(), policy, &self.log.lines())
+        node.image_pull(reference, way.login.as_ref(), policy, &way.egress, &self.log.lines())
             .await
             .map_err(|error| match error {
                 Error::NotFound { .. } if policy == PullPolicy::Never => error,
