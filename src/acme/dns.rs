@@ -1,6 +1,7 @@
 //! Questions to name servers of our choice: to resolvers, and to the servers that are the authority for a zone. A library's
 //! resolver asks whom it likes and remembers; whether an order would work depends on what the authority sees now.
 
+use egress::Egress;
 use futures::future::{join_all, select_ok};
 use hickory_proto::{
     op::{Message, MessageType, OpCode, Query, ResponseCode},
@@ -91,7 +92,7 @@ impl Dns {
 
     /// By the authority's own servers, where they answer and the name is no alias; else by the resolvers.
     pub async fn freshest(&self, name: &str, kind: RecordType, zone: Option<&Zone>) -> Result<Found> {
-        if let Some(zone) = zone {
+        if let Some(zone) = zone.filter(|zone| !zone.servers.is_empty()) {
             let parsed = parsed(name)?;
             let questions = zone
                 .servers
@@ -107,8 +108,9 @@ impl Dns {
         self.look(name, kind).await
     }
 
-    /// Who is the authority for a name; `None` when the resolvers do not say.
-    pub async fn zone_of(&self, name: &str) -> Option<Zone> {
+    /// Who is the authority for a name; `None` when the resolvers do not say. Of its servers only those to which `egress` may lead: whoever
+    /// has a zone says where they are.
+    pub async fn zone_of(&self, name: &str, egress: &Egress) -> Option<Zone> {
         let mut at = name.trim_end_matches('.').trim_start_matches("*.");
         while at.contains('.') {
             let servers = self.look(at, RecordType::NS).await.ok()?.records();
@@ -121,6 +123,7 @@ impl Dns {
                     .flat_map(Found::records)
                     .filter_map(|record| record.ip_addr())
                     .map(|address| SocketAddr::new(address, 53))
+                    .filter(|server| egress.admits(server.ip(), server.port()))
                     .take(AUTHORITIES)
                     .collect();
                 return Some(Zone {
@@ -267,4 +270,20 @@ pub(crate) async fn receive(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> 
     let mut answer = vec![0; usize::from(length)];
     stream.read_exact(&mut answer).await?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_zone_without_servers_is_left_to_the_resolvers() {
+        let dns = Dns::new(&["127.0.0.1:1".parse().expect("an address")]);
+        let zone = Zone {
+            name: "example.test".into(),
+            servers: Vec::new(),
+        };
+        let asked = dns.freshest("www.example.test", RecordType::A, Some(&zone)).await;
+        assert!(matches!(asked, Err(Error::Unavailable { .. })), "{asked:?}");
+    }
 }

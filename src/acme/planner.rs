@@ -35,7 +35,7 @@ pub struct Situation<'a> {
     pub https_port: Option<u16>,
     /// A token that the edge answers, and the answer: to see whether an address that is not ours leads here all the same.
     pub probe: Option<(&'a str, &'a str)>,
-    /// Which addresses may be looked at so.
+    /// Which addresses may be looked at so, and which name servers asked.
     pub egress: &'a Egress,
     /// For DNS-01: which provider has the zone of each name; `None` where none has.
     pub providers: &'a [Option<String>],
@@ -101,7 +101,7 @@ pub async fn forecast(dns: &Dns, situation: &Situation<'_>) -> Forecast {
             );
             continue;
         }
-        let zone = dns.zone_of(name.base().as_str()).await;
+        let zone = dns.zone_of(name.base().as_str(), situation.egress).await;
         match situation.challenge {
             ChallengeKind::Dns => provider(&mut made, name, situation.providers.get(index).and_then(Option::as_ref)),
             ChallengeKind::Http | ChallengeKind::TlsAlpn => leads_here(&mut made, dns, name, zone.as_ref(), situation).await,

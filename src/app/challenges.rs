@@ -39,7 +39,8 @@ impl Shown {
 
     /// Until every server of the zone that answers shows it; or until time is up, and then the authority decides.
     async fn wait(&self, name: &str, value: &str) -> Result<()> {
-        let zone = self.names.zone_of(name).await;
+        let egress = self.ground.egress(&self.organization)?;
+        let zone = self.names.zone_of(name, &egress).await;
         let shows = async {
             let mut pause = Duration::from_millis(500);
             loop {

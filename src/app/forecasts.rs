@@ -84,7 +84,7 @@ impl Forecasts {
             base.to_string()
         };
         let mine = public_addresses(&self.ground, &settings);
-        let zone = dns.zone_of(base.as_str()).await;
+        let zone = dns.zone_of(base.as_str(), &self.ground.egress(&actor.organization)?).await;
         let found = dns.addresses(&asked, zone.as_ref()).await?;
         let mut records = Vec::new();
         for address in &mine {
