@@ -140,12 +140,16 @@ pub(super) async fn record(
                 // The state that it has already would be refused.
                 if known["status"] != state {
                     let body = json!({"status": state});
-                    api.web.send(Method::PUT, &format!("{at}/{record}"), &body).await?;
+                    match api.web.send(Method::PUT, &format!("{at}/{record}"), &body).await {
+                        Err(Error::Invalid { field, .. }) if field == "access" => return Ok(None),
+                        saved => drop(saved?),
+                    }
                 }
                 return Ok(Some(record.to_owned()));
             }
             // Somebody has deleted it.
             Err(Error::Invalid { field, .. }) if field == "repository" => {}
+            Err(Error::Invalid { field, .. }) if field == "access" => return Ok(None),
             Err(other) => return Err(other),
         }
     }
