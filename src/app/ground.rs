@@ -5,7 +5,7 @@ use crate::{
     job_runs::RunsUnderWay, observed::Observed, organizations, quotas::BuildFloor, routing::Routing, sleeping::Sleeping,
 };
 use arc_swap::ArcSwap;
-use egress::{Bounds, Egress};
+use egress::{Bounds, Egress, Proxies};
 use ipnet::IpNet;
 use jobs::Wake;
 use node::Node;
@@ -131,6 +131,7 @@ impl Ground {
         Ok(Egress::public(Bounds {
             own,
             open: self.options.open_networks.clone(),
+            proxies: Proxies::of_environment(),
         }))
     }
     /// The domain under which new apps get a name.

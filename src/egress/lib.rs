@@ -5,11 +5,14 @@
 //! It is asked when the address is used, of what its name leads to at that moment, and before anything is connected to: so a refusal
 //! takes as long and says the same whether something listens there or not.
 //!
-//! Where the panel itself goes through a proxy (`https_proxy`), it is the proxy that looks names up.
+//! Where the panel itself goes through a proxy (`https_proxy`), it is the proxy that looks names up, and that must keep the inside
+//! out. The proxy may stand inside: the panel reaches it, and nobody else may name it.
 
 mod outbound;
+mod proxies;
 
 pub use outbound::Outbound;
+pub use proxies::Proxies;
 
 use ipnet::IpNet;
 use std::{
@@ -35,6 +38,8 @@ pub struct Bounds {
     pub own: Vec<IpAddr>,
     /// Inner networks that are open to everybody.
     pub open: Vec<IpNet>,
+    /// What the panel's own requests go through.
+    pub proxies: Proxies,
 }
 
 impl Egress {
@@ -83,13 +88,36 @@ impl Egress {
         }
     }
 
+    /// The same for the resolver of requests, which is asked for the proxy's host too. [`Egress::check_written`] refuses the addresses
+    /// that name that.
+    pub fn check_resolved(&self, host: &str, addresses: impl Iterator<Item = SocketAddr>) -> Result<()> {
+        match self.has_proxy(host) {
+            true => Ok(()),
+            false => self.check_all(host, addresses),
+        }
+    }
+
+    /// Whether Git asks a proxy for it. Its name is then the proxy's to look up, and [`Egress::check_written`] all that can be asked here.
+    pub fn goes_by_proxy(&self, url: &Url) -> bool {
+        matches!(self, Egress::Public(bounds) if bounds.proxies.take(url))
+    }
+
+    fn has_proxy(&self, host: &str) -> bool {
+        matches!(self, Egress::Public(bounds) if bounds.proxies.have(host))
+    }
+
     fn checked(&self, host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>> {
         self.check_all(host, addresses.iter().copied())?;
         Ok(addresses)
     }
 
-    /// Fails with `Invalid` when the host is written as an address that may not be connected to: such a one is never looked up.
+    /// Fails with `Invalid` when the host is written as an address that may not be connected to, as such a one is never looked up, and when
+    /// it is the panel's proxy.
     pub fn check_written(&self, url: &Url) -> Result<()> {
+        let host = url.host_str().unwrap_or_default();
+        if self.has_proxy(host) {
+            return Err(inner(host));
+        }
         let port = url.port_or_known_default().unwrap_or(0);
         let address: Option<IpAddr> = match url.host() {
             Some(Host::Ipv4(address)) => Some(address.into()),
@@ -220,6 +248,7 @@ mod tests {
         let bounded = Egress::public(Bounds {
             own: vec![address("8.8.4.4")],
             open: vec!["10.7.0.0/16".parse().expect("a network")],
+            ..Bounds::default()
         });
         for (text, port, admitted) in [
             ("8.8.8.8", 22, true),
@@ -253,6 +282,27 @@ mod tests {
             assert_eq!(bounded.check_written(&url).is_ok(), admitted, "{url}");
             assert!(Egress::Anywhere.check_written(&url).is_ok());
         }
+    }
+
+    #[test]
+    fn the_proxy_is_for_the_panel_alone() {
+        let bounded = Egress::public(Bounds {
+            proxies: Proxies::of(|name| (name == "https_proxy").then(|| "http://proxy.corp:3128".to_owned())),
+            ..Bounds::default()
+        });
+        let inside = || [SocketAddr::from(([10, 0, 0, 9], 0))].into_iter();
+        assert!(bounded.check_resolved("proxy.corp", inside()).is_ok());
+        assert!(bounded.check_resolved("other.corp", inside()).is_err());
+        assert!(bounded.check_all("proxy.corp", inside()).is_err(), "somebody named it");
+        let url = |text: &str| text.parse::<Url>().expect("an address");
+        for named in ["http://proxy.corp:3128/", "https://PROXY.corp/"] {
+            let refused = bounded.check_written(&url(named)).expect_err(named).to_string();
+            assert!(refused.contains("proxy.corp leads to an inner address"), "{refused}");
+            assert!(Egress::Anywhere.check_written(&url(named)).is_ok());
+        }
+        assert!(bounded.goes_by_proxy(&url("https://example.com/x.git")));
+        assert!(!bounded.goes_by_proxy(&url("http://example.com/x.git")));
+        assert!(!Egress::Anywhere.goes_by_proxy(&url("https://example.com/x.git")));
     }
 
     #[tokio::test]

@@ -81,7 +81,7 @@ fn following(egress: Egress, for_web: bool) -> Policy {
     })
 }
 
-/// Looks names up, and gives none of the addresses where one is not admitted.
+/// Looks names up, and gives none of the addresses where one is not admitted. The proxy's are.
 struct Names {
     egress: Egress,
     port: u16,
@@ -92,7 +92,7 @@ impl Resolve for Names {
         let (egress, port) = (self.egress.clone(), self.port);
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            egress.check_all(name.as_str(), found.iter().map(|address| (address.ip(), port).into()))?;
+            egress.check_resolved(name.as_str(), found.iter().map(|address| (address.ip(), port).into()))?;
             let found: Addrs = Box::new(found.into_iter());
             Ok(found)
         })
@@ -102,7 +102,7 @@ impl Resolve for Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Bounds;
+    use crate::{Bounds, Proxies};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -111,6 +111,43 @@ mod tests {
     fn outbound(bounds: Bounds) -> Outbound {
         let prepare = || Ok(Client::builder().no_proxy());
         Outbound::new(&Egress::public(bounds), true, prepare).expect("built")
+    }
+
+    /// Answers requests for `example.com` as a proxy does, on the port that it returns.
+    async fn proxy() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                let length = stream.read(&mut request).await.unwrap_or(0);
+                let asked = String::from_utf8_lossy(&request[..length]).into_owned();
+                let head = match asked.split(' ').nth(1) {
+                    Some("http://example.com/") => "200 OK",
+                    _ => "404 Not Found",
+                };
+                let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_proxy_inside_is_reached_and_not_named() {
+        let at = format!("http://localhost:{}", proxy().await);
+        let bounds = Bounds {
+            proxies: Proxies::of(|name| (name == "http_proxy").then(|| at.clone())),
+            ..Bounds::default()
+        };
+        let prepare = || Ok(Client::builder().proxy(reqwest::Proxy::all(at.as_str()).expect("an address")));
+        let outbound = Outbound::new(&Egress::public(bounds), true, prepare).expect("built");
+        let outside: Url = "http://example.com/".parse().expect("an address");
+        let client = outbound.to(&outside).expect("admitted");
+        let answer = client.get(outside).send().await.expect("by the proxy");
+        assert_eq!(answer.status().as_u16(), 200);
+        let named = why(&outbound, &at).await;
+        assert!(named.contains("localhost leads to an inner address"), "{named}");
     }
 
     async fn why(outbound: &Outbound, url: &str) -> String {

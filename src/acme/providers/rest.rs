@@ -30,7 +30,7 @@ impl Resolve for Hickory {
                 Ok::<Vec<SocketAddr>, BoxError>(found.iter().map(|address| SocketAddr::new(address, 0)).collect())
             };
             let found = found.await?;
-            egress.check_all(name.as_str(), found.iter().map(|address| (address.ip(), port).into()))?;
+            egress.check_resolved(name.as_str(), found.iter().map(|address| (address.ip(), port).into()))?;
             let addresses: Addrs = Box::new(found.into_iter());
             Ok(addresses)
         })
