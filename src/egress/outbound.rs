@@ -69,13 +69,15 @@ impl Outbound {
 fn following(egress: Egress, for_web: bool) -> Policy {
     Policy::custom(move |attempt: Attempt<'_>| {
         let to = attempt.url();
-        let strays = for_web && !to.port_or_known_default().is_some_and(is_of_the_web);
         if attempt.previous().len() > REDIRECTIONS {
             return attempt.error("it redirects without end");
         }
-        if strays || egress.check_written(to).is_err() {
+        if egress.check_written(to).is_err() {
             let words = inner_words(to.host_str().unwrap_or_default());
             return attempt.error(words);
+        }
+        if for_web && !to.port_or_known_default().is_some_and(is_of_the_web) {
+            return attempt.error("it redirects to another port");
         }
         attempt.follow()
     })
@@ -113,7 +115,7 @@ mod tests {
         Outbound::new(&Egress::public(bounds), true, prepare).expect("built")
     }
 
-    /// Answers requests for `example.com` as a proxy does, on the port that it returns.
+    /// Answers requests for `example.com` as a proxy does, on the port that it returns. `/away` leads to another port there.
     async fn proxy() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("bound").port();
@@ -124,6 +126,7 @@ mod tests {
                 let asked = String::from_utf8_lossy(&request[..length]).into_owned();
                 let head = match asked.split(' ').nth(1) {
                     Some("http://example.com/") => "200 OK",
+                    Some("http://example.com/away") => "302 Found\r\nlocation: http://example.com:8443/",
                     _ => "404 Not Found",
                 };
                 let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
@@ -148,6 +151,8 @@ mod tests {
         assert_eq!(answer.status().as_u16(), 200);
         let named = why(&outbound, &at).await;
         assert!(named.contains("localhost leads to an inner address"), "{named}");
+        let strayed = why(&outbound, "http://example.com/away").await;
+        assert!(strayed.contains("redirects to another port"), "{strayed}");
     }
 
     async fn why(outbound: &Outbound, url: &str) -> String {
