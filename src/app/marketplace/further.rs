@@ -26,7 +26,7 @@ pub struct FurtherDomain {
 }
 
 impl Marketplace {
-    /// Each with `NAME-PORT.<apps' domain>`.
+    /// Each with `NAME-PORT.<apps' domain>`, see [`label`].
     pub(super) fn further_ports(
         &self,
         actor: &Actor,
@@ -36,7 +36,7 @@ impl Marketplace {
     ) -> Result<Vec<FurtherPort>> {
         let port = |also: &Also| {
             // A name that is too long for a label has none suggested.
-            let suggested = match format!("{name}-{}", also.port).parse::<AppName>() {
+            let suggested = match label(name, also, &template.also).parse::<AppName>() {
                 Ok(label) => default_host(&self.ground, actor, &label, environment)?,
                 Err(_) => None,
             };
@@ -84,6 +84,15 @@ impl Marketplace {
     }
 }
 
+/// `NAME-PORT`; of a port that another service has before it, `NAME-SERVICE-PORT`.
+fn label(name: &AppName, also: &Also, all: &[Also]) -> String {
+    let port = also.port;
+    match all.iter().take_while(|other| *other != also).any(|other| other.port == port) {
+        true => format!("{name}-{}-{port}", also.service),
+        false => format!("{name}-{port}"),
+    }
+}
+
 fn typed(template: &Template, values: &BTreeMap<String, String>, main: Option<&Host>) -> Result<Vec<FurtherDomain>> {
     let mut found: Vec<FurtherDomain> = Vec::new();
     for also in &template.also {
@@ -110,6 +119,19 @@ fn typed(template: &Template, values: &BTreeMap<String, String>, main: Option<&H
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_services_with_one_port_get_two_names() {
+        let also = |service: &str, port| Also {
+            service: service.to_owned(),
+            port,
+            title: "A page".to_owned(),
+        };
+        let all = [also("web", 80), also("admin", 80), also("admin", 81)];
+        let name: AppName = "shop".parse().expect("a name");
+        let labels: Vec<String> = all.iter().map(|one| label(&name, one, &all)).collect();
+        assert_eq!(labels, ["shop-80", "shop-admin-80", "shop-81"]);
+    }
 
     #[test]
     fn domains_of_further_ports() {
