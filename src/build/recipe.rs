@@ -153,6 +153,9 @@ impl Recipe {
         if self.preset == Preset::Static {
             presets::fit_version(self);
         }
+        if self.preset == Preset::Php {
+            presets::name_unknown(self);
+        }
     }
 
     /// The Dockerfile.

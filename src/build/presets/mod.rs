@@ -3,6 +3,7 @@
 mod compiled;
 mod node;
 mod php;
+mod php_extensions;
 mod python;
 mod ruby;
 mod sites;
@@ -15,6 +16,7 @@ use crate::{
     recipe::{BuildKeys, Recipe},
     tree::Tree,
 };
+pub use php::name_unknown;
 pub use sites::fit_version;
 use types::Preset;
 

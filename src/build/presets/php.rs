@@ -1,5 +1,6 @@
 //! PHP behind Apache: Laravel, Symfony, WordPress and plain pages, with extensions and Composer.
 
+use super::php_extensions::{self, Extensions};
 use crate::{
     recipe::{BuildKeys, Lines, Recipe},
     tree::{Tree, version_in},
@@ -7,45 +8,6 @@ use crate::{
 use types::Preset;
 
 pub const VERSION: &str = "8.3";
-
-/// Extensions that the image has already.
-const BUILT_IN: [&str; 22] = [
-    "ctype",
-    "curl",
-    "date",
-    "dom",
-    "fileinfo",
-    "filter",
-    "hash",
-    "iconv",
-    "json",
-    "libxml",
-    "mbstring",
-    "openssl",
-    "pcre",
-    "pdo",
-    "pdo_sqlite",
-    "phar",
-    "session",
-    "simplexml",
-    "sodium",
-    "sqlite3",
-    "tokenizer",
-    "xml",
-];
-
-/// What extensions need to be built (Debian packages).
-const LIBRARIES: [(&str, &str); 9] = [
-    ("gd", "libpng-dev libjpeg-dev libwebp-dev libfreetype6-dev"),
-    ("intl", "libicu-dev"),
-    ("zip", "libzip-dev"),
-    ("pgsql", "libpq-dev"),
-    ("pdo_pgsql", "libpq-dev"),
-    ("gmp", "libgmp-dev"),
-    ("soap", "libxml2-dev"),
-    ("ldap", "libldap-dev"),
-    ("bz2", "libbz2-dev"),
-];
 
 /// With Composer, or WordPress.
 pub fn framework(tree: &Tree) -> Option<Recipe> {
@@ -73,8 +35,9 @@ pub fn framework(tree: &Tree) -> Option<Recipe> {
         .flatten()
         .filter_map(|(name, _)| name.strip_prefix("ext-"));
     recipe.packages = required
-        .map(str::to_owned)
-        .filter(|name| !BUILT_IN.contains(&name.as_str()))
+        .filter(|name| is_name(name))
+        .map(php_extensions::usual_name)
+        .filter(|name| !php_extensions::is_always_present(name))
         .collect();
     let usual: &[&str] = match title {
         "WordPress" => &["mysqli", "gd", "intl", "zip", "exif"],
@@ -103,6 +66,12 @@ pub fn plain(tree: &Tree) -> Option<Recipe> {
     Some(served(recipe))
 }
 
+/// Composer takes no others, and it becomes part of a Dockerfile.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
 fn root(tree: &Tree) -> &'static str {
     ["public", "web"]
         .into_iter()
@@ -117,26 +86,29 @@ pub fn served(mut recipe: Recipe) -> Recipe {
     recipe
 }
 
+/// Says beforehand which extensions may not be had.
+pub fn name_unknown(recipe: &mut Recipe) {
+    let unknown = Extensions::of(&recipe.packages, &recipe.version).unknown;
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        recipe
+            .why
+            .push_str(&format!("; unknown extensions, tried with docker-php-ext-install: {names}"));
+    }
+}
+
 pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
     let folder = recipe.output.as_deref().unwrap_or(".");
     let root = match folder {
         "." => "/app".to_owned(),
         folder => format!("/app/{folder}"),
     };
-    let libraries: Vec<String> = LIBRARIES
-        .iter()
-        .filter(|(name, _)| recipe.packages.iter().any(|package| package == name))
-        .flat_map(|(_, libraries)| libraries.split(' '))
-        .map(str::to_owned)
-        .collect();
+    let extensions = Extensions::of(&recipe.packages, &recipe.version);
     let mut lines = Lines::new(recipe, keys)
-        .stage(&format!("php:{}-apache", recipe.version), None)
-        .packages(&libraries);
-    if recipe.packages.iter().any(|package| package == "gd") {
-        lines = lines.add("RUN docker-php-ext-configure gd --with-jpeg --with-webp --with-freetype");
-    }
-    if !recipe.packages.is_empty() {
-        lines = lines.add(format!("RUN docker-php-ext-install -j2 {}", recipe.packages.join(" ")));
+        .stage(&extensions.image(&recipe.version), None)
+        .packages(&extensions.libraries);
+    for command in extensions.commands() {
+        lines = lines.add(format!("RUN {command}"));
     }
     lines = lines.add(format!(
         "RUN a2enmod rewrite headers && sed -ri -e 's!/var/www/html!{root}!g' /etc/apache2/sites-available/*.conf \

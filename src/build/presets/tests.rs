@@ -185,6 +185,100 @@ fn what_folders_of_php_and_ruby_are() {
     ]);
 }
 
+/// The PHP app whose composer.json asks for these extensions.
+fn with_extensions(names: &[&str], version: &str) -> Recipe {
+    let require: Vec<String> = names.iter().map(|name| format!("\"ext-{name}\": \"*\"")).collect();
+    let composer = format!("{{\"require\": {{{}}}}}", require.join(", "));
+    let wish = BuildWish {
+        version: Some(version.to_owned()),
+        ..BuildWish::default()
+    };
+    recipe(&[("composer.json", composer.as_str())], &wish).unwrap()
+}
+
+/// What its Dockerfile does before Apache is set up.
+fn first_lines(recipe: &Recipe) -> Vec<String> {
+    let text = recipe.dockerfile(&BuildKeys::default());
+    let lines = text.lines().skip_while(|line| *line != "WORKDIR /app").skip(1);
+    lines.take_while(|line| !line.contains("a2enmod")).map(str::to_owned).collect()
+}
+
+fn apt(packages: &str) -> String {
+    format!("RUN apt-get update -q && apt-get install -yq --no-install-recommends {packages} && rm -rf /var/lib/apt/lists/*")
+}
+
+#[test]
+fn each_extension_of_php_is_had_in_its_own_way() {
+    let bundled = |names: &str| format!("RUN docker-php-ext-install -j2 {names}");
+    let pecl = |name: &str| format!("RUN pecl install {name} && docker-php-ext-enable {name}");
+    let gd = "RUN docker-php-ext-configure gd --with-jpeg --with-webp --with-freetype".to_owned();
+    let both = "libpng-dev libjpeg-dev libwebp-dev libfreetype6-dev libicu-dev libmemcached-dev zlib1g-dev libssl-dev";
+    let rows: [(&[&str], &str, Vec<String>); 11] = [
+        (&["redis"], "8.3", vec![pecl("redis")]),
+        (&["imagick"], "8.3", vec![apt("libmagickwand-dev"), pecl("imagick")]),
+        (&["xsl"], "8.3", vec![apt("libxslt1-dev"), bundled("xsl")]),
+        (&["PDO", "json", "mbstring", "zlib"], "8.3", vec![]),
+        (
+            &["gd", "intl", "memcached", "redis"],
+            "8.3",
+            vec![apt(both), gd, bundled("gd intl"), pecl("memcached"), pecl("redis")],
+        ),
+        (&["pdo_pgsql", "pgsql"], "8.3", vec![apt("libpq-dev"), bundled("pdo_pgsql pgsql")]),
+        (&["zend-opcache"], "8.4", vec![bundled("opcache")]),
+        (&["zend-opcache"], "8.5", vec![]),
+        (&["pspell"], "8.3.9", vec![apt("libpspell-dev"), bundled("pspell")]),
+        (&["pspell"], "8.4", vec![apt("libpspell-dev"), pecl("pspell")]),
+        (&["teapot"], "8.3", vec![bundled("teapot")]),
+    ];
+    for (names, version, lines) in rows {
+        assert_eq!(first_lines(&with_extensions(names, version)), lines, "{names:?} of {version}");
+    }
+    // What Laravel gets unasked, and what somebody names.
+    let laravel = [("composer.json", r#"{"require": {"laravel/framework": "11"}}"#)];
+    let usual = vec![apt("libzip-dev libpq-dev"), bundled("pdo_mysql pdo_pgsql bcmath zip")];
+    assert_eq!(first_lines(&recipe(&laravel, &BuildWish::default()).unwrap()), usual);
+    let wish = BuildWish {
+        packages: Some(vec!["apcu".into(), "json".into()]),
+        ..BuildWish::default()
+    };
+    assert_eq!(first_lines(&recipe(&laravel, &wish).unwrap()), [pecl("apcu")]);
+}
+
+#[test]
+fn extensions_of_php_that_nobody_knows_are_told() {
+    assert_eq!(with_extensions(&["redis", "json"], "8.3").why, "composer.json is there");
+    let why = with_extensions(&["redis", "teapot"], "8.3").why;
+    assert!(
+        why.ends_with("unknown extensions, tried with docker-php-ext-install: teapot"),
+        "{why}"
+    );
+    let odd = with_extensions(&["x && reboot"], "8.3");
+    assert!(odd.packages.is_empty(), "{:?}", odd.packages);
+}
+
+#[test]
+fn imap_of_php_has_the_debian_that_has_its_library() {
+    for (names, version, image) in [
+        (["imap"], "8.3", "php:8.3-apache-bookworm"),
+        (["imap"], "8", "php:8-apache-bookworm"),
+        (["imap"], "7.4", "php:7.4-apache"),
+        (["redis"], "8.3", "php:8.3-apache"),
+    ] {
+        let text = with_extensions(&names, version).dockerfile(&BuildKeys::default());
+        assert!(text.contains(&format!("\nFROM {image}\n")), "{text}");
+    }
+    let libraries = apt("libc-client2007e-dev libkrb5-dev");
+    let install = [
+        "docker-php-ext-configure imap --with-kerberos --with-imap-ssl",
+        "docker-php-ext-install -j2 imap",
+    ];
+    let mut lines = vec![libraries.clone()];
+    lines.extend(install.map(|command| format!("RUN {command}")));
+    assert_eq!(first_lines(&with_extensions(&["imap"], "8.3")), lines);
+    let pecl = "RUN pecl install imap && docker-php-ext-enable imap".to_owned();
+    assert_eq!(first_lines(&with_extensions(&["imap"], "8.4")), [libraries, pecl]);
+}
+
 #[test]
 fn what_folders_that_are_compiled_are() {
     check(&[
