@@ -86,6 +86,10 @@ pub fn read(text: &str, more: &More) -> Result<Draft, Vec<Notice>> {
         let one = reader.service(&shown, one);
         all.push((key(&shown), one));
     }
+    let networks = tree.get("networks").cloned().map(|mut networks| {
+        reader.keys(&mut networks);
+        reader.renamed(networks)
+    });
     let details = reader.filled(&start);
     let login = reader.filled(&end);
     draft.details = details.split("{{").next().unwrap_or_default().trim().to_owned();
@@ -94,6 +98,7 @@ pub fn read(text: &str, more: &More) -> Result<Draft, Vec<Notice>> {
     if let Some(volumes) = tree.get("volumes").and_then(Node::map) {
         draft.compose.push((key("volumes"), node(Value::Map(volumes.clone()))));
     }
+    draft.compose.extend(networks.map(|networks| (key("networks"), networks)));
     Ok(draft)
 }
 
@@ -234,7 +239,7 @@ impl Reader<'_> {
                     }
                 }
                 "documentation" => {}
-                "depends_on" => kept.push((own, self.renamed(node))),
+                "depends_on" | "networks" => kept.push((own, self.renamed(node))),
                 "environment" => over(&mut kept, node),
                 _ => kept.push((own, node)),
             }

@@ -3,7 +3,7 @@
 use super::{
     Format, Imported,
     form::{Form, mentions},
-    prose, tidy, volumes, web,
+    networks, prose, tidy, volumes, web,
     write::{list, map, plain, text, yaml},
 };
 use crate::{
@@ -85,6 +85,7 @@ impl Draft {
             *text = with_url(text);
         }
         tidy::file(&mut self);
+        networks::all(&mut self);
         web::ports(&mut self);
         volumes::all(&mut self);
         tidy::rest(&mut self);

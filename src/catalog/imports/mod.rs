@@ -10,6 +10,7 @@ mod dollars;
 mod draft;
 mod form;
 mod names;
+mod networks;
 mod portainer;
 mod prose;
 mod tidy;

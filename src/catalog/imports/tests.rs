@@ -348,6 +348,161 @@ fn dokploy() {
     assert_eq!((broken[0].file.as_str(), broken[0].line), ("template.toml", 2));
 }
 
+/// The networks of a service: `back! (store)` for one that is internal, with a name there.
+fn places(composed: &Composed, service: &str) -> String {
+    let networks = &composed.stack.service(service).expect("there").networks;
+    let said = networks.iter().map(|network| {
+        let sign = if network.internal { "!" } else { "" };
+        match network.aliases.is_empty() {
+            true => format!("{}{sign}", network.name),
+            false => format!("{}{sign} ({})", network.name, network.aliases.join(", ")),
+        }
+    });
+    said.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn networks_are_kept() {
+    const BACK: &str = ", networks: [back]";
+    const BOTH: &str = ", networks: [front, back]";
+    const PROXY: &str = ", networks: [proxy, back]";
+    for (web, db, networks, of_web, of_db, words) in [
+        ("", "", "{}", "", "", ""),
+        (BACK, BACK, "{back: {driver: bridge}}", "", "", ""),
+        (BACK, BACK, "{back: {internal: true}}", "back!", "back!", ""),
+        ("", "", "{default: {internal: true}}", "default!", "default!", ""),
+        (
+            BOTH,
+            ", networks: {back: {aliases: [store]}}",
+            "{front: {}, back: {internal: 'true'}}",
+            "back! front",
+            "back! (store)",
+            "",
+        ),
+        (
+            BOTH,
+            ", networks: [back], container_name: store",
+            "{front: {}, back: {}}",
+            "back front",
+            "back (store)",
+            "",
+        ),
+        // Not the app's own: it goes, and with it what nobody needs.
+        (
+            PROXY,
+            BACK,
+            "{proxy: {external: true}, back: {}}",
+            "",
+            "",
+            "the network `proxy` is not the app's own",
+        ),
+        (
+            ", networks: [coolify]",
+            "",
+            "{coolify: {external: {name: coolify}}}",
+            "",
+            "",
+            "`coolify` is not",
+        ),
+        (", networks: [dokploy-network]", "", "{}", "", "", "`dokploy-network` is not"),
+        (
+            ", networks: [captain-overlay-network]",
+            BACK,
+            "{back: {internal: true}}",
+            "default",
+            "back!",
+            "`captain-overlay-network` is not",
+        ),
+        // The way out stays, and so does who is met there only.
+        (
+            PROXY,
+            BACK,
+            "{proxy: {external: true}, back: {internal: true}}",
+            "back! default",
+            "back!",
+            "`web` is on the app's default network instead",
+        ),
+        (
+            ", networks: {proxy: {aliases: [site]}, back: {}}",
+            ", networks: [proxy]",
+            "{proxy: {external: true}, back: {}}",
+            "back (site) default (site)",
+            "default",
+            "`web` is on the app's default network instead",
+        ),
+        // What our reader does not take.
+        (
+            ", networks: {back: {ipv4_address: 10.0.0.2, aliases: [api]}}",
+            "",
+            "{back: {}}",
+            "back (api)",
+            "default",
+            "`ipv4_address` of `web` on the network `back`",
+        ),
+        (
+            BACK,
+            "",
+            "{back: {driver: macvlan}}",
+            "back",
+            "default",
+            "`driver` of the network `back`",
+        ),
+        (
+            BACK,
+            "",
+            "{back: {driver_opts: {mtu: 1400}}}",
+            "back",
+            "default",
+            "`driver_opts` of the network `back`",
+        ),
+    ] {
+        let text = format!(
+            "services:\n  web: {{image: 'example/web:1.0.1', environment: [SERVICE_URL_WEB_80]{web}}}\n  db: {{image: 'example/db:1.0.1'{db}}}\nnetworks: {networks}\n"
+        );
+        let imported = one(&text, &More::new());
+        let (_, composed) = read(&imported);
+        assert_eq!(
+            (places(&composed, "web").as_str(), places(&composed, "db").as_str()),
+            (of_web, of_db),
+            "{text}{}",
+            imported.compose
+        );
+        match words {
+            "" => assert!(!imported.notes.iter().any(|note| note.contains("network")), "{:?}", imported.notes),
+            _ => notes(&imported, &[words]),
+        }
+    }
+}
+
+#[test]
+fn networks_of_caprover_have_the_names_of_the_app() {
+    let text = CAPROVER
+        .replace(
+            "    restart: always\n",
+            "    restart: always\n    networks: {$$cap_appname-inner: {aliases: [store]}}\n",
+        )
+        .replace(
+            "    ports: ['2525:25']\n",
+            "    ports: ['2525:25']\n    networks: [$$cap_appname-inner, captain-overlay-network]\n",
+        )
+        .replace(
+            "caproverOneClickApp:\n",
+            "networks: {$$cap_appname-inner: {internal: true}}\ncaproverOneClickApp:\n",
+        );
+    let imported = one(&text, &More::new());
+    let (_, composed) = read(&imported);
+    assert_eq!(places(&composed, "db"), "shop-inner! (store)");
+    assert_eq!(places(&composed, "shop"), "default shop-inner!");
+    assert_eq!(places(&composed, "admin"), "default");
+    notes(
+        &imported,
+        &[
+            "`captain-overlay-network` is not the app's own",
+            "`shop` is on the app's default network",
+        ],
+    );
+}
+
 #[test]
 fn a_long_form_is_not_made_longer() {
     let names: Vec<String> = (0..40).map(|number| format!("      - V{number}=$NAME_{number}\n")).collect();

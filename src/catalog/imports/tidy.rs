@@ -1,9 +1,9 @@
-//! A foreign Compose file, made to follow the rules of a catalog where that is possible: networks, names of containers, labels of other
-//! proxies and the like go, restarts and limits come.
+//! A foreign Compose file, made to follow the rules of a catalog where that is possible: labels of other proxies and the like go, restarts
+//! and limits come.
 
 use super::{
     draft::{Draft, flat},
-    write::{key, list, map, node, plain, text},
+    write::{key, list, node, plain, text},
 };
 use crate::{
     compose::env_pairs,
@@ -84,16 +84,14 @@ pub fn services(compose: &mut Map) -> &mut Map {
 /// Keys of the file, and those of each service that need nothing but themselves.
 pub fn file(draft: &mut Draft) {
     let mut compose = std::mem::take(&mut draft.compose);
-    for (key, node) in &compose {
+    for (key, _) in &compose {
         match key.text.as_str() {
-            "services" | "volumes" | "configs" | "secrets" | "version" | "name" => {}
-            "networks" if node.map().is_none_or(|networks| networks.len() < 2) => {}
-            "networks" => draft.note("all its services share one network; the source keeps some apart"),
+            "services" | "networks" | "volumes" | "configs" | "secrets" | "version" | "name" => {}
             other if other.starts_with("x-") => {}
             other => draft.note(format!("`{other}` of the file is left out")),
         }
     }
-    compose.retain(|(key, _)| ["services", "volumes", "configs", "secrets"].contains(&key.text.as_str()));
+    compose.retain(|(key, _)| ["services", "networks", "volumes", "configs", "secrets"].contains(&key.text.as_str()));
     compose.sort_by_key(|(key, _)| key.text != "services");
     let mut left: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (name, one) in services(&mut compose) {
@@ -118,14 +116,11 @@ pub fn file(draft: &mut Draft) {
 
 fn one_service(draft: &mut Draft, name: &str, keys: Map, left: &mut BTreeMap<String, BTreeSet<String>>) -> Map {
     let mut kept = Map::new();
-    let mut aliases = Vec::new();
     let mut files = None;
     let has_image = keys.iter().any(|(key, _)| key.text == "image");
     for (key, node) in keys {
         let text = node.text().map(str::to_owned);
         match key.text.as_str() {
-            "container_name" => aliases.extend(text.map(|text| flat(&text)).filter(|alias| alias != name && !alias.contains("{{"))),
-            "networks" => aliases.extend(network_aliases(&node)),
             "network_mode" if text.as_deref() == Some("host") => kept.push((key, node)),
             "network_mode" if matches!(text.as_deref(), Some("bridge" | "default") | None) => {}
             "build" if has_image => draft.note(format!("`{name}` could be built in the source; its image is taken")),
@@ -142,7 +137,7 @@ fn one_service(draft: &mut Draft, name: &str, keys: Map, left: &mut BTreeMap<Str
                 other => draft.note(format!("`restart: {other}` of `{name}` is taken as unless-stopped")),
             },
             "pull_policy" if matches!(text.as_deref(), Some("always" | "missing" | "if_not_present" | "never")) => kept.push((key, node)),
-            "depends_on" | "ports" | "volumes" | "configs" | "secrets" => kept.push((key, node)),
+            "container_name" | "networks" | "depends_on" | "ports" | "volumes" | "configs" | "secrets" => kept.push((key, node)),
             own if KEPT.contains(&own) => {
                 if !node.is_null() {
                     kept.push((key, node));
@@ -155,19 +150,7 @@ fn one_service(draft: &mut Draft, name: &str, keys: Map, left: &mut BTreeMap<Str
         }
     }
     env_files(draft, name, files, &mut kept);
-    aliases.sort();
-    aliases.dedup();
-    if !aliases.is_empty() && !kept.iter().any(|(key, _)| key.text == "network_mode") {
-        let aliases = map([("aliases", list(aliases.into_iter().map(text)))]);
-        kept.push((key("networks"), map([("default", aliases)])));
-    }
     kept
-}
-
-fn network_aliases(node: &Node) -> Vec<String> {
-    let networks = node.map().into_iter().flatten();
-    let aliases = networks.filter_map(|(_, network)| network.get("aliases")?.list()).flatten();
-    aliases.filter_map(|alias| alias.text().map(str::to_owned)).collect()
 }
 
 /// `KEY=value` lines as a mapping; a name alone keeps what it has outside.

@@ -85,7 +85,7 @@ pub fn all(draft: &mut Draft) {
         }
         add_grants(keys, grants);
     }
-    compose.retain(|(key, _)| key.text == "services");
+    compose.retain(|(key, _)| key.text == "services" || key.text == "networks");
     if !kept.volumes.is_empty() {
         compose.push((
             key("volumes"),
