@@ -385,6 +385,36 @@ async fn an_organization_finds_nothing_of_another() {
     );
 }
 
+/// A search of the audit log, and of its export, finds others' words no more than the log shows them.
+#[tokio::test]
+async fn a_search_of_the_audit_log_finds_nothing_of_another() {
+    let panel = TestPanel::start().await;
+    let mut things = things(&panel).await;
+    things.more = more(&panel).await;
+    let browser = panel.organization("acme").await;
+    let script = token(&browser, json!({"name": "probe", "scope": "admin"})).await;
+    let exported = async |api: &Api, query: &str| api.get(&format!("/api/v1/audit/export?{query}")).await.expect(200).text();
+    // Those whose words they are find them.
+    let here: &Api = &panel;
+    for query in ["text=zqjournal", "text=zqatelier", "what=app.created", "what=app"] {
+        assert!(!here.list(&format!("/api/v1/audit?{query}")).await.is_empty(), "{query}");
+        assert!(exported(here, query).await.contains("zq"), "{query}");
+    }
+    let ids = [&things.blog, &things.wiki, &things.project, &things.environment, &things.user];
+    let words = things.secrets.iter().chain(ids).map(|word| format!("text={word}"));
+    let kinds = ["what=app.created".to_owned(), "what=app".to_owned()];
+    for query in words.chain(kinds).chain([format!("by={}", things.token)]) {
+        let found = script.list(&format!("/api/v1/audit?{query}")).await;
+        assert!(found.is_empty(), "{query}: {found:?}");
+        let found = exported(&script, &query).await;
+        assert!(found.trim().is_empty(), "{query}: {found}");
+    }
+    // Its own log is there to be searched.
+    assert!(!script.list("/api/v1/audit").await.is_empty());
+    script.post("/api/v1/projects", json!({"name": "zqown"})).await.expect(201);
+    assert_eq!(script.list("/api/v1/audit?what=project.created&text=zqown").await.len(), 1);
+}
+
 /// What is another's and what is nowhere take the same time: medians of many, in turns, far closer than the network's noise.
 #[tokio::test]
 async fn what_is_anothers_answers_like_what_is_nowhere() {
