@@ -14,7 +14,10 @@ mod servers;
 mod sites;
 mod versions;
 
-use crate::deploy::text;
+use crate::{
+    deploy::text,
+    engine::{mounted, objects},
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -228,33 +231,6 @@ impl<'a> Installed<'a> {
         assert!(left.is_empty(), "{}: left the volumes {left:?}", self.name);
         self.panel.get(&format!("/api/v1/apps/{}", self.id)).await.expect(404);
     }
-}
-
-/// Everything on the engine, such as `network 4f…`, and the organization of ours that it belongs to.
-fn objects() -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
-    for (what, id, list) in [
-        ("container", "{{.ID}}", &["ps", "-a"][..]),
-        ("network", "{{.ID}}", &["network", "ls"]),
-        ("volume", "{{.Name}}", &["volume", "ls"]),
-    ] {
-        let format = format!(r#"{what} {id}|{{{{.Label "serverkit.organization"}}}}"#);
-        let found = docker(&docker_host(), &[list, &["--format", &format]].concat()).unwrap();
-        all.extend(
-            found
-                .lines()
-                .filter_map(|line| line.split_once('|'))
-                .map(|(object, owner)| (object.to_owned(), owner.to_owned())),
-        );
-    }
-    all
-}
-
-/// Names of the volumes that a container has.
-fn mounted(container: &str) -> Vec<String> {
-    let format = r#"{{range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end}}"#;
-    let names = docker(&docker_host(), &["inspect", "--format", format, container]).unwrap();
-    names.lines().filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// Sends bytes to a port of this machine and reads until the answer contains `wanted`.

@@ -34,6 +34,7 @@ mod countries;
 mod deploy;
 mod edge_live;
 mod egress;
+mod engine;
 mod everybody;
 mod faults;
 mod files;
