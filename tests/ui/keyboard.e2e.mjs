@@ -136,7 +136,7 @@ test('an identity provider is set up and tested', { skip, timeout: 60_000 }, asy
   await page.getByRole('dialog').getByText(/refused|reached/).first().waitFor();
 });
 
-for (const path of ['/account', '/security', '/team', '/audit', '/identity-providers', '/quotas']) {
+for (const path of ['/account', '/security', '/team', '/team/roles', '/audit', '/identity-providers', '/quotas']) {
   test(`once around ${path}`, { skip, timeout: 60_000 }, () => around(path));
 }
 
