@@ -1,7 +1,8 @@
-// A person writes a configuration file, compares two releases, pins one, promotes one and goes back, in a real browser.
+// A person writes a configuration file, compares two releases, pins one, promotes one, goes back and has the next one tried first, in a real
+// browser.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { forTests, look as looked, openSignedIn } from './browser.mjs';
+import { forTests, look as looked, openSignedIn, send } from './browser.mjs';
 import { binary, hasEngine } from './panel.mjs';
 
 const IMAGE = 'nginx:1.22';
@@ -75,5 +76,43 @@ test('two releases are compared, one is pinned, promoted and gone back to', { sk
   await page.goto(place('site', '/settings'));
   await page.getByLabel('Give up after').waitFor();
   await look('app-settings');
+});
+
+test('the next release is tried on a share of the requests, and no more after that', { skip, timeout: 240_000 }, async () => {
+  const canary = () => JSON.parse(panel.cli('app', 'show', 'site', '--json')).canary ?? null;
+  const part = page.locator('form', { has: page.getByRole('heading', { name: 'Canary', exact: true }) });
+  const save = part.getByRole('button', { name: 'Save' });
+  const [share, time] = [part.getByLabel('Share', { exact: true }), part.getByLabel('For', { exact: true })];
+  await page.goto(place('site', '/settings'));
+  await part.getByText('Try new releases on some requests first').click();
+  await share.fill('a few');
+  await save.click();
+  await part.getByText('Use a whole number').first().waitFor();
+  await share.fill('25');
+  await time.fill('3');
+  await look('canary-settings');
+  await save.click();
+  await save.waitFor({ state: 'detached' });
+  assert.deepEqual([canary().percent, canary().seconds], [25, 180]);
+  await page.reload();
+  await share.waitFor();
+  assert.deepEqual([await share.inputValue(), await time.inputValue()], ['25', '3']);
+
+  const { id } = JSON.parse(panel.cli('app', 'show', 'site', '--json'));
+  const asked = await send(page, 'POST', `/apps/${id}/deployments`, {});
+  assert.equal(asked.status, 202, asked.text);
+  await page.goto(`${panel.url}/deployments/${JSON.parse(asked.text).id}`);
+  const head = page.locator('.page-head');
+  await head.getByText('Trying', { exact: true }).waitFor({ timeout: 60_000 });
+  await look('release-tried');
+  await head.getByRole('button', { name: 'Cancel', exact: true }).click();
+  await head.getByText('Cancelled', { exact: true }).waitFor({ timeout: 60_000 });
+
+  await page.goto(place('site', '/settings'));
+  await part.getByText('Try new releases on some requests first').click();
+  await share.waitFor({ state: 'detached' });
+  await save.click();
+  await save.waitFor({ state: 'detached' });
+  assert.equal(canary(), null);
   assert.deepEqual(wrong, []);
 });
