@@ -45,14 +45,14 @@ export function ask(port, host, path, { agent, headers = {} } = {}) {
 }
 
 export class Panel {
-  /** Starts it; with a fresh folder unless `folder` is given. */
-  static async start({ folder } = {}) {
+  /** Starts it; with a fresh folder unless `folder` is given. `config`: more lines of its configuration. */
+  static async start({ folder, config = '' } = {}) {
     const panel = new Panel();
     panel.folder = folder ?? mkdtempSync(join(tmpdir(), 'sk-bench-'));
     panel.data = join(panel.folder, 'data');
     [panel.http, panel.https, panel.panel] = await freePorts(3);
     // Another panel on this machine has the usual range.
-    writeFileSync(join(panel.folder, 'config.toml'), `[network]\nrange = "10.${202 + (panel.http % 48)}.240.0/20"\n`);
+    writeFileSync(join(panel.folder, 'config.toml'), `[network]\nrange = "10.${202 + (panel.http % 48)}.240.0/20"\n${config}`);
     await panel.spawn();
     return panel;
   }
