@@ -67,7 +67,11 @@ impl<'a> Access<'a> {
             if self.work.egress.is_bounded() {
                 here.config()?.set_bool("http.followRedirects", false)?;
             }
-            here.remote_anonymous(self.url.as_str())
+            // As it was read here, so that nothing in it is read in another way there.
+            here.remote_anonymous(match &self.target {
+                Target::Web(url) => url.as_str(),
+                Target::Path(_) | Target::Ssh { .. } => self.url.as_str(),
+            })
         };
         remote().map_err(|error| self.explain(&error))
     }

@@ -33,6 +33,9 @@ impl Target {
             } else {
                 format!("/{path}")
             };
+            if !is_plain(host) {
+                return Err(malformed());
+            }
             let (user, host) = (user.to_owned(), host.to_owned());
             return Ok(Target::Ssh {
                 user,
@@ -42,6 +45,9 @@ impl Target {
             });
         }
         let url = Url::parse(text).map_err(|_| malformed())?;
+        if !reads_alike(text, &url) {
+            return Err(malformed());
+        }
         if url.scheme() != "ssh" {
             return Ok(Target::Web(url));
         }
@@ -73,6 +79,7 @@ impl Target {
     /// Fails with `Invalid` where the server may not be connected to, with `Unavailable` when its name is not known.
     pub fn check(&self, egress: &Egress) -> Result<()> {
         let (host, port) = match self {
+            Target::Web(url) if egress.goes_by_proxy(url) => return egress.check_written(url),
             Target::Web(url) => (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0)),
             Target::Ssh { host, port, .. } => (host.as_str(), *port),
             Target::Path(_) => return Ok(()),
@@ -92,6 +99,23 @@ impl Target {
             _ => false,
         }
     }
+}
+
+/// Whether libgit2 finds the same server in it as the URL standard does. For libgit2 whatever stands before the first `/` is user, host
+/// and port, and escapes in a host are taken out: so what is not plain there would be looked at here and connected to elsewhere.
+fn reads_alike(text: &str, url: &Url) -> bool {
+    let Some(rest) = text.get(url.scheme().len()..).and_then(|rest| rest.strip_prefix("://")) else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    !user.contains(['@', '\\', '?', '#']) && is_plain(host)
+}
+
+/// Letters, digits and what divides them in names and addresses, with a port or without.
+fn is_plain(host: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_' | ':' | '[' | ']');
+    !host.is_empty() && host.chars().all(plain)
 }
 
 fn malformed() -> Error {
@@ -193,6 +217,38 @@ mod tests {
             ("/srv/git/a", "this machine"),
         ] {
             assert_eq!(Target::of(&url.parse().unwrap()).unwrap().place(), place);
+        }
+    }
+
+    /// What the URL standard and libgit2 read differently: one would be looked at, the other connected to and given the login.
+    #[test]
+    fn addresses_of_two_servers() {
+        for url in [
+            r"http://public.example\@127.0.0.1:9100/x.git",
+            "http://public.example?@10.0.0.5/x.git",
+            "https://github.com?@evil.example/x.git",
+            "https://github.com#@evil.example/x.git",
+            "https://a@github.com@evil.example/x.git",
+            "ssh://public.example#@10.0.0.5/x.git",
+            "ssh://git@%6c.evil.example/x.git",
+            "http:public.example/x://.git",
+            "http:///public.example/x.git",
+            "https://exämple.com/x.git",
+            "git@a@b.example:x.git",
+            "git@%6c.evil.example:x.git",
+        ] {
+            // What no address may be at all is fine too.
+            let read = url.parse().map(|url: GitUrl| Target::of(&url).is_ok());
+            assert!(!matches!(read, Ok(true)), "{url}");
+        }
+        for url in [
+            "https://ada:pa%40ss@example.com:8443/x.git",
+            "ssh://git@[::1]:2222/x.git",
+            "https://[2001:db8::1]/x.git",
+            "git@my_host.example:a/b.git",
+        ] {
+            let url: GitUrl = url.parse().unwrap();
+            assert!(Target::of(&url).is_ok(), "{}", url.as_str());
         }
     }
 
