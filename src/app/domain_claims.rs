@@ -63,8 +63,20 @@ pub(crate) fn must_be_free(ground: &Ground, actor: &Actor, host: &HostPattern) -
     }
 }
 
+/// Whether an app of the organization may have the host back that it had once, whoever asks: by now it may be the panel's.
+pub(crate) fn may_return(ground: &Ground, organization: &OrganizationId, host: &HostPattern) -> Result<bool> {
+    if !organizations::runs_the_panel(&ground.store, organization)? && is_the_machine(ground, &ground.settings()?, host) {
+        return Ok(false);
+    }
+    match must_be_free(ground, &Actor::system(organization.clone()), host) {
+        Ok(()) => Ok(true),
+        Err(Error::Taken { .. } | Error::Invalid { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether it takes what is another organization's, or another one's name takes it.
-pub(crate) fn meets_others(ground: &Ground, organization: &OrganizationId, host: &HostPattern) -> Result<bool> {
+fn meets_others(ground: &Ground, organization: &OrganizationId, host: &HostPattern) -> Result<bool> {
     let shared = ground.apps_domain()?;
     let all = ground.store.domains.list()?;
     let mut theirs = all.iter().filter(|domain| domain.organization != *organization);

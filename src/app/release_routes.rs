@@ -3,7 +3,7 @@
 
 use crate::{
     apps::find_app,
-    domain_claims::meets_others,
+    domain_claims::may_return,
     ground::Ground,
     releases::{Difference, find, paired},
 };
@@ -57,7 +57,7 @@ struct Return {
 }
 
 /// What the way back would change. A host that leads to another app by now stays there; one that would take what another
-/// organization has by now stays away.
+/// organization or the panel has by now stays away.
 fn returns(ground: &Ground, release: &Release) -> Result<Vec<Return>> {
     let mut all = Vec::new();
     for route in release.routes.iter().flatten() {
@@ -65,7 +65,7 @@ fn returns(ground: &Ground, release: &Release) -> Result<Vec<Return>> {
         let route = as_it_went(route, now.as_ref().map(|now| &now.value));
         let comes = match &now {
             Some(now) => now.app == release.app && now.value != route,
-            None => !meets_others(ground, &route.organization, &route.host)?,
+            None => may_return(ground, &route.organization, &route.host)?,
         };
         if comes {
             all.push(Return { route, now });

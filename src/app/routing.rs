@@ -14,8 +14,8 @@ use std::{
 };
 use types::{
     App, AppId, Container, DesiredState, Domain, EdgeAction, EdgeCanary, EdgeCertificate, EdgeConfig, EdgePart, EdgePassthrough, EdgeRule,
-    EdgeStream, EngineStatus, Host, OrganizationId, Origin, Release, ReleaseId, Result, Route, Rule, RuleAction, ServicePort, SplitPart,
-    Target, TrafficPolicy, Upstream,
+    EdgeStream, EngineStatus, Host, HostPattern, OrganizationId, Origin, Release, ReleaseId, Result, Route, Rule, RuleAction, ServicePort,
+    SplitPart, Target, TrafficPolicy, Upstream,
 };
 
 /// What routes need beyond the store: what was applied last, and answers to ACME challenges.
@@ -155,7 +155,9 @@ pub(crate) fn compute(ground: &Ground, changed: Option<&Domain>) -> Result<EdgeC
     }
     if let Some(host) = ground.settings()?.panel_domain {
         let route = Route::plain(None, "panel", true, Target::Panel);
-        config.routes.insert(host.into(), route);
+        let host = HostPattern::from(host);
+        config.passthrough.remove(&host);
+        config.routes.insert(host, route);
     }
     config.certificates = crate::serving::certificates(ground, config.routes.keys())?;
     Ok(config)

@@ -9,7 +9,7 @@ use crate::{
     worker::Worker,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc,
@@ -27,6 +27,8 @@ const GREETING: usize = 16 << 10;
 pub(crate) struct Passthroughs {
     hosts: HashMap<Box<str>, Arc<Through>>,
     wildcards: HashMap<Box<str>, Arc<Through>>,
+    /// Names with a route of their own, whose TLS is ended here, whatever a wildcard above them does.
+    ended: HashSet<Box<str>>,
 }
 
 pub(crate) struct Through {
@@ -39,6 +41,11 @@ pub(crate) struct Through {
 impl Passthroughs {
     pub(crate) fn build(config: &EdgeConfig, backends: &Backends, ledger: &crate::traffic::Ledger) -> Passthroughs {
         let mut all = Passthroughs::default();
+        if config.passthrough.is_empty() {
+            return all;
+        }
+        let ended = config.routes.keys().filter(|host| !config.passthrough.contains_key(host));
+        all.ended = ended.map(|host| host.as_str().into()).collect();
         for (host, entry) in &config.passthrough {
             let through = Arc::new(Through {
                 backends: entry
@@ -63,8 +70,11 @@ impl Passthroughs {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Through>> {
-        let exact = self.hosts.get(name);
-        exact.or_else(|| self.wildcards.get(name.split_once('.')?.1)).cloned()
+        let wildcard = || {
+            let above = self.wildcards.get(name.split_once('.')?.1);
+            above.filter(|_| !self.ended.contains(name))
+        };
+        self.hosts.get(name).or_else(wildcard).cloned()
     }
 }
 

@@ -302,7 +302,7 @@ async fn tls_is_passed_on_by_its_name() {
     let (stand, inner, app) = (Stand::start(), Stand::start(), App::start("inner").await);
     inner.apply(&[("inner.test", to(&app))]);
     let own = App::start("own").await;
-    let mut config = stand.config(&[("blog.test", to(&own))]);
+    let mut config = stand.config(&[("blog.test", to(&own)), ("own.inner.test", to(&own))]);
     let through = EdgePassthrough {
         app: Some(app_id(1)),
         name: "inner".into(),
@@ -319,6 +319,12 @@ async fn tls_is_passed_on_by_its_name() {
         .unwrap();
     assert!(read_all(&mut tls).await.ends_with("inner"));
     assert!(stand.tls(stand.https, "inner.test", &[]).await.is_err());
+    // A name with a route of its own is not the wildcard's.
+    let mut tls = stand.tls(stand.https, "own.inner.test", &["http/1.1"]).await.unwrap();
+    tls.write_all(b"GET / HTTP/1.1\r\nHost: own.inner.test\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(read_all(&mut tls).await.ends_with("own"));
     let answer = stand.client().get(stand.https_url("/")).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "own");
 }
