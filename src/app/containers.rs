@@ -333,7 +333,7 @@ pub(crate) async fn job_spec(
         // Nobody waits for it to be healthy; it is on the networks of the service within the app, and nobody is to find it there.
         service.health = types::StackHealth::Off;
         service.further.iter_mut().for_each(|(_, names)| names.clear());
-        service.also = None;
+        service.also = service.also.take().map(|(network, _)| (network, Vec::new()));
         service
     });
     Ok(ContainerSpec {

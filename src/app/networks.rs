@@ -107,7 +107,11 @@ async fn ensure(ground: &Ground, app: &App, mut network: Network) -> Result<Stri
             Err(error) => return Err(error),
         }
     }
-    Err(last.unwrap_or_else(|| Error::busy(format!("all networks of {range} are in use"))))
+    Err(last.unwrap_or_else(|| {
+        Error::busy(format!(
+            "all networks of {range} are in use; those who run the panel can make `network.range` larger"
+        ))
+    }))
 }
 
 fn spec(app: &App, network: &Network) -> NetworkSpec {

@@ -91,12 +91,37 @@ fn where_all_share_a_network_nothing_is_kept_apart() {
 }
 
 #[test]
-fn an_external_network_is_one_of_the_apps_own() {
+fn an_external_network_is_the_apps_default_one() {
     let services = [one("web", ", networks: [proxy, default]"), one("db", "")].concat();
-    let composed = composed(&services, "{proxy: {external: true}}");
-    assert_eq!(places(&composed, "web"), ["default", "proxy"]);
-    assert_eq!(places(&composed, "db"), ["default"]);
-    assert!(composed.hints[0].what.contains("taken as the app's own"), "{:?}", composed.hints);
+    let usual = composed(&services, "{proxy: {external: true}}");
+    assert!(
+        places(&usual, "web").is_empty() && places(&usual, "db").is_empty(),
+        "nothing is kept apart"
+    );
+    assert!(usual.hints[0].what.contains("taken as the app's own"), "{:?}", usual.hints);
+    // Who met there still does, and who did not does not.
+    let services = [
+        one("web", ", networks: [proxy]"),
+        one("app", ", networks: [proxy, back]"),
+        one("db", ", networks: [back]"),
+    ];
+    let apart = composed(&services.concat(), "{proxy: {external: true}, back: {internal: true}}");
+    assert_eq!(places(&apart, "web"), ["default"]);
+    assert_eq!(places(&apart, "app"), ["back!", "default"]);
+    assert_eq!(places(&apart, "db"), ["back!"]);
+}
+
+#[test]
+fn one_app_does_not_take_all_addresses() {
+    let names: Vec<String> = (0..17).map(|n| format!("n{n}")).collect();
+    let declared: Vec<String> = names.iter().map(|name| format!("{name}: {{}}")).collect();
+    let file = |most: usize| {
+        let services = one("a", &format!(", networks: [{}]", names[..most].join(", ")));
+        look(&format!("services:\n{services}networks: {{{}}}\n", declared.join(", ")))
+    };
+    assert_eq!(file(16).expect("as many as there may be").stack.services[0].networks.len(), 16);
+    let told = file(17).expect_err("one more");
+    assert!(told[0].what.contains("on 17 networks; an app may have 16"), "{told:?}");
 }
 
 #[test]

@@ -15,6 +15,19 @@ use types::StackNetwork;
 /// Source: the Compose Specification, "The default network".
 const DEFAULT: &str = "default";
 
+/// Networks that one app may have: each takes its addresses from the range that all apps share.
+const MOST: usize = 16;
+
+/// What a network of the file is for the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// With a way out.
+    Usual,
+    Internal,
+    /// Made by somebody else: what is on it is on the app's default one, so that all who met there still do.
+    External,
+}
+
 /// A network that a service names.
 pub struct Wish {
     pub network: String,
@@ -67,10 +80,15 @@ pub fn of_service(context: &Context<'_>, read: &mut Read, node: &Node) {
 pub fn settle(context: &Context<'_>, model: &Map, reads: &mut [Read]) {
     let declared = declared(context, model);
     for read in reads.iter_mut() {
-        for wish in &read.networks {
-            if wish.network != DEFAULT && !declared.contains_key(&wish.network) {
-                let what = format!("the network `{}` is not among the `networks` of the file", wish.network);
-                context.error(wish.at, what);
+        for wish in &mut read.networks {
+            match declared.get(&wish.network) {
+                Some(Sort::External) => wish.network = DEFAULT.into(),
+                Some(Sort::Usual | Sort::Internal) => {}
+                None if wish.network == DEFAULT => {}
+                None => {
+                    let what = format!("the network `{}` is not among the `networks` of the file", wish.network);
+                    context.error(wish.at, what);
+                }
             }
         }
         match (read.service.runtime.host_network, read.networks.first()) {
@@ -90,7 +108,11 @@ pub fn settle(context: &Context<'_>, model: &Map, reads: &mut [Read]) {
         }
     }
     let used: BTreeSet<String> = reads.iter().flat_map(names).collect();
-    let is_internal = |name: &str| declared.get(name) == Some(&true);
+    if used.len() > MOST {
+        let at = find(model, "networks").map_or_else(|| reads[0].at, |node| node.at);
+        context.error(at, format!("the services are on {} networks; an app may have {MOST}", used.len()));
+    }
+    let is_internal = |name: &str| declared.get(name) == Some(&Sort::Internal);
     let keeps_apart = used.len() > 1 || used.iter().any(|name| is_internal(name));
     for read in reads {
         let mut networks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -114,14 +136,14 @@ fn names(read: &Read) -> impl Iterator<Item = String> {
     read.networks.iter().map(|wish| wish.network.clone())
 }
 
-/// The `networks` of the file, and which of them have no way out.
-fn declared(context: &Context<'_>, model: &Map) -> BTreeMap<String, bool> {
+/// The `networks` of the file.
+fn declared(context: &Context<'_>, model: &Map) -> BTreeMap<String, Sort> {
     let Some(node) = find(model, "networks") else {
         return BTreeMap::new();
     };
     let one = |(key, node): &(Key, Node)| {
         must_be_name(context, key);
-        (key.text.clone(), is_internal(context, key, node))
+        (key.text.clone(), sort(context, key, node))
     };
     context.map("networks", node).iter().map(one).collect()
 }
@@ -138,15 +160,16 @@ fn must_be_name(context: &Context<'_>, key: &Key) {
 }
 
 /// Reads one of the `networks` of the file.
-fn is_internal(context: &Context<'_>, key: &Key, node: &Node) -> bool {
-    let mut internal = false;
+fn sort(context: &Context<'_>, key: &Key, node: &Node) -> Sort {
+    let (mut internal, mut external) = (false, false);
     for (part, value) in context.map(&key.text, node) {
         match part.text.as_str() {
             "internal" => internal = context.flag("internal", value) == Some(true),
             "external" => {
                 if context.flag("external", value) == Some(true) {
+                    external = true;
                     let what = format!(
-                        "the network `{}` is taken as the app's own; other apps of the environment are found by their names",
+                        "the network `{}` is taken as the app's own default one; the main service finds other apps of the environment by their names",
                         key.text
                     );
                     context.hint(part.at, what);
@@ -175,5 +198,9 @@ fn is_internal(context: &Context<'_>, key: &Key, node: &Node) -> bool {
             ),
         }
     }
-    internal
+    match (external, internal) {
+        (true, _) => Sort::External,
+        (false, true) => Sort::Internal,
+        (false, false) => Sort::Usual,
+    }
 }
