@@ -107,7 +107,18 @@ impl Step<'_> {
             }
         }
         self.log.note(how_it_did(seen.as_ref(), places)).await;
+        self.grow(release, replicas).await?;
         Ok(Next::live(release))
+    }
+
+    /// The app may have been given more containers meanwhile; all requests come to it from now on.
+    async fn grow(&self, release: &Release, had: u32) -> Result<()> {
+        let wanted = release.room_for(self.ground.store.apps.get(self.app.id.as_str())?.replicas);
+        for replica in had..wanted {
+            crate::containers::bring_up(self.ground, self.app, release, replica).await?;
+            self.check_replica(release, replica).await?;
+        }
+        Ok(())
     }
 
     /// How it does by the edge, over all hosts. `None`: no route has it.
@@ -183,8 +194,9 @@ fn how_it_did(seen: Option<&CanaryReport>, places: &Places) -> String {
             )
         }
         seen => format!(
-            "only {} requests came to the canary, too few to judge it by ({least} are needed); its health checks passed",
-            seen.map_or(0, |seen| seen.requests)
+            "only {} requests came to the canary, {} of them failed, too few to judge it by ({least} are needed); its health checks passed",
+            seen.map_or(0, |seen| seen.requests),
+            seen.map_or(0, |seen| seen.errors)
         ),
     }
 }
@@ -221,8 +233,11 @@ mod tests {
             "the canary did well: 50 requests, 2 of them failed, 95 of 100 within 20 ms",
         );
         check(Some(seen(70, 0, None)), "the canary did well: 70 requests, 0 of them failed");
-        let few =
-            |n: u64| format!("only {n} requests came to the canary, too few to judge it by (50 are needed); its health checks passed");
+        let few = |n: u64| {
+            format!(
+                "only {n} requests came to the canary, 0 of them failed, too few to judge it by (50 are needed); its health checks passed"
+            )
+        };
         check(Some(seen(49, 0, Some(20))), &few(49));
         check(None, &few(0));
         assert_eq!(places.canary.words(), "10 of 100 requests for 10 min");
