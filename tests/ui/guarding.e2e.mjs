@@ -26,7 +26,7 @@ test('a change of the addresses waits to be confirmed', { skip, timeout: 90_000 
   await list.fill('127.0.0.0/8\n192.0.2.0/24');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('Waits to be confirmed').waitFor();
-  await page.getByText(/[45]:\d\d/).waitFor();
+  await page.getByText(/^[45]:\d\d$/).waitFor();
   await look(page, 'allow-lists-trial');
   await page.getByRole('button', { name: 'Keep it' }).click();
   await page.getByText('Waits to be confirmed').waitFor({ state: 'detached' });
