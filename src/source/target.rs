@@ -242,10 +242,10 @@ mod tests {
             assert!(!matches!(read, Ok(true)), "{url}");
         }
         for url in [
-            "https://ada:pa%40ss@example.com:8443/x.git",
+            "https://example.com:8443/x.git",
             "ssh://git@[::1]:2222/x.git",
             "https://[2001:db8::1]/x.git",
-            "git@my_host.example:a/b.git",
+            "git@my-host.example:a/b.git",
         ] {
             let url: GitUrl = url.parse().unwrap();
             assert!(Target::of(&url).is_ok(), "{}", url.as_str());
