@@ -25,7 +25,7 @@ export default function AppServices({ app }) {
   const list = value.value;
   if (!hasServices(app.source)) return h(Empty, { icon: 'layers', title: 'One service', text: 'This app is one container. An app from a Compose file has several.' });
   return html`<div class="stack">${h(TemplateNews, { app })}
-    ${h(Panel, { title: 'Services', note: 'In the order in which they start. Each finds the others by their names.', flush: true }, error.value && !list ? h(Failed, { error: error.value, retry: load }) : !list ? h(Loading, { rows: 3 }) : list.length ? html`<ul class="services">${list.map((one) => h(One, { key: one.name, one }))}</ul>` : h(Empty, { icon: 'layers', title: 'Not known yet', text: 'The Compose file is read at a deployment; the services of the first one that goes live are shown here.', small: true }))}
+    ${h(Panel, { title: 'Services', note: 'In the order in which they start. Each finds those by their names with which it shares a network.', flush: true }, error.value && !list ? h(Failed, { error: error.value, retry: load }) : !list ? h(Loading, { rows: 3 }) : list.length ? html`<ul class="services">${list.map((one) => h(One, { key: one.name, one }))}</ul>` : h(Empty, { icon: 'layers', title: 'Not known yet', text: 'The Compose file is read at a deployment; the services of the first one that goes live are shown here.', small: true }))}
     ${!may('developer') ? null : app.source.kind === 'compose' ? h(File, { app }) : h(InSource, { app })}</div>`;
 }
 
