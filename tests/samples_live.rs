@@ -169,6 +169,17 @@ async fn docker_a_rust_program_is_built_and_runs_alone() {
     assert_eq!(answer(&panel, "crab", "/claws").await, "hello from rust at /claws");
 }
 
+/// Built by Maven, from a repository of packages that is on the builder's disk; its Java at run time has no compiler.
+#[tokio::test]
+async fn docker_a_java_program_is_built_by_maven_and_runs_alone() {
+    let panel = TestPanel::docker().await;
+    let (_repository, _server, deployment) = pushed(&panel, "bean", "java", json!({}), json!({})).await;
+    live(&panel, &deployment).await;
+    let log = panel.build_log(&text(&deployment, "id")).await;
+    assert!(log.contains("building it as Java 17"), "{log}");
+    assert_eq!(answer(&panel, "bean", "/quay").await, "hello from java at /quay");
+}
+
 /// WordPress as a distribution packs it, with a configuration and a plugin of the repository's own, beside its database.
 #[tokio::test]
 async fn docker_wordpress_with_a_database_beside_it() {

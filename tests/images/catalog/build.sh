@@ -33,6 +33,7 @@ pinned() {
 key_of() {
     local folders=("$1")
     ! grep -q '^FROM tests/node' "$here/$1/Dockerfile" || folders+=(node)
+    ! grep -q '^FROM eclipse-temurin' "$here/$1/Dockerfile" || folders+=(java-jre)
     (cd "$here" && { echo "$ground $2"; find "${folders[@]}" -type f -print0 | sort -z | xargs -0 sha256sum; }) | sha256sum | cut -c1-16
 }
 
@@ -87,7 +88,7 @@ for at in "${open[@]}"; do
     case ${recipes[$at]} in
         =*) docker tag "${recipes[$at]#=}" "${names[$at]}" ;;
         # The ground of others.
-        node) make "$at" ;;
+        node | java-jre) make "$at" ;;
         *)
             make "$at" &
             jobs+=($!)
