@@ -180,6 +180,19 @@ async fn docker_a_java_program_is_built_by_maven_and_runs_alone() {
     assert_eq!(answer(&panel, "bean", "/quay").await, "hello from java at /quay");
 }
 
+/// PECL's installer builds it from its sources, as on the public image; the archive is on the disk, for PECL's server is out of reach.
+#[tokio::test]
+async fn docker_an_extension_from_pecl_is_built_and_loaded() {
+    let panel = TestPanel::docker().await;
+    let source = json!({"build": {"packages": ["igbinary"]}});
+    let (_repository, _server, deployment) = pushed(&panel, "buoys", "php-pecl", source, json!({})).await;
+    live(&panel, &deployment).await;
+    let log = panel.build_log(&text(&deployment, "id")).await;
+    assert!(log.contains("install ok: channel://pecl.php.net/igbinary"), "{log}");
+    let said = answer(&panel, "buoys", "/").await;
+    assert!(said.starts_with("hello from php, bell and buoy by igbinary 3"), "{said}");
+}
+
 /// WordPress as a distribution packs it, with a configuration and a plugin of the repository's own, beside its database.
 #[tokio::test]
 async fn docker_wordpress_with_a_database_beside_it() {
