@@ -14,6 +14,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
+    fs,
     mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -283,8 +284,27 @@ fn damaged(why: impl Into<String>) -> Error {
     Error::internal("checking the state", why.into())
 }
 
+/// Removes the summary of its log that sled writes while it opens, `snap.….generating`, where a kill left it half done: sled 0.34 means to
+/// pass it over, looks for another ending, and calls the state damaged. The log and the summary before it have all that it says.
+/// Can go with <https://github.com/spacejam/sled/issues/1527>.
+fn remove_half_done(dir: &Path) -> Result<()> {
+    let doing = "looking for what a kill left half done";
+    let found = match fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        found => found.doing(doing)?,
+    };
+    for entry in found {
+        let path = entry.doing(doing)?.path();
+        if path.extension().is_some_and(|ending| ending == "generating") {
+            fs::remove_file(&path).doing(format!("removing {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// A former instance in this process may still be letting go of the file: waits for its lock.
 fn open(dir: &Path) -> Result<sled::Db> {
+    remove_half_done(dir)?;
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(CACHE_BYTES)

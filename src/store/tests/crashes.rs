@@ -82,6 +82,41 @@ fn number(text: &str) -> u64 {
     text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
+/// sled writes a summary of its log while it opens; one that a kill cut short was taken for damage, and the state was built anew.
+#[tokio::test]
+async fn a_kill_while_sled_sums_up_its_log_damages_nothing() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let store = kit::open(dir.path()).expect("opens");
+    for round in 0..20 {
+        things(&store)
+            .insert(thing(&format!("t{round}"), None, "text"))
+            .await
+            .expect("inserted");
+    }
+    let expected = kit::dump(&store);
+    store.close().await;
+    // The second opening sums up what the first one wrote.
+    kit::open(dir.path()).expect("opens").close().await;
+    let state = dir.path().join("state");
+    let summaries = std::fs::read_dir(&state)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path());
+    let summary = summaries
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap.")))
+        .max()
+        .expect("sled has summed up");
+    let bytes = std::fs::read(&summary).expect("read");
+    let cut = format!("{}.generating", summary.display());
+    for length in [0, 5, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&cut, &bytes[..length]).expect("written");
+        let store = kit::open(dir.path()).unwrap_or_else(|error| panic!("{length}: {}", types::report(&error)));
+        assert!(store.mended().is_empty(), "{length}: {:?}", store.mended());
+        assert_eq!(kit::dump(&store), expected, "{length}");
+        store.close().await;
+        assert!(!std::path::Path::new(&cut).exists(), "{length}");
+    }
+}
+
 #[test]
 fn kill_9_loses_nothing_acknowledged() {
     kill_again_and_again(25);
