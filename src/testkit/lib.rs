@@ -9,6 +9,7 @@ mod acme;
 mod acme_front;
 mod api;
 mod cli;
+mod deployments;
 mod engine;
 mod git;
 mod git_server;

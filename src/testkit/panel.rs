@@ -421,57 +421,6 @@ impl TestPanel {
     pub async fn deployment(&self, id: &str) -> Value {
         self.owner.get(&format!("/api/v1/deployments/{id}")).await.expect(200).json()
     }
-    /// Waits until a deployment is over, however.
-    pub async fn over(&self, id: &str, limit: Duration) -> Value {
-        eventually_ok("the deployment ends", limit, || async {
-            let now = self.deployment(id).await;
-            match now["phase"].as_str().unwrap_or_default() {
-                "live" | "failed" | "cancelled" | "superseded" => Ok(now),
-                phase => Err(format!("it is {phase}; its log: {}", self.build_log(id).await)),
-            }
-        })
-        .await
-    }
-    /// Waits until a deployment is in this phase.
-    pub async fn in_phase(&self, id: &str, phase: &str, limit: Duration) -> Value {
-        eventually_ok(&format!("the deployment is {phase}"), limit, || async {
-            let now = self.deployment(id).await;
-            if now["phase"] == phase {
-                Ok(now)
-            } else {
-                Err(format!(
-                    "it is {}: {}; its log: {}",
-                    now["phase"],
-                    now["error"],
-                    self.build_log(id).await
-                ))
-            }
-        })
-        .await
-    }
-    /// Waits until a deployment is live; panics with its log if it ends otherwise.
-    pub async fn live(&self, id: &str) -> Value {
-        let over = self.over(id, Duration::from_secs(180)).await;
-        assert!(
-            over["phase"] == "live",
-            "the deployment is {}: {}\n{}",
-            over["phase"],
-            over["error"],
-            self.build_log(id).await
-        );
-        over
-    }
-    /// Waits until a deployment fails; the answer is its error.
-    pub async fn fails(&self, id: &str) -> String {
-        let over = self.over(id, Duration::from_secs(180)).await;
-        assert!(over["phase"] == "failed", "the deployment is {}", over["phase"]);
-        let error = over["error"].as_str().unwrap_or_default().to_owned();
-        assert!(
-            (8..600).contains(&error.len()) && !error.contains('\n'),
-            "not one clear sentence: {error:?}"
-        );
-        error
-    }
     /// A new app, waited for until it is live.
     pub async fn live_app(&self, body: Value) -> Value {
         let app = self.create_app(body).await;
