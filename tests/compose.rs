@@ -94,7 +94,7 @@ pub fn containers(app: &str) -> Vec<(String, String, String)> {
 /// The container of a service: the one that runs, for what it has replaced may still be there.
 pub fn id_of(all: &[(String, String, String)], service: &str) -> String {
     let of_it = all.iter().filter(|(name, ..)| name == service);
-    let found = of_it.max_by_key(|(.., state)| state == "running");
+    let found = of_it.min_by_key(|(.., state)| state != "running");
     found.unwrap_or_else(|| panic!("no {service} in {all:?}")).1.clone()
 }
 
