@@ -244,6 +244,46 @@ pub struct Parts {
     pub upgrades: mpsc::Sender<Upgrade>,
 }
 
+impl Parts {
+    /// As what all services stand on; and who takes orders to change the program.
+    fn laid_out(self) -> (Arc<Ground>, mpsc::Sender<Upgrade>) {
+        let Parts {
+            store,
+            world,
+            node,
+            logs,
+            metrics,
+            redactor,
+            options,
+            upgrades,
+        } = self;
+        let ground = Ground {
+            routing: Default::default(),
+            running: Default::default(),
+            retiring: Default::default(),
+            sleeping: Default::default(),
+            forges: Default::default(),
+            job_runs: Default::default(),
+            registries_asked: Default::default(),
+            drafts: Default::default(),
+            quota_gate: Default::default(),
+            domain_gate: Default::default(),
+            observed: Default::default(),
+            last_sample: Default::default(),
+            wakes: Wakes::default(),
+            events: Events::new(store.clone(), world.clone()),
+            store,
+            world,
+            node,
+            logs,
+            metrics,
+            redactor,
+            options,
+        };
+        (Arc::new(ground), upgrades)
+    }
+}
+
 /// All services of one panel.
 #[derive(Clone)]
 pub struct Panel {
@@ -314,42 +354,13 @@ pub struct Panel {
 impl Panel {
     /// Puts the services together. Nothing runs yet; see [`Panel::jobs`].
     pub async fn open(parts: Parts) -> Result<Panel> {
-        let Parts {
-            store,
-            world,
-            node,
-            logs,
-            metrics,
-            redactor,
-            options,
-            upgrades,
-        } = parts;
-        let events = Events::new(store.clone(), world.clone());
-        let ground = Arc::new(Ground {
-            routing: Default::default(),
-            running: Default::default(),
-            retiring: Default::default(),
-            sleeping: Default::default(),
-            forges: Default::default(),
-            job_runs: Default::default(),
-            registries_asked: Default::default(),
-            drafts: Default::default(),
-            quota_gate: Default::default(),
-            domain_gate: Default::default(),
-            observed: Default::default(),
-            last_sample: Default::default(),
-            wakes: Wakes::default(),
-            events: events.clone(),
-            store,
-            world,
-            node,
-            logs,
-            metrics,
-            redactor,
-            options,
-        });
+        let (ground, upgrades) = parts.laid_out();
         secrets::teach_redactor(&ground)?;
         servers::ensure_local(&ground).await?;
+        Panel::standing_on(ground, upgrades)
+    }
+
+    fn standing_on(ground: Arc<Ground>, upgrades: mpsc::Sender<Upgrade>) -> Result<Panel> {
         let identity = identity_parts(&ground)?;
         let shelves = Shelves::new(ground.clone());
         Ok(Panel {
@@ -413,7 +424,7 @@ impl Panel {
             overviews: Overviews::new(ground.clone()),
             answers: Answers::new(ground.store.clone(), ground.world.clone()),
             upgrades: Upgrades::new(ground.clone(), upgrades),
-            events,
+            events: ground.events.clone(),
             ground,
         })
     }
