@@ -2,6 +2,7 @@
 
 mod args;
 mod canary;
+mod create;
 mod describe;
 mod running;
 mod show;
@@ -12,19 +13,17 @@ pub use show::table;
 use crate::{
     ask,
     commands::Context,
-    deployments,
     failure::{Failure, Result},
-    forges, lists,
+    lists,
     output::{Table, bytes},
-    sources::{self, BuildArgs},
-    spans, uploads, variables,
+    sources, spans, uploads,
 };
-use args::{ComposeArgs, GitArgs, RunArgs, SourceArgs};
 use clap::{Args, Subcommand};
-use client::types::{AppCreate, DeletePlan, DeployLockCreate, DeploymentCreate, Service, SourceInput, SourceKind, UploadTake};
+use client::types::{DeletePlan, DeployLockCreate, Service, SourceInput, SourceKind};
+use create::{Create, create};
 use running::{Hours, Scale, Sleep, hours, scale, sleep};
-use serde_json::{Value, json};
-use show::{list, public_key, show};
+use serde_json::json;
+use show::{list, show};
 use update::{Update, update};
 
 #[derive(Debug, Subcommand)]
@@ -103,43 +102,6 @@ pub struct List {
 }
 
 #[derive(Debug, Args)]
-pub struct Create {
-    /// Its name: 1 to 63 of a-z, 0-9 and -
-    name: String,
-    #[command(flatten)]
-    source: SourceArgs,
-    #[command(flatten)]
-    details: GitArgs,
-    #[command(flatten)]
-    build: BuildArgs,
-    #[command(flatten)]
-    services: ComposeArgs,
-    /// Project (name or id); without it the first one
-    #[arg(long)]
-    project: Option<String>,
-    /// Environment (name or id); without it the project's first one
-    #[arg(long)]
-    environment: Option<String>,
-    /// A domain that leads to it; may be given several times
-    #[arg(long = "domain", short = 'd', value_name = "HOST")]
-    domains: Vec<String>,
-    #[command(flatten)]
-    run: RunArgs,
-    /// A variable: KEY=VALUE, KEY@FILE, or KEY=- for standard input; may be given several times
-    #[arg(long = "env", short = 'e', value_name = "KEY=VALUE", value_parser = variables::assignment)]
-    variables: Vec<variables::Assignment>,
-    /// A secret variable, in the same forms: its value is not shown in lists
-    #[arg(long = "secret", value_name = "KEY=VALUE", value_parser = variables::assignment)]
-    secrets: Vec<variables::Assignment>,
-    /// Do not deploy it yet
-    #[arg(long, conflicts_with = "wait")]
-    no_deploy: bool,
-    /// Wait until it is live, showing the log
-    #[arg(long)]
-    wait: bool,
-}
-
-#[derive(Debug, Args)]
 pub struct Open {
     /// Name or id of the app
     name: String,
@@ -208,101 +170,6 @@ pub async fn run(context: &Context, command: Command) -> Result {
             context.out.answer(&key.json, || key.value.public_key.clone())
         }
     }
-}
-
-async fn create(context: &Context, args: Create) -> Result {
-    let mut inputs = variables::read(args.variables, false, None)?;
-    inputs.extend(variables::read(args.secrets, true, None)?);
-    let from = args.source.from;
-    if from.is_some() {
-        args.details.fit_an_upload()?;
-    }
-    let source = match (args.source.git, args.source.image, args.source.compose) {
-        (_, Some(reference), _) => SourceInput {
-            reference: Some(reference),
-            ..nothing(SourceKind::Image)
-        },
-        (_, _, Some(file)) => args.services.source(&file)?,
-        (url, None, None) => {
-            let forge = match &args.source.repository {
-                Some(_) => Some(forges::only(context, args.details.forge.as_deref()).await?),
-                None => None,
-            };
-            let source = args.details.applied_to(SourceInput {
-                url,
-                forge,
-                repository: args.source.repository,
-                build: args.build.input(None)?,
-                ..nothing(if from.is_some() { SourceKind::Upload } else { SourceKind::Git })
-            })?;
-            args.services.applied_to(source, &Value::Null)?
-        }
-    };
-    let body = AppCreate {
-        name: args.name,
-        project: args.project,
-        environment: args.environment,
-        source,
-        domains: some(args.domains),
-        variables: some(inputs),
-        limits: args.run.limits(),
-        health: args.run.health(),
-        port: args.run.port,
-        command: some(args.run.command),
-        mounts: some(args.run.volumes),
-        grace_seconds: args.run.grace,
-        before_deploy: args.run.before_deploy,
-        after_deploy: args.run.after_deploy,
-        before_stop: args.run.before_stop,
-        deploy_timeout_seconds: args.run.deploy_timeout,
-        replicas: args.run.replicas,
-        deploy: args.no_deploy.then_some(false),
-    };
-    let client = context.panel()?;
-    let draft = match &from {
-        Some(from) => Some(uploads::send_draft(context, &client, from).await?.value.id),
-        None => None,
-    };
-    if let (Some(draft), false) = (&draft, args.no_deploy) {
-        sources::show_plan(context, &client, draft, &body.source).await?;
-    }
-    let app = client.ask(client.app_create(&body)).await?;
-    if let Some(draft) = draft {
-        let upload = client.ask(client.upload_take(&app.value.id, &UploadTake { upload: draft })).await?;
-        if args.no_deploy {
-            return context.out.answer(&app.json, || {
-                format!("{} is made; deploy it: serverkit deploy {}", app.value.name, app.value.name)
-            });
-        }
-        let wish = DeploymentCreate {
-            reference: None,
-            upload: Some(upload.value.id),
-            image: None,
-            anyway: None,
-        };
-        return deployments::start(context, &client, &app.value.id, wish, args.wait).await;
-    }
-    if args.wait
-        && let Some(deployment) = &app.value.deployment
-    {
-        context.out.note(format!("{} is made", app.value.name));
-        return deployments::follow(context, &client, &deployment.id).await;
-    }
-    context.out.answer(&app.json, || {
-        let app = &app.value;
-        let mut text = match &app.deployment {
-            Some(deployment) => format!(
-                "{} is made; deployment #{} is {}\nfollow it: serverkit logs {} --build",
-                app.name, deployment.number, deployment.phase, app.name
-            ),
-            None => format!("{} is made; deploy it: serverkit deploy {}", app.name, app.name),
-        };
-        if let Some(key) = public_key(app) {
-            text.push_str("\ngive this key to the forge, read-only:\n");
-            text.push_str(&key);
-        }
-        text
-    })
 }
 
 async fn services(context: &Context, app: &str) -> Result {
