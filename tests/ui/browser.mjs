@@ -62,12 +62,16 @@ export async function violations(page) {
   return JSON.parse(result.value ?? '[]').map((/** @type {[string, string[]]} */ [id, nodes]) => `axe ${id}:\n      ${nodes.join('\n      ')}`);
 }
 
+/** Which panel a browser's pages are of. @type {WeakMap<import('playwright-core').BrowserContext, string>} */
+const panels = new WeakMap();
+
 /** A page on a panel. `allow`: what the page may report as an error. `flags` are the browser's, the rest its pages'. @template {{ url: string, stop: () => Promise<void> }} P
  * @param {P} panel @param {RegExp[]} allow @param {import('playwright-core').BrowserContextOptions & { flags?: string[] }} [how] */
 export async function openOn(panel, allow, { flags, ...more } = {}) {
   const browser = await launch(panel.url, flags);
   const fresh = async () => {
     const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, colorScheme: 'dark', reducedMotion: 'reduce', ...more });
+    panels.set(context, panel.url);
     const page = await context.newPage();
     return { context, page, wrong: watch(page, { allow }) };
   };
@@ -117,7 +121,7 @@ export async function look(page, name) {
 /** A request of the API as whom the page is signed in. With the page's cookies, but beside it: a page that finds itself in another organization begins
  * anew, and what it had asked for would be lost. @param {import('playwright-core').Page} page @param {string} method @param {string} path @param {unknown} body @returns {Promise<{ status: number, text: string }>} */
 export async function send(page, method, path, body) {
-  const api = `${new URL(page.url()).origin}/api/v1`;
+  const api = `${panels.get(page.context())}/api/v1`;
   // A line that was kept open may have been closed by now.
   const { csrf } = await (await page.request.get(`${api}/session`, { maxRetries: 2 })).json();
   const answer = await page.request.fetch(`${api}${path}`, { method, headers: { 'x-csrf-token': csrf }, data: body });
