@@ -9,7 +9,8 @@ use tokio::sync::OnceCell;
 
 const BUILDER: &str = "tests/buildpacks-builder:latest";
 
-fn make(folder: &str, arguments: &[&str]) {
+/// Builds an image from a folder of `peers`.
+pub fn make(folder: &str, arguments: &[&str]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(folder);
     let folder = folder.display().to_string();
     let words = [&["build", "-q", "--force-rm"], arguments, &[&folder]].concat();

@@ -26,6 +26,7 @@ mod ci_trusts;
 mod cli;
 mod clones;
 mod compose;
+mod compose_conformance;
 mod compose_hooks;
 mod compose_networks;
 mod compose_reference;

@@ -2,12 +2,14 @@
 # Runs every check of the project. On a fresh Debian machine it first installs what the checks need (apt, npm, crates).
 #
 #   tests/run.sh [--long] [--bench] [--no-install] [FILTER…]
+#   tests/run.sh conformance DIR [--no-install]
 #
 #   --long         the tests marked `#[ignore]` too: 200 kills during writes, 20 deployments under load,
 #                  testssl.sh; and a minute of fuzzing for each parser
 #   --bench        the table of the edge beside nginx, HAProxy and Caddy too: a release build, then ten minutes
 #   --no-install   fails in words where something is missing, and installs nothing
 #   FILTER…        only the Rust tests whose names contain one of these; no linters, no UI
+#   conformance    only the samples of the Compose Specification: DIR is a checkout of compose-spec/conformance-tests
 #
 # What is built is kept outside the clone, in ${SERVERKIT_CACHE:-~/.cache/serverkit}, so a second run is warm. The
 # container engine is one of the tests' own, with its own data and socket: the machine's images and containers are not
@@ -15,9 +17,18 @@
 #
 # The last line is `N passed, N failed`; the exit code is 1 when anything failed.
 set -euo pipefail
+called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 long= bench= install=yes filters=()
+# The one test that is about files which are not ours; `conformance` is where they are.
+samples=docker_samples_of_the_specification conformance=
+if [ "${1:-}" = conformance ]; then
+    (($# >= 2)) || { echo "tests: conformance wants the folder of a checkout: tests/run.sh conformance DIR" >&2; exit 2; }
+    conformance=$(cd "$called_from" && cd -- "$2" && pwd) || exit 2
+    filters=("$samples")
+    shift 2
+fi
 while (($#)); do
     case $1 in
         --long) long=yes ;;
@@ -37,7 +48,7 @@ export PATH="$HOME/.cargo/bin:$PATH"
 if [ "$(id -u)" != 0 ]; then
     # The engine, small disks and sshd need root.
     command -v sudo >/dev/null || die "run this as root: it starts a container engine, mounts small disks and starts sshd"
-    exec sudo env "PATH=$PATH" "HOME=$HOME" ${SERVERKIT_CACHE:+"SERVERKIT_CACHE=$SERVERKIT_CACHE"} bash tests/run.sh ${long:+--long} ${bench:+--bench} "${filters[@]}"
+    exec sudo env "PATH=$PATH" "HOME=$HOME" ${SERVERKIT_CACHE:+"SERVERKIT_CACHE=$SERVERKIT_CACHE"} bash tests/run.sh ${conformance:+conformance "$conformance"} ${long:+--long} ${bench:+--bench} "${filters[@]}"
 fi
 
 cache=${SERVERKIT_CACHE:-$HOME/.cache/serverkit}
@@ -264,13 +275,17 @@ tests() {
 }
 
 rust_tests() {
+    if [ -n "$conformance" ]; then
+        SERVERKIT_CONFORMANCE=$conformance cargo test --locked -p serverkit-tests "$samples" -- --include-ignored
+        return
+    fi
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --workspace ${long:+--profile long --run-ignored all} --no-tests pass "${filters[@]}"
+        cargo nextest run --workspace ${long:+--profile long --run-ignored all -E "not test($samples)"} --no-tests pass "${filters[@]}"
         return
     fi
     local code=0
     cargo test --workspace --no-fail-fast -- ${long:+--include-ignored} --skip docker_ "${filters[@]}" || code=1
-    cargo test --workspace --no-fail-fast docker_ -- ${long:+--include-ignored} --test-threads 1 || code=1
+    cargo test --workspace --no-fail-fast docker_ -- ${long:+--include-ignored} --skip "$samples" --test-threads 1 || code=1
     return $code
 }
 
