@@ -175,7 +175,7 @@ fn container(draft: &mut Draft, one: &Json, given: &BTreeMap<String, String>) {
         put("tty", super::write::plain(true));
     }
     match said("network") {
-        Some("host") => put("network_mode", text("host")),
+        Some(mode @ ("host" | "none")) => put("network_mode", text(mode)),
         Some(other) if other != "bridge" => draft.note(format!(
             "the network `{other}` is left out: apps of one environment find each other by name"
         )),

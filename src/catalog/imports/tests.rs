@@ -476,6 +476,33 @@ fn networks_are_kept() {
 }
 
 #[test]
+fn network_modes_that_are_left_out_are_said_with_what_that_means() {
+    for (mode, words) in [
+        ("none", "a network of its own with `internal: true` keeps it from both"),
+        ("'service:web'", "what it sends does not go through `web`"),
+        ("'container:tunnel'", "what it sends does not go through `tunnel`"),
+        ("macvlan", "`network_mode: macvlan` of `job` is left out: the panel makes"),
+    ] {
+        let text = format!(
+            "services:\n  web: {{image: 'example/web:1.0.1', environment: [SERVICE_URL_WEB_80]}}\n  job: {{image: 'example/job:1.0.1', network_mode: {mode}}}\n"
+        );
+        let imported = one(&text, &More::new());
+        let (_, composed) = read(&imported);
+        assert_eq!(places(&composed, "job"), "", "{}", imported.compose);
+        notes(&imported, &[words]);
+        let said = imported.notes.iter().filter(|note| note.contains("network_mode"));
+        assert_eq!(said.count(), 1, "{:?}", imported.notes);
+    }
+    let usual = "services:\n  web: {image: 'example/web:1.0.1', network_mode: bridge, environment: [SERVICE_URL_WEB_80]}\n";
+    let imported = one(usual, &More::new());
+    assert!(
+        !imported.notes.iter().any(|note| note.contains("network_mode")),
+        "{:?}",
+        imported.notes
+    );
+}
+
+#[test]
 fn networks_of_caprover_have_the_names_of_the_app() {
     let text = CAPROVER
         .replace(

@@ -122,7 +122,7 @@ fn one_service(draft: &mut Draft, name: &str, keys: Map, left: &mut BTreeMap<Str
         let text = node.text().map(str::to_owned);
         match key.text.as_str() {
             "network_mode" if text.as_deref() == Some("host") => kept.push((key, node)),
-            "network_mode" if matches!(text.as_deref(), Some("bridge" | "default") | None) => {}
+            "network_mode" => other_network(draft, name, text.as_deref().unwrap_or_default()),
             "build" if has_image => draft.note(format!("`{name}` could be built in the source; its image is taken")),
             "build" => draft.problem(format!("`{name}` is built from files that a template does not bring")),
             "labels" => kept.extend(labels(draft, name, node).map(|node| (key, node))),
@@ -151,6 +151,27 @@ fn one_service(draft: &mut Draft, name: &str, keys: Map, left: &mut BTreeMap<Str
     }
     env_files(draft, name, files, &mut kept);
     kept
+}
+
+/// Says of a `network_mode` that there is not why, and what that means for what runs.
+fn other_network(draft: &mut Draft, service: &str, mode: &str) {
+    let mode = flat(mode);
+    match mode.as_str() {
+        "" | "bridge" | "default" => {}
+        "none" => draft.note(format!(
+            "`network_mode: none` of `{service}` is left out, since each container is on a network of the panel: it finds the other services and has a way \
+             out; a network of its own with `internal: true` keeps it from both"
+        )),
+        mode => match mode.split_once(':') {
+            Some(("service" | "container", other)) => draft.note(format!(
+                "`network_mode: {mode}` of `{service}` is left out, since containers do not share the network of one: what it sends does not go through \
+                 `{other}`, and what is to reach it goes to `{service}` by its name"
+            )),
+            _ => draft.note(format!(
+                "`network_mode: {mode}` of `{service}` is left out: the panel makes an app's networks itself, and a service is on those of the file"
+            )),
+        },
+    }
 }
 
 /// `KEY=value` lines as a mapping; a name alone keeps what it has outside.
