@@ -422,6 +422,32 @@ async fn a_catalog_filled_by_hand() {
     assert!(plan.code == 0 && plan.stdout.contains("nginx:1.22"), "{plan:?}");
     let listed = panel.cli(&["catalog", "source", "list"]).await;
     assert!(listed.stdout.contains("filled by hand"), "{listed:?}");
+
+    // What it keeps apart is said beforehand too.
+    let values = json!({"values": {"domain": "wiki.example.test"}});
+    let plan = panel
+        .post("/api/v1/catalog/ours:wiki/plan", values.clone())
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(plan["networks"], json!([]), "{plan}");
+    let db = "  db:\n    image: nginx:1.22\n    restart: unless-stopped\n    networks: [back]\n    deploy: {resources: {limits: {memory: 64m}}}\n";
+    let networks = "networks:\n  front:\n  back: {internal: true}\n";
+    let apart = compose("nginx:1.22", "64m", "    networks: [front, back]\n")
+        .replace("configs:\n  page:", &format!("{db}{networks}configs:\n  page:"));
+    fs::write(wiki.join("compose.yaml"), apart).unwrap();
+    panel.cli(&["catalog", "source", "put", "ours", path]).await.expect(0);
+    let plan = panel.post("/api/v1/catalog/ours:wiki/plan", values).await.expect(200).json();
+    let expected = json!([{"name": "back", "internal": true}, {"name": "front", "internal": false}]);
+    assert_eq!(plan["networks"], expected, "{plan}");
+    let plan = panel
+        .cli(&["catalog", "install", "ours:wiki", "--domain", "wiki.example.test", "--plan"])
+        .await
+        .expect(0);
+    assert!(
+        plan.stdout.contains("back, no way out") && plan.stdout.contains("front"),
+        "{plan:?}"
+    );
     let take = panel.cli(&["catalog", "source", "take", "ours", "wiki"]).await;
     assert_eq!(take.code, 0, "{take:?}");
     panel.get("/api/v1/catalog/ours:wiki").await.expect(404);

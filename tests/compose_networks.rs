@@ -139,6 +139,9 @@ async fn docker_services_are_kept_apart_as_the_file_says() {
     }
     let shown = panel.cli(&["app", "show", "shop"]).await.expect(0).stdout;
     assert!(shown.contains("back: inner, outer") && shown.contains("db: inner"), "{shown}");
+    let table = panel.cli(&["app", "services", "shop"]).await.expect(0).stdout;
+    let of_back = table.lines().find(|line| line.starts_with("back ")).unwrap_or_default();
+    assert!(table.contains("NETWORKS") && of_back.contains("inner, outer"), "{table}");
 
     // The same file again keeps every container.
     change(&panel, APART).await;

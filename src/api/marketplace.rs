@@ -191,6 +191,8 @@ pub struct CatalogPlan {
     pub further_domains: Vec<PlannedDomain>,
     pub services: Vec<PlannedService>,
     pub volumes: Vec<String>,
+    /// None when all services share one.
+    pub networks: Vec<PlannedNetwork>,
     /// Ports of the server that are opened.
     pub ports: Vec<PlannedPort>,
     /// Variables whose value is made up.
@@ -210,6 +212,14 @@ pub struct PlannedDomain {
     pub host: String,
     pub service: String,
     pub port: u16,
+}
+
+/// A network of the file.
+#[derive(Debug, Object)]
+pub struct PlannedNetwork {
+    pub name: String,
+    /// It has no way out.
+    pub internal: bool,
 }
 
 /// A port of the server that leads to a service.
@@ -376,6 +386,7 @@ impl From<app::InstallPlan> for CatalogPlan {
             service: further.place.service,
             port: further.place.port,
         };
+        let network = |(name, internal): (String, bool)| PlannedNetwork { name, internal };
         CatalogPlan {
             name: plan.name.to_string(),
             chosen: plan.choice,
@@ -383,6 +394,7 @@ impl From<app::InstallPlan> for CatalogPlan {
             further_domains: plan.further.into_iter().map(domain).collect(),
             services: plan.services.into_iter().map(PlannedService::from).collect(),
             volumes: plan.volumes,
+            networks: plan.networks.into_iter().map(network).collect(),
             ports: plan.ports.into_iter().map(port).collect(),
             generated: plan.generated,
             memory_bytes: plan.memory_bytes,

@@ -101,6 +101,8 @@ pub struct InstallPlan {
     pub further: Vec<FurtherDomain>,
     pub services: Vec<ServiceView>,
     pub volumes: Vec<String>,
+    /// Of the file, and whether each is internal; none when all services share one.
+    pub networks: BTreeMap<String, bool>,
     /// Ports of the server that are opened, and to which service and port they lead.
     pub ports: Vec<(StreamPort, String, u16)>,
     /// Variables whose value is made up.
@@ -236,6 +238,7 @@ impl Marketplace {
         Ok(InstallPlan {
             services: services(&prepared),
             volumes: stack.volumes.iter().map(|volume| volume.name.clone()).collect(),
+            networks: networks(stack),
             ports: ports(stack),
             memory_bytes: stack.services.iter().map(memory).sum(),
             rights: prepared.composed.rights.clone(),
@@ -495,6 +498,12 @@ pub(crate) fn ports(stack: &Stack) -> Vec<(StreamPort, String, u16)> {
         }
     }
     ports
+}
+
+/// The networks of its file, and whether each is internal.
+fn networks(stack: &Stack) -> BTreeMap<String, bool> {
+    let all = stack.services.iter().flat_map(|service| &service.networks);
+    all.map(|network| (network.name.clone(), network.internal)).collect()
 }
 
 fn new_app(prepared: &Prepared, project: Option<String>, environment: Option<String>) -> Result<NewApp> {

@@ -176,7 +176,7 @@ async fn services(context: &Context, app: &str) -> Result {
     let client = context.panel()?;
     let services = lists::all::<Service, _>(async |cursor| client.ask(client.service_list(app, cursor, lists::LIMIT)).await).await?;
     context.out.list(&services.json, "no services", || {
-        let mut table = Table::new(["SERVICE", "IMAGE", "STATE", "HEALTH", "PORTS"]);
+        let mut table = Table::new(["SERVICE", "IMAGE", "STATE", "HEALTH", "PORTS", "NETWORKS"]);
         for service in &services.items {
             let states: Vec<String> = service.containers.iter().map(|container| container.state.clone()).collect();
             let health = service
@@ -199,6 +199,7 @@ async fn services(context: &Context, app: &str) -> Result {
                 },
                 health.collect::<Vec<_>>().join(", ").into(),
                 ports.join(", ").into(),
+                service.networks.join(", ").into(),
             ]);
         }
         table

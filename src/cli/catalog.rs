@@ -349,6 +349,10 @@ fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
     for volume in &plan.volumes {
         facts.add("Volume", volume.clone());
     }
+    for network in &plan.networks {
+        let way_out = if network.internal { ", no way out" } else { "" };
+        facts.add("Network", format!("{}{way_out}", network.name));
+    }
     for port in &plan.ports {
         facts.add("Port", format!("{} to {}:{}", port.listen, port.service, port.port));
     }

@@ -140,6 +140,7 @@ function Install({ detail }) {
       plan.further_domains.length ? ['Further addresses', html`<span class="any">${plan.further_domains.map((one) => html`<div>https://${one.host} <span class="faint">to ${one.service}:${one.port}</span></div>`)}</span>`] : false,
       ['Services', html`<span class="any">${plan.services.map((one) => html`<div>${one.name} <code class="faint">${one.image}</code> <span class="faint">${bytes(one.limits.memory_bytes)}</span></div>`)}</span>`],
       plan.volumes.length ? ['Volumes', plan.volumes.map((one) => `${plan.name}-${one}`).join(', ')] : false,
+      plan.networks.length ? ['Networks', plan.networks.map((one) => one.internal ? `${one.name} (no way out)` : one.name).join(', ')] : false,
       plan.ports.length ? ['Open ports', plan.ports.map((one) => `${one.listen} to ${one.service}:${one.port}`).join(', ')] : false,
       ['Memory', `at most ${bytes(plan.memory_bytes)}`],
       plan.generated.length ? ['Generated', plan.generated.map((name) => detail.variables.find((one) => one.name === name)?.title ?? name).join(', ')] : false,

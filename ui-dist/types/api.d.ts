@@ -6023,6 +6023,8 @@ export interface components {
             further_domains: components["schemas"]["PlannedDomain"][];
             services: components["schemas"]["PlannedService"][];
             volumes: string[];
+            /** @description None when all services share one. */
+            networks: components["schemas"]["PlannedNetwork"][];
             /** @description Ports of the server that are opened. */
             ports: components["schemas"]["PlannedPort"][];
             /** @description Variables whose value is made up. */
@@ -9387,6 +9389,15 @@ export interface components {
             name: string;
             /** Format: uint64 */
             bytes: number;
+        };
+        /**
+         * PlannedNetwork
+         * @description A network of the file.
+         */
+        PlannedNetwork: {
+            name: string;
+            /** @description It has no way out. */
+            internal: boolean;
         };
         /**
          * PlannedPort
