@@ -118,137 +118,30 @@ async fn docker_nine_services_come_change_go_back_and_go() {
     let first = panel.newest("shop").await["id"].as_str().unwrap().to_owned();
     panel.live(&first).await;
     says(&panel, "shop.test", "hello from compose").await;
-
-    let services = panel.list("/api/v1/apps/shop/services").await;
-    let names: Vec<String> = services.iter().map(|one| text(one, "name")).collect();
-    let place = |name: &str| names.iter().position(|one| one == name).unwrap();
-    assert_eq!(names.len(), 9);
-    assert!(
-        place("db") < place("migrate") && place("migrate") < place("web") && place("web") < place("late"),
-        "{names:?}"
-    );
-    let main: Vec<&Value> = services.iter().filter(|one| one["main"] == true).collect();
-    assert_eq!((main.len(), text(main[0], "name").as_str()), (1, "web"));
-    let old = containers(&id);
-    assert_eq!(old.len(), 10, "two of the api: {old:?}");
     let log = panel.build_log(&first).await;
     assert!(log.contains("migrate: waiting for db"), "{log}");
     assert!(!log.contains("p$ss"), "no password in the log: {log}");
-    let format = r#"{{index .Config.Labels "serverkit.organization"}}"#;
-    let organization = docker(&docker_host(), &["inspect", "--format", format, &id_of(&old, "web")]).unwrap();
-    let organization = organization.trim().to_owned();
+    nine_are_in_the_order_of_their_start(&panel).await;
+
+    let old = containers(&id);
+    assert_eq!(old.len(), 10, "two of the api: {old:?}");
+    let organization = organization_of(&id_of(&old, "web"));
     let there: Vec<String> = objects()
-        .iter()
-        .filter(|(_, owner)| **owner == organization)
-        .map(|(object, _)| object.split(' ').next().unwrap().to_owned())
+        .into_iter()
+        .filter(|(_, owner)| *owner == organization)
+        .map(|(object, _)| object)
         .collect();
-    let volumes_of = |all: &[(String, String, String)]| -> BTreeSet<String> {
-        let names = all.iter().flat_map(|(_, container, _)| mounted(container));
-        names.map(|name| format!("volume {name}")).collect()
-    };
+    let count = |kind: &str| there.iter().filter(|one| one.starts_with(kind)).count();
+    assert_eq!((count("network "), count("volume ")), (2, 1), "{there:?}");
+    containers_are_as_the_file_says(&old);
+    each_is_seen_by_itself(&panel).await;
     let mut volumes = volumes_of(&old);
-    assert_eq!(
-        (
-            there.iter().filter(|one| *one == "network").count(),
-            there.iter().filter(|one| *one == "volume").count()
-        ),
-        (2, 1),
-        "{there:?}"
-    );
-    // Nothing is published, and the password came through whole.
-    let ports = docker(&docker_host(), &["port", &id_of(&old, "web")]).unwrap();
-    assert_eq!(ports.trim(), "");
-    let inside = docker(&docker_host(), &["exec", &id_of(&old, "db"), "printenv", "POSTGRES_PASSWORD"]).unwrap();
-    assert_eq!(inside.trim_end(), "p$ss \"w\" {{x}}");
-    // A terminal in each of two services: they are other programs.
-    let terminal = |service: &str| format!("/api/v1/apps/shop/terminal?service={service}");
-    let mut cache = panel.socket(&terminal("cache")).await;
-    cache.send_bytes(b"redis-cli ping; echo $((40+2))-end\n").await;
-    assert!(cache.until("42-end").await.contains("PONG"));
-    cache.close().await;
-    let mut database = panel.socket(&format!("{}&command=psql&command=--version", terminal("db"))).await;
-    database.until("psql (PostgreSQL) 15").await;
-    database.close().await;
-    // One service's log, and a command in one service.
-    let lines = panel.get("/api/v1/apps/shop/logs?service=db").await.expect(200).text();
-    assert!(lines.contains("database system is ready") && !lines.contains("nginx"), "{lines}");
 
-    let said = panel
-        .cli(&["ssh", "shop", "--service", "db", "--", "printenv", "POSTGRES_USER"])
-        .await;
-    assert!(said.code == 0 && said.stdout.trim() == "shop", "{said:?}");
-    // Each with its own limits.
-    for (service, bytes) in [("web", 64 << 20), ("db", 256 << 20), ("one", 32 << 20)] {
-        let limit = docker(
-            &docker_host(),
-            &["inspect", "--format", "{{.HostConfig.Memory}}", &id_of(&old, service)],
-        )
-        .unwrap();
-        assert_eq!(limit.trim(), bytes.to_string(), "{service}");
-    }
-
-    // Only what changed is made anew.
-    panel
-        .patch(
-            "/api/v1/apps/shop/variables",
-            json!({"set": [{"key": "GREETING", "value": "good day"}]}),
-        )
-        .await
-        .expect(200);
-    let second = panel.deploy("shop").await;
-    panel.live(&second).await;
-    says(&panel, "shop.test", "good day from compose").await;
-    eventually("the old site goes", SOON, || async { (containers(&id).len() == 10).then_some(()) }).await;
-    let new = containers(&id);
-    volumes.append(&mut volumes_of(&new));
-    assert_eq!(id_of(&new, "db"), id_of(&old, "db"));
-    assert_eq!(id_of(&new, "cache"), id_of(&old, "cache"));
-    assert_ne!(id_of(&new, "web"), id_of(&old, "web"));
-    let releases = panel.list("/api/v1/apps/shop/releases").await;
-    let diff = format!(
-        "/api/v1/apps/shop/diff?from={}&to={}",
-        text(&releases[1], "id"),
-        text(&releases[0], "id")
-    );
-    let diff = panel.get(&diff).await.expect(200).text();
-    assert!(diff.contains("service web files") && !diff.contains("service db"), "{diff}");
-
-    // A file that cannot come up leaves everything as it was.
-    let broken = NINE.replace("image: redis:7", "image: no-such.invalid/image:1.2");
-    let source = |text: &str| json!({"source": {"kind": "compose", "compose": text}});
-    panel.patch("/api/v1/apps/shop", source(&broken)).await.expect(200);
-    let third = panel.deploy("shop").await;
-    let why = panel.fails(&third).await;
-    assert!(why.contains("no-such.invalid/image:1.2 of `cache`"), "{why}");
-    says(&panel, "shop.test", "good day from compose").await;
-    let failing = NINE.replace("command: [psql,", "command: [psql, --no-such-option,");
-    panel.patch("/api/v1/apps/shop", source(&failing)).await.expect(200);
-    let fourth = panel.deploy("shop").await;
-    let why = panel.fails(&fourth).await;
-    assert!(why.contains("`web` cannot start") && why.contains("`migrate` exited"), "{why}");
-    says(&panel, "shop.test", "good day from compose").await;
-
-    // All of it goes back.
-    panel.patch("/api/v1/apps/shop", source(NINE)).await.expect(200);
-    let first_release = text(&releases[1], "id");
-    let back = panel
-        .post("/api/v1/apps/shop/rollback", json!({"to": first_release}))
-        .await
-        .expect(202)
-        .json();
-    panel.live(&text(&back, "id")).await;
-    says(&panel, "shop.test", "hello from compose").await;
-
-    // A container that somebody took away comes back, with its data.
-    let db = id_of(&containers(&id), "db");
-    docker(&docker_host(), &["rm", "-f", &db]).unwrap();
-    eventually("the database comes back", SOON, || async {
-        containers(&id)
-            .iter()
-            .any(|(name, own, state)| name == "db" && *own != db && state == "running")
-            .then_some(())
-    })
-    .await;
+    let first_release = only_the_site_is_made_anew(&panel, &id, &old).await;
+    volumes.append(&mut volumes_of(&containers(&id)));
+    what_cannot_come_up_changes_nothing(&panel).await;
+    all_of_it_goes_back(&panel, &first_release).await;
+    a_lost_database_comes_back(&id).await;
 
     panel.delete("/api/v1/apps/shop").await.expect(204);
     eventually("its containers stop", SOON, || async { containers(&id).is_empty().then_some(()) }).await;
@@ -265,6 +158,124 @@ async fn docker_nine_services_come_change_go_back_and_go() {
         .collect();
     // The network of the environment stays for the next app.
     assert!(left.len() == 1 && left[0].starts_with("network "), "left {left:?}");
+}
+
+pub fn organization_of(container: &str) -> String {
+    let format = r#"{{index .Config.Labels "serverkit.organization"}}"#;
+    docker(&docker_host(), &["inspect", "--format", format, container]).unwrap()
+}
+
+/// Those that the containers mount, in the words of [`objects`].
+fn volumes_of(all: &[(String, String, String)]) -> BTreeSet<String> {
+    let names = all.iter().flat_map(|(_, container, _)| mounted(container));
+    names.map(|name| format!("volume {name}")).collect()
+}
+
+async fn nine_are_in_the_order_of_their_start(panel: &TestPanel) {
+    let services = panel.list("/api/v1/apps/shop/services").await;
+    let names: Vec<String> = services.iter().map(|one| text(one, "name")).collect();
+    let place = |name: &str| names.iter().position(|one| one == name).unwrap();
+    assert_eq!(names.len(), 9);
+    assert!(
+        place("db") < place("migrate") && place("migrate") < place("web") && place("web") < place("late"),
+        "{names:?}"
+    );
+    let main: Vec<&Value> = services.iter().filter(|one| one["main"] == true).collect();
+    assert_eq!((main.len(), text(main[0], "name").as_str()), (1, "web"));
+}
+
+/// Nothing is published, the password came through whole, and each has its own limits.
+fn containers_are_as_the_file_says(all: &[(String, String, String)]) {
+    let ports = docker(&docker_host(), &["port", &id_of(all, "web")]).unwrap();
+    assert_eq!(ports.trim(), "");
+    let inside = docker(&docker_host(), &["exec", &id_of(all, "db"), "printenv", "POSTGRES_PASSWORD"]).unwrap();
+    assert_eq!(inside.trim_end(), "p$ss \"w\" {{x}}");
+    for (service, bytes) in [("web", 64 << 20), ("db", 256 << 20), ("one", 32 << 20)] {
+        let format = "{{.HostConfig.Memory}}";
+        let limit = docker(&docker_host(), &["inspect", "--format", format, &id_of(all, service)]).unwrap();
+        assert_eq!(limit.trim(), bytes.to_string(), "{service}");
+    }
+}
+
+/// A terminal in each of two services, for they are other programs; one service's log, and a command in one service.
+async fn each_is_seen_by_itself(panel: &TestPanel) {
+    let terminal = |service: &str| format!("/api/v1/apps/shop/terminal?service={service}");
+    let mut cache = panel.socket(&terminal("cache")).await;
+    cache.send_bytes(b"redis-cli ping; echo $((40+2))-end\n").await;
+    assert!(cache.until("42-end").await.contains("PONG"));
+    cache.close().await;
+    let mut database = panel.socket(&format!("{}&command=psql&command=--version", terminal("db"))).await;
+    database.until("psql (PostgreSQL) 15").await;
+    database.close().await;
+    let lines = panel.get("/api/v1/apps/shop/logs?service=db").await.expect(200).text();
+    assert!(lines.contains("database system is ready") && !lines.contains("nginx"), "{lines}");
+    let said = panel
+        .cli(&["ssh", "shop", "--service", "db", "--", "printenv", "POSTGRES_USER"])
+        .await;
+    assert!(said.code == 0 && said.stdout.trim() == "shop", "{said:?}");
+}
+
+/// Changes what the site says. Answers the release from before.
+async fn only_the_site_is_made_anew(panel: &TestPanel, id: &str, old: &[(String, String, String)]) -> String {
+    let set = json!({"set": [{"key": "GREETING", "value": "good day"}]});
+    panel.patch("/api/v1/apps/shop/variables", set).await.expect(200);
+    let second = panel.deploy("shop").await;
+    panel.live(&second).await;
+    says(panel, "shop.test", "good day from compose").await;
+    eventually("the old site goes", SOON, || async { (containers(id).len() == 10).then_some(()) }).await;
+    let new = containers(id);
+    assert_eq!(id_of(&new, "db"), id_of(old, "db"));
+    assert_eq!(id_of(&new, "cache"), id_of(old, "cache"));
+    assert_ne!(id_of(&new, "web"), id_of(old, "web"));
+    let releases = panel.list("/api/v1/apps/shop/releases").await;
+    let (from, to) = (text(&releases[1], "id"), text(&releases[0], "id"));
+    let diff = format!("/api/v1/apps/shop/diff?from={from}&to={to}");
+    let diff = panel.get(&diff).await.expect(200).text();
+    assert!(diff.contains("service web files") && !diff.contains("service db"), "{diff}");
+    from
+}
+
+fn changed_to(file: &str) -> Value {
+    json!({"source": {"kind": "compose", "compose": file}})
+}
+
+async fn what_cannot_come_up_changes_nothing(panel: &TestPanel) {
+    let broken = NINE.replace("image: redis:7", "image: no-such.invalid/image:1.2");
+    panel.patch("/api/v1/apps/shop", changed_to(&broken)).await.expect(200);
+    let third = panel.deploy("shop").await;
+    let why = panel.fails(&third).await;
+    assert!(why.contains("no-such.invalid/image:1.2 of `cache`"), "{why}");
+    says(panel, "shop.test", "good day from compose").await;
+    let failing = NINE.replace("command: [psql,", "command: [psql, --no-such-option,");
+    panel.patch("/api/v1/apps/shop", changed_to(&failing)).await.expect(200);
+    let fourth = panel.deploy("shop").await;
+    let why = panel.fails(&fourth).await;
+    assert!(why.contains("`web` cannot start") && why.contains("`migrate` exited"), "{why}");
+    says(panel, "shop.test", "good day from compose").await;
+}
+
+async fn all_of_it_goes_back(panel: &TestPanel, release: &str) {
+    panel.patch("/api/v1/apps/shop", changed_to(NINE)).await.expect(200);
+    let back = panel
+        .post("/api/v1/apps/shop/rollback", json!({"to": release}))
+        .await
+        .expect(202)
+        .json();
+    panel.live(&text(&back, "id")).await;
+    says(panel, "shop.test", "hello from compose").await;
+}
+
+/// A container that somebody took away comes back, with its data.
+async fn a_lost_database_comes_back(id: &str) {
+    let db = id_of(&containers(id), "db");
+    docker(&docker_host(), &["rm", "-f", &db]).unwrap();
+    eventually("the database comes back", SOON, || async {
+        containers(id)
+            .iter()
+            .any(|(name, own, state)| name == "db" && *own != db && state == "running")
+            .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -455,51 +466,6 @@ async fn a_file_is_looked_at_with_its_profiles() {
     assert!(told.code == 0 && told.stdout.contains("b (y:1), main"), "{told:?}");
     let told = panel.cli(&["compose", "check", path, "--profile", "*"]).await;
     assert!(told.stdout.contains("a (x:1)") && told.stdout.contains("b (y:1)"), "{told:?}");
-}
-
-/// The cases of `interpolation.txt`, which says how they are written.
-fn interpolation_cases() -> Vec<(&'static str, Result<&'static str, &'static str>)> {
-    let lines = include_str!("interpolation.txt").lines();
-    let case = |line: &'static str| match (line.split_once(" =>"), line.split_once(" !! ")) {
-        (Some((text, value)), None) => (text, Ok(value.trim_start())),
-        (None, Some((text, reason))) => (text, Err(reason)),
-        _ => panic!("neither `=>` nor `!!` in {line}"),
-    };
-    lines.filter(|line| !line.starts_with('#')).map(case).collect()
-}
-
-#[tokio::test]
-async fn values_of_variables_come_out_as_the_table_says() {
-    let panel = TestPanel::start().await;
-    let source = json!({"kind": "compose", "compose": "services:\n  a: {image: x:1, restart: always}\n"});
-    let variables = json!([{"key": "SET", "value": "v"}, {"key": "EMPTY", "value": ""}]);
-    let app = json!({"name": "words", "source": source, "variables": variables, "deploy": false});
-    panel.create_app(app).await;
-    let look = async |file: &str| {
-        let body = json!({"compose": file, "app": "words"});
-        panel.post("/api/v1/compose/check", body).await.expect(200).json()
-    };
-    let (taken, refused): (Vec<_>, Vec<_>) = interpolation_cases().into_iter().partition(|(_, expected)| expected.is_ok());
-    assert!(taken.len() >= 50 && refused.len() >= 12, "{} and {}", taken.len(), refused.len());
-
-    // What a hook runs is shown as it comes out, so one file asks for all of them.
-    let mut file = "services:\n  a:\n    image: x:1\n    restart: always\n    post_start:\n".to_owned();
-    for (text, _) in &taken {
-        file.push_str(&format!("      - command: [say, '<{text}>']\n"));
-    }
-    let report = look(&file).await;
-    assert_eq!(report["problems"], json!([]), "{report}");
-    let said = report["services"][0]["post_start"].as_array().unwrap();
-    assert_eq!(said.len(), taken.len(), "{report}");
-    for ((text, expected), said) in taken.iter().zip(said) {
-        assert_eq!(*said, json!(format!("say <{}>", expected.unwrap())), "{text}");
-    }
-
-    for (text, expected) in refused {
-        let file = format!("services:\n  a:\n    image: x:1\n    restart: always\n    environment:\n      V: '{text}'\n");
-        let report = look(&file).await;
-        assert_eq!(report["problems"], json!([{"line": 6, "what": expected.unwrap_err()}]), "{text}");
-    }
 }
 
 #[tokio::test]

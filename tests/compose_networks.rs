@@ -2,7 +2,7 @@
 //! nothing of them is left.
 
 use crate::{
-    compose::{containers, id_of, says},
+    compose::{containers, id_of, organization_of, says},
     deploy::text,
 };
 use serde_json::{Value, json};
@@ -83,11 +83,6 @@ fn networks(organization: &str) -> BTreeSet<String> {
     let filter = format!("label=serverkit.organization={organization}");
     let names = docker(&docker_host(), &["network", "ls", "--filter", &filter, "--format", "{{.Name}}"]).unwrap();
     names.lines().map(str::to_owned).collect()
-}
-
-fn organization_of(container: &str) -> String {
-    let format = r#"{{index .Config.Labels "serverkit.organization"}}"#;
-    docker(&docker_host(), &["inspect", "--format", format, container]).unwrap()
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod clones;
 mod compose;
 mod compose_conformance;
 mod compose_hooks;
+mod compose_interpolation;
 mod compose_networks;
 mod compose_reference;
 mod compose_source;
