@@ -205,7 +205,14 @@ async fn what_is_dangerous_is_confirmed() {
     };
     assert_eq!(dangerous(&browser).await, ["unconfirmed"; 7]);
     browser.delete(&format!("/api/v1/apps/{app}")).await.expect(403).code("unconfirmed");
-    browser.post("/api/v1/session/confirm", json!({"code": WRONG})).await.expect(422);
+    for wrong in [
+        json!({"code": WRONG}),
+        json!({"password": OWNER.1}),
+        json!({"code": codes[0], "password": OWNER.1}),
+        json!({}),
+    ] {
+        browser.post("/api/v1/session/confirm", wrong).await.expect(422);
+    }
     // Another site's page cannot confirm: it lacks the word.
     let csrf = session["csrf"].as_str().expect("a word").to_owned();
     browser.set_csrf("");
@@ -220,6 +227,46 @@ async fn what_is_dangerous_is_confirmed() {
     browser.delete(&format!("/api/v1/apps/{app}")).await.expect(204);
     // Tokens that were made before, and the machine, are not asked.
     panel.get(&format!("/api/v1/apps/{app}")).await.expect(200);
+}
+
+/// A session of somebody who has only a password shows that again, once signing in is a while ago.
+#[tokio::test]
+async fn without_a_second_factor_the_password_is_shown_again() {
+    let mut panel = TestPanel::start().await;
+    let app = panel
+        .create_app(json!({"name": "blog", "source": {"kind": "image", "reference": "nginx"}}))
+        .await;
+    let path = format!("/api/v1/apps/{}", app["id"].as_str().expect("an id"));
+    let browser = panel.signed_in(OWNER.0, OWNER.1).await;
+    let fresh = browser.get("/api/v1/session").await.expect(200).json();
+    assert!(
+        fresh["confirms_by_password"] == true && fresh["confirmed_until"].is_string(),
+        "{fresh}"
+    );
+    browser.get(&format!("{path}/variables/export")).await.expect(200);
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+20m"))).await;
+    let later = browser.post("/api/v1/session/refresh", json!({})).await.expect(200).json();
+    assert!(later["confirmed_until"].is_null(), "{later}");
+    browser.patch(&path, json!({"port": 81})).await.expect(200);
+    browser
+        .get(&format!("{path}/variables/export"))
+        .await
+        .expect(403)
+        .code("unconfirmed");
+    browser.delete(&path).await.expect(403).code("unconfirmed");
+    let confirm = async |password: &str| browser.post("/api/v1/session/confirm", json!({"password": password})).await;
+    confirm("twelve brown kettles boil").await.expect(422).code("invalid");
+    browser.delete(&path).await.expect(403).code("unconfirmed");
+    let shown = confirm(OWNER.1).await.expect(200).json();
+    assert!(shown["confirmed_until"].is_string(), "{shown}");
+    browser.delete(&path).await.expect(204);
+    // Tokens are not asked.
+    panel.get("/api/v1/session").await.expect(200);
+    panel
+        .post("/api/v1/session/confirm", json!({"password": OWNER.1}))
+        .await
+        .expect(403);
 }
 
 /// After the grace period somebody without a second factor gets at nothing but setting one up.

@@ -142,7 +142,7 @@ impl Code {
                 "The password is right, and the account has a second factor: sign in again with `code` too, from the authenticator app or a recovery code."
             }
             Code::Unconfirmed => {
-                "You have the right, and a second factor that you did not show lately: POST /api/v1/session/confirm with a code, then repeat the request."
+                "You have the right, and did not show lately that it is you: POST /api/v1/session/confirm with a code of your second factor, or without one with your password, then repeat the request."
             }
             Code::Unenrolled => {
                 "This panel asks for a second factor and you have none. Until you set one up in your account, nothing else is allowed."

@@ -8,14 +8,14 @@ use crate::{
     signed::Signed,
     tags::Tag,
 };
-use app::SecurityChange;
+use app::{Proof, SecurityChange};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
     payload::Json,
 };
 use time::OffsetDateTime;
-use types::{SecondFactorPolicy, Secret};
+use types::{Error, SecondFactorPolicy, Secret};
 
 /// The own second factor.
 #[derive(Debug, Object)]
@@ -59,6 +59,16 @@ pub struct SecondFactorSetUp {
 pub struct CodeInput {
     /// Six digits of the authenticator app; where one is set up already, a recovery code too.
     pub code: String,
+}
+
+/// What shows that it is still the same person: a code, or of those without a second factor the password. One of the two.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct ConfirmInput {
+    /// Six digits of the authenticator app, or a recovery code.
+    pub code: Option<String>,
+    /// The present password; with a second factor it is not taken.
+    pub password: Option<String>,
 }
 
 /// Ten codes for the day when the phone is gone. Each works once; they are not shown again.
@@ -265,10 +275,16 @@ impl SecondFactorsApi {
 
     /// Show the second factor again
     ///
-    /// For 15 minutes this session may do what is dangerous: open terminals, see secrets, delete, change people.
+    /// Or the password, for who has no second factor. For 15 minutes this session may do what is dangerous: open terminals, see
+    /// secrets, delete, change people. Signing in with a password counts as showing it.
     #[oai(path = "/session/confirm", method = "post", operation_id = "session_confirm")]
-    async fn session_confirm(&self, who: Signed, body: Json<CodeInput>) -> Answer<Json<Confirmation>> {
-        let standing = self.0.second_factors.step_up(&who.known, &body.0.code).await?;
+    async fn session_confirm(&self, who: Signed, body: Json<ConfirmInput>) -> Answer<Json<Confirmation>> {
+        let proof = match (body.0.code, body.0.password) {
+            (Some(code), None) => Proof::Code(code),
+            (None, Some(password)) => Proof::Password(Secret::from(password)),
+            _ => return Err(Error::invalid("code", "or `password` must be there, and not both").into()),
+        };
+        let standing = self.0.second_factors.step_up(&who.known, &proof).await?;
         Ok(Json(Confirmation {
             confirmed_until: standing.confirmed_until.map(moment),
         }))

@@ -31,9 +31,11 @@ pub struct Session {
     pub csrf: String,
     /// When the session ends unless it is renewed; null for tokens without an end and on the machine itself.
     pub expires_at: Option<OffsetDateTime>,
-    /// Until when the session may do what is dangerous without showing the second factor again; null: it must, or there
-    /// is none to show.
+    /// Until when the session may do what is dangerous without showing the second factor again, or the password; null: it
+    /// must, or there is none to show.
     pub confirmed_until: Option<OffsetDateTime>,
+    /// Whether it is the password that is shown again: there is one, and no second factor.
+    pub confirms_by_password: bool,
     /// When a second factor must be set up; null: there is one, or need not be. After it nothing else is allowed.
     pub second_factor_due_at: Option<OffsetDateTime>,
     /// The organization in which they act.
@@ -68,7 +70,7 @@ pub struct PasskeyInput {
     pub credential: Any<serde_json::Value>,
 }
 
-/// How long the second factor counts as shown.
+/// How long the second factor, or the password, counts as shown.
 #[derive(Debug, Object)]
 pub struct Confirmation {
     pub confirmed_until: Option<OffsetDateTime>,
@@ -121,6 +123,7 @@ impl From<app::SessionView> for Session {
     fn from(view: app::SessionView) -> Session {
         Session {
             confirmed_until: view.standing.and_then(|standing| standing.confirmed_until).map(moment),
+            confirms_by_password: view.standing.is_some_and(|standing| standing.by_password),
             second_factor_due_at: view.standing.and_then(|standing| standing.due_at).map(moment),
             user: match view.user {
                 Some(user) => User::of(user, view.standing.is_some_and(|standing| standing.has_factor)),
@@ -165,6 +168,7 @@ pub(crate) fn let_in(jar: &CookieJar, signed: app::SignedIn, now: Time) -> Sessi
     }
     Session {
         confirmed_until: signed.standing.confirmed_until.map(moment),
+        confirms_by_password: signed.standing.by_password,
         second_factor_due_at: signed.standing.due_at.map(moment),
         organization: Named::new(signed.organization.id, signed.organization.name),
         rights: signed.rights.into_iter().map(Right::from).collect(),

@@ -196,7 +196,7 @@ pub use rights::{GrantView, GrantWish, Rights, RoleChange, RoleView, TeamChange,
 pub use saml::SamlWish;
 pub use sampler::Sampler;
 pub use scim::{Provisioner, ProvisioningView, Scim, ScimQuery, shown as scim_shown};
-pub use second_factors::{DEVICE as DEVICE_COOKIE_LASTS, DeviceInfo, SecondFactorView, SecondFactors, SetUp, Standing};
+pub use second_factors::{DEVICE as DEVICE_COOKIE_LASTS, DeviceInfo, Proof, SecondFactorView, SecondFactors, SetUp, Standing};
 pub use security::{SecurityChange, SecurityService};
 pub use servers::{Chart, ServerView, Servers};
 pub use sessions::*;

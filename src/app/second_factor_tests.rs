@@ -6,6 +6,7 @@ use crate::{
         SignedIn, Visitor,
         tests::{Gate, PASSWORD, visitor},
     },
+    second_factors::Proof,
     security::SecurityChange,
     sessions::{Further, Known},
     tokens::{Lasts, NewToken},
@@ -96,7 +97,10 @@ async fn the_password_is_not_enough_and_no_code_works_twice() {
     assert_eq!(refused(gate.sign_in(with(&code), &from).await), "wrong");
     // Not in another place either: the code has been shown, wherever it is shown again.
     let known = gate.known(&signed);
-    assert_eq!(refused(gate.second_factors.step_up(&known, &code).await), "invalid");
+    assert_eq!(
+        refused(gate.second_factors.step_up(&known, &Proof::Code(code.clone())).await),
+        "invalid"
+    );
     // Nor does an older one that was never used.
     let earlier = totp::code_at(&phone.secret, gate.access.world.now().minus(Duration::from_secs(30))).unwrap();
     assert_eq!(refused(gate.sign_in(with(&earlier), &from).await), "wrong");
@@ -243,7 +247,7 @@ async fn a_stale_session_does_nothing_dangerous_until_it_is_confirmed() {
     assert_eq!(refused(gate.second_factors.begin(&stale, &PASSWORD.into()).await), "busy");
     assert_eq!(refused(gate.second_factors.remove(&stale, "000000").await), "invalid");
 
-    let standing = gate.second_factors.step_up(&stale, &phone.code(&gate)).await.unwrap();
+    let standing = gate.second_factors.step_up(&stale, &Proof::Code(phone.code(&gate))).await.unwrap();
     assert!(standing.confirmed_until.is_some());
     let sure = gate.known(&signed);
     sure.actor.may(Action::Terminal).unwrap();
@@ -263,6 +267,65 @@ async fn a_stale_session_does_nothing_dangerous_until_it_is_confirmed() {
             .confirmed_until
             .is_none()
     );
+}
+
+/// Who has no second factor shows the password: signing in counts, for as long as a code would.
+#[tokio::test]
+async fn a_password_alone_is_shown_again_before_what_is_dangerous() {
+    let (gate, _) = Gate::claimed().await;
+    let signed = gate.sign_in(Further::default(), &visitor("10.0.0.1")).await.unwrap();
+    assert!(signed.standing.by_password && signed.standing.confirmed_until.is_some());
+    gate.known(&signed).actor.may(Action::Terminal).expect("just signed in");
+    gate.clock.forward(Duration::from_secs(15 * 60));
+    let refresh = signed.refresh.expose_str().unwrap();
+    let signed = gate.sessions.refresh(refresh, &visitor("10.0.0.1")).await.unwrap();
+    let stale = gate.known(&signed);
+    stale.actor.may(Action::Deploy).unwrap();
+    for action in [Action::Terminal, Action::RevealSecrets, Action::Delete, Action::ManageTeam] {
+        assert_eq!(refused(stale.actor.may(action)), "unconfirmed", "{action:?}");
+    }
+    let step_up = async |proof: Proof| gate.second_factors.step_up(&stale, &proof).await;
+    assert_eq!(refused(step_up(Proof::Code("000000".into())).await), "invalid");
+    assert_eq!(refused(step_up(Proof::Password("wrong wrong wrong".into())).await), "invalid");
+    assert!(gate.facts().contains(&"login_failed".to_owned()));
+    let standing = step_up(Proof::Password(PASSWORD.into())).await.unwrap();
+    assert!(standing.confirmed_until.is_some());
+    gate.known(&signed).actor.may(Action::Terminal).expect("it was shown");
+    // Neither a token nor the machine shows one.
+    let machine = gate.sessions.by_machine(0).unwrap();
+    let proof = Proof::Password(PASSWORD.into());
+    assert_eq!(refused(gate.second_factors.step_up(&machine, &proof).await), "forbidden");
+    // It changes the password by giving the present one, stale or not.
+    gate.clock.forward(Duration::from_secs(15 * 60));
+    let password = AccountChange {
+        name: None,
+        password: Some(PasswordChange {
+            current: PASSWORD.into(),
+            new: "another long secret".into(),
+        }),
+    };
+    gate.users.update_account(&stale, password).await.unwrap();
+}
+
+/// Guessing in a stolen session is slowed down as at signing in, and a second factor is not gone around.
+#[tokio::test]
+async fn the_password_is_not_guessed_in_a_session_and_replaces_no_code() {
+    let (gate, _) = Gate::claimed().await;
+    let signed = gate.sign_in(Further::default(), &visitor("10.0.0.66")).await.unwrap();
+    let known = gate.known(&signed);
+    let guess = Proof::Password("wrong wrong wrong".into());
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        answers.push(refused(gate.second_factors.step_up(&known, &guess).await));
+    }
+    assert!(
+        answers.starts_with(&["invalid"; 5]) && answers.ends_with(&["throttled"]),
+        "{answers:?}"
+    );
+    gate.clock.forward(Duration::from_secs(3600));
+    let (_, enrolled) = gate.enrolled().await;
+    let proof = Proof::Password(PASSWORD.into());
+    assert_eq!(refused(gate.second_factors.step_up(&enrolled, &proof).await), "invalid");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The second factor: setting it up, showing it, losing it; and the browsers that are remembered.
+//! The second factor: setting it up, showing it, losing it; the password in its place; and the browsers that are remembered.
 //!
 //! Only somebody in a browser manages their own: a token acts for a person, it does not decide how they get in. What
 //! proves it is `identity`'s business; who must have one says [`types::Security`].
@@ -16,7 +16,7 @@ use types::{
     Action, Actor, Assurance, Device, Error, Fact, Kind, Result, Scope, SecondFactor, Secret, Security, Session, Time, User, UserId,
 };
 
-/// How long a second factor that was shown is enough for what is dangerous.
+/// How long a second factor that was shown is enough for what is dangerous, or the password of those who have none.
 pub(crate) const CONFIRMED: Duration = Duration::from_secs(15 * 60);
 /// How long a set-up may take.
 const SET_UP: Duration = Duration::from_secs(3600);
@@ -38,7 +38,9 @@ pub struct SecondFactors {
 pub struct Standing {
     /// They have a second factor.
     pub has_factor: bool,
-    /// Until when it is enough that it was shown.
+    /// They have none, and a password: that is what they show before what is dangerous.
+    pub by_password: bool,
+    /// Until when it is enough that the one or the other was shown.
     pub confirmed_until: Option<Time>,
     /// When they must have one; `None`: they have, or need not.
     pub due_at: Option<Time>,
@@ -69,6 +71,15 @@ pub struct DeviceInfo {
     pub device: Device,
     /// The one that asks.
     pub current: bool,
+}
+
+/// What somebody shows in a session that goes on.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// Of the authenticator app, or a recovery code.
+    Code(String),
+    /// Of those who have no second factor.
+    Password(Secret),
 }
 
 /// How a code was right.
@@ -227,10 +238,14 @@ impl SecondFactors {
         self.take_away(actor, &user, None, true).await
     }
 
-    /// Shows the second factor in a session that goes on: what is dangerous may be done for a while.
-    pub async fn step_up(&self, known: &Known, code: &str) -> Result<Standing> {
+    /// Shows the second factor in a session that goes on, or the password where there is none: what is dangerous may be done for a
+    /// while. Guessing is slowed down and told as at signing in.
+    pub async fn step_up(&self, known: &Known, proof: &Proof) -> Result<Standing> {
         let user = self.access.in_browser(known)?;
-        self.show(known, &user, code).await?;
+        match proof {
+            Proof::Code(code) => self.show(known, &user, code).await?,
+            Proof::Password(password) => self.show_password(known, &user, password).await?,
+        }
         let session = self.access.note_confirmed(known).await?;
         self.access.standing(&user, Some(&session))
     }
@@ -289,6 +304,25 @@ impl SecondFactors {
                 Err(Error::invalid("code", "is wrong, or was used already; wait for the next one"))
             }
         }
+    }
+
+    /// The password of somebody who is signed in and has no more to show. With a second factor it is not enough, right or wrong.
+    async fn show_password(&self, known: &Known, user: &User, password: &Secret) -> Result<()> {
+        if self.access.has_second_factor(&user.id)? {
+            return Err(Error::invalid("password", "is not enough: you have a second factor, give its code"));
+        }
+        if !user.has_password() {
+            return Err(Error::invalid(
+                "password",
+                "is not what you sign in by: you have none of the panel's own",
+            ));
+        }
+        let shown = self.access.check_password(known, user, "password", password).await;
+        if matches!(shown, Err(Error::Invalid { .. })) {
+            let email = user.email.to_string();
+            self.access.events.emit(&known.actor, Fact::LoginFailed { email }).await;
+        }
+        shown
     }
 
     async fn take_away(&self, actor: &Actor, user: &User, kept: Option<&Session>, with_passkeys: bool) -> Result<()> {
@@ -383,16 +417,23 @@ impl Access {
             true => None,
             false => self.security()?.second_factor_due(user.role, user.created_at),
         };
+        // Who has neither came by an identity provider, which asks again as often as it sees fit.
+        let by_password = !has_factor && user.has_password();
         let now = self.world.now();
-        let confirmed_until = session
-            .and_then(|session| session.confirmed_at)
-            .filter(|_| has_factor)
+        let shown_at = match session {
+            Some(session) if has_factor => session.confirmed_at,
+            // To sign in is to show it.
+            Some(session) if by_password => session.confirmed_at.or(Some(session.created_at)),
+            Some(_) | None => None,
+        };
+        let confirmed_until = shown_at
             // A clock that was set back does not make a confirmation last.
             .filter(|at| *at <= now)
             .map(|at| at.plus(CONFIRMED))
             .filter(|end| now < *end);
         Ok(Standing {
             has_factor,
+            by_password,
             confirmed_until,
             due_at,
         })
@@ -404,15 +445,16 @@ impl Access {
         Ok(match standing {
             Standing { due_at: Some(due), .. } if due <= self.world.now() => Assurance::Lacking,
             Standing {
-                has_factor: true,
                 confirmed_until: None,
+                has_factor,
+                by_password,
                 ..
-            } => Assurance::Stale,
+            } if has_factor || by_password => Assurance::Stale,
             _ => Assurance::Full,
         })
     }
 
-    /// For a token of this person: never asked to show a second factor, but bound by the policy where that says so.
+    /// For a token of this person: never asked to show anything again, but bound by the policy where that says so.
     pub fn token_assurance(&self, user: &User) -> Result<Assurance> {
         let security = self.security()?;
         let is_due = security

@@ -83,8 +83,8 @@ impl Action {
         }
     }
 
-    /// Whether those who have a second factor must have shown it lately: it cannot be taken back, shows secrets, or
-    /// decides who gets in.
+    /// Whether people must have shown their second factor lately, or their password where they have no more: it cannot be
+    /// taken back, shows secrets, or decides who gets in.
     pub fn is_dangerous(self) -> bool {
         matches!(
             self,
@@ -176,7 +176,7 @@ impl Scopes {
 pub enum Assurance {
     /// No more is asked of them.
     Full,
-    /// They have a second factor and have not shown it lately: not enough for what is dangerous.
+    /// They have a second factor, or only a password, and have not shown it lately: not enough for what is dangerous.
     Stale,
     /// They must have a second factor and have none: enough for setting one up, and nothing else.
     Lacking,
@@ -257,7 +257,7 @@ impl Actor {
         }
     }
     /// Whether they may do it in the whole organization. Fails with `Forbidden` unless role or grants, and the token,
-    /// suffice, then with `Unenrolled` or `Unconfirmed` where a second factor is asked for. That the thing is in the
+    /// suffice, then with `Unenrolled` or `Unconfirmed` where more must be shown. That the thing is in the
     /// actor's organization is asked where it is loaded: a thing of another organization is `NotFound`, not `Forbidden`.
     pub fn may(&self, action: Action) -> Result<()> {
         self.may_in(action, &Site::organization())

@@ -175,8 +175,9 @@ pub enum Error {
     /// The password is right; a code of the second factor must come with it.
     #[error("a code is needed too: from your authenticator app, or a recovery code")]
     SecondFactorNeeded,
-    /// Known, with the right, and with a second factor that was not shown lately: not enough for what is dangerous.
-    #[error("confirm with your second factor first")]
+    /// Known, with the right, and with a second factor, or only a password, that was not shown lately: not enough for what is
+    /// dangerous.
+    #[error("confirm that it is you first: with your second factor, or with your password if you have none")]
     Unconfirmed,
     /// Known, with the right, but without the second factor that the policy asks for.
     #[error("this panel asks for a second factor, and you have none: set one up in your account first")]

@@ -68,7 +68,7 @@ pub struct Session {
     pub created_at: Time,
     pub last_used_at: Time,
     pub expires_at: Time,
-    /// When the second factor was shown last in this session; `None`: not yet, or there is none.
+    /// When the second factor was shown last in this session, or by those who have none the password, after signing in; `None`: not yet.
     #[serde(default)]
     pub confirmed_at: Option<Time>,
     /// The browser.

@@ -93,7 +93,7 @@ async function call(method, path, options = {}) {
   if (!answer.ok) {
     if (answer.status === 401 && !options.open) session.value = null;
     const failure = await problem(answer);
-    // The same again once the second factor was shown: refused, it did nothing.
+    // The same again once the second factor or the password was shown: refused, it did nothing.
     if (failure.code === 'unconfirmed' && !options.confirmed && (await confirmer.ask())) return call(method, path, { ...options, confirmed: true });
     throw failure;
   }
@@ -160,7 +160,7 @@ export const api = {
   sessionEndOthers: () => del('/sessions'),
   sessionRevoke: (/** @type {string} */ id) => del(`/sessions/${enc(id)}`),
   accountUpdate: (/** @type {{ name?: string, password?: { current: string, new: string } }} */ body) => /** @type {Promise<S<'User'>>} */ (patch('/account', body)),
-  sessionConfirm: async (/** @type {string} */ code) => { const made = await post('/session/confirm', { code }); if (session.value) session.value = { ...session.value, confirmed_until: made.confirmed_until }; return /** @type {S<'Confirmation'>} */ (made); },
+  sessionConfirm: async (/** @type {S<'ConfirmInput'>} */ proof) => { const made = await post('/session/confirm', proof); if (session.value) session.value = { ...session.value, confirmed_until: made.confirmed_until }; return /** @type {S<'Confirmation'>} */ (made); },
   secondFactorShow: () => /** @type {Promise<S<'SecondFactor'>>} */ (get('/account/second-factor')),
   secondFactorBegin: (/** @type {string} */ password) => /** @type {Promise<S<'SecondFactorSetUp'>>} */ (post('/account/second-factor', { password })),
   secondFactorConfirm: (/** @type {string} */ code) => /** @type {Promise<S<'RecoveryCodes'>>} */ (post('/account/second-factor/confirm', { code })),
@@ -350,8 +350,8 @@ async function streaming(after, stop) {
 export async function socket(path, query = {}) {
   const ends = Date.parse(session.value?.expires_at ?? '');
   if (Number.isFinite(ends) && ends - Date.now() < 30_000) await renew();
-  // Nor after a 403: who has a second factor shows it before a terminal opens.
-  if (path.endsWith('/terminal') && session.value?.user.second_factor && !(Date.parse(session.value.confirmed_until ?? '') - Date.now() > 5000)) await confirmer.ask();
+  // Nor after a 403: what is to be shown for a terminal is shown before it opens.
+  if (path.endsWith('/terminal') && (session.value?.user.second_factor || session.value?.confirms_by_password) && !(Date.parse(session.value.confirmed_until ?? '') - Date.now() > 5000)) await confirmer.ask();
   const url = new URL(BASE + path, location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   for (const [key, value] of Object.entries(query)) if (value != null && value !== '') url.searchParams.set(key, String(value));

@@ -28,12 +28,28 @@ function AskCode({ question, close }) {
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: question.action })}</footer></form>`;
 }
 
+/** Asks for the password again; true, or null. @returns {Promise<any>} */
+const askPassword = () => showDialog('Confirm that it is you', (close) => h(AskPassword, { close }));
+
+/** @param {{ close: (value?: unknown) => void }} props */
+function AskPassword({ close }) {
+  const form = useForm({ password: '' });
+  const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { await api.sessionConfirm({ password: form.values.value.password }); close(true); }); };
+  return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: 'Confirm that it is you', close: () => close(), note: 'What you are about to do needs your password. You are asked once in 15 minutes.' })}
+    <input class="unseen" type="text" autocomplete="username" value=${session.value?.user.email} readonly tabindex="-1" aria-hidden="true" />
+    ${h(TextField, { label: 'Your password', type: 'password', autocomplete: 'current-password', value: form.values.value.password, set: form.set('password'), required: true, autofocus: true, error: form.error('password') })}
+    ${h(FormProblem, { text: form.general(['password']) })}
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Confirm' })}</footer></form>`;
+}
+
+const askFactor = () => askCode({ title: 'Confirm that it is you', text: 'What you are about to do is protected by your second factor. You are asked once in 15 minutes.', action: 'Confirm', run: async (code) => { await api.sessionConfirm({ code }); return true; }, passkey: passkeys.confirm });
+
 /** @type {Promise<boolean> | null} */
 let asking = null;
-/** Shows the second factor again, so that what is dangerous may be done for a while. Parallel callers share one question. */
+/** Shows the second factor again, or the password where there is none, so that what is dangerous may be done for a while. Parallel callers
+ * share one question. */
 export function stepUp() {
-  asking ??= askCode({ title: 'Confirm that it is you', text: 'What you are about to do is protected by your second factor. You are asked once in 15 minutes.', action: 'Confirm', run: async (code) => { await api.sessionConfirm(code); return true; }, passkey: passkeys.confirm })
-    .then(Boolean).finally(() => { asking = null; });
+  asking ??= (session.value?.confirms_by_password ? askPassword() : askFactor()).then(Boolean).finally(() => { asking = null; });
   return asking;
 }
 

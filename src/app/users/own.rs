@@ -43,8 +43,10 @@ impl Users {
             .user()
             .ok_or_else(|| forbidden("somebody who is signed in; on the machine use `serverkit user`"))?;
         actor.reaches(Scope::Admin)?;
-        // Who knows the password and has a stolen session must not lock the owner out.
-        if change.password.is_some() && actor.assurance == Assurance::Stale {
+        // Who knows the password and has a stolen session must not lock the owner out. Without a second factor the password is all there
+        // is to show, and it comes with the change.
+        let is_stale = actor.assurance == Assurance::Stale;
+        if change.password.is_some() && is_stale && self.access.has_second_factor(id)? {
             return Err(Error::Unconfirmed);
         }
         let _team = self.access.team.lock().await;
