@@ -3,8 +3,8 @@
 use crate::mail::Post;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{path::Path, process::Stdio};
-use testkit::{Api, OWNER, Reply, TestPanel};
+use std::{path::Path, process::Stdio, time::Duration};
+use testkit::{Api, OWNER, Reply, TestPanel, eventually};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -445,6 +445,95 @@ async fn who_signs_out_at_the_provider_is_out_here() {
     log_out(panel, "idp_nobody", token).await.expect(400);
     panel.anonymous().post(&path, json!({})).await.expect(400);
     panel.anonymous().get(&path).await.expect(404);
+}
+
+/// Renews until the answer is this one: whose session it is may be asked about by the job in the same moment.
+async fn renewed(browser: &Api, wanted: impl Fn(&Reply) -> bool) -> Reply {
+    eventually("the provider's answer shows", Duration::from_secs(30), || async {
+        let reply = browser.post("/api/v1/session/refresh", json!({})).await;
+        wanted(&reply).then_some(reply)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_is_taken_away_at_the_provider_is_out_here() {
+    let Stand {
+        mut panel,
+        owner,
+        peer,
+        provider,
+    } = Stand::new().await;
+    let person = async |account: &str, claims: Value| {
+        peer.tell(&owner, "/people", json!({"account": account, "claims": claims})).await;
+    };
+    let enter = async |panel: &TestPanel, account: &str| {
+        let browser = panel.browser();
+        let url = begin(panel, &browser, &provider).await;
+        assert!(query(&url, "scope").is_some_and(|scope| scope.contains("offline_access")), "{url}");
+        let walked = peer.tell(&owner, "/walk", json!({"url": url, "account": account})).await;
+        let returned = back(walked["location"].as_str().expect("sent back"));
+        from_page(panel, &browser, "/api/v1/session/oidc", returned).await.expect(201);
+        browser
+    };
+    person("bob", claims("bob@example.com", &["dev"])).await;
+    person("amy", claims("amy@example.com", &["dev"])).await;
+    let bob = enter(&panel, "bob").await;
+    let amy = enter(&panel, "amy").await;
+    let made = bob
+        .post("/api/v1/tokens", json!({"name": "ci", "scope": "read"}))
+        .await
+        .expect(201)
+        .json();
+    let script = panel.with_token(made["secret"].as_str().expect("shown once"));
+
+    // Ten minutes have passed: other groups give another role.
+    person("bob", claims("bob@example.com", &["ops"])).await;
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+20m"))).await;
+    let session = renewed(&bob, |reply| reply.status == 200 && reply.json()["user"]["role"] == "admin").await;
+    assert_eq!(session.json()["user"]["email"], "bob@example.com");
+    amy.post("/api/v1/session/refresh", json!({})).await.expect(200);
+
+    // The account is gone there: his session is over, and nobody else's.
+    person("bob", Value::Null).await;
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+40m"))).await;
+    renewed(&bob, |reply| reply.status == 401).await;
+    let session = amy.post("/api/v1/session/refresh", json!({})).await.expect(200).json();
+    assert_eq!(session["user"]["role"], "developer");
+    script.get("/api/v1/apps").await.expect(200);
+    let ended = eventually("it is told", Duration::from_secs(20), || async {
+        let told = panel.list("/api/v1/events/history?security=true").await;
+        let ended: Vec<_> = told
+            .into_iter()
+            .filter(|event| event["kind"] == "provider_sessions_ended")
+            .collect();
+        (!ended.is_empty()).then_some(ended)
+    })
+    .await;
+    let words = json!(ended).to_string();
+    assert!(
+        ended.len() == 1 && words.contains("bob@example.com") && words.contains("invalid_grant"),
+        "{words}"
+    );
+    let log = panel.get("/api/v1/audit?limit=500").await.expect(200).text();
+    assert!(log.contains("provider_sessions_ended"), "the audit log tells of it");
+
+    // A provider that gives no answer ends nothing, for a day.
+    drop(peer);
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+80m"))).await;
+    amy.post("/api/v1/session/refresh", json!({})).await.expect(200);
+    eventually("it was asked", Duration::from_secs(30), || async {
+        panel.printed().contains("is not known").then_some(())
+    })
+    .await;
+    amy.get("/api/v1/apps").await.expect(200);
+    panel.stop().await;
+    panel.start_again_with(|options| options.clock(Some("+2d"))).await;
+    renewed(&amy, |reply| reply.status == 401).await;
+    panel.signed_in(OWNER.0, OWNER.1).await.get("/api/v1/apps").await.expect(200);
 }
 
 /// Owners are the panel's own, also those of another organization than the provider's.

@@ -454,6 +454,26 @@ async fn forged_answers_let_nobody_in() {
     assert!(!json!(people).to_string().contains("admin@example.com"), "{people:?}");
 }
 
+/// The provider's own session is an hour long there (`SessionNotOnOrAfter`): no renewal takes ours beyond it.
+#[tokio::test]
+async fn a_session_ends_with_the_one_at_the_provider() {
+    let mut panel = TestPanel::start().await;
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let forger = Forger::start().await;
+    let provider = keep(&owner, wish("Forger", json!({"metadata_url": format!("{}/metadata", forger.base)}))).await;
+    let browser = panel.browser();
+    let url = begin(&panel, &browser, &provider).await;
+    let forged = forger.answer(&owner, "good", &url, "").await;
+    let landed = bring(&panel, &forged.consumer, &forged.state, &forged.answer).await;
+    finish(&panel, &browser, &landed).await.expect(201);
+    for (shift, status) in [("+50m", 200), ("+70m", 401)] {
+        panel.stop().await;
+        panel.start_again_with(|options| options.clock(Some(shift))).await;
+        browser.post("/api/v1/session/refresh", json!({})).await.expect(status);
+        owner.post("/api/v1/session/refresh", json!({})).await.expect(200);
+    }
+}
+
 #[tokio::test]
 async fn an_answer_counts_once_and_in_the_browser_that_asked() {
     let panel = TestPanel::start().await;

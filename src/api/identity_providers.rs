@@ -99,7 +99,8 @@ pub struct OidcInput {
     pub client_id: String,
     /// Left out, it stays as it was; empty, there is none.
     pub client_secret: Option<String>,
-    /// What is asked for beside `openid`; left out: `profile`, `email` and `groups`.
+    /// What is asked for beside `openid`; left out: `profile`, `email`, `groups` and `offline_access`. With the last, where the
+    /// provider offers it, it is asked every ten minutes whether people are still there.
     pub scopes: Option<Vec<String>>,
     /// The claim with the groups; dots go into objects. Left out: `groups`.
     pub groups_claim: Option<String>,
@@ -327,7 +328,7 @@ pub(crate) fn some(given: Option<String>) -> Option<String> {
 
 impl From<OidcInput> for ProtocolWish {
     fn from(input: OidcInput) -> ProtocolWish {
-        let usual = || ["profile", "email", "groups"].map(str::to_owned).to_vec();
+        let usual = || ["profile", "email", "groups", "offline_access"].map(str::to_owned).to_vec();
         ProtocolWish::Oidc {
             issuer: input.issuer,
             client_id: input.client_id,

@@ -344,6 +344,7 @@ impl Access {
             device: None,
             provider: None,
             provider_session: None,
+            provider_until: None,
         };
         Ok((session, word))
     }
@@ -382,9 +383,11 @@ impl Access {
         Ok(())
     }
 
-    /// When a session ends by the rules of now: they may have become shorter since it was renewed.
+    /// When a session ends by the rules of now: they may have become shorter since it was renewed. It does not outlive the one that
+    /// the identity provider has with them, where that says when.
     pub fn end_of(&self, session: &Session) -> Result<Time> {
-        Ok(self.security()?.session_end(session.created_at, session.last_used_at))
+        let end = self.security()?.session_end(session.created_at, session.last_used_at);
+        Ok(session.provider_until.map_or(end, |until| until.min(end)))
     }
 
     pub fn check_jwt(&self, jwt: &str) -> Result<Claims> {

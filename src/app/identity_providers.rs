@@ -485,6 +485,8 @@ mod tests {
             created_at: now,
             last_used_at: now,
             checked_at: now,
+            refresh: None,
+            unanswered_since: None,
         };
         store.external_identities.insert(identity).await.expect("kept");
         let begin = async || {

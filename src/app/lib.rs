@@ -462,6 +462,7 @@ impl Panel {
             housekeeping: Housekeeping::new(ground.clone()),
             job_runner: JobRunner::new(ground.clone()),
             timetable: Timetable::new(ground.clone()),
+            provider_asker: ProviderAsker::new(self.sessions.clone()),
             sleeper: Sleeper::new(ground.clone()),
         }
     }
@@ -524,5 +525,6 @@ pub struct PanelJobs {
     pub housekeeping: Housekeeping,
     pub job_runner: JobRunner,
     pub timetable: Timetable,
+    pub provider_asker: ProviderAsker,
     pub sleeper: Sleeper,
 }

@@ -239,6 +239,7 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::PasskeyRemoved { .. } => "A passkey was removed",
         Fact::RecoveryCodeUsed { .. } => "A recovery code was used",
         Fact::TokenCreated { .. } | Fact::TokenRotated { .. } => "A new token",
+        Fact::ProviderSessionsEnded { .. } => "Signed out by a provider",
         Fact::RoleRaised { .. } | Fact::RoleChanged { .. } | Fact::RightsGranted { .. } => "More rights",
         Fact::UserCreated { .. } | Fact::InvitationAccepted { .. } => "A new account",
         Fact::AllowListsChanged { .. } | Fact::AllowListsReverted { .. } => "Where the panel is reached from",

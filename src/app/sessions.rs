@@ -1,5 +1,6 @@
 //! Signing in and out, and telling who somebody is: by cookie, by token, or by being on the machine.
 
+mod asking;
 mod back_channel;
 mod external;
 mod own;
@@ -20,6 +21,7 @@ use store::{Batch, Stored};
 use types::{Actor, Error, Fact, Kind, Organization, ReplacedSecret, Result, Role, Secret, Session, Time, User, Who, report};
 
 pub use crate::access::{SignedIn, Visitor};
+pub use asking::{ProviderAsker, ProviderAskerReport};
 pub(crate) use back_channel::Seen;
 pub(crate) use external::Away;
 pub use external::Back;
@@ -81,6 +83,8 @@ struct Entry {
     provider: Option<types::IdentityProviderId>,
     /// What the provider calls its session.
     provider_session: Option<String>,
+    /// When that ends at the latest.
+    provider_until: Option<Time>,
 }
 
 /// A signed-in browser of the one who asks.
@@ -190,6 +194,7 @@ impl Sessions {
             remember,
             provider,
             provider_session,
+            provider_until,
         } = entry;
         let access = &self.access;
         let known = access.device(&user.id, visitor.device.as_deref())?;
@@ -203,6 +208,8 @@ impl Sessions {
         session.confirmed_at = confirmed_at;
         session.provider = provider;
         session.provider_session = provider_session;
+        session.provider_until = provider_until;
+        session.expires_at = access.end_of(&session)?;
         let (device, cookie) = access.note_device(&user, known, remember, visitor).await?;
         session.device = Some(device.id.clone());
         let user = self.begin(user, &session).await?;

@@ -82,7 +82,7 @@ pub struct AddOidc {
     /// File with the client's secret; - for standard input; without it, a public client
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
-    /// What to ask for beside openid; without it profile, email and groups
+    /// What to ask for beside openid; without it profile, email, groups, offline_access
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     /// The claim with the groups; dots go into objects; without it groups

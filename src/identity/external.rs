@@ -6,7 +6,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 use std::sync::Arc;
-use types::{Error, Result};
+use types::{Error, Result, Secret, Time};
 
 /// Somebody, as an identity provider knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub struct Person {
     pub groups: Vec<String>,
     /// What the provider calls the session that it began for them there (`sid` of OpenID Connect).
     pub session: Option<String>,
+    /// When that session ends there at the latest (`SessionNotOnOrAfter` of SAML).
+    pub until: Option<Time>,
+    /// What the provider can be asked with later whether they are still there (a refresh token of OpenID Connect).
+    pub refresh: Option<Secret>,
 }
 
 /// A step of a test, in words for who sets the provider up.

@@ -286,6 +286,8 @@ impl Directory {
             name: all(&self.name_attribute).first().cloned(),
             groups: groups.to_vec(),
             session: None,
+            until: None,
+            refresh: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! RFC 9700 have it. An ID token counts only with an asymmetric signature; the provider's documents are read anew each
 //! time, so a key that was rolled is known at once.
 
+mod asking;
 mod id_token;
 mod logout_token;
 
@@ -9,6 +10,7 @@ use crate::{
     external::{Finding, Person, is_this_machine},
     web::{Basic, Web},
 };
+pub use asking::{Asked, Told};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use egress::Egress;
 use id_token::Wanted;
@@ -23,6 +25,10 @@ use url::Url;
 const VERIFIER: usize = 64;
 /// Groups that are looked at.
 const GROUPS: usize = 2000;
+/// The scope that has a provider give a refresh token (OpenID Connect Core 1.0, section 11).
+const OFFLINE: &str = "offline_access";
+/// Bytes of a refresh token.
+const REFRESH: usize = 16 << 10;
 
 /// A provider and what it knows this panel by.
 pub struct Relying {
@@ -66,6 +72,8 @@ struct Discovered {
     /// It promises to say who it is when the browser comes back.
     says_issuer: bool,
     pkce: bool,
+    /// It says that it gives refresh tokens to who asks for [`OFFLINE`].
+    offline: bool,
 }
 
 impl Relying {
@@ -79,7 +87,9 @@ impl Relying {
         };
         let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&started.verifier));
         let mut scopes = vec!["openid"];
-        scopes.extend(self.scopes.iter().map(String::as_str).filter(|scope| *scope != "openid"));
+        let asked = self.scopes.iter().map(String::as_str).filter(|scope| *scope != "openid");
+        // Where it is not offered, some refuse to sign anybody in who asks.
+        scopes.extend(asked.filter(|scope| *scope != OFFLINE || found.offline));
         let mut address = found.authorization;
         address
             .query_pairs_mut()
@@ -115,6 +125,7 @@ impl Relying {
         let mut person = self.person(&claims)?;
         let session = claims["sid"].as_str().filter(|session| (1..=255).contains(&session.len()));
         person.session = session.map(str::to_owned);
+        person.refresh = self.refresh_of(&tokens);
         let is_whole = person.email.is_some() && person.name.is_some() && !person.groups.is_empty();
         if let (false, Some(userinfo), Some(access)) = (is_whole, &found.userinfo, tokens["access_token"].as_str()) {
             let more = web.get(userinfo, Some(&Secret::from(access))).await?;
@@ -157,6 +168,18 @@ impl Relying {
             true => Finding::good("PKCE", "S256 is supported"),
             false => Finding::good("PKCE", "not announced; it is sent all the same"),
         });
+        if self.scopes.iter().any(|scope| scope == OFFLINE) {
+            findings.push(match found.offline {
+                true => Finding::good(
+                    "removal",
+                    "it is asked from time to time whether people are still there (offline_access)",
+                ),
+                false => Finding::good(
+                    "removal",
+                    "it offers no offline_access: only back-channel logout or SCIM tells who is gone",
+                ),
+            });
+        }
         findings.push(match web.get(&found.keys, None).await.map(|keys| id_token::usable(&keys)) {
             Ok(0) => Finding::bad("keys", format!("{} has no public key to check signatures with", found.keys)),
             Ok(count) => Finding::good("keys", format!("{count} to check signatures with")),
@@ -217,6 +240,7 @@ impl Relying {
             basic: lists("token_endpoint_auth_methods_supported", "client_secret_basic").unwrap_or(true),
             says_issuer: document["authorization_response_iss_parameter_supported"] == true,
             pkce: lists("code_challenge_methods_supported", "S256").unwrap_or(false),
+            offline: lists("scopes_supported", OFFLINE).unwrap_or(false),
         })
     }
 
@@ -228,12 +252,17 @@ impl Relying {
     }
 
     async fn ask(&self, web: &Web, found: &Discovered, started: &Started, code: &str) -> Result<(u16, Value)> {
-        let mut form = vec![
+        let form = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", started.redirect.as_str()),
             ("code_verifier", &started.verifier),
         ];
+        self.at_token_endpoint(web, found, form).await
+    }
+
+    /// Sends a form there, as this client.
+    async fn at_token_endpoint<'a>(&'a self, web: &Web, found: &Discovered, mut form: Vec<(&'a str, &'a str)>) -> Result<(u16, Value)> {
         let basic = self.client_secret.as_ref().filter(|_| found.basic);
         if basic.is_none() {
             form.push(("client_id", &self.client_id));
@@ -257,6 +286,8 @@ impl Relying {
             name: None,
             groups: Vec::new(),
             session: None,
+            until: None,
+            refresh: None,
         };
         self.add(&mut person, claims)?;
         Ok(person)

@@ -30,5 +30,6 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start(jobs.catalogs, seconds(300)); // catalogs of others, each every few hours
     runner.start(jobs.notices, seconds(5)); // mails about security events
     runner.start_with(jobs.postman, seconds(30), &jobs.post); // mails that wait to be sent
+    runner.start(jobs.provider_asker, seconds(60)); // whether people are still there, at providers of OpenID Connect
     runner.start(jobs.housekeeping, seconds(3600)); // trash, old releases, logs, events
 }

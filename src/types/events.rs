@@ -117,6 +117,13 @@ pub enum Fact {
         email: String,
         provider: String,
     },
+    /// An identity provider does not know somebody any more, or did not say so for too long: what they began by it has ended.
+    ProviderSessionsEnded {
+        user: UserId,
+        email: String,
+        provider: String,
+        why: String,
+    },
     /// A link was made with which somebody can make an account.
     UserInvited {
         email: String,

@@ -108,6 +108,12 @@ pub struct ExternalIdentity {
     pub last_used_at: Time,
     /// When the provider was last asked whether they are still there.
     pub checked_at: Time,
+    /// What a provider of OpenID Connect is asked with: the refresh token of the last sign-in, or what it gave in its place.
+    #[serde(default)]
+    pub refresh: Option<Sealed>,
+    /// Since when that provider gave no answer; `None`: it gave one the last time.
+    #[serde(default)]
+    pub unanswered_since: Option<Time>,
 }
 
 impl IdentityProvider {

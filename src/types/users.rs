@@ -80,6 +80,9 @@ pub struct Session {
     /// What that provider calls the session that it has with them.
     #[serde(default)]
     pub provider_session: Option<String>,
+    /// When that session ends there at the latest, as the provider said at the sign-in.
+    #[serde(default)]
+    pub provider_until: Option<Time>,
 }
 
 /// A token for scripts: `sk_` and 52 letters, shown once.

@@ -1,4 +1,4 @@
-// A real OpenID Connect provider (oidc-provider) on a loopback port, with people that the test sets, and somebody who
+// A real OpenID Connect provider (oidc-provider) on a loopback port, with people that the test sets (claims null: they are gone), and somebody who
 // clicks through its pages: `POST /walk {url, account}` goes the way of a browser and answers where it was sent back to;
 // `POST /leave {url}` signs the last browser out here, hands what the panel is told of it on to `url`, and answers both.
 //
@@ -25,11 +25,15 @@ const issuer = `http://127.0.0.1:${server.address().port}`;
 
 const provider = new Provider(issuer, {
   clients: [
-    { client_id: 'panel', client_secret: 'a secret: with % and +', redirect_uris: [redirect], response_types: ['code'], grant_types: ['authorization_code'], backchannel_logout_uri: `${issuer}/relay`, backchannel_logout_session_required: true },
+    { client_id: 'panel', client_secret: 'a secret: with % and +', redirect_uris: [redirect], response_types: ['code'], grant_types: ['authorization_code', 'refresh_token'], backchannel_logout_uri: `${issuer}/relay`, backchannel_logout_session_required: true },
     { client_id: 'posting', client_secret: 'posted', token_endpoint_auth_method: 'client_secret_post', redirect_uris: [redirect], response_types: ['code'], grant_types: ['authorization_code'] },
   ],
   pkce: { required: () => true },
-  scopes: ['openid', 'email', 'profile', 'groups'],
+  scopes: ['openid', 'email', 'profile', 'groups', 'offline_access'],
+  // As most do, it gives a refresh token without asking its person once more; each is good for one question.
+  issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
+  expiresWithSession: () => false,
+  rotateRefreshToken: true,
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
   cookies: { keys: ['of these tests'] },
   features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },

@@ -87,7 +87,7 @@ function TestForm({ one, close }) {
 /** @param {Provider | null} one */
 const start = (one) => ({
   kind: /** @type {string} */ (one?.kind ?? 'oidc'), name: one?.name ?? '', enabled: one?.enabled ?? true,
-  issuer: one?.oidc?.issuer ?? '', client_id: one?.oidc?.client_id ?? '', client_secret: '', scopes: (one?.oidc?.scopes ?? ['profile', 'email', 'groups']).join(' '), groups_claim: one?.oidc?.groups_claim ?? 'groups', trusts_emails: one?.oidc?.trusts_emails ?? false,
+  issuer: one?.oidc?.issuer ?? '', client_id: one?.oidc?.client_id ?? '', client_secret: '', scopes: (one?.oidc?.scopes ?? ['profile', 'email', 'groups', 'offline_access']).join(' '), groups_claim: one?.oidc?.groups_claim ?? 'groups', trusts_emails: one?.oidc?.trusts_emails ?? false,
   url: one?.ldap?.url ?? '', start_tls: one?.ldap?.start_tls ?? false, bind_dn: one?.ldap?.bind_dn ?? '', bind_password: '', base: one?.ldap?.base ?? '', filter: one?.ldap?.filter ?? '(&(objectClass=person)(uid={user}))', email_attribute: one?.ldap?.email_attribute ?? 'mail', name_attribute: one?.ldap?.name_attribute ?? 'cn', groups_attribute: one?.ldap?.groups_attribute ?? '', group_base: one?.ldap?.group_base ?? '', group_filter: one?.ldap?.group_filter ?? '',
   metadata_url: one?.saml?.metadata_url ?? '', metadata: one?.saml?.metadata ?? '', entity_id: one?.saml?.entity_id ?? '', subject_attribute: one?.saml?.subject_attribute ?? '', saml_email: one?.saml?.email_attribute ?? '', saml_name: one?.saml?.name_attribute ?? '', saml_groups: one?.saml?.groups_attribute ?? '',
   authority: one?.oidc?.authority ?? one?.ldap?.authority ?? one?.saml?.authority ?? '', domains: (one?.domains ?? []).join(' '), provision: one?.provision ?? true, default_role: /** @type {string} */ (one?.default_role ?? ''), groups: (one?.groups ?? []).map((rule) => ({ group: rule.group, role: /** @type {string} */ (rule.role) })),
@@ -117,7 +117,7 @@ function ProviderForm({ one, close, leave }) {
       <div class="stack tight"><span class="label">Address to come back to</span><div class="key-box"><code class="any">${location.origin}/sso</code>${h(Copy, { text: `${location.origin}/sso`, label: 'Copy the address' })}</div><p class="hint">Register it at the provider, for the authorization code flow.</p></div>
       ${text('issuer', 'Issuer', { mono: true, required: true, inputmode: 'url', placeholder: 'https://id.example.com/realms/team', hint: 'Exactly as the provider calls itself.' })}
       <div class="form-row">${text('client_id', 'Client id', { mono: true, required: true })}${text('client_secret', 'Client secret', { type: 'password', autocomplete: 'new-password', optional: true, placeholder: one?.oidc?.has_secret ? 'as it was' : '' })}</div>
-      <div class="form-row">${text('scopes', 'Scopes', { mono: true, hint: 'Beside openid.' })}${text('groups_claim', 'Claim with the groups', { mono: true, hint: 'Dots go into objects: realm_access.roles.' })}</div>
+      <div class="form-row">${text('scopes', 'Scopes', { mono: true, hint: 'Beside openid. With offline_access the provider is asked from time to time who is still there.' })}${text('groups_claim', 'Claim with the groups', { mono: true, hint: 'Dots go into objects: realm_access.roles.' })}</div>
       ${h(Switch, { label: 'Believe its mail addresses', hint: 'For providers that check addresses themselves and say nothing of it (email_verified), such as Entra for one organization.', on: v.trusts_emails, set: form.set('trusts_emails') })}`
     : v.kind === 'saml' ? html`
       ${one ? h(OwnAddresses, { one }) : null}

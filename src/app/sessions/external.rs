@@ -13,8 +13,8 @@ use identity::{Person, ldap, oidc, saml, token};
 use std::time::Duration;
 use store::{Batch, Stored, acting};
 use types::{
-    Actor, Asker, Email, Error, ExternalIdentity, Fact, IdentityProvider, IdentityProviderId, Protocol, Result, Role, Secret, Session,
-    User, UserId, report,
+    Actor, Asker, Email, Error, ExternalIdentity, Fact, IdentityProvider, IdentityProviderId, Protocol, Result, Role, Sealed, Secret,
+    Session, User, UserId, report,
 };
 
 /// A directory is not asked more often whether somebody is still there.
@@ -160,7 +160,7 @@ impl Sessions {
             return Err(no("none of your groups may use this panel; ask its administrator"));
         };
         let user = match known {
-            Some(known) => self.known_person(provider, known, role, login).await?,
+            Some(known) => self.known_person(provider, known, &person, role, login).await?,
             None => None,
         };
         let user = match user {
@@ -170,6 +170,7 @@ impl Sessions {
         let entry = Entry {
             provider: Some(provider.id.clone()),
             provider_session: person.session.take(),
+            provider_until: person.until,
             ..Entry::default()
         };
         self.enter(user, entry, visitor).await
@@ -179,7 +180,8 @@ impl Sessions {
     async fn known_person(
         &self,
         provider: &IdentityProvider,
-        mut known: Stored<ExternalIdentity>,
+        known: Stored<ExternalIdentity>,
+        person: &Person,
         role: Role,
         login: Option<&str>,
     ) -> Result<Option<Stored<User>>> {
@@ -190,14 +192,17 @@ impl Sessions {
         };
         may_enter(&user)?;
         let now = access.world.now();
-        known.last_used_at = now;
-        known.checked_at = now;
-        known.login = login.map(str::to_owned);
-        match access.store.external_identities.save(known).await {
-            // Another sign-in of theirs noted the same.
-            Ok(_) | Err(Error::Stale { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        let refresh = access.sealed_refresh(person)?;
+        let note = |known: &mut ExternalIdentity| {
+            known.last_used_at = now;
+            known.checked_at = now;
+            known.login = login.map(str::to_owned);
+            known.refresh.clone_from(&refresh);
+            known.unanswered_since = None;
+            Ok(())
+        };
+        let key = format!("{}/{}", known.provider, known.subject);
+        access.store.external_identities.update(&key, note).await?;
         access.follow_role(provider, user, role).await.map(Some)
     }
 
@@ -218,6 +223,7 @@ impl Sessions {
             ));
         }
         let now = access.world.now();
+        let refresh = access.sealed_refresh(person)?;
         let identity = |user: &User| ExternalIdentity {
             provider: provider.id.clone(),
             subject: person.subject.clone(),
@@ -227,6 +233,8 @@ impl Sessions {
             created_at: now,
             last_used_at: now,
             checked_at: now,
+            refresh: refresh.clone(),
+            unanswered_since: None,
         };
         if let Some(put_in) = access.provisioned(&provider.id, &email)? {
             let user = access.store.users.get(put_in.user.as_str())?;
@@ -264,26 +272,29 @@ impl Sessions {
         access.store.users.get(user.id.as_str())
     }
 
-    /// Whether somebody who signed in by a directory is still there, with the role that they have there now. A directory
-    /// that does not answer takes nothing from anybody. Asked when a session is renewed.
+    /// Whether somebody who signed in by a directory, or by a provider that can be asked, is still there, with the role that they have
+    /// there now. A directory that does not answer takes nothing from anybody. Asked when a session is renewed.
     pub(super) async fn check_external(&self, session: &Session) -> Result<()> {
         let access = &self.access;
         let Some(id) = &session.provider else { return Ok(()) };
         let Ok(provider) = access.offered(id.as_str()) else {
             return Err(super::ended());
         };
-        if !matches!(provider.protocol, Protocol::Ldap(_)) {
+        if matches!(provider.protocol, Protocol::Saml(_)) {
             return Ok(());
         }
         let of_user = |one: &Stored<ExternalIdentity>| one.user == session.user;
         let all = access.store.external_identities.prefix(&format!("{id}/"))?;
         match all.into_iter().find(of_user) {
-            Some(known) => self.still_there(&provider, known).await,
+            Some(known) => match &provider.protocol {
+                Protocol::Oidc(settings) => self.ask_provider(&provider, settings, known).await,
+                _ => self.still_there(&provider, known).await,
+            },
             None => Err(super::ended()),
         }
     }
 
-    /// The same of somebody who comes by a token, which lasts longer than sessions do.
+    /// The same of somebody in a directory who comes by a token, which lasts longer than sessions do.
     pub(super) async fn check_directories(&self, user: &UserId) -> Result<()> {
         for known in self.access.store.external_identities.list()? {
             if known.user == *user
@@ -374,7 +385,7 @@ impl Access {
         session.provider.as_ref().is_none_or(|id| self.offered(id.as_str()).is_ok())
     }
 
-    fn role_of(&self, provider: &IdentityProvider, person: &Person) -> Option<Role> {
+    pub(super) fn role_of(&self, provider: &IdentityProvider, person: &Person) -> Option<Role> {
         match provider.protocol {
             Protocol::Ldap(_) => provider.role(&person.groups, ldap::is_group),
             Protocol::Oidc(_) | Protocol::Saml(_) => provider.role(&person.groups, |group, written| group == written),
@@ -399,7 +410,7 @@ impl Access {
     }
 
     /// Gives somebody the role that their groups give them; without rules for groups they keep what they have.
-    async fn follow_role(&self, provider: &IdentityProvider, mut user: Stored<User>, role: Role) -> Result<Stored<User>> {
+    pub(super) async fn follow_role(&self, provider: &IdentityProvider, mut user: Stored<User>, role: Role) -> Result<Stored<User>> {
         if provider.groups.is_empty() || user.role == role || user.role == Role::Owner {
             return Ok(user);
         }
@@ -422,13 +433,26 @@ impl Access {
         Ok(user)
     }
 
-    /// Ends what somebody began by this provider, and their tokens: they are not to be there any more.
-    async fn end_what_began(&self, known: &ExternalIdentity) -> Result<()> {
+    /// A refresh token as it is kept.
+    fn sealed_refresh(&self, person: &Person) -> Result<Option<Sealed>> {
+        person.refresh.as_ref().map(|refresh| self.store.seal(refresh)).transpose()
+    }
+
+    /// Ends the sessions that somebody began by this provider; how many.
+    pub(super) async fn end_sessions_by(&self, known: &ExternalIdentity) -> Result<usize> {
+        let mut ended = 0;
         for session in self.sessions_of(&known.user)? {
             if session.provider.as_ref() == Some(&known.provider) {
                 self.store.sessions.remove(session.id.as_str()).await.or_else(settled)?;
+                ended += 1;
             }
         }
+        Ok(ended)
+    }
+
+    /// Ends what somebody began by this provider, and their tokens: they are not to be there any more.
+    pub(super) async fn end_what_began(&self, known: &ExternalIdentity) -> Result<()> {
+        self.end_sessions_by(known).await?;
         // Owners are the panel's own people, whoever else knows them.
         let user = self.store.users.find(known.user.as_str())?;
         if user.is_some_and(|user| user.role == Role::Owner) {

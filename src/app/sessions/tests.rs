@@ -457,6 +457,8 @@ fn shown(groups: &[&str]) -> identity::Person {
         name: Some("Bob".into()),
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         session: None,
+        until: None,
+        refresh: None,
     }
 }
 

@@ -78,8 +78,10 @@ pub(super) fn check(peer: &Peer, started: &Started, text: &str, now: Time) -> Re
     if !is_whole_signed && !is_assertion_signed {
         return Err("it is not signed".into());
     }
-    standing(assertion, started, now)?;
-    person(peer, assertion)
+    let until = standing(assertion, started, now)?;
+    let mut person = person(peer, assertion)?;
+    person.until = until;
+    Ok(person)
 }
 
 /// Ids name one element each, so that nothing means two.
@@ -144,8 +146,8 @@ fn is_from(issuer: &Element, started: &Started) -> Result<(), String> {
     }
 }
 
-/// Whether an assertion is for this sign-in, here and now.
-fn standing(assertion: &Element, started: &Started, now: Time) -> Result<(), String> {
+/// Whether an assertion is for this sign-in, here and now; and when the session there ends, if it says so.
+fn standing(assertion: &Element, started: &Started, now: Time) -> Result<Option<Time>, String> {
     if assertion.attribute("Version") != Some("2.0") {
         return Err("the assertion is not SAML 2.0".into());
     }
@@ -163,7 +165,11 @@ fn standing(assertion: &Element, started: &Started, now: Time) -> Result<(), Str
         .all(SAML, "AuthnStatement")
         .next()
         .ok_or("nobody signed in (AuthnStatement)")?;
-    over(statement, "SessionNotOnOrAfter", now)
+    over(statement, "SessionNotOnOrAfter", now)?;
+    // Of several, the first to end; by our clock it may be that much later.
+    let statements = assertion.all(SAML, "AuthnStatement");
+    let ends = statements.filter_map(|one| time(one.attribute("SessionNotOnOrAfter")?));
+    Ok(ends.min().map(|end| end.plus(SKEW)))
 }
 
 fn confirmed(confirmation: &Element, started: &Started, now: Time) -> Result<(), String> {
@@ -261,6 +267,8 @@ fn person(peer: &Peer, assertion: &Element) -> Result<Person, String> {
         name: first(peer.name_attribute.as_deref(), &USUAL_NAME),
         groups,
         session: None,
+        until: None,
+        refresh: None,
     })
 }
 

@@ -81,6 +81,7 @@ impl Fact {
             | Fact::NewCountry { user, .. }
             | Fact::UserCreated { user, .. }
             | Fact::UserProvisioned { user, .. }
+            | Fact::ProviderSessionsEnded { user, .. }
             | Fact::InvitationAccepted { user, .. }
             | Fact::UserChanged { user, .. }
             | Fact::UserRemoved { user, .. }
@@ -126,6 +127,7 @@ impl Fact {
                 | Fact::NewDevice { .. }
                 | Fact::PasswordReset { .. }
                 | Fact::PasswordSet { .. }
+                | Fact::ProviderSessionsEnded { .. }
                 | Fact::SecurityChanged { .. }
                 | Fact::AllowListsChanged { .. }
                 | Fact::AllowListsReverted { .. }
@@ -176,6 +178,7 @@ impl Fact {
                 | Fact::PasswordForgotten { .. }
                 | Fact::PasswordReset { .. }
                 | Fact::PasswordSet { .. }
+                | Fact::ProviderSessionsEnded { .. }
                 | Fact::AuditBroken { .. }
                 | Fact::SecretsRevealed { .. }
                 | Fact::SharedSecretsRevealed { .. }

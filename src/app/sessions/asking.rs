@@ -1,0 +1,197 @@
+//! Whether those who signed in by OpenID Connect are still there: their provider is asked with the refresh token of their last sign-in,
+//! when a session is renewed and by a job. A provider that gave none is not asked; nor is one of SAML, which has no such question.
+
+use super::{Sessions, ended};
+use crate::access::{Access, settled};
+use async_trait::async_trait;
+use identity::oidc::{Asked, Told};
+use std::time::Duration;
+use store::Stored;
+use types::{Actor, Error, ExternalIdentity, Fact, IdentityProvider, OidcSettings, Protocol, Result, Sealed, report};
+
+/// A provider is not asked more often about the same person.
+const ASKED: Duration = Duration::from_secs(600);
+/// A provider that gives no answer ends nothing for so long; then nobody knows any more who is still there.
+const SILENT: Duration = Duration::from_secs(86_400);
+
+impl Sessions {
+    /// Fails with `Unauthenticated` when the provider does not know them any more, or was silent for too long: what they began by it has
+    /// ended then. Their API tokens go on, as they do at a logout there, unless they are in no group any more.
+    pub(super) async fn ask_provider(
+        &self,
+        provider: &IdentityProvider,
+        settings: &OidcSettings,
+        mut known: Stored<ExternalIdentity>,
+    ) -> Result<()> {
+        let access = &self.access;
+        let now = access.world.now();
+        let Some(shown) = known.refresh.clone().filter(|_| now.since(known.checked_at) >= ASKED) else {
+            return Ok(());
+        };
+        // Whoever notes it first asks: a token may be good for one question, and would be taken for stolen with a second.
+        known.checked_at = now;
+        let known = match access.store.external_identities.save(known).await {
+            Ok(known) => known.value,
+            Err(Error::Stale { .. } | Error::NotFound { .. }) => return Ok(()),
+            Err(error) => {
+                tracing::warn!("{} is not asked who is still there: {}", provider.name, report(&error));
+                return Ok(());
+            }
+        };
+        let refresh = access.store.unseal(&shown)?;
+        let answer = access.relying(settings)?.ask_again(&access.world, &refresh, &known.subject).await;
+        match answer {
+            Ok(Asked::Still(told)) => access.still_known(provider, &known, &shown, told).await,
+            Ok(Asked::Gone(why)) => access.not_known(provider, &known, &shown, &why).await,
+            Err(error) => access.unanswered(provider, &known, &shown, &error).await,
+        }
+    }
+}
+
+fn key(known: &ExternalIdentity) -> String {
+    format!("{}/{}", known.provider, known.subject)
+}
+
+impl Access {
+    /// Keeps the next token, and gives the role of the groups of now.
+    async fn still_known(&self, provider: &IdentityProvider, known: &ExternalIdentity, shown: &Sealed, told: Told) -> Result<()> {
+        let next = told.refresh.map(|refresh| self.store.seal(&refresh)).transpose()?;
+        let note = |one: &mut ExternalIdentity| {
+            // Who signed in meanwhile has brought a newer one.
+            if one.refresh.as_ref() == Some(shown) {
+                one.unanswered_since = None;
+                one.refresh = next.clone().or_else(|| one.refresh.take());
+            }
+            Ok(())
+        };
+        let noted = self.store.external_identities.update(&key(known), note).await;
+        noted.map(drop).or_else(settled)?;
+        let Some(mut person) = told.person else { return Ok(()) };
+        person.groups.extend(self.provisioned_groups(&provider.id, &known.user)?);
+        let Some(role) = self.role_of(provider, &person) else {
+            self.end_what_began(known).await?;
+            self.tell_ended(provider, known, "none of their groups may use this panel").await?;
+            return Err(ended());
+        };
+        if let Some(user) = self.store.users.find(known.user.as_str())? {
+            self.follow_role(provider, user, role).await?;
+        }
+        Ok(())
+    }
+
+    async fn not_known(&self, provider: &IdentityProvider, known: &ExternalIdentity, shown: &Sealed, why: &str) -> Result<()> {
+        let now = self.store.external_identities.find(&key(known))?;
+        if now.is_some_and(|now| now.refresh.as_ref() != Some(shown)) {
+            // They signed in there meanwhile.
+            return Ok(());
+        }
+        self.end_sessions_by(known).await?;
+        let forget = |one: &mut ExternalIdentity| {
+            if one.refresh.as_ref() == Some(shown) {
+                one.refresh = None;
+            }
+            Ok(())
+        };
+        let forgotten = self.store.external_identities.update(&key(known), forget).await;
+        forgotten.map(drop).or_else(settled)?;
+        self.tell_ended(provider, known, &format!("it does not know them any more ({why})"))
+            .await?;
+        Err(ended())
+    }
+
+    async fn unanswered(&self, provider: &IdentityProvider, known: &ExternalIdentity, shown: &Sealed, error: &Error) -> Result<()> {
+        tracing::warn!(
+            "whether {} is still in {} is not known: {}",
+            known.subject,
+            provider.name,
+            report(error)
+        );
+        let now = self.world.now();
+        let note = |one: &mut ExternalIdentity| {
+            if one.refresh.as_ref() == Some(shown) {
+                one.unanswered_since.get_or_insert(now);
+            }
+            Ok(())
+        };
+        let noted = match self.store.external_identities.update(&key(known), note).await {
+            Ok(noted) => noted,
+            Err(error) => return settled(error),
+        };
+        if !noted.unanswered_since.is_some_and(|since| now.since(since) >= SILENT) {
+            return Ok(());
+        }
+        if self.end_sessions_by(known).await? > 0 {
+            self.tell_ended(provider, known, "it gave no answer for a day").await?;
+        }
+        Err(ended())
+    }
+
+    async fn tell_ended(&self, provider: &IdentityProvider, known: &ExternalIdentity, why: &str) -> Result<()> {
+        let Some(user) = self.store.users.find(known.user.as_str())? else {
+            return Ok(());
+        };
+        let fact = Fact::ProviderSessionsEnded {
+            user: user.id.clone(),
+            email: user.email.to_string(),
+            provider: provider.name.clone(),
+            why: why.to_owned(),
+        };
+        self.events.emit(&Actor::system(user.organization.clone()), fact).await;
+        Ok(())
+    }
+}
+
+/// Asks providers of OpenID Connect about those who have something to lose: a session that began there, or a token.
+pub struct ProviderAsker {
+    sessions: Sessions,
+}
+
+/// What one turn found.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct ProviderAskerReport {
+    /// People whose turn it was.
+    pub due: usize,
+    pub ended: usize,
+    pub problems: Vec<String>,
+}
+
+impl ProviderAsker {
+    pub(crate) fn new(sessions: Sessions) -> ProviderAsker {
+        ProviderAsker { sessions }
+    }
+
+    fn is_due(&self, known: &ExternalIdentity) -> Result<bool> {
+        let access = &self.sessions.access;
+        if known.refresh.is_none() || access.world.now().since(known.checked_at) < ASKED {
+            return Ok(false);
+        }
+        let began = |session: &Stored<types::Session>| session.provider.as_ref() == Some(&known.provider);
+        Ok(access.sessions_of(&known.user)?.iter().any(began) || access.store.tokens.list()?.iter().any(|token| token.user == known.user))
+    }
+}
+
+#[async_trait]
+impl jobs::Job for ProviderAsker {
+    const NAME: &'static str = "provider_asker";
+    type Report = ProviderAskerReport;
+
+    async fn run(&mut self) -> Result<ProviderAskerReport> {
+        let mut told = ProviderAskerReport::default();
+        for known in self.sessions.access.store.external_identities.list()? {
+            if !self.is_due(&known)? {
+                continue;
+            }
+            let Ok(provider) = self.sessions.access.offered(known.provider.as_str()) else {
+                continue;
+            };
+            let Protocol::Oidc(settings) = &provider.protocol else { continue };
+            told.due += 1;
+            match self.sessions.ask_provider(&provider, settings, known).await {
+                Ok(()) => {}
+                Err(Error::Unauthenticated { .. }) => told.ended += 1,
+                Err(error) => told.problems.push(format!("{}: {}", provider.name, report(&error))),
+            }
+        }
+        Ok(told)
+    }
+}

@@ -1,0 +1,126 @@
+//! Asking a provider with a refresh token whether somebody is still there (OpenID Connect Core 1.0, section 12).
+
+use super::{OFFLINE, REFRESH, Relying, id_token, refused, said};
+use crate::external::Person;
+use id_token::Expected;
+use serde_json::{Value, json};
+use types::{Error, Result, Secret, World};
+
+/// What a provider answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    Still(Told),
+    /// The token is good no more: they were removed, or shut, or what they agreed to was taken back. With its words.
+    Gone(String),
+}
+
+/// What it tells of somebody who is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// With the groups of now; `None`: it tells nothing of them.
+    pub person: Option<Person>,
+    /// Takes the place of the token that was shown.
+    pub refresh: Option<Secret>,
+}
+
+impl Relying {
+    /// Asks about the person whom it calls `subject`. Fails with `Unavailable` when it cannot be asked, and with `Unauthenticated` when
+    /// its answer is not as it must be: neither says that they are gone.
+    pub async fn ask_again(&self, world: &World, refresh: &Secret, subject: &str) -> Result<Asked> {
+        let web = self.web()?;
+        let found = self.discover(&web).await?;
+        let shown = refresh.expose_str().unwrap_or_default();
+        let form = vec![("grant_type", "refresh_token"), ("refresh_token", shown)];
+        let tokens = match self.at_token_endpoint(&web, &found, form).await? {
+            (200, tokens) => tokens,
+            // The one failure that is about the token (RFC 6749, section 5.2); others are about the client, or the provider itself.
+            (_, answer) if answer["error"] == "invalid_grant" => return Ok(Asked::Gone(said(&answer))),
+            (status, answer) => {
+                let why = format!("the provider at {}: it answers {status} {}", self.issuer, said(&answer));
+                return Err(Error::unavailable(why));
+            }
+        };
+        let mut person = match tokens["id_token"].as_str() {
+            // It has no nonce, or the first one: it came straight from the provider, for the token that was shown.
+            Some(id_token) => {
+                let keys = web.get(&found.keys, None).await?;
+                let expected = Expected {
+                    issuer: &self.issuer,
+                    audience: &self.client_id,
+                    now: world.now(),
+                };
+                let claims = id_token::signed_for(id_token, &keys, &expected).map_err(|why| refused(&why))?;
+                if claims["sub"] != subject {
+                    return Err(refused("it tells of another person"));
+                }
+                Some(self.person(&claims)?)
+            }
+            None => None,
+        };
+        if let (Some(userinfo), Some(access)) = (&found.userinfo, tokens["access_token"].as_str())
+            && person.as_ref().is_none_or(|person| person.groups.is_empty())
+        {
+            let more = web.get(userinfo, Some(&Secret::from(access))).await?;
+            person = self.with_userinfo(person, subject, &more)?;
+        }
+        let refresh = self.refresh_of(&tokens);
+        Ok(Asked::Still(Told { person, refresh }))
+    }
+
+    /// Without a new ID token only groups that are there say something: at the sign-in they may have come by the ID token alone.
+    fn with_userinfo(&self, person: Option<Person>, subject: &str, more: &Value) -> Result<Option<Person>> {
+        let is_sure = person.is_some();
+        let mut person = match person {
+            Some(person) => person,
+            None => self.person(&json!({ "sub": subject }))?,
+        };
+        self.add(&mut person, more)?;
+        Ok(Some(person).filter(|person| is_sure || !person.groups.is_empty()))
+    }
+
+    /// The refresh token, where one was asked for: others end with the browser's session at the provider, and would end ours with it.
+    pub(super) fn refresh_of(&self, tokens: &Value) -> Option<Secret> {
+        let is_asked = self.scopes.iter().any(|scope| scope == OFFLINE);
+        let given = tokens["refresh_token"]
+            .as_str()
+            .filter(|token| (1..=REFRESH).contains(&token.len()));
+        given.filter(|_| is_asked).map(Secret::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_token_is_kept_where_one_was_asked_for_and_silence_about_groups_takes_none() {
+        let mut relying = Relying {
+            issuer: "https://id.example.com".into(),
+            client_id: "panel".into(),
+            client_secret: None,
+            scopes: vec!["email".into()],
+            groups_claim: "groups".into(),
+            authority: None,
+        };
+        let tokens = json!({"refresh_token": "again"});
+        assert_eq!(relying.refresh_of(&tokens), None);
+        relying.scopes.push(OFFLINE.into());
+        assert_eq!(relying.refresh_of(&tokens), Some("again".into()));
+        for none in [
+            json!({}),
+            json!({"refresh_token": ""}),
+            json!({"refresh_token": "x".repeat(REFRESH + 1)}),
+        ] {
+            assert_eq!(relying.refresh_of(&none), None);
+        }
+
+        let with = |person: Option<Person>, more: Value| relying.with_userinfo(person, "1", &more);
+        let shown = relying.person(&json!({"sub": "1"})).expect("a person");
+        assert!(with(None, json!({"sub": "1"})).expect("read").is_none());
+        let told = with(None, json!({"sub": "1", "groups": ["dev"]})).expect("read").expect("told");
+        assert_eq!(told.groups, ["dev"]);
+        let told = with(Some(shown), json!({"sub": "1"})).expect("read").expect("told");
+        assert!(told.groups.is_empty());
+        assert!(with(None, json!({"sub": "2", "groups": ["dev"]})).is_err());
+    }
+}
