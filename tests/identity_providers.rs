@@ -447,6 +447,84 @@ async fn who_signs_out_at_the_provider_is_out_here() {
     panel.anonymous().get(&path).await.expect(404);
 }
 
+/// A role that people made, in one project: theirs for as long as the group, the rule and the role are there.
+#[tokio::test]
+async fn groups_give_roles_that_people_made_in_one_place() {
+    let stand = Stand::new().await;
+    let (panel, owner) = (&stand.panel, &stand.owner);
+    let app = json!({"name": "blog", "source": {"kind": "image", "reference": "nginx"}});
+    let app = panel.create_app(app).await;
+    let path = format!("/api/v1/apps/{}", app["id"].as_str().expect("an id"));
+    let projects = owner.list("/api/v1/projects").await;
+    let text = |name: &str| projects[0][name].as_str().expect("a text").to_owned();
+    let (here, by_name) = (format!("project:{}", text("id")), format!("project:{}", text("name")));
+    owner.post("/api/v1/projects", json!({"name": "other"})).await.expect(201);
+    let role = json!({"name": "Builder", "rights": ["configure"]});
+    owner.post("/api/v1/roles", role).await.expect(201);
+    let provider = format!("/api/v1/identity-providers/{}", stand.provider);
+    let put = async |role: &str, place: &str| {
+        let mut body = oidc("Example", &stand.peer.issuer, "panel", None);
+        body["groups"] = json!([{"group": "dev", "role": role, "place": place}]);
+        owner.put(&provider, body).await
+    };
+    for (role, place, words) in [
+        ("Nobody", "organization", "no role named"),
+        ("Builder", "project:nowhere", "no project named"),
+        ("Builder", "nowhere", "must be `organization`"),
+        ("owner", here.as_str(), "cannot make owners"),
+    ] {
+        let refused = put(role, place).await.expect(422).code("invalid").text();
+        assert!(refused.contains(words) && refused.contains("groups"), "{refused}");
+    }
+    let kept = put("Builder", &by_name).await.expect(200).json();
+    assert_eq!(kept["groups"], json!([{"group": "dev", "role": "Builder", "place": here}]));
+
+    stand.person("bob", claims("bob@example.com", &["dev"])).await;
+    let bob = panel.browser();
+    let session = stand.sign_in(&bob, "bob").await.expect(201).json();
+    assert_eq!(session["user"]["role"], "member");
+    bob.patch(&path, json!({"port": 81})).await.expect(200);
+    bob.delete(&path).await.expect(403);
+    // The rule is another, for who is signed in too.
+    put("Builder", "project:other").await.expect(200);
+    assert!(bob.list("/api/v1/apps").await.is_empty());
+    put("Builder", &here).await.expect(200);
+    assert_eq!(bob.list("/api/v1/apps").await.len(), 1);
+    // Without the role there is nothing, not more; and the rule is in nobody's way.
+    owner.delete("/api/v1/roles/Builder").await.expect(204);
+    bob.get("/api/v1/apps").await.expect(403);
+    stand.sign_in(&bob, "bob").await.expect(201);
+    bob.get("/api/v1/apps").await.expect(403);
+    panel.cli(&["identity-provider", "disable", "Example"]).await.expect(0);
+    bob.get("/api/v1/apps").await.expect(401);
+    let made = [
+        "identity-provider",
+        "add-oidc",
+        "Another",
+        "--issuer",
+        "http://127.0.0.1:1",
+        "--client-id",
+        "x",
+        "--group",
+        "cn=ops,dc=example=viewer@project:other",
+    ];
+    panel.cli(&made).await.expect(0);
+    let list = panel.cli(&["--json", "identity-provider", "list"]).await.expect(0).json();
+    let items = list["items"].as_array().expect("a list");
+    let rule = &items.iter().find(|one| one["name"] == "Another").expect("it is in the list")["groups"][0];
+    assert_eq!(
+        (&rule["group"], &rule["role"]),
+        (&json!("cn=ops,dc=example"), &json!("viewer")),
+        "{list}"
+    );
+    assert!(
+        rule["place"]
+            .as_str()
+            .is_some_and(|place| place.starts_with("project:") && *place != here),
+        "{list}"
+    );
+}
+
 /// Renews until the answer is this one: whose session it is may be asked about by the job in the same moment.
 async fn renewed(browser: &Api, wanted: impl Fn(&Reply) -> bool) -> Reply {
     eventually("the provider's answer shows", Duration::from_secs(30), || async {

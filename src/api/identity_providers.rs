@@ -10,7 +10,7 @@ use crate::{
     tags::Tag,
     users::Role,
 };
-use app::{ProtocolWish, ProviderWish};
+use app::{GroupWish, ProtocolWish, ProviderWish};
 use poem::web::cookie::CookieJar;
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -86,8 +86,11 @@ pub struct LdapSignIn {
 pub struct GroupRole {
     /// As the provider writes it; of a directory the whole name or its first part: `cn=ops,ou=groups,dc=example,dc=com` or `ops`.
     pub group: String,
-    /// viewer, developer or admin.
-    pub role: Role,
+    /// `viewer`, `developer`, `admin`, `member`, or the id or name of a role that people made. One that is gone gives nothing, and
+    /// is told by its id.
+    pub role: String,
+    /// Where they have it: `project:NAME`, `environment:PROJECT/NAME` or `app:NAME`; ids in place of names. Left out: in the whole.
+    pub place: Option<String>,
 }
 
 /// OpenID Connect.
@@ -158,7 +161,7 @@ pub struct IdentityProviderInput {
     pub provision: Option<bool>,
     /// The role of those whom no group gives one; null: they are refused.
     pub default_role: Option<Role>,
-    /// Roles by group; the highest counts.
+    /// Roles by group: of the built-in ones in the whole the highest counts, and others add to it.
     pub groups: Option<Vec<GroupRole>>,
 }
 
@@ -254,8 +257,9 @@ impl From<types::IdentityProvider> for OfferedProvider {
     }
 }
 
-impl From<types::IdentityProvider> for IdentityProvider {
-    fn from(provider: types::IdentityProvider) -> IdentityProvider {
+impl IdentityProvider {
+    /// With its rules as they are written.
+    fn of(provider: types::IdentityProvider, rules: Vec<GroupWish>) -> IdentityProvider {
         let kind = kind(&provider.protocol);
         let (mut oidc, mut ldap, mut saml) = (None, None, None);
         match provider.protocol {
@@ -263,9 +267,10 @@ impl From<types::IdentityProvider> for IdentityProvider {
             Protocol::Ldap(settings) => ldap = Some(settings.into()),
             Protocol::Saml(settings) => saml = Some(SamlProvider::of(&provider.id, settings)),
         }
-        let groups = provider.groups.into_iter().map(|rule| GroupRole {
+        let groups = rules.into_iter().map(|rule| GroupRole {
             group: rule.group,
-            role: rule.role.into(),
+            role: rule.role,
+            place: rule.place,
         });
         IdentityProvider {
             id: provider.id.to_string(),
@@ -372,9 +377,10 @@ impl TryFrom<IdentityProviderInput> for ProviderWish {
             (None, None, Some(saml)) => saml.into(),
             _ => return Err(types::Error::invalid("oidc", "`ldap` or `saml` must be there, and one only")),
         };
-        let groups = input.groups.unwrap_or_default().into_iter().map(|rule| types::GroupRole {
+        let groups = input.groups.unwrap_or_default().into_iter().map(|rule| GroupWish {
             group: rule.group,
-            role: rule.role.into(),
+            role: rule.role,
+            place: some(rule.place).filter(|place| place != "organization"),
         });
         Ok(ProviderWish {
             name: input.name,
@@ -390,6 +396,13 @@ impl TryFrom<IdentityProviderInput> for ProviderWish {
 
 #[derive(Clone)]
 pub(crate) struct IdentityProvidersApi(pub Panel, pub World);
+
+impl IdentityProvidersApi {
+    fn told(&self, provider: types::IdentityProvider) -> types::Result<IdentityProvider> {
+        let rules = self.0.identity_providers.rules(&provider)?;
+        Ok(IdentityProvider::of(provider, rules))
+    }
+}
 
 #[OpenApi(tag = "Tag::Sessions")]
 impl IdentityProvidersApi {
@@ -449,6 +462,7 @@ impl IdentityProvidersApi {
         limit: Query<Option<u32>>,
     ) -> Answer<Json<Page<IdentityProvider>>> {
         let all = self.0.identity_providers.list(&who.actor)?;
+        let all = all.into_iter().map(|one| self.told(one)).collect::<types::Result<Vec<_>>>()?;
         page(all, cursor.0.as_deref(), limit.0, |one| one.id.to_string())
     }
 
@@ -458,7 +472,7 @@ impl IdentityProvidersApi {
     #[oai(path = "/identity-providers", method = "post", operation_id = "identity_provider_create")]
     async fn identity_provider_create(&self, who: Signed, body: Json<IdentityProviderInput>) -> Answer<Created<IdentityProvider>> {
         let provider = self.0.identity_providers.create(&who.actor, body.0.try_into()?).await?;
-        Ok(created(provider))
+        Ok(created(self.told(provider)?))
     }
 
     /// Show an identity provider
@@ -469,7 +483,7 @@ impl IdentityProvidersApi {
         /// Its id.
         id: Path<String>,
     ) -> Answer<Json<IdentityProvider>> {
-        Ok(Json(self.0.identity_providers.get(&who.actor, &id.0)?.into()))
+        Ok(Json(self.told(self.0.identity_providers.get(&who.actor, &id.0)?)?))
     }
 
     /// Replace the settings of an identity provider
@@ -484,7 +498,7 @@ impl IdentityProvidersApi {
         body: Json<IdentityProviderInput>,
     ) -> Answer<Json<IdentityProvider>> {
         let wish = body.0.try_into()?;
-        Ok(Json(self.0.identity_providers.replace(&who.actor, &id.0, wish).await?.into()))
+        Ok(Json(self.told(self.0.identity_providers.replace(&who.actor, &id.0, wish).await?)?))
     }
 
     /// Remove an identity provider

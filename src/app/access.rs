@@ -13,8 +13,8 @@ use store::{Batch, Store, Stored};
 use telemetry::Redactor;
 use tokio::sync::Mutex;
 use types::{
-    Action, Actor, Assurance, DeviceId, Error, Fact, Grant, GrantedRole, Grantee, Held, Kind, Membership, Organization, OrganizationId,
-    Result, Role, Scopes, Secret, Session, Site, Time, User, UserId, Who, World,
+    Action, Actor, Assurance, DeviceId, Error, Fact, Grant, GrantedRole, Grantee, Held, IdentityProvider, Kind, Membership, Organization,
+    OrganizationId, Result, Role, Scopes, Secret, Session, Site, Time, User, UserId, Who, World,
 };
 
 /// How long a signed cookie is good; then it is renewed with the refresh cookie.
@@ -190,11 +190,12 @@ impl Access {
         Ok(found.map(|membership| membership.role))
     }
 
-    /// What was granted to somebody and to their teams.
+    /// What was granted to somebody and to their teams, and what the groups of their identity providers give.
     pub fn held(&self, user: &UserId, organization: &OrganizationId) -> Result<Vec<Held>> {
+        let mut held = self.held_by_groups(user, organization)?;
         let grants = self.store.grants.list()?;
         if grants.is_empty() {
-            return Ok(Vec::new());
+            return Ok(held);
         }
         let mut teams = self.store.teams.list()?;
         teams.retain(|team| team.organization == *organization && team.members.contains(user));
@@ -202,12 +203,36 @@ impl Access {
             Grantee::User(id) => id == user,
             Grantee::Team(id) => teams.iter().any(|team| team.id == *id),
         };
-        let mut held = Vec::new();
         for grant in grants {
             if grant.organization == *organization && is_theirs(&grant) {
                 held.push(Held {
                     rights: self.rights_of(&grant.role)?,
                     spot: grant.value.spot,
+                });
+            }
+        }
+        Ok(held)
+    }
+
+    /// By the rules of now: one that was changed, or whose provider is off, gives nothing from that moment.
+    fn held_by_groups(&self, user: &UserId, organization: &OrganizationId) -> Result<Vec<Held>> {
+        let mut held = Vec::new();
+        let gives = |one: &Stored<IdentityProvider>| one.enabled && one.organization == *organization;
+        for provider in self.store.identity_providers.list()?.into_iter().filter(gives) {
+            if provider.groups.iter().all(|rule| rule.given.is_none()) {
+                continue;
+            }
+            let all = self.store.external_identities.prefix(&format!("{}/", provider.id))?;
+            let told = all
+                .into_iter()
+                .filter(|known| known.user == *user)
+                .flat_map(|known| known.value.groups);
+            let mut groups: Vec<String> = told.collect();
+            groups.extend(self.provisioned_groups(&provider.id, user)?);
+            for given in provider.given(&groups) {
+                held.push(Held {
+                    rights: self.rights_of(&given.role)?,
+                    spot: given.spot.clone(),
                 });
             }
         }

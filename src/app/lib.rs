@@ -166,7 +166,7 @@ pub use health::HealthChecker;
 pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
 pub use identity::{Finding, Question as PasskeyQuestion};
-pub use identity_providers::{IdentityProviders, ProtocolWish, ProviderWish};
+pub use identity_providers::{GroupWish, IdentityProviders, ProtocolWish, ProviderWish};
 pub use image_watcher::ImageWatcher;
 pub use image_watches::{ImageWatchView, ImageWatchWish, ImageWatches};
 pub use imports::{ImportWish, Imports};

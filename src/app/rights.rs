@@ -10,8 +10,8 @@ use crate::{
 use std::{collections::BTreeSet, sync::Arc};
 use store::{Batch, Store, Stored};
 use types::{
-    Action, Actor, CustomRole, Environment, Error, Fact, Grant, GrantedRole, Grantee, Kind, Project, Result, Role, Site, Spot, Team, User,
-    UserId,
+    Action, Actor, CustomRole, Environment, Error, Fact, Given, Grant, GrantedRole, Grantee, Kind, Project, Result, Role, Site, Spot, Team,
+    User, UserId,
 };
 
 const NAME: usize = 60;
@@ -326,6 +326,15 @@ impl Rights {
         let mut rights = self.access.rights_of(role)?;
         rights.retain(|right| right.is_grantable() && (right.is_placed() || *spot == Spot::Organization));
         Ok(rights)
+    }
+
+    /// A role and a place as they are written, for a rule that gives them. Nobody writes one that gives what they do not have there.
+    pub(crate) fn read_given(&self, actor: &Actor, role: &str, place: &str) -> Result<Given> {
+        let store = &self.access.store;
+        let role = self.read_role(actor, role)?;
+        let spot = find_spot(store, actor, place)?;
+        check_rights(actor, self.grantable(&role, &spot)?, &site_of(store, &spot)?)?;
+        Ok(Given { role, spot })
     }
 
     fn read_role(&self, actor: &Actor, text: &str) -> Result<GrantedRole> {

@@ -52,9 +52,10 @@ pub struct Common {
     /// Put it in the place of the one with this name; secrets that are not given stay
     #[arg(long)]
     pub replace: bool,
-    /// Who is in the group has the role: ops=admin; the highest counts; as often as needed
-    #[arg(long = "group", value_name = "GROUP=ROLE", value_parser = rule)]
-    groups: Vec<(String, Role)>,
+    /// Who is in the group has the role, also one that people made, or in one place: ops=admin, web=builders@project:shop; the highest
+    /// counts; as often as needed
+    #[arg(long = "group", value_name = "GROUP=ROLE[@PLACE]", value_parser = rule)]
+    groups: Vec<GroupRole>,
     /// Role of those whom no group gives one; without it they are refused
     #[arg(long, value_name = "ROLE", value_parser = role)]
     default_role: Option<Role>,
@@ -160,10 +161,18 @@ fn role(text: &str) -> Result<Role, String> {
     text.parse().map_err(|_| "use viewer, developer or admin".to_owned())
 }
 
-fn rule(text: &str) -> Result<(String, Role), String> {
+fn rule(text: &str) -> Result<GroupRole, String> {
     // A directory's names have = in them: the last one stands before the role.
-    let (group, given) = text.rsplit_once('=').ok_or("use GROUP=ROLE")?;
-    Ok((group.to_owned(), role(given)?))
+    let (group, given) = text.rsplit_once('=').ok_or("use GROUP=ROLE or GROUP=ROLE@PLACE")?;
+    let (role, place) = match given.rsplit_once('@') {
+        Some((role, place)) => (role, Some(place.to_owned())),
+        None => (given, None),
+    };
+    Ok(GroupRole {
+        group: group.to_owned(),
+        role: role.to_owned(),
+        place,
+    })
 }
 
 pub async fn run(context: &Context, command: Command) -> Result {
@@ -242,7 +251,6 @@ async fn provision(context: &Context, client: &Client, args: Provision) -> Resul
 }
 
 fn input(common: Common, oidc: Option<OidcInput>, ldap: Option<LdapInput>, saml: Option<SamlInput>) -> IdentityProviderInput {
-    let groups = common.groups.into_iter().map(|(group, role)| GroupRole { group, role });
     IdentityProviderInput {
         name: common.name,
         enabled: Some(true),
@@ -252,7 +260,7 @@ fn input(common: Common, oidc: Option<OidcInput>, ldap: Option<LdapInput>, saml:
         domains: Some(common.domains),
         provision: Some(!common.no_accounts),
         default_role: common.default_role,
-        groups: Some(groups.collect()),
+        groups: Some(common.groups),
     }
 }
 
@@ -296,7 +304,9 @@ async fn list(context: &Context, client: &Client) -> Result {
             let at = one.oidc.as_ref().map(|oidc| oidc.issuer.clone());
             let at = at.or_else(|| one.ldap.as_ref().map(|ldap| ldap.url.clone()));
             let at = at.or_else(|| one.saml.as_ref().map(saml::at));
-            let mut roles: Vec<String> = one.groups.iter().map(|rule| format!("{}={}", rule.group, rule.role)).collect();
+            let place = |rule: &GroupRole| rule.place.as_ref().map(|place| format!("@{place}")).unwrap_or_default();
+            let rules = one.groups.iter();
+            let mut roles: Vec<String> = rules.map(|rule| format!("{}={}{}", rule.group, rule.role, place(rule))).collect();
             roles.extend(one.default_role.map(|role| format!("others {role}")));
             table.row([
                 one.id.clone().into(),

@@ -1,6 +1,6 @@
 //! Where people are known who sign in without a password of the panel's own: OpenID Connect, SAML, LDAP.
 
-use crate::{IdentityProviderId, OrganizationId, Role, Sealed, Time, UserId};
+use crate::{GrantedRole, IdentityProviderId, OrganizationId, Role, Sealed, Spot, Time, UserId};
 use serde::{Deserialize, Serialize};
 
 /// A provider. Its people are at most admins: owners are the panel's own, so that one always gets in.
@@ -19,7 +19,7 @@ pub struct IdentityProvider {
     pub provision: bool,
     /// The role of those whom no group gives one; `None`: they are refused.
     pub default_role: Option<Role>,
-    /// Roles by group; the highest counts.
+    /// Roles by group; the highest counts, and what is given beside it adds up.
     pub groups: Vec<GroupRole>,
     pub created_at: Time,
 }
@@ -28,7 +28,18 @@ pub struct IdentityProvider {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRole {
     pub group: String,
+    /// In the whole; `Member` where `given` says what they have.
     pub role: Role,
+    /// A role that people made, or one in one place only: theirs for as long as they are in the group.
+    #[serde(default)]
+    pub given: Option<Given>,
+}
+
+/// A role in a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    pub role: GrantedRole,
+    pub spot: Spot,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +125,9 @@ pub struct ExternalIdentity {
     /// Since when that provider gave no answer; `None`: it gave one the last time.
     #[serde(default)]
     pub unanswered_since: Option<Time>,
+    /// Of the groups in the provider's rules those that it told them to be in the last time.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 impl IdentityProvider {
@@ -121,6 +135,21 @@ impl IdentityProvider {
     pub fn role(&self, groups: &[String], is: impl Fn(&str, &str) -> bool) -> Option<Role> {
         let given = self.groups.iter().filter(|rule| groups.iter().any(|group| is(group, &rule.group)));
         given.map(|rule| rule.role).max().or(self.default_role)
+    }
+
+    /// Of the groups in its rules those that these are; `is` as in [`IdentityProvider::role`].
+    pub fn known_groups(&self, groups: &[String], is: impl Fn(&str, &str) -> bool) -> Vec<String> {
+        let met = self.groups.iter().filter(|rule| groups.iter().any(|group| is(group, &rule.group)));
+        let mut met: Vec<String> = met.map(|rule| rule.group.clone()).collect();
+        met.sort();
+        met.dedup();
+        met
+    }
+
+    /// What is given beside the role to whom it told to be in these groups of its rules.
+    pub fn given(&self, groups: &[String]) -> impl Iterator<Item = &Given> {
+        let rules = self.groups.iter().filter(|rule| groups.contains(&rule.group));
+        rules.filter_map(|rule| rule.given.as_ref())
     }
 
     /// Whether somebody with this mail address may sign in by it.
@@ -148,7 +177,11 @@ mod tests {
     #[test]
     fn the_highest_group_counts_and_domains_are_whole() {
         let world = World::system();
-        let rule = |group: &str, role| GroupRole { group: group.into(), role };
+        let rule = |group: &str, role| GroupRole {
+            group: group.into(),
+            role,
+            given: None,
+        };
         let mut provider = IdentityProvider {
             id: world.id(),
             organization: world.id(),
@@ -176,6 +209,23 @@ mod tests {
         assert_eq!(role(&provider, &["dev", "staff"]), Some(Role::Developer));
         assert_eq!(role(&provider, &["ops", "staff"]), Some(Role::Admin));
         assert_eq!(role(&provider, &["guests"]), None);
+        // A rule that gives something elsewhere lets in, and gives no more than that.
+        let given = Given {
+            role: GrantedRole::Custom(world.id()),
+            spot: Spot::Project(world.id()),
+        };
+        provider.groups.push(GroupRole {
+            group: "builders".into(),
+            role: Role::Member,
+            given: Some(given.clone()),
+        });
+        assert_eq!(role(&provider, &["builders"]), Some(Role::Member));
+        assert_eq!(role(&provider, &["builders", "dev"]), Some(Role::Developer));
+        let groups = ["builders".to_owned(), "staff".to_owned(), "guests".to_owned()];
+        let known = provider.known_groups(&groups, |group, written| group == written);
+        assert_eq!(known, ["builders", "staff"]);
+        assert_eq!(provider.given(&known).collect::<Vec<_>>(), [&given]);
+        assert_eq!(provider.given(&["staff".to_owned()]).count(), 0);
         provider.default_role = Some(Role::Viewer);
         assert_eq!(role(&provider, &[]), Some(Role::Viewer));
         for (email, takes) in [

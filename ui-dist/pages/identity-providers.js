@@ -1,5 +1,6 @@
 // Single sign-on: where people are known who need no password of the panel's own.
 import { html, h, icon, useState } from '../lib/html.js';
+import { api } from '../lib/api.js';
 import { providers } from '../lib/identity-providers.js';
 import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
@@ -9,12 +10,15 @@ import { Table } from '../parts/table.js';
 import { Empty } from '../parts/empty.js';
 import { Copy } from '../parts/copy.js';
 import { confirm, DialogHead, leaving, showDialog, showForm } from '../parts/dialog.js';
+import { usePlaces } from '../parts/tokens.js';
 import { Choice, FormProblem, SelectField, Submit, Switch, TextField, useForm } from '../parts/field.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 /** @typedef {S<'IdentityProvider'>} Provider */
 
 const ROLES = [{ value: 'viewer', label: 'Viewer' }, { value: 'developer', label: 'Developer' }, { value: 'admin', label: 'Admin' }];
+/** Those to choose from, and what is written already but is there no more. @param {{ value: string, label: string }[]} options @param {string} value */
+const withOwn = (options, value) => (options.some((one) => one.value === value) ? options : [...options, { value, label: `${value} (gone)` }]);
 const FIELDS = ['name', 'issuer', 'client_id', 'client_secret', 'scopes', 'groups_claim', 'authority', 'url', 'start_tls', 'bind_dn', 'bind_password', 'base', 'filter', 'email_attribute', 'name_attribute', 'groups_attribute', 'group_base', 'group_filter', 'metadata', 'metadata_url', 'entity_id', 'subject_attribute', 'domains', 'groups'];
 const KINDS = { oidc: 'OpenID Connect', saml: 'SAML', ldap: 'LDAP' };
 const at = (/** @type {Provider} */ one) => one.oidc?.issuer ?? one.ldap?.url ?? one.saml?.metadata_url ?? one.saml?.entity_id ?? 'metadata that was pasted';
@@ -36,7 +40,7 @@ export default function IdentityProvidersPage() {
       columns: [
         { id: 'name', label: 'Provider', width: '26%', card: 'head', sort: (one) => one.name, cell: (one) => html`<span class="cell-two"><b class="strong">${one.name}${one.enabled ? null : html` <span class="tag warn">off</span>`}</b><span>${KINDS[one.kind]}</span></span>` },
         { id: 'at', label: 'At', cell: (one) => html`<span class="dim cut" title=${at(one)}><code>${at(one)}</code></span>` },
-        { id: 'roles', label: 'Roles', width: '24%', cell: (one) => html`<span class="dim">${[...one.groups.map((rule) => `${rule.group}: ${rule.role}`), one.default_role ? `others: ${one.default_role}` : 'others: refused'].join(', ')}</span>` },
+        { id: 'roles', label: 'Roles', width: '24%', cell: (one) => html`<span class="dim">${[...one.groups.map((rule) => `${rule.group}: ${rule.role}${rule.place ? ' in one place' : ''}`), one.default_role ? `others: ${one.default_role}` : 'others: refused'].join(', ')}</span>` },
         { id: 'actions', label: '', width: '230px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions"><button type="button" class="btn small" onClick=${() => test(one)}>${icon('plug-zap')}<span>Test</span></button><button type="button" class="btn ghost small square" aria-label=${`Provisioning by ${one.name}`} title="Provisioning" onClick=${() => provision(one)}>${icon('users')}</button><button type="button" class="btn ghost small square" aria-label=${`Change ${one.name}`} title="Change" onClick=${() => edit(one)}>${icon('pencil')}</button><button type="button" class="btn ghost small square" aria-label=${`Remove ${one.name}`} title="Remove" onClick=${() => remove(one)}>${icon('trash-2')}</button></span>` },
       ],
       empty: h(Empty, { icon: 'key-round', title: 'No identity providers', text: 'Let your team sign in by Keycloak, Authentik, Entra, Google or another OpenID Connect or SAML provider, or by LDAP and Active Directory.', action: add }),
@@ -90,14 +94,14 @@ const start = (one) => ({
   issuer: one?.oidc?.issuer ?? '', client_id: one?.oidc?.client_id ?? '', client_secret: '', scopes: (one?.oidc?.scopes ?? ['profile', 'email', 'groups', 'offline_access']).join(' '), groups_claim: one?.oidc?.groups_claim ?? 'groups', trusts_emails: one?.oidc?.trusts_emails ?? false,
   url: one?.ldap?.url ?? '', start_tls: one?.ldap?.start_tls ?? false, bind_dn: one?.ldap?.bind_dn ?? '', bind_password: '', base: one?.ldap?.base ?? '', filter: one?.ldap?.filter ?? '(&(objectClass=person)(uid={user}))', email_attribute: one?.ldap?.email_attribute ?? 'mail', name_attribute: one?.ldap?.name_attribute ?? 'cn', groups_attribute: one?.ldap?.groups_attribute ?? '', group_base: one?.ldap?.group_base ?? '', group_filter: one?.ldap?.group_filter ?? '',
   metadata_url: one?.saml?.metadata_url ?? '', metadata: one?.saml?.metadata ?? '', entity_id: one?.saml?.entity_id ?? '', subject_attribute: one?.saml?.subject_attribute ?? '', saml_email: one?.saml?.email_attribute ?? '', saml_name: one?.saml?.name_attribute ?? '', saml_groups: one?.saml?.groups_attribute ?? '',
-  authority: one?.oidc?.authority ?? one?.ldap?.authority ?? one?.saml?.authority ?? '', domains: (one?.domains ?? []).join(' '), provision: one?.provision ?? true, default_role: /** @type {string} */ (one?.default_role ?? ''), groups: (one?.groups ?? []).map((rule) => ({ group: rule.group, role: /** @type {string} */ (rule.role) })),
+  authority: one?.oidc?.authority ?? one?.ldap?.authority ?? one?.saml?.authority ?? '', domains: (one?.domains ?? []).join(' '), provision: one?.provision ?? true, default_role: /** @type {string} */ (one?.default_role ?? ''), groups: (one?.groups ?? []).map((rule) => ({ group: rule.group, role: rule.role, place: rule.place ?? 'organization' })),
 });
 
 /** @param {ReturnType<typeof start>} v @returns {S<'IdentityProviderInput'>} */
 function wish(v) {
   const words = (/** @type {string} */ text) => text.split(/[\s,]+/).filter(Boolean);
   const some = (/** @type {string} */ text) => text.trim() || null;
-  const shared = { name: v.name.trim(), enabled: v.enabled, domains: words(v.domains), provision: v.provision, default_role: /** @type {S<'Role'> | null} */ (v.default_role || null), groups: v.groups.filter((rule) => rule.group.trim()).map((rule) => ({ group: rule.group.trim(), role: /** @type {S<'Role'>} */ (rule.role) })) };
+  const shared = { name: v.name.trim(), enabled: v.enabled, domains: words(v.domains), provision: v.provision, default_role: /** @type {S<'Role'> | null} */ (v.default_role || null), groups: v.groups.filter((rule) => rule.group.trim()).map((rule) => ({ group: rule.group.trim(), role: rule.role, place: rule.place === 'organization' ? null : rule.place })) };
   if (v.kind === 'oidc') return { ...shared, oidc: { issuer: v.issuer.trim(), client_id: v.client_id.trim(), ...(v.client_secret ? { client_secret: v.client_secret } : {}), scopes: words(v.scopes), groups_claim: some(v.groups_claim), trusts_emails: v.trusts_emails, authority: some(v.authority) } };
   if (v.kind === 'saml') return { ...shared, saml: { metadata_url: some(v.metadata_url), metadata: some(v.metadata), entity_id: some(v.entity_id), subject_attribute: some(v.subject_attribute), email_attribute: some(v.saml_email), name_attribute: some(v.saml_name), groups_attribute: some(v.saml_groups), authority: some(v.authority) } };
   return { ...shared, ldap: { url: v.url.trim(), start_tls: v.start_tls, bind_dn: some(v.bind_dn), ...(v.bind_password ? { bind_password: v.bind_password } : {}), base: v.base.trim(), filter: some(v.filter), email_attribute: some(v.email_attribute), name_attribute: some(v.name_attribute), groups_attribute: some(v.groups_attribute), group_base: some(v.group_base), group_filter: some(v.group_filter), authority: some(v.authority) } };
@@ -108,6 +112,10 @@ function ProviderForm({ one, close, leave }) {
   const form = useForm(start(one));
   const cancel = leaving(form, close, leave);
   const v = form.values.value;
+  const made = useResource('roles', api.roleList).value.value ?? [];
+  const roles = [...ROLES, ...made.map((role) => ({ value: role.name, label: role.name }))];
+  const places = usePlaces('Everywhere');
+  const change = (/** @type {number} */ at, /** @type {Partial<typeof v.groups[number]>} */ more) => form.set('groups')(v.groups.map((each, place) => (place === at ? { ...each, ...more } : each)));
   const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => close(await (one ? providers.replace(one.id, wish(v)) : providers.create(wish(v))))); };
   const text = (/** @type {keyof typeof v & string} */ field, /** @type {string} */ label, /** @type {object} */ more = {}) => h(TextField, { label, value: /** @type {string} */ (v[field]), set: /** @type {any} */ (form.set(field)), error: form.error(field, `oidc.${field}`, `ldap.${field}`, `saml.${field}`), ...more });
   return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: one ? `Change ${one.name}` : 'Add an identity provider', close: cancel })}
@@ -135,10 +143,11 @@ function ProviderForm({ one, close, leave }) {
       ${text('groups_attribute', 'Attribute with groups', { mono: true, optional: true, placeholder: 'memberOf', hint: 'Where the directory keeps groups with the person. Else look for them:' })}
       <div class="form-row">${text('group_base', 'Groups are below', { mono: true, optional: true, placeholder: 'ou=groups,dc=example,dc=com' })}${text('group_filter', 'Filter of groups', { mono: true, optional: true, placeholder: '(&(objectClass=groupOfNames)(member={dn}))' })}</div>`}
     <fieldset class="plain stack tight"><legend class="label">Roles by group</legend>
-      ${v.groups.map((rule, at) => html`<div class="row" key=${at}><input class="input mono grow" aria-label=${`Group ${at + 1}`} placeholder="ops" value=${rule.group} onInput=${(/** @type {any} */ event) => form.set('groups')(v.groups.map((each, place) => (place === at ? { ...each, group: event.target.value } : each)))} />
-        <span class="select-box"><select class="input" aria-label=${`Role of group ${at + 1}`} value=${rule.role} onChange=${(/** @type {any} */ event) => form.set('groups')(v.groups.map((each, place) => (place === at ? { ...each, role: event.target.value } : each)))}>${ROLES.map((role) => html`<option value=${role.value} selected=${role.value === rule.role}>${role.label}</option>`)}</select>${icon('chevron-down')}</span>
+      ${v.groups.map((rule, at) => html`<div class="row" key=${at}><input class="input mono grow" aria-label=${`Group ${at + 1}`} placeholder="ops" value=${rule.group} onInput=${(/** @type {any} */ event) => change(at, { group: event.target.value })} />
+        <span class="select-box"><select class="input" aria-label=${`Role of group ${at + 1}`} value=${rule.role} onChange=${(/** @type {any} */ event) => change(at, { role: event.target.value })}>${withOwn(roles, rule.role).map((role) => html`<option value=${role.value} selected=${role.value === rule.role}>${role.label}</option>`)}</select>${icon('chevron-down')}</span>
+        <span class="select-box"><select class="input" aria-label=${`Place of group ${at + 1}`} value=${rule.place} onChange=${(/** @type {any} */ event) => change(at, { place: event.target.value })}>${withOwn(places, rule.place).map((place) => html`<option value=${place.value} selected=${place.value === rule.place}>${place.label}</option>`)}</select>${icon('chevron-down')}</span>
         <button type="button" class="btn ghost small square" aria-label=${`Remove group ${at + 1}`} onClick=${() => form.set('groups')(v.groups.filter((_, place) => place !== at))}>${icon('x')}</button></div>`)}
-      <div><button type="button" class="btn small" onClick=${() => form.set('groups')([...v.groups, { group: '', role: 'developer' }])}>${icon('plus')}<span>Add group</span></button></div>
+      <div><button type="button" class="btn small" onClick=${() => form.set('groups')([...v.groups, { group: '', role: 'developer', place: 'organization' }])}>${icon('plus')}<span>Add group</span></button></div>
       ${form.error('groups') ? html`<p class="field-error">${form.error('groups')}</p>` : null}</fieldset>
     <div class="form-row">${h(SelectField, { label: 'Everybody else', value: v.default_role, set: form.set('default_role'), options: [{ value: '', label: 'Is refused' }, ...ROLES] })}${text('domains', 'Only mail addresses at', { mono: true, optional: true, placeholder: 'example.com' })}</div>
     ${h(Switch, { label: 'Make accounts', hint: 'Somebody who was never here gets one at the first sign-in.', on: v.provision, set: form.set('provision') })}

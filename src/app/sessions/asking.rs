@@ -56,9 +56,13 @@ impl Access {
     /// Keeps the next token, and gives the role of the groups of now.
     async fn still_known(&self, provider: &IdentityProvider, known: &ExternalIdentity, shown: &Sealed, told: Told) -> Result<()> {
         let next = told.refresh.map(|refresh| self.store.seal(&refresh)).transpose()?;
+        let groups = told.person.as_ref().map(|person| self.groups_told(provider, person));
         let note = |one: &mut ExternalIdentity| {
             // Who signed in meanwhile has brought a newer one.
             if one.refresh.as_ref() == Some(shown) {
+                if let Some(groups) = &groups {
+                    one.groups.clone_from(groups);
+                }
                 one.unanswered_since = None;
                 one.refresh = next.clone().or_else(|| one.refresh.take());
             }

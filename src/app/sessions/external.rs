@@ -34,6 +34,15 @@ pub(super) enum Started {
     Saml(Box<saml::Started>),
 }
 
+/// What is noted of a sign-in beside the person.
+struct Note {
+    /// What they typed as their name.
+    login: Option<String>,
+    refresh: Option<Sealed>,
+    /// As in [`ExternalIdentity`].
+    groups: Vec<String>,
+}
+
 /// What the browser brings back from OpenID Connect.
 #[derive(Debug, Clone)]
 pub struct Back {
@@ -144,6 +153,7 @@ impl Sessions {
         let key = format!("{}/{}", provider.id, person.subject);
         let known = access.store.external_identities.find(&key)?;
         let email = address(provider, &person)?;
+        let told = access.groups_told(provider, &person);
         // Groups that the provider put them into by SCIM count as those that it tells now.
         let put_in = access.provisioned(&provider.id, &email)?.filter(|_| person.email_verified);
         let account = known
@@ -159,13 +169,18 @@ impl Sessions {
             }
             return Err(no("none of your groups may use this panel; ask its administrator"));
         };
+        let note = Note {
+            login: login.map(str::to_owned),
+            refresh: access.sealed_refresh(&person)?,
+            groups: told,
+        };
         let user = match known {
-            Some(known) => self.known_person(provider, known, &person, role, login).await?,
+            Some(known) => self.known_person(provider, known, &note, role).await?,
             None => None,
         };
         let user = match user {
             Some(user) => user,
-            None => self.new_person(provider, &person, email, role, login, visitor).await?,
+            None => self.new_person(provider, &person, email, role, &note, visitor).await?,
         };
         let entry = Entry {
             provider: Some(provider.id.clone()),
@@ -181,9 +196,8 @@ impl Sessions {
         &self,
         provider: &IdentityProvider,
         known: Stored<ExternalIdentity>,
-        person: &Person,
+        note: &Note,
         role: Role,
-        login: Option<&str>,
     ) -> Result<Option<Stored<User>>> {
         let access = &self.access;
         let Some(user) = access.store.users.find(known.user.as_str())? else {
@@ -192,17 +206,17 @@ impl Sessions {
         };
         may_enter(&user)?;
         let now = access.world.now();
-        let refresh = access.sealed_refresh(person)?;
-        let note = |known: &mut ExternalIdentity| {
+        let noted = |known: &mut ExternalIdentity| {
             known.last_used_at = now;
             known.checked_at = now;
-            known.login = login.map(str::to_owned);
-            known.refresh.clone_from(&refresh);
+            known.login.clone_from(&note.login);
+            known.refresh.clone_from(&note.refresh);
             known.unanswered_since = None;
+            known.groups.clone_from(&note.groups);
             Ok(())
         };
         let key = format!("{}/{}", known.provider, known.subject);
-        access.store.external_identities.update(&key, note).await?;
+        access.store.external_identities.update(&key, noted).await?;
         access.follow_role(provider, user, role).await.map(Some)
     }
 
@@ -213,7 +227,7 @@ impl Sessions {
         person: &Person,
         email: Email,
         role: Role,
-        login: Option<&str>,
+        note: &Note,
         visitor: &Visitor,
     ) -> Result<Stored<User>> {
         let access = &self.access;
@@ -223,18 +237,18 @@ impl Sessions {
             ));
         }
         let now = access.world.now();
-        let refresh = access.sealed_refresh(person)?;
         let identity = |user: &User| ExternalIdentity {
             provider: provider.id.clone(),
             subject: person.subject.clone(),
             organization: user.organization.clone(),
             user: user.id.clone(),
-            login: login.map(str::to_owned),
+            login: note.login.clone(),
             created_at: now,
             last_used_at: now,
             checked_at: now,
-            refresh: refresh.clone(),
+            refresh: note.refresh.clone(),
             unanswered_since: None,
+            groups: note.groups.clone(),
         };
         if let Some(put_in) = access.provisioned(&provider.id, &email)? {
             let user = access.store.users.get(put_in.user.as_str())?;
@@ -324,6 +338,7 @@ impl Sessions {
         };
         let role = match found {
             Some(mut person) => {
+                known.groups = access.groups_told(provider, &person);
                 person.groups.extend(access.provisioned_groups(&provider.id, &known.user)?);
                 access.role_of(provider, &person)
             }
@@ -389,6 +404,14 @@ impl Access {
         match provider.protocol {
             Protocol::Ldap(_) => provider.role(&person.groups, ldap::is_group),
             Protocol::Oidc(_) | Protocol::Saml(_) => provider.role(&person.groups, |group, written| group == written),
+        }
+    }
+
+    /// Of the groups in the provider's rules those that it tells itself; those of SCIM are read where they are.
+    pub(super) fn groups_told(&self, provider: &IdentityProvider, person: &Person) -> Vec<String> {
+        match provider.protocol {
+            Protocol::Ldap(_) => provider.known_groups(&person.groups, ldap::is_group),
+            Protocol::Oidc(_) | Protocol::Saml(_) => provider.known_groups(&person.groups, |group, written| group == written),
         }
     }
 

@@ -465,7 +465,11 @@ fn shown(groups: &[&str]) -> identity::Person {
 #[tokio::test]
 async fn a_role_that_groups_raise_and_an_account_that_they_keep_out_are_told() {
     let (gate, owner) = Gate::claimed().await;
-    let role = |group: &str, role| types::GroupRole { group: group.into(), role };
+    let role = |group: &str, role| types::GroupRole {
+        group: group.into(),
+        role,
+        given: None,
+    };
     let provider = types::IdentityProvider {
         id: gate.access.world.id(),
         organization: owner.organization.clone(),
@@ -504,4 +508,93 @@ async fn a_role_that_groups_raise_and_an_account_that_they_keep_out_are_told() {
     assert_eq!(told("role_raised"), 1, "lowered");
     assert!(is_refused(enter(&[]).await));
     assert_eq!(told("login_failed"), 1);
+}
+
+/// What groups give beside the role holds for as long as the provider tells of the group, has the rule, and the role is there.
+#[tokio::test]
+async fn groups_give_made_roles_and_places() {
+    let (gate, owner) = Gate::claimed().await;
+    let all = &gate.identity_providers;
+    let rights = [types::Action::Deploy, types::Action::Terminal].into();
+    gate.rights.create_role(&owner, "Builder", "", rights).await.expect("made");
+    let wish = |groups: &[(&str, &str, Option<&str>)]| crate::ProviderWish {
+        name: "Example".into(),
+        enabled: true,
+        protocol: crate::ProtocolWish::Oidc {
+            issuer: "https://id.example.com".into(),
+            client_id: "panel".into(),
+            client_secret: None,
+            scopes: Vec::new(),
+            groups_claim: "groups".into(),
+            trusts_emails: false,
+            authority: None,
+        },
+        domains: Vec::new(),
+        provision: true,
+        default_role: None,
+        groups: groups
+            .iter()
+            .map(|(group, role, place)| crate::GroupWish {
+                group: (*group).into(),
+                role: (*role).into(),
+                place: place.map(str::to_owned),
+            })
+            .collect(),
+    };
+    for (role, place) in [
+        ("Nobody's", None),
+        ("owner", None),
+        ("owner", Some("project:x")),
+        ("Builder", Some("project:nowhere")),
+    ] {
+        let refused = all.create(&owner, wish(&[("dev", role, place)])).await;
+        assert!(
+            matches!(refused, Err(Error::Invalid { field, .. }) if field == "groups"),
+            "{role} {place:?}"
+        );
+    }
+    let rules = [("dev", "Builder", None), ("readers", "viewer", None)];
+    let provider = all.create(&owner, wish(&rules)).await.expect("made");
+    let written = all.rules(&provider).expect("read");
+    assert_eq!((written[0].role.as_str(), written[1].role.as_str()), ("Builder", "viewer"));
+    let from = visitor("10.0.0.1");
+    let enter = async |groups: &[&str]| {
+        let provider = gate.access.store.identity_providers.get(provider.id.as_str()).expect("there").value;
+        let signed = gate
+            .sessions
+            .let_person_in(&provider, shown(groups), None, &from)
+            .await
+            .expect("in");
+        (gate.sessions.by_cookie(jwt(&signed), None).expect("known").actor, signed)
+    };
+    let (actor, signed) = enter(&["dev"]).await;
+    assert_eq!(actor.role, Role::Member);
+    actor.may(types::Action::Deploy).expect("by the group");
+    actor.may(types::Action::View).expect("by the group");
+    assert!(actor.may(types::Action::Configure).is_err(), "no more than the role");
+    // The same session, without the group, with another rule, and without the role.
+    let may = || {
+        let actor = gate.sessions.by_cookie(jwt(&signed), None).expect("known").actor;
+        actor.may(types::Action::Deploy).is_ok()
+    };
+    assert!(may());
+    enter(&["readers"]).await;
+    assert!(!may(), "not in the group any more");
+    enter(&["readers", "dev"]).await;
+    assert!(may(), "beside the role of another group");
+    let rules = [("ops", "Builder", None), ("dev", "member", None)];
+    all.replace(&owner, provider.id.as_str(), wish(&rules)).await.expect("replaced");
+    assert!(!may(), "the rule is another");
+    enter(&["ops"]).await;
+    assert!(may());
+    gate.rights.remove_role(&owner, "Builder").await.expect("removed");
+    assert!(!may(), "no role, no right");
+    let (actor, _) = enter(&["ops"]).await;
+    assert_eq!((actor.role, actor.rights().len()), (Role::Member, 0), "{:?}", actor.rights());
+    // What was there before can stay while something else is changed, such as that it is on.
+    let gone = all.rules(&all.get(&owner, provider.id.as_str()).expect("there")).expect("read");
+    let mut off = wish(&[]);
+    (off.enabled, off.groups) = (false, gone);
+    all.replace(&owner, provider.id.as_str(), off).await.expect("turned off");
+    assert!(is_refused(gate.sessions.by_cookie(jwt(&signed), None)));
 }
