@@ -463,7 +463,7 @@ impl IdentityProvidersApi {
     ) -> Answer<Json<Page<IdentityProvider>>> {
         let all = self.0.identity_providers.list(&who.actor)?;
         let all = all.into_iter().map(|one| self.told(one)).collect::<types::Result<Vec<_>>>()?;
-        page(all, cursor.0.as_deref(), limit.0, |one| one.id.to_string())
+        page(all, cursor.0.as_deref(), limit.0, |one| one.id.clone())
     }
 
     /// Add an identity provider

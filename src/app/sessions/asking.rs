@@ -64,7 +64,9 @@ impl Access {
                     one.groups.clone_from(groups);
                 }
                 one.unanswered_since = None;
-                one.refresh = next.clone().or_else(|| one.refresh.take());
+                if next.is_some() {
+                    one.refresh.clone_from(&next);
+                }
             }
             Ok(())
         };
@@ -113,7 +115,7 @@ impl Access {
         let now = self.world.now();
         let note = |one: &mut ExternalIdentity| {
             if one.refresh.as_ref() == Some(shown) {
-                one.unanswered_since.get_or_insert(now);
+                one.unanswered_since = one.unanswered_since.or(Some(now));
             }
             Ok(())
         };

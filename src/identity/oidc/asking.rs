@@ -1,8 +1,7 @@
 //! Asking a provider with a refresh token whether somebody is still there (OpenID Connect Core 1.0, section 12).
 
-use super::{OFFLINE, REFRESH, Relying, id_token, refused, said};
+use super::{Expected, OFFLINE, REFRESH, Relying, id_token, refused, said};
 use crate::external::Person;
-use id_token::Expected;
 use serde_json::{Value, json};
 use types::{Error, Result, Secret, World};
 
