@@ -1,17 +1,19 @@
 //! Identity providers: setting them up, testing them, taking them away. Signing in by one is `sessions/external.rs`.
 
+mod rules;
+
 use crate::{
     access::{Access, Visitor, check_name},
-    rights::{Rights, spot_words},
     saml::{SamlWish, nowhere},
     users::retry,
 };
 use identity::{Finding, ldap, oidc};
+pub use rules::GroupWish;
+use rules::no_owners;
 use std::sync::Arc;
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, Error, Given, GrantedRole, GroupRole, IdentityProvider, IdentityProviderId, Kind, LdapSettings, OidcSettings, Protocol,
-    Result, Role, Sealed, Secret, Spot,
+    Action, Actor, Error, IdentityProvider, IdentityProviderId, Kind, LdapSettings, OidcSettings, Protocol, Result, Role, Sealed, Secret,
 };
 use url::Url;
 
@@ -39,16 +41,6 @@ pub struct ProviderWish {
     pub provision: bool,
     pub default_role: Option<Role>,
     pub groups: Vec<GroupWish>,
-}
-
-/// Who is in the group has the role, as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupWish {
-    pub group: String,
-    /// `member`, `viewer`, `developer`, `admin`, or the id or name of a role.
-    pub role: String,
-    /// As in a grant; `None`: in the whole.
-    pub place: Option<String>,
 }
 
 /// Secrets that are `None` stay as they are, as long as they go to the same place; empty ones are taken away.
@@ -93,71 +85,6 @@ impl IdentityProviders {
     pub fn get(&self, actor: &Actor, id: &str) -> Result<IdentityProvider> {
         actor.may(Action::ViewTeam)?;
         Ok(self.own(actor, id)?.value)
-    }
-
-    /// A provider's rules as they are written: a role that is gone by its id.
-    pub fn rules(&self, provider: &IdentityProvider) -> Result<Vec<GroupWish>> {
-        provider.groups.iter().map(|rule| self.written(rule)).collect()
-    }
-
-    fn written(&self, rule: &GroupRole) -> Result<GroupWish> {
-        let store = &self.access.store;
-        let whole = || Given {
-            role: GrantedRole::BuiltIn(rule.role),
-            spot: Spot::Organization,
-        };
-        let given = rule.given.clone().unwrap_or_else(whole);
-        let role = match &given.role {
-            GrantedRole::BuiltIn(role) => format!("{role:?}").to_lowercase(),
-            GrantedRole::Custom(id) => {
-                let found = store.roles.find(id.as_str())?;
-                found.map_or_else(|| id.to_string(), |role| role.value.name)
-            }
-        };
-        let place = match &given.spot {
-            Spot::Organization => None,
-            spot => Some(spot_words(store, spot)?.0),
-        };
-        Ok(GroupWish {
-            group: rule.group.clone(),
-            role,
-            place,
-        })
-    }
-
-    /// Reads a rule. Nobody writes one that gives what they do not have there.
-    fn rule(&self, actor: &Actor, wish: &GroupWish, before: Option<&IdentityProvider>) -> Result<GroupRole> {
-        let group = line("groups", &wish.group)?;
-        // One that is there already stays, also when its role is gone since: it gives nothing then.
-        for rule in before.map(|before| before.groups.as_slice()).unwrap_or_default() {
-            if self.written(rule)? == *wish {
-                return Ok(rule.clone());
-            }
-        }
-        let role = match wish.role.as_str() {
-            "member" => Some(Role::Member),
-            "viewer" => Some(Role::Viewer),
-            "developer" => Some(Role::Developer),
-            "admin" => Some(Role::Admin),
-            "owner" => return Err(no_owners()),
-            _ => None,
-        };
-        if let (Some(role), None) = (role, &wish.place) {
-            return Ok(GroupRole { group, role, given: None });
-        }
-        let place = wish.place.as_deref().unwrap_or("organization");
-        let given = Rights::new(self.access.clone()).read_given(actor, &wish.role, place);
-        let given = given.map_err(|error| match error {
-            Error::NotFound { .. } | Error::Invalid { .. } | Error::Busy { .. } => {
-                Error::invalid("groups", format!("cannot be used: {error}"))
-            }
-            other => other,
-        })?;
-        Ok(GroupRole {
-            group,
-            role: Role::Member,
-            given: Some(given),
-        })
     }
 
     pub async fn create(&self, actor: &Actor, wish: ProviderWish) -> Result<IdentityProvider> {
@@ -244,8 +171,7 @@ impl IdentityProviders {
         if wish.groups.len() > RULES {
             return Err(Error::invalid("groups", format!("must be at most {RULES}")));
         }
-        let groups = wish.groups.iter().map(|rule| self.rule(actor, rule, before));
-        let groups = groups.collect::<Result<Vec<_>>>()?;
+        let groups = self.read_rules(actor, &wish.groups, before)?;
         let mut domains = Vec::new();
         for domain in wish
             .domains
@@ -372,13 +298,6 @@ pub(crate) fn redirect(visitor: &Visitor) -> Result<Url> {
         .ok_or_else(|| Error::invalid("origin", "sign-ins by an identity provider begin in a browser"))?;
     url.set_path("/sso");
     Ok(url)
-}
-
-fn no_owners() -> Error {
-    Error::invalid(
-        "groups",
-        "cannot make owners: owners have a password of the panel's own, so that one always gets in",
-    )
 }
 
 fn check_issuer(issuer: &str) -> Result<()> {
