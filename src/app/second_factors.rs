@@ -418,7 +418,7 @@ impl Access {
             false => self.security()?.second_factor_due(user.role, user.created_at),
         };
         // Who has neither came by an identity provider, which asks again as often as it sees fit.
-        let by_password = !has_factor && user.has_password();
+        let by_password = !has_factor && user.has_password() && session.is_some();
         let now = self.world.now();
         let shown_at = match session {
             Some(session) if has_factor => session.confirmed_at,
