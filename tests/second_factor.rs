@@ -262,7 +262,8 @@ async fn without_a_second_factor_the_password_is_shown_again() {
     assert!(shown["confirmed_until"].is_string(), "{shown}");
     browser.delete(&path).await.expect(204);
     // Tokens are not asked.
-    panel.get("/api/v1/session").await.expect(200);
+    let by_token = panel.get("/api/v1/session").await.expect(200).json();
+    assert_eq!(by_token["confirms_by_password"], false);
     panel
         .post("/api/v1/session/confirm", json!({"password": OWNER.1}))
         .await
