@@ -125,7 +125,7 @@ impl Relying {
         let mut person = self.person(&claims)?;
         let session = claims["sid"].as_str().filter(|session| (1..=255).contains(&session.len()));
         person.session = session.map(str::to_owned);
-        person.refresh = self.refresh_of(&tokens);
+        person.refresh = self.refresh_of(&tokens).filter(|_| found.offline);
         let is_whole = person.email.is_some() && person.name.is_some() && !person.groups.is_empty();
         if let (false, Some(userinfo), Some(access)) = (is_whole, &found.userinfo, tokens["access_token"].as_str()) {
             let more = web.get(userinfo, Some(&Secret::from(access))).await?;
