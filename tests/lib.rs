@@ -8,6 +8,7 @@ mod acme;
 mod acme_dns;
 mod acme_orders;
 mod acme_renewal;
+mod alike;
 mod allow_lists;
 mod answers;
 mod api_limits;

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, StreamExt};
 use poem::{
     Body, Endpoint, IntoResponse, Request, Response,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use poem_openapi::{error::ParseRequestPayloadError, types::ToJSON};
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -46,11 +46,7 @@ pub(crate) async fn answer<E: Endpoint>(
         None => Ok(Bytes::new()),
     };
     let mut response = match body {
-        Ok(body) => match AssertUnwindSafe(inner.call(request))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Err(panicked().into()))
-        {
+        Ok(body) => match called(inner, request, &id, (&method, &path)).await {
             Ok(response) => response.into_response(),
             Err(error) if error.is_from_response() => error.into_response(),
             Err(error) => match error.downcast_ref::<ParseRequestPayloadError>() {
@@ -81,6 +77,21 @@ pub(crate) async fn answer<E: Endpoint>(
     }
     protect(headers, &id, is_https && is_public(&host));
     response
+}
+
+/// The answer from inside. The log tells, where it is asked for, what a request of the API cost: two that must not be told apart must have
+/// cost the same. Other paths may hold keys.
+async fn called<E: Endpoint>(inner: &E, request: Request, id: &str, (method, path): (&Method, &str)) -> poem::Result<E::Output> {
+    let (answer, effort) = app::counted(AssertUnwindSafe(inner.call(request)).catch_unwind()).await;
+    if path.starts_with("/api/v1/") {
+        let app::Effort {
+            look_ups,
+            records,
+            batches,
+        } = effort;
+        tracing::debug!(request = %id, look_ups, records, batches, "{method} {path}");
+    }
+    answer.unwrap_or_else(|_| Err(panicked().into()))
 }
 
 /// The panic itself is in the log: the process has a hook.

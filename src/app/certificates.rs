@@ -208,8 +208,12 @@ impl Certificates {
     /// Removes a shared one; the hosts that it serves get others. Fails with `Busy` for one that the panel keeps itself.
     pub async fn remove(&self, actor: &Actor, id: &str) -> Result<()> {
         actor.may(Action::Delete)?;
-        if id.parse::<Host>().is_ok() && self.ground.store.certificates.find(id)?.is_some() {
-            self.visible_host(actor, &id.parse()?)?;
+        if !id.starts_with("crt_")
+            && let Ok(host) = id.parse::<Host>()
+        {
+            // Whose the host is comes first: others learn neither from words nor from time whether it has one.
+            self.visible_host(actor, &host)?;
+            self.ground.store.certificates.get(host.as_str())?;
             return Err(Error::busy("the certificate of a host goes with its domain"));
         }
         let stored = self.find_shared(actor, id)?;
@@ -325,9 +329,9 @@ impl Certificates {
 
     fn provider(&self, actor: &Actor, wanted: &str) -> Result<types::DnsProviderId> {
         let store = &self.ground.store.dns_providers;
-        let found = match store.find(wanted)? {
+        let found = match store.claimed(&format!("{}/{wanted}", actor.organization))? {
             Some(found) => Some(found),
-            None => store.claimed(&format!("{}/{wanted}", actor.organization))?,
+            None => store.find(wanted)?,
         };
         let provider = owned(&self.ground, actor, Action::Configure, found, Kind::DnsProvider, wanted)?;
         Ok(provider.id)

@@ -248,9 +248,9 @@ impl DnsService {
 
     fn find(&self, actor: &Actor, id: &str) -> Result<Stored<DnsProvider>> {
         let store = &self.ground.store.dns_providers;
-        let found = match store.find(id)? {
+        let found = match store.claimed(&format!("{}/{id}", actor.organization))? {
             Some(found) => Some(found),
-            None => store.claimed(&format!("{}/{id}", actor.organization))?,
+            None => store.find(id)?,
         };
         owned(&self.ground, actor, Action::View, found.clone(), Kind::DnsProvider, id)?;
         found.ok_or_else(|| Error::not_found(Kind::DnsProvider, id))

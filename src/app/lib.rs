@@ -207,8 +207,8 @@ pub use sleeping::Sleeper;
 pub use source::forges::{ForgeBranch, Found as ForgeFound, Repository as FoundRepository};
 pub use sources::{Inspection, PlanView, Sources};
 pub use stacks::{ComposeReport, ServiceView, Stacks};
-/// Says for whom something is done, to the audit log.
-pub use store::acting;
+/// Says for whom something is done, to the audit log; counts what something asks of the store.
+pub use store::{Effort, acting, counted};
 pub use template_updates::{TemplateUpdates, UpdatePlan, UpdateWish};
 pub use timetable::Timetable;
 pub use tokens::*;

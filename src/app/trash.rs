@@ -200,12 +200,12 @@ impl Trash {
         Ok(())
     }
 
-    /// In the trash, by id or name.
+    /// In the trash, by id or name. An id is looked for in one way, whether somebody has it or not.
     fn find(&self, actor: &Actor, action: Action, wanted: &str) -> Result<App> {
         let store = &self.ground.store;
-        let found = match store.apps.find(wanted)? {
-            Some(app) => Some(app),
-            None => store
+        let found = match wanted.starts_with("app_") {
+            true => store.apps.find(wanted)?,
+            false => store
                 .apps
                 .list()?
                 .into_iter()

@@ -1,6 +1,6 @@
 //! The records of one type: reading is direct, changing goes through the writer.
 
-use crate::{Batch, Record, batch::path, envelope, record, store::Handle};
+use crate::{Batch, Record, batch::path, effort, envelope, record, store::Handle};
 use std::{
     marker::PhantomData,
     ops::{Deref, DerefMut},
@@ -58,6 +58,7 @@ impl<T: Record> Collection<T> {
     }
     pub fn find(&self, key: &str) -> Result<Option<Stored<T>>> {
         let path = path::<T>(key);
+        effort::note(|effort| effort.look_ups += 1);
         let found = self.handle.core.read(|state| state.get(&path))?;
         found.map(|bytes| decode(&path, &bytes)).transpose()
     }
@@ -80,6 +81,7 @@ impl<T: Record> Collection<T> {
     /// Who holds a claim.
     pub fn claimed(&self, claim: &str) -> Result<Option<Stored<T>>> {
         let Some(holder) = self.handle.core.claim(&path::<T>(claim)) else {
+            effort::note(|effort| effort.look_ups += 1);
             return Ok(None);
         };
         let key = holder.strip_prefix(&path::<T>("")).unwrap_or_default();
@@ -124,6 +126,7 @@ impl<T: Record> Collection<T> {
         &self,
         walk: impl FnOnce(&crate::state::State, &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()>,
     ) -> Result<Vec<Stored<T>>> {
+        effort::note(|effort| effort.look_ups += 1);
         let mut records = Vec::new();
         self.handle.core.read(|state| {
             walk(state, &mut |path, bytes| {
@@ -136,6 +139,7 @@ impl<T: Record> Collection<T> {
 }
 
 pub(crate) fn decode<T: Record>(path: &str, bytes: &[u8]) -> Result<Stored<T>> {
+    effort::note(|effort| effort.records += 1);
     let envelope = envelope::decode(path, bytes)?;
     Ok(Stored {
         revision: envelope.revision,

@@ -117,6 +117,7 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub async fn commit(&self, mut batch: Batch) -> Result<u64> {
+        crate::effort::note(|effort| effort.batches += 1);
         batch.asker = batch.asker.or_else(crate::audit::current);
         self.ask(|reply| Command::Commit(batch, reply)).await?
     }

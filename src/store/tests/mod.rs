@@ -3,6 +3,7 @@
 mod audit;
 mod crashes;
 mod damage;
+mod effort;
 mod kit;
 mod limits;
 mod model;
