@@ -132,6 +132,7 @@ impl Ground {
             own,
             open: self.options.open_networks.clone(),
             proxies: Proxies::of_environment(),
+            ..Bounds::default()
         }))
     }
     /// The domain under which new apps get a name.

@@ -8,15 +8,19 @@
 //! Where the panel itself goes through a proxy (`https_proxy`), it is the proxy that looks names up, and that must keep the inside
 //! out. The proxy may stand inside: the panel reaches it, and nobody else may name it.
 
+mod door;
 mod outbound;
 mod proxies;
+mod resolver;
 
+pub use door::{Door, Leads};
 pub use outbound::Outbound;
 pub use proxies::Proxies;
+pub use resolver::Resolver;
 
 use ipnet::IpNet;
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 use types::{Error, Result};
@@ -40,6 +44,8 @@ pub struct Bounds {
     pub open: Vec<IpNet>,
     /// What the panel's own requests go through.
     pub proxies: Proxies,
+    /// Who looks names up.
+    pub resolver: Resolver,
 }
 
 impl Egress {
@@ -70,14 +76,21 @@ impl Egress {
     /// What a host leads to now. Fails with `Invalid` unless all of it may be connected to, with `Unavailable` when the name is not
     /// known. Blocks.
     pub fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
-        let found = (bare(host), port).to_socket_addrs().map_err(|_| unknown(host))?;
-        self.checked(host, found.collect())
+        let found = self.resolver().addresses(bare(host), port).map_err(|_| unknown(host))?;
+        self.checked(host, found)
     }
 
     /// The same for those who must not block.
     pub async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
-        let found = tokio::net::lookup_host((bare(host), port)).await.map_err(|_| unknown(host))?;
-        self.checked(host, found.collect())
+        let found = self.resolver().look_up(bare(host), port).await.map_err(|_| unknown(host))?;
+        self.checked(host, found)
+    }
+
+    fn resolver(&self) -> &Resolver {
+        match self {
+            Egress::Anywhere => &Resolver::System,
+            Egress::Public(bounds) => &bounds.resolver,
+        }
     }
 
     /// Fails with `Invalid` unless all that `host` leads to may be connected to.
@@ -97,7 +110,7 @@ impl Egress {
         }
     }
 
-    /// Whether Git asks a proxy for it. Its name is then the proxy's to look up, and [`Egress::check_written`] all that can be asked here.
+    /// Whether Git asks a proxy of the environment for it. Its name is then the proxy's to look up, and [`Egress::check_written`] all that can be asked here.
     pub fn goes_by_proxy(&self, url: &Url) -> bool {
         matches!(self, Egress::Public(bounds) if bounds.proxies.take(url))
     }

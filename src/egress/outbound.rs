@@ -6,7 +6,7 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::{Attempt, Policy},
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use types::{Error, Result};
 use url::Url;
 
@@ -93,7 +93,7 @@ impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         let (egress, port) = (self.egress.clone(), self.port);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = egress.resolver().look_up(name.as_str(), 0).await?;
             egress.check_resolved(name.as_str(), found.iter().map(|address| (address.ip(), port).into()))?;
             let found: Addrs = Box::new(found.into_iter());
             Ok(found)

@@ -9,8 +9,7 @@ use url::Url;
 pub struct Proxies {
     /// Of all of them, as the libraries do not agree on which counts.
     hosts: BTreeSet<String>,
-    /// What libgit2 asks through one. It does not know `all_proxy`.
-    http: bool,
+    /// Whether libgit2 asks for TLS through one. It does not know `all_proxy`, and connects by itself for plain HTTP whatever is set.
     https: bool,
     /// Names, and ends of names, that are asked directly.
     direct: Vec<String>,
@@ -36,7 +35,6 @@ impl Proxies {
         let excepted = both("no_proxy").into_iter().flatten().collect::<Vec<_>>().join(",");
         Proxies {
             hosts: ["http_proxy", "https_proxy", "all_proxy"].into_iter().flat_map(hosts).collect(),
-            http: is_set("http_proxy"),
             https: is_set("https_proxy"),
             direct: excepted.split(',').filter_map(name_of).collect(),
         }
@@ -49,13 +47,8 @@ impl Proxies {
 
     /// Whether libgit2 asks one of them for `url`. In doubt it does not.
     pub(crate) fn take(&self, url: &Url) -> bool {
-        let is_set = match url.scheme() {
-            "http" => self.http,
-            "https" => self.https,
-            _ => false,
-        };
         let host = url.host_str().unwrap_or_default();
-        is_set && !self.direct.iter().any(|end| host.ends_with(end.as_str()))
+        self.https && url.scheme() == "https" && !self.direct.iter().any(|end| host.ends_with(end.as_str()))
     }
 }
 
@@ -123,6 +116,7 @@ mod tests {
         for (variables, url, taken) in [
             (vec![set], "https://example.com/x.git", true),
             (vec![set], "http://example.com/x.git", false),
+            (vec![("http_proxy", "http://proxy.corp:3128")], "http://example.com/x.git", false),
             (vec![set], "ssh://example.com/x.git", false),
             (vec![("HTTPS_PROXY", "proxy.corp:3128")], "https://example.com/", true),
             (

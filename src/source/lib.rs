@@ -7,7 +7,8 @@
 //! others' business.
 //!
 //! Names are resolved by libc (`getaddrinfo`), not by the resolver that the rest uses, as libgit2 opens its own
-//! connections. glibc has `files` and `dns` within itself since 2.34, so that works in a static binary too.
+//! connections. glibc has `files` and `dns` within itself since 2.34, so that works in a static binary too. Where addresses are bounded
+//! libgit2 connects to a door of ours instead ([`egress::Door`]), which looks the name up and connects to what it looked at.
 
 pub mod archive;
 mod branches;

@@ -2,14 +2,14 @@
 
 use crate::{Login, failures, progress::Lines, references::Offer, target::Target};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
-use egress::Egress;
+use egress::{Door, Egress, Leads};
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions, ProxyOptions, Remote,
     RemoteCallbacks, RemoteConnection, RemoteRedirect, Repository, cert::Cert,
 };
 use std::cell::RefCell;
 use tokio_util::sync::CancellationToken;
-use types::{Error, GitUrl, Result};
+use types::{Doing, Error, GitUrl, Result};
 use url::Url;
 
 /// How a server is reached, and what was seen on the way.
@@ -21,6 +21,8 @@ pub struct Access<'a> {
     pinned: Option<&'a str>,
     pub work: &'a Work,
     seen: RefCell<Seen>,
+    /// Within bounds: what libgit2 connects to in place of the server.
+    door: RefCell<Option<Door>>,
 }
 
 /// The job that a connection is for.
@@ -54,6 +56,7 @@ impl<'a> Access<'a> {
             pinned,
             work,
             seen: RefCell::default(),
+            door: RefCell::default(),
         })
     }
 
@@ -61,25 +64,54 @@ impl<'a> Access<'a> {
         self.seen.borrow().host_key.clone()
     }
 
-    /// The repository's server as a remote of `here`. Within bounds it sends us on to no other host, which nobody has looked at.
+    /// The repository's server as a remote of `here`. Within bounds it sends us on to no other host.
     pub fn remote<'r>(&self, here: &'r Repository) -> Result<Remote<'r>> {
+        let address = match self.door()? {
+            Some(door) => self.target.behind(self.url, door)?,
+            // As it was read here, so that nothing in it is read in another way there.
+            None => match &self.target {
+                Target::Web(url) => url.as_str().to_owned(),
+                Target::Path(_) | Target::Ssh { .. } => self.url.as_str().to_owned(),
+            },
+        };
         let remote = || {
             if self.work.egress.is_bounded() {
                 here.config()?.set_bool("http.followRedirects", false)?;
             }
-            // As it was read here, so that nothing in it is read in another way there.
-            here.remote_anonymous(match &self.target {
-                Target::Web(url) => url.as_str(),
-                Target::Path(_) | Target::Ssh { .. } => self.url.as_str(),
-            })
+            here.remote_anonymous(&address)
         };
         remote().map_err(|error| self.explain(&error))
+    }
+
+    /// The port of the door that leads to the server, which is opened at first. libgit2 looks names up and connects by itself, and a name
+    /// that was looked at may mean something else by then. `None` without bounds, and where a proxy of the environment is asked.
+    fn door(&self) -> Result<Option<u16>> {
+        let egress = &self.work.egress;
+        if let Some(door) = self.door.borrow().as_ref() {
+            return Ok(Some(door.port()));
+        }
+        let leads = match &self.target {
+            _ if !egress.is_bounded() => return Ok(None),
+            Target::Path(_) => return Ok(None),
+            Target::Web(url) if egress.goes_by_proxy(url) => return Ok(None),
+            Target::Web(url) if url.scheme() == "https" => Leads::Tunnels,
+            Target::Web(url) => Leads::Web {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                port: url.port_or_known_default().unwrap_or(80),
+            },
+            Target::Ssh { host, port, .. } => Leads::Server {
+                host: host.clone(),
+                port: *port,
+            },
+        };
+        let door = Door::open(egress, leads).doing("opening a way to a Git server")?;
+        Ok(Some(self.door.borrow_mut().insert(door).port()))
     }
 
     pub fn connect<'r, 'c>(&'c self, remote: &'c mut Remote<'r>) -> Result<RemoteConnection<'r, 'c, 'c>> {
         *self.seen.borrow_mut() = Seen::default();
         self.target.check(&self.work.egress)?;
-        let connected = remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy()));
+        let connected = remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(self.proxy()));
         connected.map_err(|error| self.explain(&error))
     }
 
@@ -88,7 +120,7 @@ impl<'a> Access<'a> {
         let mut options = FetchOptions::new();
         options
             .remote_callbacks(self.callbacks())
-            .proxy_options(proxy())
+            .proxy_options(self.proxy())
             .download_tags(AutotagOption::None)
             .follow_redirects(match self.work.egress.is_bounded() {
                 true => RemoteRedirect::None,
@@ -102,6 +134,9 @@ impl<'a> Access<'a> {
     pub fn explain(&self, error: &git2::Error) -> Error {
         if self.work.cancel.is_cancelled() {
             return Error::Cancelled;
+        }
+        if let Some(why) = self.door.borrow().as_ref().and_then(Door::failure) {
+            return why;
         }
         failures::explain(error, self.url, &self.target, self.login, self.pinned, &self.seen.borrow())
     }
@@ -151,9 +186,28 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// A web server may send us on to another one, which must not get the login; its own https may.
+    /// What `http_proxy`, `https_proxy` and `no_proxy` say. Where a door is open, it is the proxy for TLS, and nothing else is one.
+    fn proxy(&self) -> ProxyOptions<'static> {
+        let mut proxy = ProxyOptions::new();
+        match (&self.target, self.door.borrow().as_ref()) {
+            (Target::Web(url), Some(door)) if url.scheme() == "https" => {
+                proxy.url(&format!("http://127.0.0.1:{}", door.port()));
+            }
+            (_, Some(_)) => {}
+            (_, None) => {
+                proxy.auto();
+            }
+        }
+        proxy
+    }
+
+    /// A web server may send us on to another one, which must not get the login; its own https may. Behind a door there is one server.
     fn is_for(&self, asking: &str) -> bool {
+        let door = self.door.borrow().as_ref().map(Door::port);
         match (&self.target, Url::parse(asking)) {
+            (Target::Web(own), Ok(asking)) if own.scheme() == "http" && door.is_some() => {
+                asking.scheme() == "http" && asking.host_str() == Some("127.0.0.1") && asking.port_or_known_default() == door
+            }
             (Target::Web(own), Ok(asking)) => {
                 let same = own.scheme() == asking.scheme() && own.port_or_known_default() == asking.port_or_known_default();
                 let safer = asking.scheme() == "https" && asking.port_or_known_default() == Some(443);
@@ -189,13 +243,6 @@ fn bare(key: &str) -> &str {
 
 fn declined() -> git2::Error {
     git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, "declined")
-}
-
-/// What `http_proxy`, `https_proxy` and `no_proxy` say.
-fn proxy() -> ProxyOptions<'static> {
-    let mut proxy = ProxyOptions::new();
-    proxy.auto();
-    proxy
 }
 
 /// Everything that a server offers.

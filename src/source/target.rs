@@ -91,6 +91,27 @@ impl Target {
         }
     }
 
+    /// The address of the same repository for libgit2, by way of a port of this machine that leads to its server. TLS goes there by a
+    /// proxy, and keeps the address.
+    pub fn behind(&self, url: &GitUrl, port: u16) -> Result<String> {
+        let moved = |mut url: Url| {
+            url.set_host(Some("127.0.0.1")).map_err(|_| malformed())?;
+            url.set_port(Some(port)).map_err(|()| malformed())?;
+            Ok(url.to_string())
+        };
+        match self {
+            Target::Path(path) => Ok(path.clone()),
+            Target::Web(url) if url.scheme() == "https" => Ok(url.to_string()),
+            Target::Web(url) => moved(url.clone()),
+            Target::Ssh { .. } if url.as_str().contains("://") => moved(Url::parse(url.as_str()).map_err(|_| malformed())?),
+            // The path as it stands there: what begins without a slash begins at the user's home.
+            Target::Ssh { user, .. } => {
+                let (_, path) = url.as_str().split_once(':').ok_or_else(malformed)?;
+                Ok(format!("[{user}@127.0.0.1:{port}]:{path}"))
+            }
+        }
+    }
+
     /// Whether a login for `self` may be given to `other`: same kind, same host, same port.
     pub fn shares_login_with(&self, other: &Target) -> bool {
         match (self, other) {
@@ -217,6 +238,21 @@ mod tests {
             ("/srv/git/a", "this machine"),
         ] {
             assert_eq!(Target::of(&url.parse().unwrap()).unwrap().place(), place);
+        }
+    }
+
+    #[test]
+    fn addresses_behind_a_door() {
+        for (url, behind) in [
+            ("https://example.com/a.git", "https://example.com/a.git"),
+            ("http://ada@example.com:3000/a.git", "http://ada@127.0.0.1:4000/a.git"),
+            ("ssh://git@example.com/srv/a.git", "ssh://git@127.0.0.1:4000/srv/a.git"),
+            ("ssh://git@[2001:db8::1]:2222/a.git", "ssh://git@127.0.0.1:4000/a.git"),
+            ("git@example.com:ada/a.git", "[git@127.0.0.1:4000]:ada/a.git"),
+            ("git@example.com:/srv/a.git", "[git@127.0.0.1:4000]:/srv/a.git"),
+        ] {
+            let url: GitUrl = url.parse().unwrap();
+            assert_eq!(Target::of(&url).unwrap().behind(&url, 4000).unwrap(), behind);
         }
     }
 

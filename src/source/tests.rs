@@ -6,12 +6,13 @@ use crate::{
     testbed::{Bed, Manner, Run, Sshd, Web, address, branch_names, git, password},
 };
 use base64::Engine;
-use egress::{Bounds, Egress};
+use egress::{Bounds, Egress, Resolver};
 use std::{
     fs,
     net::TcpListener,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::mpsc;
@@ -261,7 +262,7 @@ fn over_https_from_a_server_in_the_bundle() {
         .unwrap();
     let told = String::from_utf8_lossy(&child.stdout).into_owned();
     assert!(
-        child.status.success() && told.contains(&format!("fetched {}", bed.id("main"))),
+        child.status.success() && told.matches(&format!("fetched {}", bed.id("main"))).count() == 2,
         "{told}"
     );
 }
@@ -272,6 +273,10 @@ fn over_https_from_a_server_in_the_bundle() {
 async fn trusting_child() {
     let Ok(url) = std::env::var("TEST_URL") else { return };
     println!("fetched {}", Run::of(&url, None, password("ada", "s3cret")).await.commit());
+    // Within bounds by a tunnel, to the certificate's own name.
+    let egress = turning("127.0.0.1", HERE);
+    let run = Run::with(&url, None, password("ada", "s3cret"), |fetch| fetch.egress = egress).await;
+    println!("fetched {}", run.commit());
 }
 
 #[tokio::test]
@@ -547,4 +552,78 @@ async fn within_bounds_nothing_inner_is_fetched() {
     bed.push();
     let error = fetched(&web.url("blog.git"), Login::None, &open).await.error();
     assert!(error.contains("127.0.0.2 leads to an inner address"), "{error}");
+}
+
+/// What `forge.test` leads to: each in its turn, the last for ever. The system knows no such name. 127.0.0.1 or 127.0.0.2 alone is open.
+fn turning(open: &str, leads_to: &'static [[u8; 4]]) -> Egress {
+    let asked = AtomicUsize::new(0);
+    Egress::public(Bounds {
+        open: vec![format!("{open}/32").parse().unwrap()],
+        resolver: Resolver::told(move |name| {
+            if let Ok(address) = name.parse() {
+                return vec![address];
+            }
+            assert_eq!(name, "forge.test");
+            let at = asked.fetch_add(1, Ordering::SeqCst).min(leads_to.len() - 1);
+            vec![leads_to[at].into()]
+        }),
+        ..Bounds::default()
+    })
+}
+
+const HERE: &[[u8; 4]] = &[[127, 0, 0, 1]];
+
+/// It is not libgit2 that looks names up within bounds: it gets where it could not by itself.
+#[tokio::test]
+async fn within_bounds_git_goes_through_the_door() {
+    let bed = Bed::new();
+    let egress = turning("127.0.0.1", HERE);
+    let named = |url: String| url.replace("127.0.0.1", "forge.test");
+    let web = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "s3cret"))));
+    let login = password("ada", "s3cret");
+    let set = |fetch: &mut crate::Fetch| fetch.egress = egress.clone();
+    let run = Run::with(&named(web.url("blog.git")), Some("dev"), login.clone(), set).await;
+    assert_eq!(run.commit(), bed.id("dev"));
+    let run = Run::with(&named(web.url("blog.git")), None, password("ada", "wrong"), set).await;
+    assert!(run.error().starts_with("password: forge.test:"), "{}", run.error());
+
+    let key = DeployKey::generate(&World::system(), "blog").unwrap();
+    let login = Login::Key {
+        private: key.private.clone(),
+    };
+    let sshd = Sshd::start(&key.public);
+    let url = named(sshd.url(&bed.local()));
+    let run = Run::with(&url, None, login.clone(), set).await;
+    assert_eq!(run.commit(), bed.id("main"));
+    assert_eq!(run.result.unwrap().host_key.unwrap(), sshd.host_key());
+    let pinned = |fetch: &mut crate::Fetch| {
+        set(fetch);
+        fetch.host_key = Some("SHA256:another".to_owned());
+    };
+    let error = Run::with(&url, None, login, pinned).await.error();
+    assert!(error.starts_with("the host key of forge.test:"), "{error}");
+
+    // Another server of this machine is not reached by a redirection.
+    let other = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "s3cret"))));
+    let first = Web::start(Manner::SendsOn(other.url("").trim_end_matches('/').to_owned()));
+    let error = Run::with(&named(first.url("blog.git")), None, password("ada", "s3cret"), set)
+        .await
+        .error();
+    assert!(error.contains("sends us on to another server"), "{error}");
+    assert!(other.logins.lock().unwrap().is_empty());
+}
+
+/// A name that leads outside when it is looked at and inside when it is connected to.
+#[tokio::test]
+async fn a_name_that_turns_inside_is_not_fetched_from() {
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let port = inside.local_addr().unwrap().port();
+    for scheme in ["http", "https", "ssh"] {
+        let egress = turning("127.0.0.2", &[[127, 0, 0, 2], [127, 0, 0, 1]]);
+        let url = format!("{scheme}://forge.test:{port}/blog.git");
+        let error = Run::with(&url, None, Login::None, |fetch| fetch.egress = egress).await.error();
+        assert!(error.contains("forge.test leads to an inner address"), "{scheme}: {error}");
+    }
+    assert!(inside.accept().is_err(), "something was connected to");
 }
