@@ -46,6 +46,19 @@ impl Docker {
         }
     }
 
+    /// Why a pull failed, for those who may not go everywhere. Registries send the engine elsewhere, for tokens and by redirections: whether it
+    /// met a refusal there, nothing, or nobody at all would tell what listens inside. So the registry is asked again by who keeps to the
+    /// bounds, and that answer is told; the engine's is for the panel's journal.
+    pub(crate) async fn failed_outside(&self, reference: &str, login: Option<&RegistryLogin>, egress: &Egress, error: Error) -> Error {
+        match error {
+            Error::Unavailable { .. } | Error::Unauthenticated { .. } | Error::NotFound { .. } | Error::Throttled { .. } => {
+                let told = of_outside(egress, reference, Error::unavailable_by("pulling it", error));
+                self.image_digest(reference, login, egress).await.err().unwrap_or(told)
+            }
+            error => error,
+        }
+    }
+
     async fn digest_by_engine(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
         let proof = login.map(credentials_of).transpose()?;
         let (name, tag) = name_and_tag(reference);
@@ -451,6 +464,25 @@ mod tests {
         }
         let nobody = tokio::time::timeout(Duration::from_millis(50), inner.accept()).await;
         assert!(nobody.is_err(), "something was connected to");
+    }
+
+    #[tokio::test]
+    async fn what_the_engine_met_inside_is_not_told() {
+        let challenge = "www-authenticate: Bearer realm=\"https://10.0.0.5:22/token\"\r\n";
+        for (registry_answers, expected) in [
+            (answer("401 Unauthorized", challenge, ""), "10.0.0.5 leads to an inner address"),
+            (answer("404 Not Found", "", ""), "no image"),
+        ] {
+            for met in [
+                Error::unavailable("connection refused"),
+                Error::not_found(Kind::Image, "app"),
+                Error::Unauthenticated { why: "401".into() },
+            ] {
+                let (address, _asked) = registry(vec![registry_answers.clone()]).await;
+                let error = nowhere().failed_outside(&format!("{address}/app"), None, &bounded(), met).await;
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+        }
     }
 
     #[tokio::test]

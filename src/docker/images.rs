@@ -77,7 +77,10 @@ impl Docker {
             Some(held) => self.held_pull(held, egress, lines).await,
             None => self.brought(reference, lines).await,
         };
-        let brought = brought.map_err(|error| of_outside(egress, reference, error));
+        let brought = match brought {
+            Err(error) if egress.is_bounded() => Err(self.failed_outside(reference, login, egress, error).await),
+            brought => brought,
+        };
         match (brought, present) {
             (Ok(image), _) => Ok(image),
             (Err(error), Some(image)) if may_use_what_is_here(&error, login) => {
@@ -110,10 +113,20 @@ impl Docker {
     }
 
     /// Whether the registry takes this login. Fails with `Invalid { field: "password" }` when not, and with `Unavailable` when
-    /// it cannot be asked. `egress`: as in [`Docker::image_pull`].
+    /// it cannot be asked. `egress`: as in [`Docker::image_pull`]; who has bounds is told the same of both, since the engine may have been sent inside.
     pub async fn registry_check(&self, login: &RegistryLogin, egress: &Egress) -> Result<()> {
         let checked = self.checked_by_engine(login).await;
-        checked.map_err(|error| of_outside(egress, login.server.as_str(), error))
+        checked.map_err(|error| match egress.is_bounded() {
+            true => {
+                let server = &login.server;
+                tracing::info!("the registry {server}: {}", report(&error));
+                Error::invalid(
+                    "password",
+                    format!("the registry {server} cannot be used with this user and password"),
+                )
+            }
+            false => error,
+        })
     }
 
     async fn checked_by_engine(&self, login: &RegistryLogin) -> Result<()> {
@@ -185,8 +198,7 @@ impl Docker {
     }
 }
 
-/// Registries send the engine elsewhere, for tokens and by redirections: what it meets there would tell those who may not go everywhere
-/// what listens inside. They are told that it failed, and the panel's own journal why.
+/// For those who may not go everywhere: they are told that it failed, and the panel's own journal why.
 pub(crate) fn of_outside(egress: &Egress, reference: &str, error: Error) -> Error {
     match error {
         Error::Unavailable { .. } if egress.is_bounded() => {
