@@ -39,6 +39,7 @@ mod edge_live;
 mod egress;
 mod engine;
 mod everybody;
+mod examples;
 mod faults;
 mod files;
 mod forges;
