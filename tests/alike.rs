@@ -2,7 +2,7 @@
 //! thing of others and for one that nobody has. Both must answer the same, and do the same work: of that a clock says little on a busy
 //! machine, so what each request asked of the store is counted. The clock has its say in the long form.
 
-use crate::probing::{Operation, Things, ask, body, is_stream, more, operations, things, token};
+use crate::probing::{Operation, Things, ask, body, id, is_stream, more, operations, things, token};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,10 +66,12 @@ async fn prepared(options: Options) -> (TestPanel, Things, Api) {
     things.more = more(&panel).await;
     let provider = json!({"name": "zqdns", "kind": "webhook", "options": {"endpoint": "http://127.0.0.1:1/", "zones": ["zqzone.test"]}});
     let provider = panel.post("/api/v1/dns/providers", provider).await.expect(201).json();
-    things.more.insert("providers", provider["id"].as_str().expect("an id").to_owned());
+    things.more.insert("providers", id(&provider));
     things.more.insert("zones", "zqzone.test".to_owned());
     let servers = panel.list("/api/v1/servers").await;
-    things.more.insert("servers", servers[0]["id"].as_str().expect("an id").to_owned());
+    things.more.insert("servers", id(&servers[0]));
+    let organizations = panel.list("/api/v1/organizations").await;
+    things.more.insert("organizations", id(&organizations[0]));
     let browser = panel.organization("acme").await;
     let script = token(&browser, json!({"name": "probe", "scope": "admin"})).await;
     (panel, things, script)
@@ -79,7 +81,6 @@ async fn prepared(options: Options) -> (TestPanel, Things, Api) {
 fn twin(part: &str) -> String {
     match part.split_once('_') {
         Some((prefix, letters)) if letters.len() == 26 => format!("{prefix}_{}", "0".repeat(26)),
-        _ if part == "default" => "nothing".to_owned(),
         _ => part
             .replace("zqjournal", "zqnowhere")
             .replace("zqshelf", "zqnoone")
@@ -90,8 +91,13 @@ fn twin(part: &str) -> String {
 async fn pairs(panel: &TestPanel, things: &Things) -> Vec<Pair> {
     let mut pairs = Vec::new();
     let mut unknown = BTreeSet::new();
-    for Operation { id, method, path } in operations(panel).await {
-        if !path.contains('{') || OF_ANY_NAME.contains(&id.as_str()) {
+    for Operation {
+        id: operation,
+        method,
+        path,
+    } in operations(panel).await
+    {
+        if !path.contains('{') || OF_ANY_NAME.contains(&operation.as_str()) {
             continue;
         }
         let there = format!("/api/v1{}", things.fill(&path));
@@ -104,12 +110,12 @@ async fn pairs(panel: &TestPanel, things: &Things) -> Vec<Pair> {
                 .find(|(_, place)| place.starts_with('{'));
             let (part, _) = before.expect("it has a place");
             if !ABSENT.contains(&part) {
-                unknown.insert(format!("{id}: what is in {path}?"));
+                unknown.insert(format!("{operation}: what is in {path}?"));
             }
             continue;
         }
         pairs.push(Pair {
-            operation: id,
+            operation,
             method,
             there,
             nowhere,
@@ -137,25 +143,24 @@ async fn told(panel: &TestPanel, api: &Api, pair: &Pair, path: &str) -> String {
     let headers: BTreeSet<String> = headers
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or_default()))
         .collect();
-    let words = match serde_json::from_str::<Value>(&reply.text()) {
+    let mut words = match serde_json::from_str::<Value>(&reply.text()) {
         Ok(Value::Object(mut problem)) => {
             problem.remove("request_id");
             Value::Object(problem).to_string()
         }
         _ => reply.text(),
     };
-    let mut said = format!("{} {headers:?} {words}", reply.status.as_u16());
     for part in path
         .split('/')
         .filter(|part| part.contains('_') || twin(part) != *part || is_twin(part))
     {
-        said = said.replace(part, "…");
+        words = words.replace(part, "…");
     }
-    said
+    format!("{} {headers:?} {words}", reply.status.as_u16())
 }
 
 fn is_twin(part: &str) -> bool {
-    part == "nothing" || ["zqnowhere", "zqnoone", "zqnone"].iter().any(|twin| part.starts_with(twin))
+    ["zqnowhere", "zqnoone", "zqnone"].iter().any(|twin| part.starts_with(twin))
 }
 
 /// What the log tells of each request, by method and path.

@@ -16,7 +16,7 @@ const CONFIG: &str = "[checks.not_a_server_error]\nexpected-statuses = [\"2xx\",
 const LEFT_OUT: &str = "^(.*_stream|.*_terminal|allow_lists_update|edge_options_update|api_limits_update|token_revoke|token_rotate|user_update|user_delete|security_update|organization_delete|build_cache_trim)$";
 
 /// So many operations get a 2xx at least; of the rest some need more chance than a run has. Without examples it were about 114.
-const REACHED: usize = 150;
+const REACHED: usize = 165;
 /// What cannot get a 2xx here, and why.
 const OUT_OF_REACH: [(&str, &[&str]); 8] = [
     (
