@@ -5,6 +5,7 @@
 use crate::probing::{Operation, Things, ask, body, id, is_stream, more, operations, things, token};
 use serde_json::{Value, json};
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
@@ -286,7 +287,7 @@ async fn what_is_anothers_takes_as_long_as_what_is_nowhere() {
         let shift = median(there).abs_diff(median(nowhere));
         found.push((shift, ranks_apart(there, nowhere), pair.operation.clone()));
     }
-    found.sort_by(|one, other| other.0.cmp(&one.0));
+    found.sort_by_key(|(shift, ..)| Reverse(*shift));
     for (shift, apart, operation) in found.iter().take(10) {
         println!("{operation}: medians {shift:?} apart, ranks {apart:.1} standard deviations");
     }

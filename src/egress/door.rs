@@ -276,11 +276,11 @@ fn answer(head: &str, host: &str) -> Result<String> {
     let strange = || Error::unavailable(format!("{host} gives no answer over HTTP"));
     let lines = lines(head).ok_or_else(strange)?;
     let (first, headers) = lines.split_first().ok_or_else(strange)?;
-    match status(first).ok_or_else(strange)? {
+    let status = status(first).ok_or_else(strange)?;
+    match status {
         // Nobody asked for one before the answer, and another head would follow unseen.
         100..=199 => return Err(strange()),
-        304 => {}
-        300..=399 => {
+        300..=399 if status != 304 => {
             let to = headers.iter().find(|line| name_of(line) == "location");
             let to = to.and_then(|line| Some(line.split_once(':')?.1.trim())).unwrap_or_default();
             let to: String = to.chars().filter(|letter| !letter.is_control()).take(200).collect();

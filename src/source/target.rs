@@ -94,7 +94,7 @@ impl Target {
     /// The address of the same repository for libgit2, by way of a port of this machine that leads to its server. TLS goes there by a
     /// proxy, and keeps the address.
     pub fn behind(&self, url: &GitUrl, port: u16) -> Result<String> {
-        let moved = |mut url: Url| {
+        let moved = |mut url: Url| -> Result<String> {
             url.set_host(Some("127.0.0.1")).map_err(|_| malformed())?;
             url.set_port(Some(port)).map_err(|()| malformed())?;
             Ok(url.to_string())
