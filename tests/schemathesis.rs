@@ -15,13 +15,17 @@ const CONFIG: &str = "[checks.not_a_server_error]\nexpected-statuses = [\"2xx\",
 /// to the test.
 const LEFT_OUT: &str = "^(.*_stream|.*_terminal|allow_lists_update|edge_options_update|api_limits_update|token_revoke|token_rotate|user_update|user_delete|security_update|organization_delete|build_cache_trim)$";
 
-/// So many operations get a 2xx at least; of the rest some need more chance than a run has. Without examples it were about 114.
+/// So many operations get a 2xx at least. Without examples it were about 114.
 const REACHED: usize = 165;
-/// What cannot get a 2xx here, and why.
-const OUT_OF_REACH: [(&str, &[&str]); 8] = [
+/// So many more may miss it in a run that is short of time.
+const LEFT_TO_CHANCE: usize = 25;
+/// What gets no 2xx here, and why.
+const OUT_OF_REACH: [(&str, &[&str]); 9] = [
     (
         "it is for a browser that has signed in, not for a token",
         &[
+            "session_refresh",
+            "session_revoke",
             "session_switch",
             "session_confirm",
             "session_confirm_by_passkey",
@@ -134,13 +138,38 @@ const OUT_OF_REACH: [(&str, &[&str]); 8] = [
         ],
     ),
     (
+        "what it is about is gone by then, as all that is found is deleted in the end, or is in no state for it",
+        &[
+            "allow_lists_confirm",
+            "allow_lists_revert",
+            "app_restore",
+            "app_sleep",
+            "catalog_install",
+            "catalog_source_refresh",
+            "certificate_order",
+            "certificate_remove",
+            "clone_create",
+            "clone_show",
+            "clone_cancel",
+            "domain_remove",
+            "domain_rule_order",
+            "domain_rule_remove",
+            "file_remove",
+            "image_watch_check",
+            "passkey_ask",
+            "provisioning_delete",
+            "upload_draft",
+            "variable_restore",
+        ],
+    ),
+    (
         "the panel's own organization, machine and first account stay as they are",
         &["organization_delete_plan", "version_upgrade", "user_reset_second_factor"],
     ),
 ];
 
-/// The operations that got a 2xx, by what the run recorded (HAR 1.2).
-fn reached(document: &Value, recorded: &Value) -> BTreeSet<String> {
+/// The operations that were asked, and those that got a 2xx, by what the run recorded (HAR 1.2).
+fn reached(document: &Value, recorded: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
@@ -158,7 +187,7 @@ fn reached(document: &Value, recorded: &Value) -> BTreeSet<String> {
                 .zip(asked.split('/'))
                 .all(|(part, word)| part.starts_with('{') || part == word)
     };
-    let mut reached = BTreeSet::new();
+    let (mut asked_at_all, mut reached) = (BTreeSet::new(), BTreeSet::new());
     for entry in recorded["log"]["entries"].as_array().expect("entries") {
         let url = entry["request"]["url"].as_str().expect("an address");
         let asked = url.split_once("/api/v1").map_or("", |(_, path)| path);
@@ -166,16 +195,19 @@ fn reached(document: &Value, recorded: &Value) -> BTreeSet<String> {
         let method = entry["request"]["method"].as_str().unwrap_or_default();
         let status = entry["response"]["status"].as_u64().unwrap_or_default();
         let found = operations.iter().find(|(known, path, _)| known == method && is_of(path, asked));
-        if let (200..=299, Some((_, _, id))) = (status, found) {
-            reached.insert((*id).to_owned());
+        if let Some((_, _, id)) = found {
+            asked_at_all.insert((*id).to_owned());
+            if (200..=299).contains(&status) {
+                reached.insert((*id).to_owned());
+            }
         }
     }
-    reached
+    (asked_at_all, reached)
 }
 
 /// Whether enough got through, and what did not is known to be out of reach or left to chance; that is printed.
 fn must_reach(document: &Value, recorded: &Value) {
-    let reached = reached(document, recorded);
+    let (asked, reached) = reached(document, recorded);
     let every: BTreeSet<&str> = document["paths"]
         .as_object()
         .expect("paths")
@@ -186,13 +218,10 @@ fn must_reach(document: &Value, recorded: &Value) {
     let out: BTreeSet<&str> = OUT_OF_REACH.iter().flat_map(|(_, operations)| operations.iter().copied()).collect();
     let gone: Vec<_> = out.difference(&every).collect();
     assert!(gone.is_empty(), "not in the document any more: {gone:?}");
-    let left: Vec<_> = every.iter().filter(|id| !out.contains(*id) && !reached.contains(**id)).collect();
+    let left: Vec<_> = asked.difference(&reached).filter(|id| !out.contains(id.as_str())).collect();
     println!("{} operations got a 2xx; not this time: {left:?}", reached.len());
-    assert!(
-        reached.len() >= REACHED,
-        "only {} operations got a 2xx, and not {left:?}",
-        reached.len()
-    );
+    let is_enough = reached.len() >= REACHED && left.len() <= LEFT_TO_CHANCE;
+    assert!(is_enough, "only {} operations got a 2xx, and not {left:?}", reached.len());
 }
 
 /// Runs these phases for this long and panics with what it found.
