@@ -11,6 +11,8 @@
 //! libgit2 connects to a door of ours instead ([`egress::Door`]), which looks the name up and connects to what it looked at.
 
 pub mod archive;
+#[cfg(test)]
+mod bounded_tests;
 mod branches;
 mod compare;
 mod deploy_key;

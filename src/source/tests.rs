@@ -3,16 +3,15 @@
 
 use crate::{
     DeployKey, Login, fetch,
-    testbed::{Bed, Manner, Run, Sshd, Web, address, branch_names, git, password},
+    testbed::{Bed, HERE, Manner, Run, Sshd, Web, address, branch_names, git, password, turning},
 };
 use base64::Engine;
-use egress::{Bounds, Egress, Resolver};
+use egress::Egress;
 use std::{
     fs,
     net::TcpListener,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::mpsc;
@@ -495,135 +494,128 @@ async fn a_full_disk_is_told_of() {
     assert_eq!(errors, ["the disk is full; free some room and try again"; 2]);
 }
 
-#[tokio::test]
-async fn within_bounds_nothing_inner_is_fetched() {
+/// `art/` is in Git LFS; a file elsewhere that looks like a pointer is none.
+fn bed_with_lfs() -> Bed {
     let bed = Bed::new();
-    let web = Web::start(Manner::Git(bed.path().to_owned(), None));
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let inner = Egress::public(Bounds::default());
-    let open = |network: &str| {
-        Egress::public(Bounds {
-            open: vec![network.parse().unwrap()],
-            ..Bounds::default()
-        })
-    };
-    let fetched = async |url: &str, login: Login, egress: &Egress| Run::with(url, None, login, |fetch| fetch.egress = egress.clone()).await;
-    // The same whether something listens there or not.
-    let refused = fetched(&web.url("blog.git"), Login::None, &inner).await.error();
-    assert!(refused.contains("127.0.0.1 leads to an inner address"), "{refused}");
-    let url = format!("http://127.0.0.1:{closed}/blog.git");
-    assert_eq!(fetched(&url, Login::None, &inner).await.error(), refused);
-    for url in [
-        "git@localhost:ada/blog.git",
-        "ssh://git@localhost:2222/ada/blog.git",
-        "https://localhost/blog.git",
-    ] {
-        let refused = fetched(url, Login::None, &inner).await.error();
-        assert!(refused.contains("localhost leads to an inner address"), "{refused}");
-    }
-    for asked in [
-        crate::branches(&address(&url), &Login::None, None, inner.clone()).await.map(drop),
-        crate::tips(&address(&url), &Login::None, None, inner.clone()).await.map(drop),
-    ] {
-        assert_eq!(asked.unwrap_err().to_string(), refused);
-    }
-
-    // A network that was opened; from there to no other host.
-    let open = open("127.0.0.1/32");
-    let whole = fetched(&web.url("blog.git"), Login::None, &open).await;
-    assert_eq!(whole.commit(), bed.id("main"));
-    assert_eq!(
-        crate::tips(&address(&web.url("blog.git")), &Login::None, None, open.clone())
-            .await
-            .unwrap()
-            .len(),
-        4
-    );
-    let elsewhere = web.url("").replace("127.0.0.1", "localhost");
-    let first = Web::start(Manner::SendsOn(elsewhere.trim_end_matches('/').to_owned()));
-    let error = fetched(&first.url("blog.git"), password("ada", "word"), &open).await.error();
-    assert!(error.contains("sends us on to another server"), "{error}");
-
-    // What the repository names itself is asked too.
-    bed.write(".lfsconfig", "[lfs]\n\turl = http://127.0.0.2:1/lfs\n");
-    bed.write(".gitattributes", "*.svg filter=lfs\n");
-    bed.write_lfs("one.svg", "<svg/>", false);
-    bed.commit("with a server of its own");
+    bed.write("art/.gitattributes", "*.svg filter=lfs diff=lfs merge=lfs -text\n");
+    bed.write_lfs("art/one.svg", &"<svg/>\n".repeat(5_000), true);
+    bed.write_lfs("art/deep/two.svg", "<svg id='two'/>", true);
+    bed.write_lfs("art/deep/same.svg", "<svg id='two'/>", true);
+    bed.write_lfs("example.svg", "<svg id='two'/>", true);
+    fs::set_permissions(bed.work().join("art/one.svg"), fs::Permissions::from_mode(0o755)).unwrap();
+    bed.commit("pictures");
     bed.push();
-    let error = fetched(&web.url("blog.git"), Login::None, &open).await.error();
-    assert!(error.contains("127.0.0.2 leads to an inner address"), "{error}");
+    bed
 }
 
-/// What `forge.test` leads to: each in its turn, the last for ever. The system knows no such name. 127.0.0.1 or 127.0.0.2 alone is open.
-fn turning(open: &str, leads_to: &'static [[u8; 4]]) -> Egress {
-    let asked = AtomicUsize::new(0);
-    Egress::public(Bounds {
-        open: vec![format!("{open}/32").parse().unwrap()],
-        resolver: Resolver::told(move |name| {
-            if let Ok(address) = name.parse() {
-                return vec![address];
-            }
-            assert_eq!(name, "forge.test");
-            let at = asked.fetch_add(1, Ordering::SeqCst).min(leads_to.len() - 1);
-            vec![leads_to[at].into()]
-        }),
-        ..Bounds::default()
-    })
+fn check_lfs(run: &Run) {
+    run.commit();
+    assert_eq!(run.text("art/one.svg").len(), 35_000);
+    assert_eq!(run.text("art/deep/two.svg"), "<svg id='two'/>");
+    assert_eq!(run.text("art/deep/same.svg"), "<svg id='two'/>");
+    assert!(run.text("example.svg").starts_with("version https://git-lfs"));
+    let mode = fs::metadata(run.into.join("art/one.svg")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111, "{mode:o}");
 }
 
-const HERE: &[[u8; 4]] = &[[127, 0, 0, 1]];
-
-/// It is not libgit2 that looks names up within bounds: it gets where it could not by itself.
 #[tokio::test]
-async fn within_bounds_git_goes_through_the_door() {
-    let bed = Bed::new();
-    let egress = turning("127.0.0.1", HERE);
-    let named = |url: String| url.replace("127.0.0.1", "forge.test");
-    let web = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "s3cret"))));
-    let login = password("ada", "s3cret");
-    let set = |fetch: &mut crate::Fetch| fetch.egress = egress.clone();
-    let run = Run::with(&named(web.url("blog.git")), Some("dev"), login.clone(), set).await;
-    assert_eq!(run.commit(), bed.id("dev"));
-    let run = Run::with(&named(web.url("blog.git")), None, password("ada", "wrong"), set).await;
-    assert!(run.error().starts_with("password: forge.test:"), "{}", run.error());
+async fn files_in_git_lfs() {
+    let bed = bed_with_lfs();
+    let web = Web::start(Manner::Git(bed.path().to_owned(), None));
+    let run = Run::of(&web.url("blog.git"), None, Login::None).await;
+    check_lfs(&run);
+    assert!(run.lines.iter().any(|line| line == "Git LFS: 2 files, 1 MiB"), "{:?}", run.lines);
+    let plain = Run::with(&web.url("blog.git"), None, Login::None, |fetch| fetch.lfs = false).await;
+    assert!(plain.text("art/one.svg").starts_with("version https://git-lfs"));
+    // The login of the repository is the one of its files.
+    let web = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "word"))));
+    check_lfs(&Run::of(&web.url("blog.git"), None, password("ada", "word")).await);
+    // On this machine they are where `git lfs push` leaves them.
+    let error = Run::of(&bed.local(), None, Login::None).await.error();
+    assert!(error.contains("is kept in Git LFS, and the server has it not"), "{error}");
+    for entry in fs::read_dir(bed.path().join("lfs")).unwrap() {
+        let entry = entry.unwrap();
+        let id = entry.file_name().into_string().unwrap();
+        let folder = bed.path().join("blog.git/lfs/objects").join(&id[..2]).join(&id[2..4]);
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(entry.path(), folder.join(&id)).unwrap();
+    }
+    check_lfs(&Run::of(&bed.local(), None, Login::None).await);
+}
 
+#[tokio::test]
+async fn files_in_git_lfs_by_ssh() {
+    let bed = bed_with_lfs();
+    let web = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "word"))));
     let key = DeployKey::generate(&World::system(), "blog").unwrap();
-    let login = Login::Key {
+    let login = || Login::Key {
         private: key.private.clone(),
     };
     let sshd = Sshd::start(&key.public);
-    let url = named(sshd.url(&bed.local()));
-    let run = Run::with(&url, None, login.clone(), set).await;
-    assert_eq!(run.commit(), bed.id("main"));
-    assert_eq!(run.result.unwrap().host_key.unwrap(), sshd.host_key());
-    let pinned = |fetch: &mut crate::Fetch| {
-        set(fetch);
-        fetch.host_key = Some("SHA256:another".to_owned());
-    };
-    let error = Run::with(&url, None, login, pinned).await.error();
-    assert!(error.starts_with("the host key of forge.test:"), "{error}");
-
-    // Another server of this machine is not reached by a redirection.
-    let other = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "s3cret"))));
-    let first = Web::start(Manner::SendsOn(other.url("").trim_end_matches('/').to_owned()));
-    let error = Run::with(&named(first.url("blog.git")), None, password("ada", "s3cret"), set)
-        .await
-        .error();
-    assert!(error.contains("sends us on to another server"), "{error}");
-    assert!(other.logins.lock().unwrap().is_empty());
+    let url = sshd.url(&bed.local());
+    // A host that does not know the command: its pointers stay, and that is said.
+    let plain = Run::of(&url, None, login()).await;
+    assert!(plain.text("art/one.svg").starts_with("version https://git-lfs"));
+    assert!(plain.lines.iter().any(|line| line.contains("stay pointers")), "{:?}", plain.lines);
+    let pass = base64::prelude::BASE64_STANDARD.encode("ada:word");
+    sshd.answers_lfs(&format!(
+        r#"{{"href":"{}","header":{{"Authorization":"Basic {pass}"}},"expires_in":600}}"#,
+        web.url("blog.git/info/lfs")
+    ));
+    let run = Run::with(&url, None, login(), |fetch| fetch.host_key = Some(sshd.host_key())).await;
+    check_lfs(&run);
+    assert!(run.lines.iter().any(|line| line == "Git LFS: 2 files, 1 MiB"), "{:?}", run.lines);
+    assert_eq!(sshd.asked_for_lfs(), format!("git-lfs-authenticate '{}' download", bed.local()));
+    // It was told where to go and with what, and a wrong word there is no way in.
+    sshd.answers_lfs(&format!(r#"{{"href":"{}","header":{{}}}}"#, web.url("blog.git/info/lfs")));
+    let error = Run::of(&url, None, login()).await.error();
+    assert!(error.contains("wants a login for the files in Git LFS"), "{error}");
+    sshd.refuses_lfs("no such repository");
+    let error = Run::of(&url, None, login()).await.error();
+    assert!(
+        error.contains("does not give the files in Git LFS by ssh: no such repository"),
+        "{error}"
+    );
+    // Another host key than the one of the fetch.
+    let other = crate::ssh::run(
+        &crate::target::Target::of(&url.parse().unwrap()).unwrap(),
+        &login(),
+        Some("SHA256:another"),
+        &Egress::Anywhere,
+        "true",
+    );
+    assert!(other.expect_err("it is not met").to_string().contains("host key"));
 }
 
-/// A name that leads outside when it is looked at and inside when it is connected to.
 #[tokio::test]
-async fn a_name_that_turns_inside_is_not_fetched_from() {
-    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
-    inside.set_nonblocking(true).unwrap();
-    let port = inside.local_addr().unwrap().port();
-    for scheme in ["http", "https", "ssh"] {
-        let egress = turning("127.0.0.2", &[[127, 0, 0, 2], [127, 0, 0, 1]]);
-        let url = format!("{scheme}://forge.test:{port}/blog.git");
-        let error = Run::with(&url, None, Login::None, |fetch| fetch.egress = egress).await.error();
-        assert!(error.contains("forge.test leads to an inner address"), "{scheme}: {error}");
-    }
-    assert!(inside.accept().is_err(), "something was connected to");
+async fn files_in_git_lfs_that_cannot_be_had() {
+    let bed = bed_with_lfs();
+    let web = Web::start(Manner::Git(bed.path().to_owned(), None));
+    let id = bed.write_lfs("art/three.svg", "<svg id='three'/>", true);
+    bed.commit("one more");
+    bed.push();
+    // Something else under its name; nothing under its name.
+    fs::write(bed.path().join("lfs").join(&id), "<svg id='THREE'/>").unwrap();
+    let error = Run::of(&web.url("blog.git"), None, Login::None).await.error();
+    assert!(
+        error.contains("what it sends for art/three.svg is not what the repository names"),
+        "{error}"
+    );
+    fs::remove_file(bed.path().join("lfs").join(&id)).unwrap();
+    let error = Run::of(&web.url("blog.git"), None, Login::None).await.error();
+    assert!(error.contains("art/three.svg is kept in Git LFS"), "{error}");
+    // Another server gets no login, and what is no address is none.
+    let elsewhere = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "word"))));
+    bed.write(".lfsconfig", &format!("[lfs]\n\turl = {}\n", elsewhere.url("lfs")));
+    bed.commit("another server");
+    bed.push();
+    let own = Web::start(Manner::Git(bed.path().to_owned(), Some(("ada", "word"))));
+    let error = Run::of(&own.url("blog.git"), None, password("ada", "word")).await.error();
+    assert!(error.contains("wants a login for the files in Git LFS"), "{error}");
+    assert!(elsewhere.logins.lock().unwrap().is_empty());
+    bed.write(".lfsconfig", "[lfs]\n\turl = file:///etc\n");
+    bed.commit("no server");
+    bed.push();
+    let error = Run::of(&own.url("blog.git"), None, password("ada", "word")).await.error();
+    assert!(error.contains("none of http or https"), "{error}");
 }
