@@ -282,7 +282,7 @@ impl AppJobPatch {
 #[derive(Clone)]
 pub(crate) struct AppJobsApi(pub Panel);
 
-#[OpenApi(tag = "Tag::Apps")]
+#[OpenApi(tag = "Tag::Jobs")]
 impl AppJobsApi {
     /// List the jobs of an app
     #[oai(path = "/apps/:app/jobs", method = "get", operation_id = "job_list")]

@@ -3,7 +3,7 @@
 //! A release carries that file, and not what it was made with: [`Served`] keeps the handlers' descriptions out of the running panel, and the
 //! linker leaves them out (poem-openapi's `meta` and `register` of every type are some megabytes).
 
-use crate::{failures::Code, ui};
+use crate::{failures::Code, kinds, ui};
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     LicenseObject, OpenApi, OpenApiService,
@@ -51,7 +51,9 @@ impl<T: OpenApi> OpenApi for Served<T> {
     }
     fn register(_registry: &mut Registry) {}
     fn add_routes(self, routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {
-        self.0.add_routes(routes);
+        let mut own = kinds::Routes::new();
+        self.0.add_routes(&mut own);
+        routes.extend(kinds::bound(own));
     }
 }
 

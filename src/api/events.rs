@@ -137,7 +137,7 @@ impl EventsApi {
         }
         let limit = limit as usize;
         let app = match &app.0 {
-            Some(app) => Some(self.0.apps.get(&who.actor, app).await?.app.id),
+            Some(app) => Some(self.0.apps.get(&who.actor.touching(types::Family::Apps), app).await?.app.id),
             None => None,
         };
         let mut events = {

@@ -2,7 +2,7 @@
 //!
 //! The only crate that names poem or a status code. Rules are `app`'s business: a handler parses, asks a service,
 //! answers. Around the handlers, from the outside in: `outermost` (ids, problems, headers), `signed` (who asks),
-//! `once` (`Idempotency-Key`).
+//! `once` (`Idempotency-Key`), `kinds` (what a token is for of such things).
 
 mod allow_lists;
 mod answers;
@@ -35,6 +35,7 @@ mod identity_providers;
 mod image_watches;
 mod imports;
 mod invitations;
+mod kinds;
 mod listen;
 mod live;
 mod logs;

@@ -40,7 +40,7 @@ pub struct Session {
     pub second_factor_due_at: Option<OffsetDateTime>,
     /// The organization in which they act.
     pub organization: Named,
-    /// What they may do, in the whole or in some place.
+    /// What they may do, in the whole or in some place; of a token that is bound to kinds of things, what it may do to all kinds.
     pub rights: Vec<Right>,
 }
 

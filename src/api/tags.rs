@@ -40,6 +40,8 @@ pub enum Tag {
     Forges,
     /// Logins at registries of private images.
     Registries,
+    /// Commands that run in apps, at times or once.
+    Jobs,
     /// What apps print, and terminals into them.
     Logs,
     /// Servers, their measurements and their health.

@@ -17,7 +17,7 @@ use poem_openapi::{
 };
 use std::net::IpAddr;
 use time::OffsetDateTime;
-use types::Scopes;
+use types::{BoundScope, Scopes};
 
 /// A token; its secret was shown once.
 #[derive(Debug, Object)]
@@ -26,8 +26,8 @@ pub struct Token {
     pub name: String,
     /// Its first letters.
     pub hint: String,
-    /// What it is for.
-    pub scopes: Vec<Scope>,
+    /// What it is for: verbs for all kinds of things, such as `read`, then those for one kind, such as `jobs:read`.
+    pub scopes: Vec<String>,
     /// Where it is of use, each as it is written and in words; null: wherever its owner may.
     pub places: Option<Vec<Named>>,
     /// Where it may come from; empty: from anywhere.
@@ -68,8 +68,9 @@ pub struct TokenCreate {
     pub name: String,
     /// The short way: read, deploy, write and admin each include the ones before, and write includes secrets and terminal.
     pub scope: Option<Scope>,
-    /// In place of `scope`: exactly these, and read.
-    pub scopes: Option<Vec<Scope>>,
+    /// In place of `scope`: exactly these, and read. A verb is for all kinds of things; with a kind before it, as in `apps:deploy` or
+    /// `jobs:read`, it is for that kind alone: the chapters of this document in small letters. `admin` is of no kind.
+    pub scopes: Option<Vec<String>>,
     /// Where it is of use: `project:NAME`, `environment:PROJECT/NAME`, `app:NAME`, or ids in place of names. Left out:
     /// wherever its owner may.
     pub places: Option<Vec<String>>,
@@ -97,19 +98,6 @@ pub struct TokenCreated {
     pub secret: String,
 }
 
-impl From<types::Scope> for Scope {
-    fn from(scope: types::Scope) -> Scope {
-        match scope {
-            types::Scope::Read => Scope::Read,
-            types::Scope::Deploy => Scope::Deploy,
-            types::Scope::Write => Scope::Write,
-            types::Scope::Secrets => Scope::Secrets,
-            types::Scope::Terminal => Scope::Terminal,
-            types::Scope::Admin => Scope::Admin,
-        }
-    }
-}
-
 impl From<Scope> for types::Scope {
     fn from(scope: Scope) -> types::Scope {
         match scope {
@@ -129,7 +117,7 @@ impl From<app::TokenView> for Token {
             id: view.token.id.to_string(),
             name: view.token.name,
             hint: view.token.hint,
-            scopes: view.token.scopes.iter().map(Scope::from).collect(),
+            scopes: view.token.scopes.iter().map(|scope| scope.to_string()).collect(),
             places: view
                 .places
                 .map(|places| places.into_iter().map(|(id, name)| Named { id, name }).collect()),
@@ -142,6 +130,12 @@ impl From<app::TokenView> for Token {
             old_secret_until: view.token.replaced.map(|replaced| moment(replaced.until)),
         }
     }
+}
+
+/// Verbs, and verbs of a kind.
+fn read_scopes(texts: &[String]) -> Answer<Scopes> {
+    let read = |text: &String| text.trim().parse::<BoundScope>().map_err(|why| Failure::invalid("scopes", why));
+    Ok(Scopes::of(texts.iter().map(read).collect::<Answer<Vec<_>>>()?))
 }
 
 /// Networks, or single addresses.
@@ -193,7 +187,7 @@ impl TokensApi {
             name,
             scopes: match (scope, scopes) {
                 (Some(scope), None) => Scopes::up_to(scope.into()),
-                (None, Some(scopes)) => Scopes::of(scopes.into_iter().map(Into::into)),
+                (None, Some(scopes)) => read_scopes(&scopes)?,
                 (None, None) => return Err(Failure::invalid("scope", "is missing; or name `scopes`")),
                 (Some(_), Some(_)) => return Err(Failure::invalid("scopes", "cannot be with `scope`: name one of them")),
             },

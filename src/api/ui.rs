@@ -110,9 +110,13 @@ pub(crate) fn file(name: &str, asked: &HeaderMap) -> Option<Response> {
 
 /// The OpenAPI document.
 pub(crate) fn openapi() -> Value {
+    serde_json::from_slice(&openapi_text()).expect("the document is JSON")
+}
+
+/// The same as text.
+pub(crate) fn openapi_text() -> Bytes {
     let found = Found::by_name(DOCUMENT).expect("a release carries it, others make it");
-    let text = found.body("").1;
-    serde_json::from_slice(&text).expect("the document is JSON")
+    found.body("").1
 }
 
 /// A file as it is kept. Every browser of the last years takes Brotli over TLS; for others it is unpacked, and packed with gzip.

@@ -147,6 +147,7 @@ impl Access {
             role: user.role,
             held: Vec::new(),
             scopes: Scopes::all(),
+            about: None,
             spots: None,
             hosts,
             assurance: Assurance::Full,

@@ -354,7 +354,14 @@ impl CiTrusts {
 fn must_be_sure(actor: &Actor, app: &App) -> Result<()> {
     actor.is_certain()?;
     actor.reaches(Scope::Write)?;
-    actor.may_in(Action::Deploy, &app.place())
+    actor.may_in(Action::Deploy, &app.place())?;
+    // What a job gets is a token, which is for all kinds of things in the app.
+    match actor.scopes.includes(&Scopes::of([Scope::Deploy])) {
+        true => Ok(()),
+        false => Err(Error::Forbidden {
+            needs: "a token with the scope deploy of all kinds".into(),
+        }),
+    }
 }
 
 /// The same trust for another app, through the one who asks: whoever made the first one has not said so of this app.

@@ -15,8 +15,8 @@ use std::{collections::HashMap, sync::Arc};
 use store::{Batch, Stored};
 use telemetry::{Numbered, Page};
 use types::{
-    Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, ForgeReport, GitRef, GitSource, Kind,
-    Phase, Release, Result, Source, Step, UploadId,
+    Action, Actor, App, AppId, AppName, Cause, Deployment, DeploymentId, DesiredState, Error, Fact, Family, ForgeReport, GitRef, GitSource,
+    Kind, Phase, Release, Result, Source, Step, UploadId,
 };
 
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ impl Deployments {
     /// The way back to a release as far as `actor` may go it.
     fn way_back(&self, actor: &Actor, app: &App, target: &Release, keep_routes: bool) -> Result<Cause> {
         let ground = &self.ground;
-        let may_configure = actor.may_in(Action::Configure, &app.place());
+        let may_configure = actor.touching(Family::Domains).may_in(Action::Configure, &app.place());
         let may_open = actor.may(Action::Operate);
         let reach = release_routes::reach(ground, actor, target);
         let mut kept = Vec::new();

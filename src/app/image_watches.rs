@@ -9,7 +9,7 @@ use crate::{
 };
 use std::sync::Arc;
 use store::Stored;
-use types::{Action, Actor, App, DeployWindow, Error, Fact, FreezeWhen, ImageWatch, OnNewImage, Result, Source, Time};
+use types::{Action, Actor, App, DeployWindow, Error, Fact, Family, FreezeWhen, ImageWatch, OnNewImage, Result, Source, Time};
 
 /// Asking more often would annoy registries, and some count it.
 const EVERY_MINUTES: std::ops::RangeInclusive<u32> = 5..=1440;
@@ -59,7 +59,7 @@ impl ImageWatches {
         let ground = &self.ground;
         let app = find_app(ground, actor, Action::Configure, app)?;
         if wish.on_new == OnNewImage::Deploy {
-            actor.may_in(Action::Deploy, &app.place())?;
+            actor.touching(Family::Deployments).may_in(Action::Deploy, &app.place())?;
         }
         not_trashed(&app)?;
         must_be_of_images(&app)?;

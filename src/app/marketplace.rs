@@ -25,8 +25,8 @@ use catalog::{
 pub use further::{FurtherDomain, FurtherPort};
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
-    Action, Actor, AppName, EnvironmentId, Error, HealthCheck, Host, HostPattern, HostRight, Installed, Kind, Limits, Probe, Result,
-    Secret, Slug, Stack, StreamPort, TemplateName, VariableScope,
+    Action, Actor, AppName, EnvironmentId, Error, Family, HealthCheck, Host, HostPattern, HostRight, Installed, Kind, Limits, Probe,
+    Result, Scope, Secret, Slug, Stack, StreamPort, TemplateName, VariableScope,
 };
 
 /// A template to choose from.
@@ -275,6 +275,7 @@ impl Marketplace {
     pub async fn first_login(&self, actor: &Actor, app: &str) -> Result<String> {
         actor.may_somewhere(Action::RevealSecrets)?;
         let app = find_app(&self.ground, actor, Action::RevealSecrets, app)?;
+        actor.spans(Scope::Secrets, Family::Variables)?;
         let installed = compose_of(&app)?.template.clone();
         let installed = installed.ok_or_else(|| Error::busy(format!("`{}` is not from the catalog", app.name)))?;
         if installed.greeted {

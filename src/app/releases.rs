@@ -2,7 +2,9 @@
 
 use crate::{apps::find_app, ground::Ground, release_ports, release_routes};
 use std::{collections::BTreeMap, sync::Arc};
-use types::{Action, Actor, App, AppId, Error, Fact, Kind, Phase, Release, ReleaseId, ReleaseVariable, Result, Secret, Source, Upkeep};
+use types::{
+    Action, Actor, App, AppId, Error, Fact, Family, Kind, Phase, Release, ReleaseId, ReleaseVariable, Result, Scope, Secret, Source, Upkeep,
+};
 
 #[derive(Debug, Clone)]
 pub struct ReleaseView {
@@ -130,15 +132,16 @@ impl Releases {
         }
         differences.extend(release_routes::route_differences(from, to));
         differences.extend(release_ports::port_differences(from.ports.as_deref(), to.ports.as_deref()));
-        differences.extend(self.files(from, to)?);
+        differences.extend(self.files(actor, from, to)?);
         if let (Some(from), Some(to)) = (&from.stack, &to.stack) {
             let found = crate::stacks::differences(&self.ground, from, to)?;
             differences.extend(found);
         }
+        let reads_values = actor.spans(Scope::Read, Family::Variables).is_ok();
         for (key, a, b) in paired(&from.variables, &to.variables, |variable| variable.key.to_string()) {
             let (before, after) = (self.value(a)?, self.value(b)?);
             if before != after {
-                let secret = [a, b].into_iter().flatten().any(|variable| variable.secret);
+                let secret = !reads_values || [a, b].into_iter().flatten().any(|variable| variable.secret);
                 let hidden = if before.is_some() && after.is_some() { "changed" } else { "set" };
                 let shown = |value: Secret| match secret {
                     true => hidden.to_owned(),
@@ -151,7 +154,8 @@ impl Releases {
     }
 
     /// Files by what they are, not what is in them.
-    fn files(&self, from: &Release, to: &Release) -> Result<Vec<Difference>> {
+    fn files(&self, actor: &Actor, from: &Release, to: &Release) -> Result<Vec<Difference>> {
+        let reads_content = actor.spans(Scope::Read, Family::Apps).is_ok();
         let mut found = Vec::new();
         for (path, a, b) in paired(&from.files, &to.files, |file| file.path.to_string()) {
             let same = match (a, b) {
@@ -159,19 +163,24 @@ impl Releases {
                 _ => false,
             };
             if !same {
-                let words = |file: Option<&types::ConfigFile>| file.map(|file| self.file_words(file)).transpose();
+                let words = |file: Option<&types::ConfigFile>| file.map(|file| self.file_words(file, reads_content)).transpose();
                 found.push(Difference::new(format!("file {path}"), words(a)?, words(b)?));
             }
         }
         Ok(found)
     }
 
-    fn file_words(&self, file: &types::ConfigFile) -> Result<String> {
+    fn file_words(&self, file: &types::ConfigFile, reads_content: bool) -> Result<String> {
         let content = self.ground.store.unseal(&file.content)?;
-        Ok(match content.expose_str().filter(|text| !file.secret && text.len() <= 2000) {
-            Some(text) => format!("mode {:o}\n{text}", file.mode),
-            None => format!("mode {:o}, changed", file.mode),
-        })
+        Ok(
+            match content
+                .expose_str()
+                .filter(|text| reads_content && !file.secret && text.len() <= 2000)
+            {
+                Some(text) => format!("mode {:o}\n{text}", file.mode),
+                None => format!("mode {:o}, changed", file.mode),
+            },
+        )
     }
 
     fn value(&self, variable: Option<&ReleaseVariable>) -> Result<Option<Secret>> {

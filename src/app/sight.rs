@@ -4,7 +4,7 @@ use crate::ground::Ground;
 use store::{Store, Stored};
 use types::{
     Action, Actor, App, AppId, Catalog, Delivery, Deployment, DnsProvider, Domain, Environment, EnvironmentId, Error, Event,
-    ForgeConnection, Freeze, JobRun, Kind, OrganizationId, Project, Registry, Result, Site, Stream, Volume, Who,
+    ForgeConnection, Freeze, JobRun, Kind, OrganizationId, Project, Registry, Result, Scope, Site, Stream, Volume, Who,
 };
 
 /// A record that lies somewhere in an organization.
@@ -55,6 +55,10 @@ pub(crate) fn owned<T: Placed>(
 /// Whether somebody learns of an event.
 pub(crate) fn sees_event(store: &Store, actor: &Actor, event: &Event) -> Result<bool> {
     if event.organization != actor.organization {
+        return Ok(false);
+    }
+    // A token that is bound to kinds of things learns of those.
+    if !actor.scopes.has(Scope::Read, Some(event.fact.family())) {
         return Ok(false);
     }
     if event.fact.is_about_people() {

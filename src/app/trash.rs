@@ -17,7 +17,8 @@ use std::{
 };
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, Container, Error, Fact, HostPattern, Kind, Phase, Release, Removal, Result, Source, VolumeId, report,
+    Action, Actor, App, AppId, Container, Error, Fact, Family, HostPattern, Kind, Phase, Release, Removal, Result, Scope, Source, VolumeId,
+    report,
 };
 
 /// How long the engine may take to let go of what a container had.
@@ -186,6 +187,9 @@ impl Trash {
     pub async fn purge(&self, actor: &Actor, app: &str, volumes: bool) -> Result<()> {
         actor.may_somewhere(Action::Delete)?;
         let app = self.find(actor, Action::Delete, app)?;
+        if volumes {
+            actor.spans(Scope::Write, Family::Volumes)?;
+        }
         purge(&self.ground, &app, volumes).await?;
         self.ground
             .events

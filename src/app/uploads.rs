@@ -13,7 +13,7 @@ use source::archive::{self, Bounds, Contents};
 use std::{collections::HashSet, io, path::PathBuf, sync::Arc, time::Duration};
 use store::Batch;
 use tokio::io::AsyncWriteExt;
-use types::{Action, Actor, App, Doing, Error, Kind, Result, Source, Upload, UploadId, report};
+use types::{Action, Actor, App, Doing, Error, Family, Kind, Result, Source, Upload, UploadId, report};
 
 /// Of an archive as it is sent; without what no build needs, source is far smaller.
 pub const MOST_BYTES: u64 = 512 << 20;
@@ -96,7 +96,7 @@ impl Uploads {
         match app.source {
             Source::Upload(_) => {}
             // It runs what its repository says; something else is a change of what it is.
-            Source::Git(_) => actor.may_in(Action::Configure, &app.place())?,
+            Source::Git(_) => actor.touching(Family::Apps).may_in(Action::Configure, &app.place())?,
             Source::Image { .. } | Source::Compose(_) => {
                 return Err(Error::busy(format!(
                     "`{}` is not built from source, so nothing can be uploaded for it",

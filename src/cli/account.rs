@@ -11,7 +11,7 @@ use crate::{
 use clap::Args;
 use client::{
     Address, Answer, Client, Login as Credentials, Trust,
-    types::{Scope, Session, SessionCreate, SetupClaim},
+    types::{Session, SessionCreate, SetupClaim},
 };
 use serde_json::json;
 use std::path::PathBuf;
@@ -146,7 +146,7 @@ async fn from_password(address: &Address, email: &str, file: Option<&PathBuf>, c
             csrf: session.value.csrf.clone(),
         },
     )?;
-    let body = tokens::body(&format!("cli on {}", hostname()), Scope::Admin, None);
+    let body = tokens::body(&format!("cli on {}", hostname()), ("scope", json!("admin")), None);
     let token = signed.ask(signed.token_create(&body)).await?.value;
     signed.ask(signed.session_end()).await?;
     Ok(Secret::from(token.secret))

@@ -8,9 +8,9 @@ use crate::{
     output::{Table, when},
 };
 use clap::{Args, Subcommand};
-use client::types::{Scope, Token, TokenRotate, User};
+use client::types::{Token, TokenRotate, User};
 use serde_json::{Value, json};
-use types::{Clock, SystemClock};
+use types::{BoundScope, Clock, Scopes, SystemClock};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -29,12 +29,12 @@ pub enum Command {
 pub struct Create {
     /// What it is for, such as ci
     name: String,
-    /// How far it reaches: read sees; deploy deploys, starts and stops too; write creates, changes and deletes too; admin is all that you may do
+    /// How far it reaches: read sees; deploy deploys, starts and stops too; write creates, changes and deletes too; admin is all that you may do. With a kind of things before it, as in apps:deploy or jobs:read, exactly that and for those alone; may be given again
     #[arg(long, default_value = "deploy", value_parser = scope)]
-    scope: Scope,
-    /// Exactly these in place of --scope, and read; with commas between: deploy, write, secrets, terminal, admin
+    scope: Vec<BoundScope>,
+    /// Exactly these in place of --scope, and read; with commas between: deploy, write, secrets, terminal, admin, or of a kind as with --scope
     #[arg(long, value_delimiter = ',', value_parser = scope, conflicts_with = "scope")]
-    scopes: Option<Vec<Scope>>,
+    scopes: Option<Vec<BoundScope>>,
     /// Only in this place: project:NAME, environment:PROJECT/NAME or app:NAME; may be given again
     #[arg(long = "in", value_name = "PLACE")]
     places: Vec<String>,
@@ -71,11 +71,8 @@ pub async fn run(context: &Context, command: Command) -> Result {
     let client = context.panel()?;
     match command {
         Command::Create(args) => {
-            let mut body = body(&args.name, args.scope, if args.never { Some(None) } else { args.days.map(Some) });
-            if let Some(scopes) = args.scopes {
-                body["scopes"] = json!(scopes);
-                body.as_object_mut().map(|fields| fields.remove("scope"));
-            }
+            let days = if args.never { Some(None) } else { args.days.map(Some) };
+            let mut body = body(&args.name, meant(&args.scope, args.scopes.as_deref()), days);
             if !args.places.is_empty() {
                 body["places"] = json!(args.places);
             }
@@ -116,18 +113,32 @@ pub async fn run(context: &Context, command: Command) -> Result {
     }
 }
 
-/// `days`: `None` for the usual time, `Some(None)` for no end.
-pub fn body(name: &str, scope: Scope, days: Option<Option<u32>>) -> Value {
-    let mut body = json!({ "name": name, "scope": scope });
+/// `scope`: as [`meant`] says it. `days`: `None` for the usual time, `Some(None)` for no end.
+pub fn body(name: &str, (field, scope): (&str, Value), days: Option<Option<u32>>) -> Value {
+    let mut body = json!({ "name": name, field: scope });
     if let Some(days) = days {
         body["expires_in_days"] = json!(days);
     }
     body
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
-    text.parse()
-        .map_err(|_| "use read, deploy, write, secrets, terminal or admin".to_owned())
+fn scope(text: &str) -> Result<BoundScope, String> {
+    text.trim().parse()
+}
+
+/// The field of a wish, and what is in it. A verb alone is the short way, which includes others; beside one of a kind it means the same.
+fn meant(scopes: &[BoundScope], exactly: Option<&[BoundScope]>) -> (&'static str, Value) {
+    match (exactly, scopes) {
+        (Some(exactly), _) => ("scopes", json!(exactly)),
+        (None, [BoundScope { of: None, scope }]) => ("scope", json!(scope)),
+        (None, several) => {
+            let all = several.iter().flat_map(|one| match one.of {
+                None => Scopes::up_to(one.scope).iter().collect(),
+                Some(_) => vec![*one],
+            });
+            ("scopes", json!(Scopes::of(all)))
+        }
+    }
 }
 
 /// The id of a service account.
@@ -186,11 +197,10 @@ fn table(tokens: &[Token]) -> Table {
 
 /// What it is for; all of it is `admin`.
 fn scopes(token: &Token) -> String {
-    if token.scopes.contains(&Scope::Admin) {
-        return "admin".to_owned();
+    match token.scopes.iter().any(|scope| scope == "admin") {
+        true => "admin".to_owned(),
+        false => token.scopes.join(", "),
     }
-    let words: Vec<String> = token.scopes.iter().map(ToString::to_string).collect();
-    words.join(", ")
 }
 
 /// Where it is of use and where it may come from.
@@ -214,11 +224,44 @@ mod tests {
 
     #[test]
     fn no_end_is_said_and_the_usual_time_is_not() {
-        assert_eq!(body("a", Scope::Read, None), json!({"name": "a", "scope": "read"}));
+        let scope = |word: &str| ("scope", json!(word));
+        assert_eq!(body("a", scope("read"), None), json!({"name": "a", "scope": "read"}));
         assert_eq!(
-            body("a", Scope::Admin, Some(None)),
+            body("a", scope("admin"), Some(None)),
             json!({"name": "a", "scope": "admin", "expires_in_days": null})
         );
-        assert_eq!(body("a", Scope::Write, Some(Some(3)))["expires_in_days"], 3);
+        assert_eq!(body("a", scope("write"), Some(Some(3)))["expires_in_days"], 3);
+    }
+
+    #[test]
+    fn a_verb_alone_is_the_short_way() {
+        let read = |texts: &[&str]| texts.iter().map(|text| scope(text).expect("a scope")).collect::<Vec<_>>();
+        for (scopes, exactly, field, expected) in [
+            (vec!["write"], None, "scope", json!("write")),
+            (vec!["apps:deploy"], None, "scopes", json!(["apps:read", "apps:deploy"])),
+            (
+                vec!["jobs:read", "apps:deploy"],
+                None,
+                "scopes",
+                json!(["apps:read", "apps:deploy", "jobs:read"]),
+            ),
+            (
+                vec!["deploy", "jobs:write"],
+                None,
+                "scopes",
+                json!(["read", "deploy", "jobs:write"]),
+            ),
+            (
+                vec!["write", "jobs:write"],
+                None,
+                "scopes",
+                json!(["read", "deploy", "write", "secrets", "terminal"]),
+            ),
+            (vec!["deploy"], Some(vec!["write"]), "scopes", json!(["write"])),
+        ] {
+            let exactly = exactly.map(|texts| read(&texts));
+            assert_eq!(meant(&read(&scopes), exactly.as_deref()), (field, expected), "{scopes:?}");
+        }
+        assert!(scope("app:read").is_err_and(|why| why.contains("use apps, audit")));
     }
 }

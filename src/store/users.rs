@@ -130,8 +130,8 @@ mod tests {
             "user":"usr_00000000000000000000000000","name":"ci","hash":"ab","hint":"sk_a","scope":"write","created_at":1,
             "expires_at":null,"last_used_at":5}"#;
         let token: ApiToken = crate::record::decode(1, old).unwrap();
-        let has: Vec<Scope> = token.scopes.iter().collect();
-        assert_eq!(has, [Scope::Read, Scope::Deploy, Scope::Write, Scope::Secrets, Scope::Terminal]);
+        assert_eq!(token.scopes, Scopes::up_to(Scope::Write));
+        assert!(!token.scopes.is_bound() && token.scopes.has(Scope::Terminal, None) && !token.scopes.has(Scope::Admin, None));
         assert_eq!((token.spots, token.networks.len(), token.replaced), (None, 0, None));
     }
 }

@@ -1,6 +1,6 @@
 //! Who acts, and what they may do. Every service method begins by asking.
 
-use crate::{Error, OrganizationId, Result, Role, Site, Spot, TokenId, UserId};
+use crate::{Error, Family, OrganizationId, Result, Role, Scope, Scopes, Site, Spot, TokenId, UserId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
 
@@ -121,56 +121,6 @@ impl Action {
     }
 }
 
-/// What a token is for. Its user's role still bounds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    Read,
-    Deploy,
-    Write,
-    /// Reveal secrets.
-    Secrets,
-    /// Open terminals.
-    Terminal,
-    /// All that the person may do.
-    Admin,
-}
-
-/// The scopes of a token; `Read` is always among them, and `Admin` is all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scopes(BTreeSet<Scope>);
-
-impl Scopes {
-    pub fn of(scopes: impl IntoIterator<Item = Scope>) -> Scopes {
-        let mut all: BTreeSet<Scope> = scopes.into_iter().collect();
-        all.insert(Scope::Read);
-        if all.contains(&Scope::Admin) {
-            all.extend([Scope::Deploy, Scope::Write, Scope::Secrets, Scope::Terminal]);
-        }
-        Scopes(all)
-    }
-    pub fn all() -> Scopes {
-        Scopes::of([Scope::Admin])
-    }
-    /// The short way to say it: read, deploy, write and admin each include the ones before, and write includes secrets
-    /// and terminals.
-    pub fn up_to(scope: Scope) -> Scopes {
-        match scope {
-            Scope::Write => Scopes::of([Scope::Deploy, Scope::Write, Scope::Secrets, Scope::Terminal]),
-            scope => Scopes::of([scope]),
-        }
-    }
-    pub fn has(&self, scope: Scope) -> bool {
-        self.0.contains(&scope)
-    }
-    pub fn includes(&self, other: &Scopes) -> bool {
-        self.0.is_superset(&other.0)
-    }
-    pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
-        self.0.iter().copied()
-    }
-}
-
 /// How well somebody has shown who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assurance {
@@ -232,6 +182,8 @@ pub struct Actor {
     pub held: Vec<Held>,
     /// The token's; all for people and the machine.
     pub scopes: Scopes,
+    /// The kind of the things that are asked for, so that scopes of that kind count; `None`: only those for all kinds do.
+    pub about: Option<Family>,
     /// Where the token is of use; `None`: everywhere, as for people and the machine.
     pub spots: Option<Vec<Spot>>,
     /// The organization is the one that claimed the panel.
@@ -250,11 +202,29 @@ impl Actor {
             role: Role::Owner,
             held: Vec::new(),
             scopes: Scopes::all(),
+            about: None,
             spots: None,
             hosts: true,
             assurance: Assurance::Full,
             address: None,
         }
+    }
+    /// The same, asking for things of another kind: for what an operation does beside its own.
+    #[must_use]
+    pub fn touching(&self, family: Family) -> Actor {
+        Actor {
+            about: Some(family),
+            ..self.clone()
+        }
+    }
+    /// Fails with `Forbidden` for a token that is bound to kinds and has not this scope for that kind. Others are asked as ever.
+    pub fn spans(&self, scope: Scope, family: Family) -> Result<()> {
+        if !self.scopes.is_bound() || self.scopes.has(scope, Some(family)) {
+            return Ok(());
+        }
+        Err(Error::Forbidden {
+            needs: format!("a token with the scope {scope} of {family}"),
+        })
     }
     /// Whether they may do it in the whole organization. Fails with `Forbidden` unless role or grants, and the token,
     /// suffice, then with `Unenrolled` or `Unconfirmed` where more must be shown. That the thing is in the
@@ -311,8 +281,8 @@ impl Actor {
         if action.is_the_panels() && !self.hosts {
             return lacks("the organization that runs this panel".into());
         }
-        if !self.scopes.has(scope) {
-            return lacks(format!("a token with the scope {}", word(scope)));
+        if !self.scopes.has(scope, self.about) {
+            return lacks(self.lacking(scope));
         }
         match &self.spots {
             Some(spots) if !spots.iter().any(at) => lacks("a token that reaches further".into()),
@@ -329,14 +299,31 @@ impl Actor {
     }
     /// Fails with `Forbidden` for a token without the scope; for what everybody may do to their own account.
     pub fn reaches(&self, scope: Scope) -> Result<()> {
-        if self.scopes.has(scope) && self.spots.is_none() {
+        if self.scopes.has(scope, self.about) && self.spots.is_none() {
             return Ok(());
         }
         let needs = match self.spots {
-            None => format!("a token with the scope {}", word(scope)),
+            None => self.lacking(scope),
             Some(_) => "a token that is not bound to some places".into(),
         };
         Err(Error::Forbidden { needs })
+    }
+    /// Fails with `Forbidden` for a token that is for nothing of the kind that is asked for: who may do anything sees it.
+    pub fn sees_kind(&self) -> Result<()> {
+        match self.scopes.has(Scope::Read, self.about) {
+            true => Ok(()),
+            false => Err(Error::Forbidden {
+                needs: self.lacking(Scope::Read),
+            }),
+        }
+    }
+    /// The words for a token that does not have it.
+    fn lacking(&self, scope: Scope) -> String {
+        match (self.scopes.is_bound(), self.about) {
+            (false, _) => format!("a token with the scope {scope}"),
+            (true, Some(family)) => format!("a token with the scope {scope} of {family}"),
+            (true, None) => format!("a token with the scope {scope} of all kinds"),
+        }
     }
     /// For what is dangerous and open to every role, such as making a token that acts for oneself.
     pub fn is_certain(&self) -> Result<()> {
@@ -371,7 +358,7 @@ fn word(value: impl fmt::Debug) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AppId, EnvironmentId, ProjectId, World};
+    use crate::{AppId, BoundScope, EnvironmentId, ProjectId, World};
 
     #[test]
     fn rights_grow_with_role_and_scope() {
@@ -394,6 +381,38 @@ mod tests {
             (actor.role, actor.scopes) = (role, Scopes::up_to(scope));
             assert_eq!(actor.may(action).is_ok(), allowed, "{role:?} {scope:?} {action:?}");
         }
+    }
+
+    #[test]
+    fn scopes_of_a_kind_count_for_that_kind() {
+        let mut actor = Actor::system(World::system().id());
+        let bound = |family, scope| BoundScope { of: Some(family), scope };
+        actor.scopes = Scopes::of([bound(Family::Apps, Scope::Deploy), bound(Family::Jobs, Scope::Read)]);
+        let answer = |actor: &Actor, action| actor.may(action).map_err(|error| error.to_string());
+        for (about, action, lacks) in [
+            (Some(Family::Apps), Action::View, ""),
+            (Some(Family::Apps), Action::Deploy, ""),
+            (Some(Family::Apps), Action::Configure, "the scope write of apps"),
+            (Some(Family::Jobs), Action::View, ""),
+            (Some(Family::Jobs), Action::Deploy, "the scope deploy of jobs"),
+            (Some(Family::Domains), Action::View, "the scope read of domains"),
+            (None, Action::View, "the scope read of all kinds"),
+            (None, Action::Operate, "the scope admin of all kinds"),
+        ] {
+            actor.about = about;
+            match answer(&actor, action) {
+                Ok(()) => assert_eq!(lacks, "", "{about:?} {action:?}"),
+                Err(why) => assert!(!lacks.is_empty() && why.contains(lacks), "{about:?} {action:?}: {why}"),
+            }
+        }
+        assert!(answer(&actor.touching(Family::Apps), Action::Deploy).is_ok());
+        assert!(actor.spans(Scope::Read, Family::Jobs).is_ok() && actor.spans(Scope::Write, Family::Jobs).is_err());
+        actor.scopes = Scopes::of([Scope::Deploy]);
+        assert!(
+            actor.spans(Scope::Write, Family::Jobs).is_ok(),
+            "who is not bound to kinds is asked as ever"
+        );
+        assert!(answer(&actor, Action::Configure).is_err_and(|why| why.ends_with("the scope write")));
     }
 
     #[test]

@@ -51,6 +51,7 @@ mod releases;
 mod rights;
 mod rules;
 mod scim;
+mod scopes;
 mod second_factors;
 mod secret;
 mod settings;
@@ -65,7 +66,7 @@ mod volumes;
 mod webhooks;
 mod world;
 
-pub use actors::{Action, Actor, Assurance, Held, Scope, Scopes, Who};
+pub use actors::{Action, Actor, Assurance, Held, Who};
 pub use allow_lists::{AllowLists, AllowTrial, Allowed, PanelGate};
 pub use answers::{Answer, AnswerOutcome};
 pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
@@ -118,6 +119,7 @@ pub use releases::{Release, ReleaseService, ReleaseStack, ReleaseVariable, Upkee
 pub use rights::{CustomRole, Grant, GrantedRole, Grantee, Membership, Site, Spot, Team};
 pub use rules::*;
 pub use scim::*;
+pub use scopes::{BoundScope, Family, Scope, Scopes};
 pub use second_factors::{Device, SecondFactor, SecondFactorPolicy, Security};
 pub use secret::{Sealed, Secret};
 pub use settings::{CertificateSettings, ExternalAccount, Settings};

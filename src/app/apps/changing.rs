@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{build_servers, files::files_fit, ground::Ground, quotas, sleeping, timetable, volumes};
 use store::{Batch, Stored};
-use types::{Action, Actor, App, Fact, Result, Time};
+use types::{Action, Actor, App, Fact, Family, Result, Scope, Time};
 
 impl Apps {
     /// Changes what should be. It takes effect with the next deployment.
@@ -27,6 +27,7 @@ impl Apps {
         }
         set_running(&mut stored, &change)?;
         if let Some(wishes) = change.mounts.clone() {
+            actor.spans(Scope::Write, Family::Volumes)?;
             batch = with_mounts(ground, actor, &mut stored, wishes, batch)?;
         }
         set_keeping(&mut stored, &change)?;

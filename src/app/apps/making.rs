@@ -19,7 +19,7 @@ use crate::{
 };
 use std::collections::BTreeSet;
 use store::Batch;
-use types::{Action, Actor, App, Cause, Environment, Fact, Host, OrganizationId, Result, Source, VariableOwner};
+use types::{Action, Actor, App, Cause, Environment, Fact, Family, Host, OrganizationId, Result, Scope, Source, VariableOwner};
 
 /// What is about to be recorded.
 struct Draft {
@@ -72,16 +72,33 @@ impl Apps {
 
 /// Where it is to be, if the actor may make it there, and deploy it if that is wanted.
 fn place(ground: &Ground, actor: &Actor, wish: &NewApp) -> Result<Environment> {
+    let deployments = actor.touching(Family::Deployments);
     if wish.deploy {
-        actor.may_somewhere(Action::Deploy)?;
+        deployments.may_somewhere(Action::Deploy)?;
     }
+    beside(actor, wish)?;
     let (project, environment) = (wish.project.as_deref(), wish.environment.as_deref());
     let environment = find_environment(ground, actor, Action::Configure, project, environment)?;
     if wish.deploy {
-        actor.may_in(Action::Deploy, &environment.place())?;
+        deployments.may_in(Action::Deploy, &environment.place())?;
         freezes::must_not_hold(ground, &actor.organization, &environment.id)?;
     }
     Ok(environment)
+}
+
+/// What is made beside the app is of other kinds, to which a token must reach too. What comes of the app by itself is the app's: its name
+/// below the apps' domain, and the volumes of its Compose file.
+fn beside(actor: &Actor, wish: &NewApp) -> Result<()> {
+    if wish.domains.as_ref().is_some_and(|hosts| !hosts.is_empty()) {
+        actor.spans(Scope::Write, Family::Domains)?;
+    }
+    if !wish.variables.is_empty() {
+        actor.spans(Scope::Write, Family::Variables)?;
+    }
+    if !wish.mounts.is_empty() {
+        actor.spans(Scope::Write, Family::Volumes)?;
+    }
+    Ok(())
 }
 
 /// The app and all that belongs to it, checked.
@@ -125,8 +142,16 @@ fn draft(claiming: &Claiming<'_>, actor: &Actor, environment: &Environment, wish
         batch = batch.insert(volume);
     }
     let places = BTreeSet::from([environment.id.clone()]);
+    // One that refers to another app's secrets is asked for as a variable.
+    let writer = actor.touching(Family::Variables);
     for change in wish.variables {
-        batch = batch.insert(sealed_variable(ground, actor, VariableOwner::App(app.id.clone()), &places, change)?);
+        batch = batch.insert(sealed_variable(
+            ground,
+            &writer,
+            VariableOwner::App(app.id.clone()),
+            &places,
+            change,
+        )?);
     }
     Ok(Draft { app, hosts, batch })
 }

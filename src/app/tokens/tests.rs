@@ -429,3 +429,42 @@ async fn service_accounts_have_tokens_and_no_password() {
         .expect("removed with its tokens");
     assert!(gate.with(&secret).await.is_err());
 }
+
+#[tokio::test]
+async fn a_token_for_some_kinds_makes_none_for_others() {
+    let (gate, owner) = Gate::claimed().await;
+    let scopes = |texts: &[&str]| Scopes::of(texts.iter().map(|text| text.parse::<types::BoundScope>().expect("a scope")));
+    let wish = |texts: &[&str]| NewToken {
+        scopes: scopes(texts),
+        ..wish("bound", Scope::Read)
+    };
+    let (_, secret) = gate
+        .tokens
+        .create(&owner, wish(&["tokens:write", "jobs:read"]))
+        .await
+        .expect("made");
+    let known = gate.with(&secret).await.expect("known").actor;
+    assert!(
+        known.may(Action::View).is_err(),
+        "no operation has said of which kind its things are"
+    );
+    assert!(matches!(
+        gate.tokens.create(&known, wish(&["jobs:read"])).await,
+        Err(Error::Forbidden { .. })
+    ));
+    let parent = known.touching(types::Family::Tokens);
+    assert!(crate::sessions::same_rights(&known, &parent), "a stream asks again without a kind");
+    for (wished, allowed) in [
+        (vec!["jobs:read"], true),
+        (vec!["jobs:read", "tokens:read"], true),
+        (vec!["jobs:write"], false),
+        (vec!["apps:read"], false),
+        (vec!["read"], false),
+    ] {
+        let made = gate.tokens.create(&parent, wish(&wished)).await;
+        assert_eq!(made.is_ok(), allowed, "{wished:?}");
+        if let Ok((view, _)) = made {
+            assert_eq!(view.token.scopes, scopes(&wished));
+        }
+    }
+}

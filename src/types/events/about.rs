@@ -1,7 +1,7 @@
 //! What and whom a fact is about, so who may hear of it, and where it is kept.
 
 use super::Fact;
-use crate::{AppId, Phase, ProjectId, UserId};
+use crate::{AppId, Family, Phase, ProjectId, UserId};
 
 impl Fact {
     /// The app it is about.
@@ -87,6 +87,112 @@ impl Fact {
             | Fact::UserRemoved { user, .. }
             | Fact::RoleRaised { user, .. } => Some(user),
             _ => None,
+        }
+    }
+
+    /// The kind of things it is about: who may not read those does not learn of it.
+    pub fn family(&self) -> Family {
+        match self {
+            Fact::AppCreated { .. }
+            | Fact::AppChanged { .. }
+            | Fact::AppStateChanged { .. }
+            | Fact::AppAsleep { .. }
+            | Fact::AppAwake { .. }
+            | Fact::WakeFailed { .. }
+            | Fact::AppTrashed { .. }
+            | Fact::AppRestored { .. }
+            | Fact::AppRemoved { .. }
+            | Fact::FileChanged { .. }
+            | Fact::DeploymentsLocked { .. } => Family::Apps,
+            Fact::AuditBroken { .. } => Family::Audit,
+            Fact::CatalogAdded { .. } | Fact::CatalogChanged { .. } | Fact::CatalogRemoved { .. } | Fact::TemplateUpdated { .. } => {
+                Family::Catalog
+            }
+            Fact::CertificateIssued { .. }
+            | Fact::CertificateFailed { .. }
+            | Fact::CertificateExpiring { .. }
+            | Fact::CertificateUploaded { .. }
+            | Fact::CertificateRemoved { .. } => Family::Certificates,
+            Fact::DeploymentMoved { .. } | Fact::ReleasePinned { .. } | Fact::FreezeOverridden { .. } | Fact::FreezeChanged { .. } => {
+                Family::Deployments
+            }
+            Fact::DnsProviderAdded { .. }
+            | Fact::DnsProviderChanged { .. }
+            | Fact::DnsProviderRemoved { .. }
+            | Fact::DnsRecordChanged { .. } => Family::Dns,
+            Fact::DomainAdded { .. } | Fact::DomainRemoved { .. } | Fact::DomainChanged { .. } | Fact::CanaryFailed { .. } => {
+                Family::Domains
+            }
+            Fact::PortOpened { .. }
+            | Fact::PortClosed { .. }
+            | Fact::CachePurged { .. }
+            | Fact::EdgeOptionsChanged { .. }
+            | Fact::AllowListsChanged { .. }
+            | Fact::AllowListsConfirmed
+            | Fact::AllowListsReverted { .. }
+            | Fact::ApiLimitsChanged { .. } => Family::Edge,
+            Fact::ForgeConnected { .. } | Fact::ForgeChanged { .. } | Fact::ForgeRemoved { .. } | Fact::ForgeTold { .. } => Family::Forges,
+            Fact::RunFailed { .. } | Fact::RunRecovered { .. } | Fact::RunMoved { .. } | Fact::JobChanged { .. } => Family::Jobs,
+            Fact::TerminalOpened { .. } => Family::Logs,
+            Fact::PreviewMoved { .. } | Fact::PreviewRulesChanged { .. } => Family::Previews,
+            Fact::ProjectCreated { .. }
+            | Fact::ProjectChanged { .. }
+            | Fact::ProjectRemoved { .. }
+            | Fact::EnvironmentCloned { .. }
+            | Fact::QuotaChanged { .. }
+            | Fact::QuotaReached { .. } => Family::Projects,
+            Fact::RegistryAdded { .. } | Fact::RegistryRemoved { .. } | Fact::NewerImageFound { .. } => Family::Registries,
+            Fact::BuildCacheTrimmed { .. }
+            | Fact::BuildServerChanged { .. }
+            | Fact::BuildServerLost { .. }
+            | Fact::BuildServerFound { .. }
+            | Fact::EngineLost { .. }
+            | Fact::EngineFound { .. } => Family::Servers,
+            Fact::PanelClaimed { .. }
+            | Fact::SignedIn { .. }
+            | Fact::SignedOut { .. }
+            | Fact::LoginFailed { .. }
+            | Fact::SecondFactorFailed { .. }
+            | Fact::SecondFactorAdded { .. }
+            | Fact::SecondFactorRemoved { .. }
+            | Fact::RecoveryCodeUsed { .. }
+            | Fact::RecoveryCodesRenewed { .. }
+            | Fact::PasskeyAdded { .. }
+            | Fact::PasskeyRemoved { .. }
+            | Fact::PasswordForgotten { .. }
+            | Fact::PasswordReset { .. }
+            | Fact::PasswordSet { .. }
+            | Fact::DeviceRemembered { .. }
+            | Fact::DeviceForgotten { .. }
+            | Fact::NewDevice { .. }
+            | Fact::NewCountry { .. }
+            | Fact::SecurityChanged { .. } => Family::Sessions,
+            Fact::SettingsChanged { .. } => Family::Settings,
+            Fact::TokenCreated { .. }
+            | Fact::TokenRevoked { .. }
+            | Fact::TokenRotated { .. }
+            | Fact::CiTrustChanged { .. }
+            | Fact::CiTokenGiven { .. } => Family::Tokens,
+            Fact::UserCreated { .. }
+            | Fact::UserProvisioned { .. }
+            | Fact::UserInvited { .. }
+            | Fact::InvitationRevoked { .. }
+            | Fact::InvitationAccepted { .. }
+            | Fact::UserChanged { .. }
+            | Fact::UserRemoved { .. }
+            | Fact::RoleRaised { .. }
+            | Fact::RoleChanged { .. }
+            | Fact::TeamChanged { .. }
+            | Fact::RightsGranted { .. }
+            | Fact::RightsTaken { .. }
+            | Fact::OrganizationCreated { .. }
+            | Fact::OrganizationRemoved { .. }
+            | Fact::OrganizationRenamed { .. } => Family::Users,
+            Fact::VariablesChanged { .. }
+            | Fact::SharedVariablesChanged { .. }
+            | Fact::SharedSecretsRevealed { .. }
+            | Fact::SecretsRevealed { .. } => Family::Variables,
+            Fact::WebhookChanged { .. } | Fact::DeliveryDecided { .. } => Family::Webhooks,
         }
     }
 
