@@ -2,7 +2,10 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use testkit::{Api, OWNER, Socket, TestPanel};
 
 /// One line of rights.txt.
@@ -51,14 +54,8 @@ async fn every_operation_by_everybody() {
     let panel = TestPanel::start().await;
     let document = panel.anonymous().get("/api/openapi.json").await.expect(200).json();
     let rights = rights();
-    let mut operations = Vec::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        for (method, operation) in methods.as_object().unwrap() {
-            let Some(id) = operation["operationId"].as_str() else { continue };
-            operations.push((id.to_owned(), method.to_uppercase(), path.clone()));
-        }
-    }
-    let known: Vec<&String> = operations.iter().map(|(id, ..)| id).collect();
+    let operations = operations(&document);
+    let known: Vec<&String> = operations.iter().map(|operation| &operation.id).collect();
     let missing: Vec<&&String> = known.iter().filter(|id| !rights.contains_key(**id)).collect();
     let gone: Vec<&String> = rights.keys().filter(|id| !known.contains(id)).collect();
     assert!(
@@ -101,31 +98,10 @@ async fn every_operation_by_everybody() {
         somebody.push((format!("somebody with a role {name}"), role, &["admin"], api));
     }
     let mut wrong = Vec::new();
-    for (id, method, path) in &operations {
+    for operation in &operations {
+        let id = &operation.id;
         let right = &rights[id];
-        let address = format!("/api/v1{}", fill(path));
-        let is_socket = ["_stream", "_terminal"].iter().any(|end| id.ends_with(end)) && id != "event_stream";
-        let ask = async |api: &Api| {
-            if is_socket {
-                return socket_status(&panel, api, &address).await;
-            }
-            let request = api.request(method.parse::<Method>().unwrap(), &address);
-            let request = match &right.body {
-                Some(body) => request.json(body),
-                None if method == "POST" => request.json(&json!({})),
-                None => request,
-            };
-            // A stream of events never ends by itself.
-            match tokio::time::timeout(
-                Duration::from_secs(if id == "event_stream" { 2 } else { 60 }),
-                api.try_send(request),
-            )
-            .await
-            {
-                Ok(reply) => reply.unwrap_or_else(|error| panic!("{id}: {error}")).status.as_u16(),
-                Err(_) => 200,
-            }
-        };
+        let ask = async |api: &Api| status_of(&panel, api, operation, right.body.as_ref()).await;
         let open = matches!(right.role.as_str(), "open");
         for (who, api) in [
             ("nobody", panel.anonymous()),
@@ -156,6 +132,133 @@ async fn every_operation_by_everybody() {
         }
     }
     assert!(wrong.is_empty(), "{} of the rights are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Operations that show or make things of several kinds: a token that is bound to kinds does none of them.
+const SEVERAL: [&str; 7] = [
+    "app_template_undo",
+    "app_template_update",
+    "catalog_install",
+    "clone_create",
+    "clone_plan",
+    "overview",
+    "preview_rules_update",
+];
+/// What every token may ask of itself.
+const OWN: [&str; 3] = ["session_show", "token_revoke", "token_rotate"];
+
+/// Every operation that a token can reach, with a token that may everything but things of its kind, and with one that has only what it needs,
+/// and only for its kind.
+#[tokio::test]
+async fn every_operation_by_tokens_of_kinds() {
+    let panel = TestPanel::start().await;
+    let document = panel.anonymous().get("/api/openapi.json").await.expect(200).json();
+    let operations = operations(&document);
+    let rights = rights();
+    let kinds: BTreeSet<&String> = operations
+        .iter()
+        .filter(|operation| rights[&operation.id].role != "open")
+        .map(|operation| &operation.kind)
+        .collect();
+    let mut made: BTreeMap<Vec<String>, Api> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for operation in &operations {
+        let (id, kind) = (operation.id.as_str(), operation.kind.as_str());
+        let right = &rights[id];
+        if matches!(right.role.as_str(), "open" | "browser" | "machine") {
+            continue;
+        }
+        let others = kinds.iter().filter(|other| other.as_str() != kind);
+        let others: Vec<String> = others.flat_map(|other| scopes_of(other, &SCOPES)).collect();
+        // What needs `admin` is not to be had of a kind, whatever else is.
+        let needed: Vec<&str> = match right.scope.as_str() {
+            "-" => vec!["read"],
+            "admin" => SCOPES.to_vec(),
+            scope => scope.split('+').collect(),
+        };
+        let body = match id {
+            // No more than it has itself.
+            "token_create" => Some(json!({"name": "mine", "scopes": ["tokens:read"], "expires_in_days": 1})),
+            _ => right.body.clone(),
+        };
+        let may_here = right.scope != "admin" && !SEVERAL.contains(&id);
+        for (scopes, may) in [(others, OWN.contains(&id)), (scopes_of(kind, &needed), may_here)] {
+            let api = match made.get(&scopes) {
+                Some(api) => api.clone(),
+                None => {
+                    let wish = json!({"name": format!("{} {}", scopes.len(), scopes[0]), "scopes": &scopes, "expires_in_days": 1});
+                    let token = panel.post("/api/v1/tokens", wish).await.expect(201).json();
+                    let api = panel.with_token(token["secret"].as_str().unwrap());
+                    made.insert(scopes.clone(), api.clone());
+                    api
+                }
+            };
+            let status = status_of(&panel, &api, operation, body.as_ref()).await;
+            let is_right = match may {
+                true => !matches!(status, 401 | 403) && (status < 500 || status == 503),
+                false => status == 403,
+            };
+            if !is_right {
+                let words = if may { "what it may" } else { "what it may not" };
+                let whose = if scopes.len() > SCOPES.len() { "all other kinds" } else { kind };
+                wrong.push(format!("{id} by a token for {whose}, {words}: {status}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// These verbs of this kind.
+fn scopes_of(kind: &str, verbs: &[&str]) -> Vec<String> {
+    verbs.iter().map(|verb| format!("{kind}:{verb}")).collect()
+}
+
+/// One operation of the document.
+struct Operation {
+    id: String,
+    method: Method,
+    /// With `{names}` in it.
+    path: String,
+    /// Of what its things are: its tag in small letters.
+    kind: String,
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let mut found = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let Some(id) = operation["operationId"].as_str() else { continue };
+            found.push(Operation {
+                id: id.to_owned(),
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+                kind: operation["tags"][0].as_str().unwrap().to_lowercase(),
+            });
+        }
+    }
+    found
+}
+
+/// What an operation answers somebody; 101 where a WebSocket opens.
+async fn status_of(panel: &TestPanel, api: &Api, operation: &Operation, body: Option<&Value>) -> u16 {
+    let id = operation.id.as_str();
+    let address = format!("/api/v1{}", fill(&operation.path));
+    let is_stream = id == "event_stream";
+    if ["_stream", "_terminal"].iter().any(|end| id.ends_with(end)) && !is_stream {
+        return socket_status(panel, api, &address).await;
+    }
+    let request = api.request(operation.method.clone(), &address);
+    let request = match body {
+        Some(body) => request.json(body),
+        None if operation.method == Method::POST => request.json(&json!({})),
+        None => request,
+    };
+    // A stream of events never ends by itself.
+    let limit = Duration::from_secs(if is_stream { 2 } else { 60 });
+    match tokio::time::timeout(limit, api.try_send(request)).await {
+        Ok(reply) => reply.unwrap_or_else(|error| panic!("{id}: {error}")).status.as_u16(),
+        Err(_) => 200,
+    }
 }
 
 /// What opening a WebSocket answers; 101 if it opens.

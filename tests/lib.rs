@@ -79,6 +79,7 @@ mod sleeping;
 mod sources;
 mod stuck_disk;
 mod tidy;
+mod token_kinds;
 mod upgrade;
 mod uploads;
 mod variables;

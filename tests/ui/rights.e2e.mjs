@@ -51,6 +51,25 @@ test('a service account gets a token that is bound', { skip, timeout: 90_000 }, 
   await look(page, 'team-service');
 });
 
+test('a token is made for some kinds of things', { skip, timeout: 90_000 }, async () => {
+  await page.goto(`${panel.url}/account`);
+  await page.getByRole('button', { name: 'New token' }).first().click();
+  await page.getByRole('dialog').getByLabel('Name', { exact: true }).fill('watches jobs');
+  await page.getByRole('switch', { name: /^Only for some kinds/ }).check();
+  await page.getByRole('button', { name: 'Create token' }).click();
+  await page.getByText('Choose what it may do to at least one kind.').waitFor();
+  await page.getByRole('checkbox', { name: 'Jobs: read' }).check();
+  // By keyboard alone; who may do anything sees it too.
+  await page.getByRole('checkbox', { name: 'Deployments: deploy' }).focus();
+  await page.keyboard.press('Space');
+  assert.equal(await page.getByRole('checkbox', { name: 'Deployments: read' }).isChecked(), true);
+  await look(page, 'token-kinds');
+  await page.getByRole('button', { name: 'Create token' }).click();
+  await page.getByText(/^sk_/).waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByText('deployments: read, deploy; jobs: read').waitFor();
+});
+
 test('a role and a team are made and granted in one project', { skip, timeout: 120_000 }, async () => {
   await page.getByRole('link', { name: 'Roles and teams' }).click();
   await page.getByText('Nothing is granted').waitFor();

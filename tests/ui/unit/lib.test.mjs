@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { lib, part } from './helpers.mjs';
 
@@ -150,4 +151,15 @@ test('letters on a colour can be read', async () => {
   assert.equal(inkOn('#000000'), '#fff');
   assert.equal(inkOn('#21759b'), '#fff');
   assert.equal(inkOn('#ffdd00'), '#000');
+});
+test('a token is for kinds that the API knows', async () => {
+  const { KINDS, changed } = await part('parts/token-kinds');
+  const known = JSON.parse(readFileSync(new URL('../../../openapi.json', import.meta.url), 'utf8')).tags.map((/** @type {{ name: string }} */ tag) => tag.name.toLowerCase());
+  // Setting up asks nobody who they are; settings and upgrades are for everything or nothing.
+  const shown = [...KINDS.map((/** @type {string[]} */ [kind]) => kind), 'settings', 'setup', 'upgrades'];
+  assert.deepEqual(shown.sort(), known.sort());
+  assert.deepEqual(changed([], 'jobs', 'write', true), ['jobs:read', 'jobs:write']);
+  assert.deepEqual(changed(['jobs:read', 'jobs:write', 'apps:read'], 'jobs', 'write', false), ['jobs:read', 'apps:read']);
+  assert.deepEqual(changed(['jobs:read', 'jobs:write', 'apps:read'], 'jobs', 'read', false), ['apps:read']);
+  assert.deepEqual(changed(['apps:read'], 'apps', 'read', true), ['apps:read']);
 });
