@@ -86,7 +86,7 @@ function Tokens() {
   return h(Panel, { title: 'API tokens', note: 'For scripts, CI and the command line', flush: true, actions: html`<button type="button" class="btn small" onClick=${() => again(makeToken())}>${icon('plus')}New token</button>` }, h(/** @type {typeof Table<Token>} */ (Table), {
     label: 'API tokens', small: true, rows: mine, error: found.error.value, retry: found.load, keyOf: (token) => token.id,
     columns: [
-      { id: 'name', label: 'Token', width: '30%', card: 'head', cell: (token) => html`<span class="cell-two"><b class="strong">${token.name}</b><span><code>${token.hint}…</code> ${scopeWords(token)}</span></span>` },
+      { id: 'name', label: 'Token', width: '30%', card: 'head', cell: (token) => html`<span class="cell-two"><b class="strong">${token.name}</b><span title=${scopeWords(token)}><code>${token.hint}…</code> ${scopeWords(token)}</span></span>` },
       { id: 'where', label: 'Where', cell: (token) => html`<span class=${boundWords(token) ? '' : 'faint'}>${boundWords(token) || 'everywhere'}</span>` },
       { id: 'used', label: 'Last used', cell: (token) => h(TokenUse, { token }) },
       { id: 'ends', label: 'Ends', width: '96px', cell: (token) => html`<span class=${token.expires_at && Date.parse(token.expires_at) - Date.now() < 7 * 86_400_000 ? 'warn-text' : 'dim'}>${h(Ago, { at: token.expires_at, never: 'never' })}</span>` },

@@ -4,8 +4,9 @@ import { api, session } from '../lib/api.js';
 import { apps } from '../lib/live.js';
 import { useResource } from '../lib/resource.js';
 import { DialogHead, confirm, showDialog } from './dialog.js';
-import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from './field.js';
+import { useForm, FieldWrong, TextField, SelectField, Switch, FormProblem, Submit } from './field.js';
 import { revealOnce } from './secret.js';
+import { KindTable } from './token-kinds.js';
 import { Ago } from './time.js';
 
 /** @typedef {import('../lib/api.js').S<'Token'>} Token */
@@ -19,8 +20,16 @@ const OPEN_SCOPES = /** @type {{ id: Scope, label: string, hint: string }[]} */ 
   { id: 'admin', label: 'Everything', hint: 'All that its owner may do' },
 ]);
 
-/** What a token may, in few words. @param {Token} token */
-export const scopeWords = (token) => (token.scopes.includes('admin') ? 'everything' : token.scopes.join(', '));
+/** What a token may, in few words: `read, deploy; jobs: read, write`. @param {Pick<Token, 'scopes'>} token */
+export function scopeWords(token) {
+  if (token.scopes.includes('admin')) return 'everything';
+  const parts = /** @type {Map<string, string[]>} */ (new Map());
+  for (const scope of token.scopes) {
+    const [verb, kind] = scope.split(':').reverse();
+    parts.set(kind ?? '', [...(parts.get(kind ?? '') ?? []), verb ?? '']);
+  }
+  return [...parts].map(([kind, verbs]) => `${kind ? `${kind}: ` : ''}${verbs.join(', ')}`).join('; ');
+}
 /** Where it is of use and where it may come from. @param {Token} token */
 export const boundWords = (token) => [...(token.places ?? []).map((place) => place.name), ...token.networks.map((network) => `from ${network}`)].join(', ');
 
@@ -62,6 +71,8 @@ export function usePlaces(whole) {
 function TokenForm({ account, close }) {
   const form = useForm({ name: '', place: 'organization', networks: '', days: '90' });
   const [scopes, setScopes] = useState(/** @type {Scope[]} */ (['deploy']));
+  const [some, setSome] = useState(false);
+  const [kinds, setKinds] = useState(/** @type {Scope[]} */ ([]));
   const v = form.values.value;
   const places = usePlaces(account ? 'Wherever it has rights' : 'Wherever you have rights');
   const set = (/** @type {Scope} */ scope, /** @type {boolean} */ on) => setScopes(on ? [...scopes, scope] : scopes.filter((one) => one !== scope));
@@ -69,8 +80,9 @@ function TokenForm({ account, close }) {
     event.preventDefault();
     form.submit(async () => {
       const networks = v.networks.split(/[\s,]+/).filter(Boolean);
+      if (some && !kinds.length) throw new FieldWrong('scopes', 'Choose what it may do to at least one kind.');
       const made = await api.tokenCreate({
-        name: v.name.trim(), scopes, expires_in_days: v.days === 'never' ? null : Number(v.days),
+        name: v.name.trim(), scopes: some ? kinds : scopes, expires_in_days: v.days === 'never' ? null : Number(v.days),
         ...(v.place === 'organization' ? {} : { places: [v.place] }), ...(networks.length ? { networks } : {}), ...(account ? { user: account.id } : {}),
       });
       close(made.secret);
@@ -80,7 +92,8 @@ function TokenForm({ account, close }) {
   return html`<form class="stack" onSubmit=${submit}>
     ${h(DialogHead, { title: 'New API token', note: account ? `For ${account.name}` : `Acts as ${session.value?.user.email ?? 'you'}`, close: () => close() })}
     ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), required: true, autofocus: true, placeholder: 'ci', hint: 'What it is for.', error: form.error('name') })}
-    <fieldset class="stack small"><legend class="small strong">May, beside reading</legend>${OPEN_SCOPES.map((one) => h(Switch, { key: one.id, label: one.label, hint: one.hint, on: all || scopes.includes(one.id), disabled: all && one.id !== 'admin', set: (on) => set(one.id, on) }))}</fieldset>
+    ${h(Switch, { label: 'Only for some kinds of things', hint: 'Such as to read jobs, or to deploy and nothing else.', on: some, set: setSome })}
+    ${some ? html`<fieldset class="stack small"><legend class="small strong">May do these things</legend>${h(KindTable, { scopes: kinds, set: setKinds })}</fieldset>` : html`<fieldset class="stack small"><legend class="small strong">May, beside reading</legend>${OPEN_SCOPES.map((one) => h(Switch, { key: one.id, label: one.label, hint: one.hint, on: all || scopes.includes(one.id), disabled: all && one.id !== 'admin', set: (on) => set(one.id, on) }))}</fieldset>`}
     <div class="form-row">${h(SelectField, { label: 'Where', value: v.place, set: form.set('place'), options: places, error: form.error('places') })}
     ${h(SelectField, { label: 'Ends', value: v.days, set: form.set('days'), options: [{ value: '7', label: 'in 7 days' }, { value: '30', label: 'in 30 days' }, { value: '90', label: 'in 90 days' }, { value: '365', label: 'in a year' }, { value: 'never', label: 'never' }], error: form.error('expires_in_days') })}</div>
     ${h(TextField, { label: 'Only from', value: v.networks, set: form.set('networks'), optional: true, mono: true, placeholder: '192.0.2.7, 10.0.0.0/8', hint: 'Addresses or networks; empty: from anywhere.', error: form.error('networks') })}
