@@ -144,6 +144,17 @@ runner() {
     cargo install --locked --debug cargo-nextest >"$logs/nextest.log" 2>&1 || say "no cargo-nextest ($logs/nextest.log): using cargo test"
 }
 
+# The examples of GitLab's documentation, which Debian's package of a client has as files; nothing of it is installed.
+gitlab_examples() {
+    local package=golang-github-xanzy-go-gitlab-dev folder=$cache/gitlab-examples
+    export SERVERKIT_GITLAB_EXAMPLES=$folder/usr/share/gocode/src/github.com/xanzy/go-gitlab/testdata/webhooks
+    [ ! -d "$SERVERKIT_GITLAB_EXAMPLES" ] && [ -n "$install" ] || return 0
+    say "getting GitLab's examples"
+    mkdir -p "$folder"
+    (cd "$folder" && apt-get download -q "$package" && dpkg-deb -x "$package"_*.deb . && rm "$package"_*.deb) \
+        || printf 'tests: no package %s here: its examples are not sent\n' "$package" >&2
+}
+
 # ---- the engine of the tests ----------------------------------------------------------------------------------------
 
 engine_pid='' bridge=sk-tests
@@ -292,6 +303,7 @@ rust_tests() {
 packages
 rust
 runner
+gitlab_examples
 start_engine
 [ -z "$engine_pid" ] || let_containers_talk
 say "test images"
