@@ -1,5 +1,5 @@
-//! Connections to forges: GitHub, GitLab, Bitbucket and Gitea as their documentation describes them (`peers/forges.mjs`,
-//! which refuses every request that their APIs do not have), from the token to the state beside a commit.
+//! Connections to forges: GitHub, GitLab, Bitbucket (Cloud and Data Center) and Gitea as their documentation describes them
+//! (`peers/forges.mjs`, which refuses every request that their APIs do not have), from the token to the state beside a commit.
 
 use crate::{deploy::text, identity_providers::Peer};
 use reqwest::Method;
@@ -8,7 +8,9 @@ use std::time::Duration;
 use testkit::{Api, GitFixture, GitServer, TestPanel, eventually_ok};
 
 const TOKEN: &str = "forge-token-0123456789";
+/// Those with OAuth.
 const KINDS: [&str; 4] = ["github", "gitlab", "bitbucket", "gitea"];
+const DATA_CENTER: &str = "bitbucket_data_center";
 const SOON: Duration = Duration::from_secs(60);
 
 struct Stand {
@@ -28,6 +30,9 @@ impl Stand {
         let mut wish = json!({"name": kind, "kind": kind, "url": format!("{}/{kind}", self.peer.issuer)});
         if kind == "bitbucket" {
             wish["owner"] = "ada".into();
+        }
+        if kind == DATA_CENTER {
+            wish["user"] = "ada".into();
         }
         wish.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         wish
@@ -58,6 +63,17 @@ fn paths(found: &Value) -> Vec<String> {
     found["items"].as_array().unwrap().iter().map(|one| text(one, "path")).collect()
 }
 
+/// What an app of this forge is called.
+fn named(kind: &str) -> String {
+    kind.replace('_', "-")
+}
+
+/// Where a repository is cloned from, below the forge.
+fn cloned(kind: &str, path: &str) -> String {
+    let below = if kind == DATA_CENTER { "scm/" } else { "" };
+    format!("{kind}/{below}{path}.git")
+}
+
 fn app(name: &str, forge: &str) -> Value {
     json!({
         "name": name, "source": {"kind": "git", "forge": forge, "repository": "ada/blog", "branch": "main"},
@@ -69,7 +85,7 @@ fn app(name: &str, forge: &str) -> Value {
 async fn each_forge_by_a_token() {
     let stand = Stand::new(None).await;
     let panel = &stand.panel;
-    for kind in KINDS {
+    for kind in KINDS.into_iter().chain([DATA_CENTER]) {
         let refused = panel
             .post("/api/v1/forges", stand.wish(kind, json!({"token": "wrong"})))
             .await
@@ -104,7 +120,7 @@ async fn each_forge_by_a_token() {
         assert_eq!(paths(&last), ["ada/site-119"], "{kind}");
         assert_eq!(
             last["items"][0]["clone_url"],
-            format!("{}/{kind}/ada/site-119.git", stand.peer.issuer),
+            format!("{}/{}", stand.peer.issuer, cloned(kind, "ada/site-119")),
             "{kind}"
         );
 
@@ -200,6 +216,81 @@ async fn what_a_forge_may_not_do() {
         .await;
     panel.get("/api/v1/forges/gitea/branches?repository=ada/blog").await.expect(200);
     stand.seen().await;
+}
+
+#[tokio::test]
+async fn a_data_center_is_connected_by_a_token_and_whose_it_is() {
+    let stand = Stand::new(None).await;
+    let panel = &stand.panel;
+    let wish = |more: Value| stand.wish(DATA_CENTER, more);
+    for (wish, words) in [
+        (wish(json!({"token": TOKEN, "user": null})), "only with the name of its account"),
+        (
+            wish(json!({"client_id": "client", "client_secret": "client-secret"})),
+            "by an HTTP access token",
+        ),
+        (wish(json!({"token": TOKEN, "url": null})), "where is it?"),
+    ] {
+        let refused = panel.post("/api/v1/forges", wish).await.expect(422);
+        assert!(refused.detail().contains(words), "{}", refused.detail());
+    }
+    stand.connect(DATA_CENTER, json!({"token": TOKEN, "owner": "~ada"})).await;
+    let at = format!("/api/v1/forges/{DATA_CENTER}");
+    let nobody = panel.patch(&at, json!({"user": null})).await.expect(422);
+    assert!(nobody.detail().contains("only with the name of its account"), "{}", nobody.detail());
+    // What is a person's own.
+    let own = panel.get(&format!("{at}/repositories?search=blog")).await.expect(200).json();
+    assert_eq!(paths(&own), ["~ada/blog"]);
+    let mut body = app("own", DATA_CENTER);
+    body["source"]["repository"] = "~ada/blog".into();
+    body["deploy"] = false.into();
+    let made = panel.create_app(body).await;
+    assert_eq!(
+        made["source"]["url"],
+        format!("{}/{}", stand.peer.issuer, cloned(DATA_CENTER, "~ada/blog"))
+    );
+    panel.post("/api/v1/apps/own/webhook/register", json!({})).await.expect(200);
+    let seen = stand.seen().await;
+    let hooks = seen["hooks"][format!("{DATA_CENTER} ~ada/blog")].as_array().unwrap();
+    assert_eq!((hooks.len(), &hooks[0]["body"]["active"]), (1, &json!(true)), "{hooks:?}");
+}
+
+/// Pages without end, repositories that are none, and what is no list.
+#[tokio::test]
+async fn what_a_data_center_may_not_do() {
+    let stand = Stand::new(None).await;
+    let panel = &stand.panel;
+    stand.connect(DATA_CENTER, json!({"token": TOKEN})).await;
+    let at = format!("/api/v1/forges/{DATA_CENTER}/repositories");
+    let told = |key: &str, slug: &str| json!({"slug": slug, "project": {"key": key}, "links": {"clone": [{"name": "http", "href": "http://elsewhere.test/x.git"}]}});
+    let values = json!([told("WEB", "blog"), told("../x", "y"), told("WEB", ".."), told("WEB/x?y", "z"), {"slug": "x"}, 7]);
+    let body = json!({"isLastPage": false, "nextPageStart": 0, "values": values});
+    stand
+        .next(json!({"status": 200, "times": 1000, "path": "/repos", "body": body}))
+        .await;
+    let all = panel.get(&at).await.expect(200).json();
+    let all_paths = paths(&all);
+    assert_eq!(
+        (all_paths.len(), &all["more"]),
+        (10, &json!(true)),
+        "as many pages are looked at: {all}"
+    );
+    assert!(all_paths.iter().all(|path| path == "WEB/blog"), "{all}");
+    for body in [json!({"values": "x"}), json!([]), json!({"isLastPage": true})] {
+        stand.next(json!({"status": 200, "path": "/repos", "body": body})).await;
+        let failed = panel.get(&at).await.expect(503);
+        assert!(
+            failed.detail().contains("Bitbucket Data Center answered without a list"),
+            "{}",
+            failed.detail()
+        );
+    }
+    let busy = json!({"errors": [{"context": null, "message": "Too many", "exceptionName": null}]});
+    stand
+        .next(json!({"status": 429, "headers": {"retry-after": "9"}, "path": "/repos", "body": busy}))
+        .await;
+    let failed = panel.get(&at).await.expect(503);
+    assert!(failed.detail().contains("takes no more requests for 9 s"), "{}", failed.detail());
 }
 
 #[tokio::test]
@@ -363,32 +454,34 @@ async fn an_app_from_each_forge() {
         ("gitlab", ["running", "failed"], "oauth2"),
         ("bitbucket", ["INPROGRESS", "FAILED"], "x-token-auth"),
         ("gitea", ["pending", "failure"], "oauth2"),
+        (DATA_CENTER, ["INPROGRESS", "FAILED"], "ada"),
     ] {
+        let name = &named(kind);
         stand.connect(kind, json!({"token": TOKEN})).await;
         let inspected = json!({"source": {"kind": "git", "forge": kind, "repository": "ada/blog"}});
         let inside = panel.post("/api/v1/sources/inspect", inspected).await.expect(200).json();
         assert_eq!(inside["plan"]["preset"], "dockerfile", "{inside}");
-        let made = panel.create_app(app(kind, kind)).await;
+        let made = panel.create_app(app(name, kind)).await;
         assert_eq!(made["source"]["repository"], "ada/blog");
-        assert_eq!(made["source"]["url"], format!("{}/{kind}/ada/blog.git", stand.peer.issuer));
-        let deployment = text(&panel.newest(kind).await, "id");
+        assert_eq!(made["source"]["url"], format!("{}/{}", stand.peer.issuer, cloned(kind, "ada/blog")));
+        let deployment = text(&panel.newest(name).await, "id");
         panel.fails(&deployment).await;
         let report = reported(panel, &deployment, |report| report["told"] == "failure").await;
         assert!(report["problem"].is_null() && report["next_at"].is_null(), "{report}");
 
         let hook = panel
-            .post(&format!("/api/v1/apps/{kind}/webhook/register"), json!({}))
+            .post(&format!("/api/v1/apps/{name}/webhook/register"), json!({}))
             .await
             .expect(200)
             .json();
         assert_eq!(hook["registered"], "ada/blog");
         // Again, and with another address: there is still one.
         panel
-            .post(&format!("/api/v1/apps/{kind}/webhook/register"), json!({}))
+            .post(&format!("/api/v1/apps/{name}/webhook/register"), json!({}))
             .await
             .expect(200);
         let hook = panel
-            .post(&format!("/api/v1/apps/{kind}/webhook/rotate"), json!({}))
+            .post(&format!("/api/v1/apps/{name}/webhook/rotate"), json!({}))
             .await
             .expect(200)
             .json();
@@ -406,8 +499,8 @@ async fn an_app_from_each_forge() {
         // What was queued and over within one turn is told once.
         assert_eq!(told.last().unwrap().0, states[1], "{told:?}");
         assert!(told.iter().all(|one| states.contains(&one.0.as_str())), "{told:?}");
-        assert_eq!(told[0].1, format!("serverkit/production/{kind}"));
-        assert!(told.last().unwrap().2.contains(&format!("{kind} #1 failed")), "{told:?}");
+        assert_eq!(told[0].1, format!("serverkit/production/{name}"));
+        assert!(told.last().unwrap().2.contains(&format!("{name} #1 failed")), "{told:?}");
         let fetched = seen["seen"]
             .as_array()
             .unwrap()
@@ -420,16 +513,16 @@ async fn an_app_from_each_forge() {
         );
         let used = panel.delete(&format!("/api/v1/forges/{kind}")).await.expect(409);
         assert!(
-            used.detail().contains(&format!("apps are made from it: {kind}")),
+            used.detail().contains(&format!("apps are made from it: {name}")),
             "{}",
             used.detail()
         );
-        panel.delete(&format!("/api/v1/apps/{kind}/webhook")).await.expect(204);
+        panel.delete(&format!("/api/v1/apps/{name}/webhook")).await.expect(204);
         assert_eq!(stand.seen().await["hooks"][format!("{kind} ada/blog")], json!([]));
     }
     let seen = stand.seen().await;
     let records = seen["deployments"].as_array().unwrap();
-    assert_eq!(records.len(), 2, "GitHub and GitLab keep deployments: {records:?}");
+    assert_eq!(records.len(), 3, "GitHub, GitLab and Data Center keep deployments: {records:?}");
     for (record, environment, state) in [
         (&records[0], "production/github", "failure"),
         (&records[1], "production/gitlab", "failed"),
@@ -437,6 +530,23 @@ async fn an_app_from_each_forge() {
         assert_eq!(record["environment"], environment);
         assert_eq!(record["states"].as_array().unwrap().last().unwrap()["state"], state, "{record}");
     }
+    let center = &records[2];
+    assert_eq!(
+        (&center["key"], &center["environment"]["key"], &center["environment"]["type"]),
+        (
+            &json!("serverkit/production/bitbucket-data-center"),
+            &json!("production/bitbucket-data-center"),
+            &json!("PRODUCTION")
+        )
+    );
+    assert_eq!(
+        (
+            &center["deploymentSequenceNumber"],
+            &center["states"].as_array().unwrap().last().unwrap()["state"]
+        ),
+        (&json!(1), &json!("FAILED")),
+        "{center}"
+    );
     let (commit, gitlab) = (repository.git(&["rev-parse", "HEAD"]), &records[1]);
     assert_eq!(
         (&gitlab["sha"], &gitlab["ref"], &gitlab["tag"]),
@@ -539,15 +649,17 @@ async fn a_deployment_without_a_source_is_told_too() {
         ("gitlab", "failed"),
         ("bitbucket", "FAILED"),
         ("gitea", "failure"),
+        (DATA_CENTER, "FAILED"),
     ] {
+        let name = &named(kind);
         let more = if kind == "bitbucket" {
             json!({"token": TOKEN, "user": "ada@example.com"})
         } else {
             json!({"token": TOKEN})
         };
         stand.connect(kind, more).await;
-        panel.create_app(app(kind, kind)).await;
-        let deployment = panel.newest(kind).await;
+        panel.create_app(app(name, kind)).await;
+        let deployment = panel.newest(name).await;
         panel.fails(&text(&deployment, "id")).await;
         let report = reported(panel, &text(&deployment, "id"), |report| report["told"] == "failure").await;
         let commit = "a".repeat(40);

@@ -353,25 +353,33 @@ async fn comments_at_each_forge() {
     let panel = TestPanel::start().await;
     let peer = Peer::start("forges.mjs", &[]).await;
     apps_domain(&panel).await;
-    for (number, kind) in (71..).zip(["github", "gitlab", "bitbucket", "gitea"]) {
+    for (number, kind) in (71..).zip(["github", "gitlab", "bitbucket", "bitbucket_data_center", "gitea"]) {
+        let app = &kind.replace('_', "-");
         let mut forge = json!({"name": kind, "kind": kind, "url": format!("{}/{kind}", peer.issuer), "token": TOKEN});
         if kind == "bitbucket" {
             forge["owner"] = "ada".into();
         }
+        if kind == "bitbucket_data_center" {
+            forge["user"] = "ada".into();
+        }
         panel.post("/api/v1/forges", forge).await.expect(201);
         let source = json!({"kind": "git", "forge": kind, "repository": "ada/blog", "branch": "main"});
         panel
-            .create_app(json!({"name": kind, "source": source, "domains": [format!("{kind}.test")], "deploy": false}))
+            .create_app(json!({"name": app, "source": source, "domains": [format!("{app}.test")], "deploy": false}))
             .await;
-        rules(&panel, kind, json!({"enabled": true})).await;
-        let hook = Hook::of(&panel, kind).await;
+        rules(&panel, app, json!({"enabled": true})).await;
+        let hook = Hook::of(&panel, app).await;
         let fork = |action: &str, head: &str| request(action, number, &head.repeat(40), json!({"fork": true}));
         assert_eq!(send(&panel, &hook, &fork("opened", "a")).await.0, "preview_waits");
         let first = comment(&panel, &peer, number, "waits until somebody allows it").await;
-        assert!(first[0].starts_with(&format!("**Preview of {kind}**")), "{first:?}");
+        assert!(first[0].starts_with(&format!("**Preview of {app}**")), "{first:?}");
         send(&panel, &hook, &fork("synchronize", "b")).await;
         let both = comment(&panel, &peer, number, "`bbbbbbbbbb` comes from a fork").await;
         assert_eq!(both.len(), 2, "written anew in place: {both:?}");
+        let open = json!({"forge": kind, "repository": "ada/blog", "numbers": [number]});
+        peer.tell(&panel, "/test/open", open).await;
+        let compared = panel.post(&format!("/api/v1/apps/{app}/preview-comparison"), json!({})).await;
+        assert_eq!(compared.expect(200).json()["removed"], 0, "{kind} says that it is open");
         send(&panel, &hook, &fork("closed", "b")).await;
         comment(&panel, &peer, number, "removed").await;
     }

@@ -54,6 +54,7 @@ pub enum ForgeKind {
     Gitlab,
     /// Bitbucket Cloud.
     Bitbucket,
+    BitbucketDataCenter,
     /// Gitea or Forgejo.
     Gitea,
 }
@@ -78,9 +79,9 @@ pub struct ForgeCreate {
     pub kind: ForgeKind,
     /// Left out: the public one of this kind. Below it, the API is looked for where such forges have it.
     pub url: Option<String>,
-    /// Only repositories of this organization, group or workspace. Bitbucket needs it.
+    /// Only repositories of this organization, group, workspace or project. Bitbucket Cloud needs it.
     pub owner: Option<String>,
-    /// With Bitbucket's API tokens: the account's mail address.
+    /// With Bitbucket's API tokens: the account's mail address. With tokens of Bitbucket Data Center: its name.
     pub user: Option<String>,
     pub token: Option<String>,
     /// Of an OAuth application; its address to come back to is the panel's, with `/forges/back` behind it.
@@ -228,6 +229,7 @@ impl From<types::Forge> for ForgeKind {
             types::Forge::Github => ForgeKind::Github,
             types::Forge::Gitlab => ForgeKind::Gitlab,
             types::Forge::Bitbucket => ForgeKind::Bitbucket,
+            types::Forge::BitbucketDataCenter => ForgeKind::BitbucketDataCenter,
             types::Forge::Gitea | types::Forge::Generic | types::Forge::Poll => ForgeKind::Gitea,
         }
     }
@@ -239,6 +241,7 @@ impl From<ForgeKind> for types::Forge {
             ForgeKind::Github => types::Forge::Github,
             ForgeKind::Gitlab => types::Forge::Gitlab,
             ForgeKind::Bitbucket => types::Forge::Bitbucket,
+            ForgeKind::BitbucketDataCenter => types::Forge::BitbucketDataCenter,
             ForgeKind::Gitea => types::Forge::Gitea,
         }
     }

@@ -218,7 +218,7 @@ impl From<types::Forge> for Forge {
         match forge {
             types::Forge::Github => Forge::Github,
             types::Forge::Gitlab => Forge::Gitlab,
-            types::Forge::Bitbucket => Forge::Bitbucket,
+            types::Forge::Bitbucket | types::Forge::BitbucketDataCenter => Forge::Bitbucket,
             types::Forge::Gitea => Forge::Gitea,
             types::Forge::Generic => Forge::Generic,
             types::Forge::Poll => Forge::Poll,

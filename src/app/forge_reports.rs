@@ -286,6 +286,7 @@ async fn say(
         reference: reference.as_deref(),
         site: site.as_deref(),
         production: known.production,
+        number: deployment.number,
     };
     if commit.is_empty() {
         *commit = tip_of(&api, path, branch_of(app, deployment)).await?;

@@ -77,6 +77,12 @@ impl Forges {
     async fn keep(&self, actor: &Actor, wish: NewForge, must_work: bool) -> Result<ForgeConnection> {
         let ground = &self.ground;
         let access = match wish.access {
+            AccessWish::Oauth { .. } if wish.forge == Forge::BitbucketDataCenter => {
+                return Err(Error::invalid(
+                    "client_id",
+                    "Bitbucket Data Center is connected by an HTTP access token",
+                ));
+            }
             AccessWish::Token { user, token } => ForgeAccess::Token {
                 user: checked_user(user)?,
                 token: self.seal(actor, "token", &token)?,
@@ -106,6 +112,7 @@ impl Forges {
                 "is missing: Bitbucket needs the workspace that the repositories are in",
             ));
         }
+        check_account(wish.forge, &access)?;
         let mut connection = ForgeConnection {
             id: ground.world.id(),
             organization: actor.organization.clone(),
@@ -154,6 +161,7 @@ impl Forges {
             *kept = checked_user(user)?;
             changed.push("user");
         }
+        check_account(stored.forge, &stored.access)?;
         if let Some(secret) = change.secret {
             let sealed = self.seal(actor, "secret", &secret)?;
             *secret_of(&mut stored.value.access) = sealed;
@@ -439,6 +447,18 @@ fn checked_user(user: Option<String>) -> Result<Option<String>> {
     }
 }
 
+/// Git gets into Bitbucket Data Center by the account's name and its token; those of projects and repositories, which belong to
+/// no account, it takes from no Git that asks by name and password.
+fn check_account(forge: Forge, access: &ForgeAccess) -> Result<()> {
+    match access {
+        ForgeAccess::Token { user: None, .. } if forge == Forge::BitbucketDataCenter => Err(Error::invalid(
+            "user",
+            "is missing: Bitbucket Data Center takes a token for Git only with the name of its account",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn checked_owner(owner: Option<String>) -> Result<Option<String>> {
     let Some(owner) = owner
         .map(|owner| owner.trim().trim_matches('/').to_owned())
@@ -451,7 +471,7 @@ fn checked_owner(owner: Option<String>) -> Result<Option<String>> {
         Ok(_) => Ok(Some(owner)),
         Err(_) => Err(Error::invalid(
             "owner",
-            "must be an organization, group or workspace as the forge writes it",
+            "must be an organization, group, workspace or project as the forge writes it",
         )),
     }
 }

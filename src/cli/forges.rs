@@ -43,16 +43,16 @@ pub enum Command {
 pub struct Add {
     /// A name for it
     name: String,
-    /// What it is: github, gitlab, bitbucket or gitea (also Forgejo)
+    /// What it is: github, gitlab, bitbucket, bitbucket_data_center or gitea (also Forgejo)
     #[arg(long, value_name = "KIND")]
     kind: String,
     /// Where it is; without it the public one
     #[arg(long = "at", value_name = "URL")]
     at: Option<String>,
-    /// Only repositories of this organization, group or workspace; Bitbucket needs it
+    /// Only repositories of this organization, group, workspace or project; bitbucket needs it
     #[arg(long)]
     owner: Option<String>,
-    /// The account's mail address, for API tokens of Bitbucket
+    /// The account's mail address, for API tokens of Bitbucket; at Data Center its name
     #[arg(long)]
     user: Option<String>,
     /// File with an access token; - for standard input; without another way in, you are asked
@@ -79,10 +79,10 @@ pub struct Set {
     /// A new name
     #[arg(long, value_name = "NAME")]
     rename: Option<String>,
-    /// Only repositories of this organization, group or workspace; '' for all
+    /// Only repositories of this organization, group, workspace or project; '' for all
     #[arg(long)]
     owner: Option<String>,
-    /// The account's mail address, for API tokens of Bitbucket; '' for none
+    /// The account's mail address, for API tokens of Bitbucket, or its name; '' for none
     #[arg(long)]
     user: Option<String>,
     /// File with a new token, client secret or private key; - for standard input
@@ -164,7 +164,7 @@ async fn add(context: &Context, args: Add) -> Result {
         .to_lowercase()
         .replace("forgejo", "gitea")
         .parse()
-        .map_err(|_| Failure::usage("--kind must be github, gitlab, bitbucket or gitea"))?;
+        .map_err(|_| Failure::usage("--kind must be github, gitlab, bitbucket, bitbucket_data_center or gitea"))?;
     let token = match (&args.token_file, &args.client_id, args.app_id) {
         (Some(path), ..) => Some(secret(path)?),
         (None, None, None) => ask::secret("Access token")?.expose_str().map(str::to_owned),

@@ -33,7 +33,7 @@ pub struct ForgeConnection {
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum ForgeAccess {
     Token {
-        /// Bitbucket's API tokens need the account's mail address.
+        /// Bitbucket's API tokens need the account's mail address, those of Bitbucket Data Center its name.
         user: Option<String>,
         token: Sealed,
     },
@@ -86,7 +86,7 @@ impl ForgeUrl {
             Forge::Github => "https://github.com",
             Forge::Gitlab => "https://gitlab.com",
             Forge::Bitbucket => "https://bitbucket.org",
-            Forge::Gitea | Forge::Generic | Forge::Poll => return None,
+            Forge::BitbucketDataCenter | Forge::Gitea | Forge::Generic | Forge::Poll => return None,
         };
         Some(url.parse().expect("it is one"))
     }
@@ -131,7 +131,7 @@ pub struct ForgeRepository {
     pub path: RepositoryPath,
 }
 
-/// `owner/name`; at GitLab there may be groups between.
+/// `owner/name`; at GitLab there may be groups between. At Bitbucket Data Center `~ada` owns what is a person's own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepositoryPath(String);
@@ -152,7 +152,9 @@ impl FromStr for RepositoryPath {
         let letters = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         let is_part = |part: &str| !part.is_empty() && part != "." && part != ".." && letters(part);
         let parts = text.split('/').count();
-        if text.len() > 400 || !(2..=22).contains(&parts) || !text.split('/').all(is_part) {
+        // Of the owner alone: elsewhere it means a home folder.
+        let plain = text.strip_prefix('~').unwrap_or(text);
+        if text.len() > 400 || !(2..=22).contains(&parts) || !plain.split('/').all(is_part) {
             return Err(Error::invalid("repository", "must be owner/name, as the forge writes it"));
         }
         Ok(RepositoryPath(text.to_owned()))
@@ -283,7 +285,7 @@ mod tests {
 
     #[test]
     fn repositories() {
-        for text in ["ada/blog", "group/sub/deep/site", "a-b/c_d.git"] {
+        for text in ["ada/blog", "group/sub/deep/site", "a-b/c_d.git", "~ada/blog"] {
             assert_eq!(text.parse::<RepositoryPath>().expect("it is one").as_str(), text);
         }
         for wrong in [
@@ -297,6 +299,10 @@ mod tests {
             "ada/blog?x=1",
             "ada/%2e%2e",
             "ada//x",
+            "ada/~x",
+            "~/x",
+            "~../x",
+            "~~ada/x",
         ] {
             assert!(wrong.parse::<RepositoryPath>().is_err(), "{wrong}");
         }

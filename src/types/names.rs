@@ -296,7 +296,7 @@ impl GitUrl {
         !self.is_local() && !self.0.starts_with("http")
     }
     /// Where a forge shows a commit of it; `None` for a path on this machine. GitHub, GitLab, Gitea and Forgejo have it at
-    /// `/commit/`, Bitbucket at `/commits/`.
+    /// `/commit/`, Bitbucket at `/commits/`; Bitbucket Data Center, which is cloned from `/scm/`, elsewhere.
     pub fn commit_page(&self, commit: &str) -> Option<String> {
         let (base, path) = match self.0.split_once("://") {
             Some((scheme, rest)) => {
@@ -316,6 +316,16 @@ impl GitUrl {
             }
         };
         let path = path.trim_matches('/').trim_end_matches(".git");
+        let parts: Vec<&str> = path.split('/').collect();
+        if let [above @ .., "scm", owner, name] = parts.as_slice()
+            && self.0.starts_with("http")
+        {
+            let above: String = above.iter().map(|part| format!("/{part}")).collect();
+            let owner = owner
+                .strip_prefix('~')
+                .map_or_else(|| format!("projects/{owner}"), |user| format!("users/{user}"));
+            return Some(format!("{base}{above}/{owner}/repos/{name}/commits/{commit}"));
+        }
         let place = if base.ends_with("//bitbucket.org") { "commits" } else { "commit" };
         (!path.is_empty()).then(|| format!("{base}/{path}/{place}/{commit}"))
     }

@@ -103,6 +103,8 @@ pub enum Forge {
     Github,
     Gitlab,
     Bitbucket,
+    /// As a connection; what it sends to webhooks is [`Forge::Bitbucket`]'s.
+    BitbucketDataCenter,
     /// Gitea, Forgejo and Gogs.
     Gitea,
     /// Anything that signs with HMAC.
@@ -117,6 +119,7 @@ impl Forge {
             Forge::Github => "GitHub",
             Forge::Gitlab => "GitLab",
             Forge::Bitbucket => "Bitbucket",
+            Forge::BitbucketDataCenter => "Bitbucket Data Center",
             Forge::Gitea => "Gitea",
             Forge::Generic => "webhook",
             Forge::Poll => "polling",

@@ -1,6 +1,8 @@
 // Forges as their documentation describes them: GitHub (below /github, as an Enterprise Server), GitLab (/gitlab), Bitbucket
-// (/bitbucket) and Gitea (/gitea). Every request is held against what the API takes: at GitHub by its own published
-// description (github-api.json), elsewhere by the fields of the documentation; what does not fit is answered 422 and kept.
+// (/bitbucket), Bitbucket Data Center (/bitbucket_data_center) and Gitea (/gitea). Every request is held against what the API
+// takes: at GitHub by its own published description (github-api.json), elsewhere by the fields of the documentation (of Data
+// Center by those of its published description, as npm @coderabbitai/bitbucket 1.1.4 has it); what does not fit is answered
+// 422 and kept.
 //
 //   node forges.mjs [GIT]     prints its address when it is ready; GIT is a server of repositories, which it passes /…/*.git to
 //
@@ -59,6 +61,9 @@ function wrong(schema, value, at = 'body') {
 const text = { type: 'string' };
 const flag = { type: 'boolean' };
 const object = (properties, required) => ({ type: 'object', properties, required });
+/** A webhook of Bitbucket Data Center. */
+const CALLED = object({ name: text, url: text, active: flag, sslVerificationRequired: flag, scopeType: text, credentials: { type: 'object' }, statistics: { type: 'object' }, configuration: object({ secret: text }), events: { type: 'array', items: { enum: ['repo:refs_changed', 'repo:modified', 'repo:forked', 'repo:comment:added', 'pr:opened', 'pr:from_ref_updated', 'pr:modified', 'pr:merged', 'pr:declined', 'pr:deleted', 'pr:comment:added'] } } }, ['name', 'url', 'events']);
+const key255 = { type: 'string', maxLength: 255 };
 const DEPLOYED = { enum: ['running', 'success', 'failed', 'canceled'] };
 /** The others, by the fields that their documentation names. */
 const OTHERS = {
@@ -84,6 +89,16 @@ const OTHERS = {
     ['POST', /^\/repositories\/[^/]+\/[^/]+\/pullrequests\/\d+\/comments$/, [], object({ content: object({ raw: text }, ['raw']) }, ['content'])],
     ['PUT', /^\/repositories\/[^/]+\/[^/]+\/pullrequests\/\d+\/comments\/\d+$/, [], object({ content: object({ raw: text }, ['raw']) }, ['content'])],
     ['POST', /^\/repositories\/[^/]+\/[^/]+\/commit\/[0-9a-f]{40}\/statuses\/build$/, [], object({ key: { type: 'string', maxLength: 40 }, state: { enum: ['INPROGRESS', 'SUCCESSFUL', 'FAILED', 'STOPPED'] }, name: text, url: text, description: text }, ['key', 'state', 'url'])],
+  ],
+  bitbucket_data_center: [
+    ['GET', /^\/repos$/, ['archived', 'limit', 'name', 'permission', 'projectkey', 'projectname', 'start', 'state', 'visibility']], ['GET', /^\/projects\/[^/]+\/repos\/[^/]+$/], ['GET', /^\/projects\/[^/]+\/repos\/[^/]+\/default-branch$/],
+    ['GET', /^\/projects\/[^/]+\/repos\/[^/]+\/branches$/, ['base', 'boostMatches', 'context', 'details', 'filterText', 'limit', 'orderBy', 'start']],
+    ['GET', /^\/projects\/[^/]+\/repos\/[^/]+\/webhooks$/, ['event', 'statistics']], ['POST', /^\/projects\/[^/]+\/repos\/[^/]+\/webhooks$/, [], CALLED], ['PUT', /^\/projects\/[^/]+\/repos\/[^/]+\/webhooks\/\d+$/, [], CALLED], ['DELETE', /^\/projects\/[^/]+\/repos\/[^/]+\/webhooks\/\d+$/],
+    ['GET', /^\/projects\/[^/]+\/repos\/[^/]+\/pull-requests$/, ['at', 'direction', 'draft', 'filterText', 'limit', 'order', 'start', 'state', 'withAttributes', 'withProperties']],
+    ['POST', /^\/projects\/[^/]+\/repos\/[^/]+\/pull-requests\/\d+\/comments$/, [], object({ text }, ['text'])], ['GET', /^\/projects\/[^/]+\/repos\/[^/]+\/pull-requests\/\d+\/comments\/\d+$/],
+    ['PUT', /^\/projects\/[^/]+\/repos\/[^/]+\/pull-requests\/\d+\/comments\/\d+$/, [], object({ text, version: { type: 'integer' } }, ['text', 'version'])],
+    ['POST', /^\/projects\/[^/]+\/repos\/[^/]+\/commits\/[0-9a-f]{40}\/builds$/, [], object({ buildNumber: text, description: text, duration: { type: 'integer' }, key: key255, lastUpdated: { type: 'integer' }, name: text, parent: text, ref: text, state: { enum: ['CANCELLED', 'FAILED', 'INPROGRESS', 'SUCCESSFUL', 'UNKNOWN'] }, testResults: { type: 'object' }, url: { type: 'string', maxLength: 450 } }, ['key', 'state', 'url'])],
+    ['POST', /^\/projects\/[^/]+\/repos\/[^/]+\/commits\/[0-9a-f]{40}\/deployments$/, [], object({ deploymentSequenceNumber: { type: 'integer' }, description: key255, displayName: key255, environment: object({ displayName: key255, key: key255, type: { enum: ['DEVELOPMENT', 'TESTING', 'STAGING', 'PRODUCTION'] }, url: text }, ['key', 'displayName']), key: key255, lastUpdated: { type: 'integer' }, state: { enum: ['CANCELLED', 'FAILED', 'IN_PROGRESS', 'PENDING', 'ROLLED_BACK', 'SUCCESSFUL', 'UNKNOWN'] }, url: text }, ['deploymentSequenceNumber', 'description', 'displayName', 'environment', 'key', 'state', 'url'])],
   ],
   gitea: [
     ['GET', /^\/user$/], ['GET', /^\/user\/repos$/, ['limit', 'page']], ['GET', /^\/orgs\/[^/]+\/repos$/, ['limit', 'page']], ['GET', /^\/repos\/search$/, ['q', 'limit', 'page', 'sort', 'order']],
@@ -118,11 +133,20 @@ const repository = (forge, owner, name) => ({
   gitlab: { path_with_namespace: `${owner}/${name}`, http_url_to_repo: `${base()}/gitlab/${owner}/${name}.git`, default_branch: 'main', visibility: 'private', description: `About ${name}` },
   gitea: { full_name: `${owner}/${name}`, clone_url: `${base()}/gitea/${owner}/${name}.git`, default_branch: 'main', private: true, description: `About ${name}` },
   bitbucket: { full_name: `${owner}/${name}`, links: { clone: [{ name: 'https', href: `http://${owner}@127.0.0.1:${server.address().port}/bitbucket/${owner}/${name}.git` }, { name: 'ssh', href: 'git@bitbucket.org:x/y.git' }] }, mainbranch: { name: 'main' }, is_private: true, description: `About ${name}` },
+  bitbucket_data_center: { slug: name, id: 1, name, hierarchyId: 'e3c9', scmId: 'git', state: 'AVAILABLE', statusMessage: 'Available', forkable: true, project: { key: owner, id: 1, name: owner, type: owner.startsWith('~') ? 'PERSONAL' : 'NORMAL' }, public: false, archived: false, description: `About ${name}`, links: { clone: [{ name: 'ssh', href: `ssh://git@127.0.0.1:7999/${owner}/${name}.git` }, { name: 'http', href: `${base()}/bitbucket_data_center/scm/${owner}/${name}.git` }] } },
 }[forge]);
-const branch = (forge, name) => ({ github: { name, commit: { sha: SHA } }, gitlab: { name, commit: { id: SHA } }, gitea: { name, commit: { id: SHA } }, bitbucket: { name, target: { hash: SHA } } }[forge]);
+const branch = (forge, name) => ({ github: { name, commit: { sha: SHA } }, gitlab: { name, commit: { id: SHA } }, gitea: { name, commit: { id: SHA } }, bitbucket: { name, target: { hash: SHA } }, bitbucket_data_center: { id: `refs/heads/${name}`, displayId: name, type: 'BRANCH', latestCommit: SHA, latestChangeset: SHA, default: name === 'main' } }[forge]);
 
 /** A page of a list, as each forge cuts it. */
 function paged(forge, api, url, all, wrap = (items) => items) {
+  if (forge === 'bitbucket_data_center') {
+    const start = Number(url.searchParams.get('start') ?? 0);
+    // Less than was asked for, as an administrator may set it.
+    const limit = Math.min(Number(url.searchParams.get('limit') ?? 25), 50);
+    const values = all.slice(start, start + limit);
+    const isLastPage = start + limit >= all.length;
+    return [200, { size: values.length, limit, isLastPage, start, values, nextPageStart: isLastPage ? null : start + limit }];
+  }
   const size = Number(url.searchParams.get({ github: 'per_page', gitlab: 'per_page', gitea: 'limit', bitbucket: 'pagelen' }[forge]) ?? 30);
   const at = Number(url.searchParams.get('page') ?? 1);
   const items = all.slice((at - 1) * size, at * size);
@@ -147,9 +171,49 @@ async function who(forge, header, path) {
 
 const conversion = { id: 77, slug: 'panel-of-ada', name: 'panel of ada', client_id: 'Iv1.x', client_secret: 'x', webhook_secret: 'x', pem: keys.privateKey };
 
+const said = (message) => ({ errors: [{ context: null, message, exceptionName: null }] });
+
+/** What Bitbucket Data Center answers below `/projects/KEY/repos/NAME`. */
+function dataCenter(method, [, owner, , name, ...rest], url, body, q) {
+  const forge = 'bitbucket_data_center';
+  const [id, place] = [`${owner}/${name}`, `${forge} ${owner}/${name}`];
+  if (!NAMES.includes(name)) return [404, said(`Repository ${id} does not exist.`)];
+  if (!rest.length) return [200, repository(forge, owner, name)];
+  if (rest[0] === 'default-branch') return [200, { id: 'refs/heads/main', displayId: 'main', type: 'BRANCH' }];
+  if (rest[0] === 'branches') return paged(forge, '', url, BRANCHES.filter((one) => one.includes(q)).map((one) => branch(forge, one)));
+  if (rest[0] === 'webhooks') {
+    const mine = hooks.get(place) ?? [];
+    hooks.set(place, mine);
+    const shown = (one) => ({ id: one.id, ...one.body, configuration: {} });
+    if (method === 'GET') return paged(forge, '', url, mine.map(shown));
+    if (method === 'POST') { mine.push({ id: mine.length + 1, body }); return [201, shown(mine.at(-1))]; }
+    const one = mine.find((other) => String(other.id) === rest[1]);
+    if (!one) return [404, said('There is no such webhook.')];
+    if (method === 'DELETE') { mine.splice(mine.indexOf(one), 1); return [204, null]; }
+    one.body = body;
+    return [200, shown(one)];
+  }
+  if (rest[0] === 'commits' && rest[2] === 'builds') { statuses.push({ forge, repository: id, commit: rest[1], body }); return [204, null]; }
+  if (rest[0] === 'commits') {
+    const known = deployments.find((one) => one.forge === forge && one.key === body.key && one.environment.key === body.environment.key && one.deploymentSequenceNumber === body.deploymentSequenceNumber);
+    const one = known ?? { id: deployments.length + 900, forge, sha: rest[1], ...body, states: [] };
+    if (!known) deployments.push(one);
+    one.states.push({ state: body.state });
+    return [200, body];
+  }
+  if (rest.length === 1) return paged(forge, '', url, (open.get(place) ?? []).map((one) => ({ id: one, state: 'OPEN' })));
+  if (method === 'POST') { comments.push({ id: comments.length + 500, place, number: Number(rest[1]), texts: [body.text] }); return [201, { id: comments.at(-1).id, version: 0, text: body.text }]; }
+  const one = comments.find((other) => String(other.id) === rest[3] && other.place === place && !other.gone);
+  if (!one) return [404, said('There is no such comment.')];
+  const version = one.texts.length - 1;
+  if (method === 'PUT' && body.version !== version) return [409, said('You are attempting to modify a comment based on out-of-date information.')];
+  if (method === 'PUT') one.texts.push(body.text);
+  return [200, { id: one.id, version: one.texts.length - 1, text: one.texts.at(-1) }];
+}
+
 function answered(forge, method, path, url, body, as) {
   const parts = path.split('/').slice(1);
-  const q = (url.searchParams.get('search') ?? (url.searchParams.get('q') ?? '').match(/"(.*)"/)?.[1] ?? url.searchParams.get('q') ?? '').toLowerCase();
+  const q = (url.searchParams.get('search') ?? url.searchParams.get('filterText') ?? url.searchParams.get('name') ?? (url.searchParams.get('q') ?? '').match(/"(.*)"/)?.[1] ?? url.searchParams.get('q') ?? '').toLowerCase();
   const all = (owner) => NAMES.filter((name) => name.includes(q)).map((name) => repository(forge, owner, name));
   if (path === '/user') return [200, { login: 'ada', username: 'ada' }];
   if (path === '/app') return [200, { id: 77, slug: 'panel-of-ada' }];
@@ -158,6 +222,8 @@ function answered(forge, method, path, url, body, as) {
   if (path.endsWith('/installation')) return [200, { id: 5, account: { login: 'ada' } }];
   if (path === '/installation/repositories') return as === 'installation' ? paged(forge, '', url, all('ada'), (repositories) => ({ total_count: NAMES.length, repositories })) : [403, { message: 'You must authenticate with an installation access token' }];
   if (['/user/repos', '/projects', '/repos/search'].includes(path)) return paged(forge, '', url, all('ada'), path === '/repos/search' ? (data) => ({ ok: true, data }) : undefined);
+  if (path === '/repos') return paged(forge, '', url, all(url.searchParams.get('projectkey') ?? 'ada'));
+  if (forge === 'bitbucket_data_center') return dataCenter(method, parts, url, body, q);
   if (/^\/groups\/|^\/orgs\//.test(path) || (forge === 'bitbucket' && parts.length === 2)) return paged(forge, '', url, all(decodeURIComponent(parts[1])));
   const id = forge === 'gitlab' ? decodeURIComponent(parts[1]) : `${parts[1]}/${parts[2]}`;
   const rest = forge === 'gitlab' ? parts.slice(2) : parts.slice(3);
@@ -204,7 +270,7 @@ function answered(forge, method, path, url, body, as) {
   return [404, { message: 'Not Found' }];
 }
 
-const ROOTS = { github: '/github/api/v3', gitlab: '/gitlab/api/v4', bitbucket: '/bitbucket/2.0', gitea: '/gitea/api/v1' };
+const ROOTS = { github: '/github/api/v3', gitlab: '/gitlab/api/v4', bitbucket: '/bitbucket/2.0', bitbucket_data_center: '/bitbucket_data_center/rest/api/latest', gitea: '/gitea/api/v1' };
 
 /** Allowing an application, and tokens for codes and refresh tokens. */
 function oauth(url, form, header) {
@@ -233,7 +299,7 @@ function pass(request, response, path) {
 
 async function handle(request, response) {
   const url = new URL(request.url, base());
-  const found = url.pathname.match(/^\/(github|gitlab|bitbucket|gitea)\/.+?\/[^/]+\.git(\/.*)$/);
+  const found = url.pathname.match(/^\/(github|gitlab|bitbucket|bitbucket_data_center|gitea)\/.+?\/[^/]+\.git(\/.*)$/);
   if (found && git) {
     const auth = request.headers.authorization ? Buffer.from(request.headers.authorization.split(' ')[1], 'base64').toString() : '';
     seen.push({ forge: found[1], method: 'git', path: url.pathname, auth: auth || null });

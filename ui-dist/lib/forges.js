@@ -4,7 +4,7 @@ import { all, del, enc, get, patch, post } from './api.js';
 /** @template {keyof import('./api.js').Schemas} K @typedef {import('./api.js').S<K>} S */
 
 /** What forges are called. @type {Record<S<'ForgeKind'>, string>} */
-export const KINDS = { github: 'GitHub', gitlab: 'GitLab', bitbucket: 'Bitbucket', gitea: 'Gitea or Forgejo' };
+export const KINDS = { github: 'GitHub', gitlab: 'GitLab', bitbucket: 'Bitbucket', bitbucket_data_center: 'Bitbucket Data Center', gitea: 'Gitea or Forgejo' };
 
 export const forges = {
   list: () => /** @type {Promise<S<'ForgeConnection'>[]>} */ (all('/forges')),

@@ -60,8 +60,11 @@ const NEEDS = {
   github: 'Classic: repo and admin:repo_hook. Fine-grained: contents (read), commit statuses, deployments and webhooks (write).',
   gitlab: 'Scope api, role Maintainer.',
   bitbucket: 'Of a repository or workspace, or an API token of an account: repositories (read, write) and webhooks (read, write).',
+  bitbucket_data_center: 'An HTTP access token of the account: project read, repository admin, which makes webhooks.',
   gitea: 'Scopes repository (write) and user (read).',
 };
+/** Those that only people's own servers are. */
+const OWN = ['bitbucket_data_center', 'gitea'];
 
 /** @param {{ close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function ForgeForm({ close, leave }) {
@@ -70,7 +73,7 @@ function ForgeForm({ close, leave }) {
   const v = form.values.value;
   const some = (/** @type {string} */ text) => text.trim() || null;
   const text = (/** @type {keyof typeof start} */ field, /** @type {string} */ label, /** @type {object} */ more = {}) => h(TextField, { label, value: v[field], set: form.set(field), error: form.error(field), ...more });
-  const ways = [{ value: 'token', label: 'Access token' }, { value: 'oauth', label: 'OAuth' }, ...(v.kind === 'github' ? [{ value: 'app', label: 'App that is there' }] : [])];
+  const ways = [{ value: 'token', label: 'Access token' }, ...(v.kind === 'bitbucket_data_center' ? [] : [{ value: 'oauth', label: 'OAuth' }]), ...(v.kind === 'github' ? [{ value: 'app', label: 'App that is there' }] : [])];
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     form.submit(async () => {
@@ -81,12 +84,12 @@ function ForgeForm({ close, leave }) {
     });
   };
   return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: 'Connect a forge', note: 'The forge is asked first whether it takes it.', close: cancel })}
-    <div class="form-row">${h(SelectField, { label: 'Kind', value: v.kind, set: (kind) => { form.set('kind')(kind); if (kind !== 'github' && v.by === 'app') form.set('by')('token'); }, options: Object.entries(KINDS).map(([value, label]) => ({ value, label })) })}
+    <div class="form-row">${h(SelectField, { label: 'Kind', value: v.kind, set: (kind) => { form.set('kind')(kind); if ((kind !== 'github' && v.by === 'app') || kind === 'bitbucket_data_center') form.set('by')('token'); }, options: Object.entries(KINDS).map(([value, label]) => ({ value, label })) })}
       ${text('name', 'Name', { required: true, autofocus: true, placeholder: KINDS[/** @type {keyof typeof KINDS} */ (v.kind)].split(' ')[0] })}</div>
-    ${text('url', 'Address', { mono: true, inputmode: 'url', optional: v.kind !== 'gitea', required: v.kind === 'gitea', placeholder: v.kind === 'gitea' ? 'https://git.example.com' : `https://${v.kind === 'bitbucket' ? 'bitbucket.org' : `${v.kind}.com`}`, hint: v.kind === 'bitbucket' ? 'Bitbucket Cloud; Data Center has another API.' : 'Of one that you run yourself; private addresses too.' })}
-    ${text('owner', { github: 'Organization or account', gitlab: 'Group', bitbucket: 'Workspace', gitea: 'Organization' }[v.kind] ?? 'Owner', { mono: true, optional: v.kind !== 'bitbucket', required: v.kind === 'bitbucket', hint: 'Only its repositories can be used.' })}
+    ${text('url', 'Address', { mono: true, inputmode: 'url', optional: !OWN.includes(v.kind), required: OWN.includes(v.kind), placeholder: OWN.includes(v.kind) ? 'https://git.example.com' : `https://${v.kind === 'bitbucket' ? 'bitbucket.org' : `${v.kind}.com`}`, hint: v.kind === 'bitbucket' ? 'Bitbucket Cloud; Data Center is a kind of its own.' : 'Of one that you run yourself; private addresses too.' })}
+    ${text('owner', { github: 'Organization or account', gitlab: 'Group', bitbucket: 'Workspace', bitbucket_data_center: 'Project', gitea: 'Organization' }[v.kind] ?? 'Owner', { mono: true, optional: v.kind !== 'bitbucket', required: v.kind === 'bitbucket', hint: 'Only its repositories can be used.' })}
     ${h(Choice, { label: 'How the panel gets in', value: v.by, set: form.set('by'), options: ways })}
-    ${v.by === 'token' ? html`${v.kind === 'bitbucket' ? text('user', 'Mail address', { optional: true, hint: 'Of the account, for its API token. Left out for a token of a repository or workspace.' }) : null}${text('token', 'Access token', { type: 'password', autocomplete: 'new-password', required: true, hint: NEEDS[v.kind] })}`
+    ${v.by === 'token' ? html`${v.kind === 'bitbucket' ? text('user', 'Mail address', { optional: true, hint: 'Of the account, for its API token. Left out for a token of a repository or workspace.' }) : v.kind === 'bitbucket_data_center' ? text('user', 'User name', { required: true, mono: true, hint: 'Whose token it is: Git asks with both. Tokens of projects and repositories belong to nobody, and Git cannot use them.' }) : null}${text('token', 'Access token', { type: 'password', autocomplete: 'new-password', required: true, hint: NEEDS[v.kind] })}`
     : v.by === 'oauth' ? html`<div class="stack tight"><span class="label">Address to come back to</span><div class="key-box"><code class="any">${location.origin}/forges/back</code>${h(Copy, { text: `${location.origin}/forges/back`, label: 'Copy the address' })}</div><p class="hint">Register an application with it at the forge${v.kind === 'bitbucket' ? ' (an OAuth consumer with repositories and webhooks, write)' : ''}.</p></div>
       <div class="form-row">${text('client_id', 'Client id', { mono: true, required: true })}${text('client_secret', 'Client secret', { type: 'password', autocomplete: 'new-password', required: true })}</div>`
     : html`${text('app_id', 'App id', { mono: true, required: true, inputmode: 'numeric' })}${text('private_key', 'Private key', { mono: true, rows: 5, required: true, placeholder: '-----BEGIN RSA PRIVATE KEY-----' })}`}
@@ -104,6 +107,7 @@ function ChangeForm({ one, close, leave }) {
     ${h(TextField, { label: 'Name', value: v.name, set: form.set('name'), required: true, autofocus: true, error: form.error('name') })}
     ${h(TextField, { label: 'Owner', value: v.owner, set: form.set('owner'), mono: true, optional: one.kind !== 'bitbucket', hint: 'Only its repositories can be used.', error: form.error('owner') })}
     ${one.kind === 'bitbucket' && one.access === 'token' ? h(TextField, { label: 'Mail address', value: v.user, set: form.set('user'), optional: true, error: form.error('user') }) : null}
+    ${one.kind === 'bitbucket_data_center' ? h(TextField, { label: 'User name', value: v.user, set: form.set('user'), required: true, mono: true, error: form.error('user') }) : null}
     ${h(TextField, { label: { token: 'New access token', oauth: 'New client secret', app: 'New private key' }[one.access], ...(one.access === 'app' ? { rows: 5, mono: true } : { type: 'password' }), autocomplete: 'new-password', value: v.secret, set: form.set('secret'), optional: true, placeholder: 'as it was', error: form.error('secret', 'access', 'private_key') })}
     ${h(FormProblem, { text: form.general(['name', 'owner', 'user', 'secret', 'access', 'private_key']) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${cancel}>Cancel</button>${h(Submit, { form, label: 'Save' })}</footer></form>`;

@@ -3,8 +3,8 @@
 use super::{NewSource, TreeWish};
 use crate::{forges, ground::Ground, stacks, variables::VariableChange};
 use types::{
-    Action, Actor, App, BuildWish, ComposeSource, Environment, Error, ForgeRepository, GitSource, GitUrl, Host, OrganizationId, RepoPath,
-    RepositoryPath, Result, Sealed, Secret, Source, StackSetup, TreeStack, UploadSource, Volume,
+    Action, Actor, App, BuildWish, ComposeSource, Environment, Error, Forge, ForgeRepository, GitSource, GitUrl, Host, OrganizationId,
+    RepoPath, RepositoryPath, Result, Sealed, Secret, Source, StackSetup, TreeStack, UploadSource, Volume,
 };
 
 /// The source to keep. Secrets that the wish leaves out are taken from `old`, if it is of the same host.
@@ -135,7 +135,12 @@ fn at_forge(ground: &Ground, actor: &Actor, called: &str, path: RepositoryPath) 
     let connection = forges::find(ground, actor, called)?;
     forges::check_owner(&connection, &path)?;
     let bare = path.as_str().strip_suffix(".git").unwrap_or(path.as_str());
-    let url = format!("{}/{bare}.git", connection.url).parse()?;
+    let below = if connection.forge == Forge::BitbucketDataCenter {
+        "scm/"
+    } else {
+        ""
+    };
+    let url = format!("{}/{below}{bare}.git", connection.url).parse()?;
     let repository = ForgeRepository {
         connection: connection.id,
         path,

@@ -81,6 +81,7 @@ pub(crate) async fn login(ground: &Ground, repository: &ForgeRepository) -> Resu
     }
     Ok(match (proof(ground, &connection).await?, &connection.access) {
         (Proof::Bearer(password), _) => Login::Password { user, password },
+        (Proof::Account { user, token }, _) => Login::Password { user, password: token },
         // Bitbucket takes an API token with this name, whoever's it is.
         (Proof::Basic { password, .. }, _) => Login::Password {
             user: "x-bitbucket-api-token-auth".to_owned(),
@@ -131,6 +132,10 @@ async fn proof(ground: &Ground, connection: &ForgeConnection) -> Result<Proof> {
         ForgeAccess::Token { user: Some(user), token } if connection.forge == types::Forge::Bitbucket => Ok(Proof::Basic {
             user: user.clone(),
             password: ground.store.unseal(token)?,
+        }),
+        ForgeAccess::Token { user: Some(user), token } if connection.forge == types::Forge::BitbucketDataCenter => Ok(Proof::Account {
+            user: user.clone(),
+            token: ground.store.unseal(token)?,
         }),
         ForgeAccess::Token { token, .. } => Ok(Proof::Bearer(ground.store.unseal(token)?)),
         ForgeAccess::Oauth { .. } => access_token(ground, connection).await.map(Proof::Bearer),

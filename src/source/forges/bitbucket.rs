@@ -1,7 +1,6 @@
 //! The REST API of Bitbucket Cloud, version 2.0. Source: developer.atlassian.com/cloud/bitbucket/rest
 //!
-//! Lists over all workspaces are on their way out there, so a connection is to one workspace. Bitbucket Data Center has
-//! another API and is none of this.
+//! Lists over all workspaces are on their way out there, so a connection is to one workspace.
 
 use super::{ForgeApi, ForgeBranch, Found, Hook, Repository, SHOWN, Speaks, Status, short, strange};
 use async_trait::async_trait;
@@ -170,7 +169,7 @@ fn repository(body: &Value) -> Result<Repository> {
 }
 
 /// Bitbucket writes the account's name into the address, which would be taken for the one to sign in with.
-fn without_user(text: &str) -> String {
+pub(super) fn without_user(text: &str) -> String {
     let Ok(mut url) = url::Url::parse(text) else {
         return text.to_owned();
     };

@@ -4,6 +4,7 @@
 //! credentials at the one host that they are for. Where they come from is others' business.
 
 mod bitbucket;
+mod bitbucket_data_center;
 mod gitea;
 mod github;
 mod github_app;
@@ -32,6 +33,11 @@ pub enum Proof {
     Basic {
         user: String,
         password: Secret,
+    },
+    /// An account's HTTP access token at Bitbucket Data Center: `Bearer` for its API, and the account's password for Git.
+    Account {
+        user: String,
+        token: Secret,
     },
 }
 
@@ -96,6 +102,8 @@ pub struct Status<'a> {
     /// Where it serves.
     pub site: Option<&'a str>,
     pub production: bool,
+    /// The deployment's, among those of its app.
+    pub number: u64,
 }
 
 /// What each forge can do, in its own words.
@@ -123,6 +131,7 @@ fn speaker(forge: Forge) -> &'static dyn Speaks {
         Forge::Github => &github::Github,
         Forge::Gitlab => &gitlab::Gitlab,
         Forge::Bitbucket => &bitbucket::Bitbucket,
+        Forge::BitbucketDataCenter => &bitbucket_data_center::DataCenter,
         Forge::Gitea | Forge::Generic | Forge::Poll => &gitea::Gitea,
     }
 }
@@ -136,6 +145,7 @@ fn api_of(forge: Forge, url: &ForgeUrl) -> Url {
         (Forge::Gitlab, _) => url.join("api/v4"),
         (Forge::Bitbucket, "bitbucket.org") => Url::parse("https://api.bitbucket.org/2.0").expect("it is one"),
         (Forge::Bitbucket, _) => url.join("2.0"),
+        (Forge::BitbucketDataCenter, _) => url.join("rest/api/latest"),
         (Forge::Gitea | Forge::Generic | Forge::Poll, _) => url.join("api/v1"),
     }
 }
@@ -228,6 +238,7 @@ impl ForgeApi {
         match self.forge {
             Forge::Github => github::record(self, path, commit, record, status).await.map(Some),
             Forge::Gitlab => gitlab::record(self, path, commit, record, status).await,
+            Forge::BitbucketDataCenter => bitbucket_data_center::record(self, path, commit, status).await,
             _ => Ok(None),
         }
     }
@@ -263,7 +274,7 @@ impl ForgeApi {
 pub fn git_user(forge: Forge) -> &'static str {
     match forge {
         Forge::Github => "x-access-token",
-        Forge::Bitbucket => "x-token-auth",
+        Forge::Bitbucket | Forge::BitbucketDataCenter => "x-token-auth",
         Forge::Gitlab | Forge::Gitea | Forge::Generic | Forge::Poll => "oauth2",
     }
 }
@@ -295,6 +306,11 @@ mod tests {
             (Forge::Gitlab, "https://gitlab.com/", "https://gitlab.com/api/v4"),
             (Forge::Gitlab, "https://example.com/gitlab", "https://example.com/gitlab/api/v4"),
             (Forge::Bitbucket, "https://bitbucket.org", "https://api.bitbucket.org/2.0"),
+            (
+                Forge::BitbucketDataCenter,
+                "https://git.test/bitbucket",
+                "https://git.test/bitbucket/rest/api/latest",
+            ),
             (Forge::Gitea, "https://codeberg.org", "https://codeberg.org/api/v1"),
         ] {
             assert_eq!(api_of(forge, &url.parse().expect("it is one")).as_str(), expected);

@@ -28,7 +28,7 @@ pub(super) struct Web {
 pub(super) struct Answer {
     pub status: u16,
     pub body: Value,
-    /// The next page, by the `Link` header (RFC 8288) or, at Bitbucket, the body.
+    /// The next page, by the `Link` header (RFC 8288) or, at both Bitbuckets, the body.
     next: Option<Url>,
     /// Asking is allowed again then, in the forge's words.
     rested: Option<String>,
@@ -49,6 +49,10 @@ impl Web {
             base,
             proof,
         })
+    }
+
+    pub fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
     }
 
     pub fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
@@ -124,7 +128,7 @@ impl Web {
                 request = request.header("x-github-api-version", "2022-11-28");
             }
             request = match &self.proof {
-                Some(Proof::Bearer(token)) => request.bearer_auth(token.expose_str().unwrap_or_default()),
+                Some(Proof::Bearer(token) | Proof::Account { token, .. }) => request.bearer_auth(token.expose_str().unwrap_or_default()),
                 Some(Proof::Basic { user, password }) => request.basic_auth(user, password.expose_str()),
                 None => request,
             };
@@ -176,7 +180,10 @@ impl Web {
             }
             Err(_) => Value::Null,
         };
-        let next = next_page(&headers, &body).and_then(|next| url.join(&next).ok());
+        let next = match self.forge {
+            Forge::BitbucketDataCenter => next_start(url, &body),
+            _ => next_page(&headers, &body).and_then(|next| url.join(&next).ok()),
+        };
         let answer = Answer {
             status: status.as_u16(),
             // Another host would get the credentials.
@@ -252,6 +259,15 @@ fn next_page(headers: &HeaderMap, body: &Value) -> Option<String> {
     by_header.or_else(|| body["next"].as_str().map(str::to_owned))
 }
 
+/// At Bitbucket Data Center the same address with another `start`.
+fn next_start(url: &Url, body: &Value) -> Option<Url> {
+    let start = body["nextPageStart"].as_u64().filter(|_| body["isLastPage"] != true)?.to_string();
+    let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| name != "start").collect();
+    let mut next = url.clone();
+    next.query_pairs_mut().clear().extend_pairs(others).append_pair("start", &start);
+    Some(next)
+}
+
 /// `: what the forge says`, from the places where forges write it.
 fn said(body: &Value) -> String {
     let places = [
@@ -300,11 +316,32 @@ mod tests {
     }
 
     #[test]
+    fn pages_by_their_start() {
+        let url = Url::parse("https://git.test/rest/api/latest/repos?limit=100&name=a%26b&start=100").expect("it is one");
+        let next = |body| next_start(&url, &body).map(String::from);
+        let expected = "https://git.test/rest/api/latest/repos?limit=100&name=a%26b&start=200";
+        assert_eq!(next(json!({"isLastPage": false, "nextPageStart": 200})).as_deref(), Some(expected));
+        for last in [
+            json!({"isLastPage": true, "nextPageStart": null}),
+            json!({"isLastPage": true, "nextPageStart": 200}),
+            json!({"isLastPage": false, "nextPageStart": "https://elsewhere.test"}),
+            json!({"isLastPage": false, "nextPageStart": -1}),
+            json!([]),
+        ] {
+            assert_eq!(next(last.clone()), None, "{last}");
+        }
+    }
+
+    #[test]
     fn what_forges_say() {
         for (body, expected) in [
             (json!({"message": "Bad credentials"}), ": Bad credentials"),
             (json!({"message": {"name": ["is taken"]}}), ": {\"name\":[\"is taken\"]}"),
             (json!({"type": "error", "error": {"message": "No"}}), ": No"),
+            (
+                json!({"errors": [{"context": null, "message": "No", "exceptionName": null}]}),
+                ": No",
+            ),
             (json!({"error": "x", "error_description": "expired"}), ": expired"),
             (Value::Null, ""),
         ] {

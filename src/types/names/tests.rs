@@ -10,6 +10,15 @@ fn pages_of_commits() {
         ("http://git.test:3000/a/b/", Some("http://git.test:3000/a/b/commit/c1")),
         ("git@git.test:a/b.git", Some("https://git.test/a/b/commit/c1")),
         ("ssh://git@git.test:2222/a/b.git", Some("https://git.test/a/b/commit/c1")),
+        (
+            "https://git.test/scm/web/b.git",
+            Some("https://git.test/projects/web/repos/b/commits/c1"),
+        ),
+        (
+            "https://git.test/bitbucket/scm/~ada/b.git",
+            Some("https://git.test/bitbucket/users/ada/repos/b/commits/c1"),
+        ),
+        ("https://git.test/scm/b.git", Some("https://git.test/scm/b/commit/c1")),
         ("/srv/git/b.git", None),
     ] {
         let url: GitUrl = url.parse().expect("an address");
