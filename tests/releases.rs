@@ -463,26 +463,37 @@ if os.path.exists("/tmp/hungry"):
 HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
 "#;
 
-#[tokio::test]
-async fn docker_a_crash_loop_is_given_up_on_with_the_reason() {
-    let panel = TestPanel::docker().await;
+/// An app of one Python program.
+fn program(name: &str, text: &str) -> (GitFixture, Value) {
     let dockerfile = "FROM python:3.11-slim\nCOPY app.py .\nEXPOSE 8000\nCMD [\"python3\", \"app.py\"]\n";
-    let repository = GitFixture::of(&[("Dockerfile", dockerfile), ("app.py", HUNGRY)]);
-    let mut body = app_of("hungry", &repository);
-    body["limits"] = json!({"memory_bytes": 67108864});
-    let app = panel.live_app(body).await;
-    panel.cli(&["app", "update", "hungry", "--restart-limit", "3"]).await.expect(0);
-    assert_eq!(panel.get("/api/v1/apps/hungry").await.json()["pending_changes"], false);
-    panel.visit("hungry.test", "/eat").await;
-    let why = eventually_ok("it is given up on", SOON, || async {
-        let app = panel.get("/api/v1/apps/hungry").await.expect(200).json();
+    let repository = GitFixture::of(&[("Dockerfile", dockerfile), ("app.py", text)]);
+    let app = app_of(name, &repository);
+    (repository, app)
+}
+
+/// Waits until the app is given up on; answers why.
+async fn given_up(panel: &TestPanel, app: &str) -> String {
+    eventually_ok("it is given up on", SOON, || async {
+        let app = panel.get(&format!("/api/v1/apps/{app}")).await.expect(200).json();
         let why = app["state_detail"].as_str().unwrap_or_default().to_owned();
         match app["state"] == "crashing" && why.contains("not started again") {
             true => Ok(why),
             false => Err(app.to_string()),
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn docker_a_crash_loop_is_given_up_on_with_the_reason() {
+    let panel = TestPanel::docker().await;
+    let (_repository, mut body) = program("hungry", HUNGRY);
+    body["limits"] = json!({"memory_bytes": 67108864});
+    let app = panel.live_app(body).await;
+    panel.cli(&["app", "update", "hungry", "--restart-limit", "3"]).await.expect(0);
+    assert_eq!(panel.get("/api/v1/apps/hungry").await.json()["pending_changes"], false);
+    panel.visit("hungry.test", "/eat").await;
+    let why = given_up(&panel, "hungry").await;
     assert!(why.contains("killed: out of memory, limit 64 MiB"), "{why}");
     let shown = panel.cli(&["app", "show", "hungry"]).await.expect(0).stdout;
     assert!(shown.contains("killed: out of memory, limit 64 MiB"), "{shown}");
@@ -495,14 +506,68 @@ async fn docker_a_crash_loop_is_given_up_on_with_the_reason() {
     .await;
     // Another turn of the reconciler changes nothing; a person does.
     panel.cli(&["app", "start", "hungry"]).await.expect(0);
-    eventually_ok("it is tried again, and given up on again", SOON, || async {
-        let app = panel.get("/api/v1/apps/hungry").await.expect(200).json();
-        match app["state_detail"].as_str().is_some_and(|why| why.contains("not started again")) {
-            true => Ok(()),
-            false => Err(app.to_string()),
+    given_up(&panel, "hungry").await;
+}
+
+#[tokio::test]
+async fn docker_a_release_that_crash_loops_soon_is_rolled_back_once() {
+    let panel = TestPanel::docker().await;
+    let (repository, mut body) = program("hungry", &HUNGRY.replace("b\"ok\"", "b\"v1\""));
+    body["limits"] = json!({"memory_bytes": 67108864});
+    panel.live_app(body).await;
+    panel.cli(&["app", "update", "hungry", "--restart-limit", "3"]).await.expect(0);
+    repository.edit("app.py", "b\"v1\"", "b\"v2\"");
+    let second = panel.deploy("hungry").await;
+    panel.live(&second).await;
+    let app = panel.get("/api/v1/apps/hungry").await.expect(200).json();
+    assert_eq!(
+        (&app["rollback_within_minutes"], &app["pending_changes"]),
+        (&json!(10), &json!(false))
+    );
+    assert_eq!(panel.visit("hungry.test", "/").await.expect(200).text(), "v2");
+
+    panel.visit("hungry.test", "/eat").await;
+    let back = eventually_ok("it goes back by itself", SOON, || async {
+        let newest = panel.newest("hungry").await;
+        match newest["cause"] == "rollback" && newest["phase"] == "live" {
+            true => Ok(newest),
+            false => Err(newest.to_string()),
         }
     })
     .await;
+    let why = text(&back, "rollback_why");
+    assert!(why.starts_with("killed: out of memory, limit 64 MiB"), "{why}");
+    assert_eq!((text(&back, "by"), &back["number"]), ("serverkit".into(), &json!(3)));
+    assert_eq!(panel.visit("hungry.test", "/").await.expect(200).text(), "v1");
+    let app = panel.get("/api/v1/apps/hungry").await.expect(200).json();
+    assert_eq!(app["release"]["number"], 1, "{app}");
+    let log = panel.build_log(&text(&back, "id")).await;
+    assert!(log.contains("going back from what kept exiting: killed: out of memory"), "{log}");
+    let listed = panel.cli(&["deployments", "hungry"]).await.expect(0).stdout;
+    assert!(listed.contains("killed: out of memory, limit 64 MiB"), "{listed}");
+    eventually_ok("it is told", SOON, || async {
+        let events = panel.list("/api/v1/events/history").await;
+        let words = "rolled hungry back to #1: killed: out of memory, limit 64 MiB";
+        let told = |event: &Value| event["kind"] == "rolled_back" && event["text"].to_string().contains(words);
+        match events.iter().any(told) {
+            true => Ok(()),
+            false => Err(format!("{events:?}")),
+        }
+    })
+    .await;
+
+    // The older one does the same: it is given up on, and the newer one does not come back.
+    panel.visit("hungry.test", "/eat").await;
+    given_up(&panel, "hungry").await;
+    assert_eq!(panel.newest("hungry").await["number"], 3);
+
+    // Where it is turned off, the newest is given up on at once.
+    panel.cli(&["app", "update", "hungry", "--rollback-within", "0"]).await.expect(0);
+    let fourth = panel.deploy("hungry").await;
+    panel.live(&fourth).await;
+    panel.visit("hungry.test", "/eat").await;
+    given_up(&panel, "hungry").await;
+    assert_eq!(panel.newest("hungry").await["number"], 4);
 }
 
 const SPEAKING: &str = r#"
@@ -534,22 +599,12 @@ HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
 #[tokio::test]
 async fn docker_a_crash_loop_is_given_up_on_with_the_last_words() {
     let panel = TestPanel::docker().await;
-    let dockerfile = "FROM python:3.11-slim\nCOPY app.py .\nEXPOSE 8000\nCMD [\"python3\", \"app.py\"]\n";
-    let repository = GitFixture::of(&[("Dockerfile", dockerfile), ("app.py", SPEAKING)]);
-    let mut body = app_of("speaking", &repository);
+    let (_repository, mut body) = program("speaking", SPEAKING);
     body["variables"] = json!([{"key": "TOKEN", "value": "quiet-otters-swim-north", "secret": true}]);
     panel.live_app(body).await;
     panel.cli(&["app", "update", "speaking", "--restart-limit", "5"]).await.expect(0);
     panel.visit("speaking.test", "/die").await;
-    let why = eventually_ok("it is given up on", SOON, || async {
-        let app = panel.get("/api/v1/apps/speaking").await.expect(200).json();
-        let why = app["state_detail"].as_str().unwrap_or_default().to_owned();
-        match app["state"] == "crashing" && why.contains("not started again") {
-            true => Ok(why),
-            false => Err(app.to_string()),
-        }
-    })
-    .await;
+    let why = given_up(&panel, "speaking").await;
     let (before, after) = why.split_once(" / as ").expect("the line with the secret");
     assert!(before.ends_with("exited with code 3: cannot open the table"), "{why}");
     assert!(

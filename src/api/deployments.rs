@@ -30,6 +30,8 @@ pub struct Deployment {
     pub cause: DeploymentCause,
     /// With the cause `rollback`: the release it goes back to.
     pub rollback_to: Option<String>,
+    /// With the cause `rollback`: why the panel went back by itself; null: somebody asked for it.
+    pub rollback_why: Option<String>,
     /// With the cause `rollback`: what stays as it is because whoever asked may not change it, in words.
     pub kept: Vec<String>,
     /// With the cause `promotion`: the release whose image it takes.
@@ -207,7 +209,7 @@ impl From<types::Phase> for Phase {
 impl From<app::DeploymentView> for Deployment {
     fn from(view: app::DeploymentView) -> Deployment {
         let deployment = view.deployment;
-        let (mut promoted, mut new_image, mut unchanged) = (None, None, Vec::new());
+        let (mut promoted, mut new_image, mut unchanged, mut rollback_why) = (None, None, Vec::new(), None);
         let (cause, rollback_to, delivery) = match deployment.cause {
             types::Cause::Manual => (DeploymentCause::Manual, None, None),
             types::Cause::Created => (DeploymentCause::Created, None, None),
@@ -215,8 +217,8 @@ impl From<app::DeploymentView> for Deployment {
                 promoted = Some(release.to_string());
                 (DeploymentCause::Promotion, None, None)
             }
-            types::Cause::Rollback { to, kept, .. } => {
-                unchanged = kept;
+            types::Cause::Rollback { to, kept, why, .. } => {
+                (unchanged, rollback_why) = (kept, why);
                 (DeploymentCause::Rollback, Some(to.to_string()), None)
             }
             types::Cause::NewImage { image, digest } => {
@@ -231,6 +233,7 @@ impl From<app::DeploymentView> for Deployment {
             number: deployment.number,
             cause,
             rollback_to,
+            rollback_why,
             kept: unchanged,
             promoted,
             delivery,

@@ -1,10 +1,15 @@
 //! Containers that keep exiting: the engine starts them again and again; here it is counted, and given up on when the app's
 //! limit is reached. Somebody who starts the app, or a new release, begins anew.
 
-use crate::{ground::Ground, last_words};
+use crate::{
+    crash_rollbacks::{self, WayBack},
+    ground::Ground,
+    last_words,
+};
 use futures::StreamExt;
 use std::{collections::HashMap, time::Duration};
-use types::{Actor, App, Container, ContainerState, Fact, Halt, LogQuery, Release, Result, STEADY, Time, report};
+use store::Batch;
+use types::{Actor, App, Container, ContainerState, Error, Fact, Halt, LogQuery, Release, Result, STEADY, Time, report};
 
 /// Of what a container printed last, so many lines and letters of each are in the reason.
 const LINES: usize = 3;
@@ -57,7 +62,8 @@ impl CrashLoops {
                         restarts: row.restarts,
                         at: now,
                     };
-                    *app = record(ground, app, halt).await?;
+                    let back = crash_rollbacks::way_back(ground, app, release, container).await?;
+                    *app = record(ground, app, halt, back).await?;
                 }
                 row.restarts = 0;
                 if !matches!(container.state, ContainerState::Exited { .. } | ContainerState::Created) {
@@ -128,21 +134,43 @@ fn without_colours(text: &str) -> String {
     }
 }
 
-async fn record(ground: &Ground, app: &App, halt: Halt) -> Result<App> {
-    let words = halt.words();
-    let set = |app: &mut App| {
-        app.halted = Some(halt.clone());
-        Ok(())
+/// Keeps it at the app, and queues the way back if there is one: both are one batch.
+async fn record(ground: &Ground, app: &App, mut halt: Halt, back: Option<WayBack>) -> Result<App> {
+    let back = match back {
+        Some(WayBack::Open(target)) => Some(target),
+        Some(WayBack::Barred(why)) => {
+            halt.why = format!("{}; not rolled back: {why}", halt.why);
+            None
+        }
+        None => None,
     };
-    let stored = ground.store.apps.update(app.id.as_str(), set).await?;
+    let stored = loop {
+        let mut stored = ground.store.apps.get(app.id.as_str())?;
+        stored.halted = Some(halt.clone());
+        let mut batch = Batch::new();
+        if let Some(target) = &back
+            && crash_rollbacks::is_as_it_was(app, &stored)
+        {
+            batch = crash_rollbacks::queue(ground, &mut stored.value, target, halt.reason(), batch)?;
+        }
+        let kept = stored.value.clone();
+        match ground.store.commit(batch.save(stored)).await {
+            Err(Error::Stale { .. }) => continue,
+            other => other?,
+        }
+        break kept;
+    };
     let fact = Fact::AppStateChanged {
         app: app.id.clone(),
         name: app.name.to_string(),
         state: "given up on".into(),
-        why: Some(words),
+        why: Some(halt.words()),
     };
     ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
-    Ok(stored.value)
+    if back.is_some() {
+        crash_rollbacks::tell_queued(ground, &stored).await?;
+    }
+    Ok(stored)
 }
 
 impl Row {

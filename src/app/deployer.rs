@@ -15,7 +15,7 @@ use self::{
 };
 use crate::{
     builders::{self, Place, Slots},
-    containers,
+    containers, crash_rollbacks,
     deployments::moved,
     domain_claims, forge_reports,
     ground::Ground,
@@ -465,6 +465,9 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
             .events
             .emit(&Actor::system(app.organization.clone()), moved(app, &saved))
             .await;
+        if live.is_some() {
+            crash_rollbacks::tell_done(ground, app, &saved).await?;
+        }
         return Ok(saved);
     }
 }

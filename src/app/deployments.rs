@@ -169,6 +169,7 @@ impl Deployments {
             keep_ports: keep_routes || may_open.is_err(),
             reach,
             kept,
+            why: None,
         })
     }
 

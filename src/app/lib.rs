@@ -27,6 +27,7 @@ mod containers;
 mod copies;
 mod countries;
 mod crash_loops;
+mod crash_rollbacks;
 mod cron;
 mod data_copies;
 mod deployer;

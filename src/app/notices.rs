@@ -62,7 +62,7 @@ impl Notices {
     /// What is written because of one event.
     fn letters(&mut self, event: &Event) -> Result<Vec<Letter>> {
         let is_wanted = match &event.fact {
-            Fact::QuotaReached { .. } | Fact::CanaryFailed { .. } => true,
+            Fact::QuotaReached { .. } | Fact::CanaryFailed { .. } | Fact::RolledBack { .. } => true,
             Fact::RunFailed { app, run, .. } | Fact::RunRecovered { app, run, .. } => job_alerts::is_told(&self.ground, app, run)?,
             Fact::NewerImageFound { app, .. } => self.is_watched(app)?,
             fact => fact.is_security() || is_theirs_alone(fact),
@@ -154,7 +154,7 @@ impl Notices {
                 format!("What it printed: {panel}/apps/{app}/jobs\nThe next mail of it comes when it has gone well again.")
             }
             (Fact::RunRecovered { app, .. }, _) => format!("Its runs: {panel}/apps/{app}/jobs"),
-            (Fact::NewerImageFound { app, .. }, _) => format!("The app: {panel}/apps/{app}"),
+            (Fact::NewerImageFound { app, .. } | Fact::RolledBack { app, .. }, _) => format!("The app: {panel}/apps/{app}"),
             (_, true) => format!("If it was not you, change your password and end your other sessions: {panel}/account"),
             (Fact::CanaryFailed { host, .. }, _) => {
                 format!("It gets nothing until it is saved again: {panel}/domains/{host}/canary")
@@ -247,6 +247,7 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::QuotaReached { percent: 100, .. } => "A quota is used up",
         Fact::QuotaReached { .. } => "A quota is nearly used up",
         Fact::CanaryFailed { .. } => "A canary failed",
+        Fact::RolledBack { .. } => "A release was rolled back",
         Fact::AuditBroken { .. } => "The audit log is broken",
         Fact::RunFailed { .. } => "A job failed",
         Fact::RunRecovered { .. } => "A job is well again",

@@ -78,6 +78,7 @@ mod tests {
             keep_ports: false,
             reach: Reach::default(),
             kept: Vec::new(),
+            why: None,
         });
         let promotion = of(Cause::Promotion {
             app: world.id(),

@@ -337,6 +337,7 @@ fn table(deployments: &[Deployment], live: Option<&str>) -> Table {
                 .error
                 .clone()
                 .or_else(|| deployment.waits.as_ref().map(waits_text))
+                .or_else(|| deployment.rollback_why.clone())
                 .unwrap_or_default()
                 .into(),
         ]);

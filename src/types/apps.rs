@@ -55,6 +55,9 @@ pub struct App {
     /// A container that exits this often, never staying up for [`STEADY`], is not started again; 0: it always is.
     #[serde(default = "restart_limit")]
     pub restart_limit: u32,
+    /// A release that is given up on so soon after it went live gives way to the one before; 0: never.
+    #[serde(default = "rollback_within")]
+    pub rollback_within_minutes: u32,
     /// What was given up on.
     #[serde(default)]
     pub halted: Option<Halt>,
@@ -103,6 +106,11 @@ pub fn restart_limit() -> u32 {
     10
 }
 
+/// In minutes, as an app has it unless it says otherwise.
+fn rollback_within() -> u32 {
+    10
+}
+
 /// A container that kept exiting and is not started again until somebody asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halt {
@@ -118,8 +126,12 @@ pub struct Halt {
 impl Halt {
     /// `web: exited with code 1: cannot open the database; not started again after 10 restarts`
     pub fn words(&self) -> String {
+        format!("{}; not started again after {} restarts", self.reason(), self.restarts)
+    }
+    /// `web: exited with code 1: cannot open the database`
+    pub fn reason(&self) -> String {
         let service = self.service.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-        format!("{service}{}; not started again after {} restarts", self.why, self.restarts)
+        format!("{service}{}", self.why)
     }
 }
 
@@ -209,6 +221,7 @@ impl App {
             build_cache_bytes: None,
             build_on: None,
             restart_limit: restart_limit(),
+            rollback_within_minutes: rollback_within(),
             halted: None,
             desired: DesiredState::Running,
             replicas: one(),

@@ -142,6 +142,9 @@ pub enum Cause {
         /// What stays as it is because whoever goes back may not change it, in words.
         #[serde(default)]
         kept: Vec<String>,
+        /// Why the panel goes back by itself; `None`: somebody asked for it.
+        #[serde(default)]
+        why: Option<String>,
     },
     /// The image of another app's release, with this app's own configuration.
     Promotion { app: AppId, release: ReleaseId },

@@ -374,6 +374,14 @@ pub enum Fact {
         /// With the limit.
         why: String,
     },
+    /// What was live kept exiting soon after it went live, and the release before is live again.
+    RolledBack {
+        app: AppId,
+        name: String,
+        /// Of the release.
+        number: u64,
+        why: String,
+    },
     PortOpened {
         app: AppId,
         port: StreamPort,

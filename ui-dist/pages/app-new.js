@@ -47,7 +47,7 @@ export default function AppNewPage() {
     event.preventDefault();
     form.submit(async () => {
       const [project, environment] = place.split('/');
-      const { keep_releases: _, keep_release_days: __, keep_release_bytes: ___, restart_limit: ____, build_cache_bytes: _____, ...run } = runInput(v);
+      const { keep_releases: _, keep_release_days: __, keep_release_bytes: ___, restart_limit: ____, rollback_within_minutes: _____, build_cache_bytes: ______, ...run } = runInput(v);
       const wait = kind === 'git' && v.deploy_key;
       const app = await api.appCreate({
         name: v.name.trim(), project: project || null, environment: environment || null, source: sourceInput(kind, v), ...(kind === 'compose' ? { ...run, command: null } : run),

@@ -52,6 +52,7 @@ export default function DeploymentPage({ params }) {
     <div class="deployment-grid">
       <div class="deployment-side">
         ${one.error ? html`<p class="notice bad">${icon('circle-alert')}<span class="any">${said(one.error)}${app?.release && app.release.deployment !== one.id ? html`<br /><span class="dim">Release #${app.release.number} still serves.</span>` : null}</span></p>` : null}
+        ${one.rollback_why ? html`<p class="notice warn">${icon('undo-2')}<span class="any">The panel went back by itself, because the release before kept exiting: ${said(one.rollback_why)}</span></p>` : null}
         ${one.kept.map((words) => html`<p class="notice" key=${words}>${icon('info')}<span class="any">${said(words)}</span></p>`)}
         ${one.waits ? html`<p class="notice">${icon('clock')}<span class="any">Number ${one.waits.place} in the <a class="link" href="/deployments">queue</a>: ${one.waits.why}.</span></p>` : null}
         ${!isFinal(one) && app?.stops_first && app.release ? html`<p class="notice">${icon('info')}<span class="any">The old container stops before the new one starts: ${app.stops_first}.</span></p>` : null}

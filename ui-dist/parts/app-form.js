@@ -10,7 +10,7 @@ import { RepositoryPick, useForges } from './repository.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {{ url: string, forge: string, repository: string, branch: string, folder: string, dockerfile: string, target: string, submodules: boolean, preset: string, version: string, packages: string, install: string, build: string, start_command: string, output: string, dockerfile_text: string, builder: string, user: string, password: string, deploy_key: boolean, reference: string, compose: string, several: boolean, compose_file: string, main_service: string, profiles: string }} SourceValues */
-/** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'auto' | 'tcp' | 'http' | 'web' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string, keep_days: string, keep_bytes: string, cache: string, restarts: string, replicas: string }} RunValues */
+/** @typedef {{ port: string, command: string, memory: string, cpus: string, pids: string, health: 'auto' | 'tcp' | 'http' | 'web' | 'running', health_path: string, interval: string, timeout: string, start: string, grace: string, deploy_timeout: string, keep: string, keep_days: string, keep_bytes: string, cache: string, restarts: string, within: string, replicas: string }} RunValues */
 
 const NONE = '(none)';
 /** @param {string | null | undefined} text */
@@ -41,7 +41,7 @@ export const runValues = (app) => ({
   port: app?.port ? String(app.port) : '', command: app?.command ? joinWords(app.command) : '',
   memory: app ? bytes(app.limits.memory_bytes).replace('\u00a0', ' ') : '512 MiB', cpus: app ? String(app.limits.cpu_millis / 1000) : '1', pids: app ? String(app.limits.pids) : '512',
   health: app?.health.kind ?? 'auto', health_path: app?.health.path ?? '/', interval: String(app?.health.interval_seconds ?? 5), timeout: String(app?.health.timeout_seconds ?? 5), start: String(app?.health.start_seconds ?? 60),
-  grace: String(app?.grace_seconds ?? 10), deploy_timeout: String(app?.deploy_timeout_seconds ?? 1800), keep: String(app?.keep_releases ?? 5), keep_days: app?.keep_release_days ? String(app.keep_release_days) : '', keep_bytes: app?.keep_release_bytes ? bytes(app.keep_release_bytes).replace('\u00a0', ' ') : '', cache: app?.build_cache_bytes ? bytes(app.build_cache_bytes).replace('\u00a0', ' ') : '', restarts: String(app?.restart_limit ?? 10), replicas: String(app?.replicas ?? 1),
+  grace: String(app?.grace_seconds ?? 10), deploy_timeout: String(app?.deploy_timeout_seconds ?? 1800), keep: String(app?.keep_releases ?? 5), keep_days: app?.keep_release_days ? String(app.keep_release_days) : '', keep_bytes: app?.keep_release_bytes ? bytes(app.keep_release_bytes).replace('\u00a0', ' ') : '', cache: app?.build_cache_bytes ? bytes(app.build_cache_bytes).replace('\u00a0', ' ') : '', restarts: String(app?.restart_limit ?? 10), within: String(app?.rollback_within_minutes ?? 10), replicas: String(app?.replicas ?? 1),
 });
 
 /** @param {'git' | 'image' | 'compose' | 'upload'} kind @param {SourceValues} v @returns {import('../lib/api.js').S<'SourceInput'>} */
@@ -70,12 +70,12 @@ export function runInput(v) {
     limits: { memory_bytes: memory, cpu_millis: Math.round(cpus * 1000), pids: whole(v.pids, 'limits.pids') },
     health: { kind: v.health, path: v.health === 'http' || v.health === 'web' ? v.health_path.trim() || '/' : null, interval_seconds: whole(v.interval, 'health.interval_seconds'), timeout_seconds: whole(v.timeout, 'health.timeout_seconds'), start_seconds: whole(v.start, 'health.start_seconds') },
     grace_seconds: whole(v.grace, 'grace_seconds'), deploy_timeout_seconds: whole(v.deploy_timeout, 'deploy_timeout_seconds'), keep_releases: whole(v.keep, 'keep_releases'),
-    keep_release_days: v.keep_days.trim() ? whole(v.keep_days, 'keep_release_days') : null, keep_release_bytes: v.keep_bytes.trim() ? size(v.keep_bytes, 'keep_release_bytes') : null, build_cache_bytes: v.cache.trim() ? size(v.cache, 'build_cache_bytes') : null, restart_limit: whole(v.restarts, 'restart_limit'), replicas: whole(v.replicas, 'replicas'),
+    keep_release_days: v.keep_days.trim() ? whole(v.keep_days, 'keep_release_days') : null, keep_release_bytes: v.keep_bytes.trim() ? size(v.keep_bytes, 'keep_release_bytes') : null, build_cache_bytes: v.cache.trim() ? size(v.cache, 'build_cache_bytes') : null, restart_limit: whole(v.restarts, 'restart_limit'), rollback_within_minutes: whole(v.within, 'rollback_within_minutes'), replicas: whole(v.replicas, 'replicas'),
   };
 }
 
 /** The names of the fields below, for `form.general`. */
-export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'forge', 'source.forge', 'repository', 'source.repository', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'builder', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'percent', 'seconds', 'min_requests', 'max_error_percent', 'max_p95_millis', 'keep_releases', 'keep_release_days', 'keep_release_bytes', 'build_cache_bytes', 'restart_limit', 'replicas', 'start', 'stop', 'zone', 'sleep_after_minutes', 'domains', 'host', 'domain'];
+export const FORM_FIELDS = ['name', 'url', 'git', 'image', 'source', 'source.url', 'forge', 'source.forge', 'repository', 'source.repository', 'branch', 'source.branch', 'folder', 'dockerfile', 'target', 'preset', 'version', 'packages', 'install', 'build', 'start', 'output', 'dockerfile_text', 'builder', 'compose_file', 'main_service', 'profiles', 'before_deploy', 'after_deploy', 'user', 'password', 'reference', 'compose', 'source.compose', 'port', 'command', 'limits', 'health', 'grace_seconds', 'deploy_timeout_seconds', 'percent', 'seconds', 'min_requests', 'max_error_percent', 'max_p95_millis', 'keep_releases', 'keep_release_days', 'keep_release_bytes', 'build_cache_bytes', 'restart_limit', 'rollback_within_minutes', 'replicas', 'start', 'stop', 'zone', 'sleep_after_minutes', 'domains', 'host', 'domain'];
 
 /** @typedef {{ values: { value: any }, set: (name: any) => (value: any) => void, error: (...names: string[]) => string | undefined }} Form */
 

@@ -84,6 +84,8 @@ pub struct AppPatch {
     pub build_on: MaybeUndefined<String>,
     /// 0: it is always started again.
     pub restart_limit: Option<u32>,
+    /// 0 to 1440; 0: it is never rolled back by itself.
+    pub rollback_within_minutes: Option<u32>,
     /// 1 to 50 containers; at once, without a deployment.
     pub replicas: Option<u32>,
     /// Null: it runs at all hours.
@@ -157,6 +159,7 @@ impl AppPatch {
                 .map(|place| place.map(|place| place.parse()).transpose())
                 .transpose()?,
             restart_limit: self.restart_limit,
+            rollback_within_minutes: self.rollback_within_minutes,
             replicas: self.replicas,
             sleep_after_minutes: wish(self.sleep_after_minutes),
             hours: wish(self.hours).map(|hours| hours.map(|hours| (hours.start, hours.stop, hours.zone.unwrap_or_else(|| "UTC".into())))),

@@ -49,6 +49,8 @@ pub struct App {
     pub build_on: Option<String>,
     /// A container that exits this often, never staying up for 5 minutes, is not started again; 0: it always is.
     pub restart_limit: u32,
+    /// A release that is not started again so soon after it went live gives way to the one before; 0: never.
+    pub rollback_within_minutes: u32,
     /// Containers at a time, between which the edge shares requests out; of an app of several services its file says it.
     pub replicas: u32,
     /// Containers of what is live that run now.
@@ -236,6 +238,7 @@ impl From<app::AppView> for App {
             build_cache_bytes: app.build_cache_bytes,
             build_on: app.build_on.map(String::from),
             restart_limit: app.restart_limit,
+            rollback_within_minutes: app.rollback_within_minutes,
             replicas: app.replicas,
             running: count(view.running),
             hours: app.hours.map(|hours| {

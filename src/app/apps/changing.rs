@@ -144,6 +144,9 @@ fn set_times(app: &mut App, change: &AppChange, now: Time) -> Result<()> {
     if let Some(limit) = change.restart_limit {
         app.restart_limit = in_range("restart_limit", limit, 0, 1000)?;
     }
+    if let Some(minutes) = change.rollback_within_minutes {
+        app.rollback_within_minutes = in_range("rollback_within_minutes", minutes, 0, 1440)?;
+    }
     if let Some(hours) = change.hours.clone() {
         let checked = hours.map(|(start, stop, zone)| timetable::checked_hours(start, stop, zone, now));
         app.hours = checked.transpose()?;

@@ -121,6 +121,7 @@ pub struct AppChange {
     pub build_cache_bytes: Option<Option<u64>>,
     pub build_on: Option<Option<BuildPlace>>,
     pub restart_limit: Option<u32>,
+    pub rollback_within_minutes: Option<u32>,
     /// At once, without a deployment.
     pub replicas: Option<u32>,
     /// When it is started and when it is stopped, and in which time zone.

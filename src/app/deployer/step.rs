@@ -64,7 +64,10 @@ pub(super) struct Step<'a> {
 impl Step<'_> {
     pub(super) async fn perform(&self) -> Result<Next> {
         match (self.deployment.phase, &self.deployment.cause) {
-            (Phase::Queued, Cause::Rollback { kept, .. }) => {
+            (Phase::Queued, Cause::Rollback { kept, why, .. }) => {
+                if let Some(why) = why {
+                    self.log.note(format!("going back from what kept exiting: {why}")).await;
+                }
                 for words in kept {
                     self.log.note(words.clone()).await;
                 }

@@ -65,6 +65,9 @@ pub struct Update {
     /// A container that exits this often without staying up is not started again; 0: it always is
     #[arg(long, value_name = "COUNT")]
     restart_limit: Option<u32>,
+    /// Go back from a release that is given up on so soon after it went live; 0: never
+    #[arg(long, value_name = "MINUTES")]
+    rollback_within: Option<u32>,
     /// Use the repository's default branch again
     #[arg(long, conflicts_with_all = ["branch", "image"])]
     no_branch: bool,
@@ -108,6 +111,7 @@ pub(super) async fn update(context: &Context, args: Update) -> Result {
     set("build_cache_bytes", json!(args.cache_size.filter(|bytes| *bytes > 0)));
     set("build_on", json!(args.build_on.as_deref().filter(|place| *place != "settings")));
     set("restart_limit", json!(args.restart_limit));
+    set("rollback_within_minutes", json!(args.rollback_within));
     set("before_deploy", json!(args.run.before_deploy));
     set("after_deploy", json!(args.run.after_deploy));
     set("before_stop", json!(args.run.before_stop));

@@ -31,6 +31,7 @@ impl Fact {
             | Fact::DomainRemoved { app, .. }
             | Fact::DomainChanged { app, .. }
             | Fact::CanaryFailed { app, .. }
+            | Fact::RolledBack { app, .. }
             | Fact::PortOpened { app, .. }
             | Fact::PortClosed { app, .. }
             | Fact::DeploymentsLocked { app, .. }

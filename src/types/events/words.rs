@@ -89,6 +89,7 @@ impl Fact {
             Fact::DomainRemoved { host, .. } => format!("removed the domain {host}"),
             Fact::DomainChanged { host, what, .. } => format!("{what} of {host}"),
             Fact::CanaryFailed { host, name, why, .. } => format!("took {host} back from the canary {name}: {why}"),
+            Fact::RolledBack { name, number, why, .. } => format!("rolled {name} back to #{number}: {why}"),
             Fact::PortOpened { port, .. } => format!("opened the port {port}"),
             Fact::PortClosed { port, .. } => format!("closed the port {port}"),
             Fact::BuildCacheTrimmed { bytes, .. } => format!("freed {} MiB of the build cache", bytes >> 20),

@@ -1,0 +1,250 @@
+//! The way back from a release that keeps exiting soon after it went live: to what was live before, by the panel itself. Only once: what is
+//! live by a way back, whoever asked for that, is given up on like any other, so that two releases do not take turns.
+
+use crate::{
+    Wanted,
+    apps::is_active,
+    deployments::{self, moved},
+    ground::Ground,
+    quotas, releases,
+};
+use std::time::Duration;
+use store::Batch;
+use types::{Actor, App, Cause, Container, Deployment, Fact, Phase, Reach, Release, Result, report};
+
+/// Where a release goes back to that is given up on soon after it went live.
+pub(crate) enum WayBack {
+    Open(Box<Release>),
+    /// In words why it stays as it is, although it should go back.
+    Barred(String),
+}
+
+/// `None`: it is not to go back by itself, or nothing was live before.
+pub(crate) async fn way_back(ground: &Ground, app: &App, live: &Release, container: &Container) -> Result<Option<WayBack>> {
+    let deployments = ground.store.deployments.prefix(&format!("{}/", app.id))?;
+    let deployments: Vec<Deployment> = deployments.into_iter().map(|stored| stored.value).collect();
+    if !is_soon(ground, app, live, &deployments) {
+        return Ok(None);
+    }
+    let Some(target) = releases::live_before(ground, app) else {
+        return Ok(None);
+    };
+    let Some(target) = releases::find(ground, &target)? else {
+        return Ok(None);
+    };
+    // A service that did not change would go on exiting.
+    if target.owns(container) {
+        return Ok(None);
+    }
+    if let Some(other) = deployments.iter().find(|one| is_active(one.phase)) {
+        return Ok(Some(WayBack::Barred(format!("#{} is under way", other.number))));
+    }
+    if let Err(error) = quotas::must_fit_with(ground, Some(app), app, Some(&target)) {
+        return Ok(Some(WayBack::Barred(report(&error))));
+    }
+    for (image, name) in target.images() {
+        match ground.node.image_find(image).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(Some(WayBack::Barred(format!("the image {name} of #{} is gone", target.number)))),
+            Err(error) => return Ok(Some(WayBack::Barred(report(&error)))),
+        }
+    }
+    Ok(Some(WayBack::Open(Box::new(target))))
+}
+
+/// Whether it went live within the app's time, and not by a way back.
+fn is_soon(ground: &Ground, app: &App, live: &Release, deployments: &[Deployment]) -> bool {
+    let made_live = |one: &&Deployment| one.phase == Phase::Live && one.release.as_ref() == Some(&live.id);
+    let Some(newest) = deployments.iter().filter(made_live).max_by_key(|one| one.number) else {
+        return false;
+    };
+    let within = Duration::from_secs(u64::from(app.rollback_within_minutes) * 60);
+    let since = newest.finished_at.map(|at| ground.world.now().since(at));
+    !within.is_zero() && since.is_some_and(|since| since <= within) && !matches!(newest.cause, Cause::Rollback { .. })
+}
+
+/// Whether nobody has deployed it since the way back was found.
+pub(crate) fn is_as_it_was(then: &App, now: &App) -> bool {
+    then.release == now.release && then.last_deployment == now.last_deployment
+}
+
+/// Adds the deployment that goes back. Domains and ports stay as they are: nobody's wish says how they should be.
+pub(crate) fn queue(ground: &Ground, app: &mut App, target: &Release, why: String, batch: Batch) -> Result<Batch> {
+    let cause = Cause::Rollback {
+        to: target.id.clone(),
+        keep_routes: true,
+        keep_ports: true,
+        reach: Reach::default(),
+        kept: Vec::new(),
+        why: Some(why),
+    };
+    let by = Actor::system(app.organization.clone()).who.to_string();
+    deployments::queue(ground, by, app, cause, Wanted::Usual, batch)
+}
+
+/// Tells of the deployment that was queued, if one was.
+pub(crate) async fn tell_queued(ground: &Ground, app: &App) -> Result<()> {
+    let newest = app.last_deployment.as_ref().map(|id| deployments::find(ground, id)).transpose()?;
+    if let Some(deployment) = newest.flatten().filter(|one| one.phase == Phase::Queued) {
+        ground
+            .events
+            .emit(&Actor::system(app.organization.clone()), moved(app, &deployment))
+            .await;
+        ground.wake_deploy();
+    }
+    Ok(())
+}
+
+/// Tells that the panel went back by itself, once the deployment has made the release live.
+pub(crate) async fn tell_done(ground: &Ground, app: &App, deployment: &Deployment) -> Result<()> {
+    let (Phase::Live, Cause::Rollback { to, why: Some(why), .. }) = (deployment.phase, &deployment.cause) else {
+        return Ok(());
+    };
+    if let Some(release) = releases::find(ground, to)? {
+        let fact = Fact::RolledBack {
+            app: app.id.clone(),
+            name: app.name.to_string(),
+            number: release.number,
+            why: why.clone(),
+        };
+        ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        AppChange, Apps, Deployments,
+        testing::Bench,
+        tests::{reconcile, settle, wish},
+    };
+    use types::{ContainerState, ReleaseId};
+
+    /// An app with two releases, the second live, that goes back within so many minutes.
+    async fn bench(minutes: u32) -> Bench {
+        let bench = Bench::new().await;
+        let apps = Apps::new(bench.ground.clone());
+        apps.create(&bench.owner, wish("blog")).await.expect("made");
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        let change = AppChange {
+            rollback_within_minutes: Some(minutes),
+            ..AppChange::default()
+        };
+        apps.update(&bench.owner, "blog", change).await.expect("changed");
+        deploy(&bench).await;
+        bench
+    }
+
+    async fn deploy(bench: &Bench) {
+        let orders = Deployments::new(bench.ground.clone());
+        orders.create(&bench.owner, "blog", Wanted::Usual).await.expect("queued");
+        assert_eq!(settle(bench, "blog").await, (Phase::Live, None));
+    }
+
+    fn app(bench: &Bench) -> App {
+        bench.ground.store.apps.list().expect("lists").remove(0).value
+    }
+
+    /// Newest first.
+    async fn history(bench: &Bench) -> Vec<Deployment> {
+        let orders = Deployments::new(bench.ground.clone());
+        let all = orders.list(&bench.owner, Some("blog"), false).await.expect("lists");
+        let mut all: Vec<Deployment> = all.into_iter().map(|view| view.deployment).collect();
+        all.sort_by_key(|one| std::cmp::Reverse(one.number));
+        all
+    }
+
+    fn made_by(all: &[Deployment], number: u64) -> Option<ReleaseId> {
+        all.iter().find(|one| one.number == number).and_then(|one| one.release.clone())
+    }
+
+    /// What runs exits again and again from now on.
+    async fn crash(bench: &Bench) {
+        for container in bench.node.containers.lock().expect("test").values_mut() {
+            container.restarts = 50;
+            container.state = ContainerState::Restarting {
+                code: 3,
+                out_of_memory: false,
+            };
+        }
+        reconcile(bench).await;
+    }
+
+    fn told(bench: &Bench) -> Vec<String> {
+        let all = bench.ground.store.events.last(50).expect("lists").into_iter();
+        all.filter(|event| matches!(event.fact, Fact::RolledBack { .. }))
+            .map(|event| event.fact.words())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_release_that_loops_soon_gives_way_once() {
+        let bench = bench(10).await;
+        crash(&bench).await;
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        let all = history(&bench).await;
+        assert_eq!((all.len(), app(&bench).release), (3, made_by(&all, 1)));
+        let why = "exited with code 3";
+        assert!(
+            matches!(&all[0].cause, Cause::Rollback { why: Some(said), keep_routes: true, .. } if said == why),
+            "{:?}",
+            all[0].cause
+        );
+        assert_eq!((all[0].by.as_str(), &app(&bench).halted), ("serverkit", &None));
+        assert_eq!(told(&bench), [format!("rolled blog back to #1: {why}")]);
+
+        // The older one loops too: it is given up on, and the newer one does not come back.
+        crash(&bench).await;
+        crash(&bench).await;
+        let halt = app(&bench).halted.expect("it is given up on");
+        assert_eq!((halt.release, history(&bench).await.len()), (made_by(&all, 1).expect("made"), 3));
+
+        // A new one may go back again.
+        deploy(&bench).await;
+        crash(&bench).await;
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        assert_eq!((app(&bench).release, told(&bench).len()), (made_by(&all, 1), 2));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_wished_or_not_soon_is_given_up_on() {
+        let off = bench(0).await;
+        crash(&off).await;
+        assert!(app(&off).halted.is_some());
+        assert_eq!(history(&off).await.len(), 2);
+
+        let late = bench(10).await;
+        let id = app(&late).last_deployment.expect("it was deployed");
+        let mut newest = late
+            .ground
+            .store
+            .deployments
+            .claimed(id.as_str())
+            .expect("reads")
+            .expect("is there");
+        let long_ago = types::Time(newest.queued_at.0 - 11 * 60 * 1000);
+        newest.finished_at = Some(long_ago);
+        late.ground.store.deployments.save(newest).await.expect("saved");
+        crash(&late).await;
+        assert!(app(&late).halted.is_some());
+        assert_eq!(history(&late).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_not_undone() {
+        let bench = bench(10).await;
+        let orders = Deployments::new(bench.ground.clone());
+        orders.create(&bench.owner, "blog", Wanted::Usual).await.expect("queued");
+        crash(&bench).await;
+        let why = app(&bench).halted.expect("it is given up on").words();
+        assert!(
+            why.contains("exited with code 3; not rolled back: #3 is under way; not started"),
+            "{why}"
+        );
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        let all = history(&bench).await;
+        assert_eq!((all.len(), app(&bench).release), (3, made_by(&all, 3)));
+    }
+}
