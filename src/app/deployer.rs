@@ -255,8 +255,7 @@ async fn drive(ground: Arc<Ground>, id: DeploymentId, cancel: CancellationToken)
 
 /// Counts that its work begins. Fails with `Busy` when it began too often.
 async fn begin(ground: &Ground, id: &DeploymentId) -> Result<()> {
-    loop {
-        let mut deployment = load(ground, id)?;
+    let one_more = |deployment: &mut Deployment| {
         if deployment.begun >= MOST_BEGUN {
             return Err(Error::busy(format!(
                 "its work was begun {MOST_BEGUN} times and broke off each time, the last time while {}; the panel's own log says why",
@@ -264,6 +263,24 @@ async fn begin(ground: &Ground, id: &DeploymentId) -> Result<()> {
             )));
         }
         deployment.begun += 1;
+        Ok(())
+    };
+    count(ground, id, one_more).await
+}
+
+/// Takes that back: who stops the panel breaks nothing off. A canary that is tried for a day may see many restarts.
+async fn lay_down(ground: &Ground, id: &DeploymentId) -> Result<()> {
+    let one_less = |deployment: &mut Deployment| {
+        deployment.begun = deployment.begun.saturating_sub(1);
+        Ok(())
+    };
+    count(ground, id, one_less).await
+}
+
+async fn count(ground: &Ground, id: &DeploymentId, change: impl Fn(&mut Deployment) -> Result<()>) -> Result<()> {
+    loop {
+        let mut deployment = load(ground, id)?;
+        change(&mut deployment.value)?;
         match ground.store.commit(Batch::new().save(deployment)).await {
             Err(Error::Stale { .. }) => continue,
             other => return other,
@@ -315,7 +332,7 @@ async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: Cancellat
             () = ground.running.stopping.cancelled() => {
                 log.note("serverkit is stopping; this goes on when it is back".into()).await;
                 log.pause().await;
-                return Ok(());
+                return lay_down(ground, id).await;
             }
             () = tokio::time::sleep_until(deadline + meant) => {
                 Err(Error::busy(format!("it took longer than {} s while {}", limit.as_secs(), phase.word())))

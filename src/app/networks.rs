@@ -144,16 +144,14 @@ async fn remove(ground: &Ground, network: &Stored<Network>) -> Result<()> {
     }
 }
 
-/// Takes away the networks of files that the live releases do not have any more. `seen`: all containers.
+/// Takes away the networks of apps that their live releases do not have any more. `seen`: all containers.
 pub(crate) async fn sweep(ground: &Ground, seen: &[Container]) -> Result<()> {
     for network in ground.store.networks.list()? {
-        let (Some(app), Some(segment)) = (&network.app, &network.segment) else {
-            continue;
-        };
+        let Some(app) = &network.app else { continue };
         let Some(app) = ground.store.apps.find(app.as_str())? else {
             continue;
         };
-        if is_needed(ground, &app, segment, seen)? {
+        if is_needed(ground, &app, network.segment.as_ref(), seen)? {
             continue;
         }
         match remove(ground, &network).await {
@@ -166,12 +164,11 @@ pub(crate) async fn sweep(ground: &Ground, seen: &[Container]) -> Result<()> {
 }
 
 /// What is live has it, a deployment may be about to, or containers of another release are still on their way out.
-fn is_needed(ground: &Ground, app: &App, segment: &Segment, seen: &[Container]) -> Result<bool> {
+fn is_needed(ground: &Ground, app: &App, segment: Option<&Segment>, seen: &[Container]) -> Result<bool> {
     let live = releases::live(ground, app)?;
     if let Some(stack) = live.as_ref().and_then(|release| release.stack.as_ref()) {
         let stack = stacks::open(ground, stack)?;
-        let mut networks = stack.services.iter().flat_map(|service| &service.networks);
-        if networks.any(|network| segment_of(network).as_ref() == Some(segment)) {
+        if stack.services.iter().any(|service| is_on(service, segment)) {
             return Ok(true);
         }
     }
@@ -181,6 +178,12 @@ fn is_needed(ground: &Ground, app: &App, segment: &Segment, seen: &[Container]) 
     }
     let deployments = ground.store.deployments.prefix(&format!("{}/", app.id))?;
     Ok(deployments.iter().any(|deployment| is_active(deployment.phase)))
+}
+
+/// `None`: the app's own, which services have whose file speaks of no network.
+fn is_on(service: &StackService, segment: Option<&Segment>) -> bool {
+    let is_plain = service.networks.is_empty() && segment.is_none();
+    is_plain || service.networks.iter().any(|network| segment_of(network).as_ref() == segment)
 }
 
 #[cfg(test)]
@@ -245,6 +248,8 @@ mod tests {
             ("{back: {internal: true}, front: {}}", "back, internal; front; of the environment"),
             ("{front: {}, back: {}}", "back; front; of the environment"),
             ("", "of the environment; the app's own"),
+            ("{front: {}, back: {}}", "back; front; of the environment"),
+            ("", "of the environment; the app's own"),
         ] {
             let change = AppChange {
                 source: Some(shop(networks)),
@@ -271,7 +276,7 @@ mod tests {
         trash.put(&bench.owner, "shop").await.expect("trashed");
         reconcile(&bench).await;
         reconcile(&bench).await;
-        assert_eq!(there(&bench).len(), 4, "from the trash it comes back with its networks");
+        assert_eq!(there(&bench).len(), 3, "from the trash it comes back with its networks");
         trash.purge(&bench.owner, "shop", false).await.expect("purged");
         assert_eq!(there(&bench), ["of the environment"]);
     }

@@ -353,6 +353,43 @@ mod tests {
         assert!(steps.ends_with(&end), "{steps:?}");
     }
 
+    #[tokio::test]
+    async fn it_outlives_many_restarts() {
+        let mut bench = bench(300).await;
+        let id = deploy(&bench).await;
+        for _ in 0..8 {
+            tried(&bench, &id).await;
+            bench.ground.running.stopped_for_test().await;
+            bench = bench.again().await;
+        }
+        tries_for(&bench, 1).await;
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+    }
+
+    #[tokio::test]
+    async fn an_app_does_not_sleep_while_one_is_tried() {
+        let bench = bench(300).await;
+        let sleeps = AppChange {
+            sleep_after_minutes: Some(Some(30)),
+            ..AppChange::default()
+        };
+        change(&bench, sleeps).await;
+        let apps = Apps::new(bench.ground.clone());
+        let app = apps.get(&bench.owner, "blog").await.expect("is there").app;
+        let id = deploy(&bench).await;
+        tried(&bench, &id).await;
+        // As when a newer deployment was cancelled meanwhile.
+        let other = |now: &mut App| {
+            now.last_deployment.clone_from(&app.last_deployment);
+            Ok(())
+        };
+        bench.ground.store.apps.update(app.id.as_str(), other).await.expect("saved");
+        let refused = apps.sleep(&bench.owner, "blog").await.expect_err("refused").to_string();
+        assert!(refused.contains("a deployment is under way"), "{refused}");
+        let orders = Deployments::new(bench.ground.clone());
+        orders.cancel(&bench.owner, id.as_str()).await.expect("asked");
+    }
+
     /// Where it cannot be, the log says why, and the release goes live at once.
     #[tokio::test]
     async fn what_cannot_be_tried_says_why() {

@@ -1,6 +1,6 @@
 //! Why an app stays awake: as it is set up (`Ways`), or because of what is under way in it.
 
-use crate::{apps::is_active, deployments, ground::Ground, job_runs};
+use crate::{apps::is_active, ground::Ground, job_runs};
 use types::{App, AppId, DesiredState, Domain, Result, RuleAction, Stream};
 
 /// What leads to apps, for those who look at many of them.
@@ -62,8 +62,9 @@ pub(super) fn is_busy(ground: &Ground, app: &App) -> Result<Option<String>> {
     if app.halted.as_ref().is_some_and(|halt| Some(&halt.release) == app.release.as_ref()) {
         return Ok(Some("it was given up on, which has to be seen".into()));
     }
-    let last = app.last_deployment.as_ref().map(|id| deployments::find(ground, id)).transpose()?;
-    if last.flatten().is_some_and(|last| is_active(last.phase)) {
+    // Not the newest alone: while the canary of one is tried, a newer one may have come and gone.
+    let deployments = ground.store.deployments.prefix(&format!("{}/", app.id))?;
+    if deployments.iter().any(|one| is_active(one.phase)) {
         return Ok(Some("a deployment is under way".into()));
     }
     if ground.sleeping.terminals.lock().expect("no panic while held").contains_key(&app.id) {
