@@ -31,6 +31,7 @@ mod compose_conformance;
 mod compose_hooks;
 mod compose_interpolation;
 mod compose_networks;
+mod compose_promotion;
 mod compose_reference;
 mod compose_source;
 mod countries;

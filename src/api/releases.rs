@@ -219,7 +219,8 @@ impl ReleasesApi {
 
     /// Promote a release
     ///
-    /// Deploys its image, as it is, to another app of the project, with that app's own variables, limits and all else.
+    /// Deploys its image, or those of all its services, as they are, to another app of the project, with that app's own variables, limits and all
+    /// else.
     #[oai(path = "/apps/:app/promote", method = "post", operation_id = "release_promote")]
     async fn release_promote(
         &self,

@@ -4,6 +4,7 @@
 mod building;
 mod fetching;
 mod log;
+mod promoting;
 mod stack;
 mod starting;
 mod step;

@@ -5,7 +5,7 @@ use crate::{
     deployer::Waits,
     forge_reports, forges, freezes,
     ground::Ground,
-    quotas, release_ports, release_routes, releases,
+    promotions, quotas, release_ports, release_routes, releases,
     sight::{of, owned},
     superseding, uploads,
 };
@@ -173,7 +173,7 @@ impl Deployments {
         })
     }
 
-    /// Queues a deployment of `to` with the image of a release of `app`: the live one, unless another is named. `to` is an
+    /// Queues a deployment of `to` with the images of a release of `app`: the live one, unless another is named. `to` is an
     /// app of the same project, or an environment in which there is an app of the same name. Variables, limits and all else
     /// are the target's own.
     pub async fn promote(&self, actor: &Actor, app: &str, release: Option<&str>, to: &str) -> Result<DeploymentView> {
@@ -189,12 +189,7 @@ impl Deployments {
         let target = releases::other_place(ground, actor, Action::Deploy, &from, to)?;
         not_trashed(&target)?;
         must_be_unlocked(ground, &target)?;
-        if release.stack.is_some() || target.source.stack().is_some() {
-            return Err(Error::invalid(
-                "to",
-                "an app of several services has no single image to promote; copy its Compose file instead",
-            ));
-        }
+        promotions::must_fit(ground, release, &target)?;
         let cause = Cause::Promotion {
             app: from.id.clone(),
             release: release.id.clone(),

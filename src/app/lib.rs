@@ -77,6 +77,7 @@ mod password_resets;
 mod poller;
 mod previews;
 mod projects;
+mod promotions;
 #[cfg(test)]
 mod push_tests;
 mod quotas;

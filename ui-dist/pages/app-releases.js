@@ -13,6 +13,7 @@ import { Diff } from '../parts/diff.js';
 import { Menu } from '../parts/menu.js';
 import { DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, SelectField, FormProblem, Submit } from '../parts/field.js';
+import { hasServices } from '../parts/source.js';
 import { may } from '../lib/rights.js';
 import { rollBack } from './app-deployments.js';
 
@@ -32,7 +33,7 @@ export default function AppReleases({ app }) {
     ${one.live ? null : html`<button type="button" class="btn small" onClick=${() => rollBack(app, one)}>${icon('undo-2')}Roll back</button>`}
     ${h(Menu, { label: `More for release ${one.number}`, items: [
       { label: one.pinned ? 'Unpin' : 'Pin: keep it', icon: 'lock', run: () => pin(one) },
-      { label: 'Promote…', icon: 'rocket', run: () => promote(app, one), disabled: app.source.kind === 'compose' },
+      { label: 'Promote…', icon: 'rocket', run: () => promote(app, one) },
       { label: 'Its deployment', icon: 'file-text', href: `/deployments/${one.deployment}` },
     ] })}</span>`;
   const kept = [`${plural(app.keep_releases, 'release')} beside the live one`, app.keep_release_days ? `of the last ${plural(app.keep_release_days, 'day')}` : '', app.keep_release_bytes ? `at most ${bytes(app.keep_release_bytes)}` : ''].filter(Boolean).join(', ');
@@ -78,13 +79,14 @@ const promote = (app, release) => showDialog(`Promote release ${release.number}`
 
 /** @param {{ app: App, release: Release, close: () => void }} props */
 function PromoteForm({ app, release, close }) {
-  const others = (apps.value ?? []).filter((one) => one.project.id === app.project.id && one.id !== app.id && one.source.kind !== 'compose' && !one.trashed_at);
+  const several = hasServices(app.source);
+  const others = (apps.value ?? []).filter((one) => one.project.id === app.project.id && one.id !== app.id && hasServices(one.source) === several && !one.trashed_at);
   const form = useForm({ to: (others.find((one) => one.name === app.name) ?? others[0])?.id ?? '' });
   const target = others.find((one) => one.id === form.values.value.to);
   const send = async () => { const made = await api.releasePromote(app.id, { to: form.values.value.to, release: release.id }); putDeployment(made); close(); navigate(`/deployments/${made.id}`); };
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(send); }}>
-    ${h(DialogHead, { title: `Promote release #${release.number} of ${app.name}`, note: 'The very same image goes live there, with the variables, files, volumes and limits of that app.', close })}
-    ${others.length ? h(SelectField, { label: 'To', value: form.values.value.to, set: form.set('to'), options: others.map((one) => ({ value: one.id, label: `${one.name} in ${one.environment.name}` })) }) : html`<p class="notice">${icon('info')}<span>No other app of the project ${app.project.name} takes an image. <a class="link" href="/apps/new" onClick=${() => close()}>Make one</a> in another environment first.</span></p>`}
+    ${h(DialogHead, { title: `Promote release #${release.number} of ${app.name}`, note: several ? 'The very same images go live there, with the Compose file, variables, volumes and limits of that app.' : 'The very same image goes live there, with the variables, files, volumes and limits of that app.', close })}
+    ${others.length ? h(SelectField, { label: 'To', value: form.values.value.to, set: form.set('to'), options: others.map((one) => ({ value: one.id, label: `${one.name} in ${one.environment.name}` })) }) : html`<p class="notice">${icon('info')}<span>No other app of the project ${app.project.name} takes ${several ? 'several services' : 'an image'}. <a class="link" href="/apps/new" onClick=${() => close()}>Make one</a> in another environment first.</span></p>`}
     ${target?.release ? html`<div class="panel flush">${h(Differences, { key: target.id, app: app.id, from: release.id, to: 'live', other: target.id, names: [`Here: #${release.number}`, `There now: #${target.release.number}`] })}</div>` : target ? html`<p class="dim small">Nothing is live in <a class="link" href=${appPath(target)}>${target.name}</a> yet.</p>` : null}
     ${h(FormProblem, { text: form.general([]) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Promote', icon: 'rocket', disabled: !target })}</footer></form>`;

@@ -1,13 +1,13 @@
-//! Where what is deployed comes from: a repository, an upload, an image, or a release of another environment.
+//! Where what is deployed comes from: a repository, an upload or an image.
 
 use super::{
-    step::{Made, Next, Step},
+    step::{Next, Step},
     work_folder,
 };
-use crate::{deployments::git_login, registries, releases, uploads};
+use crate::{deployments::git_login, registries, uploads};
 use source::Fetch;
 use tokio_util::sync::CancellationToken;
-use types::{App, Error, GitSource, Phase, Probe, PullPolicy, Result, Source, UploadId};
+use types::{App, Error, GitRef, GitSource, Phase, PullPolicy, Result, Source, UploadId};
 
 impl Step<'_> {
     pub(super) async fn fetch(&self) -> Result<Next> {
@@ -16,7 +16,8 @@ impl Step<'_> {
         }
         match &self.app.source {
             Source::Git(git) => {
-                let commit = self.fetch_source(git).await?;
+                let reference = self.deployment.reference.clone().or_else(|| git.branch.clone());
+                let commit = self.fetch_source(git, reference).await?;
                 Ok(Next {
                     commit: Some(commit),
                     ..Next::to(Phase::Building)
@@ -45,41 +46,6 @@ impl Step<'_> {
         }
     }
 
-    /// The image of another app's release, as it is; from its registry if the engine has it no more.
-    pub(super) async fn fetch_promoted(&self, id: &types::ReleaseId) -> Result<Next> {
-        let gone = || Error::busy("the release to promote is gone");
-        let from = releases::find(self.ground, id)?.ok_or_else(gone)?;
-        let node = &self.ground.node;
-        self.log
-            .note(format!("taking the image of release #{}: {}", from.number, from.image_name))
-            .await;
-        let image = match (node.image_find(&from.image).await?, &from.digest) {
-            (Some(image), _) => image,
-            (None, Some(digest)) => {
-                let way = registries::way_to(self.ground, &self.app.organization, digest).await?;
-                node.image_pull(digest, way.login.as_ref(), PullPolicy::Missing, &way.egress, &self.log.lines())
-                    .await?
-            }
-            (None, None) => {
-                return Err(Error::busy(format!(
-                    "the image of release #{} is gone from this server",
-                    from.number
-                )));
-            }
-        };
-        let probe = match self.app.health.probe {
-            Probe::Auto => from.health.probe.clone(),
-            _ => self.app.health.probe.clone(),
-        };
-        let mut next = self.released(image, from.image_name.clone(), probe)?;
-        if let Some(Made::Release(release)) = &mut next.live {
-            release.commit.clone_from(&from.commit);
-            release.digest.clone_from(&from.digest);
-        }
-        next.commit = from.commit;
-        Ok(next)
-    }
-
     pub(super) async fn fetch_upload(&self, id: &UploadId) -> Result<Next> {
         let upload = uploads::find(self.ground, self.app, id)?;
         self.log
@@ -89,11 +55,11 @@ impl Step<'_> {
         Ok(Next::to(Phase::Building))
     }
 
-    pub(super) async fn fetch_source(&self, git: &GitSource) -> Result<types::Commit> {
+    /// Brings a branch, tag or commit into the work folder; `None`: the default branch.
+    pub(super) async fn fetch_source(&self, git: &GitSource, reference: Option<GitRef>) -> Result<types::Commit> {
         let folder = work_folder(self.ground, &self.deployment.id);
         let _ = tokio::fs::remove_dir_all(&folder).await;
         let login = git_login(self.ground, git).await?;
-        let reference = self.deployment.reference.clone().or_else(|| git.branch.clone());
         let wanted = reference
             .as_ref()
             .map_or_else(|| "the default branch".to_owned(), ToString::to_string);

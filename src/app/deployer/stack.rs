@@ -75,7 +75,7 @@ impl Step<'_> {
     }
 
     /// In a preview no service may use more than its rules say, whatever the file says.
-    async fn as_preview(&self, mut stack: Stack) -> Result<Stack> {
+    pub(super) async fn as_preview(&self, mut stack: Stack) -> Result<Stack> {
         if let Some(most) = previews::service_limits(self.ground, self.app)? {
             for name in stack.hold_to(&most, &self.app.limits) {
                 self.log.note(format!("{name}: held to the limits of previews")).await;
@@ -84,7 +84,7 @@ impl Step<'_> {
         Ok(stack)
     }
 
-    async fn read_tree(&self, tree: &Path, folder: &RepoPath, stack: &TreeStack) -> Result<Composed> {
+    pub(super) async fn read_tree(&self, tree: &Path, folder: &RepoPath, stack: &TreeStack) -> Result<Composed> {
         let values = stacks::values_of(self.ground, self.app)?;
         let (tree, folder, stack) = (tree.to_owned(), folder.clone(), stack.clone());
         let read = tokio::task::spawn_blocking(move || stacks::read_tree(&tree, &folder, &stack, &values)).await;
@@ -99,7 +99,7 @@ impl Step<'_> {
 
     /// Gives new volumes their place. Fails with `Forbidden` for what reaches the host and is not allowed; that is noted at the app, so that
     /// an administrator can allow it.
-    async fn settle_tree(&self, composed: &Composed) -> Result<()> {
+    pub(super) async fn settle_tree(&self, composed: &Composed) -> Result<()> {
         let store = &self.ground.store;
         loop {
             let mut stored = store.apps.get(self.app.id.as_str())?;
@@ -150,7 +150,7 @@ impl Step<'_> {
     }
 
     /// The services with the variables that are theirs alone.
-    fn with_variables(&self, mut stack: Stack) -> Result<Stack> {
+    pub(super) fn with_variables(&self, mut stack: Stack) -> Result<Stack> {
         for service in &mut stack.services {
             for variable in variables::of_service(self.ground, self.app, &service.name)? {
                 if let (true, Some(text)) = (variable.scope.at_run(), variable.value.expose_str()) {
@@ -191,7 +191,7 @@ impl Step<'_> {
     }
 
     /// The release of these services with these images.
-    fn stack_released(&self, source: String, stack: Stack, images: &BTreeMap<String, Image>) -> Result<Next> {
+    pub(super) fn stack_released(&self, source: String, stack: Stack, images: &BTreeMap<String, Image>) -> Result<Next> {
         let app = self.ground.store.apps.get(self.app.id.as_str())?.value;
         let setup = app.source.stack().cloned().unwrap_or_default();
         let main = stacks::main_of(&stack, setup.main.as_deref()).ok_or_else(|| Error::invalid("compose", "no service stays running"))?;
