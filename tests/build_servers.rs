@@ -259,6 +259,32 @@ async fn docker_cancelling_ends_the_build_there() {
     eventually("the step there ends", SOON, || async { (!runs(&command)).then_some(()) }).await;
 }
 
+/// The list of the engine there tells of a step once it is done; what it took is thrown away.
+#[tokio::test]
+async fn docker_a_build_there_that_takes_too_much_of_the_disk_is_ended() {
+    let panel = Options::docker().config("[builds]\ndisk_mib = 64\n").start().await;
+    let engine = PrivateEngine::start(&[BASE]).await;
+    let ssh = SshServer::start().await;
+    add(&panel, "far", &ssh, &engine).await;
+    let waits = format!("sleep {}", odd_span(7));
+    let source = repository(&format!("head -c 100000000 /dev/zero >/large-4711\nRUN {waits}"));
+    app_on(&panel, "greedy", &source, "far").await;
+    let id = panel.deploy("greedy").await;
+    let error = panel.fails(&id).await;
+    assert!(
+        error.contains("of the build server's disk, and one may take 64 MiB") && error.contains("disk_mib"),
+        "{error}"
+    );
+    eventually("the step there ends", SOON, || async { (!runs(&waits)).then_some(()) }).await;
+    let list = docker(&engine.host(), &["system", "df", "--verbose", "--format", "{{json .BuildCache}}"]).unwrap();
+    assert!(!list.contains("large-4711"), "{list}");
+    // The next one is as any other.
+    source.edit("Dockerfile", &waits, "true");
+    source.edit("Dockerfile", "100000000", "1000");
+    let id = panel.deploy("greedy").await;
+    panel.live(&id).await;
+}
+
 #[tokio::test]
 async fn docker_two_build_servers_with_one_slot_build_two_at_once() {
     // One deployment at a time on the server itself: what is built elsewhere does not count.

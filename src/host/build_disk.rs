@@ -67,6 +67,10 @@ impl Ledger {
         }
     }
 
+    pub fn disk(&self) -> BuildDisk {
+        self.disk
+    }
+
     pub fn enter(&mut self, place: Place) {
         self.accounts.insert(place, Account::default());
         if self.accounts.len() > 1 {

@@ -99,6 +99,11 @@ impl Builds {
         self.inner.limits
     }
 
+    /// What a whole build may take of the disk; `None`: that has no bound.
+    pub fn disk(&self) -> Option<BuildDisk> {
+        self.state().ledger.as_ref().map(Ledger::disk)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

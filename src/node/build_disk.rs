@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use types::{AppId, BuildSpec, CacheRecord, Error, LogLine, LogStream, Result, Time, report};
 
 /// The engine's list takes it seconds where there are many images.
-const PROVE_EVERY: Duration = Duration::from_secs(5);
+pub const PROVE_EVERY: Duration = Duration::from_secs(5);
 /// The engine lets go of a step that it ended only a little later, and of what another record stands on after that.
 const CLEAN_AGAIN: Duration = Duration::from_secs(1);
 const CLEANINGS: usize = 5;
@@ -49,7 +49,7 @@ impl Makers {
     }
 
     /// Whether this build made it, and no other that runs can have.
-    fn is_of(&self, maker: &Arc<Maker>, record: &CacheRecord) -> bool {
+    pub fn is_of(&self, maker: &Arc<Maker>, record: &CacheRecord) -> bool {
         maker.may_have_made(record)
             && !self
                 .all()
@@ -112,16 +112,21 @@ pub async fn prove(docker: &Docker, makers: &Makers, maker: &Arc<Maker>, permit:
 /// Throws away what an ended build left: all that was made since it began if it ran alone, else what is surely its own.
 /// Answers the bytes that came free.
 pub async fn clean(docker: &Docker, makers: &Makers, maker: &Arc<Maker>, was_alone: bool) -> Result<u64> {
+    let is_its = |record: &CacheRecord| match was_alone {
+        true => record.made_at.is_some_and(|at| at >= maker.began),
+        false => makers.is_of(maker, record),
+    };
+    throw_away(docker, is_its).await
+}
+
+/// Answers the bytes that came free.
+pub async fn throw_away(docker: &Docker, is_its: impl Fn(&CacheRecord) -> bool) -> Result<u64> {
     let mut freed = 0_u64;
     for round in 0..CLEANINGS {
         if round > 0 {
             tokio::time::sleep(CLEAN_AGAIN).await;
         }
-        let is_its = |record: &CacheRecord| match was_alone {
-            true => record.made_at.is_some_and(|at| at >= maker.began),
-            false => makers.is_of(maker, record),
-        };
-        let left: Vec<CacheRecord> = docker.build_cache_records().await?.into_iter().filter(is_its).collect();
+        let left: Vec<CacheRecord> = docker.build_cache_records().await?.into_iter().filter(&is_its).collect();
         if left.is_empty() {
             break;
         }
@@ -134,7 +139,6 @@ pub async fn clean(docker: &Docker, makers: &Makers, maker: &Arc<Maker>, was_alo
 
 /// One sentence.
 pub fn failure(excess: DiskExcess, freed: &Result<u64>) -> Error {
-    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
     let what = match excess {
         DiskExcess::Bound { took_bytes, most_bytes } => format!(
             "the build took {} of the server's disk, and one may take {} (disk_mib below [builds] in the configuration)",
@@ -159,6 +163,15 @@ pub fn failure(excess: DiskExcess, freed: &Result<u64>) -> Error {
             )
         }
     };
+    ended(&what, freed)
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+/// `what`: why a build was ended. Of what it left, `freed` could be thrown away.
+pub fn ended(what: &str, freed: &Result<u64>) -> Error {
     let after = match freed {
         Ok(bytes) => format!("what it left in the build cache was thrown away: {}", mib(*bytes)),
         Err(error) => format!("what it left in the build cache is still there: {}", report(error)),

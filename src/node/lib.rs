@@ -7,6 +7,7 @@ mod build_disk;
 mod building;
 mod local;
 mod remote;
+mod remote_disk;
 
 pub use egress::Egress;
 pub use local::LocalNode;

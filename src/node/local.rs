@@ -11,7 +11,14 @@ use edge::Edge;
 use egress::Egress;
 use futures::stream::BoxStream;
 use host::{Builds, Host};
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    path::PathBuf,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::sync::mpsc;
 use types::{
     AppId, BuildSpec, Container, ContainerSpec, ContainerStats, Doing, EdgeConfig, EngineEvent, EngineFacts, EngineStatus, Error, ExecSpec,
@@ -30,6 +37,8 @@ pub struct LocalNode {
     host: Host,
     builds: Builds,
     makers: Makers,
+    /// The builds that run on other engines, by where those are.
+    elsewhere: Mutex<HashMap<String, Arc<Makers>>>,
     edge: Arc<Edge>,
 }
 
@@ -40,6 +49,7 @@ impl LocalNode {
             host,
             builds,
             makers: Makers::default(),
+            elsewhere: Mutex::default(),
             edge,
         }
     }
@@ -159,7 +169,11 @@ impl Node for LocalNode {
         self.docker.about().await
     }
     fn builder(&self, at: SshEngine) -> Result<Arc<dyn Builder>> {
-        Ok(Arc::new(RemoteBuilder::through(at, &self.docker)?))
+        let place = format!("{}:{}{}", at.host, at.port, at.socket);
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let makers = elsewhere.entry(place).or_default().clone();
+        let most_bytes = self.builds.disk().map(|disk| disk.most_bytes);
+        Ok(Arc::new(RemoteBuilder::through(at, &self.docker, makers, most_bytes)?))
     }
     async fn host_key(&self, host: &str, port: u16) -> Result<String> {
         docker::ssh_host_key(host, port).await

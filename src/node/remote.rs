@@ -1,27 +1,63 @@
 //! An engine on another machine, which builds for this one.
 
-use crate::{Builder, Lines, building};
+use crate::{Builder, Lines, build_disk::Makers, building, remote_disk::Taken};
 use async_trait::async_trait;
 use docker::{Dial, Docker, SshDial};
 use egress::Egress;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
+use tokio::sync::mpsc;
 use types::{BuildCache, BuildSpec, CacheRecord, EngineFacts, Image, PullPolicy, RegistryLogin, Result, SshEngine, report};
+
+/// Lines of a build that are on their way to its log.
+const HEARD: usize = 64;
 
 /// The engine there, and the one here that gets its images. How it is reached is one [`Dial`] or another.
 pub struct RemoteBuilder {
     there: Docker,
     here: Docker,
+    /// The builds that run there.
+    makers: Arc<Makers>,
+    /// What a build may take of the disk there; `None`: that has no bound.
+    most_bytes: Option<u64>,
 }
 
 impl RemoteBuilder {
     /// Nothing is sent yet.
-    pub fn through(at: SshEngine, here: &Docker) -> Result<RemoteBuilder> {
-        RemoteBuilder::over(Arc::new(SshDial(at)), here)
+    pub(crate) fn through(at: SshEngine, here: &Docker, makers: Arc<Makers>, most_bytes: Option<u64>) -> Result<RemoteBuilder> {
+        RemoteBuilder::over(Arc::new(SshDial(at)), here, makers, most_bytes)
     }
 
-    pub fn over(dial: Arc<dyn Dial>, here: &Docker) -> Result<RemoteBuilder> {
-        let (there, here) = (here.beside(dial)?, here.clone());
-        Ok(RemoteBuilder { there, here })
+    pub(crate) fn over(dial: Arc<dyn Dial>, here: &Docker, makers: Arc<Makers>, most_bytes: Option<u64>) -> Result<RemoteBuilder> {
+        Ok(RemoteBuilder {
+            there: here.beside(dial)?,
+            here: here.clone(),
+            makers,
+            most_bytes,
+        })
+    }
+
+    /// Builds it there, and ends it when it has taken too much of the disk there.
+    async fn build_there(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image> {
+        let Some(most_bytes) = self.most_bytes else {
+            return building::build(&self.there, spec, lines).await;
+        };
+        let taken = Taken::begin(&self.there, &self.makers, spec, most_bytes).await?;
+        let (tell, said) = mpsc::channel(HEARD);
+        let took_bytes = {
+            let mut building = pin!(async {
+                tokio::join!(
+                    async { building::build(&self.there, spec, &{ tell }).await },
+                    taken.listen(said, lines)
+                )
+                .0
+            });
+            tokio::select! {
+                built = &mut building => return built,
+                took_bytes = taken.exceeded() => took_bytes,
+            }
+        };
+        // Its connection is closed now, so the engine there ends it.
+        Err(taken.failure(spec, took_bytes).await)
     }
 }
 
@@ -46,7 +82,7 @@ impl Builder for RemoteBuilder {
     async fn image_build(&self, spec: &BuildSpec, lines: &Lines) -> Result<Image> {
         // What a move that broke off has left; the app is deployed once at a time.
         self.there.images_forget(&spec.owner_app).await?;
-        let built = building::build(&self.there, spec, lines).await?;
+        let built = self.build_there(spec, lines).await?;
         let image = self.here.image_bring(&self.there, &built, &spec.tag, lines).await?;
         // The next build begins with what the engine there keeps of this one anyway.
         if let Err(error) = self.there.image_remove(&spec.tag).await {
