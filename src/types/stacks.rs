@@ -57,6 +57,9 @@ pub struct StackService {
     /// By name; none: it is on the app's own network, as all services of its stack are, or on the host's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<StackNetwork>,
+    /// The file wishes that its old container stops before a new one starts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stops_first: bool,
 }
 
 /// A network of a stack, as one of its services is on it.
@@ -358,7 +361,11 @@ impl StackService {
         if self.runtime.host_network {
             return Some("it is on the host's network, where two containers cannot listen on the same ports".into());
         }
-        let mount = self.mounts.iter().find(|mount| !mount.read_only)?;
+        let Some(mount) = self.mounts.iter().find(|mount| !mount.read_only) else {
+            return self
+                .stops_first
+                .then(|| "its file says so (`update_config.order: stop-first`)".to_owned());
+        };
         let (what, path) = match &mount.from {
             MountFrom::Volume { name } => (format!("the volume {name}"), &mount.path),
             MountFrom::Host { path } => (format!("{path} of the host"), &mount.path),
@@ -407,6 +414,11 @@ mod tests {
             let found = why(mounts, host_network).expect("it stops first");
             assert!(found.contains(words), "{found}");
         }
+        let wished = StackService {
+            stops_first: true,
+            ..StackService::default()
+        };
+        assert!(wished.why_stop_first().is_some_and(|why| why.contains("stop-first")));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(crate) fn hash_of(
     plain.depends_on.clear();
     plain.ports.clear();
     plain.image = None;
+    plain.stops_first = false;
     // The same file is there either way.
     plain.files.iter_mut().for_each(|file| file.secret = false);
     let limits = service.limits.or(&app.limits);

@@ -52,14 +52,35 @@ fn deploy(context: &Context<'_>, read: &mut Read, node: &Node) {
                 ),
             },
             "labels" | "endpoint_mode" => context.hint(key.at, format!("`deploy.{name}` is left out: it is for a swarm")),
-            "update_config" | "rollback_config" => {
-                context.hint(
-                    key.at,
-                    format!("`deploy.{name}` is left out: the new container starts first unless both would write to a volume"),
-                );
-            }
+            "update_config" => update_config(context, read, node),
+            "rollback_config" => context.hint(
+                key.at,
+                "`deploy.rollback_config` is left out: the way back is a deployment like any other",
+            ),
             "placement" => context.error(key.at, "`deploy.placement` is not supported: a stack runs on one server"),
-            _ => context.unknown("`deploy`", key, &["replicas", "resources", "restart_policy", "mode"]),
+            _ => context.unknown(
+                "`deploy`",
+                key,
+                &["replicas", "resources", "restart_policy", "update_config", "mode"],
+            ),
+        }
+    }
+}
+
+/// Of how a service is updated only the order is its own: one container after the other it is in any case.
+fn update_config(context: &Context<'_>, read: &mut Read, node: &Node) {
+    for (key, node) in context.map("update_config", node) {
+        let name = key.text.as_str();
+        match name {
+            "order" => match context.text(name, node).as_deref() {
+                Some("stop-first") => read.service.stops_first = true,
+                None | Some("start-first") => read.service.stops_first = false,
+                Some(other) => context.error(node.at, format!("`{other}` is not one of stop-first and start-first")),
+            },
+            "parallelism" | "delay" | "failure_action" | "monitor" | "max_failure_ratio" => {
+                context.hint(key.at, format!("`update_config.{name}` is left out: it is for a swarm"));
+            }
+            _ => context.unknown("`update_config`", key, &["order"]),
         }
     }
 }

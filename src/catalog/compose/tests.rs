@@ -123,6 +123,18 @@ fn limits() {
 }
 
 #[test]
+fn the_order_of_an_update() {
+    for (keys, stops_first) in [
+        ("", false),
+        ("deploy: {update_config: {order: stop-first, delay: 5s}}", true),
+        ("deploy: {update_config: {order: start-first}}", false),
+        ("deploy: {update_config: {parallelism: 2}}", false),
+    ] {
+        assert_eq!(web(keys).stops_first, stops_first, "{keys}");
+    }
+}
+
+#[test]
 fn deploy_goes_over_the_older_keys_wherever_it_stands() {
     let deploy = "deploy: {replicas: 3, resources: {limits: {memory: 64M}}, restart_policy: {condition: on-failure}}";
     let older = "scale: 2\nmem_limit: 32m\nrestart: \"no\"";
