@@ -563,7 +563,8 @@ async fn addresses_bodies_and_floods() {
         .await
         .expect(404)
         .code("not_found");
-    nobody.get(&hook.path).await.expect(404);
+    let reply = nobody.get(&hook.path).await.expect(405).json();
+    assert_eq!(reply["detail"], "webhooks come by POST", "{reply}");
     // As large as forges send them; an address that nobody listens at takes less.
     let large = json!({"ref": "refs/heads/main", "after": commit(1), "commits": [], "repository": {"default_branch": "main"}, "filler": "x".repeat(20 << 20)});
     let reply = hook.github(&panel, "push", "large", &large).await.expect(202).json();

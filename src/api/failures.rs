@@ -351,6 +351,9 @@ fn plain(reason: &str) -> String {
     match rest.trim_end_matches('.') {
         "invalid digit found in string" | "cannot parse integer from empty string" => "must be a whole number, not negative".to_owned(),
         "number too large to fit in target type" => "is too large".to_owned(),
+        rest if rest.contains("component could not be parsed") || rest.contains("character literal was not valid") => {
+            "must be a time, such as 2026-01-31T12:00:00Z".to_owned()
+        }
         rest => rest.to_owned(),
     }
 }
@@ -576,6 +579,10 @@ mod tests {
                 "must be a whole number, not negative",
             ),
             (r#"Type "string" expects an input value."#, "is missing"),
+            (
+                r#"failed to parse "string_date-time": the 'year' component could not be parsed"#,
+                "must be a time, such as 2026-01-31T12:00:00Z",
+            ),
         ] {
             assert_eq!(plain(reason), words);
         }

@@ -1,6 +1,10 @@
 //! The address that forges send to, outside `/api/v1`: who asks is proven by the signature of the body.
 
-use crate::{Panel, api_limits, failures::Answer, failures::Failure, listen, outermost};
+use crate::{
+    Panel, api_limits,
+    failures::{Answer, Code, Failure},
+    listen, outermost,
+};
 use app::Arrival;
 use poem::{
     Endpoint, EndpointExt, Request, Response,
@@ -29,6 +33,9 @@ pub(crate) fn endpoint(panel: Panel) -> impl Endpoint<Output = Response> {
                     api_limits::admit_hook(&panel, &request)?;
                     Ok(receive(&panel, request).await?)
                 }
+                _ if most_bytes(&panel, request.uri().path()).is_some() => Err(poem::Error::from(
+                    Failure::new(Code::Invalid, "webhooks come by POST").with_status(StatusCode::METHOD_NOT_ALLOWED),
+                )),
                 _ => Err(poem::Error::from(outermost::nothing())),
             }
         }

@@ -107,7 +107,7 @@ impl Inbox {
     pub async fn receive(&self, key: &str, arrival: Arrival<'_>) -> Result<Delivery> {
         let ground = &self.ground;
         let webhook = ground.store.webhooks.claimed(key)?;
-        let webhook = webhook.ok_or_else(|| Error::not_found(Kind::Webhook, "at this address"))?.value;
+        let webhook = webhook.ok_or_else(|| Error::not_found(Kind::Webhook, key))?.value;
         let heard = hear(arrival.header, arrival.body, &ground.store.unseal(&webhook.secret)?);
         let proven = heard.proof == Proof::Right;
         let kind = (arrival.header)("content-type").unwrap_or_default();

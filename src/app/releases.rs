@@ -205,7 +205,11 @@ fn differences(from: &Release, to: &Release) -> Vec<Difference> {
     compare("commit", commit(from), commit(to));
     let upload = |release: &Release| release.upload.as_ref().map(ToString::to_string);
     compare("upload", upload(from), upload(to));
-    compare("image", Some(from.image_name.clone()), Some(to.image_name.clone()));
+    // What is built gets a name of its own for each release, also when the same image came out.
+    let is_built = |release: &Release| release.commit.is_some() || release.upload.is_some();
+    if from.image != to.image || !(is_built(from) && is_built(to)) {
+        compare("image", Some(from.image_name.clone()), Some(to.image_name.clone()));
+    }
     match (&from.digest, &to.digest) {
         (Some(from), Some(to)) => compare("image digest", Some(from.clone()), Some(to.clone())),
         _ => compare("image id", Some(from.image.clone()), Some(to.image.clone())),

@@ -92,9 +92,13 @@ impl Webhooks {
         let app = find_app(ground, actor, Action::Configure, app)?;
         not_trashed(&app)?;
         let mut changed = Vec::new();
-        let mut stored = self.existing_or_new(&app).await?;
-        let before = stored.value.clone();
-        let rules = &mut stored.value.rules;
+        let known = ground.store.webhooks.find(app.id.as_str())?;
+        let mut webhook = match &known {
+            Some(stored) => stored.value.clone(),
+            None => self.fresh(&app)?,
+        };
+        let before = webhook.clone();
+        let rules = &mut webhook.rules;
         for (field, wanted, list) in [
             ("branches", change.branches, &mut rules.branches),
             ("tags", change.tags, &mut rules.tags),
@@ -115,32 +119,41 @@ impl Webhooks {
             }
         }
         if let Some(enabled) = change.enabled {
-            stored.enabled = enabled;
+            webhook.enabled = enabled;
             changed.push(if enabled { "on" } else { "off" });
         }
         if let Some(wanted) = change.poll_seconds {
-            stored.poll_seconds = checked_poll(&app, wanted)?;
+            webhook.poll_seconds = checked_poll(&app, wanted)?;
             if before.poll_seconds.is_none() {
                 // The first look is where it begins.
-                stored.seen.clear();
-                stored.looked = false;
+                webhook.seen.clear();
+                webhook.looked = false;
             }
-            stored.poll_error = None;
+            webhook.poll_error = None;
             changed.push("polling");
         }
         if let Some(wanted) = change.environments {
-            stored.passes_to = wanted
+            webhook.passes_to = wanted
                 .iter()
                 .map(|wanted| passed_to(ground, actor, &app, wanted))
                 .collect::<Result<_>>()?;
             changed.push("environments");
         }
         if let Some(secret) = change.secret {
-            stored.secret = self.seal(&app, &secret)?;
+            webhook.secret = self.seal(&app, &secret)?;
             changed.push("secret");
         }
-        if stored.value != before {
-            stored = ground.store.webhooks.save(stored).await?;
+        let is_changed = webhook != before;
+        // What is refused above leaves nothing behind, so a first one is made only now.
+        let stored = match known {
+            Some(stored) if !is_changed => stored,
+            Some(mut stored) => {
+                stored.value = webhook;
+                ground.store.webhooks.save(stored).await?
+            }
+            None => self.begin(webhook).await?,
+        };
+        if is_changed {
             self.tell(actor, &app, format!("changed {}", changed.join(", "))).await;
         }
         self.view(stored.value, false)
@@ -247,12 +260,22 @@ impl Webhooks {
     }
 
     async fn existing_or_new(&self, app: &App) -> Result<Stored<Webhook>> {
-        let ground = &self.ground;
-        if let Some(stored) = ground.store.webhooks.find(app.id.as_str())? {
+        let webhooks = &self.ground.store.webhooks;
+        if let Some(stored) = webhooks.find(app.id.as_str())? {
             return Ok(stored);
         }
+        match self.begin(self.fresh(app)?).await {
+            // Somebody else made it just now.
+            Err(Error::Taken { .. }) => webhooks.get(app.id.as_str()),
+            made => made,
+        }
+    }
+
+    /// One with a new address and a new secret, not kept yet.
+    fn fresh(&self, app: &App) -> Result<Webhook> {
+        let ground = &self.ground;
         let secret = Secret::from(ground.world.word(SECRET));
-        let webhook = Webhook {
+        Ok(Webhook {
             organization: app.organization.clone(),
             app: app.id.clone(),
             key: ground.world.word(KEY),
@@ -266,16 +289,14 @@ impl Webhooks {
             passes_to: Vec::new(),
             registered: None,
             created_at: ground.world.now(),
-        };
-        match ground.store.webhooks.insert(webhook).await {
-            // Somebody else made it just now.
-            Err(Error::Taken { .. }) => ground.store.webhooks.get(app.id.as_str()),
-            made => {
-                // The panel's own port is closed to strangers only while no forge sends there.
-                ground.wake_reconcile();
-                made
-            }
-        }
+        })
+    }
+
+    async fn begin(&self, webhook: Webhook) -> Result<Stored<Webhook>> {
+        let made = self.ground.store.webhooks.insert(webhook).await?;
+        // The panel's own port is closed to strangers only while no forge sends there.
+        self.ground.wake_reconcile();
+        Ok(made)
     }
 
     fn seal(&self, app: &App, secret: &Secret) -> Result<types::Sealed> {

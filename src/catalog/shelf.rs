@@ -93,21 +93,32 @@ fn embedded_texts() -> Result<Texts> {
 }
 
 fn texts_of(path: &Path) -> Result<Texts> {
+    let both = |(name, read): (String, std::result::Result<_, Finding>)| match read {
+        Ok(both) => Ok((name, both)),
+        Err(Finding { file, what, .. }) => Err(Error::invalid("folder", format!("{name}/{file}: {what}"))),
+    };
+    folders_of(path)?.map(both).collect()
+}
+
+/// Each folder's two files, or which of them cannot be read and why.
+fn folders_of(path: &Path) -> Result<impl Iterator<Item = (String, std::result::Result<(String, String), Finding>)>> {
     let cannot = |error: std::io::Error| Error::invalid("folder", format!("{}: {error}", path.display()));
-    let mut texts = Texts::new();
-    for folder in fs::read_dir(path).map_err(cannot)? {
-        let folder = folder.map_err(cannot)?.path();
-        if !folder.is_dir() {
-            continue;
-        }
-        let read = |name: &str| {
-            let file = folder.join(name);
-            fs::read_to_string(&file).map_err(|error| Error::invalid("folder", format!("{}: {error}", file.display())))
+    let entries: Vec<_> = fs::read_dir(path)
+        .map_err(cannot)?
+        .collect::<std::io::Result<_>>()
+        .map_err(cannot)?;
+    let folders = entries.into_iter().map(|entry| entry.path()).filter(|folder| folder.is_dir());
+    Ok(folders.map(|folder| {
+        let read = |file: &'static str| {
+            fs::read_to_string(folder.join(file)).map_err(|error| Finding {
+                file,
+                line: 0,
+                what: error.to_string(),
+            })
         };
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        texts.insert(name, (read("template.yaml")?, read("compose.yaml")?));
-    }
-    Ok(texts)
+        let both = read("template.yaml").and_then(|template| Ok((template, read("compose.yaml")?)));
+        (folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), both)
+    }))
 }
 
 /// The templates of a work tree that somebody else wrote: its folders with a `template.yaml`. Links that lead out of it are not followed,
@@ -148,15 +159,19 @@ pub fn texts_of_tree(path: &Path) -> Result<(Texts, Broken)> {
 
 /// What breaks a rule, by template; empty when all is well. `None`: the catalog that comes with the program.
 pub fn check_all(folder: Option<&Path>, world: &World) -> Result<BTreeMap<String, Vec<Finding>>> {
-    let texts = match folder {
-        Some(folder) => texts_of(folder)?,
-        None => embedded_texts()?,
-    };
-    let found = |(name, (text, compose)): (String, (String, String))| {
+    let found = |name: String, (text, compose): (String, String)| {
         let findings = template::check(&name, &text, &compose, world);
         (name, findings)
     };
-    Ok(texts.into_iter().map(found).collect())
+    let Some(folder) = folder else {
+        return Ok(embedded_texts()?.into_iter().map(|(name, both)| found(name, both)).collect());
+    };
+    // One folder that cannot be read does not hide what is wrong with the others.
+    let each = folders_of(folder)?.map(|(name, both)| match both {
+        Ok(both) => found(name, both),
+        Err(finding) => (name, vec![finding]),
+    });
+    Ok(each.collect())
 }
 
 #[cfg(test)]
@@ -171,6 +186,24 @@ mod tests {
             lines.extend(findings.iter().map(|finding| format!("catalog/{name}/{finding}")));
         }
         assert!(lines.is_empty(), "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_folder_that_lacks_a_file_does_not_hide_the_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, file, text) in [
+            ("bare", "template.yaml", "name: Bare"),
+            ("wrong", "template.yaml", "nonsense: 1"),
+            ("wrong", "compose.yaml", "services: {}"),
+        ] {
+            fs::create_dir_all(folder.path().join(name)).expect("made");
+            fs::write(folder.path().join(name).join(file), text).expect("written");
+        }
+        let found = check_all(Some(folder.path()), &World::system()).expect("readable");
+        assert_eq!(found["bare"].len(), 1);
+        assert_eq!(found["bare"][0].file, "compose.yaml");
+        assert!(!found["wrong"].is_empty());
+        assert!(texts_of(folder.path()).is_err());
     }
 
     #[test]

@@ -343,7 +343,9 @@ fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
     }
     for service in &plan.services {
         let limits = &service.limits;
-        let size = format!("{}, {} cores", bytes(limits.memory_bytes), f64::from(limits.cpu_millis) / 1000.0);
+        let cores = f64::from(limits.cpu_millis) / 1000.0;
+        let unit = if limits.cpu_millis == 1000 { "core" } else { "cores" };
+        let size = format!("{}, {cores} {unit}", bytes(limits.memory_bytes));
         facts.add("Service", format!("{} from {}, {size}", service.name, service.image));
     }
     for volume in &plan.volumes {
@@ -357,7 +359,9 @@ fn plan_words(plan: &CatalogPlan, out: &Output) -> String {
         facts.add("Port", format!("{} to {}:{}", port.listen, port.service, port.port));
     }
     facts.add("Memory", format!("at most {}", bytes(plan.memory_bytes)));
-    facts.add("Generated", plan.generated.join(", "));
+    if !plan.generated.is_empty() {
+        facts.add("Generated", plan.generated.join(", "));
+    }
     for right in &plan.rights {
         facts.add("Right", format!("{} {}", right.service, right.what));
     }

@@ -3,6 +3,7 @@
 use crate::{
     ask,
     commands::Context,
+    deployments,
     failure::{Failure, Result},
     output::{Cell, Table, Tone, bytes, when},
 };
@@ -48,6 +49,9 @@ pub struct Set {
     /// It is not secret any more
     #[arg(long)]
     plain: bool,
+    /// Deploy the app right after
+    #[arg(long)]
+    deploy: bool,
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +71,9 @@ pub struct Remove {
     name: String,
     /// Where, inside the container
     path: String,
+    /// Deploy the app right after
+    #[arg(long)]
+    deploy: bool,
 }
 
 pub async fn run(context: &Context, command: Command) -> Result {
@@ -103,6 +110,9 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 secret: if args.plain { Some(false) } else { args.secret.then_some(true) },
             };
             let files = client.ask(client.file_put(&args.name, &body)).await?;
+            if args.deploy {
+                return deployments::start(context, &client, &args.name, deployments::usual(), false).await;
+            }
             context.out.answer(&files.json, || {
                 format!("{} is written; bring it live: serverkit deploy {}", args.path, args.name)
             })
@@ -123,6 +133,9 @@ pub async fn run(context: &Context, command: Command) -> Result {
         }
         Command::Remove(args) => {
             let done = client.ask(client.file_remove(&args.name, Some(&args.path))).await?;
+            if args.deploy {
+                return deployments::start(context, &client, &args.name, deployments::usual(), false).await;
+            }
             context.out.answer(&done.json, || {
                 format!("{} is gone with the next deployment: serverkit deploy {}", args.path, args.name)
             })

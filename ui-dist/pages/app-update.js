@@ -14,7 +14,7 @@ import { bytes } from '../lib/format.js';
 import { Asked } from '../parts/asked.js';
 import { versionText } from '../parts/source.js';
 import { UnifiedDiff } from '../parts/unified-diff.js';
-import { said } from '../parts/said.js';
+import { coded, said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 
@@ -65,7 +65,7 @@ function Form({ app, plan: first }) {
     form.submit(async () => { const changed = await catalogs.update(app, body()); putApp(changed); navigate(appPath(changed)); });
   };
   return html`<form class="stack" onSubmit=${submit}>
-    ${first.notes ? html`<div class="notice warn">${icon('triangle-alert')}<span>${first.notes}</span></div>` : null}
+    ${first.notes ? html`<div class="notice warn">${icon('triangle-alert')}<span>${coded(first.notes)}</span></div>` : null}
     ${first.conflicts.length ? html`<div class="notice warn">${icon('git-branch')}<span>${first.conflicts.length === 1 ? 'One place was' : `${first.conflicts.length} places were`} changed both here and in the template. Settle ${first.conflicts.length === 1 ? 'it' : 'them'} in the file below: keep the lines that should stay, and remove the marks.</span></div>` : first.edited ? html`<div class="notice">${icon('info')}<span>The changes that you made in the file are kept.</span></div>` : null}
     ${first.choices.length > 1 ? h(Panel, { title: 'Version' }, h(SelectField, { label: 'Go on as', hint: 'Those that can go on with the data of the app.', value: first.to_chosen ?? '', set: (/** @type {string} */ name) => setQuery('version', name), options: first.choices.map((name) => ({ value: name, label: name === first.from_chosen ? `${name}, as it is` : name })) })) : null}
     ${first.variables.length ? h(Panel, { title: 'New in this version' }, html`<div class="stack">${first.variables.map((one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' }))}</div>`) : null}

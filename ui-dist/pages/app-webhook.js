@@ -60,7 +60,7 @@ function Pushes({ app }) {
         columns: [
           { id: 'decision', label: 'Decision', width: '120px', card: 'tail', cell: (one) => h(State, { state: stateOf(one) }) },
           { id: 'what', label: 'What', width: '22%', card: 'head', cell: (one) => html`<button type="button" class="link cut" title=${one.push?.message ?? one.event} onClick=${() => show(one)}>${whatOf(one)}</button>` },
-          { id: 'why', label: 'Why', cell: (one) => html`<span class="any">${one.why}</span>` },
+          { id: 'why', label: 'Why', cell: (one) => html`<span class="wrapped">${one.why}</span>` },
           { id: 'forge', label: 'From', width: '110px', optional: true, cell: (one) => html`<span class="dim">${FORGES[one.forge]}</span>` },
           { id: 'at', label: 'When', width: '110px', cell: (one) => h(Ago, { at: one.at }) },
           { id: 'actions', label: '', width: '140px', align: 'right', card: 'plain', cell: (one) => (one.deployment ? html`<a class="btn small" href=${`/deployments/${one.deployment}`}>Deployment</a>` : one.can_replay && may('developer') ? h(Act, { label: 'Replay', icon: 'rotate-cw', small: true, run: () => replay(one, inbox) }) : null) },

@@ -54,7 +54,7 @@ export default function SignInPage() {
       ${h(TextField, { label: 'Password', type: 'password', name: 'password', autocomplete: 'current-password', value: form.values.value.password, set: form.set('password'), required: true, error: form.error('password') })}
       ${h(FormProblem, { text: form.general(['email', 'password']) })}
       ${h(Submit, { form, label: 'Sign in', class: 'wide' })}
-      ${setup?.mail ? html`<a class="small" href="/new-password">Forgotten your password?</a>` : null}
+      ${setup?.mail ? html`<a class="small" href="/new-password">Forgotten your password?</a>` : setup?.claimed ? html`<p class="hint">Forgotten your password? An administrator gives you another, or on the server: <code>serverkit user reset-password</code></p>` : null}
       ${h(PasskeyButton, { label: 'Sign in with a passkey', form, run: byPasskey })}
       ${offered.map((one) => html`<button key=${one.id} type="button" class="btn wide" disabled=${form.busy.value} onClick=${() => byProvider(one)}>${icon('arrow-right')}<span>Sign in with ${one.name}</span></button>`)}
     </form>`}

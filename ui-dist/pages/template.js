@@ -56,8 +56,8 @@ function Words({ text }) {
   const blocks = text.trim().split(/\n\s*\n/);
   return html`<div class="words">${blocks.map((block) => {
     const lines = block.split('\n').map((line) => line.trim());
-    if (lines.every((line) => /^[-*] /.test(line))) return html`<ul>${lines.map((line) => html`<li>${line.slice(2)}</li>`)}</ul>`;
-    return html`<p>${lines.join(' ')}</p>`;
+    if (lines.every((line) => /^[-*] /.test(line))) return html`<ul>${lines.map((line) => html`<li>${coded(line.slice(2))}</li>`)}</ul>`;
+    return html`<p>${coded(lines.join(' '))}</p>`;
   })}</div>`;
 }
 

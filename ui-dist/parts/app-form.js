@@ -134,8 +134,8 @@ export function HealthFields({ form }) {
     <div class="form-row">${h(TextField, { label: 'Every', value: v.interval, set: form.set('interval'), inputmode: 'numeric', suffix: 's', error: form.error('health.interval_seconds') })}${h(TextField, { label: 'Time for one try', value: v.timeout, set: form.set('timeout'), inputmode: 'numeric', suffix: 's', error: form.error('health.timeout_seconds') })}${h(TextField, { label: 'Time to start', value: v.start, set: form.set('start'), inputmode: 'numeric', suffix: 's', error: form.error('health.start_seconds') })}</div>`;
 }
 
-/** @param {{ form: Form, project?: string }} props `project`: its id, for what is left of quotas */
-export function LimitFields({ form, project }) {
+/** @param {{ form: Form, project?: string, larger?: boolean }} props `project`: its id, for what is left of quotas; `larger`: the app is there */
+export function LimitFields({ form, project, larger }) {
   const v = /** @type {RunValues} */ (form.values.value);
-  return html`<div class="form-row">${h(TextField, { label: 'Memory', value: v.memory, set: form.set('memory'), error: form.error('limits.memory_bytes', 'limits') })}${h(TextField, { label: 'Cores', value: v.cpus, set: form.set('cpus'), inputmode: 'decimal', error: form.error('limits.cpu_millis') })}${h(TextField, { label: 'Processes', value: v.pids, set: form.set('pids'), inputmode: 'numeric', error: form.error('limits.pids') })}</div>${h(QuotaRoom, { project })}`;
+  return html`<div class="form-row">${h(TextField, { label: 'Memory', value: v.memory, set: form.set('memory'), error: form.error('limits.memory_bytes', 'limits') })}${h(TextField, { label: 'Cores', value: v.cpus, set: form.set('cpus'), inputmode: 'decimal', error: form.error('limits.cpu_millis') })}${h(TextField, { label: 'Processes', value: v.pids, set: form.set('pids'), inputmode: 'numeric', error: form.error('limits.pids') })}</div>${h(QuotaRoom, { project, larger })}`;
 }

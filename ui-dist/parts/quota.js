@@ -39,16 +39,16 @@ export function QuotaBars({ quota }) {
   })}</ul>`;
 }
 
-/** What a new or larger app may still take, where that is bounded: the least of project and organization. @param {{ project?: string }} props */
-export function QuotaRoom({ project }) {
+/** What a new or larger app may still take, where that is bounded: the least of project and organization. @param {{ project?: string, larger?: boolean }} props `larger`: the app is there */
+export function QuotaRoom({ project, larger = false }) {
   const quotas = useQuotas().value.value ?? [];
   const over = quotas.filter((quota) => (quota.of === 'project' ? quota.id === project : quota.own));
-  const left = KINDS.slice(0, 3).flatMap((kind) => {
+  const left = KINDS.slice(larger ? 1 : 0, 3).flatMap((kind) => {
     const rests = over.filter((quota) => quota.limits[kind.name] != null).map((quota) => Math.max(0, Number(quota.limits[kind.name]) - Number(kind.used(quota))));
     return rests.length ? [{ kind, rest: Math.min(...rests) }] : [];
   });
   if (!left.length) return null;
-  return html`<p class="hint">${icon('gauge', 'icon-small')} Left of the quota: ${left.map(({ kind, rest }) => `${kind.words(rest)} ${kind.name === 'memory_bytes' ? 'of memory' : kind.label.toLowerCase()}`).join(', ')}. <a href="/quotas">All quotas</a></p>`;
+  return html`<p class="hint row">${icon('gauge', 'icon-small')}<span>Left of the quota: ${left.map(({ kind, rest }) => `${kind.words(rest)} ${kind.name === 'memory_bytes' ? 'of memory' : kind.label.toLowerCase()}`).join(', ')}. <a href="/quotas">All quotas</a></span></p>`;
 }
 
 /** @param {Quota} quota */

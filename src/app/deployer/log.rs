@@ -66,7 +66,6 @@ impl Log {
     /// The last words of a container that is about to go.
     pub(super) async fn tail_of(&self, ground: &Ground, container: &Container) {
         use futures::StreamExt;
-        self.note("the last lines of the container:".into()).await;
         let lines = ground.node.container_logs(
             &container.id,
             LogQuery {
@@ -74,11 +73,20 @@ impl Log {
                 ..LogQuery::default()
             },
         );
-        let copy = lines.for_each(|line| async {
-            if let Ok(line) = line {
+        let copy = async {
+            let mut lines = std::pin::pin!(lines);
+            let mut is_first = true;
+            while let Some(line) = lines.next().await {
+                let Ok(line) = line else { continue };
+                if std::mem::take(&mut is_first) {
+                    self.note("the last lines of the container:".into()).await;
+                }
                 let _ = self.sender.send(line).await;
             }
-        });
+            if is_first {
+                self.note("the container printed nothing".into()).await;
+            }
+        };
         let _ = tokio::time::timeout(Duration::from_secs(5), copy).await;
     }
 
