@@ -114,9 +114,11 @@ impl Fact {
             | Fact::CertificateExpiring { .. }
             | Fact::CertificateUploaded { .. }
             | Fact::CertificateRemoved { .. } => Family::Certificates,
-            Fact::DeploymentMoved { .. } | Fact::ReleasePinned { .. } | Fact::FreezeOverridden { .. } | Fact::FreezeChanged { .. } => {
-                Family::Deployments
-            }
+            Fact::DeploymentMoved { .. }
+            | Fact::RolledBack { .. }
+            | Fact::ReleasePinned { .. }
+            | Fact::FreezeOverridden { .. }
+            | Fact::FreezeChanged { .. } => Family::Deployments,
             Fact::DnsProviderAdded { .. }
             | Fact::DnsProviderChanged { .. }
             | Fact::DnsProviderRemoved { .. }
@@ -152,6 +154,7 @@ impl Fact {
             Fact::PanelClaimed { .. }
             | Fact::SignedIn { .. }
             | Fact::SignedOut { .. }
+            | Fact::ProviderSessionsEnded { .. }
             | Fact::LoginFailed { .. }
             | Fact::SecondFactorFailed { .. }
             | Fact::SecondFactorAdded { .. }
