@@ -209,7 +209,7 @@ impl Failure {
         Failure::from(Error::invalid(field, message))
     }
 
-    fn with_status(mut self, status: StatusCode) -> Failure {
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Failure {
         self.status = status;
         self.inside.problem.status = status.as_u16();
         self
