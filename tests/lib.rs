@@ -35,6 +35,7 @@ mod compose_promotion;
 mod compose_reference;
 mod compose_source;
 mod countries;
+mod data_center;
 mod deploy;
 mod edge_live;
 mod egress;
