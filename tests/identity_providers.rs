@@ -476,7 +476,7 @@ async fn groups_give_roles_that_people_made_in_one_place() {
         let refused = put(role, place).await.expect(422).code("invalid").text();
         assert!(refused.contains(words) && refused.contains("groups"), "{refused}");
     }
-    let kept = put("Builder", &by_name).await.expect(200).json();
+    let kept = put("Builder", by_name.as_str()).await.expect(200).json();
     assert_eq!(kept["groups"], json!([{"group": "dev", "role": "Builder", "place": here}]));
 
     stand.person("bob", claims("bob@example.com", &["dev"])).await;
@@ -488,7 +488,7 @@ async fn groups_give_roles_that_people_made_in_one_place() {
     // The rule is another, for who is signed in too.
     put("Builder", "project:other").await.expect(200);
     assert!(bob.list("/api/v1/apps").await.is_empty());
-    put("Builder", &here).await.expect(200);
+    put("Builder", here.as_str()).await.expect(200);
     assert_eq!(bob.list("/api/v1/apps").await.len(), 1);
     // Without the role there is nothing, not more; and the rule is in nobody's way.
     owner.delete("/api/v1/roles/Builder").await.expect(204);
