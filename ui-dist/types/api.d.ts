@@ -215,7 +215,8 @@ export interface paths {
         put?: never;
         /**
          * Show the second factor again
-         * @description For 15 minutes this session may do what is dangerous: open terminals, see secrets, delete, change people.
+         * @description Or the password, for who has no second factor. For 15 minutes this session may do what is dangerous: open terminals, see
+         *     secrets, delete, change people. Signing in with a password counts as showing it.
          */
         post: operations["session_confirm"];
         delete?: never;
@@ -2262,7 +2263,8 @@ export interface paths {
         put?: never;
         /**
          * Promote a release
-         * @description Deploys its image, as it is, to another app of the project, with that app's own variables, limits and all else.
+         * @description Deploys its image, or those of all its services, as they are, to another app of the project, with that app's own variables, limits and all
+         *     else.
          */
         post: operations["release_promote"];
         delete?: never;
@@ -4832,6 +4834,11 @@ export interface components {
             restart_limit: number;
             /**
              * Format: uint32
+             * @description A release that is not started again so soon after it went live gives way to the one before; 0: never.
+             */
+            rollback_within_minutes: number;
+            /**
+             * Format: uint32
              * @description Containers at a time, between which the edge shares requests out; of an app of several services its file says it.
              */
             replicas: number;
@@ -5205,6 +5212,11 @@ export interface components {
              * @description 0: it is always started again.
              */
             restart_limit?: number | null;
+            /**
+             * Format: uint32
+             * @description 0 to 1440; 0: it is never rolled back by itself.
+             */
+            rollback_within_minutes?: number | null;
             /**
              * Format: uint32
              * @description 1 to 50 containers; at once, without a deployment.
@@ -6542,7 +6554,7 @@ export interface components {
          *
          *     `forbidden`: You are known but lack the right. `detail` names the role or the token scope that is needed.
          *
-         *     `unconfirmed`: You have the right, and a second factor that you did not show lately: POST /api/v1/session/confirm with a code, then repeat the request.
+         *     `unconfirmed`: You have the right, and did not show lately that it is you: POST /api/v1/session/confirm with a code of your second factor, or without one with your password, then repeat the request.
          *
          *     `unenrolled`: This panel asks for a second factor and you have none. Until you set one up in your account, nothing else is allowed.
          *
@@ -6655,7 +6667,7 @@ export interface components {
         };
         /**
          * Confirmation
-         * @description How long the second factor counts as shown.
+         * @description How long the second factor, or the password, counts as shown.
          */
         Confirmation: {
             /** Format: date-time */
@@ -6862,6 +6874,8 @@ export interface components {
             cause: components["schemas"]["DeploymentCause"];
             /** @description With the cause `rollback`: the release it goes back to. */
             rollback_to: string | null;
+            /** @description With the cause `rollback`: why the panel went back by itself; null: somebody asked for it. */
+            rollback_why: string | null;
             /** @description With the cause `rollback`: what stays as it is because whoever asked may not change it, in words. */
             kept: string[];
             /** @description With the cause `promotion`: the release whose image it takes. */
@@ -7673,9 +7687,9 @@ export interface components {
             kind: components["schemas"]["ForgeKind"];
             /** @description Left out: the public one of this kind. Below it, the API is looked for where such forges have it. */
             url?: string | null;
-            /** @description Only repositories of this organization, group or workspace. Bitbucket needs it. */
+            /** @description Only repositories of this organization, group, workspace or project. Bitbucket Cloud needs it. */
             owner?: string | null;
-            /** @description With Bitbucket's API tokens: the account's mail address. */
+            /** @description With Bitbucket's API tokens: the account's mail address. With tokens of Bitbucket Data Center: its name. */
             user?: string | null;
             token?: string | null;
             /** @description Of an OAuth application; its address to come back to is the panel's, with `/forges/back` behind it. */
@@ -7690,7 +7704,7 @@ export interface components {
          * @description What a forge is.
          * @enum {string}
          */
-        ForgeKind: "github" | "gitlab" | "bitbucket" | "gitea";
+        ForgeKind: "github" | "gitlab" | "bitbucket" | "bitbucket_data_center" | "gitea";
         /**
          * ForgePatch
          * @description What is left out stays as it is.
@@ -7909,8 +7923,13 @@ export interface components {
         GroupRole: {
             /** @description As the provider writes it; of a directory the whole name or its first part: `cn=ops,ou=groups,dc=example,dc=com` or `ops`. */
             group: string;
-            /** @description viewer, developer or admin. */
-            role: components["schemas"]["Role"];
+            /**
+             * @description `viewer`, `developer`, `admin`, `member`, or the id or name of a role that people made. One that is gone gives nothing, and
+             *     is told by its id.
+             */
+            role: string;
+            /** @description Where they have it: `project:NAME`, `environment:PROJECT/NAME` or `app:NAME`; ids in place of names. Left out: in the whole. */
+            place?: string | null;
         };
         /**
          * HashKey
@@ -8052,7 +8071,7 @@ export interface components {
             provision?: boolean | null;
             /** @description The role of those whom no group gives one; null: they are refused. */
             default_role?: (string & components["schemas"]["Role"]) | null;
-            /** @description Roles by group; the highest counts. */
+            /** @description Roles by group: of the built-in ones in the whole the highest counts, and others add to it. */
             groups?: components["schemas"]["GroupRole"][] | null;
         };
         /**
@@ -8664,7 +8683,10 @@ export interface components {
             client_id: string;
             /** @description Left out, it stays as it was; empty, there is none. */
             client_secret?: string | null;
-            /** @description What is asked for beside `openid`; left out: `profile`, `email` and `groups`. */
+            /**
+             * @description What is asked for beside `openid`; left out: `profile`, `email`, `groups` and `offline_access`. With the last, where the
+             *     provider offers it, it is asked every ten minutes whether people are still there.
+             */
             scopes?: string[] | null;
             /** @description The claim with the groups; dots go into objects. Left out: `groups`. */
             groups_claim?: string | null;
@@ -10716,10 +10738,12 @@ export interface components {
             expires_at: string | null;
             /**
              * Format: date-time
-             * @description Until when the session may do what is dangerous without showing the second factor again; null: it must, or there
-             *     is none to show.
+             * @description Until when the session may do what is dangerous without showing the second factor again, or the password; null: it
+             *     must, or there is none to show.
              */
             confirmed_until: string | null;
+            /** @description Whether it is the password that is shown again: there is one, and no second factor. */
+            confirms_by_password: boolean;
             /**
              * Format: date-time
              * @description When a second factor must be set up; null: there is one, or need not be. After it nothing else is allowed.
@@ -10727,7 +10751,7 @@ export interface components {
             second_factor_due_at: string | null;
             /** @description The organization in which they act. */
             organization: components["schemas"]["Named"];
-            /** @description What they may do, in the whole or in some place. */
+            /** @description What they may do, in the whole or in some place; of a token that is bound to kinds of things, what it may do to all kinds. */
             rights: components["schemas"]["Right"][];
         };
         /**
@@ -11123,8 +11147,8 @@ export interface components {
             name: string;
             /** @description Its first letters. */
             hint: string;
-            /** @description What it is for. */
-            scopes: components["schemas"]["Scope"][];
+            /** @description What it is for: verbs for all kinds of things, such as `read`, then those for one kind, such as `jobs:read`. */
+            scopes: string[];
             /** @description Where it is of use, each as it is written and in words; null: wherever its owner may. */
             places: components["schemas"]["Named"][] | null;
             /** @description Where it may come from; empty: from anywhere. */
@@ -11155,8 +11179,11 @@ export interface components {
             name: string;
             /** @description The short way: read, deploy, write and admin each include the ones before, and write includes secrets and terminal. */
             scope?: (string & components["schemas"]["Scope"]) | null;
-            /** @description In place of `scope`: exactly these, and read. */
-            scopes?: components["schemas"]["Scope"][] | null;
+            /**
+             * @description In place of `scope`: exactly these, and read. A verb is for all kinds of things; with a kind before it, as in `apps:deploy` or
+             *     `jobs:read`, it is for that kind alone: the chapters of this document in small letters. `admin` is of no kind.
+             */
+            scopes?: string[] | null;
             /**
              * @description Where it is of use: `project:NAME`, `environment:PROJECT/NAME`, `app:NAME`, or ids in place of names. Left out:
              *     wherever its owner may.
@@ -11679,6 +11706,16 @@ export interface components {
             environments?: string[] | null;
             /** @description In place of the secret that was made: 8 to 1024 bytes. */
             secret?: string | null;
+        };
+        /**
+         * ConfirmInput
+         * @description What shows that it is still the same person: a code, or of those without a second factor the password. One of the two.
+         */
+        ConfirmInput: {
+            /** @description Six digits of the authenticator app, or a recovery code. */
+            code?: string | null;
+            /** @description The present password; with a second factor it is not taken. */
+            password?: string | null;
         };
     };
     responses: never;
@@ -13526,7 +13563,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["CodeInput"];
+                "application/json": components["schemas"]["ConfirmInput"];
             };
         };
         responses: {
