@@ -248,3 +248,76 @@ async fn an_answer_that_is_kept_is_for_who_asked() {
     assert_eq!(ask(&strong).await.expect(201).json(), first, "the same again");
     ask(&weak).await.expect(403);
 }
+
+/// What somebody may do in a place is told with the place: by grants, by roles that people made, and no further than a token reaches.
+#[tokio::test]
+async fn a_place_tells_what_who_asks_may_do_there() {
+    let panel = TestPanel::start().await;
+    panel.post("/api/v1/projects", json!({"name": "zqatelier"})).await.expect(201);
+    for (name, project) in [("zqalmanac", None), ("zqjournal", None), ("zqstore", Some("zqatelier"))] {
+        panel.post("/api/v1/apps", image(name, project)).await.expect(201);
+    }
+    let body = json!({"email": "eve@example.test", "name": "Eve", "role": "member", "password": PASSWORD});
+    panel.post("/api/v1/users", body).await.expect(201);
+    let captain = json!({"name": "captain", "rights": ["deploy", "terminal"]});
+    panel.post("/api/v1/roles", captain).await.expect(201);
+    for (role, place) in [
+        ("developer", "app:zqalmanac"),
+        ("viewer", "app:zqjournal"),
+        ("captain", "project:zqatelier"),
+    ] {
+        let grant = json!({"role": role, "to": "user:eve@example.test", "place": place});
+        panel.post("/api/v1/grants", grant).await.expect(201);
+    }
+    let all = json!(["view", "deploy", "configure", "secrets", "terminal", "delete"]);
+    let some = json!(["view", "deploy", "terminal"]);
+    let told = |things: &[Value]| -> Vec<(String, Value)> {
+        let pair = |thing: &Value| (thing["name"].as_str().unwrap_or_default().to_owned(), thing["rights"].clone());
+        let mut pairs: Vec<_> = things.iter().map(pair).collect();
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        pairs
+    };
+    let named = |pairs: &[(&str, &Value)]| -> Vec<(String, Value)> {
+        pairs.iter().map(|(name, rights)| ((*name).to_owned(), (*rights).clone())).collect()
+    };
+    let (view, nothing) = (json!(["view"]), json!([]));
+
+    let eve = panel.signed_in("eve@example.test", PASSWORD).await;
+    let apps = named(&[("zqalmanac", &all), ("zqjournal", &view), ("zqstore", &some)]);
+    assert_eq!(told(&eve.list("/api/v1/apps").await), apps);
+    let overview = eve.get("/api/v1/overview").await.expect(200).json();
+    assert_eq!(told(overview["apps"].as_array().expect("apps")), apps);
+    let shown = eve.get("/api/v1/apps/zqjournal").await.expect(200).json();
+    assert_eq!(shown["rights"], view);
+    let projects = eve.list("/api/v1/projects").await;
+    assert_eq!(told(&projects), named(&[("default", &nothing), ("zqatelier", &some)]));
+    for project in &projects {
+        let environments = project["environments"].as_array().expect("environments");
+        assert_eq!(told(environments), named(&[("production", &project["rights"])]), "{project}");
+    }
+    let session = eve.get("/api/v1/session").await.expect(200).json();
+    assert_eq!((&session["rights"], &session["rights_everywhere"]), (&all, &nothing));
+    // What is told is what holds.
+    eve.post("/api/v1/apps/zqalmanac/stop", json!({})).await.expect(202);
+    eve.post("/api/v1/apps/zqstore/stop", json!({})).await.expect(202);
+    eve.patch("/api/v1/apps/zqstore", json!({"port": 80})).await.expect(403);
+    eve.post("/api/v1/apps/zqjournal/stop", json!({})).await.expect(403);
+
+    let bound = token(&eve, json!({"name": "bound", "scope": "deploy", "places": ["app:zqalmanac"]})).await;
+    let deploys = json!(["view", "deploy"]);
+    assert_eq!(told(&bound.list("/api/v1/apps").await), named(&[("zqalmanac", &deploys)]));
+    assert_eq!(told(&bound.list("/api/v1/projects").await), named(&[("default", &nothing)]));
+
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    let session = owner.get("/api/v1/session").await.expect(200).json();
+    assert_eq!(session["rights"], session["rights_everywhere"]);
+    let made = owner.post("/api/v1/projects", json!({"name": "zqgarden"})).await.expect(201).json();
+    assert_eq!((&made["rights"], &made["environments"][0]["rights"]), (&all, &all));
+    let path = format!("/api/v1/projects/{}/environments", id(&made));
+    let made = owner.post(&path, json!({"name": "staging"})).await.expect(201).json();
+    assert_eq!((&made["rights"], &made["project"]["name"]), (&all, &json!("zqgarden")));
+    let viewer = panel.member("viewer", "read").await;
+    let session = viewer.get("/api/v1/session").await.expect(200).json();
+    assert_eq!(session["rights_everywhere"], json!(["view", "view_servers"]));
+    assert!(told(&viewer.list("/api/v1/apps").await).iter().all(|(_, rights)| *rights == view));
+}

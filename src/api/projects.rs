@@ -4,6 +4,7 @@ use crate::{
     Panel,
     answers::{Created, Done, Named, Page, count, created, moment, page},
     failures::Answer,
+    rights::Right,
     signed::Signed,
     tags::Tag,
 };
@@ -20,9 +21,11 @@ pub struct Project {
     pub id: String,
     pub name: String,
     pub description: String,
-    pub environments: Vec<Named>,
+    pub environments: Vec<Environment>,
     /// How many apps it has, those in the trash left out.
     pub apps: u32,
+    /// What who asks may do in all of it: view, deploy, configure, secrets, terminal, delete.
+    pub rights: Vec<Right>,
     pub created_at: OffsetDateTime,
 }
 
@@ -57,17 +60,33 @@ pub struct Environment {
     pub id: String,
     pub name: String,
     pub project: Named,
+    /// What who asks may do in all of it: view, deploy, configure, secrets, terminal, delete.
+    pub rights: Vec<Right>,
+}
+
+impl Environment {
+    fn of(view: app::EnvironmentView, project: &types::Project) -> Environment {
+        Environment {
+            id: view.environment.id.to_string(),
+            name: view.environment.name.to_string(),
+            project: Named::new(project.id.clone(), project.name.clone()),
+            rights: view.rights.into_iter().map(Right::from).collect(),
+        }
+    }
 }
 
 impl From<app::ProjectView> for Project {
     fn from(view: app::ProjectView) -> Project {
+        let project = view.project;
+        let environments = view.environments.into_iter();
         Project {
-            id: view.project.id.to_string(),
-            name: view.project.name.to_string(),
-            description: view.project.description,
-            environments: view.environments.into_iter().map(Named::from).collect(),
+            environments: environments.map(|one| Environment::of(one, &project)).collect(),
+            id: project.id.to_string(),
+            name: project.name.to_string(),
+            description: project.description,
             apps: count(view.apps),
-            created_at: moment(view.project.created_at),
+            rights: view.rights.into_iter().map(Right::from).collect(),
+            created_at: moment(project.created_at),
         }
     }
 }
@@ -148,13 +167,9 @@ impl ProjectsApi {
         id: Path<String>,
         body: Json<EnvironmentCreate>,
     ) -> Answer<Created<Environment>> {
-        let environment = self.0.projects.add_environment(&who.actor, &id.0, body.0.name.parse()?).await?;
-        let project = self.0.projects.get(&who.actor, environment.project.as_str()).await?.project;
-        Ok(created(Environment {
-            id: environment.id.to_string(),
-            name: environment.name.to_string(),
-            project: Named::new(project.id, project.name),
-        }))
+        let made = self.0.projects.add_environment(&who.actor, &id.0, body.0.name.parse()?).await?;
+        let project = self.0.projects.get(&who.actor, made.environment.project.as_str()).await?.project;
+        Ok(created(Environment::of(made, &project)))
     }
 
     /// Delete an environment

@@ -42,6 +42,8 @@ pub struct Session {
     pub organization: Named,
     /// What they may do, in the whole or in some place; of a token that is bound to kinds of things, what it may do to all kinds.
     pub rights: Vec<Right>,
+    /// What they may do everywhere; what in one place only, the place itself says.
+    pub rights_everywhere: Vec<Right>,
 }
 
 /// Who wants in.
@@ -131,6 +133,7 @@ impl From<app::SessionView> for Session {
             },
             organization: Named::new(view.organization.id, view.organization.name),
             rights: view.actor.rights().into_iter().map(Right::from).collect(),
+            rights_everywhere: app::rights_everywhere(&view.actor).into_iter().map(Right::from).collect(),
             csrf: view.csrf,
             expires_at: view.expires_at.map(moment),
         }
@@ -172,6 +175,7 @@ pub(crate) fn let_in(jar: &CookieJar, signed: app::SignedIn, now: Time) -> Sessi
         second_factor_due_at: signed.standing.due_at.map(moment),
         organization: Named::new(signed.organization.id, signed.organization.name),
         rights: signed.rights.into_iter().map(Right::from).collect(),
+        rights_everywhere: signed.rights_everywhere.into_iter().map(Right::from).collect(),
         user: User::of(signed.user, signed.standing.has_factor),
         csrf: signed.session.csrf,
         expires_at: Some(moment(signed.session.expires_at)),

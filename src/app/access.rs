@@ -6,6 +6,7 @@ use crate::{
     ground::Ground,
     second_factors::Standing,
     sessions::{Away, Landed, Seen},
+    sight::rights_everywhere,
 };
 use identity::{Attempt, Breached, Ceremonies, Claims, Countries, Passwords, Pending, Signer, Throttle, token};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -86,6 +87,8 @@ pub struct SignedIn {
     pub organization: Organization,
     /// What they may do somewhere in it.
     pub rights: Vec<Action>,
+    /// What they may do everywhere in it.
+    pub rights_everywhere: Vec<Action>,
 }
 
 /// The parts of `identity` put together over the panel's ground.
@@ -391,13 +394,12 @@ impl Access {
             role: user.role,
             expires: jwt_expires_at,
         };
+        let actor = self.actor_in(&user, &session.organization, None)?;
         Ok(SignedIn {
             standing: self.standing(&user, Some(&session))?,
             organization: self.store.organizations.get(session.organization.as_str())?.value,
-            rights: self
-                .actor_in(&user, &session.organization, None)?
-                .map(|actor| actor.rights())
-                .unwrap_or_default(),
+            rights: actor.as_ref().map(Actor::rights).unwrap_or_default(),
+            rights_everywhere: actor.as_ref().map(rights_everywhere).unwrap_or_default(),
             device: None,
             jwt: self.signer.jwt(&claims)?,
             jwt_expires_at,

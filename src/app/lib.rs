@@ -189,7 +189,7 @@ pub use passkeys::{PasskeyMade, PasskeyShown, Passkeys};
 pub use password_resets::PasswordResets;
 pub use poller::Poller;
 pub use previews::{PreviewRulesChange, PreviewRulesView, PreviewVariableWish, PreviewView, Previewer, Previews};
-pub use projects::{ProjectView, Projects};
+pub use projects::{EnvironmentView, ProjectView, Projects};
 pub use quotas::{BuildFloor, QuotaKeeper, QuotaUse, QuotaView, Quotas};
 pub use reconcile::Reconciler;
 pub use registries::Registries;
@@ -204,6 +204,7 @@ pub use servers::{Chart, ServerView, Servers};
 pub use sessions::*;
 pub use settings::{SettingsChange, SettingsService};
 pub use setup::*;
+pub use sight::rights_everywhere;
 pub use sleeping::Sleeper;
 /// Of a forge, as its API tells.
 pub use source::forges::{ForgeBranch, Found as ForgeFound, Repository as FoundRepository};

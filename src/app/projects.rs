@@ -2,7 +2,7 @@
 
 use crate::{
     ground::Ground,
-    sight::{of, owned},
+    sight::{of, owned, rights_at},
 };
 use std::sync::Arc;
 use store::{Batch, Store};
@@ -11,9 +11,27 @@ use types::{Action, Actor, Environment, EnvironmentId, Error, Fact, Kind, Projec
 #[derive(Debug, Clone)]
 pub struct ProjectView {
     pub project: Project,
-    pub environments: Vec<Environment>,
+    pub environments: Vec<EnvironmentView>,
     /// Apps that are not in the trash.
     pub apps: usize,
+    /// What the actor may do in all of it.
+    pub rights: Vec<Action>,
+}
+
+#[derive(Debug, Clone)]
+pub struct EnvironmentView {
+    pub environment: Environment,
+    /// What the actor may do in all of it.
+    pub rights: Vec<Action>,
+}
+
+impl EnvironmentView {
+    fn of(actor: &Actor, environment: Environment) -> EnvironmentView {
+        EnvironmentView {
+            rights: rights_at(actor, &environment.place()),
+            environment,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -156,7 +174,7 @@ impl Projects {
         Ok(())
     }
 
-    pub async fn add_environment(&self, actor: &Actor, project: &str, name: Slug) -> Result<Environment> {
+    pub async fn add_environment(&self, actor: &Actor, project: &str, name: Slug) -> Result<EnvironmentView> {
         actor.may_somewhere(Action::Configure)?;
         let project = find_project(&self.ground, actor, Action::Configure, project)?;
         let environment = Environment {
@@ -177,7 +195,7 @@ impl Projects {
                 },
             )
             .await;
-        Ok(environment)
+        Ok(EnvironmentView::of(actor, environment))
     }
 
     pub async fn remove_environment(&self, actor: &Actor, id: &str) -> Result<()> {
@@ -211,13 +229,14 @@ impl Projects {
             .iter()
             .filter(|app| app.project == project.id && app.trashed_at.is_none())
             .count();
+        let environments = of(&self.ground, actor, store.environments.list()?)?.into_iter();
         Ok(ProjectView {
-            environments: {
-                let mut seen = of(&self.ground, actor, store.environments.list()?)?;
-                seen.retain(|environment| environment.project == project.id);
-                seen
-            },
+            environments: environments
+                .filter(|environment| environment.project == project.id)
+                .map(|environment| EnvironmentView::of(actor, environment))
+                .collect(),
             apps,
+            rights: rights_at(actor, &project.place()),
             project,
         })
     }

@@ -52,6 +52,22 @@ pub(crate) fn owned<T: Placed>(
     Ok(found)
 }
 
+/// What the actor may do to what lies there, of what can be given in one place: for what is shown. A second factor may still be asked
+/// for.
+pub(crate) fn rights_at(actor: &Actor, place: &Site) -> Vec<Action> {
+    let placed = Action::ALL.into_iter().filter(|action| action.is_placed());
+    placed.filter(|action| actor.is_permitted(*action, place)).collect()
+}
+
+/// What the actor may do everywhere in the organization, and to what is of the whole.
+pub fn rights_everywhere(actor: &Actor) -> Vec<Action> {
+    let whole = Site::organization();
+    Action::ALL
+        .into_iter()
+        .filter(|action| actor.is_permitted(*action, &whole))
+        .collect()
+}
+
 /// Whether somebody learns of an event.
 pub(crate) fn sees_event(store: &Store, actor: &Actor, event: &Event) -> Result<bool> {
     if event.organization != actor.organization {

@@ -143,7 +143,7 @@ async fn all(client: &Client) -> Result<Listed<Project>> {
 }
 
 /// By name or id.
-pub fn environment<'a>(project: &'a Project, called: &str) -> Result<&'a client::types::Named> {
+pub fn environment<'a>(project: &'a Project, called: &str) -> Result<&'a client::types::Environment> {
     let mut all = project.environments.iter();
     let found = all.find(|each| each.name == called || each.id == called);
     found.ok_or_else(|| Failure::not_found(format!("{} has no environment named `{called}`", project.name)))

@@ -4,6 +4,7 @@ use super::{AppCanary, Health, Limits, Mount, Source};
 use crate::{
     answers::{Named, count, moment},
     deployments::{Commit, Deployment},
+    rights::Right,
 };
 use poem_openapi::{Enum, Object};
 use time::OffsetDateTime;
@@ -88,6 +89,8 @@ pub struct App {
     pub stops_first: Option<String>,
     /// Nothing is deployed while it holds; rolling back stays possible.
     pub lock: Option<DeployLock>,
+    /// What who asks may do to it: view, deploy, configure, secrets, terminal, delete.
+    pub rights: Vec<Right>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
     /// In the trash since.
@@ -280,6 +283,7 @@ impl From<app::AppView> for App {
             pending_changes: view.pending_changes,
             stops_first: view.stops_first,
             lock: app.lock.map(DeployLock::from),
+            rights: view.rights.into_iter().map(Right::from).collect(),
             created_at: moment(app.created_at),
             updated_at: moment(app.updated_at),
             trashed_at: app.trashed_at.map(moment),

@@ -8,14 +8,14 @@ use crate::{
     ground::Ground,
     observed::{AppState, Observed},
     releases,
-    sight::of,
+    sight::{of, rights_at},
     sleeping::Ways,
     stacks,
 };
 use std::{collections::HashMap, sync::Arc};
 use types::{
-    Actor, App, AppId, Container, Deployment, Domain, Environment, EnvironmentId, Freeze, Frozen, HealthCheck, Hours, ImageWatch, Mount,
-    OnNewImage, Phase, Project, ProjectId, Release, Result, Source, Time, Volume, VolumeId, WatchedImage,
+    Action, Actor, App, AppId, Container, Deployment, Domain, Environment, EnvironmentId, Freeze, Frozen, HealthCheck, Hours, ImageWatch,
+    Mount, OnNewImage, Phase, Project, ProjectId, Release, Result, Source, Time, Volume, VolumeId, WatchedImage,
 };
 
 /// An app with what people want to see beside it.
@@ -49,6 +49,8 @@ pub struct AppView {
     pub stops_first: Option<String>,
     /// Its configuration differs from what is live.
     pub pending_changes: bool,
+    /// What the actor may do to it.
+    pub rights: Vec<Action>,
 }
 
 /// Views of the apps that `wanted` takes, by name. Loads each collection once, so that 100 apps cost as little as one.
@@ -70,6 +72,7 @@ pub(crate) fn views(ground: &Ground, actor: &Actor, wanted: impl Fn(&App, &Proje
 /// What lies beside apps, loaded once for all their views.
 struct Beside<'a> {
     ground: &'a Ground,
+    actor: &'a Actor,
     projects: HashMap<ProjectId, Project>,
     environments: HashMap<EnvironmentId, Environment>,
     volumes: HashMap<VolumeId, Volume>,
@@ -83,7 +86,7 @@ struct Beside<'a> {
 }
 
 impl<'a> Beside<'a> {
-    fn load(ground: &'a Ground, actor: &Actor) -> Result<Beside<'a>> {
+    fn load(ground: &'a Ground, actor: &'a Actor) -> Result<Beside<'a>> {
         let store = &ground.store;
         let projects = of(ground, actor, store.projects.list()?)?;
         let environments = of(ground, actor, store.environments.list()?)?;
@@ -95,6 +98,7 @@ impl<'a> Beside<'a> {
         }
         Ok(Beside {
             ground,
+            actor,
             projects: projects.into_iter().map(|one| (one.id.clone(), one)).collect(),
             environments: environments.into_iter().map(|one| (one.id.clone(), one)).collect(),
             volumes: volumes.into_iter().map(|one| (one.id.clone(), one)).collect(),
@@ -146,6 +150,7 @@ impl<'a> Beside<'a> {
                 self.volumes.get(id).map(|volume| volume.name.to_string())
             }),
             pending_changes: release.as_ref().is_some_and(|release| differs(&app, release)),
+            rights: rights_at(self.actor, &app.place()),
             domains,
             release,
             deployment,
