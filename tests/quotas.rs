@@ -148,4 +148,17 @@ async fn nobody_sees_anothers_numbers_and_only_the_panels_people_set_them() {
     panel.post("/api/v1/grants", grant).await.expect(201);
     let eve = panel.signed_in("eve@example.test", "eleven green kettles boil").await;
     assert!(eve.list("/api/v1/quotas").await.is_empty());
+    panel.put("/api/v1/projects/default/quota", json!({"apps": 1999})).await.expect(200);
+    let heard = async || eve.get("/api/v1/events/history?limit=500").await.expect(200).text();
+    let told = heard().await;
+    assert!(told.contains("app_created") && !told.contains("apps 1999"), "{told}");
+    // Who sees the project whole does.
+    let grant = json!({"role": "viewer", "to": "user:eve@example.test", "place": "project:default"});
+    panel.post("/api/v1/grants", grant).await.expect(201);
+    assert_eq!(eve.list("/api/v1/quotas").await.len(), 1);
+    let told = heard().await;
+    assert!(
+        told.contains("quota_changed") && told.contains("apps 1999") && !told.contains("apps 4711"),
+        "{told}"
+    );
 }

@@ -87,12 +87,16 @@ pub(crate) fn sees_event(store: &Store, actor: &Actor, event: &Event) -> Result<
     if let Some(app) = event.fact.app() {
         return Ok(place_of_app(store, app)?.is_some_and(|place| actor.is_permitted(Action::View, &place)));
     }
-    match event.fact.project() {
-        Some(project) => match store.projects.find(project.as_str())? {
-            Some(project) => project.is_seen(store, actor),
-            None => Ok(false),
-        },
-        None => Ok(false),
+    let Some(project) = event.fact.project() else { return Ok(false) };
+    let Some(project) = store.projects.find(project.as_str())? else {
+        return Ok(false);
+    };
+    match event.fact {
+        // What a project may have and has is for those who see it whole, as in the list of quotas.
+        types::Fact::QuotaChanged { .. } | types::Fact::QuotaReached { .. } => {
+            Ok(actor.is_permitted(Action::View, &Project::place(&project)))
+        }
+        _ => project.is_seen(store, actor),
     }
 }
 
