@@ -7,9 +7,11 @@ import { startLive, loadLive, forgetLive, appPath } from './lib/live.js';
 import './lib/theme.js';
 import { Frame } from './parts/frame.js';
 import { has } from './lib/rights.js';
+import { mayVisit } from './parts/places.js';
 import { Dialogs } from './parts/dialog.js';
 import { Toasts, toast } from './parts/toast.js';
-import { Failed } from './parts/empty.js';
+import { Empty, Failed } from './parts/empty.js';
+import { PageHead } from './parts/page.js';
 import { startKeys } from './parts/palette.js';
 import { stepUp } from './parts/second-factor.js';
 import { startWorker } from './lib/install.js';
@@ -99,11 +101,15 @@ async function show() {
 }
 
 /** @param {{ shown: Shown }} props */
-function Guarded({ shown: { Page, params } }) {
+function Guarded({ shown: { Page, params, how } }) {
   const [error, again] = useErrorBoundary((failure) => console.error(failure));
   if (error) return html`<div class="page">${h(Failed, { error, retry: again })}</div>`;
+  if (!how && !mayVisit(route.value.path)) return h(NotTheirs, {});
   return h(Page, { params });
 }
+
+/** In place of a page of which the API would tell nothing. */
+const NotTheirs = () => html`<div class="page">${h(PageHead, { title: html`<span class="unseen">Not yours to see</span>`, name: 'Not yours to see' })}<section class="panel">${h(Empty, { icon: 'lock', title: 'This is not yours to see', text: 'What was given to you does not reach here. Ask an administrator of this panel if you need it.', action: html`<a class="btn" href="/">Overview</a>` })}</section></div>`;
 
 function Root() {
   const now = shown.value;

@@ -3,6 +3,7 @@ import { signal, computed } from './html.js';
 import { api } from './api.js';
 import { on } from './events.js';
 import { resource, forgetAll } from './resource.js';
+import { allows, everywhere, has } from './rights.js';
 
 /** @template {keyof import('./api.js').Schemas} K @typedef {import('./api.js').S<K>} S */
 
@@ -91,19 +92,30 @@ export async function startLive() {
     try { deployments.value = Object.fromEntries((await api.deploymentListAll({ active: true })).items.map((one) => [one.id, one])); } catch { /* shown elsewhere */ }
   };
   on('reconnected', again);
+  for (const kind of ['project_created', 'project_changed', 'project_removed', 'environment_cloned', 'reconnected']) on(kind, () => { if (differs()) projects.load(); });
 }
 
 /** Loads what is shared; called when somebody has signed in. */
 export async function loadLive() {
-  await Promise.all([loadApps(), (async () => {
+  await Promise.all([loadApps(), differs() ? projects.load() : null, (async () => {
     try { for (const one of (await api.deploymentListAll({ active: true })).items) deployments.value = { ...deployments.value, [one.id]: one }; } catch { /* the events bring them */ }
   })()]);
 }
 
 export function forgetLive() {
-  apps.value = undefined; deployments.value = {}; machines.value = {}; usage.value = {};
+  apps.value = undefined; projects.value.value = undefined; deployments.value = {}; machines.value = {}; usage.value = {};
   forgetAll();
 }
+
+/** Projects with what may be done in them: for those only whose rights differ from place to place. */
+const projects = resource(() => api.projectList());
+/** @type {import('./rights.js').Right[]} */
+const PLACED = ['view', 'configure'];
+const differs = () => PLACED.some((right) => has(right) && !everywhere(right));
+/** Whether there is an environment in all of which the one signed in may do this; to make an app takes one. @param {'view' | 'configure'} right */
+export const inSome = (right) => everywhere(right) || (has(right) && (projects.value.value ?? []).some((project) => project.environments.some((one) => allows(one, right))));
+/** Whether they may do this to an app that is known by its id. @param {string | undefined} id @param {import('./rights.js').Right} right */
+export const mayDo = (id, right) => allows(apps.value?.find((app) => app.id === id), right);
 
 /** How many apps have a name. */
 const named = computed(() => {

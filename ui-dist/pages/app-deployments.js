@@ -10,7 +10,7 @@ import { Table } from '../parts/table.js';
 import { Empty } from '../parts/empty.js';
 import { confirm } from '../parts/dialog.js';
 import { Switch } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { deploymentColumns, deploymentText, withLive } from './deployments.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -51,7 +51,7 @@ export default function AppDeployments({ app }) {
       id: 'actions', label: '', width: '132px', align: 'right', card: 'plain', cell: (one) => {
         const release = releaseOf(one);
         if (release?.live) return html`<span class="tag accent">serves now</span>`;
-        return release && may('developer') ? html`<button type="button" class="btn small" onClick=${() => rollBack(app, release)}>${icon('undo-2')}Roll back</button>` : null;
+        return release && allows(app, 'deploy') ? html`<button type="button" class="btn small" onClick=${() => rollBack(app, release)}>${icon('undo-2')}Roll back</button>` : null;
       },
     }],
     empty: h(Empty, { icon: 'rocket', title: 'Not deployed yet', text: 'A deployment fetches the source, builds it, checks it and puts it live.' }),

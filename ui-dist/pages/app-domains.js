@@ -7,7 +7,7 @@ import { Panel } from '../parts/page.js';
 import { Table } from '../parts/table.js';
 import { Empty } from '../parts/empty.js';
 import { addDomain, domainColumns } from '../parts/domains.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Domain'>} Domain */
 
@@ -19,7 +19,7 @@ export default function AppDomains({ app }) {
   const failed = (found.value.value ?? []).filter((one) => one.certificate?.last_error);
   return html`<div class="stack">
     ${failed.map((one) => html`<p class="notice warn">${icon('shield-alert')}<span class="any"><b>${one.host}</b> ${one.certificate?.last_error}</span></p>`)}
-    ${h(Panel, { title: 'Domains', flush: true, note: 'Each gets a certificate by itself: a public one where the name leads here, else one of this panel’s own authority.', actions: may('developer') ? html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Add domain</button>` : null },
+    ${h(Panel, { title: 'Domains', flush: true, note: 'Each gets a certificate by itself: a public one where the name leads here, else one of this panel’s own authority.', actions: allows(app, 'configure') ? html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Add domain</button>` : null },
       h(/** @type {typeof Table<Domain>} */ (Table), { label: 'Domains', columns: domainColumns(false, again), rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (one) => one.host,
-        empty: h(Empty, { icon: 'globe', title: 'No domain leads here', text: 'Add a name and point its DNS record to this server; HTTPS follows by itself.', action: may('developer') ? html`<button type="button" class="btn" onClick=${add}>${icon('plus')}Add domain</button>` : null, small: true }) }))}</div>`;
+        empty: h(Empty, { icon: 'globe', title: 'No domain leads here', text: 'Add a name and point its DNS record to this server; HTTPS follows by itself.', action: allows(app, 'configure') ? html`<button type="button" class="btn" onClick=${add}>${icon('plus')}Add domain</button>` : null, small: true }) }))}</div>`;
 }

@@ -5,7 +5,7 @@ import { useLogStream } from '../lib/log-stream.js';
 import { useResource } from '../lib/resource.js';
 import { duration, exact } from '../lib/format.js';
 import { moment } from '../lib/clock.js';
-import { appOf } from '../lib/live.js';
+import { appOf, mayDo } from '../lib/live.js';
 import { joinWords, splitWords } from '../lib/words.js';
 import { hasServices } from '../parts/source.js';
 import { Panel } from '../parts/page.js';
@@ -18,7 +18,7 @@ import { Menu } from '../parts/menu.js';
 import { Facts } from '../parts/facts.js';
 import { confirm, DialogHead, leaving, showDialog, showForm } from '../parts/dialog.js';
 import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import '../elements/sk-log.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -38,8 +38,8 @@ export default function AppJobs({ app }) {
   const begin = async (/** @type {Promise<Run>} */ asked) => { const run = await asked; runs.load(); showRun(run); };
   const runNow = (/** @type {Job} */ job) => begin(api.jobRun(app.id, job.id));
   const switchJob = async (/** @type {Job} */ job) => { await api.jobUpdate(app.id, job.id, { enabled: !job.enabled }); jobs.load(); };
-  const add = may('developer') ? html`<button type="button" class="btn small" onClick=${() => edit(null)}>${icon('plus')}Add job</button>` : null;
-  const once = may('developer') ? html`<button type="button" class="btn small" disabled=${!app.release} onClick=${() => showForm('Run a command', (close, leave) => h(RunForm, { app, close, leave })).then((/** @type {Run | null} */ run) => { if (run) { runs.load(); showRun(run); } })}>${icon('terminal')}Run a command</button>` : null;
+  const add = allows(app, 'configure') ? html`<button type="button" class="btn small" onClick=${() => edit(null)}>${icon('plus')}Add job</button>` : null;
+  const once = allows(app, 'terminal') ? html`<button type="button" class="btn small" disabled=${!app.release} onClick=${() => showForm('Run a command', (close, leave) => h(RunForm, { app, close, leave })).then((/** @type {Run | null} */ run) => { if (run) { runs.load(); showRun(run); } })}>${icon('terminal')}Run a command</button>` : null;
   return html`<div class="stack">
     ${h(Panel, { title: 'Jobs', note: 'Commands at times, with the image, variables, files and volumes of what is live', flush: true, actions: add }, h(/** @type {typeof Table<Job>} */ (Table), {
       label: 'Jobs', rows: jobs.value.value, error: jobs.error.value, retry: jobs.load, keyOf: (one) => one.id, columns: [
@@ -47,14 +47,14 @@ export default function AppJobs({ app }) {
         { id: 'at', label: 'At', width: '150px', cell: (one) => html`<span class="cell-two"><code>${one.cron}</code><span>${one.zone}</span></span>` },
         { id: 'next', label: 'Next', width: '120px', cell: (one) => (one.waiting_since ? html`<span title="The run before it has to end first">waits</span>` : one.next_at ? h(In, { at: one.next_at, all: one.upcoming }) : html`<span class="faint">${one.enabled ? 'never' : 'paused'}</span>`) },
         { id: 'last', label: 'Last', width: '130px', card: 'tail', cell: (one) => (one.last ? h(State, { state: one.last.phase, detail: one.last.error }) : html`<span class="faint">not yet</span>`) },
-        ...(may('developer') ? [/** @type {import('../parts/table.js').Column<Job>} */ ({ id: 'actions', label: '', width: '150px', align: 'right', card: 'plain', cell: (one) => html`<span class="row end">${h(Act, { label: 'Run now', icon: 'play', small: true, disabled: !app.release, run: () => runNow(one) })}${h(Menu, { label: `More for ${one.name}`, items: [
+        ...(allows(app, 'deploy') || allows(app, 'configure') ? [/** @type {import('../parts/table.js').Column<Job>} */ ({ id: 'actions', label: '', width: '150px', align: 'right', card: 'plain', cell: (one) => html`<span class="row end">${allows(app, 'deploy') ? h(Act, { label: 'Run now', icon: 'play', small: true, disabled: !app.release, run: () => runNow(one) }) : null}${allows(app, 'configure') ? h(Menu, { label: `More for ${one.name}`, items: [
           { label: 'Edit…', icon: 'pencil', run: () => edit(one) },
           { label: one.enabled ? 'Pause' : 'Resume', icon: one.enabled ? 'circle-pause' : 'play', run: () => switchJob(one) },
           'line',
           { label: 'Delete…', icon: 'trash-2', tone: 'danger', run: () => remove(one) },
-        ] })}</span>` })] : []),
+        ] }) : null}</span>` })] : []),
       ],
-      empty: h(Empty, { icon: 'clock', title: 'No jobs', text: 'A job tidies up each night, sends mail each hour, or pulls in what is new: any command of the image.', small: true, action: may('developer') ? html`<button type="button" class="btn" onClick=${() => edit(null)}>${icon('plus')}Add job</button>` : null }),
+      empty: h(Empty, { icon: 'clock', title: 'No jobs', text: 'A job tidies up each night, sends mail each hour, or pulls in what is new: any command of the image.', small: true, action: allows(app, 'configure') ? html`<button type="button" class="btn" onClick=${() => edit(null)}>${icon('plus')}Add job</button>` : null }),
     }))}
     ${h(Panel, { title: 'Runs', note: 'The newest first', flush: true, actions: once }, h(/** @type {typeof Table<Run>} */ (Table), {
       label: 'Runs', name: 'app-runs', rows: runs.value.value?.items, error: runs.error.value, retry: runs.load, keyOf: (one) => one.id, text: (one) => `${one.name ?? ''} ${one.command.join(' ')} ${one.by} ${one.error ?? ''}`, filter: 'Filter by command, person', columns: [
@@ -83,7 +83,7 @@ function RunView({ id, app, close }) {
   return html`<div class="stack">${h(DialogHead, { title: run?.name ?? (run ? joinWords(run.command) : 'Run'), note: run ? html`${h(State, { state: run.phase, detail: run.error })}` : '', close })}
     ${run ? h(Facts, { items: [['Command', html`<code class="any">${joinWords(run.command)}</code>`], ['By', run.by], ['Began', html`<span title=${exact(run.started_at)}>${h(Ago, { at: run.started_at })}, took ${h(Took, { from: run.started_at, to: run.finished_at })}</span>`], Boolean(run.error) && ['Why', html`<span class="any">${run.error}</span>`]] }) : null}
     <div class="run-log"><sk-log ref=${element} label="What it prints" name=${`${id}.log`}></sk-log></div>
-    <footer class="dialog-foot">${run?.phase === 'running' && may('developer') ? h(Act, { label: 'End it', icon: 'x', run: () => api.runCancel(id).then(found.load) }) : null}<button type="button" class="btn" onClick=${() => close()}>Close</button></footer></div>`;
+    <footer class="dialog-foot">${run?.phase === 'running' && mayDo(app, 'deploy') ? h(Act, { label: 'End it', icon: 'x', run: () => api.runCancel(id).then(found.load) }) : null}<button type="button" class="btn" onClick=${() => close()}>Close</button></footer></div>`;
 }
 
 /** @param {{ app: App, job: Job | null, close: (done?: unknown) => void, leave: { current: (() => void) | null } }} props */

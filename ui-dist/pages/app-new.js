@@ -16,7 +16,8 @@ import { ComposeField, profilesOf, SetupFields, useCompose } from '../parts/comp
 import { Copy } from '../parts/copy.js';
 import { Drop, useDraft } from '../parts/drop.js';
 import { Act } from '../parts/act.js';
-import { may } from '../lib/rights.js';
+import { Empty } from '../parts/empty.js';
+import { allows, may } from '../lib/rights.js';
 import { forges } from '../lib/forges.js';
 import { toast } from '../parts/toast.js';
 
@@ -32,7 +33,7 @@ export default function AppNewPage() {
   const dropped = useDraft();
   const form = useForm({ ...sourceValues(null), ...runValues(null), name: '', host: '', place: '', env: '' });
   const v = form.values.value;
-  const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
+  const places = (projects ?? []).flatMap((project) => project.environments.filter((environment) => allows(environment, 'configure')).map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
   const wanted = route.value.query.get('project');
   const place = v.place || places.find((one) => wanted && one.value.startsWith(`${wanted}/`))?.value || places[0]?.value || '';
   const base = settings?.apps_domain;
@@ -68,6 +69,7 @@ export default function AppNewPage() {
     });
   };
   if (made) return h(KeyStep, { app: made });
+  if (projects && !places.length) return html`<div class="page">${h(PageHead, { title: 'New app' })}<section class="panel">${h(Empty, { icon: 'lock', title: 'There is no place for an app of yours', text: 'An app is made in an environment in which you may configure. Ask an administrator for the role developer in one.', action: html`<a class="btn" href="/apps">Your apps</a>` })}</section></div>`;
   return html`<div class="page">${h(PageHead, { title: 'New app' })}
     <div class="new-grid"><form class="stack" onSubmit=${submit}>
       <div class="pick" role="radiogroup" aria-label="Where it comes from">

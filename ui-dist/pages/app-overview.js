@@ -16,7 +16,7 @@ import { Act } from '../parts/act.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { thin } from './overview.js';
 import { putDeployment } from '../lib/live.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { said } from '../parts/said.js';
 
 /** @param {import('../lib/api.js').S<'Limits'>} limits */
@@ -51,7 +51,7 @@ export default function AppOverview({ app }) {
   const limits = several ? services?.length ? sumOf(services) : null : app.limits;
   return html`<div class="stack">
     ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
-    ${app.newer_image ? html`<div class="notice middle">${icon('package')}<span class="grow">The registry has a newer image than runs.</span>${may('developer') ? html`<a class="btn small" href=${appPath(app, 'settings')}>Newer images</a>${h(Act, { label: 'Deploy it', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}` : null}</div>` : null}
+    ${app.newer_image ? html`<div class="notice middle">${icon('package')}<span class="grow">The registry has a newer image than runs.</span>${allows(app, 'deploy') ? html`<a class="btn small" href=${appPath(app, 'settings')}>Newer images</a>${h(Act, { label: 'Deploy it', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}` : null}</div>` : null}
     ${app.state_detail && ['failed', 'crashing', 'unhealthy', 'unknown'].includes(app.state) ? html`<div class=${`notice middle ${app.state === 'unhealthy' ? 'warn' : 'bad'}`}>${icon('circle-alert')}<span class="grow any">${said(app.state_detail)}</span><a class="btn small" href=${appPath(app, 'logs')}>Open the logs</a></div>` : null}
     <div class="tiles">
       ${h(Tile, { label: 'Processor', icon: icon('cpu'), value: cores(now?.cpu_cores ?? last(series?.cpu_cores)), unit: 'cores', note: limits ? `limit ${plural(limits.cpu_millis / 1000, 'core')}` : undefined, values: thin(series?.cpu_cores ?? []), top: 0.02, href: appPath(app, 'metrics') })}

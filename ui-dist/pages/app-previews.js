@@ -14,7 +14,7 @@ import { State } from '../parts/state.js';
 import { Menu } from '../parts/menu.js';
 import { confirm } from '../parts/dialog.js';
 import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {import('../lib/api.js').S<'Preview'>} Preview */
@@ -34,7 +34,7 @@ export default function AppPreviews({ app }) {
   const put = (/** @type {Rules} */ made) => { found.value.value = made; list.load(); };
   const there = (list.value.value ?? []).length > 0;
   return html`<div class="stack">
-    ${rules.enabled || there ? h(Panel, { title: 'Previews', flush: true, note: rules.enabled ? `Each open pull request runs at an address of its own, such as ${rules.example ?? rules.host}.` : 'Previews are off: these are being removed.', actions: rules.connected && rules.enabled && may('developer') ? h(Act, { label: 'Compare', icon: 'refresh-cw', small: true, title: 'Previews of requests that are not open any more go; this is done each hour too', run: async () => { await previews.compare(app.id); await list.load(); } }) : null },
+    ${rules.enabled || there ? h(Panel, { title: 'Previews', flush: true, note: rules.enabled ? `Each open pull request runs at an address of its own, such as ${rules.example ?? rules.host}.` : 'Previews are off: these are being removed.', actions: rules.connected && rules.enabled && allows(app, 'deploy') ? h(Act, { label: 'Compare', icon: 'refresh-cw', small: true, title: 'Previews of requests that are not open any more go; this is done each hour too', run: async () => { await previews.compare(app.id); await list.load(); } }) : null },
       h(Requests, { app, list })) : null}
     ${rules.problem ? html`<p class="notice warn">${icon('triangle-alert')}<span class="any">${rules.problem}</span></p>` : null}
     ${rules.enabled && rules.webhook === false ? html`<p class="notice">${icon('info')}<span>The webhook was made by hand: let the forge send pull requests by it too, not pushes alone.</span></p>` : null}
@@ -63,11 +63,11 @@ function Requests({ app, list }) {
       { id: 'state', label: 'State', width: '130px', card: 'tail', sort: (one) => one.state, cell: (one) => h(State, { state: stateOf(one), detail: one.problem ?? one.why }) },
       { id: 'where', label: 'Where', width: '36%', cell: (one) => html`<div class="grow wrapped">${one.url ? html`<a href=${one.url} target="_blank" rel="noreferrer">${one.url.replace(/^https?:\/\//, '')}</a>` : null}<p class=${one.problem ? 'small bad-text' : 'small dim'}>${one.problem ?? one.why}${one.comment_problem ? ` The comment could not be written: ${one.comment_problem}` : ''}</p></div>` },
       { id: 'pushed', label: 'Pushed', width: '120px', cell: (one) => html`<span class="cell-two"><span>${h(Ago, { at: one.pushed_at })}</span>${one.days_left != null ? html`<span class="faint" title="It goes when nothing is pushed until then">${plural(one.days_left, 'day')} left</span>` : null}</span>` },
-      { id: 'actions', label: '', width: '170px', align: 'right', card: 'plain', cell: (one) => html`<span class="row end">${one.state === 'waiting' && may('developer') ? html`<button type="button" class="btn small" onClick=${() => allow(one)}>${icon('check')}Allow…</button>` : one.deployment ? html`<a class="btn small" href=${`/deployments/${one.deployment}`}>Deployment</a>` : null}${may('developer') ? h(Menu, { label: `More for #${one.number}`, items: [
+      { id: 'actions', label: '', width: '170px', align: 'right', card: 'plain', cell: (one) => html`<span class="row end">${one.state === 'waiting' && allows(app, 'deploy') ? html`<button type="button" class="btn small" onClick=${() => allow(one)}>${icon('check')}Allow…</button>` : one.deployment ? html`<a class="btn small" href=${`/deployments/${one.deployment}`}>Deployment</a>` : null}${allows(app, 'deploy') || allows(app, 'delete') ? h(Menu, { label: `More for #${one.number}`, items: [
         one.app ? { label: 'Open its app', icon: 'box', href: `/apps/${one.app.id}` } : null,
-        { label: 'Deploy again', icon: 'rocket', disabled: one.state === 'waiting', run: () => again(previews.deploy(app.id, one.number)) },
+        { label: 'Deploy again', icon: 'rocket', disabled: one.state === 'waiting' || !allows(app, 'deploy'), run: () => again(previews.deploy(app.id, one.number)) },
         'line',
-        { label: 'Remove…', icon: 'trash-2', tone: 'danger', run: () => remove(one) },
+        { label: 'Remove…', icon: 'trash-2', tone: 'danger', disabled: !allows(app, 'delete'), run: () => remove(one) },
       ] }) : null}</span>` },
     ],
     empty: h(Empty, { icon: 'git-branch', title: 'No previews', text: 'Open a pull request, or push to one that is open: its preview appears here within a moment.', small: true }),
@@ -102,9 +102,9 @@ function RulesForm({ app, rules, saved }) {
   const named = ['host', 'only_label', 'never_label', 'most', 'days', 'memory_bytes', 'cpu_millis', 'secrets', 'variables', 'database'];
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>${h(Panel, {
     title: 'Which are made', note: 'What is changed here holds for previews that are made from then on.',
-    foot: may('developer') && (dirty || form.problem.value) ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
+    foot: allows(app, 'configure') && (dirty || form.problem.value) ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
   }, html`<div class="stack">
-    ${h(Switch, { label: 'Preview pull requests', hint: 'Each open request gets a copy of this app in an environment of its own, until it is merged or closed. Requests from forks wait until somebody allows each commit, and get no secrets.', on: v.enabled, set: form.set('enabled'), disabled: !may('developer') })}
+    ${h(Switch, { label: 'Preview pull requests', hint: 'Each open request gets a copy of this app in an environment of its own, until it is merged or closed. Requests from forks wait until somebody allows each commit, and get no secrets.', on: v.enabled, set: form.set('enabled'), disabled: !allows(app, 'configure') })}
     ${h(TextField, { label: 'Address', value: v.host, set: form.set('host'), mono: true, hint: rules.example && v.host === rules.host ? `The preview of #42: ${rules.example}` : rules.host_problem && v.host === rules.host ? rules.host_problem : '{number}, {app} and {domain}, the domain of apps', error: form.error('host') })}
     <div class="form-row">${h(TextField, { label: 'Only with the label', value: v.only_label, set: form.set('only_label'), optional: true, placeholder: 'preview', hint: 'None: all requests.', error: form.error('only_label') })}
       ${h(TextField, { label: 'Never with the label', value: v.never_label, set: form.set('never_label'), optional: true, placeholder: 'no-preview', error: form.error('never_label') })}</div>
@@ -117,7 +117,7 @@ function RulesForm({ app, rules, saved }) {
     ${h(TextField, { label: 'Variables of previews', value: v.plain, set: form.set('plain'), mono: true, rows: 3, optional: true, placeholder: 'DEBUG=1', hint: 'In place of the app’s own, one a line. Without them a preview has all of the app’s that are not secret.', error: form.error('plain', 'variables') })}
     ${h(TextField, { label: 'Secret variables of previews', value: v.secret, set: form.set('secret'), mono: true, rows: 2, optional: true, placeholder: 'API_KEY=a key for tests', hint: 'Not for forks. One that is there already keeps its value when none is given.', error: form.error('secret') })}
     ${h(TextField, { label: 'Secrets of the app that previews get', value: v.secrets, set: form.set('secrets'), mono: true, rows: 2, optional: true, placeholder: 'API_KEY', hint: 'Names only, one a line. Whoever may push a branch can then read them; forks never get them.', error: form.error('secrets') })}
-    ${h(Switch, { label: 'Comment beside the request', hint: rules.connected ? 'One comment with address, state and commit, kept true.' : 'Only for an app from a connected forge.', on: v.comment && rules.connected, set: form.set('comment'), disabled: !rules.connected || !may('developer') })}
+    ${h(Switch, { label: 'Comment beside the request', hint: rules.connected ? 'One comment with address, state and commit, kept true.' : 'Only for an app from a connected forge.', on: v.comment && rules.connected, set: form.set('comment'), disabled: !rules.connected || !allows(app, 'configure') })}
     ${h(FormProblem, { text: form.general(named) })}</div>`)}</form>`;
 }
 

@@ -13,8 +13,7 @@ import { Diff } from '../parts/diff.js';
 import { Menu } from '../parts/menu.js';
 import { DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, SelectField, FormProblem, Submit } from '../parts/field.js';
-import { hasServices } from '../parts/source.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { rollBack } from './app-deployments.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -46,7 +45,7 @@ export default function AppReleases({ app }) {
         { id: 'has', label: 'Has', width: '150px', optional: true, card: 'hide', cell: (one) => html`<span class="cell-two"><span>${plural(one.variables.length, 'variable')}</span><span>${[one.files.length ? plural(one.files.length, 'file') : '', one.mounts.length ? plural(one.mounts.length, 'volume') : ''].filter(Boolean).join(', ')}</span></span>` },
         { id: 'size', label: 'Image', width: '90px', align: 'right', optional: true, card: 'hide', sort: (one) => one.bytes, cell: (one) => (one.bytes ? bytes(one.bytes) : html`<span class="faint">–</span>`) },
         { id: 'made', label: 'Made', width: '108px', align: 'right', sort: (one) => one.created_at, cell: (one) => html`<span class="faint">${h(Ago, { at: one.created_at })}</span>` },
-        ...(may('developer') ? [/** @type {import('../parts/table.js').Column<Release>} */ ({ id: 'actions', label: '', width: '172px', align: 'right', card: 'plain', cell: actions })] : []),
+        ...(allows(app, 'deploy') ? [/** @type {import('../parts/table.js').Column<Release>} */ ({ id: 'actions', label: '', width: '172px', align: 'right', card: 'plain', cell: actions })] : []),
       ],
       empty: h(Empty, { icon: 'layers', title: 'No releases yet', text: 'Each deployment makes one: the image with its variables, files, volumes, routes, limits and health check.' }),
     }))}

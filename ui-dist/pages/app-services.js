@@ -10,7 +10,7 @@ import { Empty, Failed, Loading } from '../parts/empty.js';
 import { ComposeField, profilesOf, SetupFields, useCompose } from '../parts/compose.js';
 import { FormProblem, Submit, useForm } from '../parts/field.js';
 import { confirm } from '../parts/dialog.js';
-import { may } from '../lib/rights.js';
+import { allows, may } from '../lib/rights.js';
 import { bytes } from '../lib/format.js';
 import { Facts } from '../parts/facts.js';
 import { sourceInput, sourceValues } from '../parts/app-form.js';
@@ -26,7 +26,7 @@ export default function AppServices({ app }) {
   if (!hasServices(app.source)) return h(Empty, { icon: 'layers', title: 'One service', text: 'This app is one container. An app from a Compose file has several.' });
   return html`<div class="stack">${h(TemplateNews, { app })}
     ${h(Panel, { title: 'Services', note: 'In the order in which they start. Each finds those by their names with which it shares a network.', flush: true }, error.value && !list ? h(Failed, { error: error.value, retry: load }) : !list ? h(Loading, { rows: 3 }) : list.length ? html`<ul class="services">${list.map((one) => h(One, { key: one.name, one }))}</ul>` : h(Empty, { icon: 'layers', title: 'Not known yet', text: 'The Compose file is read at a deployment; the services of the first one that goes live are shown here.', small: true }))}
-    ${!may('developer') ? null : app.source.kind === 'compose' ? h(File, { app }) : h(InSource, { app })}</div>`;
+    ${!allows(app, 'configure') ? null : app.source.kind === 'compose' ? h(File, { app }) : h(InSource, { app })}</div>`;
 }
 
 /** @param {Service} one @returns {[tone: string, word: string]} */
@@ -100,7 +100,7 @@ const linked = (text) => text.split(/(https?:\/\/[^\s`"'<>]*[^\s`"'<>.,;:)])/).m
 export function FirstLogin({ app }) {
   const [text, setText] = useState('');
   const waits = app.source.kind === 'compose' && app.source.template?.first_login;
-  if (!text && (!waits || app.state !== 'running' || !may('developer'))) return null;
+  if (!text && (!waits || app.state !== 'running' || !allows(app, 'secrets'))) return null;
   return html`<div class="notice ok middle">${icon('key-round')}${text ? html`<pre class="grow first-login" tabindex="0">${linked(text)}</pre><button type="button" class="btn small" onClick=${() => setText('')}>Done</button>` : html`<span class="grow">It is ready. What to know for the first sign-in is shown once.</span>${h(Act, { label: 'Show', icon: 'eye', small: true, run: async () => { const answer = await api.appFirstLogin(app.id); setText(answer.text); putApp(await api.appShow(app.id)); } })}`}</div>`;
 }
 
@@ -108,7 +108,7 @@ export function FirstLogin({ app }) {
 function TemplateNews({ app }) {
   const template = app.source.kind === 'compose' ? app.source.template : null;
   const detail = useResource(`catalog:${template?.name ?? ''}`, () => (template ? api.catalogShow(template.name) : Promise.resolve(null))).value.value;
-  if (!template || !may('developer')) return null;
+  if (!template || !allows(app, 'configure') || !allows(app, 'deploy')) return null;
   const entry = detail?.entry;
   const newer = entry && entry.version !== template.version;
   // Versions that can go on with what it has.

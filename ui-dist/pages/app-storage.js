@@ -10,7 +10,7 @@ import { Empty } from '../parts/empty.js';
 import { Act } from '../parts/act.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { Files } from '../parts/files.js';
 import { hasServices } from '../parts/source.js';
 
@@ -33,22 +33,22 @@ export default function AppStorage({ app }) {
   });
   const loose = (volumes.value.value ?? []).filter((one) => one.environment.id === app.environment.id && one.apps.length === 0);
   return html`<div class="stack">
-    ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">Changes are live after the next deployment.</span>${may('developer') ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</div>` : null}
+    ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">Changes are live after the next deployment.</span>${allows(app, 'deploy') ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</div>` : null}
     ${app.stops_first ? html`<p class="notice">${icon('info')}<span class="any">A deployment stops the old container before the new one starts, so for a moment nothing answers: ${app.stops_first}.</span></p>` : null}
-    ${h(Panel, { title: 'Volumes', note: 'Data that outlives containers and releases', flush: true, actions: may('developer') ? html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Add volume</button>` : null },
+    ${h(Panel, { title: 'Volumes', note: 'Data that outlives containers and releases', flush: true, actions: allows(app, 'configure') ? html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Add volume</button>` : null },
       h(/** @type {typeof Table<Mount>} */ (Table), {
         label: 'Volumes', rows: app.mounts, keyOf: (one) => one.path, columns: [
           { id: 'name', label: 'Volume', card: 'head', cell: (one) => html`<span class="cell-name">${icon('hard-drive')}<b class="cut">${one.volume.name}</b></span>` },
           { id: 'path', label: 'Path in the container', cell: (one) => html`<code>${one.path}</code>` },
           { id: 'access', label: 'Access', width: '120px', cell: (one) => html`<span class="dim">${one.read_only ? 'read only' : 'read and write'}</span>` },
           { id: 'size', label: 'Size', width: '110px', align: 'right', cell: (one) => bytes(sizeOf(one)) },
-          { id: 'actions', label: '', width: '104px', align: 'right', card: 'plain', cell: (one) => (may('developer') ? html`<button type="button" class="btn small" onClick=${() => detach(one)}>Detach</button>` : null) },
+          { id: 'actions', label: '', width: '104px', align: 'right', card: 'plain', cell: (one) => (allows(app, 'configure') ? html`<button type="button" class="btn small" onClick=${() => detach(one)}>Detach</button>` : null) },
         ],
-        empty: h(Empty, { icon: 'hard-drive', title: 'No volumes', text: 'What the app writes into its container is gone with the next deployment. Keep uploads and databases in a volume.', small: true, action: may('developer') ? html`<button type="button" class="btn" onClick=${add}>${icon('plus')}Add volume</button>` : null }),
+        empty: h(Empty, { icon: 'hard-drive', title: 'No volumes', text: 'What the app writes into its container is gone with the next deployment. Keep uploads and databases in a volume.', small: true, action: allows(app, 'configure') ? html`<button type="button" class="btn" onClick=${add}>${icon('plus')}Add volume</button>` : null }),
       }))}
     ${app.source.kind === 'compose' ? null : h(Files, { app })}
     ${loose.length ? h(Panel, { title: 'Not attached', note: `Volumes of ${app.environment.name} that no app uses`, flush: true }, html`<ul class="lines">${loose.map((one) => html`<li>${icon('hard-drive')}<span class="grow cut">${one.name}</span><span class="faint num">${bytes(one.bytes)}</span>
-      ${may('developer') ? html`<button type="button" class="btn ghost small danger" onClick=${() => confirm({ title: `Delete ${one.name}?`, text: 'The data in it is lost for good.', typed: one.name, action: 'Delete volume', objects: [{ icon: 'hard-drive', label: one.name, note: 'volume', bytes: one.bytes ?? undefined }], run: () => api.volumeDelete(one.id) }).then((done) => { if (done) volumes.load(); })}>Delete</button>` : null}</li>`)}</ul>`) : null}
+      ${allows(app, 'delete') ? html`<button type="button" class="btn ghost small danger" onClick=${() => confirm({ title: `Delete ${one.name}?`, text: 'The data in it is lost for good.', typed: one.name, action: 'Delete volume', objects: [{ icon: 'hard-drive', label: one.name, note: 'volume', bytes: one.bytes ?? undefined }], run: () => api.volumeDelete(one.id) }).then((done) => { if (done) volumes.load(); })}>Delete</button>` : null}</li>`)}</ul>`) : null}
   </div>`;
 }
 

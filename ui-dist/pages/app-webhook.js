@@ -17,7 +17,7 @@ import { Copy } from '../parts/copy.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from '../parts/field.js';
 import { revealOnce } from '../parts/secret.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { CiTrusts } from '../parts/ci-trusts.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -45,12 +45,12 @@ function Pushes({ app }) {
   if (!webhook) return hook.error.value ? h(Failed, { error: hook.error.value, retry: hook.load }) : h(Loading, { rows: 5 });
   const begin = async () => { const made = await api.webhookRotate(app.id); hook.value.value = { ...made, secret: null }; showSecret(made); };
   const register = async () => { hook.value.value = await forges.register(app.id); };
-  if (!webhook.url && app.source.kind === 'git' && app.source.forge) return h(Empty, { icon: 'git-branch', title: 'Deploy when something is pushed', text: 'The panel makes the webhook at the forge itself; what came and what was decided is kept here.', action: may('developer') ? h(Act, { label: 'Make it at the forge', icon: 'plug-zap', tone: 'primary', run: register }) : null });
-  if (!webhook.url) return h(Empty, { icon: 'git-branch', title: 'Deploy when something is pushed', text: 'The app gets an address of its own. GitHub, GitLab, Bitbucket, Gitea, Forgejo or a script of yours sends to it; what came and what was decided is kept here.', action: may('developer') ? h(Act, { label: 'Make the address', icon: 'plus', tone: 'primary', run: begin }) : null });
+  if (!webhook.url && app.source.kind === 'git' && app.source.forge) return h(Empty, { icon: 'git-branch', title: 'Deploy when something is pushed', text: 'The panel makes the webhook at the forge itself; what came and what was decided is kept here.', action: allows(app, 'configure') ? h(Act, { label: 'Make it at the forge', icon: 'plug-zap', tone: 'primary', run: register }) : null });
+  if (!webhook.url) return h(Empty, { icon: 'git-branch', title: 'Deploy when something is pushed', text: 'The app gets an address of its own. GitHub, GitLab, Bitbucket, Gitea, Forgejo or a script of yours sends to it; what came and what was decided is kept here.', action: allows(app, 'configure') ? h(Act, { label: 'Make the address', icon: 'plus', tone: 'primary', run: begin }) : null });
   return html`<div class="stack">
-    ${h(Panel, { title: 'Address', note: 'For the forge, with JSON as the content type.', actions: may('developer') ? html`<span class="row">${h(Act, { label: 'Show secret', icon: 'eye', small: true, run: async () => showSecret(await api.webhookShow(app.id, true)) })}${h(Act, { label: 'Renew', icon: 'refresh-cw', small: true, tone: 'ghost', run: () => confirm({ title: 'Make a new address and secret?', text: 'The old ones stop working at once: give the new ones to the forge.', action: 'Renew', run: async () => { const made = await api.webhookRotate(app.id); hook.load(); setTimeout(() => showSecret(made), 60); } }) })}</span>` : null },
+    ${h(Panel, { title: 'Address', note: 'For the forge, with JSON as the content type.', actions: html`<span class="row">${allows(app, 'secrets') ? h(Act, { label: 'Show secret', icon: 'eye', small: true, run: async () => showSecret(await api.webhookShow(app.id, true)) }) : null}${allows(app, 'configure') ? h(Act, { label: 'Renew', icon: 'refresh-cw', small: true, tone: 'ghost', run: () => confirm({ title: 'Make a new address and secret?', text: 'The old ones stop working at once: give the new ones to the forge.', action: 'Renew', run: async () => { const made = await api.webhookRotate(app.id); hook.load(); setTimeout(() => showSecret(made), 60); } }) }) : null}</span>` },
       html`<div class="stack"><div class="key-box"><code>${webhook.url}</code>${h(Copy, { text: webhook.url, label: 'Copy address' })}</div>
-      ${app.source.kind === 'git' && app.source.forge ? html`<div class="row wrap">${h(Act, { label: webhook.registered ? 'Make it there again' : 'Make it at the forge', icon: 'plug-zap', small: true, run: register })}<span class="hint">${webhook.registered ? `The panel has made it in ${webhook.registered} itself.` : 'The panel gives the address and the secret to the forge itself.'}</span></div>` : null}
+      ${app.source.kind === 'git' && app.source.forge && allows(app, 'configure') ? html`<div class="row wrap">${h(Act, { label: webhook.registered ? 'Make it there again' : 'Make it at the forge', icon: 'plug-zap', small: true, run: register })}<span class="hint">${webhook.registered ? `The panel has made it in ${webhook.registered} itself.` : 'The panel gives the address and the secret to the forge itself.'}</span></div>` : null}
       ${webhook.is_public ? null : html`<p class="hint">Forges check certificates: give the panel a domain in the settings, or switch the check off at the forge.</p>`}
       ${webhook.poll_error ? html`<p class="notice warn">${icon('triangle-alert')}<span class="any">Polling: ${webhook.poll_error}</span></p>` : null}</div>`)}
     ${h(Rules, { app, webhook, saved: (made) => { hook.value.value = made; } })}
@@ -63,11 +63,11 @@ function Pushes({ app }) {
           { id: 'why', label: 'Why', cell: (one) => html`<span class="wrapped">${one.why}</span>` },
           { id: 'forge', label: 'From', width: '110px', optional: true, cell: (one) => html`<span class="dim">${FORGES[one.forge]}</span>` },
           { id: 'at', label: 'When', width: '110px', cell: (one) => h(Ago, { at: one.at }) },
-          { id: 'actions', label: '', width: '140px', align: 'right', card: 'plain', cell: (one) => (one.deployment ? html`<a class="btn small" href=${`/deployments/${one.deployment}`}>Deployment</a>` : one.can_replay && may('developer') ? h(Act, { label: 'Replay', icon: 'rotate-cw', small: true, run: () => replay(one, inbox) }) : null) },
+          { id: 'actions', label: '', width: '140px', align: 'right', card: 'plain', cell: (one) => (one.deployment ? html`<a class="btn small" href=${`/deployments/${one.deployment}`}>Deployment</a>` : one.can_replay && allows(app, 'deploy') ? h(Act, { label: 'Replay', icon: 'rotate-cw', small: true, run: () => replay(one, inbox) }) : null) },
         ],
         empty: h(Empty, { icon: 'scroll-text', title: 'Nothing came yet', text: 'Push something, or press the forge’s test button: it appears here within a moment, also when it does not deploy.', small: true }),
       }))}
-    ${may('developer') ? html`<div class="row"><span class="end">${h(Act, { label: 'Remove the webhook', icon: 'trash-2', small: true, tone: 'ghost', run: () => confirm({ title: 'Remove the webhook?', text: 'Pushes no longer reach this app. The inbox stays.', action: 'Remove', run: async () => { await api.webhookRemove(app.id); hook.load(); } }) })}</span></div>` : null}
+    ${allows(app, 'configure') ? html`<div class="row"><span class="end">${h(Act, { label: 'Remove the webhook', icon: 'trash-2', small: true, tone: 'ghost', run: () => confirm({ title: 'Remove the webhook?', text: 'Pushes no longer reach this app. The inbox stays.', action: 'Remove', run: async () => { await api.webhookRemove(app.id); hook.load(); } }) })}</span></div>` : null}
   </div>`;
 }
 
@@ -96,7 +96,7 @@ function Rules({ app, webhook, saved }) {
   const save = async () => saved(await api.webhookUpdate(app.id, { ...(JSON.stringify(v.environments) === JSON.stringify(start.environments) ? {} : { environments: v.environments }), enabled: v.enabled, branches: lines(v.branches), tags: lines(v.tags), paths: lines(v.paths), poll_seconds: v.poll.trim() ? Number(v.poll) : null }));
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>${h(Panel, {
     title: 'What deploys', note: 'One pattern a line: * within a part, ** any parts, ! takes out again; the last that fits decides.',
-    foot: may('developer') && (dirty || form.problem.value) ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
+    foot: allows(app, 'configure') && (dirty || form.problem.value) ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
   }, html`<div class="stack">${h(Switch, { label: 'Pushes deploy', hint: 'While this is off, what comes is kept in the inbox only.', on: v.enabled, set: form.set('enabled') })}
     <div class="form-row">${h(TextField, { label: 'Branches', value: v.branches, set: form.set('branches'), mono: true, rows: 3, optional: true, placeholder: branch ?? 'the default branch', hint: 'None: the app’s own branch.', error: form.error('branches') })}
       ${h(TextField, { label: 'Tags', value: v.tags, set: form.set('tags'), mono: true, rows: 3, optional: true, placeholder: 'v*', hint: 'None: no tags.', error: form.error('tags') })}</div>

@@ -19,7 +19,7 @@ import { Tab } from '../parts/tab.js';
 import { Tabs } from '../parts/tabs.js';
 import { Timeline } from '../parts/timeline.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
-import { has, may } from '../lib/rights.js';
+import { allows, has } from '../lib/rights.js';
 import { deployAnyway, deployReference, deployTag, deployUpload, deleteApp, isLocked, lockApp } from '../parts/app-actions.js';
 import { FirstLogin } from './app-services.js';
 import '../elements/sk-log.js';
@@ -27,7 +27,7 @@ import { said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 
-/** @type {[id: string, label: string, load: () => Promise<any>, role?: 'developer'][]} */
+/** @type {[id: string, label: string, load: () => Promise<any>, right?: import('../lib/rights.js').Right][]} `right`: without it there is no such tab */
 const TABS = [
   ['overview', 'Overview', () => import('./app-overview.js')],
   ['deployments', 'Deployments', () => import('./app-deployments.js')],
@@ -41,8 +41,8 @@ const TABS = [
   ['previews', 'Previews', () => import('./app-previews.js')],
   ['storage', 'Storage', () => import('./app-storage.js')],
   ['jobs', 'Jobs', () => import('./app-jobs.js')],
-  ['terminal', 'Terminal', () => import('./app-terminal.js'), 'developer'],
-  ['settings', 'Settings', () => import('./app-settings.js'), 'developer'],
+  ['terminal', 'Terminal', () => import('./app-terminal.js'), 'terminal'],
+  ['settings', 'Settings', () => import('./app-settings.js'), 'configure'],
 ];
 
 /** @param {{ params: Record<string, string> }} props */
@@ -72,14 +72,14 @@ export default function AppPage({ params }) {
   const entry = TABS.find(([id]) => id === tab);
   const base = (/** @type {string} */ id) => appPath(shown, id === 'overview' ? '' : id);
   return html`<div class=${`page ${['logs', 'terminal'].includes(tab) ? 'fill' : ''}`}>
-    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([id, , , role]) => (!role || may(role)) && (id !== 'services' || hasServices(shown.source)) && (id !== 'webhook' || ['git', 'image'].includes(shown.source.kind)) && (id !== 'previews' || shown.source.kind === 'git')).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
-    ${isLocked(shown) ? html`<div class="notice warn middle">${icon('lock')}<span class="grow">Deployments are locked by ${shown.lock?.by}${shown.lock?.until ? html` for ${h(Until, { at: shown.lock.until })}` : null}${shown.lock?.why ? `: ${shown.lock.why}` : '.'}</span>${may('developer') ? h(Act, { label: 'Unlock', small: true, run: async () => putApp(await api.appUnlock(shown.id)) }) : null}</div>` : null}
-    ${shown.frozen ? html`<div class="notice warn middle">${icon('circle-pause')}<span class="grow">Deployments are frozen for ${h(Until, { at: shown.frozen.until })}: ${shown.frozen.name}. Pushes wait until then.</span>${has('administer') ? html`<button type="button" class="btn small" onClick=${() => deployAnyway(shown)}>Deploy anyway…</button>` : null}</div>` : null}
+    ${h(Head, { app: shown, tab }, h(Tabs, { label: 'App', at: tab, items: TABS.filter(([id, , , right]) => (!right || allows(shown, right)) && (id !== 'services' || hasServices(shown.source)) && (id !== 'webhook' || ['git', 'image'].includes(shown.source.kind)) && (id !== 'previews' || shown.source.kind === 'git')).map(([id, label]) => ({ id, label, href: base(id), count: id === 'domains' ? shown.domains.length || null : null, mark: id === 'deployments' && shown.state === 'deploying' ? 'busy' : id === 'settings' && shown.pending_changes ? '' : undefined })) }))}
+    ${isLocked(shown) ? html`<div class="notice warn middle">${icon('lock')}<span class="grow">Deployments are locked by ${shown.lock?.by}${shown.lock?.until ? html` for ${h(Until, { at: shown.lock.until })}` : null}${shown.lock?.why ? `: ${shown.lock.why}` : '.'}</span>${allows(shown, 'deploy') ? h(Act, { label: 'Unlock', small: true, run: async () => putApp(await api.appUnlock(shown.id)) }) : null}</div>` : null}
+    ${shown.frozen ? html`<div class="notice warn middle">${icon('circle-pause')}<span class="grow">Deployments are frozen for ${h(Until, { at: shown.frozen.until })}: ${shown.frozen.name}. Pushes wait until then.</span>${has('administer') && allows(shown, 'deploy') ? html`<button type="button" class="btn small" onClick=${() => deployAnyway(shown)}>Deploy anyway…</button>` : null}</div>` : null}
     ${shown.trashed_at ? html`<div class="notice warn middle">${icon('trash-2')}<span class="grow">This app is in the trash. Its containers are stopped and its domains are free; its volumes are kept.</span><a class="btn small" href="/trash">Open the trash</a></div>` : null}
     ${shown.asleep && !shown.trashed_at && !shown.asleep.waking_since ? html`<div class=${`notice middle ${shown.asleep.problem ? 'bad' : ''}`}>${icon('moon')}<span class="grow any">Asleep since <time datetime=${shown.asleep.since}>${exact(shown.asleep.since)}</time>: ${shown.asleep.why}. ${shown.asleep.problem ? `It could not be woken: ${shown.asleep.problem}.` : 'The next request wakes it.'}</span>${shown.asleep.problem ? html`<a class="btn small" href=${base('logs')}>Open the logs</a>` : null}</div>` : null}
     ${h(Running, { app: shown, brief: tab !== 'overview' })}
     ${h(FirstLogin, { app: shown })}
-    ${entry ? h(Tab, { key: tab, load: entry[2], props: { app: shown, key: shown.id } }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
+    ${entry?.[3] && !allows(shown, entry[3]) ? html`<section class="panel">${h(Empty, { icon: 'lock', title: tab === 'terminal' ? 'A terminal here is not yours to open' : 'These settings are not yours to change', text: `What you may do to ${shown.name} does not include it. An administrator can give you a role that does.`, action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}</section>` : entry ? h(Tab, { key: tab, load: entry[2], props: { app: shown, key: shown.id } }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
   </div>`;
 }
 
@@ -94,6 +94,7 @@ function Head({ app, children }) {
   const state = latest && !isFinal(deployments.value[latest.id] ?? latest) ? 'deploying' : app.state;
   const stopped = app.desired === 'stopped';
   const start = async () => putApp(await api.appStart(app.id));
+  const deploys = allows(app, 'deploy');
   return h(PageHead, {
     title: app.name, state: h(State, { state, detail: app.state_detail }),
     note: html`<div class="app-meta">
@@ -101,10 +102,10 @@ function Head({ app, children }) {
       <span>${source.kind === 'git' ? html`${icon('git-branch')}<span class="cut" title=${source.url}>${gitName(source.url)}</span>${source.branch ? html`<span class="tag">${source.branch}</span>` : null}` : html`${icon(sourceIcon(source))}<code class="cut">${sourceText(source)}</code>`}</span>
       ${commit ? html`<span class="hide-phone">${icon('git-commit-horizontal')}<code title=${commit.subject}>${shortCommit(commit.id)}</code></span>` : null}
       ${latest ? html`<span class="hide-phone">${icon('clock')}<span>${h(Ago, { at: latest.finished_at ?? latest.queued_at })} by ${latest.by}</span></span>` : null}</div>`,
-    actions: app.trashed_at || !may('developer') ? null : html`
+    actions: app.trashed_at || !(deploys || allows(app, 'delete')) ? null : html`${deploys ? html`
       ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', disabled: isLocked(app) || Boolean(app.frozen), title: isLocked(app) ? 'Deployments are locked' : app.frozen ? 'Deployments are frozen' : undefined, run: async () => (source.kind === 'upload' ? void deployUpload(app) : putDeployment(await api.deploymentCreate(app.id))) })}
-      ${stopped ? h(Act, { label: 'Start', icon: 'play', run: start }) : app.asleep ? h(Act, { label: 'Wake', icon: 'play', disabled: app.state === 'waking', run: start }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}
-      ${h(Menu, { label: 'More actions', items: [
+      ${stopped ? h(Act, { label: 'Start', icon: 'play', run: start }) : app.asleep ? h(Act, { label: 'Wake', icon: 'play', disabled: app.state === 'waking', run: start }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}` : null}
+      ${h(Menu, { label: 'More actions', items: [...(deploys ? /** @type {import('../parts/menu.js').Item[]} */ ([
         source.kind === 'image' ? { label: 'Deploy another tag…', icon: 'box', run: () => deployTag(app) } : { label: 'Deploy a branch, tag or commit…', icon: 'git-branch', run: () => deployReference(app), disabled: source.kind !== 'git' },
         source.kind === 'git' ? { label: 'Deploy from an upload…', icon: 'upload', run: () => deployUpload(app) } : null,
         source.kind === 'upload' && source.newest ? { label: 'Deploy the last upload again', icon: 'rotate-cw', run: async () => putDeployment(await api.deploymentCreate(app.id)) } : null,
@@ -113,9 +114,9 @@ function Head({ app, children }) {
         'line',
         app.sleep_after_minutes && app.state === 'running' && !app.kept_awake ? { label: 'Put to sleep', icon: 'moon', run: async () => putApp(await api.appSleep(app.id)) } : null,
         stopped ? null : { label: 'Stop', icon: 'square', run: async () => putApp(await api.appStop(app.id)) },
+        ]) : []),
         app.url ? { label: 'Open', icon: 'external-link', href: app.url, external: true } : null,
-        'line',
-        { label: 'Delete…', icon: 'trash-2', tone: 'danger', run: async () => { if (await deleteApp(app)) navigate('/apps'); } },
+        ...(allows(app, 'delete') ? [/** @type {const} */ ('line'), { label: 'Delete…', icon: 'trash-2', tone: /** @type {const} */ ('danger'), run: async () => { if (await deleteApp(app)) navigate('/apps'); } }] : []),
       ] })}`,
   }, children);
 }
@@ -129,7 +130,7 @@ function Running({ app, brief }) {
   const failed = now.phase === 'failed';
   return html`<section class=${`panel deploying ${failed ? 'danger-zone' : ''}`} aria-label=${`Deployment ${now.number}`}>
     <header class="panel-head">${failed ? h(State, { state: 'failed' }) : html`<i class="spin accent-text" aria-hidden="true"></i>`}<div class="grow row"><a class="strong nowrap" href=${`/deployments/${now.id}`}>Deployment #${now.number}</a>${now.commit ? html`<span class="dim small cut">${now.commit.subject}</span>` : null}</div>
-      ${now.cancellable && may('developer') ? h(Act, { label: 'Cancel', icon: 'x', small: true, run: async () => putDeployment(await api.deploymentCancel(now.id)) }) : null}
+      ${now.cancellable && allows(app, 'deploy') ? h(Act, { label: 'Cancel', icon: 'x', small: true, run: async () => putDeployment(await api.deploymentCancel(now.id)) }) : null}
       <a class="btn small" href=${`/deployments/${now.id}`}>Log</a>${failed ? html`<button type="button" class="btn ghost small square" aria-label="Dismiss" onClick=${() => dismiss(now.id)}>${icon('x')}</button>` : null}</header>
     ${h(Timeline, { deployment: now, builds: ['git', 'upload'].includes(app.source.kind) })}
     ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${now.error ? said(now.error) : 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}

@@ -1,7 +1,7 @@
 // All apps.
 import { hasServices, sourceText } from '../parts/source.js';
 import { html, h, icon } from '../lib/html.js';
-import { apps, appsError, appPath, loadApps, usage } from '../lib/live.js';
+import { apps, appsError, appPath, inSome, loadApps, usage } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
 import { bytes, cores, plural } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
@@ -9,7 +9,6 @@ import { Table } from '../parts/table.js';
 import { State, Dot } from '../parts/state.js';
 import { Ago } from '../parts/time.js';
 import { Empty } from '../parts/empty.js';
-import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 
@@ -30,10 +29,10 @@ export default function AppsPage() {
   useTrail([{ label: 'Apps' }]);
   const list = apps.value;
   return html`<div class="page">
-    ${h(PageHead, { title: 'Apps', note: list ? plural(list.length, 'app') : '\u00a0', actions: may('developer') && list?.length ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null })}
+    ${h(PageHead, { title: 'Apps', note: list ? plural(list.length, 'app') : '\u00a0', actions: inSome('configure') && list?.length ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null })}
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<App>} */ (Table), {
       label: 'Apps', name: 'apps', columns: appColumns(), rows: list, error: appsError.value, retry: loadApps, keyOf: (app) => app.id, href: (app) => appPath(app), text: appText, sort: { id: 'name' }, filter: 'Filter apps',
-      empty: h(Empty, { icon: 'box', title: 'No apps yet', text: 'An app is what runs: built from a Git repository with a Dockerfile, or started from an image.', action: may('developer') ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null }),
+      empty: h(Empty, { icon: 'box', title: 'No apps yet', text: 'An app is what runs: built from a Git repository with a Dockerfile, or started from an image.', action: inSome('configure') ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null }),
     }))}
   </div>`;
 }

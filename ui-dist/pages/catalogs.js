@@ -12,7 +12,7 @@ import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { toast } from '../parts/toast.js';
 import { PickFile } from '../parts/pick-file.js';
 import { FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { everywhere, has } from '../lib/rights.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
 /** @typedef {S<'Catalog'>} Catalog */
@@ -22,7 +22,7 @@ const EVENTS = ['catalog_added', 'catalog_changed', 'catalog_removed'];
 export default function CatalogsPage() {
   useTrail([{ label: 'Marketplace', href: '/marketplace' }, { label: 'Catalogs' }]);
   const found = useResource('catalogs', catalogs.list, EVENTS);
-  const admin = may('admin');
+  const admin = has('administer');
   const again = (/** @type {unknown} */ done) => { if (done) found.load(); };
   const add = admin ? html`<button type="button" class="btn primary" onClick=${() => showForm('Add a catalog', (close, leave) => h(AddForm, { close, leave })).then(again)}>${icon('plus')}Add catalog</button>` : null;
   const bring = () => showForm('Import a template', (close, leave) => h(ImportForm, { own: (found.value.value ?? []).filter((one) => one.kind === 'own').map((one) => one.name), close, leave })).then(again);
@@ -35,7 +35,7 @@ export default function CatalogsPage() {
         { id: 'from', label: 'From', cell: (one) => html`<span class="dim cut" title=${one.url ?? ''}>${one.url ? html`<code>${one.url}${one.branch ? ` ${one.branch}` : ''}${one.folder && one.folder !== '.' ? ` ${one.folder}` : ''}</code>` : 'filled by hand'}</span>${one.problem ? html`<span class="tag bad" title=${one.problem}>cannot be read</span>` : null}` },
         { id: 'templates', label: 'Templates', width: '130px', sort: (one) => one.templates, cell: (one) => html`<span>${one.templates}${one.left_out.length ? html` <span class="tag warn" title=${one.left_out.map((left) => `${left.name}: ${left.why}`).join('\n')}>${one.left_out.length} left out</span>` : null}</span>` },
         { id: 'read', label: 'Read', width: '120px', sort: (one) => one.read_at ?? '', cell: (one) => html`<span class="dim">${one.read_at ? h(Ago, { at: one.read_at }) : ''}</span>` },
-        { id: 'actions', label: '', width: '150px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions">${one.kind !== 'own' && may('developer') ? h(Act, { label: 'Read', icon: 'refresh-cw', small: true, run: async () => { const read = await catalogs.refresh(one.name); toast(`${read.name} has ${read.templates} templates`, { tone: 'ok' }); await found.load(); } }) : null}${admin ? html`<button type="button" class="btn ghost small square" aria-label=${`Remove the catalog ${one.name}`} title="Remove" onClick=${() => remove(one)}>${icon('trash-2')}</button>` : null}</span>` },
+        { id: 'actions', label: '', width: '150px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions">${one.kind !== 'own' && everywhere('configure') ? h(Act, { label: 'Read', icon: 'refresh-cw', small: true, run: async () => { const read = await catalogs.refresh(one.name); toast(`${read.name} has ${read.templates} templates`, { tone: 'ok' }); await found.load(); } }) : null}${admin ? html`<button type="button" class="btn ghost small square" aria-label=${`Remove the catalog ${one.name}`} title="Remove" onClick=${() => remove(one)}>${icon('trash-2')}</button>` : null}</span>` },
       ],
       empty: h(Empty, { icon: 'layers', title: 'No catalogs but the program’s own', text: 'Add the catalog of your team from Git or the web, or make one of your own and import templates of Portainer, CapRover, Coolify or Dokploy into it.', action: add }),
     }))}</div>`;

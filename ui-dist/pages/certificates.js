@@ -21,7 +21,8 @@ import { ORIGINS, orderCertificate, uploadCertificate } from '../parts/certifica
 import { domainPath } from '../parts/domains.js';
 import { Choice } from '../parts/field.js';
 import { Empty } from '../parts/empty.js';
-import { may } from '../lib/rights.js';
+import { mayDo } from '../lib/live.js';
+import { everywhere } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Certificate'>} Certificate */
 
@@ -41,9 +42,10 @@ export default function CertificatesPage() {
   const found = useResource('certificates', network.certificateList, ['certificate_issued', 'certificate_failed', 'certificate_expiring', 'certificate_uploaded', 'certificate_removed', 'domain_added', 'domain_removed']);
   const domains = useResource('domains', api.domainList, ['domain_added', 'domain_removed']).value.value;
   const isDomain = (/** @type {string | undefined} */ host) => Boolean(host && domains?.some((one) => one.host === host));
-  const can = may('developer');
+  const can = everywhere('configure');
+  const mayRenew = (/** @type {Certificate} */ one) => can || (domains ?? []).some((each) => one.serves.includes(each.host) && mayDo(each.app.id, 'configure'));
   const again = (/** @type {unknown} */ done) => { if (done) found.load(); };
-  useEffect(() => { if (route.value.query.has('upload')) { setQuery('upload', null); uploadCertificate().then(again); } }, []);
+  useEffect(() => { if (route.value.query.has('upload')) { setQuery('upload', null); if (can) uploadCertificate().then(again); } }, []);
   const renew = async (/** @type {Certificate} */ one) => { try { await network.certificateRenew(one.id); await found.load(); } catch (error) { toast(/** @type {Error} */ (error).message, { tone: 'bad' }); } };
   const remove = (/** @type {Certificate} */ one) => confirm({ title: `Remove the certificate for ${one.names[0] ?? one.host}?`, text: one.serves.length ? 'The domains that it serves get others.' : 'It serves no domain.', objects: [{ icon: 'shield-check', label: one.names.join(', '), note: ORIGINS[one.origin].toLowerCase() }, ...one.serves.map((host) => ({ icon: 'globe', label: host, note: 'gets another', kept: true }))], action: 'Remove', run: () => network.certificateRemove(one.id) }).then(again);
   const upload = () => uploadCertificate().then(again);
@@ -55,10 +57,10 @@ export default function CertificatesPage() {
         { id: 'state', label: 'State', width: '112px', card: 'tail', sort: (one) => certificateState(one, moment.value), cell: (one) => h(State, { state: certificateState(one, moment.value), detail: one.last_error }) },
         { id: 'ends', label: 'Days left', width: '22%', sort: (one) => one.not_after ?? '', cell: (one) => { const part = spent(one, moment.value); return one.not_after ? html`<span class="life"><span><span class="num strong" title=${one.fingerprint ? `SHA-256 ${one.fingerprint}` : undefined}>${one.days_left ?? 0}</span> <span class="faint">until ${day(one.not_after)}</span></span>${part != null ? html`<span class=${`meter ${part > 0.9 ? 'warn' : ''}`}><i style=${{ width: `${(part * 100).toFixed(0)}%` }}></i></span>` : null}</span>` : one.next_try_at ? html`<span class="dim">next try ${h(Ago, { at: one.next_try_at })}</span>` : html`<span class="faint">–</span>`; } },
         { id: 'origin', label: 'From', sort: (one) => one.origin, cell: (one) => html`<span class="cell-two"><span class="dim">${ORIGINS[one.origin]}</span><span title=${one.issuer}>${one.issuer || 'not issued yet'}</span></span>` },
-        { id: 'actions', label: '', width: '52px', align: 'right', card: 'plain', cell: (one) => (can ? html`<span class="cell-actions">${h(Menu, { label: `Actions for ${one.names[0] ?? one.host}`, class: 'btn ghost small square', items: [
-          one.origin === 'uploaded' ? { label: 'Replace…', icon: 'upload', run: () => uploadCertificate(one).then(again) } : { label: one.last_error ? 'Try now' : 'Renew now', icon: 'refresh-cw', run: () => renew(one) },
+        { id: 'actions', label: '', width: '52px', align: 'right', card: 'plain', cell: (one) => (mayRenew(one) ? html`<span class="cell-actions">${h(Menu, { label: `Actions for ${one.names[0] ?? one.host}`, class: 'btn ghost small square', items: [
+          one.origin === 'uploaded' ? can ? { label: 'Replace…', icon: 'upload', run: () => uploadCertificate(one).then(again) } : null : { label: one.last_error ? 'Try now' : 'Renew now', icon: 'refresh-cw', run: () => renew(one) },
           isDomain(one.serves[0]) && !one.shared ? { label: 'Open its domain', icon: 'globe', href: domainPath(one.serves[0], 'certificate') } : null,
-          ...(one.shared && !one.automatic ? [/** @type {const} */ ('line'), { label: 'Remove…', icon: 'trash-2', tone: /** @type {const} */ ('danger'), run: () => remove(one) }] : []),
+          ...(one.shared && !one.automatic && everywhere('delete') ? [/** @type {const} */ ('line'), { label: 'Remove…', icon: 'trash-2', tone: /** @type {const} */ ('danger'), run: () => remove(one) }] : []),
         ] })}</span>` : null) },
       ],
       empty: h(Empty, { icon: 'shield-check', title: 'No certificates yet', text: 'A domain gets one by itself as soon as it is added. Or bring your own.', action: can ? html`<a class="btn" href="/domains">Open the domains</a><button type="button" class="btn" onClick=${upload}>${icon('upload')}Upload</button>` : null }),

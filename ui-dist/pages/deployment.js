@@ -3,7 +3,7 @@ import { html, h, icon, useEffect, useRef } from '../lib/html.js';
 import { api, socket } from '../lib/api.js';
 import { forges } from '../lib/forges.js';
 import { useResource } from '../lib/resource.js';
-import { appPath, deployments, findApp, isFinal, putDeployment } from '../lib/live.js';
+import { appPath, deployments, findApp, isFinal, mayDo, putDeployment } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
 import { bytes, exact, plural, shortCommit } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
@@ -16,7 +16,6 @@ import { Act } from '../parts/act.js';
 import { Copy } from '../parts/copy.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { showDialog, DialogHead } from '../parts/dialog.js';
-import { may } from '../lib/rights.js';
 import { rollBack } from './app-deployments.js';
 import '../elements/sk-log.js';
 import { said } from '../parts/said.js';
@@ -44,7 +43,7 @@ export default function DeploymentPage({ params }) {
     ${h(PageHead, {
       title: html`<a href=${appPath(one.app)}>${one.app.name}</a> <span class="faint num">#${one.number}</span>`, name: `${one.app.name} #${one.number}`, state: h(State, { state: one.phase, detail: one.error }),
       note: html`<div class="app-meta">${one.commit ? html`<span>${icon('git-commit-horizontal')}<code>${shortCommit(one.commit.id)}</code><span class="cut">${one.commit.subject}</span></span>` : null}<span>${icon('user')}${one.by}</span><span>${icon('clock')}<span>${h(Ago, { at: one.queued_at })}, took ${h(Took, { from: one.queued_at, to: one.finished_at })}</span></span></div>`,
-      actions: may('developer') ? html`
+      actions: mayDo(one.app.id, 'deploy') ? html`
         ${one.cancellable && !isFinal(one) ? h(Act, { label: 'Cancel', icon: 'x', run: async () => putDeployment(await api.deploymentCancel(one.id)) }) : null}
         ${release && !release.live && app ? html`<button type="button" class="btn" onClick=${() => rollBack(app, release)}>${icon('undo-2')}Roll back to this</button>` : null}
         ${isFinal(one) && app ? h(Act, { label: 'Deploy again', icon: 'rotate-cw', run: async () => putDeployment(await api.deploymentCreate(one.app.id, one.reference ? { reference: one.reference } : one.image ? { image: one.image } : {})) }) : null}` : null,
@@ -66,7 +65,7 @@ export default function DeploymentPage({ params }) {
           Boolean(one.image) && ['Image', html`<code>${one.image}</code>`],
           one.commit && ['Commit', html`<span class="code-line"><code>${one.commit.id.slice(0, 12)}</code>${h(Copy, { text: one.commit.id, label: 'Copy commit' })}</span>`],
           one.commit && ['Author', one.commit.author],
-          told && ['Forge', h(Told, { deployment: one.id, report: told, load: reported.load })],
+          told && ['Forge', h(Told, { deployment: one.id, can: mayDo(one.app.id, 'deploy'), report: told, load: reported.load })],
           release && ['Release', html`#${release.number} ${release.live ? html`<span class="tag accent">serves now</span>` : null}`],
           release && ['Image', html`<code class="any">${release.digest ?? release.image_name}</code>`],
           release && ['Port', String(release.port)],
@@ -80,9 +79,9 @@ export default function DeploymentPage({ params }) {
 
 const TOLD = { pending: 'knows it is under way', success: 'shows success', failure: 'shows a failure', cancelled: 'shows it as ended' };
 
-/** What the forge was told, and why not. @param {{ deployment: string, report: import('../lib/api.js').S<'ForgeReport'>, load: () => unknown }} props */
-const Told = ({ deployment, report, load }) => html`<span class="stack tight"><span>${report.repository} ${report.told ? TOLD[report.told] : 'was not told yet'}</span>
-  ${report.problem ? html`<span class="bad-text any">${said(report.problem)}</span><span class="row">${report.next_at ? html`<span class="dim">Again ${h(Ago, { at: report.next_at })}</span>` : html`<span class="dim">Given up</span>`}${may('developer') ? h(Act, { label: 'Tell it now', small: true, run: async () => { await forges.reportAgain(deployment); await load(); } }) : null}</span>` : null}</span>`;
+/** What the forge was told, and why not. @param {{ deployment: string, can: boolean, report: import('../lib/api.js').S<'ForgeReport'>, load: () => unknown }} props */
+const Told = ({ deployment, can, report, load }) => html`<span class="stack tight"><span>${report.repository} ${report.told ? TOLD[report.told] : 'was not told yet'}</span>
+  ${report.problem ? html`<span class="bad-text any">${said(report.problem)}</span><span class="row">${report.next_at ? html`<span class="dim">Again ${h(Ago, { at: report.next_at })}</span>` : html`<span class="dim">Given up</span>`}${can ? h(Act, { label: 'Tell it now', small: true, run: async () => { await forges.reportAgain(deployment); await load(); } }) : null}</span>` : null}</span>`;
 
 /** @typedef {import('../lib/api.js').S<'Release'>} Release */
 /** @param {{ app: string, from: Release, to: Release }} props */

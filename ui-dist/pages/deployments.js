@@ -2,7 +2,7 @@
 import { html, h } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
-import { deployments as live, findApp, putDeployment, running } from '../lib/live.js';
+import { deployments as live, findApp, inSome, mayDo, putDeployment, running } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
 import { millis, shortCommit } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
@@ -11,7 +11,6 @@ import { State } from '../parts/state.js';
 import { Ago, Took } from '../parts/time.js';
 import { Empty } from '../parts/empty.js';
 import { Act } from '../parts/act.js';
-import { may } from '../lib/rights.js';
 import { said } from '../parts/said.js';
 
 /** @typedef {import('../lib/api.js').S<'Deployment'>} Deployment */
@@ -51,9 +50,9 @@ export default function DeploymentsPage() {
     ${queue.length ? h(Panel, { title: 'Queue', note: 'What is under way, then what waits, in its order', flush: true }, html`<ol class="run-list queue" aria-label="Queue">${queue.map((one) => html`<li class="run" key=${one.id}>
       <a class="row-link run-number" href=${`/deployments/${one.id}`}>${one.app.name} <span class="num">#${one.number}</span></a><span class="run-state">${h(State, { state: one.phase })}</span>
       <span class="run-what any">${one.waits ? `Place ${one.waits.place}: ${one.waits.why}` : one.built_on ? `${one.by}, on ${one.built_on}` : one.by}</span><span class="run-when faint">${h(Ago, { at: one.queued_at })}</span>
-      ${may('developer') && one.cancellable ? h(Act, { label: `Cancel ${one.app.name} #${one.number}`, icon: 'x', small: true, square: true, tone: 'ghost', run: async () => putDeployment(await api.deploymentCancel(one.id)) }) : null}</li>`)}</ol>`) : null}
+      ${mayDo(one.app.id, 'deploy') && one.cancellable ? h(Act, { label: `Cancel ${one.app.name} #${one.number}`, icon: 'x', small: true, square: true, tone: 'ghost', run: async () => putDeployment(await api.deploymentCancel(one.id)) }) : null}</li>`)}</ol>`) : null}
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<Deployment>} */ (Table), {
       label: 'Deployments', name: 'deployments', columns: deploymentColumns(true), rows: withLive(found.value.value?.items, () => true), error: found.error.value, retry: found.load, keyOf: (one) => one.id, href: (one) => `/deployments/${one.id}`, text: deploymentText, filter: 'Filter by app, commit, person',
-      empty: h(Empty, { icon: 'rocket', title: 'Nothing was deployed yet', text: 'Each deployment, its log and what it put live is kept here.', action: html`<a class="btn primary" href="/apps/new">New app</a>` }),
+      empty: h(Empty, { icon: 'rocket', title: 'Nothing was deployed yet', text: 'Each deployment, its log and what it put live is kept here.', action: inSome('configure') ? html`<a class="btn primary" href="/apps/new">New app</a>` : null }),
     }))}</div>`;
 }

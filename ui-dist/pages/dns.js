@@ -14,7 +14,7 @@ import { Empty } from '../parts/empty.js';
 import { confirm } from '../parts/dialog.js';
 import { toast } from '../parts/toast.js';
 import { editProvider, KINDS } from '../parts/dns-provider.js';
-import { may } from '../lib/rights.js';
+import { has } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @typedef {import('../lib/api.js').S<'DnsProvider'>} Provider */
@@ -25,7 +25,7 @@ export default function DnsPage() {
   const kinds = ['dns_provider_added', 'dns_provider_changed', 'dns_provider_removed'];
   const found = useResource('dns:providers', network.dnsProviderList, kinds);
   const zones = useResource('dns:zones', network.dnsZoneList, kinds);
-  const can = may('admin');
+  const can = has('administer');
   const again = () => { found.load(); zones.load(); };
   const edit = async (/** @type {Provider | null} */ one) => {
     const made = await editProvider(one);

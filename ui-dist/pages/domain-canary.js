@@ -2,7 +2,7 @@
 import { html, h, icon } from '../lib/html.js';
 import { Problem } from '../lib/api.js';
 import { network } from '../lib/network.js';
-import { apps, appPath, findApp } from '../lib/live.js';
+import { apps, appPath, findApp, inSome, mayDo } from '../lib/live.js';
 import { useReport } from '../lib/report.js';
 import { within } from '../lib/traffic.js';
 import { count, percent, plural } from '../lib/format.js';
@@ -14,7 +14,6 @@ import { State } from '../parts/state.js';
 import { confirm } from '../parts/dialog.js';
 import { Empty } from '../parts/empty.js';
 import { SelectField, TextField } from '../parts/field.js';
-import { may } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @param {string} text @param {string} field @param {number | null} top */
@@ -28,7 +27,7 @@ function number(text, field, top) {
 export default function DomainCanary({ traffic, put }) {
   const { report } = useReport();
   const { canary, host } = traffic;
-  const can = may('developer');
+  const can = mayDo(traffic.app.id, 'configure');
   const others = (apps.value ?? []).filter((app) => app.id !== traffic.app.id && !app.trashed_at).sort((a, b) => a.name.localeCompare(b.name));
   const failed = canary?.failed;
   const state = failed ?? report?.canaries.find((one) => one.host === host && one.app === canary?.app);
@@ -46,7 +45,7 @@ export default function DomainCanary({ traffic, put }) {
   };
   const end = () => confirm({ title: 'End the canary?', text: `All requests go to ${traffic.app.name} again.`, action: 'End', run: async () => put(await network.domainCanary(host, {})) });
   const app = canary ? findApp(canary.app) : null;
-  if (!canary && !others.length && apps.value) return h(Panel, {}, h(Empty, { icon: 'bird', title: 'A canary is another app', text: 'Deploy the next version as an app of its own, then send it a few of the requests and watch.', action: can ? html`<a class="btn" href="/apps/new">${icon('plus')}New app</a>` : null }));
+  if (!canary && !others.length && apps.value) return h(Panel, {}, h(Empty, { icon: 'bird', title: 'A canary is another app', text: 'Deploy the next version as an app of its own, then send it a few of the requests and watch.', action: inSome('configure') ? html`<a class="btn" href="/apps/new">${icon('plus')}New app</a>` : null }));
   return html`<div class="grid12"><div class="span-7 stack">${h(/** @type {typeof Saved<typeof start>} */ (Saved), {
     title: 'Canary', note: `Some requests for ${host} go to another app, until it fails too often or is too slow.`, start, save, can, label: canary ? 'Save' : 'Start', fields: ['app', 'percent', 'header', 'min', 'errors', 'p95'],
     actions: canary && can ? html`<button type="button" class="btn small danger" onClick=${end}>End canary…</button>` : null,

@@ -16,7 +16,8 @@ import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Notes } from '../parts/network.js';
 import { DnsSetup } from '../parts/dns-setup.js';
 import { CHALLENGES, ORIGINS, uploadCertificate } from '../parts/certificates.js';
-import { may } from '../lib/rights.js';
+import { mayDo } from '../lib/live.js';
+import { everywhere } from '../lib/rights.js';
 
 /** @param {import('./domain.js').TabProps} props */
 export default function DomainCertificate({ traffic }) {
@@ -28,10 +29,10 @@ export default function DomainCertificate({ traffic }) {
   const one = list.find((each) => each.serves.includes(host)) ?? list.find((each) => each.host === host || each.names.includes(host));
   const own = list.find((each) => !each.shared && each.host === host);
   const shown = own?.last_error && one !== own ? own : one;
-  const can = may('developer');
+  const can = mayDo(traffic.app.id, 'configure');
   const state = one ? certificateState(one, moment.value) : '';
   return html`<div class="grid12"><div class="span-7 stack">
-    ${h(Panel, { title: 'Certificate', actions: html`${one ? h(State, { state, detail: one.last_error }) : null}${can ? html`<button type="button" class="btn small" onClick=${() => uploadCertificate().then((done) => { if (done) found.load(); })}>${icon('upload')}Upload my own…</button>` : null}${one && can && one.origin !== 'uploaded' ? h(Act, { label: one.last_error ? 'Try now' : 'Renew', icon: 'refresh-cw', small: true, run: async () => { await network.certificateRenew(one.id); await found.load(); } }) : null}` },
+    ${h(Panel, { title: 'Certificate', actions: html`${one ? h(State, { state, detail: one.last_error }) : null}${everywhere('configure') ? html`<button type="button" class="btn small" onClick=${() => uploadCertificate().then((done) => { if (done) found.load(); })}>${icon('upload')}Upload my own…</button>` : null}${one && can && one.origin !== 'uploaded' ? h(Act, { label: one.last_error ? 'Try now' : 'Renew', icon: 'refresh-cw', small: true, run: async () => { await network.certificateRenew(one.id); await found.load(); } }) : null}` },
       !one ? h(Empty, { icon: 'shield-check', title: 'No certificate yet', text: traffic.passthrough ? 'The app ends TLS itself, with a certificate of its own.' : 'It follows by itself in a moment.', small: true }) : html`<div class="stack">
       ${shown?.last_error ? html`<div class=${`notice ${shown.state === 'waiting' ? 'warn' : 'bad'}`}>${icon('circle-alert')}<div class="grow any"><b>${sentence(shown.last_error)}</b>${shown.next_step ? html`<p>${sentence(shown.next_step)}</p>` : null}<p class="small">${shown.state === 'waiting' ? 'No order is sent before it would work; it is looked at again by itself' : shown.next_try_at && Date.parse(shown.next_try_at) > moment.value ? html`Tried again ${h(Ago, { at: shown.next_try_at })}` : 'Tried again by itself'}${shown.failures > 1 ? `, after ${plural(shown.failures, 'failure')} in a row` : ''}.</p></div></div>`
       : html`<p class=${`notice ${state === 'valid' ? 'ok' : state === 'pending' ? 'busy' : 'warn'}`}>${state === 'valid' ? icon('shield-check') : icon('clock')}<span>${nextStep(one, state)}</span></p>`}

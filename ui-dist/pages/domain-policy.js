@@ -11,6 +11,7 @@ import { SelectField } from '../parts/field.js';
 import { confirm } from '../parts/dialog.js';
 import { purge } from '../parts/purge.js';
 import * as fields from '../parts/policy.js';
+import { mayDo } from '../lib/live.js';
 import { may } from '../lib/rights.js';
 import '../parts/network.js';
 
@@ -47,7 +48,7 @@ export default function DomainPolicy({ traffic, put, load }) {
   const id = route.value.query.get('rule') ?? '';
   const rule = rules.find((one) => one.id === id) ?? null;
   const policy = rule ? rule.policy ?? null : traffic.policy;
-  const can = may('developer');
+  const can = mayDo(traffic.app.id, 'configure');
   useEffect(() => { if (route.value.hash) document.getElementById(route.value.hash.slice(1))?.scrollIntoView(); }, []);
   /** @param {Policy | null} next */
   const giveRule = async (next) => {

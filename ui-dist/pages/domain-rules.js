@@ -2,7 +2,7 @@
 import { html, h, icon, cx, useEffect, useState } from '../lib/html.js';
 import { route } from '../lib/router.js';
 import { network } from '../lib/network.js';
-import { apps } from '../lib/live.js';
+import { apps, mayDo } from '../lib/live.js';
 import { actionWords, matchWords, moved, ruleValues, ruleWish } from '../lib/traffic.js';
 import { policyWords } from '../lib/policy.js';
 import { Panel } from '../parts/page.js';
@@ -12,7 +12,6 @@ import { confirm } from '../parts/dialog.js';
 import { Explain } from '../parts/explain.js';
 import { editRule } from '../parts/rule-editor.js';
 import { domainPath } from '../parts/domains.js';
-import { may } from '../lib/rights.js';
 import { toast } from '../parts/toast.js';
 import '../parts/network.js';
 
@@ -24,7 +23,7 @@ const ICONS = { app: 'box', split: 'split', redirect: 'corner-up-right', respond
 export default function DomainRules({ traffic, put, load }) {
   const [answer, setAnswer] = useState(/** @type {import('../lib/api.js').S<'Explanation'> | null} */ (null));
   const { host, rules, app } = traffic;
-  const can = may('developer');
+  const can = mayDo(traffic.app.id, 'configure');
   const asked = route.value.query.get('path');
   useEffect(() => { if (route.value.hash === '#why') document.getElementById('why')?.scrollIntoView({ block: 'nearest' }); }, [route.value.hash]);
   const nameOf = (/** @type {string} */ id) => apps.value?.find((one) => one.id === id)?.name ?? 'another app';

@@ -4,7 +4,7 @@ import { api } from '../lib/api.js';
 import { network } from '../lib/network.js';
 import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
-import { appPath } from '../lib/live.js';
+import { appPath, mayDo } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
 import { certificateState } from '../lib/states.js';
 import { moment } from '../lib/clock.js';
@@ -18,7 +18,6 @@ import { Tabs } from '../parts/tabs.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { domainPath, removeDomain } from '../parts/domains.js';
 import { setPassthrough } from '../parts/passthrough.js';
-import { may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'DomainTraffic'>} Traffic */
 /** What each tab gets. @typedef {{ traffic: Traffic, domain: import('../lib/api.js').S<'Domain'> | undefined, put: (next: Traffic) => void, load: () => Promise<unknown> }} TabProps */
@@ -54,7 +53,7 @@ export default function DomainPage({ params }) {
         ${domain && !host.startsWith('*') ? html`<span class="app-link">${icon('globe')}<a href=${domain.url} target="_blank" rel="noreferrer">${domain.url.replace(/\/$/, '')}</a>${h(Copy, { text: domain.url, label: 'Copy address' })}</span>` : null}
         <span class="hide-phone">${icon('arrow-right-left')}${traffic.force_https ? 'plain HTTP is sent to HTTPS' : 'also served over plain HTTP'}</span></div>`,
       actions: html`<a class="btn" href=${`${domainPath(host, 'rules')}#why`}>${icon('circle-help')}Why this?</a>
-        ${may('developer') ? h(Menu, { label: 'More actions', items: [
+        ${mayDo(traffic.app.id, 'configure') ? h(Menu, { label: 'More actions', items: [
           { label: traffic.passthrough ? 'Change TLS passthrough…' : 'Pass TLS through to the app…', icon: 'lock', run: () => setPassthrough(traffic).then((next) => { if (next) put(next); }) },
           domain && !host.startsWith('*') ? { label: 'Open', icon: 'external-link', href: domain.url, external: true } : null,
           'line',

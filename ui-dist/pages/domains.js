@@ -14,7 +14,7 @@ import { Spark } from '../parts/tile.js';
 import { Empty } from '../parts/empty.js';
 import { addDomain, domainColumns } from '../parts/domains.js';
 import { DnsSetup } from '../parts/dns-setup.js';
-import { may } from '../lib/rights.js';
+import { allows, may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Domain'>} Domain */
 
@@ -22,9 +22,9 @@ export default function DomainsPage() {
   useTrail([{ label: 'Domains' }]);
   const found = useResource('domains', api.domainList, ['domain_added', 'domain_removed', 'certificate_issued', 'certificate_failed', 'app_trashed', 'app_removed']);
   const { samples } = useReport();
-  const list = (apps.value ?? []).map((app) => ({ id: app.id, name: `${app.name} (${app.project.name}, ${app.environment.name})` })).sort((a, b) => a.name.localeCompare(b.name));
+  const list = (apps.value ?? []).filter((app) => allows(app, 'configure')).map((app) => ({ id: app.id, name: `${app.name} (${app.project.name}, ${app.environment.name})` })).sort((a, b) => a.name.localeCompare(b.name));
   const add = () => addDomain(list).then((done) => { if (done) found.load(); });
-  const can = may('developer') && list.length > 0;
+  const can = list.length > 0;
   useEffect(() => { if (can && route.value.query.has('new')) { setQuery('new', null); add(); } }, [can]);
   const live = (/** @type {string} */ host) => {
     const line = points(samples, host);

@@ -13,7 +13,7 @@ import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { toast } from '../parts/toast.js';
 import { Copy } from '../parts/copy.js';
 import { Choice, FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { has } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'ForgeConnection'>} Connection */
 
@@ -28,7 +28,7 @@ const whole = (event) => { event.preventDefault(); event.stopPropagation(); loca
 export default function ForgesPage() {
   useTrail([{ label: 'Forges' }]);
   const found = useResource('forges', forges.list, ['forge_connected', 'forge_changed', 'forge_removed']);
-  const can = may('admin');
+  const can = has('administer');
   const again = (/** @type {unknown} */ done) => { if (done) found.load(); };
   const add = () => showForm('Connect a forge', (close, leave) => h(ForgeForm, { close, leave })).then(again);
   const edit = (/** @type {Connection} */ one) => showForm(`Change ${one.name}`, (close, leave) => h(ChangeForm, { one, close, leave })).then(again);

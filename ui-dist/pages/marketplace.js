@@ -8,7 +8,8 @@ import { searcher } from '../lib/fuzzy.js';
 import { PageHead } from '../parts/page.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { Monogram } from '../parts/monogram.js';
-import { may } from '../lib/rights.js';
+import { findApp } from '../lib/live.js';
+import { allows, everywhere } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'CatalogEntry'>} Entry */
 
@@ -60,9 +61,9 @@ export default function MarketplacePage() {
   const drawn = useWindow(shown, entries ? `${category} ${query}` : null);
   const installed = (entries ?? []).flatMap((entry) => entry.installed.map((one) => ({ entry, one })));
 
-  return html`<div class="page">${h(PageHead, { title: 'Marketplace', note: entries ? `${entries.length} apps, installed with a domain, certificates, limits and passwords of their own` : 'Ready apps', actions: may('developer') ? html`<a class="btn" href="/catalogs">${icon('layers')}Catalogs</a>` : null })}
+  return html`<div class="page">${h(PageHead, { title: 'Marketplace', note: entries ? `${entries.length} apps, installed with a domain, certificates, limits and passwords of their own` : 'Ready apps', actions: everywhere('view') ? html`<a class="btn" href="/catalogs">${icon('layers')}Catalogs</a>` : null })}
     ${error.value && !entries ? h(Failed, { error: error.value, retry: load }) : !entries ? h(Loading, { rows: 4 }) : html`
-    ${installed.length ? html`<section class="installed" aria-label="Installed">${installed.map(({ entry, one }) => html`<a key=${one.app} class="installed-app" href=${one.outdated && may('developer') ? `/apps/${one.app}/update` : `/apps/${one.app}`}>${h(Monogram, { text: entry.icon_text, color: entry.icon_color })}<span class="cell-two"><b class="strong">${one.app}</b><span>${entry.title} ${one.chosen ?? one.version}</span></span>${one.outdated ? html`<span class="tag warn">${entry.version} is out</span>` : null}</a>`)}</section>` : null}
+    ${installed.length ? html`<section class="installed" aria-label="Installed">${installed.map(({ entry, one }) => html`<a key=${one.app} class="installed-app" href=${one.outdated && allows(findApp(one.app), 'configure') ? `/apps/${one.app}/update` : `/apps/${one.app}`}>${h(Monogram, { text: entry.icon_text, color: entry.icon_color })}<span class="cell-two"><b class="strong">${one.app}</b><span>${entry.title} ${one.chosen ?? one.version}</span></span>${one.outdated ? html`<span class="tag warn">${entry.version} is out</span>` : null}</a>`)}</section>` : null}
     <div class="market">
       <nav class="market-side" aria-label="Categories"><button type="button" aria-pressed=${!category} onClick=${() => setCategory('')}>All<span class="count">${entries.length}</span></button>
         ${categories.map(([one, count]) => html`<button type="button" key=${one} aria-pressed=${category === one} onClick=${() => setCategory(category === one ? '' : one)}>${title(one)}<span class="count">${count}</span></button>`)}</nav>

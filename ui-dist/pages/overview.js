@@ -3,7 +3,7 @@ import { sourceText } from '../parts/source.js';
 import { html, h, icon, useMemo } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { early, useResource } from '../lib/resource.js';
-import { apps as liveApps, machines, usage, appPath } from '../lib/live.js';
+import { apps as liveApps, inSome, machines, usage, appPath } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
 import { bytes, bytesParts, cores, duration, percent, plural, rate, shortCommit } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
@@ -13,7 +13,6 @@ import { Ago } from '../parts/time.js';
 import { Empty, Failed } from '../parts/empty.js';
 import { Feed } from '../parts/feed.js';
 import { FirstApp } from '../parts/first-app.js';
-import { may } from '../lib/rights.js';
 import { said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -30,11 +29,11 @@ export default function OverviewPage() {
   const apps = liveApps.value ?? overview?.apps ?? [];
   const fresh = overview && !apps.length;
   return html`<div class="page">
-    ${h(PageHead, { title: 'Overview', note: overview ? summary(apps) : '\u00a0', actions: may('developer') && !fresh ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null })}
+    ${h(PageHead, { title: 'Overview', note: overview ? summary(apps) : '\u00a0', actions: inSome('configure') && !fresh ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null })}
     ${overview ? overview.servers.map((server) => h(Machine, { key: server.id, server })) : html`<div class="stack machine"><div class="machine-line">\u00a0</div><div class="tiles">${[1, 2, 3, 4].map(() => html`<div class="panel tile"></div>`)}</div></div>`}
     ${overview?.attention.length ? h(Attention, { items: overview.attention }) : null}
     ${overview ? html`<div class="grid12">
-      <div class="span-8 stack">${fresh ? h(Panel, {}, may('developer') ? html`<div class="stack first"><div><h2>Put your first app online</h2><p class="dim small">It is built, checked and served over HTTPS on a domain of its own.</p></div>${h(FirstApp, {})}</div>` : h(Empty, { icon: 'box', title: 'No apps yet', text: 'Somebody with the role developer can add the first one.' })) : h(AppsByProject, { apps })}</div>
+      <div class="span-8 stack">${fresh ? h(Panel, {}, inSome('configure') ? html`<div class="stack first"><div><h2>Put your first app online</h2><p class="dim small">It is built, checked and served over HTTPS on a domain of its own.</p></div>${h(FirstApp, {})}</div>` : h(Empty, { icon: 'box', title: 'No apps yet', text: 'Somebody with the role developer can add the first one.' })) : h(AppsByProject, { apps })}</div>
       <div class="span-4 stack">${h(Panel, { title: 'Activity', flush: true, actions: html`<a class="btn ghost small" href="/activity">All</a>` }, h(Feed, { events: overview.events.slice(0, 14), small: true }))}</div>
     </div>` : null}
   </div>`;

@@ -4,7 +4,7 @@ import { api } from '../lib/api.js';
 import { network } from '../lib/network.js';
 import { route, setQuery } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
-import { apps, appPath } from '../lib/live.js';
+import { apps, appPath, mayDo } from '../lib/live.js';
 import { useReport } from '../lib/report.js';
 import { listOf } from '../lib/traffic.js';
 import { useTrail } from '../lib/trail.js';
@@ -17,7 +17,7 @@ import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { Choice, FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
 import { PROXY, portOf, setPassthrough } from '../parts/passthrough.js';
 import { domainPath } from '../parts/domains.js';
-import { may } from '../lib/rights.js';
+import { has } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @typedef {import('../lib/api.js').S<'Port'>} Port */
@@ -28,10 +28,10 @@ export default function PortsPage() {
   const found = useResource('ports', network.portList, ['port_opened', 'port_closed', 'app_trashed', 'app_removed']);
   const { report } = useReport();
   // A port of the server is everybody's: only administrators open one.
-  const can = may('admin');
+  const can = has('operate');
   const reportOf = (/** @type {Port} */ one) => report?.ports.find((each) => each.listen === one.listen) ?? one.report;
   const add = () => showForm('Open a port', (close, leave) => h(PortForm, { close, leave })).then((done) => { if (done) found.load(); });
-  useEffect(() => { if (route.value.query.has('new')) { setQuery('new', null); add(); } }, []);
+  useEffect(() => { if (route.value.query.has('new')) { setQuery('new', null); if (can) add(); } }, []);
   const close = (/** @type {Port} */ one) => confirm({ title: `Close ${one.listen}?`, text: `Connections to ${one.app.name} through it end.`, objects: [{ icon: 'ethernet-port', label: one.listen, note: `${reportOf(one)?.active ?? 0} connections now` }], action: 'Close', run: () => network.portClose(one.listen) }).then((done) => { if (done) found.load(); });
   const button = can && apps.value?.length ? html`<button type="button" class="btn primary" onClick=${add}>${icon('plus')}Open a port</button>` : null;
   return html`<div class="page">${h(PageHead, { title: 'Ports', note: 'TCP and UDP, passed on to apps as they come', actions: found.value.value?.length ? button : null })}
@@ -53,16 +53,15 @@ export default function PortsPage() {
 function Through() {
   const found = useResource('domains:traffic', network.domainTrafficList, ['domain_changed', 'domain_added', 'domain_removed']);
   const domains = useResource('domains', api.domainList, ['domain_added', 'domain_removed']).value.value ?? [];
-  const can = may('developer');
   const list = found.value.value?.filter((one) => one.passthrough);
-  const free = domains.filter((one) => !list?.some((each) => each.host === one.host));
-  const add = can && free.length ? html`<button type="button" class="btn small" onClick=${() => setPassthrough(null, free).then((done) => { if (done) found.load(); })}>${icon('plus')}Pass a domain through</button>` : null;
+  const free = domains.filter((one) => mayDo(one.app.id, 'configure') && !list?.some((each) => each.host === one.host));
+  const add = free.length ? html`<button type="button" class="btn small" onClick=${() => setPassthrough(null, free).then((done) => { if (done) found.load(); })}>${icon('plus')}Pass a domain through</button>` : null;
   return h(Panel, { title: 'TLS passthrough', note: 'By the name in the first message; the app has the certificate.', flush: true, actions: list?.length ? add : null }, h(/** @type {typeof Table<Traffic>} */ (Table), {
     label: 'TLS passthrough', rows: list, error: found.error.value, retry: found.load, keyOf: (one) => one.host,
     columns: [
       { id: 'host', label: 'Domain', width: '40%', card: 'head', cell: (one) => html`<a class="strong ext" href=${domainPath(one.host)}>${one.host}</a>` },
       { id: 'app', label: 'Leads to', cell: (one) => html`<span><a class="ext" href=${appPath(one.app)}>${one.app.name}</a> <span class="faint">port ${one.passthrough?.port}${one.passthrough?.proxy_protocol ? `, PROXY ${one.passthrough.proxy_protocol}` : ''}</span></span>` },
-      { id: 'actions', label: '', width: '100px', align: 'right', card: 'plain', cell: (one) => (can ? html`<span class="cell-actions"><button type="button" class="btn ghost small square" aria-label=${`Change ${one.host}`} title="Change" onClick=${() => setPassthrough(one).then((done) => { if (done) found.load(); })}>${icon('pencil')}</button><button type="button" class="btn ghost small square" aria-label=${`End the passthrough of ${one.host}`} title="End" onClick=${() => confirm({ title: `End the passthrough of ${one.host}?`, text: 'TLS ends at the edge again, with a certificate of its own.', action: 'End it', run: () => network.domainPassthrough(one.host, {}) }).then((done) => { if (done) found.load(); })}>${icon('trash-2')}</button></span>` : null) },
+      { id: 'actions', label: '', width: '100px', align: 'right', card: 'plain', cell: (one) => (mayDo(one.app.id, 'configure') ? html`<span class="cell-actions"><button type="button" class="btn ghost small square" aria-label=${`Change ${one.host}`} title="Change" onClick=${() => setPassthrough(one).then((done) => { if (done) found.load(); })}>${icon('pencil')}</button><button type="button" class="btn ghost small square" aria-label=${`End the passthrough of ${one.host}`} title="End" onClick=${() => confirm({ title: `End the passthrough of ${one.host}?`, text: 'TLS ends at the edge again, with a certificate of its own.', action: 'End it', run: () => network.domainPassthrough(one.host, {}) }).then((done) => { if (done) found.load(); })}>${icon('trash-2')}</button></span>` : null) },
     ],
     empty: h(Empty, { icon: 'lock', title: 'No domain is passed through', text: 'The edge ends TLS for all domains, so rules and policies hold.', action: add, small: true }),
   }));

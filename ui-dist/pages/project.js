@@ -12,7 +12,7 @@ import { Menu } from '../parts/menu.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, TextField, FormProblem, Submit } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { Clones, cloneEnvironment } from '../parts/clones.js';
 import { QuotaBars, editQuota, useQuotas } from '../parts/quota.js';
 import { appColumns } from './apps.js';
@@ -30,20 +30,21 @@ export default function ProjectPage({ params }) {
   useTrail([{ label: 'Projects', href: '/projects' }, { label: project?.name ?? 'Project', ...(list && list.length > 1 ? { menu: list.map((one) => ({ label: one.name, href: `/projects/${one.id}`, checked: one.id === project?.id })) } : {}) }], [project?.name, list?.length]);
   if (!project) return html`<div class="page">${found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : list ? html`${h(PageHead, { title: 'Project' })}<section class="panel">${h(Empty, { icon: 'folder', title: 'There is no such project', action: html`<a class="btn" href="/projects">All projects</a>` })}</section>` : h(Loading, { rows: 4 })}</div>`;
   const mine = apps.value?.filter((app) => app.project.id === project.id);
-  const can = may('developer');
+  const can = allows(project, 'configure');
+  const room = project.environments.some((one) => allows(one, 'configure'));
   const quota = quotas.value.value?.find((one) => one.id === project.id);
   const setQuota = () => { if (quota) editQuota(quota).then((done) => { if (done) quotas.load(); }); };
   const isBounded = Object.values(quota?.limits ?? {}).some((limit) => limit != null);
   return html`<div class="page">${h(PageHead, {
     title: project.name, note: project.description || plural(project.environments.length, 'environment'),
-    actions: can ? html`<a class="btn primary" href=${`/apps/new?project=${project.id}`}>${icon('plus')}New app</a>${h(Menu, { label: 'More actions', items: [
-      { label: 'Edit…', icon: 'pencil', run: () => editProject(project).then((done) => { if (done) found.load(); }) },
+    actions: html`${room ? html`<a class="btn primary" href=${`/apps/new?project=${project.id}`}>${icon('plus')}New app</a>` : null}${can || allows(project, 'delete') ? h(Menu, { label: 'More actions', items: [
+      { label: 'Edit…', icon: 'pencil', disabled: !can, run: () => editProject(project).then((done) => { if (done) found.load(); }) },
       { label: 'Variables', icon: 'key-round', href: `/projects/${project.id}/variables` },
-      { label: 'New environment…', icon: 'plus', run: () => showDialog('New environment', (close) => h(EnvironmentForm, { project: project.id, close })).then((done) => { if (done) found.load(); }) },
+      { label: 'New environment…', icon: 'plus', disabled: !can, run: () => showDialog('New environment', (close) => h(EnvironmentForm, { project: project.id, close })).then((done) => { if (done) found.load(); }) },
       ...(quota?.changeable ? [{ label: 'Quota…', icon: 'gauge', run: setQuota }] : []),
       'line',
-      { label: 'Delete…', icon: 'trash-2', tone: 'danger', run: async () => { if (await confirm({ title: `Delete ${project.name}?`, text: mine?.length ? `It still has ${plural(mine.length, 'app')}; delete those first.` : 'It has no apps.', typed: project.name, action: 'Delete project', objects: project.environments.map((one) => ({ icon: 'layers', label: one.name, note: 'environment' })), run: () => api.projectDelete(project.id) })) { found.load(); navigate('/projects'); } } },
-    ] })}` : null,
+      { label: 'Delete…', icon: 'trash-2', tone: 'danger', disabled: !allows(project, 'delete'), run: async () => { if (await confirm({ title: `Delete ${project.name}?`, text: mine?.length ? `It still has ${plural(mine.length, 'app')}; delete those first.` : 'It has no apps.', typed: project.name, action: 'Delete project', objects: project.environments.map((one) => ({ icon: 'layers', label: one.name, note: 'environment' })), run: () => api.projectDelete(project.id) })) { found.load(); navigate('/projects'); } } },
+    ] }) : null}`,
   })}
     ${quota && isBounded ? h(Panel, { title: 'Quota', note: 'What its apps may take together', actions: quota.changeable ? html`<button type="button" class="btn ghost small" onClick=${setQuota}>Change</button>` : null }, h(QuotaBars, { quota })) : null}
     ${h(Clones, { key: project.id, project: project.id, changed: found.load })}
@@ -51,9 +52,9 @@ export default function ProjectPage({ params }) {
       const here = mine?.filter((app) => app.environment.id === environment.id);
       const kept = (volumes ?? []).filter((one) => one.environment.id === environment.id);
       const size = kept.reduce((sum, one) => sum + (one.bytes ?? 0), 0);
-      return h(Panel, { key: environment.id, title: environment.name, flush: true, actions: html`<a class="btn ghost small" href=${`/projects/${project.id}/variables/${environment.id}`}>Variables</a><span class="faint small num hide-phone">${kept.length ? `${plural(kept.length, 'volume')}, ${bytes(size)}` : ''}</span>${can && here?.length ? html`<button type="button" class="btn ghost small" onClick=${() => cloneEnvironment(environment, here).then((made) => { if (made) found.load(); })}>${icon('copy')}Clone…</button>` : null}${can && project.environments.length > 1 ? h(Menu, { label: `Actions for ${environment.name}`, class: 'btn ghost small square', items: [{ label: 'Delete environment…', icon: 'trash-2', tone: 'danger', run: () => confirm({ title: `Delete ${environment.name}?`, text: here?.length ? `It still has ${plural(here.length, 'app')}; delete those first.` : 'Its network goes.', action: 'Delete environment', run: () => api.environmentDelete(environment.id) }).then((done) => { if (done) found.load(); }) }] }) : null}` },
+      return h(Panel, { key: environment.id, title: environment.name, flush: true, actions: html`${allows(environment, 'view') ? html`<a class="btn ghost small" href=${`/projects/${project.id}/variables/${environment.id}`}>Variables</a>` : null}<span class="faint small num hide-phone">${kept.length ? `${plural(kept.length, 'volume')}, ${bytes(size)}` : ''}</span>${can && here?.length ? html`<button type="button" class="btn ghost small" onClick=${() => cloneEnvironment(environment, here).then((made) => { if (made) found.load(); })}>${icon('copy')}Clone…</button>` : null}${allows(environment, 'delete') && project.environments.length > 1 ? h(Menu, { label: `Actions for ${environment.name}`, class: 'btn ghost small square', items: [{ label: 'Delete environment…', icon: 'trash-2', tone: 'danger', run: () => confirm({ title: `Delete ${environment.name}?`, text: here?.length ? `It still has ${plural(here.length, 'app')}; delete those first.` : 'Its network goes.', action: 'Delete environment', run: () => api.environmentDelete(environment.id) }).then((done) => { if (done) found.load(); }) }] }) : null}` },
         h(/** @type {typeof Table<App>} */ (Table), { label: `Apps in ${environment.name}`, columns: appColumns().filter((column) => column.id !== 'project').map((column) => ({ ...column, optional: false })), rows: here, keyOf: (app) => app.id, href: (app) => appPath(app), sort: { id: 'name' },
-          empty: h(Empty, { icon: 'box', title: `No apps in ${environment.name}`, small: true, action: can ? html`<a class="btn" href=${`/apps/new?project=${project.id}`}>${icon('plus')}New app</a>` : null }) }));
+          empty: h(Empty, { icon: 'box', title: `No apps in ${environment.name}`, small: true, action: allows(environment, 'configure') ? html`<a class="btn" href=${`/apps/new?project=${project.id}`}>${icon('plus')}New app</a>` : null }) }));
     })}
   </div>`;
 }

@@ -12,17 +12,17 @@ import { Empty } from '../parts/empty.js';
 import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { toast } from '../parts/toast.js';
 import { FormProblem, Submit, Switch, TextField, useForm } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { everywhere } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'Registry'>} Registry */
 
 export default function RegistriesPage() {
   useTrail([{ label: 'Registries' }]);
   const found = useResource('registries', network.registryList, ['registry_added', 'registry_removed']);
-  const can = may('developer');
+  const can = everywhere('configure');
   const again = (/** @type {unknown} */ done) => { if (done) found.load(); };
   const edit = (/** @type {Registry | null} */ one) => showForm(one ? `Login at ${one.server}` : 'Add a login', (close, leave) => h(RegistryForm, { registry: one, close, leave })).then(again);
-  useEffect(() => { if (route.value.query.has('new')) { setQuery('new', null); edit(null); } }, []);
+  useEffect(() => { if (route.value.query.has('new')) { setQuery('new', null); if (can) edit(null); } }, []);
   const remove = (/** @type {Registry} */ one) => confirm({ title: `Forget the login at ${one.server}?`, text: 'Private images of it can no longer be pulled. What runs goes on.', objects: [{ icon: 'package', label: one.server, note: one.user }], action: 'Forget', run: () => network.registryDelete(one.id) }).then(again);
   const add = can ? html`<button type="button" class="btn primary" onClick=${() => edit(null)}>${icon('plus')}Add login</button>` : null;
   return html`<div class="page">${h(PageHead, { title: 'Registries', note: 'Logins for images that are not public', actions: found.value.value?.length ? add : null })}

@@ -3,7 +3,7 @@ import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { navigate } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
-import { appPath, putApp } from '../lib/live.js';
+import { appPath, inSome, putApp } from '../lib/live.js';
 import { useTrail } from '../lib/trail.js';
 import { bytes, parseBytes, plural } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
@@ -14,7 +14,7 @@ import { Sketch } from '../parts/sketch.js';
 import { Asked } from '../parts/asked.js';
 import { useForm, SelectField, TextField, FormProblem, Submit } from '../parts/field.js';
 import { QuotaRoom } from '../parts/quota.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { coded, said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -28,9 +28,9 @@ export default function TemplatePage({ params }) {
   const { entry } = detail;
   return html`<div class="page">${h(PageHead, { name: entry.title, title: html`<span class="template-title">${h(Monogram, { text: entry.icon_text, color: entry.icon_color, large: true })}<span>${entry.title}</span></span>`, note: entry.description })}
     ${entry.installed.length ? html`<div class="notice middle">${icon('info')}<span class="grow">Installed as ${entry.installed.map((one, index) => html`${index ? ', ' : ''}<a href=${`/apps/${one.app}`}>${one.app}</a>`)}. Another one beside it works.</span></div>` : null}
-    <div class="new-grid">${may('developer') ? h(Install, { detail, key: entry.name }) : h(Panel, { title: 'About' }, h(Words, { text: detail.details }))}
+    <div class="new-grid">${inSome('configure') ? h(Install, { detail, key: entry.name }) : h(Panel, { title: 'About' }, h(Words, { text: detail.details }))}
       <aside class="stack" aria-label=${`About ${entry.title}`}>
-        ${may('developer') ? h(Panel, { title: 'About' }, h(Words, { text: detail.details })) : null}
+        ${inSome('configure') ? h(Panel, { title: 'About' }, h(Words, { text: detail.details })) : null}
         ${h(Panel, { title: 'How it stands' }, h(Sketch, { services: detail.services, web: detail.web, mark: { text: entry.icon_text, color: entry.icon_color } }))}
         ${h(Panel, { title: 'Facts' }, h(Facts, { items: [
           ['Template', entry.version],
@@ -100,7 +100,7 @@ function Install({ detail }) {
   const start = Object.fromEntries(detail.variables.map((one) => [one.name, one.name === 'domain' ? detail.suggested_domain ?? '' : one.default ?? (one.kind === 'boolean' ? 'false' : '')]));
   const form = useForm({ app: detail.suggested_name, place: '', version_: detail.versions[0]?.name ?? '', ...start, ...sizeStart(detail.size) });
   const projects = useResource('projects', api.projectList).value.value;
-  const places = (projects ?? []).flatMap((project) => project.environments.map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
+  const places = (projects ?? []).flatMap((project) => project.environments.filter((environment) => allows(environment, 'configure')).map((environment) => ({ value: `${project.id}/${environment.id}`, label: `${project.name} / ${environment.name}` })));
   const v = /** @type {Record<string, string>} */ (form.values.value);
   const [project, environment] = (v.place || places[0]?.value || '').split('/');
   const body = () => ({ name: v.app.trim(), project: project || null, environment: environment || null, values: Object.fromEntries(detail.variables.map((one) => [one.name, v[one.name] ?? '']).filter(([, value]) => value !== '')), version: v.version_ || null, limits: limitsOf(detail.size, v) });

@@ -13,7 +13,7 @@ import { Ago } from '../parts/time.js';
 import { Act } from '../parts/act.js';
 import { Empty } from '../parts/empty.js';
 import { purgeApp } from '../parts/app-actions.js';
-import { may } from '../lib/rights.js';
+import { allows, may } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 
@@ -29,7 +29,7 @@ export default function TrashPage() {
         { id: 'project', label: 'Project', cell: (app) => html`<span class="dim">${app.project.name} / ${app.environment.name}</span>` },
         { id: 'when', label: 'Deleted', width: '120px', sort: (app) => app.trashed_at ?? '', cell: (app) => html`<span class="dim">${h(Ago, { at: app.trashed_at })}</span>` },
         { id: 'goes', label: 'Goes', width: '120px', cell: (app) => (settings && app.trashed_at ? html`<span class="faint">${h(Ago, { at: Date.parse(app.trashed_at) + settings.trash_days * 86_400_000 })}</span>` : html`<span class="faint">–</span>`) },
-        { id: 'actions', label: '', width: '236px', align: 'right', card: 'plain', cell: (app) => (may('developer') ? html`<span class="cell-actions">${h(Act, { label: 'Restore', icon: 'undo-2', small: true, run: async () => { const back = await api.appRestore(app.id); await loadApps(); navigate(appPath(back)); } })}<button type="button" class="btn small danger" onClick=${() => purgeApp(app).then((done) => { if (done) found.load(); })}>${icon('trash-2')}For good…</button></span>` : null) },
+        { id: 'actions', label: '', width: '236px', align: 'right', card: 'plain', cell: (app) => (allows(app, 'configure') || allows(app, 'delete') ? html`<span class="cell-actions">${allows(app, 'configure') ? h(Act, { label: 'Restore', icon: 'undo-2', small: true, run: async () => { const back = await api.appRestore(app.id); await loadApps(); navigate(appPath(back)); } }) : null}${allows(app, 'delete') ? html`<button type="button" class="btn small danger" onClick=${() => purgeApp(app).then((done) => { if (done) found.load(); })}>${icon('trash-2')}For good…</button>` : null}</span>` : null) },
       ],
       empty: h(Empty, { icon: 'trash-2', title: 'The trash is empty', text: 'A deleted app waits here, with its configuration, variables and volumes, until its time is over.' }),
     }))}</div>`;

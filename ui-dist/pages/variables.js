@@ -3,6 +3,7 @@ import { html, h } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
+import { whole } from '../lib/rights.js';
 import { loadApps } from '../lib/live.js';
 import { PageHead } from '../parts/page.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
@@ -21,5 +22,5 @@ export default function VariablesPage({ params }) {
   const title = environment ? `Variables of ${environment.name}` : project ? `Variables of ${project.name}` : 'Shared variables';
   const note = environment ? 'Each app of this environment has them.' : project ? 'Each app of this project has them, in every environment.' : 'Each app has them, unless something nearer sets one of that name.';
   return html`<div class="page">${h(PageHead, { title, note }, project ? h(Tabs, { label: 'Whose', at: environment?.id ?? 'project', items: [{ id: 'project', label: 'All environments', href: `/projects/${project.id}/variables` }, ...project.environments.map((one) => ({ id: one.id, label: one.name, href: `/projects/${project.id}/variables/${one.id}` }))] }) : null)}
-    ${h(EnvironmentEditor, { key: owner, owner, saved: loadApps })}</div>`;
+    ${h(EnvironmentEditor, { key: owner, owner, place: environment ?? project ?? whole(), saved: loadApps })}</div>`;
 }

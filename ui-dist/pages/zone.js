@@ -11,7 +11,7 @@ import { Copy } from '../parts/copy.js';
 import { Empty } from '../parts/empty.js';
 import { confirm, DialogHead, leaving, showForm } from '../parts/dialog.js';
 import { FormProblem, SelectField, Submit, TextField, useForm } from '../parts/field.js';
-import { may } from '../lib/rights.js';
+import { has } from '../lib/rights.js';
 import '../parts/network.js';
 
 /** @typedef {import('../lib/api.js').S<'DnsRecord'>} DnsRecord */
@@ -27,7 +27,7 @@ export default function ZonePage({ params }) {
   const { zone } = params;
   useTrail([{ label: 'DNS', href: '/dns' }, { label: zone }], [zone]);
   const found = useResource(`dns:${zone}`, () => network.dnsRecordList(zone), ['dns_record_changed']);
-  const can = may('admin');
+  const can = has('administer');
   const again = (/** @type {unknown} */ done) => { if (done) found.load(); };
   const edit = (/** @type {DnsRecord | null} */ one) => showForm(one ? 'Change a record' : 'Add a record', (close, leave) => h(RecordForm, { zone, record: one, close, leave })).then(again);
   const remove = (/** @type {DnsRecord} */ one) => confirm({ title: 'Delete this record?', text: `It is gone from ${zone} at once; others may remember it for ${spanOf(one.ttl_seconds)}.`, objects: [{ icon: 'file-text', label: `${one.name} ${one.kind} ${one.value}`, note: spanOf(one.ttl_seconds) }], action: 'Delete', run: () => network.dnsRecordDelete(zone, one.id) }).then(again);

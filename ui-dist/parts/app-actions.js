@@ -5,7 +5,7 @@ import { navigate } from '../lib/router.js';
 import { apps, putApp, putDeployment } from '../lib/live.js';
 import { plural } from '../lib/format.js';
 import { confirm, showDialog, DialogHead } from './dialog.js';
-import { has } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { Drop, useDraft } from './drop.js';
 import { FORM_FIELDS, SourceFields, sourceInput, sourceValues } from './app-form.js';
 import { LookInside } from './look-inside.js';
@@ -47,7 +47,7 @@ export const deployUpload = (app) => showDialog(`Deploy ${app.name}`, (close) =>
 function UploadForm({ app, close }) {
   const form = useForm(sourceValues(app));
   const dropped = useDraft();
-  const own = app.source.kind === 'upload' && has('configure');
+  const own = app.source.kind === 'upload' && allows(app, 'configure');
   const deploy = async () => {
     const source = sourceInput('upload', form.values.value);
     if (own && JSON.stringify(source) !== JSON.stringify(sourceInput('upload', sourceValues(app)))) putApp(await api.appUpdate(app.id, { source }));

@@ -3,7 +3,7 @@ import { html, h, icon, useEffect } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { exact, sentence } from '../lib/format.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { Panel } from './page.js';
 import { Table } from './table.js';
 import { Empty } from './empty.js';
@@ -26,7 +26,7 @@ export function CiTrusts({ app }) {
   // Keys of an issuer are read in the background, in a moment.
   const waits = trusts?.items.some((one) => !one.keys_read_at && !one.problem) ?? false;
   useEffect(() => { if (!waits) return undefined; const soon = setTimeout(found.load, 2000); return () => clearTimeout(soon); }, [trusts, waits]);
-  const can = may('developer');
+  const can = allows(app, 'configure');
   const add = () => showForm('Trust a repository', (close, leave) => h(TrustForm, { app, close, leave }), { wide: true }).then((/** @type {unknown} */ done) => { if (done) found.load(); });
   const remove = (/** @type {CiTrust} */ one) => confirm({ title: `Trust ${one.repository} no more?`, text: 'Tokens that its jobs have got end at once.', action: 'Remove', run: () => api.ciTrustRemove(app.id, one.id) }).then((/** @type {unknown} */ done) => { if (done) found.load(); });
   const button = html`<button type="button" class="btn small" onClick=${add}>${icon('plus')}Trust a repository</button>`;

@@ -3,7 +3,7 @@ import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { certificateState } from '../lib/states.js';
 import { moment } from '../lib/clock.js';
-import { appPath } from '../lib/live.js';
+import { appPath, mayDo } from '../lib/live.js';
 import { sentence } from '../lib/format.js';
 import { isPublic } from '../lib/traffic.js';
 import { confirm, DialogHead, showDialog } from './dialog.js';
@@ -11,7 +11,6 @@ import { useForm, TextField, Switch, FormProblem, Submit, SelectField } from './
 import { State } from './state.js';
 import { Ago } from './time.js';
 import { Copy } from './copy.js';
-import { may } from '../lib/rights.js';
 import { hasServices } from './source.js';
 import { ServicePlace } from './service-pick.js';
 import { portOf } from './passthrough.js';
@@ -46,7 +45,7 @@ export const domainColumns = (withApp, reload, live = null) => [
   ...(live ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'live', label: 'Requests', width: '150px', cell: (one) => live(one.host) })] : []),
   { id: 'certificate', label: 'Certificate', sort: (one) => one.certificate?.not_after ?? '', cell: (one) => (one.certificate ? html`<span class="cell-name"><a href=${domainPath(one.host, 'certificate')}>${h(State, { state: certificateState(one.certificate, moment.value), detail: one.certificate.last_error })}</a>${one.certificate.last_error ? html`<span class="faint cut hide-phone" title=${one.certificate.last_error}>${sentence(one.certificate.last_error)}</span>` : one.certificate.not_after ? html`<span class="faint cut hide-phone">ends ${h(Ago, { at: one.certificate.not_after })}</span>` : null}</span>` : html`<span class="faint">none yet</span>`) },
   { id: 'https', label: 'Plain HTTP', width: '118px', optional: true, off: Boolean(live), card: 'hide', cell: (one) => html`<span class="dim">${one.force_https ? 'redirected' : 'served'}</span>` },
-  { id: 'actions', label: '', width: '92px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions">${one.host.startsWith('*') ? null : html`<a class="btn ghost small square" href=${one.url} target="_blank" rel="noreferrer" aria-label=${`Open ${one.host}`} title="Open">${icon('external-link')}</a>`}${may('developer') ? html`<button type="button" class="btn ghost small square" aria-label=${`Remove ${one.host}`} title="Remove" onClick=${() => removeDomain(one).then((done) => { if (done) reload(); })}>${icon('trash-2')}</button>` : null}</span>` },
+  { id: 'actions', label: '', width: '92px', align: 'right', card: 'plain', cell: (one) => html`<span class="cell-actions">${one.host.startsWith('*') ? null : html`<a class="btn ghost small square" href=${one.url} target="_blank" rel="noreferrer" aria-label=${`Open ${one.host}`} title="Open">${icon('external-link')}</a>`}${mayDo(one.app.id, 'configure') ? html`<button type="button" class="btn ghost small square" aria-label=${`Remove ${one.host}`} title="Remove" onClick=${() => removeDomain(one).then((done) => { if (done) reload(); })}>${icon('trash-2')}</button>` : null}</span>` },
 ];
 
 /** Always with its tab: a path that ends in a name with dots is one of a file. @param {string} host @param {string} [tab] */

@@ -13,14 +13,16 @@ import { Ago } from './time.js';
 import { Copy } from './copy.js';
 import { Choice } from './field.js';
 import { Empty, Failed, Loading } from './empty.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { toast } from './toast.js';
+
+/** Where what may be done to it is said. @typedef {{ rights: import('../lib/rights.js').Right[] }} Place */
 
 /** How the model reaches the variables of any owner. */
 const calls = { variableList: (/** @type {string} */ owner, reveal = false) => api.sharedVariableList(owner, { reveal }), variableUpdate: api.sharedVariableUpdate };
 
-/** @param {{ owner: string, saved?: () => void }} props `owner`: as the API names it, such as `project:shop` */
-export function EnvironmentEditor({ owner, saved }) {
+/** @param {{ owner: string, place: Place, saved?: () => void }} props `owner`: as the API names it, such as `project:shop` */
+export function EnvironmentEditor({ owner, place, saved }) {
   const model = useMemo(() => environmentModel(calls, owner), [owner]);
   const [turn, setTurn] = useState(0);
   const [mode, setMode] = useState(/** @type {'grid' | 'raw'} */ ('grid'));
@@ -29,7 +31,7 @@ export function EnvironmentEditor({ owner, saved }) {
   const [query, setQuery] = useState('');
   const [failure, setFailure] = useState(/** @type {Error | null} */ (null));
   const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const can = may('developer');
+  const can = allows(place, 'configure');
   useEffect(() => { model.load(); }, [model]);
   const dirty = model.changes.value.all > 0;
   useEffect(() => {
@@ -66,7 +68,7 @@ export function EnvironmentEditor({ owner, saved }) {
       await showDialog('Review the change', (close) => h(Review, { preview, close, save: async (deploy) => { await model.save(deploy); done(); close(); } }), { wide: true });
     } catch (error) { setFailure(/** @type {Error} */ (error)); }
   };
-  const history = () => showDialog('History', (close) => h(History, { owner, close, restored: async () => { await model.load(); done(); } }), { wide: true });
+  const history = () => showDialog('History', (close) => h(History, { owner, place, close, restored: async () => { await model.load(); done(); } }), { wide: true });
   const pasted = (/** @type {ClipboardEvent} */ event) => {
     const text = event.clipboardData?.getData('text') ?? '';
     if (!/^\s*(export\s+)?[A-Za-z_]\w*\s*=/m.test(text)) return;
@@ -121,16 +123,16 @@ function Review({ preview, save, close }) {
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${names.length ? h(Act, { label: 'Save and deploy', icon: 'rocket', run: () => save(true) }) : null}${h(Act, { label: 'Save', tone: 'primary', run: () => save(false) })}</footer></div>`;
 }
 
-/** What variables were, who changed them and when. @param {{ owner: string, close: () => void, restored: () => Promise<void> }} props */
-function History({ owner, close, restored }) {
+/** What variables were, who changed them and when. @param {{ owner: string, place: Place, close: () => void, restored: () => Promise<void> }} props */
+function History({ owner, place, close, restored }) {
   const [reveal, setReveal] = useState(false);
   const found = useResource(`history:${owner}:${reveal}`, () => api.variableHistory(owner, reveal));
   const list = found.value.value;
   const hidden = list?.some((one) => one.secret && one.value === null && !one.removed);
   return html`<div class="stack">${h(DialogHead, { title: 'History', note: 'The last 50 versions of each variable. Restoring one takes effect with the next deployment.', close })}
     ${found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 5 }) : list.length === 0 ? h(Empty, { icon: 'history', title: 'Nothing was changed yet', small: true })
-      : html`<ul class="lines inherited history" tabindex="0" aria-label="Versions">${list.map((one, index) => html`<li key=${one.id}><code class="strong cut">${one.key}</code><span class="grow cut dim">${one.removed ? html`<span class="bad-text">removed</span>` : one.value === null ? html`<span class="masked" aria-label="hidden">••••••••</span>` : html`<code>${one.value}</code>`}</span><span class="small dim nowrap">${h(Ago, { at: one.at })} by ${one.by}</span>${may('developer') && list.findIndex((other) => other.key === one.key) !== index ? h(Act, { label: 'Restore', icon: 'undo-2', small: true, run: async () => { await api.variableRestore(owner, one.id); await found.load(); await restored(); } }) : html`<span class="tag">now</span>`}</li>`)}</ul>`}
-    <footer class="dialog-foot">${hidden && may('developer') ? h(Act, { label: 'Reveal', icon: 'eye', title: 'Show the values of secrets; this is recorded', run: () => setReveal(true) }) : null}<button type="button" class="btn" onClick=${() => close()}>Close</button></footer></div>`;
+      : html`<ul class="lines inherited history" tabindex="0" aria-label="Versions">${list.map((one, index) => html`<li key=${one.id}><code class="strong cut">${one.key}</code><span class="grow cut dim">${one.removed ? html`<span class="bad-text">removed</span>` : one.value === null ? html`<span class="masked" aria-label="hidden">••••••••</span>` : html`<code>${one.value}</code>`}</span><span class="small dim nowrap">${h(Ago, { at: one.at })} by ${one.by}</span>${allows(place, 'configure') && list.findIndex((other) => other.key === one.key) !== index ? h(Act, { label: 'Restore', icon: 'undo-2', small: true, run: async () => { await api.variableRestore(owner, one.id); await found.load(); await restored(); } }) : html`<span class="tag">now</span>`}</li>`)}</ul>`}
+    <footer class="dialog-foot">${hidden && allows(place, 'secrets') ? h(Act, { label: 'Reveal', icon: 'eye', title: 'Show the values of secrets; this is recorded', run: () => setReveal(true) }) : null}<button type="button" class="btn" onClick=${() => close()}>Close</button></footer></div>`;
 }
 
 /** @param {{ row: import('../lib/environment.js').Row, model: ReturnType<typeof environmentModel>, can: boolean, problem: string }} props */

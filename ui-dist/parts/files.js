@@ -10,7 +10,7 @@ import { Empty } from './empty.js';
 import { Ago } from './time.js';
 import { confirm, DialogHead, leaving, showForm } from './dialog.js';
 import { useForm, TextField, Switch, FormProblem, Submit } from './field.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {import('../lib/api.js').S<'File'>} File */
@@ -23,16 +23,16 @@ export function Files({ app }) {
   // A secret one is brought, and that recorded, when it is edited.
   const open = async (/** @type {File} */ file) => edit(file.content === null ? (await api.fileList(app.id, true)).find((one) => one.path === file.path) ?? file : file);
   const remove = (/** @type {File} */ file) => confirm({ title: `Remove ${file.path}?`, text: 'From the next deployment on it is not in the container. Releases that have it keep it.', action: 'Remove', objects: [{ icon: 'file-text', label: file.path, bytes: file.bytes }], run: () => api.fileRemove(app.id, file.path) }).then((done) => { if (done) changed(); });
-  return h(Panel, { title: 'Files', note: 'Configuration as text, put into each new container; part of the release', flush: true, actions: may('developer') ? html`<button type="button" class="btn small" onClick=${() => edit(null)}>${icon('plus')}Add file</button>` : null },
+  return h(Panel, { title: 'Files', note: 'Configuration as text, put into each new container; part of the release', flush: true, actions: allows(app, 'configure') ? html`<button type="button" class="btn small" onClick=${() => edit(null)}>${icon('plus')}Add file</button>` : null },
     h(/** @type {typeof Table<File>} */ (Table), {
       label: 'Files', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (one) => one.path, columns: [
         { id: 'path', label: 'Path in the container', card: 'head', cell: (one) => html`<span class="cell-name">${icon(one.secret ? 'lock' : 'file-text')}<code class="cut">${one.path}</code></span>` },
         { id: 'mode', label: 'Mode', width: '80px', cell: (one) => html`<code>${one.mode}</code>` },
         { id: 'size', label: 'Size', width: '100px', align: 'right', cell: (one) => bytes(one.bytes) },
         { id: 'changed', label: 'Changed', width: '170px', card: 'hide', cell: (one) => html`<span class="dim">${h(Ago, { at: one.updated_at })} by ${one.updated_by}</span>` },
-        { id: 'actions', label: '', width: '170px', align: 'right', card: 'plain', cell: (one) => (may('developer') ? html`<span class="row"><button type="button" class="btn small" onClick=${() => open(one)}>Edit</button><button type="button" class="btn ghost small" onClick=${() => remove(one)}>Remove</button></span>` : null) },
+        { id: 'actions', label: '', width: '170px', align: 'right', card: 'plain', cell: (one) => (allows(app, 'configure') ? html`<span class="row"><button type="button" class="btn small" onClick=${() => open(one)}>Edit</button><button type="button" class="btn ghost small" onClick=${() => remove(one)}>Remove</button></span>` : null) },
       ],
-      empty: h(Empty, { icon: 'file-text', title: 'No files', text: 'A configuration file that differs from place to place, such as /etc/app.ini, need not be in the image.', small: true, action: may('developer') ? html`<button type="button" class="btn" onClick=${() => edit(null)}>${icon('plus')}Add file</button>` : null }),
+      empty: h(Empty, { icon: 'file-text', title: 'No files', text: 'A configuration file that differs from place to place, such as /etc/app.ini, need not be in the image.', small: true, action: allows(app, 'configure') ? html`<button type="button" class="btn" onClick=${() => edit(null)}>${icon('plus')}Add file</button>` : null }),
     }));
 }
 

@@ -1,6 +1,7 @@
 // How a repository or an upload would be built, before anything of it is saved.
 import { html, h, icon, useEffect, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
+import { mayDo } from '../lib/live.js';
 import { has } from '../lib/rights.js';
 import { SelectField } from './field.js';
 import { Act } from './act.js';
@@ -37,6 +38,7 @@ export function LookInside({ form, source, app, upload }) {
   const [of, setOf] = useState('');
   const [looking, setLooking] = useState(false);
   const newest = useRef('');
+  const can = app ? mayDo(app, 'configure') : has('configure');
   const look = async () => {
     newest.current = key;
     const found = await api.sourceInspect({ source, app, ...(upload ? { upload } : {}) });
@@ -48,11 +50,11 @@ export function LookInside({ form, source, app, upload }) {
   useEffect(() => { if (!app && v?.forge && v.repository) byItself(); }, [v?.forge, v?.repository, v?.branch]);
   // So is what was uploaded.
   useEffect(() => {
-    if (!upload || !has('configure')) return undefined;
+    if (!upload || !can) return undefined;
     const timer = setTimeout(byItself, seen ? PAUSE : 0);
     return () => clearTimeout(timer);
-  }, [upload, upload && key]);
-  if (!has('configure')) return null;
+  }, [upload, upload && key, can]);
+  if (!can) return null;
   const isNow = of === key;
   const plan = isNow ? seen?.plan : null;
   const problem = isNow ? seen?.problem : null;

@@ -2,13 +2,13 @@
 import { html, h, icon, signal, useEffect, useMemo, useRef, useState, useId } from '../lib/html.js';
 import { navigate } from '../lib/router.js';
 import { api } from '../lib/api.js';
-import { apps, loadApps, appPath, putDeployment, putApp } from '../lib/live.js';
+import { apps, loadApps, appPath, inSome, putDeployment, putApp } from '../lib/live.js';
 import { score } from '../lib/fuzzy.js';
 import { sourceIcon } from './source.js';
 import { setTheme, theme } from '../lib/theme.js';
 import { showDialog } from './dialog.js';
 import { toast } from './toast.js';
-import { may } from '../lib/rights.js';
+import { allows, everywhere, has } from '../lib/rights.js';
 import { PLACES, BELOW, isOpen as isAllowed } from './places.js';
 
 /** @typedef {{ id: string, label: string, more?: string, kind: string, icon: string, href?: string, run?: () => unknown }} Command */
@@ -21,14 +21,14 @@ function commands() {
   const list = [...PLACES, ...BELOW].filter(isAllowed).map((place) => ({ id: `go:${place.href}`, label: place.label, more: 'go to', kind: 'Page', icon: place.icon, href: place.href }));
   list.push(
     { id: 'go:/account', label: 'Account, sessions and API tokens', kind: 'Page', icon: 'user', href: '/account' },
-    { id: 'new:app', label: 'New app', more: 'create deploy', kind: 'Action', icon: 'plus', href: '/apps/new' },
-    { id: 'new:project', label: 'New project', more: 'create', kind: 'Action', icon: 'folder-plus', href: '/projects?new=1' },
-    { id: 'new:domain', label: 'Add domain', more: 'new', kind: 'Action', icon: 'globe', href: '/domains?new=1' },
-    ...(may('admin') ? [{ id: 'new:port', label: 'Open a port', more: 'new tcp udp', kind: 'Action', icon: 'ethernet-port', href: '/ports?new=1' }] : []),
-    { id: 'new:certificate', label: 'Upload a certificate', more: 'tls', kind: 'Action', icon: 'upload', href: '/certificates?upload=1' },
-    ...(may('admin') ? [{ id: 'new:forge', label: 'Connect a forge', more: 'new github gitlab bitbucket data center gitea forgejo', kind: 'Action', icon: 'git-branch', href: '/forges?new=1' }] : []),
-    { id: 'new:registry', label: 'Add a registry login', more: 'new image', kind: 'Action', icon: 'package', href: '/registries?new=1' },
-    { id: 'go:/edge/limits', label: 'Rate limits', more: 'go to', kind: 'Page', icon: 'gauge', href: '/edge/limits' },
+    ...(inSome('configure') ? [{ id: 'new:app', label: 'New app', more: 'create deploy', kind: 'Action', icon: 'plus', href: '/apps/new' }] : []),
+    ...(everywhere('configure') ? [{ id: 'new:project', label: 'New project', more: 'create', kind: 'Action', icon: 'folder-plus', href: '/projects?new=1' }] : []),
+    ...(has('configure') ? [{ id: 'new:domain', label: 'Add domain', more: 'new', kind: 'Action', icon: 'globe', href: '/domains?new=1' }] : []),
+    ...(has('operate') ? [{ id: 'new:port', label: 'Open a port', more: 'new tcp udp', kind: 'Action', icon: 'ethernet-port', href: '/ports?new=1' }] : []),
+    ...(everywhere('configure') ? [{ id: 'new:certificate', label: 'Upload a certificate', more: 'tls', kind: 'Action', icon: 'upload', href: '/certificates?upload=1' }] : []),
+    ...(has('administer') ? [{ id: 'new:forge', label: 'Connect a forge', more: 'new github gitlab bitbucket gitea forgejo', kind: 'Action', icon: 'git-branch', href: '/forges?new=1' }] : []),
+    ...(everywhere('configure') ? [{ id: 'new:registry', label: 'Add a registry login', more: 'new image', kind: 'Action', icon: 'package', href: '/registries?new=1' }] : []),
+    ...(has('view') ? [{ id: 'go:/edge/limits', label: 'Rate limits', more: 'go to', kind: 'Page', icon: 'gauge', href: '/edge/limits' }] : []),
     { id: 'theme', label: theme.value === 'light' ? 'Switch to the dark theme' : 'Switch to the light theme', kind: 'Action', icon: 'sun-moon', run: () => setTheme(document.documentElement.dataset.theme === 'light' ? 'dark' : 'light') },
     { id: 'docs', label: 'API documentation', kind: 'Page', icon: 'book-open', run: () => open('/api/docs', '_blank', 'noreferrer') },
     { id: 'licences', label: 'Open source licences', kind: 'Page', icon: 'scale', href: '/licences' },
@@ -37,9 +37,10 @@ function commands() {
     const at = `${app.project.name} / ${app.environment.name}`;
     list.push({ id: `app:${app.id}`, label: app.name, more: at, kind: 'App', icon: sourceIcon(app.source), href: appPath(app) });
     for (const [tab, label, name] of [['deployments', 'deployments', 'rocket'], ['logs', 'logs', 'scroll-text'], ['metrics', 'metrics', 'chart-line'], ['environment', 'environment variables', 'key-round'], ['domains', 'domains', 'globe'], ['storage', 'storage', 'hard-drive'], ['terminal', 'terminal', 'terminal'], ['settings', 'settings', 'settings']]) {
-      list.push({ id: `app:${app.id}:${tab}`, label: `${app.name}: ${label}`, more: tab === 'domains' ? `add domain, ${at}` : at, kind: 'App', icon: name, href: appPath(app, tab) });
+      if ((tab === 'terminal' && !allows(app, 'terminal')) || (tab === 'settings' && !allows(app, 'configure'))) continue;
+      list.push({ id: `app:${app.id}:${tab}`, label: `${app.name}: ${label}`, more: tab === 'domains' && allows(app, 'configure') ? `add domain, ${at}` : at, kind: 'App', icon: name, href: appPath(app, tab) });
     }
-    list.push(
+    if (allows(app, 'deploy')) list.push(
       { id: `deploy:${app.id}`, label: `Deploy ${app.name}`, more: at, kind: 'Action', icon: 'rocket', run: async () => { const made = await api.deploymentCreate(app.id); putDeployment(made); navigate(`/deployments/${made.id}`); } },
       { id: `restart:${app.id}`, label: `Restart ${app.name}`, more: at, kind: 'Action', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)) },
       app.desired === 'stopped'
