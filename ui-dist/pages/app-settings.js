@@ -18,7 +18,7 @@ import { ImageWatchPart } from '../parts/image-watch.js';
 import { CanaryFields, canaryInput, canaryValues } from '../parts/release-canary.js';
 import { hasServices } from '../parts/source.js';
 import { BuildPlace } from '../parts/build-servers.js';
-import { has } from '../lib/rights.js';
+import { allows, has } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 
@@ -35,7 +35,7 @@ export default function AppSettings({ app }) {
   };
   const run = runValues(app);
   return html`<div class="settings-grid">
-    ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) })}</div>` : null}
+    ${app.pending_changes && app.release ? html`<div class="notice warn middle">${icon('triangle-alert')}<span class="grow">The configuration differs from what is live. Deploy to apply it.</span>${allows(app, 'deploy') ? h(Act, { label: 'Deploy now', icon: 'rocket', small: true, run: async () => putDeployment(await api.deploymentCreate(app.id)) }) : null}</div>` : null}
     ${h(Part, { title: 'Name', start: { name: app.name }, save: save((v) => ({ name: v.name.trim() })), body: (form) => h(TextField, { label: 'Name', value: form.values.value.name, set: form.set('name'), mono: true, required: true, error: form.error('name'), hint: 'Addresses that were made from the old name stay.' }) })}
     ${kind === 'compose' ? html`<div class="notice middle">${icon('layers')}<span class="grow">Images, commands, volumes and limits of its services are in the Compose file.</span><a class="btn small" href=${appPath(app, 'services')}>Open it</a></div>` : h(Part, { title: 'Source', start: sourceValues(app), save: save((v) => ({ source: sourceInput(kind, v) })), body: (form) => html`${h(SourceFields, { form, kind, has_password: git?.has_password, app: app.id })}${git ? h(DeployKey, { app, shown: git.deploy_key_public }) : null}` })}
     ${kind === 'image' || kind === 'compose' ? h(ImageWatchPart, { app }) : null}
@@ -59,9 +59,9 @@ export default function AppSettings({ app }) {
     ${several ? null : h(Part, { title: 'Canary', note: 'A new release runs beside the live one for a while. When it fails on requests, is too slow or is not healthy, the deployment fails and the live one stays.', start: canaryValues(app), save: save((v) => ({ canary: canaryInput(v) })), body: (form) => h(CanaryFields, { form }) })}
     ${built && has('operate') ? h(Part, { title: 'Build server', note: 'Where it is built; it runs here in any case.', start: { place: app.build_on ?? '' }, save: save((v) => ({ build_on: v.place || null })), body: (form) => h(BuildPlace, { value: form.values.value.place, set: form.set('place'), usual: 'As the settings of the panel say', error: form.error('build_on') }) }) : null}
     ${built ? h(Part, { title: 'Build cache', note: 'What the engine keeps of its builds, so that the next ones are quick.', start: run, save: save((v) => ({ build_cache_bytes: runInput(v).build_cache_bytes })), body: (form) => html`${app.release ? h(Kept, { app }) : html`<p class="dim">Nothing was built yet.</p>`}${h(TextField, { label: 'At most', value: form.values.value.cache, set: form.set('cache'), optional: true, placeholder: 'as much as all builds may', hint: 'Such as 2 GiB. The longest unused goes first.', error: form.error('build_cache_bytes') })}` }) : null}
-    <section class="panel danger-zone flush"><header class="panel-head"><h2>Danger</h2></header>
-      <div class="danger-row"><div class="grow"><b class="strong">Stop</b><p class="hint">Visitors see that the app is down until it is started again.</p></div>${app.desired === 'stopped' ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Stop', icon: 'square', run: () => confirm({ title: `Stop ${app.name}?`, text: 'Its container stops; nothing is deleted.', action: 'Stop', run: async () => putApp(await api.appStop(app.id)) }) })}</div>
-      <div class="danger-row"><div class="grow"><b class="strong">Delete</b><p class="hint">Moves to the trash; its volumes are kept.</p></div><button type="button" class="btn danger" onClick=${async () => { if (await deleteApp(app)) navigate('/apps'); }}>${icon('trash-2')}Delete…</button></div></section>
+    ${allows(app, 'deploy') || allows(app, 'delete') ? html`<section class="panel danger-zone flush"><header class="panel-head"><h2>Danger</h2></header>
+      ${allows(app, 'deploy') ? html`<div class="danger-row"><div class="grow"><b class="strong">Stop</b><p class="hint">Visitors see that the app is down until it is started again.</p></div>${app.desired === 'stopped' ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Stop', icon: 'square', run: () => confirm({ title: `Stop ${app.name}?`, text: 'Its container stops; nothing is deleted.', action: 'Stop', run: async () => putApp(await api.appStop(app.id)) }) })}</div>` : null}
+      ${allows(app, 'delete') ? html`<div class="danger-row"><div class="grow"><b class="strong">Delete</b><p class="hint">Moves to the trash; its volumes are kept.</p></div><button type="button" class="btn danger" onClick=${async () => { if (await deleteApp(app)) navigate('/apps'); }}>${icon('trash-2')}Delete…</button></div>` : null}</section>` : null}
   </div>`;
 }
 

@@ -4,6 +4,7 @@ import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { duration, exact } from '../lib/format.js';
 import { moment } from '../lib/clock.js';
+import { allows } from '../lib/rights.js';
 import { Panel } from './page.js';
 import { Act } from './act.js';
 import { Ago } from './time.js';
@@ -43,7 +44,7 @@ function WatchForm({ app, watch, put }) {
   }));
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>${h(Panel, {
     title: 'Newer images', note: 'Whether the registry has another image under the same tag. Asking is no pull.',
-    actions: on ? h(Act, { label: 'Check now', icon: 'refresh-cw', small: true, run: async () => put(await api.imageWatchCheck(app.id)) }) : null,
+    actions: on && allows(app, 'deploy') ? h(Act, { label: 'Check now', icon: 'refresh-cw', small: true, run: async () => put(await api.imageWatchCheck(app.id)) }) : null,
     foot: dirty || form.problem.value ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
   }, html`<div class="stack">
     <div class="form-row">${h(SelectField, { label: 'When there is a newer one', value: v.on_new, set: form.set('on_new'), options: WHAT, error: form.error('on_new') })}
