@@ -58,7 +58,7 @@ let stop = null;
 /** @type {() => void} */
 let hurry = () => {};
 
-/** Connects, and again whenever the line is lost, until nobody is signed in. */
+/** Connects, and again whenever the line is lost, until nobody is signed in or what is signed in may see nothing. */
 export async function startEvents() {
   stop?.abort();
   const mine = (stop = new AbortController());
@@ -83,7 +83,8 @@ export async function startEvents() {
         read(text.decode(value, { stream: true }));
       }
     } catch (error) {
-      if (mine.signal.aborted || (error instanceof Problem && error.status === 401)) return;
+      // Who is signed out or may see nothing is not without a line: asking again would change nothing.
+      if (mine.signal.aborted || (error instanceof Problem && (error.status === 401 || error.code === 'forbidden'))) return;
     }
     failures += 1;
     if (failures > 1) connected.value = false;

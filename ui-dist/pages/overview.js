@@ -13,6 +13,7 @@ import { Ago } from '../parts/time.js';
 import { Empty, Failed } from '../parts/empty.js';
 import { Feed } from '../parts/feed.js';
 import { FirstApp } from '../parts/first-app.js';
+import { has } from '../lib/rights.js';
 import { said } from '../parts/said.js';
 
 /** @template {keyof import('../lib/api.js').Schemas} K @typedef {import('../lib/api.js').S<K>} S */
@@ -25,6 +26,7 @@ export default function OverviewPage() {
   const found = useResource('overview', api.overview, ['deployment_moved', 'app_created', 'app_trashed', 'app_removed', 'certificate_issued', 'certificate_failed', 'engine_lost', 'engine_found', 'project_created', 'project_removed', 'domain_added', 'run_failed']);
   const overview = found.value.value;
   const failure = found.error.value;
+  if (failure && !overview && !has('view')) return h(Nothing, {});
   if (failure && !overview) return html`<div class="page">${h(PageHead, { title: 'Overview' })}${h(Failed, { error: failure, retry: found.load })}</div>`;
   const apps = liveApps.value ?? overview?.apps ?? [];
   const fresh = overview && !apps.length;
@@ -38,6 +40,9 @@ export default function OverviewPage() {
     </div>` : null}
   </div>`;
 }
+
+/** For somebody who is in the organization and may do nothing in it yet. */
+const Nothing = () => html`<div class="page">${h(PageHead, { title: 'Overview' })}<section class="panel">${h(Empty, { icon: 'key-round', title: 'Nothing was given to you yet', text: 'Ask an administrator of this panel for a role, or for rights in a project or an app. What you may see is here then.', action: html`<button type="button" class="btn" onClick=${() => location.reload()}>${icon('refresh-cw')}Look again</button>` })}</section></div>`;
 
 /** @param {S<'App'>[]} apps */
 function summary(apps) {

@@ -49,7 +49,14 @@ export function Frame({ children }) {
       <main id="main" tabindex="-1">${children}</main>
     </div>
     <nav class="bar" aria-label="Main">${PLACES.filter((place) => PHONE.includes(place.href) && isOpen(place)).map((place) => h(RailLink, { key: place.href, place }))}
-      ${h(Menu, { label: 'More', class: 'rail-link', text: html`${icon('menu')}<span>More</span>`, items: [...PLACES.filter((place) => !PHONE.includes(place.href) && isOpen(place)), 'line', ...BELOW.filter(isOpen)].map((place) => (typeof place === 'string' ? 'line' : place)) })}</nav>`;
+      ${h(More, {})}</nav>`;
+}
+
+/** On a phone, all that has no place in the bar. */
+function More() {
+  const [rest, below] = [PLACES.filter((place) => !PHONE.includes(place.href) && isOpen(place)), BELOW.filter(isOpen)];
+  if (!rest.length && !below.length) return null;
+  return h(Menu, { label: 'More', class: 'rail-link', text: html`${icon('menu')}<span>More</span>`, items: [...rest, ...(below.length ? [/** @type {const} */ ('line'), ...below] : [])] });
 }
 
 /** @param {{ at: string }} props */
