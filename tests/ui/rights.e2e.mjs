@@ -115,6 +115,50 @@ test('who has rights in one project sees that and no more', { skip, timeout: 90_
   assert.equal(await bob.getByText('default', { exact: true }).count(), 0);
 });
 
+test('what is shown differs from place to place', { skip, timeout: 120_000 }, async () => {
+  await call(page, 'POST', '/users', { email: 'eve@example.com', name: 'Eve', role: 'member', password: 'nine brown foxes at dusk' });
+  const eve = await fresh();
+  let asked = 0;
+  eve.on('request', (request) => { if (/\/api\/v1\/events$/.test(request.url())) asked += 1; });
+  await eve.goto(`${panel.url}/sign-in`);
+  await eve.getByLabel('Email').fill('eve@example.com');
+  await eve.getByLabel('Password', { exact: true }).fill('nine brown foxes at dusk');
+  await eve.getByRole('button', { name: 'Sign in' }).click();
+  // Nothing was given to her: that is told, and the panel is not called lost.
+  await eve.getByText('Nothing was given to you yet').waitFor();
+  const before = asked;
+  await eve.waitForTimeout(3000);
+  assert.equal(asked, before, 'who may see no events does not ask again and again');
+  assert.equal(await eve.getByText('The panel does not answer').count(), 0);
+  for (const hidden of ['Apps', 'Marketplace', 'DNS', 'Forges', 'Registries', 'Team']) assert.equal(await eve.getByRole('link', { name: hidden, exact: true }).count(), 0, hidden);
+  await look(eve, 'overview-of-nothing');
+
+  for (const [role, app] of [['developer', 'storefront'], ['viewer', 'wiki']]) await call(page, 'POST', '/grants', { role, to: 'user:eve@example.com', place: `app:${app}` });
+  await eve.getByRole('button', { name: 'Look again' }).click();
+  await eve.getByText('storefront').first().waitFor();
+  await eve.getByRole('link', { name: 'Apps', exact: true }).first().waitFor();
+  for (const hidden of ['Marketplace', 'DNS', 'Forges', 'Registries', 'Team', 'New app']) assert.equal(await eve.getByRole('link', { name: hidden, exact: true }).count(), 0, hidden);
+
+  await eve.goto(`${panel.url}/apps/storefront`);
+  await eve.getByRole('button', { name: 'Deploy', exact: true }).waitFor();
+  const tabs = eve.getByRole('navigation', { name: 'App', exact: true });
+  for (const shown of ['Terminal', 'Settings']) assert.equal(await tabs.getByRole('link', { name: shown, exact: true }).count(), 1, shown);
+  await eve.goto(`${panel.url}/apps/wiki`);
+  await eve.getByText('Not deployed yet').waitFor();
+  for (const hidden of ['Deploy', 'Deploy now', 'Restart', 'More actions']) assert.equal(await eve.getByRole('button', { name: hidden, exact: true }).count(), 0, hidden);
+  for (const hidden of ['Terminal', 'Settings', 'Edit']) assert.equal(await eve.getByRole('link', { name: hidden, exact: true }).count(), 0, hidden);
+  await look(eve, 'app-of-a-viewer');
+  for (const [path, told] of [
+    ['/apps/wiki/terminal', 'A terminal here is not yours to open'],
+    ['/apps/wiki/settings', 'These settings are not yours to change'],
+    ['/apps/new', 'There is no place for an app of yours'],
+    ['/dns', 'This is not yours to see'],
+  ]) {
+    await eve.goto(`${panel.url}${path}`);
+    await eve.getByText(told).waitFor();
+  }
+});
+
 test('another organization is another world', { skip, timeout: 90_000 }, async () => {
   await call(page, 'POST', '/organizations', { name: 'acme' });
   await page.goto(`${panel.url}/apps`);

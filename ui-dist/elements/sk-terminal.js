@@ -92,7 +92,7 @@ export class SkTerminal extends HTMLElement {
     line.onclose = (event) => {
       if (this.line !== line) return;
       this.line = null;
-      this.tell({ ended: code, why: code != null ? `The command ended with code ${code}.` : event.reason || (opened ? 'The connection was lost.' : 'The container does not take a terminal. Is the app running?') });
+      this.tell({ ended: code, why: code != null ? `The command ended with code ${code}.` : event.reason || (opened ? 'The connection was lost.' : 'No terminal was opened. Does the app run, and may you open one?') });
     };
   }
 }
