@@ -217,6 +217,36 @@ async fn setup_and_tokens_by_the_command_line() {
     }
 }
 
+/// A role says too little of a token that may only look, or only reaches one place.
+#[tokio::test]
+async fn whoami_tells_what_a_token_is_for() {
+    let panel = TestPanel::start().await;
+    let (here, url) = (panel.signed_in(OWNER.0, OWNER.1).await, panel.url());
+    let folder = tempfile::tempdir().unwrap();
+    let whoami = async |wish: Value| {
+        let made = here.post("/api/v1/tokens", wish).await.expect(201).json();
+        let secret = text(&made, "secret");
+        let variables = [
+            ("SERVERKIT_URL", url.as_str()),
+            ("SERVERKIT_TOKEN", secret.as_str()),
+            ("SERVERKIT_INSECURE", "1"),
+        ];
+        run_serverkit(folder.path(), &variables, &["whoami"], "").await.expect(0).stdout
+    };
+    let told = whoami(json!({"name": "looks", "scope": "read"})).await;
+    assert!(
+        told.contains("read, by the token looks") && told.contains("wherever the role reaches"),
+        "{told}"
+    );
+    let told = whoami(json!({"name": "bound", "scope": "deploy", "places": ["project:default"]})).await;
+    assert!(
+        told.contains("deploy, by the token bound") && told.contains("project default"),
+        "{told}"
+    );
+    let told = panel.cli(&["whoami"]).await.expect(0).stdout;
+    assert!(told.contains("Role") && !told.contains("Scopes"), "{told}");
+}
+
 /// Where somebody is signed in, seen and ended with their own token.
 #[tokio::test]
 async fn sessions_and_browsers_by_the_command_line() {

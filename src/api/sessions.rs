@@ -7,6 +7,7 @@ use crate::{
     rights::Right,
     signed::{Caller, DEVICE_COOKIE, REFRESH_COOKIE, REFRESH_PATH, SESSION_COOKIE, Signed},
     tags::Tag,
+    tokens::Token,
     users::User,
 };
 use poem::web::cookie::CookieJar;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use types::Secret;
 use types::Time;
+use types::Who;
 use types::World;
 
 /// Somebody who is signed in.
@@ -44,6 +46,8 @@ pub struct Session {
     pub rights: Vec<Right>,
     /// What they may do everywhere; what in one place only, the place itself says.
     pub rights_everywhere: Vec<Right>,
+    /// With which it is asked; null: a session, or the machine itself.
+    pub token: Option<Token>,
 }
 
 /// Who wants in.
@@ -134,6 +138,7 @@ impl From<app::SessionView> for Session {
             organization: Named::new(view.organization.id, view.organization.name),
             rights: view.actor.rights().into_iter().map(Right::from).collect(),
             rights_everywhere: app::rights_everywhere(&view.actor).into_iter().map(Right::from).collect(),
+            token: None,
             csrf: view.csrf,
             expires_at: view.expires_at.map(moment),
         }
@@ -176,6 +181,7 @@ pub(crate) fn let_in(jar: &CookieJar, signed: app::SignedIn, now: Time) -> Sessi
         organization: Named::new(signed.organization.id, signed.organization.name),
         rights: signed.rights.into_iter().map(Right::from).collect(),
         rights_everywhere: signed.rights_everywhere.into_iter().map(Right::from).collect(),
+        token: None,
         user: User::of(signed.user, signed.standing.has_factor),
         csrf: signed.session.csrf,
         expires_at: Some(moment(signed.session.expires_at)),
@@ -233,7 +239,14 @@ impl SessionsApi {
     /// Show who is signed in
     #[oai(path = "/session", method = "get", operation_id = "session_show")]
     async fn session_show(&self, who: Signed) -> Answer<Json<Session>> {
-        Ok(Json(self.0.sessions.show(&who.known)?.into()))
+        let token = match &who.actor.who {
+            Who::Token { id, .. } => Some(self.0.tokens.get(&who.actor, id)?.into()),
+            Who::User { .. } | Who::Machine { .. } | Who::System => None,
+        };
+        Ok(Json(Session {
+            token,
+            ..self.0.sessions.show(&who.known)?.into()
+        }))
     }
 
     /// Sign out

@@ -245,6 +245,18 @@ pub async fn whoami(context: &Context) -> Result {
             facts.add("You", format!("{} ({})", user.name, user.email));
         }
         facts.add("Role", user.role.to_string());
+        if let Some(token) = &answer.value.token {
+            let scopes: Vec<String> = token.scopes.iter().map(ToString::to_string).collect();
+            let places = token
+                .places
+                .as_ref()
+                .map(|places| places.iter().map(|place| place.name.as_str()).collect::<Vec<_>>());
+            facts.add("Scopes", format!("{}, by the token {}", scopes.join(", "), token.name));
+            facts.add(
+                "Places",
+                places.map_or("wherever the role reaches".to_owned(), |places| places.join(", ")),
+            );
+        }
         facts.maybe("Until", answer.value.expires_at.clone());
         facts.print(&out)
     })
