@@ -4894,6 +4894,8 @@ export interface components {
              * @description In the trash since.
              */
             trashed_at: string | null;
+            /** @description What who asks may do to it: view, deploy, configure, secrets, terminal, delete. */
+            rights: components["schemas"]["Right"][];
         };
         /**
          * AppAsleep
@@ -7395,6 +7397,8 @@ export interface components {
             id: string;
             name: string;
             project: components["schemas"]["Named"];
+            /** @description What who asks may do in all of it: view, deploy, configure, secrets, terminal, delete. */
+            rights: components["schemas"]["Right"][];
         };
         /**
          * EnvironmentClone
@@ -9790,12 +9794,14 @@ export interface components {
             id: string;
             name: string;
             description: string;
-            environments: components["schemas"]["Named"][];
+            environments: components["schemas"]["Environment"][];
             /**
              * Format: uint32
              * @description How many apps it has, those in the trash left out.
              */
             apps: number;
+            /** @description What who asks may do in all of it: view, deploy, configure, secrets, terminal, delete. */
+            rights: components["schemas"]["Right"][];
             /** Format: date-time */
             created_at: string;
         };
@@ -10753,6 +10759,10 @@ export interface components {
             organization: components["schemas"]["Named"];
             /** @description What they may do, in the whole or in some place; of a token that is bound to kinds of things, what it may do to all kinds. */
             rights: components["schemas"]["Right"][];
+            /** @description What they may do everywhere; what in one place only, the place itself says. */
+            rights_everywhere: components["schemas"]["Right"][];
+            /** @description With which it is asked; null: a session, or the machine itself. */
+            token: components["schemas"]["Token"] | null;
         };
         /**
          * SessionCreate
