@@ -126,6 +126,7 @@ async fn every_change_is_told_and_no_secret_is() {
         field(variable, "value"),
         &json!({"field": "value", "before": null, "after": null, "secret": true})
     );
+    assert_eq!(variable["text"], "created variable TOKEN of app blog");
     assert_eq!(find(&entries, "secrets_revealed")["by"], OWNER.0);
     assert_eq!(find(&entries, "signed_in")["address"], "127.0.0.1");
     assert!(find(&entries, "login_failed")["text"].as_str().expect("text").contains(OWNER.0));
@@ -137,6 +138,7 @@ async fn every_change_is_told_and_no_secret_is() {
         ("what=app.changed&text=8123+nothing-like-it", 0),
         ("what=app&until=2001-01-01T00:00:00Z", 0),
         ("what=app.created&since=2001-01-01T00:00:00Z", 1),
+        ("what=variable&text=blog", 1),
         ("what=login_failed&by=127.0.0.1", 1),
     ] {
         let found = panel.list(&format!("/api/v1/audit?{query}")).await.len();
@@ -149,6 +151,34 @@ async fn every_change_is_told_and_no_secret_is() {
         let status = panel.get(&format!("/api/v1/audit?{wrong}")).await.status.as_u16();
         assert!(matches!(status, 400 | 422), "{wrong}: {status}");
     }
+}
+
+#[tokio::test]
+async fn parts_are_told_with_the_app_that_they_are_of() {
+    let panel = TestPanel::start().await;
+    let body = json!({"name": "blog", "source": {"kind": "image", "reference": "nginx"}, "domains": ["blog.test"], "deploy": false});
+    let app = panel.post("/api/v1/apps", body).await.expect(201).json();
+    let id = app["id"].as_str().expect("an id");
+    panel
+        .patch(&format!("/api/v1/apps/{id}/webhook"), json!({"branches": ["main"]}))
+        .await
+        .expect(200);
+    let place = app["project"]["id"].as_str().expect("an id");
+    panel
+        .patch(&format!("/api/v1/projects/{place}/quota"), json!({"apps": 7}))
+        .await
+        .expect(200);
+    let entries = panel.list("/api/v1/audit").await;
+    // The app comes before what belongs to it.
+    let made = find(&entries, "app.created");
+    assert_eq!(made["text"], "created app blog; and 1 more");
+    assert_eq!(made["changes"][1]["name"], "blog.test of app blog");
+    assert_eq!(find(&entries, "webhook.created")["text"], "created webhook of app blog");
+    let project = app["project"]["name"].as_str().expect("a name");
+    assert_eq!(
+        find(&entries, "quota.created")["text"],
+        format!("created quota of project {project}")
+    );
 }
 
 /// Without any of our code: each line hashes to its own hash, and names the one before.

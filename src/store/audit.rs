@@ -9,8 +9,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, future::Future};
 use types::{
-    Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditReport, AuditVerb, Error, Event, FIRST_HASH, Kind, Result, Sealed, Time,
-    Who, canonical, word_of,
+    App, Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditReport, AuditVerb, Environment, Error, Event, FIRST_HASH, Kind,
+    Organization, Project, Result, Sealed, Time, User, Who, canonical, word_of,
 };
 
 /// Characters of a value.
@@ -104,10 +104,31 @@ pub(crate) struct Touched<'a> {
     pub after: Option<&'a [u8]>,
 }
 
+/// One told change.
+struct Noted {
+    change: AuditChange,
+    /// The path of the record that it is a part of: a webhook's app.
+    owner: Option<(Kind, String)>,
+}
+
+impl Noted {
+    /// People know an app by its name, and its parts by the app: `A of app blog`. `named` reads a record's name.
+    fn told(mut self, named: impl Fn(&str) -> Option<String>) -> AuditChange {
+        if let Some((kind, path)) = self.owner
+            && let Some(name) = named(&path)
+        {
+            let of = format!("of {kind} {name}");
+            let is_key = path.ends_with(&format!("/{}", self.change.key));
+            self.change.name = if is_key { of } else { format!("{} {of}", self.change.name) };
+        }
+        self.change
+    }
+}
+
 /// What a batch does, as far as it is told.
 #[derive(Default)]
 pub(crate) struct Telling {
-    changes: Vec<AuditChange>,
+    changes: Vec<Noted>,
     organization: Option<types::OrganizationId>,
     events: Vec<Event>,
 }
@@ -143,14 +164,57 @@ impl Telling {
             .into_iter()
             .find_map(|value| value.get("organization")?.as_str()?.parse().ok());
         self.organization = self.organization.take().or(own);
-        self.changes.push(AuditChange {
-            kind: touched.kind.to_string(),
-            key: touched.key.to_owned(),
-            name: touched.name.to_owned(),
-            verb,
-            fields,
+        let record = if after.is_null() { &before } else { &after };
+        self.changes.push(Noted {
+            owner: owner_of(touched.key, record),
+            change: AuditChange {
+                kind: touched.kind.to_string(),
+                key: touched.key.to_owned(),
+                name: touched.name.to_owned(),
+                verb,
+                fields,
+            },
         });
     }
+
+    /// The records of a batch, the one that others belong to first: an app before its domains.
+    fn told(changes: Vec<Noted>, named: impl Fn(&str) -> Option<String>) -> Vec<AuditChange> {
+        let owns = |one: &Noted| {
+            let end = format!("/{}", one.change.key);
+            changes
+                .iter()
+                .any(|other| other.owner.as_ref().is_some_and(|(_, path)| path.ends_with(&end)) && other.change.key != one.change.key)
+        };
+        let first = changes.iter().position(owns).unwrap_or_default();
+        let mut told: Vec<AuditChange> = changes.into_iter().map(|one| one.told(&named)).collect();
+        told[..=first].rotate_right(1);
+        told
+    }
+}
+
+/// The record that one is a part of, by the ids in its key, else by its app. An id of its own is none.
+fn owner_of(key: &str, record: &Value) -> Option<(Kind, String)> {
+    let own = record.get("id").and_then(Value::as_str);
+    let parts = key.split('/').chain(record.get("app").and_then(Value::as_str));
+    parts.filter(|part| Some(*part) != own).find_map(|part| {
+        let (kind, tree) = match part.split_once('_')?.0 {
+            "app" => (Kind::App, App::TREE),
+            "prj" => (Kind::Project, Project::TREE),
+            "env" => (Kind::Environment, Environment::TREE),
+            "usr" => (Kind::User, User::TREE),
+            // Nearly all is an organization's.
+            "org" if part == key => (Kind::Organization, Organization::TREE),
+            _ => return None,
+        };
+        Some((kind, format!("{tree}/{part}")))
+    })
+}
+
+/// What people call the record with this JSON.
+pub(crate) fn name_in(json: &[u8]) -> Option<String> {
+    let record: Value = serde_json::from_slice(json).ok()?;
+    let name = record.get("email").or_else(|| record.get("name"))?;
+    name.as_str().map(str::to_owned)
 }
 
 /// The end of the chain.
@@ -192,8 +256,14 @@ impl Chain {
         })
     }
 
-    /// The entries for what a batch does, chained.
-    pub fn extend(&mut self, telling: Telling, asker: Option<Asker>, now: Time) -> Result<Vec<AuditEntry>> {
+    /// The entries for what a batch does, chained. `named`: what people call the record at a path.
+    pub fn extend(
+        &mut self,
+        telling: Telling,
+        asker: Option<Asker>,
+        now: Time,
+        named: impl Fn(&str) -> Option<String>,
+    ) -> Result<Vec<AuditEntry>> {
         let mut entries = Vec::new();
         for event in telling.events {
             entries.push(self.seal(AuditEntry {
@@ -205,8 +275,9 @@ impl Chain {
                 ..blank(now)
             })?);
         }
-        if let Some(first) = telling.changes.first() {
-            let more = telling.changes.len() - 1;
+        if !telling.changes.is_empty() {
+            let changes = Telling::told(telling.changes, named);
+            let (first, more) = (&changes[0], changes.len() - 1);
             let words = match more {
                 0 => first.to_string(),
                 _ => format!("{first}; and {more} more"),
@@ -220,7 +291,7 @@ impl Chain {
                 organization,
                 address: asker.as_ref().and_then(|asker| asker.address.clone()),
                 by: asker.map_or(Who::System, |asker| asker.who),
-                changes: telling.changes,
+                changes,
                 ..blank(now)
             })?);
         }

@@ -24,6 +24,8 @@ pub(crate) struct Step {
     pub path: String,
     /// What people call the record.
     pub name: String,
+    /// What the audit log calls it.
+    pub told: String,
     pub audit: Audited,
     pub verb: Verb,
 }
@@ -58,8 +60,10 @@ impl Batch {
     }
     /// `Stale` if it was changed since it was read.
     pub fn remove<T: Record>(mut self, record: &Stored<T>) -> Batch {
-        self.steps
-            .push(step::<T>(record.key(), record.name(), Verb::Remove(record.revision)));
+        self.steps.push(Step {
+            told: record.told(),
+            ..step::<T>(record.key(), record.name(), Verb::Remove(record.revision))
+        });
         self
     }
     /// `NotFound` if nothing has this key.
@@ -84,7 +88,10 @@ impl Batch {
                     claims: value.claims(),
                     json,
                 };
-                self.steps.push(step::<T>(value.key(), value.name(), verb(content)));
+                self.steps.push(Step {
+                    told: value.told(),
+                    ..step::<T>(value.key(), value.name(), verb(content))
+                });
             }
             Err(error) => {
                 self.failed
@@ -100,6 +107,7 @@ fn step<T: Record>(key: String, name: String, verb: Verb) -> Step {
         tree: T::TREE,
         kind: T::KIND,
         path: path::<T>(&key),
+        told: name.clone(),
         name,
         audit: T::AUDIT,
         verb,

@@ -18,6 +18,9 @@ impl Record for Deployment {
     fn name(&self) -> String {
         self.id.to_string()
     }
+    fn told(&self) -> String {
+        format!("#{} ({})", self.number, self.cause.word())
+    }
     fn claims(&self) -> Vec<String> {
         vec![self.id.to_string()]
     }

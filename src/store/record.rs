@@ -21,6 +21,10 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync
     fn name(&self) -> String {
         self.key()
     }
+    /// What the audit log calls it.
+    fn told(&self) -> String {
+        self.name()
+    }
     /// Whether and how the audit log tells of its changes.
     const AUDIT: Audited = Audited::ALWAYS;
     /// Texts that only one record of this tree may hold, such as `<environment>/<name>`.

@@ -337,7 +337,7 @@ impl Writer {
                     audit: step.audit,
                     kind: step.kind,
                     key,
-                    name: &step.name,
+                    name: &step.told,
                     before: held.as_ref().and_then(|held| held.json.as_deref()),
                     after: content.as_ref().map(|content| content.json.as_slice()),
                 },
@@ -363,7 +363,15 @@ impl Writer {
             });
         }
         if let Some(chain) = chain {
-            for entry in chain.extend(telling, batch.asker, self.world.now())? {
+            let named = |path: &str| match layer.records.get(path).or_else(|| group.records.get(path)) {
+                Some(Some(Held { json: Some(json), .. })) => audit::name_in(json),
+                // What the batch takes away is still there.
+                _ => {
+                    let held = self.core.read(|state| held(state, path, true)).ok().flatten()?;
+                    audit::name_in(&held.json?)
+                }
+            };
+            for entry in chain.extend(telling, batch.asker, self.world.now(), named)? {
                 steps.push(put(&entry, sequence)?);
             }
         }

@@ -154,6 +154,19 @@ pub enum Cause {
     NewImage { image: String, digest: String },
 }
 
+impl Cause {
+    pub fn word(&self) -> &'static str {
+        match self {
+            Cause::Manual => "by hand",
+            Cause::Created => "the first",
+            Cause::Rollback { .. } => "rollback",
+            Cause::Promotion { .. } => "promotion",
+            Cause::Push { .. } => "push",
+            Cause::NewImage { .. } => "newer image",
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
