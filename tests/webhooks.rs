@@ -554,6 +554,64 @@ async fn every_forge_is_believed_only_with_its_secret() {
 }
 
 #[tokio::test]
+async fn a_script_is_judged_by_what_it_tells() {
+    let panel = TestPanel::start().await;
+    let hook = app_and_hook(&panel, "blog").await;
+    let rules = json!({"branches": ["main"], "paths": ["src/**"]});
+    panel.patch("/api/v1/apps/blog/webhook", rules).await.expect(200);
+    // In the forges' shape, by a script.
+    let commits = |message: &str, file: &str| json!([{"message": message, "modified": [file]}]);
+    for (body, status, decision, words) in [
+        (
+            json!({"ref": "refs/heads/main", "after": commit(1), "commits": commits("x [skip deploy]", "src/a")}),
+            200,
+            "skipped_by_commit",
+            "[skip deploy]",
+        ),
+        (
+            json!({"ref": "main", "after": commit(2), "commits": commits("x", "docs/a")}),
+            200,
+            "path_filter",
+            "changed only docs/",
+        ),
+        (
+            json!({"ref": "main", "files": ["docs/b"]}),
+            200,
+            "path_filter",
+            "changed only docs/",
+        ),
+        (
+            json!({"ref": "main", "commit": commit(3), "commits": commits("x", "src/a")}),
+            202,
+            "deployed",
+            "of branch main as #1",
+        ),
+        // What it does not tell is not held against it, and said.
+        (
+            json!({"ref": "main"}),
+            202,
+            "deployed",
+            "deploying branch main (without the path filter: the call tells neither of `files`",
+        ),
+        (json!({"commit": commit(4)}), 202, "deployed", "without the path filter"),
+    ] {
+        let body = body.to_string();
+        let signature = format!("sha256={}", hook.signed(body.as_bytes()));
+        let headers = [("x-event", "deploy"), ("x-signature-256", signature.as_str())];
+        let reply = hook.send(&panel, &headers, body.clone()).await.expect(status).json();
+        assert_eq!(reply["decision"], decision, "{body}: {reply}");
+        assert!(text(&reply, "why").contains(words), "{body}: {reply}");
+    }
+    // Where all counts, nothing is to be said.
+    panel.patch("/api/v1/apps/blog/webhook", json!({"paths": []})).await.expect(200);
+    let body = json!({"ref": "main", "commit": commit(5)}).to_string();
+    let signature = format!("sha256={}", hook.signed(body.as_bytes()));
+    let headers = [("x-event", "deploy"), ("x-signature-256", signature.as_str())];
+    let plain = hook.send(&panel, &headers, body).await.expect(202).json();
+    assert!(!text(&plain, "why").contains("path filter"), "{plain}");
+}
+
+#[tokio::test]
 async fn addresses_bodies_and_floods() {
     let panel = TestPanel::start().await;
     let hook = app_and_hook(&panel, "blog").await;

@@ -244,7 +244,8 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
             }
         };
         delivery.decision = verdict.decision;
-        delivery.why = ground.redactor.redact_for(&app.organization, &verdict.why).into_owned();
+        let why = format!("{}{}", verdict.why, unfiltered(&app, &delivery, &saying, &verdict));
+        delivery.why = ground.redactor.redact_for(&app.organization, &why).into_owned();
         if verdict.push.is_some() {
             delivery.push = verdict.push;
         }
@@ -278,6 +279,20 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
         tell(ground, &app, &delivery).await?;
         prune(ground, &delivery).await?;
         return Ok(delivery);
+    }
+}
+
+/// Forges leave the files out of a new branch, all of which counts. A script that names none has most likely not known how.
+fn unfiltered(app: &App, delivery: &Delivery, saying: &Saying, verdict: &Verdict) -> &'static str {
+    let Saying::Push(webhook, push) = saying else { return "" };
+    let filters = matches!(app.source, Source::Git(_)) && !webhook.rules.paths.is_empty();
+    // With two commits the repository was asked.
+    let untold = push.files.is_none() && (push.before.is_none() || push.after.is_none());
+    match delivery.forge {
+        Forge::Generic if filters && untold && verdict.deploy.is_some() => {
+            " (without the path filter: the call tells neither of `files` nor of two commits to compare)"
+        }
+        _ => "",
     }
 }
 

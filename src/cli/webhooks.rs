@@ -16,6 +16,10 @@ use types::{Clock, SystemClock};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the address that a forge sends to, and which pushes deploy
+    ///
+    /// A script sends JSON of its own there, signed as `X-Signature-256: sha256=` and the HMAC-SHA256 of the body in hex. All
+    /// keys may be left out: `ref` (a branch, or refs/tags/v1), `commit`, `message`, `by`, and `files`, the changed ones that
+    /// --path is about; or `before`, `after` and `commits` as forges send them.
     Show(Show),
     /// Change which pushes deploy; the first time this makes the address and its secret
     ///

@@ -72,7 +72,7 @@ function Pushes({ app }) {
 }
 
 /** @param {Webhook} webhook */
-const showSecret = (webhook) => revealOnce({ title: 'Webhook secret', text: 'The forge signs what it sends with this. At GitHub, Bitbucket and Gitea the field is called Secret, at GitLab Secret token.', secret: webhook.secret ?? '', hint: html`<p class="hint">A script of yours sends <code>X-Signature-256: sha256=</code> and the HMAC-SHA256 of the body in hex.</p>` });
+const showSecret = (webhook) => revealOnce({ title: 'Webhook secret', text: 'The forge signs what it sends with this. At GitHub, Bitbucket and Gitea the field is called Secret, at GitLab Secret token.', secret: webhook.secret ?? '', hint: html`<p class="hint">A script of yours sends <code>X-Signature-256: sha256=</code> and the HMAC-SHA256 of the body in hex. The body is JSON with what it likes of <code>ref</code>, <code>commit</code>, <code>message</code>, <code>by</code> and <code>files</code>, the changed ones, which the rules for paths need; or <code>before</code>, <code>after</code> and <code>commits</code> as forges send them.</p>` });
 
 /** @param {Delivery} one @param {import('../lib/resource.js').Resource<Delivery[]>} inbox */
 async function replay(one, inbox) {

@@ -217,6 +217,7 @@ fn pushed(pushes: Vec<Push>) -> Result<What, String> {
 }
 
 /// `{"ref", "commit", "message", "by", "files"}`, all of which may be left out; an empty body is `{}`. A `ref` without `refs/` is a branch.
+/// What they do not say is taken from the forges' own keys: `after`, `before`, `deleted`, `head_commit`, `commits` and `pusher`.
 fn generic(content_type: &str, body: &[u8]) -> Result<What, String> {
     let body = match body.trim_ascii() {
         [] => Value::Null,
@@ -234,25 +235,47 @@ fn generic(content_type: &str, body: &[u8]) -> Result<What, String> {
         Value::Null => commit(&body["after"])?,
         given => commit(given)?,
     };
-    let files = body["files"].as_array();
-    let files = files.map(|files| {
-        files
-            .iter()
-            .filter_map(Value::as_str)
-            .take(MOST_FILES + 1)
-            .map(str::to_owned)
-            .collect()
-    });
+    let last = body["commits"].as_array().and_then(|commits| commits.last());
+    let messages = [
+        &body["message"],
+        &body["head_commit"]["message"],
+        last.map_or(&Value::Null, |one| &one["message"]),
+    ];
+    let pusher = &body["pusher"];
     Ok(What::Pushes(vec![Push {
         reference,
         default_branch: None,
         before: commit(&body["before"])?,
+        deleted: body["deleted"] == true || (after.is_none() && body["after"] == NOTHING),
         after,
-        deleted: false,
-        message: message(&body["message"]),
-        by: text(&body["by"]),
-        files: files.filter(|files: &Vec<String>| files.len() <= MOST_FILES),
+        message: messages.into_iter().find(|told| told.is_string()).map(message).unwrap_or_default(),
+        by: text(&body["by"])
+            .or_else(|| text(&pusher["login"]))
+            .or_else(|| text(&pusher["name"])),
+        files: match body["files"].as_array() {
+            Some(named) => named_files(named),
+            None => files_of_commits(&body),
+        },
     }]))
+}
+
+fn named_files(named: &[Value]) -> Option<Vec<String>> {
+    let files: Vec<String> = named.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    (files.len() <= MOST_FILES).then_some(files)
+}
+
+/// As [`files`], of a script that may leave out a list in which there is nothing. A commit without any list does not tell.
+fn files_of_commits(body: &Value) -> Option<Vec<String>> {
+    const LISTS: [&str; 3] = ["added", "modified", "removed"];
+    let all = ["total_commits", "size", "total_commits_count"];
+    let all = all.iter().find_map(|key| body[*key].as_u64());
+    let told = |one: &Value| LISTS.iter().any(|list| one[*list].is_array());
+    let whole = |one: &Value| {
+        let list = |name: &str| one[name].as_array().cloned().unwrap_or_default();
+        serde_json::json!({"added": list("added"), "modified": list("modified"), "removed": list("removed")})
+    };
+    let commits = body["commits"].as_array().filter(|commits| commits.iter().all(told))?;
+    files(&commits.iter().map(whole).collect(), all)
 }
 
 #[cfg(test)]
@@ -417,5 +440,35 @@ mod tests {
             panic!()
         };
         assert_eq!((&pushes[0].reference, &pushes[0].after, &pushes[0].files), (&None, &None, &None));
+    }
+
+    #[test]
+    fn a_generic_call_in_the_shape_of_the_forges() {
+        let commits =
+            json!([{"message": "one", "added": ["src/a"]}, {"message": "two [skip deploy]", "modified": ["docs/b"], "removed": ["c"]}]);
+        let all = json!({"ref": "refs/heads/main", "before": OLD, "after": NEW, "commits": commits, "pusher": {"name": "ada"}});
+        let told = push(Forge::Generic, "push", &all);
+        assert_eq!(
+            (told.message.as_str(), told.by.as_deref(), told.deleted),
+            ("two [skip deploy]", Some("ada"), false)
+        );
+        assert_eq!(told.files.expect("all of them"), ["c", "docs/b", "src/a"]);
+        // Its own keys go first.
+        let mut both = all.clone();
+        both["message"] = "mine".into();
+        both["files"] = json!(["x"]);
+        let told = push(Forge::Generic, "push", &both);
+        assert_eq!((told.message.as_str(), told.files), ("mine", Some(vec!["x".to_owned()])));
+        for (key, value) in [
+            ("commits", json!([])),
+            ("commits", json!([{"message": "x"}])),
+            ("commits", json!("x")),
+            ("total_commits", json!(3)),
+        ] {
+            let mut untold = all.clone();
+            untold[key] = value;
+            assert_eq!(push(Forge::Generic, "push", &untold).files, None, "{untold}");
+        }
+        assert!(push(Forge::Generic, "push", &json!({"ref": "refs/heads/x", "after": NOTHING})).deleted);
     }
 }
