@@ -3,7 +3,7 @@
 mod levels;
 mod references;
 
-pub(crate) use levels::{effective, may_refer, of_service, own_variables};
+pub(crate) use levels::{effective, may_refer, missing_references, of_service, own_variables};
 
 use crate::{
     apps::{find_app, not_trashed},

@@ -162,6 +162,8 @@ pub(crate) struct Effective {
     pub scope: VariableScope,
     /// It is, or something in it is.
     pub secret: bool,
+    /// What it refers to that is not there, with why.
+    pub missing: Vec<String>,
 }
 
 /// All variables of an app, of its own and inherited, by key. Fails with `Invalid` for a circle.
@@ -305,9 +307,10 @@ fn gathered(ground: &Ground, app: &App, owners: &[VariableOwner]) -> Result<Vec<
     )?;
     let mut all = Vec::new();
     for (key, variable) in nearest {
-        let Resolved { text, secret } = resolved.remove(&key).unwrap_or(Resolved {
+        let Resolved { text, secret, missing } = resolved.remove(&key).unwrap_or(Resolved {
             text: None,
             secret: variable.secret,
+            missing: Vec::new(),
         });
         let (value, sealed) = match text {
             Some(text) => (Secret::from(text), None),
@@ -322,7 +325,39 @@ fn gathered(ground: &Ground, app: &App, owners: &[VariableOwner]) -> Result<Vec<
             sealed,
             scope: variable.scope,
             secret,
+            missing,
         });
+    }
+    Ok(all)
+}
+
+/// What an app's variables, and those of its services, refer to that is not there, in sentences. Nothing of what is secret is in them.
+pub(crate) fn missing_references(ground: &Ground, app: &App) -> Result<Vec<String>> {
+    let sentences = |of: &str, all: Vec<Effective>| -> Vec<String> {
+        let words = |one: &Effective, missing: &str| match one.secret {
+            true => format!(
+                "variable {}{of} refers to a variable that is not there: it stays as it is written",
+                one.key
+            ),
+            false => format!("variable {}{of} refers to {missing}: it stays as it is written", one.key),
+        };
+        let mut said: Vec<String> = all
+            .iter()
+            .flat_map(|one| one.missing.iter().map(|missing| words(one, missing)))
+            .collect();
+        said.dedup();
+        said
+    };
+    let mut all = sentences("", effective(ground, app)?);
+    let owners = ground.store.variables.list()?.into_iter().map(|stored| stored.value.owner);
+    let services: BTreeSet<String> = owners
+        .filter_map(|owner| match owner {
+            VariableOwner::Service { app: id, service } if id == app.id => Some(service),
+            _ => None,
+        })
+        .collect();
+    for service in services {
+        all.extend(sentences(&format!(" of {service}"), of_service(ground, app, &service)?));
     }
     Ok(all)
 }
@@ -351,4 +386,53 @@ pub(crate) fn check_circles(ground: &Ground, owner: &Owner, next: &Level) -> Res
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Apps, Deployments, NewApp, VariableChange, VariableWish, Variables,
+        testing::Bench,
+        tests::{settle, wish},
+    };
+    use types::{Phase, Secret};
+
+    #[tokio::test]
+    async fn a_log_says_which_references_stay_as_they_are_written() {
+        let bench = Bench::new().await;
+        let blog = NewApp {
+            deploy: false,
+            ..wish("blog")
+        };
+        Apps::new(bench.ground.clone()).create(&bench.owner, blog).await.expect("made");
+        let change = |key: &str, value: &str, secret| VariableChange {
+            key: key.parse().expect("a name"),
+            value: Some(Secret::from(value.to_owned())),
+            scope: None,
+            secret: Some(secret),
+        };
+        let set = vec![
+            change("PLAIN", "${NOPE} ${GIVEN} ${user.name}", false),
+            change("GIVEN", "x", false),
+            change("HIDDEN", "my${PASS}word", true),
+        ];
+        let wish = VariableWish { set, unset: Vec::new() };
+        let variables = Variables::new(bench.ground.clone());
+        variables.update(&bench.owner, "blog", wish).await.expect("set");
+        let orders = Deployments::new(bench.ground.clone());
+        let view = orders.create(&bench.owner, "blog", Default::default()).await.expect("queued");
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        let page = orders.log(&bench.owner, view.deployment.id.as_str(), 0, 1000).await;
+        let lines: Vec<String> = page.expect("it has a log").lines.into_iter().map(|one| one.line.text).collect();
+        let notes: Vec<&String> = lines.iter().filter(|line| line.contains("refers to")).collect();
+        assert_eq!(notes.len(), 2, "{lines:?}");
+        let whole = lines.join("\n");
+        for sentence in [
+            "variable PLAIN refers to ${NOPE}, which is not there: it stays as it is written",
+            "variable HIDDEN refers to a variable that is not there: it stays as it is written",
+        ] {
+            assert!(whole.contains(sentence), "{whole}");
+        }
+        assert!(!whole.contains("PASS"), "a part of a secret: {whole}");
+    }
 }

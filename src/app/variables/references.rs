@@ -28,6 +28,8 @@ pub(crate) struct Resolved {
     pub text: Option<String>,
     /// It is, or something in it is.
     pub secret: bool,
+    /// What is written in it like a reference and stays, because there is no such variable, with why.
+    pub missing: Vec<String>,
 }
 
 /// What was written, by name.
@@ -50,6 +52,14 @@ impl Name {
         match text.rsplit_once('.') {
             Some((app, key)) => Some(Name::Of(app.parse().ok()?, key.parse().ok()?)),
             None => Some(Name::Own(text.parse().ok()?)),
+        }
+    }
+
+    /// Which apps a value may refer to is settled when it is set.
+    fn why_missing(&self, refers: &[AppName]) -> &'static str {
+        match self {
+            Name::Of(app, _) if !refers.contains(app) => "which was not there when it was set",
+            _ => "which is not there",
         }
     }
 }
@@ -133,6 +143,7 @@ impl Resolver<'_> {
             false => Resolved {
                 text: None,
                 secret: given.secret,
+                missing: Vec::new(),
             },
         };
         self.known.insert(place, resolved.clone());
@@ -149,6 +160,7 @@ impl Resolver<'_> {
     fn filled(&mut self, place: &Place, given: Given) -> Result<Resolved> {
         let text = given.text.unwrap_or_default();
         let mut secret = given.secret;
+        let mut missing = Vec::new();
         let mut out = String::with_capacity(text.len());
         let mut rest = text.as_str();
         while let Some(begin) = rest.find("${") {
@@ -162,6 +174,7 @@ impl Resolver<'_> {
                 rest = &after[2..];
                 continue;
             };
+            let why = name.why_missing(&given.refers);
             match (before.strip_suffix('$'), self.meant(place, name, &given.refers)?) {
                 (Some(before), Some(_)) => {
                     out.push_str(before);
@@ -173,7 +186,10 @@ impl Resolver<'_> {
                     secret |= other.as_ref().is_some_and(|other| other.secret);
                     out.push_str(&self.text_of(space, &key, from, other)?);
                 }
-                (_, None) => {
+                (escaped, None) => {
+                    if escaped.is_none() && self.looks_meant(&after[2..whole - 1]) {
+                        missing.push(format!("{}, {why}", &after[..whole]));
+                    }
                     out.push_str(before);
                     out.push_str(&after[..whole]);
                 }
@@ -187,7 +203,19 @@ impl Resolver<'_> {
             rest = &after[whole..];
         }
         out.push_str(rest);
-        Ok(Resolved { text: Some(out), secret })
+        Ok(Resolved {
+            text: Some(out),
+            secret,
+            missing,
+        })
+    }
+
+    /// Whether somebody most likely meant a variable by a name that there is none of: variables are written in capitals, or it is one
+    /// but for those. The rest may well be of a text with places of its own, such as `${user.name}` in a template.
+    fn looks_meant(&self, name: &str) -> bool {
+        let key = name.rsplit_once('.').map_or(name, |(_, key)| key);
+        let all = self.spaces.iter().flat_map(|space| &space.levels).flat_map(|level| level.keys());
+        !key.bytes().any(|byte| byte.is_ascii_lowercase()) || all.into_iter().any(|known| known.as_str().eq_ignore_ascii_case(key))
     }
 
     /// Which variable a name in the value of another one means, and from which level on it is looked for. `None`: there is none.
@@ -338,6 +366,38 @@ mod tests {
         ] {
             assert_eq!(value(levels).expect("no circle").0, expected, "{levels:?}");
         }
+    }
+
+    #[test]
+    fn names_that_are_not_there_are_noted() {
+        let missing = |written: &str| {
+            let levels = [level(&[("A", written), ("B", "1"), ("lower", "2")])];
+            let others = |app: &AppName| Ok((app.as_str() == "db").then(|| vec![level(&[("USER", "ada")])]));
+            let key = "A".parse().expect("a name");
+            let mut all = resolve(&name("app"), &levels.iter().collect::<Vec<_>>(), &others).expect("no circle");
+            all.remove(&key).expect("it is there").missing
+        };
+        for (written, noted) in [
+            ("${NOPE}", "${NOPE}, which is not there"),
+            ("pg://${db.NOPE}@db", "${db.NOPE}, which is not there"),
+            ("${A}:/more", "${A}, which is not there"),
+            ("${gone.USER}", "${gone.USER}, which was not there when it was set"),
+            // But for capitals.
+            ("${b} ${B}", "${b}, which is not there"),
+            ("${db.user}", "${db.user}, which is not there"),
+        ] {
+            assert_eq!(missing(written), [noted], "{written}");
+        }
+        for fine in [
+            "${B} ${db.USER} $NOPE",
+            "$${NOPE}",
+            "${1} ${} ${b-c} ${B:-x} ${",
+            "${user.name} ${item}",
+            "plain",
+        ] {
+            assert!(missing(fine).is_empty(), "{fine}");
+        }
+        assert_eq!(missing("${X}${Y}").len(), 2);
     }
 
     #[test]
