@@ -116,6 +116,36 @@ async fn exit_codes() {
 }
 
 #[tokio::test]
+async fn wrong_values_are_called_as_they_were_typed() {
+    let panel = TestPanel::start().await;
+    let body = json!({"name": "blog", "source": {"kind": "image", "reference": "redis:7"}, "deploy": false});
+    panel.create_app(body).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.env");
+    fs::write(&file, "GOOD=1\n=\n").unwrap();
+    let file = file.display().to_string();
+    let (always, of_the_file) = ("* * * * *", format!("{file}: line 2"));
+    for (arguments, name) in [
+        (
+            &["freeze", "add", "x", "--everywhere", "--at", always, "--for", "0h"][..],
+            "--for: ",
+        ),
+        (&["freeze", "add", "x", "--everywhere", "--at", "soon", "--for", "1h"], "--at: "),
+        (&["app", "update", "blog", "--memory", "1kb"], "--memory: "),
+        (&["app", "hours", "blog", "--start", "soon", "--stop", always], "--start: "),
+        (&["token", "create", "x", "--days", "99999999"], "--days: "),
+        (&["env", "import", "blog", file.as_str()], of_the_file.as_str()),
+    ] {
+        let failed = panel.cli(arguments).await.expect(1);
+        assert!(failed.stderr.starts_with(&format!("serverkit: {name}")), "{}", failed.stderr);
+    }
+    // Programs read the API's own name.
+    let failed = panel.cli(&["app", "update", "blog", "--memory", "1kb", "--json"]).await.expect(1);
+    let told: Value = serde_json::from_str(&failed.stderr).unwrap();
+    assert!(text(&told, "detail").starts_with("memory_bytes: "), "{told}");
+}
+
+#[tokio::test]
 async fn json_is_what_the_api_says() {
     let panel = TestPanel::start().await;
     let made = panel

@@ -262,6 +262,8 @@ pub async fn run(globals: Globals, command: Command, program: clap::Command) -> 
     match dispatch(&context, command, program).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+            let failure = failure.as_typed(&words);
             complain(&context.out, &failure);
             failure.exit_code()
         }

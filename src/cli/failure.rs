@@ -1,5 +1,6 @@
 //! What a command ends with when it does not succeed: a sentence, what to do next, and an exit code.
 
+use crate::typed;
 use client::{Address, Failure as Call};
 use serde_json::{Value, json};
 use std::{fmt, process::ExitCode};
@@ -75,6 +76,39 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
+    }
+    /// With the flags of the command line in the sentence, where that says the API's names of their values. What `--json` tells stays.
+    pub fn as_typed(mut self, words: &[String]) -> Failure {
+        for field in self.fields() {
+            if let Some(flag) = typed::flag_of(&field, words) {
+                self = self.calling(&field, &flag);
+            }
+        }
+        self
+    }
+    /// With another name for a value of the API in the sentence.
+    pub fn calling(mut self, field: &str, name: &str) -> Failure {
+        if let Some(rest) = self.sentence.strip_prefix(&format!("{field}: ")) {
+            self.sentence = format!("{name}: {rest}");
+        }
+        // Several wrong ones are told in brackets.
+        if self.fields().len() > 1 {
+            for before in ["(", "; "] {
+                let (of_the_api, typed) = (format!("{before}{field}: "), format!("{before}{name}: "));
+                self.sentence = self.sentence.replacen(&of_the_api, &typed, 1);
+            }
+        }
+        self
+    }
+    /// Those that the panel found wrong.
+    fn fields(&self) -> Vec<String> {
+        let Some(problem) = &self.problem else { return Vec::new() };
+        let several = problem["errors"].as_array().into_iter().flatten().map(|each| &each["field"]);
+        let named = [&problem["field"]].into_iter().chain(several).filter_map(Value::as_str);
+        let mut fields: Vec<String> = named.map(str::to_owned).collect();
+        fields.sort();
+        fields.dedup();
+        fields
     }
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit.unwrap_or(self.code as u8))
@@ -192,6 +226,25 @@ mod tests {
             let failure = Failure::from(Call::Refused(Box::new(problem)));
             assert_eq!((failure.code, failure.sentence.as_str()), (expected, "why"), "{code}");
         }
+    }
+
+    #[test]
+    fn wrong_values_are_called_as_they_were_typed() {
+        let problem = Problem {
+            status: 422,
+            code: "invalid".to_owned(),
+            detail: "minutes: must be between 1 and 60".to_owned(),
+            field: Some("minutes".to_owned()),
+            ..Problem::default()
+        };
+        let refused = || Failure::from(Call::Refused(Box::new(problem.clone())));
+        let words = ["freeze", "add", "--for", "0h"].map(str::to_owned);
+        let typed = refused().as_typed(&words);
+        assert_eq!(typed.sentence, "--for: must be between 1 and 60");
+        assert_eq!(typed.json(), refused().json(), "programs read the API's name");
+        assert_eq!(refused().as_typed(&words[..2]), refused());
+        assert_eq!(refused().calling("minutes", "a.env").sentence, "a.env: must be between 1 and 60");
+        assert_eq!(refused().calling("text", "a.env"), refused());
     }
 
     #[test]

@@ -67,7 +67,8 @@ pub async fn run(context: &Context, args: Import) -> Result {
         fetch: args.fetch.then_some(true),
     };
     let client = context.panel()?;
-    let answer = client.ask(client.catalog_import(&body)).await?;
+    let named = |refused: client::Failure| Failure::from(refused).calling("text", &args.file).calling("url", &args.file);
+    let answer = client.ask(client.catalog_import(&body)).await.map_err(named)?;
     let ready = |one: &&ImportedTemplate| one.fetch.is_empty() && one.problems.is_empty();
     for one in answer.value.templates.iter().filter(ready) {
         if let Some(catalog) = &args.into {

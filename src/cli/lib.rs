@@ -83,6 +83,7 @@ mod template_updates;
 mod terminal;
 mod tokens;
 mod trash;
+mod typed;
 mod upgrade;
 mod uploads;
 mod users;

@@ -407,7 +407,8 @@ async fn import(context: &Context, args: Import) -> Result {
     };
     let client = context.panel()?;
     let deploy = args.deploy.then_some(true);
-    let answer = client.ask(client.shared_variable_import(deploy, Some(&owner.text), &body)).await?;
+    let answer = client.ask(client.shared_variable_import(deploy, Some(&owner.text), &body)).await;
+    let answer = answer.map_err(|refused| Failure::from(refused).calling("text", &file.display().to_string()))?;
     context.out.answer(&answer.json, || {
         let count = answer.value.items.len();
         format!("{} has {count} variables now; bring them live: {}", owner.words, owner.live)
