@@ -40,6 +40,27 @@ async fn two_hosts(panel: &TestPanel, repository: &GitFixture) -> Value {
     panel.live_app(body).await
 }
 
+/// Where a new release never runs beside what is live, that is said when it is wished.
+#[tokio::test]
+async fn a_canary_that_could_never_be_is_refused() {
+    let panel = TestPanel::start().await;
+    let body = |name: &str, read_only: bool| {
+        json!({"name": name, "source": {"kind": "image", "reference": "redis:7"}, "deploy": false, "domains": [],
+            "mounts": [{"volume": "data", "path": "/data", "read_only": read_only}]})
+    };
+    panel.create_app(body("db", false)).await;
+    panel.create_app(body("reader", true)).await;
+    let canary = json!({"canary": {"percent": 10, "seconds": 600}});
+    let refused = panel.patch("/api/v1/apps/db", canary.clone()).await.expect(422).json();
+    assert_eq!(refused["field"], "canary", "{refused}");
+    assert!(text(&refused, "detail").contains("the volume at `/data`"), "{refused}");
+    panel.patch("/api/v1/apps/reader", canary).await.expect(200);
+    let said = panel.cli(&["app", "canary", "db", "--percent", "10"]).await.expect(1);
+    assert!(said.stderr.contains("would never be tried") && said.stdout.is_empty(), "{said:?}");
+    // To take it away is always right.
+    panel.cli(&["app", "canary", "db", "--off"]).await.expect(0);
+}
+
 #[tokio::test]
 async fn docker_a_new_release_is_tried_before_it_goes_live() {
     let panel = TestPanel::docker().await;

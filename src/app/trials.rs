@@ -426,13 +426,15 @@ mod tests {
             path: "/data".parse().expect("a path"),
             read_only: false,
         };
-        let writer = NewApp {
-            mounts: vec![mount],
-            ..wish("blog")
-        };
-        make(&writes, writer).await;
+        // Volumes that come later than the wish.
+        make(&writes, wish("blog")).await;
         settle(&writes, "blog").await;
         tries_for(&writes, 300).await;
+        let writer = AppChange {
+            mounts: Some(vec![mount]),
+            ..AppChange::default()
+        };
+        change(&writes, writer).await;
         check(&writes, "what was live had to stop first").await;
 
         let own = bench(300).await;

@@ -1,5 +1,5 @@
 // How new releases of an app are tried on a share of the requests before they go live, as fields.
-import { html, h } from '../lib/html.js';
+import { html, h, icon } from '../lib/html.js';
 import { FieldWrong, Switch, TextField } from './field.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -25,12 +25,13 @@ export function canaryInput(v) {
   };
 }
 
-/** @param {{ form: Form }} props */
-export function CanaryFields({ form }) {
+/** `writes`: where a volume lies to which it writes. @param {{ form: Form, writes?: string }} props */
+export function CanaryFields({ form, writes }) {
   /** @type {CanaryValues} */
   const v = form.values.value;
   return html`${h(Switch, { label: 'Try new releases on some requests first', hint: 'On those to its domains that no rule answers. Inside of its environment other apps reach both releases meanwhile. A rollback goes live at once.', on: v.on, set: form.set('on') })}
-    ${v.on ? html`<div class="form-row">${h(TextField, { label: 'Share', value: v.percent, set: form.set('percent'), inputmode: 'numeric', suffix: 'of 100', hint: '1 to 50.', error: form.error('percent') })}${h(TextField, { label: 'For', value: v.minutes, set: form.set('minutes'), inputmode: 'decimal', suffix: 'min', hint: 'Then it goes live; at most 1440.', error: form.error('seconds') })}</div>
+    ${writes ? html`<p class="notice middle">${icon('info')}<span class="grow any">New releases of this app are never tried: what is live stops first, because both would write to the volume at <code>${writes}</code>.</span></p>` : null}
+    ${v.on ? html`<div class="form-row">${h(TextField, { label: 'Share', value: v.percent, set: form.set('percent'), inputmode: 'numeric', suffix: 'of 100', hint: '1 to 50.', error: form.error('percent', 'canary') })}${h(TextField, { label: 'For', value: v.minutes, set: form.set('minutes'), inputmode: 'decimal', suffix: 'min', hint: 'Then it goes live; at most 1440.', error: form.error('seconds') })}</div>
       <h3>All requests go back when</h3>
       <div class="form-row">${h(TextField, { label: 'Errors pass', value: v.errors, set: form.set('errors'), inputmode: 'numeric', optional: true, suffix: 'of 100', placeholder: 'any', error: form.error('max_error_percent') })}${h(TextField, { label: '95 of 100 take over', value: v.p95, set: form.set('p95'), inputmode: 'numeric', optional: true, suffix: 'ms', placeholder: 'any', error: form.error('max_p95_millis') })}${h(TextField, { label: 'Not before', value: v.least, set: form.set('least'), inputmode: 'numeric', suffix: 'requests', error: form.error('min_requests') })}</div>` : null}`;
 }

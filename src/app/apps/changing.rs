@@ -2,7 +2,9 @@
 
 use super::{
     AppChange, AppView, Apps, MountWish, NewSource, checked_limits,
-    checks::{checked_canary, checked_command, checked_health, checked_port, checked_sleep, commands_fit, replicas_fit, volumes_fit},
+    checks::{
+        canary_fits, checked_canary, checked_command, checked_health, checked_port, checked_sleep, commands_fit, replicas_fit, volumes_fit,
+    },
     find_app, in_range, new_source, not_trashed, settled,
 };
 use crate::{build_servers, files::files_fit, ground::Ground, quotas, sleeping, timetable, volumes};
@@ -140,6 +142,9 @@ fn set_times(app: &mut App, change: &AppChange, now: Time) -> Result<()> {
     }
     if let Some(canary) = change.canary.clone() {
         app.canary = canary.map(checked_canary).transpose()?;
+        if app.canary.is_some() {
+            canary_fits(app)?;
+        }
     }
     if let Some(limit) = change.restart_limit {
         app.restart_limit = in_range("restart_limit", limit, 0, 1000)?;

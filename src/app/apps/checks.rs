@@ -78,6 +78,26 @@ pub(crate) fn checked_canary(canary: ReleaseCanary) -> Result<ReleaseCanary> {
     Ok(canary)
 }
 
+/// Fails with `Invalid` for an app whose new releases never run beside what is live, so that none could have a share.
+pub(crate) fn canary_fits(app: &App) -> Result<()> {
+    if app.source.stack().is_some() {
+        return Err(Error::invalid(
+            "canary",
+            "is not for an app of several services: those go live as a whole, so there is nothing to try",
+        ));
+    }
+    match app.mounts.iter().find(|mount| !mount.read_only) {
+        Some(mount) => Err(Error::invalid(
+            "canary",
+            format!(
+                "would never be tried: what is live stops first, because both would write to the volume at `{}`; mount it read-only",
+                mount.path
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Minutes until a week.
 pub(crate) fn checked_sleep(minutes: u32) -> Result<u32> {
     in_range("sleep_after_minutes", minutes, 1, 7 * 24 * 60)
