@@ -2,6 +2,7 @@
 //! command line or on disk.
 
 use crate::{
+    catalogs,
     deploy::{app_of, text},
     identity_providers::Peer,
     mail::Post,
@@ -133,7 +134,64 @@ async fn given_elsewhere(panel: &TestPanel) -> (Vec<String>, Vec<(String, String
         .map(canary)
         .into();
     canaries.extend([token.to_owned(), scim]);
+    canaries.extend(given_to_others(&owner, &forges, &mut said).await);
     (canaries, said)
+}
+
+/// Secrets by which the panel itself signs in elsewhere. All of them are taken; answers them.
+async fn given_to_others(owner: &Api, forges: &Peer, said: &mut Vec<(String, String)>) -> Vec<String> {
+    let canary = |of: &str| format!("{of}-canary-93e2-heron");
+    let shelf = GitFixture::of(&[("README", "templates")]);
+    catalogs::publish(&shelf, "1.0", "", &catalogs::compose("nginx:1.22", "64m", ""));
+    let server = GitServer::private(shelf.root(), "ada", &canary("catalog")).await;
+    let nobody = owner.anonymous();
+    let asked = nobody.request(reqwest::Method::GET, &format!("{}/test/key", forges.issuer));
+    let key = text(&nobody.send(asked).await.expect(200).json(), "key");
+    let settings = json!({"acme_eab_key_id": "account-1", "acme_eab_hmac_key": canary("eab")});
+    said.push(("ACME".into(), owner.patch("/api/v1/settings", settings).await.expect(200).text()));
+    for (what, path, body) in [
+        (
+            "OpenID Connect",
+            "/identity-providers",
+            json!({"name": "Company", "oidc": {"issuer": "https://id.example.com", "client_id": "panel", "client_secret": canary("oidc")}}),
+        ),
+        (
+            "LDAP",
+            "/identity-providers",
+            json!({"name": "Directory", "ldap": {"url": "ldaps://127.0.0.1:9", "base": "ou=people,dc=example,dc=com",
+                "bind_dn": "cn=panel,dc=example,dc=com", "bind_password": canary("ldap")}}),
+        ),
+        (
+            "OAuth at a forge",
+            "/forges",
+            json!({"name": "oauth", "kind": "gitea", "url": "http://127.0.0.1:1", "client_id": "x", "client_secret": canary("oauth")}),
+        ),
+        (
+            "a GitHub App",
+            "/forges",
+            json!({"name": "hub", "kind": "github", "url": format!("{}/github", forges.issuer), "app_id": 77, "private_key": key}),
+        ),
+        (
+            "a private catalog",
+            "/catalogs",
+            json!({"name": "shelf", "kind": "git", "url": server.url("app.git"), "folder": "templates", "user": "ada",
+                "password": canary("catalog")}),
+        ),
+        (
+            "a deploy key",
+            "/apps",
+            json!({"name": "keyed", "deploy": false, "domains": [],
+                "source": {"kind": "git", "url": "ssh://git@127.0.0.1:9/app.git", "deploy_key": true}}),
+        ),
+    ] {
+        let reply = owner.post(&format!("/api/v1{path}"), body).await.expect(201);
+        said.push((what.to_owned(), reply.text()));
+    }
+    let mut canaries: Vec<String> = ["eab", "oidc", "ldap", "oauth", "catalog"].map(canary).into();
+    // The panel made this key itself; the other one is known by a line of it.
+    canaries.push("BEGIN OPENSSH PRIVATE KEY".to_owned());
+    canaries.push(key.lines().nth(3).expect("a long key").to_owned());
+    canaries
 }
 
 /// What every operation that reads answers, whatever it is, by the API's own description: so a new one is looked through too.
