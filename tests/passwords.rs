@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use std::fs;
-use testkit::{OWNER, Options};
+use testkit::{OWNER, Options, TestPanel};
 
 /// Strong by itself; and its SHA-1.
 const LEAKED: &str = "four green bottles hang askew";
@@ -23,6 +23,12 @@ async fn a_leaked_password_is_refused_everywhere() {
         .json();
     assert_eq!(estimate["accepted"], false, "{estimate}");
     assert!(estimate["why"].as_str().unwrap().contains("leaked"), "{estimate}");
+    let security = panel.get("/api/v1/security").await.expect(200).json();
+    assert_eq!(security["leaked_passwords_refused"], true, "{security}");
+    let shown = panel.cli(&["security", "show"]).await.expect(0).stdout;
+    for words in ["refused, by the list", "not told: no database"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
     let user = |password: &str| json!({"email": "bob@example.test", "name": "Bob", "role": "viewer", "password": password});
     let refused = panel.post("/api/v1/users", user(LEAKED)).await.expect(422);
     assert!(
@@ -48,4 +54,13 @@ async fn a_leaked_password_is_refused_everywhere() {
     stranger.post("/api/v1/invitation/accept", accept(LEAKED)).await.expect(201);
     assert!(panel.printed().contains("the list of leaked passwords cannot be read"));
     assert!(!panel.printed().contains(LEAKED));
+}
+
+#[tokio::test]
+async fn without_a_list_it_is_said_that_there_is_none() {
+    let panel = TestPanel::start().await;
+    let security = panel.get("/api/v1/security").await.expect(200).json();
+    assert_eq!(security["leaked_passwords_refused"], false, "{security}");
+    let shown = panel.cli(&["security", "show"]).await.expect(0).stdout;
+    assert!(shown.contains("not looked for; name a list"), "{shown}");
 }

@@ -124,6 +124,8 @@ pub struct Security {
     pub countries: Option<String>,
     /// What is wrong with it.
     pub countries_problem: Option<String>,
+    /// Whether passwords that leaked are refused: by the list that `passwords.breached` names in the server's configuration.
+    pub leaked_passwords_refused: bool,
 }
 
 /// What to change; what is left out stays.
@@ -193,7 +195,7 @@ impl From<SecondFactorRule> for SecondFactorPolicy {
 }
 
 impl Security {
-    fn of(security: types::Security, countries_problem: Option<String>) -> Security {
+    fn of(security: types::Security, countries_problem: Option<String>, leaked_passwords_refused: bool) -> Security {
         Security {
             since: (security.second_factor != SecondFactorPolicy::Off).then(|| moment(security.since)),
             second_factor: security.second_factor.into(),
@@ -204,6 +206,7 @@ impl Security {
             session_days: security.session_days,
             countries: security.countries.map(|path| path.display().to_string()),
             countries_problem,
+            leaked_passwords_refused,
         }
     }
 }
@@ -342,7 +345,8 @@ impl SecondFactorsApi {
     async fn security_show(&self, who: Signed) -> Answer<Json<Security>> {
         let security = self.0.security.get(&who.actor)?;
         let problem = self.0.security.countries_problem(&who.actor)?;
-        Ok(Json(Security::of(security, problem)))
+        let leaked = self.0.security.refuses_leaked_passwords(&who.actor)?;
+        Ok(Json(Security::of(security, problem, leaked)))
     }
 
     /// Change the rules of getting in
@@ -370,6 +374,7 @@ impl SecondFactorsApi {
         };
         let after = self.0.security.update(&who.actor, change).await?;
         let problem = self.0.security.countries_problem(&who.actor)?;
-        Ok(Json(Security::of(after, problem)))
+        let leaked = self.0.security.refuses_leaked_passwords(&who.actor)?;
+        Ok(Json(Security::of(after, problem, leaked)))
     }
 }

@@ -47,6 +47,12 @@ impl SecurityService {
         Ok(path.and_then(|path| self.access.countries.problem(&path)))
     }
 
+    /// Whether passwords that leaked are refused: the server's configuration names a list of them.
+    pub fn refuses_leaked_passwords(&self, actor: &Actor) -> Result<bool> {
+        actor.may(Action::Operate)?;
+        Ok(self.access.passwords.refuses_leaked())
+    }
+
     /// In which country an address is, if a database says so. Anybody may ask of an address that they see.
     pub fn country(&self, address: &str) -> Result<Option<String>> {
         self.access.country(address)

@@ -89,8 +89,13 @@ pub async fn run(context: &Context, command: Command) -> Result {
                 security.session_idle_days, security.session_days
             ),
         );
-        facts.maybe("Countries", security.countries.clone());
+        facts.add("Countries", security.countries.as_deref().unwrap_or("not told: no database"));
         facts.maybe("Broken", security.countries_problem.clone());
+        let leaked = match security.leaked_passwords_refused {
+            true => "refused, by the list that the server's configuration names",
+            false => "not looked for; name a list in the server's configuration: breached, below [passwords]",
+        };
+        facts.add("Leaked passwords", leaked);
         facts.print(&out)
     })
 }

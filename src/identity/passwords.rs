@@ -43,6 +43,11 @@ impl Passwords {
         Passwords { breached, ..self }
     }
 
+    /// Whether there is such a list.
+    pub fn refuses_leaked(&self) -> bool {
+        self.breached.is_some()
+    }
+
     /// Fails with `Invalid`, saying why, when somebody with this address may not choose it. A list that cannot be read
     /// refuses nobody.
     pub async fn check(&self, password: &Secret, email: &Email) -> Result<()> {

@@ -56,6 +56,8 @@ function Rules({ now, saved }) {
     <h3 class="small strong">Countries</h3>
     ${h(TextField, { label: 'Database on the server', value: v.countries, set: form.set('countries'), optional: true, placeholder: '/var/lib/GeoIP/GeoLite2-Country.mmdb', error: form.error('countries'), hint: 'A file in MaxMind’s format (.mmdb), of DB-IP or GeoLite2. With it, sessions show their country, and a sign-in from a new one is told.' })}
     ${now.countries_problem ? html`<div class="notice warn" role="status"><span>${now.countries_problem}</span></div>` : null}
+    <h3 class="small strong">Passwords that leaked</h3>
+    <p class="hint">${now.leaked_passwords_refused ? 'On: nobody may choose one that is in the list on the server.' : html`Off. With a list of haveibeenpwned.com on the server, named in its configuration as <code>breached</code> below <code>[passwords]</code>, nobody may choose one of them.`}</p>
     ${h(FormProblem, { text: form.general(['second_factor', 'grace_days', 'session_idle_days', 'session_days', 'countries']) })}</div>`)}</form>`;
 }
 
