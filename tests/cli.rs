@@ -209,6 +209,13 @@ async fn variables_by_the_command_line() {
     fs::write(&file, &exported).unwrap();
     panel.cli(&["env", "unset", "blog", "AWKWARD", "A", "EMPTY"]).await.expect(0);
     assert!(panel.list("/api/v1/apps/blog/variables").await.is_empty());
+    // Names that are not there are said, and are a failure where there is nothing else to remove.
+    let none = panel.cli(&["env", "unset", "blog", "NOPE"]).await.expect(4);
+    assert!(none.stderr.contains("has no variable NOPE") && none.stdout.is_empty(), "{none:?}");
+    panel.cli(&["env", "set", "blog", "GOES=1"]).await.expect(0);
+    let some = panel.cli(&["env", "unset", "blog", "GOES", "NOPE"]).await.expect(0);
+    assert!(some.stderr.contains("has no variable NOPE"), "{some:?}");
+    assert!(some.stdout.contains("removed GOES;") && !some.stdout.contains("NOPE"), "{some:?}");
     panel.cli(&["env", "import", "blog", &file.display().to_string()]).await.expect(0);
     let again = panel.list("/api/v1/apps/blog/variables?reveal=true").await;
     assert_eq!(

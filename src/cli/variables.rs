@@ -240,6 +240,10 @@ pub async fn run(context: &Context, command: Command) -> Result {
             if keys.is_empty() {
                 return Err(Failure::usage("no variable to remove was given"));
             }
+            let keys = match args.apply.dry_run {
+                true => keys,
+                false => those_there(context, &owner, keys).await?,
+            };
             if !args.apply.dry_run {
                 ask::confirm(
                     &format!("This removes {} from {}", keys.join(", "), owner.words),
@@ -361,6 +365,30 @@ async fn change(context: &Context, owner: &Owner, body: VariableUpdate, keys: Ve
         true => format!("{verb} {}; deployments are queued", keys.join(", ")),
         false => format!("{verb} {}; bring it live: {}", keys.join(", "), owner.live),
     })
+}
+
+/// Of these names those that the owner has, and says which it has not. Fails with `NotFound` when it has none of them.
+async fn those_there(context: &Context, owner: &Owner, keys: Vec<String>) -> Result<Vec<String>> {
+    let client = context.panel()?;
+    let variables = lists::all::<Variable, _>(async |cursor| {
+        client
+            .ask(client.shared_variable_list(cursor, None, lists::LIMIT, Some(&owner.text), None))
+            .await
+    })
+    .await?;
+    let is_there = |key: &String| variables.items.iter().any(|variable| variable.key == *key);
+    let (there, missing): (Vec<String>, Vec<String>) = keys.into_iter().partition(is_there);
+    if missing.is_empty() {
+        return Ok(there);
+    }
+    let sentence = format!("{} has no variable {} of its own", owner.words, missing.join(", "));
+    if there.is_empty() {
+        return Err(
+            Failure::not_found(sentence).hint("`serverkit env list` shows those that there are; --inherited also those from farther away")
+        );
+    }
+    context.out.note(sentence);
+    Ok(there)
 }
 
 /// `A: 1 → 2`, a line each, and who has it.
