@@ -136,6 +136,8 @@ pub struct CatalogVariable {
     pub pattern: Option<String>,
     /// Of a `boolean`: only `true` will do, as for a licence.
     pub must_accept: bool,
+    /// A value is made up where none is given.
+    pub generated: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -285,6 +287,7 @@ impl From<&Asked> for CatalogVariable {
             options: asked.options.clone(),
             pattern: asked.pattern.clone(),
             must_accept: asked.must_accept,
+            generated: asked.is_generated(),
         }
     }
 }
@@ -308,6 +311,7 @@ impl From<&app::FurtherPort> for CatalogVariable {
             options: Vec::new(),
             pattern: None,
             must_accept: false,
+            generated: false,
         }
     }
 }

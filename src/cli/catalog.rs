@@ -13,7 +13,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use client::{
     Client,
-    types::{CatalogDetail, CatalogEntry, CatalogInstall, CatalogLimits, CatalogPlan, CatalogVariableKind},
+    types::{CatalogDetail, CatalogEntry, CatalogInstall, CatalogLimits, CatalogPlan},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -262,11 +262,10 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
         text.push_str("\nValues for --set:\n");
     }
     for variable in &detail.variables {
-        let is_secret = matches!(variable.kind, CatalogVariableKind::Secret | CatalogVariableKind::Password);
         let usual = match (&variable.default, variable.required) {
             (Some(default), _) => format!(" [{default}]"),
             (None, _) if variable.must_accept => " (must be true)".to_owned(),
-            (None, _) if is_secret => " [generated]".to_owned(),
+            (None, _) if variable.generated => " [generated]".to_owned(),
             (None, true) => " (needed)".to_owned(),
             (None, false) => String::new(),
         };

@@ -108,11 +108,11 @@ function Install({ detail }) {
   const [why, setWhy] = useState('');
   const key = JSON.stringify(v);
   // What people type stands first; what is generated anyway is folded away.
-  const [secrets, asked] = [detail.variables.filter((one) => one.kind === 'secret'), detail.variables.filter((one) => one.kind !== 'secret')];
+  const [secrets, asked] = [detail.variables.filter((one) => one.kind === 'secret' && one.generated), detail.variables.filter((one) => one.kind !== 'secret' || !one.generated)];
   // The API calls a variable by its name, the form by its title.
   const titled = (/** @type {string} */ text) => { const one = [...detail.variables, ...SIZE_FIELDS].find(({ name }) => text.startsWith(`${name}: `)); return one ? one.title + text.slice(one.name.length) : text; };
   const field = (/** @type {S<'CatalogVariable'>} */ one) => h(Asked, { key: one.name, one, form, value: v[one.name] ?? '' });
-  const missing = asked.filter((one) => one.required && one.kind !== 'password' && !(v[one.name] ?? '').trim()).map((one) => one.title);
+  const missing = asked.filter((one) => one.required && !(v[one.name] ?? '').trim()).map((one) => one.title);
   missing.push(...asked.filter((one) => one.must_accept && v[one.name] !== 'true').map((one) => one.title));
   if (v.size_ === 'own' && !limitsOf(detail.size, v)) missing.push('memory and cores');
   useEffect(() => {

@@ -13,5 +13,5 @@ export function Asked({ one, form, value }) {
   if (one.kind === 'enum') return h(SelectField, { ...around, value, set, options: [...(one.default ? [] : [{ value: '', label: 'Choose…' }]), ...one.options.map((option) => ({ value: option, label: option }))] });
   if (one.kind === 'domain') return html`<div class="stack tight">${h(TextField, { ...around, value, set, mono: true, inputmode: 'url', required: one.required && !value, optional: !one.required && one.name !== 'domain' })}${value ? h(DomainCheck, { host: value }) : null}</div>`;
   const secret = one.kind === 'secret' || one.kind === 'password';
-  return h(TextField, { ...around, value, set, type: secret ? 'password' : one.kind === 'mail' ? 'email' : 'text', autocomplete: secret ? 'new-password' : 'off', mono: one.kind === 'port', inputmode: one.kind === 'port' ? 'numeric' : undefined, required: one.required, optional: !one.required && !secret && !one.default, placeholder: secret ? 'generated' : undefined });
+  return h(TextField, { ...around, value, set, type: secret ? 'password' : one.kind === 'mail' ? 'email' : 'text', autocomplete: secret ? 'new-password' : 'off', mono: one.kind === 'port', inputmode: one.kind === 'port' ? 'numeric' : undefined, required: one.required, optional: !one.required && !one.generated && !one.default, placeholder: one.generated ? 'generated' : undefined });
 }

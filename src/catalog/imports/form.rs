@@ -157,6 +157,7 @@ pub fn asked(name: &str, kind: AskedKind, title: &str) -> Asked {
         options: Vec::new(),
         pattern: None,
         must_accept: false,
+        generate: None,
     }
 }
 

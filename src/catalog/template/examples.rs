@@ -29,7 +29,8 @@ pub(super) fn examples(template: &Template, secret: impl Fn(&Asked) -> String) -
             AskedKind::Boolean => "true".to_owned(),
             AskedKind::Enum => asked.options.first().cloned().unwrap_or_default(),
             AskedKind::Text => "example".to_owned(),
-            AskedKind::Secret | AskedKind::Password => secret(asked),
+            AskedKind::Secret | AskedKind::Password if asked.is_generated() => secret(asked),
+            AskedKind::Secret | AskedKind::Password => "example1".to_owned(),
         };
         values.insert(asked.name.clone(), asked.default_text().unwrap_or(example));
     }

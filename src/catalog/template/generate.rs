@@ -14,6 +14,9 @@ const SYLLABLES: [&str; 16] = [
 
 /// A new value for a secret or password; `None` for what is not generated.
 pub fn generated(asked: &Asked, world: &World) -> Option<String> {
+    if !asked.is_generated() {
+        return None;
+    }
     let (letters, usual) = match asked.kind {
         AskedKind::Secret => (ALNUM, 32),
         AskedKind::Password => (TYPED, 20),

@@ -241,6 +241,9 @@ pub struct Asked {
     pub length: Option<usize>,
     #[serde(default)]
     pub alphabet: Option<Alphabet>,
+    /// Of a `secret` or `password`: `false` where it cannot be made up, such as that of a mail account. With `required: false` it may stay empty then.
+    #[serde(default)]
+    pub generate: Option<bool>,
     /// Of an `enum`.
     #[serde(default)]
     pub options: Vec<String>,

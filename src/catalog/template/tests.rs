@@ -87,6 +87,7 @@ fn rules_of_the_template() {
             "may be called `memory_mb`",
         ),
         ("must_accept: true", "must_accept: true, default: true", "said by a person"),
+        ("default: small", "generate: false", "generate is for secrets and passwords"),
         ("must_accept: true", "must_accept: true, required: false", "said by a person"),
         ("default: small", "must_accept: true", "must_accept is for boolean"),
         ("Open {{ url }}", "Open {{ url }} {{ memory_mb }}", "which is no variable"),
@@ -253,6 +254,7 @@ fn asked(kind: AskedKind) -> Asked {
         options: vec!["a".into(), "b".into()],
         pattern: Some("[a-z]+".into()),
         must_accept: false,
+        generate: None,
     }
 }
 
@@ -382,6 +384,16 @@ fn generated_values_have_their_length_and_letters() {
     assert_eq!(make(AskedKind::Password, None, None).len(), 20);
     assert_eq!(make(AskedKind::Password, Some(Alphabet::Words), Some(4)).split('-').count(), 4);
     assert_eq!(generated(&asked(AskedKind::Text), &world), None);
+    // What only somebody else can give is not made up: it is asked for, unless it may be left out.
+    let mut given = Asked {
+        generate: Some(false),
+        ..asked(AskedKind::Password)
+    };
+    assert_eq!(generated(&given, &world), None);
+    assert!(!given.is_optional() && given.is_secret() && given.accepts("").is_err());
+    assert_eq!(given.accepts("short"), Ok(()), "its length is not ours to say");
+    given.required = Some(false);
+    assert!(given.is_optional() && given.accepts("").is_ok());
     assert_ne!(make(AskedKind::Secret, None, None), make(AskedKind::Secret, None, None));
 }
 

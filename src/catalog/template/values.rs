@@ -134,7 +134,12 @@ impl Asked {
 
     /// Whether a value is there without anybody giving one.
     pub fn is_optional(&self) -> bool {
-        matches!(self.kind, AskedKind::Secret | AskedKind::Password) || self.default.is_some() || self.required == Some(false)
+        self.is_generated() || self.default.is_some() || self.required == Some(false)
+    }
+
+    /// Whether a value is made up where nobody gives one.
+    pub fn is_generated(&self) -> bool {
+        self.is_secret() && self.generate != Some(false)
     }
 
     /// Its value must not be shown.
@@ -165,7 +170,9 @@ impl Asked {
             AskedKind::Boolean => Err("must be true or false".into()),
             AskedKind::Enum if self.options.iter().any(|option| option == value) => Ok(()),
             AskedKind::Enum => Err(format!("must be one of {}", self.options.join(", "))),
-            AskedKind::Password | AskedKind::Secret if value.chars().count() < 8 => Err("must have 8 letters or more".into()),
+            AskedKind::Password | AskedKind::Secret if self.is_generated() && value.chars().count() < 8 => {
+                Err("must have 8 letters or more".into())
+            }
             AskedKind::Secret | AskedKind::Password => Ok(()),
             AskedKind::Text => match &self.pattern {
                 None => Ok(()),
