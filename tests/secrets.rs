@@ -153,12 +153,12 @@ async fn given_to_others(owner: &Api, forges: &Peer, said: &mut Vec<(String, Str
         (
             "OpenID Connect",
             "/identity-providers",
-            json!({"name": "Company", "oidc": {"issuer": "https://id.example.com", "client_id": "panel", "client_secret": canary("oidc")}}),
+            json!({"name": "Foundry", "oidc": {"issuer": "https://id.example.com", "client_id": "panel", "client_secret": canary("oidc")}}),
         ),
         (
             "LDAP",
             "/identity-providers",
-            json!({"name": "Directory", "ldap": {"url": "ldaps://127.0.0.1:9", "base": "ou=people,dc=example,dc=com",
+            json!({"name": "Guild", "ldap": {"url": "ldaps://127.0.0.1:9", "base": "ou=people,dc=example,dc=com",
                 "bind_dn": "cn=panel,dc=example,dc=com", "bind_password": canary("ldap")}}),
         ),
         (
