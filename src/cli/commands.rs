@@ -263,7 +263,7 @@ pub async fn run(globals: Globals, command: Command, program: clap::Command) -> 
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-            let failure = failure.as_typed(&words);
+            let failure = failure.spelt_as_typed(&words);
             complain(&context.out, &failure);
             failure.exit_code()
         }

@@ -78,7 +78,7 @@ impl Failure {
         self
     }
     /// With the flags of the command line in the sentence, where that says the API's names of their values. What `--json` tells stays.
-    pub fn as_typed(mut self, words: &[String]) -> Failure {
+    pub fn spelt_as_typed(mut self, words: &[String]) -> Failure {
         for field in self.fields() {
             if let Some(flag) = typed::flag_of(&field, words) {
                 self = self.calling(&field, &flag);
@@ -239,10 +239,10 @@ mod tests {
         };
         let refused = || Failure::from(Call::Refused(Box::new(problem.clone())));
         let words = ["freeze", "add", "--for", "0h"].map(str::to_owned);
-        let typed = refused().as_typed(&words);
+        let typed = refused().spelt_as_typed(&words);
         assert_eq!(typed.sentence, "--for: must be between 1 and 60");
         assert_eq!(typed.json(), refused().json(), "programs read the API's name");
-        assert_eq!(refused().as_typed(&words[..2]), refused());
+        assert_eq!(refused().spelt_as_typed(&words[..2]), refused());
         assert_eq!(refused().calling("minutes", "a.env").sentence, "a.env: must be between 1 and 60");
         assert_eq!(refused().calling("text", "a.env"), refused());
     }

@@ -37,9 +37,8 @@ pub fn flag_of(field: &str, words: &[String]) -> Option<String> {
 
 /// What comes after `--` is not for this program.
 fn was_typed(flag: &str, words: &[String]) -> bool {
-    let own = words.iter().take_while(|word| *word != "--");
-    own.into_iter()
-        .any(|word| word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
+    let mut own = words.iter().take_while(|word| *word != "--");
+    own.any(|word| word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
 }
 
 #[cfg(test)]

@@ -214,8 +214,8 @@ impl Resolver<'_> {
     /// but for those. The rest may well be of a text with places of its own, such as `${user.name}` in a template.
     fn looks_meant(&self, name: &str) -> bool {
         let key = name.rsplit_once('.').map_or(name, |(_, key)| key);
-        let all = self.spaces.iter().flat_map(|space| &space.levels).flat_map(|level| level.keys());
-        !key.bytes().any(|byte| byte.is_ascii_lowercase()) || all.into_iter().any(|known| known.as_str().eq_ignore_ascii_case(key))
+        let mut all = self.spaces.iter().flat_map(|space| &space.levels).flat_map(|level| level.keys());
+        !key.bytes().any(|byte| byte.is_ascii_lowercase()) || all.any(|known| known.as_str().eq_ignore_ascii_case(key))
     }
 
     /// Which variable a name in the value of another one means, and from which level on it is looked for. `None`: there is none.
