@@ -46,7 +46,7 @@ async fn a_canary_that_could_never_be_is_refused() {
     let panel = TestPanel::start().await;
     let body = |name: &str, read_only: bool| {
         json!({"name": name, "source": {"kind": "image", "reference": "redis:7"}, "deploy": false, "domains": [],
-            "mounts": [{"volume": "data", "path": "/data", "read_only": read_only}]})
+            "mounts": [{"volume": name, "path": "/data", "read_only": read_only}]})
     };
     panel.create_app(body("db", false)).await;
     panel.create_app(body("reader", true)).await;
