@@ -6095,6 +6095,8 @@ export interface components {
             pattern: string | null;
             /** @description Of a `boolean`: only `true` will do, as for a licence. */
             must_accept: boolean;
+            /** @description A value is made up where none is given. */
+            generated: boolean;
         };
         /** @enum {string} */
         CatalogVariableKind: "domain" | "secret" | "password" | "mail" | "enum" | "boolean" | "port" | "text";
@@ -10544,6 +10546,8 @@ export interface components {
             countries: string | null;
             /** @description What is wrong with it. */
             countries_problem: string | null;
+            /** @description Whether passwords that leaked are refused: by the list that `passwords.breached` names in the server's configuration. */
+            leaked_passwords_refused: boolean;
         };
         /**
          * SecurityPatch
