@@ -276,7 +276,23 @@ async fn docker_a_release_is_promoted_and_pinned() {
         .await
         .expect(0)
         .stdout;
-    assert!(preview.contains("commit") && preview.contains("variable PLACE"), "{preview}");
+    let commit = preview
+        .lines()
+        .find(|line| line.trim_start().starts_with("commit"))
+        .unwrap_or_default();
+    let commits = [
+        text(&panel.newest(&production).await["commit"], "id"),
+        text(&panel.newest(&staged).await["commit"], "id"),
+    ];
+    let places = commits.map(|id| commit.find(&id[..10]));
+    assert!(
+        places[0].is_some() && places[0] < places[1],
+        "from what is live to what would be: {preview}"
+    );
+    assert!(preview.contains("image id"), "{preview}");
+    for own in ["variable PLACE", "domain", "memory"] {
+        assert!(!preview.contains(own), "{own} is the target's own: {preview}");
+    }
     panel
         .cli(&["promote", "hello@staging", "--to", "production", "--wait"])
         .await
@@ -299,6 +315,12 @@ async fn docker_a_release_is_promoted_and_pinned() {
     promote(json!({"to": production, "release": "77"})).await.expect(404);
     let same = promote(json!({"to": staged})).await.expect(422);
     assert!(same.detail().contains("the same app"), "{}", same.detail());
+
+    // Where nothing is live yet there is nothing to compare with.
+    let first = json!({"name": "fourth", "source": {"kind": "image", "reference": "nginx:1.22"}, "domains": [], "deploy": false});
+    panel.create_app(first).await;
+    let preview = panel.cli(&["promote", &staged, "--to", "fourth", "--dry-run"]).await.expect(0);
+    assert!(preview.stdout.contains("the first of fourth in production"), "{}", preview.stdout);
 
     // The first one is pinned, so that the limit of one does not reach it.
     panel.cli(&["release", "pin", &production, "1"]).await.expect(0);

@@ -65,6 +65,7 @@ const OUT_OF_REACH: [(&str, &[&str]); 9] = [
             "app_restart",
             "app_rollback",
             "release_promote",
+            "promotion_plan",
             "release_pin",
             "release_unpin",
             "release_diff",

@@ -2,7 +2,7 @@
 
 use crate::{
     Panel,
-    answers::{Accepted, Page, accepted, moment, page},
+    answers::{Accepted, Named, Page, accepted, moment, page},
     apps::{Health, Limits, Mount},
     deployments::{Commit, Deployment},
     failures::Answer,
@@ -90,6 +90,21 @@ pub struct Promotion {
     pub release: Option<String>,
 }
 
+/// What a promotion would do. Variables, limits and all but the images are the target's own, and stay.
+#[derive(Debug, Object)]
+pub struct PromotionPlan {
+    pub app: Named,
+    pub environment: Named,
+    /// The number of the release that would go there.
+    pub release: u64,
+    /// The number of what is live there; null: it would be the first.
+    pub live: Option<u64>,
+    /// From what is live there to what would be; empty when nothing is.
+    pub changes: Vec<Change>,
+    /// In words: why the target may not be the one that is meant, so that a person is to be asked.
+    pub warnings: Vec<String>,
+}
+
 /// What differs between two releases.
 #[derive(Debug, Object)]
 pub struct Diff {
@@ -173,6 +188,19 @@ impl From<app::Difference> for Change {
     }
 }
 
+impl From<app::PromotionPlan> for PromotionPlan {
+    fn from(plan: app::PromotionPlan) -> PromotionPlan {
+        PromotionPlan {
+            app: Named::new(&plan.target.id, &plan.target.name),
+            environment: Named::new(&plan.environment.id, &plan.environment.name),
+            release: plan.release,
+            live: plan.live,
+            changes: plan.changes.into_iter().map(Change::from).collect(),
+            warnings: plan.warnings,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct ReleasesApi(pub Panel);
 
@@ -233,6 +261,28 @@ impl ReleasesApi {
         Ok(accepted(
             self.0.deployments.promote(&who.actor, &app.0, release.as_deref(), &to).await?,
         ))
+    }
+
+    /// See what a promotion would do
+    ///
+    /// What would change in the other app, from what is live there to what would be; nothing is done.
+    #[oai(path = "/apps/:app/promotion-plan", method = "get", operation_id = "promotion_plan")]
+    async fn promotion_plan(
+        &self,
+        who: Signed,
+        /// Id or name.
+        app: Path<String>,
+        /// The id of a release or of the deployment that made it, or its number; left out: what is live.
+        release: Query<Option<String>>,
+        /// An app of the same project, or an environment of it that has an app of the same name. Needed.
+        to: Query<Option<String>>,
+    ) -> Answer<Json<PromotionPlan>> {
+        let plan = self
+            .0
+            .releases
+            .promotion(&who.actor, &app.0, release.0.as_deref(), to.0.as_deref())
+            .await?;
+        Ok(Json(plan.into()))
     }
 
     /// Pin a release

@@ -180,19 +180,14 @@ impl Deployments {
         actor.may_somewhere(Action::Deploy)?;
         let ground = &self.ground;
         let from = find_app(ground, actor, Action::View, app)?;
-        let releases = releases::releases_of(ground, &from.id)?;
-        let release = match (release, &from.release) {
-            (Some(named), _) => releases::named(&releases, named)?,
-            (None, Some(live)) => releases::named(&releases, live.as_str())?,
-            (None, None) => return Err(Error::busy(format!("`{}` has no live release to promote", from.name))),
-        };
+        let release = releases::promoted(ground, &from, release)?;
         let target = releases::other_place(ground, actor, Action::Deploy, &from, to)?;
         not_trashed(&target)?;
         must_be_unlocked(ground, &target)?;
-        promotions::must_fit(ground, release, &target)?;
+        promotions::must_fit(ground, &release, &target)?;
         let cause = Cause::Promotion {
             app: from.id.clone(),
-            release: release.id.clone(),
+            release: release.id,
         };
         self.queue(actor, &target, cause, Wanted::Usual).await
     }

@@ -193,7 +193,7 @@ pub use projects::{EnvironmentView, ProjectView, Projects};
 pub use quotas::{BuildFloor, QuotaKeeper, QuotaUse, QuotaView, Quotas};
 pub use reconcile::Reconciler;
 pub use registries::Registries;
-pub use releases::{Difference, ReleaseView, Releases};
+pub use releases::{Difference, PromotionPlan, ReleaseView, Releases};
 pub use rights::{GrantView, GrantWish, Rights, RoleChange, RoleView, TeamChange, TeamView};
 pub use saml::SamlWish;
 pub use sampler::Sampler;

@@ -1,5 +1,10 @@
 //! Releases: what was made, what is live, and how two differ.
 
+mod promotion;
+
+pub use promotion::PromotionPlan;
+pub(crate) use promotion::promoted;
+
 use crate::{apps::find_app, ground::Ground, release_ports, release_routes};
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
@@ -188,32 +193,46 @@ impl Releases {
     }
 }
 
-/// All but the variables.
-fn differences(from: &Release, to: &Release) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let mut compare = |what: &str, a: Option<String>, b: Option<String>| {
-        if a != b {
-            found.push(Difference::new(what, a, b));
-        }
-    };
+/// A difference, where there is one.
+fn compared(what: &str, from: Option<String>, to: Option<String>) -> Option<Difference> {
+    (from != to).then(|| Difference::new(what, from, to))
+}
+
+/// What they were made from.
+fn origin_differences(from: &Release, to: &Release) -> Vec<Difference> {
     let commit = |release: &Release| {
         release
             .commit
             .as_ref()
             .map(|commit| format!("{} {}", &commit.id[..commit.id.len().min(10)], commit.subject))
     };
-    compare("commit", commit(from), commit(to));
     let upload = |release: &Release| release.upload.as_ref().map(ToString::to_string);
-    compare("upload", upload(from), upload(to));
+    let found = [
+        compared("commit", commit(from), commit(to)),
+        compared("upload", upload(from), upload(to)),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn image_differences(from: &Release, to: &Release) -> Vec<Difference> {
+    let mut found = Vec::new();
     // What is built gets a name of its own for each release, also when the same image came out.
     let is_built = |release: &Release| release.commit.is_some() || release.upload.is_some();
     if from.image != to.image || !(is_built(from) && is_built(to)) {
-        compare("image", Some(from.image_name.clone()), Some(to.image_name.clone()));
+        found.extend(compared("image", Some(from.image_name.clone()), Some(to.image_name.clone())));
     }
-    match (&from.digest, &to.digest) {
-        (Some(from), Some(to)) => compare("image digest", Some(from.clone()), Some(to.clone())),
-        _ => compare("image id", Some(from.image.clone()), Some(to.image.clone())),
-    }
+    found.extend(match (&from.digest, &to.digest) {
+        (Some(from), Some(to)) => compared("image digest", Some(from.clone()), Some(to.clone())),
+        _ => compared("image id", Some(from.image.clone()), Some(to.image.clone())),
+    });
+    found
+}
+
+/// All but the variables.
+fn differences(from: &Release, to: &Release) -> Vec<Difference> {
+    let mut found = origin_differences(from, to);
+    found.extend(image_differences(from, to));
+    let mut compare = |what: &str, a: Option<String>, b: Option<String>| found.extend(compared(what, a, b));
     compare("port", Some(from.port.to_string()), Some(to.port.to_string()));
     compare(
         "command",

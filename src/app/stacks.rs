@@ -6,7 +6,7 @@ mod compare;
 mod reading;
 mod running;
 
-pub(crate) use compare::differences;
+pub(crate) use compare::{differences, image_differences};
 pub(crate) use reading::*;
 pub(crate) use running::*;
 

@@ -422,20 +422,20 @@ pub async fn diff(context: &Context, args: Diff) -> Result {
     let answer = client
         .ask(client.release_diff(&args.name, Some(from), Some(to), args.other.as_deref()))
         .await?;
-    show_changes(context, &answer)
-}
-
-/// Changes as a table.
-pub fn show_changes(context: &Context, answer: &client::Answer<client::types::Diff>) -> Result {
     if context.out.json {
         return context.out.value(&answer.json);
     }
-    if answer.value.changes.is_empty() {
+    changes_table(context, &answer.value.changes)
+}
+
+/// What differs, as a table.
+pub fn changes_table(context: &Context, changes: &[client::types::Change]) -> Result {
+    if changes.is_empty() {
         context.out.note("no difference");
         return Ok(());
     }
     let mut table = Table::new(["WHAT", "FROM", "TO"]);
-    for change in &answer.value.changes {
+    for change in changes {
         let side = |side: &Option<String>| Cell::from(side.clone().unwrap_or_else(|| "-".to_owned()));
         table.row([change.what.clone().into(), side(&change.from), side(&change.to)]);
     }

@@ -8,7 +8,10 @@ use crate::{
     output::{Cell, Table, Tone, bytes, when},
 };
 use clap::{Args, Subcommand};
-use client::types::{Promotion, Release};
+use client::{
+    Answer,
+    types::{Promotion, PromotionPlan, Release},
+};
 use types::{Clock, SystemClock};
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +48,7 @@ pub struct Promote {
     /// An app of the same project, or an environment of it that has an app of the same name
     #[arg(long, value_name = "APP|ENVIRONMENT")]
     to: String,
-    /// Show what would differ from what is live there, and deploy nothing
+    /// Show what would change there, from what is live to what would be, and deploy nothing
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
     /// Wait until it is live, showing the log; the exit code is 1 if it does not get there
@@ -81,11 +84,9 @@ pub async fn run(context: &Context, command: Command) -> Result {
 pub async fn promote(context: &Context, args: Promote) -> Result {
     let client = context.panel()?;
     if args.dry_run {
-        let from = args.release.as_deref().map_or("live", number);
-        let answer = client
-            .ask(client.release_diff(&args.name, Some(from), Some("live"), Some(&args.to)))
-            .await?;
-        return deployments::show_changes(context, &answer);
+        let release = args.release.as_deref().map(number);
+        let answer = client.ask(client.promotion_plan(&args.name, release, Some(&args.to))).await?;
+        return show_plan(context, &answer);
     }
     let body = Promotion {
         to: args.to,
@@ -93,6 +94,22 @@ pub async fn promote(context: &Context, args: Promote) -> Result {
     };
     let answer = client.ask(client.release_promote(&args.name, &body)).await?;
     deployments::begun(context, &client, &answer.value, &answer.json, args.wait).await
+}
+
+/// What would change there.
+fn show_plan(context: &Context, answer: &Answer<PromotionPlan>) -> Result {
+    let plan = &answer.value;
+    if context.out.json {
+        return context.out.value(&answer.json);
+    }
+    if plan.live.is_none() {
+        let (app, environment) = (&plan.app.name, &plan.environment.name);
+        return context.out.line(format!(
+            "nothing is live there: release #{} would be the first of {app} in {environment}",
+            plan.release
+        ));
+    }
+    deployments::changes_table(context, &plan.changes)
 }
 
 /// `#` would end the path of an address.

@@ -280,8 +280,9 @@ export const api = {
   deploymentLogText: (/** @type {string} */ id) => `${BASE}/deployments/${enc(id)}/log.txt`,
   releaseList: (/** @type {string} */ app) => /** @type {Promise<S<'Release'>[]>} */ (all(`/apps/${enc(app)}/releases`)),
   appRollback: (/** @type {string} */ app, /** @type {string | undefined} */ to = undefined, keep_routes = false) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/rollback`, { ...(to ? { to } : {}), ...(keep_routes ? { keep_routes } : {}) })),
-  releaseDiff: (/** @type {string} */ app, /** @type {string} */ from, /** @type {string} */ to, /** @type {string | null} */ to_app = null) => /** @type {Promise<{ changes: S<'Change'>[] }>} */ (get(`/apps/${enc(app)}/diff`, { query: { from, to, to_app } })),
+  releaseDiff: (/** @type {string} */ app, /** @type {string} */ from, /** @type {string} */ to) => /** @type {Promise<{ changes: S<'Change'>[] }>} */ (get(`/apps/${enc(app)}/diff`, { query: { from, to } })),
   releasePin: (/** @type {string} */ app, /** @type {string} */ release, /** @type {boolean} */ pinned) => /** @type {Promise<S<'Release'>>} */ (call(pinned ? 'PUT' : 'DELETE', `/apps/${enc(app)}/releases/${enc(release)}/pin`)),
+  promotionPlan: (/** @type {string} */ app, /** @type {string} */ release, /** @type {string} */ to) => /** @type {Promise<S<'PromotionPlan'>>} */ (get(`/apps/${enc(app)}/promotion-plan`, { query: { release, to } })),
   releasePromote: (/** @type {string} */ app, /** @type {S<'Promotion'>} */ body) => /** @type {Promise<S<'Deployment'>>} */ (post(`/apps/${enc(app)}/promote`, body)),
 
   appLogs: (/** @type {string} */ app, /** @type {{ since?: string, tail?: number, search?: string }} */ query = {}) => /** @type {Promise<{ lines: S<'AppLine'>[] }>} */ (get(`/apps/${enc(app)}/logs`, { query })),

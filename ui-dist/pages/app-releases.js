@@ -13,7 +13,9 @@ import { Diff } from '../parts/diff.js';
 import { Menu } from '../parts/menu.js';
 import { DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, SelectField, FormProblem, Submit } from '../parts/field.js';
-import { allows } from '../lib/rights.js';
+import { coded } from '../parts/said.js';
+import { hasServices } from '../parts/source.js';
+import { may } from '../lib/rights.js';
 import { rollBack } from './app-deployments.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -65,12 +67,24 @@ function Compare({ app, releases }) {
     ${a && b ? h(Differences, { key: `${from}:${to}`, app: app.id, from: a.id, to: b.id, names: [`Release #${a.number}`, `Release #${b.number}`] }) : null}`);
 }
 
-/** @param {{ app: string, from: string, to: string, other?: string | null, names: [string, string] }} props */
-function Differences({ app, from, to, other = null, names }) {
-  const found = useResource(`diff:${app}:${from}:${to}:${other ?? ''}`, () => api.releaseDiff(app, from, to, other));
+/** @param {{ app: string, from: string, to: string, names: [string, string] }} props */
+function Differences({ app, from, to, names }) {
+  const found = useResource(`diff:${app}:${from}:${to}`, () => api.releaseDiff(app, from, to));
   if (found.error.value) return h(Failed, { error: found.error.value, retry: found.load });
   const changes = found.value.value?.changes;
   return changes ? h(Diff, { changes, from: names[0], to: names[1] }) : h(Loading, { rows: 3 });
+}
+
+/** What would change at the target, and why it may be the wrong one. @param {{ app: App, release: Release, target: App }} props */
+function Plan({ app, release, target }) {
+  const found = useResource(`promotion:${app.id}:${release.id}:${target.id}`, () => api.promotionPlan(app.id, release.id, target.id));
+  if (found.error.value) return h(Failed, { error: found.error.value, retry: found.load });
+  const plan = found.value.value;
+  if (!plan) return h(Loading, { rows: 3 });
+  return html`${plan.warnings.length ? html`<div class="notice warn">${icon('triangle-alert')}<span class="any">${coded(`${plan.warnings.join('; ')}.`)}</span></div>` : null}
+    ${plan.live == null
+      ? html`<p class="dim small">Nothing is live in <a class="link" href=${appPath(target)}>${target.name}</a> yet: this would be its first release.</p>`
+      : html`<div class="panel flush">${h(Diff, { changes: plan.changes, from: `There now: #${plan.live}`, to: `From here: #${plan.release}`, same: hasServices(app.source) ? 'The same images are live there.' : 'The same image is live there.' })}</div>`}`;
 }
 
 /** @param {App} app @param {Release} release */
@@ -86,7 +100,7 @@ function PromoteForm({ app, release, close }) {
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(send); }}>
     ${h(DialogHead, { title: `Promote release #${release.number} of ${app.name}`, note: several ? 'The very same images go live there, with the Compose file, variables, volumes and limits of that app.' : 'The very same image goes live there, with the variables, files, volumes and limits of that app.', close })}
     ${others.length ? h(SelectField, { label: 'To', value: form.values.value.to, set: form.set('to'), options: others.map((one) => ({ value: one.id, label: `${one.name} in ${one.environment.name}` })) }) : html`<p class="notice">${icon('info')}<span>No other app of the project ${app.project.name} takes ${several ? 'several services' : 'an image'}. <a class="link" href="/apps/new" onClick=${() => close()}>Make one</a> in another environment first.</span></p>`}
-    ${target?.release ? html`<div class="panel flush">${h(Differences, { key: target.id, app: app.id, from: release.id, to: 'live', other: target.id, names: [`Here: #${release.number}`, `There now: #${target.release.number}`] })}</div>` : target ? html`<p class="dim small">Nothing is live in <a class="link" href=${appPath(target)}>${target.name}</a> yet.</p>` : null}
+    ${target ? h(Plan, { key: target.id, app, release, target }) : null}
     ${h(FormProblem, { text: form.general([]) })}
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Promote', icon: 'rocket', disabled: !target })}</footer></form>`;
 }

@@ -6,9 +6,9 @@ import { h } from '../lib/html.js';
 /** @param {unknown} value */
 const words = (value) => (value == null || value === '' ? null : typeof value === 'string' ? value : JSON.stringify(value));
 
-/** @param {{ changes: { what: string, from?: unknown, to?: unknown, from_page?: string | null, to_page?: string | null }[], from?: string, to?: string }} props */
-export function Diff({ changes, from = 'Before', to = 'After' }) {
-  if (!changes.length) return h(Empty, { icon: 'equal', title: 'Nothing differs', text: 'Both have the same image, variables, files, routes, mounts, limits and health check.', small: true });
+/** @param {{ changes: { what: string, from?: unknown, to?: unknown, from_page?: string | null, to_page?: string | null }[], from?: string, to?: string, same?: string }} props `same`: what is alike when nothing differs */
+export function Diff({ changes, from = 'Before', to = 'After', same = 'Both have the same image, variables, files, routes, mounts, limits and health check.' }) {
+  if (!changes.length) return h(Empty, { icon: 'equal', title: 'Nothing differs', text: same, small: true });
   return html`<div class="diff" role="table" aria-label=${`Changes from ${from} to ${to}`}>
     <div role="row" class="diff-head"><span role="columnheader">What</span><span role="columnheader">${from}</span><span role="columnheader">${to}</span></div>
     ${changes.map((change) => {

@@ -2,6 +2,7 @@
 
 use super::open;
 use crate::{ground::Ground, releases::Difference};
+use std::collections::BTreeSet;
 use types::{ReleaseService, ReleaseStack, Result, StackService};
 
 /// What differs between the services of two releases; values are not shown.
@@ -9,7 +10,7 @@ pub(crate) fn differences(ground: &Ground, from: &ReleaseStack, to: &ReleaseStac
     let mut found = Vec::new();
     let mut say = |what: String, from: Option<String>, to: Option<String>| found.push(Difference::new(what, from, to));
     let (old, new) = (open(ground, from)?, open(ground, to)?);
-    let names: std::collections::BTreeSet<&str> = from
+    let names: BTreeSet<&str> = from
         .services
         .iter()
         .chain(&to.services)
@@ -41,6 +42,33 @@ pub(crate) fn differences(ground: &Ground, from: &ReleaseStack, to: &ReleaseStac
     Ok(found)
 }
 
+/// What a promotion changes: each service that is `wanted` there gets the image that it has in what is promoted.
+pub(crate) fn image_differences(running: &[ReleaseService], promoted: &[ReleaseService], wanted: &BTreeSet<String>) -> Vec<Difference> {
+    let names: BTreeSet<&str> = running
+        .iter()
+        .map(|service| service.name.as_str())
+        .chain(wanted.iter().map(String::as_str))
+        .collect();
+    let of_name = |name: &str, services: &[ReleaseService]| services.iter().find(|one| one.name == name).cloned();
+    let mut found = Vec::new();
+    for name in names {
+        let (a, b) = (
+            of_name(name, running),
+            of_name(name, promoted).filter(|one| wanted.contains(&one.name)),
+        );
+        let is_same = match (&a, &b) {
+            (Some(a), Some(b)) => a.image_name == b.image_name && a.image == b.image,
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if !is_same {
+            let what = if a.is_some() && b.is_some() { " image" } else { "" };
+            let image = |one: Option<ReleaseService>| one.map(|one| one.image_name);
+            found.push(Difference::new(format!("service {name}{what}"), image(a), image(b)));
+        }
+    }
+    found
+}
+
 fn parts(a: &StackService, b: &StackService) -> [(&'static str, bool); 13] {
     [
         ("command", a.command != b.command || a.entrypoint != b.entrypoint),
@@ -60,4 +88,43 @@ fn parts(a: &StackService, b: &StackService) -> [(&'static str, bool); 13] {
             a.runtime != b.runtime || a.restart != b.restart || a.aliases != b.aliases,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str, image: &str) -> ReleaseService {
+        ReleaseService {
+            name: name.into(),
+            image: format!("sha256:{image}"),
+            image_name: image.into(),
+            replicas: 1,
+            hash: "x".into(),
+            once: false,
+            stops_first: None,
+        }
+    }
+
+    #[test]
+    fn a_promotion_changes_the_images_of_the_services_there() {
+        let running = [service("cache", "redis:7"), service("gone", "old:1"), service("web", "web:1")];
+        let promoted = [
+            service("cache", "redis:7"),
+            service("extra", "extra:1"),
+            service("mail", "mail:1"),
+            service("web", "web:2"),
+        ];
+        let wanted = BTreeSet::from(["cache", "mail", "web"].map(str::to_owned));
+        let differs =
+            |what: &str, from: Option<&str>, to: Option<&str>| Difference::new(what, from.map(str::to_owned), to.map(str::to_owned));
+        assert_eq!(
+            image_differences(&running, &promoted, &wanted),
+            [
+                differs("service gone", Some("old:1"), None),
+                differs("service mail", None, Some("mail:1")),
+                differs("service web image", Some("web:1"), Some("web:2")),
+            ]
+        );
+    }
 }
