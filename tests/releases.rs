@@ -244,6 +244,39 @@ async fn docker_what_a_release_does_before_its_stop_is_its_own() {
     assert_eq!(said().await, "one\ntwo\none\n");
 }
 
+/// What has another name may have been meant as an environment.
+#[tokio::test]
+async fn docker_a_promotion_to_an_app_of_another_name_is_asked_for() {
+    let panel = TestPanel::docker().await;
+    let repository = GitFixture::sample("hello");
+    panel.live_app(app_of("hello", &repository)).await;
+    let mut other = app_of("nope", &repository);
+    other["source"] = json!({"kind": "image", "reference": "nginx:1.22"});
+    let nope = text(&panel.live_app(other).await, "id");
+
+    let preview = panel.cli(&["promote", "hello", "--to", "nope", "--dry-run"]).await.expect(0).stdout;
+    let image = preview.lines().find(|line| line.starts_with("image ")).unwrap_or_default();
+    assert_eq!(image.split_whitespace().nth(1), Some("nginx:1.22"), "{preview}");
+    let plan = panel.get("/api/v1/apps/hello/promotion-plan?to=nope").await.expect(200).json();
+    let warnings = [
+        "`nope` in production is another app than `hello`",
+        "`nope` is made from the image nginx, `hello` from a repository",
+    ];
+    assert_eq!(plan["warnings"], json!(warnings));
+    assert_eq!((&plan["app"]["id"], &plan["live"]), (&json!(nope), &json!(1)));
+
+    // Nobody is there to answer.
+    let refused = panel.cli(&["promote", "hello", "--to", "nope", "--wait"]).await.expect(2);
+    assert!(
+        refused.stderr.contains("of nope in production") && refused.stderr.contains("--yes"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(panel.newest(&nope).await["cause"], "created");
+    panel.cli(&["promote", "hello", "--to", "nope", "--yes", "--wait"]).await.expect(0);
+    assert_eq!(panel.visit("nope.test", "/").await.expect(200).text(), "hello one");
+}
+
 #[tokio::test]
 async fn docker_a_release_is_promoted_and_pinned() {
     let mut panel = TestPanel::docker().await;

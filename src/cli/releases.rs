@@ -1,11 +1,12 @@
 //! `serverkit release …` and `serverkit promote`.
 
 use crate::{
+    ask,
     commands::Context,
     deployments,
     failure::Result,
     lists,
-    output::{Cell, Table, Tone, bytes, when},
+    output::{Cell, Table, Tone, bytes, shown, when},
 };
 use clap::{Args, Subcommand};
 use client::{
@@ -83,14 +84,26 @@ pub async fn run(context: &Context, command: Command) -> Result {
 
 pub async fn promote(context: &Context, args: Promote) -> Result {
     let client = context.panel()?;
+    let release = args.release.as_deref().map(number);
     if args.dry_run {
-        let release = args.release.as_deref().map(number);
         let answer = client.ask(client.promotion_plan(&args.name, release, Some(&args.to))).await?;
         return show_plan(context, &answer);
     }
-    let body = Promotion {
-        to: args.to,
-        release: args.release,
+    let body = if context.globals.yes {
+        Promotion {
+            to: args.to,
+            release: args.release,
+        }
+    } else {
+        let plan = client.ask(client.promotion_plan(&args.name, release, Some(&args.to))).await?.value;
+        if !plan.warnings.is_empty() {
+            ask::confirm(&plan_text(&args.name, &plan), false)?;
+        }
+        // What was shown is what is done.
+        Promotion {
+            to: plan.app.id,
+            release: Some(plan.release.to_string()),
+        }
     };
     let answer = client.ask(client.release_promote(&args.name, &body)).await?;
     deployments::begun(context, &client, &answer.value, &answer.json, args.wait).await
@@ -110,6 +123,20 @@ fn show_plan(context: &Context, answer: &Answer<PromotionPlan>) -> Result {
         ));
     }
     deployments::changes_table(context, &plan.changes)
+}
+
+fn plan_text(name: &str, plan: &PromotionPlan) -> String {
+    let target = format!("{} in {}", plan.app.name, plan.environment.name);
+    let mut lines = vec![match plan.live {
+        Some(live) => format!("Release #{} of {name} takes the place of #{live} of {target}:", plan.release),
+        None => format!("Release #{} of {name} becomes the first of {target}:", plan.release),
+    }];
+    lines.extend(plan.warnings.iter().map(|warning| format!("  {}", shown(warning))));
+    for change in &plan.changes {
+        let side = |side: &Option<String>| shown(side.as_deref().unwrap_or("-"));
+        lines.push(format!("  {}: {} → {}", shown(&change.what), side(&change.from), side(&change.to)));
+    }
+    lines.join("\n")
 }
 
 /// `#` would end the path of an address.
@@ -143,4 +170,38 @@ fn table(releases: &[Release]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_question_names_both_apps_and_what_changes() {
+        let plan: PromotionPlan = serde_json::from_value(serde_json::json!({
+            "app": {"id": "app_1", "name": "nope"},
+            "environment": {"id": "env_1", "name": "production"},
+            "release": 3,
+            "live": 7,
+            "changes": [{"what": "image", "from": "redis:7", "to": "site:3", "from_page": null, "to_page": null}],
+            "warnings": ["`nope` in production is another app than `site`"],
+        }))
+        .unwrap();
+        assert_eq!(
+            plan_text("site", &plan),
+            "Release #3 of site takes the place of #7 of nope in production:\n  \
+             `nope` in production is another app than `site`\n  image: redis:7 → site:3"
+        );
+        let first = PromotionPlan {
+            live: None,
+            changes: Vec::new(),
+            warnings: Vec::new(),
+            ..plan
+        };
+        assert_eq!(
+            plan_text("site", &first),
+            "Release #3 of site becomes the first of nope in production:"
+        );
+    }
 }
