@@ -66,7 +66,7 @@ impl Sources {
     pub async fn inspect(&self, actor: &Actor, app: Option<&str>, wish: Option<NewSource>, upload: Option<&str>) -> Result<Inspection> {
         actor.may_somewhere(Action::Configure)?;
         let app = app.map(|app| find_app(&self.ground, actor, Action::Configure, app)).transpose()?;
-        let values = app.as_ref().map(|app| stacks::values_of(&self.ground, app)).transpose()?;
+        let values = app.as_ref().map(|app| stacks::values_shown(&self.ground, actor, app)).transpose()?;
         let archive = upload.map(|upload| self.archive(actor, app.as_ref(), upload)).transpose()?;
         let old = app.as_ref().map(|app| app.source.clone());
         let source = match (wish, old) {

@@ -72,7 +72,11 @@ impl Stacks {
         actor.may_somewhere(Action::Configure)?;
         let app = app.map(|app| find_app(&self.ground, actor, Action::Configure, app)).transpose()?;
         let (variables, template) = match &app {
-            Some(app) if app.source.stack().is_some() => (values_of(&self.ground, app)?, template_values(&self.ground, app)?),
+            Some(app) if app.source.stack().is_some() => {
+                let values = values_shown(&self.ground, actor, app)?;
+                let template = template_with(&self.ground, app, values.clone(), None)?;
+                (values, template)
+            }
             _ => (BTreeMap::new(), None),
         };
         let setup = app.as_ref().and_then(|app| app.source.stack());
@@ -83,7 +87,7 @@ impl Stacks {
         let limits = app.as_ref().map(|app| app.limits.clone()).unwrap_or_default();
         let read = read(text, profiles, &variables, template.as_ref());
         let mut report = ComposeReport::of(read, named.as_deref(), &limits);
-        self.hide(actor, &mut report.services);
+        hide(&self.ground, actor, &mut report.services);
         Ok(report)
     }
 
@@ -111,7 +115,7 @@ impl Stacks {
             let main = main_of(&stack, setup.main.as_deref()).map(|service| service.name.clone());
             let view = |service: &StackService| ServiceView::new(service, None, main.as_deref(), &app.limits);
             let mut views = stack.services.iter().map(view).collect::<Vec<_>>();
-            self.hide(actor, &mut views);
+            self.hide_of(actor, &app, &mut views);
             return Ok(views);
         };
         let stack = open(&self.ground, live)?;
@@ -128,16 +132,27 @@ impl Stacks {
             }
         };
         let mut views = stack.services.iter().map(view).collect::<Vec<_>>();
-        self.hide(actor, &mut views);
+        self.hide_of(actor, &app, &mut views);
         Ok(views)
     }
 
-    /// A command line may have the value of a secret variable in it.
-    fn hide(&self, actor: &Actor, views: &mut [ServiceView]) {
+    /// The file is read with the real values here, and the name of an image may have one in it too.
+    fn hide_of(&self, actor: &Actor, app: &App, views: &mut [ServiceView]) {
+        hide(&self.ground, actor, views);
+        if reveals(actor, app) {
+            return;
+        }
         for view in views {
-            for line in view.post_start.iter_mut().chain(&mut view.pre_stop) {
-                *line = self.ground.redactor.redact_for(&actor.organization, line).into_owned();
-            }
+            view.image = self.ground.redactor.redact_for(&actor.organization, &view.image).into_owned();
+        }
+    }
+}
+
+/// A command line may have the value of a secret variable in it.
+pub(crate) fn hide(ground: &Ground, actor: &Actor, views: &mut [ServiceView]) {
+    for view in views {
+        for line in view.post_start.iter_mut().chain(&mut view.pre_stop) {
+            *line = ground.redactor.redact_for(&actor.organization, line).into_owned();
         }
     }
 }

@@ -117,11 +117,13 @@ impl TemplateUpdates {
         if conflicts.is_empty() {
             let mut changed = step.app.clone();
             self.apply_to(&mut changed, &step, &text)?;
+            let values = stacks::values_shown(&self.ground, actor, &step.app)?;
             // A value that is needed and not given yet keeps the file from being read; the plan is still worth showing.
-            if let Ok(composed) = self.composed(&changed, &changes) {
+            if let Ok(composed) = self.composed(&changed, values, &changes) {
                 let main = compose_of(&changed)?.setup.main.clone();
                 let view = |service: &types::StackService| ServiceView::new(service, None, main.as_deref(), &changed.limits);
                 services = composed.stack.services.iter().map(view).collect();
+                stacks::hide(&self.ground, actor, &mut services);
                 rights = composed.rights;
             }
         }
@@ -435,8 +437,8 @@ impl TemplateUpdates {
         Ok(())
     }
 
-    fn composed(&self, app: &App, changes: &[VariableChange]) -> Result<catalog::compose::Composed> {
-        let mut values = stacks::values_of(&self.ground, app)?;
+    /// With these values of variables, and with those that change.
+    fn composed(&self, app: &App, mut values: BTreeMap<String, String>, changes: &[VariableChange]) -> Result<catalog::compose::Composed> {
         for change in changes {
             if let Some(text) = change.value.as_ref().and_then(|value| value.expose_str()) {
                 values.insert(change.key.to_string(), text.to_owned());
@@ -445,7 +447,8 @@ impl TemplateUpdates {
         let template = stacks::template_with(&self.ground, app, values.clone(), None)?;
         let source = compose_of(app)?;
         let text = stacks::text_of(&self.ground, source)?;
-        stacks::read(&text, &source.setup.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))
+        stacks::read(&text, &source.setup.profiles, &values, template.as_ref())
+            .map_err(|problems| stacks::refusal_of(&self.ground, app, &problems))
     }
 
     /// Variables that the new version asks first. `strict`: each value must fit.
@@ -484,7 +487,8 @@ impl TemplateUpdates {
     /// Ports of the server that the new version wants beside those that the app has.
     fn ports_to_open(&self, actor: &Actor, app: &App, changes: &[VariableChange]) -> Result<Vec<(StreamPort, String, u16)>> {
         let mut missing = Vec::new();
-        for (listen, service, port) in ports(&self.composed(app, changes)?.stack) {
+        let values = stacks::values_of(&self.ground, app)?;
+        for (listen, service, port) in ports(&self.composed(app, values, changes)?.stack) {
             match self.ground.store.streams.find(&listen.to_string())? {
                 Some(stream) if stream.app == app.id => {}
                 Some(_) => {

@@ -283,8 +283,8 @@ pub(crate) fn settled(
     }
     let template = stacks::template_with(ground, app, values.clone(), host)?;
     let text = stacks::text_of(ground, source)?;
-    let composed =
-        stacks::read(&text, &source.setup.profiles, &values, template.as_ref()).map_err(|problems| stacks::refusal(&problems))?;
+    let composed = stacks::read(&text, &source.setup.profiles, &values, template.as_ref())
+        .map_err(|problems| stacks::refusal_of(ground, app, &problems))?;
     app.demand = Some(composed.stack.demand(&app.limits));
     stacks::settle(ground, actor, app, environment, &composed)
 }

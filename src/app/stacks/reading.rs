@@ -12,8 +12,8 @@ use std::{
     path::Path,
 };
 use types::{
-    Action, Actor, App, ComposeSource, Environment, Error, Host, HostRight, Kind, Mount, MountFrom, Notice, RepoPath, Result, Secret, Slug,
-    Source, Stack, StackService, StackSetup, TreeStack, Volume, VolumeId,
+    Action, Actor, App, ComposeSource, Environment, Error, Family, Host, HostRight, Kind, Mount, MountFrom, Notice, RepoPath, Result,
+    Secret, Slug, Source, Stack, StackService, StackSetup, TreeStack, Volume, VolumeId,
 };
 
 pub(crate) fn text_of(ground: &Ground, source: &ComposeSource) -> Result<String> {
@@ -28,6 +28,32 @@ pub(crate) fn values_of(ground: &Ground, app: &App) -> Result<BTreeMap<String, S
         if let Some(text) = variable.value.expose_str() {
             values.insert(variable.key.to_string(), text.to_owned());
         }
+    }
+    Ok(values)
+}
+
+/// What stands for a value that is not shown: a word that is good in most places, in the name of an image too.
+const HIDDEN: &str = "hidden";
+
+/// Whether they may see what secret variables of the app are, now: who has to show a second factor first may not yet.
+pub(crate) fn reveals(actor: &Actor, app: &App) -> bool {
+    let asking = actor.touching(Family::Variables);
+    asking.may_in(Action::RevealSecrets, &app.place()).is_ok()
+}
+
+/// The same for a look at a file. Whoever looks may have written it, and could read each value by what its place makes of it: so secret ones
+/// are hidden from those who may not see them, and all from tokens that are not for variables. Where a secret is a number or one of a few
+/// words, a file that is fine looks wrong to them; a deployment takes the real values.
+pub(crate) fn values_shown(ground: &Ground, actor: &Actor, app: &App) -> Result<BTreeMap<String, String>> {
+    let reads = actor.touching(Family::Variables).is_permitted(Action::View, &app.place());
+    let reveals = reveals(actor, app);
+    let mut values = BTreeMap::new();
+    for variable in variables::effective(ground, app)? {
+        let Some(text) = variable.value.expose_str() else { continue };
+        let is_shown = reads && (reveals || !variable.secret);
+        // Whether there is anything decides what `${NAME:-other}` comes to, and is no secret.
+        let text = if is_shown || text.is_empty() { text } else { HIDDEN };
+        values.insert(variable.key.to_string(), text.to_owned());
     }
     Ok(values)
 }
@@ -202,7 +228,7 @@ pub(crate) fn compose(ground: &Ground, app: &App) -> Result<Composed> {
         &values_of(ground, app)?,
         template.as_ref(),
     );
-    let composed = found.map_err(|problems| refusal(&problems))?;
+    let composed = found.map_err(|problems| refusal_of(ground, app, &problems))?;
     match refused(&source.setup, &composed.rights).first() {
         Some(right) => Err(Error::Forbidden {
             needs: format!("an administrator who saves this file: `{}` {}", right.service, right.what),
@@ -215,6 +241,13 @@ pub(crate) fn compose(ground: &Ground, app: &App) -> Result<Composed> {
 pub(crate) fn refusal(problems: &[Notice]) -> Error {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Error::invalid("compose", lines.join("; "))
+}
+
+/// The same of an app's own file: a problem names what is wrong, and that may be the value of a secret variable.
+pub(crate) fn refusal_of(ground: &Ground, app: &App, problems: &[Notice]) -> Error {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let words = lines.join("; ");
+    Error::invalid("compose", ground.redactor.redact_for(&app.organization, &words).into_owned())
 }
 
 pub(crate) fn right_key(right: &HostRight) -> String {
