@@ -117,6 +117,23 @@ async fn what_is_carried_along_needs_its_own_kind() {
     assert!(refused.contains("the scope deploy of all kinds"), "{refused}");
 }
 
+/// Bringing variables live, and what makes a webhook or a watch deploy, is deploying: a token for those kinds alone does not.
+#[tokio::test]
+async fn deploying_by_the_way_needs_deployments() {
+    let panel = TestPanel::start().await;
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    panel.post("/api/v1/apps", image("zqjournal", None)).await.expect(201);
+    let of = async |name: &str, scopes: Value| token(&owner, json!({"name": name, "scopes": scopes})).await;
+    let set = json!({"set": [{"key": "A", "value": "b"}]});
+    let live = "/api/v1/variables?owner=app:zqjournal&deploy=true";
+    let alone = of("variables", json!(["variables:write", "variables:deploy"])).await;
+    let refused = alone.patch(live, set.clone()).await.expect(403).detail();
+    assert!(refused.contains("a token with the scope deploy of deployments"), "{refused}");
+    alone.patch("/api/v1/variables?owner=app:zqjournal", set.clone()).await.expect(200);
+    let both = of("both", json!(["variables:write", "deployments:deploy"])).await;
+    both.patch(live, set).await.expect(200);
+}
+
 /// A token makes none with more than itself, and is a token for itself whatever it is for.
 #[tokio::test]
 async fn a_token_hands_on_no_other_kind() {

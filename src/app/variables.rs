@@ -20,7 +20,7 @@ use std::{
 };
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, AppId, Cause, EnvironmentId, Error, Fact, Kind, Result, Secret, Time, Variable, VariableKey, VariableLevel,
+    Action, Actor, AppId, Cause, EnvironmentId, Error, Fact, Family, Kind, Result, Secret, Time, Variable, VariableKey, VariableLevel,
     VariableOwner, VariableScope, VariableVersion, VersionId,
 };
 
@@ -125,15 +125,16 @@ impl Variables {
     pub async fn update_of(&self, actor: &Actor, owner: &str, wish: VariableWish, deploy: bool) -> Result<Vec<VariableView>> {
         actor.may_somewhere(Action::Configure)?;
         let owner = find_owner(&self.ground, actor, Action::Configure, owner)?;
+        let deployer = actor.touching(Family::Deployments);
         if deploy {
-            actor.may_somewhere(Action::Deploy)?;
+            deployer.may_somewhere(Action::Deploy)?;
             for app in &owner.apps {
-                actor.may_in(Action::Deploy, &app.place())?;
+                deployer.may_in(Action::Deploy, &app.place())?;
             }
         }
         self.write(actor, &owner, wish).await?;
         if deploy {
-            self.deploy(actor, &owner).await?;
+            self.deploy(&deployer, &owner).await?;
         }
         self.views(&owner, false, false)
     }
