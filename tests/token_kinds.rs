@@ -132,6 +132,33 @@ async fn deploying_by_the_way_needs_deployments() {
     alone.patch("/api/v1/variables?owner=app:zqjournal", set.clone()).await.expect(200);
     let both = of("both", json!(["variables:write", "deployments:deploy"])).await;
     both.patch(live, set).await.expect(200);
+
+    let at = "/api/v1/apps/zqjournal/webhook";
+    let alone = of("webhooks", json!(["webhooks:write", "webhooks:deploy"])).await;
+    let both = of("webhooks and deployments", json!(["webhooks:write", "deployments:deploy"])).await;
+    for change in [
+        json!({"enabled": true}),
+        json!({"branches": ["main"]}),
+        json!({"tags": ["v*"]}),
+        json!({"secret": "twelve-green-kettles-boil"}),
+    ] {
+        let refused = alone.patch(at, change.clone()).await.expect(403).detail();
+        assert!(
+            refused.contains("a token with the scope deploy of deployments"),
+            "{change}: {refused}"
+        );
+        both.patch(at, change).await.expect(200);
+    }
+    alone.post(&format!("{at}/rotate"), json!({})).await.expect(403);
+    alone.patch(at, json!({"enabled": false})).await.expect(200);
+
+    let at = "/api/v1/apps/zqjournal/image-watch/check";
+    let alone = of("registries", json!(["registries:deploy"])).await;
+    let refused = alone.post(at, json!({})).await.expect(403).detail();
+    assert!(refused.contains("a token with the scope deploy of deployments"), "{refused}");
+    // Nothing is watched: so far it comes.
+    let both = of("watches", json!(["registries:deploy", "deployments:deploy"])).await;
+    both.post(at, json!({})).await.expect(409);
 }
 
 /// A token makes none with more than itself, and is a token for itself whatever it is for.

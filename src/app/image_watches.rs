@@ -9,7 +9,7 @@ use crate::{
 };
 use std::sync::Arc;
 use store::Stored;
-use types::{Action, Actor, App, DeployWindow, Error, Fact, Family, FreezeWhen, ImageWatch, OnNewImage, Result, Source, Time};
+use types::{Action, Actor, App, DeployWindow, Error, Fact, Family, FreezeWhen, ImageWatch, OnNewImage, Result, Scope, Source, Time};
 
 /// Asking more often would annoy registries, and some count it.
 const EVERY_MINUTES: std::ops::RangeInclusive<u32> = 5..=1440;
@@ -103,6 +103,7 @@ impl ImageWatches {
         actor.may_somewhere(Action::Deploy)?;
         let ground = &self.ground;
         let app = find_app(ground, actor, Action::Deploy, app)?;
+        actor.spans(Scope::Deploy, Family::Deployments)?;
         not_trashed(&app)?;
         let watch: Option<Stored<ImageWatch>> = ground.store.image_watches.find(app.id.as_str())?;
         let off = || Error::busy(format!("newer images of `{}` are not watched for; switch that on first", app.name));

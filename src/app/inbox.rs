@@ -16,8 +16,8 @@ use source::webhooks::{Proof, What, hear, read};
 use std::sync::Arc;
 use store::{Batch, Stored};
 use types::{
-    Action, Actor, App, AppId, Cause, Decision, Delivery, DeliveryId, DesiredState, Doing, Error, Fact, Forge, GitRef, Kind, PullRequest,
-    Push, Result, Webhook,
+    Action, Actor, App, AppId, Cause, Decision, Delivery, DeliveryId, DesiredState, Doing, Error, Fact, Family, Forge, GitRef, Kind,
+    PullRequest, Push, Result, Scope, Webhook,
 };
 
 /// Deliveries kept of an app, and of those that nobody has proven: a flood of these must not push the others out.
@@ -93,6 +93,7 @@ impl Inbox {
     pub async fn replay(&self, actor: &Actor, id: &str) -> Result<Delivery> {
         actor.may_somewhere(Action::Deploy)?;
         let old = self.find(actor, Action::Deploy, id)?;
+        actor.spans(Scope::Deploy, Family::Deployments)?;
         if old.push.is_none() || old.decision.is_refused() {
             return Err(Error::busy(match old.decision {
                 Decision::BadSignature => "it was not signed with the secret, so nothing in it is believed",

@@ -11,8 +11,8 @@ use source::webhooks::Filter;
 use std::{collections::BTreeMap, sync::Arc};
 use store::Stored;
 use types::{
-    Action, Actor, App, AppId, Environment, Error, Fact, ForgeRepository, GitRef, Kind, PushRules, RegisteredHook, Result, Secret, Source,
-    Webhook, report,
+    Action, Actor, App, AppId, Environment, Error, Fact, Family, ForgeRepository, GitRef, Kind, PushRules, RegisteredHook, Result, Scope,
+    Secret, Source, Webhook, report,
 };
 
 /// Letters of 5 bits: 160 bits in an address, 200 in a secret.
@@ -57,6 +57,17 @@ pub struct WebhookChange {
     pub secret: Option<Secret>,
 }
 
+impl WebhookChange {
+    /// Whether more may be deployed after it, or by whoever made it: who knows the secret signs pushes.
+    fn deploys(&self) -> bool {
+        let lists = [&self.branches, &self.tags, &self.paths, &self.environments];
+        self.enabled == Some(true)
+            || self.poll_seconds.flatten().is_some()
+            || self.secret.is_some()
+            || lists.iter().any(|list| list.is_some())
+    }
+}
+
 #[derive(Clone)]
 pub struct Webhooks {
     ground: Arc<Ground>,
@@ -85,11 +96,15 @@ impl Webhooks {
         self.view(stored.value, reveal).map(Some)
     }
 
-    /// Changes the app's webhook; makes one first if there is none. Fails with `Invalid` for a pattern that is none.
+    /// Changes the app's webhook; makes one first if there is none. Fails with `Invalid` for a pattern that is none. What makes it deploy
+    /// takes a token that is for deployments too.
     pub async fn update(&self, actor: &Actor, app: &str, change: WebhookChange) -> Result<WebhookView> {
         actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
         let app = find_app(ground, actor, Action::Configure, app)?;
+        if change.deploys() {
+            actor.spans(Scope::Deploy, Family::Deployments)?;
+        }
         not_trashed(&app)?;
         let mut changed = Vec::new();
         let known = ground.store.webhooks.find(app.id.as_str())?;
@@ -163,6 +178,8 @@ impl Webhooks {
     pub async fn rotate(&self, actor: &Actor, app: &str) -> Result<WebhookView> {
         actor.may_somewhere(Action::Configure)?;
         let app = find_app(&self.ground, actor, Action::Configure, app)?;
+        // Who knows the secret signs pushes.
+        actor.spans(Scope::Deploy, Family::Deployments)?;
         not_trashed(&app)?;
         self.existing_or_new(&app).await?;
         let key = self.ground.world.word(KEY);
