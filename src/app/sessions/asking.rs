@@ -91,17 +91,21 @@ impl Access {
             // They signed in there meanwhile.
             return Ok(());
         }
-        self.end_sessions_by(known).await?;
+        let ended_some = self.end_sessions_by(known).await? > 0;
         let forget = |one: &mut ExternalIdentity| {
             if one.refresh.as_ref() == Some(shown) {
                 one.refresh = None;
+                // Nobody is asked about them any more, so what groups gave would stay for ever.
+                one.groups.clear();
             }
             Ok(())
         };
         let forgotten = self.store.external_identities.update(&key(known), forget).await;
         forgotten.map(drop).or_else(settled)?;
-        self.tell_ended(provider, known, &format!("it does not know them any more ({why})"))
-            .await?;
+        if ended_some {
+            self.tell_ended(provider, known, &format!("it does not know them any more ({why})"))
+                .await?;
+        }
         Err(ended())
     }
 
@@ -199,5 +203,101 @@ impl jobs::Job for ProviderAsker {
             }
         }
         Ok(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        GroupWish, ProtocolWish, ProviderWish,
+        access::tests::{Gate, PASSWORD, visitor},
+        sessions::Further,
+    };
+    use types::{Action, Role, Secret};
+
+    /// What groups give ends with them, also for who signs in with a password here.
+    #[tokio::test]
+    async fn who_is_gone_has_nothing_by_their_groups() {
+        let (gate, owner) = Gate::claimed().await;
+        let rights = [Action::Deploy].into();
+        gate.rights.create_role(&owner, "Builder", "", rights).await.expect("made");
+        let wish = ProviderWish {
+            name: "Example".into(),
+            enabled: true,
+            protocol: ProtocolWish::Oidc {
+                issuer: "https://id.example.com".into(),
+                client_id: "panel".into(),
+                client_secret: None,
+                scopes: Vec::new(),
+                groups_claim: "groups".into(),
+                trusts_emails: false,
+                authority: None,
+            },
+            domains: Vec::new(),
+            provision: true,
+            default_role: None,
+            groups: vec![GroupWish {
+                group: "dev".into(),
+                role: "Builder".into(),
+                place: None,
+            }],
+        };
+        let provider = gate.identity_providers.create(&owner, wish).await.expect("made");
+        let (bob, _) = gate.add(&owner, "bob@example.com", Role::Member).await;
+        let (access, store, now) = (&gate.access, &gate.access.store, gate.access.world.now());
+        let seal = |word: &str| store.seal(&Secret::from(word)).expect("sealed");
+        let (first, second) = (seal("first"), seal("second"));
+        let identity = ExternalIdentity {
+            provider: provider.id.clone(),
+            subject: "1".into(),
+            organization: owner.organization.clone(),
+            user: bob.id.clone(),
+            login: None,
+            created_at: now,
+            last_used_at: now,
+            checked_at: now,
+            refresh: Some(second.clone()),
+            unanswered_since: None,
+            groups: vec!["dev".into()],
+        };
+        store.external_identities.insert(identity.clone()).await.expect("kept");
+        let signed = gate
+            .sessions
+            .create("bob@example.com", &PASSWORD.into(), &Further::default(), &visitor("10.0.0.1"))
+            .await
+            .expect("signed in");
+        let jwt = signed.jwt.expose_str().expect("text");
+        let may = || {
+            let known = gate.sessions.by_cookie(jwt, None).expect("by a password, it goes on");
+            known.actor.may(Action::Deploy).is_ok()
+        };
+        let told = || gate.facts().iter().filter(|fact| *fact == "provider_sessions_ended").count();
+        assert!(may());
+
+        let late = access.not_known(&provider, &identity, &first, "invalid_grant").await;
+        assert!(late.is_ok() && may(), "they signed in there meanwhile");
+        let gone = access.not_known(&provider, &identity, &second, "invalid_grant").await;
+        assert!(matches!(gone, Err(Error::Unauthenticated { .. })), "{gone:?}");
+        assert!(!may());
+        assert_eq!(told(), 0, "none of their sessions began there");
+
+        let back = |one: &mut ExternalIdentity| {
+            one.clone_from(&identity);
+            Ok(())
+        };
+        store.external_identities.update(&key(&identity), back).await.expect("kept");
+        let (mut session, _) = access.new_session(&bob, &visitor("10.0.0.9")).expect("begun");
+        session.provider = Some(provider.id.clone());
+        store.sessions.insert(session).await.expect("kept");
+        assert!(may());
+        let gone = access.not_known(&provider, &identity, &second, "invalid_grant").await;
+        assert!(gone.is_err() && !may());
+        assert_eq!(told(), 1);
+
+        store.external_identities.update(&key(&identity), back).await.expect("kept");
+        assert!(may());
+        access.end_what_began(&identity).await.expect("ended");
+        assert!(!may(), "in no group, or not in the directory any more");
     }
 }

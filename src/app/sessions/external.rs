@@ -473,8 +473,15 @@ impl Access {
         Ok(ended)
     }
 
-    /// Ends what somebody began by this provider, and their tokens: they are not to be there any more.
+    /// Ends what somebody began by this provider, what its groups gave them, and their tokens: they are not to be there any more.
     pub(super) async fn end_what_began(&self, known: &ExternalIdentity) -> Result<()> {
+        let leave = |one: &mut ExternalIdentity| {
+            one.groups.clear();
+            Ok(())
+        };
+        let key = format!("{}/{}", known.provider, known.subject);
+        let left = self.store.external_identities.update(&key, leave).await;
+        left.map(drop).or_else(settled)?;
         self.end_sessions_by(known).await?;
         // Owners are the panel's own people, whoever else knows them.
         let user = self.store.users.find(known.user.as_str())?;
