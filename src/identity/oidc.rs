@@ -317,10 +317,15 @@ impl Relying {
     }
 }
 
-/// The groups in a claim: a list of texts, or one text. A name with dots is tried whole first.
-fn groups(claims: &Value, claim: &str) -> Vec<String> {
+/// What a claim says; nothing where it is left out. A name with dots is tried whole first.
+fn claimed<'c>(claims: &'c Value, claim: &str) -> Option<&'c Value> {
     let nested = || claim.split('.').try_fold(claims, |value, name| value.get(name));
-    match claims.get(claim).or_else(nested) {
+    claims.get(claim).or_else(nested).filter(|value| !value.is_null())
+}
+
+/// The groups in a claim: a list of texts, or one text.
+fn groups(claims: &Value, claim: &str) -> Vec<String> {
+    match claimed(claims, claim) {
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).take(GROUPS).map(str::to_owned).collect(),
         Some(Value::String(one)) => vec![one.clone()],
         _ => Vec::new(),

@@ -1,6 +1,6 @@
 //! Asking a provider with a refresh token whether somebody is still there (OpenID Connect Core 1.0, section 12).
 
-use super::{Expected, OFFLINE, REFRESH, Relying, id_token, refused, said};
+use super::{Expected, OFFLINE, REFRESH, Relying, claimed, groups, id_token, refused, said};
 use crate::external::Person;
 use serde_json::{Value, json};
 use types::{Error, Result, Secret, World};
@@ -39,7 +39,7 @@ impl Relying {
                 return Err(Error::unavailable(why));
             }
         };
-        let mut person = match tokens["id_token"].as_str() {
+        let shown = match tokens["id_token"].as_str() {
             // It has no nonce, or the first one: it came straight from the provider, for the token that was shown.
             Some(id_token) => {
                 let keys = web.get(&found.keys, None).await?;
@@ -52,28 +52,33 @@ impl Relying {
                 if claims["sub"] != subject {
                     return Err(refused("it tells of another person"));
                 }
-                Some(self.person(&claims)?)
+                Some(claims)
             }
             None => None,
         };
-        if let (Some(userinfo), Some(access)) = (&found.userinfo, tokens["access_token"].as_str())
-            && person.as_ref().is_none_or(|person| person.groups.is_empty())
-        {
-            let more = web.get(userinfo, Some(&Secret::from(access))).await?;
-            person = self.with_userinfo(person, subject, &more)?;
-        }
+        let has_groups = shown.as_ref().is_some_and(|claims| !groups(claims, &self.groups_claim).is_empty());
+        let more = match (&found.userinfo, tokens["access_token"].as_str()) {
+            (Some(userinfo), Some(access)) if !has_groups => Some(web.get(userinfo, Some(&Secret::from(access))).await?),
+            _ => None,
+        };
+        let person = self.with_groups(subject, shown.as_ref(), more.as_ref())?;
         let refresh = self.refresh_of(&tokens);
         Ok(Asked::Still(Told { person, refresh }))
     }
 
-    /// Without a new ID token only groups that are there say something: at the sign-in they may have come by the ID token alone.
-    fn with_userinfo(&self, person: Option<Person>, subject: &str, more: &Value) -> Result<Option<Person>> {
-        let is_sure = person.is_some();
-        let mut person = match person {
-            Some(person) => person,
+    /// The person with the groups of now, by the claims of a new ID token and of userinfo; `None` where neither says anything of groups: a
+    /// claim that is no standard one need not come again (section 12.2). Without a new ID token only groups that are there say something: at
+    /// the sign-in they may have come by the ID token alone.
+    fn with_groups(&self, subject: &str, shown: Option<&Value>, more: Option<&Value>) -> Result<Option<Person>> {
+        let mut person = match shown {
+            Some(claims) => self.person(claims)?,
             None => self.person(&json!({ "sub": subject }))?,
         };
-        self.add(&mut person, more)?;
+        if let Some(more) = more {
+            self.add(&mut person, more)?;
+        }
+        let says = |claims: &Value| claimed(claims, &self.groups_claim).is_some();
+        let is_sure = shown.is_some_and(|claims| says(claims) || more.is_some_and(says));
         Ok(Some(person).filter(|person| is_sure || !person.groups.is_empty()))
     }
 
@@ -113,13 +118,32 @@ mod tests {
             assert_eq!(relying.refresh_of(&none), None);
         }
 
-        let with = |person: Option<Person>, more: Value| relying.with_userinfo(person, "1", &more);
-        let shown = relying.person(&json!({"sub": "1"})).expect("a person");
-        assert!(with(None, json!({"sub": "1"})).expect("read").is_none());
-        let told = with(None, json!({"sub": "1", "groups": ["dev"]})).expect("read").expect("told");
-        assert_eq!(told.groups, ["dev"]);
-        let told = with(Some(shown), json!({"sub": "1"})).expect("read").expect("told");
-        assert!(told.groups.is_empty());
-        assert!(with(None, json!({"sub": "2", "groups": ["dev"]})).is_err());
+        let with = |shown: Option<Value>, more: Option<Value>| relying.with_groups("1", shown.as_ref(), more.as_ref());
+        let groups = |shown, more| with(shown, more).expect("read").map(|person| person.groups);
+        let silent = || Some(json!({"sub": "1"}));
+        let none = || Some(json!({"sub": "1", "groups": []}));
+        let dev = || Some(json!({"sub": "1", "groups": ["dev"]}));
+        for nothing in [
+            groups(None, None),
+            groups(None, silent()),
+            groups(None, none()),
+            groups(silent(), None),
+            groups(silent(), silent()),
+            groups(silent(), Some(json!({"sub": "1", "groups": null}))),
+        ] {
+            assert_eq!(nothing, None);
+        }
+        for left in [groups(none(), None), groups(none(), silent()), groups(silent(), none())] {
+            assert_eq!(left, Some(Vec::new()));
+        }
+        for told in [
+            groups(None, dev()),
+            groups(dev(), None),
+            groups(silent(), dev()),
+            groups(none(), dev()),
+        ] {
+            assert_eq!(told, Some(vec!["dev".to_owned()]));
+        }
+        assert!(with(None, Some(json!({"sub": "2", "groups": ["dev"]}))).is_err());
     }
 }
