@@ -63,9 +63,10 @@ fn is_soon(ground: &Ground, app: &App, live: &Release, deployments: &[Deployment
     !within.is_zero() && since.is_some_and(|since| since <= within) && !matches!(newest.cause, Cause::Rollback { .. })
 }
 
-/// Whether nobody has deployed it since the way back was found.
+/// Whether nobody has deployed, stopped or trashed it since the way back was found.
 pub(crate) fn is_as_it_was(then: &App, now: &App) -> bool {
-    then.release == now.release && then.last_deployment == now.last_deployment
+    let is_same = then.release == now.release && then.last_deployment == now.last_deployment;
+    is_same && then.desired == now.desired && now.trashed_at.is_none()
 }
 
 /// Adds the deployment that goes back. Domains and ports stay as they are: nobody's wish says how they should be.
@@ -230,6 +231,22 @@ mod tests {
         crash(&late).await;
         assert!(app(&late).halted.is_some());
         assert_eq!(history(&late).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_was_stopped_or_trashed_meanwhile_does_not_go_back() {
+        let bench = bench(10).await;
+        let then = app(&bench);
+        assert!(is_as_it_was(&then, &then));
+        let mut stopped = then.clone();
+        stopped.desired = types::DesiredState::Stopped;
+        let mut trashed = then.clone();
+        trashed.trashed_at = Some(bench.ground.world.now());
+        let mut deployed = then.clone();
+        deployed.last_deployment = None;
+        for now in [stopped, trashed, deployed] {
+            assert!(!is_as_it_was(&then, &now), "{now:?}");
+        }
     }
 
     #[tokio::test]
