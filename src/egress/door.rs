@@ -2,7 +2,8 @@
 //! then. It connects to the door, on a port of this machine, and the door looks the name up, asks of all that it leads to, and connects to
 //! the very address that it asked of; each time again.
 //!
-//! Others on this machine may come to the door too: it leads nowhere that they could not go themselves, and adds no login.
+//! Others on this machine may come to the door too: it leads nowhere that they could not go themselves, to one server alone, and adds no
+//! login. They are let in up to a number, and not for long without saying what they want.
 
 use crate::Egress;
 use std::{
@@ -23,12 +24,14 @@ use url::Url;
 const CONNECTING: Duration = Duration::from_secs(15);
 /// The head of a request or an answer is not larger.
 const HEAD: usize = 64 << 10;
+/// Connections at a time; whoever comes then waits. A library has one or two.
+const INSIDE: usize = 32;
 
 /// Where a door leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leads {
-    /// It is a proxy for TLS and opens a tunnel (`CONNECT`) to any host and port that may be connected to.
-    Tunnels,
+    /// It is a proxy for TLS and opens tunnels (`CONNECT`) to one server.
+    Tunnels { host: String, port: u16 },
     /// Plain HTTP of one server. A request on each connection, and no redirection: whoever follows one goes without the door.
     Web { host: String, port: u16 },
     /// Whatever one server speaks.
@@ -82,7 +85,7 @@ async fn keep(listener: TcpListener, egress: Egress, leads: Leads, failed: Faile
     let mut inside = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if inside.len() < INSIDE => match accepted {
                 Ok((client, _)) => {
                     let (egress, leads, failed) = (egress.clone(), leads.clone(), failed.clone());
                     inside.spawn(async move {
@@ -104,7 +107,7 @@ fn note(failed: &Failed, error: Error) {
 
 async fn lead(mut client: TcpStream, egress: &Egress, leads: &Leads, failed: &Failed) -> Result<()> {
     match leads {
-        Leads::Tunnels => tunnel(client, egress, failed).await,
+        Leads::Tunnels { host, port } => tunnel(client, egress, host, *port, failed).await,
         Leads::Web { host, port } => web(client, egress, host, *port, failed).await,
         Leads::Server { host, port } => {
             // What is wrong is known before the client sees its connection end.
@@ -143,12 +146,13 @@ async fn connected(egress: &Egress, host: &str, port: u16) -> Result<TcpStream> 
     })
 }
 
-async fn tunnel(mut client: TcpStream, egress: &Egress, failed: &Failed) -> Result<()> {
-    let Some((asked, rest)) = head(&mut client).await else {
+async fn tunnel(mut client: TcpStream, egress: &Egress, host: &str, port: u16, failed: &Failed) -> Result<()> {
+    let Some((asked, rest)) = asked(&mut client).await else {
         return Ok(());
     };
     let server = match wanted(&asked) {
-        Some((host, port)) => connected(egress, &host, port).await,
+        Some((name, number)) if name == host && number == port => connected(egress, host, port).await,
+        Some((name, number)) => Err(Error::unavailable(format!("{name}:{number} is another server than {host}:{port}"))),
         None => Err(Error::unavailable("only tunnels lead through here")),
     };
     let mut server = match server {
@@ -178,7 +182,7 @@ fn wanted(head: &str) -> Option<(String, u16)> {
 }
 
 async fn web(mut client: TcpStream, egress: &Egress, host: &str, port: u16, failed: &Failed) -> Result<()> {
-    let Some((asked, rest)) = head(&mut client).await else {
+    let Some((asked, rest)) = asked(&mut client).await else {
         return Ok(());
     };
     let name = if port == 80 { host.to_owned() } else { format!("{host}:{port}") };
@@ -219,6 +223,11 @@ async fn web(mut client: TcpStream, egress: &Egress, host: &str, port: u16, fail
         () = up => {}
     }
     Ok(())
+}
+
+/// The head of a client's request, if it comes in time.
+async fn asked(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    timeout(CONNECTING, head(client)).await.ok()?
 }
 
 /// The head of a message with the empty line at its end, a letter for each byte, and what came after it; `None` where it breaks off or
@@ -372,14 +381,17 @@ mod tests {
                 host: "forge.example".into(),
                 port,
             },
-            Leads::Tunnels,
+            Leads::Tunnels {
+                host: "forge.example".into(),
+                port,
+            },
         ] {
             let egress = egress(TURNS);
             // As it is looked at before.
             assert!(egress.addresses("forge.example", port).is_ok());
             let door = Door::open(&egress, leads.clone()).expect("open");
             let says = match leads {
-                Leads::Tunnels => format!("CONNECT forge.example:{port} HTTP/1.1\r\n\r\n"),
+                Leads::Tunnels { .. } => format!("CONNECT forge.example:{port} HTTP/1.1\r\n\r\n"),
                 _ => "GET / HTTP/1.1\r\n\r\n".to_owned(),
             };
             let heard = through(&door, &says).await;
@@ -392,13 +404,45 @@ mod tests {
     #[tokio::test]
     async fn tunnels_are_asked_of_each_by_itself() {
         let port = listener("127.0.0.2", "").await;
-        let door = Door::open(&egress(OPEN), Leads::Tunnels).expect("open");
+        let leads = Leads::Tunnels {
+            host: "forge.example".into(),
+            port,
+        };
+        let door = Door::open(&egress(OPEN), leads).expect("open");
         let heard = through(&door, &format!("CONNECT forge.example:{port} HTTP/1.1\r\nHost: x\r\n\r\nhello")).await;
         assert_eq!(heard, "HTTP/1.1 200 Connection established\r\n\r\nhello");
-        for asked in ["GET http://forge.example/ HTTP/1.1", "CONNECT", "CONNECT a@b:1 HTTP/1.1"] {
+        assert!(door.failure().is_none());
+        let another = listener("127.0.0.2", "").await;
+        for asked in [
+            "GET http://forge.example/ HTTP/1.1",
+            "CONNECT",
+            "CONNECT a@b:1 HTTP/1.1",
+            &format!("CONNECT forge.example:{another} HTTP/1.1"),
+            &format!("CONNECT other.example:{port} HTTP/1.1"),
+        ] {
             let heard = through(&door, &format!("{asked}\r\n\r\n")).await;
             assert!(heard.starts_with("HTTP/1.1 502"), "{asked}: {heard}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_so_many_are_inside_at_a_time() {
+        let port = listener("127.0.0.2", "").await;
+        let leads = Leads::Tunnels {
+            host: "forge.example".into(),
+            port,
+        };
+        let door = Door::open(&egress(OPEN), leads).expect("open");
+        let mut silent = Vec::new();
+        for _ in 0..INSIDE {
+            silent.push(TcpStream::connect((Ipv4Addr::LOCALHOST, door.port())).await.expect("open"));
+        }
+        let asked = format!("CONNECT forge.example:{port} HTTP/1.1\r\n\r\nhello");
+        let mut late = std::pin::pin!(through(&door, &asked));
+        assert!(timeout(Duration::from_millis(300), &mut late).await.is_err(), "it waits");
+        // One goes away.
+        silent.pop();
+        assert_eq!(late.await, "HTTP/1.1 200 Connection established\r\n\r\nhello");
     }
 
     #[tokio::test]

@@ -94,11 +94,19 @@ impl<'a> Access<'a> {
             _ if !egress.is_bounded() => return Ok(None),
             Target::Path(_) => return Ok(None),
             Target::Web(url) if egress.goes_by_proxy(url) => return Ok(None),
-            Target::Web(url) if url.scheme() == "https" => Leads::Tunnels,
-            Target::Web(url) => Leads::Web {
-                host: url.host_str().unwrap_or_default().to_owned(),
-                port: url.port_or_known_default().unwrap_or(80),
-            },
+            Target::Web(url) => {
+                let host = url.host_str().unwrap_or_default().to_owned();
+                match url.scheme() {
+                    "https" => Leads::Tunnels {
+                        host,
+                        port: url.port_or_known_default().unwrap_or(443),
+                    },
+                    _ => Leads::Web {
+                        host,
+                        port: url.port_or_known_default().unwrap_or(80),
+                    },
+                }
+            }
             Target::Ssh { host, port, .. } => Leads::Server {
                 host: host.clone(),
                 port: *port,
