@@ -5,7 +5,7 @@ mod rules;
 use crate::{
     access::{Access, Visitor, check_name},
     saml::{SamlWish, nowhere},
-    users::retry,
+    users::{may_give, retry},
 };
 use identity::{Finding, ldap, oidc};
 pub use rules::GroupWish;
@@ -183,12 +183,24 @@ impl IdentityProviders {
                 .map_err(|_| Error::invalid("domains", format!("`{domain}` is no domain")))?;
             domains.push(host.to_string());
         }
+        let name = check_name("name", &wish.name, NAME)?;
+        let protocol = self.protocol(wish.protocol, before.map(|before| &before.protocol)).await?;
+        // What was there stays only where the same provider says the same of people.
+        let same = before.filter(|before| before.protocol == protocol);
+        if same.is_none() {
+            self.may_give_all(actor, &groups)?;
+        }
+        if let Some(role) = wish.default_role
+            && same.is_none_or(|same| same.default_role != wish.default_role)
+        {
+            may_give(actor, role)?;
+        }
         Ok(IdentityProvider {
             id,
             organization: actor.organization.clone(),
-            name: check_name("name", &wish.name, NAME)?,
+            name,
             enabled: wish.enabled,
-            protocol: self.protocol(wish.protocol, before.map(|before| &before.protocol)).await?,
+            protocol,
             domains,
             provision: wish.provision,
             default_role: wish.default_role,
@@ -393,7 +405,7 @@ mod tests {
         security::SecurityChange,
         sessions::Back,
     };
-    use types::{Assurance, ExternalIdentity, SecondFactorPolicy};
+    use types::{Assurance, ExternalIdentity, Held, SecondFactorPolicy, Spot};
 
     fn wish(name: &str) -> ProviderWish {
         ProviderWish {
@@ -463,6 +475,67 @@ mod tests {
         };
         *issuer = "https://evil.example.com".into();
         assert!(matches!(all.replace(&owner, id, kept).await, Err(Error::Invalid { .. })));
+    }
+
+    /// Who may set providers up, and no more, lets nobody in with more.
+    #[tokio::test]
+    async fn nobody_gives_by_a_provider_what_they_do_not_have() {
+        let (gate, owner) = Gate::claimed().await;
+        let all = &gate.identity_providers;
+        let (_, mut guard) = gate.add(&owner, "guard@example.com", Role::Member).await;
+        guard.held = vec![Held {
+            rights: [Action::View, Action::ViewTeam, Action::Secure].into(),
+            spot: Spot::Organization,
+        }];
+        let by_group = |name: &str, role: &str| ProviderWish {
+            default_role: None,
+            groups: vec![GroupWish {
+                group: "ops".into(),
+                role: role.into(),
+                place: None,
+            }],
+            ..wish(name)
+        };
+        let is_forbidden = |result: Result<IdentityProvider>| matches!(result, Err(Error::Forbidden { .. }));
+        let by_default = ProviderWish {
+            default_role: Some(Role::Developer),
+            ..by_group("Own", "member")
+        };
+        assert!(is_forbidden(all.create(&guard, by_group("Own", "admin")).await));
+        assert!(is_forbidden(all.create(&guard, by_default.clone()).await));
+        let own = all.create(&guard, by_group("Own", "member")).await.expect("made");
+        assert!(is_forbidden(all.replace(&guard, own.id.as_str(), by_default).await));
+
+        // What somebody else has set stays where the same provider says the same of people.
+        let theirs = all.create(&owner, by_group("Theirs", "admin")).await.expect("made");
+        let changed = |secret: Option<&str>, at: &str, claim: &str| {
+            let mut changed = by_group("Theirs", "admin");
+            changed.domains.clear();
+            let ProtocolWish::Oidc {
+                issuer,
+                client_secret,
+                groups_claim,
+                ..
+            } = &mut changed.protocol
+            else {
+                panic!("it is OpenID Connect")
+            };
+            *client_secret = secret.map(Secret::from);
+            (*issuer, *groups_claim) = (at.to_owned(), claim.to_owned());
+            changed
+        };
+        let here = "https://id.example.com";
+        for (secret, issuer, claim, is_same) in [
+            (None, here, "groups", true),
+            (None, here, "nickname", false),
+            (Some("another"), "https://evil.example.com", "groups", false),
+        ] {
+            let replaced = all.replace(&guard, theirs.id.as_str(), changed(secret, issuer, claim)).await;
+            assert_eq!(replaced.is_ok(), is_same, "{issuer} {claim}");
+            assert!(is_same || is_forbidden(replaced), "{issuer} {claim}");
+        }
+        let moved = changed(Some("another"), "https://new.example.com", "groups");
+        all.replace(&owner, theirs.id.as_str(), moved).await.expect("an owner may");
     }
 
     #[tokio::test]

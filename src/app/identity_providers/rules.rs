@@ -1,7 +1,10 @@
 //! What the groups of a provider give, as it is written and as it is kept.
 
 use super::{IdentityProviders, line};
-use crate::rights::{Rights, spot_words};
+use crate::{
+    rights::{Rights, spot_words},
+    users::may_give,
+};
 use types::{Actor, Error, Given, GrantedRole, GroupRole, IdentityProvider, Result, Role, Spot};
 
 /// Who is in the group has the role, as it is written.
@@ -68,6 +71,7 @@ impl IdentityProviders {
             _ => None,
         };
         if let (Some(role), None) = (role, &wish.place) {
+            may_give(actor, role)?;
             return Ok(GroupRole { group, role, given: None });
         }
         let place = wish.place.as_deref().unwrap_or("organization");
@@ -82,6 +86,15 @@ impl IdentityProviders {
             group,
             role: Role::Member,
             given: Some(given),
+        })
+    }
+
+    /// Fails with `Forbidden` unless the actor has all that rules give: whoever says where people come from says who is in their groups.
+    pub(super) fn may_give_all(&self, actor: &Actor, rules: &[GroupRole]) -> Result<()> {
+        let rights = Rights::new(self.access.clone());
+        rules.iter().try_for_each(|rule| match &rule.given {
+            Some(given) => rights.may_give(actor, given),
+            None => may_give(actor, rule.role),
         })
     }
 }
