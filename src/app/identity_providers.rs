@@ -536,6 +536,12 @@ mod tests {
         }
         let moved = changed(Some("another"), "https://new.example.com", "groups");
         all.replace(&owner, theirs.id.as_str(), moved).await.expect("an owner may");
+
+        // Nor by SCIM, where who has the token says who is in a group.
+        let scim = crate::scim::Scim::new(gate.access.clone());
+        let refused = scim.renew(&guard, theirs.id.as_str(), None).await.err();
+        assert!(matches!(refused, Some(Error::Forbidden { .. })), "{refused:?}");
+        scim.renew(&guard, own.id.as_str(), None).await.expect("it gives nothing");
     }
 
     #[tokio::test]

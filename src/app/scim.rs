@@ -10,7 +10,10 @@ mod patch;
 mod people;
 mod profile;
 
-use crate::access::{Access, settled};
+use crate::{
+    access::{Access, settled},
+    identity_providers::IdentityProviders,
+};
 use filter::Filter;
 use identity::token;
 use serde_json::{Value, json};
@@ -90,6 +93,9 @@ impl Scim {
         actor.may(Action::Secure)?;
         actor.is_certain()?;
         let id = self.own(actor, provider)?;
+        // Whoever has the token says who is in which group.
+        let gives = self.access.store.identity_providers.get(id.as_str())?;
+        IdentityProviders::new(self.access.clone()).may_give_by(actor, &gives)?;
         let days = days.unwrap_or(USUAL_DAYS);
         if !(1..=MOST_DAYS).contains(&days) {
             return Err(Error::invalid("expires_in_days", format!("must be 1 to {MOST_DAYS}")));

@@ -97,6 +97,12 @@ impl IdentityProviders {
             None => may_give(actor, rule.role),
         })
     }
+
+    /// The same of all that a provider gives.
+    pub(crate) fn may_give_by(&self, actor: &Actor, provider: &IdentityProvider) -> Result<()> {
+        self.may_give_all(actor, &provider.groups)?;
+        provider.default_role.map_or(Ok(()), |role| may_give(actor, role))
+    }
 }
 
 pub(super) fn no_owners() -> Error {
