@@ -17,7 +17,7 @@ use std::sync::Arc;
 use store::{Batch, Stored};
 use types::{
     Action, Actor, App, AppId, Cause, Decision, Delivery, DeliveryId, DesiredState, Doing, Error, Fact, Family, Forge, GitRef, Kind,
-    PullRequest, Push, Result, Scope, Webhook,
+    PullRequest, Push, Result, Scope, Source, Webhook,
 };
 
 /// Deliveries kept of an app, and of those that nobody has proven: a flood of these must not push the others out.
