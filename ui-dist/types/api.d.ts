@@ -2273,6 +2273,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/promotion-plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See what a promotion would do
+         * @description What would change in the other app, from what is live there to what would be; nothing is done.
+         */
+        get: operations["promotion_plan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apps/{app}/releases/{release}/pin": {
         parameters: {
             query?: never;
@@ -4604,26 +4624,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/apps/{app}/promotion-plan": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * See what a promotion would do
-         * @description What would change in the other app, from what is live there to what would be; nothing is done.
-         */
-        get: operations["promotion_plan"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -4905,6 +4905,8 @@ export interface components {
             stops_first: string | null;
             /** @description Nothing is deployed while it holds; rolling back stays possible. */
             lock: components["schemas"]["DeployLock"] | null;
+            /** @description What who asks may do to it: view, deploy, configure, secrets, terminal, delete. */
+            rights: components["schemas"]["Right"][];
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -4914,8 +4916,6 @@ export interface components {
              * @description In the trash since.
              */
             trashed_at: string | null;
-            /** @description What who asks may do to it: view, deploy, configure, secrets, terminal, delete. */
-            rights: components["schemas"]["Right"][];
         };
         /**
          * AppAsleep
@@ -6688,6 +6688,16 @@ export interface components {
          */
         ComposeText: {
             compose: string;
+        };
+        /**
+         * ConfirmInput
+         * @description What shows that it is still the same person: a code, or of those without a second factor the password. One of the two.
+         */
+        ConfirmInput: {
+            /** @description Six digits of the authenticator app, or a recovery code. */
+            code?: string | null;
+            /** @description The present password; with a second factor it is not taken. */
+            password?: string | null;
         };
         /**
          * Confirmation
@@ -9855,6 +9865,28 @@ export interface components {
             release?: string | null;
         };
         /**
+         * PromotionPlan
+         * @description What a promotion would do. Variables, limits and all but the images are the target's own, and stay.
+         */
+        PromotionPlan: {
+            app: components["schemas"]["Named"];
+            environment: components["schemas"]["Named"];
+            /**
+             * Format: uint64
+             * @description The number of the release that would go there.
+             */
+            release: number;
+            /**
+             * Format: uint64
+             * @description The number of what is live there; null: it would be the first.
+             */
+            live: number | null;
+            /** @description From what is live there to what would be; empty when nothing is. */
+            changes: components["schemas"]["Change"][];
+            /** @description In words: why the target may not be the one that is meant, so that a person is to be asked. */
+            warnings: string[];
+        };
+        /**
          * ProviderFinding
          * @description A step of a test.
          */
@@ -11740,38 +11772,6 @@ export interface components {
             environments?: string[] | null;
             /** @description In place of the secret that was made: 8 to 1024 bytes. */
             secret?: string | null;
-        };
-        /**
-         * ConfirmInput
-         * @description What shows that it is still the same person: a code, or of those without a second factor the password. One of the two.
-         */
-        ConfirmInput: {
-            /** @description Six digits of the authenticator app, or a recovery code. */
-            code?: string | null;
-            /** @description The present password; with a second factor it is not taken. */
-            password?: string | null;
-        };
-        /**
-         * PromotionPlan
-         * @description What a promotion would do. Variables, limits and all but the images are the target's own, and stay.
-         */
-        PromotionPlan: {
-            app: components["schemas"]["Named"];
-            environment: components["schemas"]["Named"];
-            /**
-             * Format: uint64
-             * @description The number of the release that would go there.
-             */
-            release: number;
-            /**
-             * Format: uint64
-             * @description The number of what is live there; null: it would be the first.
-             */
-            live: number | null;
-            /** @description From what is live there to what would be; empty when nothing is. */
-            changes: components["schemas"]["Change"][];
-            /** @description In words: why the target may not be the one that is meant, so that a person is to be asked. */
-            warnings: string[];
         };
     };
     responses: never;
@@ -31043,6 +31043,133 @@ export interface operations {
             };
         };
     };
+    promotion_plan: {
+        parameters: {
+            query?: {
+                /** @description The id of a release or of the deployment that made it, or its number; left out: what is live. */
+                release?: string;
+                /** @description An app of the same project, or an environment of it that has an app of the same name. Needed. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotionPlan"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role or the token's scope does not suffice (`forbidden`). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing (`not_found`). */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not of the type that is asked for (`invalid`). */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A value cannot be used (`invalid`). */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts (`throttled`); see `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug or a broken disk (`internal`). */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something outside does not answer (`unavailable`). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     release_pin: {
         parameters: {
             query?: never;
@@ -49373,133 +49500,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            /** @description The body is not JSON. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not signed in, or the session or token has ended (`unauthenticated`). */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The role or the token's scope does not suffice (`forbidden`). */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No such thing (`not_found`). */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not possible as things are (`taken`, `stale`, `busy`, `cancelled`). */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is not of the type that is asked for (`invalid`). */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A value cannot be used (`invalid`). */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many attempts (`throttled`); see `Retry-After`. */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A bug or a broken disk (`internal`). */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something outside does not answer (`unavailable`). */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    promotion_plan: {
-        parameters: {
-            query?: {
-                /** @description The id of a release or of the deployment that made it, or its number; left out: what is live. */
-                release?: string;
-                /** @description An app of the same project, or an environment of it that has an app of the same name. Needed. */
-                to?: string;
-            };
-            header?: never;
-            path: {
-                /** @description Id or name. */
-                app: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PromotionPlan"];
-                };
             };
             /** @description The body is not JSON. */
             400: {
