@@ -165,7 +165,7 @@ async fn parts_are_told_with_the_app_that_they_are_of() {
         .expect(200);
     let place = app["project"]["id"].as_str().expect("an id");
     panel
-        .patch(&format!("/api/v1/projects/{place}/quota"), json!({"apps": 7}))
+        .put(&format!("/api/v1/projects/{place}/quota"), json!({"apps": 7}))
         .await
         .expect(200);
     let entries = panel.list("/api/v1/audit").await;

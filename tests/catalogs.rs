@@ -466,7 +466,10 @@ async fn a_catalog_filled_by_hand() {
     assert!(plan.code == 0 && plan.stdout.contains("nginx:1.22"), "{plan:?}");
     fs::write(&file, "no template at all").unwrap();
     let nonsense = panel.cli(&["catalog", "import", path]).await;
-    assert!(nonsense.code != 0 && nonsense.stderr.contains("text"), "{nonsense:?}");
+    assert!(
+        nonsense.code != 0 && nonsense.stderr.contains("templates.json: this is no template of"),
+        "{nonsense:?}"
+    );
 }
 
 #[tokio::test]

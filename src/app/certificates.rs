@@ -238,7 +238,7 @@ impl Certificates {
             certificate.updated_at = now;
         };
         let entry = match id.parse::<Host>() {
-            Ok(host) if store.certificates.find(host.as_str())?.is_some() || !id.starts_with("crt_") => {
+            Ok(host) if !id.starts_with("crt_") || store.certificates.find(host.as_str())?.is_some() => {
                 self.visible_host(actor, &host)?;
                 let renewed = store
                     .certificates
