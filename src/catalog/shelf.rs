@@ -93,15 +93,18 @@ fn embedded_texts() -> Result<Texts> {
 }
 
 fn texts_of(path: &Path) -> Result<Texts> {
-    let both = |(name, read): (String, std::result::Result<_, Finding>)| match read {
+    let both = |(name, read): (String, Both)| match read {
         Ok(both) => Ok((name, both)),
         Err(Finding { file, what, .. }) => Err(Error::invalid("folder", format!("{name}/{file}: {what}"))),
     };
     folders_of(path)?.map(both).collect()
 }
 
-/// Each folder's two files, or which of them cannot be read and why.
-fn folders_of(path: &Path) -> Result<impl Iterator<Item = (String, std::result::Result<(String, String), Finding>)>> {
+/// A template's two files, or which of them cannot be read and why.
+type Both = std::result::Result<(String, String), Finding>;
+
+/// By the name of the folder.
+fn folders_of(path: &Path) -> Result<impl Iterator<Item = (String, Both)>> {
     let cannot = |error: std::io::Error| Error::invalid("folder", format!("{}: {error}", path.display()));
     let entries: Vec<_> = fs::read_dir(path)
         .map_err(cannot)?

@@ -127,7 +127,7 @@ impl Access {
             Ok(noted) => noted,
             Err(error) => return settled(error),
         };
-        if !noted.unanswered_since.is_some_and(|since| now.since(since) >= SILENT) {
+        if noted.unanswered_since.is_none_or(|since| now.since(since) < SILENT) {
             return Ok(());
         }
         if self.end_sessions_by(known).await? > 0 {
