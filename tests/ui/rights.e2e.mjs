@@ -71,6 +71,7 @@ test('a token is made for some kinds of things', { skip, timeout: 90_000 }, asyn
 });
 
 test('a role and a team are made and granted in one project', { skip, timeout: 120_000 }, async () => {
+  await page.goto(`${panel.url}/team`);
   await page.getByRole('link', { name: 'Roles and teams' }).click();
   await page.getByText('Nothing is granted').waitFor();
   await look(page, 'roles-empty');
