@@ -36,7 +36,7 @@ test('a quota is set, shown and refuses in words', { skip, timeout: 120_000 }, a
   await page.getByRole('img', { name: 'Apps: 100% used' }).waitFor();
   await look(page, 'project-quota');
   await page.goto(`${panel.url}/apps/one/settings`);
-  await page.getByText(/Left of the quota: 0 apps, 124.MiB of memory, 2 cores/).waitFor();
+  await page.getByText(/Left of the quota: 124.MiB of memory, 2 cores/).waitFor();
   const refused = await send(page, 'PATCH', '/apps/one', { replicas: 2 });
   assert.equal(refused.status, 409);
   assert.match(refused.text, /may have 1 GiB of memory and has 900 MiB of memory, and this asks for 900 MiB of memory more/);
