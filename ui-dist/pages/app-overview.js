@@ -75,7 +75,7 @@ export default function AppOverview({ app }) {
             source.kind === 'git' && ['Dockerfile', html`<code>${[source.folder, source.dockerfile].filter((part) => part && part !== '.').join('/') || 'Dockerfile'}</code>`],
             ['Port', app.port ?? 'as the image says'],
             ['Command', app.command ? html`<code class="any">${app.command.join(' ')}</code>` : 'the image’s own'],
-            ['Health', health.kind === 'http' ? html`GET <code>${health.path}</code>` : health.kind === 'web' ? html`GET <code>${health.path}</code> answers` : health.kind === 'tcp' ? 'port takes connections' : health.kind === 'auto' ? 'as it is built' : 'stays up'],
+            ['Health', health.kind === 'http' ? html`GET <code>${health.path}</code>` : health.kind === 'web' ? html`GET <code>${health.path}</code> answers` : health.kind === 'tcp' || (health.kind === 'auto' && app.source.kind === 'image') ? 'port takes connections' : health.kind === 'auto' ? 'as it is built' : 'stays up'],
             ['Limits', several ? services?.length ? html`<span>${services.map((one) => html`<div>${one.name}: ${one.replicas === 1 ? '' : `${one.replicas} × `}${limitsText(one.limits)}</div>`)}</span>` : 'as the Compose file says' : limitsText(app.limits)],
             app.replicas > 1 && ['Containers', `${app.running} of ${app.replicas} run`],
             app.sleep_after_minutes != null && ['Sleeps', html`after ${app.sleep_after_minutes} min without a request${app.kept_awake ? html`<div class="dim">but ${app.kept_awake}</div>` : null}`],
