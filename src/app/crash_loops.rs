@@ -144,13 +144,12 @@ async fn record(ground: &Ground, app: &App, mut halt: Halt, back: Option<WayBack
         }
         None => None,
     };
-    let stored = loop {
+    let (stored, is_queued) = loop {
         let mut stored = ground.store.apps.get(app.id.as_str())?;
         stored.halted = Some(halt.clone());
         let mut batch = Batch::new();
-        if let Some(target) = &back
-            && crash_rollbacks::is_as_it_was(app, &stored)
-        {
+        let target = back.as_ref().filter(|_| crash_rollbacks::is_as_it_was(app, &stored));
+        if let Some(target) = target {
             batch = crash_rollbacks::queue(ground, &mut stored.value, target, halt.reason(), batch)?;
         }
         let kept = stored.value.clone();
@@ -158,7 +157,7 @@ async fn record(ground: &Ground, app: &App, mut halt: Halt, back: Option<WayBack
             Err(Error::Stale { .. }) => continue,
             other => other?,
         }
-        break kept;
+        break (kept, target.is_some());
     };
     let fact = Fact::AppStateChanged {
         app: app.id.clone(),
@@ -167,7 +166,7 @@ async fn record(ground: &Ground, app: &App, mut halt: Halt, back: Option<WayBack
         why: Some(halt.words()),
     };
     ground.events.emit(&Actor::system(app.organization.clone()), fact).await;
-    if back.is_some() {
+    if is_queued {
         crash_rollbacks::tell_queued(ground, &stored).await?;
     }
     Ok(stored)

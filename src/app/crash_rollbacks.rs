@@ -37,6 +37,10 @@ pub(crate) async fn way_back(ground: &Ground, app: &App, live: &Release, contain
         return Ok(None);
     }
     if let Some(other) = deployments.iter().find(|one| is_active(one.phase)) {
+        // Another service of the app was first: it is the way back.
+        if matches!(&other.cause, Cause::Rollback { why: Some(_), .. }) {
+            return Ok(None);
+        }
         return Ok(Some(WayBack::Barred(format!("#{} is under way", other.number))));
     }
     if let Err(error) = quotas::must_fit_with(ground, Some(app), app, Some(&target)) {

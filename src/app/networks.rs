@@ -146,15 +146,21 @@ async fn remove(ground: &Ground, network: &Stored<Network>) -> Result<()> {
 
 /// Takes away the networks of apps that their live releases do not have any more. `seen`: all containers.
 pub(crate) async fn sweep(ground: &Ground, seen: &[Container]) -> Result<()> {
-    for network in ground.store.networks.list()? {
-        let Some(app) = &network.app else { continue };
-        let Some(app) = ground.store.apps.find(app.as_str())? else {
+    let all = ground.store.networks.list()?;
+    for network in &all {
+        let Some(id) = &network.app else { continue };
+        let Some(app) = ground.store.apps.find(id.as_str())? else {
             continue;
         };
+        // Where there are no others, services have the app's own: their file need not be read for that.
+        let is_alone = network.segment.is_none() && !all.iter().any(|other| other.app.as_ref() == Some(id) && other.segment.is_some());
+        if is_alone && releases::live(ground, &app)?.is_some_and(|live| live.stack.is_some()) {
+            continue;
+        }
         if is_needed(ground, &app, network.segment.as_ref(), seen)? {
             continue;
         }
-        match remove(ground, &network).await {
+        match remove(ground, network).await {
             // Something is on it that was not seen yet: the next turn looks again.
             Ok(()) | Err(Error::Busy { .. }) => {}
             Err(error) => return Err(error),

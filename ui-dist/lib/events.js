@@ -84,7 +84,9 @@ export async function startEvents() {
       }
     } catch (error) {
       // Who is signed out or may see nothing is not without a line: asking again would change nothing.
-      if (mine.signal.aborted || (error instanceof Problem && (error.status === 401 || error.code === 'forbidden'))) return;
+      const isClosed = error instanceof Problem && (error.status === 401 || error.code === 'forbidden');
+      if (isClosed) connected.value = true;
+      if (isClosed || mine.signal.aborted) return;
     }
     failures += 1;
     if (failures > 1) connected.value = false;

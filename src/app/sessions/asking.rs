@@ -5,7 +5,10 @@ use super::{Sessions, ended};
 use crate::access::{Access, settled};
 use async_trait::async_trait;
 use identity::oidc::{Asked, Told};
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 use store::Stored;
 use types::{Actor, Error, ExternalIdentity, Fact, IdentityProvider, OidcSettings, Protocol, Result, Sealed, report};
 
@@ -13,6 +16,8 @@ use types::{Actor, Error, ExternalIdentity, Fact, IdentityProvider, OidcSettings
 const ASKED: Duration = Duration::from_secs(600);
 /// A provider that gives no answer ends nothing for so long; then nobody knows any more who is still there.
 const SILENT: Duration = Duration::from_secs(86_400);
+/// The job's turn ends after so long, and the next one goes on: a provider that hangs holds up neither the others nor the panel's end.
+const TURN: Duration = Duration::from_secs(10);
 
 impl Sessions {
     /// Fails with `Unauthenticated` when the provider does not know them any more, or was silent for too long: what they began by it has
@@ -170,13 +175,20 @@ impl ProviderAsker {
         ProviderAsker { sessions }
     }
 
-    fn is_due(&self, known: &ExternalIdentity) -> Result<bool> {
+    /// Those who have something to lose and were not asked about lately.
+    fn due(&self) -> Result<Vec<Stored<ExternalIdentity>>> {
         let access = &self.sessions.access;
-        if known.refresh.is_none() || access.world.now().since(known.checked_at) < ASKED {
-            return Ok(false);
+        let now = access.world.now();
+        let mut known = access.store.external_identities.list()?;
+        known.retain(|known| known.refresh.is_some() && now.since(known.checked_at) >= ASKED);
+        if known.is_empty() {
+            return Ok(known);
         }
-        let began = |session: &Stored<types::Session>| session.provider.as_ref() == Some(&known.provider);
-        Ok(access.sessions_of(&known.user)?.iter().any(began) || access.store.tokens.list()?.iter().any(|token| token.user == known.user))
+        let sessions = access.store.sessions.list()?.into_iter().map(|session| session.value);
+        let began: HashSet<_> = sessions.filter_map(|session| Some((session.user, session.provider?))).collect();
+        let tokens: HashSet<_> = access.store.tokens.list()?.into_iter().map(|token| token.value.user).collect();
+        known.retain(|known| tokens.contains(&known.user) || began.contains(&(known.user.clone(), known.provider.clone())));
+        Ok(known)
     }
 }
 
@@ -187,9 +199,10 @@ impl jobs::Job for ProviderAsker {
 
     async fn run(&mut self) -> Result<ProviderAskerReport> {
         let mut told = ProviderAskerReport::default();
-        for known in self.sessions.access.store.external_identities.list()? {
-            if !self.is_due(&known)? {
-                continue;
+        let begun = Instant::now();
+        for known in self.due()? {
+            if begun.elapsed() > TURN {
+                break;
             }
             let Ok(provider) = self.sessions.access.offered(known.provider.as_str()) else {
                 continue;

@@ -1,6 +1,6 @@
 //! Asking a provider with a refresh token whether somebody is still there (OpenID Connect Core 1.0, section 12).
 
-use super::{Expected, OFFLINE, REFRESH, Relying, claimed, groups, id_token, refused, said};
+use super::{Discovered, Expected, OFFLINE, REFRESH, Relying, Web, claimed, groups, id_token, refused, said};
 use crate::external::Person;
 use serde_json::{Value, json};
 use types::{Error, Result, Secret, World};
@@ -39,6 +39,17 @@ impl Relying {
                 return Err(Error::unavailable(why));
             }
         };
+        let refresh = self.refresh_of(&tokens);
+        let person = match self.person_of(&web, &found, &tokens, subject, world).await {
+            // They are there, and what was shown may be spent by now: the new one must not be lost with the rest.
+            Err(Error::Unavailable { .. }) if refresh.is_some() => None,
+            other => other?,
+        };
+        Ok(Asked::Still(Told { person, refresh }))
+    }
+
+    /// Whom new tokens tell of, asked about at userinfo too where they say nothing of groups.
+    async fn person_of(&self, web: &Web, found: &Discovered, tokens: &Value, subject: &str, world: &World) -> Result<Option<Person>> {
         let shown = match tokens["id_token"].as_str() {
             // It has no nonce, or the first one: it came straight from the provider, for the token that was shown.
             Some(id_token) => {
@@ -61,9 +72,7 @@ impl Relying {
             (Some(userinfo), Some(access)) if !has_groups => Some(web.get(userinfo, Some(&Secret::from(access))).await?),
             _ => None,
         };
-        let person = self.with_groups(subject, shown.as_ref(), more.as_ref())?;
-        let refresh = self.refresh_of(&tokens);
-        Ok(Asked::Still(Told { person, refresh }))
+        self.with_groups(subject, shown.as_ref(), more.as_ref())
     }
 
     /// The person with the groups of now, by the claims of a new ID token and of userinfo; `None` where neither says anything of groups: a
