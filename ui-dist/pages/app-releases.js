@@ -15,7 +15,7 @@ import { DialogHead, showDialog } from '../parts/dialog.js';
 import { useForm, SelectField, FormProblem, Submit } from '../parts/field.js';
 import { coded } from '../parts/said.js';
 import { hasServices } from '../parts/source.js';
-import { may } from '../lib/rights.js';
+import { allows } from '../lib/rights.js';
 import { rollBack } from './app-deployments.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */

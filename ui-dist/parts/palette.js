@@ -26,7 +26,7 @@ function commands() {
     ...(has('configure') ? [{ id: 'new:domain', label: 'Add domain', more: 'new', kind: 'Action', icon: 'globe', href: '/domains?new=1' }] : []),
     ...(has('operate') ? [{ id: 'new:port', label: 'Open a port', more: 'new tcp udp', kind: 'Action', icon: 'ethernet-port', href: '/ports?new=1' }] : []),
     ...(everywhere('configure') ? [{ id: 'new:certificate', label: 'Upload a certificate', more: 'tls', kind: 'Action', icon: 'upload', href: '/certificates?upload=1' }] : []),
-    ...(has('administer') ? [{ id: 'new:forge', label: 'Connect a forge', more: 'new github gitlab bitbucket gitea forgejo', kind: 'Action', icon: 'git-branch', href: '/forges?new=1' }] : []),
+    ...(has('administer') ? [{ id: 'new:forge', label: 'Connect a forge', more: 'new github gitlab bitbucket data center gitea forgejo', kind: 'Action', icon: 'git-branch', href: '/forges?new=1' }] : []),
     ...(everywhere('configure') ? [{ id: 'new:registry', label: 'Add a registry login', more: 'new image', kind: 'Action', icon: 'package', href: '/registries?new=1' }] : []),
     ...(has('view') ? [{ id: 'go:/edge/limits', label: 'Rate limits', more: 'go to', kind: 'Page', icon: 'gauge', href: '/edge/limits' }] : []),
     { id: 'theme', label: theme.value === 'light' ? 'Switch to the dark theme' : 'Switch to the light theme', kind: 'Action', icon: 'sun-moon', run: () => setTheme(document.documentElement.dataset.theme === 'light' ? 'dark' : 'light') },

@@ -4,7 +4,7 @@ use super::{
     step::{Next, Step},
     work_folder,
 };
-use crate::{deployments::git_login, registries, releases, uploads, variables::missing_references};
+use crate::{deployments::git_login, registries, uploads, variables::missing_references};
 use source::Fetch;
 use tokio_util::sync::CancellationToken;
 use types::{App, Error, GitRef, GitSource, Phase, PullPolicy, Result, Source, UploadId};
@@ -48,47 +48,11 @@ impl Step<'_> {
     }
 
     /// A misspelt name is no failure, since values may merely look like references; but somebody may look for it.
-    async fn note_missing_variables(&self) -> Result<()> {
+    pub(super) async fn note_missing_variables(&self) -> Result<()> {
         for sentence in missing_references(self.ground, self.app)? {
             self.log.note(sentence).await;
         }
         Ok(())
-    }
-
-    /// The image of another app's release, as it is; from its registry if the engine has it no more.
-    pub(super) async fn fetch_promoted(&self, id: &types::ReleaseId) -> Result<Next> {
-        self.note_missing_variables().await?;
-        let gone = || Error::busy("the release to promote is gone");
-        let from = releases::find(self.ground, id)?.ok_or_else(gone)?;
-        let node = &self.ground.node;
-        self.log
-            .note(format!("taking the image of release #{}: {}", from.number, from.image_name))
-            .await;
-        let image = match (node.image_find(&from.image).await?, &from.digest) {
-            (Some(image), _) => image,
-            (None, Some(digest)) => {
-                let way = registries::way_to(self.ground, &self.app.organization, digest).await?;
-                node.image_pull(digest, way.login.as_ref(), PullPolicy::Missing, &way.egress, &self.log.lines())
-                    .await?
-            }
-            (None, None) => {
-                return Err(Error::busy(format!(
-                    "the image of release #{} is gone from this server",
-                    from.number
-                )));
-            }
-        };
-        let probe = match self.app.health.probe {
-            Probe::Auto => from.health.probe.clone(),
-            _ => self.app.health.probe.clone(),
-        };
-        let mut next = self.released(image, from.image_name.clone(), probe)?;
-        if let Some(Made::Release(release)) = &mut next.live {
-            release.commit.clone_from(&from.commit);
-            release.digest.clone_from(&from.digest);
-        }
-        next.commit = from.commit;
-        Ok(next)
     }
 
     pub(super) async fn fetch_upload(&self, id: &UploadId) -> Result<Next> {

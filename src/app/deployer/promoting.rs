@@ -11,6 +11,7 @@ use types::{Error, Probe, PullPolicy, Release, ReleaseStack, Result, Source};
 
 impl Step<'_> {
     pub(super) async fn fetch_promoted(&self, id: &types::ReleaseId) -> Result<Next> {
+        self.note_missing_variables().await?;
         let gone = || Error::busy("the release to promote is gone");
         let from = releases::find(self.ground, id)?.ok_or_else(gone)?;
         let mut next = match &from.stack {

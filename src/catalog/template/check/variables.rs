@@ -89,6 +89,14 @@ impl Checker<'_> {
             format!("`{name}`: length must be {least} to 256"),
         );
         self.unless(
+            asked.generate.is_none() || is_secret,
+            format!("`{name}`: generate is for secrets and passwords"),
+        );
+        self.unless(
+            asked.generate != Some(false) || (asked.length.is_none() && asked.alphabet.is_none()),
+            format!("`{name}`: length and alphabet are for what is generated"),
+        );
+        self.unless(
             !is_secret || asked.default.is_none(),
             format!("`{name}`: a secret has no default, it is generated"),
         );
