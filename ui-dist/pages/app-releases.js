@@ -1,5 +1,5 @@
 // An app's releases: what is kept to go back to, how two of them differ, which one goes to another environment.
-import { html, h, icon, useState } from '../lib/html.js';
+import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { apps, appPath, putDeployment } from '../lib/live.js';
@@ -75,11 +75,12 @@ function Differences({ app, from, to, names }) {
   return changes ? h(Diff, { changes, from: names[0], to: names[1] }) : h(Loading, { rows: 3 });
 }
 
-/** What would change at the target, and why it may be the wrong one. @param {{ app: App, release: Release, target: App }} props */
-function Plan({ app, release, target }) {
+/** What would change at the target, and why it may be the wrong one. @param {{ app: App, release: Release, target: App, seen: (id: string) => void }} props `seen`: it is on the page */
+function Plan({ app, release, target, seen }) {
   const found = useResource(`promotion:${app.id}:${release.id}:${target.id}`, () => api.promotionPlan(app.id, release.id, target.id));
-  if (found.error.value) return h(Failed, { error: found.error.value, retry: found.load });
   const plan = found.value.value;
+  useEffect(() => { if (plan) seen(target.id); }, [Boolean(plan)]);
+  if (found.error.value) return h(Failed, { error: found.error.value, retry: found.load });
   if (!plan) return h(Loading, { rows: 3 });
   return html`${plan.warnings.length ? html`<div class="notice warn">${icon('triangle-alert')}<span class="any">${coded(`${plan.warnings.join('; ')}.`)}</span></div>` : null}
     ${plan.live == null
@@ -96,11 +97,13 @@ function PromoteForm({ app, release, close }) {
   const others = (apps.value ?? []).filter((one) => one.project.id === app.project.id && one.id !== app.id && hasServices(one.source) === several && !one.trashed_at);
   const form = useForm({ to: (others.find((one) => one.name === app.name) ?? others[0])?.id ?? '' });
   const target = others.find((one) => one.id === form.values.value.to);
+  // Nothing is promoted before what it would change was shown.
+  const [seen, setSeen] = useState('');
   const send = async () => { const made = await api.releasePromote(app.id, { to: form.values.value.to, release: release.id }); putDeployment(made); close(); navigate(`/deployments/${made.id}`); };
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(send); }}>
     ${h(DialogHead, { title: `Promote release #${release.number} of ${app.name}`, note: several ? 'The very same images go live there, with the Compose file, variables, volumes and limits of that app.' : 'The very same image goes live there, with the variables, files, volumes and limits of that app.', close })}
     ${others.length ? h(SelectField, { label: 'To', value: form.values.value.to, set: form.set('to'), options: others.map((one) => ({ value: one.id, label: `${one.name} in ${one.environment.name}` })) }) : html`<p class="notice">${icon('info')}<span>No other app of the project ${app.project.name} takes ${several ? 'several services' : 'an image'}. <a class="link" href="/apps/new" onClick=${() => close()}>Make one</a> in another environment first.</span></p>`}
-    ${target ? h(Plan, { key: target.id, app, release, target }) : null}
+    ${target ? h(Plan, { key: target.id, app, release, target, seen: setSeen }) : null}
     ${h(FormProblem, { text: form.general([]) })}
-    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Promote', icon: 'rocket', disabled: !target })}</footer></form>`;
+    <footer class="dialog-foot"><button type="button" class="btn" onClick=${() => close()}>Cancel</button>${h(Submit, { form, label: 'Promote', icon: 'rocket', disabled: !target || seen !== target.id })}</footer></form>`;
 }
