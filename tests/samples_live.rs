@@ -180,6 +180,17 @@ async fn docker_a_java_program_is_built_by_maven_and_runs_alone() {
     assert_eq!(answer(&panel, "bean", "/quay").await, "hello from java at /quay");
 }
 
+/// Published by the SDK out of a solution with tests beside it; what runs it has no compiler, and takes the panel's port.
+#[tokio::test]
+async fn docker_a_dotnet_program_is_published_and_runs_alone() {
+    let panel = TestPanel::docker().await;
+    let (_repository, _server, deployment) = pushed(&panel, "gull", "dotnet", json!({}), json!({"port": 3000})).await;
+    live(&panel, &deployment).await;
+    let log = panel.build_log(&text(&deployment, "id")).await;
+    assert!(log.contains("building it as ASP.NET Core 3.1"), "{log}");
+    assert_eq!(answer(&panel, "gull", "/mole").await, "hello from .NET at /mole");
+}
+
 /// PECL's installer builds it from its sources, as on the public image; the archive is on the disk, for PECL's server is out of reach.
 #[tokio::test]
 async fn docker_an_extension_from_pecl_is_built_and_loaded() {

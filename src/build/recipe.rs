@@ -268,9 +268,36 @@ impl<'a> Lines<'a> {
 
 /// A command line as a Dockerfile has it. The shell makes room for the program where it can, so that signals reach that.
 pub fn command(line: &str) -> String {
-    let simple = !line.contains(['&', '|', ';', '<', '>', '(', '`']) && !line.starts_with("exec ") && !line.contains('=');
-    let line = if simple { format!("exec {line}") } else { line.to_owned() };
+    let line = making_room(line).unwrap_or_else(|| line.to_owned());
     serde_json::to_string(&["sh", "-c", &line]).expect("texts are JSON")
+}
+
+/// With `exec` before the program, behind the variables that are set for it. `None` where the line is more than one plain command.
+fn making_room(line: &str) -> Option<String> {
+    if line.contains(['&', '|', ';', '<', '>', '(', '`', '\n']) {
+        return None;
+    }
+    let mut rest = line.trim_start();
+    while let Some((word, behind)) = rest.split_once(char::is_whitespace).filter(|(word, _)| sets_variable(word)) {
+        // Where a quoted value ends, only a shell knows.
+        if word.contains(['"', '\'', '\\']) {
+            return None;
+        }
+        rest = behind.trim_start();
+    }
+    let program = rest.split(char::is_whitespace).next().unwrap_or_default();
+    if program.is_empty() || program == "exec" || sets_variable(program) {
+        return None;
+    }
+    let before = &line[..line.len() - rest.len()];
+    Some(format!("{before}exec {rest}"))
+}
+
+/// `KEY=…`, as before a command.
+fn sets_variable(word: &str) -> bool {
+    let of_name = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
+    word.split_once('=')
+        .is_some_and(|(name, _)| !name.starts_with(|first: char| first.is_ascii_digit()) && !name.is_empty() && name.chars().all(of_name))
 }
 
 #[cfg(test)]
@@ -281,6 +308,20 @@ mod tests {
     fn commands_as_a_dockerfile_has_them() {
         assert_eq!(command("node a.js --port $PORT"), r#"["sh","-c","exec node a.js --port $PORT"]"#);
         assert_eq!(command("a && b \"c\""), r#"["sh","-c","a && b \"c\""]"#);
-        assert_eq!(command("A=1 b"), r#"["sh","-c","A=1 b"]"#);
+        for (line, expected) in [
+            ("A=1 b", "A=1 exec b"),
+            ("A=1 B=$C b --d=e", "A=1 B=$C exec b --d=e"),
+            (
+                "java -Dserver.port=$PORT -jar /app/app.jar",
+                "exec java -Dserver.port=$PORT -jar /app/app.jar",
+            ),
+            ("A=\"1 b\" c", "A=\"1 b\" c"),
+            ("A=1 exec b", "A=1 exec b"),
+            ("A=1", "A=1"),
+            ("a\nb", "a\nb"),
+            ("", ""),
+        ] {
+            assert_eq!(command(line), serde_json::json!(["sh", "-c", expected]).to_string(), "{line}");
+        }
     }
 }

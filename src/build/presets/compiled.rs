@@ -9,7 +9,6 @@ use types::Preset;
 pub const GO: &str = "1.25";
 pub const RUST: &str = "1";
 pub const JAVA: &str = "21";
-pub const DOTNET: &str = "9.0";
 const PLAIN: &str = "debian:bookworm-slim";
 
 pub fn go(tree: &Tree) -> Option<Recipe> {
@@ -103,19 +102,6 @@ pub fn java(tree: &Tree) -> Option<Recipe> {
     Some(recipe)
 }
 
-pub fn dotnet(tree: &Tree) -> Option<Recipe> {
-    let project = tree.ending(".csproj").into_iter().chain(tree.ending(".fsproj")).next()?;
-    let name = project.rsplit_once('.').map_or(project.as_str(), |(name, _)| name).to_owned();
-    let mut recipe = Recipe::new(Preset::Dotnet, ".NET", &format!("{project} is there"), DOTNET);
-    let text = tree.text(&project);
-    if let Some(version) = text.split_once("<TargetFramework>net").and_then(|(_, rest)| version_in(rest, 2)) {
-        recipe.version = version;
-    }
-    recipe.build = Some(format!("dotnet publish {project} -c Release -o /out"));
-    recipe.start = Some(format!("dotnet /app/{name}.dll"));
-    Some(recipe)
-}
-
 pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
     let version = &recipe.version;
     let (builder, runner, caches): (String, String, &[&str]) = match recipe.preset {
@@ -155,7 +141,6 @@ pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
         _ => lines,
     };
     let host = match recipe.preset {
-        Preset::Dotnet => format!(" ASPNETCORE_HTTP_PORTS={}", recipe.port),
         Preset::Rust => " HOST=0.0.0.0".to_owned(),
         _ => String::new(),
     };

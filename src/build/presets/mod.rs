@@ -1,6 +1,7 @@
 //! What a folder is, and how such a thing is built: one file for each kind.
 
 mod compiled;
+mod dotnet;
 mod node;
 mod php;
 mod php_extensions;
@@ -30,7 +31,7 @@ const LOOKS: [Look; 11] = [
     compiled::go,
     compiled::rust,
     compiled::java,
-    compiled::dotnet,
+    dotnet::look,
     node::look,
     php::plain,
     sites::look,
@@ -62,7 +63,7 @@ pub fn named(tree: &Tree, preset: Preset) -> Option<Recipe> {
         Preset::Go => look(compiled::go(tree), "Go", compiled::GO),
         Preset::Rust => look(compiled::rust(tree), "Rust", compiled::RUST),
         Preset::Java => look(compiled::java(tree), "Java", compiled::JAVA),
-        Preset::Dotnet => look(compiled::dotnet(tree), ".NET", compiled::DOTNET),
+        Preset::Dotnet => look(dotnet::look(tree), ".NET", dotnet::VERSION),
     }
 }
 

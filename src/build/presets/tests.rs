@@ -315,9 +315,97 @@ fn what_folders_that_are_compiled_are() {
             ".NET",
             "8.0",
             None,
-            "dotnet /app/Shop.dll",
+            "ASPNETCORE_URLS=http://+:$PORT dotnet \"/app/Shop.dll\"",
         ),
     ]);
+}
+
+#[test]
+fn projects_of_dotnet_and_how_they_are_published() {
+    let web = |target: &str| format!("<Project Sdk=\"Microsoft.NET.Sdk.Web\"><PropertyGroup>{target}</PropertyGroup></Project>");
+    let (lone, old, several) = (
+        web("<TargetFramework>net9.0</TargetFramework>"),
+        web("<TargetFramework>netcoreapp3.1</TargetFramework><AssemblyName>harbour</AssemblyName>"),
+        web("<TargetFrameworks>net8.0;net10.0;netstandard2.1;net10.0-windows</TargetFrameworks>"),
+    );
+    let tests = "<PackageReference Include=\"Microsoft.NET.Test.Sdk\" />";
+    let library = "<Project Sdk=\"Microsoft.NET.Sdk\"><PropertyGroup><TargetFramework>net8.0</TargetFramework></PropertyGroup></Project>";
+    let worker = "<Project Sdk=\"Microsoft.NET.Sdk\"><OutputType>Exe</OutputType></Project>";
+    let props = "<Project><PropertyGroup><TargetFramework>net8.0</TargetFramework></PropertyGroup></Project>";
+    // Files, framework, version, what publishes it, the program.
+    type Way<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str, &'a str);
+    let ways: [Way<'_>; 6] = [
+        (
+            &[("Shop.csproj", &lone)],
+            "ASP.NET Core",
+            "9.0",
+            "\"Shop.csproj\" -c Release -o",
+            "Shop",
+        ),
+        (
+            &[("Quay.fsproj", &old)],
+            "ASP.NET Core",
+            "3.1",
+            "\"Quay.fsproj\" -c Release -o",
+            "harbour",
+        ),
+        (
+            &[("Shop.csproj", &several)],
+            "ASP.NET Core",
+            "10.0",
+            "\"Shop.csproj\" -c Release -f net10.0 -o",
+            "Shop",
+        ),
+        (
+            &[
+                ("Shop.sln", ""),
+                ("src/Core/Core.csproj", library),
+                ("src/Shop/Shop.csproj", &lone),
+                ("src/A.Tests/A.Tests.csproj", tests),
+            ],
+            "ASP.NET Core",
+            "9.0",
+            "\"src/Shop/Shop.csproj\" -c Release -o",
+            "Shop",
+        ),
+        (
+            &[
+                ("Directory.Build.props", props),
+                ("Core/Core.csproj", library),
+                ("My Mailer/My Mailer.csproj", worker),
+            ],
+            ".NET",
+            "8.0",
+            "\"My Mailer/My Mailer.csproj\" -c Release -o",
+            "My Mailer",
+        ),
+        (
+            &[("Core.csproj", "")],
+            ".NET",
+            dotnet::VERSION,
+            "\"Core.csproj\" -c Release -o",
+            "Core",
+        ),
+    ];
+    for (files, framework, version, publish, program) in ways {
+        let found = recipe(files, &BuildWish::default()).unwrap();
+        assert_eq!(
+            (found.framework.as_str(), found.version.as_str()),
+            (framework, version),
+            "{files:?}"
+        );
+        assert_eq!(found.build, Some(format!("dotnet publish {publish} /out")));
+        assert_eq!(
+            found.start,
+            Some(format!("ASPNETCORE_URLS=http://+:$PORT dotnet \"/app/{program}.dll\""))
+        );
+    }
+    for files in [
+        &[("A.Tests.csproj", tests)][..],
+        &[("package.json", ""), ("tools/Make/Make.csproj", worker)],
+    ] {
+        assert_eq!(dotnet::look(&Tree::new(folder(files).path())), None, "{files:?}");
+    }
 }
 
 #[test]

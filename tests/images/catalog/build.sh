@@ -34,6 +34,7 @@ key_of() {
     local folders=("$1")
     ! grep -q '^FROM tests/node' "$here/$1/Dockerfile" || folders+=(node)
     ! grep -q '^FROM eclipse-temurin' "$here/$1/Dockerfile" || folders+=(java-jre)
+    ! grep -q '^FROM mcr.microsoft.com/dotnet' "$here/$1/Dockerfile" || folders+=(dotnet-sdk node)
     (cd "$here" && { echo "$ground $2"; find "${folders[@]}" -type f -print0 | sort -z | xargs -0 sha256sum; }) | sha256sum | cut -c1-16
 }
 
@@ -88,7 +89,7 @@ for at in "${open[@]}"; do
     case ${recipes[$at]} in
         =*) docker tag "${recipes[$at]#=}" "${names[$at]}" ;;
         # The ground of others.
-        node | java-jre) make "$at" ;;
+        node | java-jre | dotnet-sdk) make "$at" ;;
         *)
             make "$at" &
             jobs+=($!)

@@ -1,0 +1,133 @@
+//! .NET: the project of a folder that runs, published by the SDK. How it is built and run is in `compiled`.
+
+use crate::{
+    recipe::Recipe,
+    tree::{Tree, version_in},
+};
+use types::Preset;
+
+/// The newest with long-term support.
+pub const VERSION: &str = "10.0";
+/// So many folders deep is a project of a solution looked for: `src/Shop/Shop.csproj`.
+const DEEP: usize = 2;
+/// More projects than a repository has that is one app's.
+const MOST: usize = 100;
+
+pub fn look(tree: &Tree) -> Option<Recipe> {
+    let project = Project::of(tree)?;
+    let framework = if project.is_web() { "ASP.NET Core" } else { ".NET" };
+    let mut recipe = Recipe::new(Preset::Dotnet, framework, &format!("{} is there", project.path), VERSION);
+    let target = project.target(tree);
+    if let Some(version) = target.as_deref().and_then(|target| version_in(target, 2)) {
+        recipe.version = version;
+    }
+    // Of several targets one has to be named.
+    let named = target.filter(|_| project.text.contains("<TargetFrameworks>"));
+    let named = named.map(|target| format!(" -f {target}")).unwrap_or_default();
+    recipe.build = Some(format!("dotnet publish \"{}\" -c Release{named} -o /out", project.path));
+    // By the variable that all versions know and every way to build a host reads; what is no web server has no use for it.
+    recipe.start = Some(format!("ASPNETCORE_URLS=http://+:$PORT dotnet \"/app/{}.dll\"", project.assembly()));
+    Some(recipe)
+}
+
+struct Project {
+    /// Within the folder.
+    path: String,
+    text: String,
+}
+
+impl Project {
+    /// The one that runs: a web server before another program, one further up before one further down; no tests, and a library only when
+    /// there is nothing else.
+    fn of(tree: &Tree) -> Option<Project> {
+        let mut found: Vec<Project> = paths(tree)
+            .into_iter()
+            .map(|path| Project {
+                text: tree.text(&path),
+                path,
+            })
+            .filter(|project| !project.is_test())
+            .collect();
+        found.sort_by_key(|project| (!project.is_web(), !project.is_program()));
+        found.into_iter().next()
+    }
+    fn is_web(&self) -> bool {
+        self.text.contains("\"Microsoft.NET.Sdk.Web\"")
+    }
+    fn is_program(&self) -> bool {
+        self.text.contains("\"Microsoft.NET.Sdk.Worker\"")
+            || self.element("OutputType").is_some_and(|kind| kind.eq_ignore_ascii_case("exe"))
+    }
+    fn is_test(&self) -> bool {
+        self.text.contains("\"Microsoft.NET.Test.Sdk\"") || self.element("IsTestProject").is_some_and(|is| is.eq_ignore_ascii_case("true"))
+    }
+    /// What it is built to, without its ending.
+    fn assembly(&self) -> String {
+        let file = self.path.rsplit('/').next().unwrap_or_default();
+        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        // What names other properties only MSBuild can say.
+        let given = self.element("AssemblyName").filter(|name| !name.contains("$("));
+        given.unwrap_or(stem).to_owned()
+    }
+    /// `net9.0`, `netcoreapp3.1`: of the project, or of what the whole repository sets; of several the newest.
+    fn target(&self, tree: &Tree) -> Option<String> {
+        let shared = tree.text("Directory.Build.props");
+        let given = [self.text.as_str(), &shared]
+            .into_iter()
+            .find_map(|text| element(text, "TargetFramework").or_else(|| element(text, "TargetFrameworks")))?;
+        let runs_here = |target: &&str| {
+            (target.starts_with("netcoreapp") || target.contains('.')) && !target.contains(['-', '$']) && !target.starts_with("netstandard")
+        };
+        given
+            .split(';')
+            .map(str::trim)
+            .filter(runs_here)
+            .max_by_key(|target| numbers(target))
+            .map(str::to_owned)
+    }
+    fn element(&self, name: &str) -> Option<&str> {
+        element(&self.text, name)
+    }
+}
+
+/// The text of the first element with this name. Project files need no more: what stands there under a condition is MSBuild's to decide.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, behind) = text.split_once(&format!("<{name}>"))?;
+    Some(behind.split_once('<')?.0.trim()).filter(|value| !value.is_empty())
+}
+
+fn numbers(target: &str) -> Vec<u32> {
+    let version = version_in(target, 2).unwrap_or_default();
+    version.split('.').filter_map(|part| part.parse().ok()).collect()
+}
+
+/// Project files, those further up first, else in the order of their names. Without a mark of .NET at the top only what is there: else a
+/// tool in some folder would say what the whole is.
+fn paths(tree: &Tree) -> Vec<String> {
+    let ends = |name: &str, of: &[&str]| of.iter().any(|end| name.ends_with(end));
+    let is_solution = |name: &String| ends(name, &[".sln", ".slnx"]) || ["Directory.Build.props", "global.json"].contains(&name.as_str());
+    let deep = if tree.names(".").iter().any(is_solution) { DEEP } else { 0 };
+    let mut found = Vec::new();
+    let mut level = vec![String::new()];
+    for _ in 0..=deep {
+        let mut below = Vec::new();
+        for folder in &level {
+            for name in tree.names(if folder.is_empty() { "." } else { folder }) {
+                let path = if folder.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{folder}/{name}")
+                };
+                if ends(&name, &[".csproj", ".fsproj", ".vbproj"]) && tree.has(&path) {
+                    found.push(path);
+                } else if !name.starts_with('.') && tree.has_folder(&path) {
+                    below.push(path);
+                }
+            }
+        }
+        found.truncate(MOST);
+        level = below;
+        level.truncate(MOST);
+    }
+    found
+}
