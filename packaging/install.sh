@@ -297,7 +297,11 @@ write_config() {
 # https = ":443"        where sites are served over TLS
 # panel = ":9443"       where the panel is served over TLS
 # log = "info"
+# data = "/var/lib/serverkit"   where it keeps its state
+# apps_domain = "apps.example.com"   under which apps get a name, when the settings name none
 # drain_seconds = 30    how long requests may take to end when it stops
+# edge_threads = 4      threads of the proxy: one for each core
+# open_networks = ["10.0.0.0/8"]   inner networks in which every organization may name addresses, of repositories and the like
 
 # [docker]
 # host = "unix:///var/run/docker.sock"
@@ -317,6 +321,15 @@ write_config() {
 
 # [network]
 # range = "10.201.0.0/16"   networks of environments are cut from it
+
+# [acme]
+# directory = "https://acme.example.com/directory"   in place of the one in the settings
+# ca_file = "/etc/serverkit/acme.pem"   the authority that signed the directory's own certificate
+# dns_servers = ["192.0.2.53"]   asked whether an order would work, when the settings name none
+
+# [upgrade]
+# window_seconds = 30   how long a new version is watched before the old one goes
+# key = "RW…"           the key that signs releases, when it is not the usual one
 TEXT
 }
 

@@ -27,7 +27,7 @@ const ABOUT: &str = "Everything the panel and the command line do, they do throu
 
 **Live data.** `GET /events` is a stream of server-sent events; the operations whose names end in `stream`, and `app_terminal`, are WebSockets.
 
-Outside this document: `GET /health` and `GET /ready`, `GET /metrics` for Prometheus (with a token), and `POST /hooks/{key}`, the address of an app's webhook (`webhook_show`): what comes there is proven by its signature, at most 25 MiB, and answered with what was decided. A script's own body may hold `ref`, `commit`, `message`, `by` and `files`, or the forges' `before`, `after` and `commits`. A SAML provider knows two addresses more, named in its settings: the panel's metadata and where browsers bring answers.";
+Outside this document: `GET /health` and `GET /ready`, `GET /metrics` for Prometheus (with a token), and `POST /hooks/{key}`, the address of an app's webhook (`webhook_show`): what comes there is proven by its signature, at most 25 MiB, and answered with what was decided. A script's own body may hold `ref`, `commit`, `message`, `by` and `files`, or the forges' `before`, `after` and `commits`. A SAML provider knows two addresses more, named in its settings: the panel's metadata and where browsers bring answers. SCIM 2.0 is at `/scim/v2`, for the token of an identity provider and with SCIM's own errors, and an OpenID Connect provider tells `POST /oidc/{id}/logout` who signed out.";
 
 /// Operations that are described but not served.
 struct Described<T>(PhantomData<T>);

@@ -35,7 +35,7 @@ pub struct MailServer {
     pub from: String,
     /// PEM of the authority that signed the server's certificate; null: a public one.
     pub ca_pem: Option<String>,
-    /// Whether people and administrators are told of security events.
+    /// Whether people and administrators are told what happens: security, quotas, failed canaries and jobs, releases rolled back, newer images.
     pub notices: bool,
 }
 
@@ -57,7 +57,7 @@ pub struct MailWrite {
     pub from: String,
     /// PEM of the authority that signed the server's certificate, if it is not a public one.
     pub ca_pem: Option<String>,
-    /// Whether people and administrators are told of security events; left out: yes.
+    /// Whether people and administrators are told what happens; left out: yes.
     pub notices: Option<bool>,
 }
 

@@ -212,9 +212,10 @@ impl SettingsApi {
         Ok(Json(self.0.settings.update(&who.actor, change).await?.into()))
     }
 
-    /// Export the whole configuration
+    /// Export projects, apps and settings
     ///
-    /// Projects, apps, domains, variables and settings, without secret values. Needs the role admin.
+    /// Settings, projects, volumes, and of each app its source, domains, limits, health check, mounts and variables, without secret values: to look at or
+    /// compare, not to restore from. Needs the role admin.
     #[oai(path = "/state/export", method = "get", operation_id = "state_export")]
     async fn state_export(&self, who: Signed) -> Answer<Json<Any<Value>>> {
         let actor = &who.actor;

@@ -135,7 +135,7 @@ impl Catalogs {
                 if !url.path().ends_with(".json") {
                     return Err(Error::invalid(
                         "url",
-                        "must be the address of an index.json, as `serverkit catalog index` writes it",
+                        "must be the address of an index.json, as `serverkit catalog source index` writes it",
                     ));
                 }
                 // What is signed cannot be changed on its way.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub enum Command {
     /// Show the mail server
     Show,
-    /// Set the mail server: for forgotten passwords, invitations and notices of security events
+    /// Set the mail server: for forgotten passwords, invitations and notices
     Set(Set),
     /// Send a mail to try the server
     Test(Test),
@@ -44,7 +44,7 @@ pub struct Set {
     /// A file with the certificate of the authority that signed the server's, if it is not a public one
     #[arg(long, value_name = "FILE")]
     server_ca: Option<PathBuf>,
-    /// Whether people and administrators are told of security events
+    /// Whether people and administrators are told what happens: security, quotas, failed canaries and jobs, releases rolled back, newer images
     #[arg(long, value_name = "BOOL")]
     notices: Option<bool>,
 }
@@ -120,7 +120,7 @@ fn shown(out: &Output, mail: &Mail) -> String {
     facts.add("Server", format!("{}:{} ({})", server.host, server.port, server.security));
     facts.add("Login", server.user.clone().unwrap_or_else(|| "none".into()));
     facts.add("From", server.from.clone());
-    facts.add("Notices", if server.notices { "of security events" } else { "none" });
+    facts.add("Notices", if server.notices { "sent" } else { "none" });
     facts.add("Waiting", mail.waiting.to_string());
     facts.print(out)
 }

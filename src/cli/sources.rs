@@ -197,7 +197,7 @@ pub async fn show_plan(context: &Context, client: &Client, draft: &str, source: 
     let answer = client.ask(client.source_inspect(&body)).await?;
     if let Some(problem) = &answer.value.problem {
         return Err(Failure::failed(format!("it could not be built, so nothing is made: {problem}"))
-            .hint("see: serverkit app inspect --from PATH; --folder, --preset and the other flags say how to build it"));
+            .hint("look at it with serverkit app inspect --from PATH; --folder, --preset and the other flags of app create say how to build it"));
     }
     context.out.note(words(context, &answer.value));
     Ok(())

@@ -35,7 +35,7 @@ pub struct Upgrade {
     /// Take a program that nobody signed; for one of your own making, as root
     #[arg(long)]
     unsigned: bool,
-    /// Take also a version that is not newer
+    /// Take also a version that is not newer; it runs until the next start
     #[arg(long)]
     any_version: bool,
     /// Only say which version runs, and how the last upgrade went

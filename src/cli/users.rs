@@ -27,7 +27,7 @@ pub enum Command {
     CreateService(CreateService),
     /// Invite somebody: prints a link that is good once, with which they choose their own password
     ///
-    /// Nothing is sent: give them the link over a safe way.
+    /// Give them the link over a safe way: nothing is sent without --mail.
     Invite(Invite),
     /// List invitations that were not accepted yet
     Invitations,
@@ -82,7 +82,7 @@ pub struct Invite {
     /// Days that the link is good, 1 to 30
     #[arg(long, default_value_t = 7, value_name = "DAYS")]
     days: u32,
-    /// Send the link by mail too
+    /// Send a link of its own to the address by mail too
     #[arg(long)]
     mail: bool,
 }

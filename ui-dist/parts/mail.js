@@ -39,7 +39,7 @@ export function Mail() {
         ${h(TextField, { label: 'Password', type: 'password', value: v.password, set: form.set('password'), optional: true, autocomplete: 'new-password', placeholder: server?.has_password ? 'as it is' : '', error: form.error('password') })}</div>
         ${h(TextField, { label: 'From', value: v.from, set: form.set('from'), placeholder: 'serverkit <panel@example.com>', error: form.error('from') })}
         <details class="more"><summary>${icon('chevron-right', 'icon-small')}Its own authority</summary>${h(TextField, { label: 'Certificate of the authority', value: v.ca, set: form.set('ca'), mono: true, rows: 4, optional: true, placeholder: '-----BEGIN CERTIFICATE-----', error: form.error('ca_pem'), hint: 'When the server’s certificate is not from a public one.' })}</details>
-        ${h(Switch, { label: 'Tell of security events', hint: 'People of new browsers, passwords and tokens of theirs; administrators of all that the Security page shows, of quotas, of jobs that begin to fail, and of newer images where an app\'s watch tells of them.', on: v.notices, set: form.set('notices') })}
+        ${h(Switch, { label: 'Send notices', hint: 'People of new browsers, passwords and tokens of theirs; administrators of what the Security page shows, of quotas, of canaries that fail and releases that were rolled back, of jobs that begin to fail, and of newer images where an app\'s watch tells of them.', on: v.notices, set: form.set('notices') })}
         <p class="hint">An owner sets this: links with which passwords are replaced go through it.</p>`;
     } })}</div>`;
 }
