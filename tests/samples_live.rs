@@ -180,6 +180,17 @@ async fn docker_a_java_program_is_built_by_maven_and_runs_alone() {
     assert_eq!(answer(&panel, "bean", "/quay").await, "hello from java at /quay");
 }
 
+/// Built by Gradle, which needs no packages for a program of Java's own.
+#[tokio::test]
+async fn docker_a_java_program_is_built_by_gradle() {
+    let panel = TestPanel::docker().await;
+    let (_repository, _server, deployment) = pushed(&panel, "pod", "gradle", json!({}), json!({})).await;
+    live(&panel, &deployment).await;
+    let log = panel.build_log(&text(&deployment, "id")).await;
+    assert!(log.contains("building it as Java 17") && log.contains("BUILD SUCCESSFUL"), "{log}");
+    assert_eq!(answer(&panel, "pod", "/quay").await, "hello from gradle at /quay");
+}
+
 /// Published by the SDK out of a solution with tests beside it; what runs it has no compiler, and takes the panel's port.
 #[tokio::test]
 async fn docker_a_dotnet_program_is_published_and_runs_alone() {

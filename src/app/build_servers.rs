@@ -39,6 +39,37 @@ pub struct BuildServerChange {
     pub host_key: Option<String>,
 }
 
+impl BuildServerChange {
+    fn make(&self, server: &mut BuildServer) -> Result<()> {
+        let before = (server.at.clone(), server.host_key.clone());
+        let at = SshPlace {
+            host: self.host.as_deref().unwrap_or(&before.0.host).trim().to_owned(),
+            port: self.port.unwrap_or(before.0.port),
+            user: self.user.as_ref().unwrap_or(&before.0.user).clone(),
+            socket: self.socket.as_ref().unwrap_or(&before.0.socket).clone(),
+        };
+        server.at = at.checked()?;
+        if (&server.at.host, server.at.port) != (&before.0.host, before.0.port) {
+            server.host_key = None;
+        }
+        if let Some(key) = &self.host_key {
+            server.host_key = Some(checked_host_key(key)?);
+        }
+        if let Some(slots) = self.slots {
+            server.slots = checked_slots(slots)?;
+        }
+        server.cache_bytes = self.cache_bytes.unwrap_or(server.cache_bytes);
+        server.enabled = self.enabled.unwrap_or(server.enabled);
+        if (&server.at, &server.host_key) != (&before.0, &before.1) {
+            server.seen = BuildServerSeen {
+                used_at: server.seen.used_at,
+                ..BuildServerSeen::default()
+            };
+        }
+        Ok(())
+    }
+}
+
 /// A build server, and how much it builds.
 #[derive(Debug, Clone)]
 pub struct BuildServerView {
@@ -123,51 +154,29 @@ impl BuildServers {
 
     pub async fn update(&self, actor: &Actor, called: &str, change: BuildServerChange) -> Result<BuildServerView> {
         actor.may(Action::Operate)?;
-        let mut stored = self.find(called)?;
-        let before = stored.value.clone();
-        let at = SshPlace {
-            host: change.host.map_or(before.at.host.clone(), |host| host.trim().to_owned()),
-            port: change.port.unwrap_or(before.at.port),
-            user: change.user.unwrap_or_else(|| before.at.user.clone()),
-            socket: change.socket.unwrap_or_else(|| before.at.socket.clone()),
-        };
-        stored.at = at.checked()?;
-        if (&stored.at.host, stored.at.port) != (&before.at.host, before.at.port) {
-            stored.host_key = None;
+        let before = self.find(called)?.value;
+        // What is seen of it is written at any time: that is no change of somebody else's.
+        let key = before.id.as_str();
+        let server = self
+            .ground
+            .store
+            .build_servers
+            .update(key, |server| change.make(server))
+            .await?
+            .value;
+        let is_same = BuildServer {
+            seen: before.seen.clone(),
+            ..server.clone()
+        } == before;
+        if is_same {
+            return self.view(server);
         }
-        if let Some(key) = &change.host_key {
-            stored.host_key = Some(checked_host_key(key)?);
-        }
-        if let Some(slots) = change.slots {
-            stored.slots = checked_slots(slots)?;
-        }
-        if let Some(bytes) = change.cache_bytes {
-            stored.cache_bytes = bytes;
-        }
-        if let Some(enabled) = change.enabled {
-            stored.enabled = enabled;
-        }
-        if (&stored.at, &stored.host_key) != (&before.at, &before.host_key) {
-            stored.seen = BuildServerSeen {
-                used_at: before.seen.used_at,
-                ..BuildServerSeen::default()
-            };
-        }
-        if stored.value == before {
-            return self.view(before);
-        }
-        let what = match (&before.host_key, &stored.host_key) {
+        let what = match (&before.host_key, &server.host_key) {
             (theirs, ours) if theirs != ours && ours.is_some() => "confirmed the host key of",
-            _ if before.enabled != stored.enabled => {
-                if stored.enabled {
-                    "enabled"
-                } else {
-                    "disabled"
-                }
-            }
+            _ if before.enabled && !server.enabled => "disabled",
+            _ if !before.enabled && server.enabled => "enabled",
             _ => "changed",
         };
-        let server = self.ground.store.build_servers.save(stored).await?.value;
         self.tell(actor, &server, what).await;
         self.ground.wake_deploy();
         self.view(server)

@@ -85,13 +85,7 @@ pub fn java(tree: &Tree) -> Option<Recipe> {
         .join("\n");
     let title = if text.contains("spring-boot") { "Spring Boot" } else { "Java" };
     let mut recipe = Recipe::new(Preset::Java, title, why, JAVA);
-    let marks = [
-        "<java.version>",
-        "<maven.compiler.release>",
-        "JavaLanguageVersion.of(",
-        "JavaVersion.VERSION_",
-    ];
-    if let Some(version) = marks.iter().find_map(|mark| version_in(text.split_once(mark)?.1, 1)) {
+    if let Some(version) = java_version(&text) {
         recipe.version = version;
     }
     let copy =
@@ -100,6 +94,32 @@ pub fn java(tree: &Tree) -> Option<Recipe> {
     recipe.start = Some("java -XX:MaxRAMPercentage=75 -Dserver.port=$PORT -jar /app/app.jar".to_owned());
     recipe.output = Some(if why.starts_with("pom") { "maven" } else { "gradle" }.to_owned());
     Some(recipe)
+}
+
+/// What Maven or Gradle compiles for: `17` of `<java.version>17`, 8 of `1.8` and `VERSION_1_8`.
+fn java_version(text: &str) -> Option<String> {
+    let marks = [
+        "<java.version>",
+        "<maven.compiler.release>",
+        "<maven.compiler.source>",
+        "<release>",
+        "JavaLanguageVersion.of(",
+        "jvmToolchain(",
+        "sourceCompatibility",
+        "JavaVersion.VERSION_",
+    ];
+    let version = marks.iter().find_map(|mark| {
+        let (_, behind) = text.split_once(mark)?;
+        let value = behind.split(['<', '\n', ')']).next()?.replace('_', ".");
+        version_in(&value, 2).filter(|_| !value.contains('$'))
+    })?;
+    // The languages before 9 were called 1.5 to 1.8.
+    let number = match version.split_once('.') {
+        Some(("1", old)) => old,
+        Some((new, _)) => new,
+        None => &version,
+    };
+    Some(number.to_owned())
 }
 
 pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {

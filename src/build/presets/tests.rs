@@ -321,6 +321,31 @@ fn what_folders_that_are_compiled_are() {
 }
 
 #[test]
+fn the_java_that_maven_or_gradle_compiles_for() {
+    for (file, text, version) in [
+        ("pom.xml", "<properties><java.version>1.8</java.version></properties>", "8"),
+        (
+            "pom.xml",
+            "<maven.compiler.release>${java.version}</maven.compiler.release><release>21</release>",
+            "21",
+        ),
+        ("pom.xml", "<maven.compiler.source>11</maven.compiler.source>", "11"),
+        ("pom.xml", "<project/>", compiled::JAVA),
+        ("build.gradle", "sourceCompatibility = '1.8'\ntargetCompatibility = '1.8'", "8"),
+        ("build.gradle", "java { sourceCompatibility = JavaVersion.VERSION_1_8 }", "8"),
+        ("build.gradle", "sourceCompatibility = 17\n", "17"),
+        (
+            "build.gradle.kts",
+            "java { toolchain { languageVersion = JavaLanguageVersion.of(25) } }",
+            "25",
+        ),
+        ("build.gradle.kts", "kotlin { jvmToolchain(17) }", "17"),
+    ] {
+        assert_eq!(recipe(&[(file, text)], &BuildWish::default()).unwrap().version, version, "{text}");
+    }
+}
+
+#[test]
 fn projects_of_dotnet_and_how_they_are_published() {
     let web = |target: &str| format!("<Project Sdk=\"Microsoft.NET.Sdk.Web\"><PropertyGroup>{target}</PropertyGroup></Project>");
     let (lone, old, several) = (
