@@ -59,6 +59,8 @@ struct Work {
 pub(crate) struct Running {
     work: Mutex<HashMap<DeploymentId, Work>>,
     waits: Mutex<HashMap<DeploymentId, Waits>>,
+    /// Those of each app that had not ended when the queue was looked at last; `None`: it was not yet.
+    open: Mutex<Option<HashMap<AppId, Vec<DeploymentId>>>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -109,6 +111,18 @@ impl Running {
     /// What it waited for when the queue was looked at last.
     pub fn waits(&self, id: &DeploymentId) -> Option<Waits> {
         self.waits.lock().expect("no panic while held").get(id).cloned()
+    }
+    /// Of the app, those that had not ended when the queue was looked at last; `None`: it was not since this process began.
+    pub fn open(&self, app: &AppId) -> Option<Vec<DeploymentId>> {
+        let open = self.open.lock().expect("no panic while held");
+        open.as_ref().map(|open| open.get(app).cloned().unwrap_or_default())
+    }
+    fn keep_open<'a>(&self, found: impl Iterator<Item = &'a Deployment>) {
+        let mut open: HashMap<AppId, Vec<DeploymentId>> = HashMap::new();
+        for deployment in found {
+            open.entry(deployment.app.clone()).or_default().push(deployment.id.clone());
+        }
+        *self.open.lock().expect("no panic while held") = Some(open);
     }
     /// Ends the deployment's work at once, if it is under way.
     pub fn cancel(&self, id: &DeploymentId) {
@@ -171,6 +185,8 @@ impl jobs::Job for Deployer {
             .into_iter()
             .filter(|deployment| !deployment.phase.is_final())
             .collect();
+        // Before one of them is ended here: who asks meanwhile goes by it.
+        ground.running.keep_open(open.iter().map(|stored| &stored.value));
         // What was under way before a restart goes first, then the oldest. Ids of one moment are in no order, numbers of an app are.
         open.sort_by_key(|deployment| {
             let waits = deployment.phase == Phase::Queued;

@@ -386,6 +386,22 @@ pub(crate) fn find(ground: &Ground, id: &DeploymentId) -> Result<Option<Deployme
     Ok(ground.store.deployments.claimed(id.as_str())?.map(|stored| stored.value))
 }
 
+/// Whether one of the app waits or is under way. For those who ask again and again: it reads what the queue held when it was looked at last,
+/// and the newest, not all that the app ever had. What came since then does not end before the queue is looked at again, unless it gives way to
+/// the newest: so that stands for it.
+pub(crate) fn is_any_active(ground: &Ground, app: &App) -> Result<bool> {
+    let Some(open) = ground.running.open(&app.id) else {
+        let all = ground.store.deployments.prefix(&format!("{}/", app.id))?;
+        return Ok(all.iter().any(|one| is_active(one.phase)));
+    };
+    for id in open.iter().chain(&app.last_deployment) {
+        if find(ground, id)?.is_some_and(|one| is_active(one.phase)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Adds a queued deployment of `app` to the batch, and closes those that still wait and give way to it. The caller saves `app`.
 /// Fails with `Busy` when nothing was uploaded yet.
 pub(crate) fn queue(ground: &Ground, by: String, app: &mut App, cause: Cause, wanted: Wanted, mut batch: Batch) -> Result<Batch> {

@@ -1,6 +1,6 @@
 //! Why an app stays awake: as it is set up (`Ways`), or because of what is under way in it.
 
-use crate::{apps::is_active, ground::Ground, job_runs};
+use crate::{deployments, ground::Ground, job_runs};
 use types::{App, AppId, DesiredState, Domain, Result, RuleAction, Stream};
 
 /// What leads to apps, for those who look at many of them.
@@ -63,8 +63,7 @@ pub(super) fn is_busy(ground: &Ground, app: &App) -> Result<Option<String>> {
         return Ok(Some("it was given up on, which has to be seen".into()));
     }
     // Not the newest alone: while the canary of one is tried, a newer one may have come and gone.
-    let deployments = ground.store.deployments.prefix(&format!("{}/", app.id))?;
-    if deployments.iter().any(|one| is_active(one.phase)) {
+    if deployments::is_any_active(ground, app)? {
         return Ok(Some("a deployment is under way".into()));
     }
     if ground.sleeping.terminals.lock().expect("no panic while held").contains_key(&app.id) {

@@ -1,8 +1,8 @@
 //! Apps that sleep, on an engine that does as it is told.
 
-use super::waking::wake;
+use super::{reasons::is_busy, waking::wake};
 use crate::{
-    Apps, Deployments,
+    Apps, Deployer, Deployments,
     testing::Bench,
     tests::{order, reconcile, settle, wish},
 };
@@ -184,4 +184,36 @@ async fn what_ends_its_sleep_and_what_forbids_it() {
     let view = apps.update(&bench.owner, "blog", change).await.expect("changed");
     assert!(view.kept_awake.expect("says why").contains("no domain leads to it"));
     assert!(matches!(apps.sleep(&bench.owner, "blog").await, Err(Error::Busy { .. })));
+}
+
+#[tokio::test]
+async fn that_it_is_deployed_is_seen_without_its_history() {
+    let (bench, _, id) = dozy().await;
+    let orders = Deployments::new(bench.ground.clone());
+    let app = |bench: &Bench| bench.ground.store.apps.get(id.as_str()).expect("is there").value;
+    let look = async || {
+        Deployer::new(bench.ground.clone()).run().await.expect("runs");
+        let app = app(&bench);
+        let (why, effort) = store::counted(async { is_busy(&bench.ground, &app) }).await;
+        (why.expect("reads"), effort.records)
+    };
+    let before = look().await;
+    assert_eq!(before.0, None);
+    for _ in 0..4 {
+        orders.create(&bench.owner, "blog", crate::Wanted::Usual).await.expect("queued");
+        assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
+    }
+    assert_eq!(look().await, before);
+    // One that the queue has not seen yet.
+    orders.create(&bench.owner, "blog", crate::Wanted::Usual).await.expect("queued");
+    let under_way = Some("a deployment is under way".to_owned());
+    assert_eq!(is_busy(&bench.ground, &app(&bench)).expect("reads"), under_way);
+    assert_eq!(settle(&bench, "blog").await.0, Phase::Live);
+    // One that is not the newest, before the queue is looked at for the first time.
+    let all = bench.ground.store.deployments.prefix(&format!("{id}/")).expect("lists");
+    let mut first = all.into_iter().find(|one| one.number == 1).expect("is kept");
+    first.phase = Phase::Checking;
+    bench.ground.store.deployments.save(first).await.expect("saved");
+    let bench = bench.again().await;
+    assert_eq!(is_busy(&bench.ground, &app(&bench)).expect("reads"), under_way);
 }
