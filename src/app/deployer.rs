@@ -2,6 +2,7 @@
 //! so that a crash costs at most one step: at the next start the same step is done again.
 
 mod building;
+mod driving;
 mod fetching;
 mod log;
 mod promoting;
@@ -10,10 +11,7 @@ mod starting;
 mod step;
 mod trying;
 
-use self::{
-    log::Log,
-    step::{Made, Next, Step},
-};
+use self::{driving::drive, log::Log, step::Made};
 use crate::{
     builders::{self, Place, Slots},
     containers, crash_rollbacks,
@@ -32,11 +30,6 @@ use std::{
 use store::{Batch, Stored};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{Actor, App, AppId, Cause, Deployment, DeploymentId, Error, OrganizationId, Phase, Purge, Result, report};
-
-/// Work that is begun more often than this ends the panel, or itself, each time: it is given up.
-const MOST_BEGUN: u32 = 6;
-/// After work that could not even be recorded.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a deployment has not begun yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,172 +240,6 @@ impl jobs::Job for Deployer {
             waiting,
             running: ground.running.count(),
         })
-    }
-}
-
-/// Leaves the list of running ones however the work ends.
-struct Leave(Arc<Ground>, DeploymentId);
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        self.0.running.leave(&self.1);
-        self.0.wake_deploy();
-        self.0.wake_reconcile();
-    }
-}
-
-/// Does the work of one deployment to its end.
-async fn drive(ground: Arc<Ground>, id: DeploymentId, cancel: CancellationToken) {
-    let _leave = Leave(ground.clone(), id.clone());
-    if let Err(error) = drive_to_end(&ground, &id, cancel).await {
-        tracing::error!("deployment {id}: {}", report(&error));
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Counts that its work begins. Fails with `Busy` when it began too often.
-async fn begin(ground: &Ground, id: &DeploymentId) -> Result<()> {
-    let one_more = |deployment: &mut Deployment| {
-        if deployment.begun >= MOST_BEGUN {
-            return Err(Error::busy(format!(
-                "its work was begun {MOST_BEGUN} times and broke off each time, the last time while {}; the panel's own log says why",
-                deployment.phase.word()
-            )));
-        }
-        deployment.begun += 1;
-        Ok(())
-    };
-    count(ground, id, one_more).await
-}
-
-/// Takes that back: who stops the panel breaks nothing off. A canary that is tried for a day may see many restarts.
-async fn lay_down(ground: &Ground, id: &DeploymentId) -> Result<()> {
-    let one_less = |deployment: &mut Deployment| {
-        deployment.begun = deployment.begun.saturating_sub(1);
-        Ok(())
-    };
-    count(ground, id, one_less).await
-}
-
-async fn count(ground: &Ground, id: &DeploymentId, change: impl Fn(&mut Deployment) -> Result<()>) -> Result<()> {
-    loop {
-        let mut deployment = load(ground, id)?;
-        change(&mut deployment.value)?;
-        match ground.store.commit(Batch::new().save(deployment)).await {
-            Err(Error::Stale { .. }) => continue,
-            other => return other,
-        }
-    }
-}
-
-async fn drive_to_end(ground: &Arc<Ground>, id: &DeploymentId, cancel: CancellationToken) -> Result<()> {
-    let worn_out = match begin(ground, id).await {
-        Err(error @ Error::Busy { .. }) => Some(error),
-        Err(error) => return Err(error),
-        Ok(()) => None,
-    };
-    let mut deployment = load(ground, id)?;
-    let app = ground.store.apps.get(deployment.app.as_str())?.value;
-    let log = Log::open(ground, id, &app.organization).await?;
-    if let Some(error) = worn_out {
-        log.note(report(&error)).await;
-        abandon(ground, &deployment, &log).await;
-        deployment = finish(ground, deployment, Phase::Failed, Some(report(&error))).await?;
-    } else if deployment.phase != Phase::Queued {
-        log.note(format!(
-            "serverkit was restarted while this was {}; going on from there",
-            deployment.phase.word()
-        ))
-        .await;
-    }
-    if deployment.cancel_requested {
-        cancel.cancel();
-    }
-    let limit = Duration::from_secs(app.deploy_timeout_seconds.into());
-    let mut deadline = tokio::time::Instant::now() + limit;
-    let mut goes_on = deployment.phase != Phase::Queued;
-    while !deployment.phase.is_final() {
-        let step = Step {
-            ground,
-            app: &app,
-            deployment: &deployment.value,
-            log: &log,
-            goes_on: std::mem::take(&mut goes_on),
-        };
-        let phase = deployment.phase;
-        // How long a canary is tried is beside what a deployment may take.
-        let meant = step.meant_to_take()?;
-        let began = tokio::time::Instant::now();
-        let made = tokio::select! {
-            made = step.perform() => made,
-            () = cancel.cancelled() => Err(Error::Cancelled),
-            () = ground.running.stopping.cancelled() => {
-                log.note("serverkit is stopping; this goes on when it is back".into()).await;
-                log.pause().await;
-                return lay_down(ground, id).await;
-            }
-            () = tokio::time::sleep_until(deadline + meant) => {
-                Err(Error::busy(format!("it took longer than {} s while {}", limit.as_secs(), phase.word())))
-            }
-        };
-        if phase == Phase::Trying {
-            deadline += began.elapsed();
-        }
-        deployment = match outcome(ground, &app, made) {
-            Ok(next) => {
-                let at = ground.world.now();
-                let mut changed = deployment.clone();
-                next.change(&mut changed.value);
-                if let Some(Place::There(name)) = ground.running.place(id) {
-                    changed.built_on = Some(name);
-                }
-                changed.enter(next.phase, at);
-                if let Some(Made::Live(release)) = &next.live
-                    && let Err(error) = routing::go_ahead(ground, &app.id, release).await
-                {
-                    tracing::warn!("the route of deployment {id}: {}", report(&error));
-                }
-                let saved = save(ground, &app, changed, next.live).await;
-                ground.routing.recorded(&app.id);
-                ground.running.rest(id, next.phase == Phase::Trying);
-                if matches!(next.phase, Phase::Starting | Phase::Trying) {
-                    // A slot of a build server is free, or one of this server.
-                    ground.wake_deploy();
-                }
-                saved?
-            }
-            Err((phase, why)) => {
-                log.note(why.clone().unwrap_or_else(|| "cancelled".into())).await;
-                abandon(ground, &deployment, &log).await;
-                finish(ground, deployment, phase, why).await?
-            }
-        };
-    }
-    if deployment.phase == Phase::Live {
-        let step = Step {
-            ground,
-            app: &app,
-            deployment: &deployment.value,
-            log: &log,
-            goes_on: false,
-        };
-        step.settle(deadline).await?;
-    }
-    log.finish().await;
-    let _ = tokio::fs::remove_dir_all(work_folder(ground, id)).await;
-    Ok(())
-}
-
-/// Where the work of a phase leads: on, or to another end than live and why.
-fn outcome(ground: &Ground, app: &App, made: Result<Next>) -> std::result::Result<Next, (Phase, Option<String>)> {
-    match made {
-        Ok(next) if next.phase.is_final() && next.phase != Phase::Live => Err((next.phase, next.why)),
-        Ok(next) => Ok(next),
-        Err(Error::Cancelled) => Err((Phase::Cancelled, None)),
-        Err(error) => {
-            let why = ground.redactor.redact_for(&app.organization, &report(&error)).into_owned();
-            Err((Phase::Failed, Some(why)))
-        }
     }
 }
 
