@@ -28,6 +28,7 @@ mod cli;
 mod clones;
 mod compose;
 mod compose_conformance;
+mod compose_crashes;
 mod compose_hooks;
 mod compose_interpolation;
 mod compose_networks;

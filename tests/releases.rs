@@ -527,7 +527,7 @@ fn program(name: &str, text: &str) -> (GitFixture, Value) {
 }
 
 /// Waits until the app is given up on; answers why.
-async fn given_up(panel: &TestPanel, app: &str) -> String {
+pub async fn given_up(panel: &TestPanel, app: &str) -> String {
     eventually_ok("it is given up on", SOON, || async {
         let app = panel.get(&format!("/api/v1/apps/{app}")).await.expect(200).json();
         let why = app["state_detail"].as_str().unwrap_or_default().to_owned();

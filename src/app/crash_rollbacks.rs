@@ -121,9 +121,9 @@ pub(crate) async fn tell_done(ground: &Ground, app: &App, deployment: &Deploymen
 mod tests {
     use super::*;
     use crate::{
-        AppChange, Apps, Deployments,
+        AppChange, Apps, Deployments, NewApp,
         testing::Bench,
-        tests::{reconcile, settle, wish},
+        tests::{reconcile, settle, two_services, wish},
     };
     use types::{ContainerState, ReleaseId};
 
@@ -167,13 +167,19 @@ mod tests {
 
     /// What runs exits again and again from now on.
     async fn crash(bench: &Bench) {
-        for container in bench.node.containers.lock().expect("test").values_mut() {
+        crash_of(bench, |_| true).await;
+    }
+
+    async fn crash_of(bench: &Bench, crashes: impl Fn(&Container) -> bool) {
+        let mut all = bench.node.containers.lock().expect("test").clone();
+        for container in all.values_mut().filter(|one| crashes(one)) {
             container.restarts = 50;
             container.state = ContainerState::Restarting {
                 code: 3,
                 out_of_memory: false,
             };
         }
+        *bench.node.containers.lock().expect("test") = all;
         reconcile(bench).await;
     }
 
@@ -267,5 +273,42 @@ mod tests {
         assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
         let all = history(&bench).await;
         assert_eq!((all.len(), app(&bench).release), (3, made_by(&all, 3)));
+    }
+
+    fn is_of(service: &str) -> impl Fn(&Container) -> bool {
+        move |container| container.owner.service.as_ref().is_some_and(|mark| mark.name == service)
+    }
+
+    #[tokio::test]
+    async fn a_service_that_changed_gives_way_and_one_that_did_not_is_given_up_on() {
+        let bench = Bench::new().await;
+        let apps = Apps::new(bench.ground.clone());
+        let new = NewApp {
+            source: two_services("web:1"),
+            ..wish("blog")
+        };
+        apps.create(&bench.owner, new).await.expect("made");
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        let moves_on = async |web: &str| {
+            let change = AppChange {
+                source: Some(two_services(web)),
+                ..AppChange::default()
+            };
+            apps.update(&bench.owner, "blog", change).await.expect("changed");
+            deploy(&bench).await;
+        };
+        moves_on("web:2").await;
+        crash_of(&bench, is_of("web")).await;
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        let all = history(&bench).await;
+        assert_eq!((all.len(), app(&bench).release), (3, made_by(&all, 1)));
+        assert_eq!(told(&bench), ["rolled blog back to #1: web: exited with code 3"]);
+        assert_eq!(bench.node.running().len(), 2);
+
+        moves_on("web:3").await;
+        crash_of(&bench, is_of("db")).await;
+        let halt = app(&bench).halted.expect("it is given up on");
+        assert_eq!((halt.service.as_deref(), history(&bench).await.len()), (Some("db"), 4));
+        assert_eq!(told(&bench).len(), 1);
     }
 }

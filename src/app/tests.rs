@@ -33,6 +33,18 @@ pub(crate) fn wish(name: &str) -> NewApp {
     }
 }
 
+/// Of a Compose file with two services, of which `web` is made from this image.
+pub(crate) fn two_services(web: &str) -> NewSource {
+    let web = format!("{{image: '{web}', ports: ['80'], restart: always}}");
+    let text = format!("services:\n  web: {web}\n  db: {{image: 'db:1', restart: always}}\n");
+    NewSource::Compose {
+        text: text.into(),
+        profiles: Vec::new(),
+        main: None,
+        template: None,
+    }
+}
+
 /// Lets the loops turn until the app's newest deployment is over; answers its phase and error.
 pub(crate) async fn settle(bench: &Bench, app: &str) -> (Phase, Option<String>) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
