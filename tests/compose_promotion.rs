@@ -6,7 +6,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{GitFixture, TestPanel, docker, docker_host, eventually};
+use testkit::{GitFixture, Registry, TestPanel, docker, docker_host, eventually, eventually_ok};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -117,4 +117,50 @@ async fn docker_services_are_promoted_with_their_images() {
     panel.create_app(one).await;
     let refused = promote("one").await.expect(422);
     assert!(refused.detail().contains("`one` is one container"), "{}", refused.detail());
+}
+
+/// Somebody tidies the engine up.
+async fn take_off(image: &str) {
+    eventually_ok("the image can go", SOON, || async {
+        docker(&docker_host(), &["rmi", "--force", image]).map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_services_of_a_registry_come_back_by_their_digests() {
+    let panel = TestPanel::docker().await;
+    let registry = Registry::start().await;
+    let reference = format!("{}/team/web:1", registry.address());
+    registry.push(&docker_host(), "nginx:1.22", "team/web:1");
+    let login = json!({"server": registry.address(), "user": Registry::USER, "password": Registry::PASSWORD});
+    panel.post("/api/v1/registries", login).await.expect(201);
+    let web = format!("{{image: '{reference}', ports: ['80'], restart: always, pull_policy: always, stop_grace_period: 1s}}");
+    let of_registry = |name: &str, deploy: bool| {
+        let source = json!({"kind": "compose", "compose": format!("services:\n  web: {web}\n")});
+        json!({"name": name, "source": source, "domains": [format!("{name}.test")], "deploy": deploy, "grace_seconds": 2})
+    };
+    let shop = text(&panel.live_app(of_registry("shop", true)).await, "id");
+    let first = image_of(&shop, "web", 1).await;
+
+    // The tag moves.
+    registry.push(&docker_host(), "nginx:1.22", "team/web:1");
+    let deployed = panel.deploy("shop").await;
+    panel.live(&deployed).await;
+    assert_ne!(image_of(&shop, "web", 1).await, first);
+    take_off(&first).await;
+    let back = panel.post("/api/v1/apps/shop/rollback", json!({})).await.expect(202).json();
+    panel.live(&text(&back, "id")).await;
+    assert_eq!(image_of(&shop, "web", 1).await, first);
+
+    let deployed = panel.deploy("shop").await;
+    panel.live(&deployed).await;
+    assert_ne!(image_of(&shop, "web", 1).await, first);
+    take_off(&first).await;
+    let other = text(&panel.create_app(of_registry("other", false)).await, "id");
+    let body = json!({"to": "other", "release": "1"});
+    let queued = panel.post("/api/v1/apps/shop/promote", body).await.expect(202).json();
+    panel.live(&text(&queued, "id")).await;
+    assert_eq!(image_of(&other, "web", 1).await, first);
+    says(&panel, "other.test", "nginx").await;
 }

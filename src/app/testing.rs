@@ -27,6 +27,8 @@ pub struct Orders {
     pub hang: bool,
     /// What the registry has under every tag; what is pulled has it too.
     pub digest: Option<String>,
+    /// Ids of images that somebody took off the engine; pulled by its digest, one is there again.
+    pub gone: BTreeSet<String>,
     /// It wants to be left alone so long.
     pub registry_rests: Option<u64>,
     /// How often it was asked.
@@ -104,6 +106,9 @@ impl Node for FakeNode {
         futures::stream::pending().boxed()
     }
     async fn image_find(&self, reference: &str) -> Result<Option<Image>> {
+        if self.orders.lock().expect("test").gone.contains(reference) {
+            return Ok(None);
+        }
         Ok(Some(Image {
             id: format!("sha256:{reference}"),
             digest: None,
@@ -116,8 +121,10 @@ impl Node for FakeNode {
         if self.orders.lock().expect("test").hang {
             std::future::pending::<()>().await;
         }
+        let exact = reference.split_once('@').map(|(name, _)| format!("sha256:{name}"));
+        let was_gone = exact.filter(|id| self.orders.lock().expect("test").gone.remove(id));
         Ok(Image {
-            id: format!("sha256:{reference}"),
+            id: was_gone.unwrap_or_else(|| format!("sha256:{reference}")),
             digest: self
                 .orders
                 .lock()
@@ -215,6 +222,9 @@ impl Node for FakeNode {
     }
     async fn container_start(&self, spec: &ContainerSpec) -> Result<String> {
         self.check()?;
+        if self.orders.lock().expect("test").gone.contains(&spec.image) {
+            return Err(Error::not_found(types::Kind::Image, &spec.image));
+        }
         let exit = self.orders.lock().expect("test").exit;
         let state = exit.map_or(ContainerState::Running, |code| ContainerState::Exited {
             code,

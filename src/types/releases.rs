@@ -104,6 +104,9 @@ pub struct ReleaseService {
     /// The engine's id of the image, and what people call it.
     pub image: String,
     pub image_name: String,
+    /// By what its registry knows it, as [`Release::digest`]. `None` also for one from before this was kept.
+    #[serde(default)]
+    pub digest: Option<String>,
     pub replicas: u32,
     /// Of everything that its containers are made of. A container with the same one is kept by the next release.
     pub hash: String,

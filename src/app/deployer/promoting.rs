@@ -7,7 +7,7 @@ use super::{
 use crate::{promotions, quotas, registries, releases, secrets, stacks, uploads};
 use catalog::compose::Composed;
 use std::collections::BTreeMap;
-use types::{Error, Probe, PullPolicy, Release, ReleaseStack, Result, Source};
+use types::{Error, Image, Probe, PullPolicy, Release, ReleaseStack, Result, Source};
 
 impl Step<'_> {
     pub(super) async fn fetch_promoted(&self, id: &types::ReleaseId) -> Result<Next> {
@@ -25,26 +25,12 @@ impl Step<'_> {
         Ok(next)
     }
 
-    /// Its image, as it is; from its registry if the engine has it no more.
     async fn promoted_image(&self, from: &Release) -> Result<Next> {
-        let node = &self.ground.node;
         self.log
             .note(format!("taking the image of release #{}: {}", from.number, from.image_name))
             .await;
-        let image = match (node.image_find(&from.image).await?, &from.digest) {
-            (Some(image), _) => image,
-            (None, Some(digest)) => {
-                let way = registries::way_to(self.ground, &self.app.organization, digest).await?;
-                node.image_pull(digest, way.login.as_ref(), PullPolicy::Missing, &way.egress, &self.log.lines())
-                    .await?
-            }
-            (None, None) => {
-                return Err(Error::busy(format!(
-                    "the image of release #{} is gone from this server",
-                    from.number
-                )));
-            }
-        };
+        let gone = || format!("the image of release #{} is gone from this server", from.number);
+        let image = self.as_released(&from.image, from.digest.as_deref(), gone).await?;
         let probe = match self.app.health.probe {
             Probe::Auto => from.health.probe.clone(),
             _ => self.app.health.probe.clone(),
@@ -56,6 +42,20 @@ impl Step<'_> {
         Ok(next)
     }
 
+    /// An image of a release, as it is; from its registry if the engine has it no more.
+    async fn as_released(&self, id: &str, digest: Option<&str>, gone: impl FnOnce() -> String) -> Result<Image> {
+        let node = &self.ground.node;
+        match (node.image_find(id).await?, digest) {
+            (Some(image), _) => Ok(image),
+            (None, Some(digest)) => {
+                let way = registries::way_to(self.ground, &self.app.organization, digest).await?;
+                node.image_pull(digest, way.login.as_ref(), PullPolicy::Missing, &way.egress, &self.log.lines())
+                    .await
+            }
+            (None, None) => Err(Error::busy(gone())),
+        }
+    }
+
     /// The services of this app's own file, each from the image that the service of its name has in the release.
     async fn promoted_stack(&self, from: &Release, live: &ReleaseStack) -> Result<Next> {
         let composed = self.promoted_file(from).await?;
@@ -65,14 +65,18 @@ impl Step<'_> {
         let mut images = BTreeMap::new();
         for service in &mut stack.services {
             let made = promotions::counterpart(from, live, &service.name)?;
-            let image = self.ground.node.image_find(&made.image).await?.ok_or_else(|| {
-                Error::busy(format!(
-                    "the image {} of `{}` in release #{} is gone from this server",
-                    made.image_name, made.name, from.number
-                ))
-            })?;
             let words = format!("{}: taking {} of release #{}", service.name, made.image_name, from.number);
             self.log.note(words).await;
+            let gone = || {
+                let (image, service) = (&made.image_name, &made.name);
+                format!(
+                    "the image {image} of `{service}` in release #{} is gone from this server",
+                    from.number
+                )
+            };
+            let mut image = self.as_released(&made.image, made.digest.as_deref(), gone).await?;
+            // Asked by its id, the engine names any registry that it knows it from.
+            image.digest = made.digest.clone().or(image.digest);
             service.build = None;
             service.image = Some(made.image_name.clone());
             images.insert(made.image_name.clone(), image);
@@ -110,5 +114,102 @@ impl Step<'_> {
         let composed = self.read_tree(&folder, &source.folder, tree).await?;
         self.settle_tree(&composed).await?;
         Ok(composed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        AppChange, Apps, Deployments, NewApp, Wanted,
+        testing::Bench,
+        tests::{settle, two_services, wish},
+    };
+    use std::collections::BTreeSet;
+    use types::{Phase, ReleaseService};
+
+    const WEB: &str = "sha256:web:1";
+
+    /// An app of two services that is live, with images of this digest, and another that was never deployed.
+    async fn bench(digest: Option<&str>) -> Bench {
+        let bench = Bench::new().await;
+        bench.node.orders.lock().expect("test").digest = digest.map(str::to_owned);
+        let apps = Apps::new(bench.ground.clone());
+        for (name, deploy) in [("shop", true), ("other", false)] {
+            let new = NewApp {
+                source: two_services("web:1"),
+                deploy,
+                ..wish(name)
+            };
+            apps.create(&bench.owner, new).await.expect("made");
+        }
+        assert_eq!(settle(&bench, "shop").await, (Phase::Live, None));
+        bench
+    }
+
+    fn take_off(bench: &Bench, images: &[&str]) {
+        bench.node.orders.lock().expect("test").gone = images.iter().map(|id| (*id).to_owned()).collect();
+    }
+
+    fn gone(bench: &Bench) -> BTreeSet<String> {
+        bench.node.orders.lock().expect("test").gone.clone()
+    }
+
+    async fn live_services(bench: &Bench, app: &str) -> Vec<ReleaseService> {
+        let apps = Apps::new(bench.ground.clone());
+        let release = apps.get(&bench.owner, app).await.expect("is there").release.expect("is live");
+        release.stack.expect("has services").services
+    }
+
+    #[tokio::test]
+    async fn services_whose_images_are_gone_come_from_their_registry() {
+        let bench = bench(Some("sha256:aaaa")).await;
+        take_off(&bench, &[WEB, "sha256:db:1"]);
+        let orders = Deployments::new(bench.ground.clone());
+        orders.promote(&bench.owner, "shop", None, "other").await.expect("queued");
+        assert_eq!(settle(&bench, "other").await, (Phase::Live, None));
+        assert_eq!(gone(&bench), BTreeSet::new());
+        let images = |services: Vec<ReleaseService>| -> Vec<_> { services.into_iter().map(|one| (one.image, one.digest)).collect() };
+        let (from, to) = (
+            images(live_services(&bench, "shop").await),
+            images(live_services(&bench, "other").await),
+        );
+        assert!(from.contains(&(WEB.to_owned(), Some("web:1@sha256:aaaa".to_owned()))), "{from:?}");
+        assert_eq!(from, to);
+    }
+
+    #[tokio::test]
+    async fn the_way_back_of_services_leads_over_the_registry() {
+        let bench = bench(Some("sha256:aaaa")).await;
+        let change = AppChange {
+            source: Some(two_services("web:2")),
+            ..AppChange::default()
+        };
+        Apps::new(bench.ground.clone())
+            .update(&bench.owner, "shop", change)
+            .await
+            .expect("changed");
+        let orders = Deployments::new(bench.ground.clone());
+        orders.create(&bench.owner, "shop", Wanted::Usual).await.expect("queued");
+        assert_eq!(settle(&bench, "shop").await, (Phase::Live, None));
+        take_off(&bench, &[WEB]);
+        orders.roll_back(&bench.owner, "shop", None, false).await.expect("queued");
+        assert_eq!(settle(&bench, "shop").await, (Phase::Live, None));
+        assert_eq!(gone(&bench), BTreeSet::new());
+        let runs_it = bench.node.containers.lock().expect("test").values().any(|one| one.image == WEB);
+        assert!(runs_it);
+    }
+
+    #[tokio::test]
+    async fn services_whose_images_are_nowhere_say_so() {
+        let bench = bench(None).await;
+        take_off(&bench, &[WEB]);
+        let orders = Deployments::new(bench.ground.clone());
+        orders.promote(&bench.owner, "shop", None, "other").await.expect("queued");
+        let (phase, error) = settle(&bench, "other").await;
+        let error = error.expect("says why");
+        assert!(
+            phase == Phase::Failed && error.contains("the image web:1 of `web` in release #1 is gone from this server"),
+            "{error}"
+        );
     }
 }

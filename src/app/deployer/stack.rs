@@ -215,6 +215,7 @@ impl Step<'_> {
                 name: service.name.clone(),
                 image: image.id.clone(),
                 image_name: service.image.clone().unwrap_or_default(),
+                digest: image.digest.clone(),
                 replicas: service.replicas,
                 hash: stacks::hash_of(service, &image.id, &app, &setup.volumes, &others.join(" "))?,
                 once: service.runs_once(),

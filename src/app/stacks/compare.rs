@@ -99,6 +99,7 @@ mod tests {
             name: name.into(),
             image: format!("sha256:{image}"),
             image_name: image.into(),
+            digest: None,
             replicas: 1,
             hash: "x".into(),
             once: false,
