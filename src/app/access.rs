@@ -14,7 +14,7 @@ use store::{Batch, Store, Stored};
 use telemetry::Redactor;
 use tokio::sync::Mutex;
 use types::{
-    Action, Actor, Assurance, DeviceId, Error, Fact, Grant, GrantedRole, Grantee, Held, IdentityProvider, Kind, Membership, Organization,
+    Action, Actor, Assurance, DeviceId, Error, ExternalIdentity, Fact, Grant, GrantedRole, Grantee, Held, Kind, Membership, Organization,
     OrganizationId, Result, Role, Scopes, Secret, Session, Site, Time, User, UserId, Who, World,
 };
 
@@ -218,21 +218,24 @@ impl Access {
         Ok(held)
     }
 
-    /// By the rules of now: one that was changed, or whose provider is off, gives nothing from that moment.
+    /// By the rules of now: one that was changed, or whose provider is off, gives nothing from that moment. It is asked at each request, so
+    /// only what is this person's is read, and only where a rule gives something.
     fn held_by_groups(&self, user: &UserId, organization: &OrganizationId) -> Result<Vec<Held>> {
+        let mut providers = self.store.identity_providers.list()?;
+        providers.retain(|one| one.enabled && one.organization == *organization && one.groups.iter().any(|rule| rule.given.is_some()));
+        if providers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.known_as(user)?;
         let mut held = Vec::new();
-        let gives = |one: &Stored<IdentityProvider>| one.enabled && one.organization == *organization;
-        for provider in self.store.identity_providers.list()?.into_iter().filter(gives) {
-            if provider.groups.iter().all(|rule| rule.given.is_none()) {
-                continue;
+        for provider in providers {
+            let there = known.iter().filter(|known| known.provider == provider.id);
+            let mut groups: Vec<String> = there.flat_map(|known| &known.groups).cloned().collect();
+            for rule in provider.groups.iter().filter(|rule| rule.given.is_some()) {
+                if self.is_put_into(&provider.id, &rule.group, user)? {
+                    groups.push(rule.group.clone());
+                }
             }
-            let all = self.store.external_identities.prefix(&format!("{}/", provider.id))?;
-            let told = all
-                .into_iter()
-                .filter(|known| known.user == *user)
-                .flat_map(|known| known.value.groups);
-            let mut groups: Vec<String> = told.collect();
-            groups.extend(self.provisioned_groups(&provider.id, user)?);
             for given in provider.given(&groups) {
                 held.push(Held {
                     rights: self.rights_of(&given.role)?,
@@ -241,6 +244,11 @@ impl Access {
             }
         }
         Ok(held)
+    }
+
+    /// Who somebody is at identity providers.
+    pub(crate) fn known_as(&self, user: &UserId) -> Result<Vec<Stored<ExternalIdentity>>> {
+        self.store.external_identities.claiming(&format!("user/{user}/"))
     }
 
     /// The rights that a granted role has; none when the role is gone.

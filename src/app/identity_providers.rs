@@ -405,7 +405,8 @@ mod tests {
         security::SecurityChange,
         sessions::Back,
     };
-    use types::{Assurance, ExternalIdentity, Held, SecondFactorPolicy, Spot};
+    use store::counted;
+    use types::{Assurance, ExternalIdentity, Held, ScimGroup, SecondFactorPolicy, Spot, User};
 
     fn wish(name: &str) -> ProviderWish {
         ProviderWish {
@@ -544,6 +545,88 @@ mod tests {
         scim.renew(&guard, own.id.as_str(), None).await.expect("it gives nothing");
     }
 
+    /// Who somebody is at a provider that put them into these groups of its rules.
+    fn known(gate: &Gate, provider: &IdentityProvider, user: &User, subject: &str, groups: &[&str]) -> ExternalIdentity {
+        let now = gate.access.world.now();
+        ExternalIdentity {
+            provider: provider.id.clone(),
+            subject: subject.into(),
+            organization: provider.organization.clone(),
+            user: user.id.clone(),
+            login: None,
+            created_at: now,
+            last_used_at: now,
+            checked_at: now,
+            refresh: None,
+            unanswered_since: None,
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        }
+    }
+
+    /// It is asked at each request, so it must not cost more with each person whom a provider knows.
+    #[tokio::test]
+    async fn what_groups_give_is_read_of_who_asks_alone() {
+        let (gate, owner) = Gate::claimed().await;
+        let (access, store) = (&gate.access, &gate.access.store);
+        let rights = [Action::Deploy].into();
+        gate.rights.create_role(&owner, "Builder", "", rights).await.expect("made");
+        let by_group = ProviderWish {
+            groups: vec![GroupWish {
+                group: "Dev".into(),
+                role: "Builder".into(),
+                place: None,
+            }],
+            ..wish("Example")
+        };
+        let provider = gate.identity_providers.create(&owner, by_group).await.expect("made");
+        let (amy, _) = gate.add(&owner, "amy@example.com", Role::Member).await;
+        let (bob, _) = gate.add(&owner, "bob@example.com", Role::Member).await;
+        let (cy, _) = gate.add(&owner, "cy@example.com", Role::Member).await;
+        let asked = async |user: &User| {
+            let (held, effort) = counted(async { access.held(&user.id, &owner.organization).expect("read") }).await;
+            (held.len(), effort.records)
+        };
+        // One that the provider made anew is somebody else to it, and the same person here.
+        for (subject, groups) in [("1", &["Dev"][..]), ("1/anew", &[][..])] {
+            let identity = known(&gate, &provider, &bob, subject, groups);
+            store.external_identities.insert(identity).await.expect("kept");
+        }
+        let (held, records) = asked(&bob).await;
+        assert_eq!(held, 1);
+        for number in 0..30 {
+            let identity = known(&gate, &provider, &amy, &format!("a{number}"), &["Dev"]);
+            store.external_identities.insert(identity).await.expect("kept");
+        }
+        let now = access.world.now();
+        for (name, members) in [("Dev", [&cy, &amy]), ("ops", [&bob, &amy]), ("staff", [&bob, &amy])] {
+            let group = ScimGroup {
+                id: access.world.id(),
+                provider: provider.id.clone(),
+                organization: owner.organization.clone(),
+                name: name.into(),
+                external_id: None,
+                members: members.iter().map(|user| user.id.clone()).collect(),
+                created_at: now,
+                changed_at: now,
+            };
+            store.scim_groups.insert(group).await.expect("kept");
+        }
+        assert_eq!(asked(&bob).await, (1, records + 1), "only the group of the rule is read beside");
+        assert_eq!((asked(&amy).await.0, asked(&cy).await.0), (1, 1));
+
+        let leave = |one: &mut ExternalIdentity| {
+            one.groups.clear();
+            Ok(())
+        };
+        let key = format!("{}/1", provider.id);
+        store.external_identities.update(&key, leave).await.expect("left");
+        assert_eq!(asked(&bob).await.0, 0);
+        assert_eq!(asked(&amy).await.0, 1, "nobody else has left");
+        gate.users.remove(&owner, amy.id.as_str()).await.expect("removed");
+        assert_eq!(store.external_identities.list().expect("lists").len(), 2, "hers are gone");
+        assert_eq!((asked(&amy).await.0, asked(&cy).await.0), (0, 1));
+    }
+
     #[tokio::test]
     async fn a_session_stands_and_falls_with_its_provider() {
         let (gate, owner) = Gate::claimed().await;
@@ -551,20 +634,7 @@ mod tests {
         let one = all.create(&owner, wish("Example")).await.expect("made");
         let (bob, _) = gate.add(&owner, "bob@example.com", Role::Developer).await;
         let store = &gate.access.store;
-        let now = gate.access.world.now();
-        let identity = ExternalIdentity {
-            provider: one.id.clone(),
-            subject: "1".into(),
-            organization: owner.organization.clone(),
-            user: bob.id.clone(),
-            login: None,
-            created_at: now,
-            last_used_at: now,
-            checked_at: now,
-            refresh: None,
-            unanswered_since: None,
-            groups: Vec::new(),
-        };
+        let identity = known(&gate, &one, &bob, "1", &[]);
         store.external_identities.insert(identity).await.expect("kept");
         let begin = async || {
             let (mut session, word) = gate.access.new_session(&bob, &visitor("10.0.0.9")).expect("begun");

@@ -265,8 +265,8 @@ impl Users {
             if let Some(reset) = store.password_resets.find(user.id.as_str())? {
                 batch = batch.remove(&reset);
             }
-            for identity in store.external_identities.list()?.iter().filter(|one| one.user == user.id) {
-                batch = batch.remove(identity);
+            for identity in self.access.known_as(&user.id)? {
+                batch = batch.remove(&identity);
             }
             if let Some(known) = store.scim_users.claimed(&format!("user/{}", user.id))? {
                 batch = batch.remove(&known);

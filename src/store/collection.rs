@@ -89,6 +89,20 @@ impl<T: Record> Collection<T> {
             .find(key)?
             .filter(|found| found.value.claims().iter().any(|held| held == claim)))
     }
+    /// Those that hold a claim which begins with `prefix`, by claim.
+    pub fn claiming(&self, prefix: &str) -> Result<Vec<Stored<T>>> {
+        effort::note(|effort| effort.look_ups += 1);
+        let tree = path::<T>("");
+        let mut records = Vec::new();
+        for (claim, holder) in self.handle.core.claims_of(&path::<T>(prefix)) {
+            let claim = claim.strip_prefix(&tree).unwrap_or_default();
+            let found = self.handle.core.read(|state| state.get(&holder))?;
+            let found = found.map(|bytes| decode::<T>(&holder, &bytes)).transpose()?;
+            // What was saved or removed in this moment may hold it no more.
+            records.extend(found.filter(|found| found.value.claims().iter().any(|held| held == claim)));
+        }
+        Ok(records)
+    }
     /// Fails with `Taken` if its key or one of its claims is.
     pub async fn insert(&self, value: T) -> Result<Stored<T>> {
         let revision = self.handle.commit(Batch::new().insert(value.clone())).await?;

@@ -42,8 +42,8 @@ pub struct Tally {
     pub sum: u64,
 }
 
-/// Which record holds a claim: `<tree>/<claim>` to `<tree>/<key>`.
-pub type Claims = HashMap<String, String>;
+/// Which record holds a claim: `<tree>/<claim>` to `<tree>/<key>`. In order, so that those that begin alike are next to each other.
+pub type Claims = BTreeMap<String, String>;
 
 /// Forgets claims that nobody made anew.
 pub fn forget(claims: &mut Claims, gone: Claims) {

@@ -13,6 +13,7 @@ use crate::{
     writer::{Command, Writer},
 };
 use std::{
+    ops::Bound,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     thread::JoinHandle,
@@ -79,6 +80,13 @@ impl Core {
     }
     pub fn claim(&self, claim: &str) -> Option<String> {
         self.claims.read().unwrap_or_else(PoisonError::into_inner).get(claim).cloned()
+    }
+    /// Who hold the claims that begin with `prefix`, in their order.
+    pub fn claims_of(&self, prefix: &str) -> Vec<(String, String)> {
+        let claims = self.claims.read().unwrap_or_else(PoisonError::into_inner);
+        let from = claims.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let held = from.take_while(|(claim, _)| claim.starts_with(prefix));
+        held.map(|(claim, holder)| (claim.clone(), holder.clone())).collect()
     }
     pub fn add_claims(&self, made: Claims) {
         self.claims.write().unwrap_or_else(PoisonError::into_inner).extend(made);
@@ -187,7 +195,7 @@ collections! {
     tokens: ApiToken,
     /// Claim: `<organization>/<name in small letters>`.
     identity_providers: types::IdentityProvider,
-    /// By `<provider>/<subject>`.
+    /// By `<provider>/<subject>`. Claim: `user/<user>/<provider>/<subject>`, by which those of one person are found.
     external_identities: types::ExternalIdentity,
     /// By provider. Claims: the token's hash.
     provisionings: types::Provisioning,

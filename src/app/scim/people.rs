@@ -352,6 +352,12 @@ impl crate::access::Access {
         Ok(groups.into_iter().map(|group| group.name.clone()).collect())
     }
 
+    /// Whether a provider put somebody into its group of this name.
+    pub(crate) fn is_put_into(&self, provider: &types::IdentityProviderId, group: &str, user: &UserId) -> Result<bool> {
+        let found = self.store.scim_groups.claimed(&format!("{provider}/{}", group.to_lowercase()))?;
+        Ok(found.is_some_and(|found| found.name == group && found.members.contains(user)))
+    }
+
     /// The address of an account as others see it: of whom a provider put in, and who has not signed in yet, the one that
     /// the provider tells.
     pub(crate) fn shown_address(&self, user: &User) -> Result<Email> {

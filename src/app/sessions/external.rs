@@ -297,9 +297,8 @@ impl Sessions {
         if matches!(provider.protocol, Protocol::Saml(_)) {
             return Ok(());
         }
-        let of_user = |one: &Stored<ExternalIdentity>| one.user == session.user;
-        let all = access.store.external_identities.prefix(&format!("{id}/"))?;
-        match all.into_iter().find(of_user) {
+        let known = access.known_as(&session.user)?;
+        match known.into_iter().find(|known| known.provider == *id) {
             Some(known) => match &provider.protocol {
                 Protocol::Oidc(settings) => self.ask_provider(&provider, settings, known).await,
                 _ => self.still_there(&provider, known).await,
@@ -310,10 +309,8 @@ impl Sessions {
 
     /// The same of somebody in a directory who comes by a token, which lasts longer than sessions do.
     pub(super) async fn check_directories(&self, user: &UserId) -> Result<()> {
-        for known in self.access.store.external_identities.list()? {
-            if known.user == *user
-                && let Ok(provider) = self.access.offered(known.provider.as_str())
-            {
+        for known in self.access.known_as(user)? {
+            if let Ok(provider) = self.access.offered(known.provider.as_str()) {
                 self.still_there(&provider, known).await?;
             }
         }
@@ -496,7 +493,7 @@ impl Access {
 
     /// Whether somebody's second factor is their provider's business: they signed in by one.
     pub(crate) fn is_external(&self, user: &UserId) -> Result<bool> {
-        Ok(self.store.external_identities.list()?.iter().any(|one| one.user == *user))
+        Ok(!self.known_as(user)?.is_empty())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store as a whole, on real files.
 
 mod audit;
+mod claims;
 mod crashes;
 mod damage;
 mod effort;
