@@ -614,6 +614,40 @@ async fn who_is_taken_away_at_the_provider_is_out_here() {
     panel.signed_in(OWNER.0, OWNER.1).await.get("/api/v1/apps").await.expect(200);
 }
 
+/// Its tokens are good for one question each: with the answer comes the next one, also when it cannot say more of its people then.
+#[tokio::test]
+async fn a_new_refresh_token_is_kept_when_userinfo_fails() {
+    let mut stand = Stand::new().await;
+    stand.person("bob", claims("bob@example.com", &["dev"])).await;
+    let bob = stand.panel.browser();
+    stand.sign_in(&bob, "bob").await.expect(201);
+    let asked = async |stand: &Stand, status: u16| {
+        let broken = stand.peer.tell(&stand.owner, "/break", json!({"status": status})).await;
+        broken["answers"].as_u64().expect("a number")
+    };
+    stand.person("bob", claims("bob@example.com", &["ops"])).await;
+    assert_eq!(asked(&stand, 503).await, 0);
+    stand.panel.stop().await;
+    stand.panel.start_again_with(|options| options.clock(Some("+20m"))).await;
+    eventually("its userinfo was asked", Duration::from_secs(30), || async {
+        bob.post("/api/v1/session/refresh", json!({})).await.expect(200);
+        (asked(&stand, 503).await > 0).then_some(())
+    })
+    .await;
+    let session = bob.post("/api/v1/session/refresh", json!({})).await.expect(200).json();
+    assert_eq!(session["user"]["role"], "developer", "of his groups nothing is known");
+    bob.get("/api/v1/apps").await.expect(200);
+
+    // The next question is by the new one: the provider takes the old one for stolen when it comes again.
+    stand.panel.stop().await;
+    assert_eq!(asked(&stand, 0).await, 1, "it was asked once");
+    stand.panel.start_again_with(|options| options.clock(Some("+40m"))).await;
+    renewed(&bob, |reply| reply.status == 200 && reply.json()["user"]["role"] == "admin").await;
+    bob.get("/api/v1/apps").await.expect(200);
+    let told = stand.panel.list("/api/v1/events/history?security=true").await;
+    assert!(told.iter().all(|event| event["kind"] != "provider_sessions_ended"), "{told:?}");
+}
+
 /// Owners are the panel's own, also those of another organization than the provider's.
 #[tokio::test]
 async fn who_came_by_a_provider_is_an_owner_nowhere() {

@@ -1,6 +1,7 @@
 // A real OpenID Connect provider (oidc-provider) on a loopback port, with people that the test sets (claims null: they are gone), and somebody who
 // clicks through its pages: `POST /walk {url, account}` goes the way of a browser and answers where it was sent back to;
-// `POST /leave {url}` signs the last browser out here, hands what the panel is told of it on to `url`, and answers both.
+// `POST /leave {url}` signs the last browser out here, hands what the panel is told of it on to `url`, and answers both;
+// `POST /break {status}` has userinfo answer so from now on (0: as it should), and answers how often it has.
 //
 //   node provider.mjs REDIRECT_URI     prints its issuer when it is ready
 import { createServer } from 'node:http';
@@ -18,6 +19,9 @@ let jar = {};
 let panel = '';
 /** @type {{ token: string | null, status: number }[]} */
 let handed = [];
+
+/** What userinfo answers in place of the person, and how often it did. */
+const broken = { status: 0, answers: 0 };
 
 const server = createServer();
 await new Promise((done) => server.listen(0, '127.0.0.1', done));
@@ -93,6 +97,8 @@ server.on('request', async (request, answer) => {
     if (request.url === '/people') { const { account: id, claims } = await body(request); people[id] = claims; return say(200, {}); }
     if (request.url === '/walk') { const wish = await body(request); account = wish.account; return say(200, { location: await walk(wish.url) }); }
     if (request.url === '/leave') { panel = (await body(request)).url; return say(200, { handed: await leave() }); }
+    if (request.url === '/break') { broken.status = (await body(request)).status; return say(200, { answers: broken.answers }); }
+    if (request.url === '/me' && broken.status) { broken.answers += 1; return say(broken.status, { error: 'server_error' }); }
     if (request.url === '/relay') {
       let form = ''; for await (const part of request) form += part;
       const status = await hand(form);
