@@ -383,3 +383,70 @@ async fn by_start_tls_and_member_of_and_with_everything_that_can_be_wrong() {
     browser.get("/api/v1/apps").await.expect(401);
     panel.signed_in(OWNER.0, OWNER.1).await.get("/api/v1/apps").await.expect(200);
 }
+
+/// Roles that people made, in the whole and in one project, for as long as the directory has somebody in the group.
+#[tokio::test]
+async fn groups_of_a_directory_give_roles_that_people_made() {
+    const OPS: &str = "cn=ops,ou=groups,dc=example,dc=com";
+    let slapd = Slapd::start().await;
+    let panel = TestPanel::start().await;
+    let owner = panel.signed_in(OWNER.0, OWNER.1).await;
+    owner.post("/api/v1/projects", json!({"name": "other"})).await.expect(201);
+    let projects = owner.list("/api/v1/projects").await;
+    let first = projects
+        .iter()
+        .find(|one| one["name"] != "other")
+        .expect("it is there from the start");
+    let here = format!("project:{}", first["id"].as_str().expect("an id"));
+    let image = json!({"kind": "image", "reference": "nginx"});
+    let blog = panel.create_app(json!({"name": "blog", "source": image, "deploy": false})).await;
+    let wiki = panel
+        .create_app(json!({"name": "wiki", "project": "other", "source": image, "deploy": false}))
+        .await;
+    let path = |app: &Value| format!("/api/v1/apps/{}", app["id"].as_str().expect("an id"));
+    let (blog, wiki) = (path(&blog), path(&wiki));
+    owner
+        .post("/api/v1/roles", json!({"name": "Builder", "rights": ["configure"]}))
+        .await
+        .expect(201);
+    let mut body = provider(&slapd, "Directory", json!({}));
+    body["groups"] = json!([{"group": "dev", "role": "Builder", "place": here}, {"group": OPS, "role": "Builder"}]);
+    let id = keep(&owner, body).await;
+    let bob = panel.browser();
+    let enter = async || {
+        let entered = bob.post("/api/v1/session/ldap", sign_in(&id, "bob", "bob's word")).await;
+        assert_eq!(entered.expect(201).json()["user"]["role"], "member");
+    };
+    let change = async |group: &str, how: &str| {
+        let member = "member: uid=bob,ou=people,dc=example,dc=com";
+        let ldif = format!("dn: {group}\nchangetype: modify\n{how}: member\n{member}\n");
+        slapd.change("ldapmodify", &ldif).await;
+    };
+
+    // In `dev`, which gives it in one project.
+    enter().await;
+    bob.patch(&blog, json!({"port": 81})).await.expect(200);
+    bob.patch(&wiki, json!({"port": 81})).await.expect(404);
+    bob.delete(&blog).await.expect(403);
+    assert_eq!(bob.list("/api/v1/apps").await.len(), 1);
+    // In `ops` too, which gives it everywhere.
+    change(OPS, "add").await;
+    enter().await;
+    bob.patch(&wiki, json!({"port": 82})).await.expect(200);
+    bob.delete(&wiki).await.expect(403);
+    assert_eq!(bob.list("/api/v1/apps").await.len(), 2);
+    // Not any more: what is left is what `dev` gives.
+    change(OPS, "delete").await;
+    enter().await;
+    bob.patch(&wiki, json!({"port": 83})).await.expect(404);
+    bob.patch(&blog, json!({"port": 83})).await.expect(200);
+    // In none of them: not let in, and out where he was.
+    change("cn=dev,ou=groups,dc=example,dc=com", "delete").await;
+    let refused = panel
+        .browser()
+        .post("/api/v1/session/ldap", sign_in(&id, "bob", "bob's word"))
+        .await;
+    let words = refused.expect(401).detail();
+    assert!(words.contains("none of your groups"), "{words}");
+    bob.get("/api/v1/apps").await.expect(401);
+}
