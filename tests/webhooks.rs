@@ -674,6 +674,34 @@ async fn the_same_delivery_twice_at_once() {
     assert_eq!(panel.list("/api/v1/apps/blog/deployments").await.len(), 1);
 }
 
+/// Those who change different things at once meet neither a conflict nor each other, also where the webhook is made by it.
+#[tokio::test]
+async fn changes_at_once_are_all_kept() {
+    let panel = TestPanel::start().await;
+    for name in ["one", "two", "three"] {
+        panel
+            .create_app(json!({"name": name, "source": {"kind": "image", "reference": "nginx"}}))
+            .await;
+        let path = format!("/api/v1/apps/{name}/webhook");
+        let wishes = [
+            json!({"branches": ["main"]}),
+            json!({"tags": ["v*"]}),
+            json!({"paths": ["src/**"]}),
+            json!({"enabled": false}),
+        ];
+        let all = futures::future::join_all(wishes.iter().map(|wish| panel.patch(&path, wish.clone()))).await;
+        for (reply, wish) in all.iter().zip(&wishes) {
+            assert_eq!(reply.status.as_u16(), 200, "{wish}: {}", reply.text());
+        }
+        let kept = panel.get(&path).await.expect(200).json();
+        for wish in &wishes {
+            for (field, wanted) in wish.as_object().expect("an object") {
+                assert_eq!(&kept[field], wanted, "{kept}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn docker_a_push_goes_live_by_a_webhook_and_by_polling() {
     let panel = TestPanel::docker().await;

@@ -106,18 +106,44 @@ impl Webhooks {
             actor.spans(Scope::Deploy, Family::Deployments)?;
         }
         not_trashed(&app)?;
+        loop {
+            let known = ground.store.webhooks.find(app.id.as_str())?;
+            let before = match &known {
+                Some(stored) => stored.value.clone(),
+                None => self.fresh(&app)?,
+            };
+            let mut webhook = before.clone();
+            let changed = self.apply(actor, &app, &change, &mut webhook)?;
+            let is_changed = webhook != before;
+            // What is refused above leaves nothing behind, so a first one is made only now.
+            let saved = match known {
+                Some(stored) if !is_changed => Ok(stored),
+                Some(mut stored) => {
+                    stored.value = webhook;
+                    ground.store.webhooks.save(stored).await
+                }
+                None => self.begin(webhook).await,
+            };
+            let stored = match saved {
+                // Somebody else, or a look at the repository, was faster: once more, over what is there now.
+                Err(Error::Taken { .. } | Error::Stale { .. } | Error::NotFound { .. }) => continue,
+                saved => saved?,
+            };
+            if is_changed {
+                self.tell(actor, &app, format!("changed {}", changed.join(", "))).await;
+            }
+            return self.view(stored.value, false);
+        }
+    }
+
+    /// Puts the change into the webhook; answers what it is about.
+    fn apply(&self, actor: &Actor, app: &App, change: &WebhookChange, webhook: &mut Webhook) -> Result<Vec<&'static str>> {
         let mut changed = Vec::new();
-        let known = ground.store.webhooks.find(app.id.as_str())?;
-        let mut webhook = match &known {
-            Some(stored) => stored.value.clone(),
-            None => self.fresh(&app)?,
-        };
-        let before = webhook.clone();
         let rules = &mut webhook.rules;
         for (field, wanted, list) in [
-            ("branches", change.branches, &mut rules.branches),
-            ("tags", change.tags, &mut rules.tags),
-            ("paths", change.paths, &mut rules.paths),
+            ("branches", &change.branches, &mut rules.branches),
+            ("tags", &change.tags, &mut rules.tags),
+            ("paths", &change.paths, &mut rules.paths),
         ] {
             if let Some(wanted) = wanted {
                 let wanted: Vec<String> = wanted
@@ -138,8 +164,9 @@ impl Webhooks {
             changed.push(if enabled { "on" } else { "off" });
         }
         if let Some(wanted) = change.poll_seconds {
-            webhook.poll_seconds = checked_poll(&app, wanted)?;
-            if before.poll_seconds.is_none() {
+            let polled_before = webhook.poll_seconds.is_some();
+            webhook.poll_seconds = checked_poll(app, wanted)?;
+            if !polled_before {
                 // The first look is where it begins.
                 webhook.seen.clear();
                 webhook.looked = false;
@@ -147,31 +174,18 @@ impl Webhooks {
             webhook.poll_error = None;
             changed.push("polling");
         }
-        if let Some(wanted) = change.environments {
+        if let Some(wanted) = &change.environments {
             webhook.passes_to = wanted
                 .iter()
-                .map(|wanted| passed_to(ground, actor, &app, wanted))
+                .map(|wanted| passed_to(&self.ground, actor, app, wanted))
                 .collect::<Result<_>>()?;
             changed.push("environments");
         }
-        if let Some(secret) = change.secret {
-            webhook.secret = self.seal(&app, &secret)?;
+        if let Some(secret) = &change.secret {
+            webhook.secret = self.seal(app, secret)?;
             changed.push("secret");
         }
-        let is_changed = webhook != before;
-        // What is refused above leaves nothing behind, so a first one is made only now.
-        let stored = match known {
-            Some(stored) if !is_changed => stored,
-            Some(mut stored) => {
-                stored.value = webhook;
-                ground.store.webhooks.save(stored).await?
-            }
-            None => self.begin(webhook).await?,
-        };
-        if is_changed {
-            self.tell(actor, &app, format!("changed {}", changed.join(", "))).await;
-        }
-        self.view(stored.value, false)
+        Ok(changed)
     }
 
     /// A new address and a new secret; the old ones stop to work at once. The answer shows the secret.
