@@ -27,7 +27,7 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync
     }
     /// Whether and how the audit log tells of its changes.
     const AUDIT: Audited = Audited::ALWAYS;
-    /// Texts that only one record of this tree may hold, such as `<environment>/<name>`.
+    /// Texts that only one record of this tree may hold, such as `<environment>/<name>`. Records are found by them, also by how they begin.
     fn claims(&self) -> Vec<String> {
         Vec::new()
     }
