@@ -10,7 +10,7 @@ use crate::{
 use ipnet::IpNet;
 use std::{collections::HashSet, sync::Arc};
 use types::{
-    Action, Actor, AppName, EdgeOptions, EdgeReport, Error, Fact, HostPattern, Kind, ProxyVersion, Purge, Result, Stream, StreamPort,
+    Action, Actor, App, AppName, EdgeOptions, EdgeReport, Error, Fact, HostPattern, Kind, ProxyVersion, Purge, Result, Stream, StreamPort,
     StreamReport, Transport,
 };
 
@@ -27,6 +27,21 @@ pub struct NewStream {
     pub proxy_protocol: Option<ProxyVersion>,
     pub allow: Vec<IpNet>,
     pub max_connections: u32,
+}
+
+impl NewStream {
+    /// As a Compose file asks for it: to one of the app's services, for everybody.
+    pub(crate) fn published(app: &App, listen: StreamPort, service: String, port: u16) -> NewStream {
+        NewStream {
+            listen,
+            app: app.id.to_string(),
+            port,
+            service: Some(service),
+            proxy_protocol: None,
+            allow: Vec::new(),
+            max_connections: 0,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -240,15 +240,7 @@ impl TemplateUpdates {
     async fn open(&self, actor: &Actor, app: &App, wanted: Vec<(StreamPort, String, u16)>) -> Result<()> {
         let mut opened = Vec::new();
         for (listen, service, port) in wanted {
-            let wish = NewStream {
-                listen,
-                app: app.id.to_string(),
-                port,
-                service: Some(service),
-                proxy_protocol: None,
-                allow: Vec::new(),
-                max_connections: 0,
-            };
+            let wish = NewStream::published(app, listen, service, port);
             if let Err(error) = self.edge.open(actor, wish).await {
                 self.close(actor, &opened).await?;
                 return Err(error);

@@ -66,16 +66,7 @@ impl Marketplace {
     /// Opens the ports of the server that it wants, and lets its further domains lead to it.
     pub(super) async fn open_further(&self, actor: &Actor, app: &App, prepared: &Prepared) -> Result<()> {
         for (listen, service, port) in ports(&prepared.composed.stack) {
-            let wish = NewStream {
-                listen,
-                app: app.id.to_string(),
-                port,
-                service: Some(service),
-                proxy_protocol: None,
-                allow: Vec::new(),
-                max_connections: 0,
-            };
-            self.edge.open(actor, wish).await?;
+            self.edge.open(actor, NewStream::published(app, listen, service, port)).await?;
         }
         for FurtherDomain { host, place } in prepared.further.iter().cloned() {
             self.domains.add(actor, app.id.as_str(), host, true, Some(place)).await?;
