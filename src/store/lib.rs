@@ -21,6 +21,7 @@ mod record;
 mod audit;
 mod backwards;
 mod batch;
+mod checks;
 mod codec;
 mod collection;
 mod directory;

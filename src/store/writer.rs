@@ -1,20 +1,19 @@
 //! The one writer: takes the batches that wait, checks them in order, makes them last with one sync, then answers.
 
 use crate::{
-    audit::{self, Chain, Telling, Touched},
-    batch::{Batch, Content, Verb, path},
+    audit::{self, Chain},
+    batch::{Batch, path},
+    checks::{Group, put},
     collection::decode,
     directory::{Lock, free_bytes},
-    envelope,
     journal::{Entry, Journal, Step},
-    record::Record,
     recovery::{Recovered, recover},
     sealing::Sealer,
     snapshot,
-    state::{State, Tally, claim_path},
-    store::{Change, Core, Tuning},
+    state::Tally,
+    store::{Core, Tuning},
 };
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 use types::{AuditAnchor, AuditEntry, Error, Result, World, report};
 
@@ -57,22 +56,6 @@ struct Open {
     chain: Chain,
     unsnapped: u64,
     snapshot_bytes: u64,
-}
-
-/// What a record was or will be, as far as checks need it.
-#[derive(Clone)]
-struct Held {
-    revision: u64,
-    claims: Vec<String>,
-    /// The value, where the audit log compares.
-    json: Option<Vec<u8>>,
-}
-
-/// Changes that are checked and not applied yet: by path, and by `<tree>/<claim>`.
-#[derive(Default)]
-struct Layer {
-    records: HashMap<String, Option<Held>>,
-    claims: HashMap<String, Option<String>>,
 }
 
 impl Writer {
@@ -141,12 +124,12 @@ impl Writer {
         let mut replies = Vec::new();
         let mut entries = Vec::new();
         let mut changes = Vec::new();
-        let mut group = Layer::default();
         let begun = self
             .open()
             .map(|open| (open.tally.sequence, open.chain.clone()))
             .map_err(|error| report(&error));
         let mut chain = begun.as_ref().ok().map(|(_, chain)| chain.clone());
+        let mut group = Group::new(&self.core, &self.sealer, &self.world);
         for (batch, reply) in commits {
             let sequence = match &begun {
                 Ok((sequence, _)) => sequence + 1 + entries.len() as u64,
@@ -155,7 +138,7 @@ impl Writer {
                     continue;
                 }
             };
-            match self.check(batch, sequence, &mut group, chain.as_mut()) {
+            match group.check(batch, sequence, chain.as_mut()) {
                 Ok((entry, mut made)) => {
                     entries.push(entry);
                     changes.append(&mut made);
@@ -280,106 +263,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Checks a batch against the state and the batches before it in the group; adds it to the group if it passes.
-    fn check(&self, batch: Batch, sequence: u64, group: &mut Layer, chain: Option<&mut Chain>) -> Result<(Entry, Vec<Change>)> {
-        if let Some(error) = batch.failed {
-            return Err(error);
-        }
-        let mut layer = Layer::default();
-        let mut telling = Telling::default();
-        let mut steps = Vec::with_capacity(batch.steps.len());
-        let mut changes = Vec::with_capacity(batch.steps.len());
-        for step in batch.steps {
-            if audit::is_ours(step.tree) {
-                return Err(Error::Forbidden {
-                    needs: "to be the store itself: the audit log is only added to".into(),
-                });
-            }
-            let held = match layer.records.get(&step.path).or_else(|| group.records.get(&step.path)) {
-                Some(held) => held.clone(),
-                None => self.core.read(|state| held(state, &step.path, step.audit.compares()))?,
-            };
-            let taken = |name: &str| Error::Taken {
-                kind: step.kind,
-                name: name.to_owned(),
-                by: None,
-            };
-            let revision = held.as_ref().map(|held| held.revision);
-            let content: Option<Content> = match (step.verb, revision) {
-                (Verb::Insert(_), Some(_)) => return Err(taken(&step.name)),
-                (Verb::Insert(content), None) => Some(content),
-                (_, None) => return Err(Error::not_found(step.kind, &step.name)),
-                (Verb::Save(expected, _) | Verb::Remove(expected), Some(revision)) if expected != revision => {
-                    return Err(Error::Stale {
-                        what: format!("the {} `{}`", step.kind, step.name),
-                    });
-                }
-                (Verb::Save(_, content), Some(_)) => Some(content),
-                (Verb::Remove(_) | Verb::RemoveAny, Some(_)) => None,
-            };
-            for claim in held.iter().flat_map(|held| &held.claims) {
-                layer.claims.insert(claim_path(&step.path, claim), None);
-            }
-            for claim in content.iter().flat_map(|content| &content.claims) {
-                let claim = claim_path(&step.path, claim);
-                let holder = match layer.claims.get(&claim).or_else(|| group.claims.get(&claim)) {
-                    Some(holder) => holder.clone(),
-                    None => self.core.claim(&claim),
-                };
-                if holder.is_some_and(|holder| holder != step.path) {
-                    return Err(taken(&step.name));
-                }
-                layer.claims.insert(claim, Some(step.path.clone()));
-            }
-            let key = &step.path[step.tree.len() + 1..];
-            telling.note(
-                &Touched {
-                    audit: step.audit,
-                    kind: step.kind,
-                    key,
-                    name: &step.told,
-                    before: held.as_ref().and_then(|held| held.json.as_deref()),
-                    after: content.as_ref().map(|content| content.json.as_slice()),
-                },
-                batch.asker.as_ref(),
-                &self.sealer,
-            );
-            changes.push(Change {
-                tree: step.tree,
-                key: key.to_owned(),
-            });
-            let held = content.as_ref().map(|content| Held {
-                revision: sequence,
-                claims: content.claims.clone(),
-                json: step.audit.compares().then(|| content.json.clone()),
-            });
-            layer.records.insert(step.path.clone(), held);
-            steps.push(match content {
-                Some(content) => Step::Put {
-                    bytes: envelope::encode(&step.path, content.version, sequence, &content.claims, &content.json),
-                    path: step.path,
-                },
-                None => Step::Remove { path: step.path },
-            });
-        }
-        if let Some(chain) = chain {
-            let named = |path: &str| match layer.records.get(path).or_else(|| group.records.get(path)) {
-                Some(Some(Held { json: Some(json), .. })) => audit::name_in(json),
-                // What the batch takes away is still there.
-                _ => {
-                    let held = self.core.read(|state| held(state, path, true)).ok().flatten()?;
-                    audit::name_in(&held.json?)
-                }
-            };
-            for entry in chain.extend(telling, batch.asker, self.world.now(), named)? {
-                steps.push(put(&entry, sequence)?);
-            }
-        }
-        group.records.extend(layer.records);
-        group.claims.extend(layer.claims);
-        Ok((Entry { sequence, steps }, changes))
-    }
-
     /// The anchor is moved in the batch that cuts.
     fn cut_audit(&mut self, through: u64) -> Result<u64> {
         let now = self.world.now();
@@ -441,24 +324,4 @@ impl Writer {
         open.journal.prune(oldest)?;
         Ok(path)
     }
-}
-
-/// A record as it is written.
-fn put<T: Record>(value: &T, revision: u64) -> Result<Step> {
-    let path = path::<T>(&value.key());
-    let json = serde_json::to_vec(value).map_err(|error| Error::internal(format!("writing a {} as JSON", T::KIND), error))?;
-    Ok(Step::Put {
-        bytes: envelope::encode(&path, T::VERSION, revision, &value.claims(), &json),
-        path,
-    })
-}
-
-fn held(state: &State, path: &str, with_value: bool) -> Result<Option<Held>> {
-    let Some(bytes) = state.get(path)? else { return Ok(None) };
-    let envelope = envelope::decode(path, &bytes)?;
-    Ok(Some(Held {
-        revision: envelope.revision,
-        claims: envelope.claims.iter().map(|claim| (*claim).to_owned()).collect(),
-        json: with_value.then(|| envelope.json.to_vec()),
-    }))
 }
