@@ -55,6 +55,7 @@ mod scopes;
 mod second_factors;
 mod secret;
 mod settings;
+mod sources;
 mod stacks;
 mod streams;
 mod tenancy;
@@ -72,8 +73,7 @@ pub use answers::{Answer, AnswerOutcome};
 pub use api_limits::{ApiCaller, ApiClass, ApiLimit, ApiLimited, ApiLimits};
 pub use app_jobs::{AppJob, JobRun, Overlap, RunPhase};
 pub use apps::{
-    App, Asleep, BeforeUpdate, ComposeSource, DeployLock, DesiredState, FailedWake, GitSource, Halt, HealthCheck, Hours, Installed, Limits,
-    Mount, Probe, STEADY, Source, StackSetup, TreeStack, VolumeCopy, Waking, restart_limit,
+    App, Asleep, DeployLock, DesiredState, FailedWake, Halt, HealthCheck, Hours, Limits, Mount, Probe, STEADY, Waking, restart_limit,
 };
 pub use audit::{
     Asker, AuditAnchor, AuditChange, AuditEntry, AuditField, AuditQuery, AuditReport, AuditVerb, FIRST_HASH, canonical, word_of,
@@ -123,6 +123,7 @@ pub use scopes::{BoundScope, Family, Scope, Scopes};
 pub use second_factors::{Device, SecondFactor, SecondFactorPolicy, Security};
 pub use secret::{Sealed, Secret};
 pub use settings::{CertificateSettings, ExternalAccount, Settings};
+pub use sources::{BeforeUpdate, ComposeSource, GitSource, Installed, Source, StackSetup, TreeStack, VolumeCopy};
 pub use stacks::*;
 pub use streams::{Stream, StreamPort, Transport};
 pub use tenancy::{Environment, Organization, Project};
