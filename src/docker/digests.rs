@@ -14,7 +14,7 @@ use egress::{Egress, Outbound};
 use reqwest::{Client, Method, Response, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use std::{net::IpAddr, time::Duration};
-use types::{Error, Kind, RegistryLogin, RegistryServer, Result};
+use types::{Error, Kind, RegistryLogin, RegistryServer, Result, innermost};
 use url::Url;
 
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -297,15 +297,6 @@ fn is_digest(text: &str) -> bool {
 
 fn strange(reference: &str) -> Error {
     Error::unavailable(format!("the registry of `{reference}` does not say which image it has"))
-}
-
-/// The innermost reason, which is the one that helps.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

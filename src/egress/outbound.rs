@@ -162,11 +162,7 @@ mod tests {
             Err(refused) => return refused.to_string(),
         };
         let failed = client.get(url).send().await.expect_err("not to be had");
-        let mut cause: &dyn std::error::Error = &failed;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        cause.to_string()
+        types::innermost(&failed)
     }
 
     #[tokio::test]

@@ -93,12 +93,3 @@ pub(crate) fn is_this_machine(url: &url::Url) -> bool {
         None => false,
     }
 }
-
-/// The innermost reason, which is the one that helps.
-pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}

@@ -2,10 +2,10 @@
 //! somebody types is escaped (RFC 4515), an empty password is never sent (RFC 4513, section 5.1.2: it would succeed), and
 //! nothing secret goes without TLS but to this machine.
 
-use crate::external::{Finding, Person, innermost, is_this_machine, tls};
+use crate::external::{Finding, Person, is_this_machine, tls};
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, ldap_escape};
 use std::{sync::Arc, time::Duration};
-use types::{Error, Result, Secret};
+use types::{Error, Result, Secret, innermost};
 use url::Url;
 
 const CONNECTING: Duration = Duration::from_secs(5);

@@ -1,11 +1,11 @@
 //! JSON and other documents over HTTP from an identity provider: bounded in time and size, and never redirected elsewhere.
 
-use crate::external::{innermost, is_this_machine, tls};
+use crate::external::{is_this_machine, tls};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use egress::{Egress, Outbound};
 use serde_json::Value;
 use std::time::Duration;
-use types::{Error, Result, Secret};
+use types::{Error, Result, Secret, innermost};
 use url::{Url, form_urlencoded};
 
 const CONNECTING: Duration = Duration::from_secs(5);

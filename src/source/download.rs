@@ -2,7 +2,7 @@
 
 use egress::{Egress, Outbound};
 use std::time::Duration;
-use types::{Error, Result};
+use types::{Error, Result, innermost};
 use url::Url;
 
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -36,12 +36,12 @@ impl Downloads {
             .get(url.clone())
             .send()
             .await
-            .map_err(|error| unavailable(words(&error)))?;
+            .map_err(|error| unavailable(innermost(&error)))?;
         if !answer.status().is_success() {
             return Err(unavailable(format!("it answers {}", answer.status())));
         }
         let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| unavailable(words(&error)))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| unavailable(innermost(&error)))? {
             if bytes.len() + chunk.len() > most {
                 return Err(Error::invalid("url", format!("{url} is larger than {} KiB", most >> 10)));
             }
@@ -49,13 +49,4 @@ impl Downloads {
         }
         Ok(bytes)
     }
-}
-
-/// The innermost reason, which is the one that helps.
-fn words(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

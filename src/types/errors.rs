@@ -269,6 +269,15 @@ pub fn report(error: &(dyn std::error::Error + 'static)) -> String {
     line.replace('\n', " ")
 }
 
+/// The innermost reason, which is the one that helps where the causes above it only say that a request failed.
+pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +286,7 @@ mod tests {
     fn report_names_every_cause_once() {
         let error = Error::unavailable_by("the engine does not answer", std::io::Error::other("connection refused"));
         assert_eq!(report(&error), "the engine does not answer: connection refused");
+        assert_eq!(innermost(&error), "connection refused");
     }
 
     #[test]

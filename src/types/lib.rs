@@ -92,7 +92,7 @@ pub use domains::{Canary, CanaryFailure, CanaryLimits, Domain, Passthrough, Serv
 pub use edge::*;
 pub use edge_options::EdgeOptions;
 pub use edge_report::*;
-pub use errors::{BoxError, Doing, Error, Kind, Result, report};
+pub use errors::{BoxError, Doing, Error, Kind, Result, innermost, report};
 pub use events::{Event, Fact};
 pub use explain::{Explanation, Question, Step as ExplainStep};
 pub use files::ConfigFile;

@@ -5,7 +5,7 @@ use egress::{Egress, Outbound};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use std::time::Duration;
-use types::{Error, Forge, Result};
+use types::{Error, Forge, Result, innermost};
 use url::Url;
 
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -284,15 +284,6 @@ fn said(body: &Value) -> String {
         _ => None,
     });
     words.map(|words| format!(": {}", short(&words, 200))).unwrap_or_default()
-}
-
-/// The innermost reason, which is the one that helps.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
