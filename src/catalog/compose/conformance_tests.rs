@@ -3,7 +3,7 @@
 //! repository compose-spec/conformance-tests.
 
 use super::*;
-use types::{StackService, Transport};
+use types::{Condition, StackHealth, StackService, Transport};
 
 /// A text with what it comes to, or why it is refused; `tests/interpolation.txt` says what is set.
 pub fn interpolation_cases() -> Vec<(&'static str, Result<&'static str, &'static str>)> {

@@ -49,7 +49,7 @@ use crate::{
 use context::{Context, find};
 use services::Read;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Condition, HostRight, MountFrom, Notice, Restart, Stack, StackHealth, StackVolume};
+use types::{HostRight, MountFrom, Notice, Stack, StackVolume};
 
 /// What to read, and what to read it with.
 pub struct Ask<'a> {
@@ -143,7 +143,7 @@ fn stack(context: &Context<'_>, model: &Map) -> Stack {
         context.error(services.at, "no service is left to run");
     }
     networks::settle(context, model, &mut reads);
-    relate(context, &mut reads, &sleeping);
+    relations::relate(context, &mut reads, &sleeping);
     for read in &reads {
         if read.service.runtime.read_only && !read.service.files.is_empty() {
             context.error(
@@ -189,102 +189,6 @@ fn is_active(context: &Context<'_>, node: &Node) -> bool {
     let profiles = context.texts("profiles", profiles);
     let chosen = &context.ask.profiles;
     profiles.is_empty() || profiles.iter().any(|own| chosen.iter().any(|one| one == own || one == "*"))
-}
-
-/// Links, dependencies and restarts, which speak of other services.
-fn relate(context: &Context<'_>, reads: &mut [Read], sleeping: &BTreeSet<String>) {
-    let names: BTreeSet<String> = reads.iter().map(|read| read.service.name.clone()).collect();
-    let places: BTreeMap<String, BTreeSet<String>> = reads.iter().map(places).collect();
-    let mut aliases: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for read in reads.iter_mut() {
-        for (service, alias, at) in std::mem::take(&mut read.links) {
-            if !names.contains(&service) {
-                context.error(at, format!("links: there is no service `{service}`"));
-                continue;
-            }
-            if keeps_apart(&places[&read.service.name], &places[&service]) {
-                context.hint(
-                    at,
-                    format!(
-                        "`{}` links to `{service}`, and they share no network: it will not find it",
-                        read.service.name
-                    ),
-                );
-            }
-            if alias != service {
-                aliases.entry(service.clone()).or_default().push(alias);
-            }
-            if !read.service.depends_on.iter().any(|one| one.service == service) {
-                read.service.depends_on.push(types::Dependency {
-                    service,
-                    condition: Condition::Started,
-                    restart: false,
-                    required: true,
-                });
-            }
-        }
-        read.service.depends_on.retain(|one| {
-            let there = names.contains(&one.service);
-            if !there && one.required {
-                let why = if sleeping.contains(&one.service) {
-                    "which only runs with its profile"
-                } else {
-                    "which is not there"
-                };
-                context.error(
-                    read.depends_at,
-                    format!("`{}` depends on `{}`, {why}", read.service.name, one.service),
-                );
-            }
-            there
-        });
-    }
-    let mut once = BTreeSet::new();
-    let off: BTreeSet<String> = reads
-        .iter()
-        .filter(|read| read.service.health == StackHealth::Off)
-        .map(|read| read.service.name.clone())
-        .collect();
-    for read in reads.iter() {
-        for one in &read.service.depends_on {
-            match one.condition {
-                Condition::Completed => {
-                    once.insert(one.service.clone());
-                }
-                Condition::Healthy if off.contains(&one.service) => context.error(
-                    read.depends_at,
-                    format!(
-                        "`{}` waits for `{}` to be healthy, and that has no health check",
-                        read.service.name, one.service
-                    ),
-                ),
-                _ => {}
-            }
-        }
-    }
-    for read in reads.iter_mut() {
-        let service = &mut read.service;
-        service.aliases.extend(aliases.remove(&service.name).unwrap_or_default());
-        service.aliases.sort();
-        service.aliases.dedup();
-        if !read.restart_said && once.contains(&service.name) {
-            service.restart = Restart::No;
-        } else if !read.restart_said {
-            context.hint(read.at, format!("`{}` does not say `restart`; it is kept running", service.name));
-        } else if once.contains(&service.name) && service.restart == Restart::Always {
-            context.error(read.at, format!("`{}` is waited for to end, but is always restarted", service.name));
-        }
-    }
-}
-
-fn places(read: &Read) -> (String, BTreeSet<String>) {
-    let networks = read.service.networks.iter().map(|network| network.name.clone());
-    (read.service.name.clone(), networks.collect())
-}
-
-/// None at all are the app's own, or the host's.
-fn keeps_apart(one: &BTreeSet<String>, other: &BTreeSet<String>) -> bool {
-    !one.is_empty() && !other.is_empty() && one.is_disjoint(other)
 }
 
 fn volumes(context: &Context<'_>, model: &Map, reads: &[Read]) -> Vec<StackVolume> {

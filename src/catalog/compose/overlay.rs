@@ -21,23 +21,7 @@ pub fn merge_files(mut base: Map, over: Map) -> Map {
 }
 
 fn merge_parts(base: Node, over: Node, how: fn(Node, Node) -> Node) -> Node {
-    match (base.value, over.value) {
-        (Value::Map(mut map), Value::Map(over_map)) => {
-            for (key, node) in over_map {
-                let merged = match find(&map, &key.text) {
-                    Some(old) => how(old.clone(), node),
-                    None => node,
-                };
-                put(&mut map, key, merged);
-            }
-            Node {
-                at: over.at,
-                value: Value::Map(map),
-            }
-        }
-        (value, Value::Null) => Node { at: base.at, value },
-        (_, value) => Node { at: over.at, value },
-    }
+    merge_keys(base, over, |_, base, over| how(base, over))
 }
 
 /// A service over the one that it extends: mappings by key, lists added, command lines replaced.

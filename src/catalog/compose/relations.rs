@@ -1,8 +1,12 @@
-//! What a service says of others: `depends_on`, `links`, and the names under which they find it.
+//! What a service says of others: `depends_on`, `links`, and the names under which they find it; and whether those are there.
 
 use super::{context::Context, networks, services::Read};
 use crate::yaml::{Key, Node, Value};
-use types::{Condition, Dependency};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Condition, Dependency, Restart, StackHealth};
+
+/// The networks of each service.
+type Places = BTreeMap<String, BTreeSet<String>>;
 
 pub fn relations(context: &Context<'_>, read: &mut Read, key: &Key, node: &Node) -> bool {
     let name = key.text.as_str();
@@ -82,4 +86,119 @@ fn dependencies(context: &Context<'_>, node: &Node) -> Vec<Dependency> {
         all.push(one);
     }
     all
+}
+
+/// When all services are read: whether those that they speak of are there, under which names they find them, and which of them end.
+/// `sleeping`: services that run with a profile only.
+pub fn relate(context: &Context<'_>, reads: &mut [Read], sleeping: &BTreeSet<String>) {
+    let places: Places = reads.iter().map(places).collect();
+    let mut aliases: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for read in reads.iter_mut() {
+        follow_links(context, read, &places, &mut aliases);
+        drop_missing(context, read, &places, sleeping);
+    }
+    let once = waited_for(context, reads);
+    for read in reads.iter_mut() {
+        let service = &mut read.service;
+        service.aliases.extend(aliases.remove(&service.name).unwrap_or_default());
+        service.aliases.sort();
+        service.aliases.dedup();
+        let ends = once.contains(&service.name);
+        settle_restart(context, read, ends);
+    }
+}
+
+/// A link is a dependency, and perhaps a further name of the other service.
+fn follow_links(context: &Context<'_>, read: &mut Read, places: &Places, aliases: &mut BTreeMap<String, Vec<String>>) {
+    for (service, alias, at) in std::mem::take(&mut read.links) {
+        let Some(there) = places.get(&service) else {
+            context.error(at, format!("links: there is no service `{service}`"));
+            continue;
+        };
+        if keeps_apart(&places[&read.service.name], there) {
+            context.hint(
+                at,
+                format!(
+                    "`{}` links to `{service}`, and they share no network: it will not find it",
+                    read.service.name
+                ),
+            );
+        }
+        if alias != service {
+            aliases.entry(service.clone()).or_default().push(alias);
+        }
+        if !read.service.depends_on.iter().any(|one| one.service == service) {
+            read.service.depends_on.push(Dependency {
+                service,
+                condition: Condition::Started,
+                restart: false,
+                required: true,
+            });
+        }
+    }
+}
+
+fn drop_missing(context: &Context<'_>, read: &mut Read, places: &Places, sleeping: &BTreeSet<String>) {
+    let (name, at) = (&read.service.name, read.depends_at);
+    read.service.depends_on.retain(|one| {
+        let there = places.contains_key(&one.service);
+        if !there && one.required {
+            let why = if sleeping.contains(&one.service) {
+                "which only runs with its profile"
+            } else {
+                "which is not there"
+            };
+            context.error(at, format!("`{name}` depends on `{}`, {why}", one.service));
+        }
+        there
+    });
+}
+
+/// Services whose end others wait for.
+fn waited_for(context: &Context<'_>, reads: &[Read]) -> BTreeSet<String> {
+    let mut once = BTreeSet::new();
+    let off: BTreeSet<&str> = reads
+        .iter()
+        .filter(|read| read.service.health == StackHealth::Off)
+        .map(|read| read.service.name.as_str())
+        .collect();
+    for read in reads {
+        for one in &read.service.depends_on {
+            match one.condition {
+                Condition::Completed => {
+                    once.insert(one.service.clone());
+                }
+                Condition::Healthy if off.contains(one.service.as_str()) => context.error(
+                    read.depends_at,
+                    format!(
+                        "`{}` waits for `{}` to be healthy, and that has no health check",
+                        read.service.name, one.service
+                    ),
+                ),
+                _ => {}
+            }
+        }
+    }
+    once
+}
+
+fn settle_restart(context: &Context<'_>, read: &mut Read, ends: bool) {
+    let service = &mut read.service;
+    if !read.restart_said && ends {
+        service.restart = Restart::No;
+    } else if !read.restart_said {
+        context.hint(read.at, format!("`{}` does not say `restart`; it is kept running", service.name));
+    } else if ends && service.restart == Restart::Always {
+        context.error(read.at, format!("`{}` is waited for to end, but is always restarted", service.name));
+    }
+}
+
+fn places(read: &Read) -> (String, BTreeSet<String>) {
+    let networks = read.service.networks.iter().map(|network| network.name.clone());
+    (read.service.name.clone(), networks.collect())
+}
+
+/// None at all are the app's own, or the host's.
+fn keeps_apart(one: &BTreeSet<String>, other: &BTreeSet<String>) -> bool {
+    !one.is_empty() && !other.is_empty() && one.is_disjoint(other)
 }

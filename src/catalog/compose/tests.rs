@@ -2,7 +2,7 @@
 
 use super::*;
 use std::collections::BTreeMap;
-use types::{Condition, PullPolicy, StackService, Transport};
+use types::{Condition, PullPolicy, Restart, StackHealth, StackService, Transport};
 
 fn outside(name: &str) -> Option<String> {
     match name {
