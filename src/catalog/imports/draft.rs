@@ -129,25 +129,6 @@ impl Draft {
             .map_or_else(|| self.usual_login(), |text| with_url(text.trim()) + "\n");
         self.form.keep(&|name| mentions(compose, name) || mentions(&first_login, name));
         let title = prose::short_title(&self.title, &self.name);
-        let mut categories: Vec<String> = self
-            .categories
-            .iter()
-            .filter_map(|word| prose::category(word))
-            .map(str::to_owned)
-            .collect();
-        categories.sort();
-        categories.dedup();
-        if categories.is_empty() {
-            categories.push("development".to_owned());
-        }
-        let mut tags: Vec<String> = self
-            .tags
-            .iter()
-            .map(|tag| prose::line(tag).to_ascii_lowercase())
-            .filter(|tag| !tag.is_empty())
-            .collect();
-        tags.dedup();
-        tags.truncate(12);
         let (service, port) = self.main.clone().unwrap_or_default();
         let image = tidy::service(&self.compose, &service)
             .and_then(|node| node.get("image")?.text())
@@ -172,8 +153,8 @@ impl Draft {
             },
             version: prose::version(&flat(image)),
             icon: Icon { text: icon, color },
-            categories,
-            tags,
+            categories: self.known_categories(),
+            tags: self.short_tags(),
             links: self.links.clone(),
             licence: "unknown".to_owned(),
             needs: Needs {
@@ -203,6 +184,26 @@ impl Draft {
             rights: Vec::new(),
             title,
         }
+    }
+
+    /// Those of ours that it is in.
+    fn known_categories(&self) -> Vec<String> {
+        let known = self.categories.iter().filter_map(|word| prose::category(word));
+        let mut categories: Vec<String> = known.map(str::to_owned).collect();
+        categories.sort();
+        categories.dedup();
+        if categories.is_empty() {
+            categories.push("development".to_owned());
+        }
+        categories
+    }
+
+    fn short_tags(&self) -> Vec<String> {
+        let lines = self.tags.iter().map(|tag| prose::line(tag).to_ascii_lowercase());
+        let mut tags: Vec<String> = lines.filter(|tag| !tag.is_empty()).collect();
+        tags.dedup();
+        tags.truncate(12);
+        tags
     }
 
     /// Where to go, and with what that was generated.

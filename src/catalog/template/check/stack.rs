@@ -4,7 +4,7 @@ use super::Checker;
 use crate::template::versions::stands_in;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Condition, MountFrom, Restart, Stack, StackHealth};
+use types::{Condition, MountFrom, Restart, Stack, StackHealth, StackService};
 
 /// The kinds of database that a dump can be made of.
 const DUMPS: [&str; 8] = [
@@ -29,43 +29,7 @@ impl Checker<'_> {
             .map(|one| one.service.as_str())
             .collect();
         for service in &stack.services {
-            let name = &service.name;
-            match &service.image {
-                Some(image) => {
-                    if let Some(why) = not_pinned(image) {
-                        self.compose_says(0, format!("`{name}`: the image {image} {why}"));
-                    }
-                }
-                None => self.compose_says(0, format!("`{name}` has no image")),
-            }
-            if service.build.is_some() {
-                self.compose_says(0, format!("`{name}` is built; a template uses images"));
-            }
-            if service.limits.memory_bytes.is_none() {
-                self.compose_says(0, format!("`{name}` has no memory limit (deploy.resources.limits.memory)"));
-            }
-            let once = waited.contains(name.as_str());
-            if !once && service.restart != Restart::Always {
-                self.compose_says(0, format!("`{name}` must have restart: unless-stopped"));
-            }
-            for dependency in &service.depends_on {
-                let other = stack.service(&dependency.service);
-                let has_check = other.is_some_and(|other| matches!(other.health, StackHealth::Check(_)));
-                if dependency.condition == Condition::Healthy && !has_check {
-                    self.compose_says(
-                        0,
-                        format!(
-                            "`{name}` waits for `{}` to be healthy, and that has no healthcheck",
-                            dependency.service
-                        ),
-                    );
-                }
-            }
-            for mount in &service.mounts {
-                if matches!(&mount.from, MountFrom::Volume { .. }) && mount.path == "/" {
-                    self.compose_says(0, format!("`{name}` mounts a volume over everything"));
-                }
-            }
+            self.service(stack, service, waited.contains(service.name.as_str()));
         }
         self.ports(stack);
         let main = stack.service(&template.main.service);
@@ -80,6 +44,58 @@ impl Checker<'_> {
             self.compose_says(0, format!("the tag of {image} does not name the version `{own}`"));
         }
         self.unless(template.main.port > 0, "main.port must be a port");
+        self.also(stack);
+        for step in &template.post_install {
+            self.unless(
+                stack.service(&step.service).is_some(),
+                format!("post_install: `{}` is not in compose.yaml", step.service),
+            );
+        }
+        self.backups(stack);
+    }
+
+    /// `ends`: others wait for its end.
+    fn service(&mut self, stack: &Stack, service: &StackService, ends: bool) {
+        let name = &service.name;
+        match &service.image {
+            Some(image) => {
+                if let Some(why) = not_pinned(image) {
+                    self.compose_says(0, format!("`{name}`: the image {image} {why}"));
+                }
+            }
+            None => self.compose_says(0, format!("`{name}` has no image")),
+        }
+        if service.build.is_some() {
+            self.compose_says(0, format!("`{name}` is built; a template uses images"));
+        }
+        if service.limits.memory_bytes.is_none() {
+            self.compose_says(0, format!("`{name}` has no memory limit (deploy.resources.limits.memory)"));
+        }
+        if !ends && service.restart != Restart::Always {
+            self.compose_says(0, format!("`{name}` must have restart: unless-stopped"));
+        }
+        for dependency in &service.depends_on {
+            let other = stack.service(&dependency.service);
+            let has_check = other.is_some_and(|other| matches!(other.health, StackHealth::Check(_)));
+            if dependency.condition == Condition::Healthy && !has_check {
+                self.compose_says(
+                    0,
+                    format!(
+                        "`{name}` waits for `{}` to be healthy, and that has no healthcheck",
+                        dependency.service
+                    ),
+                );
+            }
+        }
+        for mount in &service.mounts {
+            if matches!(&mount.from, MountFrom::Volume { .. }) && mount.path == "/" {
+                self.compose_says(0, format!("`{name}` mounts a volume over everything"));
+            }
+        }
+    }
+
+    fn also(&mut self, stack: &Stack) {
+        let template = self.template;
         for also in &template.also {
             self.unless(
                 stack.service(&also.service).is_some(),
@@ -94,13 +110,6 @@ impl Checker<'_> {
                 format!("also: the variable `{own}` is for the domain of {}:{}", also.service, also.port),
             );
         }
-        for step in &template.post_install {
-            self.unless(
-                stack.service(&step.service).is_some(),
-                format!("post_install: `{}` is not in compose.yaml", step.service),
-            );
-        }
-        self.backups(stack);
     }
 
     fn ports(&mut self, stack: &Stack) {
