@@ -53,6 +53,21 @@ pub enum Lasts {
     ForEver,
 }
 
+impl Lasts {
+    /// `None`: without end.
+    fn days(self) -> Result<Option<u32>> {
+        match self {
+            Lasts::Default => Ok(Some(DEFAULT_DAYS)),
+            Lasts::Days(days) if (1..=LONGEST_DAYS).contains(&days) => Ok(Some(days)),
+            Lasts::Days(_) => Err(Error::invalid(
+                "expires_in_days",
+                format!("must be 1 to {LONGEST_DAYS}, or null for no end"),
+            )),
+            Lasts::ForEver => Ok(None),
+        }
+    }
+}
+
 /// A token and whose it is.
 #[derive(Debug, Clone)]
 pub struct TokenView {
@@ -93,18 +108,7 @@ impl Tokens {
             });
         }
         let store = &self.access.store;
-        let spots = match &wish.places {
-            Some(places) if places.is_empty() || places.len() > MOST_BOUNDS => {
-                return Err(Error::invalid("places", format!("name 1 to {MOST_BOUNDS}, or leave it out")));
-            }
-            Some(places) => Some(
-                places
-                    .iter()
-                    .map(|text| find_spot(store, actor, text))
-                    .collect::<Result<Vec<_>>>()?,
-            ),
-            None => None,
-        };
+        let spots = wish.places.as_deref().map(|places| self.spots(actor, places)).transpose()?;
         if wish.networks.len() > MOST_BOUNDS {
             return Err(Error::invalid("networks", format!("must be at most {MOST_BOUNDS}")));
         }
@@ -117,18 +121,10 @@ impl Tokens {
         };
         let world = &self.access.world;
         let now = world.now();
-        let days = match wish.lasts {
-            Lasts::Default => Some(DEFAULT_DAYS),
-            Lasts::Days(days) if (1..=LONGEST_DAYS).contains(&days) => Some(days),
-            Lasts::Days(_) => {
-                return Err(Error::invalid(
-                    "expires_in_days",
-                    format!("must be 1 to {LONGEST_DAYS}, or null for no end"),
-                ));
-            }
-            Lasts::ForEver => None,
-        };
-        let asked = days.map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400)));
+        let asked = wish
+            .lasts
+            .days()?
+            .map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400)));
         // A token cannot prolong itself.
         let parent = match &actor.who {
             Who::Token { id, .. } => Some(store.tokens.get(id.as_str())?),
@@ -166,6 +162,13 @@ impl Tokens {
             .emit(actor, Fact::TokenCreated { name: record.name.clone() })
             .await;
         Ok((self.view(record)?, made.secret))
+    }
+
+    fn spots(&self, actor: &Actor, places: &[String]) -> Result<Vec<Spot>> {
+        if places.is_empty() || places.len() > MOST_BOUNDS {
+            return Err(Error::invalid("places", format!("name 1 to {MOST_BOUNDS}, or leave it out")));
+        }
+        places.iter().map(|text| find_spot(&self.access.store, actor, text)).collect()
     }
 
     /// Gives a token another secret; the old one stays good for some minutes. An own token, a service account's for those
