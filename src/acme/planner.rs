@@ -175,26 +175,7 @@ async fn leads_here(made: &mut Forecast, dns: &Dns, name: &CertificateName, zone
             format!("set an A or AAAA record of {host} to this server{mine}"),
         );
     }
-    let mut elsewhere = Vec::new();
-    let mut unsure = Vec::new();
-    for address in addresses.iter().copied() {
-        if situation.ours.contains(&address) {
-            continue;
-        }
-        // It may be a proxy in front of this server, or address translation.
-        match (situation.challenge, situation.probe) {
-            (ChallengeKind::Http, Some((token, answer))) if situation.egress.admits(address, 80) => {
-                match probe(SocketAddr::new(address, 80), host.as_str(), token).await {
-                    Ok(body) if body.trim() == answer => {}
-                    Ok(_) => elsewhere.push(address),
-                    Err(_) if situation.ours.is_empty() => unsure.push(address),
-                    Err(_) => elsewhere.push(address),
-                }
-            }
-            _ if situation.ours.is_empty() => unsure.push(address),
-            _ => elsewhere.push(address),
-        }
-    }
+    let Strangers { elsewhere, unsure } = strangers(&addresses, host.as_str(), situation).await;
     if !elsewhere.is_empty() {
         return made.problem_with(
             name,
@@ -215,7 +196,44 @@ async fn leads_here(made: &mut Forecast, dns: &Dns, name: &CertificateName, zone
             "set public_addresses in the settings to the addresses under which the world reaches this server",
         );
     }
-    let wanted = if situation.challenge == ChallengeKind::TlsAlpn { 443 } else { 80 };
+    comes_to(made, name, port, situation.challenge);
+}
+
+/// Addresses that are not known as this server's.
+#[derive(Default)]
+struct Strangers {
+    elsewhere: Vec<IpAddr>,
+    /// They may be this server's all the same.
+    unsure: Vec<IpAddr>,
+}
+
+async fn strangers(addresses: &[IpAddr], host: &str, situation: &Situation<'_>) -> Strangers {
+    let mut found = Strangers::default();
+    for address in addresses.iter().copied() {
+        if situation.ours.contains(&address) {
+            continue;
+        }
+        // It may be a proxy in front of this server, or address translation.
+        match (situation.challenge, situation.probe) {
+            (ChallengeKind::Http, Some((token, answer))) if situation.egress.admits(address, 80) => {
+                match probe(SocketAddr::new(address, 80), host, token).await {
+                    Ok(body) if body.trim() == answer => {}
+                    Ok(_) => found.elsewhere.push(address),
+                    Err(_) if situation.ours.is_empty() => found.unsure.push(address),
+                    Err(_) => found.elsewhere.push(address),
+                }
+            }
+            _ if situation.ours.is_empty() => found.unsure.push(address),
+            _ => found.elsewhere.push(address),
+        }
+    }
+    found
+}
+
+/// Whether the authority comes to the port at which this server listens.
+fn comes_to(made: &mut Forecast, name: &CertificateName, port: u16, challenge: ChallengeKind) {
+    let host = name.base();
+    let wanted = if challenge == ChallengeKind::TlsAlpn { 443 } else { 80 };
     if port == wanted {
         made.say(name, Level::Ok, format!("{host} leads to this server"), "");
     } else {
