@@ -146,15 +146,25 @@ fn status(out: &Output, report: &EdgeReport) -> String {
         format!("{} answers, {} of {}", cache.objects, bytes(cache.bytes), bytes(cache.max_bytes)),
     );
     let mut text = facts.print(out);
-    let mut part = |is_empty: bool, table: Table| {
+    for (is_empty, table) in [
+        (report.domains.is_empty(), domain_table(report)),
+        (report.limited.is_empty(), limited_table(report)),
+        (report.upstreams.is_empty(), upstream_table(report)),
+        (report.canaries.is_empty(), canary_table(report)),
+        (report.ports.is_empty(), port_table(report)),
+    ] {
         if !is_empty {
             text.push('\n');
             text.push_str(&table.print(out));
         }
-    };
-    let mut domains = Table::new(["DOMAIN", "REQUESTS", "5XX", "P95", "HITS", "LIMITED", "DENIED", "OUT"]);
+    }
+    text
+}
+
+fn domain_table(report: &EdgeReport) -> Table {
+    let mut table = Table::new(["DOMAIN", "REQUESTS", "5XX", "P95", "HITS", "LIMITED", "DENIED", "OUT"]);
     for domain in &report.domains {
-        domains.row([
+        table.row([
             domain.host.clone().into(),
             domain.requests.to_string().into(),
             domain.statuses.get(4).copied().unwrap_or(0).to_string().into(),
@@ -165,15 +175,18 @@ fn status(out: &Output, report: &EdgeReport) -> String {
             bytes(domain.bytes_out).into(),
         ]);
     }
-    part(report.domains.is_empty(), domains);
-    let mut limited = Table::new(["LIMIT", "DOMAIN", "KEY", "REFUSED", "LAST"]);
+    table
+}
+
+fn limited_table(report: &EdgeReport) -> Table {
+    let mut table = Table::new(["LIMIT", "DOMAIN", "KEY", "REFUSED", "LAST"]);
     for key in &report.limited {
         let name = if key.dry_run {
             format!("{} (dry run)", key.limit)
         } else {
             key.limit.clone()
         };
-        limited.row([
+        table.row([
             name.into(),
             key.host.clone().into(),
             key.key.clone().into(),
@@ -181,21 +194,27 @@ fn status(out: &Output, report: &EdgeReport) -> String {
             format!("{} ago", span(key.seconds_ago)).into(),
         ]);
     }
-    part(report.limited.is_empty(), limited);
-    let mut upstreams = Table::new(["UPSTREAM", "ACTIVE", "STATE", ""]);
+    table
+}
+
+fn upstream_table(report: &EdgeReport) -> Table {
+    let mut table = Table::new(["UPSTREAM", "ACTIVE", "STATE", ""]);
     for upstream in &report.upstreams {
         let tone = if upstream.state == "well" { Tone::Good } else { Tone::Bad };
-        upstreams.row([
+        table.row([
             upstream.place.clone().into(),
             upstream.active.to_string().into(),
             Cell::tone(upstream.state.clone(), tone),
             upstream.why.clone().unwrap_or_default().into(),
         ]);
     }
-    part(report.upstreams.is_empty(), upstreams);
-    let mut canaries = Table::new(["CANARY OF", "REQUESTS", "ERRORS", "P95", "STATE"]);
+    table
+}
+
+fn canary_table(report: &EdgeReport) -> Table {
+    let mut table = Table::new(["CANARY OF", "REQUESTS", "ERRORS", "P95", "STATE"]);
     for canary in &report.canaries {
-        canaries.row([
+        table.row([
             canary.host.clone().into(),
             canary.requests.to_string().into(),
             canary.errors.to_string().into(),
@@ -206,10 +225,13 @@ fn status(out: &Output, report: &EdgeReport) -> String {
             },
         ]);
     }
-    part(report.canaries.is_empty(), canaries);
-    let mut ports = Table::new(["PORT", "CONNECTIONS", "ACTIVE", "REFUSED", ""]);
+    table
+}
+
+fn port_table(report: &EdgeReport) -> Table {
+    let mut table = Table::new(["PORT", "CONNECTIONS", "ACTIVE", "REFUSED", ""]);
     for port in &report.ports {
-        ports.row([
+        table.row([
             port.listen.clone().into(),
             port.connections.to_string().into(),
             port.active.to_string().into(),
@@ -217,8 +239,7 @@ fn status(out: &Output, report: &EdgeReport) -> String {
             Cell::tone(port.error.clone().unwrap_or_default(), Tone::Bad),
         ]);
     }
-    part(report.ports.is_empty(), ports);
-    text
+    table
 }
 
 pub async fn port(context: &Context, command: PortCommand) -> Result {
