@@ -301,7 +301,7 @@ async fn begin(
     let (mut parts, ()) = request.into_parts();
     parts.version = Version::HTTP_3;
     let declared = parts.headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    let (mut send, mut receive) = stream.split();
+    let (send, mut receive) = stream.split();
     let (body_in, body) = mpsc::channel(PIECES);
     let mut body_done = declared == Some(b"0");
     if declared.is_none() {
@@ -317,50 +317,14 @@ async fn begin(
     }
     let nothing_comes = body_done;
     tokio::spawn(async move {
-        if nothing_comes {
-            return;
+        if !nothing_comes {
+            hand_in(receive, body_in).await;
         }
-        loop {
-            let received = tokio::select! {
-                received = receive.recv_data() => received,
-                () = body_in.closed() => break,
-            };
-            match received {
-                Ok(Some(mut piece)) => {
-                    let piece = piece.copy_to_bytes(piece.remaining());
-                    if body_in.send(Ok(piece)).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(None) => return,
-                Err(_) => {
-                    let _ = body_in.send(Err(Broken)).await;
-                    return;
-                }
-            }
-        }
-        // Nobody wants the rest.
-        receive.stop_sending(Code::H3_NO_ERROR);
     });
-    let (out, mut outs) = mpsc::channel(PIECES);
+    let (out, outs) = mpsc::channel(PIECES);
     tokio::spawn(async move {
         let _counted = counted;
-        while let Some(piece) = outs.recv().await {
-            let sent = match piece {
-                Out::Head(head) => send.send_response(head).await,
-                Out::Data(data) => send.send_data(data).await,
-                Out::Trailers(trailers) => send.send_trailers(trailers).await,
-                Out::End => {
-                    let _ = send.finish().await;
-                    return;
-                }
-            };
-            if sent.is_err() {
-                return;
-            }
-        }
-        // An answer that was cut must not look whole.
-        send.stop_stream(Code::H3_INTERNAL_ERROR);
+        hand_out(outs, send).await;
     });
     Some(Session {
         head: RequestHeader::from(parts),
@@ -373,6 +337,51 @@ async fn begin(
         read: 0,
         connection,
     })
+}
+
+/// The body, from the client to the session.
+async fn hand_in(mut stream: RequestStream<h3_quinn::RecvStream, Bytes>, body: mpsc::Sender<Result<Bytes, Broken>>) {
+    loop {
+        let received = tokio::select! {
+            received = stream.recv_data() => received,
+            () = body.closed() => break,
+        };
+        match received {
+            Ok(Some(mut piece)) => {
+                let piece = piece.copy_to_bytes(piece.remaining());
+                if body.send(Ok(piece)).await.is_err() {
+                    break;
+                }
+            }
+            Ok(None) => return,
+            Err(_) => {
+                let _ = body.send(Err(Broken)).await;
+                return;
+            }
+        }
+    }
+    // Nobody wants the rest.
+    stream.stop_sending(Code::H3_NO_ERROR);
+}
+
+/// The answer, from the session to the client.
+async fn hand_out(mut answer: mpsc::Receiver<Out>, mut stream: RequestStream<h3_quinn::SendStream<Bytes>, Bytes>) {
+    while let Some(piece) = answer.recv().await {
+        let sent = match piece {
+            Out::Head(head) => stream.send_response(head).await,
+            Out::Data(data) => stream.send_data(data).await,
+            Out::Trailers(trailers) => stream.send_trailers(trailers).await,
+            Out::End => {
+                let _ = stream.finish().await;
+                return;
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+    // An answer that was cut must not look whole.
+    stream.stop_stream(Code::H3_INTERNAL_ERROR);
 }
 
 impl Session {
