@@ -123,6 +123,8 @@ mod upgrades;
 mod uploads;
 mod users;
 mod variables;
+#[cfg(test)]
+mod volume_tests;
 mod volumes;
 mod webhooks;
 

@@ -1,8 +1,7 @@
 //! The rules at work, on an engine that does as it is told.
 
 use crate::{
-    Apps, Deployer, Deployments, MountWish, NewApp, NewSource, Reconciler, Releases, Trash, VariableChange, Variables, VolumeName, Volumes,
-    Wanted, deployments,
+    Apps, Deployer, Deployments, NewApp, NewSource, Reconciler, Releases, VariableChange, Variables, Wanted, deployments,
     testing::{Bench, Orders},
 };
 use jobs::Job;
@@ -479,127 +478,6 @@ async fn a_silent_engine_keeps_routes_and_what_it_lost_comes_back() {
     bench.node.containers.lock().expect("test").clear();
     Reconciler::new(bench.ground.clone()).run().await.expect("runs");
     assert_eq!(bench.node.running().len(), 1, "a container that somebody removed is made again");
-}
-
-#[tokio::test]
-async fn writers_of_one_volume_take_turns() {
-    let bench = Bench::new().await;
-    let mount = MountWish {
-        volume: VolumeName::Name("data".parse().expect("a name")),
-        path: "/data".parse().expect("a path"),
-        read_only: false,
-    };
-    Apps::new(bench.ground.clone())
-        .create(
-            &bench.owner,
-            NewApp {
-                mounts: vec![mount],
-                ..wish("db")
-            },
-        )
-        .await
-        .expect("made");
-    settle(&bench, "db").await;
-    let first = bench.node.running();
-    order(&bench, |orders| orders.exit = Some(1));
-    Deployments::new(bench.ground.clone())
-        .create(&bench.owner, "db", crate::Wanted::Usual)
-        .await
-        .expect("queued");
-    assert_eq!(settle(&bench, "db").await.0, Phase::Failed);
-    order(&bench, |orders| orders.exit = None);
-    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
-    assert_eq!(bench.node.running(), first, "the old one serves again");
-}
-
-#[tokio::test]
-async fn deleting_has_a_way_back_and_purging_keeps_volumes() {
-    let bench = Bench::new().await;
-    let mount = MountWish {
-        volume: VolumeName::Name("data".parse().expect("a name")),
-        path: "/data".parse().expect("a path"),
-        read_only: false,
-    };
-    let view = Apps::new(bench.ground.clone())
-        .create(
-            &bench.owner,
-            NewApp {
-                mounts: vec![mount],
-                ..wish("db")
-            },
-        )
-        .await
-        .expect("made");
-    settle(&bench, "db").await;
-    let trash = Trash::new(bench.ground.clone());
-    trash.put(&bench.owner, "db").await.expect("trashed");
-    reconcile(&bench).await;
-    assert_eq!(bench.node.running().len(), 0);
-    assert_eq!(bench.node.target_of("db.localhost"), None);
-    let id = view.app.id.as_str();
-    let back = trash.restore(&bench.owner, id).await.expect("restored");
-    assert_eq!(back.domains.len(), 1, "its domain was free, so it has it again");
-    Reconciler::new(bench.ground.clone()).run().await.expect("runs");
-    assert_eq!(bench.node.running().len(), 1);
-    trash.put(&bench.owner, id).await.expect("trashed");
-    trash.purge(&bench.owner, id, false).await.expect("purged");
-    assert!(!bench.node.volumes.lock().expect("test").is_empty(), "the data stays");
-    assert!(matches!(
-        Apps::new(bench.ground.clone()).get(&bench.owner, id).await,
-        Err(Error::NotFound { .. })
-    ));
-}
-
-#[tokio::test]
-async fn a_purge_waits_for_what_still_ends() {
-    let bench = Bench::new().await;
-    let mount = MountWish {
-        volume: VolumeName::Name("data".parse().expect("a name")),
-        path: "/data".parse().expect("a path"),
-        read_only: false,
-    };
-    let new = NewApp {
-        mounts: vec![mount],
-        ..wish("db")
-    };
-    Apps::new(bench.ground.clone()).create(&bench.owner, new).await.expect("made");
-    settle(&bench, "db").await;
-    let trash = Trash::new(bench.ground.clone());
-    trash.put(&bench.owner, "db").await.expect("trashed");
-    {
-        let mut orders = bench.node.orders.lock().expect("test");
-        // Its container runs still, somebody removes it meanwhile, and the engine lets go of the volume later.
-        orders.removal_under_way = 1;
-        orders.volume_in_use = 2;
-    }
-    trash.purge(&bench.owner, "db", true).await.expect("purged");
-    assert!(bench.node.containers.lock().expect("test").is_empty());
-    assert!(bench.node.volumes.lock().expect("test").is_empty());
-    assert!(bench.ground.store.volumes.list().expect("a list").is_empty());
-}
-
-#[tokio::test]
-async fn a_volume_that_stays_in_use_is_told_in_words() {
-    let bench = Bench::new().await;
-    let volumes = Volumes::new(bench.ground.clone());
-    let name = "data".parse().expect("a name");
-    let made = volumes.create(&bench.owner, name, None, None).await.expect("made").volume;
-    bench.node.orders.lock().expect("test").volume_in_use = u32::MAX;
-    let error = crate::volumes::remove_when_free(&bench.ground, &made, std::time::Duration::ZERO)
-        .await
-        .expect_err("in use")
-        .to_string();
-    assert!(
-        error.contains("still uses the volume `data`") && !error.contains("volume is in use"),
-        "{error}"
-    );
-    assert!(
-        bench.ground.store.volumes.find(made.id.as_str()).expect("a look").is_some(),
-        "it can be tried again"
-    );
-    bench.node.orders.lock().expect("test").volume_in_use = 1;
-    volumes.remove(&bench.owner, made.id.as_str()).await.expect("free after a moment");
-    assert!(bench.ground.store.volumes.list().expect("a list").is_empty());
 }
 
 #[tokio::test]
