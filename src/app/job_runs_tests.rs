@@ -1,36 +1,20 @@
 //! What is due, missed, left out and waited for, on an engine that does as it is told.
 
 use crate::{
-    AppJobs, Apps, Deployer, JobRunner, JobWish, NewApp, NewSource, Reconciler,
+    AppJobs, Apps, Deployer, JobRunner, JobWish, Reconciler,
     job_runs::{going, of_app},
     testing::Bench,
+    tests::wish,
 };
 use jobs::Job;
 use std::time::Duration;
-use types::{AppJob, Limits, Overlap, RunPhase, Time};
+use types::{AppJob, Overlap, RunPhase, Time};
 
 async fn live(bench: &Bench) {
-    let wish = NewApp {
-        replicas: None,
-        name: "blog".parse().expect("a name"),
-        project: None,
-        environment: None,
-        source: NewSource::Image {
-            reference: "nginx:1".parse().expect("a reference"),
-        },
-        port: None,
-        command: None,
-        domains: None,
-        limits: Limits::default(),
-        health: None,
-        commands: Default::default(),
-        mounts: Vec::new(),
-        variables: Vec::new(),
-        grace_seconds: None,
-        deploy_timeout_seconds: None,
-        deploy: true,
-    };
-    Apps::new(bench.ground.clone()).create(&bench.owner, wish).await.expect("made");
+    Apps::new(bench.ground.clone())
+        .create(&bench.owner, wish("blog"))
+        .await
+        .expect("made");
     while bench.ground.store.apps.list().expect("lists")[0].release.is_none() {
         Deployer::new(bench.ground.clone()).run().await.expect("runs");
         Reconciler::new(bench.ground.clone()).run().await.expect("runs");

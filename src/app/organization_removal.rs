@@ -342,9 +342,7 @@ fn forgotten(ground: &Ground, id: &OrganizationId) -> Result<Batch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Apps, Deployer, MountWish, NewApp, NewSource, Organizations, Reconciler, VolumeName, access::identity_parts, testing::Bench,
-    };
+    use crate::{Apps, Deployer, MountWish, NewApp, Organizations, Reconciler, VolumeName, access::identity_parts, testing::Bench};
     use jobs::Job;
     use types::{Membership, Role, Scopes, SecondFactor, Site, Time};
 
@@ -365,28 +363,14 @@ mod tests {
 
     async fn app_of(bench: &Bench, actor: &Actor) {
         let wish = NewApp {
-            name: "shop".parse().expect("a name"),
-            project: None,
-            environment: None,
-            source: NewSource::Image {
-                reference: "nginx:1".parse().expect("a reference"),
-            },
-            port: None,
-            command: None,
             domains: Some(vec!["shop.test".parse().expect("a host")]),
-            limits: types::Limits::default(),
-            health: None,
-            commands: Default::default(),
             mounts: vec![MountWish {
                 volume: VolumeName::Name("data".parse().expect("a name")),
                 path: "/data".parse().expect("a path"),
                 read_only: false,
             }],
-            variables: Vec::new(),
             grace_seconds: Some(0),
-            deploy_timeout_seconds: None,
-            replicas: None,
-            deploy: true,
+            ..crate::tests::wish("shop")
         };
         Apps::new(bench.ground.clone()).create(actor, wish).await.expect("made");
         while bench

@@ -7,27 +7,12 @@ use types::{Fact, Limits, Phase};
 
 fn wish(name: &str, memory: u64, deploy: bool) -> NewApp {
     NewApp {
-        name: name.parse().expect("a name"),
-        project: None,
-        environment: None,
-        source: NewSource::Image {
-            reference: "nginx:1".parse().expect("a reference"),
-        },
-        port: None,
-        command: None,
-        domains: None,
         limits: Limits {
             memory_bytes: memory,
             ..Limits::default()
         },
-        health: None,
-        commands: Default::default(),
-        mounts: Vec::new(),
-        variables: Vec::new(),
-        grace_seconds: None,
-        deploy_timeout_seconds: None,
-        replicas: None,
         deploy,
+        ..crate::tests::wish(name)
     }
 }
 
