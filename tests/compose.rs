@@ -34,7 +34,7 @@ services:
     restart: always
     environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: "${PASSWORD:?needed}"}
     volumes: [data:/var/lib/postgresql/data]
-    healthcheck: {test: [CMD, pg_isready, -U, shop], interval: 1s, timeout: 5s, retries: 30}
+    healthcheck: {test: [CMD, pg_isready, -h, 127.0.0.1, -U, shop], interval: 1s, timeout: 5s, retries: 30}
     deploy: {resources: {limits: {memory: 256m}}}
   cache:
     image: redis:7

@@ -151,7 +151,12 @@ fn rules_of_the_compose_file() {
             "container_name: db\n    image: postgres:15.8",
             "installed twice",
         ),
-        ("healthcheck: {test: [CMD, pg_isready]}", "", "no healthcheck"),
+        ("healthcheck: {test: [CMD, pg_isready, -h, 127.0.0.1]}", "", "no healthcheck"),
+        (
+            "[CMD, pg_isready, -h, 127.0.0.1]",
+            "[CMD-SHELL, pg_isready -U me]",
+            "`db`: pg_isready without -h",
+        ),
         ("{{ url }}", "{{ url | nope }}", "no function"),
         (
             "{{ size }}",

@@ -87,6 +87,14 @@ impl Checker<'_> {
                 );
             }
         }
+        if let StackHealth::Check(check) = &service.health
+            && asks_socket_only(&check.test)
+        {
+            self.compose_says(
+                0,
+                format!("`{name}`: pg_isready without -h asks the socket, where PostgreSQL answers before others can connect; give it -h 127.0.0.1"),
+            );
+        }
         for mount in &service.mounts {
             if matches!(&mount.from, MountFrom::Volume { .. }) && mount.path == "/" {
                 self.compose_says(0, format!("`{name}` mounts a volume over everything"));
@@ -159,6 +167,14 @@ impl Checker<'_> {
 }
 
 /// Why an image may be another one tomorrow; `None` when it stays.
+/// The image's first start runs a server on its socket alone while it makes the tables, and stops it again.
+/// Source: docker-library/postgres, `docker_temp_server_start`.
+fn asks_socket_only(test: &[String]) -> bool {
+    let words: Vec<&str> = test.iter().flat_map(|part| part.split_whitespace()).collect();
+    let names_host = |word: &&str| word.starts_with("-h") || word.starts_with("--host");
+    words.contains(&"pg_isready") && !words.iter().any(names_host)
+}
+
 fn not_pinned(image: &str) -> Option<&'static str> {
     if image.contains("@sha256:") {
         return None;
