@@ -214,8 +214,7 @@ impl SettingsApi {
 
     /// Export projects, apps and settings
     ///
-    /// Settings, projects, volumes, and of each app its source, domains, limits, health check, mounts and variables, without secret values: to look at or
-    /// compare, not to restore from. Needs the role admin.
+    /// Settings, projects, volumes and apps with their variables, without secret values: nothing to restore from. Needs the role admin.
     #[oai(path = "/state/export", method = "get", operation_id = "state_export")]
     async fn state_export(&self, who: Signed) -> Answer<Json<Any<Value>>> {
         let actor = &who.actor;

@@ -161,7 +161,14 @@ impl BuildServers {
             .ground
             .store
             .build_servers
-            .update(key, |server| change.make(server))
+            .update(key, |server| {
+                if change.host_key.is_some() && server.at != before.at {
+                    return Err(Error::busy(
+                        "somebody gave it another address meanwhile; look at its host key again",
+                    ));
+                }
+                change.make(server)
+            })
             .await?
             .value;
         let is_same = BuildServer {

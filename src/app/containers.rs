@@ -79,20 +79,16 @@ pub(crate) async fn look(ground: &Ground) -> Result<Vec<Container>> {
 
 /// Makes and starts a container of a release, with its network and volumes; one that is there is started.
 pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, replica: u32) -> Result<()> {
-    let spec = spec(ground, app, release, replica).await?;
-    start(ground, app, spec, release.digest.as_deref()).await.map(drop)
-}
-
-/// Makes and starts a container, or starts the one that is there; with its image from the registry if the engine has that no more. Its id.
-pub(crate) async fn start(ground: &Ground, app: &App, mut spec: ContainerSpec, digest: Option<&str>) -> Result<String> {
+    let mut spec = spec(ground, app, release, replica).await?;
     ground.retiring.take_back_named(&spec.name).await;
-    match (ground.node.container_start(&spec).await, digest) {
+    match (ground.node.container_start(&spec).await, &release.digest) {
         (Err(Error::NotFound { kind: Kind::Image, .. }), Some(digest)) => {
             spec.image = fetch_again(ground, app, digest).await?;
-            ground.node.container_start(&spec).await
+            ground.node.container_start(&spec).await?;
         }
-        (started, _) => started,
+        (started, _) => drop(started?),
     }
+    Ok(())
 }
 
 /// Somebody removed the image from the engine, or the machine is another: its registry has the very same one. Its id.

@@ -126,7 +126,7 @@ impl Webhooks {
             };
             let stored = match saved {
                 // Somebody else, or a look at the repository, was faster: once more, over what is there now.
-                Err(Error::Taken { .. } | Error::Stale { .. } | Error::NotFound { .. }) => continue,
+                Err(Error::Taken { .. } | Error::Stale { .. }) => continue,
                 saved => saved?,
             };
             if is_changed {

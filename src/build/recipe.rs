@@ -272,9 +272,12 @@ pub fn command(line: &str) -> String {
     serde_json::to_string(&["sh", "-c", &line]).expect("texts are JSON")
 }
 
+/// Words of the shell itself: there is no such program to make room for.
+const BUILTINS: [&str; 9] = ["exec", ".", ":", "!", "eval", "command", "source", "set", "export"];
+
 /// With `exec` before the program, behind the variables that are set for it. `None` where the line is more than one plain command.
 fn making_room(line: &str) -> Option<String> {
-    if line.contains(['&', '|', ';', '<', '>', '(', '`', '\n']) {
+    if line.contains(['&', '|', ';', '<', '>', '(', '{', '`', '\n']) {
         return None;
     }
     let mut rest = line.trim_start();
@@ -286,7 +289,7 @@ fn making_room(line: &str) -> Option<String> {
         rest = behind.trim_start();
     }
     let program = rest.split(char::is_whitespace).next().unwrap_or_default();
-    if program.is_empty() || program == "exec" || sets_variable(program) {
+    if program.is_empty() || BUILTINS.contains(&program) || sets_variable(program) {
         return None;
     }
     let before = &line[..line.len() - rest.len()];
@@ -318,6 +321,8 @@ mod tests {
             ("A=\"1 b\" c", "A=\"1 b\" c"),
             ("A=1 exec b", "A=1 exec b"),
             ("A=1", "A=1"),
+            ("A=${A:-b c} d", "A=${A:-b c} d"),
+            (". ./start.sh --port=$PORT", ". ./start.sh --port=$PORT"),
             ("a\nb", "a\nb"),
             ("", ""),
         ] {

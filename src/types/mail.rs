@@ -31,7 +31,7 @@ pub struct MailServer {
     pub from: String,
     /// PEM of the authority that signed the server's certificate, if it is not a public one.
     pub ca_pem: Option<String>,
-    /// Whether people and administrators are told of security events.
+    /// Whether people and administrators are told what happens.
     pub notices: bool,
 }
 

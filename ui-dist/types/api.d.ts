@@ -3130,8 +3130,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export the whole configuration
-         * @description Projects, apps, domains, variables and settings, without secret values. Needs the role admin.
+         * Export projects, apps and settings
+         * @description Settings, projects, volumes and apps with their variables, without secret values: nothing to restore from. Needs the role admin.
          */
         get: operations["state_export"];
         put?: never;
@@ -8572,7 +8572,7 @@ export interface components {
             from: string;
             /** @description PEM of the authority that signed the server's certificate; null: a public one. */
             ca_pem: string | null;
-            /** @description Whether people and administrators are told of security events. */
+            /** @description Whether people and administrators are told what happens: security, quotas, failed canaries and jobs, releases rolled back, newer images. */
             notices: boolean;
         };
         /**
@@ -8612,7 +8612,7 @@ export interface components {
             from: string;
             /** @description PEM of the authority that signed the server's certificate, if it is not a public one. */
             ca_pem?: string | null;
-            /** @description Whether people and administrators are told of security events; left out: yes. */
+            /** @description Whether people and administrators are told what happens; left out: yes. */
             notices?: boolean | null;
         };
         /**

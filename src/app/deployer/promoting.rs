@@ -43,7 +43,7 @@ impl Step<'_> {
     }
 
     /// An image of a release, as it is; from its registry if the engine has it no more.
-    async fn as_released(&self, id: &str, digest: Option<&str>, gone: impl FnOnce() -> String) -> Result<Image> {
+    pub(super) async fn as_released(&self, id: &str, digest: Option<&str>, gone: impl FnOnce() -> String) -> Result<Image> {
         let node = &self.ground.node;
         match (node.image_find(id).await?, digest) {
             (Some(image), _) => Ok(image),
@@ -76,7 +76,7 @@ impl Step<'_> {
             };
             let mut image = self.as_released(&made.image, made.digest.as_deref(), gone).await?;
             // Asked by its id, the engine names any registry that it knows it from.
-            image.digest = made.digest.clone().or(image.digest);
+            image.digest.clone_from(&made.digest);
             service.build = None;
             service.image = Some(made.image_name.clone());
             images.insert(made.image_name.clone(), image);

@@ -358,6 +358,11 @@ impl Step<'_> {
             self.log.note(format!("{}: unchanged, its container stays", service.name)).await;
             return Ok(());
         }
+        if let Some((made, digest)) = made.and_then(|made| made.digest.as_ref().map(|digest| (made, digest))) {
+            // Before anything stops: it may have to come from its registry again, which takes a while, or fails.
+            let gone = || format!("the image {} of `{}` is gone from this server", made.image_name, made.name);
+            self.as_released(&made.image, Some(digest), gone).await?;
+        }
         if service.why_stop_first().is_some() {
             for old in self.others(release, service, &seen) {
                 self.log.note(format!("{}: stopping the old container", service.name)).await;

@@ -2,7 +2,7 @@
 
 use super::digest;
 use crate::{
-    containers::{self, must_be_here, tail},
+    containers::{must_be_here, tail},
     ground::Ground,
     inside, networks,
 };
@@ -82,9 +82,8 @@ pub(crate) fn container_name(app: &App, service: &ReleaseService, replica: u32) 
 /// is for `after_start`.
 pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, service: &StackService, replica: u32) -> Result<String> {
     let spec = spec(ground, app, release, service, replica).await?;
-    let mut made = release.stack.iter().flat_map(|live| &live.services);
-    let digest = made.find(|one| one.name == service.name).and_then(|one| one.digest.as_deref());
-    containers::start(ground, app, spec, digest).await
+    ground.retiring.take_back_named(&spec.name).await;
+    ground.node.container_start(&spec).await
 }
 
 /// Runs the `post_start` of a service in a container that was just started. Fails with the first that does.

@@ -86,7 +86,12 @@ pub fn java(tree: &Tree) -> Option<Recipe> {
     let title = if text.contains("spring-boot") { "Spring Boot" } else { "Java" };
     let mut recipe = Recipe::new(Preset::Java, title, why, JAVA);
     if let Some(version) = java_version(&text) {
-        recipe.version = version;
+        let least = if needs_java_17(tree) { 17 } else { 0 };
+        recipe.version = JAVAS
+            .iter()
+            .find(|known| **known >= version.max(least))
+            .unwrap_or(&version)
+            .to_string();
     }
     let copy =
         format!("mkdir -p /out && cp \"$(ls -S {folder}/*.jar | grep -v -e -plain -e -sources -e -javadoc | head -n 1)\" /out/app.jar");
@@ -96,8 +101,11 @@ pub fn java(tree: &Tree) -> Option<Recipe> {
     Some(recipe)
 }
 
-/// What Maven or Gradle compiles for: `17` of `<java.version>17`, 8 of `1.8` and `VERSION_1_8`.
-fn java_version(text: &str) -> Option<String> {
+/// Those that have an image; each compiles for older ones too.
+const JAVAS: [u32; 5] = [8, 11, 17, 21, 25];
+
+/// What Maven or Gradle compiles for: 17 of `<java.version>17`, 8 of `1.8` and `VERSION_1_8`.
+fn java_version(text: &str) -> Option<u32> {
     let marks = [
         "<java.version>",
         "<maven.compiler.release>",
@@ -119,7 +127,16 @@ fn java_version(text: &str) -> Option<String> {
         Some((new, _)) => new,
         None => &version,
     };
-    Some(number.to_owned())
+    number.parse().ok()
+}
+
+/// Gradle 9 runs on nothing older, whatever it compiles for. What has no wrapper gets Gradle 8.
+fn needs_java_17(tree: &Tree) -> bool {
+    let wrapper = tree.text("gradle/wrapper/gradle-wrapper.properties");
+    let version = wrapper.split_once("gradle-").and_then(|(_, behind)| version_in(behind, 1));
+    version
+        .and_then(|version| version.parse::<u32>().ok())
+        .is_some_and(|version| version >= 9)
 }
 
 pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {

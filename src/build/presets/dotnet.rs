@@ -17,13 +17,13 @@ pub fn look(tree: &Tree) -> Option<Recipe> {
     let project = Project::of(tree)?;
     let framework = if project.is_web() { "ASP.NET Core" } else { ".NET" };
     let mut recipe = Recipe::new(Preset::Dotnet, framework, &format!("{} is there", project.path), VERSION);
-    let target = project.target(tree);
-    if let Some(version) = target.as_deref().and_then(|target| version_in(target, 2)) {
-        recipe.version = version;
+    let mut named = String::new();
+    if let Some((target, of_several)) = project.target(tree) {
+        recipe.version = version_in(&target, 2).unwrap_or(recipe.version);
+        if of_several {
+            named = format!(" -f {target}");
+        }
     }
-    // Of several targets one has to be named.
-    let named = target.filter(|_| project.text.contains("<TargetFrameworks>"));
-    let named = named.map(|target| format!(" -f {target}")).unwrap_or_default();
     recipe.build = Some(format!("dotnet publish \"{}\" -c Release{named} -o /out", project.path));
     // By the variable that all versions know and every way to build a host reads; what is no web server has no use for it.
     recipe.start = Some(format!("ASPNETCORE_URLS=http://+:$PORT dotnet \"/app/{}.dll\"", project.assembly()));
@@ -69,12 +69,14 @@ impl Project {
         let given = self.element("AssemblyName").filter(|name| !name.contains("$("));
         given.unwrap_or(stem).to_owned()
     }
-    /// `net9.0`, `netcoreapp3.1`: of the project, or of what the whole repository sets; of several the newest.
-    fn target(&self, tree: &Tree) -> Option<String> {
+    /// `net9.0`, `netcoreapp3.1`: of the project, or of what the whole repository sets. Of a list the newest, and `true`: then a build
+    /// has to name it, even where it is the only one.
+    fn target(&self, tree: &Tree) -> Option<(String, bool)> {
         let shared = tree.text("Directory.Build.props");
-        let given = [self.text.as_str(), &shared]
-            .into_iter()
-            .find_map(|text| element(text, "TargetFramework").or_else(|| element(text, "TargetFrameworks")))?;
+        let (given, of_several) = [self.text.as_str(), &shared].into_iter().find_map(|text| {
+            let one = element(text, "TargetFramework").map(|one| (one, false));
+            one.or_else(|| element(text, "TargetFrameworks").map(|list| (list, true)))
+        })?;
         let runs_here = |target: &&str| {
             (target.starts_with("netcoreapp") || target.contains('.')) && !target.contains(['-', '$']) && !target.starts_with("netstandard")
         };
@@ -83,7 +85,7 @@ impl Project {
             .map(str::trim)
             .filter(runs_here)
             .max_by_key(|target| numbers(target))
-            .map(str::to_owned)
+            .map(|target| (target.to_owned(), of_several))
     }
     fn element(&self, name: &str) -> Option<&str> {
         element(&self.text, name)

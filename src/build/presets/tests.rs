@@ -331,6 +331,9 @@ fn the_java_that_maven_or_gradle_compiles_for() {
         ),
         ("pom.xml", "<maven.compiler.source>11</maven.compiler.source>", "11"),
         ("pom.xml", "<project/>", compiled::JAVA),
+        ("pom.xml", "<release>14</release>", "17"),
+        ("pom.xml", "<release>26</release>", "26"),
+        ("build.gradle", "sourceCompatibility = 1.7", "8"),
         ("build.gradle", "sourceCompatibility = '1.8'\ntargetCompatibility = '1.8'", "8"),
         ("build.gradle", "java { sourceCompatibility = JavaVersion.VERSION_1_8 }", "8"),
         ("build.gradle", "sourceCompatibility = 17\n", "17"),
@@ -342,6 +345,15 @@ fn the_java_that_maven_or_gradle_compiles_for() {
         ("build.gradle.kts", "kotlin { jvmToolchain(17) }", "17"),
     ] {
         assert_eq!(recipe(&[(file, text)], &BuildWish::default()).unwrap().version, version, "{text}");
+    }
+    for (gradle, version) in [("8.14", "11"), ("9.2.0", "17")] {
+        let wrapper = format!("distributionUrl=https\\://services.gradle.org/distributions/gradle-{gradle}-bin.zip");
+        let files = [
+            ("build.gradle", "sourceCompatibility = 11"),
+            ("gradlew", ""),
+            ("gradle/wrapper/gradle-wrapper.properties", wrapper.as_str()),
+        ];
+        assert_eq!(recipe(&files, &BuildWish::default()).unwrap().version, version, "{gradle}");
     }
 }
 
@@ -356,7 +368,7 @@ fn projects_of_dotnet_and_how_they_are_published() {
     let tests = "<PackageReference Include=\"Microsoft.NET.Test.Sdk\" />";
     let library = "<Project Sdk=\"Microsoft.NET.Sdk\"><PropertyGroup><TargetFramework>net8.0</TargetFramework></PropertyGroup></Project>";
     let worker = "<Project Sdk=\"Microsoft.NET.Sdk\"><OutputType>Exe</OutputType></Project>";
-    let props = "<Project><PropertyGroup><TargetFramework>net8.0</TargetFramework></PropertyGroup></Project>";
+    let props = "<Project><PropertyGroup><TargetFrameworks>net8.0;net6.0</TargetFrameworks></PropertyGroup></Project>";
     // Files, framework, version, what publishes it, the program.
     type Way<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str, &'a str);
     let ways: [Way<'_>; 6] = [
@@ -401,7 +413,7 @@ fn projects_of_dotnet_and_how_they_are_published() {
             ],
             ".NET",
             "8.0",
-            "\"My Mailer/My Mailer.csproj\" -c Release -o",
+            "\"My Mailer/My Mailer.csproj\" -c Release -f net8.0 -o",
             "My Mailer",
         ),
         (
