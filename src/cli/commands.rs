@@ -222,7 +222,7 @@ pub enum Command {
     /// The new program must be signed by the release key. It takes the listening sockets over and is watched for a while
     /// (`upgrade.window_seconds` in the configuration); if it fails, the version before goes on.
     Upgrade(upgrade::Upgrade),
-    /// Print settings, projects, volumes, and apps with their variables, as JSON without secret values: to look at or compare, not to restore from
+    /// Print settings, projects, volumes and apps as JSON, without secret values
     Export(settings::Export),
     /// Settings of the panel
     #[command(subcommand)]

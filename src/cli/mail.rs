@@ -44,7 +44,7 @@ pub struct Set {
     /// A file with the certificate of the authority that signed the server's, if it is not a public one
     #[arg(long, value_name = "FILE")]
     server_ca: Option<PathBuf>,
-    /// Whether people and administrators are told what happens: security, quotas, failed canaries and jobs, releases rolled back, newer images
+    /// Whether people and administrators are told of security, quotas, failures and newer images
     #[arg(long, value_name = "BOOL")]
     notices: Option<bool>,
 }

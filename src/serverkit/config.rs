@@ -22,7 +22,7 @@ pub const USUAL: &str = "/etc/serverkit/config.toml";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what is wrong with the configuration file, or where the panel would listen and keep its state
+    /// Say what is wrong with the configuration file, or where the panel would listen
     Check {
         /// The file
         #[arg(value_name = "FILE", default_value = USUAL)]
