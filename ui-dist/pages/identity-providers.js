@@ -119,7 +119,7 @@ function ProviderForm({ one, close, leave }) {
   const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => close(await (one ? providers.replace(one.id, wish(v)) : providers.create(wish(v))))); };
   const text = (/** @type {keyof typeof v & string} */ field, /** @type {string} */ label, /** @type {object} */ more = {}) => h(TextField, { label, value: /** @type {string} */ (v[field]), set: /** @type {any} */ (form.set(field)), error: form.error(field, `oidc.${field}`, `ldap.${field}`, `saml.${field}`), ...more });
   return html`<form class="stack" onSubmit=${submit}>${h(DialogHead, { title: one ? `Change ${one.name}` : 'Add an identity provider', close: cancel })}
-    ${one ? null : h(Choice, { label: 'Kind', value: v.kind, set: form.set('kind'), options: [{ value: 'oidc', label: 'OpenID Connect' }, { value: 'saml', label: 'SAML 2.0' }, { value: 'ldap', label: 'LDAP, Active Directory' }] })}
+    ${one ? null : h(Choice, { label: 'Kind', value: v.kind, set: form.set('kind'), options: [{ value: 'oidc', label: 'OpenID Connect' }, { value: 'saml', label: 'SAML 2.0' }, { value: 'ldap', label: 'LDAP, AD' }] })}
     ${text('name', 'Name', { required: true, autofocus: true, placeholder: 'Example', hint: 'The button says: Sign in with Example.' })}
     ${v.kind === 'oidc' ? html`
       <div class="stack tight"><span class="label">Address to come back to</span><div class="key-box"><code class="any">${location.origin}/sso</code>${h(Copy, { text: `${location.origin}/sso`, label: 'Copy the address' })}</div><p class="hint">Register it at the provider, for the authorization code flow.</p></div>
