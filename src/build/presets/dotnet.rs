@@ -13,8 +13,20 @@ const DEEP: usize = 2;
 /// More projects than a repository has that is one app's.
 const MOST: usize = 100;
 
+/// What says at the top that it is of .NET.
 pub fn look(tree: &Tree) -> Option<Recipe> {
-    let project = Project::of(tree)?;
+    let is_solution = |name: &String| ends(name, &[".sln", ".slnx"]) || ["Directory.Build.props", "global.json"].contains(&name.as_str());
+    let deep = if tree.names(".").iter().any(is_solution) { DEEP } else { 0 };
+    within(tree, deep)
+}
+
+/// What says nothing at the top, and has a project in a folder. Last of all: else a tool in some folder would say what the whole is.
+pub fn below(tree: &Tree) -> Option<Recipe> {
+    within(tree, DEEP)
+}
+
+fn within(tree: &Tree, deep: usize) -> Option<Recipe> {
+    let project = Project::of(tree, deep)?;
     let framework = if project.is_web() { "ASP.NET Core" } else { ".NET" };
     let mut recipe = Recipe::new(Preset::Dotnet, framework, &format!("{} is there", project.path), VERSION);
     let mut named = String::new();
@@ -39,8 +51,8 @@ struct Project {
 impl Project {
     /// The one that runs: a web server before another program, one further up before one further down; no tests, and a library only when
     /// there is nothing else.
-    fn of(tree: &Tree) -> Option<Project> {
-        let mut found: Vec<Project> = paths(tree)
+    fn of(tree: &Tree, deep: usize) -> Option<Project> {
+        let mut found: Vec<Project> = paths(tree, deep)
             .into_iter()
             .map(|path| Project {
                 text: tree.text(&path),
@@ -103,12 +115,12 @@ fn numbers(target: &str) -> Vec<u32> {
     version.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
-/// Project files, those further up first, else in the order of their names. Without a mark of .NET at the top only what is there: else a
-/// tool in some folder would say what the whole is.
-fn paths(tree: &Tree) -> Vec<String> {
-    let ends = |name: &str, of: &[&str]| of.iter().any(|end| name.ends_with(end));
-    let is_solution = |name: &String| ends(name, &[".sln", ".slnx"]) || ["Directory.Build.props", "global.json"].contains(&name.as_str());
-    let deep = if tree.names(".").iter().any(is_solution) { DEEP } else { 0 };
+fn ends(name: &str, of: &[&str]) -> bool {
+    of.iter().any(|end| name.ends_with(end))
+}
+
+/// Project files down to so many folders below, those further up first, else in the order of their names.
+fn paths(tree: &Tree, deep: usize) -> Vec<String> {
     let mut found = Vec::new();
     let mut level = vec![String::new()];
     for _ in 0..=deep {

@@ -24,7 +24,7 @@ use types::Preset;
 type Look = fn(&Tree) -> Option<Recipe>;
 
 /// In the order in which they are asked: a Laravel or Django app has a package.json too, and a static page may be anywhere.
-const LOOKS: [Look; 11] = [
+const LOOKS: [Look; 12] = [
     php::framework,
     python::look,
     ruby::look,
@@ -36,6 +36,7 @@ const LOOKS: [Look; 11] = [
     php::plain,
     sites::look,
     sites::lone_folder,
+    dotnet::below,
 ];
 
 pub fn detected(tree: &Tree) -> Option<Recipe> {
@@ -63,7 +64,7 @@ pub fn named(tree: &Tree, preset: Preset) -> Option<Recipe> {
         Preset::Go => look(compiled::go(tree), "Go", compiled::GO),
         Preset::Rust => look(compiled::rust(tree), "Rust", compiled::RUST),
         Preset::Java => look(compiled::java(tree), "Java", compiled::JAVA),
-        Preset::Dotnet => look(dotnet::look(tree), ".NET", dotnet::VERSION),
+        Preset::Dotnet => look(dotnet::look(tree).or_else(|| dotnet::below(tree)), ".NET", dotnet::VERSION),
     }
 }
 

@@ -443,6 +443,8 @@ fn projects_of_dotnet_and_how_they_are_published() {
     ] {
         assert_eq!(dotnet::look(&Tree::new(folder(files).path())), None, "{files:?}");
     }
+    let lone = recipe(&[("src/Shop/Shop.csproj", &lone), ("README.md", "")], &BuildWish::default()).unwrap();
+    assert_eq!(lone.name(), "ASP.NET Core 9.0");
 }
 
 #[test]
