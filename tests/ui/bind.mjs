@@ -19,5 +19,14 @@ zone "${zone}" { type primary; file "zone"; allow-update { key ${KEY.name}; }; a
 `);
   const named = spawn(existsSync('/usr/sbin/named') ? '/usr/sbin/named' : 'named', ['-g', '-n', '1', '-c', join(folder, 'named.conf')], { stdio: 'ignore' });
   await listens(port, 'is the Debian package bind9 installed?');
-  return { address: `127.0.0.1:${port}`, stop() { named.kill(); rmSync(folder, { recursive: true, force: true }); } };
+  return {
+    address: `127.0.0.1:${port}`,
+    /** It writes a journal at its end: its folder goes after it. */
+    async stop() {
+      const ended = new Promise((done) => { named.once('exit', done); });
+      named.kill();
+      await ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }

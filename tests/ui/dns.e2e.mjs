@@ -24,7 +24,7 @@ before(async () => {
   const settings = { acme_directory: 'https://127.0.0.1:9/dir', dns_servers: [bind.address], public_addresses: ['127.0.0.1'] };
   assert.equal((await send(page, 'PATCH', '/settings', settings)).status, 200);
 }, { timeout: 90_000 });
-after(() => { bind?.stop(); });
+after(() => bind?.stop());
 
 test('a name server is added as a provider', limit, async () => {
   await page.goto(`${opened.panel.url}/dns`);
