@@ -178,6 +178,8 @@ pub fn dockerfile(recipe: &Recipe, keys: &BuildKeys) -> String {
         _ => lines,
     };
     let host = match recipe.preset {
+        // For a start command of somebody's own, too: before .NET 8 its images listen on 80.
+        Preset::Dotnet => format!(" ASPNETCORE_URLS=http://+:{}", recipe.port),
         Preset::Rust => " HOST=0.0.0.0".to_owned(),
         _ => String::new(),
     };
