@@ -245,14 +245,14 @@ async fn what_is_no_freeze() {
 
 #[tokio::test]
 async fn docker_an_app_that_runs_by_the_clock() {
-    let panel = TestPanel::docker().await;
+    let mut panel = TestPanel::docker().await;
     let body = json!({"name": "site", "source": {"kind": "image", "reference": "nginx:1.22"}, "port": 80, "domains": ["site.test"]});
     panel.live_app(body).await;
-    let hours = async |start: &str, stop: &str| {
+    let hours = async |panel: &TestPanel, start: &str, stop: &str| {
         let words = ["app", "hours", "site", "--start", start, "--stop", stop, "--zone", "Europe/Berlin"];
         panel.cli(&words).await.expect(0).stdout
     };
-    let state = async |wanted: &str| {
+    let state = async |panel: &TestPanel, wanted: &str| {
         eventually_ok(&format!("it is {wanted}"), MINUTE, || async {
             let app = panel.get("/api/v1/apps/site").await.expect(200).json();
             match app["state"] == wanted {
@@ -262,16 +262,20 @@ async fn docker_an_app_that_runs_by_the_clock() {
         })
         .await
     };
-    let said = hours("0 0 1 1 *", "* * * * *").await;
+    let said = hours(&panel, "0 0 1 1 *", "* * * * *").await;
     assert!(
         said.contains("is started next at 20") && said.contains("stopped next at 20"),
         "{said}"
     );
-    state("stopped").await;
+    panel.stop().await;
+    panel.start_again_before_a_minute().await;
+    state(&panel, "stopped").await;
     let history = panel.get("/api/v1/events/history").await.expect(200).text();
     assert!(history.contains("site is stopped: its hours"), "{history}");
-    hours("* * * * *", "0 0 1 1 *").await;
-    state("running").await;
+    hours(&panel, "* * * * *", "0 0 1 1 *").await;
+    panel.stop().await;
+    panel.start_again_before_a_minute().await;
+    state(&panel, "running").await;
     panel.cli(&["app", "hours", "site", "--always"]).await.expect(0);
     assert!(panel.get("/api/v1/apps/site").await.expect(200).json()["hours"].is_null());
     let wrong = panel

@@ -205,6 +205,8 @@ async fn docker_it_sleeps_over_a_crash_of_the_panel_and_not_out_of_its_hours() {
         .cli(&["app", "hours", "hello", "--start", "0 0 1 1 *", "--stop", "* * * * *"])
         .await
         .expect(0);
+    panel.stop().await;
+    panel.start_again_before_a_minute().await;
     eventually_ok("it is out of its hours", Duration::from_secs(100), || async {
         let shown = panel.get("/api/v1/apps/hello").await.expect(200).json();
         match shown["state"] == "stopped" {

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tempfile::TempDir;
 
@@ -139,6 +139,8 @@ pub struct TestPanel {
     owner: Api,
     /// Its first environment: the way to what it made on the engine.
     environment: Option<String>,
+    /// So many seconds its clock was turned on by [`TestPanel::start_again_before_a_minute`].
+    ahead: u64,
 }
 
 impl std::ops::Deref for TestPanel {
@@ -154,7 +156,7 @@ impl TestPanel {
     pub async fn start() -> TestPanel {
         Options::default().start().await
     }
-    /// A panel with the tests' engine. Only tests named `docker_…` call it: they run one at a time.
+    /// A panel with the tests' engine. Only tests named `docker_…` call it: they run two at a time.
     pub async fn docker() -> TestPanel {
         Options::docker().start().await
     }
@@ -178,6 +180,7 @@ impl TestPanel {
             printed: Arc::default(),
             owner: Api::nobody(format!("https://127.0.0.1:{}", ports[2])),
             environment: None,
+            ahead: 0,
             _folder: folder,
             options,
         };
@@ -336,6 +339,15 @@ impl TestPanel {
         assert!(self.process.is_none() && self.adopted.is_none(), "it still runs");
         self.spawn();
         self.ready().await;
+    }
+    /// Starts it again on the same data with its clock turned on to a few seconds before a minute begins: nobody has to wait for what
+    /// happens by the clock. Should the start take longer than that, the minute began while it was off.
+    pub async fn start_again_before_a_minute(&mut self) {
+        const BEFORE: u64 = 6;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs() + self.ahead;
+        self.ahead += (120 - BEFORE - now % 60) % 60;
+        let shift = format!("+{}", self.ahead);
+        self.start_again_with(|options| options.clock(Some(&shift))).await;
     }
     /// Starts it again with other options on the same data.
     pub async fn start_again_with(&mut self, change: impl FnOnce(Options) -> Options) {
