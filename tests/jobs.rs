@@ -99,11 +99,8 @@ async fn docker_commands_run_in_the_image_of_the_app() {
     panel.cli(&["job", "cancel", &id]).await.expect(0);
 
     // One that goes on is cancelled; one that a crash interrupts is closed in words.
-    let run = panel
-        .post("/api/v1/apps/hello/runs", json!({"command": ["sleep", "600"]}))
-        .await
-        .expect(202)
-        .json();
+    let heeds = json!({"command": ["sh", "-c", "trap exit TERM; sleep 600 & wait"]});
+    let run = panel.post("/api/v1/apps/hello/runs", heeds).await.expect(202).json();
     panel.cli(&["job", "cancel", &text(&run, "id")]).await.expect(0);
     let phase_is = async |panel: &TestPanel, id: &str, wanted: &str| {
         eventually_ok(&format!("it is {wanted}"), SOON, || async {
@@ -148,7 +145,7 @@ async fn docker_jobs_run_when_it_is_time() {
     // Each goes on already when its minute comes.
     for (name, overlap) in [("skips", "skip"), ("waits", "queue"), ("replaces", "replace")] {
         let mut words = vec!["job", "create", "hello", name, "--at", "0 0 30 2 *", "--overlap", overlap];
-        words.extend(["--", "sh", "-c", "echo tick; sleep 600"]);
+        words.extend(["--", "sh", "-c", "trap exit TERM; echo tick; sleep 600 & wait"]);
         let made = panel.cli(&words).await.expect(0).stdout;
         assert!(made.contains("never runs by itself"), "{made}");
         panel.cli(&["job", "run", "hello", name, "--detach"]).await.expect(0);
