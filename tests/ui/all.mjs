@@ -1,26 +1,34 @@
-// All checks of the panel, in order: types, units, then whole ways through a real panel. A way that fails is gone once
-// more, since browsers and machines stumble; what passes only then is named. Ends with the totals that tests/run.sh adds up.
+// All checks of the panel, in order: types, units, then whole ways through a real panel, two beside each other: each has a panel and
+// a browser of its own, and both wait most of the time. A way that fails is gone once more, since browsers and machines stumble; what
+// passes only then is named. Ends with the totals that tests/run.sh adds up.
 
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 
 const TRIES = 3;
+const BESIDE = 2;
+/** They bound how long the page takes, so nothing runs beside them. */
+const ALONE = ["marketplace.e2e.mjs"];
 const ways = readdirSync(".").filter((file) => file.endsWith(".e2e.mjs")).sort();
 const units = readdirSync("unit").filter((file) => file.endsWith(".test.mjs")).map((file) => `unit/${file}`);
 
-/** Runs a command, shows what it prints, and resolves to {code, text}. What fails but is gone once more is not shown as a failed test. */
+/** Runs a command, shows what it printed once it has ended, and resolves to {code, text}. What fails but is gone once more is not shown as a failed test. */
 function run(command, args, once = false) {
     return new Promise((resolve, reject) => {
-        const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+        const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+        child.stdout.setEncoding("utf8");
+        child.stderr.setEncoding("utf8");
         let text = "";
-        child.stdout.on("data", (bytes) => {
-            text += bytes;
-            // The totals of one file are not those of all.
-            const shown = String(bytes).replaceAll(/^(ℹ|#) (pass|fail) /gm, "$1 of these: $2 ");
-            process.stdout.write(once ? shown.replaceAll(/^not ok /gm, "# to be gone again: ") : shown);
-        });
+        let shown = `== ${args.at(-1)}\n`;
+        child.stdout.on("data", (part) => { text += part; shown += part; });
+        child.stderr.on("data", (part) => { shown += part; });
         child.on("error", reject);
-        child.on("close", (code) => resolve({ code, text }));
+        child.on("close", (code) => {
+            // The totals of one file are not those of all.
+            shown = shown.replaceAll(/^(ℹ|#) (pass|fail) /gm, "$1 of these: $2 ");
+            process.stdout.write(once ? shown.replaceAll(/^not ok /gm, "# to be gone again: ") : shown);
+            resolve({ code, text });
+        });
     });
 }
 
@@ -34,12 +42,7 @@ function add({ code, text }) {
     total.fail += Math.max(number("fail"), code === 0 ? 0 : 1);
 }
 
-for (const check of [["npx", ["tsc", "-p", "tsconfig.json"]], ["node", ["types.mjs", "--check"]]]) {
-    const { code } = await run(...check);
-    if (code !== 0) total.fail += 1;
-}
-add(await run("node", ["--test", ...units]));
-for (const way of ways) {
+async function go(way) {
     let done;
     for (let time = 1; time <= TRIES; time += 1) {
         done = await run("node", ["--test", way], time < TRIES);
@@ -50,6 +53,21 @@ for (const way of ways) {
     }
     add(done);
 }
+
+/** Goes those ways, so many at a time. */
+async function goAll(those, beside) {
+    const left = [...those];
+    const next = async () => { for (let way = left.shift(); way; way = left.shift()) await go(way); };
+    await Promise.all(Array.from({ length: beside }, next));
+}
+
+for (const check of [["npx", ["tsc", "-p", "tsconfig.json"]], ["node", ["types.mjs", "--check"]]]) {
+    const { code } = await run(...check);
+    if (code !== 0) total.fail += 1;
+}
+add(await run("node", ["--test", ...units]));
+await goAll(ways.filter((way) => !ALONE.includes(way)), BESIDE);
+await goAll(ALONE, 1);
 
 if (repeated.length) console.log(`FLAKY: ${repeated.join(", ")}`);
 console.log(`# pass ${total.pass}\n# fail ${total.fail}`);
