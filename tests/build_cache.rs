@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::{GitFixture, Options, TestPanel};
 
 #[tokio::test]
-async fn docker_the_build_cache_is_cut_to_what_may_stay() {
+async fn docker_alone_the_build_cache_is_cut_to_what_may_stay() {
     let panel = Options::docker().config("[builds]\ncache_gib = 9\n").start().await;
     let repository = GitFixture::sample("hello");
     repository.commit(&[("only-here", &"unlike any other\n".repeat(4096))], "something new");

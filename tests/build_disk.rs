@@ -31,7 +31,7 @@ fn kept(word: &str) -> Vec<String> {
 
 /// Beside it an app goes on, and the next build is as any other.
 #[tokio::test]
-async fn docker_a_build_that_fills_the_disk_is_ended() {
+async fn docker_alone_a_build_that_fills_the_disk_is_ended() {
     // The engine's disk is shared with whatever else runs on this machine, so the bound is not small.
     let panel = Options::docker().config("[builds]\ndisk_mib = 700\n").start().await;
     let calm = GitFixture::sample("hello");
@@ -64,7 +64,7 @@ async fn docker_a_build_that_fills_the_disk_is_ended() {
 
 /// No disk has as much as is to stay free, so the first look at it ends the build.
 #[tokio::test]
-async fn docker_a_build_gives_way_to_the_apps_reserve() {
+async fn docker_alone_a_build_gives_way_to_the_apps_reserve() {
     let panel = Options::docker().config("[builds]\nreserve_disk_mib = 1000000000\n").start().await;
     let slow = GitFixture::of(&[("Dockerfile", "FROM python:3.11-slim\nRUN sleep 600\n")]);
     panel.create_app(app_of("slow", &slow)).await;

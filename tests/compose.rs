@@ -336,7 +336,7 @@ configs:
 }
 
 #[tokio::test]
-async fn docker_a_change_of_one_service_drops_no_request_of_any() {
+async fn docker_alone_a_change_of_one_service_drops_no_request_of_any() {
     let panel = TestPanel::docker().await;
     let id = text(&panel.live_app(app("pair", &pair("0", "0"))).await, "id");
     let place = json!({"host": "console.test", "service": "console", "service_port": 80});

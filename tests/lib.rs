@@ -1,6 +1,7 @@
 //! Black-box tests of a running panel, a subject to a file; `tidy` checks the shape of the code itself.
 //!
-//! Tests named `docker_…` use the tests' engine and run one at a time; the others run beside each other without one.
+//! Tests named `docker_…` use the tests' engine and run two at a time, those named `docker_alone_…` by themselves; the others run
+//! beside each other without one.
 #![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

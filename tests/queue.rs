@@ -215,7 +215,7 @@ async fn docker_a_command_runs_before_a_container_stops() {
 
 /// One that forks without end, then one that wants all memory: the app beside them answers, and so does the panel.
 #[tokio::test]
-async fn docker_builds_that_take_everything_hold_nobody_up() {
+async fn docker_alone_builds_that_take_everything_hold_nobody_up() {
     let panel = Options::docker()
         .config("[builds]\nmemory_mib = 300\nprocesses = 300\n")
         .start()

@@ -291,7 +291,8 @@ rust_tests() {
         return
     fi
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --workspace ${long:+--profile long --run-ignored all -E "not test($samples)"} --no-tests pass "${filters[@]}"
+        # Most of them wait for something most of the time: one more than there are cores.
+        cargo nextest run --workspace --test-threads "$(($(nproc) + 1))" ${long:+--profile long --run-ignored all -E "not test($samples)"} --no-tests pass "${filters[@]}"
         return
     fi
     local code=0

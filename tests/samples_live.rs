@@ -308,7 +308,8 @@ async fn docker_migrations_run_before_and_a_failing_one_fails_the_deployment() {
         "hello from django, 0 notes"
     );
     // Nothing of the runs is left.
-    let left = testkit::docker(&testkit::docker_host(), &["ps", "-aq", "--filter", "label=serverkit.run"]).unwrap();
+    let runs = format!("label=serverkit.run={}", text(&deployment["app"], "id"));
+    let left = testkit::docker(&testkit::docker_host(), &["ps", "-aq", "--filter", &runs]).unwrap();
     assert_eq!(left.trim(), "", "runs that were not removed");
 }
 

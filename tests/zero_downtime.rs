@@ -6,18 +6,18 @@ use std::time::Duration;
 use testkit::{GitFixture, Load, TestPanel};
 
 #[tokio::test]
-async fn docker_deployments_and_rollbacks_drop_nothing() {
+async fn docker_alone_deployments_and_rollbacks_drop_nothing() {
     change_versions(3, 1).await;
 }
 
 #[tokio::test]
 #[ignore = "long: tests/run.sh --long"]
-async fn docker_20_deployments_and_5_rollbacks_drop_nothing() {
+async fn docker_alone_20_deployments_and_5_rollbacks_drop_nothing() {
     change_versions(20, 5).await;
 }
 
 #[tokio::test]
-async fn docker_a_service_that_changes_drops_nothing() {
+async fn docker_alone_a_service_that_changes_drops_nothing() {
     let panel = TestPanel::docker().await;
     let file = |words: &str| {
         format!(

@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn docker_a_build_that_takes_too_much_memory_fails_in_words() {
+    async fn docker_alone_a_build_that_takes_too_much_memory_fails_in_words() {
         let limits = BuildLimits {
             memory_bytes: 700 << 20,
             ..BuildLimits::usual(8 << 30)
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn docker_a_build_that_forks_without_end_fails_in_words() {
+    async fn docker_alone_a_build_that_forks_without_end_fails_in_words() {
         let limits = BuildLimits {
             pids: 333,
             ..BuildLimits::usual(8 << 30)

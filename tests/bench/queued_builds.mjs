@@ -20,7 +20,7 @@ const run = promisify(execFile);
 const sample = new URL('../samples/hello', import.meta.url).pathname;
 
 const health = { kind: 'tcp', interval_seconds: 1, timeout_seconds: 2, start_seconds: 30 };
-/** The same two as in `docker_builds_that_take_everything_hold_nobody_up`: what each does, its program, and what ends it. */
+/** The same two as in `docker_alone_builds_that_take_everything_hold_nobody_up`: what each does, its program, and what ends it. */
 const GREEDY = [
   ['forks', 'forks without end', 'import os, time\nwhile True:\n  try:\n    os.fork()\n  except OSError:\n    time.sleep(0.01)\n', 'more than its 300 processes'],
   ['grows', 'wants all memory', "kept = [b'x' * (64 << 20) for _ in range(128)]\n", 'more than its 300 MiB of memory'],
