@@ -169,12 +169,34 @@ fn rules_of_the_compose_file() {
             "compose.yaml:10: `web`: an amount of memory that stays",
         ),
         (
+            "mail = ",
+            "location / { proxy_pass http://console:9001; }\n      mail = ",
+            "`web`: nginx asks for the address of `console` once",
+        ),
+        (
+            "mail = ",
+            "location ~ x { fastcgi_pass db; }\n      mail = ",
+            "`web`: nginx asks for the address of `db` once",
+        ),
+        (
             "restart: unless-stopped",
             "restart: unless-stopped\n    command: [cache, --maxmemory, 64mb]",
             "`web`: an amount of memory that stays",
         ),
     ] {
         breaks("compose", from, to, words);
+    }
+}
+
+/// A name in a variable is asked for again, and other servers than the services do not move with a deployment.
+#[test]
+fn nginx_may_ask_for_addresses_again() {
+    let again = "resolver 127.0.0.11;\n      set $$console console;\n      location / { proxy_pass http://$$console:9001; }";
+    let outside = "location /out/ { proxy_pass https://other.example/; }\n      location /own/ { proxy_pass http://127.0.0.1:8080; }";
+    for lines in [again, outside] {
+        let changed = COMPOSE.replacen("mail = ", &format!("{lines}\n      mail = "), 1);
+        assert_ne!(changed, COMPOSE);
+        assert_eq!(findings(GOOD, &changed), [""; 0], "{lines}");
     }
 }
 

@@ -95,6 +95,12 @@ impl Checker<'_> {
                 format!("`{name}`: pg_isready without -h asks the socket, where PostgreSQL answers before others can connect; give it -h 127.0.0.1"),
             );
         }
+        for other in asked_once(service, stack) {
+            self.compose_says(
+                0,
+                format!("`{name}`: nginx asks for the address of `{other}` once, at its start, and keeps it when `{other}` is replaced; give it a resolver and put the name into a variable"),
+            );
+        }
         for mount in &service.mounts {
             if matches!(&mount.from, MountFrom::Volume { .. }) && mount.path == "/" {
                 self.compose_says(0, format!("`{name}` mounts a volume over everything"));
@@ -166,7 +172,19 @@ impl Checker<'_> {
     }
 }
 
-/// Why an image may be another one tomorrow; `None` when it stays.
+/// Services that nginx sends requests to by a name which stands in its file as it is. Where the name is a variable, it asks a `resolver` for it.
+/// Source: nginx, `ngx_http_proxy_module`, "proxy_pass".
+fn asked_once<'s>(service: &'s StackService, stack: &Stack) -> BTreeSet<&'s str> {
+    let pass = Regex::new(r"\b(?:proxy|fastcgi|grpc|scgi|uwsgi)_pass\s+(?:[a-z]+://)?([A-Za-z0-9._-]+)(?::[0-9]+)?[/;]")
+        .expect("a literal pattern");
+    let files = service.files.iter().flat_map(|file| pass.captures_iter(&file.content));
+    files
+        .filter_map(|found| found.get(1))
+        .map(|name| name.as_str())
+        .filter(|name| stack.service(name).is_some())
+        .collect()
+}
+
 /// The image's first start runs a server on its socket alone while it makes the tables, and stops it again.
 /// Source: docker-library/postgres, `docker_temp_server_start`.
 fn asks_socket_only(test: &[String]) -> bool {
@@ -175,6 +193,7 @@ fn asks_socket_only(test: &[String]) -> bool {
     words.contains(&"pg_isready") && !words.iter().any(names_host)
 }
 
+/// Why an image may be another one tomorrow; `None` when it stays.
 fn not_pinned(image: &str) -> Option<&'static str> {
     if image.contains("@sha256:") {
         return None;
