@@ -13,6 +13,12 @@ const MAX_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 64;
 /// Aliases multiply; this many values are more than any file needs.
 const MAX_NODES: usize = 100_000;
+/// As many brackets may stand too far left; each takes another look at the whole text.
+const MAX_BRACKETS: usize = 64;
+/// Columns, more than people nest.
+const DEEPER: usize = 80;
+/// What the parser says of a line that stands too far left.
+const OUTDENTED: &str = "not YAML: invalid indentation";
 
 /// Where something stands: the number of its file, and its line from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,6 +122,32 @@ pub fn parse(text: &str, file: u16) -> Result<Node, Notice> {
             "a conflict is not settled: keep what should be, and take out the lines of <<<<<<<, ======= and >>>>>>>",
         ));
     }
+    let mut moved: Option<String> = None;
+    for _ in 0..MAX_BRACKETS {
+        match tree(moved.as_deref().unwrap_or(text), file) {
+            Err(error) if error.what == OUTDENTED => match bracket_moved(moved.as_deref().unwrap_or(text), error.line) {
+                Some(better) => moved = Some(better),
+                None => return Err(error),
+            },
+            read => return read,
+        }
+    }
+    tree(moved.as_deref().unwrap_or(text), file)
+}
+
+/// The text with this line further in, if a bracket that ends a list or mapping stands first in it. Below its key, or left of it, is where
+/// YAML 1.2 wants none and people put it; Docker's reader takes it there. Lines keep their numbers.
+fn bracket_moved(text: &str, line: u32) -> Option<String> {
+    let number = usize::try_from(line).ok()?.checked_sub(1)?;
+    let at: usize = text.split_inclusive('\n').take(number).map(str::len).sum();
+    let (before, after) = text.split_at(at);
+    after
+        .trim_start_matches(' ')
+        .starts_with([']', '}'])
+        .then(|| format!("{before}{}{after}", " ".repeat(DEEPER)))
+}
+
+fn tree(text: &str, file: u16) -> Result<Node, Notice> {
     let mut reader = Reader {
         events: Parser::new_from_str(text),
         anchors: HashMap::new(),
@@ -349,6 +381,35 @@ mod tests {
         refused("a: {{ x }}", 1, "double quotes");
         refused("a:\n  <<: 3", 2, "takes a mapping");
         refused(&"[".repeat(200), 1, "");
+    }
+
+    /// As in files that Docker's reader takes.
+    #[test]
+    fn brackets_may_stand_below_their_key() {
+        let expected = json!({"a": {"test": ["CMD", "x"], "of": {"k": "v"}, "rest": "]"}});
+        for text in [
+            "a:\n  test: [\n    \"CMD\",\n    \"x\"\n  ]\n  of: {\n    \"k\": \"v\"\n  }\n  rest: ']'",
+            "a:\n  test: [\n    \"CMD\", \"x\"\n]\n  of: {\n    \"k\": \"v\"\n }\n  rest: ']'",
+        ] {
+            check(text, expected.clone());
+        }
+        // Text in a block stays as it is.
+        check(
+            "a:\n  b: [\n    \"x\"\n  ]\n  c: |\n    {\n    }\n    [\n    ]\n",
+            json!({"a": {"b": ["x"], "c": "{\n}\n[\n]\n"}}),
+        );
+        let node = parse("a:\n  b: [\n    \"x\"\n  ]\n  c: 1", 0).expect("YAML");
+        assert_eq!(node.get("a").and_then(|a| a.get("c")).map(|c| c.at.line), Some(5));
+        refused("a:\n  b: [\n    \"x\"\n  ] ]\n", 4, "not YAML");
+        refused(&format!("a:\n{}", "  b: [\n    \"x\"\n  ]\n".repeat(2)), 5, "twice");
+        let many: String = (0..=MAX_BRACKETS)
+            .map(|number| format!("  b{number}: [\n    \"x\"\n  ]\n"))
+            .collect();
+        refused(
+            &format!("a:\n{many}"),
+            u32::try_from(1 + 3 * (MAX_BRACKETS + 1)).expect("small"),
+            "invalid indentation",
+        );
     }
 
     #[test]
