@@ -136,9 +136,10 @@ fn restart_policy(context: &Context<'_>, read: &mut Read, node: &Node) {
     }
     read.restart_said = true;
     read.service.restart = match condition.as_str() {
-        "none" => Restart::No,
+        "none" | "no" => Restart::No,
         "on-failure" => Restart::OnFailure { times },
-        "any" => Restart::Always,
+        // The words of `restart` stand in many files, and Docker Compose reads them here too.
+        "any" | "always" | "unless-stopped" => Restart::Always,
         other => {
             context.error(node.at, format!("`{other}` is not one of none, on-failure and any"));
             Restart::Always

@@ -146,6 +146,24 @@ fn deploy_goes_over_the_older_keys_wherever_it_stands() {
     }
 }
 
+/// Docker Compose reads the words of `restart` in a restart policy too.
+#[test]
+fn conditions_of_a_restart_policy() {
+    for (policy, expected) in [
+        ("{}", Restart::Always),
+        ("{delay: 5s}", Restart::Always),
+        ("{condition: any}", Restart::Always),
+        ("{condition: always}", Restart::Always),
+        ("{condition: unless-stopped}", Restart::Always),
+        ("{condition: none}", Restart::No),
+        ("{condition: \"no\"}", Restart::No),
+        ("{condition: on-failure, max_attempts: 3}", Restart::OnFailure { times: Some(3) }),
+    ] {
+        assert_eq!(web(&format!("deploy: {{restart_policy: {policy}}}")).restart, expected, "{policy}");
+    }
+    check_refused(&one("deploy: {restart_policy: {condition: often}}"), 5, "`often` is not one of");
+}
+
 #[test]
 fn health_checks() {
     let StackHealth::Check(check) = web("healthcheck:\n  test: [CMD, pg_isready]\n  interval: 5s\n  retries: 4").health else {

@@ -120,6 +120,9 @@ pub fn words(line: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
+/// A range with more of them is a slip, or wants the host's network.
+const MOST_PORTS: u16 = 100;
+
 /// One port of the short syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
@@ -143,11 +146,15 @@ pub fn ports(text: &str) -> Result<Vec<Port>, String> {
         _ => host,
     });
     let (first, last) = range(target).ok_or_else(invalid)?;
+    if last - first >= MOST_PORTS {
+        return Err(format!("`{target}` is more than {MOST_PORTS} ports; name those that are needed"));
+    }
     let published = match published {
         None | Some("") => None,
         Some(text) => {
             let (from, to) = range(text).ok_or_else(invalid)?;
-            if to - from != last - first && to != from {
+            // One port of the container may take any of a range of the host.
+            if to - from != last - first && to != from && last != first {
                 return Err(format!("`{text}` and `{target}` are ranges of different length"));
             }
             Some(from)
@@ -167,7 +174,7 @@ fn range(text: &str) -> Option<(u16, u16)> {
         Some((first, last)) => (port(first)?, port(last)?),
         None => (port(text)?, port(text)?),
     };
-    (first <= last && last - first < 100).then_some((first, last))
+    (first <= last).then_some((first, last))
 }
 
 /// `true` or `false`.
@@ -261,6 +268,8 @@ mod tests {
             ("3000-3001", Some(vec![(3000, None, Tcp), (3001, None, Tcp)])),
             ("4000-4001:3000-3001", Some(vec![(3000, Some(4000), Tcp), (3001, Some(4001), Tcp)])),
             ("4000-4002:3000-3001", None),
+            ("4000-4999:3000", Some(vec![(3000, Some(4000), Tcp)])),
+            ("3000-3100", None),
             ("0", None),
             ("70000", None),
             ("80/sctp", None),
@@ -270,6 +279,8 @@ mod tests {
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
+        let told = ports("3000-3100/udp").expect_err("101 ports");
+        assert!(told.contains("more than 100 ports"), "{told}");
     }
 
     proptest! {
