@@ -187,6 +187,13 @@ pub fn is_secret(name: &str) -> bool {
     )
 }
 
+/// Its default says that it is about secrets and none itself: a switch, such as `ALLOW_EMPTY_PASSWORD`, or a number, such as
+/// `PASSWORD_RESET_HOURS`; a number for what is called a password is one.
+pub fn is_setting(name: &str, default: &str) -> bool {
+    fits(default, r"(?i)^(true|false|yes|no|on|off)$")
+        || fits(default, r"^[0-9]+(\.[0-9]+)?$") && !fits(name, r"(?i)(passw(or)?d|passwd|pass|pwd|secret|token|key|salt)[0-9_]*$")
+}
+
 /// It comes from somewhere else, so nothing can be generated for it.
 pub fn is_foreign(name: &str) -> bool {
     fits(

@@ -3,7 +3,7 @@
 use super::{
     dollars::{Found, literal, rewrite},
     draft::{Draft, each},
-    form::{is_foreign, is_secret},
+    form::{is_foreign, is_secret, is_setting},
 };
 use crate::{
     template::AskedKind,
@@ -85,7 +85,7 @@ fn answer(draft: &mut Draft, found: &Found<'_>, given: &mut Given<'_>) -> Option
         });
     }
     let name = found.name;
-    if has_default && is_secret(name) && !is_foreign(name) {
+    if has_default && is_secret(name) && !is_foreign(name) && !is_setting(name, found.word) {
         if !found.word.is_empty() {
             draft.note(format!("{name} has a fixed value in the source; here it is generated"));
         }

@@ -351,6 +351,18 @@ fn dokploy() {
 }
 
 #[test]
+fn a_switch_about_passwords_is_not_generated() {
+    let text = "services:\n  a:\n    image: example/a:1.0.1\n    environment:\n      - SERVICE_URL_A_80\n      - EMPTY=${ALLOW_EMPTY_PASSWORD:-yes}\n      - LETTERS=${PASSWORDMINCHAR:-8}\n      - PIN=${ADMIN_PASSWORD:-1234}\n      - KEY=${APP_SECRET:-change-me}\n";
+    let imported = one(text, &More::new());
+    let values = [("domain", "a.example"), ("admin_password", "p"), ("app_secret", "k")];
+    let env = environment(&imported, "a", &values);
+    for (name, value) in [("EMPTY", "yes"), ("LETTERS", "8"), ("PIN", "p"), ("KEY", "k")] {
+        assert_eq!(env[name], value, "{name}");
+    }
+    notes(&imported, &["ADMIN_PASSWORD has a fixed value", "APP_SECRET has a fixed value"]);
+}
+
+#[test]
 fn a_long_form_is_not_made_longer() {
     let names: Vec<String> = (0..40).map(|number| format!("      - V{number}=$NAME_{number}\n")).collect();
     let text = format!(
