@@ -2,7 +2,7 @@
 //! helpers or names a variable.
 //! Source: Dokploy's documentation, "Templates", and the guide of its template repository.
 
-use super::{More, dollars::literal, draft::Draft, form::title_of, names, notice, of_file, prose, volumes, web};
+use super::{More, dollars::literal, draft::Draft, form::title_of, loose_toml, names, notice, of_file, prose, volumes, web};
 use crate::{
     template::{Alphabet, AskedKind},
     yaml::{self, Value},
@@ -50,7 +50,7 @@ pub fn read(text: &str, more: &More) -> Result<Draft, Vec<Notice>> {
             }
         },
     };
-    let config: Table = config.parse().map_err(|error: toml::de::Error| {
+    let config = loose_toml::parse(&config).map_err(|error| {
         let line = error
             .span()
             .map_or(0, |span| config[..span.start.min(config.len())].lines().count().max(1));

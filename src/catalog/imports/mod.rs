@@ -9,6 +9,7 @@ mod dokploy;
 mod dollars;
 mod draft;
 mod form;
+mod loose_toml;
 mod names;
 mod networks;
 mod portainer;
@@ -110,7 +111,7 @@ fn recognised(text: &str, more: &More) -> Option<Format> {
         return portainer::templates(&json).is_some().then_some(Format::Portainer);
     }
     let is_toml = || {
-        let table = text.parse::<toml::Table>().ok()?;
+        let table = loose_toml::parse(text).ok()?;
         Some(table.contains_key("config") || table.contains_key("variables"))
     };
     if is_toml() == Some(true) {

@@ -346,8 +346,25 @@ fn dokploy() {
     let json = serde_json::json!({"compose": DOKPLOY, "config": DOKPLOY_TOML}).to_string();
     let packed = base64::engine::general_purpose::STANDARD.encode(json);
     assert_eq!(one(&packed, &more(&[("meta.json", meta)])), imported);
-    let broken = import(None, DOKPLOY, &more(&[(dokploy::TOML, "[variables]\na = \"\\q\"")])).expect_err("no TOML");
+    let broken = import(None, DOKPLOY, &more(&[(dokploy::TOML, "[variables]\na = \"\\q\" b")])).expect_err("no TOML");
     assert_eq!((broken[0].file.as_str(), broken[0].line), ("template.toml", 2));
+}
+
+/// As its templates of Supabase and Valkey are written.
+#[test]
+fn dokploy_reads_toml_less_strictly() {
+    let loose = DOKPLOY_TOML
+        .replace("[config]\n", "[config]\nmounts = []\n")
+        .replace("price = \"$5\"", "price = \"\\$5\"");
+    assert!(loose.parse::<toml::Table>().is_err());
+    let imported = one(DOKPLOY, &more(&[(dokploy::TOML, &loose)]));
+    let (_, composed) = read(&imported);
+    assert_eq!(
+        composed.stack.services[0].files[0].content,
+        "secret = \"example1\"\nprice = \"\\$5\"\n"
+    );
+    let turned = one(&loose, &more(&[("docker-compose.yml", DOKPLOY)]));
+    assert_eq!(turned, imported);
 }
 
 #[test]
