@@ -128,13 +128,13 @@ impl Access {
     }
 
     /// Begins an attempt at the password of an account that is called so. A browser that its person has signed in with before counts by
-    /// itself: strangers who guess, from however many addresses, do not keep it out.
+    /// itself: strangers who guess, from however many addresses or from its own, do not keep it out.
     pub(crate) fn attempt(&self, account: &str, browser: Option<&DeviceId>, address: Option<&str>) -> Result<Attempt> {
-        let account = match browser {
-            Some(browser) => format!("{account} in {browser}"),
-            None => account.to_owned(),
-        };
-        self.throttle.attempt(&account, address.unwrap_or_default())
+        let address = address.unwrap_or_default();
+        match browser {
+            Some(browser) => self.throttle.attempt_known(account, browser.as_str(), address),
+            None => self.throttle.attempt(account, address),
+        }
     }
 
     /// Somebody who is signed in with this record in its own organization, of whom no more is asked; without what was

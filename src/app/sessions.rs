@@ -117,7 +117,9 @@ impl Sessions {
         };
         let known = user.as_ref().map(|user| access.device(&user.id, visitor.device.as_deref()));
         let known = known.transpose()?.flatten();
-        let attempt = access.attempt(typed, known.as_ref().map(|known| &known.id), visitor.address.as_deref())?;
+        // An address has many spellings, with a dot at its end or in other letters, which are one account.
+        let account = email.as_deref().unwrap_or(typed);
+        let attempt = access.attempt(account, known.as_ref().map(|known| &known.id), visitor.address.as_deref())?;
         let hash = user.as_ref().filter(|user| !user.service).map(|user| user.password_hash.as_str());
         let is_right = access.passwords.verify(password, hash).await?;
         let Some(user) = user.clone().filter(|user| is_right && !user.disabled && !user.service) else {

@@ -1,7 +1,9 @@
 //! A brake on guessing, in memory. It counts per account and address together, per address, and per account.
 //!
 //! An attempt counts when it begins and is taken back when it succeeds, so that a hundred at once are a hundred. One
-//! address adds little to an account's own count, so it cannot lock the account's owner out.
+//! address adds little to an account's own count, so it cannot lock the account's owner out. A browser that the account's
+//! owner has signed in with before counts by itself: nobody else has it, so nobody else makes it wait, not even who shares
+//! its address.
 
 use std::{
     collections::HashMap,
@@ -17,8 +19,11 @@ const FORGET: Duration = Duration::from_secs(3600);
 const ENTRIES: usize = 20_000;
 /// What one address can add to an account's count.
 const SHARE: u32 = 8;
+/// Letters of an account's name that tell it from others. None is longer; what is typed may be.
+const NAME: usize = 400;
 
 /// How many failures are free, and the longest wait after that. It begins with a second and doubles.
+#[derive(Clone, Copy)]
 struct Rule {
     free: u32,
     longest: Duration,
@@ -82,78 +87,84 @@ impl Throttle {
 
     /// Begins an attempt to get into `account` from `address`. Fails with `Throttled` while it is too early.
     pub fn attempt(&self, account: &str, address: &str) -> Result<Attempt> {
-        self.begin(account, address, true)
+        let (account, address) = (called(account), network(address));
+        let wider = [(Key::Address(address.clone()), ADDRESS), (Key::Account(account.clone()), ACCOUNT)];
+        self.begin(Key::Pair(account, address), &wider)
+    }
+
+    /// The same in a browser of the account's owner. What others do at this address neither holds it up nor is held up by it; all
+    /// browsers of the account do.
+    pub fn attempt_known(&self, account: &str, browser: &str, address: &str) -> Result<Attempt> {
+        let (account, address) = (called(account), network(address));
+        let here = format!("{account} in {browser}");
+        let own = Key::Address(format!("{address} of {account}"));
+        let wider = [(own, ADDRESS), (Key::Account(here.clone()), ACCOUNT)];
+        self.begin(Key::Pair(here, address), &wider)
     }
 
     /// Begins an attempt at a word that nobody guesses, of a link of this kind. It counts against the address alone: the links
     /// are everybody's, and no stranger's wrong words may make others wait.
     pub fn attempt_link(&self, kind: &str, address: &str) -> Result<Attempt> {
-        self.begin(kind, address, false)
+        let address = network(address);
+        let wider = [(Key::Address(address.clone()), ADDRESS)];
+        self.begin(Key::Pair(called(kind), address), &wider)
     }
 
-    fn begin(&self, account: &str, address: &str, counts_for_account: bool) -> Result<Attempt> {
-        let now = self.world.now();
-        let address = network(address);
-        let account = account.trim().to_lowercase();
-        let pair = Key::Pair(account.clone(), address.clone());
-        let of_address = Key::Address(address);
-        let of_account = Key::Account(account);
-
+    /// Begins an attempt to show the second factor of `account`. Fails with `Throttled` while it is too early.
+    pub fn attempt_code(&self, account: &str) -> Result<Attempt> {
         let mut counts = self.counts();
-        for key in [&pair, &of_address, &of_account] {
-            if counts.get(key).is_some_and(|count| now.since(count.last) >= FORGET) {
-                counts.remove(key);
+        let key = Key::Code(called(account));
+        self.must_not_wait(&mut counts, &[(&key, CODE)])?;
+        Ok(self.count(&mut counts, key.clone(), vec![key]))
+    }
+
+    fn begin(&self, pair: Key, wider: &[(Key, Rule)]) -> Result<Attempt> {
+        let mut counts = self.counts();
+        let mut held_by = vec![(&pair, PAIR)];
+        held_by.extend(wider.iter().map(|(key, rule)| (key, *rule)));
+        self.must_not_wait(&mut counts, &held_by)?;
+        let has_share = counts.get(&pair).is_none_or(|count| count.failures < SHARE);
+        let counts_too = wider
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| has_share || !matches!(key, Key::Account(_)));
+        let counted = std::iter::once(&pair).chain(counts_too).cloned().collect();
+        Ok(self.count(&mut counts, pair, counted))
+    }
+
+    /// Fails with `Throttled` for the longest wait of these. What is long ago is forgotten.
+    fn must_not_wait(&self, counts: &mut HashMap<Key, Count>, held_by: &[(&Key, Rule)]) -> Result<()> {
+        let now = self.world.now();
+        let mut longest: Option<Duration> = None;
+        for (key, rule) in held_by {
+            if counts.get(*key).is_some_and(|count| now.since(count.last) >= FORGET) {
+                counts.remove(*key);
             }
+            longest = longest.max(counts.get(*key).and_then(|count| rule.wait(*count, now)));
         }
-        let waits = [(&pair, PAIR), (&of_address, ADDRESS), (&of_account, ACCOUNT)]
-            .into_iter()
-            .filter_map(|(key, rule)| rule.wait(*counts.get(key)?, now));
-        if let Some(wait) = waits.max() {
-            return Err(Error::Throttled {
+        match longest {
+            Some(wait) => Err(Error::Throttled {
                 seconds: wait.as_secs().max(1),
-            });
+            }),
+            None => Ok(()),
         }
-        let by_pair = counts.get(&pair).map_or(0, |count| count.failures);
-        let mut counted = vec![pair.clone(), of_address];
-        if counts_for_account && by_pair < SHARE {
-            counted.push(of_account);
-        }
+    }
+
+    fn count(&self, counts: &mut HashMap<Key, Count>, pair: Key, counted: Vec<Key>) -> Attempt {
+        let now = self.world.now();
         for key in &counted {
             let count = counts.entry(key.clone()).or_insert(Count { failures: 0, last: now });
             count.failures += 1;
             count.last = now;
         }
         if counts.len() > ENTRIES {
-            shed(&mut counts);
+            shed(counts);
         }
-        Ok(Attempt {
+        Attempt {
             throttle: self.clone(),
             pair,
             counted,
-        })
-    }
-
-    /// Begins an attempt to show the second factor of `account`. Fails with `Throttled` while it is too early.
-    pub fn attempt_code(&self, account: &str) -> Result<Attempt> {
-        let now = self.world.now();
-        let key = Key::Code(account.trim().to_lowercase());
-        let mut counts = self.counts();
-        if counts.get(&key).is_some_and(|count| now.since(count.last) >= FORGET) {
-            counts.remove(&key);
         }
-        if let Some(wait) = counts.get(&key).and_then(|count| CODE.wait(*count, now)) {
-            return Err(Error::Throttled {
-                seconds: wait.as_secs().max(1),
-            });
-        }
-        let count = counts.entry(key.clone()).or_insert(Count { failures: 0, last: now });
-        count.failures += 1;
-        count.last = now;
-        Ok(Attempt {
-            throttle: self.clone(),
-            pair: key.clone(),
-            counted: vec![key],
-        })
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<Key, Count>> {
@@ -193,6 +204,12 @@ impl Rule {
         let left = delay.saturating_sub(now.since(count.last));
         (!left.is_zero()).then(|| Duration::from_secs(left.as_secs_f64().ceil() as u64))
     }
+}
+
+/// An account's name in one way of writing it: letters of either case and any space between words are the same one's.
+fn called(account: &str) -> String {
+    let words: Vec<&str> = account.split_whitespace().collect();
+    words.join(" ").chars().take(NAME).collect::<String>().to_lowercase()
 }
 
 /// Whoever has one IPv6 address has the 2^64 beside it.
@@ -287,6 +304,38 @@ mod tests {
             .filter(|index| fail(&throttle, &format!("x{index}"), &format!("2001:db8::{index:x}")).is_none())
             .count();
         assert_eq!(tried, 30);
+    }
+
+    #[test]
+    fn who_shares_an_address_makes_no_known_browser_wait() {
+        let (throttle, _) = throttle();
+        for index in 0..100 {
+            fail(&throttle, &format!("user{index}"), "10.0.0.1");
+        }
+        assert!(throttle.attempt("ada", "10.0.0.1").is_err(), "a browser that nobody knows waits");
+        let known = |browser: &str, address: &str| throttle.attempt_known("ada", browser, address);
+        known("dev_1", "10.0.0.1").expect("ada's own does not").succeeded();
+        // It is slowed down by what is tried in it, here and everywhere, and by what is tried in all of hers here.
+        let tried = (0..20).filter(|_| known("dev_1", "10.0.0.2").is_ok()).count();
+        assert_eq!(tried, 5);
+        let tried = (0..100).filter(|index| known("dev_1", &format!("10.0.1.{index}")).is_ok()).count();
+        assert_eq!(tried, 45);
+        let tried = (0..100).filter(|index| known(&format!("dev_x{index}"), "10.0.0.3").is_ok()).count();
+        assert_eq!(tried, 30);
+        assert!(throttle.attempt("bob", "10.0.0.3").is_ok(), "and makes nobody else wait");
+    }
+
+    #[test]
+    fn an_account_has_one_name_however_it_is_written() {
+        for (written, name) in [
+            ("ada", "ada"),
+            (" ADA ", "ada"),
+            ("Ada  Lovelace", "ada lovelace"),
+            ("ada\tlovelace\n", "ada lovelace"),
+        ] {
+            assert_eq!(called(written), name);
+        }
+        assert_eq!(called(&"x".repeat(1 << 20)).len(), NAME, "memory is bounded");
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Sessions {
         let Protocol::Ldap(settings) = &provider.protocol else {
             return Err(Error::invalid("provider", "does not ask for a password here"));
         };
-        let account = format!("{}/{}", provider.id, login);
+        let account = format!("{}/{}", provider.id, login.trim());
         let user = access.who_comes_as(&provider, login)?;
         let browser = user.as_ref().map(|user| access.device(&user.id, visitor.device.as_deref()));
         let browser = browser.transpose()?.flatten();

@@ -421,6 +421,53 @@ async fn whoever_is_signed_in_is_not_kept_from_their_account() {
     assert!(matches!(wrong, Err(Error::Throttled { .. })));
 }
 
+/// Who spells an address in ever other ways guesses at the same account, and is slowed down there.
+#[tokio::test]
+async fn other_spellings_of_an_address_are_no_other_account() {
+    let (gate, _) = Gate::claimed().await;
+    let guess = async |email: &str| {
+        let from = visitor("10.0.0.6");
+        gate.sessions
+            .create(email, &"wrong wrong wrong".into(), &Further::default(), &from)
+            .await
+    };
+    for email in [
+        "ada@example.com",
+        "ADA@example.com",
+        " ada@EXAMPLE.com. ",
+        "ada@example.com...",
+        "ada@ｅxample.com",
+    ] {
+        assert!(is_refused(guess(email).await), "{email}");
+    }
+    for email in ["ada@example.com", "ada@example.com....", "ada@eｘample.com"] {
+        assert!(matches!(guess(email).await, Err(Error::Throttled { .. })), "{email}");
+    }
+    assert!(is_refused(guess("bob@example.com").await), "somebody else");
+}
+
+/// Others behind the same address, who guess at whatever they like, do not keep a browser out that is known.
+#[tokio::test]
+async fn who_shares_an_address_keeps_no_known_browser_out() {
+    let (gate, _) = Gate::claimed().await;
+    let sign_in = async |device: Option<String>| {
+        let here = Visitor {
+            device,
+            ..visitor("10.0.0.1")
+        };
+        gate.sessions
+            .create("ada@example.com", &PASSWORD.into(), &Further::default(), &here)
+            .await
+    };
+    let signed = sign_in(None).await.expect("signed in");
+    for index in 0..40 {
+        drop(gate.access.attempt(&format!("user{index}@example.com"), None, Some("10.0.0.1")));
+    }
+    assert!(matches!(sign_in(None).await, Err(Error::Throttled { .. })), "a new browser waits");
+    let word = signed.device.as_ref().and_then(|device| device.expose_str()).map(str::to_owned);
+    sign_in(word).await.expect("a known browser does not");
+}
+
 #[tokio::test]
 async fn a_failed_sign_in_is_told_where_the_account_is_at_home() {
     let (gate, owner) = Gate::claimed().await;
