@@ -10,6 +10,7 @@ use crate::{
 };
 use identity::Finding;
 pub use rules::GroupWish;
+pub(crate) use rules::may_say_who_is_who;
 use rules::no_owners;
 use settings::place;
 pub(crate) use settings::{line, pem};
@@ -186,7 +187,7 @@ impl IdentityProviders {
         // What was there stays only where the same provider says the same of people.
         let same = before.filter(|before| before.protocol == protocol);
         if same.is_none() {
-            self.may_give_all(actor, &groups)?;
+            may_say_who_is_who(actor)?;
         }
         if let Some(role) = wish.default_role
             && same.is_none_or(|same| same.default_role != wish.default_role)
@@ -320,13 +321,19 @@ mod tests {
             ..wish(name)
         };
         let is_forbidden = |result: Result<IdentityProvider>| matches!(result, Err(Error::Forbidden { .. }));
-        let by_default = ProviderWish {
+        assert!(is_forbidden(all.create(&guard, by_group("Own", "admin")).await));
+        // One that gives nothing would still say who is an administrator here.
+        assert!(is_forbidden(all.create(&guard, by_group("Own", "member")).await));
+        let (_, admin) = gate.add(&owner, "admin@example.com", Role::Admin).await;
+        let own = all.create(&admin, by_group("Own", "member")).await.expect("an administrator may");
+        let mut by_default = ProviderWish {
             default_role: Some(Role::Developer),
             ..by_group("Own", "member")
         };
-        assert!(is_forbidden(all.create(&guard, by_group("Own", "admin")).await));
-        assert!(is_forbidden(all.create(&guard, by_default.clone()).await));
-        let own = all.create(&guard, by_group("Own", "member")).await.expect("made");
+        let ProtocolWish::Oidc { client_secret, .. } = &mut by_default.protocol else {
+            panic!("it is OpenID Connect")
+        };
+        *client_secret = None;
         assert!(is_forbidden(all.replace(&guard, own.id.as_str(), by_default).await));
 
         // What somebody else has set stays where the same provider says the same of people.
@@ -360,11 +367,13 @@ mod tests {
         let moved = changed(Some("another"), "https://new.example.com", "groups");
         all.replace(&owner, theirs.id.as_str(), moved).await.expect("an owner may");
 
-        // Nor by SCIM, where who has the token says who is in a group.
+        // Nor by SCIM, where who has the token says who is in a group, and who is there.
         let scim = crate::scim::Scim::new(gate.access.clone());
-        let refused = scim.renew(&guard, theirs.id.as_str(), None).await.err();
-        assert!(matches!(refused, Some(Error::Forbidden { .. })), "{refused:?}");
-        scim.renew(&guard, own.id.as_str(), None).await.expect("it gives nothing");
+        for provider in [&theirs, &own] {
+            let refused = scim.renew(&guard, provider.id.as_str(), None).await.err();
+            assert!(matches!(refused, Some(Error::Forbidden { .. })), "{refused:?}");
+        }
+        scim.renew(&admin, own.id.as_str(), None).await.expect("an administrator may");
     }
 
     /// Who somebody is at a provider that put them into these groups of its rules.

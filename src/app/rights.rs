@@ -337,16 +337,6 @@ impl Rights {
         Ok(Given { role, spot })
     }
 
-    /// Fails with `Forbidden` unless the actor has there what a rule gives. One whose role or place is gone gives nothing.
-    pub(crate) fn may_give(&self, actor: &Actor, given: &Given) -> Result<()> {
-        let rights = self.grantable(&given.role, &given.spot)?;
-        match site_of(&self.access.store, &given.spot) {
-            Ok(site) if !rights.is_empty() => check_rights(actor, rights, &site).map(drop),
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     fn read_role(&self, actor: &Actor, text: &str) -> Result<GrantedRole> {
         Ok(match text {
             "viewer" => GrantedRole::BuiltIn(Role::Viewer),

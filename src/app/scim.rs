@@ -12,7 +12,7 @@ mod profile;
 
 use crate::{
     access::{Access, settled},
-    identity_providers::IdentityProviders,
+    identity_providers::may_say_who_is_who,
 };
 use filter::Filter;
 use identity::token;
@@ -93,9 +93,7 @@ impl Scim {
         actor.may(Action::Secure)?;
         actor.is_certain()?;
         let id = self.own(actor, provider)?;
-        // Whoever has the token says who is in which group.
-        let gives = self.access.store.identity_providers.get(id.as_str())?;
-        IdentityProviders::new(self.access.clone()).may_give_by(actor, &gives)?;
+        may_say_who_is_who(actor)?;
         let days = days.unwrap_or(USUAL_DAYS);
         if !(1..=MOST_DAYS).contains(&days) {
             return Err(Error::invalid("expires_in_days", format!("must be 1 to {MOST_DAYS}")));
