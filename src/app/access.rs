@@ -283,6 +283,12 @@ impl Access {
         Ok(user.role == Role::Owner || self.store.memberships.list()?.iter().any(owns))
     }
 
+    /// Whether what is the panel's own lets somebody in, a password or a passkey: not who only ever came by an identity provider, else
+    /// they would come back by it when the provider takes them away. Owners have no other way.
+    pub fn comes_by_own(&self, user: &User) -> Result<bool> {
+        Ok(user.has_password() || self.owns_some(user)?)
+    }
+
     /// Somebody who is in the organization.
     pub fn member(&self, organization: &OrganizationId, id: &str) -> Result<Stored<User>> {
         let missing = || Error::not_found(Kind::User, id);

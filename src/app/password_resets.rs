@@ -142,7 +142,7 @@ impl PasswordResets {
     /// nobody gave them. Who has one beside the provider's account comes in by it anyway; and owners have no other way.
     fn may_forget(&self, user: &User) -> Result<bool> {
         let is_somebodys = !user.disabled && user.has_address();
-        Ok(is_somebodys && (user.has_password() || self.access.owns_some(user)?))
+        Ok(is_somebodys && self.access.comes_by_own(user)?)
     }
 }
 

@@ -148,7 +148,7 @@ impl Sessions {
     }
 
     /// Signs in with a passkey alone: the authenticator has checked that it is its owner, so it is both factors. Fails with
-    /// `Unauthenticated`; what has 256 random bits behind it needs no brake on guessing.
+    /// `Unauthenticated`, also for who has only an identity provider; what has 256 random bits behind it needs no brake on guessing.
     pub async fn create_by_passkey(&self, shown: PasskeyShown, visitor: &Visitor) -> Result<SignedIn> {
         let of = self.access.passkey_of(&shown)?;
         let user = match self.access.show_passkey(shown, visitor).await {
@@ -158,6 +158,19 @@ impl Sessions {
             }
             shown => shown?,
         };
+        self.enter_by_passkey(user, visitor).await
+    }
+
+    /// Somebody whose passkey was shown. Fails with `Unauthenticated` for who comes by an identity provider and by nothing else: the
+    /// passkey is their second factor, and no way around the provider.
+    async fn enter_by_passkey(&self, user: Stored<User>, visitor: &Visitor) -> Result<SignedIn> {
+        if !self.access.comes_by_own(&user)? {
+            self.note_failure(Some(&user), None, visitor).await?;
+            return Err(Error::Unauthenticated {
+                why: "sign in by your identity provider: a passkey alone is for who has a password here too; yours confirms what you do"
+                    .into(),
+            });
+        }
         let entry = Entry {
             confirmed_at: Some(self.access.world.now()),
             ..Entry::default()

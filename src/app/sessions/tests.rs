@@ -495,6 +495,34 @@ async fn a_failed_sign_in_is_told_where_the_account_is_at_home() {
     assert_eq!(told, [elsewhere.clone(), here.clone(), here.clone()]);
 }
 
+/// A provider that takes somebody away would else be gone around.
+#[tokio::test]
+async fn who_has_only_a_provider_does_not_come_by_a_passkey_alone() {
+    let (gate, owner) = Gate::claimed().await;
+    let (users, from) = (&gate.access.store.users, visitor("10.0.0.1"));
+    let made = async |email: &str, role| {
+        let email = email.parse().expect("an address");
+        let user = gate.access.account(&owner.organization, email, "Somebody".into(), role);
+        users.insert(user).await.expect("made")
+    };
+    let bob = made("bob@example.com", Role::Admin).await;
+    assert!(is_refused(gate.sessions.enter_by_passkey(bob.clone(), &from).await));
+    assert_eq!(gate.facts().iter().filter(|fact| *fact == "login_failed").count(), 1);
+    assert!(gate.access.sessions_of(&bob.id).expect("read").is_empty());
+    let change = UserChange {
+        password: Some(PASSWORD.into()),
+        ..UserChange::default()
+    };
+    gate.users.update(&owner, bob.id.as_str(), change).await.expect("changed");
+    let bob = users.get(bob.id.as_str()).expect("there");
+    gate.sessions
+        .enter_by_passkey(bob, &from)
+        .await
+        .expect("a password lets him in too");
+    let cy = made("cy@example.com", Role::Owner).await;
+    gate.sessions.enter_by_passkey(cy, &from).await.expect("no provider lets owners in");
+}
+
 /// Somebody whom a provider has shown, in these groups.
 fn shown(groups: &[&str]) -> identity::Person {
     identity::Person {
