@@ -195,7 +195,8 @@ collections! {
     tokens: ApiToken,
     /// Claim: `<organization>/<name in small letters>`.
     identity_providers: types::IdentityProvider,
-    /// By `<provider>/<subject>`. Claim: `user/<user>/<provider>/<subject>`, by which those of one person are found.
+    /// By `<provider>/<subject>`. Claims: `user/<user>/<provider>/<subject>`, by which those of one person are found, and
+    /// `login/<provider>/<name in small letters>/<subject>` of who signed in to a directory.
     external_identities: types::ExternalIdentity,
     /// By provider. Claims: the token's hash.
     provisionings: types::Provisioning,

@@ -6,7 +6,7 @@ use crate::access::{Access, settled};
 use async_trait::async_trait;
 use identity::oidc::{Asked, Told};
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     time::{Duration, Instant},
 };
 use store::Stored;
@@ -175,20 +175,24 @@ impl ProviderAsker {
         ProviderAsker { sessions }
     }
 
-    /// Those who have something to lose and were not asked about lately.
+    /// Those who have something to lose and were not asked about lately. All others whom providers know are not read.
     fn due(&self) -> Result<Vec<Stored<ExternalIdentity>>> {
         let access = &self.sessions.access;
         let now = access.world.now();
-        let mut known = access.store.external_identities.list()?;
-        known.retain(|known| known.refresh.is_some() && now.since(known.checked_at) >= ASKED);
-        if known.is_empty() {
-            return Ok(known);
-        }
         let sessions = access.store.sessions.list()?.into_iter().map(|session| session.value);
         let began: HashSet<_> = sessions.filter_map(|session| Some((session.user, session.provider?))).collect();
-        let tokens: HashSet<_> = access.store.tokens.list()?.into_iter().map(|token| token.value.user).collect();
-        known.retain(|known| tokens.contains(&known.user) || began.contains(&(known.user.clone(), known.provider.clone())));
-        Ok(known)
+        let with_token: HashSet<_> = access.store.tokens.list()?.into_iter().map(|token| token.value.user).collect();
+        let people: BTreeSet<_> = began.iter().map(|(user, _)| user).chain(&with_token).collect();
+        let mut due = Vec::new();
+        for user in people {
+            let mut known = access.known_as(user)?;
+            known.retain(|known| {
+                let has_something = with_token.contains(user) || began.contains(&(user.clone(), known.provider.clone()));
+                has_something && known.refresh.is_some() && now.since(known.checked_at) >= ASKED
+            });
+            due.extend(known);
+        }
+        Ok(due)
     }
 }
 
@@ -229,13 +233,8 @@ mod tests {
     };
     use types::{Action, Role, Secret};
 
-    /// What groups give ends with them, also for who signs in with a password here.
-    #[tokio::test]
-    async fn who_is_gone_has_nothing_by_their_groups() {
-        let (gate, owner) = Gate::claimed().await;
-        let rights = [Action::Deploy].into();
-        gate.rights.create_role(&owner, "Builder", "", rights).await.expect("made");
-        let wish = ProviderWish {
+    fn wish(groups: Vec<GroupWish>) -> ProviderWish {
+        ProviderWish {
             name: "Example".into(),
             enabled: true,
             protocol: ProtocolWish::Oidc {
@@ -250,13 +249,71 @@ mod tests {
             domains: Vec::new(),
             provision: true,
             default_role: None,
-            groups: vec![GroupWish {
-                group: "dev".into(),
-                role: "Builder".into(),
-                place: None,
-            }],
+            groups,
+        }
+    }
+
+    /// The job runs every minute, and most whom a provider knows are not here just now.
+    #[tokio::test]
+    async fn only_who_has_something_to_lose_is_read_and_asked_about() {
+        let (gate, owner) = Gate::claimed().await;
+        let (store, now) = (&gate.access.store, gate.access.world.now());
+        let provider = gate.identity_providers.create(&owner, wish(Vec::new())).await.expect("made");
+        let refresh = store.seal(&Secret::from("first")).expect("sealed");
+        let known = async |user: &types::User, subject: &str, refresh: Option<&Sealed>| {
+            let identity = ExternalIdentity {
+                provider: provider.id.clone(),
+                subject: subject.into(),
+                organization: owner.organization.clone(),
+                user: user.id.clone(),
+                login: None,
+                created_at: now,
+                last_used_at: now,
+                checked_at: now,
+                refresh: refresh.cloned(),
+                unanswered_since: None,
+                groups: Vec::new(),
+            };
+            store.external_identities.insert(identity).await.expect("kept");
         };
-        let provider = gate.identity_providers.create(&owner, wish).await.expect("made");
+        let (amy, _) = gate.add(&owner, "amy@example.com", Role::Viewer).await;
+        for number in 0..30 {
+            known(&amy, &format!("amy {number}"), Some(&refresh)).await;
+        }
+        let (bob, _) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+        known(&bob, "bob", Some(&refresh)).await;
+        let (cy, _) = gate.add(&owner, "cy@example.com", Role::Viewer).await;
+        known(&cy, "cy", None).await;
+        for user in [&bob, &cy] {
+            let (mut session, _) = gate.access.new_session(user, &visitor("10.0.0.9")).expect("begun");
+            session.provider = Some(provider.id.clone());
+            store.sessions.insert(session).await.expect("kept");
+        }
+        let asker = ProviderAsker::new(gate.sessions.clone());
+        let due = async || {
+            let (due, effort) = store::counted(async { asker.due().expect("read") }).await;
+            let subjects: Vec<String> = due.into_iter().map(|known| known.value.subject).collect();
+            (subjects, effort.records)
+        };
+        assert_eq!(due().await.0, [""; 0], "they were shown a moment ago");
+        gate.clock.forward(ASKED);
+        let (subjects, records) = due().await;
+        assert_eq!(subjects, ["bob"], "nobody can be asked about cy");
+        assert!(records < 10, "{records}");
+    }
+
+    /// What groups give ends with them, also for who signs in with a password here.
+    #[tokio::test]
+    async fn who_is_gone_has_nothing_by_their_groups() {
+        let (gate, owner) = Gate::claimed().await;
+        let rights = [Action::Deploy].into();
+        gate.rights.create_role(&owner, "Builder", "", rights).await.expect("made");
+        let by_group = GroupWish {
+            group: "dev".into(),
+            role: "Builder".into(),
+            place: None,
+        };
+        let provider = gate.identity_providers.create(&owner, wish(vec![by_group])).await.expect("made");
         let (bob, _) = gate.add(&owner, "bob@example.com", Role::Member).await;
         let (access, store, now) = (&gate.access, &gate.access.store, gate.access.world.now());
         let seal = |word: &str| store.seal(&Secret::from(word)).expect("sealed");

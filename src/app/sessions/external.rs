@@ -365,13 +365,15 @@ impl Access {
     }
 
     /// Who signed in to a directory by this name last.
-    fn who_comes_as(&self, provider: &IdentityProvider, login: &str) -> Result<Option<Stored<User>>> {
-        let all = self.store.external_identities.prefix(&format!("{}/", provider.id))?;
-        let is_theirs = |one: &&Stored<ExternalIdentity>| {
-            let last = one.login.as_deref();
-            last.is_some_and(|last| last.to_lowercase() == login.trim().to_lowercase())
-        };
-        match all.iter().find(is_theirs) {
+    pub(super) fn who_comes_as(&self, provider: &IdentityProvider, login: &str) -> Result<Option<Stored<User>>> {
+        let login = login.trim().to_lowercase();
+        let called = self
+            .store
+            .external_identities
+            .claiming(&format!("login/{}/{login}/", provider.id))?;
+        // A longer name may begin so: there may be a slash in it.
+        let is_theirs = |one: &&Stored<ExternalIdentity>| one.login.as_deref().is_some_and(|last| last.to_lowercase() == login);
+        match called.iter().find(is_theirs) {
             Some(known) => self.store.users.find(known.user.as_str()),
             None => Ok(None),
         }

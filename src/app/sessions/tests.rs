@@ -495,6 +495,66 @@ async fn a_failed_sign_in_is_told_where_the_account_is_at_home() {
     assert_eq!(told, [elsewhere.clone(), here.clone(), here.clone()]);
 }
 
+/// Each sign-in to a directory asks who comes by this name, so it must not cost more with everybody whom it knows.
+#[tokio::test]
+async fn who_comes_to_a_directory_by_a_name_is_looked_up() {
+    let (gate, owner) = Gate::claimed().await;
+    let wish = crate::ProviderWish {
+        name: "Example".into(),
+        enabled: true,
+        protocol: crate::ProtocolWish::Oidc {
+            issuer: "https://id.example.com".into(),
+            client_id: "panel".into(),
+            client_secret: None,
+            scopes: Vec::new(),
+            groups_claim: "groups".into(),
+            trusts_emails: false,
+            authority: None,
+        },
+        domains: Vec::new(),
+        provision: true,
+        default_role: None,
+        groups: Vec::new(),
+    };
+    let provider = gate.identity_providers.create(&owner, wish).await.expect("made");
+    let (store, now) = (&gate.access.store, gate.access.world.now());
+    let (bob, _) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+    let (amy, _) = gate.add(&owner, "amy@example.com", Role::Viewer).await;
+    let known = async |user: &User, subject: &str, login: &str| {
+        let identity = types::ExternalIdentity {
+            provider: provider.id.clone(),
+            subject: subject.into(),
+            organization: owner.organization.clone(),
+            user: user.id.clone(),
+            login: Some(login.into()),
+            created_at: now,
+            last_used_at: now,
+            checked_at: now,
+            refresh: None,
+            unanswered_since: None,
+            groups: Vec::new(),
+        };
+        store.external_identities.insert(identity).await.expect("kept");
+    };
+    known(&bob, "1", "Bob").await;
+    known(&amy, "2", "bob/amy").await;
+    for number in 0..30 {
+        known(&amy, &format!("a{number}"), &format!("amy{number}")).await;
+    }
+    for (login, who) in [
+        ("bob", Some(&bob)),
+        (" BOB ", Some(&bob)),
+        ("Bob/Amy", Some(&amy)),
+        ("bo", None),
+        ("", None),
+        ("bob/", None),
+    ] {
+        let (found, effort) = store::counted(async { gate.access.who_comes_as(&provider, login).expect("read") }).await;
+        assert_eq!(found.map(|found| found.value.id), who.map(|who| who.id.clone()), "{login}");
+        assert!(effort.records <= 3, "{login}: {effort:?}");
+    }
+}
+
 /// A provider that takes somebody away would else be gone around.
 #[tokio::test]
 async fn who_has_only_a_provider_does_not_come_by_a_passkey_alone() {
