@@ -17,7 +17,7 @@ import { Act } from '../parts/act.js';
 import { Menu } from '../parts/menu.js';
 import { Facts } from '../parts/facts.js';
 import { confirm, DialogHead, leaving, showDialog, showForm } from '../parts/dialog.js';
-import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
+import { FieldWrong, useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
 import { allows } from '../lib/rights.js';
 import '../elements/sk-log.js';
 
@@ -92,7 +92,7 @@ function JobForm({ app, job, close, leave }) {
   const v = form.values.value;
   const away = leaving(form, () => close(), leave);
   const save = async () => {
-    const body = { name: v.name.trim(), command: splitWords(v.command.trim()) ?? [v.command], cron: v.cron.trim(), zone: v.zone.trim(), limit_seconds: Math.round(Number(v.limit.replace(',', '.')) * 60) || 0, overlap: /** @type {Job['overlap']} */ (v.overlap), service: v.service.trim() || null, catch_up: v.missed === 'run', enabled: v.enabled, alert: v.alert };
+    const body = { name: v.name.trim(), command: commandOf(v.command), cron: v.cron.trim(), zone: v.zone.trim(), limit_seconds: Math.round(Number(v.limit.replace(',', '.')) * 60) || 0, overlap: /** @type {Job['overlap']} */ (v.overlap), service: v.service.trim() || null, catch_up: v.missed === 'run', enabled: v.enabled, alert: v.alert };
     if (job) await api.jobUpdate(app.id, job.id, body); else await api.jobCreate(app.id, body);
     close(true);
   };
@@ -109,12 +109,19 @@ function JobForm({ app, job, close, leave }) {
     <footer class="dialog-foot"><button type="button" class="btn" onClick=${away}>Cancel</button>${h(Submit, { form, label: 'Save' })}</footer></form>`;
 }
 
+/** @param {string} text */
+function commandOf(text) {
+  const words = splitWords(text.trim());
+  if (!words) throw new FieldWrong('command', 'A quote is never closed');
+  return words;
+}
+
 /** @param {{ app: App, close: (run?: unknown) => void, leave: { current: (() => void) | null } }} props */
 function RunForm({ app, close, leave }) {
   const form = useForm({ command: '', limit: '60', service: '' });
   const v = form.values.value;
   const away = leaving(form, () => close(), leave);
-  const send = async () => { const run = await api.runCreate(app.id, { command: splitWords(v.command.trim()) ?? [v.command], service: v.service.trim() || null, limit_seconds: Math.round(Number(v.limit.replace(',', '.')) * 60) || 0 }); close(run); };
+  const send = async () => { const run = await api.runCreate(app.id, { command: commandOf(v.command), service: v.service.trim() || null, limit_seconds: Math.round(Number(v.limit.replace(',', '.')) * 60) || 0 }); close(run); };
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(send); }}>
     ${h(DialogHead, { title: 'Run a command', note: 'Once, in a container of its own beside what is live.', close: away })}
     ${h(TextField, { label: 'Command', value: v.command, set: form.set('command'), mono: true, required: true, placeholder: 'python manage.py migrate --plan', hint: 'Words, no shell. For a shell: sh -c "…".', error: form.error('command') })}

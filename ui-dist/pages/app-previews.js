@@ -13,7 +13,7 @@ import { Ago } from '../parts/time.js';
 import { State } from '../parts/state.js';
 import { Menu } from '../parts/menu.js';
 import { confirm } from '../parts/dialog.js';
-import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
+import { amount, FieldWrong, useForm, TextField, SelectField, Switch, FormProblem, Submit, whole } from '../parts/field.js';
 import { allows } from '../lib/rights.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
@@ -93,8 +93,8 @@ function RulesForm({ app, rules, saved }) {
   const save = async () => {
     const env = [...read(v.plain, 'plain').map((pair) => ({ ...pair, secret: false })), ...read(v.secret, 'secret').map(({ key: name, value }) => (value === '' && secret.some((one) => one.key === name) ? { key: name, secret: true } : { key: name, value, secret: true }))];
     saved(await previews.setRules(app.id, {
-      enabled: v.enabled, host: v.host, only_label: v.only_label.trim() || null, never_label: v.never_label.trim() || null, most: Number(v.most), days: Number(v.days), comment: v.comment,
-      memory_bytes: v.memory.trim() ? parseBytes(v.memory) ?? 1 : null, cpu_millis: v.cpus.trim() ? Math.round(Number(v.cpus) * 1000) : null,
+      enabled: v.enabled, host: v.host, only_label: v.only_label.trim() || null, never_label: v.never_label.trim() || null, most: whole(v.most, 'most'), days: whole(v.days, 'days'), comment: v.comment,
+      memory_bytes: v.memory.trim() ? sizeOf(v.memory) : null, cpu_millis: v.cpus.trim() ? Math.round(amount(v.cpus, 'cpu_millis', 'Use a number of cores such as 0.5 or 2') * 1000) : null,
       ...(v.secrets === start.secrets ? {} : { secrets: keys(v.secrets) }), ...(v.plain === start.plain && v.secret === start.secret ? {} : { variables: env }),
       ...(v.database === start.database && v.data === start.data ? {} : { database: v.database ? { app: v.database, data: v.data } : null }),
     }));
@@ -119,6 +119,13 @@ function RulesForm({ app, rules, saved }) {
     ${h(TextField, { label: 'Secrets of the app that previews get', value: v.secrets, set: form.set('secrets'), mono: true, rows: 2, optional: true, placeholder: 'API_KEY', hint: 'Names only, one a line. Whoever may push a branch can then read them; forks never get them.', error: form.error('secrets') })}
     ${h(Switch, { label: 'Comment beside the request', hint: rules.connected ? 'One comment with address, state and commit, kept true.' : 'Only for an app from a connected forge.', on: v.comment && rules.connected, set: form.set('comment'), disabled: !rules.connected || !allows(app, 'configure') })}
     ${h(FormProblem, { text: form.general(named) })}</div>`)}</form>`;
+}
+
+/** @param {string} text */
+function sizeOf(text) {
+  const size = parseBytes(text);
+  if (size == null) throw new FieldWrong('memory_bytes', 'Use a size such as 512 MiB or 2 GiB');
+  return size;
 }
 
 /** @param {string} text @param {string} what */

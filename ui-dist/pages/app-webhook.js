@@ -15,7 +15,7 @@ import { Ago } from '../parts/time.js';
 import { State } from '../parts/state.js';
 import { Copy } from '../parts/copy.js';
 import { confirm, DialogHead, showDialog } from '../parts/dialog.js';
-import { useForm, TextField, Switch, FormProblem, Submit } from '../parts/field.js';
+import { useForm, TextField, Switch, FormProblem, Submit, whole } from '../parts/field.js';
 import { revealOnce } from '../parts/secret.js';
 import { allows } from '../lib/rights.js';
 import { CiTrusts } from '../parts/ci-trusts.js';
@@ -93,7 +93,7 @@ function Rules({ app, webhook, saved }) {
   const v = form.values.value;
   const dirty = JSON.stringify(v) !== key;
   const branch = app.source.kind === 'git' ? app.source.branch : null;
-  const save = async () => saved(await api.webhookUpdate(app.id, { ...(JSON.stringify(v.environments) === JSON.stringify(start.environments) ? {} : { environments: v.environments }), enabled: v.enabled, branches: lines(v.branches), tags: lines(v.tags), paths: lines(v.paths), poll_seconds: v.poll.trim() ? Number(v.poll) : null }));
+  const save = async () => saved(await api.webhookUpdate(app.id, { ...(JSON.stringify(v.environments) === JSON.stringify(start.environments) ? {} : { environments: v.environments }), enabled: v.enabled, branches: lines(v.branches), tags: lines(v.tags), paths: lines(v.paths), poll_seconds: v.poll.trim() ? whole(v.poll, 'poll_seconds') : null }));
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>${h(Panel, {
     title: 'What deploys', note: 'One pattern a line: * within a part, ** any parts, ! takes out again; the last that fits decides.',
     foot: allows(app, 'configure') && (dirty || form.problem.value) ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,

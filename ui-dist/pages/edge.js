@@ -7,7 +7,6 @@ import { useReport } from '../lib/report.js';
 import { grown, latency, listOf, linesOf, pointNow, totals, within } from '../lib/traffic.js';
 import { sizeOf, spanOf } from '../lib/policy.js';
 import { useTrail } from '../lib/trail.js';
-import { Problem } from '../lib/api.js';
 import { bytes, bytesParts, count, parseBytes, percent, plural, rate } from '../lib/format.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Tile } from '../parts/tile.js';
@@ -16,7 +15,7 @@ import { Tabs } from '../parts/tabs.js';
 import { State } from '../parts/state.js';
 import { Saved } from '../parts/saved.js';
 import { Empty, Failed, Loading } from '../parts/empty.js';
-import { Switch, TextField } from '../parts/field.js';
+import { FieldWrong, Switch, TextField, whole } from '../parts/field.js';
 import { Limited } from '../parts/network.js';
 import { domainPath } from '../parts/domains.js';
 import { purge } from '../parts/purge.js';
@@ -125,10 +124,9 @@ function Options() {
       body: (form) => html`${h(TextField, { label: 'Trusted', value: form.values.value.trusted, set: form.set('trusted'), mono: true, rows: 3, optional: true, placeholder: 'nobody', error: form.error('trusted_proxies'), hint: 'An address or a network on each line, such as 203.0.113.0/24.' })}
         ${h(Switch, { label: 'They speak the PROXY protocol', hint: 'Each of their connections must begin with it; one that does not is refused.', on: form.values.value.proxy, set: form.set('proxy') })}${form.error('proxy_protocol') ? html`<p class="field-error" aria-invalid="true">${icon('circle-alert', 'icon-small')}<span>${form.error('proxy_protocol')}</span></p>` : null}` })}
     ${h(/** @type {typeof Saved<{ per: string, cache: string }>} */ (Saved), { title: 'Limits', note: 'Of the whole edge.', start: { per: start.per, cache: start.cache }, fields: ['connections_per_address', 'cache_bytes'], save: (v) => {
-      if (!/^\d+$/.test(v.per.trim())) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a whole number', field: 'connections_per_address' });
       const size = parseBytes(v.cache);
-      if (size == null) throw new Problem({ status: 422, code: 'invalid', detail: 'Use a size such as 256 MiB', field: 'cache_bytes' });
-      return patch({ connections_per_address: Number(v.per), cache_bytes: size });
+      if (size == null) throw new FieldWrong('cache_bytes', 'Use a size such as 256 MiB');
+      return patch({ connections_per_address: whole(v.per, 'connections_per_address'), cache_bytes: size });
     }, body: (form) => html`<div class="form-row">${h(TextField, { label: 'Connections from one address', value: form.values.value.per, set: form.set('per'), inputmode: 'numeric', error: form.error('connections_per_address'), hint: 'Of IPv6: from one /64. 0: any number.' })}${h(TextField, { label: 'Memory for kept answers', value: form.values.value.cache, set: form.set('cache'), error: form.error('cache_bytes'), hint: 'Over all domains that cache.' })}</div>` })}
   </div>`;
 }

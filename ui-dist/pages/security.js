@@ -7,7 +7,7 @@ import { PageHead, Panel } from '../parts/page.js';
 import { Failed, Loading } from '../parts/empty.js';
 import { AllowLists } from '../parts/allow-lists.js';
 import { Feed } from '../parts/feed.js';
-import { useForm, TextField, SelectField, Switch, FormProblem, Submit } from '../parts/field.js';
+import { useForm, TextField, SelectField, Switch, FormProblem, Submit, whole } from '../parts/field.js';
 
 /** @typedef {import('../lib/api.js').S<'Security'>} Security */
 
@@ -40,7 +40,7 @@ function Rules({ now, saved }) {
   const dirty = v.second_factor !== now.second_factor || v.grace_days !== String(now.grace_days) || v.tokens_bound !== now.tokens_bound || v.session_idle_days !== start.session_idle_days || v.session_days !== start.session_days || v.countries !== start.countries;
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    form.submit(async () => { const next = await api.securityUpdate({ second_factor: /** @type {Security['second_factor']} */ (v.second_factor), grace_days: Number(v.grace_days), tokens_bound: v.tokens_bound, session_idle_days: Number(v.session_idle_days), session_days: Number(v.session_days), countries: v.countries.trim() }); setDone(true); saved(next); });
+    form.submit(async () => { const next = await api.securityUpdate({ second_factor: /** @type {Security['second_factor']} */ (v.second_factor), grace_days: whole(v.grace_days, 'grace_days'), tokens_bound: v.tokens_bound, session_idle_days: whole(v.session_idle_days, 'session_idle_days'), session_days: whole(v.session_days, 'session_days'), countries: v.countries.trim() }); setDone(true); saved(next); });
   };
   const mine = session.value?.user;
   const hitsMe = mine && !mine.second_factor && (v.second_factor === 'everyone' || (v.second_factor === 'administrators' && (mine.role === 'admin' || mine.role === 'owner')));
@@ -66,7 +66,7 @@ function Log({ now, saved }) {
   const form = useForm({ audit_days: String(now.audit_days) });
   useEffect(() => { if (!form.touched.peek()) form.reset({ audit_days: String(now.audit_days) }); }, [now.audit_days]);
   const v = form.values.value;
-  const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { saved(await api.securityUpdate({ audit_days: Number(v.audit_days) })); }); };
+  const submit = (/** @type {Event} */ event) => { event.preventDefault(); form.submit(async () => { saved(await api.securityUpdate({ audit_days: whole(v.audit_days, 'audit_days') })); }); };
   return html`<form onSubmit=${submit}>${h(Panel, { title: 'Audit log', note: html`<a href="/audit">Every change, and who made it</a>`, foot: v.audit_days !== String(now.audit_days) ? html`<span class="faint">Not saved</span><span class="end row">${h(Submit, { form, label: 'Save', tone: 'small' })}</span>` : null }, html`<div class="stack">
     ${h(TextField, { label: 'Kept for', value: v.audit_days, set: form.set('audit_days'), inputmode: 'numeric', suffix: 'days', error: form.error('audit_days'), hint: 'At least 30. What is left still proves that nothing in it was altered.' })}
     ${h(FormProblem, { text: form.general(['audit_days']) })}</div>`)}</form>`;

@@ -9,7 +9,7 @@ import { allows } from '../lib/rights.js';
 import { Drop, useDraft } from './drop.js';
 import { FORM_FIELDS, SourceFields, sourceInput, sourceValues } from './app-form.js';
 import { LookInside } from './look-inside.js';
-import { useForm, TextField, FormProblem, Submit } from './field.js';
+import { amount, useForm, TextField, FormProblem, Submit } from './field.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 
@@ -90,8 +90,8 @@ function LockForm({ app, close }) {
   const form = useForm({ why: '', hours: '' });
   const values = form.values.value;
   const lock = async () => {
-    const hours = Number(values.hours.replace(',', '.'));
-    putApp(await api.appLock(app.id, { why: values.why.trim(), ...(values.hours.trim() ? { minutes: Math.round(hours * 60) } : {}) }));
+    const minutes = values.hours.trim() ? { minutes: Math.round(amount(values.hours, 'minutes', 'Use a number of hours such as 8 or 0.5') * 60) } : {};
+    putApp(await api.appLock(app.id, { why: values.why.trim(), ...minutes }));
     close();
   };
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(lock); }}>

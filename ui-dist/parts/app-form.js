@@ -2,7 +2,7 @@
 import { html, h, icon } from '../lib/html.js';
 import { bytes, parseBytes } from '../lib/format.js';
 import { joinWords, splitWords } from '../lib/words.js';
-import { FieldWrong, TextField, SelectField, Switch } from './field.js';
+import { amount, FieldWrong, TextField, SelectField, Switch, whole } from './field.js';
 import { profilesOf, SetupFields } from './compose.js';
 import { LookInside } from './look-inside.js';
 import { QuotaRoom } from './quota.js';
@@ -59,12 +59,10 @@ export function sourceInput(kind, v) {
 export function runInput(v) {
   const memory = parseBytes(v.memory);
   const command = v.command.trim() ? splitWords(v.command) : null;
-  const whole = (/** @type {string} */ text, /** @type {string} */ name) => { if (!/^\d+$/.test(text.trim())) throw new FieldWrong(name, 'Use a whole number'); return Number(text); };
   const size = (/** @type {string} */ text, /** @type {string} */ name) => { const found = parseBytes(text); if (found == null) throw new FieldWrong(name, 'Use a size such as 5 GiB'); return found; };
   if (memory == null) throw new FieldWrong('limits.memory_bytes', 'Use a size such as 512 MiB or 2 GiB');
   if (v.command.trim() && !command) throw new FieldWrong('command', 'A quote is never closed');
-  const cpus = Number(v.cpus.replace(',', '.'));
-  if (!(cpus > 0)) throw new FieldWrong('limits.cpu_millis', 'Use a number of cores such as 0.5 or 2');
+  const cpus = amount(v.cpus, 'limits.cpu_millis', 'Use a number of cores such as 0.5 or 2');
   return {
     port: v.port.trim() ? whole(v.port, 'port') : null, command,
     limits: { memory_bytes: memory, cpu_millis: Math.round(cpus * 1000), pids: whole(v.pids, 'limits.pids') },

@@ -14,7 +14,7 @@ import { Empty } from './empty.js';
 import { Facts } from './facts.js';
 import { confirm, DialogHead, leaving, showDialog, showForm } from './dialog.js';
 import { toast } from './toast.js';
-import { FormProblem, SelectField, Submit, Switch, TextField, useForm } from './field.js';
+import { FormProblem, SelectField, Submit, Switch, TextField, useForm, whole } from './field.js';
 
 /** @typedef {import('../lib/api.js').S<'BuildServer'>} BuildServer */
 
@@ -87,7 +87,7 @@ function ServerForm({ server, close, leave }) {
   const cancel = leaving(form, close, leave);
   const v = form.values.value;
   const save = async () => {
-    const body = { host: v.host.trim(), port: Number(v.port), user: v.user.trim(), socket: v.socket.trim(), slots: Number(v.slots), cache_bytes: Number(v.cache) * GIB };
+    const body = { host: v.host.trim(), port: whole(v.port, 'port'), user: v.user.trim(), socket: v.socket.trim(), slots: whole(v.slots, 'slots'), cache_bytes: whole(v.cache, 'cache_bytes') * GIB };
     close(await (server ? network.buildServerUpdate(server.id, { ...body, enabled: v.enabled }) : network.buildServerCreate({ name: v.name.trim(), ...body })));
   };
   return html`<form class="stack" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>

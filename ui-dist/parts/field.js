@@ -10,6 +10,19 @@ export class FieldWrong extends Problem {
   constructor(field, message) { super({ status: 422, code: 'invalid', detail: message, field }); }
 }
 
+/** A whole number as it was typed. @param {string} text @param {string} field */
+export function whole(text, field) {
+  if (!/^\s*\d+\s*$/.test(text)) throw new FieldWrong(field, 'Use a whole number');
+  return Number(text);
+}
+
+/** More than nothing, with a point or a comma. @param {string} text @param {string} field @param {string} wrong what is said of anything else */
+export function amount(text, field, wrong) {
+  const value = Number(text.replace(',', '.'));
+  if (!Number.isFinite(value) || value <= 0) throw new FieldWrong(field, wrong);
+  return value;
+}
+
 /** The state of a form. @template {Record<string, any>} V @param {V} start */
 export function formModel(start) {
   const values = signal(start);

@@ -5,7 +5,7 @@ import { useResource } from '../lib/resource.js';
 import { Panel } from './page.js';
 import { Saved } from './saved.js';
 import { Failed, Loading } from './empty.js';
-import { SelectField, Switch, TextField } from './field.js';
+import { SelectField, Switch, TextField, whole } from './field.js';
 import { Act } from './act.js';
 
 const KINDS = [{ value: 'start_tls', label: 'STARTTLS' }, { value: 'tls', label: 'TLS' }, { value: 'plain', label: 'None' }];
@@ -22,7 +22,7 @@ export function Mail() {
   const server = now.server;
   const start = { host: server?.host ?? '', port: server ? String(server.port) : '', security: /** @type {string} */ (server?.security ?? 'start_tls'), user: server?.user ?? '', password: '', from: server?.from ?? '', ca: server?.ca_pem ?? '', notices: server?.notices ?? true };
   const save = async (/** @type {Values} */ v) => {
-    found.value.value = await mail.replace({ host: v.host.trim(), port: v.port.trim() ? Number(v.port) : null, security: /** @type {any} */ (v.security), user: v.user.trim() || null, password: v.password || null, from: v.from.trim(), ca_pem: v.ca.trim() || null, notices: v.notices });
+    found.value.value = await mail.replace({ host: v.host.trim(), port: v.port.trim() ? whole(v.port, 'port') : null, security: /** @type {any} */ (v.security), user: v.user.trim() || null, password: v.password || null, from: v.from.trim(), ca_pem: v.ca.trim() || null, notices: v.notices });
     setSent('');
   };
   return html`<div>${h(/** @type {typeof Saved<Values>} */ (Saved), {

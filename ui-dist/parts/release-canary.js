@@ -1,6 +1,6 @@
 // How new releases of an app are tried on a share of the requests before they go live, as fields.
 import { html, h, icon } from '../lib/html.js';
-import { FieldWrong, Switch, TextField } from './field.js';
+import { amount, Switch, TextField, whole } from './field.js';
 
 /** @typedef {import('../lib/api.js').S<'App'>} App */
 /** @typedef {ReturnType<typeof canaryValues>} CanaryValues */
@@ -15,10 +15,8 @@ export const canaryValues = (app) => ({
 /** What is not a number is found here; the rest is the API's to judge. @param {CanaryValues} v @returns {import('../lib/api.js').S<'AppCanaryInput'> | null} */
 export function canaryInput(v) {
   if (!v.on) return null;
-  const whole = (/** @type {string} */ text, /** @type {string} */ name) => { if (!/^\d+$/.test(text.trim())) throw new FieldWrong(name, 'Use a whole number'); return Number(text); };
   const perhaps = (/** @type {string} */ text, /** @type {string} */ name) => (text.trim() ? whole(text, name) : null);
-  const minutes = Number(v.minutes.trim().replace(',', '.'));
-  if (!(minutes > 0)) throw new FieldWrong('seconds', 'Use a number of minutes such as 10 or 0.5');
+  const minutes = amount(v.minutes, 'seconds', 'Use a number of minutes such as 10 or 0.5');
   return {
     percent: whole(v.percent, 'percent'), seconds: Math.round(minutes * 60),
     limits: { min_requests: whole(v.least, 'min_requests'), max_error_percent: perhaps(v.errors, 'max_error_percent'), max_p95_millis: perhaps(v.p95, 'max_p95_millis') },

@@ -136,6 +136,14 @@ test('a prepared search finds the same again and again, among those that are wan
   assert.deepEqual(search('monitoring', (one) => one.startsWith('Z')), ['Zabbix monitoring']);
   assert.deepEqual(search('monitroing', (one) => one.startsWith('U')), ['Uptime Kuma monitoring']);
 });
+test('a number that is none is told beside its field, and none is sent in its place', async () => {
+  const { whole, amount } = await part('parts/field');
+  assert.equal(whole(' 15 ', 'poll_seconds'), 15);
+  assert.deepEqual(['0,5', '0.5', ' 2 '].map((text) => amount(text, 'cpu_millis', 'Use a number of cores')), [0.5, 0.5, 2]);
+  const beside = (/** @type {() => unknown} */ read) => { try { read(); } catch (problem) { return /** @type {any} */ (problem).fields; } return null; };
+  for (const text of ['', 'ten', '1.5', '-1', '1e9999']) assert.deepEqual(beside(() => whole(text, 'poll_seconds')), { poll_seconds: 'Use a whole number' }, text);
+  for (const text of ['', 'half', '0', '-1', '1e9999', '1,000,5']) assert.deepEqual(beside(() => amount(text, 'cpu_millis', 'Use a number of cores')), { cpu_millis: 'Use a number of cores' }, text);
+});
 test('a sketch goes from who answers to what that one needs', async () => {
   const { rowsOf } = await part('parts/sketch');
   const service = (/** @type {string} */ name, /** @type {string[]} */ depends_on, main = false) => ({ name, image: 'a:1', main, ports: [], replicas: 1, once: false, depends_on });
