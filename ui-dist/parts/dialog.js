@@ -35,9 +35,15 @@ function Shell({ one }) {
   const leave = () => (one.leave?.current ?? close)();
   return html`<dialog ref=${element} class=${cx('dialog', one.wide && 'wide')} aria-label=${one.label}
     onCancel=${(/** @type {Event} */ event) => { event.preventDefault(); leave(); }}
-    onPointerDown=${(/** @type {PointerEvent} */ event) => { if (event.target === element.current) leave(); }}>
+    onPointerDown=${(/** @type {PointerEvent} */ event) => { if (event.target === element.current && isBeside(event)) leave(); }}>
     <div class="dialog-box">${one.body(close)}</div>
   </dialog>`;
+}
+
+/** Whether a dialog was pressed beside its box; its scroll bar is in it. @param {PointerEvent} event */
+function isBeside(event) {
+  const { left, right, top, bottom } = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
+  return event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom;
 }
 
 /** A dialog with a form: turning away from it asks first, once something was written. @param {string} label @param {(close: (value?: unknown) => void, leave: { current: (() => void) | null }) => any} body @param {{ wide?: boolean }} [how] @returns {Promise<any>} */
