@@ -5,7 +5,7 @@ import { api } from '../lib/api.js';
 import { apps, loadApps, appPath, inSome, putDeployment, putApp } from '../lib/live.js';
 import { score } from '../lib/fuzzy.js';
 import { sourceIcon } from './source.js';
-import { setTheme, theme } from '../lib/theme.js';
+import { setTheme } from '../lib/theme.js';
 import { showDialog } from './dialog.js';
 import { toast } from './toast.js';
 import { allows, everywhere, has } from '../lib/rights.js';
@@ -29,14 +29,17 @@ function commands() {
     ...(has('administer') ? [{ id: 'new:forge', label: 'Connect a forge', more: 'new github gitlab bitbucket data center gitea forgejo', kind: 'Action', icon: 'git-branch', href: '/forges?new=1' }] : []),
     ...(everywhere('configure') ? [{ id: 'new:registry', label: 'Add a registry login', more: 'new image', kind: 'Action', icon: 'package', href: '/registries?new=1' }] : []),
     ...(has('view') ? [{ id: 'go:/edge/limits', label: 'Rate limits', more: 'go to', kind: 'Page', icon: 'gauge', href: '/edge/limits' }] : []),
-    { id: 'theme', label: theme.value === 'light' ? 'Switch to the dark theme' : 'Switch to the light theme', kind: 'Action', icon: 'sun-moon', run: () => setTheme(document.documentElement.dataset.theme === 'light' ? 'dark' : 'light') },
+    ...(everywhere('view') ? [{ id: 'go:/variables', label: 'Shared variables', more: 'go to', kind: 'Page', icon: 'key-round', href: '/variables' }] : []),
+    ...(has('view_team') ? [{ id: 'go:/team/roles', label: 'Roles and teams', more: 'go to', kind: 'Page', icon: 'users', href: '/team/roles' }] : []),
+    ...(has('operate') ? [{ id: 'go:/identity-providers', label: 'Single sign-on', more: 'go to oidc saml ldap scim', kind: 'Page', icon: 'key-round', href: '/identity-providers' }] : []),
+    { id: 'theme', label: document.documentElement.dataset.theme === 'light' ? 'Switch to the dark theme' : 'Switch to the light theme', kind: 'Action', icon: 'sun-moon', run: () => setTheme(document.documentElement.dataset.theme === 'light' ? 'dark' : 'light') },
     { id: 'docs', label: 'API documentation', kind: 'Page', icon: 'book-open', run: () => open('/api/docs', '_blank', 'noreferrer') },
     { id: 'licences', label: 'Open source licences', kind: 'Page', icon: 'scale', href: '/licences' },
   );
   for (const app of apps.value ?? []) {
     const at = `${app.project.name} / ${app.environment.name}`;
     list.push({ id: `app:${app.id}`, label: app.name, more: at, kind: 'App', icon: sourceIcon(app.source), href: appPath(app) });
-    for (const [tab, label, name] of [['deployments', 'deployments', 'rocket'], ['logs', 'logs', 'scroll-text'], ['metrics', 'metrics', 'chart-line'], ['environment', 'environment variables', 'key-round'], ['domains', 'domains', 'globe'], ['storage', 'storage', 'hard-drive'], ['terminal', 'terminal', 'terminal'], ['settings', 'settings', 'settings']]) {
+    for (const [tab, label, name] of [['deployments', 'deployments', 'rocket'], ['releases', 'releases', 'history'], ['logs', 'logs', 'scroll-text'], ['metrics', 'metrics', 'chart-line'], ['environment', 'environment variables', 'key-round'], ['domains', 'domains', 'globe'], ['storage', 'storage', 'hard-drive'], ['jobs', 'jobs', 'clock'], ['terminal', 'terminal', 'terminal'], ['settings', 'settings', 'settings']]) {
       if ((tab === 'terminal' && !allows(app, 'terminal')) || (tab === 'settings' && !allows(app, 'configure'))) continue;
       list.push({ id: `app:${app.id}:${tab}`, label: `${app.name}: ${label}`, more: tab === 'domains' && allows(app, 'configure') ? `add domain, ${at}` : at, kind: 'App', icon: name, href: appPath(app, tab) });
     }
