@@ -32,7 +32,7 @@ export default function AppsPage() {
     ${h(PageHead, { title: 'Apps', note: list ? plural(list.length, 'app') : '\u00a0', actions: inSome('configure') && list?.length ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null })}
     ${h(Panel, { flush: true }, h(/** @type {typeof Table<App>} */ (Table), {
       label: 'Apps', name: 'apps', columns: appColumns(), rows: list, error: appsError.value, retry: loadApps, keyOf: (app) => app.id, href: (app) => appPath(app), text: appText, sort: { id: 'name' }, filter: 'Filter apps',
-      empty: h(Empty, { icon: 'box', title: 'No apps yet', text: 'An app is what runs: built from a Git repository with a Dockerfile, or started from an image.', action: inSome('configure') ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null }),
+      empty: h(Empty, { icon: 'box', title: 'No apps yet', text: 'An app is what runs: built from a Git repository or an upload, or started from an image or a Compose file.', action: inSome('configure') ? html`<a class="btn primary" href="/apps/new">${icon('plus')}New app</a>` : null }),
     }))}
   </div>`;
 }

@@ -45,7 +45,7 @@ export default function PortsPage() {
         { id: 'allow', label: 'For', width: '18%', card: 'hide', cell: (one) => html`<span class="dim cut" title=${one.allow.join(', ')}>${one.allow.length ? one.allow.join(', ') : 'everybody'}${one.max_connections ? `, at most ${one.max_connections}` : ''}</span>` },
         { id: 'actions', label: '', width: '60px', align: 'right', card: 'plain', cell: (one) => (can ? html`<span class="cell-actions"><button type="button" class="btn ghost small square" aria-label=${`Close ${one.listen}`} title="Close" onClick=${() => close(one)}>${icon('trash-2')}</button></span>` : null) },
       ],
-      empty: h(Empty, { icon: 'ethernet-port', title: 'No port is open', text: 'For what is not HTTP: a database, a game, mail, DNS. The connection goes to the app as it comes.', action: button ?? (can ? html`<a class="btn" href="/apps/new">${icon('plus')}New app</a>` : html`<span class="dim small">Somebody with the role admin can open one.</span>`) }),
+      empty: h(Empty, { icon: 'ethernet-port', title: 'No port is open', text: `For what is not HTTP: a database, a game, mail, DNS. The connection goes to the app as it comes.${can && !button ? ' Make an app first.' : ''}`, action: button ?? (can ? html`<a class="btn" href="/apps/new">${icon('plus')}New app</a>` : html`<span class="dim small">Somebody with the role admin can open one.</span>`) }),
     }))}
     ${h(Through, {})}</div>`;
 }
