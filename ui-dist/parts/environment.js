@@ -80,7 +80,7 @@ export function EnvironmentEditor({ owner, place, saved }) {
 
   return html`<div class="stack"><section class="panel flush env" aria-label="Environment variables" ref=${box}>
     <div class="env-bar">
-      ${mode === 'grid' ? html`<label class="search">${icon('search')}<span class="unseen">Filter variables</span><input type="search" class="input" data-search placeholder=${`Filter ${rows.length} variables`} value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} /></label>` : html`<span class="small dim">One <code>KEY=value</code> a line. Quotes and several lines work as in Docker.</span>`}
+      ${mode === 'grid' ? rows.length === 0 ? null : html`<label class="search">${icon('search')}<span class="unseen">Filter variables</span><input type="search" class="input" data-search placeholder=${`Filter ${rows.length} variables`} value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} /></label>` : html`<span class="small dim">One <code>KEY=value</code> a line. Quotes and several lines work as in Docker.</span>`}
       <span class="grow"></span>
       ${h(Choice, { label: 'Editor', small: true, value: mode, set: toRaw, options: [{ value: 'grid', label: 'Grid' }, { value: 'raw', label: 'Raw' }] })}
       ${can ? hidden ? h(Act, { label: 'Reveal', icon: 'eye', small: true, title: 'Show the values of secrets; this is recorded', run: async () => { await model.reveal(); if (mode === 'raw') setRaw(model.raw()); } }) : model.revealed.value ? html`<button type="button" class="btn small" onClick=${() => { model.hide(); if (mode === 'raw') setRaw(model.raw()); }}>${icon('eye-off')}Hide</button>` : null : null}

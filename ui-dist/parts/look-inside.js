@@ -27,7 +27,8 @@ function Inspected({ services: { compose_file: file, report } }) {
 /** @param {{ plan: import('../lib/api.js').S<'BuildPlan'> }} props */
 function Plan({ plan }) {
   const code = (/** @type {string} */ label, /** @type {string | null | undefined} */ text) => /** @type {[string, any] | null} */ (text ? [label, html`<code class="any">${text}</code>`] : null);
-  return html`<p><b class="strong">${plan.framework}${plan.version ? ` ${plan.version}` : ''}</b> <span class="dim">${plan.why}</span></p>${h(Facts, { items: [code('Install', plan.install), code('Build', plan.build), code('Start', plan.start), code('Serves', plan.output), plan.packages.length ? code('Packages', plan.packages.join(' ')) : null, plan.builder ? code('Builder', plan.builder) : null, plan.port ? ['Port', String(plan.port)] : null] })}`;
+  const facts = [code('Install', plan.install), code('Build', plan.build), code('Start', plan.start), plan.output === '.' ? /** @type {[string, any]} */ (['Serves', 'the top']) : code('Serves', plan.output), plan.packages.length ? code('Packages', plan.packages.join(' ')) : null, plan.builder ? code('Builder', plan.builder) : null, plan.port ? /** @type {[string, any]} */ (['Port', String(plan.port)]) : null].filter(Boolean);
+  return html`<p><b class="strong">${plan.framework}${plan.version ? ` ${plan.version}` : ''}</b> <span class="dim">${plan.why}</span></p>${facts.length ? h(Facts, { items: facts }) : null}`;
 }
 
 /** `upload`: look into that; it is looked at anew when the form changes. `form` left out: as the app builds it, and nothing to choose. @param {{ form?: Form, source?: import('../lib/api.js').S<'SourceInput'>, app?: string, upload?: string }} props */

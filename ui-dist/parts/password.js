@@ -24,5 +24,5 @@ export function PasswordField({ label, value, set, error, known = [], hint = 'At
     return () => { current = false; clearTimeout(soon); };
   }, [value, known.join(' ')]);
   const level = found?.level ?? strength(value);
-  return html`<div class="stack tight">${h(TextField, { label, type: 'password', name: 'new-password', autocomplete: 'new-password', value, set, required: true, error, hint })}<div class=${`strength s${level}`} aria-hidden="true"><i></i><i></i><i></i><i></i></div>${value ? html`<p class="hint" role="status">${found?.words ?? ''}</p>` : null}</div>`;
+  return html`<div class="stack tight">${h(TextField, { label, type: 'password', name: 'new-password', autocomplete: 'new-password', value, set, required: true, error, hint })}<div class=${`strength s${level}`} aria-hidden="true"><i></i><i></i><i></i><i></i></div>${value ? html`<p class="hint" role="status">${found && found.words !== sentence(error) ? found.words : ''}</p>` : null}</div>`;
 }

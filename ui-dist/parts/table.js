@@ -64,7 +64,7 @@ export function Table({ label, columns, rows, error, retry, keyOf, href, text, e
   if (error && !rows) return h(Failed, { error, retry });
   const bar = text || tools || optional.length;
   return html`<div class=${cx('table-part', small && 'small')}>
-    ${bar && rows !== undefined && (rows.length > 0 || tools) ? html`<div class="table-bar">
+    ${bar && rows !== undefined && (rows.length > 0 || tools) ? html`<div class=${cx('table-bar', !text && !tools && 'hide-phone')}>
       ${text ? html`<label class="search">${icon('search')}<span class="unseen">${placeholder}</span><input type="search" class="input" data-search placeholder=${placeholder} value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} onKeyDown=${(/** @type {KeyboardEvent} */ event) => { if (event.key === 'Escape') { setQuery(''); /** @type {HTMLElement} */ (event.target).blur(); } }} /></label>
         ${query ? html`<span class="faint small num nowrap" role="status">${list.length} of ${rows.length}</span>` : null}` : null}
       <span class="grow"></span>${tools}

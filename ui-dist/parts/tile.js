@@ -40,7 +40,7 @@ export function Spark({ values, top = null, second = null, tone = '' }) {
 /** @param {{ label: string, icon?: any, value: string, unit?: string, note?: any, values?: (number | null | undefined)[], top?: number | null, second?: (number | null | undefined)[] | null, meter?: number | null, tone?: string, href?: string }} props `meter`: 0.0 to 1.0 */
 export function Tile({ label, icon, value, unit, note, values, top, second, meter, tone = '', href }) {
   const inside = html`<div class="tile-head">${icon}<span>${label}</span></div>
-    <div class="tile-value num"><b>${value}</b>${unit ? html`<span class="unit">${unit}</span>` : null}</div>
+    <div class="tile-value num"><b>${value}</b>${unit && value !== '–' ? html`<span class="unit">${unit}</span>` : null}</div>
     <div class="tile-note num">${note ?? '\u00a0'}</div>
     ${values ? html`<div class="tile-spark">${h(Spark, { values, top, second, tone })}</div>` : null}
     ${meter != null ? html`<div class=${`meter ${meter > 0.92 ? 'bad' : meter > 0.82 ? 'warn' : ''}`} aria-hidden="true"><i style=${{ width: `${Math.min(100, meter * 100).toFixed(1)}%` }}></i></div>` : null}`;
