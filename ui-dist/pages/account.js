@@ -3,7 +3,7 @@ import { html, h, icon, useState } from '../lib/html.js';
 import { api, session } from '../lib/api.js';
 import { useResource } from '../lib/resource.js';
 import { useTrail } from '../lib/trail.js';
-import { agentName, countryName } from '../lib/format.js';
+import { agentName, countryName, day } from '../lib/format.js';
 import { theme, setTheme } from '../lib/theme.js';
 import { PageHead, Panel } from '../parts/page.js';
 import { Table } from '../parts/table.js';
@@ -75,7 +75,7 @@ function SecondFactor() {
 function Devices() {
   const found = useResource('devices', api.deviceList, ['new_device', 'device_remembered', 'device_forgotten']);
   const list = found.value.value;
-  return h(Panel, { title: 'Known browsers', note: 'A sign-in from any other is told as new', flush: true }, found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 2 }) : !list.length ? h(Empty, { icon: 'monitor', title: 'None yet', text: 'The next sign-in makes this browser known.', small: true }) : html`<ul class="lines tall">${list.map((one) => html`<li key=${one.id}>${/Mobile|iPhone|Android/.test(one.agent) ? icon('smartphone') : icon('monitor')}<span class="cell-two grow"><span title=${one.agent}>${agentName(one.agent)}${one.current ? html` <span class="tag accent">this one</span>` : null}${one.trusted_until && Date.parse(one.trusted_until) > Date.now() ? html` <span class="tag">no code until ${new Date(one.trusted_until).toLocaleDateString()}</span>` : null}</span><span><code>${one.address}</code> · ${h(Ago, { at: one.last_used_at })}</span></span>
+  return h(Panel, { title: 'Known browsers', note: 'A sign-in from any other is told as new', flush: true }, found.error.value && !list ? h(Failed, { error: found.error.value, retry: found.load }) : !list ? h(Loading, { rows: 2 }) : !list.length ? h(Empty, { icon: 'monitor', title: 'None yet', text: 'The next sign-in makes this browser known.', small: true }) : html`<ul class="lines tall">${list.map((one) => html`<li key=${one.id}>${/Mobile|iPhone|Android/.test(one.agent) ? icon('smartphone') : icon('monitor')}<span class="cell-two grow"><span title=${one.agent}>${agentName(one.agent)}${one.current ? html` <span class="tag accent">this one</span>` : null}${one.trusted_until && Date.parse(one.trusted_until) > Date.now() ? html` <span class="tag">no code until ${day(one.trusted_until)}</span>` : null}</span><span><code>${one.address}</code> · ${h(Ago, { at: one.last_used_at })}</span></span>
     ${h(Act, { label: 'Forget', small: true, tone: 'ghost', run: async () => { await api.deviceForget(one.id); await found.load(); } })}</li>`)}</ul>`);
 }
 

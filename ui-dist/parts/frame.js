@@ -12,6 +12,7 @@ import { Dot, State } from './state.js';
 import { Took } from './time.js';
 import { openPalette } from './palette.js';
 import { BELOW, PLACES, isOpen } from './places.js';
+import { exact } from '../lib/format.js';
 import { trail } from '../lib/trail.js';
 
 /** @typedef {import('./places.js').Place} Place */
@@ -60,7 +61,7 @@ function More() {
 }
 
 /** @param {{ at: string }} props */
-const Due = ({ at }) => { const days = Math.ceil((Date.parse(at) - Date.now()) / 86_400_000); return html`<time datetime=${at} title=${new Date(at).toLocaleString()}>${days > 1 ? `within ${days} days` : 'within a day'}</time>`; };
+const Due = ({ at }) => { const days = Math.ceil((Date.parse(at) - Date.now()) / 86_400_000); return html`<time datetime=${at} title=${exact(at)}>${days > 1 ? `within ${days} days` : 'within a day'}</time>`; };
 
 /** Apps that want a look: failing first, then at work, then by the last deployment. */
 function Marked() {
