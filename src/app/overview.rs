@@ -206,7 +206,7 @@ fn disk_attention(server: &ServerView) -> Option<Attention> {
     scarce.then(|| Attention {
         problem: free < 1 << 30,
         text: format!(
-            "{} has {:.1} GiB of disk left",
+            "server {} has {:.1} GiB of disk left",
             server.server.name,
             free as f64 / f64::from(1 << 30)
         ),
