@@ -3,7 +3,7 @@ import { html, h, render, signal, computed, effect, useErrorBoundary } from './l
 import { route, match, navigate, startRouter } from './lib/router.js';
 import { api, confirmer, session, wasSigned, Problem } from './lib/api.js';
 import { startEvents, stopEvents, on } from './lib/events.js';
-import { startLive, loadLive, forgetLive, appPath } from './lib/live.js';
+import { startLive, loadLive, forgetLive, appPath, placeOf } from './lib/live.js';
 import './lib/theme.js';
 import { Frame } from './parts/frame.js';
 import { has } from './lib/rights.js';
@@ -141,7 +141,9 @@ function announce() {
     const deployment = data.deployment?.id ?? data.deployment ?? data.data?.deployment;
     const here = route.value.path;
     if (here.startsWith(`${appPath({ id, name })}`) || here.includes(String(deployment))) return;
-    toast(phase === 'live' ? `${name} is live` : `${name}: deployment failed`, { tone: phase === 'live' ? 'ok' : 'bad', href: `/deployments/${deployment}`, action: 'View' });
+    const place = placeOf({ id, name });
+    const called = place ? `${name} in ${place}` : name;
+    toast(phase === 'live' ? `${called} is live` : `${called}: deployment failed`, { tone: phase === 'live' ? 'ok' : 'bad', href: `/deployments/${deployment}`, action: 'View' });
   });
 }
 

@@ -138,3 +138,6 @@ export const findApp = (key) => apps.value?.find((app) => app.id === key) ?? (()
   const named = apps.value?.filter((app) => app.name === key) ?? [];
   return named.length === 1 ? named[0] : undefined;
 })();
+
+/** The environment of an app whose name others have too, to tell them apart. @param {{ id: string, name: string }} app */
+export const placeOf = (app) => (isUnique(app) ? null : findApp(app.id)?.environment.name ?? null);

@@ -67,6 +67,8 @@ export default function AppPage({ params }) {
     return () => clearInterval(again);
   }, [scaling, shown?.id]);
 
+  const alike = (list ?? []).filter((other) => other.name === params.app && !other.trashed_at);
+  if (!shown && alike.length > 1) return h(Alike, { name: params.app, alike, tab: params.tab });
   const failure = asked.error.value ?? appsError.value;
   if (!shown) return html`<div class="page">${failure ? html`${h(PageHead, { title: params.app })}${h(Failed, { error: failure, retry: () => { asked.load(); loadApps(); } })}` : h(Loading, { rows: 4 })}</div>`;
   const entry = TABS.find(([id]) => id === tab);
@@ -82,6 +84,10 @@ export default function AppPage({ params }) {
     ${entry?.[3] && !allows(shown, entry[3]) ? html`<section class="panel">${h(Empty, { icon: 'lock', title: tab === 'terminal' ? 'A terminal here is not yours to open' : 'These settings are not yours to change', text: `What you may do to ${shown.name} does not include it. An administrator can give you a role that does.`, action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}</section>` : entry ? h(Tab, { key: tab, load: entry[2], props: { app: shown, key: shown.id } }) : h(Empty, { icon: 'circle-help', title: 'No such tab', action: html`<a class="btn" href=${base('overview')}>Open the overview</a>` })}
   </div>`;
 }
+
+/** An address by name from before another environment had an app of that name. @param {{ name: string, alike: S<'App'>[], tab?: string }} props */
+const Alike = ({ name, alike, tab }) => html`<div class="page">${h(PageHead, { title: name, note: `${alike.length} environments have an app of this name.` })}
+  <section class="panel flush"><ul class="lines tall" aria-label="Apps of this name">${alike.map((one) => html`<li key=${one.id}><a class="strong" href=${appPath(one, tab)}>${one.name}</a><span class="dim grow cut">${one.project.name} / ${one.environment.name}</span>${h(State, { state: one.state })}</li>`)}</ul></section></div>`;
 
 /** @param {{ at: string }} props */
 const Until = ({ at }) => html`<time datetime=${at} title=${exact(at)}>${duration(Math.max(60_000, Date.parse(at) - moment.value))} more</time>`;

@@ -4,7 +4,7 @@ import { api } from '../lib/api.js';
 import { network } from '../lib/network.js';
 import { route, setQuery } from '../lib/router.js';
 import { useResource } from '../lib/resource.js';
-import { apps, appPath, mayDo } from '../lib/live.js';
+import { apps, appPath, mayDo, placeOf } from '../lib/live.js';
 import { useReport } from '../lib/report.js';
 import { listOf } from '../lib/traffic.js';
 import { useTrail } from '../lib/trail.js';
@@ -39,7 +39,7 @@ export default function PortsPage() {
       label: 'Open ports', rows: found.value.value, error: found.error.value, retry: found.load, keyOf: (one) => one.listen, text: (one) => `${one.listen} ${one.app.name}`, filter: 'Filter ports', sort: { id: 'listen' },
       columns: [
         { id: 'listen', label: 'Port', width: '16%', card: 'head', sort: (one) => one.listen, cell: (one) => html`<code class="strong">${one.listen}</code>` },
-        { id: 'app', label: 'Leads to', width: '22%', sort: (one) => one.app.name, cell: (one) => html`<span class="cell-two"><a class="ext" href=${appPath(one.app)}>${one.app.name}</a><span>port ${one.target_port}${one.proxy_protocol ? `, PROXY ${one.proxy_protocol}` : ''}</span></span>` },
+        { id: 'app', label: 'Leads to', width: '22%', sort: (one) => one.app.name, cell: (one) => html`<span class="cell-two"><a class="ext" href=${appPath(one.app)}>${one.app.name}</a><span>${placeOf(one.app) ? `${placeOf(one.app)}, ` : ''}port ${one.target_port}${one.proxy_protocol ? `, PROXY ${one.proxy_protocol}` : ''}</span></span>` },
         { id: 'state', label: 'State', width: '104px', card: 'tail', cell: (one) => { const r = reportOf(one); return r ? h(State, { state: r.bound ? 'up' : 'failed', detail: r.error ?? `listens on ${r.bound}` }) : h(State, { state: 'starting' }); } },
         { id: 'use', label: 'Connections', cell: (one) => { const r = reportOf(one); return r?.error ? html`<span class="bad-text any" title=${r.error}>${sentence(r.error)}</span>` : r ? html`<span class="cell-two num"><span class="dim">${count(r.active)} now, ${count(r.connections)} in all${r.refused ? `, ${count(r.refused)} refused` : ''}</span><span>↓ ${bytes(r.bytes_in)} ↑ ${bytes(r.bytes_out)}</span></span>` : html`<span class="faint">–</span>`; } },
         { id: 'allow', label: 'For', width: '18%', card: 'hide', cell: (one) => html`<span class="dim cut" title=${one.allow.join(', ')}>${one.allow.length ? one.allow.join(', ') : 'everybody'}${one.max_connections ? `, at most ${one.max_connections}` : ''}</span>` },

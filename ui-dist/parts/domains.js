@@ -3,7 +3,7 @@ import { html, h, icon, useEffect, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { certificateState } from '../lib/states.js';
 import { moment } from '../lib/clock.js';
-import { appPath, mayDo } from '../lib/live.js';
+import { appPath, mayDo, placeOf } from '../lib/live.js';
 import { sentence } from '../lib/format.js';
 import { isPublic } from '../lib/traffic.js';
 import { confirm, DialogHead, showDialog } from './dialog.js';
@@ -41,7 +41,7 @@ export function DomainCheck({ host }) {
 /** @param {boolean} withApp @param {() => void} reload @param {((host: string) => any) | null} [live] a cell with the requests of a host @returns {import('./table.js').Column<Domain>[]} */
 export const domainColumns = (withApp, reload, live = null) => [
   { id: 'host', label: 'Domain', width: withApp ? '32%' : '40%', card: 'head', sort: (one) => one.host, cell: (one) => html`<span class="cell-name"><a class="cut strong ext" href=${domainPath(one.host)}>${one.host}</a>${one.primary ? html`<span class="tag">primary</span>` : null}${one.service ? html`<span class="tag">${one.service}:${one.service_port}</span>` : null}${h(Copy, { text: one.host, label: `Copy ${one.host}` })}</span>` },
-  ...(withApp ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'app', label: 'App', width: '16%', sort: (one) => one.app.name, cell: (one) => html`<a class="ext" href=${appPath(one.app, 'domains')}>${one.app.name}</a>` })] : []),
+  ...(withApp ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'app', label: 'App', width: '16%', sort: (one) => one.app.name, cell: (one) => html`<a class="ext" href=${appPath(one.app, 'domains')}>${one.app.name}</a>${placeOf(one.app) ? html` <span class="faint">${placeOf(one.app)}</span>` : null}` })] : []),
   ...(live ? [/** @type {import('./table.js').Column<Domain>} */ ({ id: 'live', label: 'Requests', width: '150px', cell: (one) => live(one.host) })] : []),
   { id: 'certificate', label: 'Certificate', sort: (one) => one.certificate?.not_after ?? '', cell: (one) => (one.certificate ? html`<span class="cell-name"><a href=${domainPath(one.host, 'certificate')}>${h(State, { state: certificateState(one.certificate, moment.value), detail: one.certificate.last_error })}</a>${one.certificate.last_error ? html`<span class="faint cut hide-phone" title=${one.certificate.last_error}>${sentence(one.certificate.last_error)}</span>` : one.certificate.not_after ? html`<span class="faint cut hide-phone">ends ${h(Ago, { at: one.certificate.not_after })}</span>` : null}</span>` : html`<span class="faint">none yet</span>`) },
   { id: 'https', label: 'Plain HTTP', width: '118px', optional: true, off: Boolean(live), card: 'hide', cell: (one) => html`<span class="dim">${one.force_https ? 'redirected' : 'served'}</span>` },
