@@ -103,8 +103,8 @@ function RulesForm({ app, rules, saved }) {
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>${h(Panel, {
     title: 'Which are made', note: 'What is changed here holds for previews that are made from then on.',
     foot: allows(app, 'configure') && (dirty || form.problem.value) ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
-  }, html`<div class="stack">
-    ${h(Switch, { label: 'Preview pull requests', hint: 'Each open request gets a copy of this app in an environment of its own, until it is merged or closed. Requests from forks wait until somebody allows each commit, and get no secrets.', on: v.enabled, set: form.set('enabled'), disabled: !allows(app, 'configure') })}
+  }, html`<fieldset class="stack" disabled=${!allows(app, 'configure')}>
+    ${h(Switch, { label: 'Preview pull requests', hint: 'Each open request gets a copy of this app in an environment of its own, until it is merged or closed. Requests from forks wait until somebody allows each commit, and get no secrets.', on: v.enabled, set: form.set('enabled') })}
     ${h(TextField, { label: 'Address', value: v.host, set: form.set('host'), mono: true, hint: rules.example && v.host === rules.host ? `The preview of #42: ${rules.example}` : rules.host_problem && v.host === rules.host ? rules.host_problem : '{number}, {app} and {domain}, the domain of apps', error: form.error('host') })}
     <div class="form-row">${h(TextField, { label: 'Only with the label', value: v.only_label, set: form.set('only_label'), optional: true, placeholder: 'preview', hint: 'None: all requests.', error: form.error('only_label') })}
       ${h(TextField, { label: 'Never with the label', value: v.never_label, set: form.set('never_label'), optional: true, placeholder: 'no-preview', error: form.error('never_label') })}</div>
@@ -117,8 +117,8 @@ function RulesForm({ app, rules, saved }) {
     ${h(TextField, { label: 'Variables of previews', value: v.plain, set: form.set('plain'), mono: true, rows: 3, optional: true, placeholder: 'DEBUG=1', hint: 'In place of the app’s own, one a line. Without them a preview has all of the app’s that are not secret.', error: form.error('plain', 'variables') })}
     ${h(TextField, { label: 'Secret variables of previews', value: v.secret, set: form.set('secret'), mono: true, rows: 2, optional: true, placeholder: 'API_KEY=a key for tests', hint: 'Not for forks. One that is there already keeps its value when none is given.', error: form.error('secret') })}
     ${h(TextField, { label: 'Secrets of the app that previews get', value: v.secrets, set: form.set('secrets'), mono: true, rows: 2, optional: true, placeholder: 'API_KEY', hint: 'Names only, one a line. Whoever may push a branch can then read them; forks never get them.', error: form.error('secrets') })}
-    ${h(Switch, { label: 'Comment beside the request', hint: rules.connected ? 'One comment with address, state and commit, kept true.' : 'Only for an app from a connected forge.', on: v.comment && rules.connected, set: form.set('comment'), disabled: !rules.connected || !allows(app, 'configure') })}
-    ${h(FormProblem, { text: form.general(named) })}</div>`)}</form>`;
+    ${h(Switch, { label: 'Comment beside the request', hint: rules.connected ? 'One comment with address, state and commit, kept true.' : 'Only for an app from a connected forge.', on: v.comment && rules.connected, set: form.set('comment'), disabled: !rules.connected })}
+    ${h(FormProblem, { text: form.general(named) })}</fieldset>`)}</form>`;
 }
 
 /** @param {string} text */

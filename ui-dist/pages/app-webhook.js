@@ -97,13 +97,13 @@ function Rules({ app, webhook, saved }) {
   return html`<form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); form.submit(save); }}>${h(Panel, {
     title: 'What deploys', note: 'One pattern a line: * within a part, ** any parts, ! takes out again; the last that fits decides.',
     foot: allows(app, 'configure') && (dirty || form.problem.value) ? html`<span class="faint">Not saved</span><span class="end row"><button type="button" class="btn small" onClick=${() => form.reset(start)}>Discard</button>${h(Submit, { form, label: 'Save', tone: 'primary small' })}</span>` : null,
-  }, html`<div class="stack">${h(Switch, { label: 'Pushes deploy', hint: 'While this is off, what comes is kept in the inbox only.', on: v.enabled, set: form.set('enabled') })}
+  }, html`<fieldset class="stack" disabled=${!allows(app, 'configure')}>${h(Switch, { label: 'Pushes deploy', hint: 'While this is off, what comes is kept in the inbox only.', on: v.enabled, set: form.set('enabled') })}
     <div class="form-row">${h(TextField, { label: 'Branches', value: v.branches, set: form.set('branches'), mono: true, rows: 3, optional: true, placeholder: branch ?? 'the default branch', hint: 'None: the app’s own branch.', error: form.error('branches') })}
       ${h(TextField, { label: 'Tags', value: v.tags, set: form.set('tags'), mono: true, rows: 3, optional: true, placeholder: 'v*', hint: 'None: no tags.', error: form.error('tags') })}</div>
     ${h(TextField, { label: 'Watch paths', value: v.paths, set: form.set('paths'), mono: true, rows: 3, optional: true, placeholder: 'services/web\n!**/*.md', hint: 'A push must change one of these files; none: any. A folder stands for what is in it.', error: form.error('paths') })}
     ${app.source.kind === 'git' ? h(TextField, { label: 'Ask the repository every', value: v.poll, set: form.set('poll'), inputmode: 'numeric', optional: true, suffix: 's', placeholder: 'never', hint: 'For forges that cannot reach this panel: 15 to 86400 seconds.', error: form.error('poll_seconds') }) : null}
     ${others.length ? html`<fieldset class="plain stack tight"><legend class="label">Other environments</legend><p class="hint">So that one webhook serves them all: a push to the branch that ${app.name} follows there deploys it there.</p>${others.map((one) => h(Switch, { key: one.id, label: one.environment.name, hint: one.source.kind === 'git' && one.source.branch ? html`Pushes to <code>${one.source.branch}</code>` : 'Names no branch yet', on: v.environments.includes(one.id), set: (on) => form.set('environments')(on ? [...v.environments, one.id] : v.environments.filter((id) => id !== one.id)) }))}${form.error('environments') ? html`<p class="field-error">${form.error('environments')}</p>` : null}</fieldset>` : null}
-    ${h(FormProblem, { text: form.general(['branches', 'tags', 'paths', 'poll_seconds', 'environments']) })}</div>`)}</form>`;
+    ${h(FormProblem, { text: form.general(['branches', 'tags', 'paths', 'poll_seconds', 'environments']) })}</fieldset>`)}</form>`;
 }
 
 /** @param {Delivery} one */
