@@ -11,7 +11,7 @@ const { panel, page, wrong } = await forTests(skip, () => openSignedIn([/401|409
 
 test('a quota is set, shown and refuses in words', { skip, timeout: 120_000 }, async () => {
   await page.goto(`${panel.url}/quotas`);
-  await page.getByText('Nothing is bounded.').first().waitFor();
+  await page.getByText('No limits are set.').first().waitFor();
   await look(page, 'quotas-none');
   await page.getByRole('button', { name: 'Change the quota of default' }).first().click();
   await page.getByLabel('Memory').fill('1 GiB');

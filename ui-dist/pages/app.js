@@ -139,7 +139,7 @@ function Running({ app, brief }) {
       ${now.cancellable && allows(app, 'deploy') ? h(Act, { label: 'Cancel', icon: 'x', small: true, run: async () => putDeployment(await api.deploymentCancel(now.id)) }) : null}
       <a class="btn small" href=${`/deployments/${now.id}`}>Log</a>${failed ? html`<button type="button" class="btn ghost small square" aria-label="Dismiss" onClick=${() => dismiss(now.id)}>${icon('x')}</button>` : null}</header>
     ${h(Timeline, { deployment: now, builds: ['git', 'upload'].includes(app.source.kind) })}
-    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${now.error ? said(now.error) : 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}
+    ${failed ? html`<p class="notice bad">${icon('circle-alert')}<span>${now.error ? said(/[.!?…]$/.test(now.error) ? now.error : `${now.error}.`) : 'It failed.'} ${app.release ? 'The release before it still serves.' : ''}</span></p>` : brief ? null : h(LogTail, { key: now.id, id: now.id })}
   </section>`;
 }
 

@@ -73,7 +73,7 @@ function Plan({ plan, values, set }) {
     ${empty.map((one) => { const name = `${one.app ?? ''}/${one.name}`; return h(TextField, { key: name, label: `${one.name} of ${one.app ?? 'the environment'}`, type: 'password', mono: true, optional: true, autocomplete: 'new-password', value: values[name] ?? '', set: (value) => set(name, value), hint: 'Left empty: it is there without a value.' }); })}
     ${others.length ? html`<p class="small dim">${others.map((one) => `${one.name}${one.app ? ` of ${one.app}` : ''} ${becomes[one.becomes]}`).join(', ')}.</p>` : null}
     ${plan.notes.map((one) => html`<p class="notice warn">${icon('triangle-alert')}<span>${sentence(one.replaceAll('`', ''))}</span></p>`)}
-    ${plan.left_out.length ? html`<details><summary class="small">Not copied</summary><ul class="small dim">${plan.left_out.map((one) => html`<li>${sentence(one.replaceAll('`', ''))}</li>`)}</ul></details>` : null}`;
+    ${plan.left_out.length ? html`<details class="more"><summary>${icon('chevron-right', 'icon-small')}Not copied</summary><ul class="small dim">${plan.left_out.map((one) => html`<li>${sentence(one.replaceAll('`', ''))}</li>`)}</ul></details>` : null}`;
 }
 
 const WATCHES = { off: null, notify: 'newer images are told', deploy: 'newer images are deployed' };

@@ -26,7 +26,7 @@ const KINDS = [
 /** What is bounded, as bars. @param {{ quota: Quota }} props */
 export function QuotaBars({ quota }) {
   const bounded = KINDS.filter((kind) => quota.limits[kind.name] != null);
-  if (!bounded.length) return html`<p class="dim">Nothing is bounded.</p>`;
+  if (!bounded.length) return html`<p class="dim">No limits are set.</p>`;
   const cap = quota.limits.traffic_cap;
   return html`<ul class="quota-bars">${bounded.map((kind) => {
     const limit = Number(quota.limits[kind.name]);
