@@ -1,5 +1,5 @@
 // The second factor: asking for a code, setting it up, and showing recovery codes once.
-import { html, h, icon, useState } from '../lib/html.js';
+import { html, h, icon, useEffect, useRef, useState } from '../lib/html.js';
 import { api, session } from '../lib/api.js';
 import { showDialog, DialogHead } from './dialog.js';
 import { useForm, TextField, FormProblem, Submit } from './field.js';
@@ -72,6 +72,9 @@ export function Enrol({ done, cancel }) {
   const [made, setMade] = useState(/** @type {SetUp | null} */ (null));
   const [codes, setCodes] = useState(/** @type {string[] | null} */ (null));
   const form = useForm({ password: '', code: '' });
+  const box = useRef(/** @type {HTMLFormElement | null} */ (null));
+  // What was focused is gone with the step before.
+  useEffect(() => { if (made) /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector('[name=one-time-code]'))?.focus(); }, [made]);
   const v = form.values.value;
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -83,10 +86,10 @@ export function Enrol({ done, cancel }) {
   if (codes) return html`<div class="stack"><p class="small ok-text row" role="status">${icon('circle-check')}<span>Your second factor is on.</span></p>
     <p class="dim small">These recovery codes let you in when your phone is gone, each once. Keep them in a safe place: they are not shown again.</p>
     ${h(Codes, { codes })}<footer class="dialog-foot"><button type="button" class="btn primary" onClick=${done}>I have stored them</button></footer></div>`;
-  return html`<form class="stack" onSubmit=${submit}>
+  return html`<form class="stack" ref=${box} onSubmit=${submit}>
     ${made ? html`<p class="dim small">Scan this with an authenticator app, or type the key in. Then enter the code that it shows.</p>
       <div class="enrol"><img class="qr" width="184" height="184" alt="QR code with the key for your authenticator app" src=${`data:image/svg+xml,${encodeURIComponent(made.qr_svg)}`} />
-      <div class="stack tight grow"><span class="label">Key</span><div class="key-box"><code class="any">${made.key.match(/.{1,4}/g)?.join(' ')}</code>${h(Copy, { text: made.key, label: 'Copy key' })}</div><p class="hint">By time, six digits, SHA-1, 30 seconds.</p></div></div>
+      <div class="stack tight"><span class="label">Key</span><div class="key-box"><code class="any">${made.key.match(/.{1,4}/g)?.join(' ')}</code>${h(Copy, { text: made.key, label: 'Copy key' })}</div><p class="hint">By time, six digits, SHA-1, 30 seconds.</p></div></div>
       ${h(CodeField, { value: v.code, set: form.set('code'), error: form.error('code'), hint: 'Six digits.' })}`
     : html`<p class="dim small">You need an authenticator app on your phone, such as Aegis, 2FAS or Google Authenticator; most password managers have one too.</p>
       <input class="unseen" type="text" autocomplete="username" value=${session.value?.user.email} readonly tabindex="-1" aria-hidden="true" />
