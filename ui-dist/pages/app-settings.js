@@ -5,7 +5,7 @@ import { navigate } from '../lib/router.js';
 import { useUnsaved } from '../lib/unsaved.js';
 import { bytes, exact, plural } from '../lib/format.js';
 import { useResource } from '../lib/resource.js';
-import { apps, appPath, putApp, putDeployment } from '../lib/live.js';
+import { apps, appPath, placeOf, putApp, putDeployment } from '../lib/live.js';
 import { Panel } from '../parts/page.js';
 import { Act } from '../parts/act.js';
 import { Failed, Loading } from '../parts/empty.js';
@@ -60,7 +60,7 @@ export default function AppSettings({ app }) {
     ${built && has('operate') ? h(Part, { title: 'Build server', note: 'Where it is built; it runs here in any case.', start: { place: app.build_on ?? '' }, save: save((v) => ({ build_on: v.place || null })), body: (form) => h(BuildPlace, { value: form.values.value.place, set: form.set('place'), usual: 'As the settings of the panel say', error: form.error('build_on') }) }) : null}
     ${built ? h(Part, { title: 'Build cache', note: 'What the engine keeps of its builds, so that the next ones are quick.', start: run, save: save((v) => ({ build_cache_bytes: runInput(v).build_cache_bytes })), body: (form) => html`${app.release ? h(Kept, { app }) : html`<p class="dim">Nothing was built yet.</p>`}${h(TextField, { label: 'At most', value: form.values.value.cache, set: form.set('cache'), optional: true, placeholder: 'as much as all builds may', hint: 'Such as 2 GiB. The longest unused goes first.', error: form.error('build_cache_bytes') })}` }) : null}
     ${allows(app, 'deploy') || allows(app, 'delete') ? html`<section class="panel danger-zone flush"><header class="panel-head"><h2>Danger</h2></header>
-      ${allows(app, 'deploy') ? html`<div class="danger-row"><div class="grow"><b class="strong">Stop</b><p class="hint">Visitors see that the app is down until it is started again.</p></div>${app.desired === 'stopped' ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Stop', icon: 'square', run: () => confirm({ title: `Stop ${app.name}?`, text: 'Its container stops; nothing is deleted.', action: 'Stop', run: async () => putApp(await api.appStop(app.id)) }) })}</div>` : null}
+      ${allows(app, 'deploy') ? html`<div class="danger-row"><div class="grow"><b class="strong">Stop</b><p class="hint">Visitors see that the app is down until it is started again.</p></div>${app.desired === 'stopped' ? h(Act, { label: 'Start', icon: 'play', run: async () => putApp(await api.appStart(app.id)) }) : h(Act, { label: 'Stop', icon: 'square', run: () => confirm({ title: `Stop ${placeOf(app) ? `${app.name} in ${placeOf(app)}` : app.name}?`, text: 'Its container stops; nothing is deleted.', action: 'Stop', run: async () => putApp(await api.appStop(app.id)) }) })}</div>` : null}
       ${allows(app, 'delete') ? html`<div class="danger-row"><div class="grow"><b class="strong">Delete</b><p class="hint">Moves to the trash; its volumes are kept.</p></div><button type="button" class="btn danger" onClick=${async () => { if (await deleteApp(app)) navigate('/apps'); }}>${icon('trash-2')}Delete…</button></div>` : null}</section>` : null}
   </div>`;
 }

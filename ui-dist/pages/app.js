@@ -112,7 +112,7 @@ function Head({ app, children }) {
       ${h(Act, { label: 'Deploy', icon: 'rocket', tone: 'primary', disabled: isLocked(app) || Boolean(app.frozen), title: isLocked(app) ? 'Deployments are locked' : app.frozen ? 'Deployments are frozen' : undefined, run: async () => (source.kind === 'upload' ? void deployUpload(app) : putDeployment(await api.deploymentCreate(app.id))) })}
       ${stopped ? h(Act, { label: 'Start', icon: 'play', run: start }) : app.asleep ? h(Act, { label: 'Wake', icon: 'play', disabled: app.state === 'waking', run: start }) : h(Act, { label: 'Restart', icon: 'rotate-cw', run: async () => putApp(await api.appRestart(app.id)), disabled: !app.release })}` : null}
       ${h(Menu, { label: 'More actions', items: [...(deploys ? /** @type {import('../parts/menu.js').Item[]} */ ([
-        source.kind === 'image' ? { label: 'Deploy another tag…', icon: 'box', run: () => deployTag(app) } : { label: 'Deploy a branch, tag or commit…', icon: 'git-branch', run: () => deployReference(app), disabled: source.kind !== 'git' },
+        source.kind === 'image' ? { label: 'Deploy another tag…', icon: 'box', run: () => deployTag(app) } : source.kind === 'git' ? { label: 'Deploy a branch, tag or commit…', icon: 'git-branch', run: () => deployReference(app) } : null,
         source.kind === 'git' ? { label: 'Deploy from an upload…', icon: 'upload', run: () => deployUpload(app) } : null,
         source.kind === 'upload' && source.newest ? { label: 'Deploy the last upload again', icon: 'rotate-cw', run: async () => putDeployment(await api.deploymentCreate(app.id)) } : null,
         isLocked(app) ? null : { label: 'Lock deployments…', icon: 'lock', run: () => lockApp(app) },

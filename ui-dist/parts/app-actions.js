@@ -2,7 +2,7 @@
 import { html, h, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { navigate } from '../lib/router.js';
-import { apps, putApp, putDeployment } from '../lib/live.js';
+import { apps, placeOf, putApp, putDeployment } from '../lib/live.js';
 import { plural } from '../lib/format.js';
 import { confirm, showDialog, DialogHead } from './dialog.js';
 import { allows } from '../lib/rights.js';
@@ -111,9 +111,12 @@ export const targetsOf = (plan, purge = false) => [
   ...(plan.releases ? [{ icon: 'history', label: plural(plan.releases, 'release'), note: 'records' }] : []),
 ];
 
+/** Two of a name must not be mixed up. In the trash it is told apart always, since others are not among the apps. @param {App} app */
+const called = (app) => { const place = app.trashed_at ? app.environment.name : placeOf(app); return place ? `${app.name} in ${place}` : app.name; };
+
 /** @param {App} app */
 export const deleteApp = (app) => confirm({
-  title: `Delete ${app.name}?`, text: 'It is stopped at once and moves to the trash, from where it can be restored. Its volumes are kept; whoever empties the trash chooses whether they go too.',
+  title: `Delete ${called(app)}?`, text: 'It is stopped at once and moves to the trash, from where it can be restored. Its volumes are kept; whoever empties the trash chooses whether they go too.',
   objects: async () => targetsOf(await api.appDeletePlan(app.id)), typed: app.name, action: 'Move to the trash',
   run: async () => { await api.appDelete(app.id); apps.value = apps.value?.filter((other) => other.id !== app.id); },
 });
@@ -122,7 +125,7 @@ export const deleteApp = (app) => confirm({
 export async function purgeApp(app) {
   let volumes = false;
   return confirm({
-    title: `Delete ${app.name} for good?`, text: 'This cannot be undone.', typed: app.name, action: 'Delete for good',
+    title: `Delete ${called(app)} for good?`, text: 'This cannot be undone.', typed: app.name, action: 'Delete for good',
     objects: async () => targetsOf(await api.appDeletePlan(app.id)),
     extra: h(Volumes, { set: (/** @type {boolean} */ on) => { volumes = on; } }),
     run: () => api.appPurge(app.id, volumes),
