@@ -115,7 +115,7 @@ function Root() {
   const now = shown.value;
   const failure = broken.value;
   if (failure) return html`<main id="main" class="bare">${h(Failed, { error: failure, retry: () => location.reload() })}</main>`;
-  if (!now) return html`<div class="starting" aria-label="Loading"></div>`;
+  if (!now) return html`<div class="starting" role="status" aria-label="Loading"></div>`;
   const page = h(Guarded, { key: now.key, shown: now });
   return html`${now.how ? html`<main id="main">${page}</main>` : h(Frame, {}, page)}${h(Dialogs, {})}${h(Toasts, {})}`;
 }

@@ -55,7 +55,7 @@ export default function AuditPage() {
   return html`<div class="page">${h(PageHead, { title: 'Audit log', note: 'Every change and sign-in. Each entry is chained to the one before, so that none can be altered unseen', actions: html`${h(Act, { label: 'Check', icon: 'shield-check', run: check })}${h(Act, { label: 'Export', icon: 'download', run: () => save(asked) })}` })}
     <form class="audit-search" role="search" aria-label="Search the audit log" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       ${h(TextField, { label: 'Words', value: asked.text, set: set('text'), placeholder: 'blog memory' })}
-      ${h(TextField, { label: 'Who', value: asked.by, set: set('by'), placeholder: 'Person, token or address' })}
+      ${h(TextField, { label: 'Who', value: asked.by, set: set('by'), placeholder: 'ada, or an address' })}
       ${h(SelectField, { label: 'What', value: asked.what, set: set('what'), options: KINDS })}
       ${h(TextField, { label: 'From', type: 'date', value: asked.since, set: set('since') })}
       ${h(TextField, { label: 'To', type: 'date', value: asked.until, set: set('until') })}
@@ -79,7 +79,7 @@ function Detail({ one, close }) {
     ${one.changes.map((change) => html`<section class="stack" key=${change.id}><h3 class="row tight">${icon(MARKS[change.verb] ?? 'info', 'icon-small')}<span class="any">${upper(change.verb)} ${change.kind} ${change.name}</span></h3>
       ${change.fields.length ? html`<div class="diff" role="table" tabindex="0" aria-label=${`What changed in ${change.name}`}><div role="row" class="diff-head"><span role="columnheader">Field</span><span role="columnheader">Before</span><span role="columnheader">After</span></div>
         ${change.fields.map((field) => html`<div role="row" key=${field.field} class=${field.secret ? 'changed' : field.before == null ? 'added' : field.after == null ? 'removed' : 'changed'}><span role="cell" class="what"><span class="any">${field.field}</span></span><span role="cell" class="from any">${value(field, field.before)}</span><span role="cell" class="to any">${value(field, field.after)}</span></div>`)}</div>` : null}</section>`)}
-    <details class="small"><summary>Hash</summary><div class="stack">${h(Facts, { items: [['This entry', hash(one.hash)], ...(one.previous ? [/** @type {[string, any]} */ (['The one before', hash(one.previous)])] : [])] })}</div></details></div>`;
+    <details class="more"><summary>${icon('chevron-right', 'icon-small')}Hash</summary><div class="stack">${h(Facts, { items: [['This entry', hash(one.hash)], ...(one.previous ? [/** @type {[string, any]} */ (['The one before', hash(one.previous)])] : [])] })}</div></details></div>`;
 }
 
 const hash = (/** @type {string} */ text) => html`<span class="row tight"><code class="any">${text}</code>${h(Copy, { text })}</span>`;
