@@ -240,9 +240,9 @@ fn words(detail: &CatalogDetail, out: &Output) -> String {
     let size = &detail.size;
     let usual = format!("{} of memory for {}", bytes(size.usual.memory_bytes), size.service);
     facts.add("Size", format!("{usual}, at least {}", bytes(size.least_memory_bytes)));
-    for link in [&detail.website, &detail.documentation, &detail.source].into_iter().flatten() {
-        facts.add("", link.clone());
-    }
+    facts.maybe("Website", detail.website.clone());
+    facts.maybe("Documentation", detail.documentation.clone());
+    facts.maybe("Source", detail.source.clone());
     let mut text = format!(
         "{}: {}\n\n{}\n\n{}",
         entry.title,

@@ -63,6 +63,8 @@ struct Whose {
 struct Owner {
     text: String,
     words: String,
+    /// As they are named on the command line.
+    typed: String,
     /// What brings a change live.
     live: String,
 }
@@ -74,26 +76,40 @@ impl Whose {
 
     /// The owner, and what is left of the words: the first one is the app where one is needed.
     fn of(&self, mut words: Vec<String>) -> Result<(Owner, Vec<String>)> {
-        let shared = |text: String, words: String| Owner {
+        let shared = |text: String, words: String, typed: String| Owner {
             text,
             words,
+            typed,
             live: "with --deploy, or deploy its apps".to_owned(),
         };
         let owner = match (&self.project, &self.environment) {
-            (Some(project), _) => shared(format!("project:{project}"), format!("project {project}")),
-            (_, Some(environment)) => shared(format!("environment:{environment}"), format!("environment {environment}")),
-            _ if self.organization => shared("organization".to_owned(), "the organization".to_owned()),
+            (Some(project), _) => shared(
+                format!("project:{project}"),
+                format!("project {project}"),
+                format!("--project {project}"),
+            ),
+            (_, Some(environment)) => shared(
+                format!("environment:{environment}"),
+                format!("environment {environment}"),
+                format!("--environment {environment}"),
+            ),
+            _ if self.organization => shared(
+                "organization".to_owned(),
+                "the organization".to_owned(),
+                "--organization".to_owned(),
+            ),
             _ if words.is_empty() => {
                 return Err(Failure::usage("whose variables?").hint("name an app, or give --project, --environment or --organization"));
             }
             _ => {
                 let app = words.remove(0);
-                let text = match &self.service {
-                    Some(service) => format!("service:{app}/{service}"),
-                    None => format!("app:{app}"),
+                let (text, typed) = match &self.service {
+                    Some(service) => (format!("service:{app}/{service}"), format!("{app} --service {service}")),
+                    None => (format!("app:{app}"), app.clone()),
                 };
                 Owner {
                     text,
+                    typed,
                     live: format!("serverkit deploy {app}"),
                     words: app,
                 }
@@ -283,7 +299,10 @@ async fn list(context: &Context, args: List) -> Result {
             .await
     })
     .await?;
-    let empty = format!("{} has no variables; set one: serverkit env set … KEY=VALUE", owner.words);
+    let empty = format!(
+        "{} has no variables; set one: serverkit env set {} KEY=VALUE",
+        owner.words, owner.typed
+    );
     context.out.list(&variables.json, &empty, || {
         let mut table = Table::new(["KEY", "VALUE", "WHEN", "FROM", "CHANGED", "BY"]);
         let now = SystemClock.now();

@@ -96,12 +96,13 @@ fn limits(facts: &mut Facts, app: &App, services: Option<&[Service]>) {
     }
 }
 
-/// `512 MiB memory, 1 cores, 512 processes`
+/// `512 MiB memory, 1 core, 512 processes`
 fn limits_text(limits: &Limits) -> String {
     format!(
-        "{} memory, {} cores, {} processes",
+        "{} memory, {} {}, {} processes",
         bytes(limits.memory_bytes),
         f64::from(limits.cpu_millis) / 1000.0,
+        if limits.cpu_millis == 1000 { "core" } else { "cores" },
         limits.pids
     )
 }

@@ -63,7 +63,7 @@ pub(super) fn source_text(app: &App) -> String {
     let text = |key: &str| source[key].as_str().unwrap_or_default().to_owned();
     match (text("kind").as_str(), text("branch").as_str()) {
         ("image", _) => text("reference"),
-        ("upload", _) => "what is uploaded".to_owned(),
+        ("upload", _) => "an upload".to_owned(),
         ("compose", _) => "a Compose file".to_owned(),
         (_, "") => text("url"),
         (_, branch) => format!("{} ({branch})", text("url")),
