@@ -44,10 +44,7 @@ impl CrashLoops {
                 let row = self.rows.entry(container.id.clone()).or_default();
                 row.look(container, release, now);
                 let service = container.owner.service.as_ref().map(|mark| mark.name.clone());
-                let halted = app
-                    .halted
-                    .as_ref()
-                    .is_some_and(|halt| halt.release == release.id && halt.service == service);
+                let halted = app.given_up(&release.id).any(|halt| halt.service == service);
                 // Of several that are the same, the others go on as long as they do.
                 let again = halted && (app.replicas == 1 || matches!(container.state, ContainerState::Restarting { .. }));
                 if app.restart_limit == 0 || (!again && row.restarts < app.restart_limit) {
@@ -146,7 +143,11 @@ async fn record(ground: &Ground, app: &App, mut halt: Halt, back: Option<WayBack
     };
     let (stored, is_queued) = loop {
         let mut stored = ground.store.apps.get(app.id.as_str())?;
-        stored.halted = Some(halt.clone());
+        // Its other services stay given up on.
+        stored
+            .halted
+            .retain(|other| other.release == halt.release && other.service != halt.service);
+        stored.halted.push(halt.clone());
         let mut batch = Batch::new();
         let target = back.as_ref().filter(|_| crash_rollbacks::is_as_it_was(app, &stored));
         if let Some(target) = target {

@@ -121,11 +121,11 @@ pub(crate) async fn tell_done(ground: &Ground, app: &App, deployment: &Deploymen
 mod tests {
     use super::*;
     use crate::{
-        AppChange, Apps, Deployments, NewApp,
+        AppChange, Apps, Deployments, NewApp, NewSource,
         testing::Bench,
         tests::{reconcile, settle, two_services, wish},
     };
-    use types::{ContainerState, ReleaseId};
+    use types::{ContainerState, Halt, ReleaseId};
 
     /// An app with two releases, the second live, that goes back within so many minutes.
     async fn bench(minutes: u32) -> Bench {
@@ -150,6 +150,13 @@ mod tests {
 
     fn app(bench: &Bench) -> App {
         bench.ground.store.apps.list().expect("lists").remove(0).value
+    }
+
+    /// The one that was given up on.
+    fn given_up(bench: &Bench) -> Halt {
+        let mut halted = app(bench).halted;
+        assert_eq!(halted.len(), 1, "{halted:?}");
+        halted.remove(0)
     }
 
     /// Newest first.
@@ -203,13 +210,13 @@ mod tests {
             "{:?}",
             all[0].cause
         );
-        assert_eq!((all[0].by.as_str(), &app(&bench).halted), ("serverkit", &None));
+        assert_eq!((all[0].by.as_str(), app(&bench).halted.len()), ("serverkit", 0));
         assert_eq!(told(&bench), [format!("rolled blog back to #1: {why}")]);
 
         // The older one loops too: it is given up on, and the newer one does not come back.
         crash(&bench).await;
         crash(&bench).await;
-        let halt = app(&bench).halted.expect("it is given up on");
+        let halt = given_up(&bench);
         assert_eq!((halt.release, history(&bench).await.len()), (made_by(&all, 1).expect("made"), 3));
 
         // A new one may go back again.
@@ -223,7 +230,7 @@ mod tests {
     async fn what_is_not_wished_or_not_soon_is_given_up_on() {
         let off = bench(0).await;
         crash(&off).await;
-        assert!(app(&off).halted.is_some());
+        given_up(&off);
         assert_eq!(history(&off).await.len(), 2);
 
         let late = bench(10).await;
@@ -239,7 +246,7 @@ mod tests {
         newest.finished_at = Some(long_ago);
         late.ground.store.deployments.save(newest).await.expect("saved");
         crash(&late).await;
-        assert!(app(&late).halted.is_some());
+        given_up(&late);
         assert_eq!(history(&late).await.len(), 2);
     }
 
@@ -265,7 +272,7 @@ mod tests {
         let orders = Deployments::new(bench.ground.clone());
         orders.create(&bench.owner, "blog", Wanted::Usual).await.expect("queued");
         crash(&bench).await;
-        let why = app(&bench).halted.expect("it is given up on").words();
+        let why = given_up(&bench).words();
         assert!(
             why.contains("exited with code 3; not rolled back: #3 is under way; not started"),
             "{why}"
@@ -307,8 +314,62 @@ mod tests {
 
         moves_on("web:3").await;
         crash_of(&bench, is_of("db")).await;
-        let halt = app(&bench).halted.expect("it is given up on");
+        let halt = given_up(&bench);
         assert_eq!((halt.service.as_deref(), history(&bench).await.len()), (Some("db"), 4));
         assert_eq!(told(&bench).len(), 1);
+    }
+
+    /// Two services, both from images of this tag.
+    fn both(tag: &str) -> NewSource {
+        let web = format!("{{image: 'web:{tag}', ports: ['80'], restart: always}}");
+        let text = format!("services:\n  web: {web}\n  db: {{image: 'db:{tag}', restart: always}}\n");
+        NewSource::Compose {
+            text: text.into(),
+            profiles: Vec::new(),
+            main: None,
+            template: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn services_that_loop_at_once_go_back_once_and_are_all_given_up_on() {
+        let bench = Bench::new().await;
+        let apps = Apps::new(bench.ground.clone());
+        let new = NewApp {
+            source: both("1"),
+            ..wish("blog")
+        };
+        apps.create(&bench.owner, new).await.expect("made");
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        let change = AppChange {
+            source: Some(both("2")),
+            ..AppChange::default()
+        };
+        apps.update(&bench.owner, "blog", change).await.expect("changed");
+        deploy(&bench).await;
+
+        crash(&bench).await;
+        assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+        let all = history(&bench).await;
+        assert_eq!((all.len(), app(&bench).release), (3, made_by(&all, 1)));
+        assert_eq!((told(&bench).len(), app(&bench).halted.len()), (1, 0));
+        assert_eq!(bench.node.running().len(), 2);
+
+        // The older ones loop too: neither makes the other come back.
+        crash(&bench).await;
+        for _ in 0..3 {
+            reconcile(&bench).await;
+            assert_eq!(bench.node.running(), Vec::<String>::new());
+        }
+        let detail = apps.get(&bench.owner, "blog").await.expect("is there").state_detail;
+        let detail = detail.expect("says why");
+        let words = |service: &str| format!("{service}: exited with code 3; not started again after 50 restarts");
+        assert!(
+            app(&bench).halted.len() == 2 && detail.contains(&words("web")) && detail.contains(&words("db")),
+            "{detail}"
+        );
+        assert_eq!((history(&bench).await.len(), told(&bench).len()), (3, 1));
+        apps.start(&bench.owner, "blog").await.expect("started");
+        assert!(app(&bench).halted.is_empty());
     }
 }

@@ -293,7 +293,7 @@ async fn save(ground: &Ground, app: &App, deployment: Stored<Deployment>, live: 
                     batch = batch.save(replaced);
                 }
                 stored.release = Some(release.clone());
-                stored.halted = None;
+                stored.halted.clear();
                 stored.asleep = None;
                 if let (Cause::Rollback { .. }, Some(made)) = (&deployment.cause, releases::find(ground, release)?) {
                     stored.replicas = made.replicas.unwrap_or(stored.replicas);

@@ -1,7 +1,7 @@
 //! What was last seen of the engine, and what that means for an app.
 
 use std::collections::{HashMap, HashSet};
-use types::{App, AppId, Container, ContainerState, DesiredState, EngineHealth, EngineStatus, Phase, Probe, Release};
+use types::{App, AppId, Container, ContainerState, DesiredState, EngineHealth, EngineStatus, Halt, Phase, Probe, Release};
 
 /// One look at the engine. The last good one is kept while the engine does not answer, so that routes stay.
 #[derive(Debug, Clone, Default)]
@@ -143,8 +143,9 @@ impl Observed {
             Some(EngineStatus::Down { why, .. }) => return (AppState::Unknown, Some(why.clone())),
             Some(EngineStatus::Up { .. }) => {}
         }
-        if let Some(halt) = app.halted.as_ref().filter(|halt| halt.release == release.id) {
-            return (AppState::Crashing, Some(halt.words()));
+        let given_up: Vec<String> = app.given_up(&release.id).map(Halt::words).collect();
+        if !given_up.is_empty() {
+            return (AppState::Crashing, Some(given_up.join("; ")));
         }
         if let Some((state, why)) = self.ailing(release, deploying) {
             let why = self.problems.get(&app.id).cloned().unwrap_or(why);

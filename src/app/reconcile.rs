@@ -125,7 +125,7 @@ impl Reconciler {
                 }
                 continue;
             }
-            if app.halted.as_ref().is_some_and(|halt| halt.release == release.id) {
+            if app.given_up(&release.id).next().is_some() {
                 continue;
             }
             if wanted.deploying.contains(&release.id) {

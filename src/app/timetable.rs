@@ -72,7 +72,7 @@ impl Timetable {
             }
             app.desired = state;
             match state {
-                DesiredState::Running => app.halted = None,
+                DesiredState::Running => app.halted.clear(),
                 // Out of its hours nothing wakes it.
                 DesiredState::Stopped => app.asleep = None,
             }

@@ -6,7 +6,7 @@ use types::{App, Kind};
 impl Record for App {
     const KIND: Kind = Kind::App;
     const TREE: &'static str = "apps";
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
     const AUDIT: Audited = Audited {
         quiet: &[
             "updated_at",
@@ -19,8 +19,8 @@ impl Record for App {
         ],
         ..Audited::ALWAYS
     };
-    type Previous = v3::App;
-    fn upgrade(previous: v3::App) -> App {
+    type Previous = v4::App;
+    fn upgrade(previous: v4::App) -> App {
         previous.0
     }
     fn key(&self) -> String {
@@ -38,6 +38,8 @@ impl Record for App {
 }
 
 read_as_the_next! {
+    /// Before several services could be given up on at a time.
+    mod v4: App, 4, after v3;
     /// Before a source tree could have a Compose file, and apps files and health checks that are made up from how they are
     /// built.
     mod v3: App, 3, after v2;
@@ -89,5 +91,30 @@ mod tests {
         );
         let written = serde_json::to_value(&app.source).expect("written");
         assert_eq!(written["main"], "web", "beside the text, as ever");
+    }
+
+    #[test]
+    fn what_an_app_of_version_4_was_given_up_on_is_read() {
+        let halt = serde_json::json!({"release": "rel_00000000000000000000000000", "service": "db", "why": "exited with code 3", "restarts": 10, "at": 0});
+        for (halted, expected) in [(serde_json::json!(null), 0), (halt, 1)] {
+            let old = serde_json::json!({
+                "id": "app_00000000000000000000000000", "organization": "org_00000000000000000000000000",
+                "project": "prj_00000000000000000000000000", "environment": "env_00000000000000000000000000", "name": "shop",
+                "source": {"kind": "image", "reference": "nginx"}, "halted": halted,
+                "port": null, "command": null, "limits": {"memory_bytes": 1, "cpu_millis": 1, "pids": 1},
+                "health": {"probe": {"kind": "tcp"}, "interval_seconds": 5, "timeout_seconds": 5, "start_seconds": 60}, "mounts": [],
+                "grace_seconds": 15, "deploy_timeout_seconds": 1800, "keep_releases": 5, "desired": "running", "release": null,
+                "last_deployment": null, "deployments": 0, "variables_version": 0, "created_at": 0, "updated_at": 0, "trashed_at": null
+            });
+            let app: App = decode(4, old.to_string().as_bytes()).expect("read");
+            assert_eq!(app.halted.len(), expected);
+            assert!(
+                app.halted
+                    .iter()
+                    .all(|halt| halt.words() == "db: exited with code 3; not started again after 10 restarts")
+            );
+            let written = serde_json::to_vec(&app).expect("written");
+            assert_eq!(decode::<App>(5, &written).expect("read"), app);
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     AppId, AppName, BuildPlace, ConfigFile, ContainerPath, Demand, DeployCommands, DeploymentId, Environment, EnvironmentId,
     OrganizationId, ProjectId, ReleaseCanary, ReleaseId, Source, Time, VolumeId,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// What should be. A deployment turns it into a [`crate::Release`]; until then a change has no effect on what runs.
@@ -57,9 +57,9 @@ pub struct App {
     /// A release that is given up on so soon after it went live gives way to the one before; 0: never.
     #[serde(default = "rollback_within")]
     pub rollback_within_minutes: u32,
-    /// What was given up on.
-    #[serde(default)]
-    pub halted: Option<Halt>,
+    /// What was given up on: of several services each by itself.
+    #[serde(default, deserialize_with = "halts")]
+    pub halted: Vec<Halt>,
     pub desired: DesiredState,
     /// Containers of the release at a time, between which the edge shares requests out. Of a stack, its file says it.
     #[serde(default = "one")]
@@ -108,6 +108,20 @@ pub fn restart_limit() -> u32 {
 /// In minutes, as an app has it unless it says otherwise.
 fn rollback_within() -> u32 {
     10
+}
+
+/// Also as it was when one could be given up on at a time: that one, or none.
+fn halts<'de, D: Deserializer<'de>>(stored: D) -> Result<Vec<Halt>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Several(Vec<Halt>),
+        One(Option<Halt>),
+    }
+    Ok(match Stored::deserialize(stored)? {
+        Stored::Several(halts) => halts,
+        Stored::One(halt) => halt.into_iter().collect(),
+    })
 }
 
 /// A container that kept exiting and is not started again until somebody asks for it.
@@ -221,7 +235,7 @@ impl App {
             build_on: None,
             restart_limit: restart_limit(),
             rollback_within_minutes: rollback_within(),
-            halted: None,
+            halted: Vec::new(),
             desired: DesiredState::Running,
             replicas: one(),
             demand: None,
@@ -267,6 +281,10 @@ impl App {
     /// Whether its containers should run now.
     pub fn should_run(&self) -> bool {
         self.desired == DesiredState::Running && self.trashed_at.is_none() && !self.sleeps()
+    }
+    /// What of this release was given up on.
+    pub fn given_up(&self, release: &ReleaseId) -> impl Iterator<Item = &Halt> {
+        self.halted.iter().filter(move |halt| halt.release == *release)
     }
     /// Asleep, and nobody wakes it yet.
     pub fn sleeps(&self) -> bool {

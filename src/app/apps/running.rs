@@ -77,13 +77,13 @@ impl Apps {
             sleeping::wake_now(&self.ground, &app.id, &actor.who.to_string()).await?;
             return self.view(actor, &app.id);
         }
-        let changed = app.desired != desired || app.halted.is_some();
+        let changed = app.desired != desired || !app.halted.is_empty();
         self.ground
             .store
             .apps
             .update(app.id.as_str(), |app| {
                 app.desired = desired;
-                app.halted = None;
+                app.halted.clear();
                 app.asleep = None;
                 Ok(())
             })
@@ -116,7 +116,7 @@ impl Apps {
             .ok_or_else(|| Error::busy(format!("`{}` has no release to start; deploy it", app.name)))?;
         let runs = |app: &mut App| {
             app.desired = DesiredState::Running;
-            app.halted = None;
+            app.halted.clear();
             Ok(())
         };
         self.ground.store.apps.update(app.id.as_str(), runs).await?;

@@ -126,7 +126,7 @@ async fn hand_over(ground: &Ground, mut app: Stored<App>, mut stored: Stored<Pre
     let head = stored.request.head.clone();
     point(&mut app.value.source, &stored.request)?;
     app.desired = DesiredState::Running;
-    app.halted = None;
+    app.halted.clear();
     app.updated_at = ground.world.now();
     let (by, wanted) = (stored.by.clone(), Wanted::Reference(head.parse()?));
     let cause = if app.deployments == 0 { Cause::Created } else { Cause::Manual };

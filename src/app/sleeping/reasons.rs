@@ -59,7 +59,7 @@ pub(super) fn is_busy(ground: &Ground, app: &App) -> Result<Option<String>> {
     if app.desired == DesiredState::Stopped || app.release.is_none() {
         return Ok(Some("it does not run".into()));
     }
-    if app.halted.as_ref().is_some_and(|halt| Some(&halt.release) == app.release.as_ref()) {
+    if app.release.as_ref().is_some_and(|live| app.given_up(live).next().is_some()) {
         return Ok(Some("it was given up on, which has to be seen".into()));
     }
     // Not the newest alone: while the canary of one is tried, a newer one may have come and gone.

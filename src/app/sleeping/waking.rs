@@ -45,7 +45,7 @@ async fn begin(ground: &Arc<Ground>, id: &AppId, why: &str, at_once: bool) -> Re
                     at: now,
                     why: why.to_owned(),
                 });
-                app.halted = None;
+                app.halted.clear();
             }
             Ok(())
         };

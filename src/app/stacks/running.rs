@@ -233,24 +233,16 @@ pub(crate) async fn start_missing(ground: &Arc<Ground>, app: &App, release: &Rel
             release.owns(container) && mark.is_some_and(|mark| mark.name == service.name && mark.replica == replica)
         })
     };
-    let given_up = app
-        .halted
-        .as_ref()
-        .filter(|halt| halt.release == release.id)
-        .and_then(|halt| halt.service.as_deref());
-    let all_run = live
-        .services
-        .iter()
-        .filter(|service| given_up != Some(service.name.as_str()))
-        .all(|service| {
-            (0..service.replicas).all(|replica| {
-                there(service, replica).is_some_and(|container| match container.state {
-                    ContainerState::Exited { code: 0, .. } => service.once,
-                    ContainerState::Created | ContainerState::Exited { .. } => false,
-                    _ => true,
-                })
+    let is_given_up = |name: &str| app.given_up(&release.id).any(|halt| halt.service.as_deref() == Some(name));
+    let all_run = live.services.iter().filter(|service| !is_given_up(&service.name)).all(|service| {
+        (0..service.replicas).all(|replica| {
+            there(service, replica).is_some_and(|container| match container.state {
+                ContainerState::Exited { code: 0, .. } => service.once,
+                ContainerState::Created | ContainerState::Exited { .. } => false,
+                _ => true,
             })
-        });
+        })
+    });
     if all_run {
         return Ok(false);
     }
@@ -264,7 +256,7 @@ pub(crate) async fn start_missing(ground: &Arc<Ground>, app: &App, release: &Rel
         let Some(made) = live.services.iter().find(|made| made.name == service.name) else {
             continue;
         };
-        if given_up == Some(service.name.as_str()) {
+        if is_given_up(&service.name) {
             continue;
         }
         for replica in 0..made.replicas {
