@@ -1,16 +1,16 @@
 //! Containers of releases: how they are made, looked at, and taken away.
 
-use crate::{files, ground::Ground, last_words, networks, observed::Health, registries, releases, routing, stacks};
+use crate::{files, ground::Ground, last_words, networks, observed::Health, release_images, releases, routing, stacks};
+use node::Lines;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{
-    App, Container, ContainerSpec, Error, Kind, MountSpec, Owner, PullPolicy, Release, ReleaseService, Result, Secret, UpstreamUse,
-    VolumeId, report,
+    App, Container, ContainerSpec, Error, Kind, MountSpec, Owner, Release, ReleaseService, Result, RunEnd, Secret, UpstreamUse, VolumeId,
+    report,
 };
 
 /// How long requests and WebSockets of a container that was replaced may go on.
@@ -77,30 +77,16 @@ pub(crate) async fn look(ground: &Ground) -> Result<Vec<Container>> {
     Ok(containers)
 }
 
-/// Makes and starts a container of a release, with its network and volumes; one that is there is started.
+/// Makes and starts a container of a release, with its network and volumes; one that is there is started. An image that is gone comes
+/// from its registry again.
 pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, replica: u32) -> Result<()> {
     let mut spec = spec(ground, app, release, replica).await?;
     ground.retiring.take_back_named(&spec.name).await;
-    match (ground.node.container_start(&spec).await, &release.digest) {
-        (Err(Error::NotFound { kind: Kind::Image, .. }), Some(digest)) => {
-            spec.image = fetch_again(ground, app, digest).await?;
-            ground.node.container_start(&spec).await?;
-        }
-        (started, _) => drop(started?),
+    if let Err(error) = ground.node.container_start(&spec).await {
+        spec.image = release_images::again(ground, app, release, None, error, &release_images::unheard()).await?;
+        ground.node.container_start(&spec).await?;
     }
     Ok(())
-}
-
-/// Somebody removed the image from the engine, or the machine is another: its registry has the very same one. Its id.
-async fn fetch_again(ground: &Ground, app: &App, digest: &str) -> Result<String> {
-    let way = registries::way_to(ground, &app.organization, digest).await?;
-    let (lines, mut said) = mpsc::channel(64);
-    tokio::spawn(async move { while said.recv().await.is_some() {} });
-    Ok(ground
-        .node
-        .image_pull(digest, way.login.as_ref(), PullPolicy::Missing, &way.egress, &lines)
-        .await?
-        .id)
 }
 
 /// Drains, stops and removes a container, beside what else happens. `false` when that is under way already.
@@ -343,6 +329,24 @@ pub(crate) async fn job_spec(
         service,
         ..spec
     })
+}
+
+/// Runs what [`job_spec`] or [`run_spec`] made, to its end. An image that is gone comes from its registry again.
+pub(crate) async fn run(
+    ground: &Ground,
+    app: &App,
+    release: &Release,
+    service: Option<&str>,
+    mut spec: ContainerSpec,
+    lines: &Lines,
+) -> Result<RunEnd> {
+    match ground.node.container_run(&spec, lines).await {
+        Err(error) => {
+            spec.image = release_images::again(ground, app, release, service, error, lines).await?;
+            ground.node.container_run(&spec, lines).await
+        }
+        ended => ended,
+    }
 }
 
 /// Of a run, whatever its app is called meanwhile.

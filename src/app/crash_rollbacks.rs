@@ -6,7 +6,7 @@ use crate::{
     apps::is_active,
     deployments::{self, moved},
     ground::Ground,
-    quotas, releases,
+    quotas, release_images, releases,
 };
 use std::time::Duration;
 use store::Batch;
@@ -46,14 +46,11 @@ pub(crate) async fn way_back(ground: &Ground, app: &App, live: &Release, contain
     if let Err(error) = quotas::must_fit_with(ground, Some(app), app, Some(&target)) {
         return Ok(Some(WayBack::Barred(report(&error))));
     }
-    for (image, name) in target.images() {
-        match ground.node.image_find(image).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(Some(WayBack::Barred(format!("the image {name} of #{} is gone", target.number)))),
-            Err(error) => return Ok(Some(WayBack::Barred(report(&error)))),
-        }
-    }
-    Ok(Some(WayBack::Open(Box::new(target))))
+    Ok(Some(match release_images::lost(ground, &target).await {
+        Ok(None) => WayBack::Open(Box::new(target)),
+        Ok(Some(why)) => WayBack::Barred(why),
+        Err(error) => WayBack::Barred(report(&error)),
+    }))
 }
 
 /// Whether it went live within the app's time, and not by a way back.
@@ -129,7 +126,13 @@ mod tests {
 
     /// An app with two releases, the second live, that goes back within so many minutes.
     async fn bench(minutes: u32) -> Bench {
+        bench_of(minutes, None).await
+    }
+
+    /// With an image of this digest.
+    async fn bench_of(minutes: u32, digest: Option<&str>) -> Bench {
         let bench = Bench::new().await;
+        bench.node.orders.lock().expect("test").digest = digest.map(str::to_owned);
         let apps = Apps::new(bench.ground.clone());
         apps.create(&bench.owner, wish("blog")).await.expect("made");
         assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
@@ -280,6 +283,29 @@ mod tests {
         assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
         let all = history(&bench).await;
         assert_eq!((all.len(), app(&bench).release), (3, made_by(&all, 3)));
+    }
+
+    #[tokio::test]
+    async fn an_image_that_is_gone_comes_from_its_registry_or_bars_the_way() {
+        let take_off = |bench: &Bench| {
+            let mut orders = bench.node.orders.lock().expect("test");
+            orders.gone.insert("sha256:nginx:1".into());
+        };
+        let known = bench_of(10, Some("sha256:aaaa")).await;
+        take_off(&known);
+        crash(&known).await;
+        assert_eq!(settle(&known, "blog").await, (Phase::Live, None));
+        let all = history(&known).await;
+        assert_eq!((all.len(), app(&known).release), (3, made_by(&all, 1)));
+        assert!(known.node.orders.lock().expect("test").gone.is_empty());
+
+        let built = bench(10).await;
+        take_off(&built);
+        crash(&built).await;
+        let why = given_up(&built).why;
+        let gone = "; not rolled back: the image nginx:1 in release #1 is gone from this server";
+        assert!(why.ends_with(gone), "{why}");
+        assert_eq!(history(&built).await.len(), 2);
     }
 
     fn is_of(service: &str) -> impl Fn(&Container) -> bool {

@@ -311,7 +311,7 @@ async fn attempt(ground: &Ground, app: &App, run: &JobRun, command: Vec<String>,
         }
     };
     let work = async {
-        let end = ground.node.container_run(&spec, &sender).await;
+        let end = containers::run(ground, app, &release, run.service.as_deref(), spec, &sender).await;
         drop(sender);
         end
     };

@@ -86,6 +86,25 @@ async fn what_is_due_runs_once() {
 }
 
 #[tokio::test]
+async fn a_run_brings_an_image_back_that_is_gone() {
+    let gone = "the image nginx:1 in release #1 is gone from this server";
+    for (digest, phase, error) in [
+        (Some("sha256:aaaa"), RunPhase::Done, None),
+        (None, RunPhase::Failed, Some(gone.to_owned())),
+    ] {
+        let bench = Bench::new().await;
+        bench.node.orders.lock().expect("test").digest = digest.map(str::to_owned);
+        live(&bench).await;
+        let job = job(&bench, Overlap::Skip, false).await;
+        bench.node.orders.lock().expect("test").gone.insert("sha256:nginx:1".into());
+        due(&bench, &job, Duration::from_secs(1)).await;
+        assert_eq!(phases(&bench, &job, 0).await, [phase]);
+        let run = of_app(&bench.ground, &job.app).expect("lists").pop().expect("one");
+        assert_eq!(run.error, error);
+    }
+}
+
+#[tokio::test]
 async fn what_was_missed_is_said() {
     let bench = Bench::new().await;
     live(&bench).await;

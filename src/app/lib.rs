@@ -84,6 +84,7 @@ mod quotas;
 mod reconcile;
 mod refusals;
 mod registries;
+mod release_images;
 mod release_ports;
 mod release_routes;
 mod releases;

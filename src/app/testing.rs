@@ -251,6 +251,9 @@ impl Node for FakeNode {
         Ok(spec.name.clone())
     }
     async fn container_run(&self, spec: &ContainerSpec, _: &Lines) -> Result<RunEnd> {
+        if self.orders.lock().expect("test").gone.contains(&spec.image) {
+            return Err(Error::not_found(types::Kind::Image, &spec.image));
+        }
         let is_stopped = || self.stopped.lock().expect("test").contains(&spec.name);
         let hangs = self.orders.lock().expect("test").hang;
         while hangs && !is_stopped() {

@@ -4,10 +4,10 @@ use super::{
     step::{Made, Next, Step},
     work_folder,
 };
-use crate::{promotions, quotas, registries, releases, secrets, stacks, uploads};
+use crate::{promotions, quotas, release_images::ReleaseImage, releases, secrets, stacks, uploads};
 use catalog::compose::Composed;
 use std::collections::BTreeMap;
-use types::{Error, Image, Probe, PullPolicy, Release, ReleaseStack, Result, Source};
+use types::{Error, Probe, Release, ReleaseStack, Result, Source};
 
 impl Step<'_> {
     pub(super) async fn fetch_promoted(&self, id: &types::ReleaseId) -> Result<Next> {
@@ -29,8 +29,8 @@ impl Step<'_> {
         self.log
             .note(format!("taking the image of release #{}: {}", from.number, from.image_name))
             .await;
-        let gone = || format!("the image of release #{} is gone from this server", from.number);
-        let image = self.as_released(&from.image, from.digest.as_deref(), gone).await?;
+        let image = ReleaseImage::single(from);
+        let image = image.bring(self.ground, &self.app.organization, &self.log.lines()).await?;
         let probe = match self.app.health.probe {
             Probe::Auto => from.health.probe.clone(),
             _ => self.app.health.probe.clone(),
@@ -40,20 +40,6 @@ impl Step<'_> {
             release.digest.clone_from(&from.digest);
         }
         Ok(next)
-    }
-
-    /// An image of a release, as it is; from its registry if the engine has it no more.
-    pub(super) async fn as_released(&self, id: &str, digest: Option<&str>, gone: impl FnOnce() -> String) -> Result<Image> {
-        let node = &self.ground.node;
-        match (node.image_find(id).await?, digest) {
-            (Some(image), _) => Ok(image),
-            (None, Some(digest)) => {
-                let way = registries::way_to(self.ground, &self.app.organization, digest).await?;
-                node.image_pull(digest, way.login.as_ref(), PullPolicy::Missing, &way.egress, &self.log.lines())
-                    .await
-            }
-            (None, None) => Err(Error::busy(gone())),
-        }
     }
 
     /// The services of this app's own file, each from the image that the service of its name has in the release.
@@ -67,14 +53,8 @@ impl Step<'_> {
             let made = promotions::counterpart(from, live, &service.name)?;
             let words = format!("{}: taking {} of release #{}", service.name, made.image_name, from.number);
             self.log.note(words).await;
-            let gone = || {
-                let (image, service) = (&made.image_name, &made.name);
-                format!(
-                    "the image {image} of `{service}` in release #{} is gone from this server",
-                    from.number
-                )
-            };
-            let mut image = self.as_released(&made.image, made.digest.as_deref(), gone).await?;
+            let image = ReleaseImage::of_service(from, made, service.pull);
+            let mut image = image.bring(self.ground, &self.app.organization, &self.log.lines()).await?;
             // Asked by its id, the engine names any registry that it knows it from.
             image.digest.clone_from(&made.digest);
             service.build = None;

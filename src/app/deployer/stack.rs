@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     containers::{look, stop_drained},
-    data_copies, inside, previews, quotas, registries, releases, secrets, stacks, variables,
+    data_copies, inside, previews, quotas, registries,
+    release_images::ReleaseImage,
+    releases, secrets, stacks, variables,
 };
 use catalog::compose::{Composed, Files, Folder, within};
 use std::{
@@ -358,10 +360,10 @@ impl Step<'_> {
             self.log.note(format!("{}: unchanged, its container stays", service.name)).await;
             return Ok(());
         }
-        if let Some((made, digest)) = made.and_then(|made| made.digest.as_ref().map(|digest| (made, digest))) {
+        if let Some(made) = made.filter(|made| made.digest.is_some()) {
             // Before anything stops: it may have to come from its registry again, which takes a while, or fails.
-            let gone = || format!("the image {} of `{}` is gone from this server", made.image_name, made.name);
-            self.as_released(&made.image, Some(digest), gone).await?;
+            let image = ReleaseImage::of_service(release, made, service.pull);
+            image.bring(self.ground, &self.app.organization, &self.log.lines()).await?;
         }
         if service.why_stop_first().is_some() {
             for old in self.others(release, service, &seen) {

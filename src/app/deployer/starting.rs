@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     containers::{self, must_stop_first},
+    release_images::ReleaseImage,
     routing,
 };
 use std::time::Duration;
@@ -30,6 +31,11 @@ impl Step<'_> {
             }
         }
         if must_stop_first(&release) {
+            if release.digest.is_some() {
+                // Before anything stops: it may have to come from its registry again, which takes a while, or fails.
+                let image = ReleaseImage::single(&release);
+                image.bring(self.ground, &self.app.organization, &self.log.lines()).await?;
+            }
             let others = self.ground.node.containers().await?;
             for old in others
                 .iter()
@@ -154,7 +160,7 @@ impl Step<'_> {
     /// Runs one of the app's own commands in a container of the release, beside what is live.
     pub(super) async fn run_once(&self, release: &Release, command: &str, what: &str) -> Result<RunEnd> {
         let spec = containers::run_spec(self.ground, self.app, release, command, what).await?;
-        self.ground.node.container_run(&spec, &self.log.lines()).await
+        containers::run(self.ground, self.app, release, None, spec, &self.log.lines()).await
     }
 
     /// What is to happen once it is live. A failure is told, and changes nothing.

@@ -4,7 +4,7 @@ use super::digest;
 use crate::{
     containers::{must_be_here, tail},
     ground::Ground,
-    inside, networks,
+    inside, networks, release_images,
 };
 use node::Lines;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -78,12 +78,19 @@ pub(crate) fn container_name(app: &App, service: &ReleaseService, replica: u32) 
     format!("sk-{}-{clean}-{}{}{number}", app.name, tail(app.id.as_str(), 4), &service.hash[..6])
 }
 
-/// Makes and starts one container of a service, or starts the one that is there. Answers its id; what the service does after its start
-/// is for `after_start`.
+/// Makes and starts one container of a service, or starts the one that is there; an image that is gone comes from its registry again.
+/// Answers its id; what the service does after its start is for `after_start`.
 pub(crate) async fn bring_up(ground: &Ground, app: &App, release: &Release, service: &StackService, replica: u32) -> Result<String> {
-    let spec = spec(ground, app, release, service, replica).await?;
+    let mut spec = spec(ground, app, release, service, replica).await?;
     ground.retiring.take_back_named(&spec.name).await;
-    ground.node.container_start(&spec).await
+    match ground.node.container_start(&spec).await {
+        Err(error) => {
+            let lines = release_images::unheard();
+            spec.image = release_images::again(ground, app, release, Some(&service.name), error, &lines).await?;
+            ground.node.container_start(&spec).await
+        }
+        started => started,
+    }
 }
 
 /// Runs the `post_start` of a service in a container that was just started. Fails with the first that does.
