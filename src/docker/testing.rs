@@ -55,14 +55,6 @@ impl World {
         spec.owner.environment = self.network.environment.clone();
         spec
     }
-
-    pub async fn clean_containers(&self) {
-        for container in self.docker.containers().await.expect("the engine answers") {
-            if container.owner.environment == self.network.environment {
-                self.docker.container_remove(&container.id).await.expect("it goes");
-            }
-        }
-    }
 }
 
 impl Drop for World {

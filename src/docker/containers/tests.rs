@@ -136,22 +136,38 @@ async fn docker_restarts_are_seen() {
     assert!(lines.len() >= 2 && lines.iter().all(|line| line.text == "failing"), "{lines:?}");
 }
 
+/// Where an init is process 1 the container starts, and the init says what it did not find.
+#[tokio::test]
+async fn docker_a_program_that_is_missing_is_named() {
+    let world = World::new("program").await;
+    let mut spec = world.spec("tests/http:latest");
+    spec.command = Some(vec!["no-such-program".into()]);
+    let id = match world.docker.container_start(&spec).await {
+        Ok(id) => id,
+        Err(error) => {
+            assert!(error.to_string().contains("no-such-program"), "{error}");
+            let left = world.docker.container_find(&spec.name).await.expect("the engine answers");
+            return assert_eq!(left, None, "nothing is left");
+        }
+    };
+    let world = &world;
+    testing::eventually("it is seen to fail", || async {
+        let found = world
+            .docker
+            .container_find(&id)
+            .await
+            .expect("the engine answers")
+            .expect("it is there");
+        matches!(found.state, ContainerState::Restarting { code, .. } | ContainerState::Exited { code, .. } if code != 0)
+    })
+    .await;
+    let lines = testing::lines_of(&world.docker, &id, LogQuery::default()).await;
+    assert!(lines.iter().any(|line| line.text.contains("no-such-program")), "{lines:?}");
+}
+
 #[tokio::test]
 async fn docker_start_failures_are_words() {
     let world = World::new("words").await;
-    let mut spec = world.spec("tests/http:latest");
-    spec.command = Some(vec!["no-such-program".into()]);
-    let error = world.docker.container_start(&spec).await;
-    if let Err(error) = error {
-        assert!(error.to_string().contains("no-such-program"), "{error}");
-        assert_eq!(
-            world.docker.container_find(&spec.name).await.expect("the engine answers"),
-            None,
-            "nothing is left"
-        );
-    }
-    world.clean_containers().await;
-
     let missing_image = world.spec("no-such-image:1");
     let error = world.docker.container_start(&missing_image).await.expect_err("no such image");
     assert_eq!(error.to_string(), "no image named `no-such-image:1`");
