@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 use tempfile::TempDir;
-use testkit::{Api, OWNER, TestAuthority, TestPanel, eventually, reserve_ports};
+use testkit::{Api, OWNER, Reply, TestAuthority, TestPanel, eventually, reserve_ports};
 use tokio::process::{Child, Command};
 
 const ADMIN: (&str, &str) = ("cn=admin,dc=example,dc=com", "the admin's word");
@@ -182,6 +182,61 @@ fn sign_in(provider: &str, user: &str, password: &str) -> Value {
     json!({"provider": provider, "user": user, "password": password})
 }
 
+/// What was told of this kind.
+async fn told(panel: &TestPanel, kind: &str) -> Vec<String> {
+    let mut events = panel.list("/api/v1/events/history").await;
+    events.retain(|event| event["kind"] == kind);
+    let texts = events.iter().map(|event| event["text"].as_str().expect("a text").to_owned());
+    texts.collect()
+}
+
+async fn enters(browser: &Api, provider: &str, user: &str, password: &str) -> Reply {
+    browser.post("/api/v1/session/ldap", sign_in(provider, user, password)).await
+}
+
+/// Wrong, unknown, empty, and what would be another filter: all the same.
+async fn nobody_else_is_let_in(panel: &TestPanel, id: &str) {
+    let mut words = Vec::new();
+    for (user, password) in [
+        ("bob", "wrong"),
+        ("bob", ""),
+        ("nobody", "bob's word"),
+        ("*", "bob's word"),
+        ("b*", "bob's word"),
+        ("bob)(uid=*", "bob's word"),
+        ("*)(|(uid=*", "bob's word"),
+        ("", ""),
+        ("bob\\", "bob's word"),
+        ("bob\u{0}", "bob's word"),
+    ] {
+        let reply = enters(&panel.browser(), id, user, password).await;
+        words.push((reply.status.as_u16(), reply.json()["detail"].clone()));
+    }
+    words.dedup();
+    assert_eq!(words.len(), 1, "{words:?}");
+    assert_eq!(words[0].0, 401);
+    // Whoever guards the panel hears of it, as of a wrong password of its own.
+    assert_eq!(told(panel, "login_failed").await, ["failed to sign in as bob@example.com"; 2]);
+}
+
+/// For this name from here; but those who guess keep nobody out of a browser that they have signed in with before.
+async fn guessing_is_slowed_down(panel: &TestPanel, id: &str, known: &Api) {
+    let mut statuses = Vec::new();
+    for _ in 0..8 {
+        statuses.push(enters(&panel.browser(), id, "victim", "guess").await.status.as_u16());
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let mut status = 0;
+    for _ in 0..12 {
+        status = enters(&panel.browser(), id, "bob", "guess").await.status.as_u16();
+        if status == 429 {
+            break;
+        }
+    }
+    assert_eq!(status, 429);
+    enters(known, id, "bob", "bob's word").await.expect(201);
+}
+
 #[tokio::test]
 async fn a_directory_lets_people_in_and_out() {
     let slapd = Slapd::start().await;
@@ -198,11 +253,7 @@ async fn a_directory_lets_people_in_and_out() {
     );
 
     let browser = panel.browser();
-    let session = browser
-        .post("/api/v1/session/ldap", sign_in(&id, "bob", "bob's word"))
-        .await
-        .expect(201)
-        .json();
+    let session = enters(&browser, &id, "bob", "bob's word").await.expect(201).json();
     assert_eq!(
         (session["user"]["email"].as_str(), session["user"]["role"].as_str()),
         (Some("bob@example.com"), Some("developer"))
@@ -210,45 +261,10 @@ async fn a_directory_lets_people_in_and_out() {
     assert_eq!(session["user"]["name"], "Bob Builder");
     browser.get("/api/v1/apps").await.expect(200);
 
-    // Wrong, unknown, empty, and what would be another filter: all the same.
-    let mut words = Vec::new();
-    for (user, password) in [
-        ("bob", "wrong"),
-        ("bob", ""),
-        ("nobody", "bob's word"),
-        ("*", "bob's word"),
-        ("b*", "bob's word"),
-        ("bob)(uid=*", "bob's word"),
-        ("*)(|(uid=*", "bob's word"),
-        ("", ""),
-        ("bob\\", "bob's word"),
-        ("bob\u{0}", "bob's word"),
-    ] {
-        let reply = panel.browser().post("/api/v1/session/ldap", sign_in(&id, user, password)).await;
-        words.push((reply.status.as_u16(), reply.json()["detail"].clone()));
-    }
-    words.dedup();
-    assert_eq!(words.len(), 1, "{words:?}");
-    assert_eq!(words[0].0, 401);
-    // Whoever guards the panel hears of it, as of a wrong password of its own.
-    let told = async |kind: &str| {
-        let mut events = panel.list("/api/v1/events/history").await;
-        events.retain(|event| event["kind"] == kind);
-        let texts = events.iter().map(|event| event["text"].as_str().expect("a text").to_owned());
-        texts.collect::<Vec<String>>()
-    };
-    assert_eq!(told("login_failed").await, ["failed to sign in as bob@example.com"; 2]);
+    nobody_else_is_let_in(&panel, &id).await;
     // Letters that a filter and a name would read otherwise are the person's own.
-    panel
-        .browser()
-        .post("/api/v1/session/ldap", sign_in(&id, "eve (the second)*", "eve's word"))
-        .await
-        .expect(201);
-    panel
-        .browser()
-        .post("/api/v1/session/ldap", sign_in(&id, "nomail", "nomail's word"))
-        .await
-        .expect(401);
+    enters(&panel.browser(), &id, "eve (the second)*", "eve's word").await.expect(201);
+    enters(&panel.browser(), &id, "nomail", "nomail's word").await.expect(401);
 
     // Another group, another role at the next sign-in.
     slapd
@@ -257,36 +273,11 @@ async fn a_directory_lets_people_in_and_out() {
             "dn: cn=ops,ou=groups,dc=example,dc=com\nchangetype: modify\nadd: member\nmember: uid=bob,ou=people,dc=example,dc=com\n",
         )
         .await;
-    let session = panel
-        .browser()
-        .post("/api/v1/session/ldap", sign_in(&id, "bob", "bob's word"))
-        .await
-        .expect(201)
-        .json();
+    let session = enters(&panel.browser(), &id, "bob", "bob's word").await.expect(201).json();
     assert_eq!(session["user"]["role"], "admin");
-    assert_eq!(told("role_raised").await, ["raised bob@example.com to the role admin"]);
+    assert_eq!(told(&panel, "role_raised").await, ["raised bob@example.com to the role admin"]);
 
-    // Guessing is slowed down, for this name from here.
-    let mut statuses = Vec::new();
-    for _ in 0..8 {
-        let reply = panel.browser().post("/api/v1/session/ldap", sign_in(&id, "victim", "guess")).await;
-        statuses.push(reply.status.as_u16());
-    }
-    assert!(statuses.contains(&429), "{statuses:?}");
-    // Nor do those who guess keep somebody out of a browser that they have signed in with before.
-    let mut status = 0;
-    for _ in 0..12 {
-        let reply = panel.browser().post("/api/v1/session/ldap", sign_in(&id, "bob", "guess")).await;
-        status = reply.status.as_u16();
-        if status == 429 {
-            break;
-        }
-    }
-    assert_eq!(status, 429);
-    browser
-        .post("/api/v1/session/ldap", sign_in(&id, "bob", "bob's word"))
-        .await
-        .expect(201);
+    guessing_is_slowed_down(&panel, &id, &browser).await;
 
     // Gone there: gone here, when the session is renewed a while later.
     panel.signed_in(OWNER.0, OWNER.1).await.get("/api/v1/apps").await.expect(200);

@@ -409,21 +409,25 @@ mod tests {
         )
     }
 
-    #[tokio::test]
-    async fn nothing_of_a_deleted_organization_is_left() {
-        let bench = Bench::new().await;
+    /// The organization `acme`: bob owns it, carol is in another one too, and ada of that one is in it.
+    struct Acme {
+        id: OrganizationId,
+        bob: User,
+        carol: User,
+    }
+
+    async fn acme(bench: &Bench) -> Acme {
         let (ground, store) = (&bench.ground, &bench.ground.store);
-        let access = identity_parts(ground).expect("opens");
         let (acme, batch) = crate::organizations::founded(&ground.world, "acme".parse().expect("a name"), false).expect("made");
-        let bob = user(&bench, &acme.id, "bob@acme.test", Role::Owner);
-        let carol = user(&bench, &acme.id, "carol@acme.test", Role::Admin);
+        let bob = user(bench, &acme.id, "bob@acme.test", Role::Owner);
+        let carol = user(bench, &acme.id, "carol@acme.test", Role::Admin);
         let membership = |organization: &OrganizationId, user: &User| Membership {
             organization: organization.clone(),
             user: user.id.clone(),
             role: Role::Viewer,
             created_at: ground.world.now(),
         };
-        let ada = user(&bench, &bench.owner.organization, "ada@example.test", Role::Owner);
+        let ada = user(bench, &bench.owner.organization, "ada@example.test", Role::Owner);
         let factor = SecondFactor {
             user: carol.id.clone(),
             organization: acme.id.clone(),
@@ -459,13 +463,11 @@ mod tests {
             .insert(bob.clone())
             .insert(carol.clone());
         store.commit(batch).await.expect("saved");
-        let mut owner = access.actor(&bob, None);
-        owner.hosts = false;
-        app_of(&bench, &owner).await;
-        assert!(!bench.node.running().is_empty() && !bench.node.volumes.lock().expect("test").is_empty());
+        Acme { id: acme.id, bob, carol }
+    }
 
-        let removal = OrganizationRemoval::new(access.clone(), ground.clone());
-        let plan = removal.plan(&owner, "acme").await.expect("told");
+    async fn the_plan_says_what_goes(removal: &OrganizationRemoval, owner: &Actor) {
+        let plan = removal.plan(owner, "acme").await.expect("told");
         assert_eq!(
             (plan.apps, plan.domains, plan.tokens),
             (vec!["shop".to_owned()], vec!["shop.test".to_owned()], 1)
@@ -475,8 +477,10 @@ mod tests {
             (vec!["bob@acme.test".to_owned()], vec!["carol@acme.test".to_owned()])
         );
         assert_eq!(plan.volumes.len(), 1);
+    }
 
-        // Only an owner, only their own, only with its name, and never the one that runs the panel.
+    /// Only an owner, only their own, only with its name, and never the one that runs the panel.
+    async fn only_an_owner_removes_it(removal: &OrganizationRemoval, owner: &Actor, host: &Actor) {
         let mut admin = owner.clone();
         admin.role = Role::Admin;
         assert!(matches!(removal.remove(&admin, "acme", "acme").await, Err(Error::Forbidden { .. })));
@@ -484,20 +488,33 @@ mod tests {
         stale.assurance = types::Assurance::Stale;
         assert!(matches!(removal.remove(&stale, "acme", "acme").await, Err(Error::Unconfirmed)));
         assert!(matches!(
-            removal.remove(&owner, "default", "default").await,
+            removal.remove(owner, "default", "default").await,
             Err(Error::NotFound { .. })
         ));
-        assert!(matches!(removal.remove(&owner, "acme", "acm").await, Err(Error::Invalid { .. })));
-        assert!(matches!(
-            removal.remove(&bench.owner, "default", "default").await,
-            Err(Error::Busy { .. })
-        ));
+        assert!(matches!(removal.remove(owner, "acme", "acm").await, Err(Error::Invalid { .. })));
+        assert!(matches!(removal.remove(host, "default", "default").await, Err(Error::Busy { .. })));
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_deleted_organization_is_left() {
+        let bench = Bench::new().await;
+        let (ground, store) = (&bench.ground, &bench.ground.store);
+        let access = identity_parts(ground).expect("opens");
+        let acme = acme(&bench).await;
+        let mut owner = access.actor(&acme.bob, None);
+        owner.hosts = false;
+        app_of(&bench, &owner).await;
+        assert!(!bench.node.running().is_empty() && !bench.node.volumes.lock().expect("test").is_empty());
+
+        let removal = OrganizationRemoval::new(access.clone(), ground.clone());
+        the_plan_says_what_goes(&removal, &owner).await;
+        only_an_owner_removes_it(&removal, &owner, &bench.owner).await;
 
         // The engine does not answer: who may is decided all the same, and the rest follows when it does.
         bench.node.orders.lock().expect("test").engine_down = true;
         removal.remove(&owner, "acme", "acme").await.expect("closed");
-        assert!(store.users.find(bob.id.as_str()).expect("reads").is_none() && store.tokens.list().expect("lists").is_empty());
-        let carol = store.users.get(carol.id.as_str()).expect("stays");
+        assert!(store.users.find(acme.bob.id.as_str()).expect("reads").is_none() && store.tokens.list().expect("lists").is_empty());
+        let carol = store.users.get(acme.carol.id.as_str()).expect("stays");
         assert_eq!((&carol.organization, carol.role), (&bench.owner.organization, Role::Viewer));
         assert!(
             Organizations::new(access.clone())

@@ -49,6 +49,91 @@ fn told(seen: &Value, kind: &str, commit: &str) -> Vec<(String, String, String)>
     .collect()
 }
 
+/// The app's webhook at its forge: registered, again, and with another address there is one. Answers what the forge has seen.
+async fn has_one_webhook(stand: &Stand, kind: &str, name: &str) -> Value {
+    let panel = &stand.panel;
+    let hook = panel
+        .post(&format!("/api/v1/apps/{name}/webhook/register"), json!({}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(hook["registered"], "ada/blog");
+    // Again, and with another address: there is still one.
+    panel
+        .post(&format!("/api/v1/apps/{name}/webhook/register"), json!({}))
+        .await
+        .expect(200);
+    let hook = panel
+        .post(&format!("/api/v1/apps/{name}/webhook/rotate"), json!({}))
+        .await
+        .expect(200)
+        .json();
+    let seen = stand.seen().await;
+    let there = seen["hooks"][format!("{kind} ada/blog")].as_array().unwrap();
+    assert_eq!(there.len(), 1, "{there:?}");
+    let body = there[0]["body"].to_string();
+    assert!(
+        body.contains(&text(&hook, "url")) && body.contains(&text(&hook, "secret")),
+        "{body}"
+    );
+    seen
+}
+
+/// The states of the app's one deployment, and by whose login its source was fetched.
+fn is_told_of_a_failure(seen: &Value, kind: &str, commit: &str, states: &[&str; 2], login: &str) {
+    let name = named(kind);
+    let told = told(seen, kind, commit);
+    // What was queued and over within one turn is told once.
+    assert_eq!(told.last().unwrap().0, states[1], "{told:?}");
+    assert!(told.iter().all(|one| states.contains(&one.0.as_str())), "{told:?}");
+    assert_eq!(told[0].1, format!("serverkit/production/{name}"));
+    assert!(told.last().unwrap().2.contains(&format!("{name} #1 failed")), "{told:?}");
+    let fetched = seen["seen"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["method"] == "git" && one["forge"] == kind);
+    let logins: Vec<_> = fetched.filter_map(|one| one["auth"].as_str()).collect();
+    assert!(
+        !logins.is_empty() && logins.iter().all(|one| *one == format!("{login}:{TOKEN}")),
+        "{logins:?}"
+    );
+}
+
+fn keeps_deployments(seen: &Value, commit: &str) {
+    let records = seen["deployments"].as_array().unwrap();
+    assert_eq!(records.len(), 3, "GitHub, GitLab and Data Center keep deployments: {records:?}");
+    for (record, environment, state) in [
+        (&records[0], "production/github", "failure"),
+        (&records[1], "production/gitlab", "failed"),
+    ] {
+        assert_eq!(record["environment"], environment);
+        assert_eq!(record["states"].as_array().unwrap().last().unwrap()["state"], state, "{record}");
+    }
+    let center = &records[2];
+    assert_eq!(
+        (&center["key"], &center["environment"]["key"], &center["environment"]["type"]),
+        (
+            &json!("serverkit/production/bitbucket-data-center"),
+            &json!("production/bitbucket-data-center"),
+            &json!("PRODUCTION")
+        )
+    );
+    assert_eq!(
+        (
+            &center["deploymentSequenceNumber"],
+            &center["states"].as_array().unwrap().last().unwrap()["state"]
+        ),
+        (&json!(1), &json!("FAILED")),
+        "{center}"
+    );
+    let gitlab = &records[1];
+    assert_eq!(
+        (&gitlab["sha"], &gitlab["ref"], &gitlab["tag"]),
+        (&json!(commit), &json!("main"), &json!(false))
+    );
+}
+
 /// No engine answers here, so every deployment fails when it has its source: the commit is known by then.
 #[tokio::test]
 async fn an_app_from_each_forge() {
@@ -76,48 +161,9 @@ async fn an_app_from_each_forge() {
         let report = reported(panel, &deployment, |report| report["told"] == "failure").await;
         assert!(report["problem"].is_null() && report["next_at"].is_null(), "{report}");
 
-        let hook = panel
-            .post(&format!("/api/v1/apps/{name}/webhook/register"), json!({}))
-            .await
-            .expect(200)
-            .json();
-        assert_eq!(hook["registered"], "ada/blog");
-        // Again, and with another address: there is still one.
-        panel
-            .post(&format!("/api/v1/apps/{name}/webhook/register"), json!({}))
-            .await
-            .expect(200);
-        let hook = panel
-            .post(&format!("/api/v1/apps/{name}/webhook/rotate"), json!({}))
-            .await
-            .expect(200)
-            .json();
-        let seen = stand.seen().await;
-        let there = seen["hooks"][format!("{kind} ada/blog")].as_array().unwrap();
-        assert_eq!(there.len(), 1, "{there:?}");
-        let body = there[0]["body"].to_string();
-        assert!(
-            body.contains(&text(&hook, "url")) && body.contains(&text(&hook, "secret")),
-            "{body}"
-        );
-
+        let seen = has_one_webhook(&stand, kind, name).await;
         let commit = text(&report, "commit");
-        let told = told(&seen, kind, &commit);
-        // What was queued and over within one turn is told once.
-        assert_eq!(told.last().unwrap().0, states[1], "{told:?}");
-        assert!(told.iter().all(|one| states.contains(&one.0.as_str())), "{told:?}");
-        assert_eq!(told[0].1, format!("serverkit/production/{name}"));
-        assert!(told.last().unwrap().2.contains(&format!("{name} #1 failed")), "{told:?}");
-        let fetched = seen["seen"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|one| one["method"] == "git" && one["forge"] == kind);
-        let logins: Vec<_> = fetched.filter_map(|one| one["auth"].as_str()).collect();
-        assert!(
-            !logins.is_empty() && logins.iter().all(|one| *one == format!("{login}:{TOKEN}")),
-            "{logins:?}"
-        );
+        is_told_of_a_failure(&seen, kind, &commit, &states, login);
         let used = panel.delete(&format!("/api/v1/forges/{kind}")).await.expect(409);
         assert!(
             used.detail().contains(&format!("apps are made from it: {name}")),
@@ -127,38 +173,7 @@ async fn an_app_from_each_forge() {
         panel.delete(&format!("/api/v1/apps/{name}/webhook")).await.expect(204);
         assert_eq!(stand.seen().await["hooks"][format!("{kind} ada/blog")], json!([]));
     }
-    let seen = stand.seen().await;
-    let records = seen["deployments"].as_array().unwrap();
-    assert_eq!(records.len(), 3, "GitHub, GitLab and Data Center keep deployments: {records:?}");
-    for (record, environment, state) in [
-        (&records[0], "production/github", "failure"),
-        (&records[1], "production/gitlab", "failed"),
-    ] {
-        assert_eq!(record["environment"], environment);
-        assert_eq!(record["states"].as_array().unwrap().last().unwrap()["state"], state, "{record}");
-    }
-    let center = &records[2];
-    assert_eq!(
-        (&center["key"], &center["environment"]["key"], &center["environment"]["type"]),
-        (
-            &json!("serverkit/production/bitbucket-data-center"),
-            &json!("production/bitbucket-data-center"),
-            &json!("PRODUCTION")
-        )
-    );
-    assert_eq!(
-        (
-            &center["deploymentSequenceNumber"],
-            &center["states"].as_array().unwrap().last().unwrap()["state"]
-        ),
-        (&json!(1), &json!("FAILED")),
-        "{center}"
-    );
-    let (commit, gitlab) = (repository.git(&["rev-parse", "HEAD"]), &records[1]);
-    assert_eq!(
-        (&gitlab["sha"], &gitlab["ref"], &gitlab["tag"]),
-        (&json!(commit), &json!("main"), &json!(false))
-    );
+    keeps_deployments(&stand.seen().await, &repository.git(&["rev-parse", "HEAD"]));
 }
 
 /// GitLab takes no state that a deployment has already, wants branches and tags told apart, and may have no deployments at all.

@@ -62,12 +62,9 @@ async fn each_push_of_a_delivery_is_decided_on() {
     assert_eq!(panel.list(&format!("/api/v1/apps/{staging}/deployments")).await.len(), 2);
 }
 
-#[tokio::test]
-async fn one_webhook_serves_the_environments_of_an_app() {
-    let panel = TestPanel::start().await;
-    let repository = GitFixture::of(&[("a", "b")]);
-    let server = GitServer::slow(repository.root(), Duration::from_secs(120)).await;
-    let mut body = app_of("blog", &repository);
+/// The app `blog` on main and, in `staging`, on dev; their ids. Beside them are some that its webhook cannot serve.
+async fn blog_and_others(panel: &TestPanel, repository: &GitFixture, server: &GitServer) -> (String, String) {
+    let mut body = app_of("blog", repository);
     body["source"]["url"] = server.url("app.git").into();
     body["source"]["branch"] = "main".into();
     body["deploy"] = false.into();
@@ -88,6 +85,15 @@ async fn one_webhook_serves_the_environments_of_an_app() {
     make("nowhere", None, server.url("app.git")).await;
     make("same", Some("main"), server.url("app.git")).await;
     make("other", Some("dev"), "https://git.example.com/other.git".into()).await;
+    (blog, staging)
+}
+
+#[tokio::test]
+async fn one_webhook_serves_the_environments_of_an_app() {
+    let panel = TestPanel::start().await;
+    let repository = GitFixture::of(&[("a", "b")]);
+    let server = GitServer::slow(repository.root(), Duration::from_secs(120)).await;
+    let (blog, staging) = blog_and_others(&panel, &repository, &server).await;
     let hook = Hook::of(&panel, &blog).await;
     let at = format!("/api/v1/apps/{blog}/webhook");
     for (environment, words) in [
@@ -114,26 +120,7 @@ async fn one_webhook_serves_the_environments_of_an_app() {
         (&set["environments"][0]["branch"], &set["environments"][0]["app"]["id"]),
         (&json!("dev"), &json!(staging))
     );
-    for (id, branch, files, decision, words, to) in [
-        ("2", "dev", "a", "deployed", "of branch dev in staging as #1", Some(&staging)),
-        ("2", "dev", "a", "repeated", "has deployed", None),
-        ("3", "main", "a", "deployed", "of branch main as #1", Some(&blog)),
-        ("4", "dev", "docs/a", "path_filter", "changed only docs/ in staging", None),
-        ("5", "feature", "a", "branch_filter", "feature is not main", None),
-    ] {
-        let number = u32::from(id.as_bytes()[0]);
-        let reply = hook
-            .github(&panel, "push", id, &pushed(branch, &commit(number), &[files], "x"))
-            .await
-            .json();
-        assert_eq!(reply["decision"], decision, "{reply}");
-        assert!(text(&reply, "why").contains(words), "{reply}");
-        match (to, reply["deployment"].as_str()) {
-            (Some(to), Some(deployment)) => assert_eq!(panel.deployment(deployment).await["app"]["id"], *to),
-            (None, None) => {}
-            other => panic!("{other:?} {reply}"),
-        }
-    }
+    pushes_are_decided_on(&panel, &hook, &blog, &staging).await;
     // What is locked there is not deployed from here.
     let lock = json!({"why": "release week", "minutes": 60});
     panel.put(&format!("/api/v1/apps/{staging}/lock"), lock).await.expect(200);
@@ -148,15 +135,43 @@ async fn one_webhook_serves_the_environments_of_an_app() {
     );
     let shown = panel.cli(&["webhook", "show", &blog]).await;
     assert!(shown.stdout.contains("dev to staging"), "{}", shown.stdout);
-    // Whoever may only change this app cannot pass pushes on to another.
-    let none = panel.patch(&at, json!({"environments": []})).await.expect(200).json();
+    only_who_may_there_passes_on(&panel, &at, &blog, &staging).await;
+}
+
+/// What becomes of pushes to the branches of both.
+async fn pushes_are_decided_on(panel: &TestPanel, hook: &Hook, blog: &str, staging: &str) {
+    for (id, branch, files, decision, words, to) in [
+        ("2", "dev", "a", "deployed", "of branch dev in staging as #1", Some(staging)),
+        ("2", "dev", "a", "repeated", "has deployed", None),
+        ("3", "main", "a", "deployed", "of branch main as #1", Some(blog)),
+        ("4", "dev", "docs/a", "path_filter", "changed only docs/ in staging", None),
+        ("5", "feature", "a", "branch_filter", "feature is not main", None),
+    ] {
+        let number = u32::from(id.as_bytes()[0]);
+        let reply = hook
+            .github(panel, "push", id, &pushed(branch, &commit(number), &[files], "x"))
+            .await
+            .json();
+        assert_eq!(reply["decision"], decision, "{reply}");
+        assert!(text(&reply, "why").contains(words), "{reply}");
+        match (to, reply["deployment"].as_str()) {
+            (Some(to), Some(deployment)) => assert_eq!(panel.deployment(deployment).await["app"]["id"], to),
+            (None, None) => {}
+            other => panic!("{other:?} {reply}"),
+        }
+    }
+}
+
+/// Whoever may only change this app cannot pass pushes on to another.
+async fn only_who_may_there_passes_on(panel: &TestPanel, at: &str, blog: &str, staging: &str) {
+    let none = panel.patch(at, json!({"environments": []})).await.expect(200).json();
     assert_eq!(none["environments"], json!([]));
     let bound = json!({"name": "ci", "scope": "admin", "places": [format!("app:{blog}")]});
     let owner = panel.signed_in(OWNER.0, OWNER.1).await;
     let made = owner.post("/api/v1/tokens", bound).await.expect(201).json();
     let script = panel.with_token(text(&made, "secret"));
-    script.patch(&at, json!({"enabled": true})).await.expect(200);
-    for other in ["staging", &staging] {
-        script.patch(&at, json!({"environments": [other]})).await.expect(404);
+    script.patch(at, json!({"enabled": true})).await.expect(200);
+    for other in ["staging", staging] {
+        script.patch(at, json!({"environments": [other]})).await.expect(404);
     }
 }
