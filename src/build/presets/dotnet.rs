@@ -13,6 +13,17 @@ const DEEP: usize = 2;
 /// More projects than a repository has that is one app's.
 const MOST: usize = 100;
 
+/// Packages, and an SDK, that only tests are made with, in small letters: whole names and beginnings. One of them brings the others, and which
+/// version it has may stand in a `Directory.Packages.props`.
+const OF_TESTS: [&str; 6] = [
+    "\"microsoft.net.test.sdk\"",
+    "\"xunit\"",
+    "\"xunit.v3",
+    "\"nunit\"",
+    "\"mstest",
+    "\"tunit",
+];
+
 /// What says at the top that it is of .NET.
 pub fn look(tree: &Tree) -> Option<Recipe> {
     let is_solution = |name: &String| ends(name, &[".sln", ".slnx"]) || ["Directory.Build.props", "global.json"].contains(&name.as_str());
@@ -60,7 +71,7 @@ impl Project {
             })
             .filter(|project| !project.is_test())
             .collect();
-        found.sort_by_key(|project| (!project.is_web(), !project.is_program()));
+        found.sort_by_key(|project| (!project.is_web(), project.is_among_tests(tree), !project.is_program()));
         found.into_iter().next()
     }
     fn is_web(&self) -> bool {
@@ -71,7 +82,12 @@ impl Project {
             || self.element("OutputType").is_some_and(|kind| kind.eq_ignore_ascii_case("exe"))
     }
     fn is_test(&self) -> bool {
-        self.text.contains("\"Microsoft.NET.Test.Sdk\"") || self.element("IsTestProject").is_some_and(|is| is.eq_ignore_ascii_case("true"))
+        names_tests(&self.text)
+    }
+    /// By what a folder below the top says for all projects in it. That may be under a condition, so such a project is only the last choice.
+    fn is_among_tests(&self, tree: &Tree) -> bool {
+        let mut folders = self.path.match_indices('/').map(|(at, _)| &self.path[..at]);
+        folders.any(|folder| names_tests(&tree.text(&format!("{folder}/Directory.Build.props"))))
     }
     /// What it is built to, without its ending.
     fn assembly(&self) -> String {
@@ -102,6 +118,11 @@ impl Project {
     fn element(&self, name: &str) -> Option<&str> {
         element(&self.text, name)
     }
+}
+
+fn names_tests(text: &str) -> bool {
+    let small = text.to_ascii_lowercase();
+    OF_TESTS.iter().any(|name| small.contains(name)) || element(text, "IsTestProject").is_some_and(|is| is.eq_ignore_ascii_case("true"))
 }
 
 /// The text of the first element with this name. Project files need no more: what stands there under a condition is MSBuild's to decide.

@@ -369,9 +369,14 @@ fn projects_of_dotnet_and_how_they_are_published() {
     let library = "<Project Sdk=\"Microsoft.NET.Sdk\"><PropertyGroup><TargetFramework>net8.0</TargetFramework></PropertyGroup></Project>";
     let worker = "<Project Sdk=\"Microsoft.NET.Sdk\"><OutputType>Exe</OutputType></Project>";
     let props = "<Project><PropertyGroup><TargetFrameworks>net8.0;net6.0</TargetFrameworks></PropertyGroup></Project>";
+    // They are programs themselves, and name no version where all have one place for them.
+    let versions = "<Project><ItemGroup><PackageVersion Include=\"xunit.v3\" Version=\"3.2.0\" /></ItemGroup></Project>";
+    let reference = "<ItemGroup><PackageReference Include=\"xunit.v3\" /></ItemGroup>";
+    let running_tests = format!("<Project Sdk=\"Microsoft.NET.Sdk\"><OutputType>Exe</OutputType>{reference}</Project>");
+    let shared_tests = format!("<Project>{reference}</Project>");
     // Files, framework, version, what publishes it, the program.
     type Way<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str, &'a str);
-    let ways: [Way<'_>; 6] = [
+    let ways: [Way<'_>; 8] = [
         (
             &[("Shop.csproj", &lone)],
             "ASP.NET Core",
@@ -417,6 +422,31 @@ fn projects_of_dotnet_and_how_they_are_published() {
             "My Mailer",
         ),
         (
+            &[
+                ("Shop.sln", ""),
+                ("Directory.Packages.props", versions),
+                ("A.Tests/A.Tests.csproj", &running_tests),
+                ("Mailer/Mailer.csproj", worker),
+            ],
+            ".NET",
+            dotnet::VERSION,
+            "\"Mailer/Mailer.csproj\" -c Release -o",
+            "Mailer",
+        ),
+        (
+            &[
+                ("Shop.sln", ""),
+                ("Directory.Packages.props", versions),
+                ("checks/Directory.Build.props", &shared_tests),
+                ("checks/A/A.csproj", worker),
+                ("mail/Mailer/Mailer.csproj", worker),
+            ],
+            ".NET",
+            dotnet::VERSION,
+            "\"mail/Mailer/Mailer.csproj\" -c Release -o",
+            "Mailer",
+        ),
+        (
             &[("Core.csproj", "")],
             ".NET",
             dotnet::VERSION,
@@ -439,12 +469,30 @@ fn projects_of_dotnet_and_how_they_are_published() {
     }
     for files in [
         &[("A.Tests.csproj", tests)][..],
+        &[("A.Tests.csproj", running_tests.as_str()), ("Directory.Packages.props", versions)],
         &[("package.json", ""), ("tools/Make/Make.csproj", worker)],
     ] {
         assert_eq!(dotnet::look(&Tree::new(folder(files).path())), None, "{files:?}");
     }
     let lone = recipe(&[("src/Shop/Shop.csproj", &lone), ("README.md", "")], &BuildWish::default()).unwrap();
     assert_eq!(lone.name(), "ASP.NET Core 9.0");
+}
+
+/// A start command of somebody's own says nothing of where to listen.
+#[test]
+fn dotnet_listens_on_the_port_whatever_starts_it() {
+    let wish = BuildWish {
+        start: Some("dotnet Shop.dll --quiet".into()),
+        ..BuildWish::default()
+    };
+    let found = recipe(&[("Shop.csproj", "")], &wish).unwrap();
+    let text = found.dockerfile(&BuildKeys::default());
+    let host = format!("\nENV PORT={0} ASPNETCORE_URLS=http://+:{0}\n", found.port);
+    assert!(text.contains(&host), "{text}");
+    assert!(
+        text.contains("dotnet Shop.dll --quiet") && text.matches("ASPNETCORE_URLS").count() == 1,
+        "{text}"
+    );
 }
 
 #[test]
