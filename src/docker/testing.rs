@@ -9,7 +9,7 @@ use tokio::{
     net::UnixListener,
     task::{JoinHandle, JoinSet},
 };
-use types::{ContainerSpec, ExecSpec, Limits, LogLine, LogQuery, NetworkSpec, Owner};
+use types::{Container, ContainerSpec, ExecSpec, Limits, LogLine, LogQuery, NetworkSpec, Owner};
 
 pub fn docker() -> Docker {
     Docker::connect(types::World::system()).expect("DOCKER_HOST is right")
@@ -54,6 +54,12 @@ impl World {
         let mut spec = spec(&self.name, image, &self.name);
         spec.owner.environment = self.network.environment.clone();
         spec
+    }
+
+    /// A container that is there.
+    pub async fn container(&self, id: &str) -> Container {
+        let found = self.docker.container_find(id).await.expect("the engine answers");
+        found.expect("it is there")
     }
 }
 

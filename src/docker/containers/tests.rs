@@ -45,12 +45,7 @@ async fn docker_container_lives_and_goes() {
     let id = world.docker.container_start(&spec).await.expect("it starts");
     assert_eq!(world.docker.container_start(&spec).await.expect("again is fine"), id);
 
-    let found = world
-        .docker
-        .container_find(&id)
-        .await
-        .expect("the engine answers")
-        .expect("it is there");
+    let found = world.container(&id).await;
     assert_eq!(found.owner, spec.owner);
     assert_eq!(found.state, ContainerState::Running);
     let address = found.address.expect("it runs, so it has an address");
@@ -65,12 +60,7 @@ async fn docker_container_lives_and_goes() {
     let begun = std::time::Instant::now();
     world.docker.container_stop(&id, Duration::from_secs(30)).await.expect("it stops");
     assert!(begun.elapsed() < Duration::from_secs(10), "SIGTERM must reach it");
-    let stopped = world
-        .docker
-        .container_find(&id)
-        .await
-        .expect("the engine answers")
-        .expect("it is there");
+    let stopped = world.container(&id).await;
     assert!(
         matches!(stopped.state, ContainerState::Exited { out_of_memory: false, .. }),
         "{:?}",
@@ -116,12 +106,7 @@ async fn docker_restarts_are_seen() {
     let id = world.docker.container_start(&spec).await.expect("it starts");
     let world = &world;
     testing::eventually("it is seen to exit again and again", || async {
-        let found = world
-            .docker
-            .container_find(&id)
-            .await
-            .expect("the engine answers")
-            .expect("it is there");
+        let found = world.container(&id).await;
         found.restarts >= 2
             && matches!(
                 found.state,
@@ -152,12 +137,7 @@ async fn docker_a_program_that_is_missing_is_named() {
     };
     let world = &world;
     testing::eventually("it is seen to fail", || async {
-        let found = world
-            .docker
-            .container_find(&id)
-            .await
-            .expect("the engine answers")
-            .expect("it is there");
+        let found = world.container(&id).await;
         matches!(found.state, ContainerState::Restarting { code, .. } | ContainerState::Exited { code, .. } if code != 0)
     })
     .await;
@@ -201,12 +181,7 @@ async fn docker_out_of_memory_is_told() {
     let id = world.docker.container_start(&spec).await.expect("it starts");
     let world = &world;
     testing::eventually("it is killed, and for what", || async {
-        let found = world
-            .docker
-            .container_find(&id)
-            .await
-            .expect("the engine answers")
-            .expect("it is there");
+        let found = world.container(&id).await;
         matches!(
             found.state,
             ContainerState::Restarting {
