@@ -1,10 +1,11 @@
 //! Clones of environments: staging from production, with its data or without.
 //!
-//! `draft` says what would be made, without making anything; it is the plan and what is recorded. `keeper` copies the data and
+//! `drafting` says what would be made, without making anything: a `Draft`, which is the plan and what is recorded. `keeper` copies the data and
 //! deploys what was made, or takes all of it away again.
 
 mod domains;
 mod draft;
+mod drafting;
 mod keeper;
 mod maker;
 mod ways_in;
@@ -180,7 +181,7 @@ impl Clones {
     pub async fn plan(&self, actor: &Actor, environment: &str, wish: &CloneWish) -> Result<ClonePlan> {
         actor.may_somewhere(Action::Configure)?;
         let from = self.find_environment(actor, environment, wish)?;
-        let draft = draft::draft(&self.ground, actor, &from, wish)?;
+        let draft = drafting::draft(&self.ground, actor, &from, wish)?;
         let look = self.look(&draft, wish).await?;
         let mut problems = draft.problems.iter().map(|error| report(error)).collect::<Vec<_>>();
         problems.extend(look.problems.iter().map(|error| report(error)));
@@ -223,7 +224,7 @@ impl Clones {
         actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
         let from = self.find_environment(actor, environment, wish)?;
-        let mut draft = draft::draft(ground, actor, &from, wish)?;
+        let mut draft = drafting::draft(ground, actor, &from, wish)?;
         if !draft.problems.is_empty() {
             return Err(draft.problems.swap_remove(0));
         }

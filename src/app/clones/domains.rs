@@ -1,15 +1,12 @@
 //! Domains of a clone: each app's new name, and what belongs to a domain, led to the new apps: its policy, rules and passthrough.
 
-use super::{CloneAppWish, maker::Maker};
+use super::{
+    CloneAppWish,
+    maker::{Maker, Renamed},
+};
 use crate::{apps::shared_label, domain_claims::must_be_free};
 use std::collections::HashMap;
 use types::{Action, App, AppId, Domain, Error, Host, HostPattern, Result, Rule, RuleAction, RuleId};
-
-/// A domain that was made, and the one that it is like.
-pub(super) struct Renamed {
-    pub from: Domain,
-    pub to: HostPattern,
-}
 
 impl Maker<'_> {
     /// A new name for the app's domain, and one for each of its services that has one. Answers the main one.

@@ -1,6 +1,6 @@
 //! Makes the records of a clone, app by app: what each has, what becomes of its secrets, and what it leaves behind.
 
-use super::{CloneAppWish, CloneValue, CloneWish, PlannedSecret, SecretBecomes, domains::Renamed, draft::Draft};
+use super::{CloneAppWish, CloneValue, CloneWish, PlannedSecret, SecretBecomes, draft::Draft};
 use crate::{
     apps::settled,
     copies::{Twins, copy_of},
@@ -10,7 +10,10 @@ use crate::{
     variables::{VariableChange, may_refer, own_variables, seal_value},
 };
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Action, Actor, App, AppJob, DeployLock, Environment, Error, Result, Secret, Source, Upload, Variable, VariableOwner};
+use types::{
+    Action, Actor, App, AppJob, DeployLock, Domain, Environment, Error, HostPattern, Result, Secret, Source, Upload, Variable,
+    VariableOwner,
+};
 
 /// Whose lock it is that keeps a new app from being deployed before its data is there.
 pub(super) const LOCKER: &str = "serverkit";
@@ -23,6 +26,12 @@ pub(super) struct Maker<'a> {
     pub environment: &'a Environment,
     pub renamed: Vec<Renamed>,
     pub draft: Draft,
+}
+
+/// A domain that was made, and the one that it is like.
+pub(super) struct Renamed {
+    pub from: Domain,
+    pub to: HostPattern,
 }
 
 impl Maker<'_> {
