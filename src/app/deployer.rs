@@ -11,7 +11,11 @@ mod starting;
 mod step;
 mod trying;
 
-use self::{driving::drive, log::Log, step::Made};
+use self::{
+    driving::{close_logs, drive},
+    log::Log,
+    step::Made,
+};
 use crate::{
     builders::{self, Place, Slots},
     containers, crash_rollbacks,
@@ -110,6 +114,9 @@ impl Running {
         let open = self.open.lock().expect("no panic while held");
         open.as_ref().map(|open| open.get(app).cloned().unwrap_or_default())
     }
+    fn has_looked(&self) -> bool {
+        self.open.lock().expect("no panic while held").is_some()
+    }
     fn keep_open<'a>(&self, found: impl Iterator<Item = &'a Deployment>) {
         let mut open: HashMap<AppId, Vec<DeploymentId>> = HashMap::new();
         for deployment in found {
@@ -171,13 +178,11 @@ impl jobs::Job for Deployer {
     async fn run(&mut self) -> Result<DeployerReport> {
         let ground = &self.ground;
         let slots = usize::try_from(ground.settings()?.deployments_at_once.max(1)).unwrap_or(1);
-        let mut open: Vec<_> = ground
-            .store
-            .deployments
-            .list()?
-            .into_iter()
-            .filter(|deployment| !deployment.phase.is_final())
-            .collect();
+        let all = ground.store.deployments.list()?;
+        if !ground.running.has_looked() {
+            close_logs(ground, &all).await;
+        }
+        let mut open: Vec<_> = all.into_iter().filter(|deployment| !deployment.phase.is_final()).collect();
         // Before one of them is ended here: who asks meanwhile goes by it.
         ground.running.keep_open(open.iter().map(|stored| &stored.value));
         // What was under way before a restart goes first, then the oldest. Ids of one moment are in no order, numbers of an app are.

@@ -9,9 +9,12 @@ use crate::{
     sight::{of, owned},
     superseding, uploads,
 };
-use futures::stream::BoxStream;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use source::Login;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use store::{Batch, Stored};
 use telemetry::{Numbered, Page};
 use types::{
@@ -50,6 +53,8 @@ impl From<Option<GitRef>> for Wanted {
 
 /// Lines of a log that are looked through at a time.
 const SEARCHED: usize = 5_000;
+/// Who follows a log in which nothing comes for so long looks whether anything still can.
+const SILENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub struct Deployments {
@@ -280,7 +285,11 @@ impl Deployments {
     pub async fn log(&self, actor: &Actor, id: &str, after: u64, limit: usize) -> Result<Page> {
         actor.may_somewhere(Action::View)?;
         let (deployment, _) = self.find(actor, Action::View, id)?;
-        self.ground.logs.read(&log_name(&deployment.id), after, limit).await
+        // Asked before the log is read: what is over by then writes no more.
+        let over = is_over(&self.ground, &deployment.id);
+        let mut page = self.ground.logs.read(&log_name(&deployment.id), after, limit).await?;
+        page.complete |= over && page.lines.is_empty();
+        Ok(page)
     }
 
     /// Of its whole log after line `after`: the first `limit` lines with `text` in them, whatever the case, each with the step in which it
@@ -331,11 +340,12 @@ impl Deployments {
         }
     }
 
-    /// Lines of its log after line `after`, and those to come; ends with the deployment.
+    /// Lines of its log after line `after`, and those to come; ends with the deployment, also with one that never began.
     pub async fn follow(&self, actor: &Actor, id: &str, after: u64) -> Result<BoxStream<'static, Numbered>> {
         actor.may_somewhere(Action::View)?;
         let (deployment, _) = self.find(actor, Action::View, id)?;
-        Ok(self.ground.logs.follow(&log_name(&deployment.id), after))
+        let lines = self.ground.logs.follow(&log_name(&deployment.id), after);
+        Ok(until_over(self.ground.clone(), deployment.id, lines))
     }
 
     /// What the app's forge was told of it; `None`: the app is from no connected forge, or there was no commit yet.
@@ -371,6 +381,31 @@ impl Deployments {
         let app = self.ground.store.apps.get(deployment.app.as_str())?.value;
         Ok((deployment, app))
     }
+}
+
+/// Whether nothing more comes to its log: it has ended, and so has its work.
+fn is_over(ground: &Ground, id: &DeploymentId) -> bool {
+    let has_ended = match find(ground, id) {
+        Ok(found) => found.is_none_or(|deployment| deployment.phase.is_final()),
+        Err(_) => false,
+    };
+    has_ended && !ground.running.has(id)
+}
+
+/// Ends the lines of a log that nobody closes: of a deployment that gave way or was cancelled before it began, or whose panel was killed
+/// when it was live already. It ends when it was over before a silence of [`SILENCE`].
+fn until_over(ground: Arc<Ground>, id: DeploymentId, lines: BoxStream<'static, Numbered>) -> BoxStream<'static, Numbered> {
+    stream::unfold((ground, id, lines), |(ground, id, mut lines)| async move {
+        loop {
+            let over = is_over(&ground, &id);
+            match tokio::time::timeout(SILENCE, lines.next()).await {
+                Ok(line) => return line.map(|line| (line, (ground, id, lines))),
+                Err(_) if over => return None,
+                Err(_) => {}
+            }
+        }
+    })
+    .boxed()
 }
 
 pub(crate) fn view(ground: &Ground, app_name: AppName, deployment: Deployment) -> DeploymentView {

@@ -1,9 +1,10 @@
 //! The rules at work, on an engine that does as it is told.
 
 use crate::{
-    Apps, Deployer, Deployments, NewApp, NewSource, Reconciler, Releases, VariableChange, Variables, Wanted, deployments,
+    AppChange, Apps, Deployer, Deployments, NewApp, NewSource, Reconciler, Releases, VariableChange, Variables, Wanted, deployments,
     testing::{Bench, Orders},
 };
+use futures::StreamExt;
 use jobs::Job;
 use std::time::Duration;
 use store::Batch;
@@ -310,6 +311,82 @@ async fn one_that_waits_is_superseded_and_one_that_hangs_can_be_cancelled() {
             .phase,
         Phase::Live
     );
+}
+
+/// What is followed to its end: the texts of a deployment's log.
+async fn followed(bench: &Bench, id: &DeploymentId) -> Vec<String> {
+    let lines = Deployments::new(bench.ground.clone()).follow(&bench.owner, id.as_str(), 0).await;
+    let lines = lines.expect("is there").map(|one| one.line.text).collect();
+    tokio::time::timeout(Duration::from_secs(20), lines).await.expect("it ends")
+}
+
+/// Whoever waited for one that gave way, or was cancelled before it began, waited for ever: it has no log that anybody closes.
+#[tokio::test]
+async fn the_log_of_one_that_never_began_ends() {
+    let bench = Bench::new().await;
+    let orders = Deployments::new(bench.ground.clone());
+    Apps::new(bench.ground.clone())
+        .create(&bench.owner, wish("blog"))
+        .await
+        .expect("made");
+    let queue = async || {
+        let view = orders.create(&bench.owner, "blog", crate::Wanted::Usual).await.expect("queued");
+        view.deployment.id
+    };
+    let (second, third) = (queue().await, queue().await);
+    let of_third = orders.log(&bench.owner, third.as_str(), 0, 10).await.expect("reads");
+    assert!(!of_third.complete, "it may begin yet");
+    orders.cancel(&bench.owner, third.as_str()).await.expect("asked");
+    Deployer::new(bench.ground.clone()).run().await.expect("runs");
+    for (id, phase) in [(second, Phase::Superseded), (third, Phase::Cancelled)] {
+        let view = orders.get(&bench.owner, id.as_str()).await.expect("is there");
+        assert_eq!(view.deployment.phase, phase);
+        assert_eq!(followed(&bench, &id).await, Vec::<String>::new());
+        let page = orders.log(&bench.owner, id.as_str(), 0, 10).await.expect("reads");
+        assert!(page.complete && page.lines.is_empty(), "{page:?}");
+    }
+}
+
+/// Live is recorded before what follows it: a panel that was killed in between left a log without an end, and said nothing of the command.
+#[tokio::test]
+async fn what_was_live_when_the_panel_was_killed_has_an_end() {
+    let bench = Bench::new().await;
+    let apps = Apps::new(bench.ground.clone());
+    let view = apps.create(&bench.owner, wish("blog")).await.expect("made");
+    let change = AppChange {
+        after_deploy: Some(Some("./warm-up".into())),
+        ..AppChange::default()
+    };
+    apps.update(&bench.owner, "blog", change).await.expect("changed");
+    let deployment = view.deployment.expect("queued");
+    let at = bench.ground.world.now();
+    let lived = |deployment: &mut types::Deployment| {
+        deployment.enter(Phase::Live, at);
+        Ok(())
+    };
+    let key = store::Record::key(&deployment);
+    bench.ground.store.deployments.update(&key, lived).await.expect("saved");
+    let name = deployments::log_name(&deployment.id);
+    let writer = bench.ground.logs.writer(&name, &view.app.organization).await.expect("opens");
+    let line = types::LogLine {
+        at,
+        stream: types::LogStream::Note,
+        text: "now that it is live: ./warm-up".into(),
+    };
+    writer.line(line).await;
+    drop(writer);
+    assert_eq!(followed(&bench, &deployment.id).await, ["now that it is live: ./warm-up"]);
+    Deployer::new(bench.ground.clone()).run().await.expect("runs");
+    let lines = followed(&bench, &deployment.id).await;
+    let last = lines.last().expect("it says so");
+    assert!(
+        lines.len() == 2 && last.contains("restarted") && last.contains("look whether `./warm-up` has done its work"),
+        "{lines:?}"
+    );
+    // Once.
+    let orders = Deployments::new(bench.ground.clone());
+    let page = orders.log(&bench.owner, deployment.id.as_str(), 0, 10).await.expect("reads");
+    assert!(page.complete, "{page:?}");
 }
 
 async fn push(bench: &Bench, app: &types::AppId) -> DeploymentId {

@@ -7,12 +7,12 @@ use super::{
     step::{Made, Next, Step},
     work_folder,
 };
-use crate::{builders::Place, ground::Ground, routing};
-use std::{sync::Arc, time::Duration};
+use crate::{builders::Place, deployments::log_name, ground::Ground, routing};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use store::{Batch, Stored};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use types::{App, Deployment, DeploymentId, Error, Phase, Result, report};
+use types::{App, AppId, Cause, Deployment, DeploymentId, Error, Phase, Result, report};
 
 /// Work that is begun more often than this ends the panel, or itself, each time: it is given up.
 const MOST_BEGUN: u32 = 6;
@@ -37,6 +37,40 @@ pub(super) async fn drive(ground: Arc<Ground>, id: DeploymentId, cancel: Cancell
         tracing::error!("deployment {id}: {}", report(&error));
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Closes the logs of what was live already when the panel was stopped or killed: that is over, and nobody takes it up.
+pub(super) async fn close_logs(ground: &Arc<Ground>, all: &[Stored<Deployment>]) {
+    let mut newest: HashMap<&AppId, &Stored<Deployment>> = HashMap::new();
+    for deployment in all.iter().filter(|one| one.phase == Phase::Live) {
+        let known = newest.entry(&deployment.app).or_insert(deployment);
+        if known.number < deployment.number {
+            *known = deployment;
+        }
+    }
+    for deployment in newest.into_values() {
+        if let Err(error) = close_log(ground, deployment).await {
+            tracing::warn!("closing the log of deployment {}: {}", deployment.id, report(&error));
+        }
+    }
+}
+
+/// Says in it that a command after the deployment may not have come to its end.
+async fn close_log(ground: &Arc<Ground>, deployment: &Deployment) -> Result<()> {
+    let found = ground.logs.list(&log_name(&deployment.id)).await?;
+    let is_open = found.iter().any(|log| !log.finished) && !ground.running.has(&deployment.id);
+    let Some(app) = ground.store.apps.find(deployment.app.as_str())?.filter(|_| is_open) else {
+        return Ok(());
+    };
+    let log = Log::open(ground, &deployment.id, &app.organization).await?;
+    let ended = "serverkit was restarted before this had come to its end";
+    log.note(match (&app.commands.after, &deployment.cause) {
+        (None, _) | (_, Cause::Rollback { .. }) => ended.to_owned(),
+        (Some(command), _) => format!("{ended}; look whether `{command}` has done its work: it is not run again"),
+    })
+    .await;
+    log.finish().await;
+    Ok(())
 }
 
 /// Counts that its work begins. Fails with `Busy` when it began too often.
