@@ -3,12 +3,12 @@
 
 use crate::{
     apps::find_app,
-    domain_claims::may_return,
+    domain_claims::{Claiming, may_return, must_be_free},
     ground::Ground,
-    releases::{Difference, find, paired},
+    releases::{Difference, find, live, paired},
 };
 use store::{Batch, Stored};
-use types::{Action, Actor, AppId, Domain, ForwardAuth, Origin, Reach, Release, ReleaseId, Result, TrafficPolicy};
+use types::{Action, Actor, App, AppId, Domain, ForwardAuth, Origin, Reach, Release, ReleaseId, Result, TrafficPolicy};
 
 /// Of the hosts that both have: which parts of their routes differ.
 pub(crate) fn route_differences(from: &Release, to: &Release) -> Vec<Difference> {
@@ -195,4 +195,26 @@ pub(crate) fn routes_back(ground: &Ground, id: &ReleaseId, reach: &Reach, mut ba
         }
     }
     Ok(batch)
+}
+
+/// Gives an app that comes out of the trash the hosts that it had, with their rules and policies. One that leads elsewhere by now stays away,
+/// and so does one that would do what is not for `actor` to bring back: without its policy it would be open to everybody.
+pub(crate) async fn restore(claiming: &Claiming<'_>, actor: &Actor, app: &App) -> Result<()> {
+    let ground = claiming.ground;
+    let Some(release) = live(ground, app)? else { return Ok(()) };
+    let reach = reach(ground, actor, &release);
+    let mut routes = release.routes.unwrap_or_default();
+    routes.sort_by_key(|route| !route.primary);
+    let mut has_primary = false;
+    for mut route in routes {
+        if beyond(&route, None, &reach).is_some() || must_be_free(ground, actor, &route.host).is_err() {
+            continue;
+        }
+        let may_be_primary = route.primary || (!route.host.is_wildcard() && route.service.is_none());
+        route.primary = may_be_primary && !has_primary;
+        let is_primary = route.primary;
+        let came = ground.store.commit(Batch::new().insert(route)).await.is_ok();
+        has_primary |= came && is_primary;
+    }
+    Ok(())
 }

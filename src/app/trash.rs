@@ -3,10 +3,10 @@
 
 use crate::{
     apps::{AppView, find_app, not_trashed, views},
-    domain_claims,
+    domain_claims, forge_reports,
     ground::Ground,
-    networks, quotas,
-    releases::releases_of,
+    networks, quotas, release_routes,
+    releases::{self, releases_of},
     sight::owned,
     volumes,
 };
@@ -17,8 +17,7 @@ use std::{
 };
 use store::Batch;
 use types::{
-    Action, Actor, App, AppId, Container, Error, Fact, Family, HostPattern, Kind, Phase, Release, Removal, Result, Scope, Source, VolumeId,
-    report,
+    Action, Actor, App, AppId, Container, Error, Fact, Family, Kind, Phase, Release, Removal, Result, Scope, Source, VolumeId, report,
 };
 
 /// How long the engine may take to let go of what a container had.
@@ -130,7 +129,8 @@ impl Trash {
         Ok(())
     }
 
-    /// Takes the app out of the trash. Its name must be free again; its domains were given up and are added anew.
+    /// Takes the app out of the trash. Its name must be free again; its domains were given up, and come back with their rules and policies
+    /// where they are free and `actor` may have them so.
     pub async fn restore(&self, actor: &Actor, app: &str) -> Result<AppView> {
         actor.may_somewhere(Action::Configure)?;
         let ground = &self.ground;
@@ -150,21 +150,7 @@ impl Trash {
                 Ok(())
             })
             .await?;
-        let wanted: Vec<String> = match &app.release {
-            Some(release) => crate::releases::find(ground, release)?
-                .map(|release| release.domains)
-                .unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let mut hosts: Vec<HostPattern> = wanted.iter().filter_map(|host| host.parse().ok()).collect();
-        hosts.sort_by_key(HostPattern::is_wildcard);
-        for (index, host) in hosts.into_iter().enumerate() {
-            let primary = index == 0 && !host.is_wildcard();
-            let batch = crate::domains::insert_domain(&claiming, actor, Batch::new(), &app, host, primary, true);
-            if let Ok(batch) = batch {
-                let _ = ground.store.commit(batch).await;
-            }
-        }
+        release_routes::restore(&claiming, actor, &app).await?;
         ground.wake_reconcile();
         ground.wake_certificates();
         ground
@@ -227,8 +213,17 @@ impl Trash {
 /// Its containers stop, its deployments end, its domains are free.
 pub(crate) async fn put_away(ground: &Ground, app: &AppId) -> Result<()> {
     let mut stored = ground.store.apps.get(app.as_str())?;
+    let mut batch = Batch::new();
+    // Whoever restores it gets its hosts back as they are now.
+    if let Some(live) = &stored.release
+        && let Some(mut release) = ground.store.releases.claimed(live.as_str())?
+    {
+        releases::keep_up(ground, &stored, &mut release)?;
+        batch = batch.save(release);
+    }
+    let told = stored.value.clone();
     stored.trashed_at = Some(ground.world.now());
-    let mut batch = Batch::new().save(stored);
+    batch = batch.save(stored);
     for domain in ground.store.domains.list()?.iter().filter(|domain| domain.app == *app) {
         batch = batch.remove(domain);
     }
@@ -242,6 +237,8 @@ pub(crate) async fn put_away(ground: &Ground, app: &AppId) -> Result<()> {
         deployment.cancel_requested = true;
         if deployment.phase == Phase::Queued {
             deployment.enter(Phase::Cancelled, ground.world.now());
+            // Nobody takes it up any more, who would tell.
+            batch = forge_reports::note(ground, &told, &deployment, batch)?;
         }
         ground.running.cancel(&deployment.id);
         batch = batch.save(deployment);
@@ -250,6 +247,7 @@ pub(crate) async fn put_away(ground: &Ground, app: &AppId) -> Result<()> {
     crate::job_runs::end_all(ground, app)?;
     ground.wake_reconcile();
     ground.wake_deploy();
+    ground.wake_forge_reports();
     Ok(())
 }
 

@@ -1,13 +1,13 @@
 //! Apps with data, and what becomes of it.
 
 use crate::{
-    Apps, Deployments, MountWish, NewApp, Reconciler, Trash, VolumeName, Volumes, Wanted,
+    Apps, Deployments, Domains, MountWish, NewApp, Reconciler, Trash, VolumeName, Volumes, Wanted, release_routes,
     testing::Bench,
     tests::{order, reconcile, settle, wish},
 };
 use jobs::Job;
 use std::time::Duration;
-use types::{App, Error, Phase};
+use types::{App, Domain, Error, HostPattern, Phase};
 
 /// `db` is live, with the volume `data`.
 async fn db(bench: &Bench) -> App {
@@ -62,6 +62,42 @@ async fn deleting_has_a_way_back_and_purging_keeps_volumes() {
         Apps::new(bench.ground.clone()).get(&bench.owner, id).await,
         Err(Error::NotFound { .. })
     ));
+}
+
+/// Its hosts came back without what stood before them, so that everybody could come in, and those that came since its deployment not at all.
+#[tokio::test]
+async fn what_is_restored_has_its_hosts_with_their_policies() {
+    let bench = Bench::new().await;
+    let db = db(&bench).await;
+    let ground = &bench.ground;
+    let domains = Domains::new(ground.clone());
+    let late: HostPattern = "late.localhost".parse().expect("a host");
+    domains.add(&bench.owner, "db", late, false, None).await.expect("added");
+    let close = |domain: &mut Domain| {
+        domain.policy.access.allow = vec!["10.0.0.0/8".parse().expect("a range")];
+        Ok(())
+    };
+    ground.store.domains.update("db.localhost", close).await.expect("saved");
+    let had = release_routes::routes_of(ground, &db.id).expect("reads");
+    let primary: Vec<bool> = had.iter().map(|domain| domain.primary).collect();
+    assert_eq!(primary, [true, false]);
+    let trash = Trash::new(ground.clone());
+    trash.put(&bench.owner, "db").await.expect("trashed");
+    assert!(release_routes::routes_of(ground, &db.id).expect("reads").is_empty());
+    trash.restore(&bench.owner, db.id.as_str()).await.expect("restored");
+    assert_eq!(release_routes::routes_of(ground, &db.id).expect("reads"), had);
+
+    // One that is another app's by now stays there, and another one is the primary one.
+    trash.put(&bench.owner, "db").await.expect("trashed");
+    let other = Apps::new(ground.clone()).create(&bench.owner, wish("other")).await;
+    let taken: HostPattern = "db.localhost".parse().expect("a host");
+    domains.add(&bench.owner, "other", taken, true, None).await.expect("added");
+    trash.restore(&bench.owner, db.id.as_str()).await.expect("restored");
+    let back = release_routes::routes_of(ground, &db.id).expect("reads");
+    let hosts: Vec<(&str, bool)> = back.iter().map(|domain| (domain.host.as_str(), domain.primary)).collect();
+    assert_eq!(hosts, [("late.localhost", true)]);
+    let its = release_routes::routes_of(ground, &other.expect("made").app.id).expect("reads");
+    assert!(its.iter().any(|domain| domain.host.as_str() == "db.localhost"));
 }
 
 #[tokio::test]
