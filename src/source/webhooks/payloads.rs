@@ -8,8 +8,8 @@ use types::{Forge, PullRequest, Push, Reference};
 const MOST_FILES: usize = 3000;
 /// Of a message.
 const MESSAGE: usize = 2000;
-/// Forges write a commit that is not there as zeros.
-const NOTHING: &str = "0000000000000000000000000000000000000000";
+/// GitHub tells no more than so many files of one commit, and not that there are more.
+const MOST_TOLD: usize = 3000;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +64,16 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
+/// Forges write a commit that is not there as zeros, as many as the repository's ids have digits.
+fn is_nothing(id: &str) -> bool {
+    matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte == b'0')
+}
+
 /// A commit, unless it is the one that is none.
 fn commit(value: &Value) -> Result<Option<String>, String> {
     match value.as_str() {
-        None | Some(NOTHING) => Ok(None),
+        None => Ok(None),
+        Some(id) if is_nothing(id) => Ok(None),
         Some(id) if matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(Some(id.to_lowercase())),
         Some(_) => Err("a commit in it is not 40 hex digits".to_owned()),
     }
@@ -91,8 +97,14 @@ fn files(commits: &Value, all: Option<u64>) -> Option<Vec<String>> {
     }
     let mut files = std::collections::BTreeSet::new();
     for commit in commits {
+        let mut told = 0;
         for list in ["added", "modified", "removed"] {
-            files.extend(commit[list].as_array()?.iter().filter_map(Value::as_str));
+            let list = commit[list].as_array()?;
+            told += list.len();
+            files.extend(list.iter().filter_map(Value::as_str));
+        }
+        if told >= MOST_TOLD {
+            return None;
         }
     }
     (files.len() <= MOST_FILES).then(|| files.into_iter().map(str::to_owned).collect())
@@ -115,6 +127,8 @@ fn github(body: &Value) -> Result<What, String> {
     // GitHub tells of at most 2,048 commits and Gitea of as many as its administrator likes.
     let all = body["total_commits"].as_u64().or_else(|| body["size"].as_u64());
     let told = body["commits"].as_array().map_or(0, Vec::len);
+    // Of a push by force only what came is told, and not what went with the commits that are gone.
+    let whole = told < 2048 && body["forced"] != true;
     let pusher = &body["pusher"];
     Ok(What::Pushes(vec![Push {
         reference: Some(reference),
@@ -126,7 +140,7 @@ fn github(body: &Value) -> Result<What, String> {
         by: text(&pusher["login"])
             .or_else(|| text(&pusher["name"]))
             .or_else(|| text(&body["sender"]["login"])),
-        files: files(&body["commits"], all).filter(|_| told < 2048),
+        files: files(&body["commits"], all).filter(|_| whole),
     }]))
 }
 
@@ -246,7 +260,7 @@ fn generic(content_type: &str, body: &[u8]) -> Result<What, String> {
         reference,
         default_branch: None,
         before: commit(&body["before"])?,
-        deleted: body["deleted"] == true || (after.is_none() && body["after"] == NOTHING),
+        deleted: body["deleted"] == true || (after.is_none() && body["after"].as_str().is_some_and(is_nothing)),
         after,
         message: messages.into_iter().find(|told| told.is_string()).map(message).unwrap_or_default(),
         by: text(&body["by"])
@@ -284,6 +298,7 @@ mod tests {
     use crate::webhooks::Proof;
     use serde_json::json;
 
+    const NOTHING: &str = "0000000000000000000000000000000000000000";
     const OLD: &str = "1111111111111111111111111111111111111111";
     const NEW: &str = "2222222222222222222222222222222222222222";
 
@@ -394,6 +409,23 @@ mod tests {
         let cut = json!({"ref": "refs/heads/x", "before": OLD, "after": NEW, "total_commits_count": 21,
             "commits": [{"added": ["a"], "modified": [], "removed": []}]});
         assert_eq!(push(Forge::Gitlab, "Push Hook", &cut).files, None);
+        let long = json!({"ref": "refs/heads/x", "before": "1".repeat(64), "after": "0".repeat(64)});
+        let gone = push(Forge::Gitea, "push", &long);
+        assert!(gone.deleted && gone.after.is_none(), "{gone:?}");
+    }
+
+    /// The path filter left pushes out by a part of what they had changed.
+    #[test]
+    fn files_that_are_not_all_of_them() {
+        let of = |forced: bool, files: usize| {
+            let added: Vec<String> = (0..files).map(|n| format!("docs/{n}")).collect();
+            let body = json!({"ref": "refs/heads/x", "before": OLD, "after": NEW, "forced": forced,
+                "commits": [{"added": added, "modified": [], "removed": []}]});
+            push(Forge::Github, "push", &body).files.map(|files| files.len())
+        };
+        assert_eq!(of(false, 2999), Some(2999));
+        assert_eq!(of(false, 3000), None);
+        assert_eq!(of(true, 1), None);
     }
 
     #[test]
