@@ -1,15 +1,16 @@
 //! Pushes that polling finds and that a freeze holds, with repositories made by `git`.
 
 use crate::{
-    Apps, NewApp, NewSource, Poller, Timetable, WebhookChange, Webhooks,
+    AppChange, Apps, NewApp, NewSource, Poller, Timetable, WebhookChange, Webhooks,
     inbox::{self, Saying},
     poller::PollReport,
     testing::Bench,
-    tests::wish,
+    tests::{order, settle, wish},
 };
 use jobs::Job;
 use std::{fs, path::PathBuf, process::Command, time::Duration};
-use types::{App, Decision, Delivery, Freeze, FreezeWhen, Push, Reference, Webhook};
+use store::Batch;
+use types::{App, Decision, Delivery, Forge, Freeze, FreezeWhen, Phase, Push, Reference, Webhook};
 
 /// A folder with a bare repository and a tree that is pushed from.
 struct Repository(tempfile::TempDir);
@@ -53,23 +54,27 @@ impl Repository {
     }
 }
 
-async fn app_of(bench: &Bench, repository: &Repository) -> App {
+fn source_of(repository: &Repository) -> NewSource {
     let url = repository.0.path().join("app.git").display().to_string();
+    NewSource::Git {
+        url: Some(url.parse().expect("a path")),
+        forge: None,
+        branch: Some("main".parse().expect("a branch")),
+        folder: ".".parse().expect("a path"),
+        dockerfile: "Dockerfile".parse().expect("a path"),
+        target: None,
+        submodules: false,
+        build: None,
+        compose: None,
+        user: None,
+        password: None,
+        deploy_key: false,
+    }
+}
+
+async fn app_of(bench: &Bench, repository: &Repository) -> App {
     let new = NewApp {
-        source: NewSource::Git {
-            url: Some(url.parse().expect("a path")),
-            forge: None,
-            branch: Some("main".parse().expect("a branch")),
-            folder: ".".parse().expect("a path"),
-            dockerfile: "Dockerfile".parse().expect("a path"),
-            target: None,
-            submodules: false,
-            build: None,
-            compose: None,
-            user: None,
-            password: None,
-            deploy_key: false,
-        },
+        source: source_of(repository),
         deploy: false,
         ..wish("blog")
     };
@@ -217,6 +222,34 @@ async fn another_look_at_an_old_push_stays_what_is_deployed() {
     assert_eq!(again.decision, Decision::Deployed);
     assert_eq!(decided(&bench, &app, &old).len(), 2);
     assert_eq!(look(&bench).await.pushes, 0);
+}
+
+/// All that was in it counted as pushed just now, and was deployed, though nobody had asked for that.
+#[tokio::test]
+async fn what_is_in_another_repository_is_no_push() {
+    let (bench, first, second) = (Bench::new().await, Repository::new(), Repository::new());
+    first.push("main", "a");
+    second.push("main", "b");
+    second.push("early", "c");
+    let app = app_of(&bench, &first).await;
+    hook(&bench, &["*"], Some(15)).await;
+    assert_eq!(look(&bench).await.pushes, 0);
+    let apps = Apps::new(bench.ground.clone());
+    let from = async |repository: &Repository| {
+        let change = AppChange {
+            source: Some(source_of(repository)),
+            ..AppChange::default()
+        };
+        apps.update(&bench.owner, "blog", change).await.expect("changed");
+    };
+    from(&second).await;
+    let turn = look(&bench).await;
+    assert_eq!((turn.asked.len(), turn.pushes, turn.problems.len()), (1, 0, 0), "{turn:?}");
+    let pushed = second.push("main", "d");
+    // The same again is no other one.
+    from(&second).await;
+    assert_eq!(look(&bench).await.pushes, 1);
+    assert_eq!(decided(&bench, &app, &pushed), [Decision::Deployed]);
 }
 
 async fn frozen(bench: &Bench) -> Freeze {

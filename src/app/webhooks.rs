@@ -167,9 +167,7 @@ impl Webhooks {
             let polled_before = webhook.poll_seconds.is_some();
             webhook.poll_seconds = checked_poll(app, wanted)?;
             if !polled_before {
-                // The first look is where it begins.
-                webhook.seen.clear();
-                webhook.looked = false;
+                webhook.look_anew();
             }
             webhook.poll_error = None;
             changed.push("polling");

@@ -40,6 +40,13 @@ impl Webhook {
     pub fn has_looked(&self) -> bool {
         self.looked || !self.seen.is_empty()
     }
+
+    /// Polling begins with its next look, which deploys nothing.
+    pub fn look_anew(&mut self) {
+        self.seen.clear();
+        self.looked = false;
+        self.poll_error = None;
+    }
 }
 
 /// Which pushes deploy. Patterns have `*` (within a part), `**` (any parts), `?`, `[a-z]` and `{a,b}`; `!` in front takes

@@ -7,9 +7,9 @@ use super::{
     },
     find_app, in_range, new_source, not_trashed, settled,
 };
-use crate::{build_servers, files::files_fit, ground::Ground, quotas, sleeping, timetable, volumes};
+use crate::{build_servers, files::files_fit, ground::Ground, quotas, sleeping, timetable, volumes, webhooks::same_repository};
 use store::{Batch, Stored};
-use types::{Action, Actor, App, Fact, Family, Result, Scope, Time};
+use types::{Action, Actor, App, Fact, Family, Result, Scope, Source, Time};
 
 impl Apps {
     /// Changes what should be. It takes effect with the next deployment.
@@ -59,7 +59,16 @@ impl Apps {
 
 /// Another source, with the volumes that its services need.
 fn with_source(ground: &Ground, actor: &Actor, stored: &mut Stored<App>, source: NewSource, mut batch: Batch) -> Result<Batch> {
+    let before = stored.value.clone();
     stored.source = new_source(ground, actor, source, Some(&stored.source))?;
+    if matches!(stored.source, Source::Git(_))
+        && !same_repository(&before, stored)
+        && let Some(mut webhook) = ground.store.webhooks.find(stored.id.as_str())?
+    {
+        // What is in another repository is no push.
+        webhook.value.look_anew();
+        batch = batch.save(webhook);
+    }
     let environment = ground.store.environments.get(stored.environment.as_str())?.value;
     for volume in settled(ground, actor, &mut stored.value, &environment, &[], None)? {
         batch = batch.insert(volume);
