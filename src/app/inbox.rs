@@ -20,7 +20,8 @@ use types::{
     PullRequest, Push, Result, Scope, Source, Webhook,
 };
 
-/// Deliveries kept of an app, and of those that nobody has proven: a flood of these must not push the others out.
+/// Deliveries kept of an app, of those that wait for the end of a freeze, which must not go before it, and of those that nobody has proven: a
+/// flood of these must not push the others out.
 const KEPT: usize = 200;
 const KEPT_REFUSED: usize = 50;
 
@@ -354,11 +355,12 @@ async fn tell(ground: &Ground, app: &App, delivery: &Delivery) -> Result<()> {
 async fn prune(ground: &Ground, delivery: &Delivery) -> Result<()> {
     let all = ground.store.deliveries.prefix(&format!("{}/", delivery.app))?;
     let (refused, proven): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.decision.is_refused());
+    let (held, decided): (Vec<_>, Vec<_>) = proven.into_iter().partition(|one| one.decision == Decision::Held);
     let over = |list: Vec<Stored<Delivery>>, kept: usize| {
         let over = list.len().saturating_sub(kept);
         list.into_iter().take(over).collect::<Vec<_>>()
     };
-    let gone = [over(refused, KEPT_REFUSED), over(proven, KEPT)].concat();
+    let gone = [over(refused, KEPT_REFUSED), over(held, KEPT), over(decided, KEPT)].concat();
     match ground.store.commit(gone.iter().fold(Batch::new(), Batch::remove)).await {
         // Another delivery removes them at the same time.
         Err(Error::Stale { .. } | Error::NotFound { .. }) => Ok(()),

@@ -293,6 +293,32 @@ async fn what_a_freeze_has_held_waits_until_it_is_decided_on() {
     assert_eq!(timetable.run().await.expect("runs").released, 0);
 }
 
+/// It was removed as the oldest of many, and the push was lost without a word.
+#[tokio::test]
+async fn what_a_freeze_has_held_is_not_pushed_out_of_the_inbox() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    let commit = repository.push("main", "a");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &[], None).await;
+    let freeze = frozen(&bench).await;
+    assert_eq!(tell(&bench, &app, "main", &commit).await.decision, Decision::Held);
+    let webhook = bench.ground.store.webhooks.get(app.id.as_str()).expect("is there").value;
+    let many = inbox_of(&bench, &app).remove(0).push.expect("is a push");
+    let many = (0..250).fold(Batch::new(), |batch, _| {
+        batch.insert(Delivery {
+            decision: Decision::BranchFilter,
+            ..inbox::polled(&bench.ground, &webhook, many.clone())
+        })
+    });
+    bench.ground.store.commit(many).await.expect("saved");
+    assert_eq!(tell(&bench, &app, "early", &commit).await.decision, Decision::BranchFilter);
+    assert_eq!(inbox_of(&bench, &app).len(), 201);
+    bench.ground.store.freezes.remove(freeze.id.as_str()).await.expect("removed");
+    let turn = Timetable::new(bench.ground.clone()).run().await.expect("runs");
+    assert_eq!((turn.released, turn.problems.len()), (1, 0), "{turn:?}");
+    assert!(decided(&bench, &app, &commit).contains(&Decision::Deployed));
+}
+
 #[tokio::test]
 async fn without_a_webhook_nothing_is_taken_up() {
     let (bench, repository) = (Bench::new().await, Repository::new());
