@@ -1,6 +1,7 @@
 //! What came to webhooks: proven, decided, kept with the decision in words, and looked at again when somebody asks.
 
 mod judging;
+mod overtaken;
 
 use crate::{
     apps::find_app,
@@ -241,7 +242,7 @@ pub(crate) async fn keep(ground: &Arc<Ground>, mut delivery: Delivery, by: &str,
                 let refused = matches!(&saying, Saying::Clear(decision, _) if decision.is_refused());
                 match app.trashed_at {
                     Some(_) if !refused => Verdict::new(Decision::Trashed, "ignored: the app is in the trash"),
-                    _ => decide(ground, &app, &saying, by).await?,
+                    _ => decide(ground, &app, &delivery, &saying, by).await?,
                 }
             }
         };

@@ -135,6 +135,63 @@ async fn tell(bench: &Bench, app: &App, branch: &str, commit: &str) -> Delivery 
     kept.expect("kept")
 }
 
+/// What GitHub would send of it.
+async fn deliver(bench: &Bench, app: &App, before: &str, after: &str) -> Delivery {
+    let webhook = bench.ground.store.webhooks.get(app.id.as_str()).expect("is there").value;
+    let push = Push {
+        reference: Some(Reference::Branch("main".into())),
+        default_branch: Some("main".into()),
+        before: Some(before.to_owned()),
+        after: Some(after.to_owned()),
+        deleted: false,
+        message: String::new(),
+        by: None,
+        files: None,
+    };
+    let delivery = Delivery {
+        forge: Forge::Github,
+        event: "push".into(),
+        ..inbox::polled(&bench.ground, &webhook, push.clone())
+    };
+    let saying = Saying::Push(Box::new(webhook), Box::new(push));
+    let kept = inbox::keep(&bench.ground, delivery, "ada", saying, &[]).await;
+    kept.expect("kept")
+}
+
+/// The older one went live over the newer one, when it came late.
+#[tokio::test]
+async fn a_push_that_comes_late_is_not_deployed_over_the_one_that_followed_it() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    let first = repository.push("main", "a");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &[], None).await;
+    let (old, new) = (repository.push("main", "b"), repository.push("main", "c"));
+    assert_eq!(deliver(&bench, &app, &old, &new).await.decision, Decision::Deployed);
+    let late = deliver(&bench, &app, &first, &old).await;
+    assert_eq!((late.decision, &late.deployment), (Decision::Unchanged, &None), "{}", late.why);
+    assert_eq!(
+        late.why,
+        format!("ignored: {} came late; {} has followed it on branch main", &old[..10], &new[..10])
+    );
+    // Whoever wants it can have it.
+    let again = inbox::again(&bench.ground, late, None, "ada", &[]).await.expect("kept");
+    assert_eq!(again.decision, Decision::Deployed, "{}", again.why);
+}
+
+/// What was told is not proof enough: the branch may be there again.
+#[tokio::test]
+async fn a_push_back_to_an_old_commit_is_deployed() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    let first = repository.push("main", "a");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &[], None).await;
+    let (old, new) = (repository.push("main", "b"), repository.push("main", "c"));
+    deliver(&bench, &app, &old, &new).await;
+    repository.git("tree", &["push", "-q", "-f", "origin", &format!("{old}:refs/heads/main")]);
+    let back = deliver(&bench, &app, &first, &old).await;
+    assert_eq!(back.decision, Decision::Deployed, "{}", back.why);
+}
+
 /// It was marked as seen before anybody had looked at it, and so were all that came after it.
 #[tokio::test]
 async fn a_push_that_cannot_be_looked_at_is_found_again() {

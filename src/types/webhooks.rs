@@ -217,7 +217,7 @@ pub enum Decision {
     Deleted,
     /// The commit asks for it: `[skip deploy]`.
     SkippedByCommit,
-    /// The commit is live, or on its way, already.
+    /// The commit, or one that has followed it, is live, or on its way, already.
     Unchanged,
     /// Somebody has locked the app's deployments.
     Locked,

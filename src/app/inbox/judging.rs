@@ -1,6 +1,6 @@
 //! What is decided of a delivery: by the app's branch, the webhook's rules, the commit and the files, by locks and freezes.
 
-use super::{Saying, Verdict};
+use super::{Saying, Verdict, overtaken};
 use crate::{
     deployments::{self, git_login},
     freezes,
@@ -9,17 +9,17 @@ use crate::{
     webhooks::same_repository,
 };
 use source::{
-    Compare,
+    Compare, Tip,
     webhooks::{Filter, asks_to_skip},
 };
 use std::{sync::Arc, time::Duration};
-use types::{App, Decision, Error, GitRef, GitSource, Push, Reference, Result, Source, Webhook, report};
+use types::{App, Decision, Delivery, Error, Forge, GitRef, GitSource, Push, Reference, Result, Source, Webhook, report};
 
 /// Forges wait ten seconds for an answer.
 const COMPARING: Duration = Duration::from_secs(8);
 
 /// What to do with a delivery, and why.
-pub(super) async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying, by: &str) -> Result<Verdict> {
+pub(super) async fn decide(ground: &Arc<Ground>, app: &App, delivery: &Delivery, saying: &Saying, by: &str) -> Result<Verdict> {
     let (webhook, push) = match saying {
         Saying::Clear(decision, why) => return Ok(Verdict::new(*decision, why)),
         Saying::Push(webhook, push) => (webhook, push),
@@ -54,6 +54,13 @@ pub(super) async fn decide(ground: &Arc<Ground>, app: &App, saying: &Saying, by:
         push,
         ..Verdict::new(decision, why)
     };
+    // Who asks for an old one again wants just that, and polling finds the newest only.
+    if delivery.replay_of.is_none()
+        && delivery.forge != Forge::Poll
+        && let Some(late) = overtaken::judge(ground, delivery, target, push).await?
+    {
+        return Ok(instead(late.decision, late.why, verdict.push));
+    }
     if let Some(lock) = target.locked(now) {
         let why = format!("ignored: {}; replay it when they are unlocked", lock.words());
         return Ok(instead(Decision::Locked, why, verdict.push));
@@ -184,11 +191,16 @@ pub(crate) fn refused_by_name(git: &GitSource, webhook: &Webhook, push: &Push) -
 
 /// As the repository itself says.
 async fn default_branch(ground: &Ground, app: &App, git: &GitSource) -> Option<String> {
+    let tip = tips_of(ground, app, git).await?.into_iter().find(|tip| tip.default)?;
+    tip.reference.strip_prefix("refs/heads/").map(str::to_owned)
+}
+
+/// Its branches and tags; `None`: it does not answer in time.
+pub(super) async fn tips_of(ground: &Ground, app: &App, git: &GitSource) -> Option<Vec<Tip>> {
     let egress = ground.egress(&app.organization).ok()?;
     let login = git_login(ground, git).await.ok()?;
     let tips = tokio::time::timeout(COMPARING, source::tips(&git.url, &login, git.host_key.as_deref(), egress));
-    let tip = tips.await.ok()?.ok()?.into_iter().find(|tip| tip.default)?;
-    tip.reference.strip_prefix("refs/heads/").map(str::to_owned)
+    tips.await.ok()?.ok()
 }
 
 /// By its commit and files.
