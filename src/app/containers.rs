@@ -1,6 +1,6 @@
 //! Containers of releases: how they are made, looked at, and taken away.
 
-use crate::{files, ground::Ground, last_words, networks, observed::Health, release_images, releases, routing, stacks};
+use crate::{files, ground::Ground, last_words, networks, observed::Health, release_images, releases, routing, stacks, trash};
 use node::Lines;
 use std::{
     collections::{HashMap, HashSet},
@@ -97,16 +97,28 @@ pub(crate) fn retire(ground: &Arc<Ground>, container: &Container) -> bool {
     };
     // Found now: the record of a release that failed may go before its container does.
     let release = releases::find(ground, &container.owner.release).unwrap_or_default();
-    let grace = Duration::from_secs(release.map_or(15, |release| release.grace_seconds).into());
+    let grace = Duration::from_secs(release.as_ref().map_or(15, |release| release.grace_seconds).into());
     let (ground, container) = (ground.clone(), container.clone());
     tokio::spawn(async move {
-        if let Err(error) = drain_and_remove(&ground, &container, grace, taken_back).await {
-            tracing::warn!("retiring {}: {}", container.name, report(&error));
+        match drain_and_remove(&ground, &container, grace, taken_back).await {
+            Ok(()) => forget_images(&ground, release.as_ref()).await,
+            Err(error) => tracing::warn!("retiring {}: {}", container.name, report(&error)),
         }
         ground.retiring.tokens.lock().expect("no panic while held").remove(&key);
         ground.wake_reconcile();
     });
     true
+}
+
+/// Removes what was built for a release whose record has gone: it failed while its canary was tried.
+async fn forget_images(ground: &Ground, release: Option<&Release>) {
+    let Some(release) = release else { return };
+    if !matches!(releases::find(ground, &release.id), Ok(None)) {
+        return;
+    }
+    for (image, _) in trash::built_images(release) {
+        trash::remove_image(ground, &image).await;
+    }
 }
 
 /// Takes the container out of the routes and waits until nothing is under way to it; then stops it with its grace, and removes it.

@@ -22,7 +22,7 @@ use crate::{
     deployments::moved,
     domain_claims, forge_reports,
     ground::Ground,
-    quotas, release_ports, release_routes, releases, routing,
+    quotas, release_ports, release_routes, releases, routing, trash,
 };
 use async_trait::async_trait;
 use std::{
@@ -345,7 +345,7 @@ async fn finish(ground: &Ground, mut deployment: Stored<Deployment>, phase: Phas
     save(ground, &app, deployment, None).await
 }
 
-/// Takes away what a deployment that failed has made: its container, and its release unless that was live before.
+/// Takes away what a deployment that failed has made: its container, and its release with its images unless that was live before.
 async fn abandon(ground: &Arc<Ground>, deployment: &Deployment, log: &Log) {
     let Some(release) = &deployment.release else { return };
     let app = ground.store.apps.find(deployment.app.as_str()).ok().flatten();
@@ -380,6 +380,10 @@ async fn abandon(ground: &Arc<Ground>, deployment: &Deployment, log: &Log) {
         && let Err(error) = ground.store.commit(Batch::new().remove(&stored)).await
     {
         tracing::warn!("removing release {release}: {}", report(&error));
+    }
+    // What was tried drains yet, and takes them with it.
+    for (image, _) in failed.iter().filter(|_| !was_tried).flat_map(trash::built_images) {
+        trash::remove_image(ground, &image).await;
     }
 }
 

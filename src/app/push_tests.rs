@@ -309,6 +309,26 @@ async fn what_is_in_another_repository_is_no_push() {
     assert_eq!(decided(&bench, &app, &pushed), [Decision::Deployed]);
 }
 
+/// Each push that did not come up left an image on the disk, and nobody ever took one away.
+#[tokio::test]
+async fn what_does_not_come_up_leaves_no_image() {
+    let (bench, repository) = (Bench::new().await, Repository::new());
+    let dockerfile = repository.0.path().join("tree/Dockerfile");
+    fs::write(dockerfile, "FROM scratch\nEXPOSE 80\n").expect("written");
+    let good = repository.push("main", "a");
+    let app = app_of(&bench, &repository).await;
+    hook(&bench, &[], None).await;
+    tell(&bench, &app, "main", &good).await;
+    assert_eq!(settle(&bench, "blog").await, (Phase::Live, None));
+    let bad = repository.push("main", "b");
+    order(&bench, |orders| orders.exit = Some(1));
+    tell(&bench, &app, "main", &bad).await;
+    assert_eq!(settle(&bench, "blog").await.0, Phase::Failed);
+    let removed = bench.node.removed_images.lock().expect("test").clone();
+    assert!(removed.len() == 1 && removed[0].ends_with(":2"), "{removed:?}");
+    assert_eq!(bench.node.running().len(), 1);
+}
+
 async fn frozen(bench: &Bench) -> Freeze {
     let now = bench.ground.world.now();
     let freeze = Freeze {

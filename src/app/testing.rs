@@ -54,6 +54,7 @@ pub struct FakeNode {
     pub edge: Mutex<EdgeConfig>,
     pub volumes: Mutex<Vec<String>>,
     pub networks: Mutex<BTreeSet<String>>,
+    pub removed_images: Mutex<Vec<String>>,
     made: Mutex<u8>,
     /// What was stopped.
     stopped: Mutex<Vec<String>>,
@@ -165,7 +166,8 @@ impl Node for FakeNode {
     async fn engine_facts(&self) -> Result<types::EngineFacts> {
         Ok(types::EngineFacts::default())
     }
-    async fn image_remove(&self, _: &str) -> Result<()> {
+    async fn image_remove(&self, id: &str) -> Result<()> {
+        self.removed_images.lock().expect("test").push(id.to_owned());
         Ok(())
     }
     async fn network_ensure(&self, spec: &NetworkSpec) -> Result<()> {
