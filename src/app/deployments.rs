@@ -54,7 +54,7 @@ impl From<Option<GitRef>> for Wanted {
 /// Lines of a log that are looked through at a time.
 const SEARCHED: usize = 5_000;
 /// Who follows a log in which nothing comes for so long looks whether anything still can.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
 pub struct Deployments {
@@ -393,15 +393,15 @@ fn is_over(ground: &Ground, id: &DeploymentId) -> bool {
 }
 
 /// Ends the lines of a log that nobody closes: of a deployment that gave way or was cancelled before it began, or whose panel was killed
-/// when it was live already. It ends when it was over before a silence of [`SILENCE`].
+/// when it was live already. It ends when nothing came for [`SILENCE`] after it was over.
 fn until_over(ground: Arc<Ground>, id: DeploymentId, lines: BoxStream<'static, Numbered>) -> BoxStream<'static, Numbered> {
     stream::unfold((ground, id, lines), |(ground, id, mut lines)| async move {
+        let mut over = false;
         loop {
-            let over = is_over(&ground, &id);
             match tokio::time::timeout(SILENCE, lines.next()).await {
                 Ok(line) => return line.map(|line| (line, (ground, id, lines))),
                 Err(_) if over => return None,
-                Err(_) => {}
+                Err(_) => over = is_over(&ground, &id),
             }
         }
     })
