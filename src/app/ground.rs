@@ -52,6 +52,7 @@ pub(crate) struct Wakes {
     pub certificates: Wake,
     pub mail: Wake,
     pub forge_reports: Wake,
+    pub hooks: Wake,
     pub quotas: Wake,
     pub previews: Wake,
     pub clones: Wake,

@@ -47,6 +47,7 @@ mod freezes;
 mod ground;
 mod health;
 mod held_pushes;
+mod hook_keeper;
 mod housekeeping;
 mod idempotency;
 mod identity_providers;
@@ -168,6 +169,7 @@ pub use forges::{AccessWish, AppPage, AppWish, ForgeChange, Forges, NewForge};
 pub use freezes::{FreezeView, FreezeWish, Freezes};
 pub use ground::Options;
 pub use health::HealthChecker;
+pub use hook_keeper::HookKeeper;
 pub use housekeeping::Housekeeping;
 pub use idempotency::{Answers, Made, Ticket, Turn};
 pub use identity::{Finding, Question as PasskeyQuestion};
@@ -452,6 +454,8 @@ impl Panel {
             forge_reporter: ForgeReporter::new(ground.clone()),
             forge_reports: ground.wakes.forge_reports.clone(),
             poller: Poller::new(ground.clone()),
+            hook_keeper: HookKeeper::new(ground.clone()),
+            hooks: ground.wakes.hooks.clone(),
             image_watcher: ImageWatcher::new(ground.clone()),
             ci_key_reader: CiKeyReader::new(ground.clone(), &self.ci_trusts),
             ci_keys: ground.wakes.ci_keys.clone(),
@@ -515,6 +519,8 @@ pub struct PanelJobs {
     pub forge_reporter: ForgeReporter,
     pub forge_reports: jobs::Wake,
     pub poller: Poller,
+    pub hook_keeper: HookKeeper,
+    pub hooks: jobs::Wake,
     pub image_watcher: ImageWatcher,
     pub ci_key_reader: CiKeyReader,
     pub ci_keys: jobs::Wake,

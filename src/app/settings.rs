@@ -96,6 +96,7 @@ impl SettingsService {
         self.ground.wake_reconcile();
         self.ground.wake_certificates();
         self.ground.wake_deploy();
+        self.ground.wakes.hooks.wake();
         self.ground.events.emit(actor, Fact::SettingsChanged { fields }).await;
         Ok(settings)
     }

@@ -205,7 +205,7 @@ impl Webhooks {
         let mut stored = self.ground.store.webhooks.update(app.id.as_str(), renew).await?;
         self.tell(actor, &app, "made a new address and secret".into()).await;
         if let Some(registered) = stored.registered.clone() {
-            stored = self.register_at(stored, registered.repository).await?;
+            stored = register_at(&self.ground, stored, registered.repository).await?;
         }
         self.view(stored.value, true)
     }
@@ -253,34 +253,9 @@ impl Webhooks {
         {
             tracing::warn!("the webhook of {} at {}: {}", app.name, old.repository.path, report(&error));
         }
-        let stored = self.register_at(stored, repository).await?;
+        let stored = register_at(&self.ground, stored, repository).await?;
         self.tell(actor, &app, "made it at the forge".into()).await;
         self.view(stored.value, false)
-    }
-
-    async fn register_at(&self, stored: Stored<Webhook>, repository: ForgeRepository) -> Result<Stored<Webhook>> {
-        let ground = &self.ground;
-        let url = self.view(stored.value.clone(), false)?.url;
-        let secret = ground.store.unseal(&stored.secret)?;
-        let connection = connection_of(ground, &repository)?;
-        let api = access::api(ground, &connection, &repository.path).await?;
-        let rules = ground.store.preview_rules.find(stored.app.as_str())?;
-        let requests = rules.is_some_and(|rules| rules.enabled);
-        let known = stored.registered.as_ref().filter(|known| known.repository == repository);
-        let hook = api
-            .hook_save(&repository.path, known.map(|known| known.hook.as_str()), &url, &secret, requests)
-            .await?;
-        let registered = RegisteredHook {
-            repository,
-            hook,
-            url,
-            at: ground.world.now(),
-        };
-        let note = |webhook: &mut Webhook| {
-            webhook.registered = Some(registered.clone());
-            Ok(())
-        };
-        ground.store.webhooks.update(stored.app.as_str(), note).await
     }
 
     /// Whether something is listening at this address: only then a large body is read.
@@ -348,7 +323,6 @@ impl Webhooks {
     fn view(&self, webhook: Webhook, reveal: bool) -> Result<WebhookView> {
         let ground = &self.ground;
         let panel = ground.settings()?.panel_domain;
-        let base = ground.panel_address()?;
         let secret = if reveal {
             Some(ground.store.unseal(&webhook.secret)?)
         } else {
@@ -368,12 +342,61 @@ impl Webhooks {
         }
         Ok(WebhookView {
             passes_to,
-            url: format!("{base}/hooks/{}", webhook.key),
+            url: url_of(ground, &webhook)?,
             is_public: panel.is_some_and(|host| host.is_public()),
             secret,
             webhook,
         })
     }
+}
+
+/// Where forges send to.
+fn url_of(ground: &Ground, webhook: &Webhook) -> Result<String> {
+    Ok(format!("{}/hooks/{}", ground.panel_address()?, webhook.key))
+}
+
+/// Whether what the panel has made at a forge sends to where nobody listens any more. Without a domain the panel is reached by one of the
+/// machine's addresses, and which of them is first is no wish of anybody.
+pub(crate) fn is_elsewhere(ground: &Ground, webhook: &Webhook) -> Result<bool> {
+    let Some(registered) = &webhook.registered else {
+        return Ok(false);
+    };
+    Ok(match ground.settings()?.panel_domain {
+        Some(_) => registered.url != url_of(ground, webhook)?,
+        None => !registered.url.ends_with(&webhook.key),
+    })
+}
+
+/// Has the forge send to where the panel is now.
+pub(crate) async fn register_anew(ground: &Ground, stored: Stored<Webhook>) -> Result<()> {
+    match stored.registered.clone() {
+        Some(registered) => register_at(ground, stored, registered.repository).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+async fn register_at(ground: &Ground, stored: Stored<Webhook>, repository: ForgeRepository) -> Result<Stored<Webhook>> {
+    let url = url_of(ground, &stored)?;
+    let secret = ground.store.unseal(&stored.secret)?;
+    let connection = connection_of(ground, &repository)?;
+    let api = access::api(ground, &connection, &repository.path).await?;
+    let rules = ground.store.preview_rules.find(stored.app.as_str())?;
+    let requests = rules.is_some_and(|rules| rules.enabled);
+    let known = stored.registered.as_ref().filter(|known| known.repository == repository);
+    let hook = api
+        .hook_save(&repository.path, known.map(|known| known.hook.as_str()), &url, &secret, requests)
+        .await?;
+    let registered = RegisteredHook {
+        repository,
+        hook,
+        url,
+        at: ground.world.now(),
+    };
+    let note = |webhook: &mut Webhook| {
+        webhook.registered = Some(registered.clone());
+        Ok(())
+    };
+    ground.store.webhooks.update(stored.app.as_str(), note).await
 }
 
 /// Takes it away at the forge.

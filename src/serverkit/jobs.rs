@@ -19,6 +19,7 @@ pub fn start(runner: &Runner, panel: &Panel) {
     runner.start(jobs.sampler, seconds(2)); // machine, containers, traffic
     runner.start_with(jobs.forge_reporter, seconds(5), &jobs.forge_reports); // states beside commits, at forges
     runner.start(jobs.poller, seconds(5)); // repositories whose forge cannot send, each at its own interval
+    runner.start_with(jobs.hook_keeper, seconds(60), &jobs.hooks); // webhooks at forges send to where the panel is
     runner.start(jobs.image_watcher, seconds(15)); // newer images at registries, each at its own interval
     runner.start_with(jobs.ci_key_reader, seconds(30), &jobs.ci_keys); // keys of issuers whose CI jobs may deploy
     runner.start_with(jobs.quota_keeper, seconds(60), &jobs.quotas); // disk and traffic that quotas count

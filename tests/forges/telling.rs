@@ -134,6 +134,37 @@ fn keeps_deployments(seen: &Value, commit: &str) {
     );
 }
 
+/// The forge went on sending to the address that the panel had before, and pushes did nothing without a word.
+#[tokio::test]
+async fn webhooks_at_forges_follow_the_panels_domain() {
+    let stand = Stand::new(None).await;
+    let panel = &stand.panel;
+    for kind in ["github", "gitea"] {
+        stand.connect(kind, json!({"token": TOKEN})).await;
+        panel.create_app(app(kind, kind)).await;
+        let register = format!("/api/v1/apps/{kind}/webhook/register");
+        panel.post(&register, json!({})).await.expect(200);
+    }
+    panel
+        .patch("/api/v1/settings", json!({"panel_domain": "panel.test"}))
+        .await
+        .expect(200);
+    for kind in ["github", "gitea"] {
+        let path = format!("/api/v1/apps/{kind}/webhook");
+        let address = text(&panel.get(&path).await.expect(200).json(), "url");
+        assert!(address.starts_with("https://panel.test"), "{address}");
+        eventually_ok("the forge sends there", SOON, || async {
+            let seen = stand.seen().await;
+            let there = seen["hooks"][format!("{kind} ada/blog")].as_array().unwrap();
+            match there.as_slice() {
+                [one] if one["body"].to_string().contains(&address) => Ok(()),
+                others => Err(format!("{others:?}")),
+            }
+        })
+        .await;
+    }
+}
+
 /// No engine answers here, so every deployment fails when it has its source: the commit is known by then.
 #[tokio::test]
 async fn an_app_from_each_forge() {
