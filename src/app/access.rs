@@ -194,21 +194,22 @@ impl Access {
         Ok(found.map(|membership| membership.role))
     }
 
-    /// What was granted to somebody and to their teams, and what the groups of their identity providers give.
+    /// What was granted to somebody and to their teams, and what the groups of their identity providers give. It is asked at each request: what
+    /// other organizations grant is not read, or its time would tell how much that is.
     pub fn held(&self, user: &UserId, organization: &OrganizationId) -> Result<Vec<Held>> {
         let mut held = self.held_by_groups(user, organization)?;
-        let grants = self.store.grants.list()?;
+        let grants = self.store.grants.claiming(&format!("{organization}/"))?;
         if grants.is_empty() {
             return Ok(held);
         }
-        let mut teams = self.store.teams.list()?;
-        teams.retain(|team| team.organization == *organization && team.members.contains(user));
+        let mut teams = self.store.teams.claiming(&format!("{organization}/"))?;
+        teams.retain(|team| team.members.contains(user));
         let is_theirs = |grant: &Grant| match &grant.to {
             Grantee::User(id) => id == user,
             Grantee::Team(id) => teams.iter().any(|team| team.id == *id),
         };
         for grant in grants {
-            if grant.organization == *organization && is_theirs(&grant) {
+            if is_theirs(&grant) {
                 held.push(Held {
                     rights: self.rights_of(&grant.role)?,
                     spot: grant.value.spot,

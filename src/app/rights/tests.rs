@@ -64,6 +64,49 @@ async fn roles_teams_and_grants() {
     }
 }
 
+/// Rights are looked up at each request: other organizations' are not looked at, however many there are.
+#[tokio::test]
+async fn what_others_grant_costs_nobody_a_look() {
+    let (gate, owner) = Gate::claimed().await;
+    let (bob, _) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
+    let rights = &gate.rights;
+    rights.create_team(&owner, "web", vec!["bob@example.com".into()]).await.unwrap();
+    rights
+        .grant(&owner, wish("developer", "team:web", "project:default"))
+        .await
+        .unwrap();
+    let asked = async || {
+        let (held, effort) = store::counted(async { gate.access.held(&bob.id, &owner.organization).unwrap() }).await;
+        (held.len(), effort)
+    };
+    let before = asked().await;
+    assert_eq!(before.0, 1);
+    let (store, world) = (&gate.access.store, &gate.access.world);
+    let elsewhere: types::OrganizationId = world.id();
+    for number in 0..20 {
+        let team = Team {
+            id: world.id(),
+            organization: elsewhere.clone(),
+            name: format!("team {number}"),
+            members: [bob.id.clone()].into(),
+            created_at: world.now(),
+        };
+        let grant = Grant {
+            id: world.id(),
+            organization: elsewhere.clone(),
+            role: GrantedRole::BuiltIn(Role::Admin),
+            to: Grantee::Team(team.id.clone()),
+            spot: Spot::Organization,
+            created_at: world.now(),
+        };
+        store.teams.insert(team).await.unwrap();
+        store.grants.insert(grant).await.unwrap();
+    }
+    assert_eq!(asked().await, before);
+    let (held, _) = store::counted(async { gate.access.held(&bob.id, &elsewhere).unwrap() }).await;
+    assert_eq!(held.len(), 20, "there they count");
+}
+
 /// Who manages people by a role of their own cannot reach above themselves: not by grants, roles, teams, other people's
 /// passwords or new accounts.
 #[tokio::test]
