@@ -16,7 +16,7 @@ use settings::place;
 pub(crate) use settings::{line, pem};
 use std::sync::Arc;
 use store::{Batch, Stored};
-use types::{Action, Actor, Error, IdentityProvider, IdentityProviderId, Kind, LdapSettings, Protocol, Result, Role, Secret};
+use types::{Action, Actor, Error, Fact, IdentityProvider, IdentityProviderId, Kind, LdapSettings, Protocol, Result, Role, Secret};
 use url::Url;
 
 /// Of an organization.
@@ -92,7 +92,9 @@ impl IdentityProviders {
             return Err(Error::busy(format!("there are {MOST} identity providers; remove one first")));
         }
         let provider = self.made(actor, self.access.world.id(), wish, None).await?;
-        Ok(self.access.store.identity_providers.insert(provider).await?.value)
+        let provider = self.access.store.identity_providers.insert(provider).await?.value;
+        self.access.tell_provider(actor, &provider.name, "added").await;
+        Ok(provider)
     }
 
     /// Puts another in its place; who it is for stays. Turned off, its sessions end.
@@ -107,6 +109,14 @@ impl IdentityProviders {
             batch.save(stored)
         })
         .await?;
+        let what = match (before.enabled, after.enabled) {
+            (false, true) => "turned on",
+            (true, false) => "turned off",
+            _ => "changed",
+        };
+        if before.value != after {
+            self.access.tell_provider(actor, &after.name, what).await;
+        }
         Ok(after)
     }
 
@@ -119,7 +129,9 @@ impl IdentityProviders {
             let removed = self.access.store.commit(Batch::new().remove(&identity)).await;
             removed.or_else(crate::access::settled)?;
         }
-        self.access.forget_provisioning(id).await
+        self.access.forget_provisioning(id).await?;
+        self.access.tell_provider(actor, &before.name, "removed").await;
+        Ok(())
     }
 
     /// Changes the record, with the end of the sessions that began by it.
@@ -206,6 +218,14 @@ impl IdentityProviders {
             groups,
             created_at: self.access.world.now(),
         })
+    }
+}
+
+impl Access {
+    /// Who may say who people are is worth a notice.
+    pub(crate) async fn tell_provider(&self, actor: &Actor, name: &str, what: &str) {
+        let (name, what) = (name.to_owned(), what.to_owned());
+        self.events.emit(actor, Fact::IdentityProviderChanged { name, what }).await;
     }
 }
 
@@ -299,6 +319,47 @@ mod tests {
         };
         *issuer = "https://evil.example.com".into();
         assert!(matches!(all.replace(&owner, id, kept).await, Err(Error::Invalid { .. })));
+    }
+
+    /// A provider that somebody slips in is a way in for good.
+    #[tokio::test]
+    async fn what_becomes_of_a_provider_is_told() {
+        let (gate, owner) = Gate::claimed().await;
+        let all = &gate.identity_providers;
+        let scim = crate::scim::Scim::new(gate.access.clone());
+        let one = all.create(&owner, wish("Example")).await.expect("made");
+        let id = one.id.as_str();
+        let mut same = wish("Example");
+        let ProtocolWish::Oidc { client_secret, .. } = &mut same.protocol else {
+            panic!("it is OpenID Connect")
+        };
+        *client_secret = None;
+        all.replace(&owner, id, same.clone()).await.expect("as it was");
+        for (name, enabled) in [("Example", false), ("Example", true), ("Another", true)] {
+            (same.name, same.enabled) = (name.to_owned(), enabled);
+            all.replace(&owner, id, same.clone()).await.expect("replaced");
+        }
+        scim.renew(&owner, id, None).await.expect("a token");
+        scim.remove(&owner, id).await.expect("turned off");
+        all.remove(&owner, id).await.expect("removed");
+        let told: Vec<String> = gate
+            .events()
+            .iter()
+            .filter(|event| matches!(event.fact, Fact::IdentityProviderChanged { .. }) && event.fact.is_security())
+            .map(|event| event.fact.words())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "added the identity provider Example",
+                "turned off the identity provider Example",
+                "turned on the identity provider Example",
+                "changed the identity provider Another",
+                "made a SCIM token for the identity provider Another",
+                "took the SCIM token of the identity provider Another",
+                "removed the identity provider Another",
+            ]
+        );
     }
 
     /// Who may set providers up, and no more, lets nobody in with more.

@@ -240,6 +240,7 @@ fn subject(fact: &Fact) -> &'static str {
         Fact::RecoveryCodeUsed { .. } => "A recovery code was used",
         Fact::TokenCreated { .. } | Fact::TokenRotated { .. } => "A new token",
         Fact::ProviderSessionsEnded { .. } => "Signed out by a provider",
+        Fact::IdentityProviderChanged { .. } => "An identity provider",
         Fact::RoleRaised { .. } | Fact::RoleChanged { .. } | Fact::RightsGranted { .. } => "More rights",
         Fact::UserCreated { .. } | Fact::InvitationAccepted { .. } => "A new account",
         Fact::AllowListsChanged { .. } | Fact::AllowListsReverted { .. } => "Where the panel is reached from",

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use store::{Batch, Stored, acting};
 use time::format_description::well_known::Rfc3339;
-use types::{Action, Actor, Asker, Error, IdentityProvider, IdentityProviderId, Kind, Provisioning, Result, Secret, Time};
+use types::{Action, Actor, Asker, Error, IdentityProvider, Kind, Provisioning, Result, Secret, Time};
 
 pub(crate) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 pub(crate) const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
@@ -92,7 +92,7 @@ impl Scim {
     pub async fn renew(&self, actor: &Actor, provider: &str, days: Option<u32>) -> Result<(ProvisioningView, Secret)> {
         actor.may(Action::Secure)?;
         actor.is_certain()?;
-        let id = self.own(actor, provider)?;
+        let own = self.own(actor, provider)?;
         may_say_who_is_who(actor)?;
         let days = days.unwrap_or(USUAL_DAYS);
         if !(1..=MOST_DAYS).contains(&days) {
@@ -102,7 +102,7 @@ impl Scim {
         let store = &self.access.store;
         let word = format!("scim_{}", token::word(&self.access.world));
         let record = Provisioning {
-            provider: id,
+            provider: own.id.clone(),
             organization: actor.organization.clone(),
             hash: token::hash(&word),
             hint: word.chars().take(9).collect(),
@@ -117,21 +117,23 @@ impl Scim {
             }
             None => drop(store.provisionings.insert(record).await?),
         }
+        self.access.tell_provider(actor, &own.name, "made a SCIM token for").await;
         Ok((self.get(actor, provider)?, word.into()))
     }
 
     /// Turns it off. Whom it put in stays as they are.
     pub async fn remove(&self, actor: &Actor, provider: &str) -> Result<()> {
         actor.may(Action::Secure)?;
-        self.own(actor, provider)?;
-        self.access.store.provisionings.remove(provider).await
+        let own = self.own(actor, provider)?;
+        self.access.store.provisionings.remove(provider).await?;
+        self.access.tell_provider(actor, &own.name, "took the SCIM token of").await;
+        Ok(())
     }
 
-    fn own(&self, actor: &Actor, id: &str) -> Result<IdentityProviderId> {
+    fn own(&self, actor: &Actor, id: &str) -> Result<IdentityProvider> {
         let found = self.access.store.identity_providers.find(id)?;
         let own = found.filter(|one| one.organization == actor.organization);
-        own.map(|one| one.id.clone())
-            .ok_or_else(|| Error::not_found(Kind::IdentityProvider, id))
+        own.map(|one| one.value).ok_or_else(|| Error::not_found(Kind::IdentityProvider, id))
     }
 
     /// Who comes with this token. A provider that is turned off is nobody.

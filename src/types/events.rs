@@ -117,6 +117,12 @@ pub enum Fact {
         email: String,
         provider: String,
     },
+    /// Whom an identity provider says that people are, counts: one came, went or is another now, or its token for putting people in is.
+    IdentityProviderChanged {
+        name: String,
+        /// `added`, `changed`, `turned on`, `turned off`, `removed`, or what was done with its token.
+        what: String,
+    },
     /// An identity provider does not know somebody any more, or did not say so for too long: what they began by it has ended.
     ProviderSessionsEnded {
         user: UserId,

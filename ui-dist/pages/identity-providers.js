@@ -25,7 +25,7 @@ const at = (/** @type {Provider} */ one) => one.oidc?.issuer ?? one.ldap?.url ??
 
 export default function IdentityProvidersPage() {
   useTrail([{ label: 'Security', href: '/security' }, { label: 'Single sign-on' }]);
-  const found = useResource('identity-providers', providers.list);
+  const found = useResource('identity-providers', providers.list, ['identity_provider_changed']);
   const again = (/** @type {unknown} */ done) => { if (done) found.load(); };
   const edit = (/** @type {Provider | null} */ one) => showForm(one ? `Change ${one.name}` : 'Add an identity provider', (close, leave) => h(ProviderForm, { one, close, leave }), { wide: true }).then((done) => { again(done); const made = /** @type {Provider | undefined} */ (done); if (!one && made?.saml) register(made); });
   // A provider of SAML is told of the panel once there is something to tell.

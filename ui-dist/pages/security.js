@@ -26,9 +26,9 @@ export default function SecurityPage() {
 function Happened() {
   const found = useResource('security:events', () => api.eventList({ security: true, limit: 12 }), ['*'], (message) => SECURITY.has(message.event));
   const page = found.value.value;
-  return h(Panel, { title: 'Security events', note: 'Failed sign-ins, new browsers, tokens, rights, the audit log', flush: true, foot: html`<a class="small" href="/audit">All in the audit log</a>` }, !page ? found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }) : h(Feed, { events: page.items, small: true }));
+  return h(Panel, { title: 'Security events', note: 'Failed sign-ins, new browsers, tokens, providers, rights, the audit log', flush: true, foot: html`<a class="small" href="/audit">All in the audit log</a>` }, !page ? found.error.value ? h(Failed, { error: found.error.value, retry: found.load }) : h(Loading, { rows: 3 }) : h(Feed, { events: page.items, small: true }));
 }
-const SECURITY = new Set(['login_failed', 'second_factor_failed', 'second_factor_removed', 'recovery_code_used', 'new_country', 'new_device', 'password_reset', 'password_set', 'provider_sessions_ended', 'security_changed', 'allow_lists_changed', 'allow_lists_reverted', 'user_created', 'invitation_accepted', 'token_created', 'token_rotated', 'ci_trust_changed', 'organization_removed', 'role_raised', 'role_changed', 'rights_granted', 'audit_broken']);
+const SECURITY = new Set(['login_failed', 'second_factor_failed', 'second_factor_removed', 'recovery_code_used', 'new_country', 'new_device', 'password_reset', 'password_set', 'provider_sessions_ended', 'identity_provider_changed', 'security_changed', 'allow_lists_changed', 'allow_lists_reverted', 'user_created', 'invitation_accepted', 'token_created', 'token_rotated', 'ci_trust_changed', 'organization_removed', 'role_raised', 'role_changed', 'rights_granted', 'audit_broken']);
 
 /** @param {{ now: Security, saved: (next: Security) => void }} props */
 function Rules({ now, saved }) {

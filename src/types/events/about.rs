@@ -154,6 +154,7 @@ impl Fact {
             Fact::PanelClaimed { .. }
             | Fact::SignedIn { .. }
             | Fact::SignedOut { .. }
+            | Fact::IdentityProviderChanged { .. }
             | Fact::ProviderSessionsEnded { .. }
             | Fact::LoginFailed { .. }
             | Fact::SecondFactorFailed { .. }
@@ -216,6 +217,7 @@ impl Fact {
                     | Fact::RightsGranted { .. }
                     | Fact::RightsTaken { .. }
                     | Fact::SecurityChanged { .. }
+                    | Fact::IdentityProviderChanged { .. }
                     | Fact::AllowListsChanged { .. }
                     | Fact::AllowListsConfirmed
                     | Fact::AllowListsReverted { .. }
@@ -238,6 +240,7 @@ impl Fact {
                 | Fact::PasswordReset { .. }
                 | Fact::PasswordSet { .. }
                 | Fact::ProviderSessionsEnded { .. }
+                | Fact::IdentityProviderChanged { .. }
                 | Fact::SecurityChanged { .. }
                 | Fact::AllowListsChanged { .. }
                 | Fact::AllowListsReverted { .. }

@@ -27,6 +27,7 @@ impl Fact {
             Fact::SecurityChanged { fields } => format!("changed who gets in: {}", fields.join(", ")),
             Fact::UserCreated { email, .. } => format!("added {email}"),
             Fact::UserProvisioned { provider, .. } => format!("got an account by {provider}"),
+            Fact::IdentityProviderChanged { name, what } => format!("{what} the identity provider {name}"),
             Fact::ProviderSessionsEnded { email, provider, why, .. } => format!("signed {email} out, who came by {provider}: {why}"),
             Fact::UserInvited { email } => format!("invited {email}"),
             Fact::InvitationRevoked { email } => format!("revoked the invitation of {email}"),
