@@ -92,12 +92,16 @@ impl Streams {
         Ok((streams, thread))
     }
 
-    /// Opens and closes ports as `wanted`; connections under way stay.
+    /// Opens and closes ports as `wanted`; connections under way stay. After the end it does nothing: the thread may not have seen that
+    /// yet, and would go on for ever.
     pub(crate) fn apply(&self, wanted: &Wanted) {
-        let same = self.wanted.borrow().as_deref() == Some(wanted);
-        if !same {
-            self.wanted.send_replace(Some(Arc::new(wanted.clone())));
-        }
+        self.wanted.send_if_modified(|now| match now {
+            Some(known) if **known != *wanted => {
+                *known = Arc::new(wanted.clone());
+                true
+            }
+            _ => false,
+        });
     }
 
     /// Ports among these are not bound but taken as they are, by the next [`Streams::apply`] that wants them.
@@ -410,5 +414,19 @@ async fn pass(port: &Port, stream: &EdgeStream, mut client: TcpStream, peer: Soc
             port.bytes_out.fetch_add(bytes_out, Relaxed);
         }
         return;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_after_the_end_does_not_go_on() {
+        let (streams, thread) = Streams::start().expect("started");
+        streams.end();
+        streams.apply(&Wanted::new());
+        assert!(streams.wanted.borrow().is_none(), "it has ended");
+        thread.join().expect("it ends");
     }
 }

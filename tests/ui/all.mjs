@@ -7,6 +7,8 @@ import { readdirSync } from "node:fs";
 
 const TRIES = 3;
 const BESIDE = 2;
+/** Milliseconds; the longest way takes two minutes on a machine that is busy. What hangs is ended and has failed. */
+const LONGEST = 15 * 60_000;
 /** They bound how long the page takes, so nothing runs beside them. */
 const ALONE = ["marketplace.e2e.mjs"];
 const ways = readdirSync(".").filter((file) => file.endsWith(".e2e.mjs")).sort();
@@ -15,7 +17,7 @@ const units = readdirSync("unit").filter((file) => file.endsWith(".test.mjs")).m
 /** Runs a command, shows what it printed once it has ended, and resolves to {code, text}. What fails but is gone once more is not shown as a failed test. */
 function run(command, args, once = false) {
     return new Promise((resolve, reject) => {
-        const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+        const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: LONGEST });
         child.stdout.setEncoding("utf8");
         child.stderr.setEncoding("utf8");
         let text = "";
@@ -23,7 +25,8 @@ function run(command, args, once = false) {
         child.stdout.on("data", (part) => { text += part; shown += part; });
         child.stderr.on("data", (part) => { shown += part; });
         child.on("error", reject);
-        child.on("close", (code) => {
+        child.on("close", (code, signal) => {
+            if (signal) shown += `# ended by ${signal}: ${args.at(-1)}\n`;
             // The totals of one file are not those of all.
             shown = shown.replaceAll(/^(ℹ|#) (pass|fail) /gm, "$1 of these: $2 ");
             process.stdout.write(once ? shown.replaceAll(/^not ok /gm, "# to be gone again: ") : shown);
