@@ -227,38 +227,18 @@ impl jobs::Job for ProviderAsker {
 mod tests {
     use super::*;
     use crate::{
-        GroupWish, ProtocolWish, ProviderWish,
+        GroupWish,
         access::tests::{Gate, PASSWORD, visitor},
-        sessions::Further,
+        sessions::{Further, tests::by_oidc},
     };
     use types::{Action, Role, Secret};
-
-    fn wish(groups: Vec<GroupWish>) -> ProviderWish {
-        ProviderWish {
-            name: "Example".into(),
-            enabled: true,
-            protocol: ProtocolWish::Oidc {
-                issuer: "https://id.example.com".into(),
-                client_id: "panel".into(),
-                client_secret: None,
-                scopes: Vec::new(),
-                groups_claim: "groups".into(),
-                trusts_emails: false,
-                authority: None,
-            },
-            domains: Vec::new(),
-            provision: true,
-            default_role: None,
-            groups,
-        }
-    }
 
     /// The job runs every minute, and most whom a provider knows are not here just now.
     #[tokio::test]
     async fn only_who_has_something_to_lose_is_read_and_asked_about() {
         let (gate, owner) = Gate::claimed().await;
         let (store, now) = (&gate.access.store, gate.access.world.now());
-        let provider = gate.identity_providers.create(&owner, wish(Vec::new())).await.expect("made");
+        let provider = gate.identity_providers.create(&owner, by_oidc(Vec::new())).await.expect("made");
         let refresh = store.seal(&Secret::from("first")).expect("sealed");
         let known = async |user: &types::User, subject: &str, refresh: Option<&Sealed>| {
             let identity = ExternalIdentity {
@@ -313,7 +293,7 @@ mod tests {
             role: "Builder".into(),
             place: None,
         };
-        let provider = gate.identity_providers.create(&owner, wish(vec![by_group])).await.expect("made");
+        let provider = gate.identity_providers.create(&owner, by_oidc(vec![by_group])).await.expect("made");
         let (bob, _) = gate.add(&owner, "bob@example.com", Role::Member).await;
         let (access, store, now) = (&gate.access, &gate.access.store, gate.access.world.now());
         let seal = |word: &str| store.seal(&Secret::from(word)).expect("sealed");

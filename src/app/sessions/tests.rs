@@ -495,11 +495,9 @@ async fn a_failed_sign_in_is_told_where_the_account_is_at_home() {
     assert_eq!(told, [elsewhere.clone(), here.clone(), here.clone()]);
 }
 
-/// Each sign-in to a directory asks who comes by this name, so it must not cost more with everybody whom it knows.
-#[tokio::test]
-async fn who_comes_to_a_directory_by_a_name_is_looked_up() {
-    let (gate, owner) = Gate::claimed().await;
-    let wish = crate::ProviderWish {
+/// An OpenID Connect provider whose groups give this.
+pub(super) fn by_oidc(groups: Vec<crate::GroupWish>) -> crate::ProviderWish {
+    crate::ProviderWish {
         name: "Example".into(),
         enabled: true,
         protocol: crate::ProtocolWish::Oidc {
@@ -514,9 +512,15 @@ async fn who_comes_to_a_directory_by_a_name_is_looked_up() {
         domains: Vec::new(),
         provision: true,
         default_role: None,
-        groups: Vec::new(),
-    };
-    let provider = gate.identity_providers.create(&owner, wish).await.expect("made");
+        groups,
+    }
+}
+
+/// Each sign-in to a directory asks who comes by this name, so it must not cost more with everybody whom it knows.
+#[tokio::test]
+async fn who_comes_to_a_directory_by_a_name_is_looked_up() {
+    let (gate, owner) = Gate::claimed().await;
+    let provider = gate.identity_providers.create(&owner, by_oidc(Vec::new())).await.expect("made");
     let (store, now) = (&gate.access.store, gate.access.world.now());
     let (bob, _) = gate.add(&owner, "bob@example.com", Role::Viewer).await;
     let (amy, _) = gate.add(&owner, "amy@example.com", Role::Viewer).await;
@@ -652,29 +656,17 @@ async fn groups_give_made_roles_and_places() {
     let all = &gate.identity_providers;
     let rights = [types::Action::Deploy, types::Action::Terminal].into();
     gate.rights.create_role(&owner, "Builder", "", rights).await.expect("made");
-    let wish = |groups: &[(&str, &str, Option<&str>)]| crate::ProviderWish {
-        name: "Example".into(),
-        enabled: true,
-        protocol: crate::ProtocolWish::Oidc {
-            issuer: "https://id.example.com".into(),
-            client_id: "panel".into(),
-            client_secret: None,
-            scopes: Vec::new(),
-            groups_claim: "groups".into(),
-            trusts_emails: false,
-            authority: None,
-        },
-        domains: Vec::new(),
-        provision: true,
-        default_role: None,
-        groups: groups
-            .iter()
-            .map(|(group, role, place)| crate::GroupWish {
-                group: (*group).into(),
-                role: (*role).into(),
-                place: place.map(str::to_owned),
-            })
-            .collect(),
+    let wish = |groups: &[(&str, &str, Option<&str>)]| {
+        by_oidc(
+            groups
+                .iter()
+                .map(|(group, role, place)| crate::GroupWish {
+                    group: (*group).into(),
+                    role: (*role).into(),
+                    place: place.map(str::to_owned),
+                })
+                .collect(),
+        )
     };
     for (role, place) in [
         ("Nobody's", None),
